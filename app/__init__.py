@@ -1,0 +1,1 @@
+"""Atrous, the desktop program."""

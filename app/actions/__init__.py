@@ -1,0 +1,1 @@
+"""Every command, declared once as data. No Qt."""

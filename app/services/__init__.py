@@ -1,0 +1,1 @@
+"""Qt core without widgets: compute client, jobs, undo, autosave, thumbnails, notifications, settings."""

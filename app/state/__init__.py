@@ -1,0 +1,1 @@
+"""What is open: project, document, edits, judgement. No Qt, no torch."""

@@ -1,0 +1,1 @@
+"""Widgets. They draw and forward; they never compute metrics and never touch files."""

@@ -1,0 +1,1 @@
+"""The picture: views, overlay, tools."""

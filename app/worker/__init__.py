@@ -1,0 +1,1 @@
+"""The compute process. It holds torch and never Qt."""

@@ -1,0 +1,11 @@
+"""Semantic segmentation with the DeepLab family: networks, weights, inference, metrics, refinement, file formats.
+
+Usable from a notebook or a cluster; knows neither Qt nor the desktop program. The modules in the first group import numpy,
+OpenCV and Pillow only, so that the window's process can use them without loading torch; the second group imports torch.
+
+numpy half: :mod:`records`, :mod:`errors`, :mod:`catalog`, :mod:`labels`, :mod:`images`, :mod:`formats`, :mod:`metrics`,
+:mod:`boundary`, :mod:`inspection`.
+torch half: :mod:`nn`, :mod:`weights`, :mod:`inference`, :mod:`refine`, :mod:`training`.
+"""
+
+__version__ = "0.1.0"

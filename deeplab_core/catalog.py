@@ -1,0 +1,239 @@
+"""Class catalogs: which ids a mask may hold, what they are called and how they look.
+
+An id is a name, never arithmetic: catalogs may have gaps (Cityscapes label ids) and networks number their output channels by
+*position* in the catalog, not by id. ``ClassCatalog.ids`` is the one table between the two.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deeplab_core.errors import CatalogError
+
+Color = tuple[int, int, int]
+
+#: The value of void/ignore in memory, whatever a catalog's files use.
+IGNORE = 255
+#: Ignore for catalogs with more than 254 classes, whose maps are uint16.
+IGNORE_WIDE = 65535
+
+
+@dataclass(frozen=True, slots=True)
+class ClassInfo:
+    """One class: its id in masks, its name, its sRGB colour (0..255 each) and an optional one-character key."""
+
+    id: int
+    name: str
+    color: Color
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ClassCatalog:
+    """An ordered list of classes.
+
+    Attributes:
+        name: short identifier, e.g. ``"voc21"``.
+        title: what a person reads, e.g. ``"PASCAL VOC (21 classes)"``.
+        classes: in channel order of a network that predicts this catalog; ids are unique, 0..65534 and never the in-memory
+            ignore value.
+        file_ignore: the value that stands for void in this catalog's *files* (255 for VOC, 11 for CamVid). In memory void
+            is always :attr:`ignore`.
+        ignore_color: colour of void in indexed PNG files.
+        background: id of the class that the eraser paints, or None where the catalog has no background class.
+    """
+
+    name: str
+    title: str
+    classes: tuple[ClassInfo, ...]
+    file_ignore: int = IGNORE
+    ignore_color: Color = (224, 224, 192)
+    background: int | None = None
+    _index: dict[int, int] = field(init=False, repr=False, compare=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.classes:
+            raise CatalogError(f"catalog '{self.name}' has no classes", remedy="List at least one class with an id, a name and a colour")
+        for position, info in enumerate(self.classes):
+            if info.id in self._index:
+                raise CatalogError(f"catalog '{self.name}' uses the id {info.id} twice", remedy="Give every class its own id")
+            if not 0 <= info.id < self.ignore:
+                raise CatalogError(f"catalog '{self.name}': id {info.id} of '{info.name}' is out of range 0..{self.ignore - 1}")
+            self._index[info.id] = position
+        if len({info.name for info in self.classes}) != len(self.classes):
+            raise CatalogError(f"catalog '{self.name}' uses a class name twice", remedy="Give every class its own name")
+        if self.background is not None and self.background not in self._index:
+            raise CatalogError(f"catalog '{self.name}': the background id {self.background} is not one of its classes")
+
+    def __len__(self) -> int:
+        return len(self.classes)
+
+    @property
+    def wide(self) -> bool:
+        """Whether maps of this catalog are uint16 (more than 254 classes, or an id above 254)."""
+        return len(self.classes) > IGNORE - 1 or max(info.id for info in self.classes) >= IGNORE
+
+    @property
+    def ignore(self) -> int:
+        """In-memory value of void: 255, or 65535 for a wide catalog."""
+        return IGNORE_WIDE if self.wide else IGNORE
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """dtype of label maps of this catalog: uint8, or uint16 for a wide catalog."""
+        return np.dtype(np.uint16 if self.wide else np.uint8)
+
+    @property
+    def ids(self) -> NDArray[np.int64]:
+        """(C,) int64: the id of each network channel."""
+        return np.array([info.id for info in self.classes], dtype=np.int64)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Class names in channel order."""
+        return tuple(info.name for info in self.classes)
+
+    def index_of(self, class_id: int) -> int:
+        """Channel of a class id. Raises CatalogError for an id that is not in the catalog."""
+        try:
+            return self._index[class_id]
+        except KeyError:
+            raise CatalogError(f"catalog '{self.name}' has no class with the id {class_id}") from None
+
+    def by_id(self, class_id: int) -> ClassInfo:
+        """The class with this id. Raises CatalogError where there is none."""
+        return self.classes[self.index_of(class_id)]
+
+    def by_name(self, name: str) -> ClassInfo | None:
+        """The class of this name, compared without case, spaces, hyphens and underscores; None where there is none."""
+        wanted = fold_name(name)
+        return next((info for info in self.classes if fold_name(info.name) == wanted), None)
+
+    def index_lut(self) -> NDArray[np.int64]:
+        """Lookup table from an in-memory map value to a channel.
+
+        Returns:
+            int64 of length 256 (65536 for a wide catalog): channel for an id of the catalog, C for the ignore value and C+1
+            for every other value, which no valid map holds.
+        """
+        lut = np.full(int(self.ignore) + 1, len(self) + 1, dtype=np.int64)
+        lut[self.ids] = np.arange(len(self))
+        lut[self.ignore] = len(self)
+        return lut
+
+    def palette(self) -> NDArray[np.uint8]:
+        """(256, 3) uint8 colours by *file* value, as a PNG palette holds them; unused entries are black."""
+        table = np.zeros((256, 3), dtype=np.uint8)
+        for info in self.classes:
+            if info.id < 256:
+                table[info.id] = info.color
+        if 0 <= self.file_ignore < 256:
+            table[self.file_ignore] = self.ignore_color
+        return table
+
+    def recolored(self, class_id: int, color: Color) -> ClassCatalog:
+        """A copy in which one class has another colour; no pixel of any mask changes."""
+        position = self.index_of(class_id)
+        classes = list(self.classes)
+        classes[position] = replace(classes[position], color=color)
+        return replace(self, classes=tuple(classes))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON or YAML; :meth:`from_dict` is the inverse."""
+        return {
+            "name": self.name,
+            "title": self.title,
+            "file_ignore": self.file_ignore,
+            "ignore_color": list(self.ignore_color),
+            "background": self.background,
+            "classes": [{"id": c.id, "name": c.name, "color": list(c.color), **({"key": c.key} if c.key else {})} for c in self.classes],
+        }
+
+    @staticmethod
+    def from_dict(data: dict[str, Any]) -> ClassCatalog:
+        """Build a catalog from :meth:`to_dict`'s form. Raises CatalogError naming what is missing or malformed."""
+        try:
+            classes = tuple(
+                ClassInfo(id=int(row["id"]), name=str(row["name"]), color=_color(row["color"]), key=str(row.get("key", "")))
+                for row in data["classes"]
+            )
+            background = data.get("background")
+            return ClassCatalog(
+                name=str(data["name"]),
+                title=str(data.get("title", data["name"])),
+                classes=classes,
+                file_ignore=int(data.get("file_ignore", IGNORE)),
+                ignore_color=_color(data.get("ignore_color", (224, 224, 192))),
+                background=None if background is None else int(background),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise CatalogError(
+                "not a class catalog", why=f"{type(error).__name__}: {error}",
+                remedy="A catalog has 'name' and 'classes', each class with 'id', 'name' and 'color' [r, g, b]",
+            ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogMapping:
+    """How the classes of one catalog (a model's) become those of another (the project's).
+
+    Attributes:
+        pairs: source id -> target id, or None where the class becomes void.
+        lut: (256,) uint8 lookup table that applies the mapping to an 8-bit map; ignore stays ignore.
+        unmatched: names of source classes without a partner. Void only after a person agreed.
+    """
+
+    pairs: tuple[tuple[int, int | None], ...]
+    lut: NDArray[np.uint8]
+    unmatched: tuple[str, ...]
+
+    @property
+    def identity(self) -> bool:
+        """Whether every class keeps its id."""
+        return all(source == target for source, target in self.pairs)
+
+
+def map_catalogs(source: ClassCatalog, target: ClassCatalog, overrides: dict[int, int | None] | None = None) -> CatalogMapping:
+    """Map classes by name; ``overrides`` (source id -> target id or None) come from the person and win."""
+    pairs: list[tuple[int, int | None]] = []
+    lut = np.full(256, IGNORE, dtype=np.uint8)
+    unmatched: list[str] = []
+    chosen = overrides or {}
+    for info in source.classes:
+        if info.id in chosen:
+            partner = chosen[info.id]
+        else:
+            match = target.by_name(info.name)
+            partner = None if match is None else match.id
+            if match is None:
+                unmatched.append(info.name)
+        pairs.append((info.id, partner))
+        if partner is not None:
+            lut[info.id] = target.by_id(partner).id
+    return CatalogMapping(pairs=tuple(pairs), lut=lut, unmatched=tuple(unmatched))
+
+
+_SYNONYMS = {
+    # The field spells a few classes in several ways; both sides are folded to the first form.
+    "couch": "sofa", "tv": "tvmonitor", "tvscreen": "tvmonitor", "airplane": "aeroplane", "plane": "aeroplane",
+    "motorcycle": "motorbike", "plant": "pottedplant", "bike": "bicycle", "pedestrian": "person", "table": "diningtable",
+}  # fmt: skip
+
+
+def fold_name(name: str) -> str:
+    """Class name for comparison: lower case, letters and digits only, common synonyms folded."""
+    plain = "".join(ch for ch in name.lower() if ch.isalnum())
+    return _SYNONYMS.get(plain, plain)
+
+
+def _color(value: Any) -> Color:
+    red, green, blue = (int(part) for part in value)
+    if not all(0 <= part <= 255 for part in (red, green, blue)):
+        raise ValueError(f"colour {value} is outside 0..255")
+    return red, green, blue
+
+

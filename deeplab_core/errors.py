@@ -1,0 +1,138 @@
+"""The one tree of errors. Every error says what happened, why, and what to do about it.
+
+::
+
+    AtrousError
+    ├── ImageReadError        an image file cannot be decoded
+    ├── MaskFormatError       a mask or truth file does not hold what its catalog declares
+    ├── CatalogError          a catalog file is wrong, or two catalogs do not fit
+    ├── WeightsError          a checkpoint cannot be used
+    │   ├── UnknownCheckpoint     no known family fits the keys
+    │   └── UnsafeCheckpoint      the file asks to run code, or hides files outside its archive
+    ├── DeviceError           the asked-for device is not there
+    ├── DeviceOutOfMemory     the device ran out of memory even with the smallest tile
+    ├── Cancelled             a person (or a newer request) cancelled the work
+    ├── ProjectError          project data is corrupt or of a newer version
+    │   └── ProjectLocked         another window holds the project
+    ├── StorageError          full disk, read-only folder, a file that cannot be written
+    ├── ExportError           an export could not be written, or did not read back equal
+    └── ComputeError          the compute process died, or answered something unusable
+
+Handled errors travel between processes as plain dictionaries (:meth:`AtrousError.to_dict`); anything else is a bug and is
+reported with its traceback.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+
+class AtrousError(Exception):
+    """Base of every error that a person is meant to read.
+
+    Args:
+        what: one clause that says what happened, without a full stop.
+        why: the cause as far as it is known.
+        remedy: what the person can do now.
+        path: the file that is concerned.
+    """
+
+    def __init__(self, what: str, *, why: str = "", remedy: str = "", path: Path | str | None = None) -> None:
+        self.what = what
+        self.why = why
+        self.remedy = remedy
+        self.path = Path(path) if path is not None else None
+        super().__init__(what)
+
+    def __str__(self) -> str:
+        head = f"{self.path}: {self.what}" if self.path is not None else self.what
+        return " ".join(part.rstrip(".") + "." for part in (head, self.why, self.remedy) if part)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The error as plain values, for a pipe or a log."""
+        return {
+            "kind": type(self).__name__,
+            "what": self.what,
+            "why": self.why,
+            "remedy": self.remedy,
+            "path": None if self.path is None else str(self.path),
+        }
+
+    @staticmethod
+    def from_dict(data: dict[str, Any]) -> AtrousError:
+        """Rebuild an error from :meth:`to_dict`; an unknown kind becomes a plain :class:`AtrousError`."""
+        kind = _KINDS.get(str(data.get("kind")), AtrousError)
+        return kind(str(data.get("what", "")), why=str(data.get("why", "")), remedy=str(data.get("remedy", "")), path=data.get("path"))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return AtrousError.from_dict, (self.to_dict(),)
+
+
+class ImageReadError(AtrousError):
+    """An image file cannot be decoded."""
+
+
+class MaskFormatError(AtrousError):
+    """A mask or truth file does not hold what its catalog declares."""
+
+
+class CatalogError(AtrousError):
+    """A class catalog is wrong, or two catalogs do not fit each other."""
+
+
+class WeightsError(AtrousError):
+    """A checkpoint cannot be used."""
+
+
+class UnknownCheckpoint(WeightsError):
+    """No known family of networks fits the keys of a checkpoint."""
+
+
+class UnsafeCheckpoint(WeightsError):
+    """A checkpoint asks to run code or hides files outside its archive; it was not opened."""
+
+
+class DeviceError(AtrousError):
+    """The asked-for compute device is not there."""
+
+
+class DeviceOutOfMemory(AtrousError):
+    """The device ran out of memory even with the smallest tile."""
+
+
+class Cancelled(AtrousError):
+    """The work was cancelled by a person or by a newer request."""
+
+    def __init__(self, what: str = "cancelled", *, why: str = "", remedy: str = "", path: Path | str | None = None) -> None:
+        super().__init__(what, why=why, remedy=remedy, path=path)
+
+
+class ProjectError(AtrousError):
+    """Project data is corrupt, or was written by a newer version."""
+
+
+class ProjectLocked(ProjectError):
+    """Another window holds the project."""
+
+
+class StorageError(AtrousError):
+    """A file cannot be written: full disk, read-only folder, missing rights."""
+
+
+class ExportError(AtrousError):
+    """An export could not be written, or did not read back equal."""
+
+
+class ComputeError(AtrousError):
+    """The compute process died or answered something unusable."""
+
+
+def _tree(cls: type[AtrousError]) -> dict[str, type[AtrousError]]:
+    found = {cls.__name__: cls}
+    for child in cls.__subclasses__():
+        found.update(_tree(child))
+    return found
+
+
+_KINDS = _tree(AtrousError)

@@ -1,0 +1,1 @@
+"""Images: finding, probing, decoding (EXIF applied), thumbnails, content keys. The file is never touched."""

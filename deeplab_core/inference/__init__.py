@@ -1,0 +1,1 @@
+"""One RGB image in, one Prediction out."""

@@ -1,0 +1,1 @@
+"""From a number to the pixels behind it: error partitions, slices, rankings."""

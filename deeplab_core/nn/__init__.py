@@ -1,0 +1,1 @@
+"""Networks of the DeepLab family, built by create_model."""

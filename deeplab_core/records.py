@@ -1,0 +1,233 @@
+"""The records that the window's process and the compute process both speak of. numpy only.
+
+Shapes: H, W are pixels of the *oriented* image (EXIF applied); C is the number of classes of the model's catalog.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field, fields
+from enum import StrEnum
+from typing import Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deeplab_core.catalog import ClassCatalog
+from deeplab_core.errors import WeightsError
+
+Device = Literal["auto", "cpu", "cuda", "mps"] | str
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+
+
+class Source(StrEnum):
+    """Where a correction starts from."""
+
+    MODEL = "model"
+    MASK = "mask"
+    TRUTH = "truth"
+    BLANK = "blank"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preprocessing:
+    """What a network expects of its input; travels with the weights.
+
+    ``x = (value - mean) / std`` per channel on raw 0..255 values, after reordering to ``channel_order``.
+
+    Attributes:
+        channel_order: order of the network's input channels.
+        mean, std: per network channel, on the 0..255 scale ((127.5,)*3 and (127.5,)*3 give TensorFlow's -1..1).
+        resize: ``"native"``, ``"long_side:N"`` or ``"short_side:N"`` (bilinear, aspect kept). Tiling belongs to native.
+        padding: ``"none"``, ``"canvas:N"`` (bottom/right up to N x N) or ``"multiple:N"`` (bottom/right).
+        pad_value: raw 0..255 value of padding, per network channel; usually the mean, so that padding becomes 0.
+    """
+
+    channel_order: Literal["RGB", "BGR"] = "RGB"
+    mean: tuple[float, float, float] = (123.675, 116.28, 103.53)
+    std: tuple[float, float, float] = (58.395, 57.12, 57.375)
+    resize: str = "native"
+    padding: str = "none"
+    pad_value: tuple[float, float, float] = (123.675, 116.28, 103.53)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelCard:
+    """Everything about a checkpoint that its tensors do not say.
+
+    Attributes:
+        id: stable identifier (sha256 prefix plus name); part of prediction cache keys.
+        name: what a person reads.
+        architecture: keyword arguments of ``create_model`` ("name", "backbone", ...), so that the file can be rebuilt.
+        catalog: classes in channel order.
+        preprocessing: see :class:`Preprocessing`.
+        align_corners: rule of the network's bilinear upsampling.
+        output_stride: stride that the weights were trained or published for.
+        output_strides: strides that can be chosen at run time.
+        sha256: of the weights file, lower-case hex; empty for a model that was never saved.
+        source, licence: where the weights come from and what their data or release allows.
+        summary: one line for the model dock: what it knows.
+        guessed: names of fields that took a documented default because the file does not say.
+        extra: training recipe, metrics, lineage; JSON values only.
+    """
+
+    id: str
+    name: str
+    architecture: dict[str, Any]
+    catalog: ClassCatalog
+    preprocessing: Preprocessing = field(default_factory=Preprocessing)
+    align_corners: bool = False
+    output_stride: int = 16
+    output_strides: tuple[int, ...] = (8, 16, 32)
+    sha256: str = ""
+    source: str = ""
+    licence: str = ""
+    summary: str = ""
+    guessed: tuple[str, ...] = ()
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values; :meth:`from_dict` is the inverse."""
+        data = {f.name: getattr(self, f.name) for f in fields(self)}
+        data["catalog"] = self.catalog.to_dict()
+        data["preprocessing"] = asdict(self.preprocessing)
+        return json.loads(json.dumps(data))  # type: ignore[no-any-return]
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Self:
+        """Rebuild a card; raises WeightsError naming what is malformed. Unknown keys of newer versions are ignored."""
+        try:
+            known = {f.name: data[f.name] for f in fields(cls) if f.name in data}
+            known["catalog"] = ClassCatalog.from_dict(known["catalog"])
+            pre = dict(known.get("preprocessing", {}))
+            for key in ("mean", "std", "pad_value"):
+                if key in pre:
+                    pre[key] = tuple(float(v) for v in pre[key])
+            known["preprocessing"] = Preprocessing(**pre)
+            for key in ("output_strides", "guessed"):
+                if key in known:
+                    known[key] = tuple(known[key])
+            return cls(**known)
+        except (KeyError, TypeError, ValueError) as error:
+            raise WeightsError("not a model card", why=f"{type(error).__name__}: {error}") from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CRFParams:
+    """Parameters of the fully connected CRF; meanings as in pydensecrf (Krähenbühl and Koltun 2011).
+
+    Attributes:
+        gaussian_sxy: standard deviation of the smoothness kernel in px.
+        gaussian_compat: weight of the smoothness kernel (w2 of DeepLab v1, equation 2).
+        bilateral_sxy: standard deviation of the appearance kernel's position in px.
+        bilateral_srgb: standard deviation of the appearance kernel's colour, 0..255 scale.
+        bilateral_compat: weight of the appearance kernel (w1).
+        iterations: mean-field steps.
+        normalization: ``"symmetric"`` as pydensecrf, ``"after"`` as the authors' library, ``"none"``.
+    """
+
+    gaussian_sxy: float = 3.0
+    gaussian_compat: float = 3.0
+    bilateral_sxy: float = 50.0
+    bilateral_srgb: float = 5.0
+    bilateral_compat: float = 10.0
+    iterations: int = 10
+    normalization: Literal["symmetric", "after", "none"] = "symmetric"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PredictOptions:
+    """How a prediction is made; hashable, part of the cache key.
+
+    Attributes:
+        output_stride: 8, 16 or 32; None takes the card's.
+        scales: relative scales; probabilities are averaged over them (DeepLabv3, section 4.1).
+        flip: also average with the mirrored image.
+        resize: overrides the card's ``resize``; None keeps it.
+        tile: side of a tile in network pixels; None decides from the memory at hand.
+        overlap: overlap of tiles in network pixels; None takes the network's effective radius.
+        device: ``auto`` prefers cuda, then mps, then cpu; or a torch device string.
+        precision: ``auto`` is fp32 on the CPU and bf16/fp16 where the device computes them exactly enough.
+        crf: refine with a dense CRF.
+    """
+
+    output_stride: int | None = None
+    scales: tuple[float, ...] = (1.0,)
+    flip: bool = False
+    resize: str | None = None
+    tile: int | None = None
+    overlap: int | None = None
+    device: Device = "auto"
+    precision: Precision = "auto"
+    crf: CRFParams | None = None
+
+    def cache_key(self) -> str:
+        """Short digest of everything that can change the labels (the device is left out)."""
+        data = asdict(self)
+        data.pop("device")
+        return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunReport:
+    """How a prediction really ran, for the honest device panel.
+
+    Attributes:
+        device: torch device that computed it, e.g. ``"cpu"`` or ``"cuda:0 (NVIDIA ...)"``.
+        precision: ``fp32``, ``bf16`` or ``fp16``.
+        milliseconds: wall time of preprocessing, forward passes and label maps.
+        tiles: number of tiles (1 = whole image).
+        notes: what differs from what was asked, and why (fallback device, smaller tiles).
+    """
+
+    device: str = ""
+    precision: str = "fp32"
+    milliseconds: float = 0.0
+    tiles: int = 1
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """What a model says about one image.
+
+    Attributes:
+        labels: (H, W) uint8, C-contiguous, ids of the model card's catalog, at the size of the oriented image.
+        confidence: (H, W) uint8, ``round(255 * largest probability)``.
+        card_id: id of the model card.
+        options: the options asked for.
+        source_key: content key of the image.
+        report: how it ran.
+    """
+
+    labels: NDArray[np.uint8]
+    confidence: NDArray[np.uint8]
+    card_id: str
+    options: PredictOptions
+    source_key: str = ""
+    report: RunReport = field(default_factory=RunReport)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrimapBand:
+    """Which boundary band is meant; the rule is part of every figure measured in it.
+
+    Attributes:
+        width_px: 1..40; pixels whose distance is at most this belong to the band.
+        rule: ``"void"``: Chebyshev distance to a void pixel of the truth (square structuring element, as in the DeepLab
+            papers' evaluation code), void excluded. ``"edge"``: exact Euclidean distance to a class edge, 1 = a pixel with a
+            4-neighbour of another class; void is filled by the nearest class first and excluded afterwards; the image border
+            is no edge.
+        around: ``"truth"`` or ``"prediction"``; the void rule needs truth.
+    """
+
+    width_px: int = 10
+    rule: Literal["void", "edge"] = "edge"
+    around: Literal["truth", "prediction"] = "truth"
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.width_px <= 40:
+            raise ValueError(f"band width {self.width_px} is outside 1..40 px")
+        if self.rule == "void" and self.around != "truth":
+            raise ValueError("the void rule needs truth")

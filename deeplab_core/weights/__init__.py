@@ -1,0 +1,1 @@
+"""Checkpoints: whose they are, loading without executing anything, model cards."""
