@@ -57,7 +57,7 @@ class ClassCatalog:
 
     def __post_init__(self) -> None:
         if not self.classes:
-            raise CatalogError(f"catalog '{self.name}' has no classes", remedy="List at least one class with an id, a name and a colour")
+            raise CatalogError(f"catalog '{self.name}' has no classes", remedy="List at least one class: id, name and colour")
         for position, info in enumerate(self.classes):
             if info.id in self._index:
                 raise CatalogError(f"catalog '{self.name}' uses the id {info.id} twice", remedy="Give every class its own id")
@@ -84,7 +84,7 @@ class ClassCatalog:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """dtype of label maps of this catalog: uint8, or uint16 for a wide catalog."""
+        """Dtype of label maps of this catalog: uint8, or uint16 for a wide catalog."""
         return np.dtype(np.uint16 if self.wide else np.uint8)
 
     @property
@@ -150,7 +150,9 @@ class ClassCatalog:
             "file_ignore": self.file_ignore,
             "ignore_color": list(self.ignore_color),
             "background": self.background,
-            "classes": [{"id": c.id, "name": c.name, "color": list(c.color), **({"key": c.key} if c.key else {})} for c in self.classes],
+            "classes": [
+                {"id": c.id, "name": c.name, "color": list(c.color), **({"key": c.key} if c.key else {})} for c in self.classes
+            ],
         }
 
     @staticmethod

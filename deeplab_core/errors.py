@@ -63,7 +63,8 @@ class AtrousError(Exception):
     def from_dict(data: dict[str, Any]) -> AtrousError:
         """Rebuild an error from :meth:`to_dict`; an unknown kind becomes a plain :class:`AtrousError`."""
         kind = _KINDS.get(str(data.get("kind")), AtrousError)
-        return kind(str(data.get("what", "")), why=str(data.get("why", "")), remedy=str(data.get("remedy", "")), path=data.get("path"))
+        what, why, remedy = (str(data.get(key, "")) for key in ("what", "why", "remedy"))
+        return kind(what, why=why, remedy=remedy, path=data.get("path"))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return AtrousError.from_dict, (self.to_dict(),)

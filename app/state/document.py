@@ -1,0 +1,119 @@
+"""The open image's label map. Everything that changes a pixel goes through this one class."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.state.patch import Labels, Rect, TilePatch
+from app.state.provenance import Provenance
+from deeplab_core.catalog import ClassCatalog
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What listeners learn after pixels changed.
+
+    Attributes:
+        rect: where; already clipped to the image.
+        before: (h, w) copy of the labels of ``rect`` before the change, for metrics that add only the difference.
+        revision: of the document after the change.
+    """
+
+    rect: Rect
+    before: Labels
+    revision: int
+
+
+Listener = Callable[[Change], None]
+
+
+class Document:
+    """Label map, provenance and reference prediction of one image.
+
+    The two arrays are changed in place and never replaced, so that views may wrap their memory (a QImage does). Only the
+    window's thread may change a document; jobs get copies.
+
+    Attributes:
+        labels: (H, W) uint8 (uint16 for a wide catalog), C-contiguous ids, void = ``catalog.ignore``.
+        provenance: (H, W) uint8 of :class:`Provenance`.
+        catalog: what the ids mean.
+        reference: (H, W) labels that 'restore to prediction' paints, in this catalog's ids; None before a model ran.
+        revision: grows by one with every change.
+    """
+
+    def __init__(
+        self, labels: Labels, catalog: ClassCatalog, provenance: NDArray[np.uint8] | None = None, reference: Labels | None = None
+    ) -> None:
+        if labels.ndim != 2 or labels.dtype != catalog.dtype:
+            raise ValueError(f"labels must be (H, W) {catalog.dtype}, got {labels.shape} {labels.dtype}")
+        self.labels: Labels = np.require(labels, requirements=["C", "W"])
+        if provenance is None:
+            provenance = np.zeros(labels.shape, dtype=np.uint8)
+        if provenance.shape != labels.shape or provenance.dtype != np.uint8:
+            raise ValueError("provenance must be (H, W) uint8 of the same size as labels")
+        self.provenance: NDArray[np.uint8] = np.require(provenance, requirements=["C", "W"])
+        self.catalog = catalog
+        self.reference = reference
+        self.revision = 0
+        self._listeners: list[Listener] = []
+
+    @staticmethod
+    def blank(shape: tuple[int, int], catalog: ClassCatalog) -> Document:
+        """A document of nothing but void: 'unset' stays visible as unlabelled until somebody says what it is."""
+        return Document(np.full(shape, catalog.ignore, dtype=catalog.dtype), catalog)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(H, W) in px."""
+        height, width = self.labels.shape
+        return height, width
+
+    def subscribe(self, listener: Listener) -> Callable[[], None]:
+        """Call ``listener`` after every change, on the changing thread; returns the function that ends it."""
+        self._listeners.append(listener)
+
+        def unsubscribe() -> None:
+            if listener in self._listeners:
+                self._listeners.remove(listener)
+
+        return unsubscribe
+
+    def paint(self, rect: Rect, where: NDArray[np.bool_], values: int | NDArray[Any], source: Provenance) -> None:
+        """Set the pixels of ``rect`` where ``where`` ((h, w) bool) holds, to one value or to (h, w) values.
+
+        ``rect`` must lie inside the image. Listeners hear of it once.
+        """
+        region = self.labels[rect.slices]
+        before = region.copy()
+        np.copyto(region, np.asarray(values, dtype=self.labels.dtype), where=where)
+        np.copyto(self.provenance[rect.slices], np.uint8(source), where=where)
+        self._tell(rect, before)
+
+    def apply(self, patch: TilePatch) -> Rect:
+        """Write the 'after' side of a patch and return the rectangle that changed.
+
+        Unpacks every tile before it writes the first one, so that a damaged patch changes nothing.
+        """
+        if patch.shape != self.shape or patch.itemsize != self.labels.dtype.itemsize:
+            raise ValueError(f"a patch for {patch.shape} does not fit a document of {self.shape}")
+        tiles = list(patch.after_tiles())
+        rect = patch.bounds
+        if rect.empty:
+            return rect
+        before = self.labels[rect.slices].copy()
+        for place, labels, provenance in tiles:
+            self.labels[place.slices] = labels
+            self.provenance[place.slices] = provenance
+        self._tell(rect, before)
+        return rect
+
+    def _tell(self, rect: Rect, before: Labels) -> None:
+        self.revision += 1
+        change = Change(rect, before, self.revision)
+        for listener in tuple(self._listeners):
+            listener(change)

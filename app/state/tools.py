@@ -1,0 +1,83 @@
+"""Which tool is in hand, with which class and size. Plain listeners; the canvas and the docks both watch it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+
+
+class Tool(StrEnum):
+    """What the left button does on the picture."""
+
+    BRUSH = "brush"
+    ERASER = "eraser"
+    RESTORE = "restore"
+    FILL = "fill"
+    LASSO = "lasso"
+    POLYGON = "polygon"
+    PICK = "pick"
+    PAN = "pan"
+
+
+#: Brush diameters in px of the image. 1 paints a single pixel.
+MIN_DIAMETER, MAX_DIAMETER = 1, 1000
+
+
+class ToolState:
+    """Tool, classes and brush size that a person has chosen.
+
+    Attributes:
+        tool: the tool in hand.
+        class_id: what brush, fill, lasso and polygon paint.
+        previous_class_id: what X swaps with.
+        diameter: of the brush, in image px, 1..1000.
+    """
+
+    def __init__(self, class_id: int = 0) -> None:
+        self.tool = Tool.BRUSH
+        self.class_id = class_id
+        self.previous_class_id = class_id
+        self.diameter = 24
+        self._listeners: list[Callable[[], None]] = []
+
+    def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Call ``listener`` after any change; returns the function that ends it."""
+        self._listeners.append(listener)
+
+        def unsubscribe() -> None:
+            if listener in self._listeners:
+                self._listeners.remove(listener)
+
+        return unsubscribe
+
+    def choose_tool(self, tool: Tool) -> None:
+        self.tool = tool
+        self._tell()
+
+    def choose_class(self, class_id: int) -> None:
+        """Take another class in hand and remember the last one for :meth:`swap_classes`."""
+        if class_id != self.class_id:
+            self.previous_class_id, self.class_id = self.class_id, class_id
+        self._tell()
+
+    def swap_classes(self) -> None:
+        self.class_id, self.previous_class_id = self.previous_class_id, self.class_id
+        self._tell()
+
+    def set_diameter(self, diameter: float) -> None:
+        """Set the brush diameter in px, clamped to 1..1000."""
+        self.diameter = int(min(max(round(diameter), MIN_DIAMETER), MAX_DIAMETER))
+        self._tell()
+
+    def scale_diameter(self, steps: int) -> None:
+        """Grow or shrink by 10 % a step, by at least one px."""
+        grown = self.diameter * 1.1**steps
+        if steps > 0:
+            grown = max(grown, self.diameter + 1)
+        elif steps < 0:
+            grown = min(grown, self.diameter - 1)
+        self.set_diameter(grown)
+
+    def _tell(self) -> None:
+        for listener in tuple(self._listeners):
+            listener()
