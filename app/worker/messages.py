@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-
 from deeplab_core.records import ModelCard, Prediction, PredictOptions
 
 #: Version of this protocol; the client refuses a worker that speaks another one.
