@@ -59,8 +59,9 @@ def merge_labels(
     conflicts = kept & (labels != new_labels)
     if where is not None:
         conflicts &= where
+    merged = merged.astype(labels.dtype, copy=False)
     return Merge(
-        patch=diff_patch(labels, provenance, merged.astype(labels.dtype, copy=False), merged_provenance.astype(np.uint8, copy=False)),
+        patch=diff_patch(labels, provenance, merged, merged_provenance.astype(np.uint8, copy=False)),
         kept_pixels=int(np.count_nonzero(kept)),
         conflicts=conflicts,
     )

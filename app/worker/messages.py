@@ -1,7 +1,8 @@
 """What the window's process and the compute process say to each other. Plain dataclasses; numpy only.
 
-A request carries a ``request_id`` that the client chose; every answer repeats it. Requests are served one at a time in order of
-priority; ``Cancel`` and ``Shutdown`` are heard at once. Errors travel as dictionaries of :class:`deeplab_core.errors.AtrousError`.
+A request carries a ``request_id`` that the client chose; every answer repeats it. Requests are served one at a time in order
+of priority; ``Cancel`` and ``Shutdown`` are heard at once. Errors travel as dictionaries of
+:class:`deeplab_core.errors.AtrousError`.
 """
 
 from __future__ import annotations
