@@ -1,0 +1,71 @@
+# Every task of the project. 'make' alone lists them.
+PYTHON ?= python3
+VENV   ?= .venv
+APPENV ?= .venv-app
+
+ifeq ($(OS),Windows_NT)
+BIN := $(VENV)/Scripts
+APPBIN := $(APPENV)/Scripts
+else
+BIN := $(VENV)/bin
+APPBIN := $(APPENV)/bin
+endif
+
+RUN_STAMP := $(VENV)/.installed-run
+DEV_STAMP := $(VENV)/.installed-dev
+APP_STAMP := $(APPENV)/.installed-app
+PIP_FLAGS := --quiet --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help run demo setup test lint format bench app clean
+
+help:  ## list the tasks
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST))
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Atrous needs Python 3.11 or newer; '$(PYTHON)' is older. Try: make PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(RUN_STAMP): pyproject.toml | $(BIN)/python
+	@echo "Installing Atrous into $(VENV) (PyTorch is large; the first time takes minutes)"
+	$(BIN)/python -m pip install $(PIP_FLAGS) -e .
+	@touch $@
+
+$(DEV_STAMP): pyproject.toml | $(BIN)/python
+	@echo "Installing Atrous and its test tools into $(VENV) (PyTorch is large; the first time takes minutes)"
+	$(BIN)/python -m pip install $(PIP_FLAGS) -e '.[dev]'
+	@touch $@ $(RUN_STAMP)
+
+run: $(RUN_STAMP)  ## install, then open the window on the sample project
+	@$(BIN)/python -m app --sample
+
+demo: $(RUN_STAMP)  ## the same job without a window: masks, figures and a picture in out/
+	@$(BIN)/python -m app demo
+
+setup: $(DEV_STAMP)  ## install what the tests and linters need
+
+test: $(DEV_STAMP)  ## run the tests; ARGS='-k brush' passes options on
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(DEV_STAMP)  ## ruff, mypy and the import contracts
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(DEV_STAMP)  ## sort imports and apply ruff's safe fixes
+	$(BIN)/ruff check --fix .
+
+bench: $(DEV_STAMP)  ## print the measurements of benchmarks/
+	@for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+$(APP_STAMP): pyproject.toml
+	$(PYTHON) -m venv $(APPENV)
+	$(APPBIN)/python tools/packaging/install.py
+	@touch $@
+
+app: $(APP_STAMP)  ## build the one-folder application into dist/
+	$(APPBIN)/pyinstaller --noconfirm --log-level WARN pyinstaller.spec
+
+clean:  ## remove what the tasks above built, except the environments
+	rm -rf build dist out .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

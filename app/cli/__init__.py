@@ -1,0 +1,85 @@
+"""The command line: the headless twin of the window, on the same core.
+
+``run(arguments)`` returns the exit status: 0 done, 1 a run failed (in part or whole), 2 bad usage or bad input, 130 interrupted.
+Every error is one line on stderr that says what to do. No module of this package imports torch, Qt or numpy before one of its
+commands runs, so ``atrous --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Sequence
+
+import click
+
+from app.cli.doctor import doctor
+from app.cli.models import models
+from app.cli.predict import predict
+from app.cli.window import window
+from deeplab_core import __version__
+from deeplab_core.errors import (
+    AtrousError,
+    CatalogError,
+    DeviceError,
+    ImageReadError,
+    MaskFormatError,
+    ProjectError,
+    WeightsError,
+)
+
+__all__ = ["main", "run"]
+
+#: Errors that the caller mends by asking for something else; every other AtrousError is a run that failed.
+BAD_INPUT = (CatalogError, DeviceError, ImageReadError, MaskFormatError, ProjectError, WeightsError)
+
+
+class WindowByDefault(click.Group):
+    """A group whose first argument may also be a folder: ``atrous FOLDER`` opens the window on it."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Route everything that is neither a command nor an option of the group to the window."""
+        if not args or (args[0] not in self.commands and args[0] not in ("-h", "--help", "--version")):
+            args = ["open", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=WindowByDefault, context_settings={"help_option_names": ["-h", "--help"]}, subcommand_metavar="[FOLDER | COMMAND ...]")
+@click.version_option(__version__, prog_name="atrous")
+def main() -> None:
+    """Run DeepLabv3+ on folders of images, judge the masks, correct and export them.
+
+    With a FOLDER, or with nothing at all, the window opens. The commands do the same work without a window.
+    """
+
+
+for _command in (window, predict, models, doctor):
+    main.add_command(_command)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit status; never raises for a person's mistake."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        status = main.main(args=list(arguments), prog_name="atrous", standalone_mode=False)
+    except click.ClickException as error:
+        return _complain(_one_line(error), 2)
+    except (click.Abort, KeyboardInterrupt):
+        return _complain("interrupted; what was written so far is complete, and --resume goes on from there", 130)
+    except AtrousError as error:
+        return _complain(str(error), 2 if isinstance(error, BAD_INPUT) else 1)
+    except BrokenPipeError:  # 'atrous models list | head'
+        sys.stderr.close()
+        return 0
+    return status if isinstance(status, int) else 0
+
+
+def _one_line(error: click.ClickException) -> str:
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    hint = f" Try '{context.command_path} --help'." if context is not None else ""
+    return " ".join(error.format_message().split()).rstrip(".") + "." + hint
+
+
+def _complain(message: str, status: int) -> int:
+    click.echo(f"atrous: {' '.join(message.split())}", err=True)
+    return status

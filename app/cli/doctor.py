@@ -1,0 +1,81 @@
+"""``atrous doctor``: what this machine computes with, and why not with something faster."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from app.cli.console import emit
+from app.places import MODEL_DIR_VARIABLE, model_folders
+from deeplab_core import __version__
+
+PACKAGES = ("torch", "torchvision", "numpy", "opencv-python-headless", "Pillow", "safetensors", "PySide6-Essentials", "numba", "pyqtgraph")
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Everything as one JSON line.")
+def doctor(as_json: bool) -> int:
+    """Show versions and devices, and say what is wrong with this installation."""
+    facts: dict[str, Any] = {
+        "atrous": __version__,
+        "python": f"{platform.python_version()} ({sys.executable})",
+        "system": f"{platform.platform()}, {os.cpu_count()} cores",
+        **{name: _version(name) for name in PACKAGES},
+    }
+    problems: list[str] = []
+    if _version("opencv-python") is not None:
+        problems.append("opencv-python is installed; its Qt breaks the window. Run: pip uninstall opencv-python; "
+                        "pip install --force-reinstall opencv-python-headless")  # fmt: skip
+    devices, device_notes = _devices(problems)
+    missing = [name for name in os.environ.get(MODEL_DIR_VARIABLE, "").split(os.pathsep) if name and not Path(name).expanduser().is_dir()]
+    problems += [f"{MODEL_DIR_VARIABLE} names {name}, which is no folder" for name in missing]
+    if as_json:
+        emit("doctor", facts=facts, devices=devices, notes=device_notes, model_folders=model_folders(), problems=problems)
+        return 1 if problems else 0
+    for name, value in facts.items():
+        click.echo(f"{name:>22}  {value or 'not installed'}")
+    for name, text in devices.items():
+        click.echo(f"{'device ' + name:>22}  {text}")
+    for note in device_notes:
+        click.echo(f"{'':>22}  {note}")
+    click.echo(f"{'models':>22}  {', '.join(map(str, model_folders())) or f'none bundled; set {MODEL_DIR_VARIABLE}'}")
+    for problem in problems:
+        click.echo(f"atrous: {problem}", err=True)
+    if not problems:
+        click.echo("No problem found.")
+    return 1 if problems else 0
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _devices(problems: list[str]) -> tuple[dict[str, str], list[str]]:
+    """Device string -> what it is, and why an accelerator is missing."""
+    try:
+        import torch
+    except (ImportError, OSError) as error:
+        problems.append(f"PyTorch cannot be loaded ({error}). Run: pip install --force-reinstall torch")
+        return {}, []
+    devices = {"cpu": f"{torch.get_num_threads()} threads"}
+    notes: list[str] = []
+    if torch.cuda.is_available():
+        for index in range(torch.cuda.device_count()):
+            properties = torch.cuda.get_device_properties(index)
+            devices[f"cuda:{index}"] = f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB"
+    elif torch.version.cuda is None:
+        notes.append("no CUDA: this build of PyTorch is for the CPU only")
+    else:
+        notes.append(f"no CUDA: PyTorch is built for CUDA {torch.version.cuda}, but no NVIDIA GPU with a fitting driver was found")
+    if torch.backends.mps.is_available():
+        devices["mps"] = "Apple GPU"
+    return devices, notes

@@ -1,0 +1,225 @@
+"""``atrous predict``: one mask per image, nothing else touched."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from app.cli.console import emit, progress
+from app.cli.model_choice import resolve_model
+from app.cli.plan import Task, plan_outputs
+from deeplab_core.errors import AtrousError, ImageReadError
+
+if TYPE_CHECKING:
+    from deeplab_core.images import ImageData
+    from deeplab_core.records import ModelCard, Prediction, PredictOptions
+
+#: What made the masks of an output folder; --resume refuses to mix two models or two sets of options.
+RUN_RECORD = "atrous-run.json"
+
+
+def parse_scales(_context: click.Context, _parameter: click.Parameter, value: str) -> tuple[float, ...]:
+    """``"0.5,1,1.5"`` as floats; BadParameter where one is no number or outside 0.1..4."""
+    try:
+        scales = tuple(float(part) for part in value.split(","))
+    except ValueError:
+        raise click.BadParameter(f"'{value}' is not a list of numbers such as 0.75,1,1.25") from None
+    if not all(0.1 <= scale <= 4 for scale in scales):
+        raise click.BadParameter("every scale must lie between 0.1 and 4")
+    return scales
+
+
+@click.command()
+@click.argument("inputs", metavar="INPUT...", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.option("--model", "model_name", metavar="NAME_OR_FILE", required=True, help="A name from 'atrous models list', or a checkpoint file.")
+@click.option("-o", "--output", "out", metavar="DIR", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder of the masks.")
+@click.option("--output-stride", type=click.Choice([8, 16, 32]), default=None, help="Smaller is finer and slower [default: the model's own].")
+@click.option("--scales", callback=parse_scales, default="1", show_default=True, help="Average over these relative sizes.")
+@click.option("--flip", is_flag=True, help="Also average with the mirrored image.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
+@click.option("--precision", type=click.Choice(["auto", "fp32", "bf16", "fp16"]), default="auto", show_default=True)
+@click.option("--frame", type=click.Choice(["stored", "oriented"]), default="stored", show_default=True,
+              help="Masks fit the file's raw pixels, or the picture as its EXIF tag turns it.")  # fmt: skip
+@click.option("--save-confidence", is_flag=True, help="Also write NAME.confidence.png: 255 x the largest probability.")
+@click.option("--resume", is_flag=True, help="Keep finished masks of an earlier, equal run.")
+@click.option("--overwrite", is_flag=True, help="Replace masks that are already there.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON line per image and one summary, on stdout.")
+def predict(
+    inputs: tuple[Path, ...], model_name: str, out: Path, *, output_stride: int | None, scales: tuple[float, ...], flip: bool,
+    device: str, precision: str, frame: str, save_confidence: bool, resume: bool, overwrite: bool, as_json: bool,
+) -> int:  # fmt: skip
+    """Predict images and folders of images; write one indexed PNG each.
+
+    Paths below each INPUT are kept. Under torchrun every process takes its share of the images.
+    """
+    from deeplab_core.records import PredictOptions
+
+    tasks = plan_outputs(inputs, out)
+    _refuse_collisions(tasks, save_confidence)
+    rank, world, device = _shard(device)
+    tasks = tasks[rank::world]
+    if not (resume or overwrite):
+        _refuse_existing(tasks)
+    model_path = resolve_model(model_name)
+
+    from deeplab_core.inference import Predictor
+    from deeplab_core.weights import load_model
+
+    options = PredictOptions(output_stride=output_stride, scales=scales, flip=flip, device=device, precision=precision)  # type: ignore[arg-type]
+    model, card = load_model(model_path, output_stride=output_stride)
+    predictor = Predictor(model, card, options=options, device=device)
+    _check_run_record(out, card, options, frame, resume=resume, write=rank == 0)
+
+    todo = [task for task in tasks if not (resume and _finished(task, card, frame, save_confidence))]
+    failures: list[tuple[Task, AtrousError]] = []
+    notes: set[str] = set()
+    with progress("predict", len(todo)) as bar:
+        for task, image in _read_ahead(todo):
+            try:
+                data = image.result()
+                prediction = predictor(data.rgb)
+                _write(task, prediction, data, card, frame, save_confidence)
+            except AtrousError as error:
+                failures.append((task, error))
+                bar.note(f"failed: {error if error.path is not None else f'{task.image}: {error}'}")
+                if as_json:
+                    emit("failed", image=task.image, error=error.to_dict())
+            else:
+                for note in prediction.report.notes:
+                    if note not in notes:
+                        notes.add(note)
+                        bar.note(f"note: {note}")
+                if as_json:
+                    emit("predicted", image=task.image, mask=task.output, milliseconds=round(prediction.report.milliseconds, 1),
+                         device=prediction.report.device, notes=prediction.report.notes)  # fmt: skip
+            bar.advance(task.name)
+    _summarise(out, card, len(tasks), len(todo), failures, as_json=as_json)
+    return 1 if failures else 0
+
+
+def _shard(device: str) -> tuple[int, int, str]:
+    """Rank, world size and device of this process, from the variables that torchrun sets."""
+    rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    if world > 1 and device in ("auto", "cuda"):
+        import torch
+
+        if torch.cuda.is_available():
+            device = f"cuda:{int(os.environ.get('LOCAL_RANK', '0')) % torch.cuda.device_count()}"
+    return rank, world, device
+
+
+def _confidence_path(task: Task) -> Path:
+    return task.output.with_suffix(".confidence.png")
+
+
+def _refuse_collisions(tasks: Sequence[Task], save_confidence: bool) -> None:
+    if not save_confidence:
+        return
+    masks = {task.output: task for task in tasks}
+    for task in tasks:
+        other = masks.get(_confidence_path(task))
+        if other is not None:
+            raise click.UsageError(f"the confidence of {task.image} and the mask of {other.image} would both be {other.output}")
+
+
+def _refuse_existing(tasks: Sequence[Task]) -> None:
+    existing = [task.output for task in tasks if task.output.exists()]
+    if existing:
+        raise click.UsageError(
+            f"{len(existing)} of {len(tasks)} masks are already there, e.g. {existing[0]}; "
+            "add --resume to keep them, --overwrite to replace them, or choose another folder"
+        )
+
+
+def _check_run_record(out: Path, card: ModelCard, options: PredictOptions, frame: str, *, resume: bool, write: bool) -> None:
+    from deeplab_core.formats import atomic_write
+
+    record: dict[str, Any] = {"model": card.id, "catalog": card.catalog.name, "options": options.cache_key(), "frame": frame}
+    path = out / RUN_RECORD
+    if resume and path.is_file():
+        try:
+            earlier = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:
+            earlier = {}
+        differs = [key for key in record if earlier.get(key) != record[key]]
+        if differs:
+            was = ", ".join(f"{key} was {earlier.get(key)} and is {record[key]}" for key in differs)
+            raise click.UsageError(f"{out} holds the masks of another run ({was}); choose another folder, or --overwrite")
+    if write:
+        out.mkdir(parents=True, exist_ok=True)
+        atomic_write(path, (json.dumps(record, indent=2) + "\n").encode())
+
+
+def _finished(task: Task, card: ModelCard, frame: str, save_confidence: bool) -> bool:
+    """Whether an earlier run left a whole mask (and confidence) of the right size."""
+    from PIL import Image
+
+    from deeplab_core.formats import read_mask
+    from deeplab_core.images import probe_image
+
+    try:
+        info = probe_image(task.image)
+        turned = frame == "stored" and info.orientation >= 5
+        expected = (info.width, info.height) if turned else (info.height, info.width)
+        if read_mask(task.output, card.catalog).shape != expected:
+            return False
+        if save_confidence:
+            with Image.open(_confidence_path(task)) as confidence:
+                confidence.load()
+                return (confidence.height, confidence.width) == expected
+    except (AtrousError, OSError, SyntaxError):
+        return False
+    return True
+
+
+def _read_ahead(tasks: Sequence[Task], depth: int = 2) -> Iterator[tuple[Task, Future[ImageData]]]:
+    """Decode the next images while the network computes; at most ``depth`` decoded images wait."""
+    from deeplab_core.images import read_image
+
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="decode") as pool:
+        waiting: deque[tuple[Task, Future[ImageData]]] = deque()
+        rest = iter(tasks)
+        try:
+            while True:
+                while len(waiting) < depth and (task := next(rest, None)) is not None:
+                    waiting.append((task, pool.submit(read_image, task.image)))
+                if not waiting:
+                    return
+                yield waiting.popleft()
+        finally:
+            for _task, future in waiting:
+                future.cancel()
+
+
+def _write(task: Task, prediction: Prediction, data: ImageData, card: ModelCard, frame: str, save_confidence: bool) -> None:
+    from deeplab_core.formats import write_grey_png, write_indexed_png
+    from deeplab_core.images import to_stored
+
+    def place(array: Any) -> Any:
+        return to_stored(array, data.info.orientation) if frame == "stored" else array
+
+    task.output.parent.mkdir(parents=True, exist_ok=True)
+    if save_confidence:  # first, so that a mask always stands for a finished image
+        write_grey_png(_confidence_path(task), place(prediction.confidence))
+    write_indexed_png(task.output, place(prediction.labels), card.catalog)
+
+
+def _summarise(
+    out: Path, card: ModelCard, total: int, tried: int, failures: Sequence[tuple[Task, AtrousError]], *, as_json: bool
+) -> None:
+    written, kept = tried - len(failures), total - tried
+    if as_json:
+        emit("summary", model=card.id, output=out, written=written, kept=kept, failed=len(failures))
+        return
+    parts = [f"{written} written", *([f"{kept} kept"] if kept else []), *([f"{len(failures)} failed"] if failures else [])]
+    click.echo(f"{card.name}: {', '.join(parts)} in {out}")
+    unreadable = sum(isinstance(error, ImageReadError) for _task, error in failures)
+    if failures:
+        click.echo(f"atrous: {len(failures)} of {total} images failed ({unreadable} unreadable); mend them and run again with --resume", err=True)

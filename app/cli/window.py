@@ -1,0 +1,48 @@
+"""``atrous [FOLDER]``: the window."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+#: Where --sample puts its writable copy, relative to where the program was started.
+SAMPLE_COPY = Path("out") / "sample_project"
+
+
+def has_screen() -> bool:
+    """Whether a window can be shown: always on Windows and macOS, with a display server elsewhere."""
+    if sys.platform in ("win32", "darwin"):
+        return True
+    return any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"))
+
+
+@click.command("open", hidden=True)
+@click.argument("folder", required=False, type=click.Path(path_type=Path))
+@click.option("--project", "project_dir", metavar="DIR", type=click.Path(file_okay=False, path_type=Path),
+              help="Keep the project's data here instead of FOLDER/.atrous, e.g. for a read-only folder.")  # fmt: skip
+@click.option("--sample", is_flag=True, help="Open a copy of the sample project.")
+@click.option("--smoke", metavar="PNG", type=click.Path(dir_okay=False, path_type=Path), hidden=True,
+              help="Open, wait for the compute process and one prediction, save a picture of the window, quit.")  # fmt: skip
+@click.pass_context
+def window(context: click.Context, folder: Path | None, project_dir: Path | None, sample: bool, smoke: Path | None) -> int:
+    """Open the window, on FOLDER where one is given."""
+    if folder is not None and not folder.is_dir():
+        commands = ", ".join(name for name, command in context.parent.command.commands.items() if not command.hidden)  # type: ignore[union-attr,attr-defined]
+        raise click.UsageError(f"'{folder}' is neither a folder of images nor one of the commands {commands}")
+    if sample:
+        if not has_screen():
+            from app.cli.demo import demo
+
+            click.echo("No screen here (neither DISPLAY nor WAYLAND_DISPLAY is set): doing the same job without a window.")
+            return int(context.invoke(demo))
+        from app.places import copy_sample_project
+
+        folder = copy_sample_project(SAMPLE_COPY)
+    if not has_screen():
+        raise click.UsageError("no screen here: neither DISPLAY nor WAYLAND_DISPLAY is set; use 'atrous predict' and 'atrous evaluate', or 'xvfb-run atrous'")
+    from app.main import main
+
+    return int(main(folder, project_dir=project_dir, smoke=smoke))

@@ -1,0 +1,36 @@
+"""Where Atrous keeps what it ships and what it looks for: resources, models, the sample project. No Qt, no torch, no numpy."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+#: Names the environment variable whose folders (separated as in PATH) hold further models.
+MODEL_DIR_VARIABLE = "ATROUS_MODEL_DIR"
+
+#: Beside the packages in a source tree, in a wheel and in the frozen application alike.
+RESOURCES = Path(__file__).resolve().parent.parent / "resources"
+
+SAMPLE_PROJECT = RESOURCES / "sample_project"
+
+
+def model_folders() -> list[Path]:
+    """Folders that are searched for models, in order: the bundled ones, then those of ``ATROUS_MODEL_DIR``."""
+    named = [Path(part).expanduser() for part in os.environ.get(MODEL_DIR_VARIABLE, "").split(os.pathsep) if part]
+    return [folder for folder in (RESOURCES / "models", *named) if folder.is_dir()]
+
+
+def copy_sample_project(target: Path) -> Path:
+    """Copy the sample project where it may be written to, and return that folder.
+
+    A folder that is already there is a project that somebody worked in: nothing of it is replaced, only missing files are added.
+    """
+    for source in sorted(SAMPLE_PROJECT.rglob("*")):
+        goal = target / source.relative_to(SAMPLE_PROJECT)
+        if source.is_dir():
+            goal.mkdir(parents=True, exist_ok=True)
+        elif not goal.exists():
+            goal.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, goal)
+    return target

@@ -1,0 +1,56 @@
+"""What every test stands on: no screen, one thread, and nobody's real settings."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+# Before anything imports Qt or torch: both read these once.
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import pytest
+
+REAL = Path(__file__).resolve().parents[2] / "shared" / "real"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _private_home(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Settings, caches and logs of the tests, and of the processes they start, live in a temporary home."""
+    home = tmp_path_factory.mktemp("home")
+    for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME", "LOCALAPPDATA", "APPDATA"):
+        os.environ[name] = str(home / name.lower())
+    os.environ["HOME"] = os.environ["USERPROFILE"] = str(home)
+    for name in ("ATROUS_MODEL_DIR", "DISPLAY", "WAYLAND_DISPLAY"):
+        os.environ.pop(name, None)
+
+
+@pytest.fixture(autouse=True)
+def _one_torch_thread() -> None:
+    """Tests share few cores. Only where something has imported torch: most tests never need it."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.get_num_threads() != 1:
+        torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def shared_real() -> Path:
+    """Folder of real photographs, truth and one real network; tests that need it are skipped elsewhere."""
+    if not (REAL / "manifest.json").is_file():
+        pytest.skip(f"no real photographs here ({REAL} is absent)")
+    return REAL
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip ``gpu`` tests where there is no CUDA device; mark tests that use ``shared_real`` as ``real``."""
+    for item in items:
+        if "shared_real" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.real)
+    marked = [item for item in items if item.get_closest_marker("gpu")]
+    if marked:
+        import torch
+
+        if not torch.cuda.is_available():
+            for item in marked:
+                item.add_marker(pytest.mark.skip(reason="no CUDA device"))
