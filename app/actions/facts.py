@@ -1,0 +1,85 @@
+"""Plain truths about the program that decide which commands are possible and which check marks are set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+#: Every fact, with what it says. A name outside this table is a spelling mistake and is refused.
+FACTS: dict[str, str] = {
+    "project_open": "a folder is open",
+    "project_writable": "this window may write to the project",
+    "has_images": "the folder holds at least one image",
+    "image_open": "an image is on the canvas",
+    "can_edit": "the image on the canvas may be changed",
+    "can_undo": "there is a step to take back",
+    "can_redo": "there is a step to do again",
+    "model_ready": "a model is loaded",
+    "has_prediction": "the model has seen the image on the canvas",
+    "has_truth": "the image on the canvas has truth",
+    "suggestion_waiting": "a prediction waits beside a person's work",
+    "job_running": "at least one job is running",
+    "reviewed": "the image on the canvas is marked reviewed",
+    "tool_brush": "the brush is in hand",
+    "tool_eraser": "the eraser is in hand",
+    "tool_restore": "the restoring brush is in hand",
+    "tool_fill": "the fill tool is in hand",
+    "tool_lasso": "the lasso is in hand",
+    "tool_polygon": "the polygon is in hand",
+    "tool_pick": "the class pick is in hand",
+    "tool_pan": "the hand is in hand",
+    "overlay_on": "masks are drawn over the picture",
+    "contours_on": "contours are drawn",
+    "keep_view": "zoom and place stay when the image changes",
+    "pane_trimap": "a pane shows the trimap band",
+    "pane_uncertainty": "a pane shows the uncertainty",
+    "pane_errors": "a pane shows the errors",
+    "layout_single": "one pane is shown",
+    "layout_double": "two panes are shown",
+    "layout_triple": "three panes are shown",
+    "layout_quad": "four panes are shown",
+    "layout_split": "two views share one pane",
+    "dock_images": "the list of images is shown",
+    "dock_classes": "the classes are shown",
+    "dock_model": "the model is shown",
+    "dock_trimap": "the trimap curve is shown",
+    "dock_history": "the history is shown",
+    "docks_folded": "the docks are folded away",
+    "theme_dark": "the dark theme is on",
+}
+
+
+class Facts:
+    """The facts as they are now; listeners hear of a change once per batch."""
+
+    def __init__(self) -> None:
+        self._values = dict.fromkeys(FACTS, False)
+        self._listeners: list[Callable[[frozenset[str]], None]] = []
+
+    def __getitem__(self, name: str) -> bool:
+        return self._values[name]
+
+    def hold(self, *names: str) -> bool:
+        """Whether all of them hold; ``"!name"`` asks for the opposite."""
+        return all(not self._values[name[1:]] if name.startswith("!") else self._values[name] for name in names)
+
+    def update(self, **changes: bool) -> None:
+        """Set some facts and tell the listeners which ones changed. Raises KeyError for a name that is not in FACTS."""
+        for name in changes:
+            if name not in self._values:
+                raise KeyError(f"'{name}' is not a fact; see app.actions.facts.FACTS")
+        changed = frozenset(name for name, value in changes.items() if self._values[name] != bool(value))
+        if not changed:
+            return
+        self._values.update({name: bool(changes[name]) for name in changed})
+        for listener in tuple(self._listeners):
+            listener(changed)
+
+    def subscribe(self, listener: Callable[[frozenset[str]], None]) -> Callable[[], None]:
+        """Call ``listener`` with the names that changed; returns the function that ends it."""
+        self._listeners.append(listener)
+
+        def unsubscribe() -> None:
+            if listener in self._listeners:
+                self._listeners.remove(listener)
+
+        return unsubscribe

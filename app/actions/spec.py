@@ -1,0 +1,78 @@
+"""What a command is, as data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Group(StrEnum):
+    """Where a command stands in the menu, the shortcut editor and the sheet of keys; the value is what a person reads."""
+
+    FILE = "File"
+    EDIT = "Edit"
+    NAVIGATE = "Go"
+    TOOLS = "Tools"
+    CLASSES = "Classes"
+    VIEW = "View"
+    MODEL = "Model"
+    TRUTH = "Truth"
+    WINDOW = "Window"
+    HELP = "Help"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActionSpec:
+    """One command.
+
+    Attributes:
+        id: stable name, ``"group.verb"``; overrides of shortcuts are stored under it.
+        text: menu entry in plain English; an ellipsis means that it asks something first.
+        group: see :class:`Group`.
+        handler: ``"target.method"``; the window binds targets (controllers and itself) by name.
+        argument: passed to the handler where it is not None.
+        icon: name of a file in ``resources/icons``, or empty.
+        shortcuts: default keys in Qt's portable spelling, the first one is shown.
+        enabled_when: names of facts that must all hold; ``"!name"`` asks for the opposite.
+        checked_from: the fact that the check mark shows; empty for a plain command.
+        tip: one sentence for the tooltip and the palette, where the text does not say enough.
+        held: the command works while its key is held (blink); it has no menu click of its own.
+        separated: starts a new section in its menu.
+    """
+
+    id: str
+    text: str
+    group: Group
+    handler: str
+    argument: object = None
+    icon: str = ""
+    shortcuts: tuple[str, ...] = ()
+    enabled_when: tuple[str, ...] = ()
+    checked_from: str = ""
+    tip: str = ""
+    held: bool = False
+    separated: bool = False
+
+    @property
+    def target(self) -> str:
+        """The object that handles it."""
+        return self.handler.partition(".")[0]
+
+    @property
+    def method(self) -> str:
+        """The verb of that object."""
+        return self.handler.partition(".")[2]
+
+    @property
+    def facts(self) -> frozenset[str]:
+        """Every fact that the command looks at."""
+        names = {name.removeprefix("!") for name in self.enabled_when}
+        return frozenset(names | ({self.checked_from} if self.checked_from else set()))
+
+
+@dataclass(frozen=True, slots=True)
+class Gesture:
+    """Something the hands do on the picture that is not a command: shown on the sheet of keys."""
+
+    keys: str
+    text: str

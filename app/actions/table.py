@@ -1,0 +1,619 @@
+"""THE list of commands. Menus, top bar, context menu, shortcut editor, command palette and sheet of keys derive from it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from app.actions.spec import ActionSpec, Gesture, Group
+
+
+def _spec(group: Group, id: str, text: str, handler: str, **rest: Any) -> ActionSpec:  # noqa: A002 - the field's own name
+    shortcuts = rest.pop("keys", ())
+    return ActionSpec(
+        id=id,
+        text=text,
+        group=group,
+        handler=handler,
+        shortcuts=(shortcuts,) if isinstance(shortcuts, str) else shortcuts,
+        **rest,
+    )
+
+
+_ON_IMAGE = ("image_open",)
+_EDITABLE = ("can_edit",)
+
+_FILE = (
+    _spec(Group.FILE, "project.open", "Open folder…", "window.open_folder", icon="folder", keys="Ctrl+O"),
+    _spec(Group.FILE, "project.open_sample", "Open the sample project", "window.open_sample", icon="image"),
+    _spec(
+        Group.FILE,
+        "project.rescan",
+        "Look for new images",
+        "project.rescan",
+        icon="refresh",
+        keys="F5",
+        enabled_when=("project_open",),
+    ),
+    _spec(
+        Group.FILE,
+        "project.save",
+        "Save now",
+        "project.save_now",
+        icon="save",
+        keys="Ctrl+S",
+        enabled_when=_EDITABLE,
+        separated=True,
+        tip="Work is saved as you go; this writes the mask at once",
+    ),
+    _spec(
+        Group.FILE,
+        "project.import",
+        "Import masks…",
+        "window.import_masks",
+        icon="import",
+        enabled_when=("project_writable", "has_images"),
+        tip="Start from mask files that exist already",
+    ),
+    _spec(
+        Group.FILE,
+        "project.export",
+        "Export masks…",
+        "window.export_masks",
+        icon="export",
+        keys="Ctrl+E",
+        enabled_when=("has_images",),
+    ),
+    _spec(Group.FILE, "app.settings", "Settings…", "window.show_settings", icon="settings", keys="Ctrl+,", separated=True),
+    _spec(Group.FILE, "app.quit", "Quit", "window.quit", keys="Ctrl+Q"),
+)
+
+_EDIT = (
+    _spec(Group.EDIT, "edit.undo", "Undo", "edit.undo", icon="undo", keys="Ctrl+Z", enabled_when=("can_undo",)),
+    _spec(Group.EDIT, "edit.redo", "Redo", "edit.redo", icon="redo", keys=("Ctrl+Shift+Z", "Ctrl+Y"), enabled_when=("can_redo",)),
+    _spec(
+        Group.EDIT,
+        "start.model",
+        "Start again from the prediction",
+        "predict.start_from_model",
+        icon="model",
+        separated=True,
+        enabled_when=("can_edit", "has_prediction"),
+        tip="Replaces the whole mask by the prediction; one step, can be undone",
+    ),
+    _spec(
+        Group.EDIT,
+        "start.truth",
+        "Start again from the truth",
+        "judge.start_from_truth",
+        icon="truth",
+        enabled_when=("can_edit", "has_truth"),
+        tip="Replaces the whole mask by the truth; one step, can be undone",
+    ),
+    _spec(
+        Group.EDIT,
+        "start.mask",
+        "Start again from a mask file…",
+        "window.start_from_file",
+        icon="import",
+        enabled_when=_EDITABLE,
+        tip="Replaces the whole mask by a file; one step, can be undone",
+    ),
+    _spec(
+        Group.EDIT,
+        "start.blank",
+        "Start again from blank",
+        "predict.start_from_blank",
+        enabled_when=_EDITABLE,
+        tip="Everything becomes unlabelled; one step, can be undone",
+    ),
+    _spec(
+        Group.EDIT,
+        "edit.accept_suggestion",
+        "Take the waiting prediction",
+        "predict.accept_suggestion",
+        icon="check",
+        keys="Ctrl+Shift+Return",
+        enabled_when=("can_edit", "suggestion_waiting"),
+        separated=True,
+        tip="Lays the prediction under your own pixels; nothing that you painted changes",
+    ),
+    _spec(
+        Group.EDIT,
+        "edit.dismiss_suggestion",
+        "Dismiss the waiting prediction",
+        "predict.dismiss_suggestion",
+        icon="close",
+        enabled_when=("suggestion_waiting",),
+    ),
+)
+
+_NAVIGATE = (
+    _spec(
+        Group.NAVIGATE,
+        "go.next",
+        "Next image",
+        "project.next_image",
+        icon="chevron-right",
+        keys=("D", "PgDown"),
+        enabled_when=("has_images",),
+    ),
+    _spec(
+        Group.NAVIGATE,
+        "go.previous",
+        "Previous image",
+        "project.previous_image",
+        icon="chevron-left",
+        keys=("A", "PgUp"),
+        enabled_when=("has_images",),
+    ),
+    _spec(
+        Group.NAVIGATE,
+        "go.next_unreviewed",
+        "Next unreviewed image",
+        "project.next_unreviewed",
+        icon="unreviewed",
+        keys="Ctrl+Shift+D",
+        enabled_when=("has_images",),
+    ),
+    _spec(
+        Group.NAVIGATE,
+        "go.previous_unreviewed",
+        "Previous unreviewed image",
+        "project.previous_unreviewed",
+        keys="Ctrl+Shift+A",
+        enabled_when=("has_images",),
+    ),
+    _spec(
+        Group.NAVIGATE,
+        "go.next_worst",
+        "Next worst image",
+        "project.next_worst",
+        icon="worst",
+        keys="N",
+        enabled_when=("has_images",),
+        tip="The unreviewed image with the lowest IoU; without truth the most uncertain one",
+    ),
+    _spec(
+        Group.NAVIGATE,
+        "go.reviewed_next",
+        "Reviewed, next",
+        "project.reviewed_next",
+        icon="reviewed",
+        keys=("Ctrl+Return", "Ctrl+Enter"),
+        enabled_when=("image_open", "project_writable"),
+        separated=True,
+        tip="Marks this image reviewed and opens the next unreviewed one",
+    ),
+    _spec(
+        Group.NAVIGATE,
+        "go.toggle_reviewed",
+        "Reviewed",
+        "project.toggle_reviewed",
+        keys="Ctrl+M",
+        enabled_when=("image_open", "project_writable"),
+        checked_from="reviewed",
+    ),
+)
+
+
+def _tool(name: str, text: str, icon: str, keys: str | tuple[str, ...], tip: str) -> ActionSpec:
+    return _spec(
+        Group.TOOLS,
+        f"tool.{name}",
+        text,
+        "edit.choose_tool",
+        argument=name,
+        icon=icon,
+        keys=keys,
+        enabled_when=_ON_IMAGE,
+        checked_from=f"tool_{name}",
+        tip=tip,
+    )
+
+
+_TOOLS = (
+    _tool("brush", "Brush", "brush", "B", "Paints the class in hand; Shift+click draws a straight line"),
+    _tool("eraser", "Eraser", "eraser", "E", "Paints the background class, or unlabelled where the catalog has none"),
+    _tool(
+        "restore",
+        "Restore to prediction",
+        "restore",
+        "Shift+E",
+        "Brings the model's pixels back; right-drag does the same with any tool",
+    ),
+    _tool("fill", "Fill", "fill", "G", "Fills the connected area of one class"),
+    _tool("lasso", "Lasso", "lasso", "L", "Fills what you draw around"),
+    _tool("polygon", "Polygon", "polygon", "P", "Click the corners; Enter closes, Backspace removes the last one"),
+    _tool("pick", "Pick class", "pick", "I", "Takes the class under the pointer in hand"),
+    _tool("pan", "Move the picture", "pan", "M", "Drag to move; Space-drag does the same with any tool"),
+    _spec(
+        Group.TOOLS,
+        "brush.larger",
+        "Larger brush",
+        "edit.scale_brush",
+        argument=1,
+        keys="]",
+        enabled_when=_ON_IMAGE,
+        separated=True,
+    ),
+    _spec(Group.TOOLS, "brush.smaller", "Smaller brush", "edit.scale_brush", argument=-1, keys="[", enabled_when=_ON_IMAGE),
+)
+
+#: Keys of the class dock in their order on the keyboard.
+CLASS_KEYS = ("1", "2", "3", "4", "5", "6", "7", "8", "9", "0")
+
+_CLASSES = (
+    *(
+        _spec(
+            Group.CLASSES,
+            f"class.key_{key}",
+            f"Class with the key {key}",
+            "classes.choose_key",
+            argument=key,
+            keys=key,
+            enabled_when=_ON_IMAGE,
+        )
+        for key in CLASS_KEYS
+    ),
+    _spec(
+        Group.CLASSES, "class.void", "Unlabelled (void)", "classes.choose_void", keys="`", enabled_when=_ON_IMAGE, separated=True
+    ),
+    _spec(Group.CLASSES, "class.previous", "Previous class", "classes.previous_class", keys="Q", enabled_when=_ON_IMAGE),
+    _spec(Group.CLASSES, "class.next", "Next class", "classes.next_class", keys="W", enabled_when=_ON_IMAGE),
+    _spec(
+        Group.CLASSES,
+        "class.swap",
+        "Swap the last two classes",
+        "classes.swap_classes",
+        icon="swap",
+        keys="X",
+        enabled_when=_ON_IMAGE,
+    ),
+    _spec(
+        Group.CLASSES,
+        "class.find",
+        "Find a class…",
+        "window.find_class",
+        icon="search",
+        keys=("/", "Ctrl+F"),
+        enabled_when=("project_open",),
+    ),
+    _spec(
+        Group.CLASSES,
+        "class.show_all",
+        "Show all classes",
+        "classes.show_all",
+        icon="eye",
+        enabled_when=("project_open",),
+        separated=True,
+    ),
+)
+
+_VIEW = (
+    _spec(
+        Group.VIEW,
+        "view.overlay",
+        "Masks over the picture",
+        "view.toggle_overlay",
+        icon="overlay",
+        keys="V",
+        enabled_when=_ON_IMAGE,
+        checked_from="overlay_on",
+    ),
+    _spec(
+        Group.VIEW,
+        "view.contours",
+        "Contours",
+        "view.toggle_contours",
+        icon="contour",
+        keys="C",
+        enabled_when=_ON_IMAGE,
+        checked_from="contours_on",
+    ),
+    _spec(
+        Group.VIEW,
+        "view.more_opaque",
+        "Stronger overlay",
+        "view.step_opacity",
+        argument=1,
+        keys="Shift+V",
+        enabled_when=_ON_IMAGE,
+    ),
+    _spec(
+        Group.VIEW, "view.less_opaque", "Fainter overlay", "view.step_opacity", argument=-1, keys="Alt+V", enabled_when=_ON_IMAGE
+    ),
+    _spec(
+        Group.VIEW,
+        "view.blink",
+        "Blink to the prediction",
+        "view.blink",
+        icon="blink",
+        keys="Tab",
+        enabled_when=_ON_IMAGE,
+        held=True,
+        tip="Hold the key to see the prediction instead of the mask",
+    ),
+    _spec(
+        Group.VIEW,
+        "view.trimap",
+        "Trimap band",
+        "view.toggle_trimap",
+        icon="trimap",
+        keys="T",
+        enabled_when=_ON_IMAGE,
+        checked_from="pane_trimap",
+        separated=True,
+    ),
+    _spec(
+        Group.VIEW,
+        "view.uncertainty",
+        "Uncertainty",
+        "view.toggle_uncertainty",
+        icon="uncertainty",
+        keys="U",
+        enabled_when=_ON_IMAGE,
+        checked_from="pane_uncertainty",
+    ),
+    _spec(
+        Group.VIEW,
+        "view.errors",
+        "Errors against the truth",
+        "view.toggle_errors",
+        icon="error",
+        keys="R",
+        enabled_when=_ON_IMAGE,
+        checked_from="pane_errors",
+    ),
+    _spec(
+        Group.VIEW,
+        "view.linked",
+        "Linked views",
+        "view.toggle_linked",
+        icon="layout-double",
+        keys="S",
+        enabled_when=_ON_IMAGE,
+        tip="One view, or as many as you had last",
+    ),
+    _spec(
+        Group.VIEW,
+        "view.layout_single",
+        "One view",
+        "view.set_layout",
+        argument="single",
+        icon="layout-single",
+        keys="Ctrl+1",
+        enabled_when=_ON_IMAGE,
+        checked_from="layout_single",
+        separated=True,
+    ),
+    _spec(
+        Group.VIEW,
+        "view.layout_double",
+        "Two views",
+        "view.set_layout",
+        argument="double",
+        icon="layout-double",
+        keys="Ctrl+2",
+        enabled_when=_ON_IMAGE,
+        checked_from="layout_double",
+    ),
+    _spec(
+        Group.VIEW,
+        "view.layout_triple",
+        "Three views",
+        "view.set_layout",
+        argument="triple",
+        icon="layout-triple",
+        keys="Ctrl+3",
+        enabled_when=_ON_IMAGE,
+        checked_from="layout_triple",
+    ),
+    _spec(
+        Group.VIEW,
+        "view.layout_quad",
+        "Four views",
+        "view.set_layout",
+        argument="quad",
+        icon="layout-quad",
+        keys="Ctrl+4",
+        enabled_when=_ON_IMAGE,
+        checked_from="layout_quad",
+    ),
+    _spec(
+        Group.VIEW,
+        "view.layout_split",
+        "Split slider",
+        "view.set_layout",
+        argument="split",
+        icon="blink",
+        keys="Ctrl+5",
+        enabled_when=_ON_IMAGE,
+        checked_from="layout_split",
+    ),
+    _spec(Group.VIEW, "view.fit", "Fit", "view.zoom_fit", icon="fit", keys="F", enabled_when=_ON_IMAGE, separated=True),
+    _spec(Group.VIEW, "view.actual_size", "100 %", "view.zoom_actual", keys="Ctrl+0", enabled_when=_ON_IMAGE),
+    _spec(
+        Group.VIEW, "view.zoom_in", "Zoom in", "view.zoom_in", icon="zoom-in", keys=("Ctrl++", "Ctrl+="), enabled_when=_ON_IMAGE
+    ),
+    _spec(Group.VIEW, "view.zoom_out", "Zoom out", "view.zoom_out", icon="zoom-out", keys="Ctrl+-", enabled_when=_ON_IMAGE),
+    _spec(
+        Group.VIEW,
+        "view.keep",
+        "Keep zoom between images",
+        "view.toggle_keep",
+        keys="K",
+        enabled_when=_ON_IMAGE,
+        checked_from="keep_view",
+    ),
+)
+
+_MODEL = (
+    _spec(Group.MODEL, "model.open", "Open a model file…", "window.open_model", icon="model"),
+    _spec(
+        Group.MODEL,
+        "model.run_image",
+        "Run on this image",
+        "predict.run_image",
+        icon="play",
+        keys="Ctrl+R",
+        enabled_when=("model_ready", "can_edit"),
+    ),
+    _spec(
+        Group.MODEL,
+        "model.run_folder",
+        "Run on the folder",
+        "predict.run_folder",
+        icon="play-folder",
+        keys="Ctrl+Shift+R",
+        enabled_when=("model_ready", "project_writable", "has_images"),
+    ),
+    _spec(
+        Group.MODEL,
+        "model.cancel",
+        "Stop what is running",
+        "predict.cancel",
+        icon="stop",
+        keys="Ctrl+.",
+        enabled_when=("job_running",),
+    ),
+    _spec(
+        Group.MODEL,
+        "model.mapping",
+        "Classes of the model…",
+        "window.edit_mapping",
+        icon="swap",
+        enabled_when=("model_ready", "project_open"),
+        separated=True,
+        tip="Which class of the project each class of the model becomes",
+    ),
+)
+
+_TRUTH = (
+    _spec(
+        Group.TRUTH,
+        "truth.choose",
+        "Choose the folder of truth…",
+        "window.choose_truth",
+        icon="truth",
+        enabled_when=("has_images",),
+    ),
+    _spec(
+        Group.TRUTH,
+        "truth.find",
+        "Look for truth beside the images",
+        "judge.find_truth",
+        icon="search",
+        enabled_when=("has_images",),
+    ),
+    _spec(
+        Group.TRUTH,
+        "truth.judge_folder",
+        "Judge the whole folder",
+        "judge.judge_folder",
+        icon="trimap",
+        keys="Ctrl+J",
+        enabled_when=("has_images",),
+        tip="Per-class IoU and trimap curve pooled over every image that has truth and a mask",
+    ),
+    _spec(
+        Group.TRUTH,
+        "truth.problems",
+        "Truth files that could not be used…",
+        "window.show_truth_problems",
+        icon="warning",
+        enabled_when=("project_open",),
+    ),
+)
+
+
+def _dock(name: str, text: str) -> ActionSpec:
+    return _spec(Group.WINDOW, f"window.dock_{name}", text, "window.toggle_dock", argument=name, checked_from=f"dock_{name}")
+
+
+_WINDOW = (
+    _spec(
+        Group.WINDOW,
+        "window.fold",
+        "Fold the docks away",
+        "window.toggle_fold",
+        icon="fold",
+        keys=("\\", "F11"),
+        checked_from="docks_folded",
+    ),
+    _dock("images", "Images"),
+    _dock("classes", "Classes"),
+    _dock("model", "Model"),
+    _dock("trimap", "Trimap curve"),
+    _dock("history", "History"),
+    _spec(
+        Group.WINDOW, "window.theme", "Dark theme", "window.toggle_theme", icon="theme", checked_from="theme_dark", separated=True
+    ),
+    _spec(Group.WINDOW, "window.reset_layout", "Put the docks back", "window.reset_layout"),
+)
+
+_HELP = (
+    _spec(Group.HELP, "help.keys", "Sheet of keys", "window.show_keys", icon="keyboard", keys=("F1", "?")),
+    _spec(Group.HELP, "help.palette", "All commands…", "window.show_palette", icon="command", keys=("Ctrl+K", "Ctrl+Shift+P")),
+    _spec(Group.HELP, "help.shortcuts", "Change keys…", "window.edit_shortcuts", icon="keyboard"),
+    _spec(
+        Group.HELP,
+        "help.copy_report",
+        "Copy report",
+        "window.copy_report",
+        icon="copy",
+        separated=True,
+        tip="Versions, settings and the last lines of the log, for a bug report",
+    ),
+    _spec(Group.HELP, "help.open_logs", "Open the folder of logs", "window.open_logs", icon="folder"),
+    _spec(Group.HELP, "help.about", "About Atrous", "window.show_about", icon="info"),
+)
+
+ACTIONS: tuple[ActionSpec, ...] = (
+    *_FILE,
+    *_EDIT,
+    *_NAVIGATE,
+    *_TOOLS,
+    *_CLASSES,
+    *_VIEW,
+    *_MODEL,
+    *_TRUTH,
+    *_WINDOW,
+    *_HELP,
+)
+
+#: Tool buttons of the top bar, left to right.
+TOOLBAR = ("tool.brush", "tool.eraser", "tool.fill", "tool.lasso", "tool.polygon", "tool.pick", "tool.restore")
+
+#: The picture's context menu (the key for it, or a right click without a drag).
+CANVAS_MENU = (
+    "tool.pick",
+    "edit.undo",
+    "edit.redo",
+    "view.overlay",
+    "view.contours",
+    "view.trimap",
+    "view.uncertainty",
+    "view.errors",
+    "view.fit",
+)
+
+#: What the hands do on the picture that no command stands for.
+GESTURES: tuple[Gesture, ...] = (
+    Gesture("Left drag", "Use the tool in hand"),
+    Gesture("Right drag", "Restore to the prediction"),
+    Gesture("Shift+click", "Straight line from the last point"),
+    Gesture("Wheel, Ctrl+wheel", "Zoom at the pointer"),
+    Gesture("Shift+wheel", "Brush size"),
+    Gesture("Alt+wheel", "Strength of the overlay"),
+    Gesture("Space+drag, middle drag", "Move the picture"),
+    Gesture("Enter / Backspace", "Close the polygon / remove its last corner"),
+    Gesture("Esc", "Abort the stroke or polygon in hand"),
+)
+
+
+def by_id(action_id: str) -> ActionSpec:
+    """The command of this id. Raises KeyError where there is none."""
+    return _BY_ID[action_id]
+
+
+_BY_ID = {spec.id: spec for spec in ACTIONS}
