@@ -118,6 +118,11 @@ class TilePatch:
         return self._bounds
 
     @property
+    def empty(self) -> bool:
+        """Whether it changes neither a label nor a provenance: such a step does not enter any history."""
+        return not self.tiles
+
+    @property
     def nbytes(self) -> int:
         """Packed size in bytes: what the undo budget counts."""
         return sum(len(tile.before) + len(tile.after) + _TILE.size for tile in self.tiles) + _HEAD.size
@@ -228,16 +233,32 @@ def diff_patch(
     labels: Labels, provenance: NDArray[np.uint8], new_labels: Labels, new_provenance: NDArray[np.uint8]
 ) -> TilePatch:
     """The patch that turns one pair of (H, W) maps into another, without changing either."""
+    return patch_of_region(labels, provenance, Rect.whole(labels.shape), new_labels, new_provenance)
+
+
+def patch_of_region(
+    labels: Labels, provenance: NDArray[np.uint8], rect: Rect, new_labels: Labels, new_provenance: NDArray[np.uint8]
+) -> TilePatch:
+    """The patch that writes (h, w) ``new_labels`` and ``new_provenance`` into ``rect`` of (H, W) maps, without changing them.
+
+    ``rect`` must lie inside the maps. Tiles that would end as they are do not enter the patch.
+    """
     height, width = labels.shape
     tiles = []
     changed = 0
-    for place in tiles_under(Rect.whole(labels.shape)):
-        index = tile_rect(*place, (height, width)).slices
-        before, after = (labels[index], provenance[index]), (new_labels[index], new_provenance[index])
-        differing = int(np.count_nonzero(before[0] != after[0]))
-        if differing or not np.array_equal(before[1], after[1]):
+    for place in tiles_under(rect):
+        tile = tile_rect(*place, (height, width))
+        x, y = max(tile.x, rect.x), max(tile.y, rect.y)
+        right, bottom = min(tile.right, rect.right), min(tile.bottom, rect.bottom)
+        source = slice(y - rect.y, bottom - rect.y), slice(x - rect.x, right - rect.x)
+        target = slice(y - tile.y, bottom - tile.y), slice(x - tile.x, right - tile.x)
+        old_labels, old_provenance = labels[tile.slices], provenance[tile.slices]
+        differing = int(np.count_nonzero(old_labels[target] != new_labels[source]))
+        if differing or not np.array_equal(old_provenance[target], new_provenance[source]):
+            after_labels, after_provenance = old_labels.copy(), old_provenance.copy()
+            after_labels[target], after_provenance[target] = new_labels[source], new_provenance[source]
             changed += differing
-            tiles.append(TileChange(*place, _pack(*before), _pack(*after)))
+            tiles.append(TileChange(*place, _pack(old_labels, old_provenance), _pack(after_labels, after_provenance)))
     return TilePatch((height, width), labels.dtype.itemsize, tuple(tiles), changed)
 
 

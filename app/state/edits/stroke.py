@@ -1,0 +1,131 @@
+"""One stroke of a brush: from pen down to pen up, painted live into the document and handed over as one patch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.state.document import Document
+from app.state.edits.raster import Point, capsule_spans, line_pixels
+from app.state.edits.region import allowed
+from app.state.patch import PatchRecorder, Rect, TilePatch
+from app.state.provenance import Provenance
+from deeplab_core.errors import AtrousError
+
+#: Below this diameter a disk may miss every pixel centre (radius under half a pixel's diagonal), so the stroke becomes a line
+#: of single pixels: diameter 1 paints exactly the pixel under the point.
+_THIN = 1.5
+
+#: A thin line is painted in pieces of so many pixels, so that a long diagonal never needs a mask of the box around it.
+_LINE_PIXELS = 256
+
+
+class StrokeSession:
+    """Paints a stroke while the pen moves.
+
+    Between two points the brush paints a capsule (every pixel centre within half the diameter of the segment), so that fast
+    moves leave no gaps and slow ones do no work twice. Points are float image px. The document's listeners hear of every
+    piece; nothing enters any history before :meth:`commit`.
+
+    Args:
+        document: what is painted on.
+        value: label to paint; None restores ``document.reference``, the model's prediction, with provenance MODEL.
+        diameter: of the brush in image px, 1 or more; may be changed between points (pen pressure).
+        source: provenance of the painted pixels.
+        only: overwrite only pixels that have one of these labels; None protects nothing.
+
+    Raises:
+        AtrousError: where there is no prediction to restore.
+    """
+
+    def __init__(
+        self,
+        document: Document,
+        *,
+        value: int | None,
+        diameter: float,
+        source: Provenance = Provenance.PERSON,
+        only: frozenset[int] | None = None,
+    ) -> None:
+        if value is None and document.reference is None:
+            raise AtrousError("there is no prediction to restore", remedy="Run a model on this image first")
+        self.diameter = diameter
+        self._document = document
+        self._value = value
+        self._source = Provenance.MODEL if value is None else source
+        self._only = only
+        self._recorder = PatchRecorder(document.labels, document.provenance)
+        self._last: Point | None = None
+        self._open = True
+
+    @property
+    def active(self) -> bool:
+        """Whether the stroke is still in hand: neither committed nor aborted."""
+        return self._open
+
+    def begin(self, x: float, y: float) -> Rect:
+        """Put the pen down at a point and paint one dab. Returns the rectangle that was painted."""
+        self._last = (x, y)
+        return self._segment((x, y), (x, y))
+
+    def extend(self, points: Iterable[Point]) -> Rect:
+        """Draw on through some points, in order. Returns the rectangle that holds everything painted now."""
+        dirty = Rect(0, 0, 0, 0)
+        for point in points:
+            if self._last is None:
+                dirty = dirty.united(self.begin(*point))
+            elif point != self._last:
+                dirty = dirty.united(self._segment(self._last, point))
+                self._last = point
+        return dirty
+
+    def commit(self) -> TilePatch:
+        """End the stroke and return what it changed; a stroke that changed nothing gives a patch without tiles."""
+        self._end()
+        return self._recorder.finish()
+
+    def abort(self) -> Rect:
+        """End the stroke and restore every pixel. Returns the rectangle that changed back."""
+        self._end()
+        return self._document.apply(self._recorder.finish().inverted())
+
+    def _end(self) -> None:
+        if not self._open:
+            raise RuntimeError("the stroke has already ended")
+        self._open = False
+
+    def _segment(self, start: Point, end: Point) -> Rect:
+        if not self._open:
+            raise RuntimeError("the stroke has already ended")
+        dirty = Rect(0, 0, 0, 0)
+        shape = self._document.shape
+        if self.diameter < _THIN:
+            rows, columns = line_pixels(start, end, shape)
+            for piece in range(0, rows.size, _LINE_PIXELS):
+                dirty = dirty.united(self._pixels(rows[piece : piece + _LINE_PIXELS], columns[piece : piece + _LINE_PIXELS]))
+            return dirty
+        for rect, where in capsule_spans(start, end, self.diameter / 2, shape).masks():
+            self._paint(rect, where)
+            dirty = dirty.united(rect)
+        return dirty
+
+    def _pixels(self, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Rect:
+        x, y = int(columns.min()), int(rows.min())
+        rect = Rect(x, y, int(columns.max()) - x + 1, int(rows.max()) - y + 1)
+        where = np.zeros((rect.height, rect.width), dtype=np.bool_)
+        where[rows - y, columns - x] = True
+        self._paint(rect, where)
+        return rect
+
+    def _paint(self, rect: Rect, where: NDArray[np.bool_]) -> None:
+        document = self._document
+        if self._only is not None:
+            where = where & allowed(document.labels[rect.slices], self._only)
+        self._recorder.touch(rect)
+        if self._value is None:
+            assert document.reference is not None
+            document.paint(rect, where, document.reference[rect.slices], self._source)
+        else:
+            document.paint(rect, where, self._value, self._source)

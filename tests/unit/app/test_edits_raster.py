@@ -1,0 +1,117 @@
+"""Geometry of strokes and polygons against naive rules."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.state.edits import capsule_spans, disk_spans, line_pixels, polygon_mask
+from app.state.patch import Rect
+
+SHAPE = (37, 53)
+coordinate = st.floats(-30, 80, allow_nan=False)
+points = st.tuples(coordinate, coordinate)
+
+
+def painted(spans, shape=SHAPE):
+    times = np.zeros(shape, dtype=int)
+    for rect, where in spans.masks():
+        times[rect.slices] += where
+    return times
+
+
+def centre_distances(a, b, shape=SHAPE):
+    """Distance of every pixel centre to the segment a-b, the plain way."""
+    y, x = np.mgrid[: shape[0], : shape[1]] + 0.5
+    ab = np.subtract(b, a)
+    squared = float(ab @ ab)
+    t = 0.0 if squared == 0 else np.clip(((x - a[0]) * ab[0] + (y - a[1]) * ab[1]) / squared, 0, 1)
+    return np.hypot(x - a[0] - t * ab[0], y - a[1] - t * ab[1])
+
+
+@given(points, points, st.floats(0.71, 40))
+def test_a_capsule_covers_exactly_the_centres_within_its_radius(a, b, radius):
+    distances = centre_distances(a, b)
+    times = painted(capsule_spans(a, b, radius, SHAPE))
+    clear = np.abs(distances - radius) > 1e-6  # what lies on the rim to within rounding may fall either way
+    assert np.array_equal((times > 0)[clear], (distances <= radius)[clear])
+    assert times.max(initial=0) <= 1
+
+
+@pytest.mark.parametrize("diameter", [2, 3, 5, 10, 200])
+def test_a_disk_at_a_pixel_centre_includes_its_rim(diameter):
+    spans = disk_spans((150.5, 140.5), diameter / 2, (300, 300))
+    y, x = np.mgrid[:300, :300]
+    assert np.array_equal(painted(spans, (300, 300)) > 0, (x - 150) ** 2 + (y - 140) ** 2 <= (diameter / 2) ** 2)
+    assert spans.area == np.count_nonzero(painted(spans, (300, 300)))
+
+
+def test_a_long_diagonal_comes_in_bands_that_cost_its_length():
+    shape = (4096, 4096)
+    pieces = list(capsule_spans((5, 5), (4000, 4050), 5, shape).masks())
+    assert sum(where.size for _, where in pieces) < 64 * 4096 + 600_000
+    mask = np.zeros(shape, dtype=bool)
+    for rect, where in pieces:
+        assert not (mask[rect.slices] & where).any()
+        mask[rect.slices] |= where
+    assert mask.sum() == pytest.approx(10 * np.hypot(3995, 4045), rel=0.01)
+
+
+def test_a_capsule_outside_the_image_is_empty():
+    for a, b in [((-50, 5), (-20, 9)), ((5, -50), (9, -20)), ((200, 5), (300, 5)), ((5, 200), (5, 300))]:
+        assert list(capsule_spans(a, b, 3, SHAPE).masks()) == []
+
+
+@given(points, points)
+def test_a_line_of_single_pixels_is_connected_and_hits_both_ends(a, b):
+    big = (400, 400)
+    a, b = np.add(a, 100), np.add(b, 100)
+    rows, columns = line_pixels(tuple(a), tuple(b), big)
+    assert (rows[0], columns[0]) == (np.floor(a[1]), np.floor(a[0]))
+    assert (rows[-1], columns[-1]) == (np.floor(b[1]), np.floor(b[0]))
+    steps = np.maximum(np.abs(np.diff(rows)), np.abs(np.diff(columns)))
+    assert set(steps.tolist()) <= {0, 1}
+    assert len(rows) == max(abs(rows[-1] - rows[0]), abs(columns[-1] - columns[0]), 1) + 1
+
+
+def naive_inside(polygon, shape):
+    """Even-odd, one centre at a time: count the edges that a ray to the left crosses."""
+    inside = np.zeros(shape, dtype=bool)
+    for row in range(shape[0]):
+        for column in range(shape[1]):
+            x, y, odd = column + 0.5, row + 0.5, False
+            for (ax, ay), (bx, by) in zip(polygon, [*polygon[1:], polygon[0]], strict=True):
+                if ay > by:
+                    ax, ay, bx, by = bx, by, ax, ay
+                if ay <= y < by and ax + (y - ay) * ((bx - ax) / (by - ay)) <= x:
+                    odd = not odd
+            inside[row, column] = odd
+    return inside
+
+
+def as_map(polygon, shape):
+    rect, mask = polygon_mask(polygon, shape)
+    result = np.zeros(shape, dtype=bool)
+    result[rect.slices] = mask
+    return result
+
+
+small = st.one_of(st.floats(-6, 20, allow_nan=False), st.integers(-6, 20).map(lambda n: n / 2))
+
+
+@given(st.lists(st.tuples(small, small), min_size=3, max_size=9))
+def test_a_polygon_covers_the_centres_inside_by_the_even_odd_rule(polygon):
+    assert np.array_equal(as_map(polygon, (13, 15)), naive_inside(polygon, (13, 15)))
+
+
+@given(st.tuples(small, small))
+def test_polygons_that_share_edges_share_no_pixel_and_leave_none_out(middle):
+    frame = [(-8.0, -8.0), (24.0, -8.0), (24.0, 24.0), (-8.0, 24.0)]
+    cover = sum(as_map([a, b, middle], (13, 15)).astype(int) for a, b in zip(frame, [*frame[1:], frame[0]], strict=True))
+    assert np.array_equal(cover, np.ones((13, 15)))
+
+
+def test_polygons_without_area_hold_no_pixel():
+    for polygon in [[], [(1, 1)], [(1, 1), (9, 9)], [(1, 1), (5, 5), (9, 9)], [(30, 30), (40, 30), (40, 40)]]:
+        assert not as_map([(float(x), float(y)) for x, y in polygon], (13, 15)).any()
+    assert polygon_mask([(30.0, 30.0), (40.0, 30.0), (40.0, 40.0)], (13, 15))[0] == Rect(0, 0, 0, 0)
