@@ -1,1 +1,18 @@
-"""Networks of the DeepLab family, built by create_model."""
+"""Networks of the DeepLab family, built by :func:`create_model`."""
+
+from deeplab_core.nn.backbones import backbone_names
+from deeplab_core.nn.base import SegmentationModel
+from deeplab_core.nn.count import count_multiply_adds, count_parameters
+from deeplab_core.nn.factory import create_model, model_names
+from deeplab_core.nn.receptive import effective_radius, receptive_radius
+
+__all__ = [
+    "SegmentationModel",
+    "backbone_names",
+    "count_multiply_adds",
+    "count_parameters",
+    "create_model",
+    "effective_radius",
+    "model_names",
+    "receptive_radius",
+]

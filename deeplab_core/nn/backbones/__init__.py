@@ -1,0 +1,61 @@
+"""Encoders by name. Every one returns five levels of features and switches its output stride at run time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from typing import Any
+
+from deeplab_core.errors import AtrousError
+from deeplab_core.nn.backbones.mobilenet_v2 import MobileNetV2, MobileNetV2Options
+from deeplab_core.nn.backbones.resnet import RESNETS, ResNet, ResNetOptions
+from deeplab_core.nn.backbones.xception import XCEPTIONS, Xception, XceptionOptions
+from deeplab_core.nn.base import Encoder
+
+__all__ = ["backbone_names", "build_backbone", "build_options"]
+
+_BUILDERS: dict[str, tuple[Callable[[str, Any], Encoder], type]] = {
+    **dict.fromkeys(RESNETS, (ResNet, ResNetOptions)),
+    **dict.fromkeys(XCEPTIONS, (Xception, XceptionOptions)),
+    "mobilenet_v2": (lambda _, options: MobileNetV2(options), MobileNetV2Options),
+}
+
+
+def backbone_names() -> tuple[str, ...]:
+    """Names that :func:`build_backbone` knows."""
+    return tuple(_BUILDERS)
+
+
+def build_backbone(name: str, options: Mapping[str, Any] | None = None) -> Encoder:
+    """Build an encoder.
+
+    Args:
+        name: one of :func:`backbone_names`.
+        options: fields of the backbone's options record, e.g. ``{"multi_grid": (1, 2, 4)}`` for a ResNet.
+
+    Raises:
+        AtrousError: unknown name or option, with the choices.
+    """
+    if name not in _BUILDERS:
+        raise AtrousError(
+            f"unknown backbone '{name}'", why=f"known are {', '.join(sorted(_BUILDERS))}", remedy="Choose one of these"
+        )
+    builder, record = _BUILDERS[name]
+    return builder(name, build_options(record, options or {}, f"backbone '{name}'"))
+
+
+def build_options(record: type[Any], values: Mapping[str, Any], owner: str) -> Any:
+    """Fill an options dataclass from plain (JSON) values; lists become tuples.
+
+    Raises:
+        AtrousError: an option that the record does not have, with the choices.
+    """
+    known = {field.name for field in fields(record)}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise AtrousError(
+            f"{owner} has no option {', '.join(repr(name) for name in unknown)}",
+            why=f"its options are {', '.join(sorted(known))}",
+            remedy="Leave the option out or correct its name",
+        )
+    return record(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})

@@ -1,0 +1,143 @@
+"""MobileNetV2 (Sandler et al. 2018, arXiv 1801.04381) with atrous last stages, as the DeepLab encoder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from deeplab_core.nn.atrous import RateOnset, plan_stages
+from deeplab_core.nn.base import Encoder
+from deeplab_core.nn.layers import ConvNormAct, Norm, set_atrous
+
+#: Expansion, channels, units and stride of each stage (table 2 of the paper).
+STAGES: tuple[tuple[int, int, int, int], ...] = (
+    (1, 16, 1, 1),
+    (6, 24, 2, 2),
+    (6, 32, 3, 2),
+    (6, 64, 4, 2),
+    (6, 96, 3, 1),
+    (6, 160, 3, 2),
+    (6, 320, 1, 1),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MobileNetV2Options:
+    """What differs between the MobileNetV2 encoders of the field.
+
+    Attributes:
+        rate_onset: where a rate sets in (TensorFlow, VainF, bubbliiiing: after_first_unit; segmentation_models.pytorch:
+            whole_stage; jfzhang95: next_stage).
+        pad_before: ``"depthwise"`` pads the depthwise convolution's input, as the paper; ``"expansion"`` pads a unit's input, so
+            that the border of the depthwise input is relu6(batch norm(0)) (VainF, jfzhang95).
+        stem_padding: of the first 3x3 convolution; VainF has 0.
+        last_channels: adds the classifier's 1x1 convolution (1280; segmentation_models.pytorch), or None.
+        norm_eps, norm_momentum, folded_norm: batch norm; folded weights have biases instead.
+    """
+
+    rate_onset: RateOnset = "after_first_unit"
+    pad_before: Literal["depthwise", "expansion"] = "depthwise"
+    stem_padding: int = 1
+    last_channels: int | None = None
+    norm_eps: float = 1e-5
+    norm_momentum: float = 0.1
+    folded_norm: bool = False
+
+
+class InvertedResidual(nn.Module):
+    """1x1 expansion, depthwise 3x3, linear 1x1 projection; identity shortcut where shapes agree."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        expansion: int,
+        stride: int,
+        pad_before: Literal["depthwise", "expansion"],
+        norm: Norm,
+    ) -> None:
+        super().__init__()
+        hidden = in_channels * expansion
+        self.residual = stride == 1 and in_channels == out_channels
+        self.pad_before = pad_before
+        self.expand: nn.Module = ConvNormAct(in_channels, hidden, 1, norm=norm, act="relu6") if expansion != 1 else nn.Identity()
+        self.depthwise = ConvNormAct(hidden, hidden, 3, stride=stride, groups=hidden, norm=norm, act="relu6")
+        self.project = ConvNormAct(hidden, out_channels, 1, norm=norm, act=None)
+        self.margin = 0
+        self.set_atrous(stride, 1)
+
+    def set_atrous(self, stride: int, rate: int) -> None:
+        """Stride and rate of the depthwise convolution."""
+        set_atrous(self.depthwise.conv, stride=stride, rate=rate)
+        if self.pad_before == "expansion":
+            self.margin = rate
+            self.depthwise.conv.padding = (0, 0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(N, in, H, W)`` to ``(N, out, ceil(H / stride), ceil(W / stride))``."""
+        padded = functional.pad(x, (self.margin,) * 4) if self.margin else x
+        out: Tensor = self.project(self.depthwise(self.expand(padded)))
+        return x + out if self.residual else out
+
+
+class MobileNetV2(Encoder):
+    """MobileNetV2 up to its 320-channel unit (or the 1280-channel convolution behind it); 17 units in ``blocks``.
+
+    Levels: units 0 (stride 2, 16 channels), 2 (4, 24), 5 (8, 32), 12 (16, 96) and the encoder's end (32).
+    """
+
+    def __init__(self, options: MobileNetV2Options | None = None) -> None:
+        super().__init__()
+        self.options = options or MobileNetV2Options()
+        norm = Norm(self.options.norm_eps, self.options.norm_momentum, self.options.folded_norm)
+        self.stem = ConvNormAct(3, 32, 3, stride=2, norm=norm, act="relu6", padding=self.options.stem_padding)
+        self.minimum_side = 1 if self.options.stem_padding else 3
+        blocks: list[nn.Module] = []
+        channels = 32
+        for expansion, out_channels, units, stride in STAGES:
+            for index in range(units):
+                blocks.append(
+                    InvertedResidual(
+                        channels,
+                        out_channels,
+                        expansion=expansion,
+                        stride=stride if index == 0 else 1,
+                        pad_before=self.options.pad_before,
+                        norm=norm,
+                    )
+                )
+                channels = out_channels
+        self.blocks = nn.ModuleList(blocks)
+        self.last: nn.Module = nn.Identity()
+        if self.options.last_channels is not None:
+            self.last = ConvNormAct(channels, self.options.last_channels, 1, norm=norm, act="relu6")
+            channels = self.options.last_channels
+        self.level_channels = (16, 24, 32, 96, channels)
+
+    def set_output_stride(self, output_stride: int) -> None:
+        """Remove strides beyond ``output_stride`` and dilate instead."""
+        plans = plan_stages(
+            [stride for _, _, _, stride in STAGES], entry_stride=2, output_stride=output_stride, onset=self.options.rate_onset
+        )
+        blocks = iter(self.blocks)
+        for (_, _, units, _), plan in zip(STAGES, plans, strict=True):
+            for index in range(units):
+                block = next(blocks)
+                assert isinstance(block, InvertedResidual)
+                first = index == 0
+                block.set_atrous(plan.stride if first else 1, plan.first_rate if first else plan.rest_rate)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """``(N, 3, H, W)`` to the five levels."""
+        out = self.stem(x)
+        levels: list[Tensor] = []
+        for index, block in enumerate(self.blocks):
+            out = block(out)
+            if index in (0, 2, 5, 12):
+                levels.append(out)
+        levels.append(self.last(out))
+        return tuple(levels)

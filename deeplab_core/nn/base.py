@@ -1,0 +1,126 @@
+"""The contract that every segmentation network of this package keeps."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+from torch import Tensor, nn
+
+from deeplab_core.errors import AtrousError
+from deeplab_core.nn.layers import resize
+from deeplab_core.nn.receptive import receptive_radius
+
+
+class SegmentationModel(nn.Module, ABC):
+    """A network that gives every pixel a score per class.
+
+    Input is ``(N, 3, H, W)`` float32, already normalised as the model card says; any ``H, W >= minimum_side``.
+
+    Attributes:
+        architecture: keyword arguments of :func:`deeplab_core.nn.create_model` that build this network again (JSON values).
+        num_classes: channels of the logits.
+        align_corners: rule of the bilinear upsampling from coarse logits to the input's size.
+        output_strides: strides that :attr:`output_stride` may be set to; a single one where the network has no choice.
+        minimum_side: smallest height and width that the layers accept; 1 unless a peer's unpadded convolutions need more.
+        auxiliary_key_prefix: prefix of the parameters that only training uses, or an empty string.
+    """
+
+    minimum_side: int = 1
+    auxiliary_key_prefix: str = ""
+
+    def __init__(
+        self, *, num_classes: int, output_stride: int, output_strides: tuple[int, ...] = (8, 16, 32), align_corners: bool = False
+    ) -> None:
+        super().__init__()
+        self.architecture: dict[str, Any] = {}
+        self.num_classes = num_classes
+        self.align_corners = align_corners
+        self.output_strides = output_strides
+        self._output_stride = output_stride
+
+    @property
+    def output_stride(self) -> int:
+        """Input pixels per feature at the encoder's end. Setting it changes strides and atrous rates, never a weight."""
+        return self._output_stride
+
+    @output_stride.setter
+    def output_stride(self, value: int) -> None:
+        if value not in self.output_strides:
+            choices = ", ".join(str(stride) for stride in self.output_strides)
+            raise AtrousError(
+                f"output stride {value} is not possible for this network",
+                why=f"its layers allow {choices}",
+                remedy=f"Choose one of {choices}",
+            )
+        self._output_stride = value
+        self._set_output_stride(value)
+
+    def _set_output_stride(self, value: int) -> None:
+        """Hook for networks with a choice of strides."""
+
+    def pooled_context(self, x: Tensor) -> Tensor | None:  # noqa: ARG002  (most networks pool nothing)
+        """Mean of the encoder's features over the image, for models with image-level pooling.
+
+        Means of disjoint parts of one image may be combined by area weight and handed to :meth:`coarse_logits`, so that
+        tiles see the whole image's context.
+
+        Args:
+            x: ``(N, 3, H, W)`` float32.
+
+        Returns:
+            ``(N, C, 1, 1)`` float32, or None where the model pools nothing over the whole image.
+        """
+        return None
+
+    @abstractmethod
+    def coarse_logits(self, x: Tensor, pooled: Tensor | None = None) -> Tensor:
+        """Logits before the final upsampling.
+
+        Args:
+            x: ``(N, 3, H, W)`` float32.
+            pooled: what :meth:`pooled_context` gave for the whole image; None pools over ``x`` itself. Models without
+                image-level pooling ignore it.
+
+        Returns:
+            ``(N, num_classes, h, w)`` float32 with ``h <= H`` and ``w <= W``.
+        """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(N, 3, H, W)`` float32 to ``(N, num_classes, H, W)`` logits."""
+        height, width = x.shape[-2:]
+        return resize(self.coarse_logits(x), (height, width), self.align_corners)
+
+    def native_logits(self, x: Tensor) -> Tensor:
+        """Logits at the size and in the form that the authors' own code returns; :meth:`forward` where that is the same."""
+        out: Tensor = self(x)
+        return out
+
+    def receptive_radius(self) -> int:
+        """Theoretical radius in input pixels, by layer arithmetic at the current stride; image-level pooling left out.
+
+        A coarse score depends on no input pixel further than this from its centre (Chebyshev distance).
+        """
+        return receptive_radius(self)
+
+
+class Encoder(nn.Module, ABC):
+    """A backbone that returns five levels of features.
+
+    Attributes:
+        level_channels: channels of the levels, nominal strides 2, 4, 8, 16, 32. Levels past the output stride keep its
+            resolution. The last level is the encoder's output, the second the low-level features of DeepLabv3+.
+        minimum_side: smallest input side.
+    """
+
+    level_channels: tuple[int, ...] = ()
+    minimum_side: int = 1
+
+    @abstractmethod
+    def set_output_stride(self, output_stride: int) -> None:
+        """Set strides and atrous rates for an output stride of 8, 16 or 32."""
+
+    def levels(self, x: Tensor) -> tuple[Tensor, ...]:
+        """``(N, 3, H, W)`` to five ``(N, C_i, H_i, W_i)``; sizes are ceil(H / stride) for padded networks."""
+        out: tuple[Tensor, ...] = self(x)
+        return out

@@ -1,0 +1,151 @@
+"""Small layers that all networks share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+Activation = Literal["relu", "relu6"]
+#: What stands between the depthwise and the pointwise half of a separable convolution: nothing (segmentation_models.pytorch,
+#: VainF), batch norm (jfzhang95), batch norm and ReLU (TensorFlow).
+SeparableInner = Literal["none", "norm", "norm_relu"]
+
+
+@dataclass(frozen=True, slots=True)
+class Norm:
+    """Batch normalisation. ``momentum`` is torch's (0.0003 is TensorFlow's decay 0.9997).
+
+    ``folded`` builds no norm at all but gives the convolution a bias: the form of deployed weights.
+    """
+
+    eps: float = 1e-5
+    momentum: float = 0.1
+    folded: bool = False
+
+    def build(self, channels: int) -> nn.Module:
+        """A layer over ``channels``; identity where folded."""
+        return nn.Identity() if self.folded else nn.BatchNorm2d(channels, eps=self.eps, momentum=self.momentum)
+
+
+def resize(x: Tensor, size: tuple[int, int], align_corners: bool) -> Tensor:
+    """Bilinear resampling of ``(N, C, h, w)`` to ``(N, C, *size)``; the tensor itself where the size is already right."""
+    if tuple(x.shape[-2:]) == tuple(size):
+        return x
+    return functional.interpolate(x, size=size, mode="bilinear", align_corners=align_corners)
+
+
+def activation(name: Activation | None) -> nn.Module:
+    """The named activation, never in place: a tensor that a shortcut still needs must not change under it."""
+    return {"relu": nn.ReLU(), "relu6": nn.ReLU6(), None: nn.Identity()}[name]
+
+
+def same_padding(kernel: int, rate: int) -> int:
+    """Padding that keeps the size at stride 1; symmetric, as TensorFlow's 'SAME' is for odd sizes."""
+    return rate * (kernel - 1) // 2
+
+
+def set_atrous(conv: nn.Conv2d, *, stride: int = 1, rate: int = 1) -> None:
+    """Change stride and rate of a convolution on the same weights; padding follows the rate."""
+    conv.stride = (stride, stride)
+    conv.dilation = (rate, rate)
+    conv.padding = tuple(same_padding(k, rate) for k in conv.kernel_size)
+
+
+class ConvNormAct(nn.Module):
+    """Convolution, batch norm, activation; keys ``conv`` and ``norm``.
+
+    Args:
+        padding: None keeps the size at stride 1.
+        bias: whether the convolution has a bias although a norm follows (bubbliiiing's heads); a folded norm always has one.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int,
+        *,
+        stride: int = 1,
+        rate: int = 1,
+        groups: int = 1,
+        norm: Norm | None,
+        act: Activation | None = "relu",
+        bias: bool = False,
+        padding: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(
+            in_channels,
+            out_channels,
+            kernel,
+            stride=stride,
+            padding=same_padding(kernel, rate) if padding is None else padding,
+            dilation=rate,
+            groups=groups,
+            bias=bias or norm is None or norm.folded,
+        )
+        self.norm = nn.Identity() if norm is None else norm.build(out_channels)
+        self.act = activation(act)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(N, in, H, W)`` to ``(N, out, H', W')``."""
+        out: Tensor = self.act(self.norm(self.conv(x)))
+        return out
+
+    def set_rate(self, rate: int, stride: int = 1) -> None:
+        """Change atrous rate and stride."""
+        set_atrous(self.conv, stride=stride, rate=rate)
+
+
+class SeparableConvNormAct(nn.Module):
+    """Atrous separable convolution (DeepLabv3+, section 3.1): depthwise 3x3, then pointwise 1x1; keys of the same names."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int = 3,
+        *,
+        rate: int = 1,
+        norm: Norm,
+        inner: SeparableInner = "norm_relu",
+        bias: bool = False,
+    ) -> None:
+        super().__init__()
+        inner_norm = None if inner == "none" else norm
+        self.depthwise = ConvNormAct(
+            in_channels,
+            in_channels,
+            kernel,
+            rate=rate,
+            groups=in_channels,
+            norm=inner_norm,
+            act="relu" if inner == "norm_relu" else None,
+        )
+        if inner == "none" and not norm.folded:
+            self.depthwise.conv.bias = None
+        self.pointwise = ConvNormAct(in_channels, out_channels, 1, norm=norm, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(N, in, H, W)`` to ``(N, out, H, W)``."""
+        out: Tensor = self.pointwise(self.depthwise(x))
+        return out
+
+    def set_rate(self, rate: int) -> None:
+        """Change the atrous rate of the depthwise half."""
+        self.depthwise.set_rate(rate)
+
+
+def initialise(module: nn.Module) -> None:
+    """He initialisation of convolutions (fan out, ReLU), unit batch norm, zero biases; as torchvision's ResNets."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+        elif isinstance(layer, nn.BatchNorm2d):
+            nn.init.ones_(layer.weight)
+            nn.init.zeros_(layer.bias)

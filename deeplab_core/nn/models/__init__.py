@@ -1,0 +1,1 @@
+"""Whole networks: an encoder and a head, or a classic system of its own."""

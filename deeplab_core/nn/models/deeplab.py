@@ -1,0 +1,213 @@
+"""DeepLabv3 (Chen et al. 2017, arXiv 1706.05587) and DeepLabv3+ (Chen et al. 2018, arXiv 1802.02611)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from deeplab_core.nn.base import Encoder, SegmentationModel
+from deeplab_core.nn.layers import ConvNormAct, Norm, SeparableConvNormAct, SeparableInner, initialise, resize
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeepLabOptions:
+    """What differs between the DeepLab heads of the field. Each attribute says who uses what.
+
+    Attributes:
+        atrous_rates: of the 3x3 branches of atrous spatial pyramid pooling, at output stride 16; () leaves only the 1x1 branch
+            (TensorFlow's MobileNetV2 release).
+        scale_rates: rates are doubled at stride 8 and halved at 32; off in segmentation_models.pytorch.
+        image_pooling: the image-level branch.
+        branch_order: order of concatenation; it decides which channels of ``project`` belong to which branch. ``"pool_first"`` in
+            TensorFlow and its ports, ``"pool_last"`` elsewhere.
+        aspp_channels, decoder_channels, low_level_channels: 256, 256, 48 in the paper.
+        aspp_dropout, decoder_dropout: probability of dropping, in training only.
+        separable: depthwise separable 3x3 convolutions in the pyramid and the decoder.
+        separable_inner: what stands between their halves.
+        after_aspp: a 3x3 convolution behind the pyramid: ``"conv"`` in torchvision's and VainF's DeepLabv3, ``"separable"`` in
+            segmentation_models.pytorch's DeepLabv3+, None in TensorFlow.
+        decoder: ``"deeplabv3plus"`` refines at the low-level features' resolution, ``"bilinear"`` classifies at the encoder's
+            (the naive decoder; the same as DeepLabv3).
+        decoder_convs: number of 3x3 convolutions (two in the paper; one in VainF and segmentation_models.pytorch).
+        decoder_order: ``"low_level_first"`` in VainF, ``"aspp_first"`` elsewhere.
+        head_bias: convolutions have a bias although a norm follows (bubbliiiing).
+        auxiliary: adds a training-only FCN head on level 4 (torchvision's ``aux_classifier``) with this many hidden channels; 0
+            for none.
+        norm_eps, norm_momentum, folded_norm: batch norm of the head.
+        align_corners: rule of every bilinear upsampling in the model. True (TensorFlow, jfzhang95) fits stride-16 features
+            exactly on inputs of 16 k + 1 pixels; False in VainF, torchvision, kazuto1011.
+        native_output: what the authors' code returns: logits at the ``"input"`` size, or ``"coarse"`` ones.
+    """
+
+    atrous_rates: tuple[int, ...] = (6, 12, 18)
+    scale_rates: bool = True
+    image_pooling: bool = True
+    branch_order: Literal["pool_last", "pool_first"] = "pool_last"
+    aspp_channels: int = 256
+    aspp_dropout: float = 0.1
+    separable: bool = False
+    separable_inner: SeparableInner = "norm_relu"
+    after_aspp: Literal["conv", "separable"] | None = None
+    decoder: Literal["deeplabv3plus", "bilinear"] = "deeplabv3plus"
+    low_level_channels: int = 48
+    decoder_channels: int = 256
+    decoder_convs: int = 2
+    decoder_order: Literal["aspp_first", "low_level_first"] = "aspp_first"
+    decoder_dropout: float = 0.1
+    head_bias: bool = False
+    auxiliary: int = 0
+    norm_eps: float = 1e-5
+    norm_momentum: float = 0.1
+    folded_norm: bool = False
+    align_corners: bool = True
+    native_output: Literal["input", "coarse"] = "input"
+
+
+def _conv3x3(
+    in_channels: int, out_channels: int, *, separable: bool, o: DeepLabOptions, norm: Norm
+) -> ConvNormAct | SeparableConvNormAct:
+    if separable:
+        return SeparableConvNormAct(in_channels, out_channels, norm=norm, inner=o.separable_inner, bias=o.head_bias)
+    return ConvNormAct(in_channels, out_channels, 3, norm=norm, bias=o.head_bias)
+
+
+class ASPP(nn.Module):
+    """Atrous spatial pyramid pooling with image-level features (DeepLabv3, section 3.3).
+
+    Keys: ``branches.0`` (1x1), ``branches.1..`` (3x3, one per rate), ``pooling``, ``project``.
+    """
+
+    def __init__(self, in_channels: int, options: DeepLabOptions) -> None:
+        super().__init__()
+        o = options
+        norm = Norm(o.norm_eps, o.norm_momentum, o.folded_norm)
+        self.options = o
+        self.branches = nn.ModuleList([ConvNormAct(in_channels, o.aspp_channels, 1, norm=norm, bias=o.head_bias)])
+        self.branches.extend(
+            _conv3x3(in_channels, o.aspp_channels, separable=o.separable, o=o, norm=norm) for _ in o.atrous_rates
+        )
+        self.pooling = ConvNormAct(in_channels, o.aspp_channels, 1, norm=norm, bias=o.head_bias) if o.image_pooling else None
+        width = o.aspp_channels * (len(self.branches) + (1 if o.image_pooling else 0))
+        self.project = ConvNormAct(width, o.aspp_channels, 1, norm=norm, bias=o.head_bias)
+        self.dropout = nn.Dropout(o.aspp_dropout)
+
+    def set_output_stride(self, output_stride: int) -> None:
+        """Scale the rates to the output stride."""
+        for branch, rate in zip(list(self.branches)[1:], self.options.atrous_rates, strict=True):
+            assert isinstance(branch, (ConvNormAct, SeparableConvNormAct))
+            branch.set_rate(max(1, rate * 16 // output_stride) if self.options.scale_rates else rate)
+
+    def forward(self, x: Tensor, pooled: Tensor | None = None) -> Tensor:
+        """``(N, C, h, w)`` to ``(N, aspp_channels, h, w)``; ``pooled`` (N, C, 1, 1) replaces the mean of ``x``."""
+        parts: list[Tensor] = [branch(x) for branch in self.branches]
+        if self.pooling is not None:
+            mean = x.mean((2, 3), keepdim=True) if pooled is None else pooled
+            # Bilinear upsampling of a single pixel is a broadcast, whatever the corner rule.
+            image = self.pooling(mean).expand(-1, -1, *x.shape[-2:])
+            parts = [image, *parts] if self.options.branch_order == "pool_first" else [*parts, image]
+        out: Tensor = self.dropout(self.project(torch.cat(parts, dim=1)))
+        return out
+
+
+class Decoder(nn.Module):
+    """The decoder of DeepLabv3+ (section 3.1, table 1); keys ``reduce`` (1x1) and ``convs``."""
+
+    def __init__(self, low_level_channels: int, options: DeepLabOptions) -> None:
+        super().__init__()
+        o = options
+        norm = Norm(o.norm_eps, o.norm_momentum, o.folded_norm)
+        self.options = o
+        self.reduce = ConvNormAct(low_level_channels, o.low_level_channels, 1, norm=norm, bias=o.head_bias)
+        channels = [o.aspp_channels + o.low_level_channels] + [o.decoder_channels] * o.decoder_convs
+        self.convs = nn.Sequential(*(_conv3x3(a, b, separable=o.separable, o=o, norm=norm) for a, b in pairwise(channels)))
+        self.dropout = nn.Dropout(o.decoder_dropout)
+        self.out_channels = channels[-1]
+
+    def forward(self, x: Tensor, low_level: Tensor) -> Tensor:
+        """Pyramid features and low-level features to ``(N, decoder_channels, *low_level.shape[-2:])``."""
+        low = self.reduce(low_level)
+        high = resize(x, (low.shape[-2], low.shape[-1]), self.options.align_corners)
+        parts = [low, high] if self.options.decoder_order == "low_level_first" else [high, low]
+        out: Tensor = self.dropout(self.convs(torch.cat(parts, dim=1)))
+        return out
+
+
+class AuxiliaryHead(nn.Module):
+    """FCN head on an earlier level, for the training loss only (torchvision's ``FCNHead``)."""
+
+    def __init__(self, in_channels: int, hidden: int, num_classes: int, norm: Norm) -> None:
+        super().__init__()
+        self.conv = ConvNormAct(in_channels, hidden, 3, norm=norm)
+        self.dropout = nn.Dropout(0.1)
+        self.classifier = nn.Conv2d(hidden, num_classes, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(N, C, h, w)`` to ``(N, num_classes, h, w)``."""
+        out: Tensor = self.classifier(self.dropout(self.conv(x)))
+        return out
+
+
+class DeepLab(SegmentationModel):
+    """DeepLabv3 and DeepLabv3+ over any encoder.
+
+    Keys: ``encoder``, ``aspp``, ``after_aspp``, ``decoder``, ``classifier``, ``auxiliary``.
+    """
+
+    auxiliary_key_prefix = "auxiliary."
+
+    def __init__(self, encoder: Encoder, *, num_classes: int, output_stride: int, options: DeepLabOptions) -> None:
+        super().__init__(num_classes=num_classes, output_stride=output_stride, align_corners=options.align_corners)
+        o = options
+        norm = Norm(o.norm_eps, o.norm_momentum, o.folded_norm)
+        self.options = o
+        self.minimum_side = encoder.minimum_side
+        self.aspp = ASPP(encoder.level_channels[-1], o)
+        self.after_aspp: nn.Module = nn.Identity()
+        if o.after_aspp is not None:
+            self.after_aspp = _conv3x3(o.aspp_channels, o.aspp_channels, separable=o.after_aspp == "separable", o=o, norm=norm)
+        self.decoder = Decoder(encoder.level_channels[1], o) if o.decoder == "deeplabv3plus" else None
+        self.classifier = nn.Conv2d(o.aspp_channels if self.decoder is None else self.decoder.out_channels, num_classes, 1)
+        self.auxiliary = AuxiliaryHead(encoder.level_channels[3], o.auxiliary, num_classes, norm) if o.auxiliary else None
+        initialise(self)
+        # The encoder comes last: it has its own initialisation.
+        self.encoder = encoder
+        self.output_stride = output_stride
+
+    def _set_output_stride(self, value: int) -> None:
+        self.encoder.set_output_stride(value)
+        self.aspp.set_output_stride(value)
+
+    def pooled_context(self, x: Tensor) -> Tensor | None:
+        """Mean encoder features ``(N, C, 1, 1)``; None without image pooling."""
+        if self.aspp.pooling is None:
+            return None
+        return self.encoder.levels(x)[-1].mean((2, 3), keepdim=True)
+
+    def _classify(self, levels: Sequence[Tensor], pooled: Tensor | None) -> Tensor:
+        features = self.after_aspp(self.aspp(levels[-1], pooled))
+        if self.decoder is not None:
+            features = self.decoder(features, levels[1])
+        out: Tensor = self.classifier(features)
+        return out
+
+    def coarse_logits(self, x: Tensor, pooled: Tensor | None = None) -> Tensor:
+        """Logits at a quarter of the input's size with the decoder, at the output stride without."""
+        return self._classify(self.encoder.levels(x), pooled)
+
+    def native_logits(self, x: Tensor) -> Tensor:
+        """As the authors' code returns them; see :attr:`DeepLabOptions.native_output`."""
+        return self.coarse_logits(x) if self.options.native_output == "coarse" else self(x)
+
+    def logits_with_auxiliary(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Logits and the auxiliary head's, both at input size; for the training loss."""
+        size = (x.shape[-2], x.shape[-1])
+        levels = self.encoder.levels(x)
+        logits = resize(self._classify(levels, None), size, self.align_corners)
+        if self.auxiliary is None:
+            return logits, None
+        return logits, resize(self.auxiliary(levels[3]), size, self.align_corners)
