@@ -1,0 +1,234 @@
+"""Correcting the open image's labels: strokes, fills, outlines, undo. Every finished step is told once, with a name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, Protocol
+
+from PySide6.QtCore import QObject, Signal
+
+from app.state.document import Change, Document
+from app.state.edits import StrokeSession, eraser_value, fill_patch, polygon_patch
+from app.state.patch import TilePatch
+from app.state.provenance import Provenance
+from app.state.tools import ToolState
+from deeplab_core.catalog import ClassCatalog
+
+Point = tuple[float, float]
+StrokeMode = Literal["paint", "erase", "restore"]
+
+_STROKE_TITLES: dict[StrokeMode, str] = {"paint": "Brush", "erase": "Eraser", "restore": "Restore to prediction"}
+
+
+class History(Protocol):
+    """What undo and redo are asked of; ``services.undo`` is one."""
+
+    def undo(self) -> None: ...
+
+    def redo(self) -> None: ...
+
+
+class EditController(QObject):
+    """Owns the document in view, the tools in hand and the stroke that is being painted.
+
+    Coordinates are float image px. A verb without an open document, or refused for a reason, changes nothing and says why
+    through :attr:`refused`.
+
+    Signals:
+        stepDone: (title, TilePatch, Provenance) after a step that changed something; the pixels are already painted.
+        changed: (Rect) after any change of the labels, undo and redo included.
+        documentChanged: (Document or None) another document is in view.
+        refused: (text) why a verb did nothing, in words for a person.
+        busyChanged: (bool) a stroke began or ended.
+    """
+
+    stepDone = Signal(str, object, object)
+    changed = Signal(object)
+    documentChanged = Signal(object)
+    refused = Signal(str)
+    busyChanged = Signal(bool)
+
+    def __init__(self, tools: ToolState, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.tools = tools
+        self._document: Document | None = None
+        self._unsubscribe = _nothing
+        self._history: History | None = None
+        self._stroke: StrokeSession | None = None
+        self._stroke_title = ""
+        self._stroke_source = Provenance.PERSON
+        self._locked: str | None = None
+        self._only: frozenset[int] | None = None
+
+    # -- what is open ----------------------------------------------------------------------------------------------------
+
+    @property
+    def document(self) -> Document | None:
+        return self._document
+
+    @property
+    def busy(self) -> bool:
+        """Whether a stroke is in hand."""
+        return self._stroke is not None
+
+    @property
+    def locked(self) -> str | None:
+        """Why nothing may be changed (a read-only project); None where it may."""
+        return self._locked
+
+    @property
+    def only(self) -> frozenset[int] | None:
+        """Ids that may be overwritten; None protects nothing."""
+        return self._only
+
+    def set_document(self, document: Document | None) -> None:
+        """Bring another document into view. A stroke in hand is committed to the old one first: nothing is lost."""
+        self.commit_stroke()
+        self._unsubscribe()
+        self._document = document
+        self._unsubscribe = document.subscribe(self._follow) if document is not None else _nothing
+        self.documentChanged.emit(document)
+
+    def set_history(self, history: History | None) -> None:
+        """Whom :meth:`undo` and :meth:`redo` ask."""
+        self._history = history
+
+    def set_locked(self, reason: str | None) -> None:
+        """Refuse every change with this reason; None allows them again. A stroke in hand is committed first."""
+        self.commit_stroke()
+        self._locked = reason
+
+    def set_only(self, ids: frozenset[int] | None) -> None:
+        """Overwrite only pixels of these classes from now on; None lifts the protection."""
+        self._only = ids
+
+    def choose_class(self, class_id: int) -> None:
+        """Take another class in hand. Ignored in the middle of a stroke."""
+        if not self.busy:
+            self.tools.choose_class(class_id)
+
+    # -- strokes ---------------------------------------------------------------------------------------------------------
+
+    def begin_stroke(self, x: float, y: float, mode: StrokeMode = "paint", pressure: float = 1.0) -> bool:
+        """Put the brush down at a point; False where that was refused. A stroke still in hand is committed first."""
+        self.commit_stroke()
+        document = self._ready()
+        if document is None:
+            return False
+        if mode == "restore" and document.reference is None:
+            self.refused.emit("There is no prediction to restore yet. Run the model on this image first.")
+            return False
+        value = {"paint": self.tools.class_id, "erase": eraser_value(document.catalog), "restore": None}[mode]
+        diameter = self._diameter(pressure)
+        self._stroke = StrokeSession(document, value=value, diameter=diameter, only=self._only)
+        name = _STROKE_TITLES[mode]
+        self._stroke_title = name if value is None else f"{name}: {class_name(document.catalog, value)}"
+        self._stroke_source = Provenance.MODEL if value is None else Provenance.PERSON
+        self.busyChanged.emit(True)
+        self._stroke.begin(x, y)
+        return True
+
+    def extend_stroke(self, points: Sequence[Point], pressure: float = 1.0) -> None:
+        """Draw on through some points, in order. Nothing happens without a stroke in hand."""
+        if self._stroke is not None:
+            self._stroke.diameter = self._diameter(pressure)
+            self._stroke.extend(points)
+
+    def commit_stroke(self) -> None:
+        """Lift the brush: the stroke becomes one step. Nothing happens without a stroke in hand."""
+        stroke, self._stroke = self._stroke, None
+        if stroke is not None:
+            patch = stroke.commit()
+            self.busyChanged.emit(False)
+            self._tell(self._stroke_title, patch, self._stroke_source)
+
+    def abort_stroke(self) -> bool:
+        """Take the stroke in hand back, pixel for pixel; False where there is none."""
+        stroke, self._stroke = self._stroke, None
+        if stroke is None:
+            return False
+        stroke.abort()
+        self.busyChanged.emit(False)
+        return True
+
+    def _diameter(self, pressure: float) -> float:
+        return max(self.tools.diameter * pressure, 1.0)
+
+    # -- regions ---------------------------------------------------------------------------------------------------------
+
+    def fill(self, x: float, y: float) -> None:
+        """Fill the 4-connected region of equal labels under a point with the class in hand."""
+        document = self._ready()
+        if document is not None:
+            self._apply("Fill", fill_patch(document, x, y, self.tools.class_id, only=self._only))
+
+    def polygon(self, points: Sequence[Point]) -> None:
+        """Paint the inside of a closed polygon with the class in hand."""
+        self._outline("Polygon", points)
+
+    def lasso(self, points: Sequence[Point]) -> None:
+        """Paint the inside of a freehand outline with the class in hand."""
+        self._outline("Lasso", points)
+
+    def _outline(self, name: str, points: Sequence[Point]) -> None:
+        document = self._ready()
+        if document is not None:
+            self._apply(name, polygon_patch(document, points, self.tools.class_id, only=self._only))
+
+    def _apply(self, name: str, patch: TilePatch) -> None:
+        document = self._document
+        assert document is not None
+        if patch.tiles:
+            document.apply(patch)
+            self._tell(f"{name}: {class_name(document.catalog, self.tools.class_id)}", patch, Provenance.PERSON)
+
+    # -- the rest --------------------------------------------------------------------------------------------------------
+
+    def pick(self, x: float, y: float) -> None:
+        """Take the class under a point in hand. Nothing happens outside the image."""
+        document = self._document
+        column, row = int(x // 1), int(y // 1)
+        if document is not None and 0 <= row < document.shape[0] and 0 <= column < document.shape[1]:
+            self.choose_class(int(document.labels[row, column]))
+
+    def undo(self) -> None:
+        """Take back the stroke in hand, or else the last step."""
+        if not self.abort_stroke() and self._history is not None:
+            self._history.undo()
+
+    def redo(self) -> None:
+        """Do the last undone step again; ignored in the middle of a stroke."""
+        if not self.busy and self._history is not None:
+            self._history.redo()
+
+    def _ready(self) -> Document | None:
+        if self._document is None:
+            self.refused.emit("Open an image first.")
+            return None
+        if self._locked is not None:
+            self.refused.emit(self._locked)
+            return None
+        return self._document
+
+    def _follow(self, change: Change) -> None:
+        self.changed.emit(change.rect)
+
+    def _tell(self, name: str, patch: TilePatch, source: Provenance) -> None:
+        if patch.tiles:
+            self.stepDone.emit(f"{name}, {spaced(patch.changed_pixels)} px", patch, source)
+
+
+def class_name(catalog: ClassCatalog, class_id: int) -> str:
+    """Name of a label value for a person; the ignore value is 'void'."""
+    if class_id == catalog.ignore:
+        return "void"
+    return catalog.by_id(class_id).name
+
+
+def spaced(number: int) -> str:
+    """A count with thin spaces between thousands: 1 204."""
+    return f"{number:,}".replace(",", "\u2009")
+
+
+def _nothing() -> None:
+    """Stands for 'not subscribed'."""

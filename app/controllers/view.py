@@ -1,0 +1,269 @@
+"""How the picture is looked at: place and scale, panes, overlay. One state for all linked panes; no widget, no pixel.
+
+Scales are *device* pixels per image pixel of the first pane, so that 1.0 shows one image pixel on one pixel of any screen. The
+other panes are linked by region: they show the same place, scaled by the ratio of their own fitting scale to the first pane's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from PySide6.QtCore import QObject, Signal
+
+from app.state.panes import (
+    OverlayOptions,
+    Pane,
+    PaneKind,
+    PaneLayout,
+    member,
+    overlay_from_dict,
+    overlay_to_dict,
+    panes_from_list,
+    panes_to_list,
+)
+
+#: Device px per image px. At 64 a 1600-px pane shows 25 image px; closer helps nobody.
+MAX_SCALE = 64.0
+#: How far below 'fit' one may zoom out.
+MIN_OF_FIT = 0.25
+#: Scale step of one wheel notch.
+WHEEL_STEP = 1.25
+
+
+class ViewState(QObject):
+    """Viewpoint, panes and overlay options, with one verb for each thing a person can do to them.
+
+    Signals:
+        viewpointChanged: place or scale changed.
+        panesChanged: layout, a pane's kind or a split changed.
+        overlayChanged: overlay options changed.
+        blinkChanged: hold-to-blink began or ended.
+    """
+
+    viewpointChanged = Signal()
+    panesChanged = Signal()
+    overlayChanged = Signal()
+    blinkChanged = Signal()
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._size = (1, 1)
+        self._fit_scale = 1.0
+        self._scale: float | None = None  # None: fitted, and stays so when the pane is resized
+        self._center = (0.5, 0.5)
+        self._layout = PaneLayout.SINGLE
+        self._linked_layout = PaneLayout.SIDE_BY_SIDE
+        self._panes = [Pane(PaneKind.MASK), Pane(PaneKind.IMAGE), Pane(PaneKind.BAND), Pane(PaneKind.ERRORS)]
+        self._overlay = OverlayOptions()
+        self._blink: PaneKind | None = None
+        self.keep_view = False
+
+    # -- viewpoint -------------------------------------------------------------------------------------------------------
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """(width, height) of the open image in px."""
+        return self._size
+
+    @property
+    def fitted(self) -> bool:
+        """Whether the whole image is fitted into the pane, also after a resize."""
+        return self._scale is None
+
+    @property
+    def scale(self) -> float:
+        """Device px per image px in the first pane."""
+        return self._fit_scale if self._scale is None else self._scale
+
+    @property
+    def fit_scale(self) -> float:
+        """The scale at which the whole image just fits the first pane."""
+        return self._fit_scale
+
+    @property
+    def center(self) -> tuple[float, float]:
+        """Image point (float px) in the middle of every pane."""
+        return self._center
+
+    def set_image_size(self, width: int, height: int) -> None:
+        """Another image was opened: fit it, or keep place and scale where :attr:`keep_view` is set and the size is the same."""
+        same = (width, height) == self._size
+        self._size = (max(width, 1), max(height, 1))
+        if not (same and self.keep_view):
+            self.fit()
+
+    def set_fit_scale(self, scale: float) -> None:
+        """Told by the first pane whenever its size or the image changes."""
+        if scale > 0 and scale != self._fit_scale:
+            self._fit_scale = scale
+            self.viewpointChanged.emit()
+
+    def fit(self) -> None:
+        """Show the whole image, and go on doing so when the pane is resized."""
+        self._scale = None
+        self._center = (self._size[0] / 2, self._size[1] / 2)
+        self.viewpointChanged.emit()
+
+    def actual_size(self) -> None:
+        """100 %: one image px on one px of the screen."""
+        self.set_scale(1.0)
+
+    def zoom_in(self) -> None:
+        """One step closer, around the middle."""
+        self.zoom_at(*self._center, WHEEL_STEP)
+
+    def zoom_out(self) -> None:
+        """One step away, around the middle."""
+        self.zoom_at(*self._center, 1 / WHEEL_STEP)
+
+    def set_scale(self, scale: float) -> None:
+        """Scale around the middle of the pane, within the limits."""
+        self._scale = self._limited(scale)
+        self.viewpointChanged.emit()
+
+    def zoom_at(self, x: float, y: float, factor: float) -> None:
+        """Scale by a factor so that the image point (x, y) stays where it is on the screen."""
+        before = self.scale
+        self._scale = self._limited(before * factor)
+        ratio = before / self._scale
+        self._center = self._inside(x + (self._center[0] - x) * ratio, y + (self._center[1] - y) * ratio)
+        self.viewpointChanged.emit()
+
+    def pan_by(self, dx: float, dy: float) -> None:
+        """Move the middle by a distance in image px."""
+        self.center_on(self._center[0] + dx, self._center[1] + dy)
+
+    def center_on(self, x: float, y: float) -> None:
+        """Bring an image point to the middle; the scale stays."""
+        if self._scale is None:
+            self._scale = self._fit_scale
+        self._center = self._inside(x, y)
+        self.viewpointChanged.emit()
+
+    def show_region(self, x: float, y: float, width: float, height: float, margin: float = 0.5) -> None:
+        """Bring a rectangle (image px) into view with a margin (fraction of its size) around it, never beyond 8x."""
+        image_width, image_height = self._size
+        share = max(width * (1 + 2 * margin) / image_width, height * (1 + 2 * margin) / image_height, 1e-6)
+        self._scale = self._limited(min(self._fit_scale / share, max(8.0, self._fit_scale)))
+        self._center = self._inside(x + width / 2, y + height / 2)
+        self.viewpointChanged.emit()
+
+    def _limited(self, scale: float) -> float:
+        least = min(self._fit_scale * MIN_OF_FIT, 1.0)
+        return min(max(scale, least), max(MAX_SCALE, self._fit_scale))
+
+    def _inside(self, x: float, y: float) -> tuple[float, float]:
+        return min(max(x, 0.0), float(self._size[0])), min(max(y, 0.0), float(self._size[1]))
+
+    # -- panes -----------------------------------------------------------------------------------------------------------
+
+    @property
+    def layout(self) -> PaneLayout:
+        return self._layout
+
+    @property
+    def panes(self) -> tuple[Pane, ...]:
+        """The panes that the layout shows, first (large) one first."""
+        return tuple(self._panes[: self._layout.panes])
+
+    def set_layout(self, layout: PaneLayout) -> None:
+        """Show another number of panes; each keeps its kind."""
+        if layout is not self._layout:
+            self._layout = layout
+            if layout is not PaneLayout.SINGLE:
+                self._linked_layout = layout
+            self.panesChanged.emit()
+
+    def toggle_linked(self) -> None:
+        """One pane, or the linked layout that was shown last."""
+        self.set_layout(self._linked_layout if self._layout is PaneLayout.SINGLE else PaneLayout.SINGLE)
+
+    def set_pane(self, index: int, pane: Pane) -> None:
+        """Give a pane another kind or split. Raises IndexError for a pane that no layout has."""
+        split = min(max(pane.split, 0.0), 1.0)
+        wanted = replace(pane, split=split)
+        if self._panes[index] != wanted:
+            self._panes[index] = wanted
+            self.panesChanged.emit()
+
+    def set_kind(self, index: int, kind: PaneKind) -> None:
+        """Show something else in a pane; a split keeps its other side."""
+        self.set_pane(index, replace(self._panes[index], kind=kind))
+
+    def toggle_kind(self, index: int, kind: PaneKind) -> None:
+        """Show ``kind`` in a pane, or the mask where it shows that already: T, U and R are such keys."""
+        self.set_kind(index, PaneKind.MASK if self._panes[index].kind is kind else kind)
+
+    def toggle_split(self, index: int = 0) -> None:
+        """Split a pane between what it shows and the bare image (or the mask where it shows the image), or unsplit it."""
+        pane = self._panes[index]
+        if pane.other is not None:
+            self.set_pane(index, replace(pane, other=None))
+        else:
+            other = PaneKind.MASK if pane.kind is PaneKind.IMAGE else PaneKind.IMAGE
+            self.set_pane(index, Pane(pane.kind, other, 0.5))
+
+    # -- overlay ---------------------------------------------------------------------------------------------------------
+
+    @property
+    def overlay(self) -> OverlayOptions:
+        return self._overlay
+
+    def set_overlay(self, options: OverlayOptions) -> None:
+        """Replace all overlay options at once."""
+        options = replace(options, opacity=min(max(options.opacity, 0.0), 1.0))
+        if options != self._overlay:
+            self._overlay = options
+            self.overlayChanged.emit()
+
+    def set_opacity(self, opacity: float) -> None:
+        """Opacity of the fill, clamped to 0..1."""
+        self.set_overlay(replace(self._overlay, opacity=opacity))
+
+    def toggle_overlay(self) -> None:
+        self.set_overlay(replace(self._overlay, visible=not self._overlay.visible))
+
+    def toggle_contours(self) -> None:
+        self.set_overlay(replace(self._overlay, contours=not self._overlay.contours))
+
+    def set_class_visible(self, class_id: int, visible: bool) -> None:
+        """Show or hide one class in every pane; no pixel of the mask changes."""
+        hidden = self._overlay.hidden - {class_id} if visible else self._overlay.hidden | {class_id}
+        self.set_overlay(replace(self._overlay, hidden=hidden))
+
+    # -- blink -----------------------------------------------------------------------------------------------------------
+
+    @property
+    def blink(self) -> PaneKind | None:
+        """What is shown instead of the mask while a key is held; None when it is not."""
+        return self._blink
+
+    def set_blink(self, kind: PaneKind | None) -> None:
+        """Begin (a kind) or end (None) hold-to-blink."""
+        if kind is not self._blink:
+            self._blink = kind
+            self.blinkChanged.emit()
+
+    # -- keeping ---------------------------------------------------------------------------------------------------------
+
+    def to_dict(self) -> dict[str, Any]:
+        """Layout, panes and overlay as plain values for the settings; the viewpoint belongs to the image and is left out."""
+        return {
+            "layout": str(self._layout),
+            "linked_layout": str(self._linked_layout),
+            "panes": panes_to_list(self._panes),
+            "overlay": overlay_to_dict(self._overlay),
+            "keep_view": self.keep_view,
+        }
+
+    def restore(self, data: dict[str, Any]) -> None:
+        """Take :meth:`to_dict`'s form back; what is missing or malformed keeps its present value."""
+        self._layout = member(PaneLayout, data.get("layout"), self._layout)
+        linked = member(PaneLayout, data.get("linked_layout"), self._linked_layout)
+        self._linked_layout = self._linked_layout if linked is PaneLayout.SINGLE else linked
+        self._panes = panes_from_list(data.get("panes"), self._panes)
+        self._overlay = overlay_from_dict(data.get("overlay"), self._overlay)
+        self.keep_view = bool(data.get("keep_view", self.keep_view))
+        self.panesChanged.emit()
+        self.overlayChanged.emit()

@@ -1,0 +1,137 @@
+"""What panes show and how labels lie over the photograph: plain values, kept in the settings as plain values."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any, TypeVar
+
+_E = TypeVar("_E", bound=StrEnum)
+
+
+class PaneKind(StrEnum):
+    """What a pane shows."""
+
+    IMAGE = "image"
+    PREDICTION = "prediction"
+    MASK = "mask"
+    TRUTH = "truth"
+    ERRORS = "errors"
+    BAND = "band"
+    UNCERTAINTY = "uncertainty"
+
+
+#: What a person reads.
+PANE_TITLES: dict[PaneKind, str] = {
+    PaneKind.IMAGE: "Image",
+    PaneKind.PREDICTION: "Prediction",
+    PaneKind.MASK: "Mask",
+    PaneKind.TRUTH: "Truth",
+    PaneKind.ERRORS: "Errors",
+    PaneKind.BAND: "Trimap band",
+    PaneKind.UNCERTAINTY: "Uncertainty",
+}
+
+
+class PaneLayout(StrEnum):
+    """How many panes and where."""
+
+    SINGLE = "single"
+    SIDE_BY_SIDE = "side_by_side"
+    ONE_OVER_TWO = "one_over_two"
+    GRID = "grid"
+
+    @property
+    def panes(self) -> int:
+        """Number of panes, 1..4."""
+        return _PANES[self]
+
+
+_PANES = {PaneLayout.SINGLE: 1, PaneLayout.SIDE_BY_SIDE: 2, PaneLayout.ONE_OVER_TWO: 3, PaneLayout.GRID: 4}
+
+
+@dataclass(frozen=True, slots=True)
+class Pane:
+    """One pane: its kind, and a second kind right of a draggable line where it is split.
+
+    Attributes:
+        kind: what it shows (left of the line, if split).
+        other: what it shows right of the line; None without a line.
+        split: place of the line as a fraction of the pane's width, 0..1.
+    """
+
+    kind: PaneKind
+    other: PaneKind | None = None
+    split: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class OverlayOptions:
+    """How labels are laid over the photograph.
+
+    Attributes:
+        opacity: of the fill, 0..1.
+        visible: whether fill and contours are drawn at all.
+        contours: whether class edges are drawn.
+        hidden: ids of classes that are not drawn.
+        error_colors: colour a wrong pixel by the class it was given (``"class"``) or by the kind of mistake (``"kind"``:
+            red where a class was claimed wrongly, amber where the label is missing).
+        pixel_grid: lines between pixels from 8x on.
+    """
+
+    opacity: float = 0.45
+    visible: bool = True
+    contours: bool = True
+    hidden: frozenset[int] = frozenset()
+    error_colors: str = "class"
+    pixel_grid: bool = True
+
+
+def panes_to_list(panes: Sequence[Pane]) -> list[dict[str, Any]]:
+    """Plain values for JSON; :func:`panes_from_list` is the inverse."""
+    return [{"kind": p.kind.value, "other": p.other.value if p.other else None, "split": p.split} for p in panes]
+
+
+def panes_from_list(rows: object, default: Sequence[Pane]) -> list[Pane]:
+    """Panes from :func:`panes_to_list`'s form; what is missing or malformed keeps its default."""
+    panes = list(default)
+    for index, row in enumerate(rows[: len(panes)] if isinstance(rows, list) else ()):
+        if isinstance(row, dict):
+            kind = member(PaneKind, row.get("kind"), panes[index].kind)
+            other = None if row.get("other") is None else member(PaneKind, row.get("other"), kind)
+            panes[index] = Pane(kind, other, min(max(_number(row.get("split"), panes[index].split), 0.0), 1.0))
+    return panes
+
+
+def overlay_to_dict(options: OverlayOptions) -> dict[str, Any]:
+    """Plain values for JSON; :func:`overlay_from_dict` is the inverse."""
+    return asdict(options) | {"hidden": sorted(options.hidden)}
+
+
+def overlay_from_dict(data: object, default: OverlayOptions) -> OverlayOptions:
+    """Options from :func:`overlay_to_dict`'s form; what is missing or malformed keeps its default."""
+    if not isinstance(data, dict):
+        return default
+    hidden = data.get("hidden")
+    return OverlayOptions(
+        opacity=min(max(_number(data.get("opacity"), default.opacity), 0.0), 1.0),
+        visible=bool(data.get("visible", default.visible)),
+        contours=bool(data.get("contours", default.contours)),
+        hidden=frozenset(i for i in hidden if isinstance(i, int)) if isinstance(hidden, list) else default.hidden,
+        error_colors="kind" if data.get("error_colors", default.error_colors) == "kind" else "class",
+        pixel_grid=bool(data.get("pixel_grid", default.pixel_grid)),
+    )
+
+
+def member(kind: type[_E], value: object, default: _E) -> _E:
+    """The member of an enum with this value, or the default where there is none."""
+    try:
+        return kind(str(value))
+    except ValueError:
+        return default
+
+
+def _number(value: object, default: float) -> float:
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else default
