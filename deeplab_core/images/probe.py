@@ -1,0 +1,189 @@
+"""What an image file says about itself before a single pixel is decoded."""
+
+from __future__ import annotations
+
+import io
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from PIL import Image, UnidentifiedImageError
+
+from deeplab_core.errors import ImageReadError
+from deeplab_core.images.orientation import swaps_sides
+
+#: Largest picture that is opened, in pixels: 400 megapixels are 1.2 GB as RGB. A tiny file can declare a picture that would
+#: fill the memory, so the declared size is checked before anything is decoded.
+MAX_PIXELS = 400_000_000
+
+#: Files of these endings are offered as images.
+IMAGE_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".tif", ".tiff", ".bmp", ".dib", ".webp", ".ppm", ".pgm", ".pnm", ".jp2"}
+)
+
+# Pillow's own guard stands at 89 megapixels and below what we promise to open; ours replaces it.
+Image.MAX_IMAGE_PIXELS = MAX_PIXELS
+
+_ORIENTATION_TAG = 0x0112
+_EXIF_HEADER = b"Exif\x00\x00"
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_TIFF_SIGNATURES = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageInfo:
+    """Header facts of one image file.
+
+    Attributes:
+        path: the file.
+        width, height: of the *oriented* picture, in px.
+        orientation: EXIF orientation 1..8; 1 where the file names none.
+        mode: kind of pixels as Pillow names them: ``"L"``, ``"RGB"``, ``"RGBA"``, ``"P"``, ``"I;16"``, ``"CMYK"``, ...
+        format: ``"JPEG"``, ``"PNG"``, ``"TIFF"``, ...
+        nbytes: size of the file.
+    """
+
+    path: Path
+    width: int
+    height: int
+    orientation: int = 1
+    mode: str = "RGB"
+    format: str = ""
+    nbytes: int = 0
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) of the oriented picture."""
+        return self.width, self.height
+
+    @property
+    def stored_size(self) -> tuple[int, int]:
+        """(width, height) of the file's raw pixels, before the EXIF orientation is applied."""
+        return (self.height, self.width) if swaps_sides(self.orientation) else (self.width, self.height)
+
+
+def probe_image(path: str | Path) -> ImageInfo:
+    """Read width, height, orientation and kind of pixels from the header.
+
+    Raises:
+        ImageReadError: no such file, not an image, a damaged header, or more than :data:`MAX_PIXELS`.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as stream:
+            return probe_stream(stream, path, path.stat().st_size)
+    except OSError as error:
+        raise unreadable(error, path) from error
+
+
+def probe_bytes(data: bytes, path: Path) -> ImageInfo:
+    """As :func:`probe_image`, for a file that is in memory already; ``path`` is what errors name."""
+    return probe_stream(io.BytesIO(data), path, len(data))
+
+
+def probe_stream(stream: BinaryIO, path: Path, nbytes: int) -> ImageInfo:
+    """As :func:`probe_image`, from an open file that stands at its beginning."""
+    head = stream.read(16)
+    stream.seek(0)
+    if not head:
+        raise ImageReadError("the image file is empty", remedy="Copy it again from its source", path=path)
+    if head.startswith(_TIFF_SIGNATURES):
+        from deeplab_core.images.tiff import probe_tiff
+
+        info = probe_tiff(stream, path, nbytes)
+    else:
+        info = _probe_with_pillow(stream, path, nbytes, head)
+    check_size(info.width, info.height, path)
+    return info
+
+
+def check_size(width: int, height: int, path: Path) -> None:
+    """Raise ImageReadError for a declared size that is empty or beyond :data:`MAX_PIXELS`."""
+    if width < 1 or height < 1:
+        raise ImageReadError(f"the image declares the impossible size {width} x {height}", remedy=_COPY_AGAIN, path=path)
+    if width * height > MAX_PIXELS:
+        raise ImageReadError(
+            f"the image is too large: {width} x {height} px",
+            why=f"At most {MAX_PIXELS // 1_000_000} megapixels are opened, so that no file can fill the memory",
+            remedy="Cut it into smaller pictures",
+            path=path,
+        )
+
+
+def exif_orientation(exif: bytes) -> int:
+    """Orientation 1..8 from an EXIF block (with or without its ``Exif`` header); 1 for anything missing or malformed."""
+    block = exif.removeprefix(_EXIF_HEADER)
+    try:
+        order = {b"II": "<", b"MM": ">"}[block[:2]]
+        magic, offset = struct.unpack_from(order + "HI", block, 2)
+        if magic != 42:
+            return 1
+        (entries,) = struct.unpack_from(order + "H", block, offset)
+        for entry in range(entries):
+            tag, kind, _count = struct.unpack_from(order + "HHI", block, offset + 2 + 12 * entry)
+            if tag == _ORIENTATION_TAG:
+                (value,) = struct.unpack_from(order + ("I" if kind == 4 else "H"), block, offset + 10 + 12 * entry)
+                return valid_orientation(value)
+    except (KeyError, struct.error):
+        return 1
+    return 1
+
+
+def valid_orientation(value: int) -> int:
+    """The value if it is one of the eight orientations, else 1, as every viewer treats a broken tag."""
+    return value if 1 <= value <= 8 else 1
+
+
+def unreadable(error: OSError, path: Path) -> ImageReadError:
+    """The ImageReadError for a file that the system does not hand out."""
+    if isinstance(error, FileNotFoundError):
+        return ImageReadError("the image file is not there any more", remedy="Put it back or reload the folder", path=path)
+    if isinstance(error, IsADirectoryError):
+        return ImageReadError("this is a folder, not an image", remedy="Choose a file in it", path=path)
+    why = error.strerror or str(error)
+    return ImageReadError("the image file cannot be read", why=why, remedy="Check the rights and the disk", path=path)
+
+
+_COPY_AGAIN = "Copy the file again from its source, or leave it out"
+
+
+def _probe_with_pillow(stream: BinaryIO, path: Path, nbytes: int, head: bytes) -> ImageInfo:
+    try:
+        picture = Image.open(stream)
+    except UnidentifiedImageError:
+        if head[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypmsf1"):
+            raise ImageReadError("HEIC images are not read", remedy="Convert it to JPEG or PNG first", path=path) from None
+        raise ImageReadError(
+            "this is not an image", why="The content is of no known kind", remedy=_COPY_AGAIN, path=path
+        ) from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ImageReadError(
+            "the image is too large", why=f"At most {MAX_PIXELS // 1_000_000} megapixels are opened; {error}",
+            remedy="Cut it into smaller pictures", path=path,
+        ) from error  # fmt: skip
+    except (OSError, ValueError, SyntaxError, struct.error, EOFError, IndexError, TypeError, OverflowError) as error:
+        raise ImageReadError("the image header is damaged", why=str(error), remedy=_COPY_AGAIN, path=path) from error
+    with picture:
+        exif = picture.info.get("exif", b"")
+        if picture.format == "PNG" and not exif:
+            exif = _late_png_exif(stream)
+        orientation = exif_orientation(exif) if isinstance(exif, bytes) else 1
+        width, height = picture.size
+        mode, kind = picture.mode, picture.format or ""
+    if swaps_sides(orientation):
+        width, height = height, width
+    return ImageInfo(path=path, width=width, height=height, orientation=orientation, mode=mode, format=kind, nbytes=nbytes)
+
+
+def _late_png_exif(stream: BinaryIO) -> bytes:
+    """The eXIf chunk wherever it stands: the PNG specification also allows it after the pixels."""
+    stream.seek(len(_PNG_SIGNATURE))
+    while len(header := stream.read(8)) == 8:
+        length, kind = struct.unpack(">I4s", header)
+        if kind == b"eXIf":
+            return stream.read(length)
+        if kind == b"IEND":
+            break
+        stream.seek(length + 4, io.SEEK_CUR)
+    return b""

@@ -1,0 +1,104 @@
+"""Label maps: what they are, whether they are valid, and how they are counted and translated.
+
+A label map is an (H, W) array, C-contiguous, uint8 (uint16 for a wide catalog), whose values are class ids of a catalog or the
+catalog's in-memory ignore value (255, or 65535).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from deeplab_core.catalog import ClassCatalog
+from deeplab_core.errors import MaskFormatError
+
+LabelMap = NDArray[np.uint8] | NDArray[np.uint16]
+
+#: How many undeclared values an error message names.
+NAMED_VALUES = 5
+
+
+def value_counts(values: NDArray[Any]) -> NDArray[np.int64]:
+    """Number of pixels per value.
+
+    Args:
+        values: (H, W) uint8 or uint16.
+
+    Returns:
+        (256,) int64 for uint8, (65536,) for uint16.
+    """
+    if values.dtype == np.uint8 and values.size:
+        # Float32 bins of calcHist count exactly up to 2**24, so larger maps are counted in strips of rows.
+        flat = np.ascontiguousarray(values).reshape(1, -1)
+        total = np.zeros(256, dtype=np.int64)
+        for start in range(0, flat.shape[1], 1 << 24):
+            strip = flat[:, start : start + (1 << 24)]
+            total += cv2.calcHist([strip], [0], None, [256], [0, 256]).reshape(-1).astype(np.int64)
+        return total
+    return np.bincount(values.reshape(-1), minlength=int(np.iinfo(values.dtype).max) + 1).astype(np.int64)
+
+
+def undeclared(counts: NDArray[np.int64], allowed: NDArray[np.int64]) -> dict[int, int]:
+    """Values that occur but are not allowed, with their pixel counts, most frequent first.
+
+    Args:
+        counts: as :func:`value_counts` returns them.
+        allowed: (N,) int64 values.
+    """
+    rest = counts.copy()
+    rest[allowed[allowed < len(rest)]] = 0
+    found = np.flatnonzero(rest)
+    return {int(value): int(rest[value]) for value in found[np.argsort(-rest[found], kind="stable")]}
+
+
+def check_labels(labels: NDArray[Any], catalog: ClassCatalog) -> None:
+    """Raise MaskFormatError unless ``labels`` is a valid label map of ``catalog``; names undeclared ids with their counts."""
+    if labels.ndim != 2 or labels.dtype != catalog.dtype:
+        raise MaskFormatError(
+            f"a label map of '{catalog.name}' is a two-dimensional {catalog.dtype} array",
+            why=f"This one has the shape {labels.shape} and the type {labels.dtype}",
+        )
+    if labels.size == 0:
+        raise MaskFormatError("a label map needs at least one pixel", why=f"This one has the shape {labels.shape}")
+    if not labels.flags.c_contiguous:
+        raise MaskFormatError("a label map is C-contiguous", remedy="Pass it through numpy.ascontiguousarray")
+    strangers = undeclared(value_counts(labels), np.append(catalog.ids, catalog.ignore))
+    if strangers:
+        raise MaskFormatError(
+            f"the label map holds ids that '{catalog.name}' does not declare: {describe_values(strangers)}",
+            remedy="Choose the catalog that these labels belong to",
+        )
+
+
+def class_histogram(labels: LabelMap, catalog: ClassCatalog) -> NDArray[np.int64]:
+    """Pixels per class.
+
+    Returns:
+        (C + 1,) int64 in channel order; the last entry counts void. Values outside the catalog count nowhere.
+    """
+    return np.asarray(value_counts(labels)[np.append(catalog.ids, catalog.ignore)])
+
+
+def apply_lut(labels: LabelMap, lut: NDArray[Any]) -> LabelMap:
+    """Translate every value of a map through a table.
+
+    Args:
+        labels: (H, W) uint8 or uint16.
+        lut: (256,) for uint8 maps, (65536,) for uint16 maps; its dtype is the result's dtype.
+
+    Returns:
+        A new (H, W) C-contiguous array.
+    """
+    if labels.dtype == np.uint8 and lut.dtype == np.uint8 and labels.size:
+        return np.asarray(cv2.LUT(np.ascontiguousarray(labels), lut), dtype=np.uint8).reshape(labels.shape)
+    return np.ascontiguousarray(lut[labels])
+
+
+def describe_values(values: dict[int, int]) -> str:
+    """``{21: 512, 30: 7}`` as ``21 (512 px), 30 (7 px)``; long lists are shortened."""
+    parts = [f"{value} ({count:,} px)" for value, count in list(values.items())[:NAMED_VALUES]]
+    more = len(values) - len(parts)
+    return ", ".join(parts) + (f" and {more} more" if more > 0 else "")
