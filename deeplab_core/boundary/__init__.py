@@ -1,1 +1,30 @@
 """Trimap bands: distances to void or to class edges, and scores inside and outside of them."""
+
+from deeplab_core.boundary.band import (
+    BAND_RULE_TEXT,
+    EXCLUDED,
+    OUTSIDE,
+    WIDEST,
+    BandAround,
+    BandRule,
+    band_index,
+    band_mask,
+)
+from deeplab_core.boundary.distance import distance_to_edge, distance_to_void, fill_void
+from deeplab_core.boundary.histogram import BandCurve, BandHistogram
+
+__all__ = [
+    "BAND_RULE_TEXT",
+    "EXCLUDED",
+    "OUTSIDE",
+    "WIDEST",
+    "BandAround",
+    "BandCurve",
+    "BandHistogram",
+    "BandRule",
+    "band_index",
+    "band_mask",
+    "distance_to_edge",
+    "distance_to_void",
+    "fill_void",
+]

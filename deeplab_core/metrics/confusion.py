@@ -1,0 +1,222 @@
+"""The confusion matrix of one image or, pooled by ``+``, of a folder."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deeplab_core.catalog import ClassCatalog
+from deeplab_core.errors import CatalogError
+from deeplab_core.metrics import scores
+from deeplab_core.metrics.counting import Labels, PixelDelta, count_pairs
+from deeplab_core.metrics.scores import AbsentRule
+from deeplab_core.metrics.storage import pack_counts, unpack_counts
+
+_MAGIC = b"ACM1"
+
+
+class MeanScore(NamedTuple):
+    """A mean over classes and how many classes it runs over; (nan, 0) where there is none."""
+
+    value: float
+    classes: int
+
+
+class ConfusionMatrix:
+    """Pixels counted by truth and prediction.
+
+    Rows are truth classes, columns predicted classes in the catalog's channel order; one more column holds void (unlabelled)
+    predictions on labelled truth: a miss of the truth class, a false alarm of none. Void truth is not counted. Scores and their
+    rules stand in :mod:`deeplab_core.metrics.scores`.
+
+    Example:
+        >>> matrix = ConfusionMatrix(catalog).update(truth=truth, prediction=prediction)
+        >>> matrix.mean_iou("truth")
+        MeanScore(value=0.71, classes=4)
+
+    Attributes:
+        catalog: the classes.
+    """
+
+    __slots__ = ("_counts", "catalog")
+
+    def __init__(self, catalog: ClassCatalog, counts: NDArray[np.int64] | None = None) -> None:
+        """Make an empty matrix, or one with a copy of (C, C + 1) ``counts``."""
+        shape = len(catalog), len(catalog) + 1
+        self.catalog = catalog
+        if counts is None:
+            self._counts = np.zeros(shape, dtype=np.int64)
+            return
+        if counts.shape != shape or counts.dtype.kind not in "iu":
+            raise ValueError(f"counts must be integers of shape {shape}, got {counts.dtype} {counts.shape}")
+        if counts.min() < 0:
+            raise ValueError("counts must not be negative")
+        self._counts = counts.astype(np.int64, order="C", copy=True)
+
+    # Counting
+
+    def update(self, *, truth: Labels, prediction: Labels) -> ConfusionMatrix:
+        """Count the pixels of one image and return self.
+
+        Args:
+            truth, prediction: (H, W) integer class ids of one shape, void = ``catalog.ignore``.
+
+        Raises:
+            CatalogError: an undeclared id; nothing is counted.
+            ValueError: shapes differ; nothing is counted.
+        """
+        self._counts += count_pairs(truth=truth, prediction=prediction, catalog=self.catalog)
+        return self
+
+    def add_delta(self, *, truth: Labels, before: Labels, after: Labels) -> None:
+        """Follow a change of the prediction inside a box; costs O(box).
+
+        Args:
+            truth, before, after: (h, w) class ids of the box.
+
+        Raises:
+            CatalogError: an undeclared id among the changed pixels; the matrix stays as it was.
+            ValueError: ``before`` is not what was counted; the matrix stays as it was.
+        """
+        self.apply(PixelDelta.between(truth=truth, before=before, after=after, catalog=self.catalog))
+
+    def apply(self, delta: PixelDelta) -> None:
+        """As :meth:`add_delta`, for a delta that several counters share."""
+        delta.move(self._counts)
+
+    def __add__(self, other: ConfusionMatrix) -> ConfusionMatrix:
+        self._same_classes(other)
+        return ConfusionMatrix(self.catalog, self._counts + other._counts)
+
+    def __sub__(self, other: ConfusionMatrix) -> ConfusionMatrix:
+        """Take images out of a pool. Raises ValueError where ``other`` was never part of it."""
+        self._same_classes(other)
+        return ConfusionMatrix(self.catalog, self._counts - other._counts)
+
+    def __iadd__(self, other: ConfusionMatrix) -> ConfusionMatrix:
+        self._same_classes(other)
+        self._counts += other._counts
+        return self
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, ConfusionMatrix):
+            return NotImplemented
+        return _signature(self.catalog) == _signature(other.catalog) and np.array_equal(self._counts, other._counts)
+
+    __hash__ = None  # type: ignore[assignment]  # mutable
+
+    def __repr__(self) -> str:
+        mean = self.mean_iou()
+        return f"<ConfusionMatrix {self.catalog.name}: {self.total} px, mIoU {mean.value:.4f} over {mean.classes} classes>"
+
+    def copy(self) -> ConfusionMatrix:
+        """An independent copy."""
+        return ConfusionMatrix(self.catalog, self._counts)
+
+    # Figures
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """(C, C + 1) int64, a read-only view that follows later updates."""
+        view = self._counts.view()
+        view.flags.writeable = False
+        return view
+
+    @property
+    def total(self) -> int:
+        """Labelled pixels counted."""
+        return int(self._counts.sum())
+
+    @property
+    def void_predictions(self) -> int:
+        """Labelled pixels whose prediction is void."""
+        return int(self._counts[:, -1].sum())
+
+    def truth_pixels(self) -> NDArray[np.int64]:
+        """(C,) labelled pixels of each truth class."""
+        return scores.truth_pixels(self._counts)
+
+    def prediction_pixels(self) -> NDArray[np.int64]:
+        """(C,) pixels predicted as each class, on labelled truth."""
+        return scores.prediction_pixels(self._counts)
+
+    def iou(self) -> NDArray[np.float64]:
+        """(C,) intersection over union, 0..1; nan for a class absent from truth and prediction."""
+        return scores.class_iou(self._counts)
+
+    def recall(self) -> NDArray[np.float64]:
+        """(C,) share of the truth that is found, 0..1; nan without truth."""
+        return scores.class_recall(self._counts)
+
+    def precision(self) -> NDArray[np.float64]:
+        """(C,) share of the prediction that is right, 0..1; nan without prediction."""
+        return scores.class_precision(self._counts)
+
+    def mean_iou(self, rule: AbsentRule = "union") -> MeanScore:
+        """Mean IoU over classes present in truth or prediction (``"union"``, for folders) or in the truth (``"truth"``)."""
+        value, classes = scores.mean_iou(self._counts, rule)
+        return MeanScore(float(value), int(classes))
+
+    def mean_accuracy(self) -> MeanScore:
+        """Mean recall over the classes present in the truth."""
+        value, classes = scores.mean_accuracy(self._counts)
+        return MeanScore(float(value), int(classes))
+
+    def pixel_accuracy(self) -> float:
+        """Share of labelled pixels that are right, 0..1; nan without labelled pixels."""
+        return float(scores.pixel_accuracy(self._counts))
+
+    def frequency_weighted_iou(self) -> float:
+        """IoU weighted by truth pixels, 0..1; nan without labelled pixels."""
+        return float(scores.frequency_weighted_iou(self._counts))
+
+    # Storage
+
+    def to_bytes(self) -> bytes:
+        """Compact form for a database; :meth:`from_bytes` is the inverse."""
+        return pack_counts(self._counts, self.catalog, _MAGIC)
+
+    @classmethod
+    def from_bytes(cls, data: bytes, catalog: ClassCatalog) -> ConfusionMatrix:
+        """Rebuild a matrix.
+
+        Raises:
+            ProjectError: the bytes are damaged.
+            CatalogError: it was counted for other class ids; count the image again.
+        """
+        return cls(catalog, unpack_counts(data, catalog, _MAGIC)[0])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; :meth:`from_dict` is the inverse."""
+        return {
+            "rows": "truth",
+            "columns": "prediction; the last one is void",
+            "ids": self.catalog.ids.tolist(),
+            "names": list(self.catalog.names),
+            "counts": self._counts.tolist(),
+        }
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any], catalog: ClassCatalog) -> ConfusionMatrix:
+        """Rebuild a matrix from :meth:`to_dict`. Raises CatalogError where it is malformed or of other classes."""
+        try:
+            if list(data["ids"]) != catalog.ids.tolist():
+                raise ValueError("it has other class ids")
+            return cls(catalog, np.array(data["counts"], dtype=np.int64))
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise CatalogError(f"not a confusion matrix of the catalog '{catalog.name}'", why=str(error)) from error
+
+    def _same_classes(self, other: ConfusionMatrix) -> None:
+        if self.catalog is not other.catalog and _signature(self.catalog) != _signature(other.catalog):
+            raise CatalogError(
+                f"matrices of the catalogs '{self.catalog.name}' and '{other.catalog.name}' cannot be pooled",
+                why="They have different classes",
+                remedy="Map one catalog to the other first",
+            )
+
+
+def _signature(catalog: ClassCatalog) -> list[tuple[int, str]]:
+    return [(info.id, info.name) for info in catalog.classes]
+

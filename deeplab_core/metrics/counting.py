@@ -1,0 +1,233 @@
+"""Counting pixels by (truth, prediction): the fast inner loops behind confusion matrices and band histograms.
+
+Maps hold class *ids*; counts are by *channel* (position in the catalog). An id that the catalog does not declare is an error and
+never lands in a neighbour's cell, the trap of ``bincount(n * truth + prediction)`` with a prediction >= n.
+
+OpenCV is imported where it is used: the window's first frame must not wait for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deeplab_core.catalog import ClassCatalog
+from deeplab_core.errors import CatalogError
+
+Labels = NDArray[Any]  # (H, W) uint8, or uint16 for a wide catalog
+
+#: ``cv2.calcHist`` answers in float32, which counts exactly up to here; larger maps are counted in parts.
+_EXACT_FLOAT32 = 1 << 24
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ChannelTable:
+    """Class ids to channels for one catalog.
+
+    Attributes:
+        catalog: the classes.
+        lut: (256,) uint8, or (65536,) uint16 for a wide catalog: channel, C for void, C + 1 for undeclared ids.
+        columns: (C + 1,) ids in channel order, then void.
+    """
+
+    catalog: ClassCatalog
+    lut: NDArray[Any]
+    columns: NDArray[np.int64]
+
+    @property
+    def classes(self) -> int:
+        """C, the number of classes."""
+        return len(self.catalog)
+
+    def checked(self, name: str, labels: Labels) -> Labels:
+        """``labels`` in the catalog's dtype, C-contiguous. Integers of other types are taken where every value fits."""
+        array = np.asarray(labels)
+        if array.dtype != self.catalog.dtype:
+            if array.dtype.kind not in "iu":
+                raise TypeError(f"{name} must hold integer class ids, got {array.dtype}")
+            if array.size and (array.min() < 0 or array.max() > self.catalog.ignore):
+                outside = array[(array < 0) | (array > self.catalog.ignore)]
+                raise _undeclared(self.catalog, name, *np.unique(outside, return_counts=True))
+            array = array.astype(self.catalog.dtype)
+        return np.ascontiguousarray(array)
+
+    def channels(self, name: str, labels: Labels) -> NDArray[np.int64]:
+        """Channels of ``labels`` as int64, C for void. Raises CatalogError for ids that the catalog does not declare."""
+        found: NDArray[np.int64] = self.lut[labels].astype(np.int64)
+        if found.size and found.max() > self.classes:
+            raise _undeclared(self.catalog, name, *np.unique(labels[found > self.classes], return_counts=True))
+        return found
+
+
+@lru_cache(maxsize=32)
+def channel_table(catalog: ClassCatalog) -> ChannelTable:
+    """The table of a catalog."""
+    lut = catalog.index_lut().astype(catalog.dtype)
+    return ChannelTable(catalog, lut, np.append(catalog.ids, catalog.ignore))
+
+
+def count_pairs(*, truth: Labels, prediction: Labels, catalog: ClassCatalog) -> NDArray[np.int64]:
+    """Count pixels by truth and prediction.
+
+    Args:
+        truth, prediction: integer ids of one shape; void = ``catalog.ignore``.
+        catalog: declares the ids.
+
+    Returns:
+        (C, C + 1) int64; last column = void prediction. Pixels of void truth are left out.
+
+    Raises:
+        CatalogError: an undeclared id in either map, wherever it stands (also under void truth).
+        ValueError: shapes differ.
+    """
+    table = channel_table(catalog)
+    truth, prediction = _pair(table, truth, prediction)
+    if catalog.wide:
+        wide = table.channels("truth", truth), table.channels("prediction", prediction)
+        size = table.classes + 1
+        return np.bincount((wide[0] * size + wide[1]).ravel(), minlength=size * size).reshape(size, size)[:-1]
+    joint = _histogram((truth, prediction), (256, 256))
+    for axis, name in ((1, "truth"), (0, "prediction")):
+        _refuse_undeclared(table, name, joint.sum(axis=axis))
+    return joint[np.ix_(table.columns[:-1], table.columns)]
+
+
+def count_banded(
+    *, index: NDArray[np.uint8], truth: Labels, prediction: Labels, bands: int, catalog: ClassCatalog
+) -> NDArray[np.int64]:
+    """Count pixels by band, truth and prediction in one pass.
+
+    Args:
+        index: uint8 of the maps' shape, 1..bands; 0 leaves a pixel out.
+        truth, prediction, catalog: as :func:`count_pairs`.
+        bands: number of bands.
+
+    Returns:
+        (bands, C, C + 1) int64; layer k holds the pixels of index k + 1.
+    """
+    table = channel_table(catalog)
+    truth, prediction = _pair(table, truth, prediction)
+    if index.shape != truth.shape or index.dtype != np.uint8:
+        raise ValueError(f"the band index must be uint8 of shape {truth.shape}, got {index.dtype} {index.shape}")
+    if index.size and int(index.max()) > bands:
+        raise ValueError(f"the band index goes to {int(index.max())}, there are {bands} bands")
+    size = table.classes + 2
+    if catalog.wide:
+        code = (index.astype(np.int64) * size + table.channels("truth", truth)) * size + table.channels("prediction", prediction)
+        joint = np.bincount(code.ravel(), minlength=(bands + 1) * size * size).reshape(bands + 1, size, size)
+    else:
+        import cv2
+
+        maps = np.ascontiguousarray(index), cv2.LUT(_plane(truth), table.lut), cv2.LUT(_plane(prediction), table.lut)
+        joint = _histogram(maps, (bands + 1, size, size))
+        for name, labels, stray in (("truth", truth, joint[:, -1]), ("prediction", prediction, joint[:, :, -1])):
+            if stray.any():
+                table.channels(name, labels)  # raises, naming the ids
+    return np.ascontiguousarray(joint[1:, : table.classes, : table.classes + 1])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PixelDelta:
+    """The labelled pixels of a box whose prediction changed, as channels; made once, applied to several counters.
+
+    Attributes:
+        where: (h, w) bool, the pixels.
+        truth, before, after: (n,) int64 channels of these pixels in row-major order; ``before`` and ``after`` may be C (void).
+    """
+
+    where: NDArray[np.bool_]
+    truth: NDArray[np.int64]
+    before: NDArray[np.int64]
+    after: NDArray[np.int64]
+
+    @staticmethod
+    def between(*, truth: Labels, before: Labels, after: Labels, catalog: ClassCatalog) -> PixelDelta:
+        """Compare two states of a box.
+
+        Args:
+            truth, before, after: integer ids of one shape.
+            catalog: declares the ids.
+
+        Raises:
+            CatalogError: an undeclared id among the changed pixels.
+            ValueError: shapes differ.
+        """
+        if not truth.shape == before.shape == after.shape:
+            raise ValueError(f"shapes differ: truth {truth.shape}, before {before.shape}, after {after.shape}")
+        table = channel_table(catalog)
+        where = (before != after) & (truth != catalog.ignore)
+        return PixelDelta(
+            where=where,
+            truth=table.channels("truth", truth[where]),
+            before=table.channels("prediction", before[where]),
+            after=table.channels("prediction", after[where]),
+        )
+
+    def move(self, counts: NDArray[np.int64], layer: NDArray[np.int64] | None = None) -> None:
+        """Move the pixels from their old cell to the new one, in place.
+
+        Args:
+            counts: (C, C + 1), or (K, C, C + 1) with ``layer``.
+            layer: (n,) first index of each pixel.
+
+        Raises:
+            ValueError: a cell would become negative, because ``before`` is not what was counted; counts stay as they were.
+        """
+        first = self.truth if layer is None else layer * counts.shape[-2] + self.truth
+        flat = counts.reshape(-1)
+        old, new = first * counts.shape[-1] + self.before, first * counts.shape[-1] + self.after
+        np.subtract.at(flat, old, 1)
+        if old.size and flat[old].min() < 0:
+            np.add.at(flat, old, 1)
+            raise ValueError("the state before the change is not the one that was counted")
+        np.add.at(flat, new, 1)
+
+
+def _pair(table: ChannelTable, truth: Labels, prediction: Labels) -> tuple[Labels, Labels]:
+    if np.shape(truth) != np.shape(prediction):
+        raise ValueError(f"truth has shape {np.shape(truth)}, prediction {np.shape(prediction)}")
+    return table.checked("truth", truth), table.checked("prediction", prediction)
+
+
+def _plane(labels: Labels) -> Labels:
+    return labels.reshape(1, -1)
+
+
+def _histogram(maps: tuple[Labels, ...], sizes: tuple[int, ...]) -> NDArray[np.int64]:
+    """Joint histogram of uint8 maps of one size; every value is below the size of its axis."""
+    import cv2
+
+    planes = [_plane(labels) for labels in maps]
+    total = np.zeros(sizes, dtype=np.int64)
+    ranges = [edge for size in sizes for edge in (0, size)]
+    for part in _parts(planes[0].shape[1]):
+        pieces = [plane[:, part] for plane in planes]
+        total += cv2.calcHist(pieces, list(range(len(sizes))), None, list(sizes), ranges).astype(np.int64).reshape(sizes)
+    return total
+
+
+def _parts(length: int) -> Iterator[slice]:
+    for start in range(0, length, _EXACT_FLOAT32):
+        yield slice(start, min(start + _EXACT_FLOAT32, length))
+
+
+def _refuse_undeclared(table: ChannelTable, name: str, histogram: NDArray[np.int64]) -> None:
+    stray = np.flatnonzero((histogram > 0) & (table.lut > table.classes))
+    if stray.size:
+        raise _undeclared(table.catalog, name, stray, histogram[stray])
+
+
+def _undeclared(catalog: ClassCatalog, name: str, ids: NDArray[Any], counts: NDArray[Any]) -> CatalogError:
+    order = np.argsort(-counts, kind="stable")[:5]
+    listed = ", ".join(f"{int(ids[i])} ({int(counts[i])} px)" for i in order)
+    more = f" and {len(ids) - 5} more" if len(ids) > 5 else ""
+    return CatalogError(
+        f"the {name} holds ids that the catalog '{catalog.name}' does not declare",
+        why=f"Undeclared: {listed}{more}",
+        remedy="Choose the catalog that this map was made with",
+    )

@@ -1,0 +1,102 @@
+"""Scores of confusion matrices, vectorised over leading axes.
+
+Every function takes ``counts``: (..., C, C + 1) integers, rows = truth, columns = prediction, last column = pixels of that truth
+class whose prediction is void. Void truth is never counted. With n_ij the cell, t_i the row sum (the void column included) and
+p_j the column sum of class j::
+
+    IoU_i = n_ii / (t_i + p_i - n_ii)        recall_i = n_ii / t_i        precision_i = n_ii / p_i
+
+So a void prediction is a miss of the truth class and a false alarm of none, which is how the PASCAL VOC development kit counts
+(Everingham et al. 2010, VOCevalseg) extended to maps that a person has not finished. A class without any pixel in truth and
+prediction has no score (nan), never 0.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Counts = NDArray[np.int64]
+Scores = NDArray[np.float64]
+
+#: Which classes a mean runs over: ``"union"`` = present in truth or prediction (data sets: an invented class counts as 0),
+#: ``"truth"`` = present in the truth (single images, where one stray pixel would else cost tens of points).
+AbsentRule = Literal["union", "truth"]
+
+#: The rule in words, for display beside a figure.
+ABSENT_RULE_TEXT: dict[AbsentRule, str] = {
+    "union": "mean over classes present in truth or prediction, from one pooled matrix",
+    "truth": "mean over classes present in the truth",
+}
+
+
+def hits(counts: Counts) -> Counts:
+    """(..., C): pixels predicted as the class they are."""
+    return np.diagonal(counts, axis1=-2, axis2=-1)
+
+
+def truth_pixels(counts: Counts) -> Counts:
+    """(..., C): labelled pixels of each truth class."""
+    return np.asarray(counts.sum(axis=-1), dtype=np.int64)
+
+
+def prediction_pixels(counts: Counts) -> Counts:
+    """(..., C): pixels predicted as each class, on labelled truth."""
+    return np.asarray(counts[..., :-1].sum(axis=-2), dtype=np.int64)
+
+
+def union_pixels(counts: Counts) -> Counts:
+    """(..., C): pixels that are or are called the class."""
+    return truth_pixels(counts) + prediction_pixels(counts) - hits(counts)
+
+
+def class_iou(counts: Counts) -> Scores:
+    """(..., C) in 0..1: intersection over union; nan for a class without truth and prediction."""
+    return _ratio(hits(counts), union_pixels(counts))
+
+
+def class_recall(counts: Counts) -> Scores:
+    """(..., C) in 0..1: share of the truth that is found ("class accuracy"); nan without truth."""
+    return _ratio(hits(counts), truth_pixels(counts))
+
+
+def class_precision(counts: Counts) -> Scores:
+    """(..., C) in 0..1: share of the prediction that is right; nan without prediction."""
+    return _ratio(hits(counts), prediction_pixels(counts))
+
+
+def mean_iou(counts: Counts, rule: AbsentRule) -> tuple[Scores, NDArray[np.int64]]:
+    """Mean IoU (...) and the number of classes (...) that it runs over; (nan, 0) where there is none."""
+    if rule not in ABSENT_RULE_TEXT:
+        raise ValueError(f"unknown rule {rule!r} for absent classes; use 'union' or 'truth'")
+    present = union_pixels(counts) > 0 if rule == "union" else truth_pixels(counts) > 0
+    number = present.sum(axis=-1)
+    total = np.where(present, class_iou(counts), 0.0).sum(axis=-1)
+    return _ratio(total, number), np.asarray(number, dtype=np.int64)
+
+
+def pixel_accuracy(counts: Counts) -> Scores:
+    """(...) in 0..1: share of labelled pixels that are right; nan without labelled pixels."""
+    return _ratio(hits(counts).sum(axis=-1), truth_pixels(counts).sum(axis=-1))
+
+
+def mean_accuracy(counts: Counts) -> tuple[Scores, NDArray[np.int64]]:
+    """Mean of :func:`class_recall` over the classes present in the truth, and their number."""
+    present = truth_pixels(counts) > 0
+    number = present.sum(axis=-1)
+    return _ratio(np.where(present, class_recall(counts), 0.0).sum(axis=-1), number), np.asarray(number, dtype=np.int64)
+
+
+def frequency_weighted_iou(counts: Counts) -> Scores:
+    """(...) in 0..1: IoU weighted by truth pixels, sum_i t_i IoU_i / sum_i t_i (Long et al. 2015); nan without truth."""
+    truth = truth_pixels(counts)
+    weighted = np.where(truth > 0, truth * np.nan_to_num(class_iou(counts)), 0.0)
+    return _ratio(weighted.sum(axis=-1), truth.sum(axis=-1))
+
+
+def _ratio(part: Any, whole: Any) -> Scores:
+    numerator, denominator = np.asarray(part, dtype=np.float64), np.asarray(whole, dtype=np.float64)
+    ratio: Scores = np.divide(numerator, denominator, out=np.full(denominator.shape, np.nan), where=denominator > 0)
+    return ratio

@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.state.document import Document
+from app.state.judgement import FolderJudgement, ImageJudgement
+from app.state.patch import PatchRecorder, Rect, TilePatch, diff_patch
+from app.state.provenance import Provenance
+from deeplab_core.boundary import BandHistogram, band_index
+from deeplab_core.catalog import IGNORE, ClassCatalog, ClassInfo
+from deeplab_core.errors import CatalogError, MaskFormatError
+from deeplab_core.metrics import ConfusionMatrix
+
+CATALOG = ClassCatalog(
+    name="rooms", title="Rooms", classes=tuple(ClassInfo(i, f"class {i}", (i, 9 * i, 200)) for i in (4, 0, 11)), background=0
+)
+VALUES = [4, 0, 11, IGNORE]
+SHAPE = 70, 150  # tiles of 64 px and smaller ones at both borders
+RULES = [("void", "truth"), ("edge", "truth"), ("edge", "prediction")]
+
+
+def scene(seed: int) -> tuple[np.ndarray, Document]:
+    rng = np.random.default_rng(seed)
+    truth = np.kron(rng.choice(VALUES, (7, 10)), np.ones((10, 15))).astype(np.uint8)
+    return truth, Document(np.where(rng.random(SHAPE) < 0.1, rng.choice(VALUES, SHAPE), truth).astype(np.uint8), CATALOG)
+
+
+def assert_as_from_scratch(judgement: ImageJudgement) -> None:
+    truth, labels = judgement.truth, judgement.document.labels
+    assert judgement.matrix == ConfusionMatrix(CATALOG).update(truth=truth, prediction=labels)
+    for rule, around in RULES:
+        index = band_index(truth=truth, prediction=labels, rule=rule, around=around)
+        assert np.array_equal(judgement.band(rule, around), index)
+        expected = BandHistogram(CATALOG, rule=rule, around=around).update(index=index, truth=truth, prediction=labels)
+        assert judgement.histogram(rule, around) == expected
+        assert judgement.histogram(rule, around).total() == judgement.matrix
+
+
+rects = st.tuples(st.integers(0, 149), st.integers(0, 69), st.integers(1, 60), st.integers(1, 60)).map(
+    lambda r: Rect(*r).clipped(*SHAPE)
+)
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("stroke"), st.lists(rects, min_size=1, max_size=3), st.sampled_from(VALUES)),
+        st.tuples(st.just("model"), st.integers(0, 3)),
+        st.tuples(st.just("undo")),
+        st.tuples(st.just("redo")),
+    ),
+    max_size=7,
+)
+
+
+@given(st.integers(0, 5), steps, st.sets(st.sampled_from(RULES)))
+@settings(max_examples=40)
+def test_live_figures_equal_a_recomputation_after_any_history(seed: int, history: list, early: set) -> None:
+    truth, document = scene(seed)
+    judgement = ImageJudgement(truth, document)
+    for rule, around in early:  # built now, these must follow every step; the others are built at the end
+        judgement.histogram(rule, around)
+    done: list[TilePatch] = []
+    undone: list[TilePatch] = []
+    for step in history:
+        match step:
+            case ("stroke", boxes, value):
+                recorder = PatchRecorder(document.labels, document.provenance)
+                for rect in boxes:
+                    recorder.touch(rect)
+                    disk = np.hypot(*np.ogrid[-1 : 1 : rect.height * 1j, -1 : 1 : rect.width * 1j]) <= 1
+                    document.paint(rect, disk, value, Provenance.PERSON)
+                done.append(recorder.finish())
+                undone.clear()
+            case ("model", other):
+                labels = scene(other)[1].labels
+                done.append(diff_patch(document.labels, document.provenance, labels, document.provenance))
+                document.apply(done[-1])
+                undone.clear()
+            case ("undo",) if done:
+                undone.append(done.pop())
+                document.apply(undone[-1].inverted())
+            case ("redo",) if undone:
+                done.append(undone.pop())
+                document.apply(done[-1])
+    assert_as_from_scratch(judgement)
+
+
+def test_the_band_around_the_truth_is_kept_and_the_one_around_the_prediction_is_made_anew() -> None:
+    truth, document = scene(1)
+    judgement = ImageJudgement(truth, document)
+    around_truth, around_prediction = judgement.band("edge"), judgement.band("edge", "prediction")
+    document.paint(Rect(20, 20, 9, 9), np.ones((9, 9), bool), 11, Provenance.PERSON)
+    assert judgement.band("edge") is around_truth
+    assert judgement.band("edge", "prediction") is not around_prediction
+
+
+def test_errors_are_the_wrong_and_the_missing_pixels() -> None:
+    truth = np.array([[0, 4, IGNORE, 11]], np.uint8)
+    judgement = ImageJudgement(truth, Document(np.array([[0, 11, 4, IGNORE]], np.uint8), CATALOG))
+    assert judgement.errors().tolist() == [[False, True, False, True]]
+
+
+def test_a_closed_judgement_keeps_its_last_figures() -> None:
+    truth, document = scene(2)
+    judgement = ImageJudgement(truth, document)
+    kept = judgement.matrix.copy()
+    judgement.close()
+    document.paint(Rect(0, 0, 50, 50), np.ones((50, 50), bool), 11, Provenance.PERSON)
+    assert judgement.matrix == kept
+    judgement.close()
+
+
+def test_truth_of_another_size_or_catalog_is_refused() -> None:
+    truth, document = scene(0)
+    with pytest.raises(MaskFormatError, match=r"70 x 150 px, the image 150 x 70 px"):
+        ImageJudgement(truth.T, document)
+    with pytest.raises(CatalogError, match="77"):
+        ImageJudgement(np.full(SHAPE, 77, np.uint8), document)
+
+
+def test_the_truth_is_copied_and_read_only() -> None:
+    truth, document = scene(0)
+    judgement = ImageJudgement(truth, document)
+    truth[:] = 0
+    assert_as_from_scratch(judgement)
+    with pytest.raises(ValueError, match="read-only"):
+        judgement.truth[0, 0] = 0
+
+
+def figures(seed: int) -> tuple[ConfusionMatrix, BandHistogram]:
+    judgement = ImageJudgement(*scene(seed))
+    return judgement.matrix, judgement.histogram("edge")
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 4), st.booleans()), max_size=8))
+@settings(max_examples=30)
+def test_a_folder_is_the_sum_of_the_images_in_it(history: list[tuple[str, int, bool]]) -> None:
+    folder = FolderJudgement(CATALOG)
+    expected: dict[str, tuple[int, bool]] = {}
+    for name, seed, banded in history:
+        if expected.get(name, (None,))[0] == seed:
+            folder.remove(name)
+            del expected[name]
+        else:
+            matrix, histogram = figures(seed)
+            folder.put(name, matrix, *([histogram] if banded else []))
+            expected[name] = seed, banded
+    total, bands = ConfusionMatrix(CATALOG), BandHistogram(CATALOG, rule="edge")
+    for seed, banded in expected.values():
+        matrix, histogram = figures(seed)
+        total += matrix
+        bands = bands + histogram if banded else bands
+    assert folder.matrix == total
+    assert folder.histogram("edge") == bands
+    assert set(folder) == set(expected)
+    assert len(folder) == len(expected)
+    assert folder.band_images("edge") == sum(banded for _, banded in expected.values())
+
+
+def test_a_share_can_be_read_back_and_an_unknown_one_is_none() -> None:
+    folder = FolderJudgement(CATALOG)
+    folder.put("a.jpg", figures(1)[0])
+    assert folder.share("a.jpg") == figures(1)[0]
+    assert "a.jpg" in folder
+    assert folder.share("b.jpg") is None
+    folder.remove("b.jpg")
+    assert folder.matrix == figures(1)[0]
+
+
+def test_a_folder_refuses_other_classes_and_stays_as_it_was() -> None:
+    folder = FolderJudgement(CATALOG)
+    folder.put("a.jpg", *figures(1))
+    other = ClassCatalog(name="other", title="", classes=(ClassInfo(0, "a", (0, 0, 0)),))
+    with pytest.raises(CatalogError, match="judged by the catalog 'other'"):
+        folder.put("a.jpg", ConfusionMatrix(other))
+    assert folder.share("a.jpg") == figures(1)[0]
+    assert folder.matrix == figures(1)[0]
