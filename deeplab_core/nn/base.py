@@ -67,6 +67,8 @@ class SegmentationModel(nn.Module, ABC):
 
         Args:
             x: ``(N, 3, H, W)`` float32.
+            region: (top, left, bottom, right) in pixels of ``x``: average only the features whose centres, at multiples of
+                the output stride, lie inside (half-open). A tile's margin is context for its core but belongs to another tile.
 
         Returns:
             ``(N, C, 1, 1)`` float32, or None where the model pools nothing over the whole image.

@@ -182,11 +182,15 @@ class DeepLab(SegmentationModel):
         self.encoder.set_output_stride(value)
         self.aspp.set_output_stride(value)
 
-    def pooled_context(self, x: Tensor) -> Tensor | None:
-        """Mean encoder features ``(N, C, 1, 1)``; None without image pooling."""
+    def pooled_context(self, x: Tensor, region: tuple[int, int, int, int] | None = None) -> Tensor | None:
+        """Mean encoder features ``(N, C, 1, 1)`` of a region of ``x``; None without image pooling."""
         if self.aspp.pooling is None:
             return None
-        return self.encoder.levels(x)[-1].mean((2, 3), keepdim=True)
+        features = self.encoder.levels(x)[-1]
+        if region is not None:
+            top, left, bottom, right = (-(-edge // self.output_stride) for edge in region)
+            features = features[..., top:bottom, left:right]
+        return features.mean((2, 3), keepdim=True)
 
     def _classify(self, levels: Sequence[Tensor], pooled: Tensor | None) -> Tensor:
         features = self.after_aspp(self.aspp(levels[-1], pooled))

@@ -1,0 +1,162 @@
+"""Which device computes, in which precision, with how many threads, and why not another one."""
+
+from __future__ import annotations
+
+import math
+import os
+import warnings
+from pathlib import Path
+
+import torch
+
+from deeplab_core.errors import DeviceError
+from deeplab_core.records import Precision
+
+_PREFERRED = ("cuda", "mps", "cpu")
+
+
+def pick_device(asked: str = "auto") -> tuple[torch.device, str]:
+    """Choose the device to compute on.
+
+    Args:
+        asked: ``"auto"`` (cuda, then mps, then cpu) or a torch device string such as ``"cpu"``, ``"cuda"``, ``"cuda:1"``.
+
+    Returns:
+        The device, and a note for the person: empty where the wish was met, else what is used instead and why.
+
+    Raises:
+        DeviceError: ``asked`` is no device that this program knows.
+    """
+    wish = asked.strip().lower()
+    if wish in ("", "auto"):
+        device = next(torch.device(kind) for kind in _PREFERRED if not missing_reason(torch.device(kind)))
+        return _indexed(device), ""
+    try:
+        device = torch.device(wish)
+    except RuntimeError:
+        device = torch.device("meta")
+    if device.type not in _PREFERRED:
+        raise DeviceError(
+            f"there is no device '{asked}'",
+            why="Atrous computes on cpu, cuda (NVIDIA, or AMD with a ROCm build of PyTorch) and mps (Apple)",
+            remedy="Choose auto, cpu, cuda, cuda:1 or mps",
+        )
+    reason = missing_reason(device)
+    if not reason:
+        return _indexed(device), ""
+    fallback, _ = pick_device("auto")
+    return fallback, f"{asked} cannot be used: {reason}. Computing on {fallback} instead."
+
+
+def missing_reason(device: torch.device) -> str:
+    """Why ``device`` cannot be used, as a clause without a full stop; empty where it can."""
+    if device.type == "cpu":
+        return ""
+    if device.type == "mps":
+        if not torch.backends.mps.is_built():
+            return "this PyTorch is built without Metal (it exists on Apple computers only)"
+        return "" if torch.backends.mps.is_available() else "macOS 12.3 and an Apple or AMD GPU are needed"
+    return _missing_cuda(device.index or 0)
+
+
+def _missing_cuda(index: int) -> str:
+    if torch.version.cuda is None and getattr(torch.version, "hip", None) is None:
+        return "this PyTorch is built without CUDA"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # an old driver warns on every question; the reason below says it once
+        if not torch.cuda.is_available():
+            try:
+                torch.cuda.init()
+            except (RuntimeError, AssertionError) as error:
+                return _first_sentence(str(error))
+            return "the NVIDIA driver reports no GPU"
+        count = torch.cuda.device_count()
+        if index >= count:
+            return f"there {'is 1 GPU' if count == 1 else f'are {count} GPUs'}, numbered from cuda:0"
+        try:
+            torch.ones(1, device=f"cuda:{index}").add_(1.0).item()
+        except RuntimeError as error:  # e.g. a GPU that this build has no kernels for
+            return _first_sentence(str(error))
+    return ""
+
+
+def _first_sentence(text: str) -> str:
+    line = text.strip().splitlines()[0] if text.strip() else "unknown reason"
+    return line.split(". ")[0].rstrip(".")
+
+
+def _indexed(device: torch.device) -> torch.device:
+    return torch.device("cuda", 0) if device.type == "cuda" and device.index is None else device
+
+
+def describe_device(device: torch.device) -> str:
+    """What a person reads, e.g. ``"cuda:0 (NVIDIA H200)"`` or ``"cpu"``."""
+    if device.type == "cuda":
+        return f"{device} ({torch.cuda.get_device_name(device)})"
+    return str(device)
+
+
+def list_devices() -> tuple[dict[str, str], tuple[str, ...]]:
+    """Usable devices (device string -> what a person reads) and notes on why others are missing."""
+    cores = available_cores()
+    devices = {"cpu": f"{cores} thread{'' if cores == 1 else 's'}"}
+    notes = []
+    cuda = missing_reason(torch.device("cuda"))
+    if cuda:
+        notes.append(f"No CUDA: {cuda}.")
+    else:
+        for index in range(torch.cuda.device_count()):
+            reason = missing_reason(torch.device("cuda", index))
+            if reason:
+                notes.append(f"cuda:{index} cannot be used: {reason}.")
+            else:
+                devices[f"cuda:{index}"] = torch.cuda.get_device_name(index)
+    if not missing_reason(torch.device("mps")):
+        devices["mps"] = "Apple Metal"
+    return devices, tuple(notes)
+
+
+def pick_precision(asked: Precision, device: torch.device) -> tuple[torch.dtype, str]:
+    """Dtype of the network's arithmetic, and a note where it is not the one asked for.
+
+    ``auto`` is float32 on the CPU and on Metal, and float16 on GPUs with tensor cores (compute capability 7.0 and newer):
+    its 10-bit mantissa rounds eight times finer than bfloat16's. bfloat16 moves logits by several percent of their range
+    (measured on DeepLabv3+ networks), so no device chooses it by itself.
+    """
+    if asked == "fp32":
+        return torch.float32, ""
+    if asked == "bf16":
+        return torch.bfloat16, ""
+    if asked == "fp16":
+        if device.type == "cpu":
+            return torch.float32, "fp16 is slow on CPUs; computed in fp32."
+        return torch.float16, ""
+    if device.type == "cuda" and torch.cuda.get_device_capability(device) >= (7, 0):
+        return torch.float16, ""
+    return torch.float32, ""
+
+
+#: Names of precisions as the records spell them.
+PRECISION_NAMES = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
+
+
+def available_cores() -> int:
+    """Cores that this process may really use: CPU affinity and Linux container quotas counted, at least 1."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
+        if quota != "max":
+            cores = min(cores, math.ceil(int(quota) / int(period)))
+    except (OSError, ValueError):
+        pass
+    return max(1, cores)
+
+
+def cap_threads() -> int:
+    """Limit torch's threads to the cores at hand and return their number.
+
+    More threads than cores spin at each other's barriers: 2-thread inference was measured up to five times slower that way.
+    """
+    threads = min(torch.get_num_threads(), available_cores())
+    torch.set_num_threads(threads)
+    return threads

@@ -1,0 +1,143 @@
+"""Where pixels go: image -> scaled -> canvas -> coarse grid of the network, and back in one bilinear interpolation.
+
+Shapes are (height, width). Four frames, each with its own pixels:
+
+- *image*: the photograph, (H, W).
+- *scaled*: after the model card's ``resize`` and a relative scale.
+- *canvas*: after padding at the bottom and the right; what the network sees.
+- *grid*: the network's coarse scores.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deeplab_core.errors import WeightsError
+from deeplab_core.records import Preprocessing
+
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Sizes of one image on its way through the network at one scale."""
+
+    image: Size
+    scaled: Size
+    canvas: Size
+
+
+def frame_for(image: Size, preprocessing: Preprocessing, *, resize: str | None = None, scale: float = 1.0, align_corners: bool) -> Frame:
+    """Sizes that a model card asks for.
+
+    Args:
+        image: (H, W) of the photograph.
+        preprocessing: of the model card.
+        resize: overrides the card's ``resize``.
+        scale: relative scale of multi-scale inference.
+        align_corners: of the network; decides how lengths scale (see :func:`scale_length`).
+
+    Raises:
+        WeightsError: a malformed ``resize`` or ``padding``.
+    """
+    rule = resize or preprocessing.resize
+    base = _resized(image, rule)
+    scaled = (scale_length(base[0], scale, align_corners), scale_length(base[1], scale, align_corners))
+    return Frame(image, scaled, _padded(scaled, preprocessing.padding, scale, align_corners))
+
+
+def scale_length(length: int, scale: float, align_corners: bool) -> int:
+    """``length`` at a relative scale, at least 1.
+
+    Networks that align corners scale the distance between the outermost pixels, ``int((length - 1) * scale + 1)``, as
+    ``scale_dimension`` in the DeepLab authors' TensorFlow code, so that 513 becomes 257 or 769; others ``round(length * scale)``.
+    """
+    if scale == 1.0:
+        return length
+    return max(1, int((length - 1) * scale + 1) if align_corners else round(length * scale))
+
+
+def _resized(image: Size, rule: str) -> Size:
+    if rule == "native":
+        return image
+    kind, number = _parse(rule, "resize", ("long_side", "short_side"))
+    factor = number / (max(image) if kind == "long_side" else min(image))
+    return max(1, round(image[0] * factor)), max(1, round(image[1] * factor))
+
+
+def _padded(scaled: Size, rule: str, scale: float, align_corners: bool) -> Size:
+    if rule == "none":
+        return scaled
+    kind, number = _parse(rule, "padding", ("canvas", "multiple"))
+    if kind == "canvas":
+        side = scale_length(number, scale, align_corners)
+        return max(side, scaled[0]), max(side, scaled[1])
+    return _round_up(scaled[0], number), _round_up(scaled[1], number)
+
+
+def _round_up(length: int, step: int, rest: int = 0) -> int:
+    """Smallest number >= length that leaves ``rest`` when divided by ``step``."""
+    return math.ceil((length - rest) / step) * step + rest
+
+
+def fit_to_quantum(size: Size, quantum: int, rest: int) -> Size:
+    """``size`` grown to ``k * quantum + rest`` in both directions, at least one quantum."""
+    grown = [max(quantum + rest, _round_up(length, quantum, rest)) for length in size]
+    return grown[0], grown[1]
+
+
+def _parse(rule: str, field: str, kinds: tuple[str, ...]) -> tuple[str, int]:
+    kind, _, number = rule.partition(":")
+    if kind not in kinds or not number.isdecimal() or int(number) < 1:
+        forms = ", ".join(f"{k}:N" for k in kinds)
+        plain = "native" if field == "resize" else "none"
+        raise WeightsError(f"'{rule}' is no rule for {field}", remedy=f"Use {plain}, {forms} with a whole number N")
+    return kind, int(number)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AxisTaps:
+    """Bilinear interpolation along one axis: pixel i reads ``(1 - weight[i]) * grid[lower[i]] + weight[i] * grid[upper[i]]``.
+
+    Attributes:
+        lower, upper: (n,) int32 grid indices; ``upper`` is ``lower + 1`` except at the end of the grid. Monotone in i.
+        weight: (n,) float32, 0..1.
+    """
+
+    lower: NDArray[np.int32]
+    upper: NDArray[np.int32]
+    weight: NDArray[np.float32]
+
+    def part(self, start: int, stop: int) -> AxisTaps:
+        """Taps of the pixels ``start <= i < stop``."""
+        return AxisTaps(self.lower[start:stop], self.upper[start:stop], self.weight[start:stop])
+
+
+def axis_taps(*, image: int, scaled: int, canvas: int, grid: int, align_corners: bool, mirrored: bool = False) -> AxisTaps:
+    """Taps that read a coarse grid at the pixels of the image.
+
+    Pixel centres go to the scaled frame by the half-pixel rule of image resizing, from there to the grid by the network's own
+    rule (both of ``torch.nn.functional.interpolate``). Padding is cropped exactly, because no pixel of the image maps into it.
+
+    Args:
+        image, scaled, canvas, grid: lengths of the four frames along this axis.
+        align_corners: rule of the network's upsampling from grid to canvas.
+        mirrored: the network saw the image mirrored along this axis.
+    """
+    position = np.arange(image, dtype=np.float64)
+    if image != scaled:
+        position = np.clip((position + 0.5) * (scaled / image) - 0.5, 0.0, scaled - 1.0)
+    if mirrored:
+        position = scaled - 1.0 - position
+    if align_corners:
+        position = position * ((grid - 1) / (canvas - 1)) if canvas > 1 else np.zeros_like(position)
+    else:
+        position = np.clip((position + 0.5) * (grid / canvas) - 0.5, 0.0, None)
+    position = np.clip(position, 0.0, grid - 1.0)
+    lower = np.floor(position).astype(np.int32)
+    weight = (position - lower).astype(np.float32)
+    return AxisTaps(lower, np.minimum(lower + 1, grid - 1).astype(np.int32), weight)

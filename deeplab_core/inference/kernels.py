@@ -1,0 +1,205 @@
+"""Compiled inner loops of the final upsampling, with exact cell pruning.
+
+Upsampling is bilinear, so inside the cell between four neighbouring grid points every score is a convex combination of its four
+corner values. Hence, without looking at a single pixel:
+
+- a class that leads at all four corners leads in the whole cell;
+- a class whose largest corner lies below another class's smallest corner leads nowhere in it;
+- with ``p`` the softmax of the leading class, ``1 / p = sum exp(v_c - v_lead)`` is convex in the position, so ``p`` is nowhere smaller
+  than at the worst corner: where that already rounds to 255, the confidence is 255 in the whole cell.
+
+Grids are (gh, gw, C) float32 with the largest score of every point 0. Arithmetic is float32 in one fixed order, so that a single
+pixel asked for later gives the bits of the whole map. ``numpy_kernels`` does the same without a compiler.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numba
+import numpy as np
+
+#: Natural logarithm of the probability that the classes left out of a cell's softmax may reach together.
+NEGLIGIBLE = np.float32(math.log(1e-5))
+
+# exp(x) for -20 <= x <= 0 as p(x / 32) ** 32 with p the Taylor polynomial of degree 6 around -0.3125 (relative error 2e-6): unlike
+# the library's exp it has no branch and no call, so whole runs of pixels are computed at once.
+_EXP_FLOOR = np.float32(-20.0)
+_EXP_STEP = np.float32(1.0 / 32.0)
+_EXP_CENTRE = np.float32(0.3125)
+_E0, _E1, _E2, _E3, _E4, _E5, _E6 = (np.float32(math.exp(-0.3125) / math.factorial(n)) for n in range(7))
+
+#: Sums may be reordered into vectors; products and sums are never fused, so labels are the same on every processor.
+_REORDER = {"reassoc", "nnan", "nsz"}
+
+_ONE = np.float32(1.0)
+_HALF = np.float32(0.5)
+_SCALE = np.float32(255.0)
+
+
+def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``numba.njit`` with the machine code kept on disk where there is a place for it (a frozen application has none)."""
+    try:
+        return numba.njit(cache=True, nogil=True, fastmath=_REORDER)(function)  # type: ignore[no-any-return]
+    except RuntimeError:
+        return numba.njit(nogil=True, fastmath=_REORDER)(function)  # type: ignore[no-any-return]
+
+
+@_compiled
+def _run_end(lower: Any, start: int) -> int:
+    """End of the run of pixels that share a cell."""
+    stop = start + 1
+    while stop < lower.shape[0] and lower[stop] == lower[start]:
+        stop += 1
+    return stop
+
+
+@_compiled
+def _gather_classes(a: Any, b: Any, c: Any, d: Any, active: Any) -> int:
+    """Classes that are not negligible somewhere in the cell of the corners a, b, c, d; returns their number."""
+    floor = np.float32(-np.inf)
+    classes = a.shape[0]
+    for k in range(classes):
+        floor = max(floor, min(min(a[k], b[k]), min(c[k], d[k])))
+    floor += NEGLIGIBLE - np.float32(math.log(classes))
+    count = 0
+    for k in range(classes):
+        if max(max(a[k], b[k]), max(c[k], d[k])) >= floor:
+            active[count] = k
+            count += 1
+    return count
+
+
+@_compiled
+def _weigh_pixel(left: Any, right: Any, count: int, wx: Any, values: Any) -> tuple[int, Any]:
+    """Scores of the active classes of one pixel as exp(score - largest) in ``values``; the leading one, and their sum."""
+    vx = _ONE - wx
+    largest = np.float32(-np.inf)
+    for n in range(count):
+        values[n] = left[n] * vx + right[n] * wx
+        largest = max(largest, values[n])
+    best = 0
+    while values[best] < largest:
+        best += 1
+    total = np.float32(0.0)
+    for n in range(count):
+        t = max(values[n] - largest, _EXP_FLOOR) * _EXP_STEP + _EXP_CENTRE
+        e = _E0 + t * (_E1 + t * (_E2 + t * (_E3 + t * (_E4 + t * (_E5 + t * _E6)))))
+        e *= e
+        e *= e
+        e *= e
+        e *= e
+        e *= e
+        values[n] = e
+        total += e
+    return best, total
+
+
+@_compiled
+def decide(
+    grid: Any, lead: Any, sure: Any, first_row: int, y_lower: Any, y_upper: Any, y_weight: Any, x_lower: Any, x_upper: Any,
+    x_weight: Any, ids: Any, labels: Any, confidence: Any,
+) -> None:  # fmt: skip
+    """Labels and confidence of some pixel rows from one grid.
+
+    Args:
+        grid: (rows, gw, C) float32: the grid rows from ``first_row`` on.
+        lead: (rows, gw) int32: leading class of every grid point.
+        sure: (rows, gw) bool: its probability rounds to 255.
+        first_row: grid row of ``grid[0]``.
+        y_lower, y_upper, y_weight: taps of the pixel rows (:class:`geometry.AxisTaps`); x_...: of all pixel columns.
+        ids: (C,) class id of every channel, in the dtype of ``labels``.
+        labels, confidence: (pixel rows, W), written.
+    """
+    classes = grid.shape[2]
+    active = np.empty(classes, np.int64)
+    left = np.empty(classes, np.float32)
+    right = np.empty(classes, np.float32)
+    values = np.empty(classes, np.float32)
+    y0 = 0
+    while y0 < y_lower.shape[0]:
+        y1 = _run_end(y_lower, y0)
+        top, bottom = y_lower[y0] - first_row, y_upper[y0] - first_row
+        x0 = 0
+        while x0 < x_lower.shape[0]:
+            x1 = _run_end(x_lower, x0)
+            i, j = x_lower[x0], x_upper[x0]
+            leader = lead[top, i]
+            same = lead[top, j] == leader and lead[bottom, i] == leader and lead[bottom, j] == leader
+            if same and sure[top, i] and sure[top, j] and sure[bottom, i] and sure[bottom, j]:
+                for y in range(y0, y1):
+                    for x in range(x0, x1):
+                        labels[y, x] = ids[leader]
+                        confidence[y, x] = 255
+                x0 = x1
+                continue
+            a, b, c, d = grid[top, i], grid[top, j], grid[bottom, i], grid[bottom, j]
+            count = _gather_classes(a, b, c, d, active)
+            for y in range(y0, y1):
+                wy = y_weight[y]
+                vy = _ONE - wy
+                for n in range(count):
+                    k = active[n]
+                    left[n] = a[k] * vy + c[k] * wy
+                    right[n] = b[k] * vy + d[k] * wy
+                for x in range(x0, x1):
+                    best, total = _weigh_pixel(left, right, count, x_weight[x], values)
+                    labels[y, x] = ids[active[best]]
+                    confidence[y, x] = np.uint8(_SCALE / total + _HALF)
+            x0 = x1
+        y0 = y1
+
+
+@_compiled
+def add_probabilities(
+    grid: Any, first_row: int, y_lower: Any, y_upper: Any, y_weight: Any, x_lower: Any, x_upper: Any, x_weight: Any, share: Any,
+    out: Any,
+) -> None:  # fmt: skip
+    """Add ``share`` times the softmax of the upsampled scores to ``out`` (pixel rows, pixel columns, C) float32.
+
+    The other arguments are those of :func:`decide`; the taps may cover any part of the pixel columns.
+    """
+    classes = grid.shape[2]
+    active = np.empty(classes, np.int64)
+    left = np.empty(classes, np.float32)
+    right = np.empty(classes, np.float32)
+    values = np.empty(classes, np.float32)
+    y0 = 0
+    while y0 < y_lower.shape[0]:
+        y1 = _run_end(y_lower, y0)
+        top, bottom = y_lower[y0] - first_row, y_upper[y0] - first_row
+        x0 = 0
+        while x0 < x_lower.shape[0]:
+            x1 = _run_end(x_lower, x0)
+            i, j = x_lower[x0], x_upper[x0]
+            a, b, c, d = grid[top, i], grid[top, j], grid[bottom, i], grid[bottom, j]
+            count = _gather_classes(a, b, c, d, active)
+            for y in range(y0, y1):
+                wy = y_weight[y]
+                vy = _ONE - wy
+                for n in range(count):
+                    k = active[n]
+                    left[n] = a[k] * vy + c[k] * wy
+                    right[n] = b[k] * vy + d[k] * wy
+                for x in range(x0, x1):
+                    best, total = _weigh_pixel(left, right, count, x_weight[x], values)
+                    part = share / total
+                    for n in range(count):
+                        out[y, x, active[n]] += values[n] * part
+            x0 = x1
+        y0 = y1
+
+
+@_compiled
+def decide_mean(mean: Any, ids: Any, labels: Any, confidence: Any) -> None:
+    """Labels and confidence of some pixel rows from mean probabilities (pixel rows, W, C) float32; the first of equals leads."""
+    for y in range(mean.shape[0]):
+        for x in range(mean.shape[1]):
+            best = 0
+            for k in range(1, mean.shape[2]):
+                if mean[y, x, k] > mean[y, x, best]:
+                    best = k
+            labels[y, x] = ids[best]
+            confidence[y, x] = np.uint8(min(_SCALE, mean[y, x, best] * _SCALE + _HALF))

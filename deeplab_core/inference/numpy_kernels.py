@@ -1,0 +1,50 @@
+"""The inner loops of :mod:`kernels` in plain numpy: the oracle of their tests, and what runs where numba cannot be imported.
+
+No pruning: every class of every pixel is computed, in the same float32 order. Arguments and results are those of the compiled twins.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+
+
+def _upsampled(
+    grid: Floats, first_row: int, y_lower: Any, y_upper: Any, y_weight: Any, x_lower: Any, x_upper: Any, x_weight: Any
+) -> Floats:
+    wy = y_weight[:, None, None]
+    rows = grid[y_lower - first_row] * (np.float32(1.0) - wy) + grid[y_upper - first_row] * wy
+    wx = x_weight[None, :, None]
+    out: Floats = rows[:, x_lower] * (np.float32(1.0) - wx) + rows[:, x_upper] * wx
+    return out
+
+
+def decide(
+    grid: Floats, lead: Any, sure: Any, first_row: int, y_lower: Any, y_upper: Any, y_weight: Any, x_lower: Any, x_upper: Any,
+    x_weight: Any, ids: Any, labels: Any, confidence: Any,
+) -> None:  # fmt: skip
+    """See :func:`kernels.decide`; ``lead`` and ``sure`` are not needed here."""
+    values = _upsampled(grid, first_row, y_lower, y_upper, y_weight, x_lower, x_upper, x_weight)
+    labels[...] = ids[values.argmax(axis=2)]
+    total = np.exp(values - values.max(axis=2, keepdims=True)).sum(axis=2, dtype=np.float32)
+    confidence[...] = (np.float32(255.0) / total + np.float32(0.5)).astype(np.uint8)
+
+
+def add_probabilities(
+    grid: Floats, first_row: int, y_lower: Any, y_upper: Any, y_weight: Any, x_lower: Any, x_upper: Any, x_weight: Any,
+    share: np.float32, out: Floats,
+) -> None:  # fmt: skip
+    """See :func:`kernels.add_probabilities`."""
+    values = _upsampled(grid, first_row, y_lower, y_upper, y_weight, x_lower, x_upper, x_weight)
+    values = np.exp(values - values.max(axis=2, keepdims=True))
+    out += values * (share / values.sum(axis=2, keepdims=True, dtype=np.float32))
+
+
+def decide_mean(mean: Floats, ids: Any, labels: Any, confidence: Any) -> None:
+    """See :func:`kernels.decide_mean`."""
+    labels[...] = ids[mean.argmax(axis=2)]
+    confidence[...] = np.minimum(mean.max(axis=2) * np.float32(255.0) + np.float32(0.5), np.float32(255.0)).astype(np.uint8)

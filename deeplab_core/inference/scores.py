@@ -1,0 +1,235 @@
+"""Coarse class scores: kept small, read exactly.
+
+A network's scores come on a coarse grid and are upsampled bilinearly. Full-size float scores (21 classes at 12 megapixels are
+1 GB) never exist: labels and confidence are decided strip by strip, and a single pixel is read from four grid points.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from functools import cached_property
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deeplab_core.catalog import ClassCatalog
+from deeplab_core.inference.geometry import AxisTaps, Frame, axis_taps
+from deeplab_core.records import RunReport
+
+#: Floats of one strip of probabilities or of grid rows (4 MB each): fits the second-level caches of most processors.
+_STRIP_FLOATS = 1 << 20
+#: float16 has no number below this; a score this far down never matters.
+_LOWEST = -60000.0
+
+
+def _kernels() -> ModuleType:
+    try:
+        from deeplab_core.inference import kernels
+    except ImportError:  # a Python or numpy that numba does not know yet
+        from deeplab_core.inference import numpy_kernels as kernels  # type: ignore[no-redef]
+    return kernels
+
+
+def store_scores(logits: NDArray[np.float32]) -> NDArray[np.float16]:
+    """Logits (..., C) as float16 scores relative to the largest of each point.
+
+    Subtracting one number per grid point from all classes changes neither labels nor probabilities, before or after bilinear
+    interpolation, and puts float16's precision where classes compete: near 0.
+    """
+    relative = logits - logits.max(axis=-1, keepdims=True)
+    np.maximum(relative, _LOWEST, out=relative)
+    return relative.astype(np.float16)
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreGrid:
+    """Scores of one pass of the network (one scale, mirrored or not).
+
+    Attributes:
+        values: (gh, gw, C) float16, C-contiguous; the largest of each point is 0.
+        frame: sizes of the pass.
+        align_corners: rule of the upsampling.
+        mirrored: the network saw the image mirrored left to right.
+    """
+
+    values: NDArray[np.float16]
+    frame: Frame
+    align_corners: bool
+    mirrored: bool = False
+
+    @cached_property
+    def rows(self) -> AxisTaps:
+        """Taps of the image's rows."""
+        return self._taps(0, mirrored=False)
+
+    @cached_property
+    def columns(self) -> AxisTaps:
+        """Taps of the image's columns."""
+        return self._taps(1, mirrored=self.mirrored)
+
+    def _taps(self, axis: int, *, mirrored: bool) -> AxisTaps:
+        return axis_taps(
+            image=self.frame.image[axis], scaled=self.frame.scaled[axis], canvas=self.frame.canvas[axis],
+            grid=self.values.shape[axis], align_corners=self.align_corners, mirrored=mirrored,
+        )  # fmt: skip
+
+    def band(self, rows: AxisTaps) -> tuple[NDArray[np.float32], int]:
+        """The grid rows that ``rows`` read, as float32, and the index of the first."""
+        first = int(min(rows.lower[0], rows.lower[-1]))
+        last = int(max(rows.upper[0], rows.upper[-1]))
+        return self.values[first : last + 1].astype(np.float32), first
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """Class scores of one image, averaged over the passes as probabilities where there are several.
+
+    Attributes:
+        grids: at least one.
+        catalog: classes in channel order.
+        report: how they were computed.
+    """
+
+    grids: tuple[ScoreGrid, ...]
+    catalog: ClassCatalog
+    report: RunReport = field(default_factory=RunReport)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W) of the image."""
+        return self.grids[0].frame.image
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the grids."""
+        return sum(grid.values.nbytes for grid in self.grids)
+
+    def label_map(self) -> tuple[NDArray[Any], NDArray[np.uint8]]:
+        """Labels and confidence of every pixel.
+
+        Returns:
+            (H, W) ids in the catalog's dtype and (H, W) uint8 ``round(255 * probability)``, both C-contiguous. Extra memory
+            is a few strips of some MB, whatever the size.
+        """
+        height, width = self.size
+        labels = np.empty((height, width), self.catalog.dtype)
+        confidence = np.empty((height, width), np.uint8)
+        ids = self.catalog.ids.astype(self.catalog.dtype)
+        if len(self.grids) == 1:
+            self._decide_single(ids, labels, confidence)
+        else:
+            step = self._strip_rows(width * len(self.catalog))
+            for top in range(0, height, step):
+                rows = slice(top, min(top + step, height))
+                _kernels().decide_mean(self.probabilities(rows), ids, labels[rows], confidence[rows])
+        return labels, confidence
+
+    def _decide_single(self, ids: NDArray[Any], labels: NDArray[Any], confidence: NDArray[np.uint8]) -> None:
+        grid = self.grids[0]
+        kernels = _kernels()
+        height, width = self.size
+        grid_floats = grid.values.shape[1] * grid.values.shape[2]
+        # A strip is as many pixel rows as read a band of grid rows of the strip size; few strips, since bands overlap by one.
+        step = max(1, self._strip_rows(grid_floats) * height // grid.values.shape[0])
+        if not hasattr(kernels, "FULL_CONFIDENCE"):
+            step = self._strip_rows(width * grid.values.shape[2])
+        for top in range(0, height, step):
+            part = slice(top, min(top + step, height))
+            rows = grid.rows.part(part.start, part.stop)
+            band, first = grid.band(rows)
+            lead = band.argmax(axis=2).astype(np.int32)
+            sure = np.exp(band).sum(axis=2) * np.float32(254.5 / 255.0) <= 1.0
+            kernels.decide(
+                band, lead, sure, first, rows.lower, rows.upper, rows.weight,
+                grid.columns.lower, grid.columns.upper, grid.columns.weight, ids, labels[part], confidence[part],
+            )  # fmt: skip
+
+    @staticmethod
+    def _strip_rows(row_floats: int) -> int:
+        return max(1, _STRIP_FLOATS // max(1, row_floats))
+
+    def probabilities(self, rows: slice = slice(None), columns: slice = slice(None)) -> NDArray[np.float32]:
+        """Probabilities of a rectangle of pixels: (rows, columns, C) float32. Ask for strips; a whole image is large.
+
+        They sum to 1 within 1e-5: classes that are negligible in a whole cell of the grid are 0.
+        """
+        height, width = self.size
+        top, bottom, _ = rows.indices(height)
+        left, right, _ = columns.indices(width)
+        out = np.zeros((bottom - top, right - left, len(self.catalog)), np.float32)
+        if not out.size:
+            return out
+        share = np.float32(1.0 / len(self.grids))
+        for grid in self.grids:
+            y, x = grid.rows.part(top, bottom), grid.columns.part(left, right)
+            band, first = grid.band(y)
+            _kernels().add_probabilities(band, first, y.lower, y.upper, y.weight, x.lower, x.upper, x.weight, share, out)
+        return out
+
+    def probabilities_at(self, x: int, y: int) -> NDArray[np.float32]:
+        """(C,) float32 probabilities of the pixel in column ``x`` and row ``y``, with the arithmetic of :meth:`label_map`.
+
+        Raises:
+            IndexError: the pixel lies outside the image.
+        """
+        height, width = self.size
+        if not (0 <= x < width and 0 <= y < height):
+            raise IndexError(f"pixel ({x}, {y}) lies outside the image of {width} x {height}")
+        return self.probabilities(slice(y, y + 1), slice(x, x + 1))[0, 0]
+
+    def top_classes_at(self, x: int, y: int, top: int = 3) -> tuple[tuple[int, ...], tuple[float, ...]]:
+        """Ids and probabilities of the ``top`` most probable classes of a pixel; the first is the label of :meth:`label_map`."""
+        probabilities = self.probabilities_at(x, y)
+        if len(self.grids) == 1:  # two scores one bit apart can give equal probabilities; the labels compared the scores
+            ranking = np.lexsort((-self._scores_at(x, y), -probabilities))
+        else:
+            ranking = np.argsort(-probabilities, kind="stable")
+        best = ranking[: max(0, top)]
+        return tuple(int(i) for i in self.catalog.ids[best]), tuple(float(p) for p in probabilities[best])
+
+    def _scores_at(self, x: int, y: int) -> NDArray[np.float32]:
+        grid = self.grids[0]
+        rows, columns = grid.rows.part(y, y + 1), grid.columns.part(x, x + 1)
+        band, first = grid.band(rows)
+        wy, wx = rows.weight[0], columns.weight[0]
+        one = np.float32(1.0)
+        sides = band[rows.lower[0] - first] * (one - wy) + band[rows.upper[0] - first] * wy
+        out: NDArray[np.float32] = sides[columns.lower[0]] * (one - wx) + sides[columns.upper[0]] * wx
+        return out
+
+
+class ScoreStore:
+    """The scores of the images looked at last, bounded by bytes."""
+
+    def __init__(self, max_bytes: int = 256 << 20) -> None:
+        self.max_bytes = max_bytes
+        self._kept: OrderedDict[str, Scores] = OrderedDict()
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held now; at most ``max_bytes``."""
+        return sum(scores.nbytes for scores in self._kept.values())
+
+    def keep(self, key: str, scores: Scores) -> bool:
+        """Keep the scores of an image, dropping the longest unused; False where they alone exceed the bound."""
+        self._kept.pop(key, None)
+        if scores.nbytes > self.max_bytes:
+            return False
+        self._kept[key] = scores
+        while self.nbytes > self.max_bytes:
+            self._kept.popitem(last=False)
+        return True
+
+    def find(self, key: str) -> Scores | None:
+        """The scores of an image, or None where they are not kept (any more)."""
+        scores = self._kept.get(key)
+        if scores is not None:
+            self._kept.move_to_end(key)
+        return scores
+
+    def clear(self) -> None:
+        """Forget everything, e.g. because another model was loaded."""
+        self._kept.clear()
