@@ -1,0 +1,42 @@
+"""Which models are in some folders."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from deeplab_core.errors import AtrousError
+from deeplab_core.records import ModelCard
+from deeplab_core.weights.loading import read_card
+
+#: Endings of files worth opening.
+SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt", ".tar", ".bin")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelEntry:
+    """A weights file and its card, or why it cannot be used. Exactly one of ``card`` and ``error`` is set."""
+
+    path: Path
+    card: ModelCard | None = None
+    error: AtrousError | None = None
+
+
+def list_models(folders: Iterable[str | Path]) -> list[ModelEntry]:
+    """Weights files directly inside ``folders``, sorted by name; folders that do not exist are skipped."""
+    entries: list[ModelEntry] = []
+    seen: set[Path] = set()
+    for folder in folders:
+        root = Path(folder)
+        if not root.is_dir():
+            continue
+        for path in sorted(root.iterdir(), key=lambda p: p.name.lower()):
+            if path.suffix.lower() not in SUFFIXES or not path.is_file() or path.resolve() in seen:
+                continue
+            seen.add(path.resolve())
+            try:
+                entries.append(ModelEntry(path, card=read_card(path)))
+            except AtrousError as error:
+                entries.append(ModelEntry(path, error=error))
+    return entries

@@ -1,0 +1,199 @@
+"""``load_model``: any checkpoint in, the right network in eval mode and its card out. All or nothing."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from deeplab_core.errors import AtrousError, WeightsError
+from deeplab_core.nn import SegmentationModel, create_model
+from deeplab_core.records import ModelCard
+from deeplab_core.weights import cards
+from deeplab_core.weights.families import Recognised, recognise
+from deeplab_core.weights.families.base import Variant
+from deeplab_core.weights.reading import Checkpoint, weights_file
+from deeplab_core.weights.unwrapping import read_checkpoint
+
+_COUNTERS = re.compile(r".*\.num_batches_tracked")
+
+
+def load_model(path: str | Path, output_stride: int | None = None) -> tuple[SegmentationModel, ModelCard]:
+    """Open a checkpoint, find out whose it is, and build its network with its weights.
+
+    Args:
+        path: a safetensors, ``.pth``/``.pt``/``.ckpt`` file of any known family, or a ``save_pretrained`` folder. A card file
+            beside it (``<file>.card.json``) wins over every guess.
+        output_stride: overrides the stride of the card.
+
+    Returns:
+        The model in eval mode, float32 on the CPU, every weight from the file; and its card.
+
+    Raises:
+        UnknownCheckpoint: nobody's; the message names the nearest family.
+        UnsafeCheckpoint: the file asks to run code or plays path tricks; it was not opened.
+        WeightsError: truncated, wrong shapes, missing or left-over keys, values that are not finite.
+    """
+    path = weights_file(Path(path))
+    checkpoint = read_checkpoint(path)
+    if cards.METADATA_KEY in checkpoint.metadata:
+        model, card = _load_own(checkpoint)
+    else:
+        found = recognise(checkpoint)
+        with torch.device("meta"):
+            model = found.variant.build()
+        _fill(model, found.checkpoint, found.variant, found.family.title)
+        card = _stranger_card(model, found)
+    beside = cards.read_card_file(path)
+    if beside is not None:
+        card = replace(beside, architecture=card.architecture, output_strides=model.output_strides)
+    cards.check_card(card, model.num_classes, path)
+    card = cards.finish_card(card, path)
+    model.output_stride = card.output_stride if output_stride is None else output_stride
+    return model.eval(), card
+
+
+def _load_own(checkpoint: Checkpoint) -> tuple[SegmentationModel, ModelCard]:
+    card = cards.card_from_metadata(checkpoint.metadata[cards.METADATA_KEY], checkpoint.path)
+    try:
+        with torch.device("meta"):
+            model = create_model(**card.architecture)
+    except (AtrousError, TypeError, ValueError, KeyError) as error:
+        raise WeightsError(
+            "the file's card describes a network that cannot be built",
+            why=error.what if isinstance(error, AtrousError) else str(error),
+            remedy="It may come from a newer version of this program",
+            path=checkpoint.path,
+        ) from error
+    own = Variant(architecture=card.architecture, rules=str, title="Atrous")
+    _fill(model, checkpoint, own, "Atrous")
+    return model, replace(card, output_strides=model.output_strides)
+
+
+def _stranger_card(model: SegmentationModel, found: Recognised) -> ModelCard:
+    variant = found.variant
+    extra = dict(variant.extra) | {"family": found.family.name}
+    if found.checkpoint.wrapper or found.prefix:
+        extra["wrapper"] = "/".join(part for part in (found.checkpoint.wrapper, found.prefix) if part)
+    if found.outside:
+        extra["unused_tensors"] = found.outside
+    stride = variant.output_stride if variant.output_stride in model.output_strides else model.output_stride
+    return ModelCard(
+        id="",
+        name=variant.title,
+        architecture=model.architecture,
+        catalog=cards.catalog_for(variant.catalog, model.num_classes),
+        preprocessing=variant.preprocessing,
+        align_corners=model.align_corners,
+        output_stride=stride,
+        output_strides=model.output_strides,
+        source=variant.source,
+        licence=variant.licence,
+        summary=variant.summary,
+        guessed=variant.guessed,
+        extra=extra,
+    )
+
+
+def _fill(model: SegmentationModel, checkpoint: Checkpoint, variant: Variant, owner: str) -> None:
+    """Give a model on the meta device every tensor from the file, or raise and leave nothing behind."""
+    wanted = model.state_dict()
+    state: dict[str, Tensor] = {}
+    used: set[str] = set()
+    missing: list[str] = []
+    misshapen: list[str] = []
+    optional, ignored = re.compile(variant.optional), re.compile(variant.ignored)
+    for key, target in wanted.items():
+        if _COUNTERS.fullmatch(key):
+            state[key] = torch.zeros((), dtype=torch.int64)
+            continue
+        source = variant.rules(key)
+        used.add(source)
+        tensor = checkpoint.tensors.get(source)
+        if tensor is None:
+            if optional.fullmatch(key):
+                state[key] = _fresh(key, target)
+            else:
+                missing.append(source)
+            continue
+        if variant.adapt is not None:
+            tensor = variant.adapt(key, tensor)
+        if tensor.shape != target.shape:
+            misshapen.append(f"{source} is {_size(tensor)}, expected {_size(target)}")
+            continue
+        state[key] = tensor.detach().to(torch.float32).contiguous()
+    left = [key for key in checkpoint.tensors if key not in used and not _COUNTERS.fullmatch(key) and not ignored.fullmatch(key)]
+    if missing or misshapen or left:
+        raise _mismatch(checkpoint.path, owner, variant.title, missing, misshapen, left)
+    _check_values(state, variant, checkpoint.path)
+    model.load_state_dict(state, strict=True, assign=True)
+    model.requires_grad_(True)
+
+
+def _fresh(key: str, target: Tensor) -> Tensor:
+    """Neutral value of an optional tensor: weights that make their layer the identity of its kind."""
+    return torch.ones(target.shape) if key.endswith(("running_var", "norm.weight")) else torch.zeros(target.shape)
+
+
+def _size(tensor: Tensor) -> str:
+    return "x".join(str(side) for side in tensor.shape) or "a scalar"
+
+
+def _mismatch(path: Path, owner: str, title: str, missing: list[str], misshapen: list[str], left: list[str]) -> WeightsError:
+    reasons = [
+        f"{len(keys)} {what}: {', '.join(keys[:4])}{' …' if len(keys) > 4 else ''}"
+        for what, keys in (("keys missing", missing), ("tensors of the wrong shape", misshapen), ("keys left over", left))
+        if keys
+    ]
+    return WeightsError(
+        f"the weights do not fit the network they look like: {title}",
+        why=f"family {owner}; " + "; ".join(reasons),
+        remedy="Check that the checkpoint is complete and of this architecture",
+        path=path,
+    )
+
+
+def _check_values(state: dict[str, Tensor], variant: Variant, path: Path) -> None:
+    bad = [
+        variant.rules(key)
+        for key, tensor in state.items()
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all())
+    ]
+    if bad:
+        raise WeightsError(
+            f"{len(bad)} tensors hold values that are not numbers: {', '.join(bad[:4])}",
+            why="the training that wrote the file diverged, or the file is damaged",
+            remedy="Use an earlier checkpoint",
+            path=path,
+        )
+    negative = [variant.rules(key) for key, tensor in state.items() if key.endswith("running_var") and bool((tensor < 0).any())]
+    if negative:
+        raise WeightsError(
+            f"{len(negative)} running variances are negative: {', '.join(negative[:4])}",
+            why="a variance cannot be; the file is damaged",
+            remedy="Use another copy of the checkpoint",
+            path=path,
+        )
+
+
+def read_card(path: str | Path) -> ModelCard:
+    """The card of a weights file without building its network with weights.
+
+    Raises:
+        WeightsError: as :func:`load_model`, except for values and shapes, which only loading checks.
+    """
+    path = weights_file(Path(path))
+    beside = cards.read_card_file(path)
+    checkpoint = read_checkpoint(path)
+    if cards.METADATA_KEY in checkpoint.metadata:
+        card = cards.card_from_metadata(checkpoint.metadata[cards.METADATA_KEY], path)
+    else:
+        found = recognise(checkpoint)
+        with torch.device("meta"):
+            card = _stranger_card(found.variant.build(), found)
+    if beside is not None:
+        card = replace(beside, architecture=card.architecture, output_strides=card.output_strides)
+    return cards.finish_card(card, path)

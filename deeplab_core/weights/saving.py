@@ -1,0 +1,53 @@
+"""Writing our own weights: safetensors with the card in its metadata."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from safetensors.torch import save as to_bytes
+
+from deeplab_core.errors import WeightsError
+from deeplab_core.formats import atomic_write
+from deeplab_core.nn import SegmentationModel
+from deeplab_core.records import ModelCard
+from deeplab_core.weights import cards
+
+
+def save_model(path: str | Path, model: SegmentationModel, card: ModelCard, *, half: bool = False) -> ModelCard:
+    """Write weights and card to one safetensors file, atomically.
+
+    Args:
+        path: the target, usually ``*.safetensors``.
+        model: any network built by ``create_model``.
+        card: its card; architecture, align_corners and output strides are taken from the model.
+        half: store floats as float16, half the size. Refused where a value would overflow.
+
+    Returns:
+        The card as stored, with the file's sha256 and id.
+
+    Raises:
+        WeightsError: the card's catalog does not fit the network, or ``half`` would lose values.
+        StorageError: the file cannot be written.
+    """
+    path = Path(path)
+    cards.check_card(card, model.num_classes, path)
+    card = replace(
+        card, architecture=model.architecture, align_corners=model.align_corners, output_strides=model.output_strides, sha256=""
+    )
+    state = {key: value.detach().to("cpu").contiguous().clone() for key, value in model.state_dict().items()}
+    if half:
+        state = {key: value.half() if value.dtype == torch.float32 else value for key, value in state.items()}
+        lost = [key for key, value in state.items() if value.is_floating_point() and not bool(torch.isfinite(value).all())]
+        if lost:
+            raise WeightsError(
+                f"half precision cannot hold {len(lost)} tensors: {', '.join(lost[:4])}",
+                why="values beyond 65504",
+                remedy="Save in single precision",
+                path=path,
+            )
+    metadata = {"format": "pt", cards.METADATA_KEY: json.dumps(card.to_dict(), ensure_ascii=False)}
+    atomic_write(path, to_bytes(state, metadata))
+    return cards.finish_card(card, path)
