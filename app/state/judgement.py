@@ -16,8 +16,9 @@ from app.state.document import Change, Document
 from deeplab_core.boundary.band import BandAround, BandRule, band_index
 from deeplab_core.boundary.histogram import BandHistogram
 from deeplab_core.catalog import ClassCatalog
-from deeplab_core.errors import CatalogError, MaskFormatError
+from deeplab_core.errors import MaskFormatError
 from deeplab_core.metrics import ConfusionMatrix, PixelDelta
+from deeplab_core.metrics.confusion import check_same_classes
 
 Labels = NDArray[Any]  # (H, W) uint8, or uint16 for a wide catalog
 Key = tuple[BandRule, BandAround]
@@ -154,8 +155,7 @@ class FolderJudgement:
         """
         counted: tuple[ConfusionMatrix | BandHistogram, ...] = (matrix, *histograms)
         for figures in counted:
-            if figures.catalog.ids.tolist() != self.catalog.ids.tolist() or figures.catalog.names != self.catalog.names:
-                raise CatalogError(f"'{name}' was judged by the catalog '{figures.catalog.name}', not by '{self.catalog.name}'")
+            check_same_classes(self.catalog, figures.catalog)
         self.remove(name)
         self._matrix = self._matrix + matrix
         self._matrices[name] = matrix.to_bytes()

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from deeplab_core.boundary.band import EXCLUDED, OUTSIDE, WIDEST, BandAround, BandRule, check_width
 from deeplab_core.catalog import ClassCatalog
 from deeplab_core.metrics import scores
-from deeplab_core.metrics.confusion import ConfusionMatrix
+from deeplab_core.metrics.confusion import ConfusionMatrix, check_same_classes, same_classes
 from deeplab_core.metrics.counting import Labels, PixelDelta, count_banded
 from deeplab_core.metrics.scores import AbsentRule
 from deeplab_core.metrics.storage import pack_counts, unpack_counts
@@ -114,19 +114,25 @@ class BandHistogram:
 
     def __add__(self, other: BandHistogram) -> BandHistogram:
         self._same_rule(other)
-        pooled = self.total() + other.total()  # refuses different classes
-        return BandHistogram(pooled.catalog, rule=self.rule, around=self.around, counts=self._counts + other._counts)
+        check_same_classes(self.catalog, other.catalog)
+        return BandHistogram(self.catalog, rule=self.rule, around=self.around, counts=self._counts + other._counts)
 
     def __sub__(self, other: BandHistogram) -> BandHistogram:
         """Take images out of a pool. Raises ValueError where ``other`` was never part of it."""
         self._same_rule(other)
-        pooled = self.total() - other.total()
-        return BandHistogram(pooled.catalog, rule=self.rule, around=self.around, counts=self._counts - other._counts)
+        check_same_classes(self.catalog, other.catalog)
+        return BandHistogram(self.catalog, rule=self.rule, around=self.around, counts=self._counts - other._counts)
+
+    def __iadd__(self, other: BandHistogram) -> BandHistogram:
+        self._same_rule(other)
+        check_same_classes(self.catalog, other.catalog)
+        self._counts += other._counts
+        return self
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, BandHistogram):
             return NotImplemented
-        same = (self.rule, self.around) == (other.rule, other.around) and self.total() == other.total()
+        same = (self.rule, self.around) == (other.rule, other.around) and same_classes(self.catalog, other.catalog)
         return same and np.array_equal(self._counts, other._counts)
 
     __hash__ = None  # type: ignore[assignment]  # mutable

@@ -87,23 +87,23 @@ class ConfusionMatrix:
         delta.move(self._counts)
 
     def __add__(self, other: ConfusionMatrix) -> ConfusionMatrix:
-        self._same_classes(other)
+        check_same_classes(self.catalog, other.catalog)
         return ConfusionMatrix(self.catalog, self._counts + other._counts)
 
     def __sub__(self, other: ConfusionMatrix) -> ConfusionMatrix:
         """Take images out of a pool. Raises ValueError where ``other`` was never part of it."""
-        self._same_classes(other)
+        check_same_classes(self.catalog, other.catalog)
         return ConfusionMatrix(self.catalog, self._counts - other._counts)
 
     def __iadd__(self, other: ConfusionMatrix) -> ConfusionMatrix:
-        self._same_classes(other)
+        check_same_classes(self.catalog, other.catalog)
         self._counts += other._counts
         return self
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, ConfusionMatrix):
             return NotImplemented
-        return _signature(self.catalog) == _signature(other.catalog) and np.array_equal(self._counts, other._counts)
+        return same_classes(self.catalog, other.catalog) and np.array_equal(self._counts, other._counts)
 
     __hash__ = None  # type: ignore[assignment]  # mutable
 
@@ -208,15 +208,17 @@ class ConfusionMatrix:
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise CatalogError(f"not a confusion matrix of the catalog '{catalog.name}'", why=str(error)) from error
 
-    def _same_classes(self, other: ConfusionMatrix) -> None:
-        if self.catalog is not other.catalog and _signature(self.catalog) != _signature(other.catalog):
-            raise CatalogError(
-                f"matrices of the catalogs '{self.catalog.name}' and '{other.catalog.name}' cannot be pooled",
-                why="They have different classes",
-                remedy="Map one catalog to the other first",
-            )
+
+def same_classes(one: ClassCatalog, other: ClassCatalog) -> bool:
+    """Whether two catalogs have the same ids and names in the same order; colours and keys do not matter."""
+    return one is other or (one.names == other.names and np.array_equal(one.ids, other.ids))
 
 
-def _signature(catalog: ClassCatalog) -> list[tuple[int, str]]:
-    return [(info.id, info.name) for info in catalog.classes]
-
+def check_same_classes(one: ClassCatalog, other: ClassCatalog) -> None:
+    """Raise CatalogError unless figures of the two catalogs may be pooled."""
+    if not same_classes(one, other):
+        raise CatalogError(
+            f"figures of the catalogs '{one.name}' and '{other.name}' cannot be pooled",
+            why="They have different classes",
+            remedy="Map one catalog to the other first",
+        )

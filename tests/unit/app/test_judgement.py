@@ -172,7 +172,7 @@ def test_a_folder_refuses_other_classes_and_stays_as_it_was() -> None:
     folder = FolderJudgement(CATALOG)
     folder.put("a.jpg", *figures(1))
     other = ClassCatalog(name="other", title="", classes=(ClassInfo(0, "a", (0, 0, 0)),))
-    with pytest.raises(CatalogError, match="judged by the catalog 'other'"):
+    with pytest.raises(CatalogError, match="cannot be pooled"):
         folder.put("a.jpg", ConfusionMatrix(other))
     assert folder.share("a.jpg") == figures(1)[0]
     assert folder.matrix == figures(1)[0]

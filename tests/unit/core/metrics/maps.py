@@ -12,9 +12,7 @@ from deeplab_core.catalog import ClassCatalog, ClassInfo
 
 
 def catalog_of(*ids: int, name: str = "test") -> ClassCatalog:
-    return ClassCatalog(
-        name=name, title=name, classes=tuple(ClassInfo(i, f"class {i}", ((i * 40) % 256, 80, 120)) for i in ids)
-    )
+    return ClassCatalog(name=name, title=name, classes=tuple(ClassInfo(i, f"class {i}", ((i * 40) % 256, 80, 120)) for i in ids))
 
 
 #: Gaps and an order that is not that of the ids, so that id and channel never agree by luck.
