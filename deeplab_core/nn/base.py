@@ -59,7 +59,9 @@ class SegmentationModel(nn.Module, ABC):
     def _set_output_stride(self, value: int) -> None:
         """Hook for networks with a choice of strides."""
 
-    def pooled_context(self, x: Tensor) -> Tensor | None:  # noqa: ARG002  (most networks pool nothing)
+    def pooled_context(  # most networks pool nothing
+        self, x: Tensor, region: tuple[int, int, int, int] | None = None  # noqa: ARG002
+    ) -> Tensor | None:
         """Mean of the encoder's features over the image, for models with image-level pooling.
 
         Means of disjoint parts of one image may be combined by area weight and handed to :meth:`coarse_logits`, so that
