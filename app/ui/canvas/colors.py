@@ -1,0 +1,130 @@
+"""Colour tables: from a label, an error or a confidence to a premultiplied ARGB value. A change of colour touches no pixel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.state.panes import OverlayOptions
+from deeplab_core.catalog import ClassCatalog
+
+Table = NDArray[np.uint32]
+
+#: How far a contour is mixed towards white: dark classes (VOC's are) stay readable on a dark photograph.
+_LIGHTEN = 0.4
+#: A contour next to a class without fill is its dark half: light beside dark reads on any background.
+_DARK_LINE_ALPHA = 0.6
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OverlayTables:
+    """Lookup tables indexed by label value (256 entries, 65,536 for a wide catalog), ARGB premultiplied.
+
+    Attributes:
+        fill: the laid-over colour; 0 for background, void and hidden classes.
+        strong: a fill for the error view: opaque enough to be found at a glance.
+        line: contours: light for a class with fill, dark for one without.
+        shown: label value -> itself, or the ignore value for a hidden class; None where no class is hidden.
+        ignore: the void value.
+        background: the class without fill, or None.
+        hatch: colour of the hatching over void; 0 where the overlay is off.
+    """
+
+    fill: Table
+    strong: Table
+    line: Table
+    shown: NDArray[np.generic] | None
+    ignore: int
+    background: int | None
+    hatch: int
+
+
+def overlay_tables(catalog: ClassCatalog, options: OverlayOptions) -> OverlayTables:
+    """Tables of a catalog under some options."""
+    size = 65536 if catalog.wide else 256
+    colors = np.zeros((size, 3), dtype=np.float64)
+    filled = np.zeros(size, dtype=bool)
+    for info in catalog.classes:
+        colors[info.id] = info.color
+        filled[info.id] = info.id != catalog.background and info.id not in options.hidden
+    light = colors + (255 - colors) * _LIGHTEN
+    line = np.where(filled, premultiplied(light, 0.95), premultiplied(np.zeros((size, 3)), _DARK_LINE_ALPHA))
+    shown = None
+    if options.hidden:
+        shown = np.arange(size, dtype=catalog.dtype)
+        shown[[i for i in options.hidden if 0 <= i < size]] = catalog.ignore
+    return OverlayTables(
+        fill=np.where(filled, premultiplied(colors, options.opacity), 0).astype(np.uint32),
+        strong=np.where(filled, premultiplied(colors + (255 - colors) * 0.15, 0.85), gray(225, 0.8)).astype(np.uint32),
+        line=line.astype(np.uint32),
+        shown=shown,
+        ignore=catalog.ignore,
+        background=catalog.background,
+        hatch=gray(235, min(options.opacity, 1.0) * 0.7),
+    )
+
+
+def premultiplied(rgb: NDArray[np.float64], alpha: float | NDArray[np.float64]) -> Table:
+    """(...) uint32 of (..., 3) sRGB 0..255 with an alpha 0..1, in the layout of QImage.Format_ARGB32_Premultiplied."""
+    parts = np.round(rgb * np.expand_dims(np.asarray(alpha, dtype=np.float64), -1)).astype(np.uint32)
+    alphas = np.broadcast_to(np.round(np.asarray(alpha, dtype=np.float64) * 255).astype(np.uint32), parts.shape[:-1])
+    return (alphas << 24) | (parts[..., 0] << 16) | (parts[..., 1] << 8) | parts[..., 2]
+
+
+def gray(value: int, alpha: float) -> int:
+    """One premultiplied grey."""
+    return int(premultiplied(np.full(3, float(value)), alpha))
+
+
+def rgba(color: tuple[int, int, int], alpha: float) -> int:
+    """One premultiplied colour."""
+    return int(premultiplied(np.asarray(color, dtype=np.float64), alpha))
+
+
+@cache
+def uncertainty_table() -> Table:
+    """(256,) premultiplied colours by confidence (0..255): certain is a dark veil, uncertain glows.
+
+    The colours run through OKLCh (B. Ottosson, 'A perceptual color space for image processing', 2020) with lightness growing
+    linearly from black to pale yellow while the hue turns from violet over red: even steps of uncertainty look even, and they
+    stay apart for colour-blind eyes by lightness alone. Full scale is a confidence of 0.25: below that all is as bad.
+    """
+    t = np.clip((255 - np.arange(256)) / (255 * 0.75), 0, 1)
+    lightness = 0.04 + 0.92 * t
+    chroma = 0.19 * np.sin(np.pi * np.clip(t, 0, 1) ** 0.9) ** 0.8 + 0.09 * t
+    hue = np.deg2rad(-75 + 180 * t**0.95)
+    rgb = _oklch_to_srgb(lightness, chroma, hue)
+    return premultiplied(rgb, 0.66 + 0.3 * np.sqrt(t))
+
+
+def _oklch_to_srgb(
+    lightness: NDArray[np.float64], chroma: NDArray[np.float64], hue: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """(n, 3) sRGB 0..255; colours outside the gamut lose chroma, not lightness."""
+    rgb = np.zeros((len(lightness), 3))
+    open_ = np.ones(len(lightness), dtype=bool)
+    for share in np.linspace(1, 0, 41):
+        linear = _oklab_to_linear(lightness, share * chroma * np.cos(hue), share * chroma * np.sin(hue))
+        fits = open_ & np.all((linear >= -1e-4) & (linear <= 1 + 1e-4), axis=1)
+        rgb[fits] = linear[fits]
+        open_ &= ~fits
+    rgb = np.clip(rgb, 0, 1)
+    return 255 * np.where(rgb <= 0.0031308, 12.92 * rgb, 1.055 * rgb ** (1 / 2.4) - 0.055)
+
+
+def _oklab_to_linear(lightness: NDArray[np.float64], a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(n, 3) linear sRGB of OKLab, with Ottosson's published matrices."""
+    long = (lightness + 0.3963377774 * a + 0.2158037573 * b) ** 3
+    medium = (lightness - 0.1055613458 * a - 0.0638541728 * b) ** 3
+    short = (lightness - 0.0894841775 * a - 1.2914855480 * b) ** 3
+    return np.stack(
+        [
+            4.0767416621 * long - 3.3077115913 * medium + 0.2309699292 * short,
+            -1.2684380046 * long + 2.6097574011 * medium - 0.3413193965 * short,
+            -0.0041960863 * long - 0.7034186147 * medium + 1.7076147010 * short,
+        ],
+        axis=1,
+    )

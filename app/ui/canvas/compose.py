@@ -1,0 +1,157 @@
+"""What lies over the photograph, one function per kind of pane, computed on the screen's own grid.
+
+Labels are sampled once per *device* pixel, so the cost follows the size of the pane and never that of the image, edges are one
+device pixel wide at every scale, and a change of colour, opacity or visibility needs no pass over the image.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import QRect
+
+from app.state.panes import OverlayOptions, PaneKind
+from app.ui.canvas.colors import OverlayTables, gray, rgba, uncertainty_table
+from app.ui.canvas.geometry import Mapping, sample
+from app.ui.canvas.layers import LayerSet
+
+Sampled = NDArray[Any]  # (h, w) label values under device pixels
+Overlay = NDArray[np.uint32]  # (h, w) premultiplied ARGB
+
+#: Device px that one changed pixel may influence beyond itself: its neighbours' contours and their soft edge.
+REACH = 3
+
+#: Period of the hatching over void in device px.
+_HATCH = 9
+
+_VEIL_CORRECT = gray(10, 0.62)
+_VEIL_UNJUDGED = gray(40, 0.72)
+_VEIL_OUTSIDE = gray(6, 0.7)
+_BAND_LINE = gray(255, 0.9)
+_BAND_EXCLUDED = gray(150, 0.35)
+_CLAIMED = rgba((255, 82, 82), 0.85)
+_MISSED = rgba((255, 190, 60), 0.85)
+_SOFT_SHADOW = gray(0, 0.22)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scene:
+    """All that decides what a pane looks like, apart from its kind."""
+
+    mapping: Mapping
+    layers: LayerSet
+    tables: OverlayTables
+    options: OverlayOptions
+
+
+def compose(scene: Scene, kind: PaneKind, rect: QRect) -> Overlay | None:
+    """The overlay of some device px, all of them on the picture; None where nothing lies over the photograph."""
+    if rect.isEmpty() or kind is PaneKind.IMAGE or scene.layers.missing(kind) is not None:
+        return None
+    layers, options = scene.layers, scene.options
+    rows = scene.mapping.rows(rect.top(), rect.top() + rect.height())
+    columns = scene.mapping.columns(rect.left(), rect.left() + rect.width())
+    if kind is PaneKind.UNCERTAINTY:
+        assert layers.confidence is not None
+        return uncertainty_table().take(sample(layers.confidence, rows, columns))
+    if kind is PaneKind.ERRORS:
+        assert layers.labels is not None
+        assert layers.truth is not None
+        return _errors(scene, sample(layers.labels, rows, columns), sample(layers.truth, rows, columns))
+    if kind is PaneKind.BAND:
+        assert layers.band is not None
+        inside = layers.band_labels if layers.band_labels is not None else layers.labels
+        labels = None if inside is None else sample(inside, rows, columns)
+        return _band(scene, sample(layers.band, rows, columns), labels)
+    if not options.visible:
+        return None
+    source = {PaneKind.MASK: layers.labels, PaneKind.PREDICTION: layers.prediction, PaneKind.TRUTH: layers.truth}[kind]
+    assert source is not None
+    return _labels(scene, sample(source, rows, columns), rect.left() + rect.top())
+
+
+def edges(values: Sampled) -> NDArray[np.bool_]:
+    """(h, w) bool: pixels with a 4-neighbour of another value. Both sides of an edge belong to it; the border is none."""
+    found = np.zeros(values.shape, dtype=np.bool_)
+    across = values[:, 1:] != values[:, :-1]
+    found[:, 1:] |= across
+    found[:, :-1] |= across
+    down = values[1:] != values[:-1]
+    found[1:] |= down
+    found[:-1] |= down
+    return found
+
+
+def _labels(scene: Scene, values: Sampled, phase: int) -> Overlay:
+    tables = scene.tables
+    overlay = tables.fill.take(values)
+    void = values == tables.ignore
+    if tables.hatch and void.any():
+        overlay[void & _hatching(values.shape, phase)] = tables.hatch
+    if scene.options.contours:
+        _draw_contours(overlay, values if tables.shown is None else tables.shown.take(values), tables)
+    return overlay
+
+
+def _draw_contours(overlay: Overlay, shown: Sampled, tables: OverlayTables) -> None:
+    """Light line on the side of a class, dark line on the side of none, and a soft dark edge around both."""
+    line = edges(shown)
+    if not line.any():
+        return
+    soft = _grown(line) & ~line
+    soft &= overlay == 0  # over a fill the shadow would only dirty the colour
+    overlay[soft] = _SOFT_SHADOW
+    overlay[line] = tables.line.take(shown[line])
+
+
+def _grown(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    import cv2
+
+    return cv2.dilate(mask.view(np.uint8), np.ones((3, 3), np.uint8)).view(np.bool_)
+
+
+def _errors(scene: Scene, values: Sampled, truth: Sampled) -> Overlay:
+    tables = scene.tables
+    unjudged = truth == tables.ignore
+    wrong = (values != truth) & ~unjudged
+    overlay = np.where(unjudged, np.uint32(_VEIL_UNJUDGED), np.uint32(_VEIL_CORRECT))
+    missed = values == tables.ignore
+    if tables.background is not None:
+        missed |= values == tables.background
+    if scene.options.error_colors == "kind":
+        overlay[wrong & missed] = _MISSED
+        overlay[wrong & ~missed] = _CLAIMED
+    else:
+        overlay[wrong] = tables.strong.take(values[wrong])
+    if scene.options.contours:
+        kinds = np.where(wrong, values.astype(np.int32), -1)
+        line = edges(kinds) & wrong
+        overlay[line] = np.where(missed[line], np.uint32(gray(255, 0.95)), tables.line.take(values[line]))
+    return overlay
+
+
+def _band(scene: Scene, index: Sampled, values: Sampled | None) -> Overlay:
+    within = index <= scene.layers.band_width
+    excluded = index == 0
+    if values is None or not scene.options.visible:
+        overlay = np.zeros(index.shape, dtype=np.uint32)
+    else:
+        overlay = scene.tables.fill.take(values)
+        if scene.options.contours:
+            shown = values if scene.tables.shown is None else scene.tables.shown.take(values)
+            line = edges(shown)
+            overlay[line] = scene.tables.line.take(shown[line])
+    overlay[excluded] = _BAND_EXCLUDED
+    overlay[~within] = _VEIL_OUTSIDE
+    overlay[edges(within) & within] = _BAND_LINE
+    return overlay
+
+
+def _hatching(shape: tuple[int, ...], phase: int) -> NDArray[np.bool_]:
+    """(h, w) view of diagonal lines that stay in place whatever rectangle is painted; costs O(h + w)."""
+    height, width = shape
+    stripes = (np.arange(phase, phase + height + width) % _HATCH) == 0
+    return np.lib.stride_tricks.as_strided(stripes, (height, width), (1, 1), writeable=False)

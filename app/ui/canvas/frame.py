@@ -1,0 +1,144 @@
+"""The finished pixels of one pane: photograph and overlay, kept at the screen's resolution and mended where something changed.
+
+Two buffers of the pane's size: ``base`` (the photograph) changes only with the viewpoint, ``image`` (what is shown) is base plus
+overlay. A stroke re-composes its own rectangle; a colour or an opacity re-composes the pane without touching the photograph;
+moving the cursor composes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import QPoint, QRect, QSize
+from PySide6.QtGui import QColor, QImage, QPainter, QRegion
+
+from app.state.panes import PaneKind
+from app.ui.canvas.compose import REACH, Scene, compose
+
+#: From this scale on the pixels of the image are told apart by lines.
+GRID_SCALE = 8.0
+#: More dirty rectangles than this are painted as their bounding box.
+_MANY = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Device columns ``start .. stop`` of the pane and what they show."""
+
+    kind: PaneKind
+    start: int
+    stop: int
+
+
+class Frame:
+    """Pixels of a pane. Nothing is painted before :meth:`refresh`; invalidating is free."""
+
+    def __init__(self) -> None:
+        self._image, self._pixels = _buffer(QSize(1, 1))
+        self._base, self._base_pixels = _buffer(QSize(1, 1))
+        self._scene: Scene | None = None
+        self._sections: tuple[Section, ...] = ()
+        self._backdrop = QColor(0, 0, 0)
+        self._base_valid = False
+        self._dirty = QRegion(0, 0, 1, 1)
+
+    @property
+    def image(self) -> QImage:
+        """RGB32, the pane's size in device px; valid after :meth:`refresh`. Draw it; do not keep it."""
+        return self._image
+
+    def set_scene(self, scene: Scene | None, sections: Sequence[Section], size: QSize, backdrop: QColor) -> None:
+        """Say what to show, on how many device px; decides by itself what that makes invalid."""
+        before = self._scene
+        if size != self._image.size():
+            self._image, self._pixels = _buffer(size)
+            self._base, self._base_pixels = _buffer(size)
+            self._base_valid = False
+        if (
+            scene is None
+            or before is None
+            or scene.mapping != before.mapping
+            or scene.layers.picture is not before.layers.picture
+            or backdrop != self._backdrop
+        ):
+            self._base_valid = False
+        self._scene, self._sections, self._backdrop = scene, tuple(sections), backdrop
+        self.invalidate()
+
+    def invalidate(self, rect: QRect | None = None) -> None:
+        """Compose some device px (None: all of them) anew at the next refresh."""
+        whole = self._image.rect()
+        self._dirty = QRegion(whole) if rect is None else self._dirty.united(rect.intersected(whole))
+
+    def refresh(self) -> None:
+        """Bring the image up to date."""
+        if self._dirty.isEmpty():
+            return
+        dirty, self._dirty = self._dirty, QRegion()
+        if not self._base_valid:
+            self._paint_base()
+            self._base_valid = True
+        rects = [dirty.boundingRect()] if dirty.rectCount() > _MANY else list(_rects(dirty))
+        for rect in rects:
+            self._compose(rect)
+
+    def _paint_base(self) -> None:
+        self._base.fill(self._backdrop)
+        if self._scene is not None:
+            mapping = self._scene.mapping
+            self._scene.layers.picture.paint(self._base, self._base_pixels, mapping, mapping.picture_rect())
+
+    def _compose(self, rect: QRect) -> None:
+        x, y, right, bottom = rect.left(), rect.top(), rect.left() + rect.width(), rect.top() + rect.height()
+        self._pixels[y:bottom, x:right] = self._base_pixels[y:bottom, x:right]
+        scene = self._scene
+        if scene is None:
+            return
+        picture = scene.mapping.picture_rect()
+        painter = QPainter(self._image)
+        for section in self._sections:
+            part = rect & picture & QRect(section.start, 0, section.stop - section.start, self._image.height())
+            if part.isEmpty():
+                continue
+            # Contours at the border of the rectangle depend on what lies beyond it.
+            grown = part.adjusted(-REACH, -REACH, REACH, REACH) & picture
+            overlay = compose(scene, section.kind, grown)
+            if overlay is not None:
+                painter.setClipRect(part)
+                painter.drawImage(QPoint(grown.left(), grown.top()), _wrapped(overlay))
+        if scene.options.pixel_grid and scene.mapping.scale >= GRID_SCALE:
+            painter.setClipRect(rect & picture)
+            self._draw_grid(painter, scene, rect & picture)
+        painter.end()
+
+    def _draw_grid(self, painter: QPainter, scene: Scene, rect: QRect) -> None:
+        if rect.isEmpty():
+            return
+        mapping = scene.mapping
+        columns = mapping.columns(rect.left() - 1, rect.left() + rect.width())
+        rows = mapping.rows(rect.top() - 1, rect.top() + rect.height())
+        color = QColor(0, 0, 0, 60)
+        for at in np.flatnonzero(np.diff(columns)):
+            painter.fillRect(rect.left() + int(at), rect.top(), 1, rect.height(), color)
+        for at in np.flatnonzero(np.diff(rows)):
+            painter.fillRect(rect.left(), rect.top() + int(at), rect.width(), 1, color)
+
+
+def _buffer(size: QSize) -> tuple[QImage, NDArray[np.uint32]]:
+    """An RGB32 image and a writable (height, width) uint32 view of its memory."""
+    image = QImage(size, QImage.Format.Format_RGB32)
+    image.fill(0)
+    pixels = np.frombuffer(image.bits(), dtype=np.uint32).reshape(size.height(), size.width())
+    return image, pixels
+
+
+def _wrapped(overlay: NDArray[np.uint32]) -> QImage:
+    height, width = overlay.shape
+    return QImage(overlay.data, width, height, overlay.strides[0], QImage.Format.Format_ARGB32_Premultiplied)
+
+
+def _rects(region: QRegion) -> list[QRect]:
+    return [QRect(rect) for rect in region]

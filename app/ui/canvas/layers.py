@@ -1,0 +1,63 @@
+"""What the panes have to show: arrays of one image, handed over by the controllers. No view measures anything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.state.panes import PaneKind
+from app.ui.canvas.picture import PictureSource
+from deeplab_core.catalog import ClassCatalog
+
+Labels = NDArray[Any]  # (H, W) uint8, or uint16 for a wide catalog
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LayerSet:
+    """Everything known about the open image. All arrays have its (H, W); what is missing is None.
+
+    Attributes:
+        picture: the photograph.
+        catalog: what the ids mean and which colours they have.
+        labels: the current mask: the document's own array, painted in place.
+        prediction: the model's labels in this catalog's ids.
+        truth: the true labels, void = ``catalog.ignore``.
+        confidence: uint8, probability of the predicted class times 255.
+        band: uint8 from :func:`deeplab_core.boundary.band.band_index`: 1..40 distance, 41 outside, 0 excluded.
+        band_width: px; pixels with 1 <= band <= band_width are in the band.
+        band_labels: whose labels the band pane shows inside; None means the current mask.
+    """
+
+    picture: PictureSource
+    catalog: ClassCatalog
+    labels: Labels | None = None
+    prediction: Labels | None = None
+    truth: Labels | None = None
+    confidence: NDArray[np.uint8] | None = None
+    band: NDArray[np.uint8] | None = None
+    band_width: int = 10
+    band_labels: Labels | None = None
+
+    def __post_init__(self) -> None:
+        width, height = self.picture.size
+        for name in ("labels", "prediction", "truth", "confidence", "band", "band_labels"):
+            array = getattr(self, name)
+            if array is not None and array.shape != (height, width):
+                raise ValueError(f"{name} must be ({height}, {width}) like the picture, got {array.shape}")
+
+    def missing(self, kind: PaneKind) -> str | None:
+        """Why a pane of this kind has nothing to show, in words for a person; None where it has."""
+        if kind in (PaneKind.MASK, PaneKind.ERRORS) and self.labels is None:
+            return "No mask yet"
+        if kind in (PaneKind.TRUTH, PaneKind.ERRORS) and self.truth is None:
+            return "No truth for this image"
+        if kind is PaneKind.PREDICTION and self.prediction is None:
+            return "No prediction yet: run the model"
+        if kind is PaneKind.UNCERTAINTY and self.confidence is None:
+            return "No confidence yet: run the model"
+        if kind is PaneKind.BAND and self.band is None:
+            return "No band: it needs truth, or edges around the prediction"
+        return None

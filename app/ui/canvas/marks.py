@@ -1,0 +1,122 @@
+"""Lines drawn over the picture: brush ring, outlines, the linked cursor. Always dark under light, readable on any photograph."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import QLineF, QPointF, QRectF, Qt
+from PySide6.QtGui import QColor, QPainter, QPainterPath, QPen, QPolygonF
+
+#: A ring smaller than this (view px across) cannot be seen under the pointer: a cross stands in for it.
+TINY_RING = 6.0
+#: Room in view px that a ring needs beyond its radius.
+RING_MARGIN = 4
+#: Half the length of the linked cursor's arms in view px.
+CROSS = 9
+
+_DARK = QColor(0, 0, 0, 170)
+
+
+def draw_ring(painter: QPainter, center: QPointF, radius: float, color: QColor, *, erases: bool) -> None:
+    """The brush's border, in px of the pane: class colour between dark and light, dashed where it takes away."""
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    painter.setBrush(Qt.BrushStyle.NoBrush)
+    radius = max(radius, 1.5)
+    painter.setPen(QPen(_DARK, 3.6))
+    painter.drawEllipse(center, radius, radius)
+    pen = QPen(_light(color), 1.7)
+    if erases:
+        pen.setDashPattern([4.0, 3.0])
+    painter.setPen(pen)
+    painter.drawEllipse(center, radius, radius)
+    if radius > 14:
+        _plus(painter, center, 3.0)
+
+
+def ring_rect(center: QPointF, radius: float) -> QRectF:
+    """What :func:`draw_ring` may touch."""
+    reach = max(radius, 1.5) + RING_MARGIN
+    return QRectF(center.x() - reach, center.y() - reach, 2 * reach, 2 * reach)
+
+
+def draw_cross(painter: QPainter, center: QPointF) -> None:
+    """The linked cursor: where the pointer is in another pane."""
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    _plus(painter, center, float(CROSS))
+
+
+def cross_rect(center: QPointF) -> QRectF:
+    """What :func:`draw_cross` may touch."""
+    return QRectF(center.x() - CROSS - 3, center.y() - CROSS - 3, 2 * CROSS + 6, 2 * CROSS + 6)
+
+
+def draw_line(painter: QPainter, start: QPointF, end: QPointF, color: QColor) -> None:
+    """The straight line that Shift+click would paint."""
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    for pen in _pens(color):
+        painter.setPen(pen)
+        painter.drawLine(start, end)
+
+
+def draw_outline(painter: QPainter, points: Sequence[QPointF], color: QColor, *, closed: bool) -> None:
+    """A lasso or polygon: its border, a tint inside, and a thin line back to the start."""
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    path = QPainterPath()
+    path.addPolygon(QPolygonF(list(points)))
+    if len(points) > 2:
+        inside = QPainterPath(path)
+        inside.closeSubpath()
+        tint = QColor(color)
+        tint.setAlpha(70)
+        painter.fillPath(inside, tint)
+        back = QPen(_light(color), 1.0, Qt.PenStyle.DashLine)
+        painter.setPen(back)
+        painter.drawLine(points[-1], points[0])
+    painter.setBrush(Qt.BrushStyle.NoBrush)
+    for pen in _pens(color):
+        pen.setJoinStyle(Qt.PenJoinStyle.RoundJoin)
+        painter.setPen(pen)
+        painter.drawPath(path)
+
+
+def draw_corners(painter: QPainter, points: Sequence[QPointF], color: QColor) -> None:
+    """Handles at a polygon's corners; the first one is larger: a click on it closes."""
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    painter.setPen(QPen(_DARK, 1.2))
+    for index, point in enumerate(points):
+        painter.setBrush(QColor(255, 255, 255) if index == 0 else _light(color))
+        radius = 4.5 if index == 0 else 3.2
+        painter.drawEllipse(point, radius, radius)
+
+
+def draw_divider(painter: QPainter, x: float, height: float) -> None:
+    """The line of a split pane with its grip."""
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    painter.setPen(QPen(_DARK, 4.0))
+    painter.drawLine(QLineF(x, 0, x, height))
+    painter.setPen(QPen(QColor(255, 255, 255, 235), 1.6))
+    painter.drawLine(QLineF(x, 0, x, height))
+    middle = height / 2
+    painter.setPen(QPen(_DARK, 1.2))
+    painter.setBrush(QColor(255, 255, 255, 240))
+    painter.drawRoundedRect(QRectF(x - 7, middle - 14, 14, 28), 7, 7)
+    painter.setPen(QPen(QColor(60, 64, 72), 1.4))
+    for dx in (-2.0, 2.0):
+        painter.drawLine(QLineF(x + dx, middle - 5, x + dx, middle + 5))
+
+
+def _plus(painter: QPainter, center: QPointF, arm: float) -> None:
+    for pen in (QPen(_DARK, 3.0), QPen(QColor(255, 255, 255, 230), 1.2)):
+        painter.setPen(pen)
+        painter.drawLine(QLineF(center.x() - arm, center.y(), center.x() + arm, center.y()))
+        painter.drawLine(QLineF(center.x(), center.y() - arm, center.x(), center.y() + arm))
+
+
+def _pens(color: QColor) -> tuple[QPen, QPen]:
+    return QPen(_DARK, 3.4), QPen(_light(color), 1.6)
+
+
+def _light(color: QColor) -> QColor:
+    """The colour, at least as light as is needed to stand on its dark underline."""
+    hue, saturation, value, _ = color.getHsvF()
+    return QColor.fromHsvF(max(hue, 0.0), min(saturation, 0.75), max(value, 0.95))

@@ -1,0 +1,166 @@
+"""Which strategy a button means right now, shared by all panes: an outline begun in one pane is seen in all."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QObject, Qt, Signal
+from PySide6.QtGui import QPainter
+
+from app.controllers.edit import EditController
+from app.controllers.view import ViewState
+from app.state.tools import Tool
+from app.ui.canvas.geometry import Mapping
+from app.ui.canvas.tools.base import CanvasTool, Pointer
+from app.ui.canvas.tools.brush import BrushTool
+from app.ui.canvas.tools.eraser import EraserTool
+from app.ui.canvas.tools.fill import FillTool
+from app.ui.canvas.tools.lasso import LassoTool
+from app.ui.canvas.tools.pan import PanTool
+from app.ui.canvas.tools.pick import PickTool
+from app.ui.canvas.tools.polygon import PolygonTool
+from app.ui.canvas.tools.restore import RestoreTool
+
+_TOOLS: dict[Tool, type[CanvasTool]] = {
+    Tool.BRUSH: BrushTool,
+    Tool.ERASER: EraserTool,
+    Tool.RESTORE: RestoreTool,
+    Tool.FILL: FillTool,
+    Tool.LASSO: LassoTool,
+    Tool.POLYGON: PolygonTool,
+    Tool.PICK: PickTool,
+    Tool.PAN: PanTool,
+}
+
+
+class ToolBox(QObject):
+    """Routes buttons and keys to the tool that they mean.
+
+    Left is the tool in hand, right restores the prediction, middle or Space and left pans. While one button is down the others
+    do nothing.
+
+    Signals:
+        marksChanged: what a tool draws over the picture changed.
+        cursorChanged: another ring or cursor shape is due.
+    """
+
+    marksChanged = Signal()
+    cursorChanged = Signal()
+
+    def __init__(self, edit: EditController, view: ViewState, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._edit = edit
+        self._tools = {tool: kind(edit, view) for tool, kind in _TOOLS.items()}
+        self._held: CanvasTool | None = None
+        self._button = Qt.MouseButton.NoButton
+        self._space = False
+        self._known = edit.tools.tool
+        edit.tools.subscribe(self._tools_changed)
+        edit.documentChanged.connect(self._let_go)
+
+    @property
+    def in_hand(self) -> CanvasTool:
+        """What a left press would use, or what is being used."""
+        if self._held is not None:
+            return self._held
+        return self._tools[Tool.PAN if self._space else self._edit.tools.tool]
+
+    @property
+    def pressed(self) -> bool:
+        """Whether a button is down."""
+        return self._held is not None
+
+    def hold_space(self, down: bool) -> None:
+        """Space pans while it is held; never in the middle of a stroke."""
+        if self._space != down:
+            self._space = down
+            self.cursorChanged.emit()
+
+    def press(self, button: Qt.MouseButton, pointer: Pointer) -> None:
+        if self._held is not None:
+            return
+        tool = {
+            Qt.MouseButton.LeftButton: self.in_hand,
+            Qt.MouseButton.RightButton: self._tools[Tool.RESTORE],
+            Qt.MouseButton.MiddleButton: self._tools[Tool.PAN],
+        }.get(button)
+        if tool is None:
+            return
+        if button == Qt.MouseButton.RightButton and self.outline_open:
+            self.shorten()
+            return
+        self._held, self._button = tool, button
+        tool.press(pointer)
+        self.cursorChanged.emit()
+        self.marksChanged.emit()
+
+    def move(self, pointer: Pointer) -> None:
+        tool = self.in_hand
+        if self._held is not None:
+            tool.move(pointer)
+        else:
+            tool.hover(pointer)
+        if not tool.has_ring or pointer.shift:
+            self.marksChanged.emit()
+
+    def release(self, button: Qt.MouseButton, pointer: Pointer) -> None:
+        if self._held is not None and button == self._button:
+            tool, self._held = self._held, None
+            tool.release(pointer)
+            self.cursorChanged.emit()
+            self.marksChanged.emit()
+
+    def double_click(self, button: Qt.MouseButton, pointer: Pointer) -> None:
+        """A second press in place: closes a polygon, and is a press like any other for the rest."""
+        if button == Qt.MouseButton.LeftButton and self.outline_open and self._held is None:
+            self.in_hand.double_click(pointer)
+            self.marksChanged.emit()
+        else:
+            self.press(button, pointer)
+
+    @property
+    def outline_open(self) -> bool:
+        """Whether a polygon waits for its next corner."""
+        polygon = self._tools[Tool.POLYGON]
+        return polygon.busy and self._edit.tools.tool is Tool.POLYGON
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is in hand that Esc would take back."""
+        return self.in_hand.busy
+
+    def finish(self) -> bool:
+        done = self.in_hand.finish()
+        self.marksChanged.emit()
+        return done
+
+    def shorten(self) -> bool:
+        done = self.in_hand.shorten()
+        self.marksChanged.emit()
+        return done
+
+    def abort(self) -> bool:
+        """Take back what is in hand; the button may stay down and means nothing until it is up."""
+        done = self.in_hand.abort()
+        self.marksChanged.emit()
+        return done
+
+    def interrupt(self) -> None:
+        """The window lost the mouse: keep what was painted and let go."""
+        self._edit.commit_stroke()
+        self._let_go()
+
+    def paint(self, painter: QPainter, mapping: Mapping) -> None:
+        """Draw what the tools have in hand."""
+        self.in_hand.paint(painter, mapping)
+
+    def _let_go(self) -> None:
+        self._held, self._space = None, False
+        self.cursorChanged.emit()
+        self.marksChanged.emit()
+
+    def _tools_changed(self) -> None:
+        if self._edit.tools.tool is not self._known:
+            if self._held is None:
+                self._tools[self._known].abort()
+            self._known = self._edit.tools.tool
+        self.cursorChanged.emit()
+        self.marksChanged.emit()
