@@ -63,17 +63,30 @@ def normalise(shortcut: str) -> str:
     return "+".join([name for name in _MODIFIERS if name in modifiers] + [key])
 
 
+def _is_key(shortcut: str) -> bool:
+    try:
+        normalise(shortcut)
+    except ValueError:
+        return False
+    return True
+
+
 class Keymap:
     """Effective keys of every command.
 
     Args:
         actions: the table.
-        overrides: action id -> keys, replacing that command's defaults. Unknown ids are ignored (a newer version's file).
+        overrides: action id -> keys, replacing that command's defaults. Unknown ids (a newer version's file) and keys that are
+            not written as keys are ignored.
     """
 
-    def __init__(self, actions: Iterable[ActionSpec], overrides: Mapping[str, tuple[str, ...]] | None = None) -> None:
+    def __init__(self, actions: Iterable[ActionSpec], overrides: Mapping[str, Iterable[str]] | None = None) -> None:
         self._actions = {spec.id: spec for spec in actions}
-        self._overrides = {key: tuple(keys) for key, keys in (overrides or {}).items() if key in self._actions}
+        self._overrides = {
+            key: tuple(keys)
+            for key, keys in ((name, list(found)) for name, found in (overrides or {}).items())
+            if key in self._actions and all(map(_is_key, keys))
+        }
 
     @property
     def overrides(self) -> dict[str, tuple[str, ...]]:

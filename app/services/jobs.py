@@ -1,0 +1,173 @@
+"""Work that takes longer than a blink: one record per job, one registry that the status bar and the closing window ask."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import count
+from typing import Any
+
+from PySide6.QtCore import QObject, Qt, QThreadPool, Signal, Slot
+
+_numbers = count(1)
+#: Progress is passed on at most this often.
+_PROGRESS_HZ = 10
+
+
+class JobState(StrEnum):
+    """Where a job stands."""
+
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class Job(QObject):
+    """One piece of work with a title, progress and a way to stop it.
+
+    Args:
+        title: what a person reads in the status bar.
+        stop: called once when a person cancels; None where it cannot be stopped.
+        guards_close: whether closing the window should ask first.
+
+    Signals:
+        changed(): progress, text or state.
+        finished(): it left the running state; once.
+    """
+
+    changed = Signal()
+    finished = Signal()
+
+    def __init__(self, title: str, stop: Callable[[], None] | None = None, *, guards_close: bool = False) -> None:
+        super().__init__()
+        self.number = next(_numbers)
+        self.title = title
+        self.state = JobState.RUNNING
+        self.done_steps = 0
+        self.steps = 0
+        self.fraction = 0.0
+        self.text = ""
+        self.guards_close = guards_close
+        self.cancel_asked = False
+        self._stop = stop
+        self._started = time.monotonic()
+        self._told = 0.0
+
+    @property
+    def running(self) -> bool:
+        return self.state is JobState.RUNNING
+
+    @property
+    def can_cancel(self) -> bool:
+        return self.running and self._stop is not None and not self.cancel_asked
+
+    def cancel(self) -> None:
+        """Ask it to stop; it ends as cancelled when it has."""
+        if self.can_cancel and self._stop is not None:
+            self.cancel_asked = True
+            self._stop()
+            self.changed.emit()
+
+    def progress(self, done_steps: int, steps: int, text: str = "", part: float = 0.0) -> None:
+        """Say how far it is: ``done_steps`` of ``steps``, and ``part`` (0..1) of the step in hand."""
+        self.done_steps, self.steps, self.text = done_steps, steps, text
+        self.fraction = min((done_steps + part) / steps, 1.0) if steps else 0.0
+        now = time.monotonic()
+        if now - self._told >= 1 / _PROGRESS_HZ or done_steps == steps:
+            self._told = now
+            self.changed.emit()
+
+    def seconds_left(self) -> float | None:
+        """Estimate from the average pace so far; None before there is enough to go by."""
+        elapsed = time.monotonic() - self._started
+        if self.fraction < 0.02 or elapsed < 1.0:
+            return None
+        return elapsed * (1 - self.fraction) / self.fraction
+
+    def finish(self, state: JobState = JobState.DONE) -> None:
+        """Leave the running state; a second call changes nothing."""
+        if self.running:
+            self.state = state
+            self.changed.emit()
+            self.finished.emit()
+
+
+class JobRegistry(QObject):
+    """All jobs that run now.
+
+    Signals:
+        changed(): a job began, moved on or ended.
+    """
+
+    changed = Signal()
+    _over = Signal(object)
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._jobs: list[Job] = []
+        self._pool = QThreadPool(self)
+        self._pool.setMaxThreadCount(2)
+        self._over.connect(self._deliver, Qt.ConnectionType.QueuedConnection)
+
+    @property
+    def running(self) -> tuple[Job, ...]:
+        """Jobs that run now, oldest first."""
+        return tuple(self._jobs)
+
+    def add(self, job: Job) -> Job:
+        """Take a job on; it leaves by itself when it is finished."""
+        self._jobs.append(job)
+        job.changed.connect(self.changed)
+        job.finished.connect(lambda: self._remove(job))
+        self.changed.emit()
+        return job
+
+    def cancel_all(self) -> None:
+        """Ask every job to stop."""
+        for job in self.running:
+            job.cancel()
+
+    def guards_close(self) -> tuple[Job, ...]:
+        """Jobs that a person would not want to lose by closing the window."""
+        return tuple(job for job in self._jobs if job.guards_close)
+
+    def run(self, work: Callable[[], Any], done: Callable[[Any], None], failed: Callable[[Exception], None]) -> None:
+        """Run ``work`` on the pool and call ``done(result)`` or ``failed(error)`` back on this registry's thread."""
+        outcome = _Outcome(done, failed)
+
+        def task() -> None:
+            try:
+                outcome.result = work()
+            except Exception as error:  # the receiver tells a handled error from a bug
+                outcome.error = error
+            self._over.emit(outcome)
+
+        self._pool.start(task)
+
+    def wait(self, milliseconds: int = 3000) -> bool:
+        """Wait for the pool at the end of the program; whether it got empty in time."""
+        return self._pool.waitForDone(milliseconds)
+
+    @Slot(object)
+    def _deliver(self, outcome: _Outcome) -> None:
+        if outcome.error is not None:
+            outcome.failed(outcome.error)
+        else:
+            outcome.done(outcome.result)
+
+    def _remove(self, job: Job) -> None:
+        self._jobs.remove(job)
+        self.changed.emit()
+
+
+@dataclass(slots=True)
+class _Outcome:
+    """What a background function came to, and who wants to know."""
+
+    done: Callable[[Any], None]
+    failed: Callable[[Exception], None]
+    result: Any = None
+    error: Exception | None = None

@@ -1,0 +1,95 @@
+"""What the program has to say: one door for information, warnings and handled errors. Widgets only show it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import IntEnum
+from itertools import count
+
+from PySide6.QtCore import QObject, Signal
+
+from deeplab_core.errors import AtrousError
+
+_LOG = logging.getLogger(__name__)
+_numbers = count(1)
+
+
+class Severity(IntEnum):
+    """How loud a message is; errors stay until they are closed."""
+
+    INFO = logging.INFO
+    WARNING = logging.WARNING
+    ERROR = logging.ERROR
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A button on a message."""
+
+    text: str
+    run: Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One thing said.
+
+    Attributes:
+        severity: see :class:`Severity`.
+        title: one clause.
+        detail: cause and remedy, one or two sentences.
+        replace_key: a newer message with the same key takes this one's place, so that repetitions do not pile up.
+        choices: buttons.
+        number: unique in this session.
+    """
+
+    severity: Severity
+    title: str
+    detail: str = ""
+    replace_key: str = ""
+    choices: tuple[Choice, ...] = ()
+    number: int = 0
+
+
+class Notifier(QObject):
+    """The one door. Everything said is also logged and kept in :attr:`messages`.
+
+    Signals:
+        said(Message), withdrawn(replace_key).
+    """
+
+    said = Signal(object)
+    withdrawn = Signal(str)
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.messages: list[Message] = []
+
+    def info(self, title: str, detail: str = "", *, replace_key: str = "", choices: tuple[Choice, ...] = ()) -> None:
+        self._say(Severity.INFO, title, detail, replace_key, choices)
+
+    def warning(self, title: str, detail: str = "", *, replace_key: str = "", choices: tuple[Choice, ...] = ()) -> None:
+        self._say(Severity.WARNING, title, detail, replace_key, choices)
+
+    def error(self, title: str, detail: str = "", *, replace_key: str = "", choices: tuple[Choice, ...] = ()) -> None:
+        self._say(Severity.ERROR, title, detail, replace_key, choices)
+
+    def report(self, error: AtrousError, *, replace_key: str = "", choices: tuple[Choice, ...] = ()) -> None:
+        """Say a handled error: what happened as the title, cause and remedy below it."""
+        title = error.what[0].upper() + error.what[1:]
+        if error.path is not None:
+            title = f"{error.path.name}: {error.what}"
+        detail = " ".join(part.rstrip(".") + "." for part in (error.why, error.remedy) if part)
+        self._say(Severity.ERROR, title, detail, replace_key or error.what, choices)
+
+    def withdraw(self, replace_key: str) -> None:
+        """Take back a message whose cause is gone (the disk has room again)."""
+        self.withdrawn.emit(replace_key)
+
+    def _say(self, severity: Severity, title: str, detail: str, replace_key: str, choices: tuple[Choice, ...]) -> None:
+        message = Message(severity, title, detail, replace_key, choices, next(_numbers))
+        _LOG.log(int(severity), "%s%s", title, f" | {detail}" if detail else "")
+        self.messages.append(message)
+        self.said.emit(message)

@@ -1,0 +1,144 @@
+"""The settings of this computer: a sparse TOML file, written atomically, with unknown keys kept."""
+
+from __future__ import annotations
+
+import json
+import logging
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QObject, QTimer, Signal
+
+from app.state.settings_schema import BY_KEY, SETTINGS, Value
+from deeplab_core.errors import StorageError
+from deeplab_core.formats.atomic import atomic_write, make_folder
+
+_LOG = logging.getLogger(__name__)
+
+#: Changes are written after this pause, so that a dragged slider writes once.
+_PAUSE_MS = 400
+
+
+class SettingsStore(QObject):
+    """Typed access to every setting; a change applies at once and is written soon after.
+
+    Only values that differ from their defaults stand in the file. A value of the wrong type is left in the file, its default is
+    used and :attr:`problems` says so; keys of a newer version are kept.
+
+    Signals:
+        changed(key): a setting has another value now.
+        failed(StorageError): the file cannot be written; the values hold for this session.
+    """
+
+    changed = Signal(str)
+    failed = Signal(object)
+
+    def __init__(self, path: Path, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._path = path
+        self.problems: list[str] = []
+        self._values: dict[str, Value] = {setting.key: setting.default for setting in SETTINGS}
+        self._foreign: dict[str, Any] = {}
+        self._read()
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(_PAUSE_MS)
+        self._timer.timeout.connect(self.flush)
+
+    def __getitem__(self, key: str) -> Any:
+        """The value of a setting; KeyError for a name that the schema does not know."""
+        return self._values[key]
+
+    def set(self, key: str, value: Any) -> None:
+        """Change a setting. Raises ValueError where the value does not fit it, KeyError for an unknown name."""
+        checked = BY_KEY[key].check(value)
+        if checked == self._values[key]:
+            return
+        self._values[key] = checked
+        self._foreign.pop(key, None)
+        self.changed.emit(key)
+        self._timer.start()
+
+    def reset(self, key: str) -> None:
+        """Give a setting its default back."""
+        self.set(key, BY_KEY[key].default)
+
+    def flush(self) -> None:
+        """Write now what is still waiting to be written."""
+        self._timer.stop()
+        values = {key: value for key, value in self._values.items() if value != BY_KEY[key].default}
+        try:
+            make_folder(self._path.parent)
+            atomic_write(self._path, _to_toml(self._foreign | values).encode())
+        except StorageError as error:
+            _LOG.warning("settings not written: %s", error)
+            self.failed.emit(error)
+
+    def _read(self) -> None:
+        try:
+            found = tomllib.loads(self._path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            self._set_aside(error)
+            return
+        found.pop("version", None)
+        for key, value in _flat(found).items():
+            setting = BY_KEY.get(key)
+            try:
+                if setting is None:
+                    raise ValueError(f"{key} is not a setting of this version; it is kept")
+                self._values[key] = setting.check(value)
+            except ValueError as error:
+                self._foreign[key] = value
+                self.problems.append(str(error))
+                _LOG.warning("%s: %s", self._path, error)
+
+    def _set_aside(self, error: Exception) -> None:
+        aside = self._path.with_suffix(".damaged.toml")
+        self.problems.append(f"the settings file could not be read ({error}); it was set aside as {aside.name}")
+        _LOG.warning("%s: %s", self._path, error)
+        try:
+            self._path.replace(aside)
+        except OSError as failure:
+            _LOG.warning("not set aside: %s", failure)
+
+
+def _flat(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """``{"look": {"theme": "dark"}}`` as ``{"look.theme": "dark"}``; a table that is itself a setting stays whole."""
+    found: dict[str, Any] = {}
+    for name, value in table.items():
+        key = prefix + name
+        if isinstance(value, dict) and key not in BY_KEY:
+            found |= _flat(value, key + ".")
+        else:
+            found[key] = value
+    return found
+
+
+def _to_toml(values: dict[str, Any]) -> str:
+    lines = ["# Settings of Atrous. Only what differs from the defaults stands here.", "version = 1"]
+    lines += [f"{_dotted(key)} = {_literal(value)}" for key, value in sorted(values.items()) if key != "version"]
+    return "\n".join(lines) + "\n"
+
+
+def _dotted(key: str) -> str:
+    return ".".join(_bare_or_quoted(part) for part in key.split("."))
+
+
+def _bare_or_quoted(part: str) -> str:
+    return part if part.replace("_", "").replace("-", "").isalnum() and part.isascii() else json.dumps(part)
+
+
+def _literal(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(key)} = {_literal(part)}" for key, part in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(_literal(part) for part in value) + "]"
+    if isinstance(value, str):
+        # A JSON string is a TOML basic string, apart from DEL, which TOML wants escaped.
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return repr(value)

@@ -1,0 +1,161 @@
+"""Every setting, declared once: the dialog, the file and its validation derive from this table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+Value = bool | int | float | str | list[str] | dict[str, list[str]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """One setting.
+
+    Attributes:
+        key: ``"group.name"``, as it stands in the file.
+        default: its value where nobody said otherwise; its type is the setting's type.
+        group: heading in the settings dialog; empty for a value that the program remembers by itself.
+        label: what a person reads.
+        help: one sentence on what it changes.
+        low, high: bounds of a number, both included.
+        choices: (value, text) pairs of a choice.
+        unit: shown behind a number.
+    """
+
+    key: str
+    default: Value
+    group: str = ""
+    label: str = ""
+    help: str = ""
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[tuple[str, str], ...] = ()
+    unit: str = ""
+
+    def check(self, value: Any) -> Value:
+        """The value in this setting's type. Raises ValueError that says what would be right."""
+        if isinstance(self.default, bool):
+            if not isinstance(value, bool):
+                raise ValueError(f"{self.key} is true or false, not {value!r}")
+            return value
+        if isinstance(self.default, int | float):
+            return self._check_number(value)
+        if isinstance(self.default, list):
+            if not isinstance(value, list) or not all(isinstance(part, str) for part in value):
+                raise ValueError(f"{self.key} is a list of texts")
+            return list(value)
+        if isinstance(self.default, dict):
+            return _check_keys(self.key, value)
+        if not isinstance(value, str):
+            raise ValueError(f"{self.key} is a text, not {value!r}")
+        if self.choices and value not in [choice for choice, _ in self.choices]:
+            raise ValueError(f"{self.key} is one of {', '.join(choice for choice, _ in self.choices)}, not '{value}'")
+        return value
+
+    def _check_number(self, value: Any) -> Value:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ValueError(f"{self.key} is a number, not {value!r}")
+        if isinstance(self.default, int) and value != int(value):
+            raise ValueError(f"{self.key} is a whole number, not {value}")
+        if (self.low is not None and value < self.low) or (self.high is not None and value > self.high):
+            raise ValueError(f"{self.key} is between {self.low} and {self.high}, not {value}")
+        return int(value) if isinstance(self.default, int) else float(value)
+
+
+def _check_keys(key: str, value: Any) -> dict[str, list[str]]:
+    if not isinstance(value, dict):
+        raise ValueError(f"{key} is a table of command = [keys]")
+    for command, keys in value.items():
+        if not isinstance(keys, list):
+            raise ValueError(f"{key}.{command} is a list of keys")
+    return {str(command): [str(shortcut) for shortcut in keys] for command, keys in value.items()}
+
+
+_LOOK, _CANVAS, _WORK = "Look", "Picture", "Work"
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting(
+        key="look.theme",
+        default="dark",
+        group=_LOOK,
+        label="Theme",
+        choices=(("dark", "Dark"), ("light", "Light"), ("system", "As the system")),
+        help="Dark is easier on the eyes beside bright photographs",
+    ),
+    Setting(
+        key="canvas.opacity",
+        default=45,
+        group=_CANVAS,
+        label="Strength of the overlay",
+        low=5,
+        high=100,
+        unit="%",
+        help="How much of the mask's colour lies over the picture; Alt+wheel changes it on the spot",
+    ),
+    Setting(key="canvas.contours", default=True, group=_CANVAS, label="Contours", help="Draw the border of every class"),
+    Setting(
+        key="canvas.keep_view",
+        default=False,
+        group=_CANVAS,
+        label="Keep zoom between images",
+        help="Useful for sequences; otherwise every image opens fitted to the window",
+    ),
+    Setting(
+        key="work.auto_predict",
+        default=True,
+        group=_WORK,
+        label="Run the model on images without a mask",
+        help="When an image is opened that has no mask yet, the model predicts it at once",
+    ),
+    Setting(
+        key="work.autosave_seconds",
+        default=3,
+        group=_WORK,
+        label="Write the mask after a pause of",
+        low=1,
+        high=120,
+        unit="s",
+        help="Every finished stroke is on disk at once; this is when the mask file itself is written again",
+    ),
+    Setting(
+        key="work.undo_megabytes",
+        default=256,
+        group=_WORK,
+        label="Memory for undo",
+        low=16,
+        high=4096,
+        unit="MB",
+        help="Undo is bounded by memory, not by a number of steps; the oldest steps go first",
+    ),
+    Setting(
+        key="work.cache_megabytes",
+        default=2048,
+        group=_WORK,
+        label="Disk for kept predictions, per project",
+        low=64,
+        high=1048576,
+        unit="MB",
+        help="Kept predictions make an image that was seen before open at once",
+    ),
+    # Remembered, not shown in the dialog.
+    Setting(key="brush.diameter", default=24, low=1, high=1000),
+    Setting(key="canvas.layout", default="single"),
+    Setting(key="model.path", default=""),
+    Setting(key="model.device", default="auto"),
+    Setting(key="model.output_stride", default=0, low=0, high=32),
+    Setting(key="model.scales", default="1"),
+    Setting(key="model.flip", default=False),
+    Setting(key="model.precision", default="auto", choices=tuple((name, name) for name in ("auto", "fp32", "bf16", "fp16"))),
+    Setting(key="trimap.width", default=10, low=1, high=40),
+    Setting(key="trimap.rule", default="edge", choices=(("edge", "Distance to a class edge"), ("void", "Distance to void"))),
+    Setting(key="trimap.around", default="truth", choices=(("truth", "Around the truth"), ("prediction", "Around the mask"))),
+    Setting(key="images.sort", default="name"),
+    Setting(key="export.format", default="indexed"),
+    Setting(key="export.scope", default="reviewed"),
+    Setting(key="export.frame", default="stored", choices=(("stored", "As stored"), ("oriented", "As shown"))),
+    Setting(key="folders.recent", default=[]),
+    Setting(key="keys", default={}),
+)
+
+BY_KEY: dict[str, Setting] = {setting.key: setting for setting in SETTINGS}
