@@ -1,1 +1,7 @@
 """Mask files: reading truth of every layout, writing indexed PNG and exports, read back and compared."""
+
+from deeplab_core.formats.atomic import atomic_write, make_folder
+from deeplab_core.formats.masks import read_mask
+from deeplab_core.formats.png import encode_indexed_png, encode_png, write_indexed_png, write_mask
+
+__all__ = ["atomic_write", "encode_indexed_png", "encode_png", "make_folder", "read_mask", "write_indexed_png", "write_mask"]

@@ -6,13 +6,13 @@ TIFF 6.0 names which corner of the oriented picture the first stored row and col
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Scalar = TypeVar("Scalar", bound=np.generic)
+Array = TypeVar("Array", bound=NDArray[Any])
 
 #: The orientation that undoes each orientation: only the two quarter turns differ from themselves.
 INVERSE = {1: 1, 2: 2, 3: 3, 4: 4, 5: 5, 6: 8, 7: 7, 8: 6}
@@ -25,7 +25,7 @@ def swaps_sides(orientation: int) -> bool:
     return orientation >= 5
 
 
-def to_oriented(array: NDArray[Scalar], orientation: int) -> NDArray[Scalar]:
+def to_oriented(array: Array, orientation: int) -> Array:
     """Turn stored pixels into the oriented picture.
 
     Args:
@@ -39,14 +39,14 @@ def to_oriented(array: NDArray[Scalar], orientation: int) -> NDArray[Scalar]:
         ValueError: an orientation outside 1..8.
     """
     if orientation == 1:
-        return np.ascontiguousarray(array)
+        return cast("Array", np.ascontiguousarray(array))
     if orientation not in INVERSE:
         raise ValueError(f"EXIF orientation {orientation} is outside 1..8")
     fast = array.dtype.type in _OPENCV_TYPES and array.size > 0 and (array.ndim == 2 or array.shape[2] <= 4)
-    return _with_opencv(array, orientation) if fast else _with_views(array, orientation)
+    return cast("Array", _with_opencv(array, orientation) if fast else _with_views(array, orientation))
 
 
-def to_stored(array: NDArray[Scalar], orientation: int) -> NDArray[Scalar]:
+def to_stored(array: Array, orientation: int) -> Array:
     """Turn an oriented picture back into the frame of the file's raw pixels; exact inverse of :func:`to_oriented`."""
     if orientation not in INVERSE:
         raise ValueError(f"EXIF orientation {orientation} is outside 1..8")
