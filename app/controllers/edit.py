@@ -11,7 +11,7 @@ from app.state.document import Change, Document
 from app.state.edits import StrokeSession, eraser_value, fill_patch, polygon_patch
 from app.state.patch import TilePatch
 from app.state.provenance import Provenance
-from app.state.tools import ToolState
+from app.state.tools import Tool, ToolState
 from deeplab_core.catalog import ClassCatalog
 
 Point = tuple[float, float]
@@ -106,6 +106,15 @@ class EditController(QObject):
         """Take another class in hand. Ignored in the middle of a stroke."""
         if not self.busy:
             self.tools.choose_class(class_id)
+
+    def choose_tool(self, tool: Tool | str) -> None:
+        """Take another tool in hand. Ignored in the middle of a stroke."""
+        if not self.busy:
+            self.tools.choose_tool(Tool(tool))
+
+    def scale_brush(self, steps: int) -> None:
+        """Grow (or, with a negative number, shrink) the brush by 10 % a step, at least by one px."""
+        self.tools.scale_diameter(steps)
 
     # -- strokes ---------------------------------------------------------------------------------------------------------
 

@@ -34,9 +34,12 @@ WHEEL_STEP = 1.25
 class ViewState(QObject):
     """Viewpoint, panes and overlay options, with one verb for each thing a person can do to them.
 
+    Attributes:
+        keep_view: keep place and scale when the next image of the same size opens.
+
     Signals:
         viewpointChanged: place or scale changed.
-        panesChanged: layout, a pane's kind or a split changed.
+        panesChanged: layout, a pane's kind, the split or ``keep_view`` changed.
         overlayChanged: overlay options changed.
         blinkChanged: hold-to-blink began or ended.
     """
@@ -53,8 +56,15 @@ class ViewState(QObject):
         self._scale: float | None = None  # None: fitted, and stays so when the pane is resized
         self._center = (0.5, 0.5)
         self._layout = PaneLayout.SINGLE
-        self._linked_layout = PaneLayout.SIDE_BY_SIDE
-        self._panes = [Pane(PaneKind.MASK), Pane(PaneKind.IMAGE), Pane(PaneKind.BAND), Pane(PaneKind.ERRORS)]
+        self._linked_layout = PaneLayout.TRIPLE
+        self._panes = [
+            Pane(PaneKind.MASK, PaneKind.IMAGE),
+            Pane(PaneKind.BAND),
+            Pane(PaneKind.UNCERTAINTY),
+            Pane(PaneKind.ERRORS),
+        ]
+        self._earlier = [PaneKind.MASK, PaneKind.IMAGE, PaneKind.IMAGE, PaneKind.IMAGE]
+        self._active = 0
         self._overlay = OverlayOptions()
         self._blink: PaneKind | None = None
         self.keep_view = False
@@ -105,7 +115,11 @@ class ViewState(QObject):
         self._center = (self._size[0] / 2, self._size[1] / 2)
         self.viewpointChanged.emit()
 
-    def actual_size(self) -> None:
+    def zoom_fit(self) -> None:
+        """The key's name for :meth:`fit`."""
+        self.fit()
+
+    def zoom_actual(self) -> None:
         """100 %: one image px on one px of the screen."""
         self.set_scale(1.0)
 
@@ -156,6 +170,11 @@ class ViewState(QObject):
     def _inside(self, x: float, y: float) -> tuple[float, float]:
         return min(max(x, 0.0), float(self._size[0])), min(max(y, 0.0), float(self._size[1]))
 
+    def toggle_keep(self) -> None:
+        """Keep place and scale when the next image of the same size opens, or fit every image."""
+        self.keep_view = not self.keep_view
+        self.panesChanged.emit()
+
     # -- panes -----------------------------------------------------------------------------------------------------------
 
     @property
@@ -164,45 +183,76 @@ class ViewState(QObject):
 
     @property
     def panes(self) -> tuple[Pane, ...]:
-        """The panes that the layout shows, first (large) one first."""
-        return tuple(self._panes[: self._layout.panes])
+        """The panes that the layout shows, first (large) one first; only the split layout has a line."""
+        if self._layout is PaneLayout.SPLIT:
+            pane = self._panes[0]
+            return (replace(pane, other=pane.other or PaneKind.IMAGE),)
+        return tuple(replace(pane, other=None) for pane in self._panes[: self._layout.panes])
 
-    def set_layout(self, layout: PaneLayout) -> None:
+    @property
+    def active(self) -> int:
+        """Index of the pane that was pointed at last; keys that change a pane mean this one."""
+        return min(self._active, self._layout.panes - 1)
+
+    def activate(self, index: int) -> None:
+        """Told by the panes when the pointer enters one."""
+        self._active = index
+
+    def shows(self, kind: PaneKind) -> bool:
+        """Whether a visible pane is of this kind."""
+        return any(kind in (pane.kind, pane.other) for pane in self.panes)
+
+    def set_layout(self, layout: PaneLayout | str) -> None:
         """Show another number of panes; each keeps its kind."""
+        layout = PaneLayout(layout)
         if layout is not self._layout:
             self._layout = layout
-            if layout is not PaneLayout.SINGLE:
+            if layout.panes > 1:
                 self._linked_layout = layout
             self.panesChanged.emit()
 
     def toggle_linked(self) -> None:
         """One pane, or the linked layout that was shown last."""
-        self.set_layout(self._linked_layout if self._layout is PaneLayout.SINGLE else PaneLayout.SINGLE)
-
-    def set_pane(self, index: int, pane: Pane) -> None:
-        """Give a pane another kind or split. Raises IndexError for a pane that no layout has."""
-        split = min(max(pane.split, 0.0), 1.0)
-        wanted = replace(pane, split=split)
-        if self._panes[index] != wanted:
-            self._panes[index] = wanted
-            self.panesChanged.emit()
+        self.set_layout(PaneLayout.SINGLE if self._layout.panes > 1 else self._linked_layout)
 
     def set_kind(self, index: int, kind: PaneKind) -> None:
-        """Show something else in a pane; a split keeps its other side."""
-        self.set_pane(index, replace(self._panes[index], kind=kind))
-
-    def toggle_kind(self, index: int, kind: PaneKind) -> None:
-        """Show ``kind`` in a pane, or the mask where it shows that already: T, U and R are such keys."""
-        self.set_kind(index, PaneKind.MASK if self._panes[index].kind is kind else kind)
-
-    def toggle_split(self, index: int = 0) -> None:
-        """Split a pane between what it shows and the bare image (or the mask where it shows the image), or unsplit it."""
+        """Show something else in a pane. Raises IndexError for a pane that no layout has."""
         pane = self._panes[index]
-        if pane.other is not None:
-            self.set_pane(index, replace(pane, other=None))
-        else:
-            other = PaneKind.MASK if pane.kind is PaneKind.IMAGE else PaneKind.IMAGE
-            self.set_pane(index, Pane(pane.kind, other, 0.5))
+        if pane.kind is not kind:
+            self._earlier[index] = pane.kind
+            self._panes[index] = replace(pane, kind=kind)
+            self.panesChanged.emit()
+
+    def set_other(self, kind: PaneKind) -> None:
+        """What the split layout shows right of its line."""
+        if self._panes[0].other is not kind:
+            self._panes[0] = replace(self._panes[0], other=kind)
+            self.panesChanged.emit()
+
+    def set_split(self, fraction: float) -> None:
+        """Move the line of the split layout, 0..1 of the pane's width."""
+        fraction = min(max(fraction, 0.0), 1.0)
+        if fraction != self._panes[0].split:
+            self._panes[0] = replace(self._panes[0], split=fraction)
+            self.panesChanged.emit()
+
+    def toggle_kind(self, kind: PaneKind) -> None:
+        """Show ``kind`` in the active pane; where a pane shows it already, give that one back what it showed before."""
+        showing = [index for index, pane in enumerate(self.panes) if pane.kind is kind]
+        for index in showing:
+            earlier = self._earlier[index]
+            self.set_kind(index, PaneKind.MASK if earlier is kind else earlier)
+        if not showing:
+            self.set_kind(self.active, kind)
+
+    def toggle_trimap(self) -> None:
+        self.toggle_kind(PaneKind.BAND)
+
+    def toggle_uncertainty(self) -> None:
+        self.toggle_kind(PaneKind.UNCERTAINTY)
+
+    def toggle_errors(self) -> None:
+        self.toggle_kind(PaneKind.ERRORS)
 
     # -- overlay ---------------------------------------------------------------------------------------------------------
 
@@ -220,6 +270,10 @@ class ViewState(QObject):
     def set_opacity(self, opacity: float) -> None:
         """Opacity of the fill, clamped to 0..1."""
         self.set_overlay(replace(self._overlay, opacity=opacity))
+
+    def step_opacity(self, steps: int) -> None:
+        """Ten percent more (or, with a negative number, less) of the fill for each step."""
+        self.set_opacity(round(self._overlay.opacity + 0.1 * steps, 3))
 
     def toggle_overlay(self) -> None:
         self.set_overlay(replace(self._overlay, visible=not self._overlay.visible))
@@ -261,7 +315,7 @@ class ViewState(QObject):
         """Take :meth:`to_dict`'s form back; what is missing or malformed keeps its present value."""
         self._layout = member(PaneLayout, data.get("layout"), self._layout)
         linked = member(PaneLayout, data.get("linked_layout"), self._linked_layout)
-        self._linked_layout = self._linked_layout if linked is PaneLayout.SINGLE else linked
+        self._linked_layout = linked if linked.panes > 1 else self._linked_layout
         self._panes = panes_from_list(data.get("panes"), self._panes)
         self._overlay = overlay_from_dict(data.get("overlay"), self._overlay)
         self.keep_view = bool(data.get("keep_view", self.keep_view))

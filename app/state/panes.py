@@ -36,12 +36,13 @@ PANE_TITLES: dict[PaneKind, str] = {
 
 
 class PaneLayout(StrEnum):
-    """How many panes and where."""
+    """How many panes and where: one, two side by side, one over two, two by two, or one that a line divides."""
 
     SINGLE = "single"
-    SIDE_BY_SIDE = "side_by_side"
-    ONE_OVER_TWO = "one_over_two"
-    GRID = "grid"
+    DOUBLE = "double"
+    TRIPLE = "triple"
+    QUAD = "quad"
+    SPLIT = "split"
 
     @property
     def panes(self) -> int:
@@ -49,16 +50,16 @@ class PaneLayout(StrEnum):
         return _PANES[self]
 
 
-_PANES = {PaneLayout.SINGLE: 1, PaneLayout.SIDE_BY_SIDE: 2, PaneLayout.ONE_OVER_TWO: 3, PaneLayout.GRID: 4}
+_PANES = {PaneLayout.SINGLE: 1, PaneLayout.DOUBLE: 2, PaneLayout.TRIPLE: 3, PaneLayout.QUAD: 4, PaneLayout.SPLIT: 1}
 
 
 @dataclass(frozen=True, slots=True)
 class Pane:
-    """One pane: its kind, and a second kind right of a draggable line where it is split.
+    """One pane: its kind, and a second kind right of a draggable line in the split layout.
 
     Attributes:
         kind: what it shows (left of the line, if split).
-        other: what it shows right of the line; None without a line.
+        other: what it shows right of the line; None where there is no line.
         split: place of the line as a fraction of the pane's width, 0..1.
     """
 
