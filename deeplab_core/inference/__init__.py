@@ -1,1 +1,29 @@
-"""One RGB image in, one Prediction out."""
+"""Predictor, tiling, devices: images of any size through one network.
+
+::
+
+    model, card = load_model("weights.safetensors")
+    prediction = Predictor(model, card)(rgb)          # rgb: (H, W, 3) uint8
+"""
+
+from deeplab_core.inference.device import available_cores, cap_threads, list_devices, pick_device, pick_precision
+from deeplab_core.inference.predictor import TILE_FLOOR, Predictor
+from deeplab_core.inference.prepare import prepare_for_inference
+from deeplab_core.inference.scores import ScoreGrid, Scores, ScoreStore
+from deeplab_core.records import Prediction, PredictOptions
+
+__all__ = [
+    "TILE_FLOOR",
+    "PredictOptions",
+    "Prediction",
+    "Predictor",
+    "ScoreGrid",
+    "ScoreStore",
+    "Scores",
+    "available_cores",
+    "cap_threads",
+    "list_devices",
+    "pick_device",
+    "pick_precision",
+    "prepare_for_inference",
+]

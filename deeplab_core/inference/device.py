@@ -66,7 +66,7 @@ def _missing_cuda(index: int) -> str:
         warnings.simplefilter("ignore")  # an old driver warns on every question; the reason below says it once
         if not torch.cuda.is_available():
             try:
-                torch.cuda.init()
+                torch.cuda.init()  # type: ignore[no-untyped-call]
             except (RuntimeError, AssertionError) as error:
                 return _first_sentence(str(error))
             return "the NVIDIA driver reports no GPU"

@@ -31,7 +31,9 @@ class Frame:
     canvas: Size
 
 
-def frame_for(image: Size, preprocessing: Preprocessing, *, resize: str | None = None, scale: float = 1.0, align_corners: bool) -> Frame:
+def frame_for(
+    image: Size, preprocessing: Preprocessing, *, resize: str | None = None, scale: float = 1.0, align_corners: bool
+) -> Frame:
     """Sizes that a model card asks for.
 
     Args:

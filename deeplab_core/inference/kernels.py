@@ -5,8 +5,8 @@ corner values. Hence, without looking at a single pixel:
 
 - a class that leads at all four corners leads in the whole cell;
 - a class whose largest corner lies below another class's smallest corner leads nowhere in it;
-- with ``p`` the softmax of the leading class, ``1 / p = sum exp(v_c - v_lead)`` is convex in the position, so ``p`` is nowhere smaller
-  than at the worst corner: where that already rounds to 255, the confidence is 255 in the whole cell.
+- with ``p`` the softmax of the leading class, ``1 / p = sum exp(v_c - v_lead)`` is convex in the position, so ``p`` is nowhere
+  smaller than at the worst corner: where that already rounds to 255, the confidence is 255 in the whole cell.
 
 Grids are (gh, gw, C) float32 with the largest score of every point 0. Arithmetic is float32 in one fixed order, so that a single
 pixel asked for later gives the bits of the whole map. ``numpy_kernels`` does the same without a compiler.
@@ -24,8 +24,8 @@ import numpy as np
 #: Natural logarithm of the probability that the classes left out of a cell's softmax may reach together.
 NEGLIGIBLE = np.float32(math.log(1e-5))
 
-# exp(x) for -20 <= x <= 0 as p(x / 32) ** 32 with p the Taylor polynomial of degree 6 around -0.3125 (relative error 2e-6): unlike
-# the library's exp it has no branch and no call, so whole runs of pixels are computed at once.
+# exp(x) for -20 <= x <= 0 as p(x / 32) ** 32 with p the Taylor polynomial of degree 6 around -0.3125 (relative error 2e-6):
+# unlike the library's exp it has no branch and no call, so several classes are computed at once.
 _EXP_FLOOR = np.float32(-20.0)
 _EXP_STEP = np.float32(1.0 / 32.0)
 _EXP_CENTRE = np.float32(0.3125)
@@ -33,6 +33,9 @@ _E0, _E1, _E2, _E3, _E4, _E5, _E6 = (np.float32(math.exp(-0.3125) / math.factori
 
 #: Sums may be reordered into vectors; products and sums are never fused, so labels are the same on every processor.
 _REORDER = {"reassoc", "nnan", "nsz"}
+
+#: Whether strips may be large because only undecided cells cost anything.
+PRUNES = True
 
 _ONE = np.float32(1.0)
 _HALF = np.float32(0.5)
@@ -42,9 +45,9 @@ _SCALE = np.float32(255.0)
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """``numba.njit`` with the machine code kept on disk where there is a place for it (a frozen application has none)."""
     try:
-        return numba.njit(cache=True, nogil=True, fastmath=_REORDER)(function)  # type: ignore[no-any-return]
+        return numba.njit(cache=True, nogil=True, fastmath=_REORDER)(function)
     except RuntimeError:
-        return numba.njit(nogil=True, fastmath=_REORDER)(function)  # type: ignore[no-any-return]
+        return numba.njit(nogil=True, fastmath=_REORDER)(function)
 
 
 @_compiled
@@ -184,7 +187,7 @@ def add_probabilities(
                     left[n] = a[k] * vy + c[k] * wy
                     right[n] = b[k] * vy + d[k] * wy
                 for x in range(x0, x1):
-                    best, total = _weigh_pixel(left, right, count, x_weight[x], values)
+                    _best, total = _weigh_pixel(left, right, count, x_weight[x], values)
                     part = share / total
                     for n in range(count):
                         out[y, x, active[n]] += values[n] * part

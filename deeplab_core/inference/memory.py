@@ -78,7 +78,8 @@ def _windows_available() -> int:
 
         _fields_ = (
             ("length", ctypes.c_ulong), ("load", ctypes.c_ulong),
-            *((name, ctypes.c_ulonglong) for name in ("total", "available", "page_total", "page_free", "virtual", "free", "extended")),
+            ("total", ctypes.c_ulonglong), ("available", ctypes.c_ulonglong),
+            *((name, ctypes.c_ulonglong) for name in ("page_total", "page_free", "virtual", "virtual_free", "extended")),
         )  # fmt: skip
 
     status = MemoryStatus(length=ctypes.sizeof(MemoryStatus))

@@ -1,6 +1,7 @@
 """The inner loops of :mod:`kernels` in plain numpy: the oracle of their tests, and what runs where numba cannot be imported.
 
-No pruning: every class of every pixel is computed, in the same float32 order. Arguments and results are those of the compiled twins.
+No pruning: every class of every pixel is computed, in the same float32 order. Arguments and results are those of the compiled
+twins.
 """
 
 from __future__ import annotations
@@ -9,6 +10,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+#: Every pixel of a strip is held with all its classes: strips must be small.
+PRUNES = False
 
 Floats = NDArray[np.float32]
 
@@ -24,10 +28,10 @@ def _upsampled(
 
 
 def decide(
-    grid: Floats, lead: Any, sure: Any, first_row: int, y_lower: Any, y_upper: Any, y_weight: Any, x_lower: Any, x_upper: Any,
+    grid: Floats, _lead: Any, _sure: Any, first_row: int, y_lower: Any, y_upper: Any, y_weight: Any, x_lower: Any, x_upper: Any,
     x_weight: Any, ids: Any, labels: Any, confidence: Any,
 ) -> None:  # fmt: skip
-    """See :func:`kernels.decide`; ``lead`` and ``sure`` are not needed here."""
+    """See :func:`kernels.decide`; which classes lead at grid points is not needed here."""
     values = _upsampled(grid, first_row, y_lower, y_upper, y_weight, x_lower, x_upper, x_weight)
     labels[...] = ids[values.argmax(axis=2)]
     total = np.exp(values - values.max(axis=2, keepdims=True)).sum(axis=2, dtype=np.float32)

@@ -21,6 +21,8 @@ from deeplab_core.records import RunReport
 
 #: Floats of one strip of probabilities or of grid rows (4 MB each): fits the second-level caches of most processors.
 _STRIP_FLOATS = 1 << 20
+#: Probability from which the uint8 confidence is 255.
+FULL_CONFIDENCE = np.float32(254.5 / 255.0)
 #: float16 has no number below this; a score this far down never matters.
 _LOWEST = -60000.0
 
@@ -41,7 +43,8 @@ def store_scores(logits: NDArray[np.float32]) -> NDArray[np.float16]:
     """
     relative = logits - logits.max(axis=-1, keepdims=True)
     np.maximum(relative, _LOWEST, out=relative)
-    return relative.astype(np.float16)
+    scores: NDArray[np.float16] = relative.astype(np.float16)
+    return scores
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,14 +137,14 @@ class Scores:
         grid_floats = grid.values.shape[1] * grid.values.shape[2]
         # A strip is as many pixel rows as read a band of grid rows of the strip size; few strips, since bands overlap by one.
         step = max(1, self._strip_rows(grid_floats) * height // grid.values.shape[0])
-        if not hasattr(kernels, "FULL_CONFIDENCE"):
+        if not kernels.PRUNES:
             step = self._strip_rows(width * grid.values.shape[2])
         for top in range(0, height, step):
             part = slice(top, min(top + step, height))
             rows = grid.rows.part(part.start, part.stop)
             band, first = grid.band(rows)
             lead = band.argmax(axis=2).astype(np.int32)
-            sure = np.exp(band).sum(axis=2) * np.float32(254.5 / 255.0) <= 1.0
+            sure = np.exp(band).sum(axis=2) * FULL_CONFIDENCE <= 1.0
             kernels.decide(
                 band, lead, sure, first, rows.lower, rows.upper, rows.weight,
                 grid.columns.lower, grid.columns.upper, grid.columns.weight, ids, labels[part], confidence[part],
@@ -178,7 +181,8 @@ class Scores:
         height, width = self.size
         if not (0 <= x < width and 0 <= y < height):
             raise IndexError(f"pixel ({x}, {y}) lies outside the image of {width} x {height}")
-        return self.probabilities(slice(y, y + 1), slice(x, x + 1))[0, 0]
+        pixel: NDArray[np.float32] = self.probabilities(slice(y, y + 1), slice(x, x + 1))[0, 0]
+        return pixel
 
     def top_classes_at(self, x: int, y: int, top: int = 3) -> tuple[tuple[int, ...], tuple[float, ...]]:
         """Ids and probabilities of the ``top`` most probable classes of a pixel; the first is the label of :meth:`label_map`."""

@@ -16,7 +16,10 @@ from deeplab_core.inference.geometry import Size
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """One tile along one axis, in canvas pixels: it sees ``start <= i < stop`` and answers for ``core_start <= i < core_stop``."""
+    """One tile along one axis, in canvas pixels.
+
+    It sees ``start <= i < stop`` and answers for ``core_start <= i < core_stop``.
+    """
 
     start: int
     stop: int

@@ -1,0 +1,162 @@
+"""A prepared network over a canvas of any size: whole, or tile by tile with one shared image-level context."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from deeplab_core.errors import ComputeError
+from deeplab_core.inference.geometry import Size, fit_to_quantum
+from deeplab_core.inference.pixels import Canvas
+from deeplab_core.inference.scores import store_scores
+from deeplab_core.inference.tiling import Span, Tile, plan_tiles
+from deeplab_core.inference.watch import Watch
+from deeplab_core.nn import SegmentationModel
+
+
+class NotFiniteError(ArithmeticError):
+    """The network answered NaN or infinity."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """Part of the progress that one canvas covers, and its name."""
+
+    start: float = 0.0
+    length: float = 1.0
+    name: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class CoarseGrid:
+    """Scores of a canvas.
+
+    Attributes:
+        values: (gh, gw, C) float16 as :func:`store_scores` makes them.
+        canvas: size that they stand for; tiling may have grown it to the quantum.
+        tiles: number of tiles.
+    """
+
+    values: NDArray[np.float16]
+    canvas: Size
+    tiles: int
+
+
+class TiledNetwork:
+    """Runs a network in one precision on one device.
+
+    Args:
+        model: prepared; its output stride may change between calls.
+        dtype: of the arithmetic; float32 runs plain, others under autocast.
+    """
+
+    def __init__(self, model: SegmentationModel, device: torch.device, dtype: torch.dtype) -> None:
+        self.model = model
+        self.device = device
+        self.dtype = dtype
+
+    def whole(self, canvas: Canvas, size: Size, watch: Watch, part: Pass) -> CoarseGrid:
+        """Scores of a canvas in one forward pass."""
+        watch.step(part.start, part.length, part.name)
+        return CoarseGrid(self._scores(canvas.window(0, 0, *size), None), size, 1)
+
+    def tiled(self, canvas: Canvas, size: Size, tile: int, margin: int, watch: Watch, part: Pass) -> CoarseGrid:
+        """Scores of a canvas in overlapping tiles.
+
+        The canvas is padded to the quantum first, so that every tile has the geometry of the whole. A network with image-level
+        pooling runs its encoder over all tiles once before: the area-weighted mean over the tiles' cores is the whole
+        image's pooling vector, up to what lies further away than the margin.
+        """
+        quantum, rest = self.model.output_stride, int(self.model.align_corners)
+        size = fit_to_quantum(size, quantum, rest)
+        tiles = plan_tiles(size, tile, margin, quantum, rest)
+        pooled = self._context(canvas, tiles, watch, part)
+        begun, length = (part.start + part.length * 0.45, part.length * 0.55) if pooled is not None else (part.start, part.length)
+        values: NDArray[np.float16] | None = None
+        steps = (0, 0)
+        for number, place in enumerate(tiles):
+            watch.step(begun + length * number / len(tiles), length / len(tiles), _name(part, number, len(tiles)))
+            scores = self._scores(_window(canvas, place), pooled)
+            if values is None:
+                steps = _grid_steps(place, scores.shape, quantum, rest)
+                shape = tuple((side - rest) // step + rest for side, step in zip(size, steps, strict=True))
+                values = np.empty((*shape, scores.shape[2]), np.float16)
+            _place(values, scores, place, steps, size)
+        assert values is not None
+        return CoarseGrid(values, size, len(tiles))
+
+    def _context(self, canvas: Canvas, tiles: list[Tile], watch: Watch, part: Pass) -> Tensor | None:
+        total: Tensor | None = None
+        cells = 0
+        share = part.length * 0.45 / len(tiles)
+        for number, place in enumerate(tiles):
+            core = (
+                place.rows.core_start - place.rows.start, place.columns.core_start - place.columns.start,
+                place.rows.core_stop - place.rows.start, place.columns.core_stop - place.columns.start,
+            )  # fmt: skip
+            watch.step(part.start + share * number, share, _name(part, number, len(tiles), "context of "))
+            with torch.inference_mode(), torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
+                mean = self.model.pooled_context(_window(canvas, place), core)
+            if mean is None:
+                return None
+            top, left, bottom, right = (-(-edge // self.model.output_stride) for edge in core)
+            area = (bottom - top) * (right - left)
+            weighted = mean.cpu().double() * area
+            total = weighted if total is None else total + weighted
+            cells += area
+        assert total is not None
+        return (total / cells).float().to(self.device)
+
+    def _scores(self, x: Tensor, pooled: Tensor | None) -> NDArray[np.float16]:
+        with torch.inference_mode(), torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
+            logits = self.model.coarse_logits(x, pooled)[0].float()
+            # NaN and infinity survive a sum; the sum itself may overflow only for logits that are useless anyway.
+            if not bool(torch.isfinite(logits.sum())):
+                raise NotFiniteError
+            return store_scores(logits.permute(1, 2, 0).contiguous().cpu().numpy())
+
+
+def _window(canvas: Canvas, place: Tile) -> Tensor:
+    return canvas.window(place.rows.start, place.columns.start, place.rows.stop, place.columns.stop)
+
+
+def _name(part: Pass, number: int, count: int, prefix: str = "") -> str:
+    return f"{part.name}, {prefix}tile {number + 1} of {count}".removeprefix(", ")
+
+
+def _grid_steps(place: Tile, shape: tuple[int, ...], quantum: int, rest: int) -> tuple[int, int]:
+    """Canvas pixels per grid point along rows and columns.
+
+    Raises:
+        ComputeError: the network's grid does not fit its output stride (unpadded convolutions), so tiles cannot be joined.
+    """
+    steps = []
+    for span, points in ((place.rows, shape[0]), (place.columns, shape[1])):
+        step, left_over = divmod(span.length - rest, max(1, points - rest))
+        if left_over or not step or quantum % step:
+            raise ComputeError(
+                "this network cannot be run in tiles",
+                why=f"it answers {span.length} pixels with {points} scores, which do not line up from tile to tile",
+                remedy="Choose a smaller input size (resize: long_side) so that the image is computed whole",
+            )
+        steps.append(step)
+    return steps[0], steps[1]
+
+
+def _place(
+    values: NDArray[np.float16], scores: NDArray[np.float16], place: Tile, steps: tuple[int, int], canvas: Size
+) -> None:
+    """Copy the core of a tile to where it belongs."""
+
+    def bounds(span: Span, step: int, side: int, points: int) -> slice:
+        stop = points if span.core_stop == side else span.core_stop // step
+        return slice(span.core_start // step, stop)
+
+    rows = bounds(place.rows, steps[0], canvas[0], values.shape[0])
+    columns = bounds(place.columns, steps[1], canvas[1], values.shape[1])
+    top, left = place.rows.start // steps[0], place.columns.start // steps[1]
+    values[rows, columns] = scores[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]

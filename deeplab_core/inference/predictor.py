@@ -1,0 +1,247 @@
+"""One RGB image in, one :class:`Prediction` out."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from deeplab_core.errors import ComputeError, DeviceOutOfMemory, WeightsError
+from deeplab_core.inference.device import PRECISION_NAMES, describe_device, pick_device, pick_precision
+from deeplab_core.inference.geometry import Frame, frame_for
+from deeplab_core.inference.memory import BYTES_PER_PIXEL, available_bytes, is_out_of_memory, release
+from deeplab_core.inference.network import CoarseGrid, NotFiniteError, Pass, TiledNetwork
+from deeplab_core.inference.pixels import RGB, Canvas, check_rgb, resize_rgb
+from deeplab_core.inference.prepare import prepare_for_inference
+from deeplab_core.inference.scores import ScoreGrid, Scores
+from deeplab_core.inference.watch import Cancel, ReportProgress, Watch
+from deeplab_core.nn import SegmentationModel, effective_radius
+from deeplab_core.records import Device, ModelCard, Prediction, PredictOptions, RunReport
+
+#: Smallest tile that out-of-memory is answered with, in network pixels.
+TILE_FLOOR = 256
+#: Sides of tiles that are chosen without being asked. Steps of two, so that the choice, and with it the last bit of a
+#: score, does not follow every change of free memory.
+_TILE_SIDES = (2048, 1024, 512, TILE_FLOOR)
+#: A canvas up to this much larger than a tile is computed whole rather than in two tiles.
+_WHOLE_SLACK = 1.25
+
+
+class Predictor:
+    """Predicts images with one network.
+
+    Args:
+        model: from ``load_model`` or ``create_model``; it is copied, never changed.
+        card: how its inputs look and what its classes are called.
+        options: what is used where a call does not say otherwise.
+        device: as ``options.device``, which it overrides unless ``"auto"``.
+
+    Attributes:
+        device: the device in use.
+        device_note: why it is not the one asked for; empty where it is.
+
+    Raises:
+        WeightsError: network and card disagree on the number of classes.
+        DeviceError: no such device.
+    """
+
+    def __init__(
+        self, model: SegmentationModel, card: ModelCard, options: PredictOptions | None = None, device: Device = "auto"
+    ) -> None:
+        if model.num_classes != len(card.catalog):
+            raise WeightsError(
+                f"the network has {model.num_classes} classes, its card {len(card.catalog)}",
+                remedy="Use the card that belongs to these weights",
+            )
+        self.card = card
+        self.options = options or PredictOptions()
+        self.device, self.device_note = pick_device(device if device != "auto" else self.options.device)
+        self.model = prepare_for_inference(model, self.device)
+        self._tile_limit: int | None = None
+        self._radius: dict[int, int] = {}
+
+    def __call__(
+        self,
+        rgb: RGB,
+        *,
+        source_key: str = "",
+        options: PredictOptions | None = None,
+        cancel: Cancel | None = None,
+        progress: ReportProgress | None = None,
+    ) -> Prediction:
+        """Predict one image.
+
+        Args:
+            rgb: (H, W, 3) uint8, oriented.
+            source_key: content key of the image, handed through.
+            options: instead of the predictor's own; ``device`` in them is not looked at.
+            cancel: asked before every layer; the work stops once it returns True.
+            progress: called with a fraction 0..1 and what is being done.
+
+        Returns:
+            Labels and confidence at the size of ``rgb``.
+
+        Raises:
+            Cancelled: ``cancel`` returned True.
+            DeviceOutOfMemory: even tiles of :data:`TILE_FLOOR` pixels do not fit.
+            ComputeError: the network gave numbers that are not finite, or its grid cannot be tiled.
+            AtrousError: an output stride that the network does not have.
+        """
+        return self.decide(self.scores(rgb, options=options, cancel=cancel, progress=progress), source_key, options)
+
+    def decide(self, scores: Scores, source_key: str = "", options: PredictOptions | None = None) -> Prediction:
+        """Labels and confidence from scores."""
+        began = time.perf_counter()
+        labels, confidence = scores.label_map()
+        took = scores.report.milliseconds + 1e3 * (time.perf_counter() - began)
+        return Prediction(
+            labels=labels, confidence=confidence, card_id=self.card.id, options=options or self.options, source_key=source_key,
+            report=replace(scores.report, milliseconds=took),
+        )  # fmt: skip
+
+    def scores(
+        self,
+        rgb: RGB,
+        *,
+        options: PredictOptions | None = None,
+        cancel: Cancel | None = None,
+        progress: ReportProgress | None = None,
+    ) -> Scores:
+        """Class scores of one image; arguments and errors as :meth:`__call__`.
+
+        Several scales, and the mirrored image, are averaged as probabilities (DeepLabv3, section 4.1).
+        """
+        check_rgb(rgb)
+        began = time.perf_counter()
+        options = options or self.options
+        self._set_stride(options)
+        dtype, precision_note = pick_precision(options.precision, self.device)
+        notes = [note for note in (self.device_note, precision_note) if note]
+        run = _Run(self, options, TiledNetwork(self.model, self.device, dtype), Watch(cancel, progress), notes)
+        with run.watch.over(self.model):
+            grids = run.grids(rgb)
+        run.watch.done()
+        report = RunReport(
+            device=describe_device(self.device),
+            precision=PRECISION_NAMES[run.network.dtype],
+            milliseconds=1e3 * (time.perf_counter() - began),
+            tiles=run.tiles,
+            notes=tuple(dict.fromkeys(notes)),
+        )
+        return Scores(grids, self.card.catalog, report)
+
+    def move(self, device: Device) -> None:
+        """Compute on another device from now on; :attr:`device_note` says why it is not the one asked for."""
+        self.device, self.device_note = pick_device(device)
+        self.model = self.model.to(self.device)
+        self._tile_limit = None
+
+    def _set_stride(self, options: PredictOptions) -> None:
+        stride = options.output_stride or self.card.output_stride
+        if self.model.output_stride != stride:
+            self.model.output_stride = stride
+
+    def _first_tile(self, frame: Frame, options: PredictOptions) -> int | None:
+        """Side of the tiles to begin with; None computes the canvas whole."""
+        longest = max(frame.canvas)
+        limit = self._tile_limit
+        if options.tile is not None:
+            tile = min(options.tile, limit or options.tile)
+            return tile if longest > tile + 1 else None
+        room = available_bytes(self.device) // 2
+        tile = next((side for side in _TILE_SIDES if side * side * BYTES_PER_PIXEL <= room), TILE_FLOOR)
+        if limit is not None:
+            tile = min(tile, limit)
+            return tile if longest > tile + 1 else None
+        return tile if frame.canvas[0] * frame.canvas[1] > tile * tile * _WHOLE_SLACK else None
+
+    def _margin(self, tile: int, options: PredictOptions) -> int:
+        """Context of a tile on every inner side."""
+        if options.overlap is not None:
+            return options.overlap
+        stride = self.model.output_stride
+        if stride not in self._radius:
+            self._radius[stride] = effective_radius(self.model)
+        return min(self._radius[stride], tile // 4)
+
+
+class _Run:
+    """One image on its way through all scales."""
+
+    def __init__(
+        self, predictor: Predictor, options: PredictOptions, network: TiledNetwork, watch: Watch, notes: list[str]
+    ) -> None:
+        self.predictor, self.options, self.network, self.watch, self.notes = predictor, options, network, watch, notes
+        self.tiles = 0
+
+    def grids(self, rgb: RGB) -> tuple[ScoreGrid, ...]:
+        card, model = self.predictor.card, self.network.model
+        size = (rgb.shape[0], rgb.shape[1])
+        sides = (False, True) if self.options.flip else (False,)
+        passes = [(scale, mirrored) for scale in self.options.scales for mirrored in sides]
+        frames = [
+            frame_for(size, card.preprocessing, resize=self.options.resize, scale=scale, align_corners=model.align_corners)
+            for scale, _ in passes
+        ]
+        areas = np.array([frame.canvas[0] * frame.canvas[1] for frame in frames], dtype=np.float64)
+        shares = areas / areas.sum()
+        begins = np.cumsum(shares) - shares
+        found = []
+        for (scale, mirrored), frame, begin, share in zip(passes, frames, begins, shares, strict=True):
+            scaled = resize_rgb(rgb, frame.scaled)
+            if mirrored:
+                scaled = scaled[:, ::-1]
+            canvas = Canvas(scaled, card.preprocessing, self.predictor.device)
+            name = "" if len(passes) == 1 else f"scale {scale:g}{', mirrored' if mirrored else ''}"
+            grid = self._finite(canvas, frame, Pass(float(begin), float(share), name))
+            self.tiles += grid.tiles
+            found.append(ScoreGrid(grid.values, replace(frame, canvas=grid.canvas), model.align_corners, mirrored))
+        return tuple(found)
+
+    def _finite(self, canvas: Canvas, frame: Frame, part: Pass) -> CoarseGrid:
+        """The grid of a canvas; numbers that overflow float16 are computed again in float32."""
+        try:
+            return self._within_memory(canvas, frame, part)
+        except NotFiniteError:
+            if self.network.dtype == torch.float32:
+                raise ComputeError(
+                    "the network gave numbers that are not finite",
+                    why="the weights are damaged, or they expect another input scale",
+                    remedy="Load another checkpoint, or check mean and standard deviation on its model card",
+                ) from None
+        self.notes.append(f"{PRECISION_NAMES[self.network.dtype]} overflowed; computed in fp32.")
+        self.network.dtype = torch.float32
+        return self._within_memory(canvas, frame, part)
+
+    def _within_memory(self, canvas: Canvas, frame: Frame, part: Pass) -> CoarseGrid:
+        """The grid of a canvas, in tiles that are halved until they fit into memory."""
+        tile = self.predictor._first_tile(frame, self.options)
+        while True:
+            attempt = self._attempt(canvas, frame, tile, part)
+            if isinstance(attempt, CoarseGrid):
+                return attempt
+            release(self.predictor.device)
+            failed = tile or max(frame.canvas)
+            if failed <= TILE_FLOOR:
+                raise DeviceOutOfMemory(
+                    f"{describe_device(self.predictor.device)} has too little free memory for this network",
+                    why=f"not even {failed} x {failed} pixels at a time fit",
+                    remedy="Close other programs that use it, choose the CPU or a smaller network, or use output stride 16",
+                )
+            tile = max(TILE_FLOOR, failed // 2)
+            self.predictor._tile_limit = tile
+            self.notes.append(f"Memory ran out; computed in tiles of {tile} pixels.")
+
+    def _attempt(self, canvas: Canvas, frame: Frame, tile: int | None, part: Pass) -> CoarseGrid | None:
+        """One try; None where memory ran out. A function of its own, so that the failed tensors are gone when it returns."""
+        try:
+            if tile is None:
+                return self.network.whole(canvas, frame.canvas, self.watch, part)
+            margin = self.predictor._margin(tile, self.options)
+            return self.network.tiled(canvas, frame.canvas, tile, margin, self.watch, part)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            return None

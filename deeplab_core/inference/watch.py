@@ -1,0 +1,74 @@
+"""Listening for Cancel and reporting progress, down to single layers of a forward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from torch import nn
+
+from deeplab_core.errors import Cancelled
+
+Cancel = Callable[[], bool]
+ReportProgress = Callable[[float, str], None]
+
+
+class Watch:
+    """Follows one prediction.
+
+    A tile of a large network takes seconds on a CPU, so Cancel is asked before every layer, and the share of layers that have
+    run moves the progress on.
+
+    Args:
+        cancel: returns True once the work shall stop.
+        progress: called with a fraction 0..1, never falling, and what is being done.
+    """
+
+    def __init__(self, cancel: Cancel | None = None, progress: ReportProgress | None = None) -> None:
+        self._cancel = cancel
+        self._progress = progress
+        self._start, self._length, self._text = 0.0, 1.0, ""
+        self._reached = 0.0
+        self._layers, self._expected = 0, 1
+
+    def check(self) -> None:
+        """Raise Cancelled if the work shall stop."""
+        if self._cancel is not None and self._cancel():
+            raise Cancelled()
+
+    def step(self, start: float, length: float, text: str) -> None:
+        """A forward pass begins that covers the fractions ``start`` to ``start + length``."""
+        self.check()
+        self._start, self._length, self._text, self._layers = start, length, text, 0
+        self._report(start)
+
+    def done(self, text: str = "") -> None:
+        """Everything is computed."""
+        self._text = text
+        self._report(1.0)
+
+    def _layer(self, *_: Any) -> None:
+        self.check()
+        self._layers += 1
+        self._report(self._start + self._length * min(1.0, self._layers / self._expected))
+
+    def _report(self, fraction: float) -> None:
+        self._reached = max(self._reached, min(1.0, fraction))
+        if self._progress is not None:
+            self._progress(self._reached, self._text)
+
+    @contextmanager
+    def over(self, model: nn.Module) -> Iterator[None]:
+        """Watch the convolutions of a network while the context lasts."""
+        if self._cancel is None and self._progress is None:
+            yield
+            return
+        layers = [module for module in model.modules() if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d))]
+        self._expected = max(1, len(layers))
+        handles = [layer.register_forward_pre_hook(self._layer) for layer in layers]
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
