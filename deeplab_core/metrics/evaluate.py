@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab_core.boundary.band import BAND_RULE_TEXT, BandAround, BandRule, band_index, check_width
+from deeplab_core.boundary.band import BAND_RULE_TEXT, WIDEST, BandAround, BandRule, band_index, check_width
 from deeplab_core.boundary.histogram import BandHistogram, none_if_nan
 from deeplab_core.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError, Cancelled, MaskFormatError
@@ -38,6 +38,8 @@ class ImageResult:
         mean_iou: over the classes present in the truth.
         pixel_accuracy: 0..1, nan without labelled pixels.
         iou: (C,) float64, nan for absent classes.
+        truth_px: (C,) int64, labelled pixels of each class.
+        band_px: labelled pixels within the widest band, 40 px; 0 where the image has no such boundary.
         band_iou: mean IoU inside each reported band width (classes present in the truth of the band); nan for an empty band.
     """
 
@@ -50,6 +52,8 @@ class ImageResult:
     mean_iou: MeanScore
     pixel_accuracy: float
     iou: NDArray[np.float64]
+    truth_px: NDArray[np.int64]
+    band_px: int
     band_iou: dict[int, float]
 
 
@@ -94,7 +98,7 @@ class Evaluation:
                 "rule": self.histogram.rule,
                 "around": self.histogram.around,
                 "rule_text": BAND_RULE_TEXT[self.histogram.rule],
-                "curve": self.histogram.curve("union").rows(tuple(range(1, 41))),
+                "curve": self.histogram.curve("union").rows(tuple(range(1, WIDEST + 1))),
                 "widths": [
                     {
                         "width_px": width,
@@ -206,6 +210,8 @@ def _compare(pair: MaskPair, histogram: BandHistogram, widths: tuple[int, ...]) 
         mean_iou=matrix.mean_iou("truth"),
         pixel_accuracy=matrix.pixel_accuracy(),
         iou=matrix.iou(),
+        truth_px=matrix.truth_pixels(),
+        band_px=histogram.inside(WIDEST).total,
         band_iou={width: float(curve.mean_iou[width - 1]) for width in widths},
     ), histogram
 
@@ -270,5 +276,6 @@ def _image_row(image: ImageResult, catalog: ClassCatalog) -> dict[str, Any]:
         "mean_iou_classes": image.mean_iou.classes,
         "pixel_accuracy": none_if_nan(image.pixel_accuracy),
         "iou": {name: float(iou) for name, iou in zip(catalog.names, image.iou, strict=True) if not np.isnan(iou)},
+        "band_px": image.band_px,
         "band_mean_iou": {str(width): none_if_nan(iou) for width, iou in image.band_iou.items()},
     }

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from html import escape
 from pathlib import Path
 
-from deeplab_core.boundary.band import BAND_RULE_TEXT
+from deeplab_core.boundary.band import BAND_RULE_TEXT, WIDEST
 from deeplab_core.errors import AtrousError
 from deeplab_core.formats.atomic import atomic_write
 from deeplab_core.metrics.evaluate import Evaluation
@@ -15,7 +15,8 @@ from deeplab_core.metrics.report.curve import curve_svg
 from deeplab_core.metrics.report.style import STYLE
 from deeplab_core.metrics.scores import ABSENT_RULE_TEXT
 
-_LISTED = 50
+#: Files named at once in a warning; the others unfold.
+_LISTED = 5
 
 
 def write_report(evaluation: Evaluation, path: Path | str, title: str = "Evaluation") -> None:
@@ -68,9 +69,16 @@ def _warnings(evaluation: Evaluation) -> Iterable[str]:
     for what, items in groups:
         if items:
             heading = f"{len(items)} {'file' if len(items) == 1 else 'files'} {what}"
-            rest = f"<li>and {len(items) - _LISTED} more</li>" if len(items) > _LISTED else ""
-            listed = "".join(f"<li>{item}</li>" for item in items[:_LISTED])
-            yield f'<section class="warning"><h2>{escape(heading)}</h2><ul>{listed}{rest}</ul></section>'
+            listed = _list(items[:_LISTED]) + _folded(items[_LISTED:])
+            yield f'<section class="warning"><h2>{escape(heading)}</h2>{listed}</section>'
+
+
+def _folded(items: list[str]) -> str:
+    return f"<details><summary>and {len(items)} more</summary>{_list(items)}</details>" if items else ""
+
+
+def _list(items: list[str]) -> str:
+    return f"<ul>{''.join(f'<li>{item}</li>' for item in items)}</ul>"
 
 
 def _failure(error: AtrousError) -> str:
@@ -91,15 +99,17 @@ def _band(evaluation: Evaluation) -> str:
     histogram = evaluation.histogram
     heading = f"Boundary band around the {histogram.around}"
     rule = f"Rule \u2013 {BAND_RULE_TEXT[histogram.rule]}. The two rules are not comparable with each other below about 10 px."
-    if not histogram.inside(40).total:
-        return _section(heading, rule, f"<p>{tables.NOT_AVAILABLE}: no pixel lies within 40 px of such a boundary.</p>")
+    if not histogram.inside(WIDEST).total:
+        return _section(heading, rule, f"<p>{tables.NOT_AVAILABLE}: no pixel lies within {WIDEST} px of such a boundary.</p>")
     figure = curve_svg(
         histogram.curve("union"),
         whole_iou=evaluation.matrix.mean_iou("union").value,
         whole_accuracy=evaluation.matrix.pixel_accuracy(),
         widths=evaluation.widths,
     )
-    caption = "<figcaption>Inside the band, pooled; dashed: all labelled pixels.</figcaption>"
+    banded = sum(image.band_px > 0 for image in evaluation.images)
+    count = f"{tables.pixels(banded)} of {tables.pixels(len(evaluation.images))} images have such a boundary"
+    caption = f"<figcaption>Inside the band, pooled; dashed: all labelled pixels. {count}.</figcaption>"
     details = ""
     if evaluation.widths:
         details = _scroll(tables.band_table(histogram, evaluation.widths)) + _scroll(

@@ -11,27 +11,28 @@ STYLE = """
 @media (prefers-color-scheme: dark) {
   :root {
     --page: #14171c; --card: #1c2027; --text: #e4e8ee; --quiet: #98a2b1; --line: #313743;
-    --accent: #6ea6ff; --second: #f0a95a; --good: 50 175 140; --bad: 226 110 62; --warn-page: #33291a; --warn-line: #8a6a2f;
+    --accent: #6ea6ff; --second: #f0a95a; --good: 30 145 115; --bad: 196 88 44; --warn-page: #33291a; --warn-line: #8a6a2f;
   }
 }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--page); color: var(--text); font: 14px/1.5 system-ui, "Segoe UI", Roboto, sans-serif; }
-main { max-width: 1120px; margin: 0 auto; padding: 32px 24px 64px; }
+main { max-width: 1200px; margin: 0 auto; padding: 32px 24px 64px; }
 h1 { font-size: 24px; line-height: 1.25; margin: 0 0 4px; }
 h2 { font-size: 16px; margin: 0 0 4px; }
 p { margin: 0 0 8px; } .quiet, figcaption { color: var(--quiet); }
-.rule { color: var(--quiet); font-size: 13px; max-width: 75ch; }
+.rule { color: var(--quiet); font-size: 13px; max-width: 100ch; }
 section, .tile { background: var(--card); border: 1px solid var(--line); border-radius: 8px; }
 section { padding: 16px 20px 20px; margin-top: 16px; }
 .warning { background: var(--warn-page); border-color: var(--warn-line); }
 .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(176px, 1fr)); gap: 12px; margin-top: 20px; }
 .tile { padding: 12px 16px; } .tile b { display: block; font-size: 26px; line-height: 1.2; font-variant-numeric: tabular-nums; }
 .scroll { overflow: auto; max-height: 640px; margin-top: 8px; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+table { border-collapse: separate; border-spacing: 0; font-variant-numeric: tabular-nums; }
 table.wide { width: 100%; }
 th, td { padding: 4px 10px; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
 th { font-weight: 600; color: var(--quiet); } thead th { position: sticky; top: 0; background: var(--card); z-index: 1; }
-th.name, td.name { text-align: left; } td.name { overflow-wrap: anywhere; white-space: normal; }
+th.name, td.name { text-align: left; } td.name { overflow-wrap: anywhere; white-space: normal; min-width: 120px; }
+td.file { min-width: 240px; }
 tbody th { position: sticky; left: 0; background: var(--card); color: var(--text); font-weight: 400; text-align: left; }
 .swatch { display: inline-block; width: 12px; height: 12px; border-radius: 3px; margin-right: 8px; vertical-align: -1px;
   border: 1px solid rgb(128 128 128 / .6); }
@@ -51,6 +52,7 @@ svg .a { stroke: var(--accent); } svg .b { stroke: var(--second); } svg .whole {
 svg circle.a { fill: var(--accent); } svg circle.b { fill: var(--second); }
 svg text.a { fill: var(--accent); font-weight: 600; stroke: none; }
 svg text.b { fill: var(--second); font-weight: 600; stroke: none; }
+summary { cursor: pointer; color: var(--quiet); margin-top: 4px; }
 ul { margin: 4px 0 0; padding-left: 20px; } code { font: 12px ui-monospace, Consolas, monospace; overflow-wrap: anywhere; }
 @media print { .scroll { max-height: none; overflow: visible; } section { break-inside: avoid; } }
 """

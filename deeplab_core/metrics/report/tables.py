@@ -21,8 +21,8 @@ NOT_AVAILABLE = "n/a"
 
 
 def percent(score: float) -> str:
-    """``71.3 %``; ``n/a`` for nan."""
-    return NOT_AVAILABLE if math.isnan(score) else f"{100 * score:.1f} %"
+    """``71.3 %`` with a narrow space that does not break; ``n/a`` for nan."""
+    return NOT_AVAILABLE if math.isnan(score) else f"{100 * score:.1f}\u202f%"
 
 
 def pixels(count: int) -> str:
@@ -101,7 +101,7 @@ def confusion_list(matrix: ConfusionMatrix) -> str:
         )
     if not rows:
         return "<p>No class is called by another's name.</p>"
-    return _table(("truth", "called", "px", "of the truth class", "of all confusions"), rows, names=2)
+    return _table(("truth", "called", "px", "of the truth class", "of all confusions"), rows, names=(0, 1))
 
 
 def band_table(histogram: BandHistogram, widths: Iterable[int]) -> str:
@@ -118,7 +118,7 @@ def band_table(histogram: BandHistogram, widths: Iterable[int]) -> str:
         )  # fmt: skip
         rows.append(f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")
     head = ("band", "share", "mIoU inside", "classes", "accuracy inside", "mIoU outside", "classes", "accuracy outside")
-    return _table(head, rows, names=0)
+    return _table(head, rows, names=())
 
 
 def band_class_table(histogram: BandHistogram, widths: tuple[int, ...]) -> str:
@@ -138,18 +138,19 @@ def image_table(evaluation: Evaluation) -> str:
     names = evaluation.catalog.names
     rows = []
     for image in evaluation.worst_first[:_IMAGES]:
-        worst = "" if np.isnan(image.iou).all() else names[int(np.nanargmin(image.iou))]
-        lowest = "" if not worst else f" ({percent(float(np.nanmin(image.iou)))})"
+        present = np.flatnonzero(image.truth_px)
+        worst = "" if not present.size else names[int(present[np.argmin(image.iou[present])])]
+        lowest = "" if not worst else f" ({percent(float(image.iou[present].min()))})"
         bands = "".join(f"<td>{percent(score)}</td>" for score in image.band_iou.values())
         mean = image.mean_iou
         rows.append(
-            f'<tr><td class="name">{escape(image.name)}</td><td>{percent(mean.value)}</td><td>{mean.classes}</td>'
+            f'<tr><td class="name file">{escape(image.name)}</td><td>{percent(mean.value)}</td><td>{mean.classes}</td>'
             f'<td>{percent(image.pixel_accuracy)}</td><td class="name">{escape(worst)}{lowest}</td>{bands}</tr>'
         )
     head = ("image", "mIoU", "classes", "accuracy", "lowest class", *(f"{width} px" for width in evaluation.widths))
     more = len(evaluation.images) - _IMAGES
     note = f'<p class="rule">{pixels(more)} better images are not listed; the JSON file has them all.</p>' if more > 0 else ""
-    return _table(head, rows) + note
+    return _table(head, rows, names=(0, 4)) + note
 
 
 def _share(share: float) -> str:
@@ -159,8 +160,8 @@ def _share(share: float) -> str:
     return f"{100 * share:.1f}" if share >= 0.0005 else "&lt;0.1"
 
 
-def _table(head: tuple[str, ...], rows: list[str], names: int = 1) -> str:
-    cells = "".join(f"<th{' class=name' if place < names else ''}>{escape(text)}</th>" for place, text in enumerate(head))
+def _table(head: tuple[str, ...], rows: list[str], names: tuple[int, ...] = (0,)) -> str:
+    cells = "".join(f"<th{' class=name' if place in names else ''}>{escape(text)}</th>" for place, text in enumerate(head))
     return f'<table class="wide"><thead><tr>{cells}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
 
 
