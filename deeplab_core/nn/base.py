@@ -59,8 +59,10 @@ class SegmentationModel(nn.Module, ABC):
     def _set_output_stride(self, value: int) -> None:
         """Hook for networks with a choice of strides."""
 
-    def pooled_context(  # most networks pool nothing
-        self, x: Tensor, region: tuple[int, int, int, int] | None = None  # noqa: ARG002
+    def pooled_context(
+        self,
+        x: Tensor,  # noqa: ARG002  (most networks pool nothing)
+        region: tuple[int, int, int, int] | None = None,  # noqa: ARG002
     ) -> Tensor | None:
         """Mean of the encoder's features over the image, for models with image-level pooling.
 
@@ -115,10 +117,12 @@ class Encoder(nn.Module, ABC):
         level_channels: channels of the levels, nominal strides 2, 4, 8, 16, 32. Levels past the output stride keep its
             resolution. The last level is the encoder's output, the second the low-level features of DeepLabv3+.
         minimum_side: smallest input side.
+        output_strides: strides that can be chosen.
     """
 
     level_channels: tuple[int, ...] = ()
     minimum_side: int = 1
+    output_strides: tuple[int, ...] = (8, 16, 32)
 
     @abstractmethod
     def set_output_stride(self, output_stride: int) -> None:

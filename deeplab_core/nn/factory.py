@@ -3,28 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from deeplab_core.errors import AtrousError
 from deeplab_core.nn.backbones import build_backbone, build_options
-from deeplab_core.nn.base import SegmentationModel
+from deeplab_core.nn.base import Encoder, SegmentationModel
 from deeplab_core.nn.models.deeplab import DeepLab, DeepLabOptions
+from deeplab_core.nn.models.drn import DRNHeadOptions, DRNSegmenter
 
 
-def _deeplab(defaults: Mapping[str, Any]) -> Callable[..., SegmentationModel]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSpec:
+    """How a named network is built.
+
+    Attributes:
+        backbone: the default encoder.
+        record: options dataclass of the head.
+        assemble: makes the network from an encoder and the filled record.
+        defaults: options that the name stands for.
+    """
+
+    backbone: str
+    record: type[Any]
+    assemble: Callable[..., SegmentationModel]
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+
     def build(
-        *, backbone: str, num_classes: int, output_stride: int, backbone_options: Mapping[str, Any], options: Mapping[str, Any]
+        self, encoder: Encoder, *, num_classes: int, output_stride: int | None, options: Mapping[str, Any], name: str
     ) -> SegmentationModel:
-        filled = build_options(DeepLabOptions, {**defaults, **options}, "the DeepLab head")
-        encoder = build_backbone(backbone, backbone_options)
-        return DeepLab(encoder, num_classes=num_classes, output_stride=output_stride, options=filled)
+        """Fill the options and build the network; 16 is the default stride where the encoder allows it."""
+        strides = encoder.output_strides
+        stride = (16 if 16 in strides else strides[0]) if output_stride is None else output_stride
+        filled = build_options(self.record, {**self.defaults, **options}, f"network '{name}'")
+        return self.assemble(encoder, num_classes=num_classes, output_stride=stride, options=filled)
 
-    return build
 
-
-_MODELS: dict[str, Callable[..., SegmentationModel]] = {
-    "deeplabv3": _deeplab({"decoder": "bilinear"}),
-    "deeplabv3plus": _deeplab({}),
+_MODELS: dict[str, ModelSpec] = {
+    "deeplabv3": ModelSpec(backbone="resnet50", record=DeepLabOptions, assemble=DeepLab, defaults={"decoder": "bilinear"}),
+    "deeplabv3plus": ModelSpec(backbone="resnet50", record=DeepLabOptions, assemble=DeepLab),
+    "drn": ModelSpec(backbone="drn_d_22", record=DRNHeadOptions, assemble=DRNSegmenter),
 }
 
 
@@ -36,9 +54,9 @@ def model_names() -> tuple[str, ...]:
 def create_model(
     name: str,
     *,
-    backbone: str = "resnet50",
+    backbone: str | None = None,
     num_classes: int = 21,
-    output_stride: int = 16,
+    output_stride: int | None = None,
     backbone_options: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> SegmentationModel:
@@ -46,11 +64,12 @@ def create_model(
 
     Args:
         name: one of :func:`model_names`.
-        backbone: one of :func:`deeplab_core.nn.backbones.backbone_names`.
+        backbone: one of :func:`deeplab_core.nn.backbones.backbone_names`; None takes the network's usual one.
         num_classes: channels of the logits.
-        output_stride: 8, 16 or 32; can be changed later through ``model.output_stride``.
+        output_stride: 8, 16 or 32; can be changed later through ``model.output_stride``. None is 16, or the only one possible.
         backbone_options: fields of the backbone's options record (``ResNetOptions``, ``XceptionOptions``, ...).
-        options: fields of the head's options record (:class:`deeplab_core.nn.models.deeplab.DeepLabOptions`).
+        options: fields of the head's options record (for the DeepLabs
+            :class:`deeplab_core.nn.models.deeplab.DeepLabOptions`).
 
     Returns:
         A :class:`SegmentationModel` whose ``architecture`` holds these arguments as JSON values.
@@ -59,28 +78,23 @@ def create_model(
         AtrousError: an unknown name, backbone, option or stride, with the choices.
     """
     if name not in _MODELS:
-        raise AtrousError(
-            f"unknown network '{name}'", why=f"known are {', '.join(sorted(_MODELS))}", remedy="Choose one of these"
-        )
+        known = ", ".join(sorted(_MODELS))
+        raise AtrousError(f"unknown network '{name}'", why=f"known are {known}", remedy="Choose one of these")
     if num_classes < 1:
         raise AtrousError(f"a network cannot have {num_classes} classes", remedy="Give at least one class")
-    model = _MODELS[name](
-        backbone=backbone,
-        num_classes=num_classes,
-        output_stride=output_stride,
-        backbone_options=backbone_options or {},
-        options=options,
-    )
-    model.architecture = _plain(
-        {
-            "name": name,
-            "backbone": backbone,
-            "num_classes": num_classes,
-            "output_stride": output_stride,
-            "backbone_options": dict(backbone_options or {}),
-            **options,
-        }
-    )
+    spec = _MODELS[name]
+    backbone = backbone or spec.backbone
+    encoder = build_backbone(backbone, backbone_options)
+    model = spec.build(encoder, num_classes=num_classes, output_stride=output_stride, options=options, name=name)
+    arguments = {
+        "name": name,
+        "backbone": backbone,
+        "num_classes": num_classes,
+        "output_stride": model.output_stride,
+        "backbone_options": dict(backbone_options or {}),
+        **options,
+    }
+    model.architecture = _plain(arguments)
     return model
 
 

@@ -7,6 +7,7 @@ from dataclasses import fields
 from typing import Any
 
 from deeplab_core.errors import AtrousError
+from deeplab_core.nn.backbones.drn import DRN, DRNS, DRNOptions
 from deeplab_core.nn.backbones.mobilenet_v2 import MobileNetV2, MobileNetV2Options
 from deeplab_core.nn.backbones.resnet import RESNETS, ResNet, ResNetOptions
 from deeplab_core.nn.backbones.xception import XCEPTIONS, Xception, XceptionOptions
@@ -16,6 +17,7 @@ __all__ = ["backbone_names", "build_backbone", "build_options"]
 
 _BUILDERS: dict[str, tuple[Callable[[str, Any], Encoder], type]] = {
     **dict.fromkeys(RESNETS, (ResNet, ResNetOptions)),
+    **dict.fromkeys(DRNS, (DRN, DRNOptions)),
     **dict.fromkeys(XCEPTIONS, (Xception, XceptionOptions)),
     "mobilenet_v2": (lambda _, options: MobileNetV2(options), MobileNetV2Options),
 }

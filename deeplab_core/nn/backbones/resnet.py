@@ -48,7 +48,13 @@ class ResNetOptions:
 
 
 class ResidualUnit(nn.Module):
-    """Two 3x3 convolutions (basic) or 1x1, 3x3, 1x1 (bottleneck) beside a shortcut; keys as torchvision's."""
+    """Two 3x3 convolutions (basic) or 1x1, 3x3, 1x1 (bottleneck) beside a shortcut; keys as torchvision's.
+
+    Args:
+        project: the shortcut is a 1x1 convolution.
+        stride_in: see :class:`ResNetOptions`.
+        residual: off leaves the shortcut out (the last layers of DRN-C).
+    """
 
     def __init__(
         self,
@@ -58,13 +64,15 @@ class ResidualUnit(nn.Module):
         bottleneck: bool,
         stride: int,
         project: bool,
-        stride_in: Literal["3x3", "1x1"],
+        stride_in: Literal["3x3", "1x1"] = "3x3",
+        residual: bool = True,
         norm: Norm,
     ) -> None:
         super().__init__()
         out_channels = width * 4 if bottleneck else width
         self.bottleneck = bottleneck
         self.stride_in = stride_in
+        self.residual = residual
         self.relu = nn.ReLU()
         self.conv1 = nn.Conv2d(in_channels, width, 1 if bottleneck else 3, bias=False)
         self.bn1 = norm.build(width)
@@ -78,14 +86,14 @@ class ResidualUnit(nn.Module):
             self.downsample = nn.Sequential(nn.Conv2d(in_channels, out_channels, 1, bias=False), norm.build(out_channels))
         self.set_atrous(stride, 1)
 
-    def set_atrous(self, stride: int, rate: int) -> None:
-        """Stride of the unit, and rate of its 3x3 convolutions."""
+    def set_atrous(self, stride: int, rate: int, second_rate: int | None = None) -> None:
+        """Stride of the unit, and rates of its 3x3 convolutions; a basic unit's second one stands behind the stride."""
         if self.bottleneck:
             set_atrous(self.conv1, stride=stride if self.stride_in == "1x1" else 1)
             set_atrous(self.conv2, stride=stride if self.stride_in == "3x3" else 1, rate=rate)
         else:
             set_atrous(self.conv1, stride=stride, rate=rate)
-            set_atrous(self.conv2, rate=rate)
+            set_atrous(self.conv2, rate=second_rate or rate)
         if self.downsample is not None:
             shortcut = self.downsample[0]
             assert isinstance(shortcut, nn.Conv2d)
@@ -94,11 +102,11 @@ class ResidualUnit(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """``(N, in, H, W)`` to ``(N, out, ceil(H / stride), ceil(W / stride))``."""
         shortcut = x if self.downsample is None else self.downsample(x)
-        out = self.relu(self.bn1(self.conv1(x)))
+        out: Tensor = self.relu(self.bn1(self.conv1(x)))
         out = self.bn2(self.conv2(out))
         if self.bottleneck:
             out = self.bn3(self.conv3(self.relu(out)))
-        result: Tensor = self.relu(out + shortcut)
+        result: Tensor = self.relu(out + shortcut if self.residual else out)
         return result
 
 
@@ -148,8 +156,9 @@ class ResNet(Encoder):
             grid = self.options.multi_grid if number == 4 and self.options.multi_grid else (1,)
             for index, unit in enumerate(stage.children()):
                 assert isinstance(unit, ResidualUnit)
-                rate = plan.first_rate if index == 0 else plan.rest_rate
-                unit.set_atrous(plan.stride if index == 0 else 1, rate * grid[min(index, len(grid) - 1)])
+                relative = grid[min(index, len(grid) - 1)]
+                rates = (plan.first_rate if index == 0 else plan.rest_rate, plan.rest_rate)
+                unit.set_atrous(plan.stride if index == 0 else 1, rates[0] * relative, rates[1] * relative)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """``(N, 3, H, W)`` to the five levels."""

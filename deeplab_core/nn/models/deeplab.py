@@ -161,7 +161,12 @@ class DeepLab(SegmentationModel):
     auxiliary_key_prefix = "auxiliary."
 
     def __init__(self, encoder: Encoder, *, num_classes: int, output_stride: int, options: DeepLabOptions) -> None:
-        super().__init__(num_classes=num_classes, output_stride=output_stride, align_corners=options.align_corners)
+        super().__init__(
+            num_classes=num_classes,
+            output_stride=output_stride,
+            output_strides=encoder.output_strides,
+            align_corners=options.align_corners,
+        )
         o = options
         norm = Norm(o.norm_eps, o.norm_momentum, o.folded_norm)
         self.options = o

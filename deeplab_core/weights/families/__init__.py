@@ -6,13 +6,15 @@ from dataclasses import dataclass
 
 from deeplab_core.errors import UnknownCheckpoint
 from deeplab_core.weights.families.base import Family, Variant
+from deeplab_core.weights.families.jfzhang95 import JfZhang95
 from deeplab_core.weights.families.tf_folded import FoldedMobileNet
+from deeplab_core.weights.families.vainf import VainF
 from deeplab_core.weights.reading import Checkpoint
 from deeplab_core.weights.unwrapping import without_prefixes
 
 __all__ = ["FAMILIES", "Family", "Recognised", "Variant", "recognise"]
 
-FAMILIES: tuple[Family, ...] = (FoldedMobileNet(),)
+FAMILIES: tuple[Family, ...] = (FoldedMobileNet(), VainF(), JfZhang95())
 
 #: Share of a family's landmarks below which a file is nobody's.
 _ENOUGH = 0.5
