@@ -1,0 +1,232 @@
+"""Meeting a folder again: which images are new, moved, changed or gone since the project was last open.
+
+Identity is the relative path, and for images with work on them the content. Nothing here reads an image's bytes unless an image
+with work on it is gone or has another size, and a file that could be it has appeared.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from app.state.image_record import ImageFlag
+from app.state.store import Store
+from deeplab_core.errors import ImageReadError
+
+
+@dataclass(frozen=True, slots=True)
+class ScanReport:
+    """What has happened to a folder's files while the project was closed.
+
+    Attributes:
+        added: number of new images.
+        removed: number of images that are gone and had no work on them; they are forgotten.
+        missing: paths of images that are gone but have work on them; it is kept.
+        moved: (old path, new path) of images that were found elsewhere; their work went with them.
+        changed: paths of images whose content is another than the one that was worked on.
+    """
+
+    added: int = 0
+    removed: int = 0
+    missing: tuple[str, ...] = ()
+    moved: tuple[tuple[str, str], ...] = ()
+    changed: tuple[str, ...] = ()
+
+    def sentences(self) -> tuple[str, ...]:
+        """The report in words, what needs attention only: moved, changed, missing."""
+        told = []
+        if self.moved:
+            told.append(f"{_images(len(self.moved))} moved; the masks went along. {_named([new for _, new in self.moved])}")
+        if self.changed:
+            told.append(f"{_images(len(self.changed))} changed since the last visit; check the masks. {_named(self.changed)}")
+        if self.missing:
+            told.append(f"{_images(len(self.missing))} with masks not found any more; the masks are kept. {_named(self.missing)}")
+        return tuple(told)
+
+
+@dataclass(slots=True)
+class _Known:
+    """A row of the database while it is being matched; ``size`` is -1 where only a mask file told of the image."""
+
+    id: int
+    path: str
+    size: int
+    mtime_ns: int
+    key: str
+    flags: int
+    worked_on: bool
+
+
+@dataclass(slots=True)
+class _Plan:
+    """What will be written."""
+
+    new: list[tuple[str, int, int]] = field(default_factory=list)
+    forget: list[tuple[int, int, int]] = field(default_factory=list)  # size, mtime_ns, id: take the new facts, drop the key
+    back: list[tuple[int]] = field(default_factory=list)  # ids of images that were missing and are there again
+    moved: list[tuple[_Known, str]] = field(default_factory=list)
+    changed: list[_Known] = field(default_factory=list)
+    gone: list[_Known] = field(default_factory=list)
+
+
+def stat_images(folder: Path, paths: Iterable[str]) -> dict[str, tuple[int, int]]:
+    """(size in bytes, mtime in ns) by relative path; files that vanish meanwhile are left out."""
+    root = os.fspath(folder)
+    found = {}
+    for path in paths:
+        try:
+            status = os.stat(f"{root}/{path}")  # noqa: PTH116 - 20,000 Path objects cost more than the calls
+        except OSError:
+            continue
+        found[path] = status.st_size, status.st_mtime_ns
+    return found
+
+
+def reconcile(store: Store, folder: Path, found: dict[str, tuple[int, int]]) -> ScanReport:
+    """Bring the ``images`` table in line with the files at hand and say what happened.
+
+    Args:
+        found: result of :func:`stat_images`.
+
+    Raises:
+        StorageError, ProjectError: the database cannot be written or is damaged; nothing was changed.
+    """
+    known = [
+        _Known(image, path, size, mtime_ns, key, flags, bool(worked))
+        for image, path, size, mtime_ns, key, flags, worked in store.rows(
+            "SELECT id, path, size, mtime_ns, content_key, flags, status > 0 OR mask != '' OR flags & 16 OR"
+            " EXISTS (SELECT 1 FROM steps WHERE image = images.id) FROM images"
+        )
+    ]
+    plan = _compare(known, found)
+    _match_moved(plan, folder, found)
+    _write(store, plan, found)
+    gone = [row for row in plan.gone if row.worked_on]
+    return ScanReport(
+        added=len(plan.new),
+        removed=len(plan.gone) - len(gone),
+        missing=tuple(row.path for row in gone),
+        moved=tuple((row.path, path) for row, path in plan.moved),
+        changed=tuple(row.path for row in plan.changed),
+    )
+
+
+def _compare(known: list[_Known], found: dict[str, tuple[int, int]]) -> _Plan:
+    plan = _Plan()
+    paths = set()
+    for row in known:
+        paths.add(row.path)
+        stat = found.get(row.path)
+        back = 0
+        if stat is None:
+            plan.gone.append(row)
+        elif stat == (row.size, row.mtime_ns) or row.size < 0:
+            back = row.flags & ImageFlag.MISSING
+        elif row.worked_on and row.key and stat[0] != row.size:
+            plan.changed.append(row)
+        elif row.worked_on and row.key:
+            # Same size, other time: a copied folder looks like this too. The content is compared when the image is opened.
+            back = row.flags & ImageFlag.MISSING
+        else:
+            plan.forget.append((*stat, row.id))
+        if back:
+            plan.back.append((row.id,))
+    plan.new = [(path, *stat) for path, stat in found.items() if path not in paths]
+    return plan
+
+
+def _match_moved(plan: _Plan, folder: Path, found: dict[str, tuple[int, int]]) -> None:
+    """Find images with work on them under another name: among the new files, and under names whose content changed."""
+    losers = [row for row in (*plan.gone, *plan.changed) if row.worked_on]
+    if not losers:
+        return
+    by_size = defaultdict(list)
+    for row in losers:
+        by_size[row.size].append(row)
+    openings = [path for path, *_ in plan.new] + [row.path for row in plan.changed]
+    taken: dict[str, _Known] = {}
+    for path in openings:
+        size, mtime_ns = found[path]
+        candidates = [row for row in by_size.get(size, ()) if row.path != path]
+        if not candidates:
+            continue
+        match = _same_file(candidates, path, mtime_ns) or _same_content(candidates, folder / path)
+        if match is not None:
+            taken[path] = match
+            by_size[size].remove(match)
+    settled = {row.id for row in taken.values()}
+    plan.moved = [(row, path) for path, row in taken.items()]
+    plan.new = [entry for entry in plan.new if entry[0] not in taken]
+    plan.gone = [row for row in plan.gone if row.id not in settled]
+    for row in plan.changed:
+        # Its name now belongs to another image, and its own content was found nowhere.
+        if row.path in taken and row.id not in settled:
+            plan.gone.append(row)
+    plan.changed = [row for row in plan.changed if row.id not in settled and row.path not in taken]
+
+
+def _same_file(candidates: list[_Known], path: str, mtime_ns: int) -> _Known | None:
+    """A single candidate of the same name and time in ns: a moved folder, not worth reading its gigabytes.
+
+    The content is compared once more when the image is opened.
+    """
+    name = PurePosixPath(path).name
+    same = [row for row in candidates if row.mtime_ns == mtime_ns and PurePosixPath(row.path).name == name]
+    return same[0] if len(same) == 1 else None
+
+
+def _same_content(candidates: list[_Known], path: Path) -> _Known | None:
+    from deeplab_core.images.identity import content_key
+
+    keyed = [row for row in candidates if row.key]
+    if not keyed:
+        return None
+    try:
+        key = content_key(path)
+    except ImageReadError:
+        return None
+    return next((row for row in keyed if row.key == key), None)
+
+
+def _write(store: Store, plan: _Plan, found: dict[str, tuple[int, int]]) -> None:
+    gone_missing = ~int(ImageFlag.MISSING)
+    with store.transaction() as connection:
+        connection.executemany(
+            f"UPDATE images SET size = ?, mtime_ns = ?, content_key = '', flags = flags & {gone_missing} WHERE id = ?",
+            plan.forget,
+        )
+        connection.executemany(f"UPDATE images SET flags = flags & {gone_missing} WHERE id = ?", plan.back)
+        connection.executemany("DELETE FROM images WHERE id = ?", [(row.id,) for row in plan.gone if not row.worked_on])
+        # Paths are unique, and images may have swapped theirs: everybody steps aside before anybody arrives.
+        arriving = {path for _, path in plan.moved}
+        connection.executemany("UPDATE images SET path = char(0) || id WHERE id = ?", [(row.id,) for row, _ in plan.moved])
+        for row in plan.gone:
+            if row.worked_on:
+                path = f"{row.path} (replaced, {row.id})" if row.path in arriving else row.path
+                connection.execute(
+                    "UPDATE images SET path = ?, flags = flags | ? WHERE id = ?", (path, ImageFlag.MISSING, row.id)
+                )
+        for row, path in plan.moved:
+            connection.execute(
+                f"UPDATE images SET path = ?, size = ?, mtime_ns = ?, flags = flags & {gone_missing} WHERE id = ?",
+                (path, *found[path], row.id),
+            )
+        for row in plan.changed:
+            connection.execute(
+                f"UPDATE images SET size = ?, mtime_ns = ?, content_key = '', flags = (flags | ?) & {gone_missing} WHERE id = ?",
+                (*found[row.path], ImageFlag.CHANGED, row.id),
+            )
+        connection.executemany("INSERT INTO images (path, size, mtime_ns) VALUES (?, ?, ?)", plan.new)
+
+
+def _images(count: int) -> str:
+    return "1 image was" if count == 1 else f"{count} images were"
+
+
+def _named(paths: Iterable[str], most: int = 3) -> str:
+    paths = list(paths)
+    more = f" and {len(paths) - most} more" if len(paths) > most else ""
+    return ", ".join(paths[:most]) + more

@@ -1,0 +1,99 @@
+"""What a project knows about one image without opening it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum, IntFlag
+from pathlib import PurePosixPath
+
+
+class ImageStatus(IntEnum):
+    """How far the work on an image has come; it never goes back by itself."""
+
+    NEW = 0
+    PREDICTED = 1
+    TOUCHED = 2
+    REVIEWED = 3
+
+
+class ImageFlag(IntFlag):
+    """What a person should know about an image beside its status.
+
+    Attributes:
+        CHANGED: the file's content is another than the one that was worked on.
+        MISSING: the file is gone; its mask is kept.
+        FAILED: the last run or opening failed; the record's note says why.
+        SUGGESTED: a newer prediction waits for a person's decision.
+        DAMAGED: its mask file could not be read and was set aside; the note says which.
+    """
+
+    NONE = 0
+    CHANGED = 1
+    MISSING = 2
+    FAILED = 4
+    SUGGESTED = 8
+    DAMAGED = 16
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRecord:
+    """One image of a project. Never holds pixels.
+
+    Attributes:
+        id: number in the project's database; stays the same when the file is moved.
+        relative_path: below the project's folder, with ``/`` as separator.
+        size: of the file in bytes.
+        mtime_ns: modification time of the file in ns.
+        status: see :class:`ImageStatus`.
+        flags: see :class:`ImageFlag`.
+        note: why it failed or what was found; empty for most.
+        content_key: sha256 of the file's bytes, hex; empty until it was needed.
+        mask: mask file below the project directory; empty before the first save.
+        prediction: ``"<card id> <options key>"`` of the newest prediction; empty before a model ran.
+    """
+
+    id: int
+    relative_path: str
+    size: int
+    mtime_ns: int
+    status: ImageStatus = ImageStatus.NEW
+    flags: ImageFlag = ImageFlag.NONE
+    note: str = ""
+    content_key: str = ""
+    mask: str = ""
+    prediction: str = ""
+
+    @property
+    def name(self) -> str:
+        """File name without folders."""
+        return PurePosixPath(self.relative_path).name
+
+    @property
+    def touched(self) -> bool:
+        """Whether a person (or an import) has changed its mask."""
+        return self.status >= ImageStatus.TOUCHED
+
+    @property
+    def missing(self) -> bool:
+        return ImageFlag.MISSING in self.flags
+
+    @property
+    def changed(self) -> bool:
+        return ImageFlag.CHANGED in self.flags
+
+    @property
+    def failed(self) -> bool:
+        return ImageFlag.FAILED in self.flags
+
+
+#: Columns of the ``images`` table in the order of :func:`record_from_row`.
+RECORD_COLUMNS = "id, path, size, mtime_ns, status, flags, note, content_key, mask, prediction"
+
+_STATUSES = {int(status): status for status in ImageStatus}
+_FLAGS = {bits: ImageFlag(bits) for bits in range(32)}
+
+
+def record_from_row(row: tuple[int, str, int, int, int, int, str, str, str, str]) -> ImageRecord:
+    """The record that a row of :data:`RECORD_COLUMNS` describes."""
+    image, path, size, mtime_ns, status, flags, note, key, mask, prediction = row
+    return ImageRecord(image, path, size, mtime_ns, _STATUSES[status], _FLAGS[flags], note, key, mask, prediction)

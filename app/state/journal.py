@@ -1,0 +1,211 @@
+"""The stroke journal: every step of every image, on disk before the next one begins.
+
+Two tables. A *step* is a named patch; it is in effect, undone, or superseded (undone, and then something else was done). A
+*move* says that a step was done (1) or undone (-1); moves are only ever appended and their numbers only grow. A mask file
+carries the number of the last move that it holds, so
+
+    the labels of an image  =  its mask file  +  the moves behind that number, in order.
+
+Nothing else has to agree: a crash between writing the mask and writing to the database, or between any two statements, leaves
+a mask with a number and moves behind it. Where no mask could be read and no move was dropped yet, the moves alone rebuild the
+labels from a blank map.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+
+from app.state.document import Document
+from app.state.patch import TilePatch
+from app.state.provenance import Provenance
+from app.state.store import Store
+from deeplab_core.errors import ProjectError
+
+#: Default bound of all patches kept by one project, in bytes of packed tiles.
+JOURNAL_BYTES = 256 * 1024 * 1024
+
+
+class StepState(IntEnum):
+    """What became of a step."""
+
+    DONE = 0
+    UNDONE = 1
+    SUPERSEDED = 2
+
+
+@dataclass(frozen=True, slots=True)
+class JournalStep:
+    """One named step of one image.
+
+    Attributes:
+        seq: number of the step; grows over the whole project.
+        title: what the undo menu says, e.g. ``"Brush: chair, 1 204 px"``.
+        source: who did it.
+        time: Unix time in seconds.
+        pixels: labels changed.
+        undone: whether it can be redone rather than undone.
+        patch: what it changed.
+    """
+
+    seq: int
+    title: str
+    source: Provenance
+    time: float
+    pixels: int
+    undone: bool
+    patch: TilePatch
+
+
+class Journal:
+    """Steps and moves of all images of one project. Every method is one transaction."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def append(self, image: int, title: str, source: Provenance, patch: TilePatch) -> JournalStep:
+        """Record a step that was just done; undone steps of the image are superseded.
+
+        When this returns, the step survives the death of the process.
+
+        Raises:
+            StorageError: the disk is full or cannot be written; nothing was recorded.
+        """
+        now = time.time()
+        data = patch.to_bytes()
+        with self._store.transaction() as connection:
+            connection.execute(
+                "UPDATE steps SET state = ? WHERE image = ? AND state = ?", (StepState.SUPERSEDED, image, StepState.UNDONE)
+            )
+            cursor = connection.execute(
+                "INSERT INTO steps (image, title, source, time, pixels, bytes, patch) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (image, title, int(source), now, patch.changed_pixels, len(data), data),
+            )
+            seq = cursor.lastrowid or 0
+            connection.execute("INSERT INTO moves (image, step, direction) VALUES (?, ?, 1)", (image, seq))
+        return JournalStep(seq, title, source, now, patch.changed_pixels, False, patch)
+
+    def undo(self, image: int, seq: int) -> None:
+        """Record that the newest step in effect was undone. Raises ProjectError where ``seq`` is not that step."""
+        self._move(image, seq, "max", StepState.DONE, StepState.UNDONE, -1)
+
+    def redo(self, image: int, seq: int) -> None:
+        """Record that the oldest undone step was done again. Raises ProjectError where ``seq`` is not that step."""
+        self._move(image, seq, "min", StepState.UNDONE, StepState.DONE, 1)
+
+    def _move(self, image: int, seq: int, pick: str, old: StepState, new: StepState, direction: int) -> None:
+        with self._store.transaction() as connection:
+            query = f"SELECT {pick}(seq) FROM steps WHERE image = ? AND state = ?"
+            (expected,) = connection.execute(query, (image, old)).fetchone()
+            if expected != seq:
+                raise ProjectError(
+                    "the undo history does not fit the journal",
+                    why=f"Step {seq} was moved, the journal expects {expected}",
+                    remedy="Open the image again",
+                )
+            connection.execute("UPDATE steps SET state = ? WHERE seq = ?", (new, seq))
+            connection.execute("INSERT INTO moves (image, step, direction) VALUES (?, ?, ?)", (image, seq, direction))
+
+    def head(self, image: int) -> int:
+        """Number of the image's last move; its journal base where it has none."""
+        row = self._store.row(
+            "SELECT max(coalesce((SELECT max(n) FROM moves WHERE image = images.id), 0), mask_move, journal_base)"
+            " FROM images WHERE id = ?",
+            (image,),
+        )
+        return int(row[0]) if row else 0
+
+    def steps(self, image: int) -> list[JournalStep]:
+        """The steps that can be undone or redone, oldest first. Raises ProjectError where one is damaged."""
+        rows = self._store.rows(
+            "SELECT seq, title, source, time, pixels, state, patch FROM steps WHERE image = ? AND state != ? ORDER BY seq",
+            (image, StepState.SUPERSEDED),
+        )
+        return [
+            JournalStep(seq, title, Provenance(source), when, pixels, state == StepState.UNDONE, TilePatch.from_bytes(patch))
+            for seq, title, source, when, pixels, state, patch in rows
+        ]
+
+    def moves_after(self, image: int, move: int) -> Iterator[tuple[int, TilePatch]]:
+        """Yield (number, patch to apply) of the moves behind ``move``, oldest first; undoing moves give inverted patches.
+
+        Raises:
+            ProjectError: a patch is missing or damaged.
+        """
+        rows = self._store.rows(
+            "SELECT n, direction, patch FROM moves LEFT JOIN steps ON steps.seq = moves.step"
+            " WHERE moves.image = ? AND n > ? ORDER BY n",
+            (image, move),
+        )
+        for n, direction, data in rows:
+            if data is None:
+                raise ProjectError("a step of the journal is missing", why=f"Move {n} has no patch")
+            patch = TilePatch.from_bytes(data)
+            yield n, patch if direction > 0 else patch.inverted()
+
+    def replay(self, document: Document, image: int, move: int) -> int:
+        """Apply the moves behind ``move`` to a document; returns the number of the last one, or ``move``.
+
+        Raises:
+            ProjectError: a patch is missing, damaged, or made for a picture of another size. What came before it is applied.
+        """
+        for n, patch in self.moves_after(image, move):
+            try:
+                document.apply(patch)
+            except ValueError as error:
+                raise ProjectError("a step of the journal does not fit its image", why=str(error)) from error
+            move = n
+        return move
+
+    def reset(self, image: int, move: int) -> None:
+        """Forget all steps of an image because its mask, which holds ``move``, is all that is left of it.
+
+        Later moves get numbers above ``move`` even where the database has never heard of it.
+        """
+        with self._store.transaction() as connection:
+            connection.execute("DELETE FROM moves WHERE image = ?", (image,))
+            connection.execute("DELETE FROM steps WHERE image = ?", (image,))
+            connection.execute("UPDATE images SET journal_base = ?, mask_move = ? WHERE id = ?", (move, move, image))
+            known = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'moves'").fetchone()
+            if known is None:
+                connection.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('moves', ?)", (move,))
+            elif known[0] < move:
+                connection.execute("UPDATE sqlite_sequence SET seq = ? WHERE name = 'moves'", (move,))
+
+    def nbytes(self) -> int:
+        """Packed size of all patches of the project."""
+        row = self._store.row("SELECT coalesce(sum(bytes), 0) FROM steps")
+        return int(row[0]) if row else 0
+
+    def prune(self, budget: int = JOURNAL_BYTES) -> int:
+        """Drop steps until the patches fit ``budget`` bytes; returns how many were dropped.
+
+        Superseded steps go first, then the oldest ones in effect, then the far ends of what could be redone. Only steps whose
+        every move the image's mask file already holds are dropped, so no pixel depends on them; what is lost is the
+        possibility to undo or redo them.
+        """
+        excess = self.nbytes() - budget
+        if excess <= 0:
+            return 0
+        dropped = 0
+        with self._store.transaction() as connection:
+            # Steps in effect are dropped from the oldest on, undone ones from the newest on. Both orders leave histories
+            # without gaps: of two steps in effect the newer was moved last, of two undone ones the older.
+            candidates = connection.execute(
+                "SELECT seq, image, bytes, coalesce((SELECT max(n) FROM moves WHERE image = s.image AND step = s.seq), 0) AS last"
+                " FROM steps AS s JOIN images ON images.id = s.image WHERE last <= images.mask_move"
+                " ORDER BY CASE state WHEN 2 THEN 0 WHEN 0 THEN 1 ELSE 2 END, CASE state WHEN 1 THEN -seq ELSE seq END"
+            ).fetchall()
+            for seq, image, size, last in candidates:
+                if excess <= 0:
+                    break
+                connection.execute("DELETE FROM steps WHERE seq = ?", (seq,))
+                connection.execute("UPDATE images SET journal_base = max(journal_base, ?) WHERE id = ?", (last, image))
+                connection.execute(
+                    "DELETE FROM moves WHERE image = ? AND n <= (SELECT journal_base FROM images WHERE id = ?)", (image, image)
+                )
+                excess -= size
+                dropped += 1
+        return dropped

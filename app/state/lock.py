@@ -1,0 +1,122 @@
+"""One writer per project. The lock belongs to the operating system, so a killed process frees it by dying."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from deeplab_core.errors import ProjectLocked
+from deeplab_core.formats.atomic import storage_error
+
+#: The locked byte lies far behind the text that names the holder: Windows forbids others to read what is locked.
+_LOCKED_BYTE = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class LockHolder:
+    """Who holds a project.
+
+    Attributes:
+        pid: process id on ``host``; 0 where the file does not say.
+        since: Unix time in seconds.
+    """
+
+    pid: int
+    host: str
+    since: float
+
+    def __str__(self) -> str:
+        if not self.pid:
+            return "Another process holds it"
+        when = time.strftime("%d %b %H:%M", time.localtime(self.since))
+        where = "this computer" if self.host == socket.gethostname() else self.host
+        return f"Process {self.pid} on {where} has had it open since {when}"
+
+
+class ProjectLock:
+    """An exclusive lock on a file that also says who holds it.
+
+    The file stays where it is when the lock is released; only the operating system's lock counts, never the file's presence,
+    so nothing has to be cleaned up after a crash.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._descriptor: int | None = None
+
+    @property
+    def held(self) -> bool:
+        return self._descriptor is not None
+
+    def acquire(self) -> None:
+        """Take the lock.
+
+        Raises:
+            ProjectLocked: somebody else holds it; ``why`` says who and since when.
+            StorageError: the lock file cannot be written.
+        """
+        try:
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError as error:
+            raise storage_error(error, self._path) from error
+        try:
+            _lock(descriptor)
+        except OSError:
+            os.close(descriptor)
+            raise ProjectLocked(
+                "another window has this project open",
+                why=str(self.holder()),
+                remedy="Look and compare here, or close the other window and open the folder again to edit",
+                path=self._path.parent,
+            ) from None
+        self._descriptor = descriptor
+        mark = json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": time.time()}).encode()
+        # On a full disk the lock itself still holds; only the name of its holder is missing.
+        with contextlib.suppress(OSError):
+            os.ftruncate(descriptor, 0)
+            os.lseek(descriptor, 0, os.SEEK_SET)
+            os.write(descriptor, mark)
+
+    def release(self) -> None:
+        """Give the lock back; nothing happens where it is not held."""
+        if self._descriptor is not None:
+            _unlock(self._descriptor)
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def holder(self) -> LockHolder:
+        """Who wrote the lock file last."""
+        try:
+            data = json.loads(self._path.read_bytes())
+            return LockHolder(int(data["pid"]), str(data["host"]), float(data["since"]))
+        except (OSError, ValueError, KeyError, TypeError):
+            return LockHolder(0, "", 0.0)
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(descriptor: int) -> None:
+        os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+
+    def _unlock(descriptor: int) -> None:
+        os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
+        msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
+
+else:
+    import fcntl
+
+    # flock, not lockf: it belongs to the open file, so a second window of the same process is refused too, and closing some
+    # other descriptor of the file does not drop it.
+    def _lock(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def _unlock(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)

@@ -1,0 +1,176 @@
+"""The mask files of a project: labels any program can open, with provenance and the journal's place inside the same file.
+
+An indexed PNG (16-bit grey for a wide catalog) with two chunks of its own. ``prOV`` is private, ancillary and *unsafe to copy*:
+zlib-packed (H, W) uint8 provenance; a program that changes the pixels has to drop it (PNG specification, section 14.2). A
+``tEXt`` chunk with the keyword ``Atrous`` holds JSON: the last move of the journal that the labels contain, the image's path
+and content key. One file, so that labels, provenance and number are replaced together or not at all.
+
+Values are the in-memory ones, void included (255 or 65535), whatever the catalog writes in its exports.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.state.patch import Labels
+from deeplab_core.catalog import ClassCatalog
+from deeplab_core.errors import MaskFormatError, ProjectError
+
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_PROVENANCE = b"prOV"
+_TEXT = b"tEXt"
+_KEYWORD = b"Atrous"
+
+
+@dataclass(frozen=True, slots=True)
+class MaskNote:
+    """What a mask file says about itself.
+
+    Attributes:
+        move: number of the last journal move that the labels contain.
+        image: path of the image below the project's folder when the mask was written.
+        content_key: of the image, empty where it was not known.
+    """
+
+    move: int
+    image: str = ""
+    content_key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MaskContent:
+    """A mask as read.
+
+    Attributes:
+        labels: (H, W) of the catalog's dtype, writable.
+        provenance: (H, W) uint8, writable.
+        note: see :class:`MaskNote`.
+    """
+
+    labels: Labels
+    provenance: NDArray[np.uint8]
+    note: MaskNote
+
+
+def encode_mask(labels: Labels, provenance: NDArray[np.uint8], catalog: ClassCatalog, note: MaskNote) -> list[bytes]:
+    """The parts of a mask file. Raises MaskFormatError where the labels are not valid in the catalog."""
+    from deeplab_core.formats.png import encode_ids_png, encode_indexed_png
+
+    plain = _in_memory_values(catalog)
+    parts = encode_ids_png(labels, plain) if catalog.wide else encode_indexed_png(labels, plain)
+    squeeze = zlib.compressobj(level=1, strategy=zlib.Z_RLE)
+    packed = squeeze.compress(memoryview(np.ascontiguousarray(provenance))) + squeeze.flush()
+    said = {"move": note.move, "image": note.image, "content_key": note.content_key}
+    text = _KEYWORD + b"\0" + json.dumps(said).encode("ascii")
+    end = next(place for place in range(len(parts) - 1, -1, -1) if parts[place][4:8] == b"IEND")
+    return [*parts[:end], _chunk(_TEXT, text), _chunk(_PROVENANCE, packed), *parts[end:]]
+
+
+def write_mask_file(path: Path, labels: Labels, provenance: NDArray[np.uint8], catalog: ClassCatalog, note: MaskNote) -> int:
+    """Write a mask file through a temporary one; an older file stays untouched until the new one is on disk.
+
+    Returns:
+        Size of the file in bytes.
+
+    Raises:
+        StorageError: full disk, read-only folder and the like.
+        MaskFormatError: the labels are not valid in the catalog.
+    """
+    from deeplab_core.formats.atomic import atomic_write, make_folder
+
+    parts = encode_mask(labels, provenance, catalog, note)
+    make_folder(path.parent)
+    return atomic_write(path, parts)
+
+
+def read_mask_file(path: Path, catalog: ClassCatalog) -> MaskContent:
+    """Read a mask file back and check every part of it.
+
+    Raises:
+        ProjectError: the file is missing, cut short, has a wrong checksum, holds undeclared ids, or was changed by another
+            program (which has dropped the provenance).
+    """
+    from deeplab_core.formats.stored import read_stored
+    from deeplab_core.labels import check_labels
+
+    note, packed = _own_chunks(path)
+    try:
+        values = read_stored(path).values
+        if values is None:
+            raise _damaged(path, "It holds colours, not ids")
+        labels = np.array(values, dtype=catalog.dtype, order="C")
+        check_labels(labels, catalog)
+    except MaskFormatError as error:
+        raise _damaged(path, f"{error.what}. {error.why}".strip()) from error
+    try:
+        flat = np.frombuffer(zlib.decompress(packed), dtype=np.uint8)
+        provenance = flat.reshape(labels.shape).copy()
+    except (zlib.error, ValueError) as error:
+        raise _damaged(path, f"Provenance: {error}") from error
+    return MaskContent(labels, provenance, note)
+
+
+def read_note(path: Path) -> MaskNote:
+    """What a mask file says about itself, without decoding its pixels. Raises ProjectError as :func:`read_mask_file`."""
+    return _own_chunks(path)[0]
+
+
+def _own_chunks(path: Path) -> tuple[MaskNote, bytes]:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise _damaged(path, error.strerror or str(error)) from error
+    said, packed = None, None
+    for kind, content in _chunks(data, path):
+        if kind == _PROVENANCE:
+            packed = content
+        elif kind == _TEXT and content.startswith(_KEYWORD + b"\0"):
+            said = content[len(_KEYWORD) + 1 :]
+    if said is None or packed is None:
+        raise _damaged(path, "Another program has changed it")
+    try:
+        values: dict[str, Any] = json.loads(said)
+        return MaskNote(int(values["move"]), str(values["image"]), str(values["content_key"])), packed
+    except (ValueError, KeyError, TypeError) as error:
+        raise _damaged(path, f"Its note cannot be read: {error}") from error
+
+
+def _chunks(data: bytes, path: Path) -> Iterator[tuple[bytes, bytes]]:
+    """Yield (kind, content) of every chunk up to the end mark, each with its checksum verified."""
+    if not data.startswith(_SIGNATURE):
+        raise _damaged(path, "It is not a PNG file")
+    place = len(_SIGNATURE)
+    while place + 12 <= len(data):
+        (length,) = struct.unpack_from(">I", data, place)
+        kind, content = data[place + 4 : place + 8], data[place + 8 : place + 8 + length]
+        end = place + 12 + length
+        if end > len(data):
+            break
+        if struct.unpack_from(">I", data, end - 4)[0] != zlib.crc32(content, zlib.crc32(kind)):
+            raise _damaged(path, f"The checksum of its {kind.decode('latin-1')} part is wrong")
+        yield kind, content
+        if kind == b"IEND":
+            return
+        place = end
+    raise _damaged(path, "It ends early")
+
+
+def _chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(content, zlib.crc32(kind)))
+
+
+def _in_memory_values(catalog: ClassCatalog) -> ClassCatalog:
+    return replace(catalog, file_ignore=catalog.ignore)
+
+
+def _damaged(path: Path, why: str) -> ProjectError:
+    return ProjectError("the saved mask is damaged", why=why, remedy="It is set aside; the journal is asked instead", path=path)

@@ -1,0 +1,426 @@
+"""A project: a folder of images and everything Atrous knows about them."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.state.folder_scan import ScanReport, reconcile, stat_images
+from app.state.image_record import RECORD_COLUMNS, ImageFlag, ImageRecord, ImageStatus, record_from_row
+from app.state.journal import Journal, JournalStep
+from app.state.opening import Opened, open_directory, replace_damaged
+from app.state.patch import Labels, TilePatch
+from app.state.predictions import PredictionCache
+from app.state.provenance import Provenance
+from app.state.runs import RunLog
+from app.state.saved_masks import LoadedImage, SavedMasks
+from app.state.store import DamagedStore
+from deeplab_core.catalog import ClassCatalog
+from deeplab_core.errors import CatalogError, ProjectError, ProjectLocked
+from deeplab_core.records import Prediction
+
+__all__ = ["ImageFlag", "ImageRecord", "ImageStatus", "LoadedImage", "Project", "ScanReport"]
+
+#: Catalog of a new project until a person chooses another.
+DEFAULT_CATALOG = "voc21"
+
+Listener = Callable[[ImageRecord], None]
+
+
+class Project:
+    """An open project. Use :meth:`open`; close it, or use it as a context manager.
+
+    Records are replaced, never changed; listeners hear of a replaced record on the thread that replaced it. Everything else
+    may be called from any thread.
+
+    Attributes:
+        folder: the images' folder.
+        directory: where the project's data lies.
+        read_only_reason: why nothing can be written, in words for a person; None where it can.
+        notices: what was found when opening that a person should know, in words.
+        report: what happened to the folder's files since the last visit.
+        journal, predictions, runs: the project's further rooms.
+    """
+
+    def __init__(self, folder: Path, opened: Opened, catalog: ClassCatalog, report: ScanReport) -> None:
+        self.folder = folder
+        self.directory = opened.directory
+        self.read_only_reason = opened.read_only_reason
+        self.report = report
+        self.notices = (*opened.notices, *report.sentences())
+        self._store = opened.store
+        self._lock = opened.lock
+        self._catalog = catalog
+        self._mutex = threading.RLock()
+        self._listeners: list[Listener] = []
+        self.journal = Journal(opened.store)
+        self.runs = RunLog(opened.store)
+        self.predictions = PredictionCache(self.directory / "predictions", read_only=self.read_only)
+        self._masks = SavedMasks(self.directory, opened.store, self.journal)
+        self._records: list[ImageRecord] = []
+        self._places: dict[int, int] = {}
+        self._read_records()
+
+    @staticmethod
+    def open(
+        folder: str | Path,
+        project_dir: str | Path | None = None,
+        *,
+        catalog: ClassCatalog | None = None,
+        read_only: bool = False,
+    ) -> Project:
+        """Open a folder of images; its project data is created where there is none.
+
+        Args:
+            project_dir: where the project's data lies; None means ``<folder>/.atrous``.
+            catalog: classes of a new project; an existing one keeps its own.
+            read_only: write nothing. A project that another process holds is opened so in any case.
+
+        Raises:
+            ImageReadError: the folder cannot be read.
+            StorageError: there is no project yet and none can be created; the remedy names ``--project``.
+            ProjectError: of a newer version, of another folder, or damaged beyond mending.
+        """
+        from deeplab_core.images.find import find_images
+
+        folder = Path(folder).absolute()
+        found = stat_images(folder, find_images(folder))
+        opened = open_directory(folder, None if project_dir is None else Path(project_dir).absolute(), read_only=read_only)
+        try:
+            try:
+                return _assemble(folder, opened, catalog, found)
+            except DamagedStore:
+                if opened.read_only_reason is not None:
+                    raise
+                replace_damaged(opened)
+                return _assemble(folder, opened, catalog, found)
+        except BaseException:
+            opened.store.close()
+            if opened.lock is not None:
+                opened.lock.release()
+            raise
+
+    def close(self) -> None:
+        """Close the database and give the lock back. Call the autosaver's flush before."""
+        self._store.close()
+        if self._lock is not None:
+            self._lock.release()
+
+    def __enter__(self) -> Project:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # -- images ----------------------------------------------------------------------------------------------------------
+
+    @property
+    def read_only(self) -> bool:
+        return self.read_only_reason is not None
+
+    @property
+    def images(self) -> Sequence[ImageRecord]:
+        """Records in natural order of their paths; images that are gone but have work on them are among them."""
+        return self._records
+
+    def record(self, image: int) -> ImageRecord:
+        """The record with this id. Raises KeyError where there is none."""
+        return self._records[self._places[image]]
+
+    def index_of(self, image: int) -> int:
+        """Place of a record in :attr:`images` by its id. Raises KeyError where there is none."""
+        return self._places[image]
+
+    def path_of(self, record: ImageRecord) -> Path:
+        """The image file."""
+        return self.folder / record.relative_path
+
+    def subscribe(self, listener: Listener) -> Callable[[], None]:
+        """Call ``listener`` with every record that was replaced; returns the function that ends it."""
+        self._listeners.append(listener)
+
+        def unsubscribe() -> None:
+            if listener in self._listeners:
+                self._listeners.remove(listener)
+
+        return unsubscribe
+
+    def rescan(self) -> ScanReport:
+        """Look at the folder again: new, moved, changed and missing images."""
+        from deeplab_core.images.find import find_images
+
+        found = stat_images(self.folder, find_images(self.folder))
+        if not self.read_only:
+            self.report = reconcile(self._store, self.folder, found)
+            self._read_records()
+        return self.report
+
+    def set_status(self, image: int, status: ImageStatus) -> ImageRecord:
+        """Say how far the work on an image has come."""
+        return self._update(image, status=status)
+
+    def set_failed(self, image: int, why: str) -> ImageRecord:
+        """Note that a run or opening failed; an empty text takes it back."""
+        flags = self.record(image).flags
+        return self._update(image, flags=flags | ImageFlag.FAILED if why else flags & ~ImageFlag.FAILED, note=why)
+
+    def accept_change(self, image: int) -> ImageRecord:
+        """A person has looked at an image that was changed or damaged: take the flags back."""
+        flags = self.record(image).flags & ~(ImageFlag.CHANGED | ImageFlag.DAMAGED)
+        return self._update(image, flags=flags, note="")
+
+    def content_key(self, image: int) -> str:
+        """Content key of an image, computed where it is not known or the file's time has changed.
+
+        Reads the whole file. Where the content is another than the one worked on, the record is flagged CHANGED.
+
+        Raises:
+            ImageReadError: the file is gone or cannot be read.
+        """
+        from deeplab_core.images.identity import content_key
+
+        record = self.record(image)
+        path = self.path_of(record)
+        stat = stat_images(self.folder, [record.relative_path]).get(record.relative_path)
+        if record.content_key and stat == (record.size, record.mtime_ns):
+            return record.content_key
+        key = content_key(path)
+        if stat is None or self.read_only:
+            return key
+        flags = record.flags
+        if record.content_key and record.content_key != key and record.touched:
+            flags |= ImageFlag.CHANGED
+        self._update(image, content_key=key, size=stat[0], mtime_ns=stat[1], flags=flags)
+        return key
+
+    # -- labels ----------------------------------------------------------------------------------------------------------
+
+    def load(self, image: int, shape: tuple[int, int] | None = None) -> LoadedImage:
+        """Labels and undo steps of an image, as they were when the last step was done.
+
+        Args:
+            shape: (H, W) of the oriented image; None reads the file's header.
+
+        Raises:
+            ProjectError: the mask is damaged beyond mending, or the image now has another size.
+            ImageReadError: the image's header cannot be read.
+        """
+        record = self.record(image)
+        if shape is None:
+            from deeplab_core.images.probe import probe_image
+
+            width, height = probe_image(self.path_of(record)).size
+            shape = height, width
+        if record.content_key and not record.missing:
+            self.content_key(image)
+        try:
+            return self._masks.load(self.record(image), shape, self._catalog)
+        finally:
+            self._refresh(image)
+
+    def append_step(self, image: int, title: str, source: Provenance, patch: TilePatch) -> JournalStep:
+        """Record a step that was just done, and that the image was worked on. On disk when this returns.
+
+        Raises:
+            StorageError: it could not be recorded; nothing was changed.
+            ProjectLocked: the project is read-only.
+        """
+        self._check_writable()
+        status = ImageStatus.PREDICTED if source is Provenance.MODEL else ImageStatus.TOUCHED
+        record = self.record(image)
+        with self._store.transaction():
+            step = self.journal.append(image, title, source, patch)
+            if record.status < status:
+                self._store.write("UPDATE images SET status = ? WHERE id = ?", (status, image))
+        if record.status < status:
+            self._replace(replace(record, status=status))
+        return step
+
+    def save_mask(self, image: int, labels: Labels, provenance: NDArray[np.uint8], move: int) -> None:
+        """Write an image's mask file, which contains the journal up to ``move``. Takes long: meant for another thread.
+
+        Raises:
+            StorageError: it cannot be written; an older mask file is as it was.
+            ProjectLocked: the project is read-only.
+        """
+        self._check_writable()
+        record = self.record(image)
+        if not record.content_key and not record.missing:
+            from deeplab_core.errors import ImageReadError
+            from deeplab_core.images.identity import content_key
+
+            try:
+                record = replace(record, content_key=content_key(self.path_of(record)))
+            except ImageReadError:
+                pass  # The mask is worth saving without it.
+            else:
+                self._store.write("UPDATE images SET content_key = ? WHERE id = ?", (record.content_key, image))
+        self._masks.save(record, labels, provenance, move, self._catalog)
+        self._refresh(image, tell=False)
+
+    def start_over(self, image: int) -> ImageRecord:
+        """Forget labels and steps of an image; its mask file is set aside, never deleted."""
+        self._check_writable()
+        self._masks.start_over(self.record(image))
+        return self._refresh(image)
+
+    def sync(self) -> None:
+        """Make what was recorded survive a power cut too. Waits for the disk: meant for another thread."""
+        if not self.read_only:
+            self._store.sync()
+
+    def tidy(self, journal_bytes: int) -> None:
+        """Idle work: bound the journal and fold the database's log. Waits for the disk: meant for another thread."""
+        if not self.read_only:
+            self.journal.prune(journal_bytes)
+            self._store.checkpoint()
+
+    # -- predictions -----------------------------------------------------------------------------------------------------
+
+    def keep_prediction(self, image: int, prediction: Prediction, *, suggestion: bool = False) -> ImageRecord:
+        """Keep a model's answer for an image; ``suggestion`` leaves it waiting because a person's work is there.
+
+        Raises:
+            StorageError: it cannot be written.
+        """
+        self._check_writable()
+        self.predictions.put(prediction)
+        record = self.record(image)
+        flags = record.flags & ~ImageFlag.FAILED
+        flags = flags | ImageFlag.SUGGESTED if suggestion else flags & ~ImageFlag.SUGGESTED
+        status = max(record.status, ImageStatus.PREDICTED)
+        key = f"{prediction.card_id} {prediction.options.cache_key()}"
+        return self._update(image, prediction=key, flags=flags, status=status, note="")
+
+    def prediction_of(self, image: int) -> Prediction | None:
+        """The newest prediction of an image, in its model's ids; None where there is none or the cache dropped it."""
+        record = self.record(image)
+        if not record.prediction or not record.content_key:
+            return None
+        card_id, _, options_key = record.prediction.rpartition(" ")
+        return self.predictions.get(record.content_key, card_id, options_key)
+
+    def dismiss_suggestion(self, image: int) -> ImageRecord:
+        """A person has decided about the waiting prediction."""
+        return self._update(image, flags=self.record(image).flags & ~ImageFlag.SUGGESTED)
+
+    # -- settings and results --------------------------------------------------------------------------------------------
+
+    @property
+    def catalog(self) -> ClassCatalog:
+        """Classes of the project's masks."""
+        return self._catalog
+
+    def set_catalog(self, catalog: ClassCatalog) -> None:
+        """Change colours, names or keys, add classes, or choose another catalog while nobody has labelled anything.
+
+        Raises:
+            CatalogError: there are labels, and the new catalog lacks an id or holds wider ids than the old one.
+        """
+        self._check_writable()
+        labelled = self._store.row("SELECT 1 FROM images WHERE mask != '' UNION SELECT 1 FROM steps LIMIT 1") is not None
+        lost = sorted(set(self._catalog.ids.tolist()) - set(catalog.ids.tolist()))
+        if labelled and (lost or catalog.wide != self._catalog.wide):
+            names = ", ".join(self._catalog.by_id(number).name for number in lost[:5])
+            raise CatalogError(
+                "the catalog cannot replace the project's, because images are already labelled",
+                why=f"It lacks: {names}" if lost else "Its masks have another number of bits",
+                remedy="Keep every id of the old catalog, or begin a new project with --project DIR",
+            )
+        self.set_setting("catalog", catalog.to_dict())
+        self._catalog = catalog
+
+    def setting(self, key: str, default: Any = None) -> Any:
+        """A JSON value kept with the project: colours, visibility, keys, truth folder, class mapping, view."""
+        row = self._store.row("SELECT value FROM meta WHERE key = ?", (key,))
+        return default if row is None else json.loads(row[0])
+
+    def set_setting(self, key: str, value: Any) -> None:
+        """Keep a JSON value with the project."""
+        self._check_writable()
+        self._store.write("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", (key, json.dumps(value)))
+
+    def put_result(self, image: int, kind: str, key: str, data: bytes) -> None:
+        """Keep a computed result of an image, e.g. its confusion matrix; ``key`` names what it was computed from."""
+        if not self.read_only:
+            self._store.write(
+                "INSERT OR REPLACE INTO results (image, kind, key, data) VALUES (?, ?, ?, ?)", (image, kind, key, data)
+            )
+
+    def results(self, kind: str) -> dict[int, tuple[str, bytes]]:
+        """Per image id: (key, data) of all results of a kind."""
+        rows = self._store.rows("SELECT image, key, data FROM results WHERE kind = ?", (kind,))
+        return {image: (key, data) for image, key, data in rows}
+
+    # -- inside ----------------------------------------------------------------------------------------------------------
+
+    def _check_writable(self) -> None:
+        if self.read_only_reason is not None:
+            raise ProjectLocked(
+                "the project is read-only", why=self.read_only_reason, remedy="Open it again to edit", path=self.directory
+            )
+
+    def _update(self, image: int, **values: Any) -> ImageRecord:
+        self._check_writable()
+        columns = ", ".join(f"{name} = ?" for name in values)
+        self._store.write(f"UPDATE images SET {columns} WHERE id = ?", (*values.values(), image))
+        return self._replace(replace(self.record(image), **values))
+
+    def _refresh(self, image: int, *, tell: bool = True) -> ImageRecord:
+        row = self._store.row(f"SELECT {RECORD_COLUMNS} FROM images WHERE id = ?", (image,))
+        assert row is not None
+        return self._replace(record_from_row(row), tell=tell)
+
+    def _replace(self, record: ImageRecord, *, tell: bool = True) -> ImageRecord:
+        with self._mutex:
+            place = self._places[record.id]
+            if self._records[place] == record:
+                return record
+            self._records[place] = record
+        if tell:
+            for listener in tuple(self._listeners):
+                listener(record)
+        return record
+
+    def _read_records(self) -> None:
+        from deeplab_core.images.find import natural_sort
+
+        rows = self._store.rows(f"SELECT {RECORD_COLUMNS} FROM images")
+        by_path = {row[1]: record_from_row(row) for row in rows}
+        with self._mutex:
+            self._records = [by_path[path] for path in natural_sort(by_path)]
+            self._places = {record.id: place for place, record in enumerate(self._records)}
+
+
+def _assemble(folder: Path, opened: Opened, catalog: ClassCatalog | None, found: dict[str, tuple[int, int]]) -> Project:
+    store = opened.store
+    owner = store.row("SELECT value FROM meta WHERE key = 'folder'")
+    # A project directory elsewhere belongs to one folder; the one inside moves about with its images.
+    if owner is not None and opened.directory.parent != folder:
+        other = Path(json.loads(owner[0]))
+        if other != folder and other.is_dir():
+            raise ProjectError(
+                "this project directory belongs to another folder", why=str(other),
+                remedy="Choose another directory with --project DIR", path=opened.directory,
+            )  # fmt: skip
+    stored = store.row("SELECT value FROM meta WHERE key = 'catalog'")
+    if stored is not None:
+        catalog = ClassCatalog.from_dict(json.loads(stored[0]))
+    elif catalog is None:
+        from deeplab_core.catalogs import get_catalog
+
+        catalog = get_catalog(DEFAULT_CATALOG)
+    report = ScanReport()
+    if opened.read_only_reason is None:
+        with store.transaction() as connection:
+            for key, value in (("folder", str(folder)), ("catalog", catalog.to_dict())):
+                connection.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", (key, json.dumps(value)))
+        report = reconcile(store, folder, found)
+    return Project(folder, opened, catalog, report)
