@@ -32,7 +32,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadModel(Request):
-    """Load a checkpoint and keep it; the model loaded before is freed. ``path`` is a file."""
+    """Load a checkpoint and keep it; the model loaded before is freed, or stays where this fails. ``path`` is a file."""
 
     path: str
     device: str = "auto"

@@ -28,7 +28,7 @@ def prepare_for_inference(model: M, device: torch.device | str = "cpu", *, fold:
     """A copy of a network for inference: eval mode, no gradients, batch norms folded, channels-last weights.
 
     Folding writes ``conv.weight * gamma / sqrt(var + eps)`` and the matching bias into the convolution in front of a batch norm
-    and drops the norm; with NHWC memory this runs 1.2 to 1.6 times faster on CPUs than the network as built. The folded copy is kept
+    and drops the norm; with NHWC memory this runs 1.2 to 1.6 times faster on CPUs than the network as built. The copy is folded
     only if its logits on a probe input differ by at most :data:`FOLDING_TOLERANCE` of their range from the original's;
     else the copy keeps its norms (a network whose batch norms amplify rounding, or that is wired so that folding is wrong).
 

@@ -1,0 +1,87 @@
+"""The request loop of the compute process. Imported inside that process only."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+import time
+from multiprocessing.connection import Connection
+
+from app.worker.lane import Lane
+from app.worker.messages import Answer, Cancel, Hello, Progress, Request, Shutdown, WasCancelled
+from app.worker.session import ComputeSession, hello
+
+#: Shortest time between two Progress messages of one request, in seconds.
+PROGRESS_INTERVAL = 0.1
+#: How long a closed pipe waits for the running layer before the process leaves anyway, in seconds.
+_LEAVE_AFTER = 2.0
+
+_log = logging.getLogger(__name__)
+
+
+class _Speaker:
+    """Sends messages from two threads without mixing them."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._lock = threading.Lock()
+
+    def say(self, message: Hello | Answer) -> None:
+        """Send; a window that is gone is noticed by the listener."""
+        with self._lock:
+            try:
+                self._connection.send(message)
+            except (BrokenPipeError, ConnectionError, OSError):
+                _log.info("nobody hears %s any more", type(message).__name__)
+
+
+def _listen(connection: Connection, lane: Lane, speaker: _Speaker) -> None:
+    """Receive until the pipe closes; it closes when the window's process ends, however it ends."""
+    try:
+        while True:
+            message = connection.recv()
+            if isinstance(message, Request):
+                lane.put(message)
+            elif isinstance(message, Cancel):
+                for request_id in lane.cancel(message.request_id):
+                    speaker.say(WasCancelled(request_id=request_id))
+            elif isinstance(message, Shutdown):
+                break
+    except (EOFError, OSError):
+        pass
+    lane.close()
+    # The main thread leaves between two layers; one that hangs in native code must not outlive the window.
+    threading.Timer(_LEAVE_AFTER, os._exit, (0,)).start()
+
+
+class _ProgressReporter:
+    """Passes progress of one request on, at most every :data:`PROGRESS_INTERVAL` seconds; first and last always."""
+
+    def __init__(self, request_id: int, speaker: _Speaker) -> None:
+        self._request_id = request_id
+        self._speaker = speaker
+        self._last = float("-inf")
+
+    def __call__(self, fraction: float, text: str = "") -> None:
+        now = time.monotonic()
+        if now - self._last >= PROGRESS_INTERVAL:
+            self._last = now
+            self._speaker.say(Progress(request_id=self._request_id, fraction=fraction, text=text))
+
+
+def serve(connection: Connection) -> int:
+    """Say Hello, then answer requests one at a time until Shutdown or the end of the pipe. Returns the exit status."""
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="compute: %(levelname)s %(name)s: %(message)s")
+    speaker = _Speaker(connection)
+    lane = Lane()
+    session = ComputeSession()
+    threading.Thread(target=_listen, args=(connection, lane, speaker), name="listener", daemon=True).start()
+    speaker.say(hello())
+    while (request := lane.take()) is not None:
+        report = _ProgressReporter(request.request_id, speaker)
+        # The first word about a request tells the client which one is running, should the process die of it.
+        report(0.0, "")
+        speaker.say(session.answer(request, lane.running_is_cancelled, report))
+    return 0

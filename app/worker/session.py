@@ -1,0 +1,148 @@
+"""What the compute process does, without pipe or process: one model, the scores of the last images, one request at a time."""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from app.worker.messages import (
+    PROTOCOL,
+    Answer,
+    AskScores,
+    Failed,
+    Hello,
+    Loaded,
+    LoadModel,
+    Predict,
+    Predicted,
+    Request,
+    ScoresAt,
+    WasCancelled,
+)
+from deeplab_core.errors import AtrousError, Cancelled, ComputeError, ImageReadError
+from deeplab_core.images import read_image
+from deeplab_core.inference import Predictor, ScoreStore, cap_threads, list_devices
+from deeplab_core.weights import load_model
+
+Cancel = Callable[[], bool]
+ReportProgress = Callable[[float, str], None]
+
+_log = logging.getLogger(__name__)
+
+_QT_PACKAGES = ("PySide6", "PySide2", "PyQt6", "PyQt5", "shiboken6", "qtpy", "superqt", "pyqtgraph")
+
+
+def hello() -> Hello:
+    """What this process is: versions, devices, and whether it holds Qt by mistake."""
+    devices, notes = list_devices()
+    return Hello(
+        protocol=PROTOCOL,
+        pid=os.getpid(),
+        qt_modules=tuple(sorted(name for name in sys.modules if name.partition(".")[0] in _QT_PACKAGES)),
+        versions={
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            "cuda": torch.version.cuda or "",
+        },
+        devices=devices,
+        notes=notes,
+    )
+
+
+class ComputeSession:
+    """One model and what it said last.
+
+    Args:
+        score_bytes: bound of the kept class scores.
+    """
+
+    def __init__(self, score_bytes: int = 256 << 20) -> None:
+        cap_threads()
+        self._predictor: Predictor | None = None
+        self._scores = ScoreStore(score_bytes)
+        self._home = self._device = "auto"
+
+    def answer(self, request: Request, cancel: Cancel | None = None, progress: ReportProgress | None = None) -> Answer:
+        """Serve one request. Never raises: errors become Failed, with a traceback where they are bugs."""
+        try:
+            return self._serve(request, cancel, progress)
+        except Cancelled:
+            return WasCancelled(request_id=request.request_id)
+        except AtrousError as error:
+            return Failed(request_id=request.request_id, error=error.to_dict())
+        except Exception as error:
+            _log.exception("request %s failed", request)
+            bug = ComputeError(
+                "the compute process met an error in Atrous itself",
+                why=f"{type(error).__name__}: {error}",
+                remedy="Copy the report from the log and send it to the developers; other images are not affected",
+                path=request.image if isinstance(request, Predict) else None,
+            )
+            return Failed(request_id=request.request_id, error=bug.to_dict(), traceback=traceback.format_exc())
+
+    def _serve(self, request: Request, cancel: Cancel | None, progress: ReportProgress | None) -> Answer:
+        match request:
+            case LoadModel():
+                return self.load(request)
+            case Predict():
+                return self.predict(request, cancel, progress)
+            case AskScores():
+                return self.scores_at(request)
+        raise TypeError(f"no answer to {type(request).__name__}")
+
+    def load(self, request: LoadModel) -> Loaded:
+        """Load a checkpoint. Where that fails, the model loaded before stays in use."""
+        model, card = load_model(request.path, request.output_stride)
+        if request.output_stride is not None:  # the card says what predictions use that do not ask for another
+            card = replace(card, output_stride=request.output_stride)
+        self._predictor = Predictor(model, card, device=request.device)
+        self._home = self._device = request.device
+        self._scores.clear()
+        return Loaded(
+            request_id=request.request_id, card=card, device=str(self._predictor.device), note=self._predictor.device_note
+        )
+
+    def predict(self, request: Predict, cancel: Cancel | None = None, progress: ReportProgress | None = None) -> Predicted:
+        """Read an image and predict it; its scores are kept for :meth:`scores_at`."""
+        predictor = self._loaded()
+        if progress is not None:
+            progress(0.0, "reading")
+        try:
+            rgb = read_image(request.image).rgb
+        except MemoryError as error:
+            raise ImageReadError("the image does not fit into memory", path=request.image, remedy="Close other programs") from error
+        self._use_device(predictor, request.options.device)
+        scores = predictor.scores(rgb, options=request.options, cancel=cancel, progress=progress)
+        self._scores.keep(request.source_key, scores)
+        return Predicted(
+            request_id=request.request_id, prediction=predictor.decide(scores, request.source_key, request.options)
+        )
+
+    def scores_at(self, request: AskScores) -> ScoresAt:
+        """The most probable classes of a pixel; empty where the scores are not kept or the pixel lies outside."""
+        scores = self._scores.find(request.source_key)
+        if scores is None or not (0 <= request.x < scores.size[1] and 0 <= request.y < scores.size[0]):
+            return ScoresAt(request_id=request.request_id, class_ids=(), probabilities=())
+        ids, probabilities = scores.top_classes_at(request.x, request.y, request.top)
+        return ScoresAt(request_id=request.request_id, class_ids=ids, probabilities=probabilities)
+
+    def _use_device(self, predictor: Predictor, asked: str) -> None:
+        """Move to the device that a request names; ``auto`` is the one that the model was loaded for."""
+        wanted = self._home if asked == "auto" else asked
+        if wanted != self._device:
+            predictor.move(wanted)
+            self._device = wanted
+
+    def _loaded(self) -> Predictor:
+        if self._predictor is None:
+            raise ComputeError("no model is loaded", remedy="Choose a model in the model dock, then predict again")
+        return self._predictor
