@@ -1,0 +1,296 @@
+"""Finding the truth masks that belong to photographs: PASCAL VOC, Cityscapes, CamVid, same-stem files, or a chosen folder."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Literal, get_args
+
+from deeplab_core.catalog import ClassCatalog
+from deeplab_core.errors import MaskFormatError
+from deeplab_core.images.find import MASK_SUFFIXES
+from deeplab_core.images.label_names import is_label_folder, mask_stem, photo_stem
+
+Layout = Literal["auto", "voc", "cityscapes", "camvid", "same_stem", "chosen", "none"]
+
+#: How far above the opened folder masks are looked for: Cityscapes opened at one city has them three folders up.
+_LEVELS_ABOVE = {"cityscapes": 3}
+_LEVELS_ABOVE_OTHERS = 1
+
+_TRUTH_SUFFIXES = (".png", *sorted(MASK_SUFFIXES - {".png"}), ".npy")
+_NO_CLASSES = ("segmentationobject", "instance")
+_CITYSCAPES_KINDS = {"cityscapes19": ("_labelTrainIds", "_labelIds"), "other": ("_labelIds", "_labelTrainIds")}
+
+
+@dataclass(frozen=True, slots=True)
+class TruthProblem:
+    """Why an image has no truth although files were found, or what else should be known. ``image`` is its relative path."""
+
+    image: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TruthIndex:
+    """Which truth file belongs to which image.
+
+    Attributes:
+        files: relative image path -> truth file. Nothing is opened yet: size and content are checked when a mask is read.
+        layout: ``"voc"``, ``"cityscapes"``, ``"camvid"``, ``"same_stem"`` or ``"chosen"``; of several, the one with the most
+            images; ``"none"`` where nothing was found.
+        folders: folders in which truth was found.
+        missing: images without truth.
+        problems: ambiguities, with both names.
+    """
+
+    files: Mapping[str, Path] = field(default_factory=dict)
+    layout: Layout = "none"
+    folders: tuple[Path, ...] = ()
+    missing: tuple[str, ...] = ()
+    problems: tuple[TruthProblem, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def get(self, image: str) -> Path | None:
+        """Truth file of an image, or None."""
+        return self.files.get(image)
+
+
+def find_truth(
+    folder: str | Path,
+    images: Iterable[str],
+    layout: Layout = "auto",
+    *,
+    truth_folder: str | Path | None = None,
+    catalog: ClassCatalog | None = None,
+) -> TruthIndex:
+    """Find the truth file of each image.
+
+    Looked through, for each folder of images: the folder itself; its sub-folders that are named like masks; and beside each
+    folder on the way up (one level above ``folder``; three for Cityscapes), the neighbours that are named like masks, with the
+    same way down (``leftImg8bit/val/ulm`` -> ``gtFine/val/ulm``, ``images/a`` -> ``labels/a``). A neighbour that is named
+    after another folder (``trainannot`` beside ``train``) is not searched for the images of a third. The folder with the most
+    matching names wins. A match is the image's stem, or the stem and one ending such as ``_mask`` or ``_gtFine_labelIds``.
+
+    Args:
+        folder: the opened folder.
+        images: paths relative to it, with ``/``, as :func:`deeplab_core.images.find_images` lists them.
+        layout: take only this layout; ``"auto"`` takes any.
+        truth_folder: a folder chosen by a person, searched recursively instead: same relative path first, then a unique stem.
+        catalog: decides between Cityscapes' ``labelTrainIds`` (cityscapes19) and ``labelIds`` (any other).
+
+    Raises:
+        MaskFormatError: the chosen folder cannot be opened, or an unknown layout.
+    """
+    if layout not in get_args(Layout):
+        raise MaskFormatError(f"there is no truth layout '{layout}'", remedy=f"Choose one of {', '.join(get_args(Layout))}")
+    root = Path(os.path.abspath(folder))  # noqa: PTH100 -- Path.resolve would follow links out of the layout
+    wanted = list(images)
+    kinds = _CITYSCAPES_KINDS["cityscapes19" if catalog is not None and catalog.name == "cityscapes19" else "other"]
+    if truth_folder is not None:
+        return _in_chosen_folder(Path(truth_folder), root, wanted, kinds)
+    groups: dict[str, list[str]] = defaultdict(list)
+    for image in wanted:
+        groups[str(PurePosixPath(image).parent)].append(image)
+    listings = _Listings(root, wanted)
+    files: dict[str, Path] = {}
+    problems: list[TruthProblem] = []
+    votes: dict[Layout, int] = defaultdict(int)
+    folders: dict[Path, None] = {}
+    for place, members in groups.items():
+        best = _best_candidate(listings, root, root / place, members, layout, kinds)
+        if best is None:
+            continue
+        files.update(best.files)
+        problems += best.problems
+        if best.files:
+            votes[best.layout] += len(best.files)
+            folders[best.folder] = None
+    return TruthIndex(
+        files=files,
+        layout=max(votes, key=lambda name: votes[name]) if votes else "none",
+        folders=tuple(folders),
+        missing=tuple(image for image in wanted if image not in files),
+        problems=tuple(problems),
+    )
+
+
+@dataclass(slots=True)
+class _Candidate:
+    folder: Path
+    layout: Layout
+    affinity: int
+    files: dict[str, Path] = field(default_factory=dict)
+    problems: list[TruthProblem] = field(default_factory=list)
+
+
+class _Listings:
+    """Directory contents, each read once."""
+
+    def __init__(self, root: Path, images: Iterable[str]) -> None:
+        self._photographs = {str(root / image) for image in images}
+        self._masks: dict[Path, dict[str, list[Path]]] = {}
+        self._folders: dict[Path, list[str]] = {}
+
+    def masks(self, folder: Path) -> dict[str, list[Path]]:
+        """Possible truth files of a folder, by their own stem and by the stem they point to."""
+        if folder not in self._masks:
+            found: dict[str, list[Path]] = defaultdict(list)
+            for name in _names(folder, folders=False):
+                path = folder / name
+                if path.suffix.lower() in _TRUTH_SUFFIXES and str(path) not in self._photographs:
+                    for stem in {path.stem, mask_stem(path.stem)}:
+                        found[stem].append(path)
+            self._masks[folder] = found
+        return self._masks[folder]
+
+    def label_folders(self, parent: Path) -> list[str]:
+        """Sub-folders that are named like class masks."""
+        return [name for name in self.folders(parent) if is_label_folder(name) and not name.casefold().startswith(_NO_CLASSES)]
+
+    def folders(self, parent: Path) -> list[str]:
+        if parent not in self._folders:
+            self._folders[parent] = sorted(_names(parent, folders=True))
+        return self._folders[parent]
+
+
+def _names(folder: Path, *, folders: bool) -> list[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return [entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir() == folders]
+    except OSError:  # a candidate that is not there, or may not be opened, holds no truth
+        return []
+
+
+def _best_candidate(
+    listings: _Listings, root: Path, place: Path, images: list[str], layout: Layout, kinds: tuple[str, ...]
+) -> _Candidate | None:
+    found: list[_Candidate] = []
+    for candidate in _candidates(listings, root, place):
+        masks = listings.masks(candidate.folder)
+        for image in images:
+            _match(image, masks, candidate, kinds)
+        if (candidate.files or candidate.problems) and layout in ("auto", candidate.layout):
+            found.append(candidate)
+    if not found:
+        return None
+    most = max(len(candidate.files) for candidate in found)
+    # A folder named after the images' own wins as long as it is not a mere fragment.
+    best = max(found, key=lambda item: (2 * len(item.files) >= most, item.affinity, len(item.files)))
+    rivals = [
+        item for item in found if item is not best and len(item.files) == len(best.files) and item.affinity == best.affinity
+    ]
+    if rivals:
+        others = " and ".join(str(item.folder) for item in rivals)
+        best.problems.append(TruthProblem(images[0], f"Truth is taken from {best.folder}; {others} would fit as well"))
+    return best
+
+
+def _candidates(listings: _Listings, root: Path, place: Path) -> Iterator[_Candidate]:
+    yield _candidate(place, place, affinity=2)
+    for name in listings.label_folders(place):
+        yield _candidate(place / name, place / name, affinity=2)
+    ancestor, way_down, above = place, PurePosixPath(), 0
+    while ancestor.parent != ancestor:
+        parent = ancestor.parent
+        neighbours = set(listings.folders(parent))
+        for name in listings.label_folders(parent):
+            if name == ancestor.name or _belongs_to_another(name, ancestor.name, neighbours):
+                continue
+            candidate = _candidate(parent / name / way_down, parent / name, affinity=_affinity(name, ancestor.name))
+            if above < _LEVELS_ABOVE.get(candidate.layout, _LEVELS_ABOVE_OTHERS):
+                yield candidate
+        above += ancestor == root or above > 0
+        if above >= max(_LEVELS_ABOVE.values()):
+            return
+        way_down = PurePosixPath(ancestor.name) / way_down
+        ancestor = parent
+
+
+def _candidate(folder: Path, named: Path, affinity: int) -> _Candidate:
+    lower = named.name.casefold()
+    layout: Layout = "same_stem"
+    if lower.startswith(("gtfine", "gtcoarse")):
+        layout = "cityscapes"
+    elif lower.startswith("segmentationclass"):
+        layout = "voc"
+    elif lower.endswith("annot"):
+        layout = "camvid"
+    return _Candidate(folder=folder, layout=layout, affinity=affinity)
+
+
+def _affinity(name: str, photographs: str) -> int:
+    """2: named after the folder of photographs; 1: the class masks of a known layout; 0: any folder of masks."""
+    lower = name.casefold()
+    if photographs.casefold() in lower:
+        return 2
+    return 1 if lower in ("segmentationclass", "gtfine", "labels") else 0
+
+
+def _belongs_to_another(name: str, own: str, neighbours: set[str]) -> bool:
+    """Whether a folder of masks is named after another folder of photographs: ``trainannot`` where ``train`` is not ours."""
+    lower = name.casefold()
+    if lower.startswith(own.casefold()):
+        return False
+    return any(
+        lower.startswith(other.casefold()) and not is_label_folder(other) and other not in (own, name) for other in neighbours
+    )
+
+
+def _match(image: str, masks: dict[str, list[Path]], candidate: _Candidate, kinds: tuple[str, ...]) -> None:
+    own = PurePosixPath(image).stem
+    stem = photo_stem(own)
+    rivals = masks.get(own) or masks.get(stem)
+    if not rivals:
+        return
+    chosen = _preferred(rivals, stem, kinds)
+    if len(chosen) == 1:
+        candidate.files[image] = chosen[0]
+    elif chosen:
+        names = " and ".join(sorted(path.name for path in chosen))
+        candidate.problems.append(TruthProblem(image, f"{names} in {chosen[0].parent} both claim to be its truth; remove one"))
+
+
+def _preferred(paths: list[Path], stem: str, kinds: tuple[str, ...]) -> list[Path]:
+    """The best of several files for one image; more than one where nothing tells them apart."""
+    ranked: dict[int, list[Path]] = defaultdict(list)
+    for path in paths:
+        tail = path.stem[len(stem) :]
+        if tail.startswith(("_gtFine", "_gtCoarse")):
+            kind = next((position for position, name in enumerate(kinds) if tail.endswith(name)), None)
+            if kind is None:  # colours and instances
+                continue
+            rank = kind
+        else:
+            rank = (0 if not tail else len(_TRUTH_SUFFIXES)) + _TRUTH_SUFFIXES.index(path.suffix.lower())
+        ranked[rank].append(path)
+    return ranked[min(ranked)] if ranked else []
+
+
+def _in_chosen_folder(truth_folder: Path, root: Path, images: list[str], kinds: tuple[str, ...]) -> TruthIndex:
+    if not truth_folder.is_dir():
+        raise MaskFormatError("the truth folder does not exist", remedy="Choose another folder", path=truth_folder)
+    truth_folder = Path(os.path.abspath(truth_folder))  # noqa: PTH100
+    listings = _Listings(root, images)
+    anywhere: dict[str, list[Path]] = defaultdict(list)
+    for place, below, _files in os.walk(truth_folder):
+        below[:] = sorted(name for name in below if not name.startswith("."))
+        for stem, paths in listings.masks(Path(place)).items():
+            anywhere[stem] += paths
+    result = _Candidate(folder=truth_folder, layout="chosen", affinity=0)
+    for image in images:
+        before = len(result.files) + len(result.problems)
+        _match(image, listings.masks(truth_folder / PurePosixPath(image).parent), result, kinds)
+        if len(result.files) + len(result.problems) == before:
+            _match(image, anywhere, result, kinds)
+    return TruthIndex(
+        files=result.files,
+        layout="chosen" if result.files else "none",
+        folders=(truth_folder,) if result.files else (),
+        missing=tuple(image for image in images if image not in result.files),
+        problems=tuple(result.problems),
+    )
