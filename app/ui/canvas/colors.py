@@ -100,9 +100,7 @@ def uncertainty_table() -> Table:
     return premultiplied(rgb, 0.66 + 0.3 * np.sqrt(t))
 
 
-def _oklch_to_srgb(
-    lightness: NDArray[np.float64], chroma: NDArray[np.float64], hue: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _oklch_to_srgb(lightness: NDArray[np.float64], chroma: NDArray[np.float64], hue: NDArray[np.float64]) -> NDArray[np.float64]:
     """(n, 3) sRGB 0..255; colours outside the gamut lose chroma, not lightness."""
     rgb = np.zeros((len(lightness), 3))
     open_ = np.ones(len(lightness), dtype=bool)

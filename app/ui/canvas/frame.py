@@ -120,7 +120,7 @@ class Frame:
         mapping = scene.mapping
         columns = mapping.columns(rect.left() - 1, rect.left() + rect.width())
         rows = mapping.rows(rect.top() - 1, rect.top() + rect.height())
-        color = QColor(0, 0, 0, 60)
+        color = QColor(0, 0, 0, 44)
         for at in np.flatnonzero(np.diff(columns)):
             painter.fillRect(rect.left() + int(at), rect.top(), 1, rect.height(), color)
         for at in np.flatnonzero(np.diff(rows)):

@@ -58,7 +58,7 @@ def draw_line(painter: QPainter, start: QPointF, end: QPointF, color: QColor) ->
         painter.drawLine(start, end)
 
 
-def draw_outline(painter: QPainter, points: Sequence[QPointF], color: QColor, *, closed: bool) -> None:
+def draw_outline(painter: QPainter, points: Sequence[QPointF], color: QColor) -> None:
     """A lasso or polygon: its border, a tint inside, and a thin line back to the start."""
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
     path = QPainterPath()
@@ -119,4 +119,4 @@ def _pens(color: QColor) -> tuple[QPen, QPen]:
 def _light(color: QColor) -> QColor:
     """The colour, at least as light as is needed to stand on its dark underline."""
     hue, saturation, value, _ = color.getHsvF()
-    return QColor.fromHsvF(max(hue, 0.0), min(saturation, 0.75), max(value, 0.95))
+    return QColor.fromHsvF(max(hue, 0.0), min(saturation, 0.5), max(value, 0.98))

@@ -65,13 +65,13 @@ class CanvasTool:
     def move(self, pointer: Pointer) -> None:
         """The pointer moved with the button down."""
 
-    def release(self, pointer: Pointer) -> None:
+    def release(self) -> None:
         """The button went up."""
 
     def hover(self, pointer: Pointer) -> None:
         """The pointer moved without a button."""
 
-    def double_click(self, pointer: Pointer) -> None:
+    def double_click(self) -> None:
         """The button went down twice at one place."""
 
     def finish(self) -> bool:

@@ -44,8 +44,7 @@ class BrushTool(CanvasTool):
             self.edit.extend_stroke([(pointer.x, pointer.y)], pointer.pressure)
             self._last = pointer.x, pointer.y
 
-    def release(self, pointer: Pointer) -> None:
-        # The pen is lifted at its last position with no pressure left: only the place counts, not the width.
+    def release(self) -> None:
         self.edit.commit_stroke()
 
     def hover(self, pointer: Pointer) -> None:

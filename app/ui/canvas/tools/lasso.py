@@ -37,7 +37,7 @@ class LassoTool(CanvasTool):
             if math.hypot(pointer.x - last[0], pointer.y - last[1]) * pointer.mapping.scale >= _STEP:
                 self._points.append((pointer.x, pointer.y))
 
-    def release(self, pointer: Pointer) -> None:
+    def release(self) -> None:
         points, self._points = self._points, []
         if len(points) >= 3:
             self.edit.lasso(points)
@@ -48,4 +48,4 @@ class LassoTool(CanvasTool):
 
     def paint(self, painter: QPainter, mapping: Mapping) -> None:
         if self._points:
-            draw_outline(painter, [mapping.to_view(*point) for point in self._points], self.class_color(), closed=True)
+            draw_outline(painter, [mapping.to_view(*point) for point in self._points], self.class_color())

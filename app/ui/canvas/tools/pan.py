@@ -32,5 +32,5 @@ class PanTool(CanvasTool):
             self._from = pointer.view
             self.view.pan_by(-moved.x() * step, -moved.y() * step)
 
-    def release(self, pointer: Pointer) -> None:
+    def release(self) -> None:
         self._from = None

@@ -36,14 +36,14 @@ class PolygonTool(CanvasTool):
             self._points.append((pointer.x, pointer.y))
             self._tip = None
 
-    def double_click(self, pointer: Pointer) -> None:
+    def double_click(self) -> None:
         # The first press of the double click has added this corner already.
         self.finish()
 
     def move(self, pointer: Pointer) -> None:
         self._tip = pointer.x, pointer.y
 
-    def release(self, pointer: Pointer) -> None:
+    def release(self) -> None:
         self._tip = None
 
     def hover(self, pointer: Pointer) -> None:
@@ -73,7 +73,7 @@ class PolygonTool(CanvasTool):
             return
         corners = [mapping.to_view(*point) for point in self._points]
         outline = [*corners, mapping.to_view(*self._tip)] if self._tip is not None else corners
-        draw_outline(painter, outline, self.class_color(), closed=False)
+        draw_outline(painter, outline, self.class_color())
         draw_corners(painter, corners, self.class_color())
 
     def _near_first(self, pointer: Pointer) -> bool:

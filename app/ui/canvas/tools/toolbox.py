@@ -103,15 +103,18 @@ class ToolBox(QObject):
 
     def release(self, button: Qt.MouseButton, pointer: Pointer) -> None:
         if self._held is not None and button == self._button:
-            tool, self._held = self._held, None
-            tool.release(pointer)
+            tool = self._held
+            if pointer.pressure > 0:  # a pen leaves without pressure; its last move has drawn everything
+                tool.move(pointer)
+            self._held = None
+            tool.release()
             self.cursorChanged.emit()
             self.marksChanged.emit()
 
     def double_click(self, button: Qt.MouseButton, pointer: Pointer) -> None:
         """A second press in place: closes a polygon, and is a press like any other for the rest."""
         if button == Qt.MouseButton.LeftButton and self.outline_open and self._held is None:
-            self.in_hand.double_click(pointer)
+            self.in_hand.double_click()
             self.marksChanged.emit()
         else:
             self.press(button, pointer)

@@ -1,0 +1,231 @@
+"""The middle of the window: one to four linked panes over one image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as MappingOf
+
+from PySide6.QtCore import QEvent, Qt, Signal
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QSplitter, QVBoxLayout, QWidget
+
+from app.controllers.edit import EditController
+from app.controllers.view import ViewState
+from app.state.panes import PANE_TITLES, PaneKind, PaneLayout
+from app.state.patch import Rect
+from app.ui.canvas.canvas_view import CanvasView
+from app.ui.canvas.colors import OverlayTables, overlay_tables
+from app.ui.canvas.compose import Scene
+from app.ui.canvas.geometry import Mapping
+from app.ui.canvas.layers import LayerSet
+from app.ui.canvas.style import CanvasStyle
+from app.ui.canvas.tools.toolbox import ToolBox
+from app.ui.theme import Theme
+
+_GAP = 8
+_PANES = 4
+#: Share of the height that the large pane has over its two small ones.
+_LARGE, _SMALL = 60, 40
+
+
+class CanvasArea(QWidget):
+    """Panes over the open image, linked in place and scale.
+
+    The area draws what :meth:`set_layers` gave it and forwards every gesture to ``edit`` and ``view``; it measures nothing.
+
+    Signals:
+        hovered: (x, y) integer image px under the pointer, or (None, None).
+    """
+
+    hovered = Signal(object, object)
+
+    def __init__(self, view: ViewState, edit: EditController, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._view = view
+        self._edit = edit
+        self._layers: LayerSet | None = None
+        self._tables: OverlayTables | None = None
+        self._captions: dict[PaneKind, str] = {}
+        self._style = CanvasStyle.default()
+        self._toolbox = ToolBox(edit, view, self)
+        self._views = [CanvasView(index, view, edit.tools, self._toolbox, self._style, self) for index in range(_PANES)]
+        self._holder: QWidget | None = None
+        self._shown_layout: PaneLayout | None = None
+        self._box = QVBoxLayout(self)
+        self._box.setContentsMargins(0, 0, 0, 0)
+        for index, pane in enumerate(self._views):
+            pane.hovered.connect(self.hovered)
+            pane.pointed.connect(lambda x, y, source=index: self._link_cursor(source, x, y))
+            pane.resized.connect(self._show_all)
+            pane.kindChosen.connect(lambda kind, index=index: view.set_kind(index, kind))
+        edit.changed.connect(self._mark_changed)
+        view.viewpointChanged.connect(self._show_all)
+        view.panesChanged.connect(self._arrange)
+        view.overlayChanged.connect(self._recolor)
+        view.blinkChanged.connect(self._show_all)
+        self._toolbox.marksChanged.connect(self._update_marks)
+        self._toolbox.cursorChanged.connect(self._update_cursors)
+        self._arrange()
+
+    # -- what the window tells -------------------------------------------------------------------------------------------
+
+    def set_theme(self, theme: Theme) -> None:
+        """Paint with another theme's colours."""
+        self._style = CanvasStyle.of(theme)
+        for pane in self._views:
+            pane.set_style(self._style)
+        self._show_all()
+
+    def set_layers(self, layers: LayerSet | None) -> None:
+        """Show another image, or other layers of the same one (a truth that was found, another band width); None shows none."""
+        before, self._layers = self._layers, layers
+        if layers is None:
+            self._tables = None
+        elif before is None or before.catalog is not layers.catalog or self._tables is None:
+            self._tables = overlay_tables(layers.catalog, self._view.overlay)
+        if layers is not None and (before is None or before.picture is not layers.picture):
+            self._view.set_image_size(*layers.picture.size)
+        self._show_all()
+
+    @property
+    def layers(self) -> LayerSet | None:
+        return self._layers
+
+    def set_captions(self, captions: MappingOf[PaneKind, str]) -> None:
+        """Figures beside the panes' titles, by kind, e.g. ``{PaneKind.BAND: "14 px \N{MIDDLE DOT} mIoU 0.58"}``."""
+        self._captions = dict(captions)
+        self._show_chips()
+
+    def set_blink(self, kind: PaneKind | None) -> None:
+        """Show a kind instead of the mask while a key is held; None ends it."""
+        self._view.set_blink(kind)
+
+    def set_pen_pressure(self, on: bool) -> None:
+        """Whether a pen's pressure scales the brush."""
+        for pane in self._views:
+            pane.pen_pressure = on
+
+    def finish_outline(self) -> bool:
+        """Enter: close the polygon; whether one was open."""
+        return self._toolbox.finish()
+
+    def shorten_outline(self) -> bool:
+        """Backspace: take the polygon's last corner back; whether there was one."""
+        return self._toolbox.shorten()
+
+    def abort(self) -> bool:
+        """Esc: take back the stroke or outline in hand; whether there was one."""
+        return self._toolbox.abort()
+
+    @property
+    def views(self) -> tuple[CanvasView, ...]:
+        """The panes that are shown, first (large) one first."""
+        return tuple(self._views[: self._view.layout.panes])
+
+    # -- layout ----------------------------------------------------------------------------------------------------------
+
+    def _arrange(self) -> None:
+        if self._shown_layout is not self._view.layout:
+            self._shown_layout = self._view.layout
+            old, self._holder = self._holder, None
+            for pane in self._views:
+                pane.setParent(self)
+                pane.hide()
+            if old is not None:
+                self._box.removeWidget(old)
+                old.deleteLater()
+            self._holder = self._make_holder(self._view.layout)
+            self._box.addWidget(self._holder)
+            for pane in self.views:
+                pane.show()
+        self._show_all()
+
+    def _make_holder(self, layout: PaneLayout) -> QWidget:
+        first, second, third, fourth = self._views
+        if layout is PaneLayout.DOUBLE:
+            return self._splitter(Qt.Orientation.Horizontal, [first, second])
+        if layout is PaneLayout.TRIPLE:
+            below = self._splitter(Qt.Orientation.Horizontal, [second, third])
+            return self._splitter(Qt.Orientation.Vertical, [first, below], (_LARGE, _SMALL))
+        if layout is PaneLayout.QUAD:
+            above = self._splitter(Qt.Orientation.Horizontal, [first, second])
+            below = self._splitter(Qt.Orientation.Horizontal, [third, fourth])
+            return self._splitter(Qt.Orientation.Vertical, [above, below])
+        return self._splitter(Qt.Orientation.Horizontal, [first])
+
+    def _splitter(self, orientation: Qt.Orientation, parts: list[QWidget], shares: tuple[int, ...] = (50, 50)) -> QSplitter:
+        splitter = QSplitter(orientation)
+        splitter.setHandleWidth(_GAP)
+        splitter.setChildrenCollapsible(False)
+        for part in parts:
+            splitter.addWidget(part)
+        # Sizes are shares of any total that is larger than the window.
+        splitter.setSizes([share * 100 for share in shares[: len(parts)]])
+        for index, share in enumerate(shares[: len(parts)]):
+            splitter.setStretchFactor(index, share)
+        return splitter
+
+    # -- showing ---------------------------------------------------------------------------------------------------------
+
+    def _show_all(self) -> None:
+        layers, tables = self._layers, self._tables
+        shown = self._view.panes
+        if layers is None or tables is None:
+            for pane, what in zip(self.views, shown, strict=True):
+                pane.show_scene(None, what, None)
+                pane.chip.hide()
+            return
+        image = layers.picture.size
+        first_fit = self._views[0].fitting_scale(image)
+        if first_fit != self._view.fit_scale:
+            self._view.set_fit_scale(first_fit)  # comes back here through viewpointChanged
+            return
+        for index, (pane, what) in enumerate(zip(self.views, shown, strict=True)):
+            scale = self._view.scale * pane.fitting_scale(image) / first_fit
+            mapping = Mapping.centered(self._view.center, scale, pane.device_size(), image, pane.devicePixelRatioF())
+            scene = Scene(mapping, layers, tables, self._view.overlay)
+            pane.show_scene(scene, what, self._blink_of(index, what.kind))
+        self._show_chips()
+
+    def _blink_of(self, index: int, kind: PaneKind) -> PaneKind | None:
+        """Hold-to-blink replaces the masks in view; without one, the active pane blinks."""
+        blink = self._view.blink
+        masks = [pane.kind for pane in self._view.panes].count(PaneKind.MASK)
+        return blink if kind is PaneKind.MASK or (not masks and index == self._view.active) else None
+
+    def _show_chips(self) -> None:
+        for index, (pane, what) in enumerate(zip(self.views, self._view.panes, strict=True)):
+            kind = self._blink_of(index, what.kind) or what.kind
+            title = None if what.other is None else f"{PANE_TITLES[kind]} | {PANE_TITLES[what.other]}"
+            pane.chip.show_kind(kind, self._captions.get(kind, ""), title)
+            pane.chip.setVisible(self._layers is not None)
+
+    def _recolor(self) -> None:
+        if self._layers is not None:
+            self._tables = overlay_tables(self._layers.catalog, self._view.overlay)
+        self._show_all()
+
+    def _mark_changed(self, rect: Rect) -> None:
+        for pane in self.views:
+            pane.mark_changed(rect)
+
+    def _link_cursor(self, source: int, x: float | None, y: float | None) -> None:
+        for index, pane in enumerate(self.views):
+            if index != source:
+                pane.show_linked_cursor(x, y)
+
+    def _update_marks(self) -> None:
+        for pane in self.views:
+            pane.update_marks()
+
+    def _update_cursors(self) -> None:
+        for pane in self.views:
+            pane.update_cursor()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._show_all()
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.PaletteChange:
+            self.update()

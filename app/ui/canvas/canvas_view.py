@@ -1,0 +1,358 @@
+"""One pane: paints its frame and the marks above it, turns mouse, pen and keys into verbs."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QEvent, QPointF, QRect, QRectF, QSize, Qt, Signal
+from PySide6.QtGui import (
+    QEnterEvent,
+    QHideEvent,
+    QKeyEvent,
+    QMouseEvent,
+    QPainter,
+    QPainterPath,
+    QPaintEvent,
+    QPointingDevice,
+    QResizeEvent,
+    QTabletEvent,
+    QWheelEvent,
+)
+from PySide6.QtWidgets import QWidget
+
+from app.controllers.view import ViewState
+from app.state.panes import Pane, PaneKind
+from app.state.patch import Rect
+from app.state.tools import ToolState
+from app.ui.canvas.chip import PaneChip
+from app.ui.canvas.compose import REACH, Scene
+from app.ui.canvas.frame import Frame, Section
+from app.ui.canvas.geometry import Mapping, fit_scale
+from app.ui.canvas.marks import TINY_RING, cross_rect, draw_cross, draw_divider, draw_ring, ring_rect
+from app.ui.canvas.style import CanvasStyle
+from app.ui.canvas.tools.base import Pointer
+from app.ui.canvas.tools.toolbox import ToolBox
+from app.ui.canvas.wheel import WheelVerbs
+
+#: A press this close (view px) to the split line takes the line in hand.
+_GRAB = 8.0
+_CHIP_AT = 8
+
+
+class CanvasView(QWidget):
+    """A pane of the canvas. The area hands it scenes; it owns no data and changes none.
+
+    Signals:
+        hovered: (x, y) integer image px under the pointer, or (None, None) outside the image.
+        pointed: (x, y) float image px of the pointer, or (None, None) when it left: the other panes' linked cursor.
+        resized: the pane has another size or another device pixel ratio.
+        kindChosen: (PaneKind) chosen from the chip's menu.
+    """
+
+    hovered = Signal(object, object)
+    pointed = Signal(object, object)
+    resized = Signal()
+    kindChosen = Signal(object)
+
+    def __init__(
+        self, index: int, view: ViewState, tools: ToolState, toolbox: ToolBox, style: CanvasStyle, parent: QWidget | None = None
+    ) -> None:
+        super().__init__(parent)
+        self._index = index
+        self._view = view
+        self._tools = tools
+        self._toolbox = toolbox
+        self._style = style
+        self._wheel = WheelVerbs(view, tools)
+        self._frame = Frame()
+        self._scene: Scene | None = None
+        self._pane = Pane(PaneKind.IMAGE)
+        self._kind = PaneKind.IMAGE
+        self._note: str | None = None
+        self._pointer: QPointF | None = None
+        self._linked: QPointF | None = None
+        self._split_held = False
+        self._pen_down = False
+        self.pen_pressure = False
+        self.chip = PaneChip(style, self)
+        self.chip.move(_CHIP_AT, _CHIP_AT)
+        self.chip.kindChosen.connect(self.kindChosen)
+        self.setMouseTracking(True)
+        self.setTabletTracking(True)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
+        self.setMinimumSize(80, 60)
+        self.setAccessibleName(f"Picture, view {index + 1}")
+
+    # -- what the area tells ---------------------------------------------------------------------------------------------
+
+    def set_style(self, style: CanvasStyle) -> None:
+        self._style = style
+        self.chip.set_style(style)
+        self.update()
+
+    def fitting_scale(self, image: tuple[int, int]) -> float:
+        """Device px per image px at which an image of (width, height) fits this pane."""
+        return fit_scale(self.device_size(), image)
+
+    def device_size(self) -> tuple[int, int]:
+        """(width, height) of the pane in device px."""
+        ratio = self.devicePixelRatioF()
+        return max(round(self.width() * ratio), 1), max(round(self.height() * ratio), 1)
+
+    def show_scene(self, scene: Scene | None, pane: Pane, blink: PaneKind | None) -> None:
+        """Show a scene as a kind of pane; ``blink`` stands in for the pane's own kind while it is not None."""
+        self._scene, self._pane = scene, pane
+        self._kind = blink or pane.kind
+        self._note = scene.layers.missing(self._kind) if scene is not None else None
+        width, height = self.device_size()
+        sections = [Section(self._kind, 0, width)]
+        if pane.other is not None:
+            line = round(pane.split * width)
+            sections = [Section(self._kind, 0, line), Section(pane.other, line, width)]
+        self._frame.set_scene(scene, sections, QSize(width, height), self._style.backdrop)
+        self._update_cursor()
+        self.update()
+
+    @property
+    def mapping(self) -> Mapping | None:
+        """Where the image lies; None without one."""
+        return None if self._scene is None else self._scene.mapping
+
+    def mark_changed(self, rect: Rect) -> None:
+        """Labels changed in a rectangle of the image: repaint what shows it, once, at the next frame."""
+        if self._scene is not None and (self._kind, self._pane.other) not in ((PaneKind.IMAGE, None), (PaneKind.IMAGE,) * 2):
+            device = self._scene.mapping.device_rect(rect, REACH)
+            if not device.isEmpty():
+                self._frame.invalidate(device)
+                self.update(self._scene.mapping.view_rect(device))
+
+    def show_linked_cursor(self, x: float | None, y: float | None) -> None:
+        """Show where the pointer is in another pane; None hides it."""
+        self._update_mark(self._linked, cross_rect)
+        mapping = self.mapping
+        self._linked = mapping.to_view(x, y) if mapping is not None and x is not None and y is not None else None
+        self._update_mark(self._linked, cross_rect)
+
+    def update_marks(self) -> None:
+        """What the tools have in hand changed."""
+        self.update()
+
+    def update_cursor(self) -> None:
+        """Another tool, size or colour is in hand."""
+        self._update_cursor()
+        self.update()
+
+    # -- painting --------------------------------------------------------------------------------------------------------
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        self._frame.refresh()
+        image, ratio = self._frame.image, self.devicePixelRatioF()
+        painter = QPainter(self)
+        for rect in event.region():
+            source = QRectF(rect.x() * ratio, rect.y() * ratio, rect.width() * ratio, rect.height() * ratio)
+            painter.drawImage(QRectF(rect), image, source)
+        if self._pane.other is not None:
+            draw_divider(painter, self._pane.split * self.width(), self.height())
+        mapping = self.mapping
+        if mapping is not None:
+            self._toolbox.paint(painter, mapping)
+            self._paint_pointer(painter)
+        if self._note is not None:
+            self._paint_note(painter)
+        self._paint_corners(painter, event.rect())
+        painter.end()
+
+    def _paint_pointer(self, painter: QPainter) -> None:
+        if self._linked is not None:
+            draw_cross(painter, self._linked)
+        tool = self._toolbox.in_hand
+        if self._pointer is not None and tool.has_ring and self._ring_radius() * 2 >= TINY_RING:
+            draw_ring(painter, self._pointer, self._ring_radius(), tool.class_color(), erases=tool.erases)
+
+    def _paint_note(self, painter: QPainter) -> None:
+        painter.setFont(self._style.font)
+        room = painter.fontMetrics().boundingRect(self._note or "").adjusted(-14, -8, 14, 8)
+        room.moveCenter(self.rect().center())
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(self._style.backdrop)
+        painter.setOpacity(0.85)
+        painter.drawRoundedRect(room, self._style.radius, self._style.radius)
+        painter.setOpacity(1.0)
+        painter.setPen(self._style.note)
+        painter.drawText(room, Qt.AlignmentFlag.AlignCenter, self._note or "")
+
+    def _paint_corners(self, painter: QPainter, dirty: QRect) -> None:
+        """Round the pane off with the window's colour, but only where a corner is being repainted at all."""
+        radius = self._style.radius
+        inner = self.rect().adjusted(radius, radius, -radius, -radius)
+        if inner.contains(dirty):
+            return
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        outside = QPainterPath()
+        outside.addRect(QRectF(self.rect()).adjusted(-1, -1, 1, 1))
+        outside.addRoundedRect(QRectF(self.rect()), radius, radius)
+        painter.fillPath(outside, self._style.corner)
+
+    def _ring_radius(self) -> float:
+        mapping = self.mapping
+        return mapping.length_in_view(self._tools.diameter / 2) if mapping is not None else 0.0
+
+    def _update_mark(self, at: QPointF | None, extent: object) -> None:
+        if at is not None:
+            self.update(extent(at).toAlignedRect())  # type: ignore[operator]
+
+    def _update_ring(self) -> None:
+        if self._pointer is not None and self._toolbox.in_hand.has_ring:
+            self.update(ring_rect(self._pointer, self._ring_radius()).toAlignedRect())
+
+    def _update_cursor(self) -> None:
+        tool = self._toolbox.in_hand
+        if self.mapping is None:
+            shape = Qt.CursorShape.ArrowCursor
+        elif tool.has_ring:
+            shape = Qt.CursorShape.BlankCursor if self._ring_radius() * 2 >= TINY_RING else Qt.CursorShape.CrossCursor
+        elif self._toolbox.pressed and tool.cursor == Qt.CursorShape.OpenHandCursor:
+            shape = Qt.CursorShape.ClosedHandCursor
+        else:
+            shape = tool.cursor
+        if self.cursor().shape() != shape:
+            self.setCursor(shape)
+
+    # -- mouse and pen ---------------------------------------------------------------------------------------------------
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        if self._from_pen(event) or self.mapping is None:
+            return
+        if event.button() == Qt.MouseButton.LeftButton and self._near_split(event.position()):
+            self._split_held = True
+            return
+        self._toolbox.press(event.button(), self._pointer_at(event.position(), event.modifiers()))
+
+    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
+        if not self._from_pen(event) and self.mapping is not None:
+            self._toolbox.double_click(event.button(), self._pointer_at(event.position(), event.modifiers()))
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        if not self._from_pen(event):
+            if self._split_held:
+                self._view.set_split(event.position().x() / max(self.width(), 1))
+                return
+            self._moved(event.position(), event.modifiers(), 1.0, eraser=False)
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        if self._split_held and event.button() == Qt.MouseButton.LeftButton:
+            self._split_held = False
+        elif not self._from_pen(event) and self.mapping is not None:
+            self._toolbox.release(event.button(), self._pointer_at(event.position(), event.modifiers()))
+
+    def tabletEvent(self, event: QTabletEvent) -> None:
+        """A pen paints by itself; accepting its events keeps Qt from making mouse events of them."""
+        event.accept()
+        if self.mapping is None:
+            return
+        eraser = event.pointerType() == QPointingDevice.PointerType.Eraser
+        pressure = event.pressure() if self.pen_pressure else 1.0
+        if event.type() == QEvent.Type.TabletPress:
+            self._pen_down = True
+            self._toolbox.press(event.button(), self._pointer_at(event.position(), event.modifiers(), pressure, eraser=eraser))
+        elif event.type() == QEvent.Type.TabletRelease:
+            self._pen_down = False
+            self._toolbox.release(event.button(), self._pointer_at(event.position(), event.modifiers(), 0.0, eraser=eraser))
+        else:
+            self._moved(event.position(), event.modifiers(), pressure, eraser=eraser)
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        mapping = self.mapping
+        if mapping is None:
+            event.ignore()
+            return
+        self._wheel.turn(event, mapping.to_image(event.position()))
+        event.accept()
+
+    def enterEvent(self, event: QEnterEvent) -> None:
+        self._view.activate(self._index)
+        super().enterEvent(event)
+
+    def leaveEvent(self, event: QEvent) -> None:
+        self._update_ring()
+        self._pointer = None
+        self.hovered.emit(None, None)
+        self.pointed.emit(None, None)
+        super().leaveEvent(event)
+
+    def _moved(self, at: QPointF, modifiers: Qt.KeyboardModifier, pressure: float, *, eraser: bool) -> None:
+        mapping = self.mapping
+        if mapping is None:
+            return
+        self._update_ring()
+        self._pointer = QPointF(at)
+        self._update_ring()
+        pointer = self._pointer_at(at, modifiers, pressure, eraser=eraser)
+        self._toolbox.move(pointer)
+        column, row = int(pointer.x // 1), int(pointer.y // 1)
+        inside = 0 <= column < mapping.image_width and 0 <= row < mapping.image_height
+        self.hovered.emit(column if inside else None, row if inside else None)
+        self.pointed.emit(pointer.x, pointer.y)
+        if self._pane.other is not None and not self._toolbox.pressed:
+            self.setCursor(Qt.CursorShape.SplitHCursor) if self._near_split(at) else self._update_cursor()
+
+    def _pointer_at(self, at: QPointF, modifiers: Qt.KeyboardModifier, pressure: float = 1.0, *, eraser: bool = False) -> Pointer:
+        assert self._scene is not None
+        x, y = self._scene.mapping.to_image(at)
+        return Pointer(x, y, QPointF(at), self._scene.mapping, modifiers, pressure, eraser)
+
+    def _from_pen(self, event: QMouseEvent) -> bool:
+        """Whether a mouse event was made from a pen's; the order in which they come is not reliable."""
+        device = event.pointingDevice()
+        stylus = device is not None and device.type() in (QPointingDevice.DeviceType.Stylus, QPointingDevice.DeviceType.Airbrush)
+        return self._pen_down or stylus
+
+    def _near_split(self, at: QPointF) -> bool:
+        return self._pane.other is not None and abs(at.x() - self._pane.split * self.width()) <= _GRAB
+
+    # -- keys ------------------------------------------------------------------------------------------------------------
+
+    def event(self, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.ShortcutOverride and isinstance(event, QKeyEvent) and self._wants(event):
+            event.accept()
+            return True
+        if event.type() == QEvent.Type.DevicePixelRatioChange:
+            self.resized.emit()
+        elif event.type() in (QEvent.Type.UngrabMouse, QEvent.Type.WindowDeactivate) and self._toolbox.pressed:
+            self._toolbox.interrupt()
+        return super().event(event)
+
+    def _wants(self, event: QKeyEvent) -> bool:
+        if event.key() == Qt.Key.Key_Space:
+            return True
+        keys = (Qt.Key.Key_Escape, Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Backspace)
+        return event.key() in keys and self._toolbox.busy
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        verbs = {
+            Qt.Key.Key_Escape: self._toolbox.abort,
+            Qt.Key.Key_Return: self._toolbox.finish,
+            Qt.Key.Key_Enter: self._toolbox.finish,
+            Qt.Key.Key_Backspace: self._toolbox.shorten,
+        }
+        if event.key() == Qt.Key.Key_Space:
+            if not event.isAutoRepeat():
+                self._toolbox.hold_space(True)
+        elif event.key() not in verbs or not verbs[Qt.Key(event.key())]():
+            super().keyPressEvent(event)
+
+    def keyReleaseEvent(self, event: QKeyEvent) -> None:
+        if event.key() == Qt.Key.Key_Space:
+            if not event.isAutoRepeat():
+                self._toolbox.hold_space(False)
+        else:
+            super().keyReleaseEvent(event)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self.resized.emit()
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        if self._toolbox.pressed:
+            self._toolbox.interrupt()
+        super().hideEvent(event)

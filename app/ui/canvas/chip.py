@@ -1,0 +1,104 @@
+"""The chip in a pane's corner: what the pane shows, its figures, and the menu to choose something else."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
+from PySide6.QtGui import QAction, QActionGroup, QColor, QFontMetricsF, QPainter, QPaintEvent, QPen, QPolygonF
+from PySide6.QtWidgets import QAbstractButton, QMenu, QWidget
+
+from app.state.panes import PANE_TITLES, PaneKind
+from app.ui.canvas.style import CanvasStyle
+
+_PAD_X, _PAD_Y, _GAP, _ARROW = 9.0, 5.0, 9.0, 8.0
+
+
+class PaneChip(QAbstractButton):
+    """Title in bold, figures beside it; a click opens the menu of kinds.
+
+    Signals:
+        kindChosen: (PaneKind) a person wants to see something else here.
+    """
+
+    kindChosen = Signal(object)
+
+    def __init__(self, style: CanvasStyle, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._style = style
+        self._kind = PaneKind.IMAGE
+        self._caption = ""
+        self._title = ""
+        self.setCursor(Qt.CursorShape.PointingHandCursor)
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.setAttribute(Qt.WidgetAttribute.WA_Hover)
+        self.clicked.connect(self.open_menu)
+
+    def set_style(self, style: CanvasStyle) -> None:
+        self._style = style
+        self._fit()
+
+    def show_kind(self, kind: PaneKind, caption: str, title: str | None = None) -> None:
+        """Say what the pane shows; ``caption`` are its figures, ``title`` replaces the kind's own (while blinking)."""
+        wanted = title or PANE_TITLES[kind]
+        if (kind, caption, wanted) != (self._kind, self._caption, self._title):
+            self._kind, self._caption, self._title = kind, caption, wanted
+            self.setAccessibleName(f"{wanted} {caption}".strip())
+            self.setToolTip("Choose what this view shows")
+            self._fit()
+
+    def sizeHint(self) -> QSize:
+        strong, plain = QFontMetricsF(self._style.strong), QFontMetricsF(self._style.font)
+        width = strong.horizontalAdvance(self._title) + _GAP * 0.6 + _ARROW
+        if self._caption:
+            width += _GAP + plain.horizontalAdvance(self._caption)
+        return QSize(round(width + 2 * _PAD_X), round(max(strong.height(), plain.height()) + 2 * _PAD_Y))
+
+    def open_menu(self) -> None:
+        """Show the menu of kinds under the chip."""
+        menu = self.make_menu()
+        menu.popup(self.mapToGlobal(self.rect().bottomLeft()))
+
+    def make_menu(self) -> QMenu:
+        """The menu of kinds; it deletes itself when it closes."""
+        menu = QMenu(self)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        group = QActionGroup(menu)
+        for kind, title in PANE_TITLES.items():
+            action = QAction(title, menu, checkable=True)
+            action.setChecked(kind is self._kind)
+            action.triggered.connect(lambda _checked, chosen=kind: self.kindChosen.emit(chosen))
+            group.addAction(action)
+            menu.addAction(action)
+        return menu
+
+    def event(self, event: QEvent) -> bool:
+        if event.type() in (QEvent.Type.HoverEnter, QEvent.Type.HoverLeave):
+            self.update()
+        return super().event(event)
+
+    def paintEvent(self, _event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        hot = self.underMouse() or self.isDown()
+        painter.setPen(QPen(self._style.accent, 1.5) if self.hasFocus() else Qt.PenStyle.NoPen)
+        painter.setBrush(QColor(16, 18, 22, 230 if hot else 190))
+        radius = self._style.chip_radius
+        painter.drawRoundedRect(QRectF(self.rect()).adjusted(0.75, 0.75, -0.75, -0.75), radius, radius)
+        x = _PAD_X
+        strong, plain = QFontMetricsF(self._style.strong), QFontMetricsF(self._style.font)
+        baseline = self.height() / 2 + (strong.ascent() - strong.descent()) / 2
+        painter.setFont(self._style.strong)
+        painter.setPen(QColor(245, 247, 250))
+        painter.drawText(QPointF(x, baseline), self._title)
+        x += strong.horizontalAdvance(self._title)
+        if self._caption:
+            painter.setFont(self._style.font)
+            painter.setPen(QColor(196, 202, 212))
+            painter.drawText(QPointF(x + _GAP, baseline), self._caption)
+            x += _GAP + plain.horizontalAdvance(self._caption)
+        x, middle = x + _GAP * 0.6, self.height() / 2
+        painter.setPen(QPen(QColor(245, 247, 250, 255 if hot else 150), 1.3))
+        painter.drawPolyline(QPolygonF([QPointF(x, middle - 1.5), QPointF(x + 3.5, middle + 2), QPointF(x + 7, middle - 1.5)]))
+
+    def _fit(self) -> None:
+        self.resize(self.sizeHint())
+        self.update()
