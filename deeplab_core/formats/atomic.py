@@ -7,7 +7,7 @@ import errno
 import os
 import secrets
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from deeplab_core.errors import StorageError
@@ -28,7 +28,7 @@ _REMEDIES = {
 }
 
 
-def atomic_write(path: str | Path, data: Buffer | Iterable[Buffer]) -> int:
+def atomic_write(path: str | Path, data: Buffer | Iterable[Buffer], *, check: Callable[[Path], None] | None = None) -> int:
     """Write ``data`` to ``path`` through a temporary file in the same folder, flushed to disk and renamed over the target.
 
     A failure at any point leaves an existing file byte for byte as it was and no temporary file behind. A symbolic link is
@@ -38,6 +38,7 @@ def atomic_write(path: str | Path, data: Buffer | Iterable[Buffer]) -> int:
     Args:
         path: the target; its folder must exist.
         data: the content, or its parts in order.
+        check: called with the complete temporary file before it takes the target's place; what it raises ends the write.
 
     Returns:
         Number of bytes written.
@@ -66,6 +67,8 @@ def atomic_write(path: str | Path, data: Buffer | Iterable[Buffer]) -> int:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+        if check is not None:
+            check(temporary)
         temporary.replace(target)
     except BaseException as error:
         with contextlib.suppress(OSError):

@@ -52,13 +52,14 @@ def read_mask(path: str | Path, catalog: ClassCatalog, info: ImageInfo | None = 
     stored = read_stored(path)
     if info is not None:
         _check_frame(stored.size, info, frame, path)
-    labels = _interpret(stored, catalog, path)
+    labels = interpret(stored, catalog, path)
     if info is not None and _is_stored_frame(stored.size, info, frame):
         labels = to_oriented(labels, info.orientation)
     return labels if labels.flags.writeable else labels.copy()
 
 
-def _interpret(stored: StoredMask, catalog: ClassCatalog, path: Path) -> LabelMap:
+def interpret(stored: StoredMask, catalog: ClassCatalog, path: Path) -> LabelMap:
+    """What the content of a mask file means in a catalog, by the rules of :func:`read_mask`; ``path`` gives the file's name."""
     named = _CITYSCAPES_NAME.search(path.name)
     if named is None or catalog.name not in ("cityscapes19", "cityscapes34"):
         return _by_catalog(stored, catalog, path)

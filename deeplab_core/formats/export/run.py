@@ -1,0 +1,233 @@
+"""Running an export: every file checked before it takes its place, failures collected, nothing overwritten unasked."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from deeplab_core.errors import AtrousError, Cancelled, ExportError, StorageError
+from deeplab_core.formats.atomic import atomic_write, make_folder
+from deeplab_core.formats.export.exporter import CollectionExporter, Exporter, ExportItem, FileExporter
+from deeplab_core.formats.export.plan import ExportPlan, existing_target, plan_export
+from deeplab_core.images.orientation import to_stored
+from deeplab_core.images.probe import probe_image
+from deeplab_core.labels import LabelMap, class_histogram
+
+OnExisting = Literal["ask", "error", "replace", "skip"]
+Frame = Literal["stored", "oriented"]
+
+#: A disk that refuses this many files in a row will refuse the rest.
+_REFUSALS = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportSummary:
+    """What an export did.
+
+    Attributes:
+        written: names of the items that are now in the target, read back and equal.
+        skipped: name and reason of items that were left out (no mask, file already there).
+        failed: name and error of items that could not be exported.
+        not_reached: how many items were not tried, after a cancel or when the disk refused to go on.
+        nbytes: bytes written.
+        class_pixels: pixels per class name over all written masks, ``"void"`` included; classes that do not occur are left out.
+        cancelled: whether the run was cancelled.
+    """
+
+    written: tuple[str, ...] = ()
+    skipped: tuple[tuple[str, str], ...] = ()
+    failed: tuple[tuple[str, AtrousError], ...] = ()
+    not_reached: int = 0
+    nbytes: int = 0
+    class_pixels: dict[str, int] = field(default_factory=dict)
+    cancelled: bool = False
+
+    def text(self) -> str:
+        """The summary in one sentence."""
+        parts = [f"{len(self.written)} exported and read back"]
+        parts += [f"{count} skipped ({reason})" for reason, count in Counter(reason for _, reason in self.skipped).items()]
+        if self.failed:
+            parts.append(f"{len(self.failed)} failed")
+        if self.not_reached:
+            parts.append(f"{self.not_reached} not tried")
+        return ("Cancelled: " if self.cancelled else "") + ", ".join(parts)
+
+
+def export_masks(
+    items: Sequence[ExportItem],
+    exporter: Exporter,
+    target: str | Path,
+    *,
+    on_existing: OnExisting = "ask",
+    frame: Frame = "stored",
+    progress: Callable[[int, int], None] | None = None,
+    cancel: Callable[[], bool] | None = None,
+) -> ExportSummary:
+    """Write masks to a folder. Each is read back and compared before it takes its place; labels are loaded one at a time.
+
+    Args:
+        items: what to export.
+        exporter: how; see :data:`deeplab_core.formats.export.EXPORTERS`.
+        target: folder; created if missing.
+        on_existing: ``"ask"`` and ``"error"`` raise before anything is written if a target file exists (a caller that asks
+            shows :func:`plan_export` first); ``"replace"`` and ``"skip"`` are what a person may have answered.
+        frame: ``"stored"`` fits the raw pixels of the photograph's file, ``"oriented"`` what a viewer shows.
+        progress: called with (done, total) after every item.
+        cancel: asked before every item; True ends the run. Files already written stay; a collection is then not written.
+
+    Raises:
+        ExportError: equal names, an existing target, or a target that cannot be (see :func:`plan_export`).
+        StorageError: the target folder cannot be created.
+    """
+    plan = plan_export(items, exporter, target)
+    if plan.existing and on_existing in ("ask", "error"):
+        first = plan.existing[0]
+        raise ExportError(
+            f"{len(plan.existing):,} of the files are already there, the first is {first.path.name}",
+            why="Nothing was written", remedy="Choose to replace or to skip them, or another folder", path=target,
+        )  # fmt: skip
+    make_folder(target)
+    run = _Run(items, plan, on_existing, frame, progress, cancel)
+    if isinstance(exporter, CollectionExporter):
+        run.write_collection(exporter)
+    elif isinstance(exporter, FileExporter):
+        run.write_files(exporter)
+    return run.summary()
+
+
+class _Run:
+    def __init__(
+        self,
+        items: Sequence[ExportItem],
+        plan: ExportPlan,
+        on_existing: OnExisting,
+        frame: Frame,
+        progress: Callable[[int, int], None] | None,
+        cancel: Callable[[], bool] | None,
+    ) -> None:
+        self._items = items
+        self._plan = plan
+        self._replace = on_existing == "replace"
+        self._frame = frame
+        self._progress = progress
+        self._cancel = cancel
+        self._written: list[str] = []
+        self._skipped: list[tuple[str, str]] = []
+        self._failed: list[tuple[str, AtrousError]] = []
+        self._pixels: Counter[str] = Counter()
+        self._nbytes = 0
+        self._cancelled = False
+
+    def write_files(self, exporter: FileExporter) -> None:
+        refusals = 0
+        for position, (item, path) in enumerate(zip(self._items, self._plan.outputs, strict=True)):
+            if self._cancel is not None and self._cancel():
+                self._cancelled = True
+                return
+            try:
+                self._write_file(exporter, item, path)
+                refusals = 0
+            except AtrousError as error:
+                self._failed.append((item.name, error))
+                refusals = refusals + 1 if isinstance(error, StorageError) else 0
+            if self._progress is not None:
+                self._progress(position + 1, len(self._items))
+            if refusals == _REFUSALS:
+                return
+
+    def _write_file(self, exporter: FileExporter, item: ExportItem, path: Path) -> None:
+        # Looked at again, because a long run leaves time for someone else to put a file here.
+        if not self._replace and existing_target(path) is not None:
+            self._skipped.append((item.name, "already there"))
+            return
+        labels = self._load(item, exporter)
+        if labels is None:
+            self._skipped.append((item.name, "no mask"))
+            return
+        parts = exporter.encode(item, labels)
+        make_folder(path.parent)
+        self._nbytes += atomic_write(path, parts, check=lambda written: exporter.check(item, labels, written))
+        self._count(item, labels)
+
+    def write_collection(self, exporter: CollectionExporter) -> None:
+        if not self._items:
+            return
+        path = self._plan.outputs[0]
+        if not self._replace and existing_target(path) is not None:
+            self._skipped += [(item.name, "already there") for item in self._items]
+            return
+        session = exporter.session(self._items[0].catalog)
+
+        def parts() -> Iterator[bytes]:
+            yield session.begin()
+            for position, item in enumerate(self._items):
+                if self._cancel is not None and self._cancel():
+                    raise Cancelled
+                try:
+                    labels = self._load(item, exporter)
+                    if labels is None:
+                        self._skipped.append((item.name, "no mask"))
+                    else:
+                        part = session.encode(item, labels)
+                        self._count(item, labels)
+                        yield part
+                except AtrousError as error:
+                    self._failed.append((item.name, error))
+                if self._progress is not None:
+                    self._progress(position + 1, len(self._items))
+            if not self._written:
+                raise _NothingToWrite
+            yield session.finish()
+
+        try:
+            self._nbytes = atomic_write(path, parts(), check=session.check)
+        except Cancelled:
+            self._cancelled = True
+            self._forget()
+        except _NothingToWrite:
+            self._forget()
+        except AtrousError as error:
+            lost = self._written
+            self._forget()
+            self._failed += [(name, error) for name in lost]
+
+    def summary(self) -> ExportSummary:
+        tried = len(self._written) + len(self._skipped) + len(self._failed)
+        return ExportSummary(
+            written=tuple(self._written),
+            skipped=tuple(self._skipped),
+            failed=tuple(self._failed),
+            not_reached=len(self._items) - tried,
+            nbytes=self._nbytes,
+            class_pixels=dict(self._pixels),
+            cancelled=self._cancelled,
+        )
+
+    def _load(self, item: ExportItem, exporter: Exporter) -> LabelMap | None:
+        """The labels in the frame to be written."""
+        labels = item.labels()
+        if labels is None or item.image_path is None:
+            return labels
+        info = probe_image(item.image_path)
+        if (labels.shape[1], labels.shape[0]) != info.size:
+            raise ExportError(
+                f"the mask has {labels.shape[1]} x {labels.shape[0]} px, but the image has {info.width} x {info.height}",
+                remedy="The image was changed since it was labelled; reload the project", path=item.image_path,
+            )  # fmt: skip
+        return to_stored(labels, info.orientation) if self._frame == "stored" and exporter.follows_frame else labels
+
+    def _count(self, item: ExportItem, labels: LabelMap) -> None:
+        self._written.append(item.name)
+        counts = class_histogram(labels, item.catalog)
+        self._pixels.update({name: int(n) for name, n in zip((*item.catalog.names, "void"), counts, strict=True) if n})
+
+    def _forget(self) -> None:
+        self._written = []
+        self._pixels.clear()
+
+
+class _NothingToWrite(Exception):
+    """No image of a collection has a mask."""
