@@ -110,6 +110,20 @@ class SegmentationModel(nn.Module, ABC):
         return receptive_radius(self)
 
 
+def region_mean(features: Tensor, region: tuple[int, int, int, int] | None, stride: int) -> Tensor:
+    """Mean over positions, ``(N, C, 1, 1)``: of all features, or of those whose centres lie in a region.
+
+    Args:
+        features: ``(N, C, h, w)``; feature ``i`` is centred at pixel ``i * stride``.
+        region: (top, left, bottom, right) in pixels, half-open; see :meth:`SegmentationModel.pooled_context`.
+        stride: input pixels per feature.
+    """
+    if region is not None:
+        top, left, bottom, right = (-(-edge // stride) for edge in region)
+        features = features[..., top:bottom, left:right]
+    return features.mean((2, 3), keepdim=True)
+
+
 class Encoder(nn.Module, ABC):
     """A backbone that returns five levels of features.
 

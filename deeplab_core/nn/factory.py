@@ -11,6 +11,8 @@ from deeplab_core.nn.backbones import build_backbone, build_options
 from deeplab_core.nn.base import Encoder, SegmentationModel
 from deeplab_core.nn.models.deeplab import DeepLab, DeepLabOptions
 from deeplab_core.nn.models.drn import DRNHeadOptions, DRNSegmenter
+from deeplab_core.nn.models.fcn_dilated import DilatedFCN, DilatedFCNOptions
+from deeplab_core.nn.models.lraspp import LRASPP, LRASPPOptions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +44,8 @@ class ModelSpec:
 _MODELS: dict[str, ModelSpec] = {
     "deeplabv3": ModelSpec(backbone="resnet50", record=DeepLabOptions, assemble=DeepLab, defaults={"decoder": "bilinear"}),
     "deeplabv3plus": ModelSpec(backbone="resnet50", record=DeepLabOptions, assemble=DeepLab),
+    "fcn": ModelSpec(backbone="resnet50", record=DilatedFCNOptions, assemble=DilatedFCN),
+    "lraspp": ModelSpec(backbone="mobilenet_v3_large", record=LRASPPOptions, assemble=LRASPP),
     "drn": ModelSpec(backbone="drn_d_22", record=DRNHeadOptions, assemble=DRNSegmenter),
 }
 

@@ -8,7 +8,7 @@ from typing import Literal
 from torch import Tensor, nn
 from torch.nn import functional
 
-Activation = Literal["relu", "relu6"]
+Activation = Literal["relu", "relu6", "hardswish"]
 #: What stands between the depthwise and the pointwise half of a separable convolution: nothing (segmentation_models.pytorch,
 #: VainF), batch norm (jfzhang95), batch norm and ReLU (TensorFlow).
 SeparableInner = Literal["none", "norm", "norm_relu"]
@@ -39,7 +39,7 @@ def resize(x: Tensor, size: tuple[int, int], align_corners: bool) -> Tensor:
 
 def activation(name: Activation | None) -> nn.Module:
     """The named activation, never in place: a tensor that a shortcut still needs must not change under it."""
-    return {"relu": nn.ReLU(), "relu6": nn.ReLU6(), None: nn.Identity()}[name]
+    return {"relu": nn.ReLU(), "relu6": nn.ReLU6(), "hardswish": nn.Hardswish(), None: nn.Identity()}[name]
 
 
 def same_padding(kernel: int, rate: int) -> int:

@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from deeplab_core.nn.base import Encoder, SegmentationModel
+from deeplab_core.nn.base import Encoder, SegmentationModel, region_mean
 from deeplab_core.nn.layers import ConvNormAct, Norm, SeparableConvNormAct, SeparableInner, initialise, resize
 
 
@@ -36,8 +36,8 @@ class DeepLabOptions:
         decoder_convs: number of 3x3 convolutions (two in the paper; one in VainF and segmentation_models.pytorch).
         decoder_order: ``"low_level_first"`` in VainF, ``"aspp_first"`` elsewhere.
         head_bias: convolutions have a bias although a norm follows (bubbliiiing).
-        auxiliary: adds a training-only FCN head on level 4 (torchvision's ``aux_classifier``) with this many hidden channels; 0
-            for none.
+        auxiliary: adds a training-only FCN head (torchvision's ``aux_classifier``) with this many hidden channels; 0 for none.
+        auxiliary_level: index of the encoder level that it reads: 3 over ResNets, 2 over MobileNetV3.
         norm_eps, norm_momentum, folded_norm: batch norm of the head.
         align_corners: rule of every bilinear upsampling in the model. True (TensorFlow, jfzhang95) fits stride-16 features
             exactly on inputs of 16 k + 1 pixels; False in VainF, torchvision, kazuto1011.
@@ -61,6 +61,7 @@ class DeepLabOptions:
     decoder_dropout: float = 0.1
     head_bias: bool = False
     auxiliary: int = 0
+    auxiliary_level: int = 3
     norm_eps: float = 1e-5
     norm_momentum: float = 0.1
     folded_norm: bool = False
@@ -177,7 +178,9 @@ class DeepLab(SegmentationModel):
             self.after_aspp = _conv3x3(o.aspp_channels, o.aspp_channels, separable=o.after_aspp == "separable", o=o, norm=norm)
         self.decoder = Decoder(encoder.level_channels[1], o) if o.decoder == "deeplabv3plus" else None
         self.classifier = nn.Conv2d(o.aspp_channels if self.decoder is None else self.decoder.out_channels, num_classes, 1)
-        self.auxiliary = AuxiliaryHead(encoder.level_channels[3], o.auxiliary, num_classes, norm) if o.auxiliary else None
+        self.auxiliary: AuxiliaryHead | None = None
+        if o.auxiliary:
+            self.auxiliary = AuxiliaryHead(encoder.level_channels[o.auxiliary_level], o.auxiliary, num_classes, norm)
         initialise(self)
         # The encoder comes last: it has its own initialisation.
         self.encoder = encoder
@@ -191,11 +194,7 @@ class DeepLab(SegmentationModel):
         """Mean encoder features ``(N, C, 1, 1)`` of a region of ``x``; None without image pooling."""
         if self.aspp.pooling is None:
             return None
-        features = self.encoder.levels(x)[-1]
-        if region is not None:
-            top, left, bottom, right = (-(-edge // self.output_stride) for edge in region)
-            features = features[..., top:bottom, left:right]
-        return features.mean((2, 3), keepdim=True)
+        return region_mean(self.encoder.levels(x)[-1], region, self.output_stride)
 
     def _classify(self, levels: Sequence[Tensor], pooled: Tensor | None) -> Tensor:
         features = self.after_aspp(self.aspp(levels[-1], pooled))
@@ -219,4 +218,4 @@ class DeepLab(SegmentationModel):
         logits = resize(self._classify(levels, None), size, self.align_corners)
         if self.auxiliary is None:
             return logits, None
-        return logits, resize(self.auxiliary(levels[3]), size, self.align_corners)
+        return logits, resize(self.auxiliary(levels[self.options.auxiliary_level]), size, self.align_corners)
