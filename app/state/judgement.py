@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.state.document import Change, Document
-from deeplab_core.boundary.band import BandAround, BandRule, band_index
+from deeplab_core.boundary.band import EXCLUDED, BandAround, BandRule, band_index
 from deeplab_core.boundary.histogram import BandHistogram
 from deeplab_core.catalog import ClassCatalog
 from deeplab_core.errors import MaskFormatError
@@ -60,9 +60,10 @@ class ImageJudgement:
         return self._matrix
 
     def band(self, rule: BandRule, around: BandAround = "truth") -> NDArray[np.uint8]:
-        """(H, W) uint8 band index (:func:`deeplab_core.boundary.band_index`); one distance transform, then kept.
+        """(H, W) uint8 band index (:func:`deeplab_core.boundary.band_index`); made when first asked for, then kept.
 
-        Around the prediction it is made anew after every change, and only when asked for.
+        Around the prediction it is made anew after every change, and only when asked for. Making one takes about 30 ms per
+        megapixel: for large photographs let a job make it and :meth:`adopt_band` it.
         """
         key = rule, around
         if key not in self._indices:
@@ -71,6 +72,30 @@ class ImageJudgement:
             )
             self._indices[key].flags.writeable = False
         return self._indices[key]
+
+    def has_band(self, rule: BandRule, around: BandAround = "truth") -> bool:
+        """Whether :meth:`band` answers at once."""
+        return (rule, around) in self._indices
+
+    def adopt_band(self, rule: BandRule, index: NDArray[np.uint8]) -> None:
+        """Take the band index around the truth from a job that called :func:`deeplab_core.boundary.band_index`.
+
+        The truth never changes, so the index is right whatever happened to the document meanwhile.
+
+        Args:
+            rule: that the index was made by.
+            index: (H, W) uint8; not copied, and read-only from now on.
+
+        Raises:
+            ValueError: it is not a band index of this truth.
+        """
+        if index.shape != self.truth.shape or index.dtype != np.uint8:
+            raise ValueError(f"a band index of this truth is uint8 {self.truth.shape}, got {index.dtype} {index.shape}")
+        if not np.array_equal(index == EXCLUDED, self.truth == self.document.catalog.ignore):
+            raise ValueError("the band index was made for another truth")
+        if not self.has_band(rule):
+            index.flags.writeable = False
+            self._indices[rule, "truth"] = index
 
     def histogram(self, rule: BandRule, around: BandAround = "truth") -> BandHistogram:
         """Confusion by band for one rule, always current; do not change it, copy it to keep it."""
@@ -133,6 +158,30 @@ class FolderJudgement:
     def matrix(self) -> ConfusionMatrix:
         """The pooled matrix, always current; do not change it, copy it to keep it."""
         return self._matrix
+
+    def has_band(self, rule: BandRule, around: BandAround = "truth") -> bool:
+        """Whether :meth:`band` answers at once."""
+        return (rule, around) in self._indices
+
+    def adopt_band(self, rule: BandRule, index: NDArray[np.uint8]) -> None:
+        """Take the band index around the truth from a job that called :func:`deeplab_core.boundary.band_index`.
+
+        The truth never changes, so the index is right whatever happened to the document meanwhile.
+
+        Args:
+            rule: that the index was made by.
+            index: (H, W) uint8; not copied, and read-only from now on.
+
+        Raises:
+            ValueError: it is not a band index of this truth.
+        """
+        if index.shape != self.truth.shape or index.dtype != np.uint8:
+            raise ValueError(f"a band index of this truth is uint8 {self.truth.shape}, got {index.dtype} {index.shape}")
+        if not np.array_equal(index == EXCLUDED, self.truth == self.document.catalog.ignore):
+            raise ValueError("the band index was made for another truth")
+        if not self.has_band(rule):
+            index.flags.writeable = False
+            self._indices[rule, "truth"] = index
 
     def histogram(self, rule: BandRule, around: BandAround = "truth") -> BandHistogram:
         """Confusion by band pooled over the images that have it (:meth:`band_images`); do not change it."""

@@ -59,7 +59,7 @@ def band_index(
         raise ValueError(f"a band around the {around} needs the {around}")
     if truth is not None and truth.shape != source.shape:
         raise ValueError(f"truth has shape {truth.shape}, prediction {source.shape}")
-    distance = distance_to_void(source, ignore) if rule == "void" else distance_to_edge(source, ignore)
+    distance = distance_to_void(source, ignore) if rule == "void" else distance_to_edge(source, ignore, reach=OUTSIDE)
     # Distances are square roots of integers: beyond a whole w <= 40 the next one is at least 0.0124 larger, so the slack only
     # absorbs rounding of the square root.
     index = np.ceil(np.minimum(distance, OUTSIDE) - np.float32(0.005)).astype(np.uint8)

@@ -20,6 +20,9 @@ Distances = NDArray[np.float32]
 #: Above so many separate void regions one pass over the whole image is cheaper than one pass per region.
 _MANY_REGIONS = 512
 
+#: Side of the tiles that distances of limited reach are computed in, px: large against the reach, small against a photograph.
+_TILE = 512
+
 #: Distances that differ by less than rounding of a float32 square root are equal; different ones differ by more up to 1000 px.
 _TIE = np.float32(1 - 4e-7)
 
@@ -41,22 +44,45 @@ def distance_to_void(truth: Labels, ignore: int = IGNORE) -> Distances:
     return np.asarray(cv2.distanceTransform(labelled.astype(np.uint8), cv2.DIST_C, 3), dtype=np.float32)
 
 
-def distance_to_edge(labels: Labels, ignore: int = IGNORE) -> Distances:
+def distance_to_edge(labels: Labels, ignore: int = IGNORE, *, reach: int | None = None) -> Distances:
     """Exact Euclidean distance (px) of every pixel to the nearest pixel of another class.
 
     1 means a 4-neighbour of another class, sqrt(2) a diagonal one. Void is filled by the nearest class first (:func:`fill_void`),
     so that a void ring counts as the edge in its middle. The image border is no edge.
 
+    Args:
+        labels: (H, W) ids.
+        ignore: id of void.
+        reach: distances above it, in px, are not needed and may come back as inf; far cheaper on large images, where most
+            places have few classes near them.
+
     Returns:
         (H, W) float32, >= 1; inf everywhere if there are fewer than two classes. Values at void pixels belong to the filled map.
     """
-    import cv2
-
     filled = fill_void(labels, ignore)
     distance = np.full(labels.shape, np.inf, dtype=np.float32)
+    if reach is None:
+        _class_distances(filled, distance)
+        return distance
+    height, width = labels.shape
+    for y in range(0, height, _TILE):
+        for x in range(0, width, _TILE):
+            top, left = max(y - reach, 0), max(x - reach, 0)
+            around = filled[top : y + _TILE + reach, left : x + _TILE + reach]
+            near = np.full(around.shape, np.inf, dtype=np.float32)
+            if _class_distances(around, near):
+                tile = distance[y : y + _TILE, x : x + _TILE]
+                tile[:] = near[y - top :, x - left :][: tile.shape[0], : tile.shape[1]]
+    return distance
+
+
+def _class_distances(filled: Labels, distance: Distances) -> bool:
+    """Write the distance to the nearest other class into ``distance``; False and untouched where there is one class only."""
+    import cv2
+
     present = _present(filled)
     if len(present) < 2:
-        return distance
+        return False
     for class_id in present:
         # The nearest pixel of another class touches the class itself, so it lies in its bounding box grown by one pixel.
         own = filled == class_id
@@ -64,7 +90,7 @@ def distance_to_edge(labels: Labels, ignore: int = IGNORE) -> Distances:
         inside = own[box]
         local = cv2.distanceTransform(inside.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
         np.copyto(distance[box], local, where=inside)
-    return distance
+    return True
 
 
 def fill_void(labels: Labels, ignore: int = IGNORE) -> Labels:

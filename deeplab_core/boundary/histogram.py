@@ -107,7 +107,9 @@ class BandHistogram:
 
     def apply(self, delta: PixelDelta, *, index: NDArray[np.uint8]) -> None:
         """As :meth:`add_delta`, for a delta that several counters share."""
-        picked = index[delta.where]
+        if index.shape != delta.shape:
+            raise ValueError(f"the band index has shape {index.shape}, the box {delta.shape}")
+        picked = index.ravel().take(delta.places)
         if picked.size and int(picked.min()) == EXCLUDED:
             raise ValueError("the band index excludes a pixel that the truth labels")
         delta.move(self._counts, picked.astype(np.int64) - 1)

@@ -24,6 +24,9 @@ Labels = NDArray[Any]  # (H, W) uint8, or uint16 for a wide catalog
 #: ``cv2.calcHist`` answers in float32, which counts exactly up to here; larger maps are counted in parts.
 _EXACT_FLOAT32 = 1 << 24
 
+#: With fewer than one pixel in so many cells, single cells are moved; otherwise one pass over all cells is faster.
+_SPARSE = 4
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ChannelTable:
@@ -32,11 +35,13 @@ class ChannelTable:
     Attributes:
         catalog: the classes.
         lut: (256,) uint8, or (65536,) uint16 for a wide catalog: channel, C for void, C + 1 for undeclared ids.
+        wide_lut: the same as int64, which index arithmetic wants.
         columns: (C + 1,) ids in channel order, then void.
     """
 
     catalog: ClassCatalog
     lut: NDArray[Any]
+    wide_lut: NDArray[np.int64]
     columns: NDArray[np.int64]
 
     @property
@@ -58,7 +63,7 @@ class ChannelTable:
 
     def channels(self, name: str, labels: Labels) -> NDArray[np.int64]:
         """Channels of ``labels`` as int64, C for void. Raises CatalogError for ids that the catalog does not declare."""
-        found: NDArray[np.int64] = self.lut[labels].astype(np.int64)
+        found = self.wide_lut.take(labels)
         if found.size and found.max() > self.classes:
             raise _undeclared(self.catalog, name, *np.unique(labels[found > self.classes], return_counts=True))
         return found
@@ -67,8 +72,8 @@ class ChannelTable:
 @lru_cache(maxsize=32)
 def channel_table(catalog: ClassCatalog) -> ChannelTable:
     """The table of a catalog."""
-    lut = catalog.index_lut().astype(catalog.dtype)
-    return ChannelTable(catalog, lut, np.append(catalog.ids, catalog.ignore))
+    lut = catalog.index_lut()
+    return ChannelTable(catalog, lut.astype(catalog.dtype), lut, np.append(catalog.ids, catalog.ignore))
 
 
 def count_pairs(*, truth: Labels, prediction: Labels, catalog: ClassCatalog) -> NDArray[np.int64]:
@@ -133,15 +138,16 @@ def count_banded(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PixelDelta:
-    """The labelled pixels of a box whose prediction changed, as channels; made once, applied to several counters.
+    """The labelled pixels of a box whose prediction changed; made once, applied to several counters.
 
     Attributes:
-        where: (h, w) bool, the pixels.
-        truth, before, after: (n,) int64 channels of these pixels in row-major order; ``before`` and ``after`` may be C (void).
+        shape: (h, w) of the box.
+        places: (n,) int64, the pixels as indices into the flattened box, ascending.
+        before, after: (n,) int64, their cells in the flattened (C, C + 1) matrix.
     """
 
-    where: NDArray[np.bool_]
-    truth: NDArray[np.int64]
+    shape: tuple[int, ...]
+    places: NDArray[np.int64]
     before: NDArray[np.int64]
     after: NDArray[np.int64]
 
@@ -160,32 +166,46 @@ class PixelDelta:
         if not truth.shape == before.shape == after.shape:
             raise ValueError(f"shapes differ: truth {truth.shape}, before {before.shape}, after {after.shape}")
         table = channel_table(catalog)
-        where = (before != after) & (truth != catalog.ignore)
-        return PixelDelta(
-            where=where,
-            truth=table.channels("truth", truth[where]),
-            before=table.channels("prediction", before[where]),
-            after=table.channels("prediction", after[where]),
-        )
+        places = np.flatnonzero((before != after) & (truth != catalog.ignore))
+        rows = table.channels("truth", truth.ravel().take(places))
+        rows *= table.classes + 1
+        old = table.channels("prediction", before.ravel().take(places))
+        new = table.channels("prediction", after.ravel().take(places))
+        old += rows
+        new += rows
+        return PixelDelta(shape=truth.shape, places=places, before=old, after=new)
 
     def move(self, counts: NDArray[np.int64], layer: NDArray[np.int64] | None = None) -> None:
         """Move the pixels from their old cell to the new one, in place.
 
         Args:
-            counts: (C, C + 1), or (K, C, C + 1) with ``layer``.
+            counts: (C, C + 1), or (K, C, C + 1) with ``layer``; C-contiguous.
             layer: (n,) first index of each pixel.
 
         Raises:
             ValueError: a cell would become negative, because ``before`` is not what was counted; counts stay as they were.
         """
-        first = self.truth if layer is None else layer * counts.shape[-2] + self.truth
         flat = counts.reshape(-1)
-        old, new = first * counts.shape[-1] + self.before, first * counts.shape[-1] + self.after
+        old, new = self.before, self.after
+        if layer is not None:
+            first = layer * (counts.shape[-2] * counts.shape[-1])
+            old, new = first + old, first + new
+        if old.size * _SPARSE > flat.size:
+            gone = np.bincount(old, minlength=flat.size)
+            if np.any(flat < gone):
+                raise _uncounted()
+            flat += np.bincount(new, minlength=flat.size)
+            flat -= gone
+            return
         np.subtract.at(flat, old, 1)
         if old.size and flat[old].min() < 0:
             np.add.at(flat, old, 1)
-            raise ValueError("the state before the change is not the one that was counted")
+            raise _uncounted()
         np.add.at(flat, new, 1)
+
+
+def _uncounted() -> ValueError:
+    return ValueError("the state before the change is not the one that was counted")
 
 
 def _pair(table: ChannelTable, truth: Labels, prediction: Labels) -> tuple[Labels, Labels]:

@@ -95,6 +95,24 @@ def test_the_band_around_the_truth_is_kept_and_the_one_around_the_prediction_is_
     assert judgement.band("edge", "prediction") is not around_prediction
 
 
+def test_a_band_made_by_a_job_is_adopted_whatever_changed_meanwhile() -> None:
+    truth, document = scene(3)
+    judgement = ImageJudgement(truth, document)
+    index = band_index(truth=judgement.truth, rule="edge")
+    document.paint(Rect(20, 20, 9, 9), np.ones((9, 9), bool), 11, Provenance.PERSON)
+    assert not judgement.has_band("edge")
+    judgement.adopt_band("edge", index)
+    assert judgement.has_band("edge")
+    assert judgement.band("edge") is index
+    assert_as_from_scratch(judgement)
+    judgement.adopt_band("edge", index.copy())
+    assert judgement.band("edge") is index
+    with pytest.raises(ValueError, match="band index of this truth"):
+        judgement.adopt_band("void", index[1:])
+    with pytest.raises(ValueError, match="another truth"):
+        judgement.adopt_band("void", np.ones(SHAPE, np.uint8))
+
+
 def test_errors_are_the_wrong_and_the_missing_pixels() -> None:
     truth = np.array([[0, 4, IGNORE, 11]], np.uint8)
     judgement = ImageJudgement(truth, Document(np.array([[0, 11, 4, IGNORE]], np.uint8), CATALOG))

@@ -148,7 +148,7 @@ def test_impossible_bands_are_refused() -> None:
     histogram = BandHistogram(AB, rule="edge")
     with pytest.raises(ValueError, match=r"outside 1\.\.40"):
         histogram.inside(0)
-    with pytest.raises(ValueError, match="band index"):
+    with pytest.raises(ValueError, match="band index must be"):
         histogram.update(index=np.zeros((2, 2), np.uint8), truth=truth, prediction=truth)
     with pytest.raises(ValueError, match="there are 41 bands"):
         histogram.update(index=np.full((3, 3), 42, np.uint8), truth=truth, prediction=truth)
@@ -179,6 +179,8 @@ def test_a_delta_that_does_not_fit_changes_nothing() -> None:
     truth = np.zeros((2, 2), np.uint8)
     histogram = histogram_of(truth, truth, "edge", catalog=AB)
     kept = histogram.copy()
+    with pytest.raises(ValueError, match="index has shape"):
+        histogram.add_delta(index=np.ones((2, 1), np.uint8), truth=truth, before=truth, after=truth + 1)
     with pytest.raises(ValueError, match="excludes a pixel"):
         histogram.add_delta(index=np.zeros((2, 2), np.uint8), truth=truth, before=truth, after=truth + 1)
     with pytest.raises(ValueError, match="not the one that was counted"):

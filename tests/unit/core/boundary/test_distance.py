@@ -138,3 +138,18 @@ def test_large_distances_are_exact() -> None:
     assert distance_to_edge(labels)[0, 0] == pytest.approx(math.hypot(299, 899), abs=1e-3)
     labels[-1, -1] = VOID
     assert distance_to_void(labels)[0, 0] == 899
+
+
+@given(maps, st.integers(1, 4), st.integers(1, 5))
+@settings(max_examples=60)
+def test_limited_reach_is_exact_within_it(labels: np.ndarray, reach: int, tile: int) -> None:
+    kept = distance_module._TILE
+    distance_module._TILE = tile
+    try:
+        limited = distance_to_edge(labels, reach=reach)
+    finally:
+        distance_module._TILE = kept
+    exact = distance_to_edge(labels)
+    near = exact <= reach
+    np.testing.assert_allclose(limited[near], exact[near], rtol=1e-6)
+    assert (limited[~near] > reach).all()
