@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import click
 
 from app.cli.doctor import doctor
+from app.cli.evaluate import evaluate
 from app.cli.models import models
 from app.cli.predict import predict
 from app.cli.window import window
@@ -44,7 +45,9 @@ class WindowByDefault(click.Group):
         return super().parse_args(ctx, args)
 
 
-@click.group(cls=WindowByDefault, context_settings={"help_option_names": ["-h", "--help"]}, subcommand_metavar="[FOLDER | COMMAND ...]")
+@click.group(
+    cls=WindowByDefault, context_settings={"help_option_names": ["-h", "--help"]}, subcommand_metavar="[FOLDER | COMMAND ...]"
+)
 @click.version_option(__version__, prog_name="atrous")
 def main() -> None:
     """Run DeepLabv3+ on folders of images, judge the masks, correct and export them.
@@ -53,7 +56,7 @@ def main() -> None:
     """
 
 
-for _command in (window, predict, models, doctor):
+for _command in (window, predict, evaluate, models, doctor):
     main.add_command(_command)
 
 

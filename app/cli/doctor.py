@@ -15,7 +15,17 @@ from app.cli.console import emit
 from app.places import MODEL_DIR_VARIABLE, model_folders
 from deeplab_core import __version__
 
-PACKAGES = ("torch", "torchvision", "numpy", "opencv-python-headless", "Pillow", "safetensors", "PySide6-Essentials", "numba", "pyqtgraph")
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "numpy",
+    "opencv-python-headless",
+    "Pillow",
+    "safetensors",
+    "PySide6-Essentials",
+    "numba",
+    "pyqtgraph",
+)
 
 
 @click.command()
@@ -33,7 +43,9 @@ def doctor(as_json: bool) -> int:
         problems.append("opencv-python is installed; its Qt breaks the window. Run: pip uninstall opencv-python; "
                         "pip install --force-reinstall opencv-python-headless")  # fmt: skip
     devices, device_notes = _devices(problems)
-    missing = [name for name in os.environ.get(MODEL_DIR_VARIABLE, "").split(os.pathsep) if name and not Path(name).expanduser().is_dir()]
+    missing = [
+        name for name in os.environ.get(MODEL_DIR_VARIABLE, "").split(os.pathsep) if name and not Path(name).expanduser().is_dir()
+    ]
     problems += [f"{MODEL_DIR_VARIABLE} names {name}, which is no folder" for name in missing]
     if as_json:
         emit("doctor", facts=facts, devices=devices, notes=device_notes, model_folders=model_folders(), problems=problems)
@@ -62,20 +74,9 @@ def _version(package: str) -> str | None:
 def _devices(problems: list[str]) -> tuple[dict[str, str], list[str]]:
     """Device string -> what it is, and why an accelerator is missing."""
     try:
-        import torch
+        from deeplab_core.inference import list_devices
     except (ImportError, OSError) as error:
         problems.append(f"PyTorch cannot be loaded ({error}). Run: pip install --force-reinstall torch")
         return {}, []
-    devices = {"cpu": f"{torch.get_num_threads()} threads"}
-    notes: list[str] = []
-    if torch.cuda.is_available():
-        for index in range(torch.cuda.device_count()):
-            properties = torch.cuda.get_device_properties(index)
-            devices[f"cuda:{index}"] = f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB"
-    elif torch.version.cuda is None:
-        notes.append("no CUDA: this build of PyTorch is for the CPU only")
-    else:
-        notes.append(f"no CUDA: PyTorch is built for CUDA {torch.version.cuda}, but no NVIDIA GPU with a fitting driver was found")
-    if torch.backends.mps.is_available():
-        devices["mps"] = "Apple GPU"
-    return devices, notes
+    devices, notes = list_devices()
+    return devices, list(notes)

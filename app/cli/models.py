@@ -41,10 +41,10 @@ def list_command(as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="The whole card as one JSON line.")
 def show_command(name_or_file: str, as_json: bool) -> None:
     """Open a checkpoint, find out whose it is, and show its card."""
-    from deeplab_core.weights import load_model
+    from deeplab_core.weights import read_card
 
     path = resolve_model(name_or_file)
-    _model, card = load_model(path)
+    card = read_card(path)
     if as_json:
         emit("model", path=path, card=card.to_dict())
         return

@@ -38,7 +38,11 @@ def plan_outputs(inputs: Sequence[Path], out: Path, suffix: str = ".png") -> lis
     tasks: dict[Path, Task] = {}
     target = out.resolve()
     for given in inputs:
-        pairs = [(given / relative, Path(relative)) for relative in find_images(given)] if given.is_dir() else [(given, Path(given.name))]
+        pairs = (
+            [(given / relative, Path(relative)) for relative in find_images(given)]
+            if given.is_dir()
+            else [(given, Path(given.name))]
+        )
         for image, relative in pairs:
             if given.is_dir() and target != given.resolve() and image.resolve().is_relative_to(target):
                 continue
@@ -47,7 +51,9 @@ def plan_outputs(inputs: Sequence[Path], out: Path, suffix: str = ".png") -> lis
                 raise click.UsageError(f"the mask of {image} would replace the image itself; choose another folder with -o")
             other = tasks.get(output)
             if other is not None and other.image.resolve() != image.resolve():
-                raise click.UsageError(f"{other.image} and {image} would both be written to {output}; predict them into different folders")
+                raise click.UsageError(
+                    f"{other.image} and {image} would both be written to {output}; predict them into different folders"
+                )
             tasks[output] = Task(image, relative.as_posix(), output)
     if not tasks:
         raise click.UsageError(f"no image found in {', '.join(map(str, inputs))}; give image files or folders that hold some")

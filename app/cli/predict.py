@@ -38,9 +38,24 @@ def parse_scales(_context: click.Context, _parameter: click.Parameter, value: st
 
 @click.command()
 @click.argument("inputs", metavar="INPUT...", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
-@click.option("--model", "model_name", metavar="NAME_OR_FILE", required=True, help="A name from 'atrous models list', or a checkpoint file.")
-@click.option("-o", "--output", "out", metavar="DIR", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder of the masks.")
-@click.option("--output-stride", type=click.Choice([8, 16, 32]), default=None, help="Smaller is finer and slower [default: the model's own].")
+@click.option(
+    "--model", "model_name", metavar="NAME_OR_FILE", required=True, help="A name from 'atrous models list', or a checkpoint file."
+)
+@click.option(
+    "-o",
+    "--output",
+    "out",
+    metavar="DIR",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of the masks.",
+)
+@click.option(
+    "--output-stride",
+    type=click.Choice([8, 16, 32]),
+    default=None,
+    help="Smaller is finer and slower [default: the model's own].",
+)
 @click.option("--scales", callback=parse_scales, default="1", show_default=True, help="Average over these relative sizes.")
 @click.option("--flip", is_flag=True, help="Also average with the mirrored image.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
@@ -166,14 +181,13 @@ def _finished(task: Task, card: ModelCard, frame: str, save_confidence: bool) ->
 
     try:
         info = probe_image(task.image)
-        turned = frame == "stored" and info.orientation >= 5
-        expected = (info.width, info.height) if turned else (info.height, info.width)
-        if read_mask(task.output, card.catalog).shape != expected:
+        width, height = info.stored_size if frame == "stored" else info.size
+        if read_mask(task.output, card.catalog).shape != (height, width):
             return False
         if save_confidence:
             with Image.open(_confidence_path(task)) as confidence:
                 confidence.load()
-                return (confidence.height, confidence.width) == expected
+                return confidence.size == (width, height)
     except (AtrousError, OSError, SyntaxError):
         return False
     return True
@@ -199,7 +213,7 @@ def _read_ahead(tasks: Sequence[Task], depth: int = 2) -> Iterator[tuple[Task, F
 
 
 def _write(task: Task, prediction: Prediction, data: ImageData, card: ModelCard, frame: str, save_confidence: bool) -> None:
-    from deeplab_core.formats import write_grey_png, write_indexed_png
+    from deeplab_core.formats import atomic_write, encode_png, write_mask
     from deeplab_core.images import to_stored
 
     def place(array: Any) -> Any:
@@ -207,8 +221,8 @@ def _write(task: Task, prediction: Prediction, data: ImageData, card: ModelCard,
 
     task.output.parent.mkdir(parents=True, exist_ok=True)
     if save_confidence:  # first, so that a mask always stands for a finished image
-        write_grey_png(_confidence_path(task), place(prediction.confidence))
-    write_indexed_png(task.output, place(prediction.labels), card.catalog)
+        atomic_write(_confidence_path(task), encode_png(place(prediction.confidence)))
+    write_mask(task.output, place(prediction.labels), card.catalog)
 
 
 def _summarise(
@@ -222,4 +236,7 @@ def _summarise(
     click.echo(f"{card.name}: {', '.join(parts)} in {out}")
     unreadable = sum(isinstance(error, ImageReadError) for _task, error in failures)
     if failures:
-        click.echo(f"atrous: {len(failures)} of {total} images failed ({unreadable} unreadable); mend them and run again with --resume", err=True)
+        click.echo(
+            f"atrous: {len(failures)} of {total} images failed ({unreadable} unreadable); mend them and run again with --resume",
+            err=True,
+        )

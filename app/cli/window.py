@@ -42,7 +42,9 @@ def window(context: click.Context, folder: Path | None, project_dir: Path | None
 
         folder = copy_sample_project(SAMPLE_COPY)
     if not has_screen():
-        raise click.UsageError("no screen here: neither DISPLAY nor WAYLAND_DISPLAY is set; use 'atrous predict' and 'atrous evaluate', or 'xvfb-run atrous'")
+        raise click.UsageError(
+            "no screen here: neither DISPLAY nor WAYLAND_DISPLAY is set; 'atrous predict' and 'atrous evaluate' work without"
+        )
     from app.main import main
 
     return int(main(folder, project_dir=project_dir, smoke=smoke))
