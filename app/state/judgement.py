@@ -159,30 +159,6 @@ class FolderJudgement:
         """The pooled matrix, always current; do not change it, copy it to keep it."""
         return self._matrix
 
-    def has_band(self, rule: BandRule, around: BandAround = "truth") -> bool:
-        """Whether :meth:`band` answers at once."""
-        return (rule, around) in self._indices
-
-    def adopt_band(self, rule: BandRule, index: NDArray[np.uint8]) -> None:
-        """Take the band index around the truth from a job that called :func:`deeplab_core.boundary.band_index`.
-
-        The truth never changes, so the index is right whatever happened to the document meanwhile.
-
-        Args:
-            rule: that the index was made by.
-            index: (H, W) uint8; not copied, and read-only from now on.
-
-        Raises:
-            ValueError: it is not a band index of this truth.
-        """
-        if index.shape != self.truth.shape or index.dtype != np.uint8:
-            raise ValueError(f"a band index of this truth is uint8 {self.truth.shape}, got {index.dtype} {index.shape}")
-        if not np.array_equal(index == EXCLUDED, self.truth == self.document.catalog.ignore):
-            raise ValueError("the band index was made for another truth")
-        if not self.has_band(rule):
-            index.flags.writeable = False
-            self._indices[rule, "truth"] = index
-
     def histogram(self, rule: BandRule, around: BandAround = "truth") -> BandHistogram:
         """Confusion by band pooled over the images that have it (:meth:`band_images`); do not change it."""
         return self._histograms.get((rule, around)) or BandHistogram(self.catalog, rule=rule, around=around)
