@@ -27,6 +27,9 @@ from deeplab_core.errors import ProjectError
 #: Default bound of all patches kept by one project, in bytes of packed tiles.
 JOURNAL_BYTES = 256 * 1024 * 1024
 
+#: So many steps are dropped in one transaction when the journal is bounded.
+_PRUNE_STEPS = 64
+
 
 class StepState(IntEnum):
     """What became of a step."""
@@ -186,17 +189,25 @@ class Journal:
         every move the image's mask file already holds are dropped, so no pixel depends on them; what is lost is the
         possibility to undo or redo them.
         """
-        excess = self.nbytes() - budget
-        if excess <= 0:
-            return 0
+        dropped = 0
+        while (excess := self.nbytes() - budget) > 0:
+            batch = self._prune_batch(excess)
+            if batch == 0:
+                break
+            dropped += batch
+        return dropped
+
+    def _prune_batch(self, excess: int) -> int:
+        """Drop some steps in one short transaction, so that no stroke waits for a long one; returns how many."""
         dropped = 0
         with self._store.transaction() as connection:
             # Steps in effect are dropped from the oldest on, undone ones from the newest on. Both orders leave histories
             # without gaps: of two steps in effect the newer was moved last, of two undone ones the older.
             candidates = connection.execute(
-                "SELECT seq, image, bytes, coalesce((SELECT max(n) FROM moves WHERE image = s.image AND step = s.seq), 0) AS last"
+                "SELECT seq, image, bytes, coalesce((SELECT max(n) FROM moves WHERE step = s.seq), 0) AS last"
                 " FROM steps AS s JOIN images ON images.id = s.image WHERE last <= images.mask_move"
-                " ORDER BY CASE state WHEN 2 THEN 0 WHEN 0 THEN 1 ELSE 2 END, CASE state WHEN 1 THEN -seq ELSE seq END"
+                " ORDER BY CASE state WHEN 2 THEN 0 WHEN 0 THEN 1 ELSE 2 END, CASE state WHEN 1 THEN -seq ELSE seq END LIMIT ?",
+                (_PRUNE_STEPS,),
             ).fetchall()
             for seq, image, size, last in candidates:
                 if excess <= 0:

@@ -68,7 +68,7 @@ def encode_mask(labels: Labels, provenance: NDArray[np.uint8], catalog: ClassCat
     plain = _in_memory_values(catalog)
     parts = encode_ids_png(labels, plain) if catalog.wide else encode_indexed_png(labels, plain)
     squeeze = zlib.compressobj(level=1, strategy=zlib.Z_RLE)
-    packed = squeeze.compress(memoryview(np.ascontiguousarray(provenance))) + squeeze.flush()
+    packed = squeeze.compress(np.ascontiguousarray(provenance).data) + squeeze.flush()
     said = {"move": note.move, "image": note.image, "content_key": note.content_key}
     text = _KEYWORD + b"\0" + json.dumps(said).encode("ascii")
     end = next(place for place in range(len(parts) - 1, -1, -1) if parts[place][4:8] == b"IEND")

@@ -27,7 +27,7 @@ class LoadedImage:
         document: labels and provenance; blank where nobody has worked on the image yet.
         steps: what can be undone and redone, oldest first.
         move: number of the last journal move that the document contains.
-        saved: whether the mask file contains all of it.
+        saved: whether the mask file contains all of it; also where there is nothing to save yet.
         notice: what was found damaged and how it was mended, in words; empty for most.
     """
 
@@ -95,7 +95,7 @@ class SavedMasks:
             _check_size(first[1].shape, shape, record)
         move = self._journal.replay(document, record.id, saved_move)
         document.revision = 0
-        saved = move == saved_move and content is not None
+        saved = move == saved_move
         return LoadedImage(document, tuple(self._journal.steps(record.id)), move, saved, notice)
 
     def save(

@@ -52,7 +52,7 @@ MIGRATIONS: tuple[str, ...] = (
         state INTEGER NOT NULL DEFAULT 0,   -- 0 in effect, 1 undone, 2 undone and superseded
         patch BLOB NOT NULL
     );
-    CREATE INDEX steps_of_image ON steps (image, seq);
+    CREATE INDEX steps_of_image ON steps (image, seq, state, bytes); -- covers what bounding the journal asks
     CREATE TABLE moves (
         n INTEGER PRIMARY KEY AUTOINCREMENT,
         image INTEGER NOT NULL REFERENCES images (id) ON DELETE CASCADE,
@@ -60,6 +60,7 @@ MIGRATIONS: tuple[str, ...] = (
         direction INTEGER NOT NULL          -- 1 done, -1 undone
     );
     CREATE INDEX moves_of_image ON moves (image, n);
+    CREATE INDEX moves_of_step ON moves (step, n);
     CREATE TABLE runs (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         title TEXT NOT NULL,

@@ -1,0 +1,248 @@
+"""Undo and redo: one QUndoStack per image in a QUndoGroup, each command a named patch of 64-px tiles.
+
+Commands only copy tiles, which cannot fail; whatever can (the journal's disk) listens to the signals and deals with it. The
+stacks of a session and the steps of the journal are the same records, so a reopened image can be undone further.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from PySide6.QtCore import QObject, Signal
+from PySide6.QtGui import QUndoCommand, QUndoGroup, QUndoStack
+
+from app.state.document import Document
+from app.state.journal import JournalStep
+from app.state.patch import TilePatch
+from app.state.provenance import Provenance
+
+#: Packed bytes of all steps kept in memory. The journal keeps what is dropped here, within its own bound.
+UNDO_BYTES = 256 * 1024 * 1024
+
+
+@dataclass(slots=True, eq=False)
+class Step:
+    """One named step of one image.
+
+    Attributes:
+        image: id of the image's record.
+        title: e.g. ``"Brush: chair, 1 204 px"``.
+        source: who did it.
+        patch: what it changed.
+        seq: its number in the journal; None until it is recorded there.
+    """
+
+    image: int
+    title: str
+    source: Provenance
+    patch: TilePatch
+    seq: int | None = None
+
+
+@dataclass(slots=True)
+class _Target:
+    """What the commands of one stack act on; replaced as a whole when the image is opened again."""
+
+    image: int
+    document: Document
+    silent: bool = False  # while a stack is put together, commands move without touching pixels
+
+
+class _StepCommand(QUndoCommand):
+    """A step on a stack. The first redo does nothing: its pixels are already painted when it is pushed."""
+
+    def __init__(self, history: UndoHistory, target: _Target, step: Step) -> None:
+        super().__init__(step.title)
+        self._history = history
+        self._target = target
+        self.step = step
+        self._painted = True
+
+    def redo(self) -> None:
+        if self._painted:
+            self._painted = False
+        elif not self._target.silent:
+            self._target.document.apply(self.step.patch)
+            self._history.stepMoved.emit(self._target.image, self.step, 1)
+
+    def undo(self) -> None:
+        if not self._target.silent:
+            self._target.document.apply(self.step.patch.inverted())
+            self._history.stepMoved.emit(self._target.image, self.step, -1)
+
+
+@dataclass(slots=True)
+class _Shelf:
+    """An image's stack, its target and its commands in order (those beyond the stack's index can be redone)."""
+
+    stack: QUndoStack
+    target: _Target
+    commands: list[_StepCommand] = field(default_factory=list)
+
+    @property
+    def nbytes(self) -> int:
+        return sum(command.step.patch.nbytes for command in self.commands)
+
+
+class UndoHistory(QObject):
+    """The undo stacks of a session; the stack of the image in view is active.
+
+    Signals:
+        stepPushed: (image id, Step) a new step was done; undone steps of the image are gone.
+        stepMoved: (image id, Step, direction) a step was undone (-1) or done again (1); the document has changed.
+        changed: () anything that menus or the history list show.
+    """
+
+    stepPushed = Signal(int, object)
+    stepMoved = Signal(int, object, int)
+    changed = Signal()
+
+    def __init__(self, parent: QObject | None = None, *, budget: int = UNDO_BYTES) -> None:
+        super().__init__(parent)
+        self.group = QUndoGroup(self)
+        self._budget = budget
+        self._shelves: dict[int, _Shelf] = {}
+        self.group.indexChanged.connect(self.changed)
+        self.group.activeStackChanged.connect(self.changed)
+
+    def open(self, image: int, document: Document, steps: Iterable[JournalStep]) -> None:
+        """Make an image's stack the active one, put together from its journal steps (undone ones can be redone).
+
+        A stack of this session that holds the same document stays as it is.
+        """
+        shelf = self._shelves.get(image)
+        if shelf is None or shelf.target.document is not document:
+            self._remove(image)
+            known = [(Step(image, step.title, step.source, step.patch, step.seq), step.undone) for step in steps]
+            done = [step for step, undone in known if not undone]
+            undone = [step for step, undone in known if undone]
+            shelf = self._build(_Target(image, document), [*done, *undone], len(done))
+        else:
+            del self._shelves[image]
+        self._shelves[image] = shelf  # the last place of the dictionary is the most recently used
+        self.group.setActiveStack(shelf.stack)
+        self._bound()
+
+    def close(self) -> None:
+        """No image is in view; its stack waits for its return."""
+        self.group.setActiveStack(None)  # type: ignore[arg-type]
+
+    def forget(self, image: int) -> None:
+        """Drop the stack of an image, e.g. because it starts over."""
+        self._remove(image)
+        self.changed.emit()
+
+    def push(self, title: str, patch: TilePatch, source: Provenance) -> Step | None:
+        """Take a step of the image in view that was just painted. A patch without tiles is no step: None."""
+        shelf = self._active()
+        if shelf is None or patch.empty:
+            return None
+        step = Step(shelf.target.image, title, source, patch)
+        command = _StepCommand(self, shelf.target, step)
+        del shelf.commands[shelf.stack.index() :]
+        shelf.commands.append(command)
+        shelf.stack.push(command)
+        self.stepPushed.emit(step.image, step)
+        self._bound()
+        return step
+
+    def undo(self) -> None:
+        """Take the last step of the image in view back; nothing happens where there is none."""
+        self.group.undo()
+
+    def redo(self) -> None:
+        """Do the step that was undone last again; nothing happens where there is none."""
+        self.group.redo()
+
+    def go_to(self, index: int) -> None:
+        """Undo or redo until ``index`` steps are in effect: what a click in the history list does."""
+        shelf = self._active()
+        if shelf is not None:
+            shelf.stack.setIndex(index)
+
+    @property
+    def can_undo(self) -> bool:
+        return self.group.canUndo()
+
+    @property
+    def can_redo(self) -> bool:
+        return self.group.canRedo()
+
+    @property
+    def undo_text(self) -> str:
+        """Title of the step that undo would take back; empty where there is none."""
+        return self.group.undoText()
+
+    @property
+    def redo_text(self) -> str:
+        """Title of the step that redo would do again; empty where there is none."""
+        return self.group.redoText()
+
+    @property
+    def steps(self) -> Sequence[Step]:
+        """Steps of the image in view, oldest first; those from :attr:`index` on are undone."""
+        shelf = self._active()
+        return [] if shelf is None else [command.step for command in shelf.commands]
+
+    @property
+    def index(self) -> int:
+        """How many steps of the image in view are in effect."""
+        shelf = self._active()
+        return 0 if shelf is None else shelf.stack.index()
+
+    def nbytes(self) -> int:
+        """Packed bytes of all steps in memory."""
+        return sum(shelf.nbytes for shelf in self._shelves.values())
+
+    def _active(self) -> _Shelf | None:
+        stack = self.group.activeStack()
+        return next((shelf for shelf in self._shelves.values() if shelf.stack is stack), None) if stack is not None else None
+
+    def _build(self, target: _Target, steps: Sequence[Step], index: int) -> _Shelf:
+        shelf = _Shelf(QUndoStack(self.group), target)
+        target.silent = True
+        for step in steps:
+            command = _StepCommand(self, target, step)
+            shelf.commands.append(command)
+            shelf.stack.push(command)
+        shelf.stack.setIndex(index)
+        target.silent = False
+        return shelf
+
+    def _remove(self, image: int) -> None:
+        shelf = self._shelves.pop(image, None)
+        if shelf is not None:
+            self.group.removeStack(shelf.stack)
+            shelf.commands.clear()
+            shelf.stack.setParent(None)
+            shelf.stack.deleteLater()
+
+    def _bound(self) -> None:
+        """Drop whole stacks of images out of view first, least recently used first, then the oldest steps in view."""
+        excess = self.nbytes() - self._budget
+        active = self._active()
+        for image, shelf in list(self._shelves.items()):
+            if excess <= 0:
+                return
+            if shelf is not active:
+                excess -= shelf.nbytes
+                self._remove(image)
+        if excess > 0 and active is not None:
+            self._shorten(active, excess)
+
+    def _shorten(self, shelf: _Shelf, excess: int) -> None:
+        """QUndoStack drops old commands by count only, so the rest moves to a new stack. The newest step always stays."""
+        index = shelf.stack.index()
+        drop = 0
+        while excess > 0 and drop < index - 1:
+            excess -= shelf.commands[drop].step.patch.nbytes
+            drop += 1
+        if drop == 0:
+            return
+        image = shelf.target.image
+        steps = [command.step for command in shelf.commands[drop:]]
+        rebuilt = self._build(_Target(image, shelf.target.document), steps, index - drop)
+        self._remove(image)
+        self._shelves[image] = rebuilt
+        self.group.setActiveStack(rebuilt.stack)
