@@ -13,7 +13,8 @@ class Lane:
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._waiting: list[tuple[int, int, Request]] = []
+        self._order: list[tuple[int, int, Request]] = []
+        self._waiting: dict[int, Request] = {}  # a dropped request stays in the heap until its turn, but not here
         self._arrived = 0
         self._running: int | None = None
         self._cancel_running = False
@@ -22,7 +23,8 @@ class Lane:
     def put(self, request: Request) -> None:
         """Queue a request behind those of equal or smaller ``priority``."""
         with self._changed:
-            heapq.heappush(self._waiting, (request.priority, self._arrived, request))
+            heapq.heappush(self._order, (request.priority, self._arrived, request))
+            self._waiting[request.request_id] = request
             self._arrived += 1
             self._changed.notify()
 
@@ -30,14 +32,14 @@ class Lane:
         """Wait for the next request and make it the running one; None once the lane is closed."""
         with self._changed:
             self._running = None
-            while not self._waiting and not self._closed:
+            while not self._closed:
+                while self._order:
+                    request = heapq.heappop(self._order)[2]
+                    if self._waiting.pop(request.request_id, None) is not None:
+                        self._running, self._cancel_running = request.request_id, False
+                        return request
                 self._changed.wait()
-            if self._closed:
-                return None
-            request = heapq.heappop(self._waiting)[2]
-            self._running = request.request_id
-            self._cancel_running = False
-            return request
+            return None
 
     def cancel(self, request_id: int) -> tuple[int, ...]:
         """Cancel one request, or all with -1.
@@ -47,10 +49,8 @@ class Lane:
         """
         with self._changed:
             everything = request_id == -1
-            order = sorted(self._waiting, key=lambda entry: entry[:2])
-            dropped = tuple(r.request_id for _, _, r in order if everything or r.request_id == request_id)
-            self._waiting = [entry for entry in self._waiting if entry[2].request_id not in dropped]
-            heapq.heapify(self._waiting)
+            asked = tuple(self._waiting) if everything else (request_id,)
+            dropped = tuple(number for number in asked if self._waiting.pop(number, None) is not None)
             if everything or request_id == self._running:
                 self._cancel_running = True
             return dropped
@@ -63,5 +63,6 @@ class Lane:
         """Drop what waits, stop what runs, and let :meth:`take` return None."""
         with self._changed:
             self._waiting.clear()
+            self._order.clear()
             self._closed = self._cancel_running = True
             self._changed.notify_all()

@@ -119,7 +119,7 @@ class ComputeSession:
         try:
             rgb = read_image(request.image).rgb
         except MemoryError as error:
-            raise ImageReadError("the image does not fit into memory", path=request.image, remedy="Close other programs") from error
+            raise ImageReadError("the image does not fit into memory", path=request.image) from error
         self._use_device(predictor, request.options.device)
         scores = predictor.scores(rgb, options=request.options, cancel=cancel, progress=progress)
         self._scores.keep(request.source_key, scores)

@@ -1,0 +1,380 @@
+"""The window's end of the compute process: asks, listens, and starts it again when it dies."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass, field, replace
+from itertools import count
+
+from PySide6.QtCore import QObject, Qt, QTimer, Signal, SignalInstance
+
+from app.services.compute_link import STOP_PATIENCE, WorkerLink
+from app.services.compute_service import ComputeService
+from app.worker.messages import (
+    NORMAL,
+    PROTOCOL,
+    URGENT,
+    Answer,
+    AskScores,
+    Cancel,
+    Failed,
+    Hello,
+    Loaded,
+    LoadModel,
+    Predict,
+    Predicted,
+    Progress,
+    Request,
+    ScoresAt,
+    Shutdown,
+    WasCancelled,
+)
+from deeplab_core.errors import AtrousError, ComputeError
+from deeplab_core.records import ModelCard, PredictOptions
+
+_log = logging.getLogger(__name__)
+
+#: A cancelled request that is not answered after this is ended together with its process, in seconds.
+CANCEL_PATIENCE = 3.0
+#: A process that has not said Hello after this is taken for dead, in seconds. Importing torch from a cold disk takes long.
+HELLO_PATIENCE = 180.0
+#: Waiting time before the first, second and third restart within a minute, in seconds.
+BACK_OFF = (0.0, 0.5, 2.0)
+_MINUTE = 60.0
+#: A request during which the process died this often is given up.
+_STRIKES = 2
+
+
+@dataclass(slots=True)
+class _Entry:
+    """A request without an answer."""
+
+    request: Request
+    strikes: int = 0
+    cancelled_at: float | None = None
+
+
+@dataclass(slots=True)
+class _Generation:
+    """One life of the process."""
+
+    number: int
+    link: WorkerLink
+    ready: bool = False
+    running: int | None = None
+    reload_id: int | None = None
+    ended_by_us: str = ""
+    born: float = field(default_factory=time.monotonic)
+
+
+class ComputeClient(ComputeService):
+    """Runs the compute process and keeps every promise of :class:`ComputeService` across its deaths.
+
+    A process that dies is started again, at most three times a minute. The model is loaded again and every request without an
+    answer is sent again; the one that was running gets one more try and then fails, named, so that one poisonous image cannot
+    hold up a folder.
+    """
+
+    _arrived = Signal(int, object)
+    _ended = Signal(int, str)
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._numbers = count(1)
+        self._entries: dict[int, _Entry] = {}
+        self._life: _Generation | None = None
+        self._lives = 0
+        self._deaths: list[float] = []
+        self._model: LoadModel | None = None
+        self._model_strikes = 0
+        self._card: ModelCard | None = None
+        self._returning = False
+        self._down = True
+        self._hopeless = ""
+        self._arrived.connect(self._hear, Qt.ConnectionType.QueuedConnection)
+        self._ended.connect(self._bury, Qt.ConnectionType.QueuedConnection)
+        self._rebirth = QTimer(self, singleShot=True)
+        self._rebirth.timeout.connect(self._spawn)
+        self._patience = QTimer(self, interval=250)
+        self._patience.timeout.connect(self._end_overdue)
+
+    # -- verbs -----------------------------------------------------------------------------------------------------------
+
+    @property
+    def card(self) -> ModelCard | None:
+        return self._card
+
+    @property
+    def waiting(self) -> int:
+        return len(self._entries)
+
+    @property
+    def pid(self) -> int | None:
+        """Id of the process, once it runs."""
+        return None if self._life is None else self._life.link.pid
+
+    def start(self) -> None:
+        if self._life is not None or self._rebirth.isActive():
+            return
+        self._down, self._hopeless = False, ""
+        self._deaths.clear()
+        self._spawn()
+
+    def stop(self) -> None:
+        self._down = True
+        self._rebirth.stop()
+        self._patience.stop()
+        self._entries.clear()
+        life, self._life = self._life, None
+        if life is None:
+            return
+        if life.ready:
+            life.link.send(Shutdown())
+        else:  # busy importing; it would read Shutdown much later
+            life.link.kill()
+        life.link.join(STOP_PATIENCE)
+
+    def load(self, path: str, device: str = "auto", output_stride: int | None = None) -> int:
+        return self._submit(
+            LoadModel(
+                request_id=next(self._numbers), priority=URGENT, path=str(path), device=device, output_stride=output_stride
+            )
+        )
+
+    def predict(self, image: str, source_key: str, options: PredictOptions | None = None, priority: int = NORMAL) -> int:
+        asked = options or PredictOptions()
+        return self._submit(
+            Predict(request_id=next(self._numbers), priority=priority, image=str(image), source_key=source_key, options=asked)
+        )
+
+    def ask_scores(self, source_key: str, x: int, y: int, top: int = 3, priority: int = URGENT) -> int:
+        return self._submit(
+            AskScores(request_id=next(self._numbers), priority=priority, source_key=source_key, x=x, y=y, top=top)
+        )
+
+    def cancel(self, request_id: int) -> None:
+        if request_id in self._entries:
+            self._cancel([request_id])
+
+    def cancel_all(self) -> None:
+        self._cancel(list(self._entries))
+
+    def _cancel(self, request_ids: list[int]) -> None:
+        now = time.monotonic()
+        fresh = [n for n in request_ids if self._entries[n].cancelled_at is None]
+        for request_id in fresh:
+            self._entries[request_id].cancelled_at = now
+        if self._life is None or not self._life.ready:
+            QTimer.singleShot(0, self, lambda: self._drop_cancelled(fresh))
+            return
+        for request_id in fresh:
+            self._life.link.send(Cancel(request_id))
+        if not self._patience.isActive():
+            self._patience.start()
+
+    # -- sending ---------------------------------------------------------------------------------------------------------
+
+    def _submit(self, request: Request) -> int:
+        self._entries[request.request_id] = _Entry(request)
+        if self._life is not None and self._life.ready:
+            self._life.link.send(request)
+        elif self._hopeless:
+            QTimer.singleShot(0, self, lambda: self._fail(request.request_id, _dead_for_good(self._hopeless)))
+        return request.request_id
+
+    def _spawn(self) -> None:
+        self._lives += 1
+        number = self._lives
+        link = WorkerLink(
+            on_message=lambda message: self._relay(self._arrived, number, message),
+            on_end=lambda reason: self._relay(self._ended, number, reason),
+        )
+        self._life = _Generation(number, link)
+        self._patience.start()
+        link.start()
+
+    def _relay(self, signal: SignalInstance, number: int, what: object) -> None:
+        """From the link's thread to ours; a window that is being torn down hears nothing more."""
+        try:
+            signal.emit(number, what)
+        except RuntimeError:
+            _log.debug("nobody listens to the compute process any more")
+
+    # -- hearing ---------------------------------------------------------------------------------------------------------
+
+    def _hear(self, number: int, message: object) -> None:
+        life = self._life
+        if life is None or life.number != number:
+            return
+        if isinstance(message, Hello):
+            self._greet(life, message)
+        elif isinstance(message, Progress):
+            life.running = message.request_id
+            if message.request_id in self._entries:
+                self.progress.emit(message)
+        elif isinstance(message, Answer):
+            if life.running == message.request_id:
+                life.running = None
+            if message.request_id == life.reload_id:
+                self._finish_reload(life, message)
+            else:
+                self._close(message)
+
+    def _greet(self, life: _Generation, hello: Hello) -> None:
+        refusal = ""
+        if hello.protocol != PROTOCOL:
+            refusal = f"it speaks version {hello.protocol} of the protocol, this window version {PROTOCOL}; reinstall Atrous"
+        elif hello.qt_modules:
+            refusal = f"it has loaded {', '.join(hello.qt_modules[:3])}, which must stay in the window's process"
+        if refusal:
+            life.ended_by_us = refusal
+            life.link.kill()
+            self._life = None
+            self._give_up(f"The compute process was refused: {refusal}.")
+            return
+        life.ready = True
+        self.hello.emit(hello)
+        if self._model is not None:
+            # Before everything else that waits: it needs the model.
+            reload = replace(self._model, request_id=next(self._numbers), priority=URGENT - 1)
+            life.reload_id = reload.request_id
+            life.link.send(reload)
+        for entry in self._entries.values():
+            if entry.cancelled_at is None:
+                life.link.send(entry.request)
+        if self._returning and self._model is None:
+            self._returning = False
+            self.restarted.emit()
+
+    def _finish_reload(self, life: _Generation, answer: Answer) -> None:
+        life.reload_id = None
+        self._model_strikes = 0
+        if isinstance(answer, Failed):
+            self._model = self._card = None
+            self.failed.emit(answer)
+        self._returning = False
+        self.restarted.emit()
+
+    def _close(self, answer: Answer) -> None:
+        entry = self._entries.pop(answer.request_id, None)
+        if entry is None:
+            return
+        if isinstance(answer, Loaded):
+            assert isinstance(entry.request, LoadModel)
+            self._model, self._card, self._model_strikes = entry.request, answer.card, 0
+            self.loaded.emit(answer)
+        elif isinstance(answer, Predicted):
+            self.predicted.emit(answer)
+        elif isinstance(answer, ScoresAt):
+            self.scores.emit(answer)
+        elif isinstance(answer, WasCancelled):
+            self.cancelled.emit(answer)
+        elif isinstance(answer, Failed):
+            self.failed.emit(answer)
+
+    # -- dying -----------------------------------------------------------------------------------------------------------
+
+    def _bury(self, number: int, reason: str) -> None:
+        life = self._life
+        if life is None or life.number != number or self._down:
+            return
+        self._life = None
+        now = time.monotonic()
+        self._deaths = [death for death in self._deaths if now - death < _MINUTE]
+        if not life.ended_by_us:
+            self._deaths.append(now)
+            self._blame(life)
+        self._drop_cancelled([n for n, entry in self._entries.items() if entry.cancelled_at is not None])
+        reason = life.ended_by_us or reason
+        _log.warning("compute process %s: %s", life.link.pid, reason)
+        if len(self._deaths) > len(BACK_OFF):
+            self._give_up(f"The compute process died {len(self._deaths)} times within a minute: {reason}.")
+            return
+        self._returning = True
+        self.crashed.emit(reason)
+        if not self._down:  # a listener may have called stop()
+            delay = BACK_OFF[len(self._deaths) - 1] if self._deaths else 0.0
+            self._rebirth.start(round(delay * 1000))
+
+    def _blame(self, life: _Generation) -> None:
+        """Count a death against the request that was running, and fail it the second time."""
+        if life.running is None:
+            return
+        if life.running == life.reload_id:
+            self._model_strikes += 1
+            if self._model_strikes >= _STRIKES and self._model is not None:
+                error = ComputeError(
+                    "loading this model ended the compute process twice",
+                    why="it may be too large for the memory of this device",
+                    remedy="Choose another model, or the CPU as device",
+                    path=self._model.path,
+                )
+                self._model = self._card = None
+                self.failed.emit(Failed(request_id=life.running, error=error.to_dict()))
+            return
+        entry = self._entries.get(life.running)
+        if entry is None or entry.cancelled_at is not None:
+            return
+        entry.strikes += 1
+        if entry.strikes >= _STRIKES:
+            self._fail(life.running, _poisonous(entry.request))
+
+    def _give_up(self, reason: str) -> None:
+        self._down, self._hopeless = True, reason
+        self._returning = False
+        self.crashed.emit(reason)
+        for request_id in list(self._entries):
+            self._fail(request_id, _dead_for_good(reason))
+        self.gave_up.emit(reason)
+
+    def _fail(self, request_id: int, error: AtrousError) -> None:
+        if self._entries.pop(request_id, None) is not None:
+            self.failed.emit(Failed(request_id=request_id, error=error.to_dict()))
+
+    def _drop_cancelled(self, request_ids: list[int]) -> None:
+        for request_id in request_ids:
+            if self._entries.pop(request_id, None) is not None:
+                self.cancelled.emit(WasCancelled(request_id=request_id))
+
+    def _end_overdue(self) -> None:
+        """End a process that does not stop a cancelled request, or never says Hello."""
+        now = time.monotonic()
+        life = self._life
+        flagged = [entry.cancelled_at for entry in self._entries.values() if entry.cancelled_at is not None]
+        if life is None or life.ended_by_us:
+            return
+        if not life.ready:
+            if now - life.born > HELLO_PATIENCE:
+                life.link.kill()
+            return
+        if not flagged:
+            self._patience.stop()
+        elif now - min(flagged) > CANCEL_PATIENCE:
+            life.ended_by_us = f"it did not stop a cancelled request within {CANCEL_PATIENCE:.0f} seconds and was ended"
+            life.link.kill()
+
+
+def _poisonous(request: Request) -> ComputeError:
+    if isinstance(request, Predict):
+        return ComputeError(
+            "predicting this image ended the compute process twice",
+            why="it may be too large for the memory of this device",
+            remedy="Choose smaller tiles, a smaller input size or the CPU, then predict it again",
+            path=request.image,
+        )
+    path = request.path if isinstance(request, LoadModel) else None
+    return ComputeError(
+        f"{'loading this model' if path else 'this request'} ended the compute process twice",
+        why="it may be too large for the memory of this device",
+        remedy="Choose another model, or the CPU as device",
+        path=path,
+    )
+
+
+def _dead_for_good(reason: str) -> ComputeError:
+    return ComputeError(
+        "the compute process is not running",
+        why=reason,
+        remedy="Restart it from the model dock; labelling and saving go on without it",
+    )

@@ -1,0 +1,196 @@
+"""A compute service without a process: instant, deterministic answers for tests of the window."""
+
+from __future__ import annotations
+
+import zlib
+from collections import deque
+from collections.abc import Callable
+from itertools import count
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import QObject, QTimer
+
+from app.services.compute_service import ComputeService
+from app.worker.messages import (
+    NORMAL,
+    PROTOCOL,
+    URGENT,
+    AskScores,
+    Failed,
+    Hello,
+    Loaded,
+    LoadModel,
+    Predict,
+    Predicted,
+    Progress,
+    Request,
+    ScoresAt,
+    WasCancelled,
+)
+from deeplab_core.catalog import ClassCatalog
+from deeplab_core.errors import AtrousError, ComputeError
+from deeplab_core.images import probe_image
+from deeplab_core.records import ModelCard, Prediction, PredictOptions, RunReport
+
+
+class FakeComputeClient(ComputeService):
+    """Answers as :class:`app.services.compute.ComputeClient` would, one request per turn of the event loop, in order of priority.
+
+    Labels are stripes of the catalog's classes whose order follows from the image's content key, so that a test can say what
+    it expects: :func:`striped_labels`.
+
+    Args:
+        catalog: classes of every model that is "loaded".
+
+    Attributes:
+        errors: image path -> error that predicting it gives.
+        paused: answers wait while this is set; setting it to False lets them go.
+        asked: every request, in order of asking.
+    """
+
+    def __init__(self, catalog: ClassCatalog, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.catalog = catalog
+        self.errors: dict[str, AtrousError] = {}
+        self.asked: list[Request] = []
+        self._numbers = count(1)
+        self._queue: deque[Request] = deque()
+        self._cancelled: set[int] = set()
+        self._kept: dict[str, NDArray[np.uint8]] = {}
+        self._card: ModelCard | None = None
+        self._paused = False
+        self._running = False
+        self._turn = QTimer(self, interval=0)
+        self._turn.timeout.connect(self._serve_next)
+
+    @property
+    def card(self) -> ModelCard | None:
+        return self._card
+
+    @property
+    def waiting(self) -> int:
+        return len(self._queue)
+
+    @property
+    def paused(self) -> bool:
+        """Whether answers wait."""
+        return self._paused
+
+    @paused.setter
+    def paused(self, value: bool) -> None:
+        self._paused = value
+        self._wake()
+
+    def start(self) -> None:
+        self._running = True
+        greeting = Hello(protocol=PROTOCOL, pid=0, qt_modules=(), versions={"torch": "none"}, devices={"cpu": "imagined"})
+        QTimer.singleShot(0, self, lambda: self.hello.emit(greeting))
+        self._wake()
+
+    def stop(self) -> None:
+        self._running = False
+        self._queue.clear()
+        self._turn.stop()
+
+    def load(self, path: str, device: str = "auto", output_stride: int | None = None) -> int:
+        return self._submit(
+            LoadModel(request_id=next(self._numbers), priority=URGENT, path=str(path), device=device, output_stride=output_stride)
+        )
+
+    def predict(self, image: str, source_key: str, options: PredictOptions | None = None, priority: int = NORMAL) -> int:
+        asked = options or PredictOptions()
+        return self._submit(
+            Predict(request_id=next(self._numbers), priority=priority, image=str(image), source_key=source_key, options=asked)
+        )
+
+    def ask_scores(self, source_key: str, x: int, y: int, top: int = 3, priority: int = URGENT) -> int:
+        return self._submit(
+            AskScores(request_id=next(self._numbers), priority=priority, source_key=source_key, x=x, y=y, top=top)
+        )
+
+    def cancel(self, request_id: int) -> None:
+        self._cancelled.add(request_id)
+        self._wake(even_paused=True)
+
+    def cancel_all(self) -> None:
+        self._cancelled.update(request.request_id for request in self._queue)
+        self._wake(even_paused=True)
+
+    def crash(self, reason: str = "it was ended by SIGKILL") -> None:
+        """Behave as if the process had died and come back: waiting requests stay, scores are lost."""
+        self._kept.clear()
+        self.crashed.emit(reason)
+        QTimer.singleShot(0, self, self.restarted.emit)
+
+    def _submit(self, request: Request) -> int:
+        self.asked.append(request)
+        self._queue.append(request)
+        self._wake()
+        return request.request_id
+
+    def _wake(self, *, even_paused: bool = False) -> None:
+        if self._running and self._queue and (even_paused or not self._paused):
+            self._turn.start()
+
+    def _serve_next(self) -> None:
+        dropped = [request for request in self._queue if request.request_id in self._cancelled]
+        for request in dropped:
+            self._queue.remove(request)
+            self.cancelled.emit(WasCancelled(request_id=request.request_id))
+        if self._paused or not self._queue:
+            self._turn.stop()
+            return
+        request = min(self._queue, key=lambda waiting: waiting.priority)
+        self._queue.remove(request)
+        answers: dict[type[Request], Callable[[Request], None]] = {
+            LoadModel: self._answer_load, Predict: self._answer_predict, AskScores: self._answer_scores,
+        }  # fmt: skip
+        answers[type(request)](request)
+
+    def _answer_load(self, request: Request) -> None:
+        assert isinstance(request, LoadModel)
+        self._card = ModelCard(id=f"fake-{request.path}", name="Stripes", architecture={"name": "stripes"}, catalog=self.catalog)
+        self.loaded.emit(Loaded(request_id=request.request_id, card=self._card, device="cpu"))
+
+    def _answer_predict(self, request: Request) -> None:
+        assert isinstance(request, Predict)
+        self.progress.emit(Progress(request_id=request.request_id, fraction=0.0, text="reading"))
+        try:
+            if request.image in self.errors:
+                raise self.errors[request.image]
+            if self._card is None:
+                raise ComputeError("no model is loaded", remedy="Choose a model in the model dock, then predict again")
+            info = probe_image(request.image)
+        except AtrousError as error:
+            self.failed.emit(Failed(request_id=request.request_id, error=error.to_dict()))
+            return
+        labels = striped_labels(self.catalog, info.height, info.width, request.source_key)
+        self._kept[request.source_key] = labels
+        prediction = Prediction(
+            labels=labels, confidence=np.full(labels.shape, 204, np.uint8), card_id=self._card.id, options=request.options,
+            source_key=request.source_key, report=RunReport(device="cpu", milliseconds=1.0),
+        )  # fmt: skip
+        self.progress.emit(Progress(request_id=request.request_id, fraction=1.0))
+        self.predicted.emit(Predicted(request_id=request.request_id, prediction=prediction))
+
+    def _answer_scores(self, request: Request) -> None:
+        assert isinstance(request, AskScores)
+        labels = self._kept.get(request.source_key)
+        ids: tuple[int, ...] = ()
+        if labels is not None and 0 <= request.y < labels.shape[0] and 0 <= request.x < labels.shape[1]:
+            first = int(labels[request.y, request.x])
+            others = [int(i) for i in self.catalog.ids if i != first]
+            ids = (first, *others[: max(0, request.top - 1)])
+        probabilities = tuple(0.8 if n == 0 else 0.2 / max(1, len(ids) - 1) for n in range(len(ids)))
+        self.scores.emit(ScoresAt(request_id=request.request_id, class_ids=ids, probabilities=probabilities))
+
+
+def striped_labels(catalog: ClassCatalog, height: int, width: int, source_key: str) -> NDArray[np.uint8]:
+    """(H, W) vertical stripes, as many as the catalog has classes; the first class follows from ``source_key``."""
+    classes = len(catalog)
+    shift = zlib.crc32(source_key.encode()) % classes
+    stripe = (np.arange(width) * classes // max(1, width) + shift) % classes
+    row = catalog.ids[stripe].astype(catalog.dtype)
+    labels: NDArray[np.uint8] = np.ascontiguousarray(np.broadcast_to(row, (height, width)))
+    return labels

@@ -1,0 +1,147 @@
+"""One compute process and the pipe to it. Threads, no Qt."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import queue
+import signal
+import threading
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from typing import Any
+
+from app.worker import bootstrap
+
+_log = logging.getLogger(__name__)
+
+#: How long Shutdown may take before the process is killed, in seconds.
+STOP_PATIENCE = 3.0
+
+
+class WorkerLink:
+    """Starts a process, carries messages both ways, and says when and why it ended.
+
+    Starting takes some 10 ms and sending may block on a busy process, so both happen on threads of the link; every
+    method here returns at once, except :meth:`join`.
+
+    Args:
+        on_message: called with each message of the process, on the link's thread.
+        on_end: called once, on the link's thread, with the reason for a person, when the process is gone or never came.
+        target: what the process runs; gets its end of the pipe.
+    """
+
+    def __init__(
+        self,
+        on_message: Callable[[object], None],
+        on_end: Callable[[str], None],
+        target: Callable[[Connection], None] = bootstrap.run,
+    ) -> None:
+        self._on_message = on_message
+        self._on_end = on_end
+        self._target = target
+        self._outbox: queue.SimpleQueue[object | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._process: Any = None
+        self._unwanted = False
+        # Daemons: the interpreter must not wait for a process that hangs. The process itself is one too: it ends with this one.
+        self._reader = threading.Thread(target=self._run, name="compute-reader", daemon=True)
+        self._writer = threading.Thread(target=self._write, name="compute-writer", daemon=True)
+        self._connection: Connection | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """Process id, once there is one."""
+        process = self._process
+        return None if process is None else process.pid
+
+    def start(self) -> None:
+        """Start the process on the link's thread."""
+        self._reader.start()
+
+    def send(self, message: object) -> None:
+        """Queue a message; messages to a process that is gone vanish."""
+        self._outbox.put(message)
+
+    def kill(self) -> None:
+        """End the process now."""
+        with self._lock:
+            self._unwanted = True
+            process = self._process
+        if process is not None:
+            process.kill()
+
+    def join(self, timeout: float = STOP_PATIENCE) -> None:
+        """Wait until the process is gone; kill it after ``timeout`` seconds."""
+        if not self._reader.ident:
+            return
+        self._reader.join(timeout)
+        if self._reader.is_alive():
+            self.kill()
+            self._reader.join(timeout)
+
+    def _run(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        try:
+            ours, theirs = context.Pipe(duplex=True)
+            process = context.Process(target=self._target, args=(theirs,), name="atrous-compute", daemon=True)
+            process.start()
+        except (OSError, ValueError, RuntimeError) as error:
+            _log.exception("the compute process could not be started")
+            self._on_end(f"it could not be started ({error})")
+            return
+        theirs.close()
+        with self._lock:
+            self._process = process
+            unwanted = self._unwanted
+        if unwanted:
+            process.kill()
+        self._connection = ours
+        self._writer.start()
+        try:
+            while True:
+                self._on_message(ours.recv())
+        except (EOFError, OSError):
+            pass
+        except Exception as error:  # a message that cannot be unpickled: nothing after it can be trusted
+            _log.exception("unreadable message from the compute process")
+            process.kill()
+            process.join()
+            self._close(ours)
+            self._on_end(f"it sent something unreadable ({type(error).__name__}: {error})")
+            return
+        process.join(STOP_PATIENCE)
+        if process.is_alive():  # the pipe is closed, so nobody can speak to it any more
+            process.kill()
+            process.join()
+        self._close(ours)
+        self._on_end(ending(process.exitcode))
+
+    def _close(self, connection: Connection) -> None:
+        self._outbox.put(None)
+        self._writer.join(STOP_PATIENCE)
+        connection.close()
+
+    def _write(self) -> None:
+        connection = self._connection
+        assert connection is not None
+        while (message := self._outbox.get()) is not None:
+            try:
+                connection.send(message)
+            except (OSError, ValueError):  # the reader notices the end and says why
+                return
+
+
+def ending(exit_code: int | None) -> str:
+    """Why a process ended, as a clause for a person."""
+    if exit_code is None:
+        return "it stopped answering"
+    if exit_code >= 0:
+        return f"it ended with status {exit_code}"
+    try:
+        name = signal.Signals(-exit_code).name
+    except ValueError:
+        name = f"signal {-exit_code}"
+    hints = {"SIGKILL": "often the system was short of memory", "SIGSEGV": "an error in a native library"}
+    hint = hints.get(name)
+    return f"it was ended by {name}" + (f"; {hint}" if hint else "")
