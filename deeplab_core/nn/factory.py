@@ -8,11 +8,12 @@ from typing import Any
 
 from deeplab_core.errors import AtrousError
 from deeplab_core.nn.backbones import build_backbone, build_options
-from deeplab_core.nn.base import Encoder, SegmentationModel
+from deeplab_core.nn.base import SegmentationModel
 from deeplab_core.nn.models.deeplab import DeepLab, DeepLabOptions
 from deeplab_core.nn.models.drn import DRNHeadOptions, DRNSegmenter
 from deeplab_core.nn.models.fcn_dilated import DilatedFCN, DilatedFCNOptions
 from deeplab_core.nn.models.lraspp import LRASPP, LRASPPOptions
+from deeplab_core.nn.models.unet import EncoderUNet, EncoderUNetOptions, UNet, UNetOptions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,25 +21,57 @@ class ModelSpec:
     """How a named network is built.
 
     Attributes:
-        backbone: the default encoder.
-        record: options dataclass of the head.
+        backbone: the usual encoder, or the name of a whole network in ``whole``.
+        record: options dataclass of the head over an encoder; None where there is no such form.
         assemble: makes the network from an encoder and the filled record.
         defaults: options that the name stands for.
+        stride: the usual output stride.
+        whole: networks that are no encoder with a head: options record and class by the name that takes the backbone's place.
     """
 
     backbone: str
-    record: type[Any]
-    assemble: Callable[..., SegmentationModel]
+    record: type[Any] | None = None
+    assemble: Callable[..., SegmentationModel] | None = None
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    stride: int = 16
+    whole: Mapping[str, tuple[type[Any], Callable[..., SegmentationModel]]] = field(default_factory=dict)
 
     def build(
-        self, encoder: Encoder, *, num_classes: int, output_stride: int | None, options: Mapping[str, Any], name: str
+        self,
+        name: str,
+        backbone: str,
+        *,
+        num_classes: int,
+        output_stride: int | None,
+        backbone_options: Mapping[str, Any],
+        options: Mapping[str, Any],
     ) -> SegmentationModel:
-        """Fill the options and build the network; 16 is the default stride where the encoder allows it."""
+        """Build the network with its options filled.
+
+        Raises:
+            AtrousError: unknown backbone, option or stride, with the choices.
+        """
+        owner = f"network '{name}'"
+        if backbone in self.whole:
+            record, make = self.whole[backbone]
+            if backbone_options:
+                raise AtrousError(f"{owner} over '{backbone}' takes no backbone options", remedy="Leave them out")
+            model = make(num_classes=num_classes, options=build_options(record, {**self.defaults, **options}, owner))
+            if output_stride is not None:
+                model.output_stride = output_stride
+            return model
+        if self.record is None or self.assemble is None:
+            known = ", ".join(sorted(self.whole))
+            raise AtrousError(
+                f"{owner} has no form over '{backbone}'", why=f"it is built over {known}", remedy="Choose one of these"
+            )
+        encoder = build_backbone(backbone, backbone_options)
         strides = encoder.output_strides
-        stride = (16 if 16 in strides else strides[0]) if output_stride is None else output_stride
-        filled = build_options(self.record, {**self.defaults, **options}, f"network '{name}'")
-        return self.assemble(encoder, num_classes=num_classes, output_stride=stride, options=filled)
+        usual = self.stride if self.stride in strides else strides[0]
+        filled = build_options(self.record, {**self.defaults, **options}, owner)
+        return self.assemble(
+            encoder, num_classes=num_classes, output_stride=usual if output_stride is None else output_stride, options=filled
+        )
 
 
 _MODELS: dict[str, ModelSpec] = {
@@ -46,6 +79,13 @@ _MODELS: dict[str, ModelSpec] = {
     "deeplabv3plus": ModelSpec(backbone="resnet50", record=DeepLabOptions, assemble=DeepLab),
     "fcn": ModelSpec(backbone="resnet50", record=DilatedFCNOptions, assemble=DilatedFCN),
     "lraspp": ModelSpec(backbone="mobilenet_v3_large", record=LRASPPOptions, assemble=LRASPP),
+    "unet": ModelSpec(
+        backbone="classic",
+        record=EncoderUNetOptions,
+        assemble=EncoderUNet,
+        stride=32,
+        whole={"classic": (UNetOptions, UNet)},
+    ),
     "drn": ModelSpec(backbone="drn_d_22", record=DRNHeadOptions, assemble=DRNSegmenter),
 }
 
@@ -88,8 +128,14 @@ def create_model(
         raise AtrousError(f"a network cannot have {num_classes} classes", remedy="Give at least one class")
     spec = _MODELS[name]
     backbone = backbone or spec.backbone
-    encoder = build_backbone(backbone, backbone_options)
-    model = spec.build(encoder, num_classes=num_classes, output_stride=output_stride, options=options, name=name)
+    model = spec.build(
+        name,
+        backbone,
+        num_classes=num_classes,
+        output_stride=output_stride,
+        backbone_options=backbone_options or {},
+        options=options,
+    )
     arguments = {
         "name": name,
         "backbone": backbone,

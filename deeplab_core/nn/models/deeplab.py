@@ -33,6 +33,7 @@ class DeepLabOptions:
             segmentation_models.pytorch's DeepLabv3+, None in TensorFlow.
         decoder: ``"deeplabv3plus"`` refines at the low-level features' resolution, ``"bilinear"`` classifies at the encoder's
             (the naive decoder; the same as DeepLabv3).
+        decoder_separable: overrides ``separable`` for the decoder.
         decoder_convs: number of 3x3 convolutions (two in the paper; one in VainF and segmentation_models.pytorch).
         decoder_order: ``"low_level_first"`` in VainF, ``"aspp_first"`` elsewhere.
         head_bias: convolutions have a bias although a norm follows (bubbliiiing).
@@ -57,6 +58,7 @@ class DeepLabOptions:
     low_level_channels: int = 48
     decoder_channels: int = 256
     decoder_convs: int = 2
+    decoder_separable: bool | None = None
     decoder_order: Literal["aspp_first", "low_level_first"] = "aspp_first"
     decoder_dropout: float = 0.1
     head_bias: bool = False
@@ -124,8 +126,9 @@ class Decoder(nn.Module):
         norm = Norm(o.norm_eps, o.norm_momentum, o.folded_norm)
         self.options = o
         self.reduce = ConvNormAct(low_level_channels, o.low_level_channels, 1, norm=norm, bias=o.head_bias)
+        separable = o.separable if o.decoder_separable is None else o.decoder_separable
         channels = [o.aspp_channels + o.low_level_channels] + [o.decoder_channels] * o.decoder_convs
-        self.convs = nn.Sequential(*(_conv3x3(a, b, separable=o.separable, o=o, norm=norm) for a, b in pairwise(channels)))
+        self.convs = nn.Sequential(*(_conv3x3(a, b, separable=separable, o=o, norm=norm) for a, b in pairwise(channels)))
         self.dropout = nn.Dropout(o.decoder_dropout)
         self.out_channels = channels[-1]
 
