@@ -29,7 +29,7 @@ def read_mask(path: str | Path, catalog: ClassCatalog, info: ImageInfo | None = 
 
     - *Indexed* and *grey* files (1 to 16 bit, ``.npy`` too): the stored values are the ids. An indexed file is read by its
       colours instead where a tool that shrinks palettes has renumbered it: every used entry is a colour of the catalog, and
-      the values are undeclared, or the table holds nothing but the used entries and disagrees with the ids.
+      the values are undeclared, or the used entries fill the table without a gap and disagree with the ids.
     - *RGB* files: every pixel has exactly the colour of a class or of void.
     - The catalog's void value (``file_ignore``) becomes the in-memory ignore value; no other undeclared value passes.
     - Cityscapes' own file names say which ids they hold: ``*_labelIds.png`` under the catalog cityscapes19 and
@@ -125,7 +125,9 @@ def _renumbered(
         return None
     labels = [next(iter(values)) for values in found if values]
     as_ids = [catalog.ignore if int(value) == catalog.file_ignore else int(value) for value in used]
-    if not strange and (len(used) < len(palette) or labels == as_ids):
+    # Some writers pad the shrunk table to a power of two.
+    shrunk = used[-1] == len(used) - 1 and len(palette) <= max(2, 1 << (len(used) - 1).bit_length())
+    if not strange and (not shrunk or labels == as_ids):
         return None
     lut = np.full(len(counts), catalog.ignore, dtype=catalog.dtype)
     lut[used] = labels

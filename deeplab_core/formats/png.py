@@ -116,7 +116,7 @@ def _compress(pixels: NDArray[Any]) -> list[bytes]:
 
 def _row_bytes(rows: NDArray[Any], stride: int) -> NDArray[np.uint8]:
     """(rows, stride) uint8; PNG stores 16-bit samples with the high byte first."""
-    ordered = rows.astype(rows.dtype.newbyteorder(">")) if rows.dtype.itemsize > 1 else np.ascontiguousarray(rows)
+    ordered = np.ascontiguousarray(rows, dtype=rows.dtype.newbyteorder(">"))
     return ordered.view(np.uint8).reshape(len(rows), stride)
 
 
