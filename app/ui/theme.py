@@ -81,7 +81,7 @@ def style_sheet(theme: Theme) -> str:
     values: dict[str, str] = dict(theme.colors)
     values |= {f"radius_{key}": f"{value}px" for key, value in theme.radius.items()}
     values |= {f"type_{key}": f"{value}px" for key, value in theme.type.items()}
-    values |= {"icons": (RESOURCES / "icons").as_posix(), "theme": theme.name}
+    values |= {"themes": THEMES.as_posix(), "theme": theme.name}
     return Template((THEMES / "window.qss").read_text(encoding="utf-8")).substitute(values)
 
 

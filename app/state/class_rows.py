@@ -1,0 +1,60 @@
+"""What the classes dock shows of each class."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from deeplab_core.catalog import ClassCatalog, Color
+
+
+@dataclass(frozen=True, slots=True)
+class ClassRow:
+    """One class in the dock.
+
+    Attributes:
+        class_id: its id in the catalog; the catalog's ignore value stands for void.
+        name, color: as the project has them.
+        key: the one-character key that takes it in hand; empty for none.
+        share: part of the image's pixels, 0..1.
+        iou: against the truth, 0..1; None without truth or where the class is in neither map.
+        delta: IoU now minus IoU when the image was opened; None where either is missing.
+        visible: whether it is drawn.
+        present: whether it is in the mask or in the truth.
+    """
+
+    class_id: int
+    name: str
+    color: Color
+    key: str = ""
+    share: float = 0.0
+    iou: float | None = None
+    delta: float | None = None
+    visible: bool = True
+    present: bool = False
+
+
+def arranged(catalog: ClassCatalog, present: frozenset[int]) -> list[int]:
+    """Ids in the dock's order: classes of this image first, each part in the catalog's order, void last.
+
+    Called when an image is opened, not while it is painted: rows must not jump under the hand.
+    """
+    ids = [info.id for info in catalog.classes]
+    return [i for i in ids if i in present] + [i for i in ids if i not in present] + [catalog.ignore]
+
+
+def matching(rows: Sequence[ClassRow], text: str) -> list[int]:
+    """Places of the rows whose name holds what was typed; those that begin with it come first."""
+    wanted = text.strip().lower()
+    if not wanted:
+        return list(range(len(rows)))
+    found = [place for place, row in enumerate(rows) if wanted in row.name.lower()]
+    return sorted(found, key=lambda place: (not rows[place].name.lower().startswith(wanted), place))
+
+
+def default_keys(catalog: ClassCatalog, keys: Sequence[str], chosen: Mapping[str, int] | None = None) -> dict[str, int]:
+    """Key -> class id: the person's choice, else the catalog's own keys, else the first classes in order."""
+    if chosen is not None:
+        return {key: class_id for key, class_id in chosen.items() if key in keys and class_id in catalog.ids}
+    own = {info.key: info.id for info in catalog.classes if info.key in keys}
+    return own or {key: info.id for key, info in zip(keys, catalog.classes, strict=False)}

@@ -1,0 +1,31 @@
+"""mIoU over the width of the band: what the trimap dock draws."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """One line of the plot.
+
+    Attributes:
+        name: ``"model"`` or ``"now"``; the plot's colours go by it.
+        values: mIoU inside the band of width 1, 2, ... px, 0..1; nan where no class is in the band.
+    """
+
+    name: str
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CurveSet:
+    """Lines of the image in view and of the folder.
+
+    Attributes:
+        why_empty: what to say where the image has no line.
+    """
+
+    image: tuple[Curve, ...] = field(default=())
+    folder: tuple[Curve, ...] = field(default=())
+    why_empty: str = "Needs truth: the curve shows the mIoU inside the band for every width."

@@ -1,0 +1,114 @@
+"""Paints one class: colour, key, name, pixel share, IoU bar, IoU and its change."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QPoint, QRect, QRectF, QSize, Qt
+from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPen
+from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
+
+from app.state.class_rows import ClassRow
+from app.ui.docks.class_list_model import ClassListModel
+from app.ui.icons import icon_pixmap
+from app.ui.theme import Theme
+
+ROW = 28
+_SWATCH, _KEY, _SHARE, _BAR, _IOU, _DELTA = 22, 16, 44, 46, 36, 44
+#: Smallest change of IoU that the two decimals can show.
+_LEAST_DELTA = 0.005
+
+
+class ClassDelegate(QStyledItemDelegate):
+    """Uniform rows. :meth:`part_at` says which part of a row a click meant."""
+
+    def __init__(self, theme: Theme) -> None:
+        super().__init__()
+        self.theme = theme
+        self.current_id: int | None = None
+        self.with_iou = False
+
+    def sizeHint(self, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex) -> QSize:  # noqa: ARG002 - Qt's signature
+        return QSize(200, ROW)
+
+    def part_at(self, rect: QRect, point: QPoint) -> str:
+        """``"swatch"``, ``"eye"`` or ``"row"`` for a point in a row's rectangle."""
+        if point.x() < rect.left() + _SWATCH + 2:
+            return "swatch"
+        return "eye" if point.x() > rect.right() - 28 else "row"
+
+    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex) -> None:
+        model = index.model()
+        if not isinstance(model, ClassListModel):
+            return
+        row, theme, rect = model.class_row(index), self.theme, option.rect
+        hovered = bool(option.state & QStyle.StateFlag.State_MouseOver)
+        painter.save()
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        if row.class_id == self.current_id or hovered:
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.setBrush(theme.color("accent_soft" if row.class_id == self.current_id else "raised"))
+            painter.drawRoundedRect(QRectF(rect).adjusted(0, 1, 0, -1), 5, 5)
+        self._paint_swatch(painter, rect, row)
+        strong = row.present or row.class_id == self.current_id
+        right = self._paint_figures(painter, rect, row, hovered, strong)
+        painter.setFont(theme.font("small"))
+        painter.setPen(theme.color("faint"))
+        left = rect.left() + _SWATCH + 6
+        painter.drawText(QRect(left, rect.top(), _KEY, rect.height()), Qt.AlignmentFlag.AlignVCenter, row.key)
+        painter.setFont(theme.font("body"))
+        painter.setPen(theme.color("text" if strong else "muted"))
+        box = QRect(left + _KEY, rect.top(), right - left - _KEY - 4, rect.height())
+        name = QFontMetrics(painter.font()).elidedText(row.name, Qt.TextElideMode.ElideRight, box.width())
+        painter.drawText(box, Qt.AlignmentFlag.AlignVCenter, name)
+        painter.restore()
+
+    def _paint_swatch(self, painter: QPainter, rect: QRect, row: ClassRow) -> None:
+        square = QRectF(rect.left() + 7, rect.center().y() - 5.5, 12, 12)
+        color = QColor(*row.color)
+        painter.setPen(QPen(self.theme.color("border_strong"), 1))
+        painter.setBrush(color if row.visible else Qt.BrushStyle.NoBrush)
+        if not row.visible:
+            painter.setPen(QPen(color, 1.5))
+        painter.drawRoundedRect(square, 3, 3)
+
+    def _paint_figures(self, painter: QPainter, rect: QRect, row: ClassRow, hovered: bool, strong: bool) -> int:
+        """Paint from the right; returns where the name has to end."""
+        theme = self.theme
+        right = rect.right() - 6
+        painter.setFont(theme.font("small"))
+        middle = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight
+        if hovered or not row.visible:
+            eye = icon_pixmap("eye" if row.visible else "eye-off", theme.color("muted"), 16, painter.device().devicePixelRatioF())
+            painter.drawPixmap(right - 18, rect.center().y() - 8, eye)
+        elif row.delta is not None and abs(row.delta) >= _LEAST_DELTA:
+            painter.setPen(theme.color("good" if row.delta > 0 else "bad"))
+            painter.drawText(QRect(right - _DELTA, rect.top(), _DELTA, rect.height()), middle, f"{row.delta:+.2f}")
+        if not self.with_iou:
+            right -= 28
+        else:
+            right -= _DELTA
+            if row.iou is not None:
+                painter.setPen(theme.color("text"))
+                painter.drawText(QRect(right - _IOU, rect.top(), _IOU, rect.height()), middle, f"{row.iou:.2f}")
+                self._paint_bar(painter, QRectF(right - _IOU - _BAR, rect.center().y() - 1.5, _BAR, 4), row)
+            right -= _IOU + _BAR
+        if row.share > 0:
+            painter.setPen(theme.color("muted" if strong else "faint"))
+            share = "<1 %" if row.share < 0.01 else f"{row.share:.0%}".replace("%", " %")
+            painter.drawText(QRect(right - _SHARE, rect.top(), _SHARE - 8, rect.height()), middle, share)
+            right -= _SHARE
+        return right
+
+    def _paint_bar(self, painter: QPainter, box: QRectF, row: ClassRow) -> None:
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(self.theme.color("track"))
+        painter.drawRoundedRect(box, 2, 2)
+        filled = QRectF(box)
+        filled.setWidth(box.width() * max(0.0, min(1.0, row.iou or 0.0)))
+        painter.setBrush(readable(QColor(*row.color), self.theme))
+        painter.drawRoundedRect(filled, 2, 2)
+
+
+def readable(color: QColor, theme: Theme) -> QColor:
+    """A class colour that can be seen on the panel: black (VOC's background) and near-white become a neutral grey."""
+    surface = theme.color("surface")
+    return theme.color("faint") if abs(color.lightnessF() - surface.lightnessF()) < 0.14 else color

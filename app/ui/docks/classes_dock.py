@@ -1,0 +1,152 @@
+"""The classes: colour, key, share, live IoU; a click takes one in hand, typing finds it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import QEvent, QModelIndex, QObject, QPoint, Qt, Signal
+from PySide6.QtGui import QColor, QKeyEvent
+from PySide6.QtWidgets import QAbstractItemView, QColorDialog, QLineEdit, QListView, QMenu
+
+from app.actions.table import CLASS_KEYS
+from app.state.class_rows import ClassRow
+from app.ui.docks.class_delegate import ClassDelegate
+from app.ui.docks.class_list_model import ClassListModel
+from app.ui.docks.panel import Panel, set_tone, toned
+from app.ui.theme import Theme
+
+
+class ClassesDock(Panel):
+    """List of classes with live figures.
+
+    Signals:
+        chosen(class_id), visibilityChosen(class_id, visible), soloChosen(class_id), colorChosen(class_id, QColor),
+        keyChosen(class_id, key), leftFinder(): the person found a class and wants the keyboard back on the picture.
+    """
+
+    chosen = Signal(int)
+    visibilityChosen = Signal(int, bool)
+    soloChosen = Signal(int)
+    colorChosen = Signal(int, QColor)
+    keyChosen = Signal(int, str)
+    leftFinder = Signal()
+
+    def __init__(self, theme: Theme) -> None:
+        super().__init__("classes", "Classes")
+        self.mean = toned(strong=True)
+        self.mean_delta = toned(tone="good")
+        self.header.addWidget(self.mean)
+        self.header.addWidget(self.mean_delta)
+        self.finder = QLineEdit()
+        self.finder.setPlaceholderText("Find a class")
+        self.finder.setClearButtonEnabled(True)
+        self.finder.setAccessibleName("Find a class")
+        self.finder.hide()
+        self.finder.installEventFilter(self)
+        self.body.addWidget(self.finder)
+        self.model = ClassListModel()
+        self.finder.textChanged.connect(self.model.set_text)
+        self.view = QListView()
+        self.view.setModel(self.model)
+        self.delegate = ClassDelegate(theme)
+        self.view.setItemDelegate(self.delegate)
+        self.view.setUniformItemSizes(True)
+        self.view.setMouseTracking(True)
+        self.view.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
+        self.view.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.view.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        self.view.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.view.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        self.view.setAccessibleName("Classes")
+        self.view.clicked.connect(self._click)
+        self.view.customContextMenuRequested.connect(self._show_menu)
+        self.view.setMinimumHeight(112)
+        self.body.addWidget(self.view, 1)
+        self.note = toned("", tone="faint", size="caption")
+        self.note.setWordWrap(True)
+        self.body.addWidget(self.note)
+        self.body.setContentsMargins(6, 0, 6, 8)
+
+    def set_rows(self, rows: Sequence[ClassRow]) -> None:
+        """Show the classes and their figures."""
+        self.delegate.with_iou = any(row.iou is not None for row in rows)
+        self.model.set_rows(rows)
+
+    def set_mean(self, iou: float | None, delta: float | None, note: str) -> None:
+        """Show the image's mIoU, its change since opening and the rule behind it."""
+        self.mean.setText("" if iou is None else f"mIoU {iou:.2f}")
+        shown = delta is not None and abs(delta) >= 0.005
+        self.mean_delta.setText(f"{delta:+.2f}" if shown and delta is not None else "")
+        set_tone(self.mean_delta, "bad" if delta is not None and delta < 0 else "good")
+        self.note.setText(note)
+        self.note.setVisible(bool(note))
+
+    def show_current(self, class_id: int | None) -> None:
+        """Mark the class in hand."""
+        if class_id == self.delegate.current_id:
+            return
+        self.delegate.current_id = class_id
+        place = None if class_id is None else self.model.place_of(class_id)
+        if place is not None:
+            self.view.scrollTo(self.model.index(place))
+        self.view.viewport().update()
+
+    def set_theme(self, theme: Theme) -> None:
+        self.delegate.theme = theme
+        self.view.viewport().update()
+
+    def find(self) -> None:
+        """Open the finder: type, then Enter takes the first match in hand, Esc goes back."""
+        self.finder.show()
+        self.finder.setFocus(Qt.FocusReason.ShortcutFocusReason)
+        self.finder.selectAll()
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if watched is self.finder and isinstance(event, QKeyEvent) and event.type() == QEvent.Type.KeyPress:
+            if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+                if self.model.rowCount():
+                    self.chosen.emit(self.model.class_row(self.model.index(0)).class_id)
+                self._leave_finder()
+                return True
+            if event.key() == Qt.Key.Key_Escape:
+                self._leave_finder()
+                return True
+        return super().eventFilter(watched, event)
+
+    def _leave_finder(self) -> None:
+        self.finder.clear()
+        self.finder.hide()
+        self.leftFinder.emit()
+
+    def _click(self, index: QModelIndex) -> None:
+        row = self.model.class_row(index)
+        point = self.view.viewport().mapFromGlobal(self.view.cursor().pos())
+        part = self.delegate.part_at(self.view.visualRect(index), point)
+        if part == "swatch":
+            self._ask_color(row)
+        elif part == "eye":
+            self.visibilityChosen.emit(row.class_id, not row.visible)
+        else:
+            self.chosen.emit(row.class_id)
+
+    def _ask_color(self, row: ClassRow) -> None:
+        color = QColorDialog.getColor(QColor(*row.color), self, f"Colour of {row.name}")
+        if color.isValid():
+            self.colorChosen.emit(row.class_id, color)
+
+    def _show_menu(self, point: QPoint) -> None:
+        index = self.view.indexAt(point)
+        if not index.isValid():
+            return
+        row = self.model.class_row(index)
+        menu = QMenu(self)
+        menu.addAction("Take in hand", lambda: self.chosen.emit(row.class_id))
+        menu.addAction("Hide" if row.visible else "Show", lambda: self.visibilityChosen.emit(row.class_id, not row.visible))
+        menu.addAction("Show only this class", lambda: self.soloChosen.emit(row.class_id))
+        menu.addSeparator()
+        menu.addAction("Change its colour…", lambda: self._ask_color(row))
+        keys = menu.addMenu("Give it a key")
+        for key in CLASS_KEYS:
+            keys.addAction(key, lambda key=key: self.keyChosen.emit(row.class_id, key))
+        menu.exec(self.view.viewport().mapToGlobal(point))
+        menu.deleteLater()

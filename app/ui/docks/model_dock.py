@@ -1,0 +1,178 @@
+"""The model: which one, what it knows, where it really runs, how it is run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from PySide6.QtCore import QSignalBlocker, Qt, Signal
+from PySide6.QtWidgets import QCheckBox, QComboBox, QGridLayout, QHBoxLayout, QPushButton, QToolButton, QWidget
+
+from app.state.model_view import DeviceView, ModelChoice, RunSettings
+from app.ui.docks.panel import Panel, set_tone, toned
+
+_SCALES = (("1", "1"), ("0.75 1 1.25", "3 scales"), ("0.5 0.75 1 1.25 1.5 1.75", "6 scales"))
+_PRECISIONS = (("auto", "auto"), ("fp32", "fp32"), ("bf16", "bf16"), ("fp16", "fp16"))
+
+
+class ModelDock(Panel):
+    """Choice of the model and of the way it is run.
+
+    Signals:
+        modelChosen(Path), openAsked(): a file is wanted, settingsChosen(RunSettings), runImageAsked(), runFolderAsked().
+    """
+
+    modelChosen = Signal(object)
+    openAsked = Signal()
+    settingsChosen = Signal(object)
+    runImageAsked = Signal()
+    runFolderAsked = Signal()
+
+    def __init__(self) -> None:
+        super().__init__("model", "Model")
+        self.device = toned("", tone="muted", size="small")
+        self.header.addWidget(self.device)
+        self._choices: list[ModelChoice] = []
+        self.models = QComboBox()
+        self.models.setAccessibleName("Model")
+        self.models.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.models.setMinimumContentsLength(12)
+        self.models.activated.connect(self._choose)
+        self.body.addWidget(self.models)
+        self.summary = toned("", tone="muted", size="small")
+        self.summary.setWordWrap(True)
+        self.body.addWidget(self.summary)
+        self.reason = toned("", tone="warn", size="small")
+        self.reason.setWordWrap(True)
+        self.reason.hide()
+        self.body.addWidget(self.reason)
+        buttons = QHBoxLayout()
+        buttons.setSpacing(8)
+        self.run_image = QPushButton("Run image")
+        self.run_image.setProperty("primary", True)
+        self.run_image.clicked.connect(self.runImageAsked)
+        self.run_folder = QPushButton("Run folder")
+        self.run_folder.clicked.connect(self.runFolderAsked)
+        self.more = QToolButton()
+        self.more.setProperty("text", True)
+        self.more.setText("Settings")
+        self.more.setCheckable(True)
+        self.more.toggled.connect(self._show_settings)
+        for widget in (self.run_image, self.run_folder):
+            buttons.addWidget(widget)
+        buttons.addStretch(1)
+        buttons.addWidget(self.more)
+        self.body.addLayout(buttons)
+        self.settings = self._build_settings()
+        self.settings.hide()
+        self.body.addWidget(self.settings)
+        self.show_models([], None)
+
+    def show_models(self, choices: Sequence[ModelChoice], current: Path | None) -> None:
+        """List what can be loaded; ``current`` is the one in use."""
+        self._choices = list(choices)
+        with QSignalBlocker(self.models):
+            self.models.clear()
+            for choice in choices:
+                self.models.addItem(choice.title, choice.path)
+                self.models.setItemData(self.models.count() - 1, choice.tooltip, Qt.ItemDataRole.ToolTipRole)
+            if not choices:
+                self.models.addItem("No model yet")
+            self.models.insertSeparator(self.models.count())
+            self.models.addItem("Open a model file…")
+            places = [place for place, choice in enumerate(choices) if choice.path == current]
+            self.models.setCurrentIndex(places[0] if places else (-1 if choices else 0))
+        if not choices:
+            self.summary.setText(
+                "No model is bundled yet. Open a model file, or name a folder of models in the environment variable "
+                "ATROUS_MODEL_DIR."
+            )
+
+    def show_card(self, summary: str, tooltip: str = "") -> None:
+        """What the model in use knows and where it comes from."""
+        self.summary.setText(summary)
+        self.summary.setToolTip(tooltip)
+
+    def show_device(self, view: DeviceView) -> None:
+        """The device that is really used, how long the last image took, and why it is not the one asked for."""
+        parts = [view.device] if view.device else []
+        if view.milliseconds is not None:
+            parts.append(f"{view.milliseconds:,.0f} ms".replace(",", "\u2009"))
+        self.device.setText(" · ".join(parts) or view.state)
+        self.device.setToolTip(view.tooltip)
+        set_tone(self.device, "warn" if view.trouble else "muted")
+        self.reason.setText(view.reason)
+        self.reason.setVisible(bool(view.reason))
+
+    def show_run_settings(self, settings: RunSettings, strides: Sequence[int], devices: Sequence[tuple[str, str]]) -> None:
+        """Fill the controls; ``strides`` and ``devices`` are what can be chosen."""
+        pairs: list[tuple[QComboBox, list[tuple[object, str]], object]] = [
+            (self.stride, [(0, "as trained"), *((stride, str(stride)) for stride in strides)], settings.output_stride),
+            (self.scales, [*_SCALES], settings.scales),
+            (self.device_choice, [*devices], settings.device),
+            (self.precision, [*_PRECISIONS], settings.precision),
+        ]
+        for box, items, value in pairs:
+            with QSignalBlocker(box):
+                box.clear()
+                for data, text in items:
+                    box.addItem(text, data)
+                if box.findData(value) < 0:
+                    box.addItem(str(value), value)
+                box.setCurrentIndex(box.findData(value))
+        with QSignalBlocker(self.flip):
+            self.flip.setChecked(settings.flip)
+
+    def set_runnable(self, image: bool, folder: bool) -> None:
+        """Whether the two buttons can do their work now."""
+        self.run_image.setEnabled(image)
+        self.run_folder.setEnabled(folder)
+
+    def _build_settings(self) -> QWidget:
+        box = QWidget()
+        grid = QGridLayout(box)
+        grid.setContentsMargins(0, 2, 0, 0)
+        grid.setHorizontalSpacing(8)
+        grid.setVerticalSpacing(6)
+        self.stride, self.scales, self.device_choice, self.precision = QComboBox(), QComboBox(), QComboBox(), QComboBox()
+        self.flip = QCheckBox("also mirrored")
+        self.flip.setToolTip("Average the probabilities with those of the mirrored image: better borders, twice the time")
+        rows = (
+            ("Output stride", self.stride, "8 sees finer borders than 16 and takes about four times as long"),
+            ("Scales", self.scales, "Probabilities are averaged over the scales: better masks, several times the time"),
+            ("Device", self.device_choice, "auto takes a GPU where there is one"),
+            ("Precision", self.precision, "auto is fp32 on a CPU"),
+        )
+        for place, (text, widget, tip) in enumerate(rows):
+            label = toned(text, tone="muted", size="small")
+            label.setBuddy(widget)
+            widget.setAccessibleName(text)
+            widget.setToolTip(tip)
+            widget.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+            widget.activated.connect(self._tell_settings)
+            grid.addWidget(label, place, 0)
+            grid.addWidget(widget, place, 1)
+        grid.addWidget(self.flip, len(rows), 1)
+        grid.setColumnStretch(1, 1)
+        self.flip.toggled.connect(self._tell_settings)
+        return box
+
+    def _show_settings(self, on: bool) -> None:
+        self.settings.setVisible(on)
+
+    def _choose(self, place: int) -> None:
+        if place == self.models.count() - 1:
+            self.openAsked.emit()
+        elif self._choices and place < len(self._choices):
+            self.modelChosen.emit(self._choices[place].path)
+
+    def _tell_settings(self) -> None:
+        self.settingsChosen.emit(
+            RunSettings(
+                output_stride=int(self.stride.currentData() or 0),
+                scales=str(self.scales.currentData()),
+                device=str(self.device_choice.currentData()),
+                precision=str(self.precision.currentData()),
+                flip=self.flip.isChecked(),
+            )
+        )

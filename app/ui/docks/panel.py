@@ -1,0 +1,59 @@
+"""One dock as a card: a header with a small title and room for a figure at its right, and a body."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QDockWidget, QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+
+#: Padding of the cards in px.
+PADDING = 12
+
+
+class Panel(QDockWidget):
+    """Base of every dock. Its header is the handle for dragging and floating.
+
+    Attributes:
+        header: layout of the header; add accessories at its end.
+        body: layout of the body.
+    """
+
+    def __init__(self, name: str, title: str, parent: QWidget | None = None) -> None:
+        super().__init__(title, parent)
+        self.setObjectName(f"dock_{name}")
+        self.setFeatures(QDockWidget.DockWidgetFeature.DockWidgetMovable | QDockWidget.DockWidgetFeature.DockWidgetFloatable)
+        header = QFrame()
+        header.setObjectName("panelHeader")
+        header.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self.header = QHBoxLayout(header)
+        self.header.setContentsMargins(PADDING, 9, PADDING, 5)
+        self.header.setSpacing(6)
+        label = QLabel(title.upper())
+        label.setObjectName("panelTitle")
+        self.header.addWidget(label)
+        self.header.addStretch(1)
+        self.setTitleBarWidget(header)
+        frame = QFrame()
+        frame.setObjectName("panelBody")
+        self.body = QVBoxLayout(frame)
+        self.body.setContentsMargins(PADDING, 2, PADDING, PADDING - 2)
+        self.body.setSpacing(8)
+        self.setWidget(frame)
+
+
+def toned(text: str = "", *, tone: str = "", size: str = "", strong: bool = False) -> QLabel:
+    """A label in one of the theme's tones and sizes."""
+    label = QLabel(text)
+    for name, value in (("tone", tone), ("size", size)):
+        if value:
+            label.setProperty(name, value)
+    if strong:
+        label.setProperty("strong", True)
+    return label
+
+
+def set_tone(label: QLabel, tone: str) -> None:
+    """Give a label another tone at run time."""
+    if label.property("tone") != tone:
+        label.setProperty("tone", tone)
+        label.style().unpolish(label)
+        label.style().polish(label)
