@@ -109,22 +109,25 @@ class Frame:
             if overlay is not None:
                 painter.setClipRect(part)
                 painter.drawImage(QPoint(grown.left(), grown.top()), _wrapped(overlay))
-        if scene.options.pixel_grid and scene.mapping.scale >= GRID_SCALE:
-            painter.setClipRect(rect & picture)
-            self._draw_grid(painter, scene, rect & picture)
         painter.end()
+        if scene.options.pixel_grid and scene.mapping.scale >= GRID_SCALE:
+            self._draw_grid(scene, rect & picture)
 
-    def _draw_grid(self, painter: QPainter, scene: Scene, rect: QRect) -> None:
+    def _draw_grid(self, scene: Scene, rect: QRect) -> None:
+        """Darken the first device row and column of every pixel of the image."""
         if rect.isEmpty():
             return
         mapping = scene.mapping
-        columns = mapping.columns(rect.left() - 1, rect.left() + rect.width())
-        rows = mapping.rows(rect.top() - 1, rect.top() + rect.height())
-        color = QColor(0, 0, 0, 44)
-        for at in np.flatnonzero(np.diff(columns)):
-            painter.fillRect(rect.left() + int(at), rect.top(), 1, rect.height(), color)
-        for at in np.flatnonzero(np.diff(rows)):
-            painter.fillRect(rect.left(), rect.top() + int(at), rect.width(), 1, color)
+        x, y, right, bottom = rect.left(), rect.top(), rect.left() + rect.width(), rect.top() + rect.height()
+        columns = x + np.flatnonzero(np.diff(mapping.columns(x - 1, right)))
+        rows = y + np.flatnonzero(np.diff(mapping.rows(y - 1, bottom)))
+        self._pixels[y:bottom, columns] = _darker(self._pixels[y:bottom, columns])
+        self._pixels[rows, x:right] = _darker(self._pixels[rows, x:right])
+
+
+def _darker(pixels: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """RGB32 pixels at 13/16 of their light."""
+    return pixels - ((pixels >> 3) & 0x1F1F1F) - ((pixels >> 4) & 0x0F0F0F)
 
 
 def _buffer(size: QSize) -> tuple[QImage, NDArray[np.uint32]]:
