@@ -12,6 +12,7 @@ from multiprocessing.connection import Connection
 from app.worker.lane import Lane
 from app.worker.messages import Answer, Cancel, Hello, Progress, Request, Shutdown, WasCancelled
 from app.worker.session import ComputeSession, hello
+from deeplab_core.inference import warm_up
 
 #: Shortest time between two Progress messages of one request, in seconds.
 PROGRESS_INTERVAL = 0.1
@@ -79,6 +80,8 @@ def serve(connection: Connection) -> int:
     session = ComputeSession()
     threading.Thread(target=_listen, args=(connection, lane, speaker), name="listener", daemon=True).start()
     speaker.say(hello())
+    # The compiled kernels take a second to import; meanwhile the first model is read.
+    threading.Thread(target=warm_up, name="warm-up", daemon=True).start()
     while (request := lane.take()) is not None:
         report = _ProgressReporter(request.request_id, speaker)
         # The first word about a request tells the client which one is running, should the process die of it.

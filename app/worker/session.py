@@ -30,6 +30,7 @@ from app.worker.messages import (
 from deeplab_core.errors import AtrousError, Cancelled, ComputeError, ImageReadError
 from deeplab_core.images import read_image
 from deeplab_core.inference import Predictor, ScoreStore, cap_threads, list_devices
+from deeplab_core.records import ModelCard
 from deeplab_core.weights import load_model
 
 Cancel = Callable[[], bool]
@@ -49,9 +50,10 @@ def hello() -> Hello:
         qt_modules=tuple(sorted(name for name in sys.modules if name.partition(".")[0] in _QT_PACKAGES)),
         versions={
             "python": platform.python_version(),
-            "torch": torch.__version__,
-            "numpy": np.__version__,
-            "cuda": torch.version.cuda or "",
+            # str(): torch's version is a class of torch's own, and unpickling it would import torch into the window's process
+            "torch": str(torch.__version__),
+            "numpy": str(np.__version__),
+            "cuda": str(torch.version.cuda or ""),
         },
         devices=devices,
         notes=notes,
@@ -108,7 +110,10 @@ class ComputeSession:
         self._home = self._device = request.device
         self._scores.clear()
         return Loaded(
-            request_id=request.request_id, card=card, device=str(self._predictor.device), note=self._predictor.device_note
+            request_id=request.request_id,
+            card=ModelCard.from_dict(card.to_dict()),  # plain values only, see hello()
+            device=str(self._predictor.device),
+            note=self._predictor.device_note,
         )
 
     def predict(self, request: Predict, cancel: Cancel | None = None, progress: ReportProgress | None = None) -> Predicted:

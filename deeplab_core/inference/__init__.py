@@ -9,7 +9,7 @@
 from deeplab_core.inference.device import available_cores, cap_threads, list_devices, pick_device, pick_precision
 from deeplab_core.inference.predictor import TILE_FLOOR, Predictor
 from deeplab_core.inference.prepare import prepare_for_inference
-from deeplab_core.inference.scores import ScoreGrid, Scores, ScoreStore
+from deeplab_core.inference.scores import ScoreGrid, Scores, ScoreStore, warm_up
 from deeplab_core.records import Prediction, PredictOptions
 
 __all__ = [
@@ -26,4 +26,5 @@ __all__ = [
     "pick_device",
     "pick_precision",
     "prepare_for_inference",
+    "warm_up",
 ]

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab_core.catalog import ClassCatalog
+from deeplab_core.catalog import ClassCatalog, ClassInfo
 from deeplab_core.inference.geometry import AxisTaps, Frame, axis_taps
 from deeplab_core.records import RunReport
 
@@ -33,6 +33,18 @@ def _kernels() -> ModuleType:
     except ImportError:  # a Python or numpy that numba does not know yet
         from deeplab_core.inference import numpy_kernels as kernels  # type: ignore[no-redef]
     return kernels
+
+
+def warm_up() -> None:
+    """Import and compile the inner loops, so that the first image does not wait for them; about a second, longer the first time.
+
+    The machine code is kept on disk where there is a place for it.
+    """
+    frame = Frame((3, 3), (3, 3), (3, 3))
+    catalog = ClassCatalog("warm-up", "", (ClassInfo(0, "a", (0, 0, 0)), ClassInfo(1, "b", (1, 1, 1))))
+    grid = ScoreGrid(store_scores(np.zeros((2, 2, 2), np.float32)), frame, False)
+    Scores((grid,), catalog).label_map()
+    Scores((grid, grid), catalog).label_map()
 
 
 def store_scores(logits: NDArray[np.float32]) -> NDArray[np.float16]:

@@ -143,6 +143,8 @@ def initialise(module: nn.Module) -> None:
     """He initialisation of convolutions (fan out, ReLU), unit batch norm, zero biases; as torchvision's ResNets."""
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d):
+            if layer.weight.is_meta:  # drawing numbers without memory would import torch's compiler, 1.4 s
+                continue
             nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
