@@ -1,7 +1,7 @@
 """Meeting a folder again: which images are new, moved, changed or gone since the project was last open.
 
 Identity is the relative path, and for images with work on them the content. Nothing here reads an image's bytes unless an image
-with work on it is gone or has another size, and a file that could be it has appeared.
+with work on it is gone or looks changed, and a file that could be it has appeared.
 """
 
 from __future__ import annotations
@@ -15,6 +15,10 @@ from pathlib import Path, PurePosixPath
 from app.state.image_record import ImageFlag
 from app.state.store import Store
 from deeplab_core.errors import ImageReadError
+
+#: At most so many bytes of images are read to tell a copied folder (new times, same content) from renamed files. Whatever is
+#: left is compared when the image is opened.
+_SUSPECT_BYTES = 200_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,7 @@ class _Plan:
     back: list[tuple[int]] = field(default_factory=list)  # ids of images that were missing and are there again
     moved: list[tuple[_Known, str]] = field(default_factory=list)
     changed: list[_Known] = field(default_factory=list)
+    suspect: list[_Known] = field(default_factory=list)  # same size, other time
     gone: list[_Known] = field(default_factory=list)
 
 
@@ -130,6 +135,7 @@ def _compare(known: list[_Known], found: dict[str, tuple[int, int]]) -> _Plan:
         elif row.worked_on and row.key:
             # Same size, other time: a copied folder looks like this too. The content is compared when the image is opened.
             back = row.flags & ImageFlag.MISSING
+            plan.suspect.append(row)
         else:
             plan.forget.append((*stat, row.id))
         if back:
@@ -140,6 +146,7 @@ def _compare(known: list[_Known], found: dict[str, tuple[int, int]]) -> _Plan:
 
 def _match_moved(plan: _Plan, folder: Path, found: dict[str, tuple[int, int]]) -> None:
     """Find images with work on them under another name: among the new files, and under names whose content changed."""
+    _question_suspects(plan, folder)
     losers = [row for row in (*plan.gone, *plan.changed) if row.worked_on]
     if not losers:
         return
@@ -165,7 +172,21 @@ def _match_moved(plan: _Plan, folder: Path, found: dict[str, tuple[int, int]]) -
         # Its name now belongs to another image, and its own content was found nowhere.
         if row.path in taken and row.id not in settled:
             plan.gone.append(row)
+        # Its content went elsewhere, and what stands under its old name is a new image.
+        if row.path not in taken and row.id in settled:
+            plan.new.append((row.path, *found[row.path]))
     plan.changed = [row for row in plan.changed if row.id not in settled and row.path not in taken]
+
+
+def _question_suspects(plan: _Plan, folder: Path) -> None:
+    """Where a new file has the size of an image whose time has changed, the two may have traded places: read the image."""
+    sizes = {size for _, size, _ in plan.new}
+    budget = _SUSPECT_BYTES
+    for row in plan.suspect:
+        if row.size in sizes and budget >= row.size:
+            budget -= row.size
+            if _same_content([row], folder / row.path) is None:
+                plan.changed.append(row)
 
 
 def _same_file(candidates: list[_Known], path: str, mtime_ns: int) -> _Known | None:
