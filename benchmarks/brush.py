@@ -60,7 +60,7 @@ def send(pane: QWidget, kind: QEvent.Type, at: QPointF, *, down: bool) -> None:
     QApplication.sendEvent(pane, event)
 
 
-def stroke(scene: canvas_scene.Scene, judgement: ImageJudgement, moves: int) -> tuple[list[float], list[float]]:
+def stroke(scene: canvas_scene.Scene, judgement: ImageJudgement | None, moves: int) -> tuple[list[float], list[float]]:
     """Wall and CPU milliseconds of each move of one stroke."""
     counter = PaintCounter()
     panes = scene.area.views
@@ -79,8 +79,9 @@ def stroke(scene: canvas_scene.Scene, judgement: ImageJudgement, moves: int) -> 
         cpu.append((time.process_time() - cpu_start) * 1e3)
         wall.append((time.perf_counter() - start) * 1e3)
         if len(counter.painted) != len(panes):
-            raise RuntimeError("a pane was not repainted")
-        judgement.matrix.iou()
+            raise RuntimeError("a pane was not repainted")  # the linked cursor alone dirties every pane
+        if judgement is not None:
+            judgement.matrix.iou()
     send(first, QEvent.Type.MouseButtonRelease, points[-1], down=False)
     scene.app.processEvents()
     for pane in panes:
@@ -116,7 +117,17 @@ def main() -> None:
                     f"  brush {diameter:3d} {name:4s} wall {canvas_scene.percentiles(wall)} ({late:.1f} % over {FRAME_MS:.0f})"
                     f"   CPU {canvas_scene.percentiles(cpu)}"
                 )
+        scene.view.set_layout("single")
+        scene.view.set_scale(1.0)
         judgement.close()
+        for diameter in (10, 200):
+            scene.tools.set_diameter(diameter)
+            scene.app.processEvents()
+            cpu = stroke(scene, None, asked.moves)[1]
+            late = np.mean(np.asarray(cpu) > DAB_MS) * 100
+            print(
+                f"  one dab, one pane, brush {diameter:3d} at 1:1: CPU {canvas_scene.percentiles(cpu)} ({late:.1f} % over {DAB_MS:.0f})"
+            )
         scene.area.close()
 
 

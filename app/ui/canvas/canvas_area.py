@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Mapping as MappingOf
 
 from PySide6.QtCore import QEvent, Qt, Signal
@@ -10,11 +11,12 @@ from PySide6.QtWidgets import QSplitter, QVBoxLayout, QWidget
 
 from app.controllers.edit import EditController
 from app.controllers.view import ViewState
+from app.state.document import Change, Document
 from app.state.panes import PANE_TITLES, PaneKind, PaneLayout
-from app.state.patch import Rect
 from app.ui.canvas.canvas_view import CanvasView
 from app.ui.canvas.colors import OverlayTables, overlay_tables
 from app.ui.canvas.compose import Scene
+from app.ui.canvas.damage import damaged_rects
 from app.ui.canvas.geometry import Mapping
 from app.ui.canvas.layers import LayerSet
 from app.ui.canvas.style import CanvasStyle
@@ -57,7 +59,9 @@ class CanvasArea(QWidget):
             pane.pointed.connect(lambda x, y, source=index: self._link_cursor(source, x, y))
             pane.resized.connect(self._show_all)
             pane.kindChosen.connect(lambda kind, index=index: view.set_kind(index, kind))
-        edit.changed.connect(self._mark_changed)
+        self._unsubscribe: Callable[[], None] | None = None
+        edit.documentChanged.connect(self._follow)
+        self._follow(edit.document)
         view.viewpointChanged.connect(self._show_all)
         view.panesChanged.connect(self._arrange)
         view.overlayChanged.connect(self._recolor)
@@ -204,9 +208,17 @@ class CanvasArea(QWidget):
             self._tables = overlay_tables(self._layers.catalog, self._view.overlay)
         self._show_all()
 
-    def _mark_changed(self, rect: Rect) -> None:
-        for pane in self.views:
-            pane.mark_changed(rect)
+    def _follow(self, document: Document | None) -> None:
+        if self._unsubscribe is not None:
+            self._unsubscribe()
+        self._unsubscribe = document.subscribe(self._mark_changed) if document is not None else None
+
+    def _mark_changed(self, change: Change) -> None:
+        document = self._edit.document
+        if document is not None:
+            rects = damaged_rects(change.rect, change.before, document.labels[change.rect.slices])
+            for pane in self.views:
+                pane.mark_changed(rects)
 
     def _link_cursor(self, source: int, x: float | None, y: float | None) -> None:
         for index, pane in enumerate(self.views):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from PySide6.QtCore import QEvent, QPointF, QRect, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import (
     QEnterEvent,
@@ -117,13 +119,16 @@ class CanvasView(QWidget):
         """Where the image lies; None without one."""
         return None if self._scene is None else self._scene.mapping
 
-    def mark_changed(self, rect: Rect) -> None:
-        """Labels changed in a rectangle of the image: repaint what shows it, once, at the next frame."""
-        if self._scene is not None and (self._kind, self._pane.other) not in ((PaneKind.IMAGE, None), (PaneKind.IMAGE,) * 2):
-            device = self._scene.mapping.device_rect(rect, REACH)
+    def mark_changed(self, rects: Sequence[Rect]) -> None:
+        """Labels changed in rectangles of the image: repaint what shows them, once, at the next frame."""
+        scene = self._scene
+        if scene is None or all(kind in (PaneKind.IMAGE, None) for kind in (self._kind, self._pane.other)):
+            return
+        for rect in rects:
+            device = scene.mapping.device_rect(rect, REACH)
             if not device.isEmpty():
                 self._frame.invalidate(device)
-                self.update(self._scene.mapping.view_rect(device))
+                self.update(scene.mapping.view_rect(device))
 
     def show_linked_cursor(self, x: float | None, y: float | None) -> None:
         """Show where the pointer is in another pane; None hides it."""
@@ -197,9 +202,9 @@ class CanvasView(QWidget):
         mapping = self.mapping
         return mapping.length_in_view(self._tools.diameter / 2) if mapping is not None else 0.0
 
-    def _update_mark(self, at: QPointF | None, extent: object) -> None:
+    def _update_mark(self, at: QPointF | None, extent: Callable[[QPointF], QRectF]) -> None:
         if at is not None:
-            self.update(extent(at).toAlignedRect())  # type: ignore[operator]
+            self.update(extent(at).toAlignedRect())
 
     def _update_ring(self) -> None:
         if self._pointer is not None and self._toolbox.in_hand.has_ring:

@@ -19,54 +19,6 @@ _LIGHTEN = 0.4
 _DARK_LINE_ALPHA = 0.6
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class OverlayTables:
-    """Lookup tables indexed by label value (256 entries, 65,536 for a wide catalog), ARGB premultiplied.
-
-    Attributes:
-        fill: the laid-over colour; 0 for background, void and hidden classes.
-        strong: a fill for the error view: opaque enough to be found at a glance.
-        line: contours: light for a class with fill, dark for one without.
-        shown: label value -> itself, or the ignore value for a hidden class; None where no class is hidden.
-        ignore: the void value.
-        background: the class without fill, or None.
-        hatch: colour of the hatching over void; 0 where the overlay is off.
-    """
-
-    fill: Table
-    strong: Table
-    line: Table
-    shown: NDArray[np.generic] | None
-    ignore: int
-    background: int | None
-    hatch: int
-
-
-def overlay_tables(catalog: ClassCatalog, options: OverlayOptions) -> OverlayTables:
-    """Tables of a catalog under some options."""
-    size = 65536 if catalog.wide else 256
-    colors = np.zeros((size, 3), dtype=np.float64)
-    filled = np.zeros(size, dtype=bool)
-    for info in catalog.classes:
-        colors[info.id] = info.color
-        filled[info.id] = info.id != catalog.background and info.id not in options.hidden
-    light = colors + (255 - colors) * _LIGHTEN
-    line = np.where(filled, premultiplied(light, 0.95), premultiplied(np.zeros((size, 3)), _DARK_LINE_ALPHA))
-    shown = None
-    if options.hidden:
-        shown = np.arange(size, dtype=catalog.dtype)
-        shown[[i for i in options.hidden if 0 <= i < size]] = catalog.ignore
-    return OverlayTables(
-        fill=np.where(filled, premultiplied(colors, options.opacity), 0).astype(np.uint32),
-        strong=np.where(filled, premultiplied(colors + (255 - colors) * 0.15, 0.85), gray(225, 0.8)).astype(np.uint32),
-        line=line.astype(np.uint32),
-        shown=shown,
-        ignore=catalog.ignore,
-        background=catalog.background,
-        hatch=gray(235, min(options.opacity, 1.0) * 0.7),
-    )
-
-
 def premultiplied(rgb: NDArray[np.float64], alpha: float | NDArray[np.float64]) -> Table:
     """(...) uint32 of (..., 3) sRGB 0..255 with an alpha 0..1, in the layout of QImage.Format_ARGB32_Premultiplied."""
     parts = np.round(rgb * np.expand_dims(np.asarray(alpha, dtype=np.float64), -1)).astype(np.uint32)
@@ -82,6 +34,68 @@ def gray(value: int, alpha: float) -> int:
 def rgba(color: tuple[int, int, int], alpha: float) -> int:
     """One premultiplied colour."""
     return int(premultiplied(np.asarray(color, dtype=np.float64), alpha))
+
+
+#: The error view's colours for a class claimed wrongly, for one missed, and for 'nothing was claimed here' beside class colours.
+_CLAIMED = rgba((255, 82, 82), 0.85)
+_MISSED = rgba((255, 190, 60), 0.85)
+_UNNAMED = gray(225, 0.8)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OverlayTables:
+    """Lookup tables indexed by label value (256 entries, 65,536 for a wide catalog), ARGB premultiplied.
+
+    Attributes:
+        fill: the laid-over colour; 0 for background, void and hidden classes.
+        wrong: a wrong pixel in the error view, by what it was given; opaque enough to be found at a glance.
+        line: contours: light for a class with fill, dark for one without.
+        wrong_line: contours of the error view.
+        shown: label value -> itself, or the ignore value for a hidden class; None where no class is hidden.
+        ignore: the void value.
+        background: the class without fill, or None.
+        hatch: colour of the hatching over void; 0 where the overlay is off.
+    """
+
+    fill: Table
+    wrong: Table
+    line: Table
+    wrong_line: Table
+    shown: NDArray[np.generic] | None
+    ignore: int
+    background: int | None
+    hatch: int
+
+
+def overlay_tables(catalog: ClassCatalog, options: OverlayOptions) -> OverlayTables:
+    """Tables of a catalog under some options."""
+    size = 65536 if catalog.wide else 256
+    colors = np.zeros((size, 3), dtype=np.float64)
+    filled = np.zeros(size, dtype=bool)
+    for info in catalog.classes:
+        colors[info.id] = info.color
+        filled[info.id] = info.id != catalog.background and info.id not in options.hidden
+    light = premultiplied(colors + (255 - colors) * _LIGHTEN, 0.95)
+    claims = np.zeros(size, dtype=bool)
+    claims[[info.id for info in catalog.classes if info.id != catalog.background]] = True
+    if options.error_colors == "kind":
+        wrong = np.where(claims, np.uint32(_CLAIMED), np.uint32(_MISSED))
+    else:
+        wrong = np.where(claims, premultiplied(colors + (255 - colors) * 0.15, 0.85), np.uint32(_UNNAMED))
+    shown = None
+    if options.hidden:
+        shown = np.arange(size, dtype=catalog.dtype)
+        shown[[i for i in options.hidden if 0 <= i < size]] = catalog.ignore
+    return OverlayTables(
+        fill=np.where(filled, premultiplied(colors, options.opacity), 0).astype(np.uint32),
+        wrong=wrong.astype(np.uint32),
+        line=np.where(filled, light, np.uint32(gray(0, _DARK_LINE_ALPHA))).astype(np.uint32),
+        wrong_line=np.where(claims, light, np.uint32(gray(255, 0.95))).astype(np.uint32),
+        shown=shown,
+        ignore=catalog.ignore,
+        background=catalog.background,
+        hatch=gray(235, min(options.opacity, 1.0) * 0.7),
+    )
 
 
 @cache

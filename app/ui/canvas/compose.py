@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QRect
 
 from app.state.panes import OverlayOptions, PaneKind
-from app.ui.canvas.colors import OverlayTables, gray, rgba, uncertainty_table
+from app.ui.canvas.colors import OverlayTables, gray, uncertainty_table
 from app.ui.canvas.geometry import Mapping, sample
 from app.ui.canvas.layers import LayerSet
 
@@ -27,14 +27,12 @@ REACH = 3
 #: Period of the hatching over void in device px.
 _HATCH = 9
 
-_VEIL_CORRECT = gray(10, 0.62)
-_VEIL_UNJUDGED = gray(40, 0.72)
-_VEIL_OUTSIDE = gray(6, 0.7)
-_BAND_LINE = gray(255, 0.9)
-_BAND_EXCLUDED = gray(150, 0.35)
-_CLAIMED = rgba((255, 82, 82), 0.85)
-_MISSED = rgba((255, 190, 60), 0.85)
-_SOFT_SHADOW = gray(0, 0.22)
+_VEIL_CORRECT = np.uint32(gray(10, 0.62))
+_VEIL_UNJUDGED = np.uint32(gray(40, 0.72))
+_VEIL_OUTSIDE = np.uint32(gray(6, 0.7))
+_BAND_LINE = np.uint32(gray(255, 0.9))
+_BAND_EXCLUDED = np.uint32(gray(150, 0.35))
+_SOFT_SHADOW = np.uint32(gray(0, 0.22))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,21 +113,15 @@ def _grown(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 def _errors(scene: Scene, values: Sampled, truth: Sampled) -> Overlay:
     tables = scene.tables
-    unjudged = truth == tables.ignore
-    wrong = (values != truth) & ~unjudged
-    overlay = np.where(unjudged, np.uint32(_VEIL_UNJUDGED), np.uint32(_VEIL_CORRECT))
-    missed = values == tables.ignore
-    if tables.background is not None:
-        missed |= values == tables.background
-    if scene.options.error_colors == "kind":
-        overlay[wrong & missed] = _MISSED
-        overlay[wrong & ~missed] = _CLAIMED
-    else:
-        overlay[wrong] = tables.strong.take(values[wrong])
+    judged = truth != tables.ignore
+    wrong = (values != truth) & judged
+    overlay = tables.wrong.take(values)
+    np.copyto(overlay, _VEIL_CORRECT, where=~wrong)
+    np.copyto(overlay, _VEIL_UNJUDGED, where=~judged)
     if scene.options.contours:
-        kinds = np.where(wrong, values.astype(np.int32), -1)
-        line = edges(kinds) & wrong
-        overlay[line] = np.where(missed[line], np.uint32(gray(255, 0.95)), tables.line.take(values[line]))
+        line = edges(np.where(wrong, values, values.dtype.type(tables.ignore)))
+        line &= wrong
+        overlay[line] = tables.wrong_line.take(values[line])
     return overlay
 
 

@@ -21,7 +21,7 @@ from app.ui.canvas.compose import REACH, Scene, compose
 #: From this scale on the pixels of the image are told apart by lines.
 GRID_SCALE = 8.0
 #: More dirty rectangles than this are painted as their bounding box.
-_MANY = 12
+_MANY = 40
 
 
 @dataclass(frozen=True, slots=True)

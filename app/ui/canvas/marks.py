@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 from PySide6.QtCore import QLineF, QPointF, QRectF, Qt
-from PySide6.QtGui import QColor, QPainter, QPainterPath, QPen, QPolygonF
+from PySide6.QtGui import QColor, QImage, QPainter, QPainterPath, QPen, QPolygonF
 
 #: A ring smaller than this (view px across) cannot be seen under the pointer: a cross stands in for it.
 TINY_RING = 6.0
@@ -14,14 +16,40 @@ RING_MARGIN = 4
 #: Half the length of the linked cursor's arms in view px.
 CROSS = 9
 
+#: Up to this radius (view px) a ring is placed exact to a fraction of a px; on larger ones nobody sees it.
+_FINE = 40.0
+_PHASES = 4
+#: Rings larger than this are stroked anew each time: their image would take more memory than it is worth.
+_LARGEST_KEPT = 900.0
+
 _DARK = QColor(0, 0, 0, 170)
 
 
 def draw_ring(painter: QPainter, center: QPointF, radius: float, color: QColor, *, erases: bool) -> None:
     """The brush's border, in px of the pane: class colour between dark and light, dashed where it takes away."""
+    radius = max(radius, 1.5)
+    if radius <= _LARGEST_KEPT:
+        ratio = painter.device().devicePixelRatioF()
+        phases = _PHASES if radius <= _FINE else 1
+        image = _ring_image(round(radius * 4) / 4, color.rgb(), erases, ratio, *_phase(center, ratio, phases))
+        half = (image.width() // 2) / ratio
+        # Whole device px: an image between them would be drawn through a filter.
+        x, y = math.floor(center.x() * ratio) / ratio - half, math.floor(center.y() * ratio) / ratio - half
+        painter.drawImage(QPointF(x, y), image)
+    else:
+        _stroke_ring(painter, center, radius, color, erases)
+    if radius > 14:
+        _plus(painter, center, 3.0)
+
+
+def _phase(center: QPointF, ratio: float, phases: int) -> tuple[float, float]:
+    """Where between two device px the centre lies, in steps of 1 / phases."""
+    return tuple(math.floor(math.modf(at * ratio)[0] % 1.0 * phases) / phases for at in (center.x(), center.y()))
+
+
+def _stroke_ring(painter: QPainter, center: QPointF, radius: float, color: QColor, erases: bool) -> None:
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
     painter.setBrush(Qt.BrushStyle.NoBrush)
-    radius = max(radius, 1.5)
     painter.setPen(QPen(_DARK, 3.6))
     painter.drawEllipse(center, radius, radius)
     pen = QPen(_light(color), 1.7)
@@ -29,8 +57,20 @@ def draw_ring(painter: QPainter, center: QPointF, radius: float, color: QColor, 
         pen.setDashPattern([4.0, 3.0])
     painter.setPen(pen)
     painter.drawEllipse(center, radius, radius)
-    if radius > 14:
-        _plus(painter, center, 3.0)
+
+
+@lru_cache(maxsize=48)
+def _ring_image(radius: float, rgb: int, erases: bool, ratio: float, phase_x: float, phase_y: float) -> QImage:
+    """A ring, kept: stroking it anew for every move takes longer than everything else that a move does."""
+    side = 2 * math.ceil((radius + RING_MARGIN) * ratio) + 1
+    image = QImage(side, side, QImage.Format.Format_ARGB32_Premultiplied)
+    image.setDevicePixelRatio(ratio)
+    image.fill(0)
+    painter = QPainter(image)
+    center = QPointF((side // 2 + phase_x) / ratio, (side // 2 + phase_y) / ratio)
+    _stroke_ring(painter, center, radius, QColor.fromRgb(rgb), erases)
+    painter.end()
+    return image
 
 
 def ring_rect(center: QPointF, radius: float) -> QRectF:
