@@ -11,6 +11,11 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
+from hypothesis import settings
+
+# Tests run on shared machines: how long one example takes says nothing about the code.
+settings.register_profile("atrous", deadline=None)
+settings.load_profile("atrous")
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "real"
 

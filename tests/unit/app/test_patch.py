@@ -1,0 +1,122 @@
+"""Tile patches: exact both ways, small, and careful with damaged bytes."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.state.document import Document
+from app.state.patch import PatchRecorder, Rect, TilePatch, diff_patch, patch_of_region, tiles_under
+from deeplab_core.catalog import ClassCatalog, ClassInfo
+from deeplab_core.errors import ProjectError
+
+NARROW = ClassCatalog("narrow", "Narrow", tuple(ClassInfo(n, f"class {n}", (0, 0, 0)) for n in range(9)))
+WIDE = ClassCatalog("wide", "Wide", tuple(ClassInfo(n, f"class {n}", (0, 0, 0)) for n in range(300)))
+
+sizes = st.tuples(st.integers(1, 150), st.integers(1, 150))
+seeds = st.integers(0, 2**32 - 1)
+places = st.integers(-20, 170)
+catalogs = st.sampled_from([NARROW, WIDE])
+
+
+def maps(seed, shape, catalog):
+    rng = np.random.default_rng(seed)
+    return rng.choice(catalog.ids, size=shape).astype(catalog.dtype), rng.integers(0, 5, size=shape).astype(np.uint8)
+
+
+@given(sizes, seeds, catalogs)
+def test_a_difference_applied_and_taken_back_is_exact(shape, seed, catalog):
+    labels, provenance = maps(seed, shape, catalog)
+    new_labels, new_provenance = maps(seed + 1, shape, catalog)
+    patch = TilePatch.from_bytes(diff_patch(labels, provenance, new_labels, new_provenance).to_bytes())
+    document = Document(labels.copy(), catalog, provenance.copy())
+    document.apply(patch)
+    assert np.array_equal(document.labels, new_labels)
+    assert np.array_equal(document.provenance, new_provenance)
+    document.apply(patch.inverted())
+    assert np.array_equal(document.labels, labels)
+    assert np.array_equal(document.provenance, provenance)
+    assert patch.changed_pixels == np.count_nonzero(labels != new_labels)
+
+
+@given(sizes, seeds, st.data())
+def test_a_region_changes_only_the_region(shape, seed, data):
+    labels, provenance = maps(seed, shape, NARROW)
+    x, y = data.draw(st.integers(0, shape[1] - 1)), data.draw(st.integers(0, shape[0] - 1))
+    rect = Rect(x, y, data.draw(st.integers(1, shape[1] - x)), data.draw(st.integers(1, shape[0] - y)))
+    new_labels, new_provenance = maps(seed + 1, (rect.height, rect.width), NARROW)
+    document = Document(labels.copy(), NARROW, provenance.copy())
+    document.apply(patch_of_region(labels, provenance, rect, new_labels, new_provenance))
+    expected = labels.copy()
+    expected[rect.slices] = new_labels
+    assert np.array_equal(document.labels, expected)
+    assert np.array_equal(document.provenance[rect.slices], new_provenance)
+
+
+@given(seeds, st.lists(st.tuples(places, places, st.integers(1, 60), st.integers(1, 60)), max_size=5))
+def test_a_recorder_keeps_what_was_there_first(seed, boxes):
+    shape = 131, 149
+    labels, provenance = maps(seed, shape, NARROW)
+    before = labels.copy(), provenance.copy()
+    recorder = PatchRecorder(labels, provenance)
+    for number, box in enumerate(boxes):
+        rect = Rect(*box).clipped(*shape)
+        recorder.touch(rect)
+        labels[rect.slices] = number
+        assert np.array_equal(recorder.original(rect), before[0][rect.slices])
+    patch = recorder.finish()
+    assert patch.changed_pixels == np.count_nonzero(labels != before[0])
+    document = Document(labels, NARROW, provenance)
+    document.apply(patch.inverted())
+    assert np.array_equal(document.labels, before[0])
+
+
+def test_what_ended_as_it_was_is_no_change():
+    labels, provenance = maps(1, (100, 100), NARROW)
+    recorder = PatchRecorder(labels, provenance)
+    recorder.touch(Rect(0, 0, 100, 100))
+    assert recorder.finish().empty
+    assert recorder.finish().bounds.empty
+    assert diff_patch(labels, provenance, labels.copy(), provenance.copy()).empty
+
+
+def test_one_pixel_costs_one_tile():
+    labels, provenance = np.zeros((4096, 4096), np.uint8), np.zeros((4096, 4096), np.uint8)
+    recorder = PatchRecorder(labels, provenance)
+    recorder.touch(Rect(1000, 2000, 1, 1))
+    labels[2000, 1000] = 3
+    patch = recorder.finish()
+    assert patch.bounds == Rect(960, 1984, 64, 64)
+    assert patch.changed_pixels == 1
+    assert patch.nbytes == len(patch.to_bytes()) < 250
+
+
+@given(st.integers(0, 400), st.integers(0, 255))
+def test_damaged_bytes_are_an_error_and_change_nothing(place, value):
+    labels, provenance = maps(4, (70, 70), NARROW)
+    new_labels, new_provenance = maps(5, (70, 70), NARROW)
+    data = bytearray(diff_patch(labels, provenance, new_labels, new_provenance).to_bytes())
+    data[place] ^= value
+    document = Document(labels.copy(), NARROW, provenance.copy())
+    try:
+        document.apply(TilePatch.from_bytes(bytes(data)))
+    except (ProjectError, ValueError):
+        assert np.array_equal(document.labels, labels)
+        assert document.revision == 0
+
+
+@pytest.mark.parametrize("keep", [0, 3, 10, 21, 30, 100])
+def test_bytes_that_end_early_are_an_error(keep):
+    labels, provenance = maps(4, (70, 70), NARROW)
+    data = diff_patch(labels, provenance, *maps(5, (70, 70), NARROW)).to_bytes()
+    with pytest.raises(ProjectError):
+        TilePatch.from_bytes(data[:keep])
+
+
+def test_rectangles():
+    assert Rect(0, 0, 0, 5).empty
+    assert Rect(1, 2, 3, 4).united(Rect(0, 0, 0, 0)) == Rect(1, 2, 3, 4)
+    assert Rect(1, 2, 3, 4).united(Rect(10, 0, 1, 1)) == Rect(1, 0, 10, 6)
+    assert Rect(-5, -5, 10, 20).clipped(8, 100) == Rect(0, 0, 5, 8)
+    assert list(tiles_under(Rect(60, 60, 10, 3))) == [(0, 0), (0, 1)]
+    assert list(tiles_under(Rect(5, 5, 0, 3))) == []
