@@ -1,0 +1,199 @@
+"""Undo and redo per image: names, image switches, bounds, what the journal hears."""
+
+import numpy as np
+import pytest
+
+from app.services.undo import UndoHistory
+from app.state.document import Document
+from app.state.journal import JournalStep
+from app.state.provenance import Provenance
+from deeplab_core.catalogs import get_catalog
+from tests.unit.app.folders import paint
+
+VOC = get_catalog("voc21")
+
+
+def blank():
+    return Document.blank((100, 140), VOC)
+
+
+def state(document):
+    return document.labels.tobytes(), document.provenance.tobytes()
+
+
+@pytest.fixture
+def history(qapp):
+    return UndoHistory()
+
+
+def draw(history, document, seed):
+    patch = paint(document, seed)
+    history.push(f"Brush {seed}", patch, Provenance.PERSON)
+    return state(document)
+
+
+def test_steps_are_undone_and_redone_by_name(history):
+    document = blank()
+    history.open(1, document, [])
+    states = [state(document)] + [draw(history, document, seed) for seed in range(3)]
+    assert (history.undo_text, history.can_redo) == ("Brush 2", False)
+    for number in (2, 1, 0):
+        history.undo()
+        assert state(document) == states[number]
+    assert (history.can_undo, history.redo_text, history.index) == (False, "Brush 0", 0)
+    history.undo()
+    assert state(document) == states[0]
+    for number in (1, 2, 3):
+        history.redo()
+        assert state(document) == states[number]
+    history.redo()
+    assert [step.title for step in history.steps] == ["Brush 0", "Brush 1", "Brush 2"]
+
+
+def test_pushing_paints_nothing_twice(history):
+    document = blank()
+    history.open(1, document, [])
+    patch = paint(document, 1)
+    revision = document.revision
+    history.push("Brush", patch, Provenance.PERSON)
+    assert document.revision == revision
+
+
+def test_a_step_that_changed_nothing_does_not_enter(history):
+    document = blank()
+    history.open(1, document, [])
+    draw(history, document, 1)
+    repeated = paint(document, 1)
+    assert history.push("Brush again", repeated, Provenance.PERSON) is None
+    assert history.undo_text == "Brush 1"
+
+
+def test_a_new_step_ends_what_could_be_redone(history):
+    document = blank()
+    history.open(1, document, [])
+    for seed in range(3):
+        draw(history, document, seed)
+    history.undo()
+    history.undo()
+    after = draw(history, document, 9)
+    assert not history.can_redo
+    assert [step.title for step in history.steps] == ["Brush 0", "Brush 9"]
+    history.undo()
+    history.redo()
+    assert state(document) == after
+
+
+def test_each_image_has_its_own_steps_and_keeps_them(history):
+    one, other = blank(), blank()
+    history.open(1, one, [])
+    ones = draw(history, one, 1)
+    history.open(2, other, [])
+    assert not history.can_undo
+    draw(history, other, 2)
+    history.undo()
+    assert state(one) == ones
+    history.open(1, one, [])
+    assert history.undo_text == "Brush 1"
+    history.undo()
+    assert state(one) == state(blank())
+    history.close()
+    assert not history.can_redo
+
+
+def journal_steps(count, undone=0):
+    document = blank()
+    steps = []
+    for seed in range(count):
+        patch = paint(document, seed)
+        again = seed >= count - undone
+        steps.append(JournalStep(10 + seed, f"Brush {seed}", Provenance.PERSON, 0.0, patch.changed_pixels, again, patch))
+    for step in reversed(steps[count - undone :]):
+        document.apply(step.patch.inverted())
+    return document, steps
+
+
+def test_the_steps_of_a_reopened_image_can_be_undone_and_redone(history):
+    document, steps = journal_steps(4, undone=1)
+    before = state(document)
+    heard = []
+    history.stepMoved.connect(lambda image, step, direction: heard.append((image, step.seq, direction)))
+    history.open(7, document, steps)
+    assert state(document) == before
+    assert heard == []
+    assert (history.undo_text, history.redo_text, history.index) == ("Brush 2", "Brush 3", 3)
+    history.redo()
+    for _ in range(4):
+        history.undo()
+    assert state(document) == state(blank())
+    assert heard == [(7, 13, 1), (7, 13, -1), (7, 12, -1), (7, 11, -1), (7, 10, -1)]
+
+
+def test_another_document_of_the_same_image_gets_a_fresh_stack(history):
+    document, steps = journal_steps(2)
+    history.open(7, document, steps)
+    fresh, steps = journal_steps(3)
+    history.open(7, fresh, steps)
+    assert history.index == 3
+    untouched = state(document)
+    history.undo()
+    history.undo()
+    assert state(document) == untouched != state(fresh)
+
+
+def test_the_history_list_jumps(history):
+    document = blank()
+    history.open(1, document, [])
+    states = [state(document)] + [draw(history, document, seed) for seed in range(5)]
+    for index in (2, 5, 0, 3):
+        history.go_to(index)
+        assert state(document) == states[index]
+        assert history.index == index
+
+
+def test_memory_is_bounded_by_bytes_images_out_of_view_first(qapp):
+    probe = UndoHistory()
+    probe.open(1, document := blank(), [])
+    for seed in range(6):
+        draw(probe, document, seed)
+    budget = probe.nbytes() * 3 // 2
+    history = UndoHistory(budget=budget)
+    documents = [blank() for _ in range(3)]
+    for image, document in enumerate(documents):
+        history.open(image, document, [])
+        for seed in range(6):
+            draw(history, document, seed)
+        assert history.nbytes() <= budget
+    assert len(history.steps) == 6
+    last = documents[-1]
+    for seed in range(6, 60):
+        after = draw(history, last, seed)
+        assert history.nbytes() <= budget
+    kept = len(history.steps)
+    assert 1 <= kept < 60
+    for _ in range(kept):
+        history.undo()
+    assert not history.can_undo
+    for _ in range(kept):
+        history.redo()
+    assert state(last) == after
+
+
+def test_one_huge_step_can_still_be_undone(qapp):
+    history = UndoHistory(budget=10)
+    document = blank()
+    history.open(1, document, [])
+    draw(history, document, 1)
+    draw(history, document, 2)
+    history.undo()
+    assert history.index == 0
+
+
+def test_forgetting_an_image_drops_its_steps(history):
+    document = blank()
+    history.open(1, document, [])
+    draw(history, document, 1)
+    history.forget(1)
+    assert not history.can_undo
+    assert history.steps == []
+    assert history.push("nowhere", paint(document, 2), Provenance.PERSON) is None
+    assert np.count_nonzero(document.labels != 255)
