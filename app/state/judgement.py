@@ -62,7 +62,7 @@ class ImageJudgement:
     def band(self, rule: BandRule, around: BandAround = "truth") -> NDArray[np.uint8]:
         """(H, W) uint8 band index (:func:`deeplab_core.boundary.band_index`); made when first asked for, then kept.
 
-        Around the prediction it is made anew after every change, and only when asked for. Making one takes about 30 ms per
+        Around the prediction it is made anew after every change, and only when asked for. Making one takes some 60 ms per
         megapixel: for large photographs let a job make it and :meth:`adopt_band` it.
         """
         key = rule, around

@@ -6,6 +6,7 @@ not wait for it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,12 +17,16 @@ from deeplab_core.catalog import IGNORE
 
 Labels = NDArray[Any]  # (H, W) uint8 or uint16
 Distances = NDArray[np.float32]
+Box = tuple[slice, slice]
 
 #: Above so many separate void regions one pass over the whole image is cheaper than one pass per region.
 _MANY_REGIONS = 512
 
 #: Side of the tiles that distances of limited reach are computed in, px: large against the reach, small against a photograph.
 _TILE = 512
+
+#: Side of the pieces that thin void is filled in, px.
+_PIECE = 128
 
 #: Distances that differ by less than rounding of a float32 square root are equal; different ones differ by more up to 1000 px.
 _TIE = np.float32(1 - 4e-7)
@@ -120,23 +125,50 @@ def fill_void(labels: Labels, ignore: int = IGNORE) -> Labels:
     return filled
 
 
-def _void_regions(void: NDArray[np.bool_]) -> Iterator[tuple[tuple[slice, slice], NDArray[np.bool_]]]:
+def _void_regions(void: NDArray[np.bool_]) -> Iterator[tuple[Box, NDArray[np.bool_]]]:
     """Boxes and, inside each, the void pixels whose nearest labelled pixels all lie in the box.
 
     The nearest labelled pixel of a void pixel touches the pixel's own region, so a region's box grown by one pixel is enough.
     """
     import cv2
 
-    number, regions, stats, _ = cv2.connectedComponentsWithStats(void.astype(np.uint8), connectivity=4)
+    mask = void.astype(np.uint8)
+    depth = np.asarray(cv2.distanceTransform(mask, cv2.DIST_C, 3), dtype=np.float32)
+    number, regions, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=4)
     if number - 1 > _MANY_REGIONS:
-        yield (slice(0, void.shape[0]), slice(0, void.shape[1])), void
+        yield from _pieces((slice(0, void.shape[0]), slice(0, void.shape[1])), void, depth)
         return
     for region, (x, y, width, height, _) in enumerate(stats[1:].tolist(), start=1):
         box = slice(max(y - 1, 0), y + height + 1), slice(max(x - 1, 0), x + width + 1)
-        yield box, regions[box] == region
+        yield from _pieces(box, regions[box] == region, depth[box])
 
 
-def _bounding_box(mask: NDArray[np.bool_], *, grow: int) -> tuple[slice, slice]:
+def _pieces(box: Box, target: NDArray[np.bool_], depth: Distances) -> Iterator[tuple[Box, NDArray[np.bool_]]]:
+    """Cut a large, thin region (a ring around an object) into small boxes; a thick one stays whole.
+
+    Args:
+        box: of the region.
+        target: (h, w) bool, its pixels.
+        depth: (h, w) chessboard distance to the nearest labelled pixel; the Euclidean one is at most sqrt(2) times that.
+    """
+    reach = math.ceil(float(depth[target].max()) * math.sqrt(2))
+    if max(target.shape) <= 2 * _PIECE or reach > _PIECE // 2:
+        yield box, target
+        return
+    for y in range(0, target.shape[0], _PIECE):
+        for x in range(0, target.shape[1], _PIECE):
+            core = target[y : y + _PIECE, x : x + _PIECE]
+            if not core.any():
+                continue
+            top, left = max(y - reach, 0), max(x - reach, 0)
+            bottom, right = y + core.shape[0] + reach, x + core.shape[1] + reach
+            own = np.zeros_like(target[top:bottom, left:right])
+            own[y - top :, x - left :][: core.shape[0], : core.shape[1]] = core
+            place = (box[0].start + top, box[1].start + left)
+            yield (slice(place[0], place[0] + own.shape[0]), slice(place[1], place[1] + own.shape[1])), own
+
+
+def _bounding_box(mask: NDArray[np.bool_], *, grow: int) -> Box:
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     return (
         slice(max(int(rows[0]) - grow, 0), int(rows[-1]) + 1 + grow),

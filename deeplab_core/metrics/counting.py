@@ -96,10 +96,13 @@ def count_pairs(*, truth: Labels, prediction: Labels, catalog: ClassCatalog) -> 
         wide = table.channels("truth", truth), table.channels("prediction", prediction)
         size = table.classes + 1
         return np.bincount((wide[0] * size + wide[1]).ravel(), minlength=size * size).reshape(size, size)[:-1]
-    joint = _histogram((truth, prediction), (256, 256))
-    for axis, name in ((1, "truth"), (0, "prediction")):
-        _refuse_undeclared(table, name, joint.sum(axis=axis))
-    return joint[np.ix_(table.columns[:-1], table.columns)]
+    counts = np.zeros((table.classes, table.classes + 1), dtype=np.int64)
+    declared = np.ix_(table.columns[:-1], table.columns)
+    for joint in _histograms((truth, prediction), (256, 256)):
+        for axis, name in ((1, "truth"), (0, "prediction")):
+            _refuse_undeclared(table, name, joint.sum(axis=axis))
+        counts += joint[declared].astype(np.int64)
+    return counts
 
 
 def count_banded(
@@ -122,18 +125,21 @@ def count_banded(
     if index.size and int(index.max()) > bands:
         raise ValueError(f"the band index goes to {int(index.max())}, there are {bands} bands")
     size = table.classes + 2
+    counts: NDArray[np.int64]
     if catalog.wide:
         code = (index.astype(np.int64) * size + table.channels("truth", truth)) * size + table.channels("prediction", prediction)
-        joint = np.bincount(code.ravel(), minlength=(bands + 1) * size * size).reshape(bands + 1, size, size)
-    else:
-        import cv2
+        counts = np.bincount(code.ravel(), minlength=(bands + 1) * size * size).reshape(bands + 1, size, size)
+        return np.ascontiguousarray(counts[1:, :-2, :-1])
+    import cv2
 
-        maps = np.ascontiguousarray(index), cv2.LUT(_plane(truth), table.lut), cv2.LUT(_plane(prediction), table.lut)
-        joint = _histogram(maps, (bands + 1, size, size))
+    maps = np.ascontiguousarray(index), cv2.LUT(_plane(truth), table.lut), cv2.LUT(_plane(prediction), table.lut)
+    counts = np.zeros((bands, table.classes, table.classes + 1), dtype=np.int64)
+    for joint in _histograms(maps, (bands + 1, size, size)):
         for name, labels, stray in (("truth", truth, joint[:, -1]), ("prediction", prediction, joint[:, :, -1])):
             if stray.any():
                 table.channels(name, labels)  # raises, naming the ids
-    return np.ascontiguousarray(joint[1:, : table.classes, : table.classes + 1])
+        counts += joint[1:, :-2, :-1].astype(np.int64)
+    return counts
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -218,17 +224,16 @@ def _plane(labels: Labels) -> Labels:
     return labels.reshape(1, -1)
 
 
-def _histogram(maps: tuple[Labels, ...], sizes: tuple[int, ...]) -> NDArray[np.int64]:
-    """Joint histogram of uint8 maps of one size; every value is below the size of its axis."""
+def _histograms(maps: tuple[Labels, ...], sizes: tuple[int, ...]) -> Iterator[NDArray[np.float32]]:
+    """Joint histograms of uint8 maps of one size, part by part; every value is below the size of its axis."""
     import cv2
 
     planes = [_plane(labels) for labels in maps]
-    total = np.zeros(sizes, dtype=np.int64)
     ranges = [edge for size in sizes for edge in (0, size)]
     for part in _parts(planes[0].shape[1]):
         pieces = [plane[:, part] for plane in planes]
-        total += cv2.calcHist(pieces, list(range(len(sizes))), None, list(sizes), ranges).astype(np.int64).reshape(sizes)
-    return total
+        joint = cv2.calcHist(pieces, list(range(len(sizes))), None, list(sizes), ranges)
+        yield np.asarray(joint, dtype=np.float32).reshape(sizes)
 
 
 def _parts(length: int) -> Iterator[slice]:
@@ -236,7 +241,7 @@ def _parts(length: int) -> Iterator[slice]:
         yield slice(start, min(start + _EXACT_FLOAT32, length))
 
 
-def _refuse_undeclared(table: ChannelTable, name: str, histogram: NDArray[np.int64]) -> None:
+def _refuse_undeclared(table: ChannelTable, name: str, histogram: NDArray[np.float32]) -> None:
     stray = np.flatnonzero((histogram > 0) & (table.lut > table.classes))
     if stray.size:
         raise _undeclared(table.catalog, name, stray, histogram[stray])

@@ -74,16 +74,27 @@ def test_edge_distance_is_euclidean_to_another_class(labels: np.ndarray) -> None
     np.testing.assert_allclose(distance_to_edge(labels), naive_edge(naive_fill(labels)), rtol=1e-6)
 
 
-@given(maps)
-@settings(max_examples=30)
-def test_many_regions_give_the_same_fill(labels: np.ndarray) -> None:
-    expected = fill_void(labels)
-    kept = distance_module._MANY_REGIONS
-    distance_module._MANY_REGIONS = 0
+@given(maps, st.sampled_from([0, 512]), st.integers(2, 6))
+@settings(max_examples=100)
+def test_regions_and_pieces_give_the_same_fill(labels: np.ndarray, regions: int, piece: int) -> None:
+    kept = distance_module._MANY_REGIONS, distance_module._PIECE
+    distance_module._MANY_REGIONS, distance_module._PIECE = regions, piece
     try:
-        assert np.array_equal(fill_void(labels), expected)
+        assert np.array_equal(fill_void(labels), naive_fill(labels))
     finally:
-        distance_module._MANY_REGIONS = kept
+        distance_module._MANY_REGIONS, distance_module._PIECE = kept
+
+
+def test_a_large_thin_ring_is_filled_like_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    yy, xx = np.ogrid[:700, :900]
+    radius = np.hypot(yy - 340, (xx - 450) * 0.8)
+    labels = np.where(radius < 250, np.uint8(3), np.uint8(0))
+    labels[:, 450:][radius[:, 450:] < 200] = 9
+    labels[np.abs(radius - 250) < 4] = VOID
+    cut = fill_void(labels)
+    monkeypatch.setattr(distance_module, "_PIECE", 2000)
+    assert np.array_equal(cut, fill_void(labels))
+    assert not (cut == VOID).any()
 
 
 @given(maps)
