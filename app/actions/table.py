@@ -141,7 +141,7 @@ _VIEW = (
           enabled_when=_ON_IMAGE),
     _spec(Group.VIEW, "view.less_opaque", "Fainter overlay", "view.step_opacity", argument=-1, keys="Alt+V",
           enabled_when=_ON_IMAGE),
-    _spec(Group.VIEW, "view.blink", "Blink to the prediction", "view.blink", icon="blink", keys="Tab", enabled_when=_ON_IMAGE,
+    _spec(Group.VIEW, "view.blink", "Blink to the prediction", "look.blink", icon="blink", keys="Tab", enabled_when=_ON_IMAGE,
           held=True, tip="Hold the key to see the prediction instead of the mask"),
     _spec(Group.VIEW, "view.trimap", "Trimap band", "view.toggle_trimap", icon="trimap", keys="T", enabled_when=_ON_IMAGE,
           checked_from="pane_trimap", separated=True),

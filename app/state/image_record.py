@@ -82,6 +82,11 @@ class ImageRecord:
         return ImageFlag.CHANGED in self.flags
 
     @property
+    def suggested(self) -> bool:
+        """Whether a newer prediction waits for a person's decision."""
+        return ImageFlag.SUGGESTED in self.flags
+
+    @property
     def failed(self) -> bool:
         return ImageFlag.FAILED in self.flags
 

@@ -1,0 +1,247 @@
+"""The folder as a whole: scores of every image, figures and curve pooled over those that have truth and a mask."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import QObject, Signal
+
+from app.controllers.open_image import OpenImage
+from app.services.jobs import Job, JobRegistry, JobState
+from app.services.notifications import Notifier
+from app.state.curves import Curve
+from app.state.image_scores import ImageScore, score_labels
+from app.state.judgement import FolderJudgement
+from app.state.project import Project
+from deeplab_core.boundary.band import band_index
+from deeplab_core.boundary.histogram import BandHistogram
+from deeplab_core.errors import AtrousError
+from deeplab_core.formats.masks import read_mask
+from deeplab_core.images.probe import probe_image
+from deeplab_core.metrics import ConfusionMatrix
+from deeplab_core.records import Prediction, TrimapBand
+
+if TYPE_CHECKING:
+    from app.controllers.judge import JudgeController
+    from app.controllers.predict import PredictController
+    from app.controllers.project import ProjectController
+
+_KIND = "score"
+
+
+class FolderJudge(QObject):
+    """Scores of all images; kept with the project, so that the list shows them at the next visit.
+
+    Signals:
+        changed(): the pooled figures are others.
+        scored(image id): one image has another score.
+    """
+
+    changed = Signal()
+    scored = Signal(int)
+
+    def __init__(
+        self,
+        projects: ProjectController,
+        judge: JudgeController,
+        predict: PredictController,
+        jobs: JobRegistry,
+        notifier: Notifier,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._projects, self._judge, self._predict, self._jobs, self._notifier = projects, judge, predict, jobs, notifier
+        self.scores: dict[int, ImageScore] = {}
+        self._now: FolderJudgement | None = None
+        self._model: FolderJudgement | None = None
+        self._work: Iterator[int] | None = None
+        self._band = TrimapBand()
+        self._viewed: OpenImage | None = None
+        predict.folder_run.predicted.connect(self._score_prediction)
+        projects.imageChanged.connect(self._leave_image)
+
+    @property
+    def pooled(self) -> ConfusionMatrix | None:
+        """The folder's confusion matrix; None before it was judged."""
+        return None if self._now is None or not len(self._now) else self._now.matrix
+
+    @property
+    def images(self) -> int:
+        """How many images the pooled figures are over."""
+        return 0 if self._now is None else len(self._now)
+
+    def set_project(self, project: Project | None) -> None:
+        """Follow another project and read its kept scores."""
+        self.scores, self._now, self._model, self._work, self._viewed = {}, None, None, None, None
+        if project is not None:
+            self.scores = {image: ImageScore.from_bytes(data) for image, (_, data) in project.results(_KIND).items()}
+        self.changed.emit()
+
+    def worst_first(self) -> list[int]:
+        """Ids by score: lowest IoU first, then, of those without truth, the most uncertain first."""
+        judged = sorted((score.iou, image) for image, score in self.scores.items() if score.iou is not None)
+        others = [
+            (-score.uncertainty, i) for i, score in self.scores.items() if score.iou is None and score.uncertainty is not None
+        ]
+        return [image for _, image in judged] + [image for _, image in sorted(others)]
+
+    def curves(self, band: TrimapBand) -> tuple[Curve, ...]:
+        """Curves of mIoU over width pooled over the folder; empty where it was not judged in this band."""
+        found = []
+        for name, pool in (("model", self._model), ("now", self._now)):
+            if pool is not None and pool.band_images(band.rule, band.around):
+                values = pool.histogram(band.rule, band.around).curve("union").mean_iou
+                found.append(Curve(name, tuple(values.tolist())))
+        return tuple(found)
+
+    def start(self) -> None:
+        """Judge every image that has truth and a mask (or a prediction), in the background, one after the other."""
+        project = self._projects.project
+        if project is None or self._work is not None:
+            return
+        if self._projects.autosaver is not None:
+            self._projects.autosaver.save_now()
+        ids = [r.id for r in project.images if not r.missing and self._judge.index.get(r.relative_path) is not None]
+        if not ids:
+            self._notifier.warning(
+                "There is no truth to judge by", "Choose the folder of truth in the Truth menu.", replace_key="truth"
+            )
+            return
+        self._band = self._judge.band
+        self._now, self._model = FolderJudgement(project.catalog), FolderJudgement(project.catalog)
+        job = self._jobs.add(Job("Judging the folder", self._stop))
+        self._work = iter(ids)
+        self._next(project, job, 0, len(ids))
+
+    def _stop(self) -> None:
+        self._work = iter(())
+
+    def _next(self, project: Project, job: Job, done: int, total: int) -> None:
+        work = self._work
+        image = None if work is None or project is not self._projects.project else next(work, None)
+        if image is None:
+            self._work = None
+            job.finish(JobState.CANCELLED if job.cancel_asked else JobState.DONE)
+            self._say(job)
+            self.changed.emit()
+            return
+        job.progress(done, total, project.record(image).name)
+
+        def finish(
+            found: tuple[ImageScore, ConfusionMatrix, BandHistogram, ConfusionMatrix | None, BandHistogram | None] | None,
+        ) -> None:
+            if found is not None and self._now is not None and self._model is not None:
+                score, matrix, histogram, model, model_histogram = found
+                self._now.put(str(image), matrix, histogram)
+                if model is not None and model_histogram is not None:
+                    self._model.put(str(image), model, model_histogram)
+                self._keep(image, score)
+            self._next(project, job, done + 1, total)
+
+        def failed(error: Exception) -> None:
+            if not isinstance(error, AtrousError):
+                raise error
+            self._judge.truth_problem(project.record(image).relative_path, str(error))
+            self._next(project, job, done + 1, total)
+
+        self._jobs.run(lambda: self._measure(project, image), finish, failed)
+
+    def _measure(
+        self, project: Project, image: int
+    ) -> tuple[ImageScore, ConfusionMatrix, BandHistogram, ConfusionMatrix | None, BandHistogram | None] | None:
+        """Figures of one image, on a thread of the pool; None where it has neither mask nor prediction."""
+        record, catalog, band = project.record(image), project.catalog, self._band
+        info = probe_image(project.path_of(record))
+        shape = info.height, info.width
+        prediction = project.prediction_of(image)
+        model = None if prediction is None else self._predict.models.in_project_ids(prediction)
+        labels: NDArray[np.uint8] | None = model
+        if record.touched or record.mask:
+            labels = project.load(image, shape).document.labels
+        if labels is None:
+            return None
+        path = self._judge.index.get(record.relative_path)
+        assert path is not None
+        truth = read_mask(path, catalog, info)
+        confidence = None if prediction is None else prediction.confidence
+        score = score_labels(labels, catalog, truth=truth, confidence=confidence)
+
+        def figures(found: NDArray[np.uint8]) -> tuple[ConfusionMatrix, BandHistogram]:
+            index = band_index(truth=truth, prediction=found, ignore=catalog.ignore, rule=band.rule, around=band.around)
+            histogram = BandHistogram(catalog, rule=band.rule, around=band.around)
+            matrix = ConfusionMatrix(catalog).update(truth=truth, prediction=found)
+            return matrix, histogram.update(index=index, truth=truth, prediction=found)
+
+        matrix, histogram = figures(labels)
+        return (score, matrix, histogram, *(figures(model) if model is not None else (None, None)))
+
+    def _score_prediction(self, image: int, prediction: Prediction) -> None:
+        """After each image of a folder run: its place in 'worst first' and 'uncertain first'."""
+        project = self._projects.project
+        if project is None or project.record(image).touched:
+            return
+        path = self._judge.index.get(project.record(image).relative_path)
+
+        def work() -> ImageScore | None:
+            labels = self._predict.models.in_project_ids(prediction)
+            if labels is None:
+                return None
+            truth = None
+            if path is not None:
+                try:
+                    truth = read_mask(path, project.catalog, probe_image(project.path_of(project.record(image))))
+                except AtrousError as error:
+                    self._judge.truth_problem(project.record(image).relative_path, str(error))
+            return score_labels(labels, project.catalog, truth=truth, confidence=prediction.confidence)
+
+        self._jobs.run(work, lambda score: self._keep(image, score), self._ignore)
+
+    def _leave_image(self, image: OpenImage | None) -> None:
+        """Score the image that goes out of view, as it is now."""
+        left, self._viewed = self._viewed, image
+        project = self._projects.project
+        if left is None or project is None or not left.document.revision:
+            return
+        judged = self._judge.judgement
+        truth = judged.truth if judged is not None and judged.document is left.document else None
+        labels = left.document.labels.copy()
+        confidence = None if left.prediction is None else left.prediction.confidence
+        self._jobs.run(
+            lambda: score_labels(labels, left.document.catalog, truth=truth, confidence=confidence),
+            lambda score: self._keep(left.id, score),
+            self._ignore,
+        )
+
+    def _keep(self, image: int, score: ImageScore | None) -> None:
+        project = self._projects.project
+        if score is None or project is None:
+            return
+        self.scores[image] = score
+        try:
+            project.put_result(image, _KIND, "", score.to_bytes())
+        except AtrousError as error:
+            self._notifier.report(error, replace_key="save")
+        self.scored.emit(image)
+
+    def _say(self, job: Job) -> None:
+        pooled = self.pooled
+        if pooled is None:
+            self._notifier.warning(
+                "Nothing could be judged", "No image has both truth and a mask. Run the model first.", replace_key="judge"
+            )
+            return
+        mean = pooled.mean_iou("union")
+        part = " so far" if job.cancel_asked else ""
+        self._notifier.info(
+            f"Folder{part}: mIoU {mean.value:.3f}",
+            f"Pooled over {self.images} images, mean over {mean.classes} classes with a non-empty union; "
+            f"pixel accuracy {pooled.pixel_accuracy():.3f}.",
+            replace_key="judge",
+        )
+
+    def _ignore(self, error: Exception) -> None:
+        if not isinstance(error, AtrousError):
+            raise error

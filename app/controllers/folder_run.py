@@ -1,0 +1,232 @@
+"""The model over a whole folder as one job: per-image failures are collected, it can be cancelled and resumed."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from dataclasses import asdict, dataclass
+
+from PySide6.QtCore import QObject, Signal
+
+from app.controllers.edit import spaced
+from app.controllers.models import ModelsController
+from app.controllers.project import ProjectController
+from app.services.compute_service import ComputeService
+from app.services.jobs import Job, JobRegistry, JobState
+from app.services.notifications import Choice, Notifier
+from app.state.project import Project
+from app.state.runs import ItemState
+from app.worker.messages import NORMAL, Failed, Predicted, Progress, WasCancelled
+from deeplab_core.errors import AtrousError
+from deeplab_core.records import Prediction, PredictOptions
+
+#: Requests that wait in the compute process: one runs, the next is at hand, and a cancel drops little.
+_IN_FLIGHT = 3
+
+
+@dataclass(slots=True)
+class _Run:
+    """A run in progress."""
+
+    project: Project
+    number: int
+    card_id: str
+    options: PredictOptions
+    waiting: deque[int]
+    job: Job
+    total: int
+    done: int = 0
+    reused: int = 0
+    suggested: int = 0
+    preparing: int = 0
+    cancelled: bool = False
+
+
+class FolderRun(QObject):
+    """At most one run at a time.
+
+    Signals:
+        predicted(image id, Prediction): one image is done and kept.
+        failuresFound(list of (image id, why)).
+    """
+
+    predicted = Signal(int, object)
+    failuresFound = Signal(object)
+
+    def __init__(
+        self,
+        projects: ProjectController,
+        models: ModelsController,
+        compute: ComputeService,
+        jobs: JobRegistry,
+        notifier: Notifier,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._projects, self._models, self._compute, self._jobs, self._notifier = projects, models, compute, jobs, notifier
+        self._run: _Run | None = None
+        self._asked: dict[int, int] = {}
+        self._failures: list[tuple[int, str]] = []
+        compute.predicted.connect(self._take)
+        compute.failed.connect(self._fail)
+        compute.cancelled.connect(self._drop)
+        compute.progress.connect(self._progress)
+
+    @property
+    def running(self) -> bool:
+        return self._run is not None
+
+    def start(self, options: PredictOptions) -> None:
+        """Run over the folder, or go on with the run that was interrupted with the same model and options."""
+        project, card = self._projects.project, self._models.card
+        if self._run is not None or project is None or card is None or project.read_only:
+            return
+        plain = json.dumps(asdict(options), sort_keys=True)
+        unfinished = project.runs.unfinished()
+        if unfinished is not None and unfinished.card_id == card.id and unfinished.options == plain:
+            number = unfinished.id
+            waiting = project.runs.waiting(number)
+            total = sum(unfinished.counts.values())
+        else:
+            waiting = [record.id for record in project.images if not record.missing]
+            total = len(waiting)
+            number = project.runs.start(f"{card.name} on {project.folder.name}", card.id, plain, waiting)
+        if not waiting:
+            project.runs.close(number)
+            return
+        self._models.remember_card()
+        job = Job("Folder run", self._cancel, guards_close=True)
+        self._failures = []
+        self._run = _Run(project, number, card.id, options, deque(waiting), job, total, done=total - len(waiting))
+        job.progress(self._run.done, total)
+        self._jobs.add(job)
+        self._feed()
+
+    def _feed(self) -> None:
+        run = self._run
+        if run is None:
+            return
+        while run.waiting and not run.cancelled and len(self._asked) + run.preparing < _IN_FLIGHT:
+            self._prepare(run, run.waiting.popleft())
+        if not self._asked and not run.preparing and (run.cancelled or not run.waiting):
+            self._finish(run)
+
+    def _prepare(self, run: _Run, image: int) -> None:
+        """Find the image's content key in the background, and with it a prediction that was kept from an earlier run."""
+        run.preparing += 1
+        project = run.project
+
+        def look() -> tuple[str, Prediction | None]:
+            key = project.content_key(image)
+            return key, project.predictions.get(key, run.card_id, run.options.cache_key())
+
+        def done(found: tuple[str, Prediction | None]) -> None:
+            run.preparing -= 1
+            key, kept = found
+            if run.cancelled or self._run is not run:
+                self._feed()
+            elif kept is not None:
+                run.reused += 1
+                self._keep(run, image, kept)
+            else:
+                path = str(project.path_of(project.record(image)))
+                self._asked[self._compute.predict(path, key, run.options, NORMAL)] = image
+                self._feed()
+
+        def failed(error: Exception) -> None:
+            run.preparing -= 1
+            self._note_failure(run, image, error)
+
+        self._jobs.run(look, done, failed)
+
+    def _keep(self, run: _Run, image: int, prediction: Prediction) -> None:
+        """Write a prediction and cross the image off, in the background."""
+        run.preparing += 1
+        project = run.project
+        suggestion = project.record(image).touched
+
+        def write() -> None:
+            project.keep_prediction(image, prediction, suggestion=suggestion)
+            project.runs.finish_item(run.number, image, ItemState.SUGGESTED if suggestion else ItemState.DONE)
+
+        def done(_nothing: None) -> None:
+            run.preparing -= 1
+            run.suggested += suggestion
+            self._step(run, image)
+            self.predicted.emit(image, prediction)
+            self._feed()
+
+        def failed(error: Exception) -> None:
+            run.preparing -= 1
+            self._note_failure(run, image, error)
+
+        self._jobs.run(write, done, failed)
+
+    def _note_failure(self, run: _Run, image: int, error: Exception) -> None:
+        if not isinstance(error, AtrousError):
+            raise error
+        self._failures.append((image, str(error)))
+        try:
+            run.project.set_failed(image, str(error))
+            run.project.runs.finish_item(run.number, image, ItemState.FAILED, str(error))
+        except AtrousError as trouble:
+            # A project that cannot be written ends the run: every further image would fail the same way.
+            self._notifier.report(trouble, replace_key="save")
+            run.cancelled = True
+        self._step(run, image)
+        self._feed()
+
+    def _step(self, run: _Run, image: int) -> None:
+        run.done += 1
+        run.job.progress(run.done, run.total, run.project.record(image).name)
+
+    def _cancel(self) -> None:
+        if self._run is not None:
+            self._run.cancelled = True
+            for request in list(self._asked):
+                self._compute.cancel(request)
+            self._feed()
+
+    def _finish(self, run: _Run) -> None:
+        self._run = None
+        left = len(run.waiting)
+        run.job.finish(JobState.CANCELLED if run.cancelled else JobState.DONE)
+        failed = len(self._failures)
+        facts = [f"{spaced(run.done - failed)} predicted" + (f" ({spaced(run.reused)} kept from before)" if run.reused else "")]
+        if run.suggested:
+            facts.append(f"{spaced(run.suggested)} wait as suggestions, because you have worked on them")
+        if failed:
+            facts.append(f"{spaced(failed)} failed")
+        if run.cancelled:
+            facts.append(f"{spaced(left)} left; 'Run folder' goes on there")
+        title = "Folder run stopped" if run.cancelled else "Folder run finished"
+        failures = list(self._failures)
+        choices = (Choice("Show what failed", lambda: self.failuresFound.emit(failures)),) if failures else ()
+        say = self._notifier.warning if failures else self._notifier.info
+        say(title, "; ".join(facts) + ".", replace_key="run", choices=choices)
+
+    # -- what the compute process says -----------------------------------------------------------------------------------
+
+    def _take(self, answer: Predicted) -> None:
+        image = self._asked.pop(answer.request_id, None)
+        if image is None or self._run is None:
+            return
+        self._models.report_run(answer.prediction.report)
+        self._keep(self._run, image, answer.prediction)
+        self._feed()
+
+    def _fail(self, answer: Failed) -> None:
+        image = self._asked.pop(answer.request_id, None)
+        if image is not None and self._run is not None:
+            self._note_failure(self._run, image, AtrousError.from_dict(answer.error))
+
+    def _drop(self, answer: WasCancelled) -> None:
+        image = self._asked.pop(answer.request_id, None)
+        if image is not None and self._run is not None:
+            self._run.waiting.appendleft(image)
+            self._run.cancelled = True
+            self._feed()
+
+    def _progress(self, answer: Progress) -> None:
+        if answer.request_id in self._asked and self._run is not None:
+            self._run.job.progress(self._run.done, self._run.total, "", answer.fraction)

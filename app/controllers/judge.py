@@ -1,0 +1,312 @@
+"""Truth and what follows from it: live IoU of the image in view, its trimap band and curve."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import QObject, QTimer, Signal
+
+from app.actions.facts import Facts
+from app.controllers.edit import EditController
+from app.controllers.folder_judge import FolderJudge
+from app.controllers.open_image import OpenImage
+from app.controllers.predict import PredictController
+from app.controllers.project import ProjectController
+from app.services.jobs import JobRegistry
+from app.services.notifications import Notifier
+from app.services.settings import SettingsStore
+from app.state.curves import Curve, CurveSet
+from app.state.judgement import ImageJudgement
+from app.state.project import Project
+from app.state.provenance import Provenance
+from deeplab_core.boundary.histogram import BandHistogram
+from deeplab_core.errors import AtrousError
+from deeplab_core.formats.masks import read_mask
+from deeplab_core.formats.truth import TruthIndex, find_truth
+from deeplab_core.metrics import ConfusionMatrix
+from deeplab_core.records import TrimapBand
+
+#: Figures follow a stroke at this pace; the curve, which costs more to draw, a little later.
+_FIGURES_MS, _CURVE_MS = 50, 250
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What is measured on the image in view.
+
+    Attributes:
+        iou: per class id; nan where the class is in neither map.
+        mean: mean over the classes in the truth; nan without any.
+        classes: how many classes that mean is over.
+        accuracy: share of labelled pixels that are right.
+        before: the same as ``iou`` when the image was opened.
+        mean_before: the same as ``mean`` when the image was opened.
+    """
+
+    iou: dict[int, float]
+    mean: float
+    classes: int
+    accuracy: float
+    before: dict[int, float]
+    mean_before: float
+
+
+class JudgeController(QObject):
+    """Owns the truth of the project and the judgement of the image in view.
+
+    Signals:
+        truthFound(TruthIndex): another index of truth files.
+        layersChanged(): truth or band of the image in view changed: the panes need them anew.
+        figuresChanged(Figures | None): after an edit, at most twenty times a second.
+        curvesChanged(CurveSet), bandFigures(inside, outside): mIoU of the image in the band and out of it, or None.
+        bandChanged(TrimapBand): another rule, width or reference.
+    """
+
+    truthFound = Signal(object)
+    layersChanged = Signal()
+    figuresChanged = Signal(object)
+    curvesChanged = Signal(object)
+    bandFigures = Signal(object, object)
+    bandChanged = Signal(object)
+
+    def __init__(
+        self,
+        projects: ProjectController,
+        predict: PredictController,
+        edit: EditController,
+        jobs: JobRegistry,
+        notifier: Notifier,
+        settings: SettingsStore,
+        facts: Facts,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._projects, self._predict, self._edit = projects, predict, edit
+        self._jobs, self._notifier, self._settings, self._facts = jobs, notifier, settings, facts
+        self.index = TruthIndex()
+        self.judgement: ImageJudgement | None = None
+        self.problems: list[tuple[str, str]] = []
+        self._before: ConfusionMatrix | None = None
+        self._model_curve: BandHistogram | None = None
+        self.band = TrimapBand(width_px=settings["trimap.width"], rule=settings["trimap.rule"], around=settings["trimap.around"])
+        self.folder = FolderJudge(projects, self, predict, jobs, notifier, self)
+        self.folder.changed.connect(self._tell_curves)
+        self._figures_timer = self._timer(_FIGURES_MS, self._tell_figures)
+        self._curve_timer = self._timer(_CURVE_MS, self._tell_curves)
+        projects.projectChanged.connect(self._follow_project)
+        projects.imageChanged.connect(self._follow_image)
+        predict.predictionChanged.connect(self._measure_model)
+        edit.changed.connect(self._wake)
+
+    # -- truth -----------------------------------------------------------------------------------------------------------
+
+    def find_truth(self) -> None:
+        """Look for truth beside the images."""
+        self._search(None, say=True)
+
+    def choose_truth(self, folder: Path) -> None:
+        """Take the truth from a folder that a person chose."""
+        self._search(folder, say=True)
+
+    def start_from_truth(self) -> None:
+        """Replace the whole mask by the truth, as one step."""
+        if self.judgement is not None:
+            self._predict.replace_all(self.judgement.truth, Provenance.IMPORT, "Start from the truth")
+
+    def judge_folder(self) -> None:
+        """Judge every image that has truth and a mask."""
+        self.folder.start()
+
+    def set_band(self, band: TrimapBand) -> None:
+        """Measure in another band."""
+        if band == self.band:
+            return
+        self.band = band
+        for name, value in (("width", band.width_px), ("rule", band.rule), ("around", band.around)):
+            self._settings.set(f"trimap.{name}", value)
+        self.bandChanged.emit(band)
+        self.layersChanged.emit()
+        self._measure_model(self._projects.image)
+        self._tell_curves()
+
+    def band_index(self) -> NDArray[np.uint8] | None:
+        """(H, W) band index of the image in view for the panes; None where there is none."""
+        if self.judgement is not None:
+            return self.judgement.band(self.band.rule, self.band.around)
+        image = self._projects.image
+        if image is None or self.band.rule == "void":
+            return None
+        from deeplab_core.boundary.band import band_index
+
+        labels, ignore = image.document.labels, image.document.catalog.ignore
+        return band_index(truth=labels, prediction=labels, ignore=ignore, rule="edge", around="prediction")
+
+    def truth_problem(self, image: str, message: str) -> None:
+        """Note a truth file that cannot be used; each is said once."""
+        if (image, message) not in self.problems:
+            self.problems.append((image, message))
+
+    def _search(self, folder: Path | None, *, say: bool) -> None:
+        project = self._projects.project
+        if project is None:
+            return
+        names = [record.relative_path for record in project.images]
+
+        def done(index: TruthIndex) -> None:
+            if project is not self._projects.project:
+                return
+            self.index = index
+            self.problems = [(problem.image, problem.message) for problem in index.problems]
+            if folder is not None and not project.read_only:
+                project.set_setting("truth_folder", str(folder))
+            if say:
+                self._say_found(index)
+            self.truthFound.emit(index)
+            self._follow_image(self._projects.image)
+
+        self._jobs.run(
+            lambda: find_truth(project.folder, names, truth_folder=folder, catalog=project.catalog), done, self._report
+        )
+
+    def _say_found(self, index: TruthIndex) -> None:
+        if len(index):
+            where = ", ".join(folder.name for folder in index.folders[:3])
+            self._notifier.info(f"Truth found for {len(index)} images", f"In {where}.", replace_key="truth")
+        else:
+            self._notifier.warning(
+                "No truth found",
+                "A truth mask has the name of its image. Choose the folder that holds them.",
+                replace_key="truth",
+            )
+
+    # -- the image in view -----------------------------------------------------------------------------------------------
+
+    def _follow_project(self, project: Project | None) -> None:
+        self.index, self.problems = TruthIndex(), []
+        self.folder.set_project(project)
+        if project is not None:
+            stored = project.setting("truth_folder")
+            self._search(Path(stored) if stored and Path(stored).is_dir() else None, say=False)
+
+    def _follow_image(self, image: OpenImage | None) -> None:
+        self._forget()
+        project = self._projects.project
+        if image is None or project is None:
+            self._tell_nothing()
+            return
+        path = self.index.get(project.record(image.id).relative_path)
+        if path is None:
+            self._tell_nothing()
+            return
+
+        def done(truth: NDArray[np.uint8]) -> None:
+            if self._projects.image is image:
+                self._judge(image, truth)
+
+        def failed(error: Exception) -> None:
+            if not isinstance(error, AtrousError):
+                raise error
+            if self._projects.image is image:
+                self.truth_problem(project.record(image.id).relative_path, str(error))
+                self._notifier.report(error, replace_key="truth")
+                self._tell_nothing()
+
+        self._jobs.run(lambda: read_mask(path, image.document.catalog, image.info), done, failed)
+
+    def _judge(self, image: OpenImage, truth: NDArray[np.uint8]) -> None:
+        self._forget()
+        try:
+            self.judgement = ImageJudgement(truth, image.document)
+        except AtrousError as error:
+            self._notifier.report(error, replace_key="truth")
+            self._tell_nothing()
+            return
+        self._before = self.judgement.matrix.copy()
+        self._facts.update(has_truth=True)
+        self._measure_model(image)
+        self.layersChanged.emit()
+        self._tell_figures()
+        self._tell_curves()
+
+    def _forget(self) -> None:
+        if self.judgement is not None:
+            self.judgement.close()
+        self.judgement, self._before, self._model_curve = None, None, None
+        self._facts.update(has_truth=False)
+
+    def _measure_model(self, image: OpenImage | None) -> None:
+        """The prediction's own curve: what 'now' is compared with."""
+        self._model_curve = None
+        reference = None if image is None else image.document.reference
+        if self.judgement is None or image is None or reference is None or self.band.around == "prediction":
+            self._wake()
+            return
+        histogram = BandHistogram(image.document.catalog, rule=self.band.rule, around=self.band.around)
+        index = self.judgement.band(self.band.rule, self.band.around)
+        self._model_curve = histogram.update(index=index, truth=self.judgement.truth, prediction=reference)
+        if self._before is not None and self._before.counts.sum() == self._before.void_predictions:
+            # The image was opened blank: what changed since opening is told from the prediction on.
+            self._before = ConfusionMatrix(image.document.catalog).update(truth=self.judgement.truth, prediction=reference)
+        self._wake()
+
+    def _wake(self, *_: object) -> None:
+        for timer in (self._figures_timer, self._curve_timer):
+            if not timer.isActive():
+                timer.start()
+
+    def _tell_figures(self) -> None:
+        self._figures_timer.stop()
+        judgement, before = self.judgement, self._before
+        if judgement is None or before is None:
+            self.figuresChanged.emit(None)
+            return
+        catalog = judgement.document.catalog
+        mean = judgement.matrix.mean_iou("truth")
+        self.figuresChanged.emit(
+            Figures(
+                iou=dict(zip(catalog.ids.tolist(), judgement.matrix.iou().tolist(), strict=True)),
+                mean=mean.value,
+                classes=mean.classes,
+                accuracy=judgement.matrix.pixel_accuracy(),
+                before=dict(zip(catalog.ids.tolist(), before.iou().tolist(), strict=True)),
+                mean_before=before.mean_iou("truth").value,
+            )
+        )
+
+    def _tell_curves(self) -> None:
+        self._curve_timer.stop()
+        judgement, band = self.judgement, self.band
+        if judgement is None:
+            self.curvesChanged.emit(CurveSet(folder=self.folder.curves(band)))
+            self.bandFigures.emit(None, None)
+            return
+        histogram = judgement.histogram(band.rule, band.around)
+        lines = (
+            [Curve("model", tuple(self._model_curve.curve("truth").mean_iou.tolist()))] if self._model_curve is not None else []
+        )
+        lines.append(Curve("now", tuple(histogram.curve("truth").mean_iou.tolist())))
+        empty = all(np.isnan(value) for line in lines for value in line.values)
+        why = "This truth has no void ring: choose the class edge." if empty else ""
+        self.curvesChanged.emit(CurveSet(() if empty else tuple(lines), self.folder.curves(band), why))
+        inside, outside = (part(band.width_px).mean_iou("truth").value for part in (histogram.inside, histogram.outside))
+        self.bandFigures.emit(None if np.isnan(inside) else inside, None if np.isnan(outside) else outside)
+
+    def _tell_nothing(self) -> None:
+        self.layersChanged.emit()
+        self._tell_figures()
+        self._tell_curves()
+
+    def _report(self, error: Exception) -> None:
+        if not isinstance(error, AtrousError):
+            raise error
+        self._notifier.report(error, replace_key="truth")
+
+    def _timer(self, milliseconds: int, action: object) -> QTimer:
+        timer = QTimer(self)
+        timer.setSingleShot(True)
+        timer.setInterval(milliseconds)
+        timer.timeout.connect(action)  # type: ignore[arg-type]
+        return timer

@@ -1,0 +1,270 @@
+"""Which model is in use: finding, loading, its device, and how its classes become the project's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import QObject, Signal
+
+from app.actions.facts import Facts
+from app.places import model_folders
+from app.services.compute_service import ComputeService
+from app.services.notifications import Choice, Notifier
+from app.services.settings import SettingsStore
+from app.state.model_view import DeviceView, ModelChoice, RunSettings
+from app.state.project import Project
+from app.worker.messages import Failed, Hello, Loaded
+from deeplab_core.catalog import CatalogMapping, ClassCatalog, map_catalogs
+from deeplab_core.errors import AtrousError
+from deeplab_core.metrics.confusion import same_classes
+from deeplab_core.records import ModelCard, Prediction, RunReport
+
+#: Files that are offered as models.
+MODEL_SUFFIXES = (".safetensors", ".pth", ".pt", ".tar", ".bin", ".ckpt")
+
+
+class ModelsController(QObject):
+    """The model in use.
+
+    Signals:
+        choicesChanged(): another list, or another one in use.
+        cardChanged(ModelCard | None): a model was loaded.
+        deviceChanged(DeviceView): for the model dock.
+        mappingNeeded(): classes of the model have no partner in the project, and nobody has said what becomes of them.
+        mappingChanged(): the person has said it.
+    """
+
+    choicesChanged = Signal()
+    cardChanged = Signal(object)
+    deviceChanged = Signal(object)
+    mappingNeeded = Signal()
+    mappingChanged = Signal()
+
+    def __init__(
+        self,
+        compute: ComputeService,
+        notifier: Notifier,
+        settings: SettingsStore,
+        facts: Facts,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._compute, self._notifier, self._settings, self._facts = compute, notifier, settings, facts
+        self._project: Project | None = None
+        self._loading: dict[int, Path] = {}
+        self.card: ModelCard | None = None
+        self.path: Path | None = None
+        self.hello: Hello | None = None
+        self.device = DeviceView(state="starting…")
+        self._note = ""
+        compute.hello.connect(self._greet)
+        compute.loaded.connect(self._take)
+        compute.failed.connect(self._fail)
+        compute.crashed.connect(self._say_crashed)
+        compute.restarted.connect(self._say_restarted)
+        compute.gave_up.connect(self._say_gave_up)
+
+    # -- which model -----------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start the compute process and load the model used last, or the first one at hand."""
+        self._compute.start()
+        choices = self.choices()
+        last = Path(self._settings["model.path"]) if self._settings["model.path"] else None
+        if last is not None and last.is_file():
+            self.load(last)
+        elif choices:
+            self.load(choices[0].path)
+        else:
+            self._show(DeviceView(state="no model"))
+        self.choicesChanged.emit()
+
+    def choices(self) -> list[ModelChoice]:
+        """Model files in the known folders, and the one in use."""
+        found = [path for folder in model_folders() for path in sorted(folder.iterdir()) if path.suffix in MODEL_SUFFIXES]
+        if self.path is not None and self.path not in found:
+            found.insert(0, self.path)
+        return [ModelChoice(path, self._title(path), str(path)) for path in found]
+
+    def load(self, path: Path) -> None:
+        """Load a model file; the one before stays in use where that fails."""
+        stride = self._settings["model.output_stride"] or None
+        self._loading[self._compute.load(str(path), self._settings["model.device"], stride)] = path
+        self._show(DeviceView(state="loading…"))
+
+    def _title(self, path: Path) -> str:
+        return self.card.name if self.card is not None and path == self.path else path.stem
+
+    # -- how it is run ---------------------------------------------------------------------------------------------------
+
+    @property
+    def run_settings(self) -> RunSettings:
+        """How a person wants it to be run."""
+        names = ("output_stride", "scales", "flip", "device", "precision")
+        return RunSettings(**{name: self._settings[f"model.{name}"] for name in names})
+
+    def set_run_settings(self, chosen: RunSettings) -> None:
+        """Change how it is run; another device loads the model again."""
+        before = self.run_settings
+        for name in ("output_stride", "scales", "flip", "device", "precision"):
+            self._settings.set(f"model.{name}", getattr(chosen, name))
+        if chosen.device != before.device and self.path is not None:
+            self.load(self.path)
+
+    def strides(self) -> tuple[int, ...]:
+        """Output strides that can be chosen."""
+        return () if self.card is None else self.card.output_strides
+
+    def devices(self) -> list[tuple[str, str]]:
+        """(value, text) of the devices that can be chosen."""
+        found = [("auto", "auto")]
+        if self.hello is not None:
+            found += [(name, f"{name} ({text})" if text else name) for name, text in self.hello.devices.items()]
+        return found
+
+    def report_run(self, report: RunReport) -> None:
+        """Show how the last prediction really ran."""
+        reason = " ".join(part.rstrip(".") + "." for part in dict.fromkeys((self._note, *report.notes)) if part)
+        self._show(DeviceView(report.device, "", report.milliseconds, reason, self._tooltip(), bool(reason)))
+
+    # -- classes ---------------------------------------------------------------------------------------------------------
+
+    def set_project(self, project: Project | None) -> None:
+        """Follow another project: its catalog decides what the model's classes become."""
+        self._project = project
+        if project is not None and self.card is not None and not self.agreed():
+            self.mappingNeeded.emit()
+
+    def mapping(self, catalog: ClassCatalog | None = None) -> CatalogMapping | None:
+        """How classes of the model (or of another catalog) become the project's."""
+        project = self._project
+        source = catalog or (self.card.catalog if self.card is not None else None)
+        if project is None or source is None:
+            return None
+        return map_catalogs(source, project.catalog, self._overrides(source))
+
+    def agreed(self) -> bool:
+        """Whether every class of the model has a partner, or the person said that the others become void."""
+        mapping = self.mapping()
+        return mapping is None or not mapping.unmatched
+
+    def agree(self, overrides: dict[int, int | None]) -> None:
+        """The person's choice for the model in use: its class id -> the project's, or None for void."""
+        if self._project is None or self.card is None:
+            return
+        try:
+            self._project.set_setting(_mapping_key(self.card.catalog), {str(key): value for key, value in overrides.items()})
+        except AtrousError as error:
+            self._notifier.report(error)
+            return
+        self.mappingChanged.emit()
+
+    def adopt_catalog(self) -> bool:
+        """Use the model's classes for the whole project; refused where images are already labelled in others."""
+        if self._project is None or self.card is None:
+            return False
+        try:
+            self._project.set_catalog(self.card.catalog)
+        except AtrousError as error:
+            self._notifier.report(error)
+            return False
+        self.mappingChanged.emit()
+        return True
+
+    def remember_card(self) -> None:
+        """Keep the model's classes with the project, so that its predictions can be read when another model is in use."""
+        if self._project is None or self.card is None or self._project.read_only:
+            return
+        key = f"card {self.card.id}"
+        if self._project.setting(key) is None:
+            self._project.set_setting(key, self.card.catalog.to_dict())
+
+    def in_project_ids(self, prediction: Prediction) -> NDArray[np.uint8] | None:
+        """(H, W) labels of a prediction in the project's ids; None where its classes are unknown or not agreed on."""
+        catalog = self._catalog_of(prediction.card_id)
+        mapping = self.mapping(catalog)
+        if catalog is None or mapping is None or mapping.unmatched:
+            return None
+        return np.ascontiguousarray(mapping.lut[prediction.labels])
+
+    def _catalog_of(self, card_id: str) -> ClassCatalog | None:
+        if self.card is not None and self.card.id == card_id:
+            return self.card.catalog
+        stored = None if self._project is None else self._project.setting(f"card {card_id}")
+        return None if stored is None else ClassCatalog.from_dict(stored)
+
+    def _overrides(self, source: ClassCatalog) -> dict[int, int | None]:
+        project = self._project
+        assert project is not None
+        if same_classes(source, project.catalog):
+            return {}
+        stored = project.setting(_mapping_key(source), {})
+        known = set(project.catalog.ids.tolist())
+        return {int(key): value for key, value in stored.items() if value is None or value in known}
+
+    # -- what the compute process says -----------------------------------------------------------------------------------
+
+    def _greet(self, hello: Hello) -> None:
+        self.hello = hello
+        if self.card is None and not self._loading:
+            self._show(DeviceView(state="no model", tooltip=self._tooltip()))
+        self.choicesChanged.emit()
+
+    def _take(self, answer: Loaded) -> None:
+        path = self._loading.pop(answer.request_id, None)
+        if path is None:
+            return
+        self.card, self.path, self._note = answer.card, path, answer.note
+        self._settings.set("model.path", str(path))
+        self._show(DeviceView(answer.device, "", None, answer.note, self._tooltip(), bool(answer.note)))
+        self._facts.update(model_ready=True)
+        self.cardChanged.emit(answer.card)
+        self.choicesChanged.emit()
+        if self._project is not None and not self.agreed():
+            self.mappingNeeded.emit()
+
+    def _fail(self, answer: Failed) -> None:
+        path = self._loading.pop(answer.request_id, None)
+        if path is None:
+            return
+        if self.card is None:
+            self._show(DeviceView(state="no model", tooltip=self._tooltip()))
+        else:
+            self._show(DeviceView("", "", None, self._note, self._tooltip()))
+        self._notifier.report(AtrousError.from_dict(answer.error), replace_key="model")
+        self.choicesChanged.emit()
+
+    def _say_crashed(self, reason: str) -> None:
+        self._show(DeviceView(state="restarting…", reason="", tooltip=reason, trouble=True))
+        self._notifier.warning(
+            "The compute process ended", f"{reason}. Your masks are safe; it is started again.", replace_key="compute"
+        )
+
+    def _say_restarted(self) -> None:
+        self._notifier.info("The compute process is back", "It goes on where it was.", replace_key="compute")
+
+    def _say_gave_up(self, reason: str) -> None:
+        self._show(DeviceView(state="stopped", trouble=True, tooltip=reason))
+        self._facts.update(model_ready=False)
+        self._notifier.error(
+            "The compute process does not stay up",
+            f"{reason}. Correcting and exporting go on without it.",
+            replace_key="compute",
+            choices=(Choice("Start it again", self.start),),
+        )
+
+    def _tooltip(self) -> str:
+        if self.hello is None:
+            return "The compute process is starting."
+        versions = ", ".join(f"{name} {version}" for name, version in self.hello.versions.items())
+        return "\n".join([versions, *(f"{name}: {text}" for name, text in self.hello.devices.items()), *self.hello.notes])
+
+    def _show(self, view: DeviceView) -> None:
+        self.device = view
+        self.deviceChanged.emit(view)
+
+
+def _mapping_key(source: ClassCatalog) -> str:
+    return f"mapping {source.name} {len(source)}"

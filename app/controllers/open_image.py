@@ -1,0 +1,55 @@
+"""The image in view, with everything that was read for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.state.document import Document
+from app.state.image_record import ImageRecord
+from app.state.provenance import Provenance
+from deeplab_core.images.probe import ImageInfo
+from deeplab_core.records import Prediction
+
+
+@dataclass(slots=True)
+class OpenImage:
+    """One image on the canvas.
+
+    Attributes:
+        id: of its record.
+        path: of the image file.
+        rgb: (H, W, 3) uint8, EXIF orientation applied.
+        info: of the file.
+        document: labels and provenance, painted in place.
+        prediction: the model's newest answer, in the *model's* ids; None before a model ran.
+        key: content key of the file.
+        note: what was found when it was read, for a person; empty for most.
+    """
+
+    id: int
+    path: Path
+    rgb: NDArray[np.uint8]
+    info: ImageInfo
+    document: Document
+    key: str = ""
+    prediction: Prediction | None = None
+    note: str = ""
+
+
+def by_hand(document: Document) -> bool:
+    """Whether a person (or an import) has set any pixel: then a prediction may only be suggested."""
+    return bool(np.any(document.provenance >= Provenance.PERSON))
+
+
+def unset(document: Document) -> bool:
+    """Whether nobody has said anything about any pixel."""
+    return not bool(np.any(document.provenance))
+
+
+def titled(record: ImageRecord, info: ImageInfo) -> str:
+    """What the top bar shows: name and size."""
+    return f"{record.relative_path} · {info.width}×{info.height}"

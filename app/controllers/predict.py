@@ -1,0 +1,288 @@
+"""Running the model on the image in view: the answer becomes one undoable step, or waits beside a person's work."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import QObject, Signal
+
+from app.actions.facts import Facts
+from app.controllers.edit import EditController, spaced
+from app.controllers.folder_run import FolderRun
+from app.controllers.models import ModelsController
+from app.controllers.open_image import OpenImage, by_hand, unset
+from app.controllers.project import ProjectController
+from app.services.compute_service import ComputeService
+from app.services.jobs import Job, JobRegistry, JobState
+from app.services.notifications import Notifier
+from app.services.settings import SettingsStore
+from app.state.patch import diff_patch
+from app.state.provenance import Merge, Provenance, merge_labels
+from app.worker.messages import URGENT, Failed, Predicted, Progress, WasCancelled
+from deeplab_core.errors import AtrousError
+from deeplab_core.records import Prediction
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """A prediction that waits for a person's decision.
+
+    Attributes:
+        labels: (H, W) in the project's ids.
+        merge: what taking it would change.
+    """
+
+    labels: NDArray[np.uint8]
+    merge: Merge
+
+    @property
+    def conflicts(self) -> int:
+        """Pixels that the person set and for which the model says something else."""
+        return int(np.count_nonzero(self.merge.conflicts))
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A request for the image in view: its document may move on before the answer comes."""
+
+    image: int
+    revision: int
+    job: Job
+
+
+class PredictController(QObject):
+    """Verbs of running the model.
+
+    Signals:
+        predictionChanged(OpenImage): the image in view has a prediction (or lost it).
+        suggestionChanged(Suggestion | None): one waits, or none does any more.
+        failuresFound(list of (image id, why)): a folder run is over and some images failed.
+    """
+
+    predictionChanged = Signal(object)
+    suggestionChanged = Signal(object)
+    failuresFound = Signal(object)
+
+    def __init__(
+        self,
+        projects: ProjectController,
+        models: ModelsController,
+        edit: EditController,
+        compute: ComputeService,
+        jobs: JobRegistry,
+        notifier: Notifier,
+        settings: SettingsStore,
+        facts: Facts,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._projects, self.models, self._edit, self._compute = projects, models, edit, compute
+        self._jobs, self._notifier, self._settings, self._facts = jobs, notifier, settings, facts
+        self._asked: dict[int, _Asked] = {}
+        self.suggestion: Suggestion | None = None
+        self.folder_run = FolderRun(projects, models, compute, jobs, notifier, self)
+        self.folder_run.predicted.connect(self._take_from_run)
+        self.folder_run.failuresFound.connect(self.failuresFound)
+        projects.imageChanged.connect(self._follow_image)
+        models.mappingChanged.connect(self._follow_mapping)
+        models.cardChanged.connect(lambda _card: self._predict_unseen())
+        compute.predicted.connect(self._take)
+        compute.failed.connect(self._fail)
+        compute.cancelled.connect(self._drop)
+        compute.progress.connect(self._progress)
+        jobs.changed.connect(lambda: facts.update(job_running=bool(jobs.running)))
+
+    # -- verbs -----------------------------------------------------------------------------------------------------------
+
+    def run_image(self) -> None:
+        """Run the model on the image in view; it jumps the queue of a folder run."""
+        image = self._projects.image
+        if image is None or self.models.card is None or any(asked.image == image.id for asked in self._asked.values()):
+            return
+        if not self.models.agreed():
+            self.models.mappingNeeded.emit()
+            return
+        job = Job(f"Running on {image.path.name}", lambda: self._cancel_image(image.id))
+        options = self.models.run_settings.options()
+        request = self._compute.predict(str(image.path), image.key, options, URGENT)
+        self._asked[request] = _Asked(image.id, image.document.revision, job)
+        self._jobs.add(job)
+
+    def run_folder(self) -> None:
+        """Run the model on every image of the folder as one job; an interrupted run goes on."""
+        if not self.models.agreed():
+            self.models.mappingNeeded.emit()
+        else:
+            self.folder_run.start(self.models.run_settings.options())
+
+    def cancel(self) -> None:
+        """Stop every running job."""
+        self._jobs.cancel_all()
+
+    def accept_suggestion(self) -> None:
+        """Lay the waiting prediction under the person's own pixels, as one step."""
+        suggestion, image = self.suggestion, self._projects.image
+        if suggestion is None or image is None:
+            return
+        self._edit.commit_stroke()
+        self._lay(image, suggestion.labels)
+        self._decide()
+
+    def dismiss_suggestion(self) -> None:
+        """Keep the mask as it is."""
+        self._decide()
+
+    def start_from_model(self) -> None:
+        """Replace the whole mask by the prediction, as one step."""
+        image = self._projects.image
+        if image is not None and image.document.reference is not None:
+            self.replace_all(image.document.reference, Provenance.MODEL, "Start from the prediction")
+            self._decide()
+
+    def start_from_blank(self) -> None:
+        """Make the whole mask unlabelled, as one step."""
+        image = self._projects.image
+        if image is not None:
+            document = image.document
+            self.replace_all(np.full_like(document.labels, document.catalog.ignore), Provenance.UNSET, "Start from blank")
+
+    def replace_all(self, labels: NDArray[np.uint8], source: Provenance, title: str) -> None:
+        """Replace the mask in view by (H, W) labels in the project's ids, as one undoable step."""
+        image = self._projects.image
+        if image is None or not self._facts["can_edit"]:
+            return
+        self._edit.commit_stroke()
+        document = image.document
+        patch = diff_patch(document.labels, document.provenance, labels, np.full_like(document.provenance, source))
+        document.apply(patch)
+        # What a person chose to start from is a person's work: a later prediction must not sweep it away unasked.
+        journaled = Provenance.IMPORT if source is not Provenance.MODEL else source
+        self._projects.apply_step(f"{title}, {spaced(patch.changed_pixels)} px", patch, journaled)
+
+    # -- answers ---------------------------------------------------------------------------------------------------------
+
+    def _take(self, answer: Predicted) -> None:
+        asked = self._asked.pop(answer.request_id, None)
+        if asked is None:
+            return
+        asked.job.finish()
+        self.models.report_run(answer.prediction.report)
+        image, project = self._projects.image, self._projects.project
+        if project is None:
+            return
+        waits = False
+        if image is not None and image.id == asked.image:
+            waits = self._show(image, answer.prediction, moved=image.document.revision != asked.revision)
+        if project.read_only or asked.image not in {record.id for record in project.images}:
+            return
+        self.models.remember_card()
+        self._jobs.run(
+            lambda: project.keep_prediction(asked.image, answer.prediction, suggestion=waits), lambda _record: None, self._report
+        )
+
+    def _take_from_run(self, image_id: int, prediction: Prediction) -> None:
+        image = self._projects.image
+        if image is not None and image.id == image_id:
+            self._show(image, prediction, moved=False)
+
+    def _fail(self, answer: Failed) -> None:
+        asked = self._asked.pop(answer.request_id, None)
+        if asked is not None:
+            asked.job.finish(JobState.FAILED)
+            self._notifier.report(AtrousError.from_dict(answer.error))
+
+    def _drop(self, answer: WasCancelled) -> None:
+        asked = self._asked.pop(answer.request_id, None)
+        if asked is not None:
+            asked.job.finish(JobState.CANCELLED)
+
+    def _progress(self, answer: Progress) -> None:
+        asked = self._asked.get(answer.request_id)
+        if asked is not None:
+            asked.job.progress(0, 1, answer.text, answer.fraction)
+
+    def _cancel_image(self, image: int) -> None:
+        for request, asked in list(self._asked.items()):
+            if asked.image == image:
+                self._compute.cancel(request)
+
+    # -- the image in view -----------------------------------------------------------------------------------------------
+
+    def _follow_image(self, image: OpenImage | None) -> None:
+        for request, asked in list(self._asked.items()):
+            if image is None or asked.image != image.id:
+                self._compute.cancel(request)
+        self._set_suggestion(None)
+        if image is None:
+            self._facts.update(has_prediction=False)
+            return
+        if image.prediction is not None:
+            self._show(image, image.prediction, moved=False, from_disk=True)
+        else:
+            self._facts.update(has_prediction=False)
+        self._predict_unseen()
+
+    def _predict_unseen(self) -> None:
+        image = self._projects.image
+        if image is None or image.prediction is not None or not self._settings["work.auto_predict"]:
+            return
+        if self.models.card is not None and self._facts["can_edit"] and unset(image.document):
+            self.run_image()
+
+    def _follow_mapping(self) -> None:
+        image = self._projects.image
+        if image is not None and image.prediction is not None:
+            self._show(image, image.prediction, moved=False)
+        self._predict_unseen()
+
+    def _show(self, image: OpenImage, prediction: Prediction, *, moved: bool, from_disk: bool = False) -> bool:
+        """Take a prediction for the image in view; True where it waits as a suggestion."""
+        project = self._projects.project
+        labels = self.models.in_project_ids(prediction)
+        if project is None or labels is None or labels.shape != image.document.shape:
+            return False
+        image.prediction = prediction
+        image.document.reference = labels
+        self._facts.update(has_prediction=True)
+        self.predictionChanged.emit(image)
+        document = image.document
+        if not by_hand(document) and not moved and not self._edit.busy:
+            if self._facts["can_edit"] and (not from_disk or unset(document)):
+                self._lay(image, labels)
+            return False
+        if from_disk and not project.record(image.id).suggested:
+            return False
+        merge = merge_labels(document.labels, document.provenance, labels, Provenance.MODEL)
+        if merge.patch.tiles or merge.conflicts.any():
+            self._set_suggestion(Suggestion(labels, merge))
+            return True
+        return False
+
+    def _lay(self, image: OpenImage, labels: NDArray[np.uint8]) -> None:
+        document = image.document
+        patch = merge_labels(document.labels, document.provenance, labels, Provenance.MODEL).patch
+        if patch.tiles:
+            document.apply(patch)
+            name = self.models.card.name if self.models.card is not None else "Model"
+            self._projects.apply_step(f"{name}, {spaced(patch.changed_pixels)} px", patch, Provenance.MODEL)
+
+    def _decide(self) -> None:
+        self._set_suggestion(None)
+        project, image = self._projects.project, self._projects.image
+        if project is not None and image is not None and not project.read_only and project.record(image.id).suggested:
+            try:
+                project.dismiss_suggestion(image.id)
+            except AtrousError as error:
+                self._notifier.report(error)
+
+    def _set_suggestion(self, suggestion: Suggestion | None) -> None:
+        self.suggestion = suggestion
+        self._facts.update(suggestion_waiting=suggestion is not None)
+        self.suggestionChanged.emit(suggestion)
+
+    def _report(self, error: Exception) -> None:
+        if not isinstance(error, AtrousError):
+            raise error
+        self._notifier.report(error)

@@ -1,0 +1,375 @@
+"""Opening a folder, walking through its images, saying how far the work has come."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from PySide6.QtCore import QObject, Signal
+
+from app.actions.facts import Facts
+from app.controllers.edit import EditController
+from app.controllers.open_image import OpenImage
+from app.services.autosave import Autosaver, SaveState
+from app.services.jobs import Job, JobRegistry, JobState
+from app.services.notifications import Choice, Notifier
+from app.services.recent import RecentFolders
+from app.services.settings import SettingsStore
+from app.services.undo import UndoHistory
+from app.state.document import Document
+from app.state.image_record import ImageRecord, ImageStatus
+from app.state.project import LoadedImage, Project
+from deeplab_core.errors import AtrousError
+from deeplab_core.images.decode import ImageData
+from deeplab_core.records import Prediction
+
+_LOG = logging.getLogger(__name__)
+_MEGABYTE = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What the background read of one image brought."""
+
+    data: ImageData
+    loaded: LoadedImage | None
+    prediction: Prediction | None
+
+
+class ProjectController(QObject):
+    """Owns the open project, its undo history and its autosaver, and the image in view.
+
+    Signals:
+        projectChanged(Project | None): another project is open.
+        imageChanged(OpenImage | None): another image is in view, its document ready to be painted.
+        recordChanged(ImageRecord): status, flags or note of one image.
+        listChanged(): images came or went.
+        saveStateChanged(SaveState): for the status bar.
+        opening(str): a folder is being opened; empty when that is over.
+    """
+
+    projectChanged = Signal(object)
+    imageChanged = Signal(object)
+    recordChanged = Signal(object)
+    listChanged = Signal()
+    saveStateChanged = Signal(object)
+    opening = Signal(str)
+    _recordReplaced = Signal(object)
+
+    def __init__(
+        self,
+        edit: EditController,
+        jobs: JobRegistry,
+        notifier: Notifier,
+        settings: SettingsStore,
+        facts: Facts,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._edit, self._jobs, self._notifier, self._settings, self._facts = edit, jobs, notifier, settings, facts
+        self.recent = RecentFolders(settings)
+        self.project: Project | None = None
+        self.image: OpenImage | None = None
+        self.history: UndoHistory | None = None
+        self.autosaver: Autosaver | None = None
+        #: Ids in the order of the list as a person sees it; the window sets it.
+        self.walk: Callable[[], list[int]] = list
+        #: Scores that 'next worst' goes by, lowest is worst; the judge sets it.
+        self.worst_first: Callable[[], list[int]] = list
+        self._wanted: int | None = None
+        self._recordReplaced.connect(self._follow_record)
+        edit.stepDone.connect(self._push)
+        edit.refused.connect(lambda why: notifier.info(why, replace_key="refused"))
+
+    # -- folders ---------------------------------------------------------------------------------------------------------
+
+    def open(self, folder: Path, project_dir: Path | None = None, *, read_only: bool = False) -> None:
+        """Open a folder in the background; the project that is open stays until the new one is ready."""
+        job = self._jobs.add(Job(f"Opening {folder.name}"))
+        self.opening.emit(str(folder))
+
+        def done(project: Project) -> None:
+            job.finish()
+            self.opening.emit("")
+            self._take(project)
+
+        def failed(error: Exception) -> None:
+            job.finish(JobState.FAILED)
+            self.opening.emit("")
+            again = Choice("Open for reading only", lambda: self.open(folder, project_dir, read_only=True))
+            self._report(error, (again,) if not read_only and (folder / ".atrous").is_dir() else ())
+
+        self._jobs.run(lambda: Project.open(folder, project_dir, read_only=read_only), done, failed)
+
+    def close(self) -> bool:
+        """Save everything and close the project; False where something could not be saved, and then nothing is closed."""
+        if self.project is None:
+            return True
+        self._edit.set_document(None)
+        if self.autosaver is not None:
+            try:
+                self.autosaver.flush()
+            except AtrousError as error:
+                if self.image is not None:
+                    self._edit.set_document(self.image.document)
+                self._notifier.report(error, replace_key="save")
+                return False
+            self.autosaver.stop()
+            self.autosaver.deleteLater()
+        if self.history is not None:
+            self.history.close()
+        self._jobs.wait()  # background work must not meet a closed database
+        project, self.project, self.autosaver, self.image, self._wanted = self.project, None, None, None, None
+        self.imageChanged.emit(None)
+        self.projectChanged.emit(None)
+        project.close()
+        self._tell_facts()
+        return True
+
+    def rescan(self) -> None:
+        """Look at the folder again."""
+        project = self.project
+        if project is None:
+            return
+
+        def done(_report: object) -> None:
+            if project is self.project:
+                self.listChanged.emit()
+                sentences = project.report.sentences()
+                self._notifier.info(
+                    "The folder was looked at again", " ".join(sentences) or "Nothing has changed.", replace_key="scan"
+                )
+
+        self._jobs.run(project.rescan, done, self._report)
+
+    def save_now(self) -> None:
+        """Write the mask in view at once."""
+        if self.autosaver is not None:
+            self.autosaver.save_now()
+
+    def _take(self, project: Project) -> None:
+        if not self.close():
+            project.close()
+            return
+        self.project = project
+        self.history = UndoHistory(self, budget=self._settings["work.undo_megabytes"] * _MEGABYTE)
+        self.autosaver = Autosaver(project, self, idle_ms=self._settings["work.autosave_seconds"] * 1000)
+        self.history.stepPushed.connect(self.autosaver.record_step)
+        self.history.stepMoved.connect(self.autosaver.record_move)
+        self.history.changed.connect(self._tell_facts)
+        self.autosaver.stateChanged.connect(self.saveStateChanged)
+        self.autosaver.failed.connect(self._say_unsaved)
+        self.autosaver.recovered.connect(self._say_recovered)
+        self._edit.set_history(self.history)
+        self._edit.set_locked(project.read_only_reason)
+        project.subscribe(self._recordReplaced.emit)
+        self.recent.remember(project.folder)
+        self.projectChanged.emit(project)
+        self.saveStateChanged.emit(SaveState.SAVED)
+        if project.notices:
+            self._notifier.info("Since your last visit", " ".join(project.notices), replace_key="notices")
+        self._tell_facts()
+        start = project.setting("last_image")
+        ids = [record.id for record in project.images]
+        if ids:
+            self.open_image(start if start in ids else ids[0])
+
+    # -- images ----------------------------------------------------------------------------------------------------------
+
+    def open_image(self, image: int) -> None:
+        """Bring an image into view. Asked twice in a row, only the last one is shown."""
+        project, autosaver = self.project, self.autosaver
+        if project is None or autosaver is None or image == self._wanted:
+            return
+        self._wanted = image
+        self._edit.commit_stroke()
+        held = autosaver.held(image)
+
+        def read() -> _Read:
+            from deeplab_core.images.decode import read_image
+
+            data = read_image(project.path_of(project.record(image)))
+            loaded = None if held is not None else project.load(image, data.rgb.shape[:2])
+            return _Read(data, loaded, project.prediction_of(image))
+
+        def done(found: _Read) -> None:
+            if self._wanted == image and self.project is project:
+                self._show(image, found, held)
+
+        def failed(error: Exception) -> None:
+            if self._wanted == image and self.project is project:
+                self._wanted = None
+                if isinstance(error, AtrousError) and not project.read_only:
+                    project.set_failed(image, str(error))
+                self._report(error, (Choice("Next image", lambda: self._step_from(image, 1)),))
+
+        self._jobs.run(read, done, failed)
+
+    def _show(self, image: int, found: _Read, held: Document | None) -> None:
+        project, history, autosaver = self.project, self.history, self.autosaver
+        assert project is not None
+        assert history is not None
+        assert autosaver is not None
+        if found.loaded is not None:
+            document, steps, saved = found.loaded.document, found.loaded.steps, found.loaded.saved
+        else:
+            assert held is not None
+            document, steps, saved = held, (), False
+        note = " ".join(part for part in (found.data.note, found.loaded.notice if found.loaded else "") if part)
+        path = project.path_of(project.record(image))
+        self.image = OpenImage(
+            id=image,
+            path=path,
+            rgb=found.data.rgb,
+            info=found.data.info,
+            document=document,
+            key=found.data.key,
+            prediction=found.prediction,
+            note=note,
+        )
+        self._edit.set_document(None)
+        autosaver.watch(image, document, saved=saved)
+        history.open(image, document, steps)
+        self._edit.set_document(document)
+        if found.loaded is not None and found.loaded.notice:
+            self._notifier.warning("This mask was mended", found.loaded.notice)
+        if project.record(image).failed and not project.read_only:
+            project.set_failed(image, "")
+        if not project.read_only:
+            project.set_setting("last_image", image)
+        self._tell_facts()
+        self.imageChanged.emit(self.image)
+
+    def reload_image(self) -> None:
+        """Read the image in view again, e.g. because the project's classes have changed."""
+        image, self._wanted = self.image, None
+        if image is not None:
+            self._edit.set_document(None)
+            self.open_image(image.id)
+
+    def next_image(self) -> None:
+        self._step(1)
+
+    def previous_image(self) -> None:
+        self._step(-1)
+
+    def next_unreviewed(self) -> None:
+        """The next image in the list that is not reviewed, around its end."""
+        self._step_to(1, self._unreviewed)
+
+    def previous_unreviewed(self) -> None:
+        self._step_to(-1, self._unreviewed)
+
+    def next_worst(self) -> None:
+        """The unreviewed image with the lowest score; the one in view does not count."""
+        current = None if self.image is None else self.image.id
+        for image in self.worst_first():
+            if image != current and self._unreviewed(image):
+                self.open_image(image)
+                return
+        self._notifier.info(
+            "No scored image is left to review", "Run the model on the folder, or judge it first.", replace_key="go"
+        )
+
+    def reviewed_next(self) -> None:
+        """Mark this image reviewed and go to the next one that is not."""
+        if self.set_status(ImageStatus.REVIEWED):
+            self.next_unreviewed()
+
+    def toggle_reviewed(self) -> None:
+        """Mark this image reviewed, or corrected again."""
+        if self.image is not None and self.project is not None:
+            done = self.project.record(self.image.id).status == ImageStatus.REVIEWED
+            self.set_status(ImageStatus.TOUCHED if done else ImageStatus.REVIEWED)
+
+    def set_status(self, status: ImageStatus) -> bool:
+        """Say how far the image in view has come; whether that was possible."""
+        if self.project is None or self.image is None:
+            return False
+        self._edit.commit_stroke()
+        try:
+            self.project.set_status(self.image.id, status)
+        except AtrousError as error:
+            self._report(error)
+            return False
+        self._tell_facts()
+        return True
+
+    def apply_step(self, title: str, patch: object, source: object) -> None:
+        """Take a whole-image step (prediction, truth, import) that is already applied to the document into the history."""
+        self._push(title, patch, source)
+
+    def _unreviewed(self, image: int) -> bool:
+        return self.project is not None and self.project.record(image).status != ImageStatus.REVIEWED
+
+    def _step(self, direction: int) -> None:
+        current = self._wanted if self._wanted is not None else (self.image.id if self.image else None)
+        self._step_from(current, direction)
+
+    def _step_from(self, current: int | None, direction: int) -> None:
+        order = self.walk()
+        if not order:
+            return
+        if current not in order:
+            self.open_image(order[0])
+            return
+        place = order.index(current) + direction
+        if 0 <= place < len(order):
+            self.open_image(order[place])
+        else:
+            self._notifier.info("This is the last image" if direction > 0 else "This is the first image", replace_key="go")
+
+    def _step_to(self, direction: int, wanted: Callable[[int], bool]) -> None:
+        order = self.walk()
+        current = self.image.id if self.image else None
+        start = order.index(current) if current in order else -1
+        around = [order[(start + direction * step) % len(order)] for step in range(1, len(order) + 1)] if order else []
+        for image in around:
+            if image != current and wanted(image):
+                self.open_image(image)
+                return
+        self._notifier.info("Every image in the list is reviewed", "Export the masks with Ctrl+E.", replace_key="go")
+
+    # -- keeping ---------------------------------------------------------------------------------------------------------
+
+    def _push(self, title: str, patch: object, source: object) -> None:
+        if self.history is not None:
+            self.history.push(title, patch, source)  # type: ignore[arg-type]
+
+    def _say_unsaved(self, error: AtrousError) -> None:
+        retry = Choice("Try again", lambda: self.autosaver.retry() if self.autosaver else None)
+        self._notifier.report(error, replace_key="save", choices=(retry,))
+
+    def _say_recovered(self) -> None:
+        self._notifier.withdraw("save")
+        self._notifier.info("Everything is saved again", replace_key="saved again")
+
+    def _report(self, error: Exception, choices: tuple[Choice, ...] = ()) -> None:
+        if isinstance(error, AtrousError):
+            self._notifier.report(error, choices=choices)
+        else:
+            raise error
+
+    def _follow_record(self, record: ImageRecord) -> None:
+        if self.project is None:
+            return
+        if self.image is not None and record.id == self.image.id:
+            self._tell_facts()
+        self.recordChanged.emit(record)
+
+    def _tell_facts(self) -> None:
+        project, image, history = self.project, self.image, self.history
+        writable = project is not None and not project.read_only
+        record = project.record(image.id) if project is not None and image is not None else None
+        self._facts.update(
+            project_open=project is not None,
+            project_writable=writable,
+            has_images=bool(project is not None and project.images),
+            image_open=image is not None,
+            can_edit=writable and image is not None,
+            can_undo=bool(writable and image is not None and history is not None and history.can_undo),
+            can_redo=bool(writable and image is not None and history is not None and history.can_redo),
+            reviewed=record is not None and record.status == ImageStatus.REVIEWED,
+        )
