@@ -13,8 +13,10 @@ from collections.abc import Sequence
 
 import click
 
+from app.cli.demo import demo
 from app.cli.doctor import doctor
 from app.cli.evaluate import evaluate
+from app.cli.export import export
 from app.cli.models import models
 from app.cli.predict import predict
 from app.cli.window import window
@@ -56,7 +58,7 @@ def main() -> None:
     """
 
 
-for _command in (window, predict, evaluate, models, doctor):
+for _command in (window, predict, evaluate, export, models, doctor, demo):
     main.add_command(_command)
 
 

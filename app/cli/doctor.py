@@ -40,8 +40,10 @@ def doctor(as_json: bool) -> int:
     }
     problems: list[str] = []
     if _version("opencv-python") is not None:
-        problems.append("opencv-python is installed; its Qt breaks the window. Run: pip uninstall opencv-python; "
-                        "pip install --force-reinstall opencv-python-headless")  # fmt: skip
+        problems.append(
+            "opencv-python is installed; its Qt breaks the window. Run: pip uninstall opencv-python; "
+            "pip install --force-reinstall opencv-python-headless"
+        )
     devices, device_notes = _devices(problems)
     missing = [
         name for name in os.environ.get(MODEL_DIR_VARIABLE, "").split(os.pathsep) if name and not Path(name).expanduser().is_dir()

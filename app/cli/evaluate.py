@@ -34,23 +34,38 @@ def parse_bands(_context: click.Context, _parameter: click.Parameter, value: str
     help="Masks to judge.",
 )
 @click.option(
-    "--truth", "truths", metavar="DIR", required=True, multiple=True, type=click.Path(exists=True, file_okay=False, path_type=Path),
+    "--truth",
+    "truths",
+    metavar="DIR",
+    required=True,
+    multiple=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="True masks of the same names; may be repeated.",
-)  # fmt: skip
+)
 @click.option("--catalog", "catalog_name", metavar="NAME_OR_FILE", required=True, help="What the ids mean: voc21, ... or a file.")
 @click.option(
     "--bands", callback=parse_bands, default="1,2,4,8,16,40", show_default=True, help="Widths of the boundary band, px."
 )
-@click.option("--band-rule", type=click.Choice(["edge", "void"]), default="edge", show_default=True,
-              help="Distance to a class edge, or to the truth's void ring.")  # fmt: skip
+@click.option(
+    "--band-rule",
+    type=click.Choice(["edge", "void"]),
+    default="edge",
+    show_default=True,
+    help="Distance to a class edge, or to the truth's void ring.",
+)
 @click.option("--json", "json_file", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Write every figure.")
 @click.option(
     "--html", "html_file", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Write a report to read."
 )
 def evaluate(
-    prediction: Path, truths: tuple[Path, ...], catalog_name: str, bands: tuple[int, ...], band_rule: str,
-    json_file: Path | None, html_file: Path | None,
-) -> int:  # fmt: skip
+    prediction: Path,
+    truths: tuple[Path, ...],
+    catalog_name: str,
+    bands: tuple[int, ...],
+    band_rule: str,
+    json_file: Path | None,
+    html_file: Path | None,
+) -> int:
     """Compare masks with their truth: IoU per class, pooled and per image, and near the boundaries.
 
     Exit status 1 says that some files could not be compared; the figures are those of the rest.
@@ -65,9 +80,13 @@ def evaluate(
     total = len(pair_masks(prediction, truths, catalog.name).pairs)
     with progress("evaluate", total) as bar:
         result = evaluate_folders(
-            prediction, truths, catalog, bands=bands, band_rule=band_rule,  # type: ignore[arg-type]
+            prediction,
+            truths,
+            catalog,
+            bands=bands,
+            band_rule=band_rule,  # type: ignore[arg-type]
             progress=lambda _done, _total, name: bar.advance(name),
-        )  # fmt: skip
+        )
     for path in (json_file, html_file):
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -60,16 +60,33 @@ def parse_scales(_context: click.Context, _parameter: click.Parameter, value: st
 @click.option("--flip", is_flag=True, help="Also average with the mirrored image.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
 @click.option("--precision", type=click.Choice(["auto", "fp32", "bf16", "fp16"]), default="auto", show_default=True)
-@click.option("--frame", type=click.Choice(["stored", "oriented"]), default="stored", show_default=True,
-              help="Masks fit the file's raw pixels, or the picture as its EXIF tag turns it.")  # fmt: skip
+@click.option(
+    "--frame",
+    type=click.Choice(["stored", "oriented"]),
+    default="stored",
+    show_default=True,
+    help="Masks fit the file's raw pixels, or the picture as its EXIF tag turns it.",
+)
 @click.option("--save-confidence", is_flag=True, help="Also write NAME.confidence.png: 255 x the largest probability.")
 @click.option("--resume", is_flag=True, help="Keep finished masks of an earlier, equal run.")
 @click.option("--overwrite", is_flag=True, help="Replace masks that are already there.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON line per image and one summary, on stdout.")
 def predict(
-    inputs: tuple[Path, ...], model_name: str, out: Path, *, output_stride: int | None, scales: tuple[float, ...], flip: bool,
-    device: str, precision: str, frame: str, save_confidence: bool, resume: bool, overwrite: bool, as_json: bool,
-) -> int:  # fmt: skip
+    inputs: tuple[Path, ...],
+    model_name: str,
+    out: Path,
+    *,
+    output_stride: int | None,
+    scales: tuple[float, ...],
+    flip: bool,
+    device: str,
+    precision: str,
+    frame: str,
+    save_confidence: bool,
+    resume: bool,
+    overwrite: bool,
+    as_json: bool,
+) -> int:
     """Predict images and folders of images; write one indexed PNG each.
 
     Paths below each INPUT are kept. Under torchrun every process takes its share of the images.
@@ -112,8 +129,14 @@ def predict(
                         notes.add(note)
                         bar.note(f"note: {note}")
                 if as_json:
-                    emit("predicted", image=task.image, mask=task.output, milliseconds=round(prediction.report.milliseconds, 1),
-                         device=prediction.report.device, notes=prediction.report.notes)  # fmt: skip
+                    emit(
+                        "predicted",
+                        image=task.image,
+                        mask=task.output,
+                        milliseconds=round(prediction.report.milliseconds, 1),
+                        device=prediction.report.device,
+                        notes=prediction.report.notes,
+                    )
             bar.advance(task.name)
     _summarise(out, card, len(tasks), len(todo), failures, as_json=as_json)
     return 1 if failures else 0

@@ -21,11 +21,21 @@ def has_screen() -> bool:
 
 @click.command("open", hidden=True)
 @click.argument("folder", required=False, type=click.Path(path_type=Path))
-@click.option("--project", "project_dir", metavar="DIR", type=click.Path(file_okay=False, path_type=Path),
-              help="Keep the project's data here instead of FOLDER/.atrous, e.g. for a read-only folder.")  # fmt: skip
+@click.option(
+    "--project",
+    "project_dir",
+    metavar="DIR",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Keep the project's data here instead of FOLDER/.atrous, e.g. for a read-only folder.",
+)
 @click.option("--sample", is_flag=True, help="Open a copy of the sample project.")
-@click.option("--smoke", metavar="PNG", type=click.Path(dir_okay=False, path_type=Path), hidden=True,
-              help="Open, wait for the compute process and one prediction, save a picture of the window, quit.")  # fmt: skip
+@click.option(
+    "--smoke",
+    metavar="PNG",
+    type=click.Path(dir_okay=False, path_type=Path),
+    hidden=True,
+    help="Open, wait for the compute process and one prediction, save a picture of the window, quit.",
+)
 @click.pass_context
 def window(context: click.Context, folder: Path | None, project_dir: Path | None, sample: bool, smoke: Path | None) -> int:
     """Open the window, on FOLDER where one is given."""

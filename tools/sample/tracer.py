@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 SPHERE, CUBE, CYLINDER = 0, 1, 2
 PLAIN, WOOD, WEAVE, PLANKS, GLOW = 0, 1, 2, 3, 4
 FAR = 1e9
+#: Squared distance in m^2 below which lamps grow no brighter: the square law would strew bright grains over the picture.
+NEAR = 0.5
 
 
 @numba.njit
@@ -139,7 +141,7 @@ def _light(kinds, maps, balls, lamps, o, n, state):
             fx = lamp[1, 1] * lamp[2, 2] - lamp[1, 2] * lamp[2, 1]
             fy = lamp[1, 2] * lamp[2, 0] - lamp[1, 0] * lamp[2, 2]
             fz = lamp[1, 0] * lamp[2, 1] - lamp[1, 1] * lamp[2, 0]
-            square = x * x + y * y + z * z
+            square = max(x * x + y * y + z * z, NEAR)
             amount = up * abs(fx * x + fy * y + fz * z) / (square * square * math.pi)
             red, green, blue = red + amount * lamp[3, 0], green + amount * lamp[3, 1], blue + amount * lamp[3, 2]
     return state, red, green, blue
@@ -212,5 +214,5 @@ def render(kinds, maps, balls, colors, patterns, eye, axes, lens, lamps, size, s
 
 def tone(radiance: NDArray[np.float64]) -> NDArray[np.uint8]:
     """Linear radiance to sRGB bytes: a soft shoulder (x / (1 + x), lifted), then the sRGB curve approximated by 1/2.2."""
-    mapped = 1.35 * radiance / (1 + radiance * 0.9)
+    mapped = 2.2 * radiance / (1 + 1.5 * radiance)
     return (255 * np.clip(mapped, 0, 1) ** (1 / 2.2) + 0.5).astype(np.uint8)

@@ -1,0 +1,130 @@
+"""``atrous export``: corrected masks of a project, in the form that a training reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from app.cli.console import emit, progress
+
+if TYPE_CHECKING:
+    from app.state.project import ImageRecord, Project
+    from deeplab_core.labels import LabelMap
+
+FORMATS = ("indexed", "raw_ids", "cityscapes_ids", "cityscapes_train_ids", "color", "overlay", "npy", "coco_rle")
+
+
+@click.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option(
+    "-o", "--output", "out", metavar="DIR", required=True, type=click.Path(file_okay=False, path_type=Path), help="Target."
+)
+@click.option(
+    "--project",
+    "project_dir",
+    metavar="DIR",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where the project's data lies, if not in FOLDER/.atrous.",
+)
+@click.option("--format", "kind", type=click.Choice(FORMATS), default="indexed", show_default=True)
+@click.option(
+    "--scope",
+    type=click.Choice(["reviewed", "touched", "all"]),
+    default="reviewed",
+    show_default=True,
+    help="Which images: marked as reviewed, worked on (reviewed ones too), or every one that has a mask.",
+)
+@click.option(
+    "--frame",
+    type=click.Choice(["stored", "oriented"]),
+    default="stored",
+    show_default=True,
+    help="Masks fit the file's raw pixels, or the picture as its EXIF tag turns it.",
+)
+@click.option(
+    "--existing",
+    type=click.Choice(["error", "skip", "replace"]),
+    default="error",
+    show_default=True,
+    help="What to do where files are already there.",
+)
+@click.option("--unmatched-to-void", is_flag=True, help="Cityscapes formats: write classes without a partner as void.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON line per problem and one summary, on stdout.")
+def export(
+    folder: Path,
+    out: Path,
+    *,
+    project_dir: Path | None,
+    kind: str,
+    scope: str,
+    frame: str,
+    existing: str,
+    unmatched_to_void: bool,
+    as_json: bool,
+) -> int:
+    """Write the corrected masks of a project; each is read back and compared before it takes its place."""
+    from app.state.project import Project
+    from deeplab_core.formats.export import ExportItem, export_masks, get_exporter
+
+    options: dict[str, Any] = {"unmatched_to_void": True} if unmatched_to_void and kind.startswith("cityscapes") else {}
+    exporter = get_exporter(kind, **options)
+    with Project.open(folder, project_dir, read_only=True) as project:
+        wanted = [record for record in project.images if _in_scope(scope)(record) and not record.missing]
+        if not wanted:
+            raise click.UsageError(f"no image of {folder} is {scope}; label some in the window, or choose another --scope")
+        items = [
+            ExportItem(
+                name=record.relative_path,
+                catalog=project.catalog,
+                labels=partial(_labels, project, record),
+                image_path=project.path_of(record),
+            )
+            for record in wanted
+        ]
+        names = iter([record.relative_path for record in wanted])
+        with progress("export", len(items)) as bar:
+            summary = export_masks(
+                items,
+                exporter,
+                out,
+                on_existing=existing,
+                frame=frame,  # type: ignore[arg-type]
+                progress=lambda _done, _total: bar.advance(next(names)),
+            )
+    for name, error in summary.failed:
+        if as_json:
+            emit("failed", image=name, error=error.to_dict())
+        click.echo(f"atrous: not exported: {name}: {error}", err=True)
+    if as_json:
+        emit(
+            "summary",
+            output=out,
+            format=kind,
+            written=len(summary.written),
+            skipped=len(summary.skipped),
+            failed=len(summary.failed),
+            not_reached=summary.not_reached,
+            pixels=summary.class_pixels,
+        )
+    else:
+        click.echo(f"{summary.text()} in {out}")
+        for name, pixels in summary.class_pixels.items():
+            click.echo(f"{name:>16}  {pixels:,} px")
+    return 1 if summary.failed or summary.not_reached else 0
+
+
+def _in_scope(scope: str) -> Callable[[ImageRecord], bool]:
+    from app.state.image_record import ImageStatus
+
+    least = {"reviewed": ImageStatus.REVIEWED, "touched": ImageStatus.TOUCHED, "all": ImageStatus.NEW}[scope]
+    return lambda record: record.status >= least
+
+
+def _labels(project: Project, record: ImageRecord) -> LabelMap | None:
+    """Labels as they were left, or None where nothing was ever set."""
+    document = project.load(record.id).document
+    return document.labels if document.provenance.any() else None

@@ -1,0 +1,165 @@
+"""``atrous predict`` from image files to masks, with a tiny network of random weights."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from app.cli import run
+from deeplab_core.catalogs import get_catalog
+from deeplab_core.formats import read_mask
+from deeplab_core.nn import create_model
+from deeplab_core.records import ModelCard, Preprocessing
+from deeplab_core.weights import save_model
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(3)
+    network = create_model("deeplabv3", backbone="mobilenet_v2", num_classes=21, output_stride=16).eval()
+    path = tmp_path_factory.mktemp("models") / "tiny.safetensors"
+    card = ModelCard(
+        id="tiny", name="Tiny", architecture={}, catalog=get_catalog("voc21"), preprocessing=Preprocessing(resize="long_side:64")
+    )
+    save_model(path, network, card)
+    return path
+
+
+@pytest.fixture
+def photographs(tmp_path: Path) -> Path:
+    """Three images in two folders; one lies on its side by its EXIF tag."""
+    folder = tmp_path / "photographs"
+    rng = np.random.default_rng(0)
+    for name, size in (("a.jpg", (40, 30)), ("b.png", (33, 47)), ("deep/turned.jpg", (50, 20))):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        image = Image.fromarray(rng.integers(0, 255, (size[1], size[0], 3), dtype=np.uint8))
+        exif = Image.Exif()
+        if "turned" in name:
+            exif[0x0112] = 6
+        image.save(path, exif=exif)
+    return folder
+
+
+def predict(model: Path, photographs: Path, out: Path, *options: str) -> int:
+    return run(["predict", str(photographs), "--model", str(model), "-o", str(out), "--device", "cpu", *options])
+
+
+def sizes(out: Path) -> dict[str, tuple[int, int]]:
+    found = {}
+    for path in sorted(out.rglob("*.png")):
+        with Image.open(path) as image:
+            found[path.relative_to(out).as_posix()] = image.size
+    return found
+
+
+def test_one_indexed_mask_per_image_that_fits_the_raw_pixels(
+    model: Path, photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert predict(model, photographs, out) == 0
+    assert sizes(out) == {"a.png": (40, 30), "b.png": (33, 47), "deep/turned.png": (50, 20)}
+    assert "3 written" in capsys.readouterr().out
+    with Image.open(out / "a.png") as mask:
+        assert mask.mode == "P"
+        assert mask.getpalette()[:6] == [0, 0, 0, 128, 0, 0]
+
+
+def test_oriented_frame_and_confidence(model: Path, photographs: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert predict(model, photographs, out, "--frame", "oriented", "--save-confidence") == 0
+    assert sizes(out)["deep/turned.png"] == (20, 50)
+    with Image.open(out / "deep" / "turned.confidence.png") as confidence:
+        assert confidence.mode == "L"
+        assert confidence.size == (20, 50)
+        assert np.asarray(confidence).min() >= 255 // 21
+
+
+def test_the_two_frames_are_one_mask(model: Path, photographs: Path, tmp_path: Path) -> None:
+    assert predict(model, photographs, tmp_path / "stored") == 0
+    assert predict(model, photographs, tmp_path / "oriented", "--frame", "oriented") == 0
+    voc = get_catalog("voc21")
+    stored = read_mask(tmp_path / "stored" / "deep" / "turned.png", voc)
+    oriented = read_mask(tmp_path / "oriented" / "deep" / "turned.png", voc)
+    np.testing.assert_array_equal(np.rot90(stored, -1), oriented)
+
+
+def test_masks_that_are_there_are_neither_overwritten_nor_trusted_unasked(
+    model: Path, photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert predict(model, photographs, out) == 0
+    kept = (out / "a.png").read_bytes()
+    (out / "a.png").write_bytes(b"")
+    capsys.readouterr()
+    assert predict(model, photographs, out) == 2
+    assert "--resume" in capsys.readouterr().err
+    assert (out / "a.png").read_bytes() == b""
+    assert predict(model, photographs, out, "--resume", "--json") == 0
+    summary = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (summary["written"], summary["kept"], summary["failed"]) == (1, 2, 0)
+    assert (out / "a.png").read_bytes() == kept
+    assert predict(model, photographs, out, "--overwrite") == 0
+
+
+def test_resume_refuses_to_mix_two_runs(
+    model: Path, photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert predict(model, photographs, out) == 0
+    assert predict(model, photographs, out, "--resume", "--flip") == 2
+    assert "masks of another run" in capsys.readouterr().err
+
+
+def test_a_broken_image_fails_alone(model: Path, photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (photographs / "broken.jpg").write_bytes(b"\xff\xd8\xff not a photograph")
+    out = tmp_path / "out"
+    assert predict(model, photographs, out, "--json") == 1
+    captured = capsys.readouterr()
+    events = [json.loads(line) for line in captured.out.splitlines()]
+    failed = [event for event in events if event["event"] == "failed"]
+    assert [Path(event["image"]).name for event in failed] == ["broken.jpg"]
+    assert failed[0]["error"]["kind"] == "ImageReadError"
+    assert len(sizes(out)) == 3
+    assert "broken.jpg" in captured.err
+
+
+def test_processes_of_one_launch_share_the_images(
+    model: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    for rank, expected in (("0", 2), ("1", 3)):
+        monkeypatch.setenv("RANK", rank)
+        assert predict(model, photographs, out) == 0
+        assert len(sizes(out)) == expected
+
+
+def test_models_are_found_by_name(model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("ATROUS_MODEL_DIR", str(model.parent))
+    assert run(["models", "list"]) == 0
+    assert "tiny" in capsys.readouterr().out
+    assert run(["models", "show", "Tiny", "--json"]) == 0
+    card = json.loads(capsys.readouterr().out)["card"]
+    assert card["catalog"]["name"] == "voc21"
+    assert run(["models", "show", "tiny"]) == 0
+    assert "PASCAL VOC" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_real_photographs_give_the_published_figure(shared_real: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All photographs with VOC-21 truth: pooled mIoU 0.59 over present classes, as the network's notes state."""
+    monkeypatch.setenv("ATROUS_MODEL_DIR", str(shared_real / "weights"))
+    inputs = [str(shared_real / "voc"), str(shared_real / "coco")]
+    masks, figures = tmp_path / "masks", tmp_path / "figures.json"
+    assert run(["predict", *inputs, "--model", "deeplabv3_mnv2_voc_folded", "-o", str(masks), "--device", "cpu"]) == 0
+    truths = [part for place in ("voc/labels", "coco/labels_voc21") for part in ("--truth", str(shared_real / place))]
+    assert run(["evaluate", "--prediction", str(masks), *truths, "--catalog", "voc21", "--json", str(figures)]) == 0
+    result = json.loads(figures.read_text())
+    assert len(result["images"]) == 99
+    assert result["pooled"]["mean_iou"] == pytest.approx(0.59, abs=0.02)
