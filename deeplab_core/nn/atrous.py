@@ -14,8 +14,10 @@ from typing import Literal
 #: Where a rate sets in, in a stage whose stride was removed:
 #: ``after_first_unit``: the first unit keeps the rate before it, as in the undecimated network (TensorFlow, torchvision, VainF);
 #: ``whole_stage``: every unit takes the new rate (segmentation_models.pytorch, kazuto1011, ResNets with multi-grid);
-#: ``next_stage``: the stage keeps the old rate and only its successors dilate (jfzhang95's MobileNetV2).
-RateOnset = Literal["after_first_unit", "whole_stage", "next_stage"]
+#: ``next_stage``: the stage keeps the old rate and only its successors dilate (jfzhang95's MobileNetV2);
+#: ``first_unit_only``: only the first unit of each stage dilates (SegmenTron's MobileNetV2);
+#: ``not_first_unit``: the first unit of each stage never dilates (DRN-A).
+RateOnset = Literal["after_first_unit", "whole_stage", "next_stage", "first_unit_only", "not_first_unit"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +48,12 @@ def plan_stages(
             rate *= stride
             stride = 1
         current *= stride
-        if onset == "after_first_unit":
-            plans.append(StagePlan(stride, before, rate))
-        elif onset == "whole_stage":
-            plans.append(StagePlan(stride, rate, rate))
-        else:
-            plans.append(StagePlan(stride, before, before))
+        first, rest = {
+            "after_first_unit": (before, rate),
+            "whole_stage": (rate, rate),
+            "next_stage": (before, before),
+            "first_unit_only": (rate, 1),
+            "not_first_unit": (1, rate),
+        }[onset]
+        plans.append(StagePlan(stride, first, rest))
     return plans

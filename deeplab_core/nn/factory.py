@@ -13,6 +13,8 @@ from deeplab_core.nn.models.deeplab import DeepLab, DeepLabOptions
 from deeplab_core.nn.models.drn import DRNHeadOptions, DRNSegmenter
 from deeplab_core.nn.models.fcn_dilated import DilatedFCN, DilatedFCNOptions
 from deeplab_core.nn.models.lraspp import LRASPP, LRASPPOptions
+from deeplab_core.nn.models.multi_scale import MultiScale
+from deeplab_core.nn.models.pyramid_sum import PyramidSum, PyramidSumOptions
 from deeplab_core.nn.models.unet import EncoderUNet, EncoderUNetOptions, UNet, UNetOptions
 
 
@@ -75,6 +77,7 @@ class ModelSpec:
 
 
 _MODELS: dict[str, ModelSpec] = {
+    "deeplabv2": ModelSpec(backbone="resnet101", record=PyramidSumOptions, assemble=PyramidSum, stride=8),
     "deeplabv3": ModelSpec(backbone="resnet50", record=DeepLabOptions, assemble=DeepLab, defaults={"decoder": "bilinear"}),
     "deeplabv3plus": ModelSpec(backbone="resnet50", record=DeepLabOptions, assemble=DeepLab),
     "fcn": ModelSpec(backbone="resnet50", record=DilatedFCNOptions, assemble=DilatedFCN),
@@ -86,7 +89,7 @@ _MODELS: dict[str, ModelSpec] = {
         stride=32,
         whole={"classic": (UNetOptions, UNet)},
     ),
-    "drn": ModelSpec(backbone="drn_d_22", record=DRNHeadOptions, assemble=DRNSegmenter),
+    "drn": ModelSpec(backbone="drn_d_22", record=DRNHeadOptions, assemble=DRNSegmenter, stride=8),
 }
 
 
@@ -113,7 +116,8 @@ def create_model(
         output_stride: 8, 16 or 32; can be changed later through ``model.output_stride``. None is 16, or the only one possible.
         backbone_options: fields of the backbone's options record (``ResNetOptions``, ``XceptionOptions``, ...).
         options: fields of the head's options record (for the DeepLabs
-            :class:`deeplab_core.nn.models.deeplab.DeepLabOptions`).
+            :class:`deeplab_core.nn.models.deeplab.DeepLabOptions`); and ``multi_scale``, further input scales whose logits are
+            joined by the maximum (:class:`deeplab_core.nn.models.multi_scale.MultiScale`).
 
     Returns:
         A :class:`SegmentationModel` whose ``architecture`` holds these arguments as JSON values.
@@ -128,6 +132,7 @@ def create_model(
         raise AtrousError(f"a network cannot have {num_classes} classes", remedy="Give at least one class")
     spec = _MODELS[name]
     backbone = backbone or spec.backbone
+    scales = tuple(options.pop("multi_scale", ()))
     model = spec.build(
         name,
         backbone,
@@ -136,6 +141,9 @@ def create_model(
         backbone_options=backbone_options or {},
         options=options,
     )
+    if scales:
+        model = MultiScale(model, scales)
+        options["multi_scale"] = scales
     arguments = {
         "name": name,
         "backbone": backbone,

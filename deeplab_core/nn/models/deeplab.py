@@ -23,6 +23,7 @@ class DeepLabOptions:
             (TensorFlow's MobileNetV2 release).
         scale_rates: rates are doubled at stride 8 and halved at 32; off in segmentation_models.pytorch.
         image_pooling: the image-level branch.
+        pyramid: off classifies the encoder's features without any spatial pyramid (SegmenTron's MobileNetV2).
         branch_order: order of concatenation; it decides which channels of ``project`` belong to which branch. ``"pool_first"`` in
             TensorFlow and its ports, ``"pool_last"`` elsewhere.
         aspp_channels, decoder_channels, low_level_channels: 256, 256, 48 in the paper.
@@ -32,7 +33,8 @@ class DeepLabOptions:
         after_aspp: a 3x3 convolution behind the pyramid: ``"conv"`` in torchvision's and VainF's DeepLabv3, ``"separable"`` in
             segmentation_models.pytorch's DeepLabv3+, None in TensorFlow.
         decoder: ``"deeplabv3plus"`` refines at the low-level features' resolution, ``"bilinear"`` classifies at the encoder's
-            (the naive decoder; the same as DeepLabv3).
+            (the naive decoder; the same as DeepLabv3), ``"convs"`` has the decoder's 3x3 convolutions at the encoder's
+            resolution without low-level features (SegmenTron).
         decoder_separable: overrides ``separable`` for the decoder.
         decoder_convs: number of 3x3 convolutions (two in the paper; one in VainF and segmentation_models.pytorch).
         decoder_order: ``"low_level_first"`` in VainF, ``"aspp_first"`` elsewhere.
@@ -48,13 +50,14 @@ class DeepLabOptions:
     atrous_rates: tuple[int, ...] = (6, 12, 18)
     scale_rates: bool = True
     image_pooling: bool = True
+    pyramid: bool = True
     branch_order: Literal["pool_last", "pool_first"] = "pool_last"
     aspp_channels: int = 256
     aspp_dropout: float = 0.1
     separable: bool = False
     separable_inner: SeparableInner = "norm_relu"
     after_aspp: Literal["conv", "separable"] | None = None
-    decoder: Literal["deeplabv3plus", "bilinear"] = "deeplabv3plus"
+    decoder: Literal["deeplabv3plus", "bilinear", "convs"] = "deeplabv3plus"
     low_level_channels: int = 48
     decoder_channels: int = 256
     decoder_convs: int = 2
@@ -118,26 +121,34 @@ class ASPP(nn.Module):
 
 
 class Decoder(nn.Module):
-    """The decoder of DeepLabv3+ (section 3.1, table 1); keys ``reduce`` (1x1) and ``convs``."""
+    """The decoder of DeepLabv3+ (section 3.1, table 1); keys ``reduce`` (1x1) and ``convs``.
 
-    def __init__(self, low_level_channels: int, options: DeepLabOptions) -> None:
+    Args:
+        low_level_channels: None decodes without low-level features.
+    """
+
+    def __init__(self, in_channels: int, low_level_channels: int | None, options: DeepLabOptions) -> None:
         super().__init__()
         o = options
         norm = Norm(o.norm_eps, o.norm_momentum, o.folded_norm)
         self.options = o
-        self.reduce = ConvNormAct(low_level_channels, o.low_level_channels, 1, norm=norm, bias=o.head_bias)
+        self.reduce: ConvNormAct | None = None
+        if low_level_channels is not None:
+            self.reduce = ConvNormAct(low_level_channels, o.low_level_channels, 1, norm=norm, bias=o.head_bias)
+            in_channels += o.low_level_channels
         separable = o.separable if o.decoder_separable is None else o.decoder_separable
-        channels = [o.aspp_channels + o.low_level_channels] + [o.decoder_channels] * o.decoder_convs
+        channels = [in_channels] + [o.decoder_channels] * o.decoder_convs
         self.convs = nn.Sequential(*(_conv3x3(a, b, separable=separable, o=o, norm=norm) for a, b in pairwise(channels)))
         self.dropout = nn.Dropout(o.decoder_dropout)
         self.out_channels = channels[-1]
 
     def forward(self, x: Tensor, low_level: Tensor) -> Tensor:
-        """Pyramid features and low-level features to ``(N, decoder_channels, *low_level.shape[-2:])``."""
-        low = self.reduce(low_level)
-        high = resize(x, (low.shape[-2], low.shape[-1]), self.options.align_corners)
-        parts = [low, high] if self.options.decoder_order == "low_level_first" else [high, low]
-        out: Tensor = self.dropout(self.convs(torch.cat(parts, dim=1)))
+        """Pyramid features and low-level features to ``(N, decoder_channels, h, w)``, at the low-level features' size if used."""
+        if self.reduce is not None:
+            low = self.reduce(low_level)
+            high = resize(x, (low.shape[-2], low.shape[-1]), self.options.align_corners)
+            x = torch.cat([low, high] if self.options.decoder_order == "low_level_first" else [high, low], dim=1)
+        out: Tensor = self.dropout(self.convs(x))
         return out
 
 
@@ -175,32 +186,41 @@ class DeepLab(SegmentationModel):
         norm = Norm(o.norm_eps, o.norm_momentum, o.folded_norm)
         self.options = o
         self.minimum_side = encoder.minimum_side
-        self.aspp = ASPP(encoder.level_channels[-1], o)
+        channels = encoder.level_channels[-1]
+        self.aspp: ASPP | None = None
+        if o.pyramid:
+            self.aspp = ASPP(channels, o)
+            channels = o.aspp_channels
         self.after_aspp: nn.Module = nn.Identity()
         if o.after_aspp is not None:
-            self.after_aspp = _conv3x3(o.aspp_channels, o.aspp_channels, separable=o.after_aspp == "separable", o=o, norm=norm)
-        self.decoder = Decoder(encoder.level_channels[1], o) if o.decoder == "deeplabv3plus" else None
-        self.classifier = nn.Conv2d(o.aspp_channels if self.decoder is None else self.decoder.out_channels, num_classes, 1)
+            self.after_aspp = _conv3x3(channels, o.aspp_channels, separable=o.after_aspp == "separable", o=o, norm=norm)
+            channels = o.aspp_channels
+        self.decoder: Decoder | None = None
+        if o.decoder != "bilinear":
+            self.decoder = Decoder(channels, encoder.level_channels[1] if o.decoder == "deeplabv3plus" else None, o)
+            channels = self.decoder.out_channels
+        self.classifier = nn.Conv2d(channels, num_classes, 1)
         self.auxiliary: AuxiliaryHead | None = None
         if o.auxiliary:
             self.auxiliary = AuxiliaryHead(encoder.level_channels[o.auxiliary_level], o.auxiliary, num_classes, norm)
-        initialise(self)
-        # The encoder comes last: it has its own initialisation.
         self.encoder = encoder
+        initialise(self)
         self.output_stride = output_stride
 
     def _set_output_stride(self, value: int) -> None:
         self.encoder.set_output_stride(value)
-        self.aspp.set_output_stride(value)
+        if self.aspp is not None:
+            self.aspp.set_output_stride(value)
 
     def pooled_context(self, x: Tensor, region: tuple[int, int, int, int] | None = None) -> Tensor | None:
         """Mean encoder features ``(N, C, 1, 1)`` of a region of ``x``; None without image pooling."""
-        if self.aspp.pooling is None:
+        if self.aspp is None or self.aspp.pooling is None:
             return None
         return region_mean(self.encoder.levels(x)[-1], region, self.output_stride)
 
     def _classify(self, levels: Sequence[Tensor], pooled: Tensor | None) -> Tensor:
-        features = self.after_aspp(self.aspp(levels[-1], pooled))
+        features = levels[-1] if self.aspp is None else self.aspp(levels[-1], pooled)
+        features = self.after_aspp(features)
         if self.decoder is not None:
             features = self.decoder(features, levels[1])
         out: Tensor = self.classifier(features)

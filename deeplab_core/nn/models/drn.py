@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from deeplab_core.nn.base import Encoder, SegmentationModel
-from deeplab_core.nn.layers import resize
+from deeplab_core.nn.layers import initialise, resize
 from deeplab_core.nn.models.bilinear import fill_bilinear
 
 
@@ -43,6 +43,7 @@ class DRNSegmenter(SegmentationModel):
         self.options = options
         self.encoder = encoder
         self.classifier = nn.Conv2d(encoder.level_channels[-1], num_classes, 1)
+        initialise(self)
         self.upsampling: nn.ConvTranspose2d | None = None
         if transposed:
             self.upsampling = nn.ConvTranspose2d(

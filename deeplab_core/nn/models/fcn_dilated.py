@@ -46,8 +46,8 @@ class DilatedFCN(SegmentationModel):
         channels = encoder.level_channels
         self.head = AuxiliaryHead(channels[-1], o.hidden or channels[-1] // 4, num_classes, norm)
         self.auxiliary = AuxiliaryHead(channels[3], o.auxiliary, num_classes, norm) if o.auxiliary else None
-        initialise(self)
         self.encoder = encoder
+        initialise(self)
         self.output_stride = output_stride
 
     def _set_output_stride(self, value: int) -> None:

@@ -48,8 +48,8 @@ class LRASPP(SegmentationModel):
         self.scale = nn.Conv2d(high, options.channels, 1, bias=False)
         self.low_classifier = nn.Conv2d(encoder.level_channels[options.low_level], num_classes, 1)
         self.high_classifier = nn.Conv2d(options.channels, num_classes, 1)
-        initialise(self)
         self.encoder = encoder
+        initialise(self)
         self.output_stride = output_stride
 
     def _set_output_stride(self, value: int) -> None:

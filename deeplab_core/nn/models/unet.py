@@ -123,8 +123,8 @@ class EncoderUNet(SegmentationModel):
             channels = width
         self.blocks = nn.ModuleList(blocks)
         self.classifier = nn.Conv2d(channels, num_classes, 3, padding=1)
-        initialise(self)
         self.encoder = encoder
+        initialise(self)
         self.output_stride = output_stride
 
     def _set_output_stride(self, value: int) -> None:

@@ -6,9 +6,13 @@ from dataclasses import dataclass
 
 from deeplab_core.errors import UnknownCheckpoint
 from deeplab_core.weights.families.base import Family, Variant
+from deeplab_core.weights.families.bubbliiiing import Bubbliiiing
+from deeplab_core.weights.families.drn import FyuDRN
 from deeplab_core.weights.families.jfzhang95 import JfZhang95
+from deeplab_core.weights.families.kazuto import Kazuto
 from deeplab_core.weights.families.smp import SegmentationModelsPytorch
 from deeplab_core.weights.families.tf_folded import FoldedMobileNet
+from deeplab_core.weights.families.tf_ports import Nyoki, SegmenTron
 from deeplab_core.weights.families.torchvision import TorchvisionSegmentation
 from deeplab_core.weights.families.vainf import VainF
 from deeplab_core.weights.reading import Checkpoint
@@ -16,7 +20,18 @@ from deeplab_core.weights.unwrapping import without_prefixes
 
 __all__ = ["FAMILIES", "Family", "Recognised", "Variant", "recognise"]
 
-FAMILIES: tuple[Family, ...] = (FoldedMobileNet(), VainF(), JfZhang95(), TorchvisionSegmentation(), SegmentationModelsPytorch())
+FAMILIES: tuple[Family, ...] = (
+    FoldedMobileNet(),
+    VainF(),
+    JfZhang95(),
+    TorchvisionSegmentation(),
+    SegmentationModelsPytorch(),
+    Bubbliiiing(),
+    Kazuto(),
+    Nyoki(),
+    SegmenTron(),
+    FyuDRN(),
+)
 
 #: Share of a family's landmarks below which a file is nobody's.
 _ENOUGH = 0.5
