@@ -1,4 +1,4 @@
-"""Trimap bands: distances to void or to class edges, and scores inside and outside of them."""
+"""Trimap bands: distances to void or to class edges, and scores inside and outside of them; boundary IoU and boundary F."""
 
 from deeplab_core.boundary.band import (
     BAND_RULE_TEXT,
@@ -10,6 +10,7 @@ from deeplab_core.boundary.band import (
     band_index,
     band_mask,
 )
+from deeplab_core.boundary.boundary_iou import BoundaryIoU, boundary_f, mean_boundary_f
 from deeplab_core.boundary.distance import distance_to_edge, distance_to_void, fill_void
 from deeplab_core.boundary.histogram import BandCurve, BandHistogram
 
@@ -22,9 +23,12 @@ __all__ = [
     "BandCurve",
     "BandHistogram",
     "BandRule",
+    "BoundaryIoU",
     "band_index",
     "band_mask",
+    "boundary_f",
     "distance_to_edge",
     "distance_to_void",
     "fill_void",
+    "mean_boundary_f",
 ]
