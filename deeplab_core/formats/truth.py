@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Literal, get_args
@@ -131,8 +131,10 @@ class _Candidate:
 class _Listings:
     """Directory contents, each read once."""
 
-    def __init__(self, root: Path, images: Iterable[str]) -> None:
-        self._photographs = {str(root / image) for image in images}
+    def __init__(self, root: Path, images: Sequence[str]) -> None:
+        # By their real folders: a linked copy of the photographs is no folder of masks, whatever its name.
+        real = {place: os.path.realpath(root / place) for place in {str(PurePosixPath(image).parent) for image in images}}
+        self._photographs = {(real[str(PurePosixPath(image).parent)], PurePosixPath(image).name) for image in images}
         self._masks: dict[Path, dict[str, list[Path]]] = {}
         self._folders: dict[Path, list[str]] = {}
 
@@ -140,9 +142,10 @@ class _Listings:
         """Possible truth files of a folder, by their own stem and by the stem they point to."""
         if folder not in self._masks:
             found: dict[str, list[Path]] = defaultdict(list)
+            real = os.path.realpath(folder)
             for name in _names(folder, folders=False):
                 path = folder / name
-                if path.suffix.lower() in _TRUTH_SUFFIXES and str(path) not in self._photographs:
+                if path.suffix.lower() in _TRUTH_SUFFIXES and (real, name) not in self._photographs:
                     for stem in {path.stem, mask_stem(path.stem)}:
                         found[stem].append(path)
             self._masks[folder] = found

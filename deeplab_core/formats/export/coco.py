@@ -114,18 +114,48 @@ class CocoSession(CollectionSession):
                 raise ExportError("the run lengths in the file differ from the mask", remedy=REMEDY, path=image["file_name"])
 
     def _checksum(self, rows: list[dict[str, Any]]) -> int:
-        """Checksum of the label map that an image's annotations describe; 0 pixels may be claimed twice."""
+        """Checksum of the label map that the annotations of one image describe."""
         height, width = rows[0]["segmentation"]["size"]
-        labels = np.full((height, width), self._rest, dtype=self._catalog.dtype)
-        claimed = 0
-        rows.sort(key=lambda row: int(row["category_id"]))
-        for category, members in groupby(rows, key=lambda row: int(row["category_id"])):
-            rles = [{**row["segmentation"], "counts": row["segmentation"]["counts"].encode("ascii")} for row in members]
-            claimed += sum(int(coco_mask.area(rle)) for rle in rles)
-            labels[coco_mask.decode(coco_mask.merge(rles)).astype(bool)] = category
-        if claimed != int(np.count_nonzero(labels != self._rest)):
+        runs = []
+        for row in rows:
+            counts = np.array(decode_counts(row["segmentation"]["counts"]), dtype=np.int64)
+            ends = np.cumsum(counts)
+            if ends[-1] != height * width:
+                raise ExportError("run lengths do not add up to the image", remedy=REMEDY)
+            inside = ends[1::2]
+            runs.append(np.stack((inside - counts[1::2], inside, np.full(len(inside), int(row["category_id"])))))
+        starts, ends, categories = np.concatenate(runs, axis=1)
+        order = np.argsort(starts)
+        starts, ends, categories = starts[order], ends[order], categories[order]
+        if (starts[1:] < ends[:-1]).any():
             raise ExportError("annotations of one image overlap", remedy=REMEDY)
-        return zlib.crc32(labels.data)
+        # Between the claimed runs lie gaps of the rest; the last gap may be empty like any other.
+        lengths = np.diff(np.concatenate(([0], np.stack((starts, ends), axis=1).reshape(-1), [height * width])))
+        values = np.full(len(lengths), self._rest, dtype=self._catalog.dtype)
+        values[1::2] = categories
+        labels = np.repeat(values, lengths).reshape(width, height).T
+        return zlib.crc32(np.ascontiguousarray(labels).data)
+
+
+def decode_counts(text: str) -> list[int]:
+    """Run lengths from pycocotools' compressed form.
+
+    Every length is a little-endian number of 5-bit groups, each plus 48 as a character, with a continuation bit (32) and, in
+    the last group, a sign bit (16); from the fourth on it is the difference to the length two before.
+    """
+    counts: list[int] = []
+    value = shift = 0
+    for character in text.encode("ascii"):
+        group = character - 48
+        value |= (group & 31) << shift
+        shift += 5
+        if group & 32:
+            continue
+        if group & 16:
+            value -= 1 << shift
+        counts.append(value + counts[-2] if len(counts) > 2 else value)
+        value = shift = 0
+    return counts
 
 
 def region_runs(labels: LabelMap, rest: int, unit: Unit) -> Iterator[tuple[int, list[int]]]:
