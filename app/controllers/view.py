@@ -215,16 +215,18 @@ class ViewState(QObject):
         """One pane, or the linked layout that was shown last."""
         self.set_layout(PaneLayout.SINGLE if self._layout.panes > 1 else self._linked_layout)
 
-    def set_kind(self, index: int, kind: PaneKind) -> None:
+    def set_kind(self, index: int, kind: PaneKind | str) -> None:
         """Show something else in a pane. Raises IndexError for a pane that no layout has."""
+        kind = PaneKind(kind)
         pane = self._panes[index]
         if pane.kind is not kind:
             self._earlier[index] = pane.kind
             self._panes[index] = replace(pane, kind=kind)
             self.panesChanged.emit()
 
-    def set_other(self, kind: PaneKind) -> None:
+    def set_other(self, kind: PaneKind | str) -> None:
         """What the split layout shows right of its line."""
+        kind = PaneKind(kind)
         if self._panes[0].other is not kind:
             self._panes[0] = replace(self._panes[0], other=kind)
             self.panesChanged.emit()

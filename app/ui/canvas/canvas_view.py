@@ -150,11 +150,8 @@ class CanvasView(QWidget):
 
     def paintEvent(self, event: QPaintEvent) -> None:
         self._frame.refresh()
-        image, ratio = self._frame.image, self.devicePixelRatioF()
         painter = QPainter(self)
-        for rect in event.region():
-            source = QRectF(rect.x() * ratio, rect.y() * ratio, rect.width() * ratio, rect.height() * ratio)
-            painter.drawImage(QRectF(rect), image, source)
+        painter.drawImage(QPointF(0, 0), self._frame.view(self.devicePixelRatioF()))
         if self._pane.other is not None:
             draw_divider(painter, self._pane.split * self.width(), self.height())
         mapping = self.mapping

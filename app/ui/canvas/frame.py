@@ -20,8 +20,8 @@ from app.ui.canvas.compose import REACH, Scene, compose
 
 #: From this scale on the pixels of the image are told apart by lines.
 GRID_SCALE = 8.0
-#: More dirty rectangles than this are painted as their bounding box.
-_MANY = 40
+#: Composing a rectangle costs as much before its first pixel as this many pixels more.
+_SETUP_PIXELS = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +45,15 @@ class Frame:
         self._base_valid = False
         self._dirty = QRegion(0, 0, 1, 1)
 
-    @property
-    def image(self) -> QImage:
-        """RGB32, the pane's size in device px; valid after :meth:`refresh`. Draw it; do not keep it."""
-        return self._image
+    def view(self, ratio: float) -> QImage:
+        """The pane's pixels at a device pixel ratio; valid after :meth:`refresh`. Draw it; do not keep it.
+
+        It is another image over the same memory: sharing the painted one would make Qt copy it before the next stroke.
+        """
+        height, width = self._pixels.shape
+        shown = QImage(self._pixels.data, width, height, self._pixels.strides[0], QImage.Format.Format_RGB32)
+        shown.setDevicePixelRatio(ratio)
+        return shown
 
     def set_scene(self, scene: Scene | None, sections: Sequence[Section], size: QSize, backdrop: QColor) -> None:
         """Say what to show, on how many device px; decides by itself what that makes invalid."""
@@ -81,8 +86,7 @@ class Frame:
         if not self._base_valid:
             self._paint_base()
             self._base_valid = True
-        rects = [dirty.boundingRect()] if dirty.rectCount() > _MANY else list(_rects(dirty))
-        for rect in rects:
+        for rect in _worthwhile(dirty):
             self._compose(rect)
 
     def _paint_base(self) -> None:
@@ -143,5 +147,9 @@ def _wrapped(overlay: NDArray[np.uint32]) -> QImage:
     return QImage(overlay.data, width, height, overlay.strides[0], QImage.Format.Format_ARGB32_Premultiplied)
 
 
-def _rects(region: QRegion) -> list[QRect]:
-    return [QRect(rect) for rect in region]
+def _worthwhile(region: QRegion) -> list[QRect]:
+    """The region's rectangles, or their bounding box where that is cheaper."""
+    rects = [QRect(rect) for rect in region]
+    box = region.boundingRect()
+    saved = box.width() * box.height() - sum(rect.width() * rect.height() for rect in rects)
+    return rects if saved > _SETUP_PIXELS * (len(rects) - 1) else [box]
