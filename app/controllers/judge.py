@@ -308,5 +308,5 @@ class JudgeController(QObject):
         timer = QTimer(self)
         timer.setSingleShot(True)
         timer.setInterval(milliseconds)
-        timer.timeout.connect(action)  # type: ignore[arg-type]
+        timer.timeout.connect(action)
         return timer

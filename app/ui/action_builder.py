@@ -1,0 +1,104 @@
+"""Builds QActions, menus and tool buttons from the table of commands, and keeps them in step with facts and keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QAction, QKeySequence
+from PySide6.QtWidgets import QMenu, QToolButton, QWidget
+
+from app.actions.facts import Facts
+from app.actions.keymap import Keymap
+from app.actions.spec import ActionSpec, Group
+from app.actions.table import ACTIONS
+from app.ui.icons import make_icon
+from app.ui.theme import Theme
+
+
+class ActionBuilder:
+    """One QAction per command.
+
+    Args:
+        owner: the window; shortcuts hold while it has the keyboard.
+        targets: handler target name -> object; every handler of the table must resolve.
+    """
+
+    def __init__(self, owner: QWidget, targets: Mapping[str, object], facts: Facts, keymap: Keymap, theme: Theme) -> None:
+        self._facts, self.keymap = facts, keymap
+        self.actions: dict[str, QAction] = {}
+        for spec in ACTIONS:
+            action = QAction(spec.text, owner)
+            action.setObjectName(spec.id)
+            action.setCheckable(bool(spec.checked_from))
+            action.setShortcutContext(Qt.ShortcutContext.WindowShortcut)
+            run = bound_handler(spec, targets)
+            if not spec.held:
+                action.triggered.connect(lambda _checked=False, run=run: run())
+            self.actions[spec.id] = action
+            owner.addAction(action)
+        self.set_theme(theme)
+        self.apply_keys()
+        self._refresh(frozenset(name for spec in ACTIONS for name in spec.facts))
+        facts.subscribe(self._refresh)
+
+    def __getitem__(self, action_id: str) -> QAction:
+        return self.actions[action_id]
+
+    def apply_keys(self) -> None:
+        """Give every action the keys that the keymap says. Held commands keep theirs out of Qt's shortcuts."""
+        for spec in ACTIONS:
+            action, keys = self.actions[spec.id], self.keymap.keys(spec.id)
+            action.setShortcuts([] if spec.held else [QKeySequence(key) for key in keys])
+            shown = QKeySequence(keys[0]).toString(QKeySequence.SequenceFormat.NativeText) if keys else ""
+            tip = spec.tip or spec.text.rstrip("…")
+            action.setToolTip(
+                f"<b>{spec.text.rstrip('…')}</b>" + (f" &nbsp; {shown}" if shown else "") + (f"<br>{tip}" if spec.tip else "")
+            )
+
+    def set_theme(self, theme: Theme) -> None:
+        """Colour the icons anew."""
+        for spec in ACTIONS:
+            if spec.icon:
+                self.actions[spec.id].setIcon(make_icon(spec.icon, theme))
+
+    def fill_menu(self, menu: QMenu, ids: Iterable[str]) -> None:
+        """Add commands to a menu in the given order."""
+        for action_id in ids:
+            menu.addAction(self.actions[action_id])
+
+    def group_menu(self, group: Group, parent: QWidget) -> QMenu:
+        """The menu of one group."""
+        menu = QMenu(group.value, parent)
+        for spec in ACTIONS:
+            if spec.group is group and not spec.held:
+                if spec.separated:
+                    menu.addSeparator()
+                menu.addAction(self.actions[spec.id])
+        return menu
+
+    def tool_button(self, action_id: str, parent: QWidget | None = None) -> QToolButton:
+        """A button of the top bar. It never takes the keyboard from the picture."""
+        button = QToolButton(parent)
+        button.setDefaultAction(self.actions[action_id])
+        button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        button.setAccessibleName(self.actions[action_id].text())
+        return button
+
+    def _refresh(self, changed: frozenset[str]) -> None:
+        for spec in ACTIONS:
+            if spec.facts & changed:
+                action = self.actions[spec.id]
+                action.setEnabled(self._facts.hold(*spec.enabled_when))
+                if spec.checked_from:
+                    action.setChecked(self._facts[spec.checked_from])
+
+
+def bound_handler(spec: ActionSpec, targets: Mapping[str, object]) -> Callable[[], object]:
+    """The function that a command calls. Raises LookupError where the table names something that is not there."""
+    method = getattr(targets.get(spec.target), spec.method, None)
+    if method is None:
+        raise LookupError(f"'{spec.id}' is handled by '{spec.handler}', which does not exist")
+    if spec.argument is None:
+        return lambda: method()
+    return lambda: method(spec.argument)

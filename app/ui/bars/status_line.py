@@ -1,0 +1,133 @@
+"""The line below the picture: what is under the pointer, what runs, whether everything is saved."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QPainter, QPaintEvent
+from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QToolButton, QWidget
+
+from app.services.autosave import SaveState
+from app.services.jobs import Job
+from app.ui.docks.panel import toned
+from app.ui.icons import make_icon
+from app.ui.theme import Theme
+
+_SAVE_TEXTS = {
+    SaveState.SAVED: ("saved", "good", "Every step and every mask file is on disk."),
+    SaveState.DIRTY: ("saved", "good", "Every step is on disk; the mask file is written after a short pause."),
+    SaveState.SAVING: ("saving…", "accent", "A mask file is being written."),
+    SaveState.FAILED: ("not saved", "bad", "The disk refuses. Your work is in memory and writing is tried again."),
+}
+
+
+class StatusLine(QWidget):
+    """One row.
+
+    Signals:
+        cancelAsked(Job).
+    """
+
+    cancelAsked = Signal(object)
+
+    def __init__(self, theme: Theme) -> None:
+        super().__init__()
+        self._job: Job | None = None
+        row = QHBoxLayout(self)
+        row.setContentsMargins(10, 2, 12, 6)
+        row.setSpacing(8)
+        self.place = toned("", tone="muted")
+        self.values = toned("")
+        self.values.setTextFormat(Qt.TextFormat.RichText)
+        row.addWidget(self.place)
+        row.addWidget(self.values)
+        row.addStretch(1)
+        self.job_text = toned("")
+        self.bar = QProgressBar()
+        self.bar.setTextVisible(False)
+        self.bar.setRange(0, 1000)
+        self.bar.setFixedWidth(200)
+        self.cancel = QToolButton()
+        self.cancel.setToolTip("Stop")
+        self.cancel.setAccessibleName("Stop what is running")
+        self.cancel.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.cancel.clicked.connect(lambda: self.cancelAsked.emit(self._job) if self._job is not None else None)
+        for widget in (self.job_text, self.bar, self.cancel):
+            row.addWidget(widget)
+        row.addSpacing(12)
+        self.dot = _Dot(theme)
+        self.save_text = toned("")
+        row.addWidget(self.dot)
+        row.addWidget(self.save_text)
+        self.set_theme(theme)
+        self.show_job(None, 0)
+        self.show_save_state(None)
+
+    def set_theme(self, theme: Theme) -> None:
+        self.cancel.setIcon(make_icon("close", theme))
+        self.dot.theme = theme
+        self.dot.update()
+
+    def show_readout(self, x: int | None, y: int | None, values: str) -> None:
+        """Where the pointer is and what is there; ``values`` may hold markup."""
+        self.place.setText("" if x is None or y is None else f"x {x} y {y}")
+        self.values.setText("" if x is None else values)
+
+    def show_job(self, job: Job | None, others: int) -> None:
+        """The job that runs longest, and how many run beside it."""
+        self._job = job
+        for widget in (self.job_text, self.bar, self.cancel):
+            widget.setVisible(job is not None)
+        if job is None:
+            return
+        parts = [job.title]
+        if job.steps > 1:
+            parts[0] += f" {job.done_steps} of {job.steps}"
+        left = job.seconds_left()
+        if job.cancel_asked:
+            parts.append("stopping…")
+        elif left is not None:
+            parts.append(f"{clock(left)} left")
+        if others:
+            parts.append(f"+{others}")
+        self.job_text.setText(" · ".join(parts))
+        self.job_text.setToolTip(job.text)
+        if job.steps:
+            self.bar.setRange(0, 1000)
+            self.bar.setValue(round(job.fraction * 1000))
+        else:
+            self.bar.setRange(0, 0)
+        self.cancel.setEnabled(job.can_cancel)
+
+    def show_save_state(self, state: SaveState | None) -> None:
+        """Whether the work is on disk; None without a project."""
+        for widget in (self.dot, self.save_text):
+            widget.setVisible(state is not None)
+        if state is not None:
+            text, token, tip = _SAVE_TEXTS[state]
+            self.dot.token = token
+            self.dot.update()
+            self.save_text.setText(text)
+            self.save_text.setToolTip(tip)
+
+
+class _Dot(QWidget):
+    """A small filled circle."""
+
+    def __init__(self, theme: Theme) -> None:
+        super().__init__()
+        self.theme, self.token = theme, "good"
+        self.setFixedSize(10, 10)
+
+    def paintEvent(self, _event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(self.theme.color(self.token))
+        painter.drawEllipse(1, 1, 8, 8)
+
+
+def clock(seconds: float) -> str:
+    """``0:09``, ``12:30``, ``1:02:00``."""
+    whole = max(round(seconds), 0)
+    hours, minutes = whole // 3600, whole // 60 % 60
+    return f"{hours}:{minutes:02d}:{whole % 60:02d}" if hours else f"{minutes}:{whole % 60:02d}"
