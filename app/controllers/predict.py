@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -148,7 +149,7 @@ class PredictController(QObject):
             document = image.document
             self.replace_all(np.full_like(document.labels, document.catalog.ignore), Provenance.UNSET, "Start from blank")
 
-    def replace_all(self, labels: NDArray[np.uint8], source: Provenance, title: str) -> None:
+    def replace_all(self, labels: NDArray[Any], source: Provenance, title: str) -> None:
         """Replace the mask in view by (H, W) labels in the project's ids, as one undoable step."""
         image = self._projects.image
         if image is None or not self._facts["can_edit"]:

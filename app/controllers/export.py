@@ -1,0 +1,262 @@
+"""Taking masks out of a project, and masks from elsewhere into it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import QMetaObject, QObject, Qt, Signal, Slot
+
+from app.controllers.edit import spaced
+from app.controllers.predict import PredictController
+from app.controllers.project import ProjectController
+from app.services.jobs import Job, JobRegistry, JobState
+from app.services.notifications import Choice, Notifier
+from app.state.image_record import ImageRecord, ImageStatus
+from app.state.project import Project
+from app.state.provenance import Provenance
+from deeplab_core.errors import AtrousError
+from deeplab_core.formats.export import ExportItem, ExportPlan, ExportSummary, export_masks, get_exporter, plan_export
+from deeplab_core.formats.masks import read_mask
+from deeplab_core.images.probe import probe_image
+
+
+class Scope(StrEnum):
+    """Which images are exported."""
+
+    REVIEWED = "reviewed"
+    TOUCHED = "touched"
+    ALL = "all"
+
+
+SCOPE_TITLES = {Scope.REVIEWED: "Reviewed images", Scope.TOUCHED: "Corrected and reviewed images", Scope.ALL: "All images"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportRequest:
+    """What a person asked for in the dialog."""
+
+    format: str
+    scope: Scope
+    frame: Literal["stored", "oriented"]
+    target: Path
+    with_predictions: bool = True
+
+
+class ExportController(QObject):
+    """Verbs of exporting and importing.
+
+    Signals:
+        finished(ExportSummary, ExportRequest): an export is over.
+    """
+
+    finished = Signal(object, object)
+
+    def __init__(
+        self,
+        projects: ProjectController,
+        predict: PredictController,
+        jobs: JobRegistry,
+        notifier: Notifier,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._projects, self._predict, self._jobs, self._notifier = projects, predict, jobs, notifier
+        self._job: Job | None = None
+        self._progress = (0, 0)
+        self._stop = False
+
+    # -- export ----------------------------------------------------------------------------------------------------------
+
+    def records(self, scope: Scope) -> list[ImageRecord]:
+        """Images of a scope."""
+        project = self._projects.project
+        if project is None:
+            return []
+        least = {Scope.REVIEWED: ImageStatus.REVIEWED, Scope.TOUCHED: ImageStatus.TOUCHED, Scope.ALL: ImageStatus.NEW}[scope]
+        return [record for record in project.images if record.status >= least and not record.missing]
+
+    def count(self, scope: Scope) -> tuple[int, int]:
+        """(images of a scope, how many of them have nothing but a prediction or no mask at all)."""
+        records = self.records(scope)
+        return len(records), sum(not record.touched for record in records)
+
+    def plan(self, request: ExportRequest) -> ExportPlan:
+        """Target files and what stands there already. Raises ExportError where the export cannot be."""
+        return plan_export(self._items(request), get_exporter(request.format), request.target)
+
+    def start(self, request: ExportRequest, on_existing: Literal["replace", "skip", "error"]) -> None:
+        """Export in the background. What is on the canvas is saved first."""
+        project = self._projects.project
+        if project is None or self._job is not None:
+            return
+        if self._projects.autosaver is not None and not project.read_only:
+            try:
+                self._projects.autosaver.flush()
+            except AtrousError as error:
+                self._notifier.report(error, replace_key="save")
+                return
+        items = self._items(request)
+        self._stop = False
+        self._job = self._jobs.add(Job("Exporting", self._ask_stop, guards_close=True))
+        self._job.progress(0, len(items))
+
+        def work() -> ExportSummary:
+            return export_masks(
+                items,
+                get_exporter(request.format),
+                request.target,
+                on_existing=on_existing,
+                frame=request.frame,
+                progress=self._note,
+                cancel=lambda: self._stop,
+            )
+
+        self._jobs.run(work, lambda summary: self._end(summary, request), self._fail)
+
+    def _items(self, request: ExportRequest) -> list[ExportItem]:
+        project = self._projects.project
+        assert project is not None
+        return [
+            ExportItem(
+                name=record.relative_path,
+                catalog=project.catalog,
+                labels=lambda record=record: self._labels(project, record, request.with_predictions),  # type: ignore[misc]
+                image_path=project.path_of(record),
+            )
+            for record in self.records(request.scope)
+        ]
+
+    def _labels(self, project: Project, record: ImageRecord, with_predictions: bool) -> NDArray[np.uint8] | None:
+        """Labels of one image, on a thread of the pool: its mask, else its prediction, else nothing."""
+        info = probe_image(project.path_of(record))
+        loaded = project.load(record.id, (info.height, info.width))
+        if bool(np.any(loaded.document.provenance)):
+            return loaded.document.labels
+        if record.touched:
+            return loaded.document.labels
+        prediction = project.prediction_of(record.id) if with_predictions else None
+        return None if prediction is None else self._predict.models.in_project_ids(prediction)
+
+    def _note(self, done: int, total: int) -> None:
+        self._progress = done, total
+        QMetaObject.invokeMethod(self, "_tell_progress", Qt.ConnectionType.QueuedConnection)
+
+    @Slot()
+    def _tell_progress(self) -> None:
+        if self._job is not None:
+            self._job.progress(*self._progress)
+
+    def _ask_stop(self) -> None:
+        self._stop = True
+
+    def _end(self, summary: ExportSummary, request: ExportRequest) -> None:
+        if self._job is not None:
+            self._job.finish(JobState.CANCELLED if summary.cancelled else JobState.DONE)
+            self._job = None
+        self.finished.emit(summary, request)
+
+    def _fail(self, error: Exception) -> None:
+        if self._job is not None:
+            self._job.finish(JobState.FAILED)
+            self._job = None
+        if not isinstance(error, AtrousError):
+            raise error
+        self._notifier.report(error, replace_key="export")
+
+    # -- import ----------------------------------------------------------------------------------------------------------
+
+    def start_from_file(self, path: Path) -> None:
+        """Replace the mask in view by a mask file, as one undoable step."""
+        image = self._projects.image
+        if image is None:
+            return
+        try:
+            labels = read_mask(path, image.document.catalog, image.info)
+        except AtrousError as error:
+            self._notifier.report(error)
+            return
+        self._predict.replace_all(labels, Provenance.IMPORT, f"Import {path.name}")
+
+    def import_masks(self, folder: Path) -> None:
+        """Take mask files from a folder for every image that nobody has worked on; the others keep their masks."""
+        from deeplab_core.formats.truth import find_truth
+
+        project, view = self._projects.project, self._projects.image
+        if project is None or project.read_only:
+            return
+        names = [record.relative_path for record in project.images]
+        self._stop = False
+        job = self._jobs.add(Job("Importing masks", self._ask_stop, guards_close=True))
+
+        def work() -> tuple[int, int, list[tuple[int, str]]]:
+            index = find_truth(project.folder, names, truth_folder=folder, catalog=project.catalog)
+            done, kept, failures = 0, 0, []
+            for record in list(project.images):
+                path = index.get(record.relative_path)
+                if path is None or self._stop:
+                    continue
+                if record.touched or (view is not None and record.id == view.id):
+                    kept += 1
+                    continue
+                try:
+                    import_mask(project, record, path)
+                    done += 1
+                except AtrousError as error:
+                    failures.append((record.id, str(error)))
+            return done, kept, failures
+
+        def end(found: tuple[int, int, list[tuple[int, str]]]) -> None:
+            job.finish()
+            done, kept, failures = found
+            if view is not None and project is self._projects.project and not project.record(view.id).touched:
+                path = find_truth(project.folder, [project.record(view.id).relative_path], truth_folder=folder)
+                for file in path.files.values():
+                    self.start_from_file(file)
+                    done, kept = done + 1, kept - 1
+            choice = Choice("Show what failed", lambda: self._predict.failuresFound.emit(failures))
+            self._notifier.info(
+                f"{spaced(done)} masks imported",
+                f"{spaced(kept)} images kept the mask they had; {spaced(len(failures))} files could not be used.",
+                choices=(choice,) if failures else (),
+            )
+
+        def failed(error: Exception) -> None:
+            job.finish(JobState.FAILED)
+            if not isinstance(error, AtrousError):
+                raise error
+            self._notifier.report(error)
+
+        self._jobs.run(work, end, failed)
+
+
+def import_mask(project: Project, record: ImageRecord, path: Path) -> None:
+    """Make a mask file the mask of an image, as one journaled step.
+
+    Raises:
+        AtrousError: the file does not fit the image or the catalog, or the project cannot be written.
+    """
+    from app.state.patch import diff_patch
+
+    info = probe_image(project.path_of(record))
+    labels = read_mask(path, project.catalog, info)
+    document = project.load(record.id, (info.height, info.width)).document
+    imported = np.full_like(document.provenance, Provenance.IMPORT)
+    patch = diff_patch(document.labels, document.provenance, labels, imported)
+    if patch.tiles:
+        project.append_step(record.id, f"Import {path.name}, {spaced(patch.changed_pixels)} px", Provenance.IMPORT, patch)
+
+
+def summary_lines(summary: ExportSummary) -> Sequence[str]:
+    """The export's outcome, one fact a line."""
+    lines = [summary.text() + "."]
+    if summary.class_pixels:
+        total = sum(summary.class_pixels.values())
+        shares = sorted(summary.class_pixels.items(), key=lambda pair: -pair[1])
+        lines += [f"{name}: {spaced(count)} px ({count / total:.1%})".replace("%", " %") for name, count in shares]
+    return lines

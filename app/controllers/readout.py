@@ -1,0 +1,102 @@
+"""What stands in the status line for the pixel under the pointer: class, truth, the model's three best guesses."""
+
+from __future__ import annotations
+
+from html import escape
+
+from PySide6.QtCore import QObject, QTimer, Signal
+
+from app.controllers.edit import class_name
+from app.controllers.judge import JudgeController
+from app.controllers.models import ModelsController
+from app.controllers.open_image import OpenImage
+from app.controllers.project import ProjectController
+from app.services.compute_service import ComputeService
+from app.worker.messages import Failed, ScoresAt, WasCancelled
+
+#: Scores are asked for at this pace while the pointer moves.
+_PACE_MS = 40
+
+
+class ReadoutController(QObject):
+    """Follows the pointer.
+
+    Signals:
+        changed(x | None, y | None, text): the text may hold markup.
+    """
+
+    changed = Signal(object, object, str)
+
+    def __init__(
+        self,
+        projects: ProjectController,
+        models: ModelsController,
+        judge: JudgeController,
+        compute: ComputeService,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._projects, self._models, self._judge, self._compute = projects, models, judge, compute
+        self._place: tuple[int, int] | None = None
+        self._request: int | None = None
+        self._scores = ""
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(_PACE_MS)
+        self._timer.timeout.connect(self._ask)
+        compute.scores.connect(self._take)
+        compute.failed.connect(self._forget)
+        compute.cancelled.connect(self._forget)
+
+    def hover(self, x: int | None, y: int | None) -> None:
+        """The pointer is over this pixel, or over none."""
+        place = None if x is None or y is None else (x, y)
+        if place == self._place:
+            return
+        self._place, self._scores = place, ""
+        self._tell()
+        if place is not None and not self._timer.isActive():
+            self._timer.start()
+
+    def _ask(self) -> None:
+        image = self._projects.image
+        if image is None or image.prediction is None or self._place is None or self._request is not None:
+            return
+        if self._models.card is not None and self._models.card.id == image.prediction.card_id:
+            self._request = self._compute.ask_scores(image.key, *self._place)
+
+    def _take(self, answer: ScoresAt) -> None:
+        if answer.request_id != self._request:
+            return
+        self._request = None
+        card = self._models.card
+        if card is not None and answer.class_ids:
+            pairs = zip(answer.class_ids, answer.probabilities, strict=True)
+            self._scores = " · ".join(f"{escape(class_name(card.catalog, i))} {p:.2f}" for i, p in pairs)
+        self._tell()
+
+    def _forget(self, answer: Failed | WasCancelled) -> None:
+        if answer.request_id == self._request:
+            self._request = None
+
+    def _tell(self) -> None:
+        image, place = self._projects.image, self._place
+        if image is None or place is None or not _inside(image, place):
+            self.changed.emit(None, None, "")
+            return
+        x, y = place
+        catalog, label = image.document.catalog, int(image.document.labels[y, x])
+        parts = [f"<b>{escape(class_name(catalog, label))}</b>"]
+        truth = None if self._judge.judgement is None else int(self._judge.judgement.truth[y, x])
+        if truth is not None:
+            parts.append(f"truth {escape(class_name(catalog, truth))}")
+        if self._scores:
+            parts.append(f"model {self._scores}")
+        elif image.prediction is not None and image.prediction.confidence.shape == image.document.shape:
+            parts.append(f"confidence {image.prediction.confidence[y, x] / 255:.2f}")
+        self.changed.emit(x, y, " &nbsp;·&nbsp; ".join(parts))
+
+
+def _inside(image: OpenImage, place: tuple[int, int]) -> bool:
+    height, width = image.document.shape
+    return 0 <= place[0] < width and 0 <= place[1] < height
