@@ -1,7 +1,7 @@
 """The mask files of a project: labels any program can open, with provenance and the journal's place inside the same file.
 
 An indexed PNG (16-bit grey for a wide catalog) with two chunks of its own. ``prOV`` is private, ancillary and *unsafe to copy*:
-zlib-packed (H, W) uint8 provenance; a program that changes the pixels has to drop it (PNG specification, section 14.2). A
+the provenance as runs; a program that changes the pixels has to drop it (PNG specification, section 14.2). A
 ``tEXt`` chunk with the keyword ``Atrous`` holds JSON: the last move of the journal that the labels contain, the image's path
 and content key. One file, so that labels, provenance and number are replaced together or not at all.
 
@@ -67,12 +67,10 @@ def encode_mask(labels: Labels, provenance: NDArray[np.uint8], catalog: ClassCat
 
     plain = _in_memory_values(catalog)
     parts = encode_ids_png(labels, plain) if catalog.wide else encode_indexed_png(labels, plain)
-    squeeze = zlib.compressobj(level=1, strategy=zlib.Z_RLE)
-    packed = squeeze.compress(np.ascontiguousarray(provenance).data) + squeeze.flush()
     said = {"move": note.move, "image": note.image, "content_key": note.content_key}
     text = _KEYWORD + b"\0" + json.dumps(said).encode("ascii")
     end = next(place for place in range(len(parts) - 1, -1, -1) if parts[place][4:8] == b"IEND")
-    return [*parts[:end], _chunk(_TEXT, text), _chunk(_PROVENANCE, packed), *parts[end:]]
+    return [*parts[:end], _chunk(_TEXT, text), _chunk(_PROVENANCE, _pack_runs(provenance)), *parts[end:]]
 
 
 def write_mask_file(path: Path, labels: Labels, provenance: NDArray[np.uint8], catalog: ClassCatalog, note: MaskNote) -> int:
@@ -112,16 +110,36 @@ def read_mask_file(path: Path, catalog: ClassCatalog) -> MaskContent:
     except MaskFormatError as error:
         raise _damaged(path, f"{error.what}. {error.why}".strip()) from error
     try:
-        flat = np.frombuffer(zlib.decompress(packed), dtype=np.uint8)
-        provenance = flat.reshape(labels.shape).copy()
+        provenance = _unpack_runs(packed, labels.size)
     except (zlib.error, ValueError) as error:
         raise _damaged(path, f"Provenance: {error}") from error
-    return MaskContent(labels, provenance, note)
+    return MaskContent(labels, provenance.reshape(labels.shape), note)
 
 
 def read_note(path: Path) -> MaskNote:
     """What a mask file says about itself, without decoding its pixels. Raises ProjectError as :func:`read_mask_file`."""
     return _own_chunks(path)[0]
+
+
+def _pack_runs(provenance: NDArray[np.uint8]) -> bytes:
+    """Runs of equal values along the rows, zlib-packed: all values (uint8), then all lengths (little-endian uint32).
+
+    A third of the time of packing the plain map, both ways: provenance is flat nearly everywhere.
+    """
+    flat = provenance.reshape(-1)
+    starts = np.concatenate(([0], np.flatnonzero(flat[1:] != flat[:-1]) + 1))
+    lengths = np.diff(starts, append=flat.size).astype("<u4")
+    return zlib.compress(flat[starts].tobytes() + lengths.tobytes(), 1)
+
+
+def _unpack_runs(packed: bytes, pixels: int) -> NDArray[np.uint8]:
+    """Inverse of :func:`_pack_runs`; raises ValueError where it does not give so many pixels."""
+    raw = zlib.decompress(packed)
+    count, rest = divmod(len(raw), 5)
+    lengths = np.frombuffer(raw, dtype="<u4", offset=count) if rest == 0 else np.zeros(0, np.uint32)
+    if int(lengths.sum(dtype=np.uint64)) != pixels:
+        raise ValueError(f"it does not cover {pixels} px")
+    return np.repeat(np.frombuffer(raw, dtype=np.uint8, count=count), lengths)
 
 
 def _own_chunks(path: Path) -> tuple[MaskNote, bytes]:

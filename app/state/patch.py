@@ -107,10 +107,11 @@ class TilePatch:
     _bounds: Rect = field(init=False, repr=False, compare=False, default=Rect(0, 0, 0, 0))
 
     def __post_init__(self) -> None:
-        bounds = Rect(0, 0, 0, 0)
-        for tile in self.tiles:
-            bounds = bounds.united(tile_rect(tile.row, tile.column, self.shape))
-        object.__setattr__(self, "_bounds", bounds)
+        if self.tiles:
+            rows, columns = [tile.row for tile in self.tiles], [tile.column for tile in self.tiles]
+            x, y = min(columns) * TILE, min(rows) * TILE
+            box = Rect(x, y, (max(columns) + 1) * TILE - x, (max(rows) + 1) * TILE - y)
+            object.__setattr__(self, "_bounds", box.clipped(*self.shape))
 
     @property
     def bounds(self) -> Rect:
