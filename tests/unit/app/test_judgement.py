@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.state.document import Document
+from app.state.edits import StrokeSession, fill_patch
 from app.state.judgement import FolderJudgement, ImageJudgement
 from app.state.patch import PatchRecorder, Rect, TilePatch, diff_patch
 from app.state.provenance import Provenance
@@ -42,9 +43,13 @@ def assert_as_from_scratch(judgement: ImageJudgement) -> None:
 rects = st.tuples(st.integers(0, 149), st.integers(0, 69), st.integers(1, 60), st.integers(1, 60)).map(
     lambda r: Rect(*r).clipped(*SHAPE)
 )
+points = st.tuples(st.floats(-10, 160), st.floats(-10, 80))
 steps = st.lists(
     st.one_of(
-        st.tuples(st.just("stroke"), st.lists(rects, min_size=1, max_size=3), st.sampled_from(VALUES)),
+        st.tuples(st.just("paint"), st.lists(rects, min_size=1, max_size=3), st.sampled_from(VALUES)),
+        st.tuples(st.just("stroke"), st.lists(points, min_size=1, max_size=4), st.sampled_from(VALUES), st.integers(1, 40)),
+        st.tuples(st.just("abort"), st.lists(points, min_size=1, max_size=3), st.sampled_from(VALUES)),
+        st.tuples(st.just("fill"), points, st.sampled_from(VALUES)),
         st.tuples(st.just("model"), st.integers(0, 3)),
         st.tuples(st.just("undo")),
         st.tuples(st.just("redo")),
@@ -54,7 +59,7 @@ steps = st.lists(
 
 
 @given(st.integers(0, 5), steps, st.sets(st.sampled_from(RULES)))
-@settings(max_examples=40)
+@settings(max_examples=60)
 def test_live_figures_equal_a_recomputation_after_any_history(seed: int, history: list, early: set) -> None:
     truth, document = scene(seed)
     judgement = ImageJudgement(truth, document)
@@ -64,7 +69,20 @@ def test_live_figures_equal_a_recomputation_after_any_history(seed: int, history
     undone: list[TilePatch] = []
     for step in history:
         match step:
-            case ("stroke", boxes, value):
+            case ("stroke", path, value, diameter):
+                stroke = StrokeSession(document, value=value, diameter=diameter)
+                stroke.extend(path)
+                done.append(stroke.commit())
+                undone.clear()
+            case ("abort", path, value):
+                stroke = StrokeSession(document, value=value, diameter=25)
+                stroke.extend(path)
+                stroke.abort()
+            case ("fill", point, value):
+                done.append(fill_patch(document, *point, value))
+                document.apply(done[-1])
+                undone.clear()
+            case ("paint", boxes, value):
                 recorder = PatchRecorder(document.labels, document.provenance)
                 for rect in boxes:
                     recorder.touch(rect)

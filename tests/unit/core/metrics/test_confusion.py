@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import math
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -212,7 +214,11 @@ def test_impossible_counts_are_refused(counts: np.ndarray) -> None:
 
 def test_damaged_and_foreign_bytes_are_told_apart() -> None:
     data = matrix_of([[5, 1, 0, 0], [2, 7, 0, 0], [0, 0, 1, 0]]).to_bytes()
-    for damaged in (b"", data[:10], data[:-4], b"XXXX" + data[4:], data[:30] + b"\0" * (len(data) - 30)):
+    negative = data[:24] + zlib.compress(struct.pack("<Iq", 0, -5))
+    torn = data[:24] + zlib.compress(struct.pack("<Iq", 0, 5)[:-1])
+    other_shape = data[:12] + struct.pack("<3I", 1, 3, 3) + data[24:]
+    zeros = data[:30] + b"\0" * (len(data) - 30)
+    for damaged in (b"", data[:10], data[:-4], b"XXXX" + data[4:], zeros, negative, torn, other_shape):
         with pytest.raises(ProjectError, match="damaged"):
             ConfusionMatrix.from_bytes(damaged, ABC)
     with pytest.raises(CatalogError, match="other classes"):

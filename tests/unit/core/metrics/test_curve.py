@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import re
+
+import numpy as np
+
+from deeplab_core.boundary import BandCurve
+from deeplab_core.metrics.report.curve import curve_svg
+
+
+def curve(mean_iou: np.ndarray, accuracy: np.ndarray) -> BandCurve:
+    return BandCurve(
+        width_px=np.arange(1, 41),
+        mean_iou=mean_iou,
+        classes=np.full(40, 3),
+        pixel_accuracy=accuracy,
+        share=np.linspace(0.01, 0.5, 40),
+    )
+
+
+def test_widths_without_a_band_leave_a_gap() -> None:
+    scores = np.linspace(0.4, 0.6, 40)
+    scores[:2] = scores[9] = np.nan
+    svg = curve_svg(curve(scores, scores), whole_iou=0.7, whole_accuracy=np.nan, widths=(1, 4))
+    line = re.search(r'class="a" d="([^"]+)"', svg)
+    assert line is not None
+    assert line[1].count("M") == 2
+    assert line[1].count("M") + line[1].count("L") == 37
+    assert svg.count("<circle") == 2  # width 1 has no band, so only width 4 of both lines
+    assert svg.count("whole") == 1  # no dashed line without a figure
+    assert "nan" not in svg
+
+
+def test_names_of_lines_that_end_together_do_not_overlap() -> None:
+    scores = np.linspace(0.4, 0.6, 40)
+    svg = curve_svg(curve(scores, scores + 0.001), whole_iou=0.7, whole_accuracy=0.8, widths=())
+    places = [float(place) for place in re.findall(r'<text class="[ab]" x="\d+" y="([\d.]+)"', svg)]
+    assert len(places) == 2
+    assert abs(places[0] - places[1]) >= 14
+
+
+def test_equal_scores_still_have_an_axis() -> None:
+    ones = np.ones(40)
+    svg = curve_svg(curve(ones, ones), whole_iou=1.0, whole_accuracy=1.0, widths=(40,))
+    assert "100%" in svg
+    assert "nan" not in svg
