@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV   ?= .venv
 APPENV ?= .venv-app
+# The build of PyTorch that 'make app' ships; one for the CPU makes the application small.
+APP_TORCH ?= torch
 
 ifeq ($(OS),Windows_NT)
 BIN := $(VENV)/Scripts
@@ -61,7 +63,7 @@ bench: $(DEV_STAMP)  ## print the measurements of benchmarks/
 
 $(APP_STAMP): pyproject.toml
 	$(PYTHON) -m venv $(APPENV)
-	$(APPBIN)/python tools/packaging/install.py
+	$(APPBIN)/python tools/packaging/install.py '$(APP_TORCH)'
 	@touch $@
 
 app: $(APP_STAMP)  ## build the one-folder application into dist/

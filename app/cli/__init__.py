@@ -25,6 +25,7 @@ from deeplab_core.errors import (
     AtrousError,
     CatalogError,
     DeviceError,
+    ExportError,
     ImageReadError,
     MaskFormatError,
     ProjectError,
@@ -34,7 +35,7 @@ from deeplab_core.errors import (
 __all__ = ["main", "run"]
 
 #: Errors that the caller mends by asking for something else; every other AtrousError is a run that failed.
-BAD_INPUT = (CatalogError, DeviceError, ImageReadError, MaskFormatError, ProjectError, WeightsError)
+BAD_INPUT = (CatalogError, DeviceError, ExportError, ImageReadError, MaskFormatError, ProjectError, WeightsError)
 
 
 class WindowByDefault(click.Group):

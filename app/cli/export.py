@@ -36,7 +36,7 @@ FORMATS = ("indexed", "raw_ids", "cityscapes_ids", "cityscapes_train_ids", "colo
     type=click.Choice(["reviewed", "touched", "all"]),
     default="reviewed",
     show_default=True,
-    help="Which images: marked as reviewed, worked on (reviewed ones too), or every one that has a mask.",
+    help="Which images: marked as reviewed, worked on (reviewed ones too), or every one that has a mask or a prediction.",
 )
 @click.option(
     "--frame",
@@ -125,6 +125,11 @@ def _in_scope(scope: str) -> Callable[[ImageRecord], bool]:
 
 
 def _labels(project: Project, record: ImageRecord) -> LabelMap | None:
-    """Labels as they were left, or None where nothing was ever set."""
+    """Labels as they were left; of an image that nobody has worked on its prediction; None where there is neither."""
+    from app.state.class_mapping import in_project_ids
+
     document = project.load(record.id).document
-    return document.labels if document.provenance.any() else None
+    if record.touched or document.provenance.any():
+        return document.labels
+    prediction = project.prediction_of(record.id)
+    return None if prediction is None else in_project_ids(project, prediction)

@@ -1,0 +1,42 @@
+"""What a model's classes become in a project, which remembers the classes of its models and the person's choices."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from app.state.patch import Labels
+from app.state.project import Project
+from deeplab_core.catalog import CatalogMapping, ClassCatalog, map_catalogs
+from deeplab_core.records import Prediction
+
+
+def card_key(card_id: str) -> str:
+    """Project setting that keeps the catalog of a model (``ClassCatalog.to_dict``)."""
+    return f"card {card_id}"
+
+
+def mapping_key(source: ClassCatalog) -> str:
+    """Project setting that keeps a person's choices for a model's classes: id -> the project's id, or None for void."""
+    return f"mapping {source.name} {len(source)}"
+
+
+def project_mapping(project: Project, source: ClassCatalog) -> CatalogMapping:
+    """How the classes of ``source`` become the project's: by name, and where the person chose otherwise, by that."""
+    stored = project.setting(mapping_key(source), {})
+    known = set(project.catalog.ids.tolist())
+    return map_catalogs(
+        source, project.catalog, {int(key): value for key, value in stored.items() if value is None or value in known}
+    )
+
+
+def in_project_ids(project: Project, prediction: Prediction) -> Labels | None:
+    """(H, W) labels of a prediction in the project's ids.
+
+    Returns:
+        None where the project does not know the model's classes, or one of them has no partner and nobody agreed to void.
+    """
+    stored = project.setting(card_key(prediction.card_id))
+    if stored is None:
+        return None
+    mapping = project_mapping(project, ClassCatalog.from_dict(stored))
+    return None if mapping.unmatched else np.ascontiguousarray(mapping.lut[prediction.labels])
