@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -31,6 +30,8 @@ def value_counts(values: NDArray[Any]) -> NDArray[np.int64]:
         (256,) int64 for uint8, (65536,) for uint16.
     """
     if values.dtype == np.uint8 and values.size:
+        import cv2  # a fifth of a second that the first frame does not wait for
+
         # Float32 bins of calcHist count exactly up to 2**24, so larger maps are counted in strips of rows.
         flat = np.ascontiguousarray(values).reshape(1, -1)
         total = np.zeros(256, dtype=np.int64)
@@ -93,6 +94,8 @@ def apply_lut(labels: LabelMap, lut: NDArray[Any]) -> LabelMap:
         A new (H, W) C-contiguous array.
     """
     if labels.dtype == np.uint8 and lut.dtype == np.uint8 and labels.size:
+        import cv2
+
         return np.asarray(cv2.LUT(np.ascontiguousarray(labels), lut), dtype=np.uint8).reshape(labels.shape)
     return np.ascontiguousarray(lut[labels])
 

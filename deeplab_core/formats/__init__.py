@@ -1,10 +1,19 @@
-"""Mask files: reading truth of every layout, writing indexed PNG and exports, read back and compared."""
+"""Mask files: reading truth of every layout, writing indexed PNG and exports, read back and compared.
 
-from deeplab_core.formats.atomic import atomic_write, make_folder
-from deeplab_core.formats.guess import CatalogGuess, guess_catalog
-from deeplab_core.formats.masks import read_mask
-from deeplab_core.formats.png import encode_indexed_png, encode_png, write_indexed_png, write_mask
-from deeplab_core.formats.truth import TruthIndex, TruthProblem, find_truth
+Names are imported when they are first used, so that a project can be opened without loading Pillow and OpenCV.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from deeplab_core.formats.atomic import atomic_write, make_folder
+    from deeplab_core.formats.guess import CatalogGuess, guess_catalog
+    from deeplab_core.formats.masks import read_mask
+    from deeplab_core.formats.png import encode_indexed_png, encode_png, write_indexed_png, write_mask
+    from deeplab_core.formats.truth import TruthIndex, TruthProblem, find_truth
 
 __all__ = [
     "CatalogGuess",
@@ -20,3 +29,20 @@ __all__ = [
     "write_indexed_png",
     "write_mask",
 ]
+
+_MODULES = {
+    "atomic": ("atomic_write", "make_folder"),
+    "guess": ("CatalogGuess", "guess_catalog"),
+    "masks": ("read_mask",),
+    "png": ("encode_indexed_png", "encode_png", "write_indexed_png", "write_mask"),
+    "truth": ("TruthIndex", "TruthProblem", "find_truth"),
+}
+_HOMES = {name: module for module, names in _MODULES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value

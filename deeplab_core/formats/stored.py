@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 
 from deeplab_core.errors import ImageReadError, MaskFormatError
-from deeplab_core.images.probe import check_size, unreadable
+from deeplab_core.images.limits import check_size
+from deeplab_core.images.pillow import Image, UnidentifiedImageError
+from deeplab_core.images.probe import unreadable
 
 _LOSSY = frozenset({"JPEG", "MPO", "WEBP", "JPEG2000", "AVIF"})
 _EXACT_REMEDY = "Save the mask as PNG again from its source"

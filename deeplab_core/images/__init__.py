@@ -1,10 +1,20 @@
-"""Images: finding, probing, decoding (EXIF applied), thumbnails, content keys. The file is never touched."""
+"""Images: finding, probing, decoding (EXIF applied), thumbnails, content keys. The file is never touched.
 
-from deeplab_core.images.decode import ImageData, decode_image, read_image, read_thumbnail
-from deeplab_core.images.find import FolderScan, find_images, natural_sort, scan_folder
-from deeplab_core.images.identity import content_key
-from deeplab_core.images.orientation import swaps_sides, to_oriented, to_stored
-from deeplab_core.images.probe import IMAGE_SUFFIXES, MAX_PIXELS, ImageInfo, probe_image
+Names are imported when they are first used: the window lists a folder before its first frame, and OpenCV, which only decoding
+needs, would make that frame wait.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from deeplab_core.images.decode import ImageData, decode_image, read_image, read_thumbnail
+    from deeplab_core.images.find import FolderScan, find_images, natural_sort, scan_folder
+    from deeplab_core.images.identity import content_key
+    from deeplab_core.images.orientation import swaps_sides, to_oriented, to_stored
+    from deeplab_core.images.probe import IMAGE_SUFFIXES, MAX_PIXELS, ImageInfo, probe_image
 
 __all__ = [
     "IMAGE_SUFFIXES",
@@ -24,3 +34,20 @@ __all__ = [
     "to_oriented",
     "to_stored",
 ]
+
+_MODULES = {
+    "decode": ("ImageData", "decode_image", "read_image", "read_thumbnail"),
+    "find": ("FolderScan", "find_images", "natural_sort", "scan_folder"),
+    "identity": ("content_key",),
+    "orientation": ("swaps_sides", "to_oriented", "to_stored"),
+    "probe": ("IMAGE_SUFFIXES", "MAX_PIXELS", "ImageInfo", "probe_image"),
+}
+_HOMES = {name: module for module, names in _MODULES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value

@@ -10,12 +10,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from deeplab_core.errors import ImageReadError
 from deeplab_core.images.channels import bgr_to_rgb, grey_to_rgb, to_uint8
 from deeplab_core.images.identity import key_of
 from deeplab_core.images.orientation import to_oriented
+from deeplab_core.images.pillow import Image
 from deeplab_core.images.probe import ImageInfo, probe_bytes, unreadable
 from deeplab_core.images.tiff import decode_tiff
 

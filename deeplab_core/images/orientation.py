@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Any, TypeVar, cast
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -54,6 +53,8 @@ def to_stored(array: Array, orientation: int) -> Array:
 
 
 def _with_opencv(array: NDArray[Any], orientation: int) -> NDArray[Any]:
+    import cv2  # not at the top: probing headers needs the table of orientations, not OpenCV
+
     source = np.ascontiguousarray(array)
     if orientation == 2:
         turned = cv2.flip(source, 1)

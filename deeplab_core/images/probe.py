@@ -8,27 +8,31 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from PIL import Image, UnidentifiedImageError
-
 from deeplab_core.errors import ImageReadError
+from deeplab_core.images.limits import MAX_PIXELS, check_size, too_large
 from deeplab_core.images.orientation import swaps_sides
-
-#: Largest picture that is opened, in pixels: 400 megapixels are 1.2 GB as RGB. A tiny file can declare a picture that would
-#: fill the memory, so the declared size is checked before anything is decoded.
-MAX_PIXELS = 400_000_000
 
 #: Files of these endings are offered as images.
 IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".tif", ".tiff", ".bmp", ".dib", ".webp", ".ppm", ".pgm", ".pnm", ".jp2"}
 )
 
-# Pillow's own guard stands at 89 megapixels and below what we promise to open; ours replaces it.
-Image.MAX_IMAGE_PIXELS = MAX_PIXELS
-
 _ORIENTATION_TAG = 0x0112
 _EXIF_HEADER = b"Exif\x00\x00"
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _TIFF_SIGNATURES = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
+
+
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "MAX_PIXELS",
+    "ImageInfo",
+    "exif_orientation",
+    "probe_bytes",
+    "probe_image",
+    "probe_stream",
+    "unreadable",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,19 +102,6 @@ def probe_stream(stream: BinaryIO, path: Path, nbytes: int) -> ImageInfo:
     return info
 
 
-def check_size(width: int, height: int, path: Path) -> None:
-    """Raise ImageReadError for a declared size that is empty or beyond :data:`MAX_PIXELS`."""
-    if width < 1 or height < 1:
-        raise ImageReadError(f"the image declares the impossible size {width} x {height}", remedy=_COPY_AGAIN, path=path)
-    if width * height > MAX_PIXELS:
-        raise ImageReadError(
-            f"the image is too large: {width} x {height} px",
-            why=f"At most {MAX_PIXELS // 1_000_000} megapixels are opened, so that no file can fill the memory",
-            remedy="Cut it into smaller pictures",
-            path=path,
-        )
-
-
 def exif_orientation(exif: bytes) -> int:
     """Orientation 1..8 from an EXIF block (with or without its ``Exif`` header); 1 for anything missing or malformed."""
     block = exif.removeprefix(_EXIF_HEADER)
@@ -149,6 +140,8 @@ _COPY_AGAIN = "Copy the file again from its source, or leave it out"
 
 
 def _probe_with_pillow(stream: BinaryIO, path: Path, nbytes: int, head: bytes) -> ImageInfo:
+    from deeplab_core.images.pillow import Image, UnidentifiedImageError
+
     try:
         picture = Image.open(stream)
     except UnidentifiedImageError:
@@ -158,10 +151,7 @@ def _probe_with_pillow(stream: BinaryIO, path: Path, nbytes: int, head: bytes) -
             "this is not an image", why="The content is of no known kind", remedy=_COPY_AGAIN, path=path
         ) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ImageReadError(
-            "the image is too large", why=f"At most {MAX_PIXELS // 1_000_000} megapixels are opened; {error}",
-            remedy="Cut it into smaller pictures", path=path,
-        ) from error  # fmt: skip
+        raise too_large(str(error), path) from error
     except (OSError, ValueError, SyntaxError, struct.error, EOFError, IndexError, TypeError, OverflowError) as error:
         raise ImageReadError("the image header is damaged", why=str(error), remedy=_COPY_AGAIN, path=path) from error
     with picture:

@@ -10,11 +10,11 @@ from typing import Any, BinaryIO
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from deeplab_core.errors import ImageReadError
 from deeplab_core.images.channels import bgr_to_rgb, grey_to_rgb, to_uint8
 from deeplab_core.images.orientation import swaps_sides
+from deeplab_core.images.pillow import Image
 from deeplab_core.images.probe import ImageInfo, valid_orientation
 
 _ORIENTATION_TAG = 274

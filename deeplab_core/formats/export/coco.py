@@ -12,10 +12,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pycocotools import mask as coco_mask
 
 from deeplab_core.catalog import ClassCatalog
 from deeplab_core.errors import ExportError
@@ -77,6 +75,8 @@ class CocoSession(CollectionSession):
         if item.catalog != self._catalog:
             raise ExportError("the labels belong to another catalog than the rest of the file", path=item.name)
         to_file_values(labels, item.catalog)
+        from pycocotools import mask as coco_mask
+
         image_id = len(self._images) + 1
         height, width = labels.shape
         lines: list[str] = []
@@ -190,6 +190,8 @@ def region_runs(labels: LabelMap, rest: int, unit: Unit) -> Iterator[tuple[int, 
 
 def _components(labels: LabelMap, rest: int) -> NDArray[np.int32]:
     """(H, W) int32: a number per connected region, 0 for ``rest``; regions of different classes have different numbers."""
+    import cv2
+
     regions = np.zeros(labels.shape, dtype=np.int32)
     total = 0
     for value in np.unique(labels):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,7 +11,6 @@ from deeplab_core.errors import ExportError
 from deeplab_core.formats.export.exporter import REMEDY, ExportItem, FileExporter
 from deeplab_core.formats.export.masks import color_table
 from deeplab_core.formats.png import to_file_values
-from deeplab_core.images import read_image
 from deeplab_core.labels import LabelMap
 
 _STRIP_ROWS = 256
@@ -38,6 +36,8 @@ class OverlayExporter(FileExporter):
         self.contours = contours
 
     def encode(self, item: ExportItem, labels: LabelMap) -> list[bytes]:
+        import cv2
+
         picture = self._compose(item, labels)
         done, data = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 1])
         if not done:
@@ -45,11 +45,15 @@ class OverlayExporter(FileExporter):
         return [data.tobytes()]
 
     def check(self, item: ExportItem, labels: LabelMap, path: Path) -> None:
+        from deeplab_core.images import read_image
+
         found = read_image(path).rgb
         if not np.array_equal(found, self._compose(item, labels)):
             raise ExportError("the exported overlay does not read back equal", remedy=REMEDY, path=item.name)
 
     def _compose(self, item: ExportItem, labels: LabelMap) -> NDArray[np.uint8]:
+        from deeplab_core.images import read_image
+
         if item.image_path is None:
             raise ExportError("an overlay needs the photograph", remedy="Export the mask instead", path=item.name)
         to_file_values(labels, item.catalog)
@@ -80,6 +84,8 @@ def blend(
     Returns:
         (H, W, 3) uint8, a new array.
     """
+    import cv2
+
     shown = np.ones(len(colors), dtype=bool)
     shown[clear] = False
     result = rgb.copy()

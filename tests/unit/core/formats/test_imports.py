@@ -1,0 +1,34 @@
+"""What a window imports before its first frame stays light."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+LIGHT = (
+    "deeplab_core.catalogs",
+    "deeplab_core.labels",
+    "deeplab_core.images.find",
+    "deeplab_core.images.probe",
+    "deeplab_core.formats.atomic",
+    "deeplab_core.formats.truth",
+    "deeplab_core.formats.masks",
+    "deeplab_core.formats.export",
+)
+HEAVY = ("cv2", "tifffile", "pycocotools", "yaml", "torch")
+
+
+def test_listing_and_planning_load_no_decoder() -> None:
+    code = f"import sys; [__import__(name) for name in {LIGHT!r}]; print([name for name in {HEAVY!r} if name in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("package", ["deeplab_core.images", "deeplab_core.formats"])
+def test_every_public_name_can_be_had(package: str) -> None:
+    module = __import__(package, fromlist=["__all__"])
+    assert all(getattr(module, name) is not None for name in module.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = module.nothing
