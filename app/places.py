@@ -21,6 +21,16 @@ def model_folders() -> list[Path]:
     return [folder for folder in (RESOURCES / "models", *named) if folder.is_dir()]
 
 
+def sample_home() -> Path:
+    """Where the sample project is copied to be worked in: ``out/`` of a source tree, else the person's data folder."""
+    tree = RESOURCES.parent
+    if (tree / "pyproject.toml").is_file():
+        return tree / "out" / "sample_project"
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("Atrous", appauthor=False)) / "sample_project"
+
+
 def copy_sample_project(target: Path) -> Path:
     """Copy the sample project where it may be written to, and return that folder.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -62,7 +62,7 @@ def evaluate(
     truths: tuple[Path, ...],
     catalog_name: str,
     bands: tuple[int, ...],
-    band_rule: str,
+    band_rule: Literal["edge", "void"],
     json_file: Path | None,
     html_file: Path | None,
 ) -> int:
@@ -84,7 +84,7 @@ def evaluate(
             truths,
             catalog,
             bands=bands,
-            band_rule=band_rule,  # type: ignore[arg-type]
+            band_rule=band_rule,
             progress=lambda _done, _total, name: bar.advance(name),
         )
     for path in (json_file, html_file):

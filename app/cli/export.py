@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -61,8 +61,8 @@ def export(
     project_dir: Path | None,
     kind: str,
     scope: str,
-    frame: str,
-    existing: str,
+    frame: Literal["stored", "oriented"],
+    existing: Literal["error", "skip", "replace"],
     unmatched_to_void: bool,
     as_json: bool,
 ) -> int:
@@ -92,7 +92,7 @@ def export(
                 exporter,
                 out,
                 on_existing=existing,
-                frame=frame,  # type: ignore[arg-type]
+                frame=frame,
                 progress=lambda _done, _total: bar.advance(next(names)),
             )
     for name, error in summary.failed:

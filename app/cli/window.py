@@ -8,9 +8,6 @@ from pathlib import Path
 
 import click
 
-#: Where --sample puts its writable copy, relative to where the program was started.
-SAMPLE_COPY = Path("out") / "sample_project"
-
 
 def has_screen() -> bool:
     """Whether a window can be shown: always on Windows and macOS, with a display server elsewhere."""
@@ -40,17 +37,18 @@ def has_screen() -> bool:
 def window(context: click.Context, folder: Path | None, project_dir: Path | None, sample: bool, smoke: Path | None) -> int:
     """Open the window, on FOLDER where one is given."""
     if folder is not None and not folder.is_dir():
-        commands = ", ".join(name for name, command in context.parent.command.commands.items() if not command.hidden)  # type: ignore[union-attr,attr-defined]
-        raise click.UsageError(f"'{folder}' is neither a folder of images nor one of the commands {commands}")
+        root = context.find_root().command
+        commands = [name for name in root.list_commands(context) if name != "open"] if isinstance(root, click.Group) else []
+        raise click.UsageError(f"'{folder}' is neither a folder of images nor one of the commands {', '.join(commands)}")
     if sample:
         if not has_screen():
             from app.cli.demo import demo
 
             click.echo("No screen here (neither DISPLAY nor WAYLAND_DISPLAY is set): doing the same job without a window.")
             return int(context.invoke(demo))
-        from app.places import copy_sample_project
+        from app.places import copy_sample_project, sample_home
 
-        folder = copy_sample_project(SAMPLE_COPY)
+        folder = copy_sample_project(sample_home())
     if not has_screen():
         raise click.UsageError(
             "no screen here: neither DISPLAY nor WAYLAND_DISPLAY is set; 'atrous predict' and 'atrous evaluate' work without"
