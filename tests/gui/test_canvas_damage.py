@@ -10,12 +10,18 @@ from app.state.patch import Rect
 from app.ui.canvas.damage import damaged_rects
 
 
-@given(seed=st.integers(0, 10_000), height=st.integers(1, 130), width=st.integers(1, 70), density=st.floats(0, 0.05))
-def test_every_changed_pixel_lies_in_a_box(seed, height, width, density):
+@given(
+    seed=st.integers(0, 10_000),
+    height=st.integers(1, 130),
+    width=st.integers(1, 70),
+    density=st.floats(0, 0.05),
+    banded=st.booleans(),
+)
+def test_every_changed_pixel_lies_in_a_box(seed, height, width, density, banded):
     rng = np.random.default_rng(seed)
     before = np.zeros((height, width), np.uint8)
     after = (rng.random((height, width)) < density).astype(np.uint8)
-    boxes = damaged_rects(Rect(7, 9, width, height), before, after)
+    boxes = damaged_rects(Rect(7, 9, width, height), before, after, banded=banded)
     covered = np.zeros((height + 9, width + 7), bool)
     for box in boxes:
         assert not box.empty

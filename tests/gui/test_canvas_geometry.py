@@ -77,11 +77,13 @@ def test_a_picture_is_rgb_bytes(wrong):
         PictureSource(wrong)
 
 
-def test_uncertainty_grows_lighter_step_by_step():
+def test_uncertainty_grows_lighter_in_even_steps():
     table = uncertainty_table()
-    parts = [(table >> shift) & 255 for shift in (16, 8, 0)]
-    luminance = 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
-    by_uncertainty = luminance[::-1].astype(float)
-    assert np.all(np.diff(by_uncertainty[:191]) > -1.0)
-    assert by_uncertainty[0] < 15
-    assert by_uncertainty[-1] > 200
+    alpha = (table >> 24) / 255
+    red, green, blue = (np.clip(((table >> shift) & 255) / 255 / alpha, 0, 1) ** 2.2 for shift in (16, 8, 0))
+    lightness = 116 * np.cbrt(0.2126 * red + 0.7152 * green + 0.0722 * blue) - 16  # CIE L*
+    steps = np.diff(lightness[::-1])
+    assert np.all(steps > -0.5)
+    assert np.all(steps[191:] == 0)  # below a confidence of 0.25 all is as bad
+    assert lightness[0] > 90
+    assert lightness[255] <= 0

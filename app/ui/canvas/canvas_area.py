@@ -28,6 +28,9 @@ _PANES = 4
 #: Share of the height that the large pane has over its two small ones.
 _LARGE, _SMALL = 60, 40
 
+#: From this many device px on a change is repainted in bands.
+_BANDS_PAY = 60_000
+
 
 class CanvasArea(QWidget):
     """Panes over the open image, linked in place and scale.
@@ -216,7 +219,9 @@ class CanvasArea(QWidget):
     def _mark_changed(self, change: Change) -> None:
         document = self._edit.document
         if document is not None:
-            rects = damaged_rects(change.rect, change.before, document.labels[change.rect.slices])
+            rect = change.rect
+            shown = rect.width * rect.height * self._view.scale**2
+            rects = damaged_rects(rect, change.before, document.labels[rect.slices], banded=shown > _BANDS_PAY)
             for pane in self.views:
                 pane.mark_changed(rects)
 

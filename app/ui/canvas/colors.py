@@ -118,7 +118,7 @@ def _oklch_to_srgb(lightness: NDArray[np.float64], chroma: NDArray[np.float64], 
     """(n, 3) sRGB 0..255; colours outside the gamut lose chroma, not lightness."""
     rgb = np.zeros((len(lightness), 3))
     open_ = np.ones(len(lightness), dtype=bool)
-    for share in np.linspace(1, 0, 41):
+    for share in np.linspace(1, 0, 201):
         linear = _oklab_to_linear(lightness, share * chroma * np.cos(hue), share * chroma * np.sin(hue))
         fits = open_ & np.all((linear >= -1e-4) & (linear <= 1 + 1e-4), axis=1)
         rgb[fits] = linear[fits]

@@ -15,23 +15,28 @@ _BAND = 40
 _WORTHWHILE = 1 << 20
 
 
-def damaged_rects(rect: Rect, before: NDArray[Any], after: NDArray[Any]) -> list[Rect]:
+def damaged_rects(rect: Rect, before: NDArray[Any], after: NDArray[Any], *, banded: bool = True) -> list[Rect]:
     """Boxes around the pixels of ``rect`` that differ; none where nothing does.
 
     Args:
         rect: in image px.
         before, after: (h, w) labels of the rectangle.
+        banded: one box for every few rows; one box for all is found faster and repainted slower.
     """
     if rect.width * rect.height > _WORTHWHILE:
         return [rect]
     differs = before != after
-    boxes = []
-    for start in range(0, rect.height, _BAND):
-        band = differs[start : start + _BAND]
-        columns = np.flatnonzero(band.any(axis=0))
-        if columns.size:
-            rows = np.flatnonzero(band.any(axis=1))
-            left, top = int(columns[0]), int(rows[0])
-            width, height = int(columns[-1]) - left + 1, int(rows[-1]) - top + 1
-            boxes.append(Rect(rect.x + left, rect.y + start + top, width, height))
-    return boxes
+    if not banded or rect.height <= _BAND:
+        return [box for box in (_box(rect.x, rect.y, differs),) if not box.empty]
+    bands = (_box(rect.x, rect.y + start, differs[start : start + _BAND]) for start in range(0, rect.height, _BAND))
+    return [box for box in bands if not box.empty]
+
+
+def _box(x: int, y: int, mask: NDArray[np.bool_]) -> Rect:
+    """Smallest box around the set pixels of a mask whose corner lies at (x, y); empty where none is set."""
+    columns, rows = mask.any(axis=0), mask.any(axis=1)
+    left, top = int(columns.argmax()), int(rows.argmax())
+    if not columns[left]:
+        return Rect(x, y, 0, 0)
+    right, bottom = len(columns) - int(columns[::-1].argmax()), len(rows) - int(rows[::-1].argmax())
+    return Rect(x + left, y + top, right - left, bottom - top)
