@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from app.services.undo import UndoHistory
 from app.state.document import Document
 from app.state.image_record import ImageRecord, ImageStatus
 from app.state.project import LoadedImage, Project
-from deeplab_core.errors import AtrousError
+from deeplab_core.errors import AtrousError, StorageError
 from deeplab_core.images.decode import ImageData
 from deeplab_core.records import Prediction
 
@@ -235,10 +236,12 @@ class ProjectController(QObject):
         self._edit.set_document(document)
         if found.loaded is not None and found.loaded.notice:
             self._notifier.warning("This mask was mended", found.loaded.notice)
-        if project.record(image).failed and not project.read_only:
-            project.set_failed(image, "")
         if not project.read_only:
-            project.set_setting("last_image", image)
+            # On a full disk the image is shown all the same; the autosaver tells about the disk.
+            with contextlib.suppress(StorageError):
+                if project.record(image).failed:
+                    project.set_failed(image, "")
+                project.set_setting("last_image", image)
         self._tell_facts()
         self.imageChanged.emit(self.image)
 

@@ -147,10 +147,11 @@ class Autosaver(QObject):
         self._current = image
         held = self._held.get(image)
         if held is None or held.document is not document:
+            saved = saved or self._project.read_only  # what another window has not saved yet is not ours to save
             self._held[image] = _Held(image, document, document.revision if saved else None)
-        self._tell()
-        if not saved:
+        if self._held[image].dirty:
             self._idle.start()
+        self._tell()
 
     def leave(self) -> None:
         """No image is in view any more; what it has unsaved is saved at once."""

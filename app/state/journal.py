@@ -13,6 +13,7 @@ labels from a blank map.
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,8 +28,19 @@ from deeplab_core.errors import ProjectError
 #: Default bound of all patches kept by one project, in bytes of packed tiles.
 JOURNAL_BYTES = 256 * 1024 * 1024
 
-#: So many steps are dropped in one transaction when the journal is bounded.
-_PRUNE_STEPS = 64
+#: So many steps are dropped in one transaction when the journal is bounded, so that no stroke waits for a long one.
+_PRUNE_STEPS = 16
+
+#: A journal over its bound is cut to this part of it.
+_PRUNE_TO = 0.95
+
+# Steps in effect are dropped from the oldest on, undone ones from the newest on. Both orders leave histories without gaps: of
+# two steps in effect the newer was moved last, of two undone ones the older.
+_CANDIDATES = """
+    SELECT seq, image, bytes FROM steps AS s JOIN images ON images.id = s.image
+    WHERE coalesce((SELECT max(n) FROM moves WHERE step = s.seq), 0) <= images.mask_move
+    ORDER BY CASE state WHEN 2 THEN 0 WHEN 0 THEN 1 ELSE 2 END, CASE state WHEN 1 THEN -seq ELSE seq END
+"""
 
 
 class StepState(IntEnum):
@@ -189,34 +201,33 @@ class Journal:
         every move the image's mask file already holds are dropped, so no pixel depends on them; what is lost is the
         possibility to undo or redo them.
         """
+        if self.nbytes() <= budget:
+            return 0
+        # A little more than needed, so that not every stroke of a full journal has to look for victims. Looking takes long in
+        # a journal of many thousand steps, hence a connection of its own: no stroke waits for it.
+        excess = self.nbytes() - int(budget * _PRUNE_TO)
+        with self._store.reader() as connection:
+            candidates = connection.execute(_CANDIDATES).fetchall()
         dropped = 0
-        while (excess := self.nbytes() - budget) > 0:
-            batch = self._prune_batch(excess)
-            if batch == 0:
-                break
-            dropped += batch
+        for start in range(0, len(candidates), _PRUNE_STEPS):
+            with self._store.transaction() as connection:
+                for seq, image, size in candidates[start : start + _PRUNE_STEPS]:
+                    if excess <= 0:
+                        return dropped
+                    if self._drop(connection, seq, image):
+                        excess -= size
+                        dropped += 1
         return dropped
 
-    def _prune_batch(self, excess: int) -> int:
-        """Drop some steps in one short transaction, so that no stroke waits for a long one; returns how many."""
-        dropped = 0
-        with self._store.transaction() as connection:
-            # Steps in effect are dropped from the oldest on, undone ones from the newest on. Both orders leave histories
-            # without gaps: of two steps in effect the newer was moved last, of two undone ones the older.
-            candidates = connection.execute(
-                "SELECT seq, image, bytes, coalesce((SELECT max(n) FROM moves WHERE step = s.seq), 0) AS last"
-                " FROM steps AS s JOIN images ON images.id = s.image WHERE last <= images.mask_move"
-                " ORDER BY CASE state WHEN 2 THEN 0 WHEN 0 THEN 1 ELSE 2 END, CASE state WHEN 1 THEN -seq ELSE seq END LIMIT ?",
-                (_PRUNE_STEPS,),
-            ).fetchall()
-            for seq, image, size, last in candidates:
-                if excess <= 0:
-                    break
-                connection.execute("DELETE FROM steps WHERE seq = ?", (seq,))
-                connection.execute("UPDATE images SET journal_base = max(journal_base, ?) WHERE id = ?", (last, image))
-                connection.execute(
-                    "DELETE FROM moves WHERE image = ? AND n <= (SELECT journal_base FROM images WHERE id = ?)", (image, image)
-                )
-                excess -= size
-                dropped += 1
-        return dropped
+    def _drop(self, connection: sqlite3.Connection, seq: int, image: int) -> bool:
+        """Drop one step unless it was moved since the mask was saved."""
+        (last,) = connection.execute("SELECT coalesce(max(n), 0) FROM moves WHERE step = ?", (seq,)).fetchone()
+        row = connection.execute("SELECT 1 FROM images WHERE id = ? AND mask_move >= ?", (image, last)).fetchone()
+        if row is None:
+            return False
+        connection.execute("DELETE FROM steps WHERE seq = ?", (seq,))
+        connection.execute("UPDATE images SET journal_base = max(journal_base, ?) WHERE id = ?", (last, image))
+        connection.execute(
+            "DELETE FROM moves WHERE image = ? AND n <= (SELECT journal_base FROM images WHERE id = ?)", (image, image)
+        )
+        return True

@@ -195,6 +195,16 @@ class Store:
         finally:
             os.close(descriptor)
 
+    @contextlib.contextmanager
+    def reader(self) -> Iterator[sqlite3.Connection]:
+        """A connection of its own for a long query, so that no transaction of the window waits for it."""
+        try:
+            with contextlib.closing(sqlite3.connect(self.path, timeout=2.0)) as connection:
+                connection.execute("PRAGMA query_only = ON")
+                yield connection
+        except sqlite3.Error as error:
+            raise store_error(error, self.path) from error
+
     def checkpoint(self) -> None:
         """Fold the write-ahead log into the database, as far as readers allow. Meant for idle time: it waits for the disk."""
         if self.read_only or not self.write_ahead:

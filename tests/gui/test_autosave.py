@@ -325,6 +325,23 @@ def test_a_reopened_project_goes_on_undoing(qtbot, desk):
     assert same(desk.stored("a.png").document, desk.document)
 
 
+def test_a_reader_saves_nothing_for_the_writer(qtbot, desk):
+    image = desk.show("a.png")
+    desk.draw(1)
+    with Project.open(desk.folder) as project:
+        loaded = project.load(image)
+        assert not loaded.saved
+        saver = Autosaver(project, idle_ms=5)
+        told = []
+        saver.failed.connect(told.append)
+        saver.watch(image, loaded.document, saved=loaded.saved)
+        saver.save_now()
+        saver.flush()
+        saver.stop()
+    assert told == []
+    assert saver.state is SaveState.SAVED
+
+
 def test_the_log_of_the_database_is_folded_in_idle_time(qtbot, desk):
     desk.show("a.png")
     desk.draw(1)
