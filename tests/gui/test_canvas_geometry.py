@@ -84,6 +84,6 @@ def test_uncertainty_grows_lighter_in_even_steps():
     lightness = 116 * np.cbrt(0.2126 * red + 0.7152 * green + 0.0722 * blue) - 16  # CIE L*
     steps = np.diff(lightness[::-1])
     assert np.all(steps > -0.5)
-    assert np.all(steps[191:] == 0)  # below a confidence of 0.25 all is as bad
+    assert np.all(steps[192:] == 0)  # below a confidence of 0.25 all is as bad
     assert lightness[0] > 90
     assert lightness[255] <= 0
