@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -367,12 +368,15 @@ except StorageError as error:
 
 
 @pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() != 0, reason="needs to become another user")
-def test_a_read_only_folder(folder, tmp_path):
-    for path in (tmp_path, *tmp_path.parents[:-1]):
-        if path.stat().st_uid == os.getuid() and path != Path("/tmp"):
-            path.chmod(0o755)
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir(mode=0o777)
+def test_a_read_only_folder():
+    # Not below pytest's own temporary folder, which no other user may enter.
+    with tempfile.TemporaryDirectory() as root:
+        Path(root).chmod(0o755)
+        _as_another_user(make_folder(Path(root) / "photos", "a.png", "b.png", "c.png"), Path(root) / "elsewhere")
+
+
+def _as_another_user(folder, elsewhere):
+    elsewhere.mkdir()
     elsewhere.chmod(0o777)
 
     def run():
