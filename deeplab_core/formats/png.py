@@ -101,7 +101,7 @@ def _compress(pixels: NDArray[Any]) -> list[bytes]:
     buffer = np.empty((min(strip, height), stride + 1), dtype=np.uint8)
     buffer[:, 0] = _UP
     above = np.zeros(stride, dtype=np.uint8)
-    squeeze = zlib.compressobj(level=1, wbits=15, memLevel=9, strategy=zlib.Z_RLE)
+    squeeze = zlib.compressobj(level=1, wbits=15, memLevel=8, strategy=zlib.Z_RLE)
     parts = []
     for start in range(0, height, strip):
         rows = _row_bytes(pixels[start : start + strip], stride)

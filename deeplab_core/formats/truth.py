@@ -95,7 +95,7 @@ def find_truth(
         return _in_chosen_folder(Path(truth_folder), root, wanted, kinds)
     groups: dict[str, list[str]] = defaultdict(list)
     for image in wanted:
-        groups[str(PurePosixPath(image).parent)].append(image)
+        groups[_place(image)].append(image)
     listings = _Listings(root, wanted)
     files: dict[str, Path] = {}
     problems: list[TruthProblem] = []
@@ -128,26 +128,30 @@ class _Candidate:
     problems: list[TruthProblem] = field(default_factory=list)
 
 
+#: Folder and name of a possible truth file: paths are made only of the few that are chosen.
+_File = tuple[Path, str]
+
+
 class _Listings:
     """Directory contents, each read once."""
 
     def __init__(self, root: Path, images: Sequence[str]) -> None:
         # By their real folders: a linked copy of the photographs is no folder of masks, whatever its name.
-        real = {place: os.path.realpath(root / place) for place in {str(PurePosixPath(image).parent) for image in images}}
-        self._photographs = {(real[str(PurePosixPath(image).parent)], PurePosixPath(image).name) for image in images}
-        self._masks: dict[Path, dict[str, list[Path]]] = {}
+        real = {place: os.path.realpath(root / place) for place in {_place(image) for image in images}}
+        self._photographs = {(real[_place(image)], _name(image)) for image in images}
+        self._masks: dict[Path, dict[str, list[_File]]] = {}
         self._folders: dict[Path, list[str]] = {}
 
-    def masks(self, folder: Path) -> dict[str, list[Path]]:
+    def masks(self, folder: Path) -> dict[str, list[_File]]:
         """Possible truth files of a folder, by their own stem and by the stem they point to."""
         if folder not in self._masks:
-            found: dict[str, list[Path]] = defaultdict(list)
+            found: dict[str, list[_File]] = defaultdict(list)
             real = os.path.realpath(folder)
             for name in _names(folder, folders=False):
-                path = folder / name
-                if path.suffix.lower() in _TRUTH_SUFFIXES and (real, name) not in self._photographs:
-                    for stem in {path.stem, mask_stem(path.stem)}:
-                        found[stem].append(path)
+                own, suffix = _split(name)
+                if suffix in _TRUTH_SUFFIXES and (real, name) not in self._photographs:
+                    for stem in {own, mask_stem(own)}:
+                        found[stem].append((folder, name))
             self._masks[folder] = found
         return self._masks[folder]
 
@@ -244,34 +248,53 @@ def _belongs_to_another(name: str, own: str, neighbours: set[str]) -> bool:
     )
 
 
-def _match(image: str, masks: dict[str, list[Path]], candidate: _Candidate, kinds: tuple[str, ...]) -> None:
-    own = PurePosixPath(image).stem
+def _match(image: str, masks: dict[str, list[_File]], candidate: _Candidate, kinds: tuple[str, ...]) -> None:
+    own, _ = _split(_name(image))
     stem = photo_stem(own)
     rivals = masks.get(own) or masks.get(stem)
     if not rivals:
         return
     chosen = _preferred(rivals, stem, kinds)
     if len(chosen) == 1:
-        candidate.files[image] = chosen[0]
+        folder, name = chosen[0]
+        candidate.files[image] = folder / name
     elif chosen:
-        names = " and ".join(sorted(path.name for path in chosen))
-        candidate.problems.append(TruthProblem(image, f"{names} in {chosen[0].parent} both claim to be its truth; remove one"))
+        names = " and ".join(sorted({name for _, name in chosen}))
+        folders = " and ".join(sorted({str(folder) for folder, _ in chosen}))
+        candidate.problems.append(TruthProblem(image, f"{names} in {folders} claim to be its truth; keep one"))
 
 
-def _preferred(paths: list[Path], stem: str, kinds: tuple[str, ...]) -> list[Path]:
+def _preferred(files: list[_File], stem: str, kinds: tuple[str, ...]) -> list[_File]:
     """The best of several files for one image; more than one where nothing tells them apart."""
-    ranked: dict[int, list[Path]] = defaultdict(list)
-    for path in paths:
-        tail = path.stem[len(stem) :]
+    if len(files) == 1 and files[0][1] == f"{stem}.png":
+        return files
+    ranked: dict[int, list[_File]] = defaultdict(list)
+    for file in files:
+        own, suffix = _split(file[1])
+        tail = own[len(stem) :]
         if tail.startswith(("_gtFine", "_gtCoarse")):
             kind = next((position for position, name in enumerate(kinds) if tail.endswith(name)), None)
             if kind is None:  # colours and instances
                 continue
             rank = kind
         else:
-            rank = (0 if not tail else len(_TRUTH_SUFFIXES)) + _TRUTH_SUFFIXES.index(path.suffix.lower())
-        ranked[rank].append(path)
+            rank = (0 if not tail else len(_TRUTH_SUFFIXES)) + _TRUTH_SUFFIXES.index(suffix)
+        ranked[rank].append(file)
     return ranked[min(ranked)] if ranked else []
+
+
+def _place(image: str) -> str:
+    return image.rpartition("/")[0]
+
+
+def _name(image: str) -> str:
+    return image.rpartition("/")[2]
+
+
+def _split(name: str) -> tuple[str, str]:
+    """Stem and lower-case ending of a file name."""
+    stem, dot, suffix = name.rpartition(".")
+    return (stem, f".{suffix.lower()}") if stem else (dot + suffix, "")
 
 
 def _in_chosen_folder(truth_folder: Path, root: Path, images: list[str], kinds: tuple[str, ...]) -> TruthIndex:
@@ -279,15 +302,15 @@ def _in_chosen_folder(truth_folder: Path, root: Path, images: list[str], kinds: 
         raise MaskFormatError("the truth folder does not exist", remedy="Choose another folder", path=truth_folder)
     truth_folder = Path(os.path.abspath(truth_folder))  # noqa: PTH100
     listings = _Listings(root, images)
-    anywhere: dict[str, list[Path]] = defaultdict(list)
+    anywhere: dict[str, list[_File]] = defaultdict(list)
     for place, below, _files in os.walk(truth_folder):
         below[:] = sorted(name for name in below if not name.startswith("."))
-        for stem, paths in listings.masks(Path(place)).items():
-            anywhere[stem] += paths
+        for stem, files in listings.masks(Path(place)).items():
+            anywhere[stem] += files
     result = _Candidate(folder=truth_folder, layout="chosen", affinity=0)
     for image in images:
         before = len(result.files) + len(result.problems)
-        _match(image, listings.masks(truth_folder / PurePosixPath(image).parent), result, kinds)
+        _match(image, listings.masks(truth_folder / _place(image)), result, kinds)
         if len(result.files) + len(result.problems) == before:
             _match(image, anywhere, result, kinds)
     return TruthIndex(
