@@ -9,12 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
 from app.state.panes import PaneKind
+from app.state.patch import Rect
+from app.state.provenance import Provenance
 from app.state.tools import Tool
+from app.ui.canvas.canvas_area import CanvasArea
 from tests.gui.canvas_fixture import CHAIR, GRAY, SOFA, blended, close_to, make_bench
 
 
@@ -281,6 +284,7 @@ from app.state.tools import ToolState
 from app.ui.canvas.canvas_area import CanvasArea
 from app.ui.canvas.layers import LayerSet
 from app.ui.canvas.picture import PictureSource
+from app.ui.canvas.canvas_area import CanvasArea
 from tests.gui.canvas_fixture import CATALOG
 app = QApplication([])
 checks = (np.indices((200, 300)).sum(axis=0) % 2 * 255).astype(np.uint8)
@@ -314,3 +318,14 @@ def test_no_image_shows_an_empty_pane(qtbot):
     assert not bench.pane.chip.isVisible()
     QTest.mouseClick(bench.pane, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, QPoint(50, 50))
     assert not bench.steps
+
+
+def test_a_canvas_that_is_gone_leaves_document_and_tools_usable(qtbot):
+    bench = make_bench(qtbot)
+    other = CanvasArea(bench.view, bench.edit)
+    other.set_layers(bench.layers)
+    other.deleteLater()
+    QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+    bench.document.paint(Rect(0, 0, 2, 2), np.ones((2, 2), bool), CHAIR, Provenance.PERSON)
+    bench.tools.choose_class(SOFA)
+    assert bench.document.labels[0, 0] == CHAIR

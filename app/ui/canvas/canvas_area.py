@@ -54,6 +54,7 @@ class CanvasArea(QWidget):
         self._toolbox = ToolBox(edit, view, self)
         self._views = [CanvasView(index, view, edit.tools, self._toolbox, self._style, self) for index in range(_PANES)]
         self._holder: QWidget | None = None
+        self._fitting = False
         self._shown_layout: PaneLayout | None = None
         self._box = QVBoxLayout(self)
         self._box.setContentsMargins(0, 0, 0, 0)
@@ -62,7 +63,9 @@ class CanvasArea(QWidget):
             pane.pointed.connect(lambda x, y, source=index: self._link_cursor(source, x, y))
             pane.resized.connect(self._show_all)
             pane.kindChosen.connect(lambda kind, index=index: view.set_kind(index, kind))
-        self._unsubscribe: Callable[[], None] | None = None
+        self._subscription: list[Callable[[], None]] = []
+        ended = self._subscription
+        self.destroyed.connect(lambda: [end() for end in ended])
         edit.documentChanged.connect(self._follow)
         self._follow(edit.document)
         view.viewpointChanged.connect(self._show_all)
@@ -174,6 +177,8 @@ class CanvasArea(QWidget):
     # -- showing ---------------------------------------------------------------------------------------------------------
 
     def _show_all(self) -> None:
+        if self._fitting:
+            return
         layers, tables = self._layers, self._tables
         shown = self._view.panes
         if layers is None or tables is None:
@@ -184,8 +189,9 @@ class CanvasArea(QWidget):
         image = layers.picture.size
         first_fit = self._views[0].fitting_scale(image)
         if first_fit != self._view.fit_scale:
-            self._view.set_fit_scale(first_fit)  # comes back here through viewpointChanged
-            return
+            self._fitting = True  # telling it comes back here
+            self._view.set_fit_scale(first_fit)
+            self._fitting = False
         for index, (pane, what) in enumerate(zip(self.views, shown, strict=True)):
             scale = self._view.scale * pane.fitting_scale(image) / first_fit
             mapping = Mapping.centered(self._view.center, scale, pane.device_size(), image, pane.devicePixelRatioF())
@@ -212,9 +218,10 @@ class CanvasArea(QWidget):
         self._show_all()
 
     def _follow(self, document: Document | None) -> None:
-        if self._unsubscribe is not None:
-            self._unsubscribe()
-        self._unsubscribe = document.subscribe(self._mark_changed) if document is not None else None
+        while self._subscription:
+            self._subscription.pop()()
+        if document is not None:
+            self._subscription.append(document.subscribe(self._mark_changed))
 
     def _mark_changed(self, change: Change) -> None:
         document = self._edit.document

@@ -53,7 +53,8 @@ class ToolBox(QObject):
         self._button = Qt.MouseButton.NoButton
         self._space = False
         self._known = edit.tools.tool
-        edit.tools.subscribe(self._tools_changed)
+        unsubscribe = edit.tools.subscribe(self._tools_changed)
+        self.destroyed.connect(lambda: unsubscribe())
         edit.documentChanged.connect(self._let_go)
 
     @property
