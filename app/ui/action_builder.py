@@ -21,26 +21,35 @@ class ActionBuilder:
 
     Args:
         owner: the window; shortcuts hold while it has the keyboard.
-        targets: handler target name -> object; every handler of the table must resolve.
+        facts, keymap: what is possible, and by which keys.
+
+    Until :meth:`bind` every command is disabled: the window is painted before its controllers exist.
     """
 
-    def __init__(self, owner: QWidget, targets: Mapping[str, object], facts: Facts, keymap: Keymap, theme: Theme) -> None:
+    def __init__(self, owner: QWidget, facts: Facts, keymap: Keymap, theme: Theme) -> None:
         self._facts, self.keymap = facts, keymap
+        self._bound = False
         self.actions: dict[str, QAction] = {}
         for spec in ACTIONS:
             action = QAction(spec.text, owner)
             action.setObjectName(spec.id)
             action.setCheckable(bool(spec.checked_from))
             action.setShortcutContext(Qt.ShortcutContext.WindowShortcut)
-            run = bound_handler(spec, targets)
-            if not spec.held:
-                action.triggered.connect(lambda _checked=False, run=run: run())
             self.actions[spec.id] = action
             owner.addAction(action)
         self.set_theme(theme)
         self.apply_keys()
-        self._refresh(frozenset(name for spec in ACTIONS for name in spec.facts))
+        self._refresh_all()
         facts.subscribe(self._refresh)
+
+    def bind(self, targets: Mapping[str, object]) -> None:
+        """Connect every command to its verb. Raises LookupError where the table names one that does not exist."""
+        for spec in ACTIONS:
+            run = bound_handler(spec, targets)
+            if not spec.held:
+                self.actions[spec.id].triggered.connect(lambda _checked=False, run=run: run())
+        self._bound = True
+        self._refresh_all()
 
     def __getitem__(self, action_id: str) -> QAction:
         return self.actions[action_id]
@@ -85,13 +94,20 @@ class ActionBuilder:
         button.setAccessibleName(self.actions[action_id].text())
         return button
 
+    def _refresh_all(self) -> None:
+        for spec in ACTIONS:
+            self._show_state(spec)
+
     def _refresh(self, changed: frozenset[str]) -> None:
         for spec in ACTIONS:
             if spec.facts & changed:
-                action = self.actions[spec.id]
-                action.setEnabled(self._facts.hold(*spec.enabled_when))
-                if spec.checked_from:
-                    action.setChecked(self._facts[spec.checked_from])
+                self._show_state(spec)
+
+    def _show_state(self, spec: ActionSpec) -> None:
+        action = self.actions[spec.id]
+        action.setEnabled(self._bound and self._facts.hold(*spec.enabled_when))
+        if spec.checked_from:
+            action.setChecked(self._facts[spec.checked_from])
 
 
 def bound_handler(spec: ActionSpec, targets: Mapping[str, object]) -> Callable[[], object]:

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QPainter, QPaintEvent
 from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QToolButton, QWidget
 
-from app.services.autosave import SaveState
-from app.services.jobs import Job
 from app.ui.docks.panel import toned
 from app.ui.icons import make_icon
 from app.ui.theme import Theme
 
+if TYPE_CHECKING:  # the journal and its database come after the first frame
+    from app.services.autosave import SaveState
+    from app.services.jobs import Job
+
+#: By the values of SaveState.
 _SAVE_TEXTS = {
-    SaveState.SAVED: ("saved", "good", "Every step and every mask file is on disk."),
-    SaveState.DIRTY: ("saved", "good", "Every step is on disk; the mask file is written after a short pause."),
-    SaveState.SAVING: ("saving…", "accent", "A mask file is being written."),
-    SaveState.FAILED: ("not saved", "bad", "The disk refuses. Your work is in memory and writing is tried again."),
+    "saved": ("saved", "good", "Every step and every mask file is on disk."),
+    "dirty": ("saved", "good", "Every step is on disk; the mask file is written after a short pause."),
+    "saving": ("saving…", "accent", "A mask file is being written."),
+    "failed": ("not saved", "bad", "The disk refuses. Your work is in memory and writing is tried again."),
 }
 
 
@@ -103,7 +108,7 @@ class StatusLine(QWidget):
         for widget in (self.dot, self.save_text):
             widget.setVisible(state is not None)
         if state is not None:
-            text, token, tip = _SAVE_TEXTS[state]
+            text, token, tip = _SAVE_TEXTS[str(state)]
             self.dot.token = token
             self.dot.update()
             self.save_text.setText(text)

@@ -1,0 +1,112 @@
+"""Every object behind the window, built in one place and handed over as one."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QObject
+
+from app.actions.facts import Facts
+from app.controllers.classes import ClassesController
+from app.controllers.edit import EditController
+from app.controllers.export import ExportController
+from app.controllers.judge import JudgeController
+from app.controllers.look import LookController
+from app.controllers.models import ModelsController
+from app.controllers.predict import PredictController
+from app.controllers.project import ProjectController
+from app.controllers.readout import ReadoutController
+from app.controllers.view import ViewState
+from app.services.compute_service import ComputeService
+from app.services.folders import thumbnail_folder
+from app.services.jobs import JobRegistry
+from app.services.notifications import Notifier
+from app.services.settings import SettingsStore
+from app.services.thumbnails import ThumbnailLoader
+from app.state.tools import Tool, ToolState
+from app.worker.messages import Hello
+
+
+class Program(QObject):
+    """The program without its widgets.
+
+    Args:
+        settings, notifier, facts: made before the window, which shows them from its first frame on.
+        compute: the compute process, or a fake one in tests.
+    """
+
+    def __init__(
+        self,
+        settings: SettingsStore,
+        notifier: Notifier,
+        facts: Facts,
+        compute: ComputeService,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self.settings, self.notifier, self.facts, self.compute = settings, notifier, facts, compute
+        self.jobs = JobRegistry(self)
+        self.tools = ToolState()
+        self.tools.set_diameter(settings["brush.diameter"])
+        self.view = ViewState(self)
+        self.edit = EditController(self.tools, self)
+        self.look = LookController(self.view, settings, facts, self)
+        self.classes = ClassesController(self.edit, self.view, notifier, self)
+        self.projects = ProjectController(self.edit, self.jobs, notifier, settings, facts, self)
+        self.models = ModelsController(compute, notifier, settings, facts, self)
+        self.predict = PredictController(
+            self.projects, self.models, self.edit, compute, self.jobs, notifier, settings, facts, self
+        )
+        self.judge = JudgeController(self.projects, self.predict, self.edit, self.jobs, notifier, settings, facts, self)
+        self.export = ExportController(self.projects, self.predict, self.jobs, notifier, self)
+        self.readout = ReadoutController(self.projects, self.models, self.judge, compute, self)
+        self.thumbnails = ThumbnailLoader(thumbnail_folder(), self)
+        self.projects.worst_first = self.judge.folder.worst_first
+        self.projects.projectChanged.connect(self.classes.set_project)
+        self.projects.projectChanged.connect(self.models.set_project)
+        self.models.mappingChanged.connect(self._follow_catalog)
+        self.tools.subscribe(self._follow_tools)
+        self._follow_tools()
+
+    def targets(self) -> dict[str, object]:
+        """Handler targets of the table of commands, apart from the window itself."""
+        return {
+            "project": self.projects,
+            "edit": self.edit,
+            "view": self.view,
+            "look": self.look,
+            "classes": self.classes,
+            "predict": self.predict,
+            "judge": self.judge,
+            "export": self.export,
+        }
+
+    def report_facts(self) -> dict[str, str]:
+        """What a bug report should say beside versions and log."""
+        hello: Hello | None = self.models.hello
+        project, card = self.projects.project, self.models.card
+        return {
+            "compute": "not started" if hello is None else ", ".join(f"{k} {v}" for k, v in hello.versions.items()),
+            "devices": "" if hello is None else "; ".join(f"{k}: {v}" for k, v in hello.devices.items()),
+            "model": "none" if card is None else f"{card.name} ({card.id})",
+            "project": "none" if project is None else f"{len(project.images)} images, {project.catalog.name}",
+            "read-only": "" if project is None else str(project.read_only_reason or "no"),
+        }
+
+    def shut_down(self) -> None:
+        """End threads and the compute process. The project is closed before."""
+        self.jobs.cancel_all()
+        self.compute.stop()
+        self.thumbnails.stop()
+        self.jobs.wait()
+        self.settings.flush()
+
+    def _follow_catalog(self) -> None:
+        """The project took the model's classes: the image in view must speak them too."""
+        project, image = self.projects.project, self.projects.image
+        if project is None or image is None or image.document.catalog is project.catalog:
+            return
+        self.classes.set_project(project)
+        self.projects.reload_image()
+
+    def _follow_tools(self) -> None:
+        self.facts.update(**{f"tool_{tool}": tool is self.tools.tool for tool in Tool})
+        self.settings.set("brush.diameter", self.tools.diameter)

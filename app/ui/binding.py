@@ -1,0 +1,379 @@
+"""Carries what the controllers say into the widgets, and what a person does in the docks back to the controllers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import isnan
+
+import numpy as np
+from PySide6.QtCore import QObject, QTimer
+from PySide6.QtGui import QColor, QImage
+
+from app.controllers.judge import Figures
+from app.controllers.open_image import OpenImage
+from app.controllers.predict import Suggestion
+from app.controllers.program import Program
+from app.state.class_rows import ClassRow, arranged
+from app.state.image_list import ImageRow
+from app.state.image_record import ImageRecord
+from app.state.image_scores import ImageScore
+from app.state.panes import PaneKind
+from app.state.project import Project
+from app.state.provenance import Provenance
+from app.ui.canvas.canvas_area import CanvasArea
+from app.ui.canvas.layers import LayerSet
+from app.ui.canvas.picture import PictureSource
+from app.ui.docks.image_list_model import ImageListModel, SortBy
+from app.ui.main_window import MainWindow
+
+#: Pixel shares follow a stroke at this pace: counting a 12-megapixel map takes some milliseconds.
+_SHARES_MS = 200
+
+
+class Binding(QObject):
+    """The wires between a window and a program."""
+
+    def __init__(self, window: MainWindow, program: Program, images: ImageListModel) -> None:
+        super().__init__(window)
+        self.window, self.program, self.model = window, program, images
+        self.canvas = CanvasArea(program.view, program.edit)
+        self.canvas.set_theme(window.theme)
+        self._picture: PictureSource | None = None
+        self._figures: Figures | None = None
+        self._shares: dict[int, float] = {}
+        self._order: list[int] = []
+        self._position: dict[int, int] = {}
+        self._in_band: float | None = None
+        self._shares_timer = QTimer(self)
+        self._shares_timer.setSingleShot(True)
+        self._shares_timer.setInterval(_SHARES_MS)
+        self._shares_timer.timeout.connect(self._count_shares)
+        program.projects.walk = images.shown_ids
+        self._wire_projects()
+        self._wire_classes()
+        self._wire_model()
+        self._wire_judge()
+        self._wire_bars()
+
+    def thumbnail(self, row: ImageRow) -> QImage | None:
+        """Thumbnail for a row of the list, or None while it is made."""
+        project, record = self.program.projects.project, row.record
+        if project is None or record.missing:
+            return None
+        return self.program.thumbnails.get(record.id, project.path_of(record), record.size, record.mtime_ns)
+
+    # -- project and images ----------------------------------------------------------------------------------------------
+
+    def _wire_projects(self) -> None:
+        projects, window = self.program.projects, self.window
+        projects.projectChanged.connect(self._show_project)
+        projects.listChanged.connect(self._show_rows)
+        projects.imageChanged.connect(self._show_image)
+        projects.recordChanged.connect(self._show_record)
+        projects.saveStateChanged.connect(window.status.show_save_state)
+        projects.opening.connect(window.start_page.show_busy)
+        self.program.thumbnails.ready.connect(self.model.refresh)
+        self.program.judge.folder.scored.connect(lambda image: self._show_record(projects.project.record(image)))
+        self.program.judge.truthFound.connect(lambda _index: self._show_rows())
+        window.images.chosen.connect(projects.open_image)
+        window.images.sortChosen.connect(lambda order: self.program.settings.set("images.sort", str(order)))
+        window.images.arranged.connect(self._show_title)
+        window.images.set_sort(SortBy(self.program.settings["images.sort"]))
+
+    def _show_project(self, project: Project | None) -> None:
+        self.program.thumbnails.clear()
+        self._show_rows()
+        window = self.window
+        window.setWindowTitle("Atrous" if project is None else f"{project.folder.name} — Atrous")
+        window.start_page.show_recent(self.program.projects.recent.folders())
+        if project is None:
+            window.status.show_save_state(None)
+            window.show_start()
+        elif not project.images:
+            window.start_page.show_empty_folder(project.folder)
+            window.show_start()
+        elif self.program.projects.history is not None:
+            window.history.set_group(self.program.projects.history.group)
+        self._show_banner()
+
+    def _show_rows(self) -> None:
+        project = self.program.projects.project
+        rows = [] if project is None else [self._row(record, place) for place, record in enumerate(project.images)]
+        self._position = {row.id: row.position for row in rows}
+        self.model.set_rows(rows)
+        image = self.program.projects.image
+        self.window.images.show_current(None if image is None else image.id)
+        self._show_title()
+
+    def _row(self, record: ImageRecord, position: int) -> ImageRow:
+        score = self.program.judge.folder.scores.get(record.id, _NO_SCORE)
+        return ImageRow(
+            record=record,
+            position=position,
+            iou=score.iou,
+            uncertainty=score.uncertainty,
+            classes=frozenset(name.lower() for name in score.classes),
+            has_truth=self.program.judge.index.get(record.relative_path) is not None,
+        )
+
+    def _show_record(self, record: ImageRecord) -> None:
+        if record.id in self._position:
+            self.model.update_row(self._row(record, self._position[record.id]))
+
+    def _show_image(self, image: OpenImage | None) -> None:
+        self.window.images.show_current(None if image is None else image.id)
+        self._show_title()
+        self._figures, self._in_band = None, None
+        if image is None:
+            self._picture = None
+            self.canvas.set_layers(None)
+            self._show_classes()
+            return
+        self._picture = PictureSource(image.rgb)
+        height, width = image.document.shape
+        self.program.view.set_image_size(width, height)
+        self._show_layers()
+        self.window.show_canvas(self.canvas)
+        if not self.window.classes.finder.hasFocus():
+            self.canvas.views[0].setFocus()
+        self._arrange_classes(image)
+        self._count_shares()
+
+    def _show_title(self) -> None:
+        image, project = self.program.projects.image, self.program.projects.project
+        if image is None or project is None:
+            self.window.top_bar.show_title("" if project is None else project.folder.name, "")
+            return
+        place = self.model.row_of(image.id)
+        where = f"{place + 1} of {self.model.rowCount()}" if place is not None else f"not among {self.model.rowCount()} shown"
+        name = project.record(image.id).relative_path
+        self.window.top_bar.show_title(name, f"{image.info.width}×{image.info.height} · {where}")
+
+    def _show_layers(self) -> None:
+        image, project = self.program.projects.image, self.program.projects.project
+        if image is None or project is None or self._picture is None:
+            return
+        judge = self.program.judge
+        prediction = image.prediction
+        fits = prediction is not None and prediction.confidence.shape == image.document.shape
+        band = judge.band_index() if self.program.view.shows(PaneKind.BAND) else None
+        self.canvas.set_layers(
+            LayerSet(
+                picture=self._picture,
+                catalog=project.catalog,
+                labels=image.document.labels,
+                prediction=image.document.reference,
+                truth=None if judge.judgement is None else judge.judgement.truth,
+                confidence=prediction.confidence if fits and prediction is not None else None,
+                band=band,
+                band_width=judge.band.width_px,
+            )
+        )
+        self._show_captions()
+
+    def _show_captions(self) -> None:
+        image, judge = self.program.projects.image, self.program.judge
+        if image is None:
+            return
+        captions = {
+            PaneKind.BAND: f"{judge.band.width_px} px" + ("" if self._in_band is None else f" · mIoU {self._in_band:.2f}")
+        }
+        share = self._share_by_hand(image)
+        captions[PaneKind.MASK] = f"edited by hand {share:.1%}".replace("%", " %") if share else ""
+        if self._figures is not None and not isnan(self._figures.mean):
+            captions[PaneKind.ERRORS] = f"pixel accuracy {self._figures.accuracy:.1%}".replace("%", " %")
+        if image.prediction is not None:
+            captions[PaneKind.UNCERTAINTY] = "1 − confidence"
+        self.canvas.set_captions(captions)
+        self.window.history.set_changed_share(share)
+
+    @staticmethod
+    def _share_by_hand(image: OpenImage) -> float:
+        return float(np.count_nonzero(image.document.provenance == Provenance.PERSON)) / max(image.document.labels.size, 1)
+
+    # -- classes ---------------------------------------------------------------------------------------------------------
+
+    def _wire_classes(self) -> None:
+        classes, dock, edit = self.program.classes, self.window.classes, self.program.edit
+        classes.changed.connect(self._follow_catalog)
+        dock.chosen.connect(classes.choose)
+        dock.visibilityChosen.connect(classes.set_visible)
+        dock.soloChosen.connect(classes.show_only)
+        dock.keyChosen.connect(classes.assign_key)
+        dock.colorChosen.connect(lambda class_id, color: classes.recolor(class_id, _rgb(color)))
+        dock.leftFinder.connect(lambda: self.canvas.views[0].setFocus())
+        edit.changed.connect(lambda _rect: self._shares_timer.isActive() or self._shares_timer.start())
+        self.program.tools.subscribe(self._follow_tools)
+        self._follow_tools()
+
+    def _follow_catalog(self) -> None:
+        image = self.program.projects.image
+        if image is not None:
+            self._arrange_classes(image)
+            self._show_layers()
+        self._show_classes()
+
+    def _follow_tools(self) -> None:
+        self.window.classes.show_current(self.program.tools.class_id)
+        self.window.top_bar.show_diameter(self.program.tools.diameter)
+
+    def _arrange_classes(self, image: OpenImage) -> None:
+        """Classes of this image first; the order then stays while it is painted."""
+        found = set(np.unique(image.document.labels).tolist())
+        if image.document.reference is not None:
+            found |= set(np.unique(image.document.reference).tolist())
+        if self.program.judge.judgement is not None:
+            found |= set(np.unique(self.program.judge.judgement.truth).tolist())
+        self._order = arranged(image.document.catalog, frozenset(found))
+        self.program.classes.order = self._order
+
+    def _count_shares(self) -> None:
+        image = self.program.projects.image
+        if image is None:
+            return
+        labels = image.document.labels
+        counts = np.bincount(labels.reshape(-1), minlength=int(image.document.catalog.ignore) + 1)
+        self._shares = {int(value): float(counts[value]) / labels.size for value in np.flatnonzero(counts)}
+        self._show_classes()
+        self._show_captions()
+
+    def _show_classes(self) -> None:
+        catalog = self.program.classes.catalog
+        image = self.program.projects.image
+        if catalog is None:
+            self.window.classes.set_rows([])
+            self.window.classes.set_mean(None, None, "")
+            return
+        keys = {class_id: key for key, class_id in self.program.classes.keys.items()}
+        hidden = self.program.view.overlay.hidden
+        order = self._order if image is not None and self._order else arranged(catalog, frozenset())
+        rows = []
+        for class_id in order:
+            row = ClassRow(catalog.ignore, "void (unlabelled)", catalog.ignore_color, "`")
+            if class_id != catalog.ignore:
+                info = catalog.by_id(class_id)
+                row = ClassRow(class_id, info.name, info.color, keys.get(class_id, ""), visible=class_id not in hidden)
+            share = self._shares.get(class_id, 0.0) if image is not None else 0.0
+            iou, before = self._iou(class_id)
+            delta = iou - before if iou is not None and before is not None else None
+            rows.append(replace(row, share=share, iou=iou, delta=delta, present=share > 0 or iou is not None))
+        self.window.classes.set_rows(rows)
+        figures = self._figures
+        if figures is None or isnan(figures.mean):
+            self.window.classes.set_mean(None, None, "")
+        else:
+            delta = None if isnan(figures.mean_before) else figures.mean - figures.mean_before
+            self.window.classes.set_mean(figures.mean, delta, f"mIoU over the {figures.classes} classes in this image's truth")
+
+    def _iou(self, class_id: int) -> tuple[float | None, float | None]:
+        if self._figures is None:
+            return None, None
+        now, before = self._figures.iou.get(class_id, np.nan), self._figures.before.get(class_id, np.nan)
+        return (None if isnan(now) else now), (None if isnan(before) else before)
+
+    # -- model -----------------------------------------------------------------------------------------------------------
+
+    def _wire_model(self) -> None:
+        models, dock, predict = self.program.models, self.window.model, self.program.predict
+        models.choicesChanged.connect(self._show_models)
+        models.cardChanged.connect(lambda _card: self._show_models())
+        models.deviceChanged.connect(dock.show_device)
+        dock.modelChosen.connect(models.load)
+        dock.settingsChosen.connect(models.set_run_settings)
+        dock.runImageAsked.connect(predict.run_image)
+        dock.runFolderAsked.connect(predict.run_folder)
+        predict.predictionChanged.connect(self._follow_prediction)
+        predict.suggestionChanged.connect(lambda _suggestion: self._show_banner())
+        self._enable_runs(frozenset())
+        self.program.facts.subscribe(self._enable_runs)
+        dock.show_device(models.device)
+        self._show_models()
+
+    def _show_models(self) -> None:
+        models, dock = self.program.models, self.window.model
+        dock.show_models(models.choices(), models.path)
+        dock.show_run_settings(models.run_settings, models.strides(), models.devices())
+        card = models.card
+        if card is not None:
+            summary = card.summary or f"{card.catalog.title}, stride {card.output_stride}"
+            facts = (card.catalog.title, card.source, f"Licence: {card.licence}" if card.licence else "", str(models.path or ""))
+            dock.show_card(summary, "\n".join(part for part in facts if part))
+
+    def _enable_runs(self, _changed: frozenset[str]) -> None:
+        actions = self.window.actions
+        self.window.model.set_runnable(actions["model.run_image"].isEnabled(), actions["model.run_folder"].isEnabled())
+
+    def _follow_prediction(self, image: OpenImage) -> None:
+        self._arrange_classes(image)
+        self._show_layers()
+        self._count_shares()
+
+    def _show_banner(self) -> None:
+        project, suggestion = self.program.projects.project, self.program.predict.suggestion
+        if project is not None and project.read_only_reason:
+            self.window.banner.say(f"Read-only. {project.read_only_reason.rstrip('.')}.")
+        elif suggestion is not None:
+            predict = self.program.predict
+            self.window.banner.say(
+                _suggestion_text(suggestion), ("Take it", predict.accept_suggestion), ("Keep mine", predict.dismiss_suggestion)
+            )
+        else:
+            self.window.banner.say("")
+
+    # -- judging ---------------------------------------------------------------------------------------------------------
+
+    def _wire_judge(self) -> None:
+        judge, dock = self.program.judge, self.window.trimap
+        dock.show_band(judge.band)
+        dock.bandChosen.connect(judge.set_band)
+        judge.bandChanged.connect(dock.show_band)
+        judge.layersChanged.connect(self._show_layers)
+        judge.figuresChanged.connect(self._show_figures)
+        judge.curvesChanged.connect(dock.show_curves)
+        judge.bandFigures.connect(self._show_band_figures)
+        self.program.view.panesChanged.connect(self._show_layers)
+
+    def _show_figures(self, figures: Figures | None) -> None:
+        first = self._figures is None and figures is not None
+        self._figures = figures
+        image = self.program.projects.image
+        if first and image is not None:
+            self._arrange_classes(image)
+        self._show_classes()
+        self._show_captions()
+
+    def _show_band_figures(self, inside: float | None, outside: float | None) -> None:
+        self._in_band = inside
+        self.window.trimap.show_figure(inside, outside)
+        self._show_captions()
+
+    # -- bars ------------------------------------------------------------------------------------------------------------
+
+    def _wire_bars(self) -> None:
+        program, window = self.program, self.window
+        window.top_bar.diameterChosen.connect(program.tools.set_diameter)
+        self.canvas.hovered.connect(program.readout.hover)
+        program.readout.changed.connect(window.status.show_readout)
+        program.jobs.changed.connect(self._show_jobs)
+        window.status.cancelAsked.connect(lambda job: job.cancel())
+        window.heldKey.connect(lambda _action, down: program.look.blink(down))
+
+    def _show_jobs(self) -> None:
+        running = self.program.jobs.running
+        shown = next((job for job in running if job.guards_close), running[0] if running else None)
+        self.window.status.show_job(shown, max(len(running) - 1, 0))
+
+
+_NO_SCORE = ImageScore()
+
+
+def _suggestion_text(suggestion: Suggestion) -> str:
+    changes = f"{suggestion.merge.patch.changed_pixels:,}".replace(",", "\u2009")
+    text = f"A newer prediction waits. Taking it changes {changes} px and none that you painted"
+    if suggestion.conflicts:
+        text += f"; it disagrees with {suggestion.conflicts:,} px of yours".replace(",", "\u2009")
+    return text + "."
+
+
+def _rgb(color: QColor) -> tuple[int, int, int]:
+    return color.red(), color.green(), color.blue()

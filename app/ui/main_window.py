@@ -1,0 +1,256 @@
+"""The window: bars, docks and the place for the picture. Its commands are in ``window_verbs``, its data in ``binding``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PySide6.QtCore import QByteArray, QSettings, QSize, Qt, Signal
+from PySide6.QtGui import (
+    QAction,
+    QCloseEvent,
+    QDragEnterEvent,
+    QDropEvent,
+    QGuiApplication,
+    QKeyEvent,
+    QKeySequence,
+    QShowEvent,
+)
+from PySide6.QtWidgets import QMainWindow, QMenu, QStackedWidget, QStatusBar, QVBoxLayout, QWidget
+
+from app.actions.facts import Facts
+from app.actions.keymap import Keymap
+from app.actions.spec import Group
+from app.services.notifications import Notifier
+from app.ui.action_builder import ActionBuilder
+from app.ui.bars.banner import Banner
+from app.ui.bars.status_line import StatusLine
+from app.ui.bars.toasts import ToastStack
+from app.ui.bars.top_bar import TopBar
+from app.ui.docks.classes_dock import ClassesDock
+from app.ui.docks.history_dock import HistoryDock
+from app.ui.docks.image_list_model import ImageListModel
+from app.ui.docks.images_dock import ImagesDock
+from app.ui.docks.model_dock import ModelDock
+from app.ui.docks.panel import Panel
+from app.ui.docks.trimap_dock import TrimapDock
+from app.ui.icons import application_icon, make_icon
+from app.ui.start_page import StartPage
+from app.ui.theme import Theme
+
+DEFAULT_SIZE = QSize(1600, 1000)
+_SMALLEST = QSize(860, 560)
+_LEFT, _RIGHT = 196, 332
+#: Heights of the right docks at the default size, top to bottom.
+_HEIGHTS = {"classes": 300, "model": 150, "trimap": 290, "history": 130}
+_LAYOUT_VERSION = 1
+
+
+class MainWindow(QMainWindow):
+    """The shell. It can be shown before anything behind it exists.
+
+    Signals:
+        dropped(Path): a folder or file was dropped on the window.
+        closing(QCloseEvent): the window is about to close; ignore the event to keep it open.
+        heldKey(action id, bool): the key of a held command went down or up.
+    """
+
+    dropped = Signal(object)
+    closing = Signal(object)
+    heldKey = Signal(str, bool)
+
+    def __init__(self, theme: Theme, facts: Facts, keymap: Keymap, notifier: Notifier, images: ImageListModel) -> None:
+        super().__init__()
+        self.theme, self.facts = theme, facts
+        self.setObjectName("mainWindow")
+        self.setWindowTitle("Atrous")
+        self.setWindowIcon(application_icon())
+        self.setMinimumSize(_SMALLEST)
+        self.setAcceptDrops(True)
+        self.setDockNestingEnabled(True)
+        self.setContentsMargins(8, 0, 8, 0)
+        self.actions = ActionBuilder(self, facts, keymap, theme)
+        self.top_bar = TopBar(self.actions)
+        self.setMenuWidget(self.top_bar)
+        self.main_menu = self._build_menu()
+        self.top_bar.menu_button.setMenu(self.main_menu)
+        self.start_page = StartPage(theme)
+        self.banner = Banner()
+        self.stack = QStackedWidget()
+        self.stack.addWidget(self.start_page)
+        central = QWidget()
+        central.setObjectName("central")
+        column = QVBoxLayout(central)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(8)
+        column.addWidget(self.banner)
+        column.addWidget(self.stack, 1)
+        self.setCentralWidget(central)
+        self.images = ImagesDock(images, theme)
+        self.classes = ClassesDock(theme)
+        self.model = ModelDock()
+        self.trimap = TrimapDock(theme)
+        self.history = HistoryDock()
+        self.docks: dict[str, Panel] = {
+            "images": self.images, "classes": self.classes, "model": self.model, "trimap": self.trimap, "history": self.history,
+        }  # fmt: skip
+        self._folded: list[str] = []
+        self._place_docks()
+        self.status = StatusLine(theme)
+        bar = QStatusBar()
+        bar.setSizeGripEnabled(False)
+        bar.addWidget(self.status, 1)
+        self.setStatusBar(bar)
+        self.toasts = ToastStack(central, notifier, theme)
+        for name, dock in self.docks.items():
+            dock.visibilityChanged.connect(lambda _visible, name=name: self._tell_dock(name))
+        self.set_theme(theme)
+
+    # -- looks -----------------------------------------------------------------------------------------------------------
+
+    def set_theme(self, theme: Theme) -> None:
+        """Colour everything that paints itself; the style sheet is the application's."""
+        self.theme = theme
+        self.actions.set_theme(theme)
+        self.top_bar.menu_button.setIcon(make_icon("menu", theme))
+        for part in (self.images, self.classes, self.trimap, self.status):
+            part.set_theme(theme)
+        self.toasts.theme = theme
+        self.facts.update(theme_dark=theme.name == "dark")
+
+    def show_canvas(self, canvas: QWidget) -> None:
+        """Put the picture where the start page was."""
+        if self.stack.indexOf(canvas) < 0:
+            self.stack.addWidget(canvas)
+        self.stack.setCurrentWidget(canvas)
+
+    def show_start(self) -> None:
+        self.stack.setCurrentWidget(self.start_page)
+
+    # -- docks -----------------------------------------------------------------------------------------------------------
+
+    def toggle_dock(self, name: str) -> None:
+        """Show or hide one dock."""
+        dock = self.docks[name]
+        dock.setVisible(not dock.isVisible())
+        self._folded = []
+        self.facts.update(docks_folded=False)
+
+    def toggle_fold(self) -> None:
+        """Fold all docks away so that the picture has the window, or bring them back."""
+        if self._folded:
+            names, self._folded = self._folded, []
+            for name in names:
+                self.docks[name].show()
+        else:
+            self._folded = [name for name, dock in self.docks.items() if dock.isVisible()]
+            for name in self._folded:
+                self.docks[name].hide()
+        self.facts.update(docks_folded=bool(self._folded))
+
+    def reset_layout(self) -> None:
+        """Put the docks back where they were on the first day."""
+        self._folded = []
+        self._place_docks()
+        for dock in self.docks.values():
+            dock.setFloating(False)
+            dock.show()
+        self._share_space()
+        self.facts.update(docks_folded=False)
+
+    def _place_docks(self) -> None:
+        for corner, area in (
+            (Qt.Corner.TopLeftCorner, Qt.DockWidgetArea.LeftDockWidgetArea),
+            (Qt.Corner.BottomLeftCorner, Qt.DockWidgetArea.LeftDockWidgetArea),
+            (Qt.Corner.TopRightCorner, Qt.DockWidgetArea.RightDockWidgetArea),
+            (Qt.Corner.BottomRightCorner, Qt.DockWidgetArea.RightDockWidgetArea),
+        ):
+            self.setCorner(corner, area)
+        self.addDockWidget(Qt.DockWidgetArea.LeftDockWidgetArea, self.images)
+        for name in _HEIGHTS:
+            self.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, self.docks[name])
+
+    def _share_space(self) -> None:
+        self.resizeDocks([self.images, self.classes], [_LEFT, _RIGHT], Qt.Orientation.Horizontal)
+        self.resizeDocks([self.docks[name] for name in _HEIGHTS], list(_HEIGHTS.values()), Qt.Orientation.Vertical)
+
+    def _tell_dock(self, name: str) -> None:
+        self.facts.update(**{f"dock_{name}": not self.docks[name].isHidden()})
+
+    # -- geometry --------------------------------------------------------------------------------------------------------
+
+    def restore_layout(self, store: QSettings) -> None:
+        """Take size, place and docks of last time; a place on a screen that is gone is given up."""
+        geometry, state = store.value("geometry"), store.value("docks")
+        restored = isinstance(geometry, QByteArray) and self.restoreGeometry(geometry)
+        visible = any(screen.availableGeometry().intersects(self.frameGeometry()) for screen in QGuiApplication.screens())
+        if not (restored and visible):
+            self.resize(DEFAULT_SIZE.boundedTo(self.screen().availableSize()))
+        if not (isinstance(state, QByteArray) and self.restoreState(state, _LAYOUT_VERSION)):
+            self._share_space()
+
+    def save_layout(self, store: QSettings) -> None:
+        """Remember size, place and docks; folded docks count as shown."""
+        if self._folded:
+            self.toggle_fold()
+        store.setValue("geometry", self.saveGeometry())
+        store.setValue("docks", self.saveState(_LAYOUT_VERSION))
+
+    # -- menus -----------------------------------------------------------------------------------------------------------
+
+    def _build_menu(self) -> QMenu:
+        menu = QMenu(self)
+        self.recent_menu = QMenu("Open recent", menu)
+        for group in Group:
+            entry = self.actions.group_menu(group, menu)
+            if group is Group.FILE:
+                entry.insertMenu(entry.actions()[2], self.recent_menu)
+            menu.addMenu(entry)
+        opener = QAction("Menu", self)
+        opener.setShortcut(QKeySequence("F10"))
+        opener.triggered.connect(lambda: self.top_bar.menu_button.showMenu())
+        self.addAction(opener)
+        return menu
+
+    # -- events ----------------------------------------------------------------------------------------------------------
+
+    def focusNextPrevChild(self, next_one: bool) -> bool:
+        """While the picture has the keyboard, Tab is a command that is held, not a way out of it."""
+        focus = self.focusWidget()
+        if focus is not None and self.stack.isAncestorOf(focus) and self.stack.currentWidget() is not self.start_page:
+            return False
+        return super().focusNextPrevChild(next_one)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if not self._tell_held(event, True):
+            super().keyPressEvent(event)
+
+    def keyReleaseEvent(self, event: QKeyEvent) -> None:
+        if not self._tell_held(event, False):
+            super().keyReleaseEvent(event)
+
+    def _tell_held(self, event: QKeyEvent, down: bool) -> bool:
+        pressed = QKeySequence(event.keyCombination())
+        if any(QKeySequence(key) == pressed for key in self.actions.keymap.keys("view.blink")):
+            if not event.isAutoRepeat():
+                self.heldKey.emit("view.blink", down)
+            return True
+        return False
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        if any(url.isLocalFile() for url in event.mimeData().urls()):
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        for url in event.mimeData().urls():
+            if url.isLocalFile():
+                event.acceptProposedAction()
+                self.dropped.emit(Path(url.toLocalFile()))
+                return
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        for name in self.docks:
+            self._tell_dock(name)
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        self.closing.emit(event)
