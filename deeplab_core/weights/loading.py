@@ -98,15 +98,21 @@ def _stranger_card(model: SegmentationModel, found: Recognised) -> ModelCard:
     )
 
 
-def _fill(model: SegmentationModel, checkpoint: Checkpoint, variant: Variant, owner: str) -> None:
-    """Give a model on the meta device every tensor from the file, or raise and leave nothing behind."""
-    wanted = model.state_dict()
+def match_keys(
+    model: SegmentationModel, checkpoint: Checkpoint, variant: Variant
+) -> tuple[list[str], list[str], list[str], dict[str, Tensor]]:
+    """Find every tensor that a model needs.
+
+    Returns:
+        Keys missing from the file, tensors of the wrong shape (each with what was expected), keys left over; and the file's
+        tensor for each of our keys, as stored.
+    """
     state: dict[str, Tensor] = {}
     used: set[str] = set()
     missing: list[str] = []
     misshapen: list[str] = []
     optional, ignored = re.compile(variant.optional), re.compile(variant.ignored)
-    for key, target in wanted.items():
+    for key, target in model.state_dict().items():
         if _COUNTERS.fullmatch(key):
             state[key] = torch.zeros((), dtype=torch.int64)
             continue
@@ -124,13 +130,23 @@ def _fill(model: SegmentationModel, checkpoint: Checkpoint, variant: Variant, ow
         if tensor.shape != target.shape:
             misshapen.append(f"{source} is {_size(tensor)}, expected {_size(target)}")
             continue
-        state[key] = tensor.detach().to(torch.float32).contiguous()
+        state[key] = tensor
     left = [key for key in checkpoint.tensors if key not in used and not _COUNTERS.fullmatch(key) and not ignored.fullmatch(key)]
+    return missing, misshapen, left, state
+
+
+def _fill(model: SegmentationModel, checkpoint: Checkpoint, variant: Variant, owner: str) -> None:
+    """Give a model on the meta device every tensor from the file, or raise and leave nothing behind."""
+    missing, misshapen, left, found = match_keys(model, checkpoint, variant)
     if missing or misshapen or left:
         raise _mismatch(checkpoint.path, owner, variant.title, missing, misshapen, left)
+    state = {key: value if key.endswith("num_batches_tracked") else _float32(value) for key, value in found.items()}
     _check_values(state, variant, checkpoint.path)
     model.load_state_dict(state, strict=True, assign=True)
-    model.requires_grad_(True)
+
+
+def _float32(tensor: Tensor) -> Tensor:
+    return tensor.detach().to(torch.float32).contiguous()
 
 
 def _fresh(key: str, target: Tensor) -> Tensor:

@@ -46,17 +46,16 @@ def fill(key: str, shape: list[int]) -> np.ndarray:
 
 
 def filled_state(name: str) -> dict[str, torch.Tensor]:
-    """The state dict of a manifest; asserts the published fingerprint."""
-    record = manifest(name)
+    """The state dict of a manifest."""
+    return {key: torch.from_numpy(fill(key, shape)) for key, shape, _ in manifest(name)["keys"]}
+
+
+def fingerprint(state: dict[str, torch.Tensor]) -> str:
     digest = hashlib.sha1()
-    state = {}
-    for key, shape, _ in record["keys"]:
-        array = fill(key, shape)
+    for key, tensor in state.items():
         digest.update(key.encode())
-        digest.update(array.tobytes())
-        state[key] = torch.from_numpy(array)
-    assert digest.hexdigest() == record["fingerprint"]
-    return state
+        digest.update(tensor.numpy().tobytes())
+    return digest.hexdigest()
 
 
 def image(height: int, width: int) -> torch.Tensor:
