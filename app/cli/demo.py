@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from app.places import MODEL_DIR_VARIABLE, SAMPLE_PROJECT, copy_sample_project
+from app.places import MODEL_DIR_VARIABLE, RESOURCES, SAMPLE_PROJECT, copy_sample_project
 
 
 @click.command(hidden=True)
@@ -53,6 +53,8 @@ def photograph_window(folder: Path, picture: Path) -> int:
     A process of its own, because this one may hold torch and the window's must not.
     """
     program = [sys.executable] if getattr(sys, "frozen", False) else [sys.executable, "-m", "app"]
-    environment = {**os.environ, "QT_QPA_PLATFORM": "offscreen"}
+    # Qt's own offscreen screen has 800 x 800 px; its parameters are separated by colons, which a Windows path holds too.
+    screen = "" if sys.platform == "win32" else f":configfile={RESOURCES / 'offscreen.json'}"
+    environment = {**os.environ, "QT_QPA_PLATFORM": f"offscreen{screen}"}
     done = subprocess.run([*program, "open", str(folder), "--smoke", str(picture)], env=environment, check=False)
     return done.returncode

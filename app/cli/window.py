@@ -38,7 +38,8 @@ def window(context: click.Context, folder: Path | None, project_dir: Path | None
     """Open the window, on FOLDER where one is given."""
     if folder is not None and not folder.is_dir():
         root = context.find_root().command
-        commands = [name for name in root.list_commands(context) if name != "open"] if isinstance(root, click.Group) else []
+        known = root.commands if isinstance(root, click.Group) else {}
+        commands = sorted(name for name, command in known.items() if not command.hidden)
         raise click.UsageError(f"'{folder}' is neither a folder of images nor one of the commands {', '.join(commands)}")
     if sample:
         if not has_screen():
