@@ -146,7 +146,8 @@ class PredictOptions:
         flip: also average with the mirrored image.
         resize: overrides the card's ``resize``; None keeps it.
         tile: side of a tile in network pixels; None decides from the memory at hand.
-        overlap: overlap of tiles in network pixels; None takes the network's effective radius.
+        overlap: context of a tile beyond its own part, on every side, in network pixels; None takes the network's receptive
+            radius, but no more than a sixth of the tile.
         device: ``auto`` prefers cuda, then mps, then cpu; or a torch device string.
         precision: ``auto`` is fp32 on the CPU and bf16/fp16 where the device computes them exactly enough.
         crf: refine with a dense CRF.

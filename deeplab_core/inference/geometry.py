@@ -81,15 +81,8 @@ def _padded(scaled: Size, rule: str, scale: float, align_corners: bool) -> Size:
     return _round_up(scaled[0], number), _round_up(scaled[1], number)
 
 
-def _round_up(length: int, step: int, rest: int = 0) -> int:
-    """Smallest number >= length that leaves ``rest`` when divided by ``step``."""
-    return math.ceil((length - rest) / step) * step + rest
-
-
-def fit_to_quantum(size: Size, quantum: int, rest: int) -> Size:
-    """``size`` grown to ``k * quantum + rest`` in both directions, at least one quantum."""
-    grown = [max(quantum + rest, _round_up(length, quantum, rest)) for length in size]
-    return grown[0], grown[1]
+def _round_up(length: int, step: int) -> int:
+    return math.ceil(length / step) * step
 
 
 def _parse(rule: str, field: str, kinds: tuple[str, ...]) -> tuple[str, int]:

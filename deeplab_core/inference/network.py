@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from deeplab_core.errors import ComputeError
-from deeplab_core.inference.geometry import Size, fit_to_quantum
+from deeplab_core.inference.geometry import Size
 from deeplab_core.inference.pixels import Canvas
 from deeplab_core.inference.scores import store_scores
 from deeplab_core.inference.tiling import Span, Tile, plan_tiles
@@ -37,12 +37,10 @@ class CoarseGrid:
 
     Attributes:
         values: (gh, gw, C) float16 as :func:`store_scores` makes them.
-        canvas: size that they stand for; tiling may have grown it to the quantum.
         tiles: number of tiles.
     """
 
     values: NDArray[np.float16]
-    canvas: Size
     tiles: int
 
 
@@ -62,32 +60,29 @@ class TiledNetwork:
     def whole(self, canvas: Canvas, size: Size, watch: Watch, part: Pass) -> CoarseGrid:
         """Scores of a canvas in one forward pass."""
         watch.step(part.start, part.length, part.name)
-        return CoarseGrid(self._scores(canvas.window(0, 0, *size), None), size, 1)
+        return CoarseGrid(self._scores(canvas.window(0, 0, *size), None), 1)
 
     def tiled(self, canvas: Canvas, size: Size, tile: int, margin: int, watch: Watch, part: Pass) -> CoarseGrid:
         """Scores of a canvas in overlapping tiles.
 
-        The canvas is padded to the quantum first, so that every tile has the geometry of the whole. A network with image-level
-        pooling runs its encoder over all tiles once before: the area-weighted mean over the tiles' cores is the whole
-        image's pooling vector, up to what lies further away than the margin.
+        A network with image-level pooling runs its encoder over all tiles once before: the area-weighted mean over the tiles'
+        cores is the whole image's pooling vector, up to what lies further away than the margin.
         """
-        quantum, rest = self.model.output_stride, int(self.model.align_corners)
-        size = fit_to_quantum(size, quantum, rest)
-        tiles = plan_tiles(size, tile, margin, quantum, rest)
+        quantum = self.model.output_stride
+        tiles = plan_tiles(size, tile, margin, quantum, int(self.model.align_corners))
         pooled = self._context(canvas, tiles, watch, part)
         begun, length = (part.start + part.length * 0.45, part.length * 0.55) if pooled is not None else (part.start, part.length)
         values: NDArray[np.float16] | None = None
-        steps = (0, 0)
+        step = 0
         for number, place in enumerate(tiles):
             watch.step(begun + length * number / len(tiles), length / len(tiles), _name(part, number, len(tiles)))
             scores = self._scores(_window(canvas, place), pooled)
             if values is None:
-                steps = _grid_steps(place, scores.shape, quantum, rest)
-                shape = tuple((side - rest) // step + rest for side, step in zip(size, steps, strict=True))
-                values = np.empty((*shape, scores.shape[2]), np.float16)
-            _place(values, scores, place, steps, size)
+                step = _grid_step(place, scores.shape, quantum)
+                values = np.empty((_points(size[0], step), _points(size[1], step), scores.shape[2]), np.float16)
+            _place(values, scores, place, step, size)
         assert values is not None
-        return CoarseGrid(values, size, len(tiles))
+        return CoarseGrid(values, len(tiles))
 
     def _context(self, canvas: Canvas, tiles: list[Tile], watch: Watch, part: Pass) -> Tensor | None:
         total: Tensor | None = None
@@ -128,35 +123,34 @@ def _name(part: Pass, number: int, count: int, prefix: str = "") -> str:
     return f"{part.name}, {prefix}tile {number + 1} of {count}".removeprefix(", ")
 
 
-def _grid_steps(place: Tile, shape: tuple[int, ...], quantum: int, rest: int) -> tuple[int, int]:
-    """Canvas pixels per grid point along rows and columns.
+def _points(length: int, step: int) -> int:
+    """Grid points along ``length`` pixels: every convolution of stride 2 keeps the pixels 0, 2, 4, ..."""
+    return (length - 1) // step + 1
+
+
+def _grid_step(place: Tile, shape: tuple[int, ...], quantum: int) -> int:
+    """Canvas pixels per grid point.
 
     Raises:
         ComputeError: the network's grid does not fit its output stride (unpadded convolutions), so tiles cannot be joined.
     """
-    steps = []
-    for span, points in ((place.rows, shape[0]), (place.columns, shape[1])):
-        step, left_over = divmod(span.length - rest, max(1, points - rest))
-        if left_over or not step or quantum % step:
-            raise ComputeError(
-                "this network cannot be run in tiles",
-                why=f"it answers {span.length} pixels with {points} scores, which do not line up from tile to tile",
-                remedy="Choose a smaller input size (resize: long_side) so that the image is computed whole",
-            )
-        steps.append(step)
-    return steps[0], steps[1]
+    height, width = place.rows.length, place.columns.length
+    for step in range(quantum, 0, -1):
+        if quantum % step == 0 and (_points(height, step), _points(width, step)) == shape[:2]:
+            return step
+    raise ComputeError(
+        "this network cannot be run in tiles",
+        why=f"it answers {height} x {width} pixels with {shape[0]} x {shape[1]} scores, which do not line up from tile to tile",
+        remedy="Choose a smaller input size (resize: long_side) so that the image is computed whole",
+    )
 
 
-def _place(
-    values: NDArray[np.float16], scores: NDArray[np.float16], place: Tile, steps: tuple[int, int], canvas: Size
-) -> None:
+def _place(values: NDArray[np.float16], scores: NDArray[np.float16], place: Tile, step: int, canvas: Size) -> None:
     """Copy the core of a tile to where it belongs."""
 
-    def bounds(span: Span, step: int, side: int, points: int) -> slice:
-        stop = points if span.core_stop == side else span.core_stop // step
-        return slice(span.core_start // step, stop)
+    def bounds(span: Span, side: int, points: int) -> slice:
+        return slice(span.core_start // step, points if span.core_stop == side else span.core_stop // step)
 
-    rows = bounds(place.rows, steps[0], canvas[0], values.shape[0])
-    columns = bounds(place.columns, steps[1], canvas[1], values.shape[1])
-    top, left = place.rows.start // steps[0], place.columns.start // steps[1]
+    rows, columns = bounds(place.rows, canvas[0], values.shape[0]), bounds(place.columns, canvas[1], values.shape[1])
+    top, left = place.rows.start // step, place.columns.start // step
     values[rows, columns] = scores[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]

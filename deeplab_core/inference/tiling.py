@@ -1,10 +1,13 @@
 """Cutting a canvas into overlapping tiles whose coarse scores fit together without a seam.
 
-Every tile starts on a multiple of the quantum (the output stride), so that its coarse grid is a part of the whole canvas's. Its
-length is ``k * quantum`` for networks that upsample by the half-pixel rule and ``k * quantum + 1`` for those that align corners:
-then the steps between encoder, decoder and coarse grid are exact fractions, as they are for the whole canvas. A tile answers
-for its *core* only; the margin around it is context. At the border of the canvas there is no margin, so zero padding
-happens where the untiled network has it and nowhere else.
+Every tile starts on a multiple of the quantum (the output stride), so that its coarse grid is a part of the whole canvas's. A
+tile answers for its *core* only; the margin around it is context. At the border of the canvas there is no margin, so zero
+padding happens where the untiled network has it and nowhere else.
+
+Inner tiles are ``k * quantum`` long for networks that upsample by the half-pixel rule, ``k * quantum + 1`` for those that align
+corners: then encoder features fit the decoder's finer grid exactly. A whole canvas of that form gives the same scores in tiles.
+On one of another length, a network with a decoder stretches its features by up to half a feature over the whole canvas; in
+tiles it does so in the last tile only.
 """
 
 from __future__ import annotations
@@ -44,13 +47,13 @@ def plan_axis(length: int, tile: int, margin: int, quantum: int, rest: int) -> l
     """Spans that cover ``0..length``.
 
     Args:
-        length: of the canvas; ``k * quantum + rest``.
-        tile: wanted length of a tile; rounded down to the quantum, but at least ``2 * margin + quantum``.
+        length: of the canvas.
+        tile: wanted length of a tile; rounded down to the quantum, but at least three margins, so that no tile is mostly margin.
         margin: context on every inner side; rounded up to the quantum.
-        quantum, rest: lengths of tiles leave ``rest`` when divided by ``quantum``.
+        quantum, rest: lengths of tiles, the last one apart, leave ``rest`` when divided by ``quantum``.
     """
     margin = -(-margin // quantum) * quantum
-    step = max(tile // quantum * quantum, 2 * margin + quantum)
+    step = max(tile // quantum * quantum, 2 * margin + max(margin, quantum))
     spans = []
     core = 0
     while True:

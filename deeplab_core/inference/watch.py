@@ -28,7 +28,7 @@ class Watch:
     def __init__(self, cancel: Cancel | None = None, progress: ReportProgress | None = None) -> None:
         self._cancel = cancel
         self._progress = progress
-        self._start, self._length, self._text = 0.0, 1.0, ""
+        self._start, self._length, self._text = 0.0, 0.0, ""  # layers before the first step count nothing
         self._reached = 0.0
         self._layers, self._expected = 0, 1
 
