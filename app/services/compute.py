@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import count
+from multiprocessing.connection import Connection
 
 from PySide6.QtCore import QObject, Qt, QTimer, Signal, SignalInstance
 
 from app.services.compute_link import STOP_PATIENCE, WorkerLink
 from app.services.compute_service import ComputeService
+from app.worker import bootstrap
 from app.worker.messages import (
     NORMAL,
     PROTOCOL,
@@ -74,13 +77,18 @@ class ComputeClient(ComputeService):
     A process that dies is started again, at most three times a minute. The model is loaded again and every request without an
     answer is sent again; the one that was running gets one more try and then fails, named, so that one poisonous image cannot
     hold up a folder.
+
+    Args:
+        parent: Qt parent.
+        target: what the process runs; gets its end of the pipe.
     """
 
     _arrived = Signal(int, object)
     _ended = Signal(int, str)
 
-    def __init__(self, parent: QObject | None = None) -> None:
+    def __init__(self, parent: QObject | None = None, *, target: Callable[[Connection], None] = bootstrap.run) -> None:
         super().__init__(parent)
+        self._target = target
         self._numbers = count(1)
         self._entries: dict[int, _Entry] = {}
         self._life: _Generation | None = None
@@ -168,8 +176,11 @@ class ComputeClient(ComputeService):
         if self._life is None or not self._life.ready:
             QTimer.singleShot(0, self, lambda: self._drop_cancelled(fresh))
             return
-        for request_id in fresh:
-            self._life.link.send(Cancel(request_id))
+        if len(fresh) == len(self._entries) and self._life.reload_id is None:
+            self._life.link.send(Cancel(-1))  # at once: nothing of the rest begins while the first is being cancelled
+        else:
+            for request_id in fresh:
+                self._life.link.send(Cancel(request_id))
         if not self._patience.isActive():
             self._patience.start()
 
@@ -189,6 +200,7 @@ class ComputeClient(ComputeService):
         link = WorkerLink(
             on_message=lambda message: self._relay(self._arrived, number, message),
             on_end=lambda reason: self._relay(self._ended, number, reason),
+            target=self._target,
         )
         self._life = _Generation(number, link)
         self._patience.start()

@@ -11,8 +11,6 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
-from app.worker import bootstrap
-
 _log = logging.getLogger(__name__)
 
 #: How long Shutdown may take before the process is killed, in seconds.
@@ -35,7 +33,7 @@ class WorkerLink:
         self,
         on_message: Callable[[object], None],
         on_end: Callable[[str], None],
-        target: Callable[[Connection], None] = bootstrap.run,
+        target: Callable[[Connection], None],
     ) -> None:
         self._on_message = on_message
         self._on_end = on_end

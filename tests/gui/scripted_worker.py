@@ -1,0 +1,116 @@
+"""A compute process without torch whose misbehaviour is chosen by the name of the image that it is asked to predict."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import numpy as np
+
+from app.worker.lane import Lane
+from app.worker.messages import (
+    PROTOCOL,
+    AskScores,
+    Cancel,
+    Hello,
+    Loaded,
+    LoadModel,
+    Predict,
+    Predicted,
+    Progress,
+    Request,
+    ScoresAt,
+    Shutdown,
+    WasCancelled,
+)
+from deeplab_core.catalog import ClassCatalog, ClassInfo
+from deeplab_core.records import ModelCard, Prediction
+
+
+class OneAtATime:
+    """A connection that two threads may send through."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._lock = threading.Lock()
+        self.recv = connection.recv
+        self.send_bytes = connection.send_bytes
+
+    def send(self, message: object) -> None:
+        with self._lock:
+            self._connection.send(message)
+
+
+CATALOG = ClassCatalog("two", "Two", (ClassInfo(0, "a", (0, 0, 0)), ClassInfo(1, "b", (9, 9, 9))))
+
+
+def run(pipe: Connection, greeting: str = "") -> None:
+    """Serve; ``greeting`` spoils the Hello: ``"qt"``, ``"protocol"``, ``"dies"``."""
+    if greeting == "dies":
+        os.kill(os.getpid(), signal.SIGKILL)
+    connection = OneAtATime(pipe)
+    connection.send(
+        Hello(
+            protocol=PROTOCOL + (greeting == "protocol"), pid=os.getpid(), versions={}, devices={"cpu": "1 thread"},
+            qt_modules=("PySide6.QtGui",) if greeting == "qt" else (),
+        )
+    )  # fmt: skip
+    lane = Lane()
+    threading.Thread(target=_listen, args=(connection, lane), daemon=True).start()
+    loaded = ""
+    while (request := lane.take()) is not None:
+        connection.send(Progress(request_id=request.request_id, fraction=0.0))
+        if isinstance(request, LoadModel):
+            loaded = request.path
+            card = ModelCard(id=loaded, name=loaded, architecture={}, catalog=CATALOG)
+            connection.send(Loaded(request_id=request.request_id, card=card, device=request.device))
+        elif isinstance(request, AskScores):
+            connection.send(ScoresAt(request_id=request.request_id, class_ids=(1,), probabilities=(0.9,)))
+        elif isinstance(request, Predict):
+            _predict(connection, lane, request, loaded)
+    os._exit(0)
+
+
+def _listen(connection: OneAtATime, lane: Lane) -> None:
+    try:
+        while True:
+            message = connection.recv()
+            if isinstance(message, Request):
+                lane.put(message)
+            elif isinstance(message, Cancel):
+                for number in lane.cancel(message.request_id):
+                    connection.send(WasCancelled(request_id=number))
+            elif isinstance(message, Shutdown):
+                break
+    except (EOFError, OSError):
+        os._exit(0)
+    lane.close()
+
+
+def _predict(connection: OneAtATime, lane: Lane, request: Predict, loaded: str) -> None:
+    name = Path(request.image).name
+    if name == "poison":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if name.startswith("once"):  # dies the first time
+        flag = Path(request.image)
+        if not flag.exists():
+            flag.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+    if name == "garbage":
+        connection.send_bytes(b"no pickle")
+    while name == "deaf":
+        time.sleep(1)
+    while name == "slow" and not lane.running_is_cancelled():
+        time.sleep(0.01)
+    if lane.running_is_cancelled():
+        connection.send(WasCancelled(request_id=request.request_id))
+        return
+    prediction = Prediction(
+        labels=np.ones((2, 3), np.uint8), confidence=np.ones((2, 3), np.uint8), card_id=loaded, options=request.options,
+        source_key=request.source_key,
+    )  # fmt: skip
+    connection.send(Predicted(request_id=request.request_id, prediction=prediction))
