@@ -356,6 +356,7 @@ class Binding(QObject):
         program.readout.changed.connect(window.status.show_readout)
         program.jobs.changed.connect(self._show_jobs)
         window.status.cancelAsked.connect(lambda job: job.cancel())
+        window.themed.connect(self.canvas.set_theme)
         window.heldKey.connect(lambda _action, down: program.look.blink(down))
 
     def _show_jobs(self) -> None:

@@ -52,11 +52,13 @@ class MainWindow(QMainWindow):
         dropped(Path): a folder or file was dropped on the window.
         closing(QCloseEvent): the window is about to close; ignore the event to keep it open.
         heldKey(action id, bool): the key of a held command went down or up.
+        themed(Theme): another theme is on.
     """
 
     dropped = Signal(object)
     closing = Signal(object)
     heldKey = Signal(str, bool)
+    themed = Signal(object)
 
     def __init__(self, theme: Theme, facts: Facts, keymap: Keymap, notifier: Notifier, images: ImageListModel) -> None:
         super().__init__()
@@ -116,6 +118,7 @@ class MainWindow(QMainWindow):
             part.set_theme(theme)
         self.toasts.theme = theme
         self.facts.update(theme_dark=theme.name == "dark")
+        self.themed.emit(theme)
 
     def show_canvas(self, canvas: QWidget) -> None:
         """Put the picture where the start page was."""

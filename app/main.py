@@ -1,0 +1,153 @@
+"""Starts the window: first a painted frame, then everything behind it.
+
+Before the first frame only PySide6 and numpy are imported. The controllers (OpenCV, SQLite), the plots and the compute process
+follow in the event loop.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QEvent, QObject, QSettings, Qt, QTimer
+from PySide6.QtWidgets import QApplication
+
+from app.actions.facts import Facts
+from app.actions.keymap import Keymap
+from app.actions.table import ACTIONS
+from app.services.crash import CrashWatch
+from app.services.folders import layout_file, log_folder, settings_file
+from app.services.logs import route_qt_messages, start_logging
+from app.services.notifications import Notifier
+from app.services.settings import SettingsStore
+from app.ui.docks.image_list_model import ImageListModel
+from app.ui.main_window import MainWindow
+from app.ui.theme import apply_theme, load_fonts, load_theme, resolve_theme_name
+
+if TYPE_CHECKING:
+    from app.controllers.program import Program
+    from app.services.compute_service import ComputeService
+    from app.ui.binding import Binding
+    from app.ui.window_verbs import WindowVerbs
+
+#: Names a file that gets the seconds from this module's import to the first painted frame; for the start-up benchmark.
+FIRST_FRAME_VARIABLE = "ATROUS_FIRST_FRAME"
+
+
+class Application(QObject):
+    """Owns the window and, once it is painted, the program behind it.
+
+    Args:
+        compute: what runs the model; None makes the real compute process.
+    """
+
+    def __init__(self, compute: ComputeService | None = None) -> None:
+        super().__init__()
+        self.settings = SettingsStore(settings_file(), self)
+        self.notifier = Notifier(self)
+        self.facts = Facts()
+        self.keymap = Keymap(ACTIONS, self.settings["keys"])
+        self._compute = compute
+        self.program: Program | None = None
+        self.binding: Binding | None = None
+        self.verbs: WindowVerbs | None = None
+        self.images = ImageListModel(lambda row: None if self.binding is None else self.binding.thumbnail(row))
+        theme = load_theme(resolve_theme_name(self.settings["look.theme"]))
+        application = QApplication.instance()
+        assert isinstance(application, QApplication)
+        apply_theme(application, theme)
+        self.window = MainWindow(theme, self.facts, self.keymap, self.notifier, self.images)
+        self.window.restore_layout(QSettings(str(layout_file()), QSettings.Format.IniFormat))
+
+    def build(self) -> Program:
+        """Make everything behind the window and wire it up."""
+        from app.controllers.program import Program
+        from app.ui.binding import Binding
+        from app.ui.window_verbs import WindowVerbs
+
+        if self._compute is None:
+            from app.services.compute import ComputeClient
+
+            self._compute = ComputeClient(self)
+        self.program = Program(self.settings, self.notifier, self.facts, self._compute, self)
+        self.binding = Binding(self.window, self.program, self.images)
+        self.verbs = WindowVerbs(self.window, self.program)
+        self.window.actions.bind({**self.program.targets(), "window": self.verbs})
+        for problem in self.settings.problems:
+            self.notifier.warning("A setting was not used", problem, replace_key=problem)
+        self.settings.failed.connect(lambda error: self.notifier.report(error, replace_key="settings"))
+        return self.program
+
+    def shut_down(self) -> None:
+        """End everything; the window is closed already."""
+        if self.program is not None:
+            self.program.shut_down()
+
+
+class _FirstFrame(QObject):
+    """Calls back once, after the window's first paint event was handled."""
+
+    def __init__(self, window: MainWindow, then: object) -> None:
+        super().__init__(window)
+        self._window, self._then = window, then
+        window.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.Paint:
+            self._window.removeEventFilter(self)
+            QTimer.singleShot(0, self._then)  # type: ignore[arg-type]
+        return super().eventFilter(watched, event)
+
+
+def main(folder: Path | None = None, *, project_dir: Path | None = None, smoke: Path | None = None) -> int:
+    """Open the window, on a folder where one is given; returns the exit status when it is closed.
+
+    Args:
+        project_dir: where the project's data lies; None means ``<folder>/.atrous``.
+        smoke: open, wait for the compute process and, where a model is at hand, one prediction; save a picture of the window
+            here and quit.
+    """
+    QApplication.setHighDpiScaleFactorRoundingPolicy(Qt.HighDpiScaleFactorRoundingPolicy.PassThrough)
+    qt = QApplication(sys.argv[:1])
+    qt.setApplicationName("Atrous")
+    qt.setDesktopFileName("atrous")
+    start_logging(log_folder())
+    route_qt_messages()
+    load_fonts()
+    watch = CrashWatch(log_folder())
+    traces = watch.start(os.getpid())
+    application = Application()
+
+    def begin() -> None:
+        _note_first_frame()
+        program = application.build()
+        if application.verbs is not None:
+            watch.unexpected.connect(application.verbs.show_trouble)
+            if traces:
+                application.verbs.offer_crash(traces)
+        if folder is not None:
+            program.projects.open(folder, project_dir)
+        QTimer.singleShot(0, program.models.start)
+        QTimer.singleShot(200, application.window.trimap.build_plot)
+        if smoke is not None:
+            from app.smoke import SmokeRun
+
+            application.smoke = SmokeRun(application, smoke, folder is not None)  # type: ignore[attr-defined]
+
+    _FirstFrame(application.window, begin)
+    application.window.show()
+    try:
+        status = qt.exec()
+    finally:
+        application.shut_down()
+        watch.stop()
+    return status
+
+
+def _note_first_frame() -> None:
+    target = os.environ.get(FIRST_FRAME_VARIABLE)
+    if target:
+        Path(target).write_text(repr(time.time()), encoding="ascii")

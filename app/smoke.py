@@ -1,0 +1,68 @@
+"""One look at the whole program without hands: what the packaged application is tried with."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, QTimer
+from PySide6.QtWidgets import QApplication
+
+if TYPE_CHECKING:
+    from app.main import Application
+
+_LOG = logging.getLogger(__name__)
+_POLL_MS, _PATIENCE_MS, _SETTLE_MS = 100, 120_000, 800
+
+
+class SmokeRun(QObject):
+    """Waits for the compute process, the first image and, where a model is at hand, its prediction; then takes a picture.
+
+    The exit status is 0 when all of it came, 1 when it did not come in time.
+    """
+
+    def __init__(self, application: Application, picture: Path, expects_image: bool) -> None:
+        super().__init__(application)
+        self._application, self._picture, self._expects_image = application, picture, expects_image
+        self._waited = 0
+        self._timer = QTimer(self)
+        self._timer.setInterval(_POLL_MS)
+        self._timer.timeout.connect(self._look)
+        self._timer.start()
+
+    def _look(self) -> None:
+        self._waited += _POLL_MS
+        missing = self._missing()
+        if missing and self._waited < _PATIENCE_MS:
+            return
+        self._timer.stop()
+        if missing:
+            _LOG.error("smoke run: %s did not come", missing)
+        QTimer.singleShot(_SETTLE_MS, lambda: self._end(1 if missing else 0))
+
+    def _missing(self) -> str:
+        program = self._application.program
+        if program is None or program.models.hello is None:
+            return "the compute process"
+        image = program.projects.image
+        if self._expects_image and image is None:
+            return "the first image"
+        if program.models.choices() and program.models.card is None:
+            return "the model"
+        if (
+            image is not None
+            and program.models.card is not None
+            and program.facts["can_edit"]
+            and not program.facts["has_prediction"]
+        ):
+            return "the prediction"
+        return ""
+
+    def _end(self, status: int) -> None:
+        self._picture.parent.mkdir(parents=True, exist_ok=True)
+        if not self._application.window.grab().save(str(self._picture)):
+            _LOG.error("smoke run: the picture could not be written to %s", self._picture)
+            status = 1
+        self._application.window.close()
+        QApplication.exit(status)

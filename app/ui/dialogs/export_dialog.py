@@ -1,0 +1,166 @@
+"""What to export, how and where; what is already there is asked about, never overwritten silently."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QDialog,
+    QFileDialog,
+    QFormLayout,
+    QHBoxLayout,
+    QLineEdit,
+    QPushButton,
+    QRadioButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from app.controllers.export import SCOPE_TITLES, ExportController, ExportRequest, Scope
+from app.services.settings import SettingsStore
+from app.ui.docks.panel import set_tone, toned
+from deeplab_core.errors import AtrousError
+from deeplab_core.formats.export import EXPORTERS
+
+
+class ExportDialog(QDialog):
+    """Fills an :class:`ExportRequest`; :attr:`on_existing` is what the person decided about files that are there."""
+
+    def __init__(
+        self, controller: ExportController, settings: SettingsStore, folder: Path, parent: QWidget | None = None
+    ) -> None:
+        super().__init__(parent)
+        self.setWindowTitle("Export masks")
+        self.setMinimumWidth(540)
+        self._controller, self._settings = controller, settings
+        self.on_existing = "error"
+        column = QVBoxLayout(self)
+        column.setContentsMargins(24, 20, 24, 20)
+        column.setSpacing(12)
+        column.addWidget(toned("Export masks", size="title"))
+        form = QFormLayout()
+        form.setHorizontalSpacing(16)
+        form.setVerticalSpacing(10)
+        form.setLabelAlignment(Qt.AlignmentFlag.AlignRight)
+        self.format = QComboBox()
+        for name, kind in EXPORTERS.items():
+            self.format.addItem(getattr(kind, "title", name), name)
+        self.format.setCurrentIndex(max(self.format.findData(settings["export.format"]), 0))
+        self.scope = QComboBox()
+        for scope in Scope:
+            total, _ = controller.count(scope)
+            self.scope.addItem(f"{SCOPE_TITLES[scope]} ({total:,})".replace(",", "\u2009"), scope)
+        self.scope.setCurrentIndex(max(self.scope.findData(Scope(settings["export.scope"])), 0))
+        if not controller.count(Scope(self.scope.currentData()))[0]:
+            self.scope.setCurrentIndex(self.scope.findData(Scope.ALL))
+        self.predictions = QCheckBox("Export the model's prediction where nobody has corrected it")
+        self.predictions.setChecked(True)
+        self.stored = QRadioButton("As the file stores its pixels (fits a training that ignores EXIF)")
+        self.oriented = QRadioButton("As shown here (EXIF orientation applied)")
+        (self.stored if settings["export.frame"] == "stored" else self.oriented).setChecked(True)
+        frames = QVBoxLayout()
+        frames.addWidget(self.stored)
+        frames.addWidget(self.oriented)
+        self.target = QLineEdit(str(folder.parent / f"{folder.name}_masks"))
+        choose = QPushButton("Choose…")
+        choose.clicked.connect(self._choose)
+        line = QHBoxLayout()
+        line.addWidget(self.target, 1)
+        line.addWidget(choose)
+        for text, part in (
+            ("Format", self.format),
+            ("Images", self.scope),
+            ("", self.predictions),
+            ("Frame", frames),
+            ("Into", line),
+        ):
+            form.addRow(text, part)
+        column.addLayout(form)
+        self.note = toned("", tone="muted", size="small")
+        self.note.setWordWrap(True)
+        column.addWidget(self.note)
+        self.existing = QWidget()
+        row = QHBoxLayout(self.existing)
+        row.setContentsMargins(0, 0, 0, 0)
+        self.replace = QRadioButton("Replace them")
+        self.skip = QRadioButton("Keep them, export the rest")
+        for button in (self.replace, self.skip):
+            button.toggled.connect(self._check)
+            row.addWidget(button)
+        row.addStretch(1)
+        column.addWidget(self.existing)
+        buttons = QHBoxLayout()
+        buttons.addStretch(1)
+        cancel = QPushButton("Cancel")
+        cancel.clicked.connect(self.reject)
+        self.go = QPushButton("Export")
+        self.go.setProperty("primary", True)
+        self.go.setDefault(True)
+        self.go.clicked.connect(self._accept)
+        buttons.addWidget(cancel)
+        buttons.addWidget(self.go)
+        column.addLayout(buttons)
+        for box in (self.format, self.scope):
+            box.currentIndexChanged.connect(self._check)
+        self.target.textChanged.connect(self._check)
+        self.predictions.toggled.connect(self._check)
+        self._check()
+
+    def request(self) -> ExportRequest:
+        """What the person asked for."""
+        return ExportRequest(
+            format=self.format.currentData(),
+            scope=Scope(self.scope.currentData()),
+            frame="stored" if self.stored.isChecked() else "oriented",
+            target=Path(self.target.text()).expanduser(),
+            with_predictions=self.predictions.isChecked(),
+        )
+
+    def _check(self) -> None:
+        """Say what would happen, before anything is written."""
+        total, bare = self._controller.count(Scope(self.scope.currentData()))
+        self.existing.hide()
+        tone, sentences = "muted", []
+        try:
+            if not self.target.text().strip():
+                raise AtrousError("choose a folder to export into")
+            plan = self._controller.plan(self.request())
+        except AtrousError as error:
+            self._say("bad", str(error)[:1].upper() + str(error)[1:])
+            self.go.setEnabled(False)
+            return
+        if not total:
+            tone, sentences = "warn", ["No image is in this scope yet."]
+        if bare and not self.predictions.isChecked():
+            sentences.append(f"{bare} images have no corrected mask and are left out; the summary will say so.")
+        elif bare:
+            sentences.append(
+                f"{bare} images have no corrected mask: their prediction is taken, or they are left out and counted."
+            )
+        if plan.existing:
+            self.existing.show()
+            tone = "warn"
+            sentences.append(f"{len(plan.existing)} of the files are already there, the first is {plan.existing[0].path.name}.")
+        self._say(tone, " ".join(sentences) or "Every file is read back and compared before it takes its place.")
+        decided = not plan.existing or self.replace.isChecked() or self.skip.isChecked()
+        self.go.setEnabled(bool(total) and decided)
+
+    def _say(self, tone: str, text: str) -> None:
+        set_tone(self.note, tone)
+        self.note.setText(text)
+
+    def _choose(self) -> None:
+        folder = QFileDialog.getExistingDirectory(self, "Export into", self.target.text())
+        if folder:
+            self.target.setText(folder)
+
+    def _accept(self) -> None:
+        if self.existing.isVisible():
+            self.on_existing = "replace" if self.replace.isChecked() else "skip"
+        request = self.request()
+        for key, value in (("format", request.format), ("scope", str(request.scope)), ("frame", request.frame)):
+            self._settings.set(f"export.{key}", value)
+        self.accept()

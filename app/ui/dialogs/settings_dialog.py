@@ -1,0 +1,95 @@
+"""Settings, one row for each entry of the schema that has a group. A change applies at once."""
+
+from __future__ import annotations
+
+from PySide6.QtWidgets import QCheckBox, QComboBox, QDialog, QGridLayout, QHBoxLayout, QPushButton, QSpinBox, QVBoxLayout, QWidget
+
+from app.services.settings import SettingsStore
+from app.state.settings_schema import SETTINGS, Setting
+from app.ui.docks.panel import toned
+
+
+class SettingsDialog(QDialog):
+    """Built from the schema."""
+
+    def __init__(self, settings: SettingsStore, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWindowTitle("Settings")
+        self.setMinimumWidth(560)
+        self._settings = settings
+        self.editors: dict[str, QWidget] = {}
+        column = QVBoxLayout(self)
+        column.setContentsMargins(24, 20, 24, 20)
+        column.setSpacing(14)
+        column.addWidget(toned("Settings", size="title"))
+        for group in dict.fromkeys(setting.group for setting in SETTINGS if setting.group):
+            column.addWidget(toned(group.upper(), tone="muted", size="caption", strong=True))
+            grid = QGridLayout()
+            grid.setHorizontalSpacing(16)
+            grid.setVerticalSpacing(4)
+            grid.setColumnStretch(0, 1)
+            for setting in SETTINGS:
+                if setting.group == group:
+                    self._add_row(grid, setting)
+            column.addLayout(grid)
+        if settings.problems:
+            note = toned("\n".join(settings.problems), tone="warn", size="small")
+            note.setWordWrap(True)
+            column.addWidget(note)
+        row = QHBoxLayout()
+        defaults = QPushButton("All defaults")
+        defaults.clicked.connect(self._reset)
+        close = QPushButton("Close")
+        close.setProperty("primary", True)
+        close.clicked.connect(self.accept)
+        row.addWidget(defaults)
+        row.addStretch(1)
+        row.addWidget(close)
+        column.addLayout(row)
+
+    def _add_row(self, grid: QGridLayout, setting: Setting) -> None:
+        row = grid.rowCount()
+        label = toned(setting.label)
+        editor = self._editor(setting)
+        editor.setAccessibleName(setting.label)
+        editor.setToolTip(setting.help)
+        label.setBuddy(editor)
+        grid.addWidget(label, row, 0)
+        grid.addWidget(editor, row, 1)
+        if setting.help:
+            help_text = toned(setting.help, tone="faint", size="small")
+            help_text.setWordWrap(True)
+            grid.addWidget(help_text, row + 1, 0)
+        grid.setRowMinimumHeight(row, 30)
+        self.editors[setting.key] = editor
+
+    def _editor(self, setting: Setting) -> QWidget:
+        value = self._settings[setting.key]
+        if setting.choices:
+            box = QComboBox()
+            for choice, text in setting.choices:
+                box.addItem(text, choice)
+            box.setCurrentIndex(box.findData(value))
+            box.currentIndexChanged.connect(lambda _place: self._settings.set(setting.key, box.currentData()))
+            return box
+        if isinstance(setting.default, bool):
+            check = QCheckBox()
+            check.setChecked(value)
+            check.toggled.connect(lambda on: self._settings.set(setting.key, on))
+            return check
+        spin = QSpinBox()
+        spin.setRange(int(setting.low or 0), int(setting.high or 1_000_000))
+        spin.setSuffix(f" {setting.unit}" if setting.unit else "")
+        spin.setValue(int(value))
+        spin.valueChanged.connect(lambda number: self._settings.set(setting.key, number))
+        return spin
+
+    def _reset(self) -> None:
+        for setting in SETTINGS:
+            editor = self.editors.get(setting.key)
+            if isinstance(editor, QComboBox):
+                editor.setCurrentIndex(editor.findData(setting.default))
+            elif isinstance(editor, QCheckBox):
+                editor.setChecked(bool(setting.default))
+            elif isinstance(editor, QSpinBox):
+                editor.setValue(int(setting.default))  # type: ignore[call-overload]
