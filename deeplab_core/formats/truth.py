@@ -74,7 +74,7 @@ def find_truth(
     folder on the way up (one level above ``folder``; three for Cityscapes), the neighbours that are named like masks, with the
     same way down (``leftImg8bit/val/ulm`` -> ``gtFine/val/ulm``, ``images/a`` -> ``labels/a``). A neighbour that is named
     after another folder (``trainannot`` beside ``train``) is not searched for the images of a third. The folder with the most
-    matching names wins. A match is the image's stem, or the stem and one ending such as ``_mask`` or ``_gtFine_labelIds``.
+    matching names wins, and among equals one that is called truth. A match is the image's stem, or the stem and one ending such as ``_mask`` or ``_gtFine_labelIds``.
 
     Args:
         folder: the opened folder.
@@ -124,6 +124,7 @@ class _Candidate:
     folder: Path
     layout: Layout
     affinity: int
+    outspoken: bool = False
     files: dict[str, Path] = field(default_factory=dict)
     problems: list[TruthProblem] = field(default_factory=list)
 
@@ -187,10 +188,9 @@ def _best_candidate(
         return None
     most = max(len(candidate.files) for candidate in found)
     # A folder named after the images' own wins as long as it is not a mere fragment.
-    best = max(found, key=lambda item: (2 * len(item.files) >= most, item.affinity, len(item.files)))
-    rivals = [
-        item for item in found if item is not best and len(item.files) == len(best.files) and item.affinity == best.affinity
-    ]
+    best = max(found, key=lambda item: (2 * len(item.files) >= most, item.affinity, len(item.files), item.outspoken))
+    weight = (len(best.files), best.affinity, best.outspoken)
+    rivals = [item for item in found if item is not best and (len(item.files), item.affinity, item.outspoken) == weight]
     if rivals:
         others = " and ".join(str(item.folder) for item in rivals)
         best.problems.append(TruthProblem(images[0], f"Truth is taken from {best.folder}; {others} would fit as well"))
@@ -227,7 +227,9 @@ def _candidate(folder: Path, named: Path, affinity: int) -> _Candidate:
         layout = "voc"
     elif lower.endswith("annot"):
         layout = "camvid"
-    return _Candidate(folder=folder, layout=layout, affinity=affinity)
+    # 'masks' may hold anything, a model's answers too; 'truth' says what it holds.
+    outspoken = "truth" in lower or lower in ("gt", "gts")
+    return _Candidate(folder=folder, layout=layout, affinity=affinity, outspoken=outspoken)
 
 
 def _affinity(name: str, photographs: str) -> int:
