@@ -74,7 +74,8 @@ def find_truth(
     folder on the way up (one level above ``folder``; three for Cityscapes), the neighbours that are named like masks, with the
     same way down (``leftImg8bit/val/ulm`` -> ``gtFine/val/ulm``, ``images/a`` -> ``labels/a``). A neighbour that is named
     after another folder (``trainannot`` beside ``train``) is not searched for the images of a third. The folder with the most
-    matching names wins, and among equals one that is called truth. A match is the image's stem, or the stem and one ending such as ``_mask`` or ``_gtFine_labelIds``.
+    matching names wins, and among equals one that is called truth. A match is the image's stem, or the stem and one ending
+    such as ``_mask`` or ``_gtFine_labelIds``.
 
     Args:
         folder: the opened folder.

@@ -110,11 +110,18 @@ def test_the_plain_stem_and_png_win_over_variants(tmp_path: Path) -> None:
 
 
 def test_two_equally_good_folders_are_said(tmp_path: Path) -> None:
-    build(tmp_path, ["images/s.jpg"], ["masks/s.png", "truth/s.png"])
+    build(tmp_path, ["images/s.jpg"], ["masks/s.png", "annotations/s.png"])
     index = find_truth(tmp_path, ["images/s.jpg"])
     assert len(index) == 1
-    assert "truth" in index.problems[0].message
+    assert "annotations" in index.problems[0].message
     assert "masks" in index.problems[0].message
+
+
+def test_of_two_equally_good_folders_the_one_called_truth_wins(tmp_path: Path) -> None:
+    build(tmp_path, ["images/s.jpg"], ["masks/s.png", "truth/s.png"])
+    index = find_truth(tmp_path, ["images/s.jpg"])
+    assert index.files["images/s.jpg"].parent.name == "truth"
+    assert not index.problems
 
 
 def test_a_stem_that_ends_like_a_mask_finds_its_own_truth(tmp_path: Path) -> None:
