@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject, QTimer
 from PySide6.QtWidgets import QApplication
 
+from app.ui.main_window import DEFAULT_SIZE
+
 if TYPE_CHECKING:
     from app.main import Application
 
@@ -30,6 +32,8 @@ class SmokeRun(QObject):
         self._timer.setInterval(_POLL_MS)
         self._timer.timeout.connect(self._look)
         self._timer.start()
+        # Displays without a screen are smaller than any real one.
+        application.window.resize(DEFAULT_SIZE)
 
     def _look(self) -> None:
         self._waited += _POLL_MS

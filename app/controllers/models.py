@@ -239,7 +239,7 @@ class ModelsController(QObject):
     def _say_crashed(self, reason: str) -> None:
         self._show(DeviceView(state="restarting…", reason="", tooltip=reason, trouble=True))
         self._notifier.warning(
-            "The compute process ended", f"{reason}. Your masks are safe; it is started again.", replace_key="compute"
+            "The compute process ended", f"{reason.rstrip('.')}. Your masks are safe; it is started again.", replace_key="compute"
         )
 
     def _say_restarted(self) -> None:
@@ -250,7 +250,7 @@ class ModelsController(QObject):
         self._facts.update(model_ready=False)
         self._notifier.error(
             "The compute process does not stay up",
-            f"{reason}. Correcting and exporting go on without it.",
+            f"{reason.rstrip('.')}. Correcting and exporting go on without it.",
             replace_key="compute",
             choices=(Choice("Start it again", self.start),),
         )

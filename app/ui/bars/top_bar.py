@@ -6,10 +6,11 @@ from math import log
 
 from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtGui import QFontMetrics, QResizeEvent
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSlider, QToolButton, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy, QSlider, QToolButton, QWidget
 
 from app.actions.table import TOOLBAR
 from app.ui.action_builder import ActionBuilder
+from app.ui.docks.elided_label import ElidedLabel
 from app.ui.docks.panel import toned
 
 #: The slider is logarithmic: half of it for brushes up to 32 px.
@@ -38,7 +39,7 @@ class TopBar(QWidget):
         self.menu_button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.menu_button.setToolTip("All menus (F10)")
         row.addWidget(self.menu_button)
-        self.title = ElidedLabel()
+        self.title = ElidedLabel(Qt.TextElideMode.ElideMiddle)
         row.addWidget(self.title, 3)
         self.tools: list[QToolButton] = [actions.tool_button(action_id) for action_id in TOOLBAR]
         for button in self.tools:
@@ -62,13 +63,15 @@ class TopBar(QWidget):
             button.setFixedSize(34, 34)
             row.addWidget(button)
         row.addSpacing(6)
-        self.extra = QHBoxLayout()
-        self.extra.setSpacing(2)
+        self.extra = QWidget()
+        extras = QHBoxLayout(self.extra)
+        extras.setContentsMargins(0, 0, 0, 0)
+        extras.setSpacing(2)
         for action_id in ("view.linked", "window.fold"):
             button = actions.tool_button(action_id)
             button.setFixedSize(34, 34)
-            self.extra.addWidget(button)
-        row.addLayout(self.extra)
+            extras.addWidget(button)
+        row.addWidget(self.extra)
         row.addStretch(2)
         self.export_button = _push(actions, "project.export", "Export")
         row.addWidget(self.export_button)
@@ -76,6 +79,16 @@ class TopBar(QWidget):
         self.done_button = _push(actions, "go.reviewed_next", "Reviewed, next")
         self.done_button.setProperty("primary", True)
         row.addWidget(self.done_button)
+        for button in (self.export_button, self.done_button):
+            button.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
+        self.menu_button.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
+        #: What gives way first when the window is narrow; all of it is in the menus too.
+        self._gives_way = ((1240, self.export_button), (1120, self.size_text), (1120, self.slider), (980, self.extra))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        for width, part in self._gives_way:
+            part.setVisible(self.width() >= width)
 
     def show_title(self, name: str, detail: str) -> None:
         """Name of the image, and its size and place in the list."""
@@ -86,28 +99,6 @@ class TopBar(QWidget):
         with QSignalBlocker(self.slider):
             if _diameter(self.slider.value()) != diameter:
                 self.slider.setValue(_place(diameter))
-
-
-class ElidedLabel(QLabel):
-    """A muted text that gives way to its neighbours, cut in its middle."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._text = ""
-        self.setProperty("tone", "muted")
-        self.setMinimumWidth(40)
-
-    def set_text(self, text: str) -> None:
-        self._text = text
-        self.setToolTip(text)
-        self._fit()
-
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        super().resizeEvent(event)
-        self._fit()
-
-    def _fit(self) -> None:
-        self.setText(QFontMetrics(self.font()).elidedText(self._text, Qt.TextElideMode.ElideMiddle, self.width()))
 
 
 def _push(actions: ActionBuilder, action_id: str, text: str) -> QPushButton:

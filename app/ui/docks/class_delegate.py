@@ -14,7 +14,7 @@ from app.ui.theme import Theme
 ROW = 28
 _SWATCH, _KEY, _SHARE, _BAR, _IOU, _DELTA = 22, 16, 44, 46, 36, 44
 #: Smallest change of IoU that the two decimals can show.
-_LEAST_DELTA = 0.005
+LEAST_DELTA = 0.005
 
 
 class ClassDelegate(QStyledItemDelegate):
@@ -25,6 +25,7 @@ class ClassDelegate(QStyledItemDelegate):
         self.theme = theme
         self.current_id: int | None = None
         self.with_iou = False
+        self.with_delta = False
 
     def sizeHint(self, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex) -> QSize:  # noqa: ARG002 - Qt's signature
         return QSize(200, ROW)
@@ -79,13 +80,15 @@ class ClassDelegate(QStyledItemDelegate):
         if hovered or not row.visible:
             eye = icon_pixmap("eye" if row.visible else "eye-off", theme.color("muted"), 16, painter.device().devicePixelRatioF())
             painter.drawPixmap(right - 18, rect.center().y() - 8, eye)
-        elif row.delta is not None and abs(row.delta) >= _LEAST_DELTA:
+        elif row.delta is not None and abs(row.delta) >= LEAST_DELTA:
             painter.setPen(theme.color("good" if row.delta > 0 else "bad"))
             painter.drawText(QRect(right - _DELTA, rect.top(), _DELTA, rect.height()), middle, f"{row.delta:+.2f}")
+        if hovered or not row.visible:
+            right -= 24
         if not self.with_iou:
-            right -= 28
+            right -= 4
         else:
-            right -= _DELTA
+            right -= 4 if not self.with_delta else _DELTA if not (hovered or not row.visible) else _DELTA - 24
             if row.iou is not None:
                 painter.setPen(theme.color("text"))
                 painter.drawText(QRect(right - _IOU, rect.top(), _IOU, rect.height()), middle, f"{row.iou:.2f}")

@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QAbstractItemView, QColorDialog, QLineEdit, QListV
 
 from app.actions.table import CLASS_KEYS
 from app.state.class_rows import ClassRow
-from app.ui.docks.class_delegate import ClassDelegate
+from app.ui.docks.class_delegate import LEAST_DELTA, ClassDelegate
 from app.ui.docks.class_list_model import ClassListModel
 from app.ui.docks.panel import Panel, set_tone, toned
 from app.ui.theme import Theme
@@ -60,7 +60,7 @@ class ClassesDock(Panel):
         self.view.setAccessibleName("Classes")
         self.view.clicked.connect(self._click)
         self.view.customContextMenuRequested.connect(self._show_menu)
-        self.view.setMinimumHeight(112)
+        self.view.setMinimumHeight(84)
         self.body.addWidget(self.view, 1)
         self.note = toned("", tone="faint", size="caption")
         self.note.setWordWrap(True)
@@ -70,12 +70,13 @@ class ClassesDock(Panel):
     def set_rows(self, rows: Sequence[ClassRow]) -> None:
         """Show the classes and their figures."""
         self.delegate.with_iou = any(row.iou is not None for row in rows)
+        self.delegate.with_delta = any(row.delta is not None and abs(row.delta) >= LEAST_DELTA for row in rows)
         self.model.set_rows(rows)
 
     def set_mean(self, iou: float | None, delta: float | None, note: str) -> None:
         """Show the image's mIoU, its change since opening and the rule behind it."""
         self.mean.setText("" if iou is None else f"mIoU {iou:.2f}")
-        shown = delta is not None and abs(delta) >= 0.005
+        shown = delta is not None and abs(delta) >= LEAST_DELTA
         self.mean_delta.setText(f"{delta:+.2f}" if shown and delta is not None else "")
         set_tone(self.mean_delta, "bad" if delta is not None and delta < 0 else "good")
         self.note.setText(note)

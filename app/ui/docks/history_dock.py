@@ -21,7 +21,7 @@ class HistoryDock(Panel):
         self.view.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.view.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.view.setAccessibleName("History")
-        self.view.setMinimumHeight(60)
+        self.view.setMinimumHeight(48)
         self.body.addWidget(self.view, 1)
         self.body.setContentsMargins(6, 0, 6, 8)
 

@@ -34,7 +34,7 @@ class ImagesDock(Panel):
         super().__init__("images", "Images")
         self.model = model
         self.order_button = QToolButton()
-        self.order_button.setProperty("text", True)
+        self.order_button.setProperty("quiet", True)
         self.order_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.order_button.setMenu(self._order_menu())
         self.header.addWidget(self.order_button)

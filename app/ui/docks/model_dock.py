@@ -9,9 +9,14 @@ from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtWidgets import QCheckBox, QComboBox, QGridLayout, QHBoxLayout, QPushButton, QToolButton, QWidget
 
 from app.state.model_view import DeviceView, ModelChoice, RunSettings
+from app.ui.docks.elided_label import ElidedLabel
 from app.ui.docks.panel import Panel, set_tone, toned
 
 _SCALES = (("1", "1"), ("0.75 1 1.25", "3 scales"), ("0.5 0.75 1 1.25 1.5 1.75", "6 scales"))
+_NO_MODEL = (
+    "No model is bundled yet. Open a model file, drop one on the window, or name a folder of models in the environment variable "
+    "ATROUS_MODEL_DIR."
+)
 _PRECISIONS = (("auto", "auto"), ("fp32", "fp32"), ("bf16", "bf16"), ("fp16", "fp16"))
 
 
@@ -39,8 +44,8 @@ class ModelDock(Panel):
         self.models.setMinimumContentsLength(12)
         self.models.activated.connect(self._choose)
         self.body.addWidget(self.models)
-        self.summary = toned("", tone="muted", size="small")
-        self.summary.setWordWrap(True)
+        self.summary = ElidedLabel(Qt.TextElideMode.ElideRight)
+        self.summary.setProperty("size", "small")
         self.body.addWidget(self.summary)
         self.reason = toned("", tone="warn", size="small")
         self.reason.setWordWrap(True)
@@ -54,7 +59,7 @@ class ModelDock(Panel):
         self.run_folder = QPushButton("Run folder")
         self.run_folder.clicked.connect(self.runFolderAsked)
         self.more = QToolButton()
-        self.more.setProperty("text", True)
+        self.more.setProperty("quiet", True)
         self.more.setText("Settings")
         self.more.setCheckable(True)
         self.more.toggled.connect(self._show_settings)
@@ -66,6 +71,10 @@ class ModelDock(Panel):
         self.settings = self._build_settings()
         self.settings.hide()
         self.body.addWidget(self.settings)
+        self.hint = toned(_NO_MODEL, tone="muted", size="small")
+        self.hint.setWordWrap(True)
+        self.body.insertWidget(2, self.hint)
+        self.body.addStretch(1)
         self.show_models([], None)
 
     def show_models(self, choices: Sequence[ModelChoice], current: Path | None) -> None:
@@ -82,16 +91,13 @@ class ModelDock(Panel):
             self.models.addItem("Open a model file…")
             places = [place for place, choice in enumerate(choices) if choice.path == current]
             self.models.setCurrentIndex(places[0] if places else (-1 if choices else 0))
-        if not choices:
-            self.summary.setText(
-                "No model is bundled yet. Open a model file, or name a folder of models in the environment variable "
-                "ATROUS_MODEL_DIR."
-            )
+        self.hint.setVisible(not choices)
+        self.summary.setVisible(bool(choices))
 
     def show_card(self, summary: str, tooltip: str = "") -> None:
         """What the model in use knows and where it comes from."""
-        self.summary.setText(summary)
-        self.summary.setToolTip(tooltip)
+        self.summary.set_text(summary)
+        self.summary.setToolTip(f"{summary}\n{tooltip}")
 
     def show_device(self, view: DeviceView) -> None:
         """The device that is really used, how long the last image took, and why it is not the one asked for."""

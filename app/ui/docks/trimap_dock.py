@@ -109,7 +109,7 @@ class TrimapDock(Panel):
             from app.ui.plots.curve_plot import CurvePlot
 
             plot = CurvePlot(self._theme)
-            plot.setMinimumHeight(130)
+            plot.setMinimumHeight(96)
             self.plot = plot
             self._plot_place.addWidget(plot)
             self._draw()
