@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from deeplab_core.errors import AtrousError
 from deeplab_core.nn.backbones import build_backbone, build_options
 from deeplab_core.nn.base import SegmentationModel
 from deeplab_core.nn.models.deeplab import DeepLab, DeepLabOptions
+from deeplab_core.nn.models.dilatednet import DilatedNet, DilatedNetOptions
 from deeplab_core.nn.models.drn import DRNHeadOptions, DRNSegmenter
+from deeplab_core.nn.models.fc_densenet import FC_DENSENETS, FCDenseNet, FCDenseNetOptions
+from deeplab_core.nn.models.fcn import FCN, FCNOptions
 from deeplab_core.nn.models.fcn_dilated import DilatedFCN, DilatedFCNOptions
+from deeplab_core.nn.models.large_fov import LargeFOV, LargeFOVOptions
 from deeplab_core.nn.models.lraspp import LRASPP, LRASPPOptions
 from deeplab_core.nn.models.multi_scale import MultiScale
 from deeplab_core.nn.models.pyramid_sum import PyramidSum, PyramidSumOptions
 from deeplab_core.nn.models.unet import EncoderUNet, EncoderUNetOptions, UNet, UNetOptions
+from deeplab_core.nn.models.unpooling import DeconvNet, DeconvNetOptions, SegNet, SegNetOptions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +33,8 @@ class ModelSpec:
         assemble: makes the network from an encoder and the filled record.
         defaults: options that the name stands for.
         stride: the usual output stride.
-        whole: networks that are no encoder with a head: options record and class by the name that takes the backbone's place.
+        whole: networks that are no encoder with a head, by the name that takes the backbone's place: options record, class, and
+            the options that the name stands for.
     """
 
     backbone: str
@@ -36,7 +42,7 @@ class ModelSpec:
     assemble: Callable[..., SegmentationModel] | None = None
     defaults: Mapping[str, Any] = field(default_factory=dict)
     stride: int = 16
-    whole: Mapping[str, tuple[type[Any], Callable[..., SegmentationModel]]] = field(default_factory=dict)
+    whole: Mapping[str, tuple[type[Any], Callable[..., SegmentationModel], Mapping[str, Any]]] = field(default_factory=dict)
 
     def build(
         self,
@@ -55,10 +61,10 @@ class ModelSpec:
         """
         owner = f"network '{name}'"
         if backbone in self.whole:
-            record, make = self.whole[backbone]
+            record, make, defaults = self.whole[backbone]
             if backbone_options:
                 raise AtrousError(f"{owner} over '{backbone}' takes no backbone options", remedy="Leave them out")
-            model = make(num_classes=num_classes, options=build_options(record, {**self.defaults, **options}, owner))
+            model = make(num_classes=num_classes, options=build_options(record, {**defaults, **options}, owner))
             if output_stride is not None:
                 model.output_stride = output_stride
             return model
@@ -77,19 +83,27 @@ class ModelSpec:
 
 
 _MODELS: dict[str, ModelSpec] = {
+    "deeplabv1": ModelSpec(backbone="vgg16", whole={"vgg16": (LargeFOVOptions, LargeFOV, {})}),
     "deeplabv2": ModelSpec(backbone="resnet101", record=PyramidSumOptions, assemble=PyramidSum, stride=8),
     "deeplabv3": ModelSpec(backbone="resnet50", record=DeepLabOptions, assemble=DeepLab, defaults={"decoder": "bilinear"}),
     "deeplabv3plus": ModelSpec(backbone="resnet50", record=DeepLabOptions, assemble=DeepLab),
-    "fcn": ModelSpec(backbone="resnet50", record=DilatedFCNOptions, assemble=DilatedFCN),
-    "lraspp": ModelSpec(backbone="mobilenet_v3_large", record=LRASPPOptions, assemble=LRASPP),
-    "unet": ModelSpec(
-        backbone="classic",
-        record=EncoderUNetOptions,
-        assemble=EncoderUNet,
-        stride=32,
-        whole={"classic": (UNetOptions, UNet)},
-    ),
+    "dilatednet": ModelSpec(backbone="vgg16", whole={"vgg16": (DilatedNetOptions, DilatedNet, {})}),
     "drn": ModelSpec(backbone="drn_d_22", record=DRNHeadOptions, assemble=DRNSegmenter, stride=8),
+    "deconvnet": ModelSpec(backbone="vgg16", whole={"vgg16": (DeconvNetOptions, DeconvNet, {})}),
+    "segnet": ModelSpec(
+        backbone="vgg16", whole={"vgg16": (SegNetOptions, SegNet, {}), "basic": (SegNetOptions, SegNet, {"form": "basic"})}
+    ),
+    "fcn": ModelSpec(
+        backbone="vgg16", record=DilatedFCNOptions, assemble=DilatedFCN, stride=8, whole={"vgg16": (FCNOptions, FCN, {})}
+    ),
+    "unet": ModelSpec(
+        backbone="classic", record=EncoderUNetOptions, assemble=EncoderUNet, stride=32, whole={"classic": (UNetOptions, UNet, {})}
+    ),
+    "fc_densenet": ModelSpec(
+        backbone="fc_densenet103",
+        whole={name: (FCDenseNetOptions, FCDenseNet, asdict(options)) for name, options in FC_DENSENETS.items()},
+    ),
+    "lraspp": ModelSpec(backbone="mobilenet_v3_large", record=LRASPPOptions, assemble=LRASPP),
 }
 
 

@@ -150,8 +150,10 @@ def _float32(tensor: Tensor) -> Tensor:
 
 
 def _fresh(key: str, target: Tensor) -> Tensor:
-    """Neutral value of an optional tensor: weights that make their layer the identity of its kind."""
-    return torch.ones(target.shape) if key.endswith(("running_var", "norm.weight")) else torch.zeros(target.shape)
+    """Neutral value of an optional tensor; see :attr:`Variant.optional`."""
+    if key.endswith("running_var"):
+        return torch.full(target.shape, 1.0 - 1e-5)
+    return torch.ones(target.shape) if key.endswith("norm.weight") else torch.zeros(target.shape)
 
 
 def _size(tensor: Tensor) -> str:

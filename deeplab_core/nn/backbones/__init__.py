@@ -8,6 +8,7 @@ from typing import Any
 
 from deeplab_core.errors import AtrousError
 from deeplab_core.nn.backbones.drn import DRN, DRNS, DRNOptions
+from deeplab_core.nn.backbones.hrnet import HRNETS, HRNet, HRNetOptions
 from deeplab_core.nn.backbones.mobilenet_v2 import MobileNetV2, MobileNetV2Options
 from deeplab_core.nn.backbones.mobilenet_v3 import MobileNetV3Large, MobileNetV3Options
 from deeplab_core.nn.backbones.resnet import RESNETS, ResNet, ResNetOptions
@@ -19,6 +20,7 @@ __all__ = ["backbone_names", "build_backbone", "build_options"]
 _BUILDERS: dict[str, tuple[Callable[[str, Any], Encoder], type]] = {
     **dict.fromkeys(RESNETS, (ResNet, ResNetOptions)),
     **dict.fromkeys(DRNS, (DRN, DRNOptions)),
+    **dict.fromkeys(HRNETS, (HRNet, HRNetOptions)),
     **dict.fromkeys(XCEPTIONS, (Xception, XceptionOptions)),
     "mobilenet_v3_large": (lambda _, options: MobileNetV3Large(options), MobileNetV3Options),
     "mobilenet_v2": (lambda _, options: MobileNetV2(options), MobileNetV2Options),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from deeplab_core.errors import UnknownCheckpoint
 from deeplab_core.weights.families.base import Family, Variant
 from deeplab_core.weights.families.bubbliiiing import Bubbliiiing
+from deeplab_core.weights.families.caffe import CaffeFCN, DeconvNetRelease, DilationRelease, LargeFOVRelease, SegNetRelease
 from deeplab_core.weights.families.drn import FyuDRN
 from deeplab_core.weights.families.jfzhang95 import JfZhang95
 from deeplab_core.weights.families.kazuto import Kazuto
@@ -14,6 +15,7 @@ from deeplab_core.weights.families.smp import SegmentationModelsPytorch
 from deeplab_core.weights.families.tf_folded import FoldedMobileNet
 from deeplab_core.weights.families.tf_ports import Nyoki, SegmenTron
 from deeplab_core.weights.families.torchvision import TorchvisionSegmentation
+from deeplab_core.weights.families.unets import Milesial, Tiramisu
 from deeplab_core.weights.families.vainf import VainF
 from deeplab_core.weights.reading import Checkpoint
 from deeplab_core.weights.unwrapping import without_prefixes
@@ -31,6 +33,13 @@ FAMILIES: tuple[Family, ...] = (
     Nyoki(),
     SegmenTron(),
     FyuDRN(),
+    CaffeFCN(),
+    LargeFOVRelease(),
+    DilationRelease(),
+    SegNetRelease(),
+    DeconvNetRelease(),
+    Milesial(),
+    Tiramisu(),
 )
 
 #: Share of a family's landmarks below which a file is nobody's.
@@ -74,7 +83,7 @@ def recognise(checkpoint: Checkpoint) -> Recognised:
     if score < _ENOUGH:
         raise _unknown(checkpoint, family, score)
     try:
-        variant = family.describe(shapes_of(stripped))
+        variant = family.refine(family.describe(shapes_of(stripped)), stripped)
     except KeyError as error:
         raise UnknownCheckpoint(
             f"looks like {family.title}, but a deciding tensor is missing: {error.args[0]}",

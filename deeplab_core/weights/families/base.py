@@ -12,6 +12,7 @@ from torch import Tensor
 
 from deeplab_core.nn import SegmentationModel, create_model
 from deeplab_core.records import Preprocessing
+from deeplab_core.weights.reading import Checkpoint
 
 Shapes = Mapping[str, tuple[int, ...]]
 Replacement = str | Callable[[re.Match[str]], str]
@@ -56,7 +57,8 @@ class Variant:
         architecture: arguments of ``create_model``.
         rules: our keys to the file's.
         ignored: pattern of keys in the file that the network does not need (duplicates, statistics of other tools).
-        optional: pattern of *our* keys that the file may leave out (they keep their fresh value).
+        optional: pattern of *our* keys that the file may leave out: they take the value that makes their layer neutral (a running
+            variance of 1 - 1e-5, which with the default epsilon divides by exactly one).
         adapt: changes a tensor on its way in (our key, the file's tensor), e.g. a linear layer stored for a convolution.
         build: makes the network; ``create_model`` of the architecture unless something must be set afterwards.
         title: what a person reads.
@@ -112,6 +114,10 @@ class Family(ABC):
         Raises:
             KeyError: a tensor that decides the variant is missing; its key is the argument.
         """
+
+    def refine(self, variant: Variant, checkpoint: Checkpoint) -> Variant:  # noqa: ARG002  (tensors say it all in most families)
+        """The variant after a look at what stands beside the tensors (an architecture's name, the file's name)."""
+        return variant
 
 
 def rows(shapes: Shapes, key: str) -> int:

@@ -1,0 +1,52 @@
+"""DeepLabv1 (Chen et al. 2014, arXiv 1412.7062): VGG-16 with holes and a large field of view."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from deeplab_core.nn.base import SegmentationModel
+from deeplab_core.nn.layers import ConvNormAct, initialise
+from deeplab_core.nn.models.vgg import vgg_stages
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LargeFOVOptions:
+    """Field of view and pooling.
+
+    Attributes:
+        kernel, rate: of fc6 (table 2 of the paper: 7x7 rate 4, 4x4 rate 4 or 8, 3x3 rate 12).
+        channels: of fc6 and fc7 (1024; 4096 in the 7x7 and 4x4 variants).
+        pool_ceil: sizes round up in pooling (Caffe; floor in CoinCheung's port).
+    """
+
+    kernel: int = 3
+    rate: int = 12
+    channels: int = 1024
+    pool_ceil: bool = True
+
+
+class LargeFOV(SegmentationModel):
+    """DeepLab-LargeFOV: pool4 and pool5 do not stride, conv5 has rate 2, fc6 is a 3x3 convolution of rate 12. Stride 8."""
+
+    def __init__(self, *, num_classes: int, options: LargeFOVOptions) -> None:
+        super().__init__(num_classes=num_classes, output_stride=8, output_strides=(8,), align_corners=True)
+        self.options = o = options
+        self.stages = vgg_stages(paddings=(1, 1, 1, 1, 2), rates=(1, 1, 1, 1, 2))
+        self.fc6 = ConvNormAct(512, o.channels, o.kernel, rate=o.rate, norm=None)
+        self.fc7 = ConvNormAct(o.channels, o.channels, 1, norm=None)
+        self.dropout = nn.Dropout(0.5)
+        self.classifier = nn.Conv2d(o.channels, num_classes, 1)
+        initialise(self)
+        nn.init.normal_(self.classifier.weight, std=0.01)
+
+    def coarse_logits(self, x: Tensor, pooled: Tensor | None = None) -> Tensor:  # noqa: ARG002  (nothing is pooled)
+        """Logits at stride 8."""
+        for number, stage in enumerate(self.stages):
+            stride = 2 if number < 3 else 1
+            x = functional.max_pool2d(stage(x), 3, stride, padding=1, ceil_mode=self.options.pool_ceil)
+        x = functional.avg_pool2d(x, 3, 1, padding=1)
+        out: Tensor = self.classifier(self.dropout(self.fc7(self.dropout(self.fc6(x)))))
+        return out
