@@ -1,0 +1,34 @@
+"""A small real checkpoint and a photograph, for tests of the compute process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+
+def save_tiny_model(path: Path) -> Path:
+    """DeepLabv3+ over MobileNetV2 with five classes, random weights."""
+    import torch
+
+    from deeplab_core.catalog import ClassCatalog, ClassInfo
+    from deeplab_core.nn import create_model
+    from deeplab_core.records import ModelCard
+    from deeplab_core.weights import save_model
+
+    torch.manual_seed(0)
+    model = create_model("deeplabv3plus", backbone="mobilenet_v2", num_classes=5, output_stride=16).eval()
+    catalog = ClassCatalog("tiny", "Tiny", tuple(ClassInfo(i, f"class {i}", (i, 2 * i, 3 * i)) for i in range(5)))
+    card = ModelCard(
+        id="tiny", name="Tiny", architecture=dict(model.architecture), catalog=catalog, align_corners=model.align_corners
+    )
+    save_model(path, model, card)
+    return path
+
+
+def save_photograph(path: Path, height: int, width: int, seed: int = 0) -> Path:
+    """Coloured blobs."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+    Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC).save(path)
+    return path
