@@ -23,6 +23,7 @@ from app.state.patch import diff_patch
 from app.state.provenance import Merge, Provenance, merge_labels
 from app.worker.messages import URGENT, Failed, Predicted, Progress, WasCancelled
 from deeplab_core.errors import AtrousError
+from deeplab_core.metrics.confusion import same_classes
 from deeplab_core.records import Prediction
 
 
@@ -244,6 +245,8 @@ class PredictController(QObject):
         labels = self.models.in_project_ids(prediction)
         if project is None or labels is None or labels.shape != image.document.shape:
             return False
+        if not same_classes(project.catalog, image.document.catalog):
+            return False  # the project took other classes; the image is being read again
         image.prediction = prediction
         image.document.reference = labels
         self._facts.update(has_prediction=True)

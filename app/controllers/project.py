@@ -247,10 +247,20 @@ class ProjectController(QObject):
 
     def reload_image(self) -> None:
         """Read the image in view again, e.g. because the project's classes have changed."""
-        image, self._wanted = self.image, None
-        if image is not None:
-            self._edit.set_document(None)
-            self.open_image(image.id)
+        image, autosaver, history = self.image, self.autosaver, self.history
+        if image is None or autosaver is None or history is None:
+            return
+        self._edit.set_document(None)
+        try:
+            autosaver.flush()
+        except AtrousError as error:
+            self._edit.set_document(image.document)
+            self._report(error)
+            return
+        autosaver.leave()
+        history.forget(image.id)
+        self._wanted = None
+        self.open_image(image.id)
 
     def next_image(self) -> None:
         self._step(1)

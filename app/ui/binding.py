@@ -25,6 +25,7 @@ from app.ui.canvas.layers import LayerSet
 from app.ui.canvas.picture import PictureSource
 from app.ui.docks.image_list_model import ImageListModel, SortBy
 from app.ui.main_window import MainWindow
+from deeplab_core.metrics.confusion import same_classes
 
 #: Pixel shares follow a stroke at this pace: counting a 12-megapixel map takes some milliseconds.
 _SHARES_MS = 200
@@ -207,8 +208,8 @@ class Binding(QObject):
         self._follow_tools()
 
     def _follow_catalog(self) -> None:
-        image = self.program.projects.image
-        if image is not None:
+        image, catalog = self.program.projects.image, self.program.classes.catalog
+        if image is not None and catalog is not None and same_classes(catalog, image.document.catalog):
             self._arrange_classes(image)
             self._show_layers()
         self._show_classes()
@@ -246,9 +247,10 @@ class Binding(QObject):
             return
         keys = {class_id: key for key, class_id in self.program.classes.keys.items()}
         hidden = self.program.view.overlay.hidden
-        order = self._order if image is not None and self._order else arranged(catalog, frozenset())
+        known = {*catalog.ids.tolist(), catalog.ignore}
+        order = [class_id for class_id in self._order if class_id in known] if image is not None else []
         rows = []
-        for class_id in order:
+        for class_id in order or arranged(catalog, frozenset()):
             row = ClassRow(catalog.ignore, "void (unlabelled)", catalog.ignore_color, "`")
             if class_id != catalog.ignore:
                 info = catalog.by_id(class_id)

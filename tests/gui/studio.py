@@ -1,0 +1,138 @@
+"""A whole window over a small folder, with a compute process that answers at once. Verbs are those of a person."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from PySide6.QtCore import QPoint, Qt
+from PySide6.QtWidgets import QWidget
+from pytestqt.qtbot import QtBot
+
+from app.controllers.open_image import OpenImage
+from app.main import Application
+from app.services.compute_fake import FakeComputeClient
+from app.services.folders import settings_file
+from app.ui.canvas.canvas_view import CanvasView
+from deeplab_core.catalogs import get_catalog
+from deeplab_core.formats.png import write_indexed_png
+
+WIDTH, HEIGHT = 84, 60
+
+
+class Studio:
+    """The program as a person has it in front of them."""
+
+    def __init__(self, qtbot: QtBot, application: Application, compute: FakeComputeClient) -> None:
+        self.qtbot, self.application, self.compute = qtbot, application, compute
+        self.window = application.window
+        self.program = application.build()
+
+    # -- looking ---------------------------------------------------------------------------------------------------------
+
+    @property
+    def image(self) -> OpenImage:
+        image = self.program.projects.image
+        assert image is not None
+        return image
+
+    @property
+    def view(self) -> CanvasView:
+        assert self.application.binding is not None
+        return self.application.binding.canvas.views[0]
+
+    def titles(self) -> list[str]:
+        """What has been said."""
+        return [message.title for message in self.program.notifier.messages]
+
+    def steps(self) -> list[str]:
+        history = self.program.projects.history
+        assert history is not None
+        return [step.title for step in history.steps[: history.index]]
+
+    # -- doing -----------------------------------------------------------------------------------------------------------
+
+    def wait(self, condition: object) -> None:
+        self.qtbot.waitUntil(condition, timeout=10_000)  # type: ignore[arg-type]
+
+    def open(self, folder: Path, project_dir: Path | None = None) -> None:
+        """Open a folder and wait until its first image can be painted."""
+        self.program.projects.open(folder, project_dir)
+        self.wait(lambda: self.program.projects.image is not None)
+        self.settle()
+
+    def start_model(self) -> None:
+        self.program.models.start()
+        self.wait(lambda: self.program.models.card is not None)
+        self.settle()
+
+    def settle(self) -> None:
+        """Wait until nothing runs in the background."""
+        self.wait(lambda: not self.program.jobs.running and self.program.jobs.wait(0) and not self.compute.waiting)
+        self.qtbot.wait(60)
+
+    def press(
+        self, key: Qt.Key, modifiers: Qt.KeyboardModifier = Qt.KeyboardModifier.NoModifier, on: QWidget | None = None
+    ) -> None:
+        """Press a key where the keyboard is."""
+        self.qtbot.keyClick(on or self.window.focusWidget() or self.window, key, modifiers)
+
+    def point(self, x: float, y: float) -> QPoint:
+        """Widget position of an image pixel's centre."""
+        mapping = self.view.mapping
+        assert mapping is not None
+        return mapping.to_view(x + 0.5, y + 0.5).toPoint()
+
+    def paint(self, *places: tuple[float, float], button: Qt.MouseButton = Qt.MouseButton.LeftButton) -> None:
+        """Drag the tool in hand over image pixels."""
+        points = [self.point(*place) for place in places]
+        self.qtbot.mousePress(self.view, button, pos=points[0])
+        for point in points[1:]:
+            self.qtbot.mouseMove(self.view, pos=point)
+        self.qtbot.mouseRelease(self.view, button, pos=points[-1])
+
+
+def make_folder(root: Path, count: int = 4, *, truth: bool = True) -> Path:
+    """Photographs of noise in ``root/images`` and, with truth, a person in the left half of each."""
+    catalog = get_catalog("voc21")
+    random = np.random.default_rng(5)
+    (root / "images").mkdir(parents=True)
+    (root / "labels").mkdir()
+    for number in range(count):
+        pixels = random.integers(0, 255, (HEIGHT, WIDTH, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(root / "images" / f"photo_{number}.jpg")
+        if truth:
+            labels = np.zeros((HEIGHT, WIDTH), dtype=np.uint8)
+            labels[:, : WIDTH // 2] = 15
+            labels[:, WIDTH // 2 - 1 : WIDTH // 2 + 1] = 255
+            write_indexed_png(root / "labels" / f"photo_{number}.png", labels, catalog)
+    return root / "images"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return make_folder(tmp_path / "set")
+
+
+@pytest.fixture
+def studio(qtbot: QtBot, qapp: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Studio]:
+    models = tmp_path / "models"
+    models.mkdir()
+    (models / "stripes.safetensors").write_bytes(b"")
+    monkeypatch.setenv("ATROUS_MODEL_DIR", str(models))
+    settings_file().unlink(missing_ok=True)
+    compute = FakeComputeClient(get_catalog("voc21"))
+    application = Application(compute)
+    made = Studio(qtbot, application, compute)
+    qtbot.addWidget(application.window)
+    application.window.resize(1200, 800)
+    with qtbot.waitExposed(application.window):
+        application.window.show()
+    application.window.activateWindow()
+    yield made
+    made.program.jobs.cancel_all()
+    made.program.projects.close()
+    application.shut_down()
