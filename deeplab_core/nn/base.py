@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from typing import Any
 
 from torch import Tensor, nn
+from torch.nn import functional
 
 from deeplab_core.errors import AtrousError
 from deeplab_core.nn.layers import resize
@@ -15,7 +16,8 @@ from deeplab_core.nn.receptive import receptive_radius
 class SegmentationModel(nn.Module, ABC):
     """A network that gives every pixel a score per class.
 
-    Input is ``(N, 3, H, W)`` float32, already normalised as the model card says; any ``H, W >= minimum_side``.
+    Input is ``(N, 3, H, W)`` float32, already normalised as the model card says; ``coarse_logits`` and ``native_logits`` need
+    ``H, W >= minimum_side``, the call itself takes any size.
 
     Attributes:
         architecture: keyword arguments of :func:`deeplab_core.nn.create_model` that build this network again (JSON values).
@@ -93,9 +95,15 @@ class SegmentationModel(nn.Module, ABC):
         """
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(N, 3, H, W)`` float32 to ``(N, num_classes, H, W)`` logits."""
+        """``(N, 3, H, W)`` float32 to ``(N, num_classes, H, W)`` logits, for any size: what is below :attr:`minimum_side` is
+        continued at the bottom and right by its last row and column.
+        """
         height, width = x.shape[-2:]
-        return resize(self.coarse_logits(x), (height, width), self.align_corners)
+        lacking = (max(0, self.minimum_side - width), max(0, self.minimum_side - height))
+        if any(lacking):
+            x = functional.pad(x, (0, lacking[0], 0, lacking[1]), mode="replicate")
+        logits = resize(self.coarse_logits(x), (x.shape[-2], x.shape[-1]), self.align_corners)
+        return logits[..., :height, :width]
 
     def native_logits(self, x: Tensor) -> Tensor:
         """Logits at the size and in the form that the authors' own code returns; :meth:`forward` where that is the same."""

@@ -250,8 +250,8 @@ class Xception(Encoder):
             self.level_channels = (64, *(widths[-1] for widths, stride in layout.entry if stride == 2), channels)
         if o.stem_padding == 0:
             # Two unpadded 3x3 convolutions need 7 px; where the last block does not pad its rate either, each of its units
-            # takes 2 (rate - 1) features more: 12 at stride 8, rate 4.
-            self.minimum_side = 7 if o.final_padding == "same" else 111
+            # takes 2 (rate - 1) features: 12 at stride 8 and rate 4, so that 13 features (103 px) must come in.
+            self.minimum_side = 7 if o.final_padding == "same" else 103
 
     def set_output_stride(self, output_stride: int) -> None:
         """Remove strides beyond ``output_stride`` and dilate instead."""

@@ -72,6 +72,31 @@ def test_output_has_the_size_of_the_input(classics: dict[str, SegmentationModel]
     assert coarse <= (height, width)
 
 
+@pytest.mark.parametrize("side", [1, 13])
+def test_networks_with_a_smallest_size_continue_smaller_images(classics: dict[str, SegmentationModel], side: int) -> None:
+    for model in (*classics.values(), _vainf_xception()):
+
+        def call(model: SegmentationModel = model) -> tuple[int, ...]:
+            return tuple(model(torch.empty(1, 3, side, 2 * side, device="meta")).shape[-2:])
+
+        assert on_meta(model, call) == (side, 2 * side)
+
+
+def _vainf_xception() -> SegmentationModel:
+    from deeplab_core.weights.families.vainf import XCEPTION_OPTIONS
+
+    with torch.device("meta"):
+        return create_model("deeplabv3", backbone="xception", output_stride=8, backbone_options=XCEPTION_OPTIONS)
+
+
+def test_the_smallest_size_of_an_unpadded_xception_is_exact() -> None:
+    model = _vainf_xception()
+    side = model.minimum_side
+    assert output_size(model, side, side)[1] == (side, side)
+    with pytest.raises(RuntimeError):
+        on_meta(model, lambda: model.coarse_logits(torch.empty(1, 3, side - 1, side - 1, device="meta")))
+
+
 def test_large_fov_keeps_an_eighth_of_32_k_plus_1_inputs() -> None:
     """321 to 41, and 513 to 65 (section 3 of the paper)."""
     with torch.device("meta"):
