@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.errors import ImageReadError, MaskFormatError
+from deeplab_core.images.guard import decoder_guard
 from deeplab_core.images.limits import check_size
 from deeplab_core.images.pillow import Image, UnidentifiedImageError
 from deeplab_core.images.probe import unreadable
@@ -56,33 +56,26 @@ def read_stored(path: str | Path) -> StoredMask:
         raise MaskFormatError("the mask file cannot be read", why=str(error), remedy=cause.remedy, path=path) from error
     if data.startswith(b"\x93NUMPY"):
         return StoredMask(values=_npy_values(data, path))
-    try:
-        with Image.open(io.BytesIO(data)) as picture:
+    with decoder_guard(MaskFormatError, "the mask file is damaged", path, _EXACT_REMEDY):
+        try:
+            picture = Image.open(io.BytesIO(data))
+            check_size(*picture.size, path)
+        except UnidentifiedImageError:
+            raise MaskFormatError(
+                "this is not a mask", why="The content is of no known kind", remedy=_EXACT_REMEDY, path=path
+            ) from None
+        except ImageReadError as error:
+            raise MaskFormatError(error.what, why=error.why, remedy=error.remedy, path=path) from error
+        with picture:
             if picture.format in _LOSSY:
                 raise MaskFormatError(
-                    f"a mask cannot be a {picture.format} file", why="This format does not keep values exactly",
-                    remedy=_EXACT_REMEDY, path=path,
-                )  # fmt: skip
-            check_size(*picture.size, path)
+                    f"a mask cannot be a {picture.format} file",
+                    why="This format does not keep values exactly",
+                    remedy=_EXACT_REMEDY,
+                    path=path,
+                )
             picture.load()
             return _from_picture(picture, data, path)
-    except ImageReadError as error:
-        raise MaskFormatError(error.what, why=error.why, remedy=error.remedy, path=path) from error
-    except UnidentifiedImageError:
-        raise MaskFormatError(
-            "this is not a mask", why="The content is of no known kind", remedy=_EXACT_REMEDY, path=path
-        ) from None
-    except (
-        OSError,
-        ValueError,
-        SyntaxError,
-        struct.error,
-        EOFError,
-        IndexError,
-        TypeError,
-        Image.DecompressionBombError,
-    ) as error:
-        raise MaskFormatError("the mask file is damaged", why=str(error), remedy=_EXACT_REMEDY, path=path) from error
 
 
 def _from_picture(picture: Image.Image, data: bytes, path: Path) -> StoredMask:
@@ -133,12 +126,8 @@ def _sixteen_bit(values: NDArray[Any], path: Path) -> NDArray[np.uint16]:
 
 
 def _npy_values(data: bytes, path: Path) -> NDArray[Any]:
-    try:
+    with decoder_guard(MaskFormatError, "the .npy file is damaged or holds objects", path, _EXACT_REMEDY):
         values = np.load(io.BytesIO(data), allow_pickle=False)
-    except (ValueError, OSError, EOFError, SyntaxError) as error:
-        raise MaskFormatError(
-            "the .npy file is damaged or holds objects", why=str(error), remedy=_EXACT_REMEDY, path=path
-        ) from error
     if values.ndim != 2 or values.size == 0 or values.dtype.kind not in "bui":
         raise MaskFormatError(
             "a mask is a two-dimensional array of whole numbers",

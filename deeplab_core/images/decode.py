@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import struct
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from deeplab_core.errors import ImageReadError
 from deeplab_core.images.channels import bgr_to_rgb, grey_to_rgb, to_uint8
+from deeplab_core.images.guard import decoder_guard
 from deeplab_core.images.identity import key_of
 from deeplab_core.images.orientation import to_oriented
 from deeplab_core.images.pillow import Image
@@ -24,7 +24,6 @@ _OPENCV_FORMATS = frozenset({"JPEG", "MPO", "PNG", "BMP"})
 
 _RGB = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
 _REDUCED = {2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4, 8: cv2.IMREAD_REDUCED_COLOR_8}
-_REMEDY = "Copy the file again from its source, or leave it out"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,16 +125,9 @@ def _decode_with_opencv(data: bytes, info: ImageInfo) -> tuple[NDArray[np.uint8]
 
 
 def _decode_with_pillow(data: bytes, info: ImageInfo) -> tuple[NDArray[np.uint8], str]:
-    try:
-        with Image.open(io.BytesIO(data)) as picture:
-            picture.load()
-            if picture.mode.startswith(("I", "F")):
-                values, note = to_uint8(np.asarray(picture))
-                return grey_to_rgb(values), note
-            return np.ascontiguousarray(picture.convert("RGB")), ""
-    except MemoryError:
-        raise
-    except (OSError, ValueError, SyntaxError, struct.error, EOFError, IndexError, TypeError) as error:
-        truncated = "truncated" in str(error).lower() or "incomplete" in str(error).lower() or isinstance(error, EOFError)
-        what = "the image file ends too early" if truncated else "the image file is damaged"
-        raise ImageReadError(what, why=str(error), remedy=_REMEDY, path=info.path) from error
+    with decoder_guard(ImageReadError, "the image file is damaged", info.path), Image.open(io.BytesIO(data)) as picture:
+        picture.load()
+        if picture.mode.startswith(("I", "F")):
+            values, note = to_uint8(np.asarray(picture))
+            return grey_to_rgb(values), note
+        return np.ascontiguousarray(picture.convert("RGB")), ""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from deeplab_core.errors import ImageReadError
+from deeplab_core.images.guard import COPY_AGAIN, decoder_guard
 from deeplab_core.images.limits import MAX_PIXELS, check_size, too_large
 from deeplab_core.images.orientation import swaps_sides
 
@@ -20,6 +21,7 @@ IMAGE_SUFFIXES = frozenset(
 _ORIENTATION_TAG = 0x0112
 _EXIF_HEADER = b"Exif\x00\x00"
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_HEIC_BRANDS = (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypmsf1")
 _TIFF_SIGNATURES = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 
 
@@ -136,34 +138,32 @@ def unreadable(error: OSError, path: Path) -> ImageReadError:
     return ImageReadError("the image file cannot be read", why=why, remedy="Check the rights and the disk", path=path)
 
 
-_COPY_AGAIN = "Copy the file again from its source, or leave it out"
-
-
 def _probe_with_pillow(stream: BinaryIO, path: Path, nbytes: int, head: bytes) -> ImageInfo:
     from deeplab_core.images.pillow import Image, UnidentifiedImageError
 
-    try:
-        picture = Image.open(stream)
-    except UnidentifiedImageError:
-        if head[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypmsf1"):
-            raise ImageReadError("HEIC images are not read", remedy="Convert it to JPEG or PNG first", path=path) from None
-        raise ImageReadError(
-            "this is not an image", why="The content is of no known kind", remedy=_COPY_AGAIN, path=path
-        ) from None
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise too_large(str(error), path) from error
-    except (OSError, ValueError, SyntaxError, struct.error, EOFError, IndexError, TypeError, OverflowError) as error:
-        raise ImageReadError("the image header is damaged", why=str(error), remedy=_COPY_AGAIN, path=path) from error
-    with picture:
-        exif = picture.info.get("exif", b"")
-        if picture.format == "PNG" and not exif:
-            exif = _late_png_exif(stream)
-        orientation = exif_orientation(exif) if isinstance(exif, bytes) else 1
-        width, height = picture.size
-        mode, kind = picture.mode, picture.format or ""
+    with decoder_guard(ImageReadError, "the image header is damaged", path):
+        try:
+            picture = Image.open(stream)
+        except UnidentifiedImageError:
+            raise _no_image(head, path) from None
+        except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+            raise too_large(str(error), path) from error
+        with picture:
+            exif = picture.info.get("exif", b"")
+            if picture.format == "PNG" and not exif:
+                exif = _late_png_exif(stream)
+            width, height = picture.size
+            mode, kind = picture.mode, picture.format or ""
+    orientation = exif_orientation(exif) if isinstance(exif, bytes) else 1
     if swaps_sides(orientation):
         width, height = height, width
     return ImageInfo(path=path, width=width, height=height, orientation=orientation, mode=mode, format=kind, nbytes=nbytes)
+
+
+def _no_image(head: bytes, path: Path) -> ImageReadError:
+    if head[4:12] in _HEIC_BRANDS:
+        return ImageReadError("HEIC images are not read", remedy="Convert it to JPEG or PNG first", path=path)
+    return ImageReadError("this is not an image", why="The content is of no known kind", remedy=COPY_AGAIN, path=path)
 
 
 def _late_png_exif(stream: BinaryIO) -> bytes:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from deeplab_core.errors import ImageReadError
 from deeplab_core.images.channels import bgr_to_rgb, grey_to_rgb, to_uint8
+from deeplab_core.images.guard import decoder_guard
 from deeplab_core.images.orientation import swaps_sides
 from deeplab_core.images.pillow import Image
 from deeplab_core.images.probe import ImageInfo, valid_orientation
@@ -24,12 +25,12 @@ _REMEDY = "Save it as PNG, or as TIFF without compression"
 def probe_tiff(stream: BinaryIO, path: Path, nbytes: int) -> ImageInfo:
     """Header facts of the first page. Raises ImageReadError for a damaged header."""
     page = _first_page(stream, path)
-    orientation = _orientation(page)
-    width, height = int(page.imagewidth), int(page.imagelength)
+    with decoder_guard(ImageReadError, "the TIFF header is damaged", path, _REMEDY):
+        orientation = _orientation(page)
+        width, height = int(page.imagewidth), int(page.imagelength)
+        samples, bits = int(page.samplesperpixel), _bits(page)
     if swaps_sides(orientation):
         width, height = height, width
-    samples, bits = int(page.samplesperpixel), page.bitspersample
-    bits = int(bits[0]) if isinstance(bits, tuple) else int(bits)
     mode = f"{samples} x {bits} bit" if bits != 8 or samples not in (1, 3, 4) else {1: "L", 3: "RGB", 4: "RGBA"}[samples]
     return ImageInfo(path=path, width=width, height=height, orientation=orientation, mode=mode, format="TIFF", nbytes=nbytes)
 
@@ -70,10 +71,13 @@ def decode_tiff(data: bytes, path: Path) -> tuple[NDArray[np.uint8], str]:
 def _first_page(stream: BinaryIO, path: Path) -> Any:
     import tifffile
 
-    try:
+    with decoder_guard(ImageReadError, "the TIFF header is damaged", path, _REMEDY):
         return tifffile.TiffFile(stream).pages.first
-    except Exception as error:  # tifffile raises IndexError, KeyError, struct.error and others on damaged headers
-        raise ImageReadError("the TIFF header is damaged", why=str(error), remedy=_REMEDY, path=path) from error
+
+
+def _bits(page: Any) -> int:
+    bits = page.bitspersample
+    return int(bits[0]) if isinstance(bits, tuple) else int(bits)
 
 
 def _orientation(page: Any) -> int:
@@ -93,23 +97,20 @@ def _samples_last(page: Any, pixels: NDArray[Any]) -> NDArray[Any]:
 
 def _decode_with_libtiff(data: bytes, page: Any, path: Path, cause: Exception) -> tuple[NDArray[np.uint8], str]:
     """LZW, JPEG and other compressions through the libtiff of OpenCV (16 bit) or Pillow (8 bit)."""
-    upright = _without_orientation(data, page)
-    bits = page.bitspersample[0] if isinstance(page.bitspersample, tuple) else page.bitspersample
-    if int(bits) == 16:
-        pixels = cv2.imdecode(np.frombuffer(upright, np.uint8), cv2.IMREAD_UNCHANGED)
-        if pixels is not None and pixels.dtype == np.uint16:
-            values, note = to_uint8(pixels)
-            return (grey_to_rgb(values) if values.ndim == 2 else bgr_to_rgb(values[..., :3])), note
-    try:
+    hint = str(cause) if "codec" in str(cause) else ""
+    with decoder_guard(ImageReadError, f"the TIFF cannot be decoded{' (' + hint + ')' if hint else ''}", path, _REMEDY):
+        upright = _without_orientation(data, page)
+        if _bits(page) == 16:
+            pixels = cv2.imdecode(np.frombuffer(upright, np.uint8), cv2.IMREAD_UNCHANGED)
+            if pixels is not None and pixels.dtype == np.uint16:
+                values, note = to_uint8(pixels)
+                return (grey_to_rgb(values) if values.ndim == 2 else bgr_to_rgb(values[..., :3])), note
         with Image.open(io.BytesIO(upright)) as picture:
             picture.load()
             if picture.mode.startswith(("I", "F")):
                 values, note = to_uint8(np.asarray(picture))
                 return grey_to_rgb(values), note
             return np.asarray(picture.convert("RGB")), ""
-    except (OSError, ValueError, SyntaxError, struct.error) as error:
-        why = str(cause) if "codec" in str(cause) else str(error)
-        raise ImageReadError("the TIFF cannot be decoded", why=why, remedy=_REMEDY, path=path) from error
 
 
 def _without_orientation(data: bytes, page: Any) -> bytes:

@@ -1,0 +1,61 @@
+"""Whatever happens to a file's bytes, readers answer with a picture, a mask, or an error that names the file."""
+
+from __future__ import annotations
+
+import io
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from deeplab_core.catalogs import get_catalog
+from deeplab_core.errors import ImageReadError, MaskFormatError
+from deeplab_core.formats import read_mask
+from deeplab_core.images import read_image
+
+# Decoders may grumble about metadata; the outcome is what is tested.
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
+
+
+def sample(kind: str) -> bytes:
+    labels = np.random.default_rng(0).integers(0, 21, (24, 30), dtype=np.uint8)
+    buffer = io.BytesIO()
+    if kind == "npy":
+        np.save(buffer, labels)
+    else:
+        picture = Image.fromarray(labels)
+        if kind == "PNG":
+            picture.putpalette(get_catalog("voc21").palette().tobytes())
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        picture.save(buffer, kind, **({"exif": exif} if kind in ("PNG", "JPEG", "TIFF", "WEBP") else {}))
+    return buffer.getvalue()
+
+
+def damaged(data: bytes, dice: random.Random) -> bytes:
+    changed = bytearray(data)
+    for _ in range(dice.choice((1, 1, 3, 12))):
+        changed[dice.randrange(min(len(changed), dice.choice((64, 400, len(changed)))))] = dice.randrange(256)
+    return bytes(changed[: dice.randrange(1, len(changed))] if dice.random() < 0.2 else changed)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "BMP", "WEBP", "PPM", "npy"])
+def test_damage_is_answered_by_name(tmp_path: Path, kind: str) -> None:
+    dice = random.Random(kind)
+    whole = sample(kind)
+    path = tmp_path / "file.png"
+    errors: list[ImageReadError | MaskFormatError] = []
+    for _ in range(30):
+        path.write_bytes(damaged(whole, dice))
+        try:
+            assert read_image(path).rgb.shape[2] == 3
+        except ImageReadError as error:
+            errors.append(error)
+        try:
+            assert read_mask(path, get_catalog("voc21")).ndim == 2
+        except MaskFormatError as error:
+            errors.append(error)
+    assert errors
+    assert all(error.path == path and error.remedy for error in errors)
