@@ -28,6 +28,7 @@ class Banner(QFrame):
     def say(self, text: str, *choices: tuple[str, Callable[[], object]]) -> None:
         """Show a sentence; an empty one hides the strip."""
         for button in self._buttons:
+            button.hide()
             button.deleteLater()
         self._buttons = []
         for label, run in choices:

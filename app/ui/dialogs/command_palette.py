@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QEvent, QObject, Qt
-from PySide6.QtGui import QKeyEvent, QKeySequence
+from PySide6.QtGui import QIcon, QKeyEvent, QKeySequence, QPixmap
 from PySide6.QtWidgets import QDialog, QFrame, QLineEdit, QListWidget, QListWidgetItem, QVBoxLayout, QWidget
 
 from app.actions.table import ACTIONS
@@ -50,13 +50,16 @@ class CommandPalette(QDialog):
     def _filter(self, text: str) -> None:
         words = text.lower().split()
         self.list.clear()
+        blank = QPixmap(16, 16)
+        blank.fill(Qt.GlobalColor.transparent)
         for spec in ACTIONS:
             action = self._actions[spec.id]
             if spec.held or not all(word in f"{spec.group.value} {spec.text} {spec.tip}".lower() for word in words):
                 continue
             keys = self._actions.keymap.keys(spec.id)
             shown = QKeySequence(keys[0]).toString(QKeySequence.SequenceFormat.NativeText) if keys else ""
-            item = QListWidgetItem(action.icon(), f"{spec.text.rstrip('…')}" + (f"     {shown}" if shown else ""))
+            icon = QIcon(blank) if action.icon().isNull() else action.icon()
+            item = QListWidgetItem(icon, f"{spec.text.rstrip('…')}" + (f"     {shown}" if shown else ""))
             item.setToolTip(spec.tip)
             item.setData(_ID, spec.id)
             if not action.isEnabled():

@@ -50,7 +50,7 @@ class KeySheet(QDialog):
         close = QPushButton("Close")
         close.clicked.connect(self.accept)
         outer.addWidget(close, 0, Qt.AlignmentFlag.AlignRight)
-        self.resize(1080, 720)
+        self.resize(1320, 780)
 
     def _rows(self, group: Group) -> list[tuple[str, str]]:
         rows = []

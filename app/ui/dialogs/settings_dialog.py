@@ -8,6 +8,8 @@ from app.services.settings import SettingsStore
 from app.state.settings_schema import SETTINGS, Setting
 from app.ui.docks.panel import toned
 
+_WIDTH = 640
+
 
 class SettingsDialog(QDialog):
     """Built from the schema."""
@@ -15,7 +17,7 @@ class SettingsDialog(QDialog):
     def __init__(self, settings: SettingsStore, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setWindowTitle("Settings")
-        self.setMinimumWidth(560)
+        self.setMinimumWidth(_WIDTH)
         self._settings = settings
         self.editors: dict[str, QWidget] = {}
         column = QVBoxLayout(self)
@@ -46,6 +48,8 @@ class SettingsDialog(QDialog):
         row.addStretch(1)
         row.addWidget(close)
         column.addLayout(row)
+        # Wrapped lines need their height at this width; a layout only asks for it when it is told the width.
+        self.resize(_WIDTH, column.totalHeightForWidth(_WIDTH))
 
     def _add_row(self, grid: QGridLayout, setting: Setting) -> None:
         row = grid.rowCount()

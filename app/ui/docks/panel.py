@@ -43,7 +43,7 @@ class Panel(QDockWidget):
 def toned(text: str = "", *, tone: str = "", size: str = "", strong: bool = False) -> QLabel:
     """A label in one of the theme's tones and sizes."""
     label = QLabel(text)
-    for name, value in (("tone", tone), ("size", size)):
+    for name, value in (("tone", tone), ("textSize", size)):
         if value:
             label.setProperty(name, value)
     if strong:

@@ -70,7 +70,8 @@ class TrimapDock(Panel):
         self.body.addLayout(widths)
         self.empty = toned("Needs truth: the curve shows the mIoU inside the band for every width.", tone="muted", size="small")
         self.empty.setWordWrap(True)
-        self.body.addWidget(self.empty)
+        self.empty.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self.body.addWidget(self.empty, 1)
         self._plot_place = QVBoxLayout()
         self.body.addLayout(self._plot_place, 1)
         self.plot: QWidget | None = None

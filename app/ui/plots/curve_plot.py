@@ -33,7 +33,7 @@ class CurvePlot(QWidget):
         self._labels: dict[str, QLabel] = {}
         for name in _TOKENS:
             label = QLabel(name)
-            label.setProperty("size", "small")
+            label.setProperty("textSize", "small")
             self._labels[name] = label
             self._legend.addWidget(label)
         self._plot = pg.PlotWidget()
