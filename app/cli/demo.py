@@ -15,36 +15,31 @@ from app.places import MODEL_DIR_VARIABLE, RESOURCES, SAMPLE_PROJECT, copy_sampl
 @click.command(hidden=True)
 @click.option("-o", "--output", "out", default="out", show_default=True, type=click.Path(file_okay=False, path_type=Path))
 @click.option("--device", default="auto", show_default=True)
-@click.pass_context
-def demo(context: click.Context, out: Path, device: str) -> int:
+def demo(out: Path, device: str) -> int:
     """Predict the sample project, judge the masks against its truth, and take a picture of the window; all below OUT."""
-    from app.cli.evaluate import evaluate
+    from app.cli import run
     from app.cli.model_choice import known_models
-    from app.cli.predict import predict
 
     usable = [entry for entry in known_models() if entry.card is not None and entry.card.catalog.name == "voc21"]
     if usable:
         masks = out / "masks"
         click.echo(f"Predicting {SAMPLE_PROJECT / 'images'} with {usable[0].path.name}")
-        status = context.invoke(
-            predict, inputs=(SAMPLE_PROJECT / "images",), model_name=str(usable[0].path), out=masks, device=device, overwrite=True
-        )
+        arguments = [str(SAMPLE_PROJECT / "images"), "--model", str(usable[0].path), "-o", str(masks), "--device", device]
+        status = run(["predict", *arguments, "--overwrite"])
         if status:
-            return int(status)
+            return status
     else:
         masks = SAMPLE_PROJECT / "masks"
         click.echo(
-            f"No model at hand (none is bundled; {MODEL_DIR_VARIABLE} may name a folder): judging the masks that lie beside "
-            "the sample images"
+            f"No model at hand (none is bundled, and {MODEL_DIR_VARIABLE} names none): judging the masks beside the sample images"
         )
-    report, figures = out / "report.html", out / "figures.json"
-    status = context.invoke(
-        evaluate, prediction=masks, truths=(SAMPLE_PROJECT / "truth",), catalog_name="voc21", json_file=figures, html_file=report
-    )
-    picture = out / "window.png"
+    report, figures, picture = out / "report.html", out / "figures.json", out / "window.png"
+    arguments = ["--prediction", str(masks), "--truth", str(SAMPLE_PROJECT / "truth"), "--catalog", "voc21"]
+    status = run(["evaluate", *arguments, "--json", str(figures), "--html", str(report)])
     status = status or photograph_window(copy_sample_project(out / "sample_project"), picture)
-    click.echo(f"Masks: {masks}\nFigures: {figures}\nReport: {report}\nWindow: {picture}")
-    return int(status)
+    if status == 0:
+        click.echo(f"Masks: {masks}\nFigures: {figures}\nReport: {report}\nWindow: {picture}")
+    return status
 
 
 def photograph_window(folder: Path, picture: Path) -> int:
@@ -55,6 +50,7 @@ def photograph_window(folder: Path, picture: Path) -> int:
     program = [sys.executable] if getattr(sys, "frozen", False) else [sys.executable, "-m", "app"]
     # Qt's own offscreen screen has 800 x 800 px; its parameters are separated by colons, which a Windows path holds too.
     screen = "" if sys.platform == "win32" else f":configfile={RESOURCES / 'offscreen.json'}"
-    environment = {**os.environ, "QT_QPA_PLATFORM": f"offscreen{screen}"}
+    paths = os.pathsep.join(filter(None, [str(RESOURCES.parent), os.environ.get("PYTHONPATH")]))
+    environment = {**os.environ, "PYTHONPATH": paths, "QT_QPA_PLATFORM": f"offscreen{screen}"}
     done = subprocess.run([*program, "open", str(folder), "--smoke", str(picture)], env=environment, check=False)
     return done.returncode

@@ -113,6 +113,6 @@ def figures(result: Evaluation) -> str:
     lines.append(f"{'pixel accuracy':>16}  {result.matrix.pixel_accuracy():.4f}")
     for width in result.widths:
         inside = result.histogram.inside(width).mean_iou("union")
-        if inside.classes:
-            lines.append(f"{f'band {width} px':>16}  {inside.value:.4f}   mIoU, rule '{result.histogram.rule}'")
+        value = f"{inside.value:.4f}   mIoU" if inside.classes else "   n/a   no labelled pixel there"
+        lines.append(f"{f'band {width} px':>16}  {value}, rule '{result.histogram.rule}'")
     return "\n".join(lines)

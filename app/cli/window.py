@@ -43,10 +43,10 @@ def window(context: click.Context, folder: Path | None, project_dir: Path | None
         raise click.UsageError(f"'{folder}' is neither a folder of images nor one of the commands {', '.join(commands)}")
     if sample:
         if not has_screen():
-            from app.cli.demo import demo
+            from app.cli import run
 
             click.echo("No screen here (neither DISPLAY nor WAYLAND_DISPLAY is set): doing the same job without a window.")
-            return int(context.invoke(demo))
+            return run(["demo"])
         from app.places import copy_sample_project, sample_home
 
         folder = copy_sample_project(sample_home())
