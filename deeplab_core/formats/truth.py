@@ -74,8 +74,8 @@ def find_truth(
     folder on the way up (one level above ``folder``; three for Cityscapes), the neighbours that are named like masks, with the
     same way down (``leftImg8bit/val/ulm`` -> ``gtFine/val/ulm``, ``images/a`` -> ``labels/a``). A neighbour that is named
     after another folder (``trainannot`` beside ``train``) is not searched for the images of a third. The folder with the most
-    matching names wins, and among equals one that is called truth. A match is the image's stem, or the stem and one ending
-    such as ``_mask`` or ``_gtFine_labelIds``.
+    matching names wins, one inside the opened folder before one beside it, and among equals one that is called truth. A match
+    is the image's stem, or the stem and one ending such as ``_mask`` or ``_gtFine_labelIds``.
 
     Args:
         folder: the opened folder.
@@ -126,6 +126,7 @@ class _Candidate:
     layout: Layout
     affinity: int
     outspoken: bool = False
+    inside: bool = True
     files: dict[str, Path] = field(default_factory=dict)
     problems: list[TruthProblem] = field(default_factory=list)
 
@@ -188,10 +189,10 @@ def _best_candidate(
     if not found:
         return None
     most = max(len(candidate.files) for candidate in found)
-    # A folder named after the images' own wins as long as it is not a mere fragment.
-    best = max(found, key=lambda item: (2 * len(item.files) >= most, item.affinity, len(item.files), item.outspoken))
-    weight = (len(best.files), best.affinity, best.outspoken)
-    rivals = [item for item in found if item is not best and (len(item.files), item.affinity, item.outspoken) == weight]
+    # Of the folders that are no mere fragment: inside the opened folder, named after the images' own, most files, called truth.
+    ranks = [(2 * len(item.files) >= most, item.inside, item.affinity, len(item.files), item.outspoken) for item in found]
+    best = found[ranks.index(max(ranks))]
+    rivals = [item for item, rank in zip(found, ranks, strict=True) if item is not best and rank == max(ranks)]
     if rivals:
         others = " and ".join(str(item.folder) for item in rivals)
         best.problems.append(TruthProblem(images[0], f"Truth is taken from {best.folder}; {others} would fit as well"))
@@ -210,6 +211,7 @@ def _candidates(listings: _Listings, root: Path, place: Path) -> Iterator[_Candi
             if name == ancestor.name or _belongs_to_another(name, ancestor.name, neighbours):
                 continue
             candidate = _candidate(parent / name / way_down, parent / name, affinity=_affinity(name, ancestor.name))
+            candidate.inside = not above and ancestor != root
             if above < _LEVELS_ABOVE.get(candidate.layout, _LEVELS_ABOVE_OTHERS):
                 yield candidate
         above += ancestor == root or above > 0

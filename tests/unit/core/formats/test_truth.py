@@ -16,6 +16,14 @@ from deeplab_core.images import find_images
 from .samples import CATALOGS, blobs
 
 
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A folder of its own: the neighbours of ``tmp_path`` are other tests' folders, some of them named like masks."""
+    path = tmp_path / "set"
+    path.mkdir()
+    return path
+
+
 def touch(*paths: Path) -> None:
     """Empty files: discovery opens none of them. Lists of images are therefore given, not found."""
     for path in paths:
@@ -41,11 +49,11 @@ def build(root: Path, images: list[str], masks: list[str]) -> None:
         ("same_stem", "images/{}.jpg", "labels_voc21/{}.npy"),
     ],
 )
-def test_layouts(tmp_path: Path, layout: str, image: str, mask: str) -> None:
+def test_layouts(root: Path, layout: str, image: str, mask: str) -> None:
     images = [image.format(stem) for stem in ("s1", "s2", "s3")]
-    build(tmp_path, images, [mask.format(stem) for stem in ("s1", "s2")])
-    index = find_truth(tmp_path, images)
-    assert dict(index.files) == {images[0]: tmp_path / mask.format("s1"), images[1]: tmp_path / mask.format("s2")}
+    build(root, images, [mask.format(stem) for stem in ("s1", "s2")])
+    index = find_truth(root, images)
+    assert dict(index.files) == {images[0]: root / mask.format("s1"), images[1]: root / mask.format("s2")}
     assert index.layout == layout
     assert index.missing == (images[2],)
     assert index.problems == ()
@@ -63,84 +71,93 @@ def test_layouts(tmp_path: Path, layout: str, image: str, mask: str) -> None:
         ("leftImg8bit/val/ulm", "s_leftImg8bit.png", "gtFine/val/ulm/s_gtFine_labelIds.png"),
     ],
 )
-def test_a_folder_inside_a_layout_may_be_opened(tmp_path: Path, opened: str, image: str, mask: str) -> None:
-    build(tmp_path, [f"{opened}/{image}"], [mask])
-    assert find_truth(tmp_path / opened, [image]).files == {image: tmp_path / mask}
+def test_a_folder_inside_a_layout_may_be_opened(root: Path, opened: str, image: str, mask: str) -> None:
+    build(root, [f"{opened}/{image}"], [mask])
+    assert find_truth(root / opened, [image]).files == {image: root / mask}
 
 
-def test_masks_of_another_split_with_the_same_names_are_not_taken(tmp_path: Path) -> None:
+def test_masks_of_another_split_with_the_same_names_are_not_taken(root: Path) -> None:
     images = ["train/1.png", "train/2.png", "val/1.png", "val/2.png"]
-    build(tmp_path, images, ["trainannot/1.png", "trainannot/2.png", "valannot/1.png"])
-    files = find_truth(tmp_path, images).files
+    build(root, images, ["trainannot/1.png", "trainannot/2.png", "valannot/1.png"])
+    files = find_truth(root, images).files
     assert files == {
-        "train/1.png": tmp_path / "trainannot/1.png",
-        "train/2.png": tmp_path / "trainannot/2.png",
-        "val/1.png": tmp_path / "valannot/1.png",
+        "train/1.png": root / "trainannot/1.png",
+        "train/2.png": root / "trainannot/2.png",
+        "val/1.png": root / "valannot/1.png",
     }
-    (tmp_path / "valannot/1.png").unlink()
-    assert "val/1.png" not in find_truth(tmp_path, images).files
+    (root / "valannot/1.png").unlink()
+    assert "val/1.png" not in find_truth(root, images).files
 
 
-def test_the_catalog_decides_between_the_ids_of_cityscapes(tmp_path: Path) -> None:
+def test_the_catalog_decides_between_the_ids_of_cityscapes(root: Path) -> None:
     image = "leftImg8bit/s_leftImg8bit.png"
     kinds = ("labelIds", "labelTrainIds", "color", "instanceIds")
-    build(tmp_path, [image], [f"gtFine/s_gtFine_{kind}.png" for kind in kinds])
-    by_catalog = {c.name: find_truth(tmp_path, [image], catalog=c).files[image].stem for c in CATALOGS}
+    build(root, [image], [f"gtFine/s_gtFine_{kind}.png" for kind in kinds])
+    by_catalog = {c.name: find_truth(root, [image], catalog=c).files[image].stem for c in CATALOGS}
     assert by_catalog["cityscapes19"].endswith("labelTrainIds")
     assert by_catalog["cityscapes34"].endswith("labelIds")
 
 
-def test_instance_masks_are_never_taken_for_classes(tmp_path: Path) -> None:
-    build(tmp_path, ["JPEGImages/s.jpg"], ["SegmentationObject/s.png"])
-    assert not find_truth(tmp_path, ["JPEGImages/s.jpg"]).files
-    build(tmp_path, ["leftImg8bit/s_leftImg8bit.png"], ["gtFine/s_gtFine_instanceIds.png", "gtFine/s_gtFine_color.png"])
-    assert not find_truth(tmp_path, ["leftImg8bit/s_leftImg8bit.png"]).files
+def test_instance_masks_are_never_taken_for_classes(root: Path) -> None:
+    build(root, ["JPEGImages/s.jpg"], ["SegmentationObject/s.png"])
+    assert not find_truth(root, ["JPEGImages/s.jpg"]).files
+    build(root, ["leftImg8bit/s_leftImg8bit.png"], ["gtFine/s_gtFine_instanceIds.png", "gtFine/s_gtFine_color.png"])
+    assert not find_truth(root, ["leftImg8bit/s_leftImg8bit.png"]).files
 
 
-def test_two_claims_are_a_problem_that_names_both(tmp_path: Path) -> None:
-    build(tmp_path, ["s.jpg"], ["masks/s_mask.png", "masks/s_label.png"])
-    index = find_truth(tmp_path, ["s.jpg"])
+def test_two_claims_are_a_problem_that_names_both(root: Path) -> None:
+    build(root, ["s.jpg"], ["masks/s_mask.png", "masks/s_label.png"])
+    index = find_truth(root, ["s.jpg"])
     assert index.missing == ("s.jpg",)
     assert "s_label.png and s_mask.png" in index.problems[0].message
 
 
-def test_the_plain_stem_and_png_win_over_variants(tmp_path: Path) -> None:
-    build(tmp_path, ["s.jpg"], ["masks/s.png", "masks/s.tif", "masks/s_mask.png"])
-    assert find_truth(tmp_path, ["s.jpg"]).files["s.jpg"].name == "s.png"
+def test_the_plain_stem_and_png_win_over_variants(root: Path) -> None:
+    build(root, ["s.jpg"], ["masks/s.png", "masks/s.tif", "masks/s_mask.png"])
+    assert find_truth(root, ["s.jpg"]).files["s.jpg"].name == "s.png"
 
 
-def test_two_equally_good_folders_are_said(tmp_path: Path) -> None:
-    build(tmp_path, ["images/s.jpg"], ["masks/s.png", "annotations/s.png"])
-    index = find_truth(tmp_path, ["images/s.jpg"])
+def test_two_equally_good_folders_are_said(root: Path) -> None:
+    build(root, ["images/s.jpg"], ["masks/s.png", "annotations/s.png"])
+    index = find_truth(root, ["images/s.jpg"])
     assert len(index) == 1
     assert "annotations" in index.problems[0].message
     assert "masks" in index.problems[0].message
 
 
-def test_of_two_equally_good_folders_the_one_called_truth_wins(tmp_path: Path) -> None:
-    build(tmp_path, ["images/s.jpg"], ["masks/s.png", "truth/s.png"])
-    index = find_truth(tmp_path, ["images/s.jpg"])
+def test_of_two_equally_good_folders_the_one_called_truth_wins(root: Path) -> None:
+    build(root, ["images/s.jpg"], ["masks/s.png", "truth/s.png"])
+    index = find_truth(root, ["images/s.jpg"])
     assert index.files["images/s.jpg"].parent.name == "truth"
     assert not index.problems
 
 
-def test_a_stem_that_ends_like_a_mask_finds_its_own_truth(tmp_path: Path) -> None:
-    build(tmp_path, ["images/night_gt.jpg", "images/night.jpg"], ["labels/night_gt.png", "labels/night.png"])
-    files = find_truth(tmp_path, ["images/night_gt.jpg", "images/night.jpg"]).files
+def test_a_stem_that_ends_like_a_mask_finds_its_own_truth(root: Path) -> None:
+    build(root, ["images/night_gt.jpg", "images/night.jpg"], ["labels/night_gt.png", "labels/night.png"])
+    files = find_truth(root, ["images/night_gt.jpg", "images/night.jpg"]).files
     assert {image: path.name for image, path in files.items()} == {
         "images/night_gt.jpg": "night_gt.png",
         "images/night.jpg": "night.png",
     }
 
 
-def test_one_layout_may_be_asked_for(tmp_path: Path) -> None:
+def test_one_layout_may_be_asked_for(root: Path) -> None:
     image = "JPEGImages/s.jpg"
-    build(tmp_path, [image], ["SegmentationClass/s.png", "JPEGImages/s.png"])
-    assert find_truth(tmp_path, [image], "voc").files[image] == tmp_path / "SegmentationClass/s.png"
-    assert find_truth(tmp_path, [image], "same_stem").files[image] == tmp_path / "JPEGImages/s.png"
-    assert not find_truth(tmp_path, [image], "camvid").files
+    build(root, [image], ["SegmentationClass/s.png", "JPEGImages/s.png"])
+    assert find_truth(root, [image], "voc").files[image] == root / "SegmentationClass/s.png"
+    assert find_truth(root, [image], "same_stem").files[image] == root / "JPEGImages/s.png"
+    assert not find_truth(root, [image], "camvid").files
     with pytest.raises(MaskFormatError, match="no truth layout"):
-        find_truth(tmp_path, [image], "kitti")  # type: ignore[arg-type]
+        find_truth(root, [image], "kitti")  # type: ignore[arg-type]
+
+
+def test_what_lies_inside_wins_over_a_neighbour(root: Path) -> None:
+    build(root, ["images/s.jpg"], ["truth/s.png", "../set_masks/images/s.png"])
+    index = find_truth(root, ["images/s.jpg"])
+    assert index.files["images/s.jpg"] == root / "truth/s.png"
+    assert index.problems == ()
+    (root / "truth/s.png").unlink()
+    assert find_truth(root, ["images/s.jpg"]).files["images/s.jpg"] == root.parent / "set_masks/images/s.png"
 
 
 class TestChosenFolder:
