@@ -13,6 +13,8 @@ import signal
 import sys
 from multiprocessing.connection import Connection
 
+import platformdirs
+
 
 def run(connection: Connection) -> None:
     """Serve requests from ``connection`` until it closes or Shutdown arrives, then end the process.
@@ -22,6 +24,8 @@ def run(connection: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.stderr is not None:  # a windowed application on Windows has none
         faulthandler.enable()
+    if getattr(sys, "frozen", False):  # no source files to keep numba's machine code beside
+        os.environ.setdefault("NUMBA_CACHE_DIR", str(platformdirs.user_cache_path("Atrous", appauthor=False) / "numba"))
     try:
         status = importlib.import_module("app.worker.serve").serve(connection)
     except BaseException:

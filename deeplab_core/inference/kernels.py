@@ -8,6 +8,9 @@ corner values. Hence, without looking at a single pixel:
 - with ``p`` the softmax of the leading class, ``1 / p = sum exp(v_c - v_lead)`` is convex in the position, so ``p`` is nowhere
   smaller than at the worst corner: where that already rounds to 255, the confidence is 255 in the whole cell.
 
+Along a pixel row of a cell every score is linear, so its exponential is a geometric sequence: long runs need two exponentials per
+class, not one per pixel.
+
 Grids are (gh, gw, C) float32 with the largest score of every point 0. Arithmetic is float32 in one fixed order, so that a single
 pixel asked for later gives the bits of the whole map. ``numpy_kernels`` does the same without a compiler.
 """
@@ -36,6 +39,11 @@ _REORDER = {"reassoc", "nnan", "nsz"}
 
 #: Whether strips may be large because only undecided cells cost anything.
 PRUNES = True
+
+#: From this many pixels on a run is computed by geometric sequences.
+_LONG_RUN = 6
+#: Largest fall of a score along such a run: exp(-60) is far above float32's smallest number.
+_STEEPEST = np.float32(60.0)
 
 _ONE = np.float32(1.0)
 _HALF = np.float32(0.5)
@@ -101,6 +109,64 @@ def _weigh_pixel(left: Any, right: Any, count: int, wx: Any, values: Any) -> tup
 
 
 @_compiled
+def _is_even(weight: Any, start: int, stop: int) -> bool:
+    """Whether the weights of a run grow by equal steps; not so where coordinates are clamped at the border."""
+    step = (weight[stop - 1] - weight[start]) / np.float32(stop - 1 - start)
+    tolerance = np.float32(1e-5)
+    begins = abs(weight[start + 1] - weight[start] - step) < tolerance
+    ends = abs(weight[stop - 1] - weight[stop - 2] - step) < tolerance
+    return bool(begins and ends)
+
+
+@_compiled
+def _decide_run(
+    left: Any, right: Any, count: int, x_weight: Any, x0: int, x1: int, fixed: int, values: Any, ratios: Any, winners: Any,
+    confidence: Any,
+) -> bool:  # fmt: skip
+    """Winner (an index into the active classes) and confidence of a long run of pixels of one row, by geometric sequences.
+
+    ``fixed`` is the winner where it is known for the whole cell, else -1. False, with nothing to rely on, where the scores fall
+    so steeply that float32 exponentials would vanish.
+    """
+    first, last = x_weight[x0], x_weight[x1 - 1]
+    step = (last - first) / np.float32(x1 - 1 - x0)
+    reference = np.float32(-np.inf)
+    bound = np.float32(-np.inf)
+    for n in range(count):
+        at_first = left[n] * (_ONE - first) + right[n] * first
+        at_last = left[n] * (_ONE - last) + right[n] * last
+        if abs(at_last - at_first) > _STEEPEST:
+            return False
+        reference = max(reference, max(at_first, at_last))
+        bound = max(bound, min(at_first, at_last))
+    if reference - bound > _STEEPEST:
+        return False
+    for n in range(count):
+        values[n] = math.exp(left[n] * (_ONE - first) + right[n] * first - reference)
+        ratios[n] = math.exp((right[n] - left[n]) * step)
+    for x in range(x0, x1):
+        best = fixed
+        if fixed < 0:
+            wx = x_weight[x]
+            vx = _ONE - wx
+            best = 0
+            largest = left[0] * vx + right[0] * wx
+            for n in range(1, count):
+                value = left[n] * vx + right[n] * wx
+                if value > largest:
+                    largest = value
+                    best = n
+        winners[x] = best
+        total = np.float32(0.0)
+        for n in range(count):
+            total += values[n]
+        confidence[x] = np.uint8(min(_SCALE, _SCALE * values[best] / total + _HALF))
+        for n in range(count):
+            values[n] *= ratios[n]
+    return True
+
+
+@_compiled
 def decide(
     grid: Any, lead: Any, sure: Any, first_row: int, y_lower: Any, y_upper: Any, y_weight: Any, x_lower: Any, x_upper: Any,
     x_weight: Any, ids: Any, labels: Any, confidence: Any,
@@ -121,6 +187,8 @@ def decide(
     left = np.empty(classes, np.float32)
     right = np.empty(classes, np.float32)
     values = np.empty(classes, np.float32)
+    ratios = np.empty(classes, np.float32)
+    winners = np.empty(x_lower.shape[0], np.int64)
     y0 = 0
     while y0 < y_lower.shape[0]:
         y1 = _run_end(y_lower, y0)
@@ -140,6 +208,12 @@ def decide(
                 continue
             a, b, c, d = grid[top, i], grid[top, j], grid[bottom, i], grid[bottom, j]
             count = _gather_classes(a, b, c, d, active)
+            fixed = -1
+            if same:
+                fixed = 0
+                while active[fixed] != leader:
+                    fixed += 1
+            long_run = x1 - x0 >= _LONG_RUN and _is_even(x_weight, x0, x1)
             for y in range(y0, y1):
                 wy = y_weight[y]
                 vy = _ONE - wy
@@ -147,6 +221,12 @@ def decide(
                     k = active[n]
                     left[n] = a[k] * vy + c[k] * wy
                     right[n] = b[k] * vy + d[k] * wy
+                if long_run and _decide_run(
+                    left, right, count, x_weight, x0, x1, fixed, values, ratios, winners, confidence[y]
+                ):
+                    for x in range(x0, x1):
+                        labels[y, x] = ids[active[winners[x]]]
+                    continue
                 for x in range(x0, x1):
                     best, total = _weigh_pixel(left, right, count, x_weight[x], values)
                     labels[y, x] = ids[active[best]]

@@ -6,6 +6,7 @@ A network's scores come on a coarse grid and are upsampled bilinearly. Full-size
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -27,7 +28,15 @@ FULL_CONFIDENCE = np.float32(254.5 / 255.0)
 _LOWEST = -60000.0
 
 
+#: The thread that compiles the inner loops just now.
+_warming_thread: int | None = None
+
+
 def _kernels() -> ModuleType:
+    if _warming_thread not in (None, threading.get_ident()):  # rather slow than waiting for the compiler
+        from deeplab_core.inference import numpy_kernels
+
+        return numpy_kernels
     try:
         from deeplab_core.inference import kernels
     except ImportError:  # a Python or numpy that numba does not know yet
@@ -36,10 +45,20 @@ def _kernels() -> ModuleType:
 
 
 def warm_up() -> None:
-    """Import and compile the inner loops, so that the first image does not wait for them; about a second, longer the first time.
+    """Import and compile the inner loops, so that the first image does not wait for them. May run on a thread of its own.
 
-    The machine code is kept on disk where there is a place for it.
+    It takes about a second; the first time, before the machine code is kept on disk, some six seconds of CPU. Other threads
+    use the numpy twins of the loops meanwhile.
     """
+    global _warming_thread
+    _warming_thread = threading.get_ident()
+    try:
+        _run_all_loops()
+    finally:
+        _warming_thread = None
+
+
+def _run_all_loops() -> None:
     frame = Frame((3, 3), (3, 3), (3, 3))
     catalog = ClassCatalog("warm-up", "", (ClassInfo(0, "a", (0, 0, 0)), ClassInfo(1, "b", (1, 1, 1))))
     grid = ScoreGrid(store_scores(np.zeros((2, 2, 2), np.float32)), frame, False)

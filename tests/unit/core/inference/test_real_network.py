@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from deeplab_core.inference import Predictor, PredictOptions
+from deeplab_core.inference import PredictOptions, Predictor
 from deeplab_core.weights import load_model
 
 

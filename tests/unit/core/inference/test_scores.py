@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import interpolate
 
-from deeplab_core.inference import ScoreGrid, Scores, ScoreStore, numpy_kernels
+from deeplab_core.inference import ScoreGrid, Scores, ScoreStore, numpy_kernels, warm_up
 from deeplab_core.inference import scores as scores_module
 from deeplab_core.inference.geometry import Frame
 from deeplab_core.inference.scores import store_scores
@@ -145,3 +145,26 @@ def test_store_is_bounded_by_bytes_and_forgets_the_longest_unused() -> None:
     assert not ScoreStore(max_bytes=size - 1).keep("a", scores["a"])
     store.clear()
     assert store.nbytes == 0
+
+
+def test_nobody_waits_for_the_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert scores_module._kernels() is not numpy_kernels
+    monkeypatch.setattr(scores_module, "_warming_thread", -1)  # another thread compiles
+    assert scores_module._kernels() is numpy_kernels
+    expected = random_scores((31, 17), (4, 5)).label_map()
+    monkeypatch.setattr(scores_module, "_warming_thread", None)
+    np.testing.assert_array_equal(random_scores((31, 17), (4, 5)).label_map()[0], expected[0])
+    warm_up()
+    assert scores_module._warming_thread is None
+
+
+def test_steep_scores_over_long_runs() -> None:
+    """Where exponentials of a run would vanish or overflow, single pixels are computed."""
+    for spread in (50.0, 500.0, 2e4):
+        scores = random_scores((60, 300), (3, 4), spread=spread, seed=int(spread))
+        labels, confidence = scores.label_map()
+        expected = by_torch(scores)
+        top = np.sort(expected, axis=0)
+        clear = top[-1] - top[-2] > 1e-3
+        assert (labels[clear] == expected.argmax(0)[clear]).all()
+        assert np.abs(confidence - 255 * expected.max(0)).max() <= 0.52
