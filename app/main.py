@@ -1,7 +1,7 @@
 """Starts the window: first a painted frame, then everything behind it.
 
-Before the first frame only PySide6 and numpy are imported. The controllers (OpenCV, SQLite), the plots and the compute process
-follow in the event loop.
+Before the first frame nothing heavier than PySide6 is imported: numpy, the controllers with OpenCV and SQLite, the plots and the
+compute process follow in the event loop.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from app.actions.keymap import Keymap
 from app.actions.table import ACTIONS
 from app.services.crash import CrashWatch
 from app.services.folders import layout_file, log_folder, settings_file
-from app.services.logs import route_qt_messages, start_logging
 from app.services.notifications import Notifier
 from app.services.settings import SettingsStore
 from app.ui.docks.image_list_model import ImageListModel
@@ -114,8 +113,6 @@ def main(folder: Path | None = None, *, project_dir: Path | None = None, smoke: 
     qt = QApplication(sys.argv[:1])
     qt.setApplicationName("Atrous")
     qt.setDesktopFileName("atrous")
-    start_logging(log_folder())
-    route_qt_messages()
     load_fonts()
     watch = CrashWatch(log_folder())
     traces = watch.start(os.getpid())
@@ -123,6 +120,10 @@ def main(folder: Path | None = None, *, project_dir: Path | None = None, smoke: 
 
     def begin() -> None:
         _note_first_frame()
+        from app.services.logs import route_qt_messages, start_logging
+
+        start_logging(log_folder())
+        route_qt_messages()
         program = application.build()
         if application.verbs is not None:
             watch.unexpected.connect(application.verbs.show_trouble)

@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QMetaObject, QObject, Qt, Signal, Slot
+from PySide6.QtCore import QObject, Qt, Signal, Slot
 
 from app.controllers.edit import spaced
 from app.controllers.predict import PredictController
@@ -18,6 +18,7 @@ from app.controllers.project import ProjectController
 from app.services.jobs import Job, JobRegistry, JobState
 from app.services.notifications import Choice, Notifier
 from app.state.image_record import ImageRecord, ImageStatus
+from app.state.patch import diff_patch
 from app.state.project import Project
 from app.state.provenance import Provenance
 from deeplab_core.errors import AtrousError
@@ -56,6 +57,7 @@ class ExportController(QObject):
     """
 
     finished = Signal(object, object)
+    _noted = Signal(int, int)
 
     def __init__(
         self,
@@ -68,7 +70,7 @@ class ExportController(QObject):
         super().__init__(parent)
         self._projects, self._predict, self._jobs, self._notifier = projects, predict, jobs, notifier
         self._job: Job | None = None
-        self._progress = (0, 0)
+        self._noted.connect(self._tell_progress, Qt.ConnectionType.QueuedConnection)
         self._stop = False
 
     # -- export ----------------------------------------------------------------------------------------------------------
@@ -144,13 +146,12 @@ class ExportController(QObject):
         return None if prediction is None else self._predict.models.in_project_ids(prediction)
 
     def _note(self, done: int, total: int) -> None:
-        self._progress = done, total
-        QMetaObject.invokeMethod(self, "_tell_progress", Qt.ConnectionType.QueuedConnection)
+        self._noted.emit(done, total)  # from a thread of the pool
 
-    @Slot()
-    def _tell_progress(self) -> None:
+    @Slot(int, int)
+    def _tell_progress(self, done: int, total: int) -> None:
         if self._job is not None:
-            self._job.progress(*self._progress)
+            self._job.progress(done, total)
 
     def _ask_stop(self) -> None:
         self._stop = True
@@ -241,8 +242,6 @@ def import_mask(project: Project, record: ImageRecord, path: Path) -> None:
     Raises:
         AtrousError: the file does not fit the image or the catalog, or the project cannot be written.
     """
-    from app.state.patch import diff_patch
-
     info = probe_image(project.path_of(record))
     labels = read_mask(path, project.catalog, info)
     document = project.load(record.id, (info.height, info.width)).document

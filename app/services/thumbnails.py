@@ -6,13 +6,17 @@ import hashlib
 import logging
 from collections import OrderedDict
 from pathlib import Path
+from threading import Lock
 
-from PySide6.QtCore import QMutex, QMutexLocker, QObject, Qt, QThreadPool, Signal, Slot
+from PySide6.QtCore import QBuffer, QIODevice, QObject, Qt, QThreadPool, Signal, Slot
 from PySide6.QtGui import QImage
 
 from deeplab_core.errors import AtrousError
 
 _LOG = logging.getLogger(__name__)
+
+# Looked up here, once: PySide makes enumerations on first use, and two threads must not do that at the same time.
+_WRITE, _RGB = QIODevice.OpenModeFlag.WriteOnly, QImage.Format.Format_RGB888
 
 #: Longer side of a thumbnail in px: a row of the list at twice the usual pixel density.
 SIDE = 360
@@ -38,7 +42,7 @@ class ThumbnailLoader(QObject):
         self._kept: OrderedDict[tuple[int, str], QImage] = OrderedDict()
         self._asked: set[tuple[int, str]] = set()
         self._waiting: list[tuple[int, str, Path]] = []
-        self._mutex = QMutex()
+        self._mutex = Lock()
         self._pool = QThreadPool(self)
         self._pool.setMaxThreadCount(2)
         self._made.connect(self._keep, Qt.ConnectionType.QueuedConnection)
@@ -53,7 +57,7 @@ class ThumbnailLoader(QObject):
             return found
         if key not in self._asked:
             self._asked.add(key)
-            with QMutexLocker(self._mutex):
+            with self._mutex:
                 self._waiting.append((image, name, path))
                 for dropped in self._waiting[:-_WAITING]:
                     self._asked.discard(dropped[:2])
@@ -63,7 +67,7 @@ class ThumbnailLoader(QObject):
 
     def clear(self) -> None:
         """Forget what is in memory and what was wished: another project is open."""
-        with QMutexLocker(self._mutex):
+        with self._mutex:
             self._waiting.clear()
         self._asked.clear()
         self._kept.clear()
@@ -74,7 +78,7 @@ class ThumbnailLoader(QObject):
         self._pool.waitForDone(3000)
 
     def _work(self) -> None:
-        with QMutexLocker(self._mutex):
+        with self._mutex:
             if not self._waiting:
                 return
             image, name, path = self._waiting.pop()
@@ -96,7 +100,7 @@ class ThumbnailLoader(QObject):
 
         rgb = read_thumbnail(path, SIDE)
         height, width = rgb.shape[:2]
-        picture = QImage(rgb.data, width, height, 3 * width, QImage.Format.Format_RGB888).copy()
+        picture = QImage(rgb.data, width, height, 3 * width, _RGB).copy()
         data = _jpeg(picture)
         try:
             make_folder(kept.parent)
@@ -118,9 +122,7 @@ class ThumbnailLoader(QObject):
 
 
 def _jpeg(picture: QImage) -> bytes:
-    from PySide6.QtCore import QBuffer, QIODevice
-
     buffer = QBuffer()
-    buffer.open(QIODevice.OpenModeFlag.WriteOnly)
+    buffer.open(_WRITE)
     picture.save(buffer, "JPEG", 88)  # type: ignore[call-overload]
     return bytes(buffer.data().data())

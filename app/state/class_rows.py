@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from deeplab_core.catalog import ClassCatalog, Color
+if TYPE_CHECKING:  # numpy comes after the first frame
+    from deeplab_core.catalog import ClassCatalog, Color
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from deeplab_core.records import PredictOptions
+if TYPE_CHECKING:  # numpy comes after the first frame
+    from deeplab_core.records import PredictOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,8 @@ class RunSettings:
 
     def options(self) -> PredictOptions:
         """The options for the compute process; scales that are no numbers count as 1."""
+        from deeplab_core.records import PredictOptions
+
         try:
             scales = tuple(float(part) for part in self.scales.split()) or (1.0,)
         except ValueError:

@@ -11,9 +11,12 @@ from PySide6.QtWidgets import QMenu, QToolButton, QWidget
 from app.actions.facts import Facts
 from app.actions.keymap import Keymap
 from app.actions.spec import ActionSpec, Group
-from app.actions.table import ACTIONS
+from app.actions.table import ACTIONS, TOOLBAR, by_id
 from app.ui.icons import make_icon
 from app.ui.theme import Theme
+
+#: Commands whose icons the first frame shows; those of the menus are painted after it.
+_FIRST_SEEN = (*TOOLBAR, "edit.undo", "edit.redo", "view.linked", "window.fold")
 
 
 class ActionBuilder:
@@ -37,7 +40,8 @@ class ActionBuilder:
             action.setShortcutContext(Qt.ShortcutContext.WindowShortcut)
             self.actions[spec.id] = action
             owner.addAction(action)
-        self.set_theme(theme)
+        self._theme = theme
+        self._paint_icons(_FIRST_SEEN)
         self.apply_keys()
         self._refresh_all()
         facts.subscribe(self._refresh)
@@ -49,6 +53,7 @@ class ActionBuilder:
             if not spec.held:
                 self.actions[spec.id].triggered.connect(lambda _checked=False, run=run: run())
         self._bound = True
+        self.set_theme(self._theme)
         self._refresh_all()
 
     def __getitem__(self, action_id: str) -> QAction:
@@ -67,9 +72,14 @@ class ActionBuilder:
 
     def set_theme(self, theme: Theme) -> None:
         """Colour the icons anew."""
-        for spec in ACTIONS:
-            if spec.icon:
-                self.actions[spec.id].setIcon(make_icon(spec.icon, theme))
+        self._theme = theme
+        self._paint_icons(spec.id for spec in ACTIONS)
+
+    def _paint_icons(self, ids: Iterable[str]) -> None:
+        for action_id in ids:
+            icon = by_id(action_id).icon
+            if icon:
+                self.actions[action_id].setIcon(make_icon(icon, self._theme))
 
     def fill_menu(self, menu: QMenu, ids: Iterable[str]) -> None:
         """Add commands to a menu in the given order."""

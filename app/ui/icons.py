@@ -6,7 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from PySide6.QtCore import QByteArray, QRectF, Qt
-from PySide6.QtGui import QColor, QIcon, QPainter, QPixmap
+from PySide6.QtGui import QColor, QGuiApplication, QIcon, QPainter, QPixmap
 from PySide6.QtSvg import QSvgRenderer
 
 from app.places import RESOURCES
@@ -14,8 +14,8 @@ from app.ui.theme import Theme
 
 ICONS = RESOURCES / "icons"
 
-#: Logical sizes that toolbars, menus and buttons ask for, and the device pixel ratios of common screens.
-_SIZES, _RATIOS = (16, 20), (1, 2)
+#: Logical size that toolbars and buttons show; menus show it a little smaller.
+_SIZE = 20
 
 
 def icon_path(name: str) -> Path:
@@ -53,18 +53,16 @@ def make_icon(name: str, theme: Theme, *, color: str = "text", checked: str = "a
         (QIcon.Mode.Normal, QIcon.State.Off, color),
         (QIcon.Mode.Disabled, QIcon.State.Off, "faint"),
         (QIcon.Mode.Normal, QIcon.State.On, checked),
-        (QIcon.Mode.Disabled, QIcon.State.On, "faint"),
     )
+    ratio = max((screen.devicePixelRatio() for screen in QGuiApplication.screens()), default=1.0)
     for mode, state, token in tones:
-        for size in _SIZES:
-            for ratio in _RATIOS:
-                icon.addPixmap(icon_pixmap(name, theme.color(token), size, ratio), mode, state)
+        icon.addPixmap(icon_pixmap(name, theme.color(token), _SIZE, ratio), mode, state)
     return icon
 
 
 def application_icon() -> QIcon:
     """The program's own mark."""
     icon = QIcon()
-    for size in (16, 32, 64, 128):
+    for size in (32, 128):
         icon.addPixmap(_pixmap("atrous", "#000000", size, 1))
     return icon

@@ -111,8 +111,9 @@ class MainWindow(QMainWindow):
 
     def set_theme(self, theme: Theme) -> None:
         """Colour everything that paints itself; the style sheet is the application's."""
-        self.theme = theme
-        self.actions.set_theme(theme)
+        if theme is not self.theme:
+            self.theme = theme
+            self.actions.set_theme(theme)
         self.top_bar.menu_button.setIcon(make_icon("menu", theme))
         for part in (self.images, self.classes, self.trimap, self.status):
             part.set_theme(theme)

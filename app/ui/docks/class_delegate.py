@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QPoint, QRect, QRectF, QSize, Qt
-from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPen
+from PySide6.QtCore import QAbstractItemModel, QEvent, QModelIndex, QPersistentModelIndex, QRect, QRectF, QSize, Qt, Signal
+from PySide6.QtGui import QColor, QFontMetrics, QMouseEvent, QPainter, QPen
 from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
 from app.state.class_rows import ClassRow
@@ -18,7 +18,13 @@ LEAST_DELTA = 0.005
 
 
 class ClassDelegate(QStyledItemDelegate):
-    """Uniform rows. :meth:`part_at` says which part of a row a click meant."""
+    """Uniform rows.
+
+    Signals:
+        clicked(row, part): a row was clicked; the part is ``"swatch"``, ``"eye"`` or ``"row"``.
+    """
+
+    clicked = Signal(int, str)
 
     def __init__(self, theme: Theme) -> None:
         super().__init__()
@@ -30,11 +36,22 @@ class ClassDelegate(QStyledItemDelegate):
     def sizeHint(self, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex) -> QSize:  # noqa: ARG002 - Qt's signature
         return QSize(200, ROW)
 
-    def part_at(self, rect: QRect, point: QPoint) -> str:
-        """``"swatch"``, ``"eye"`` or ``"row"`` for a point in a row's rectangle."""
-        if point.x() < rect.left() + _SWATCH + 2:
-            return "swatch"
-        return "eye" if point.x() > rect.right() - 28 else "row"
+    def editorEvent(
+        self,
+        event: QEvent,
+        model: QAbstractItemModel,  # noqa: ARG002 - Qt's signature
+        option: QStyleOptionViewItem,
+        index: QModelIndex | QPersistentModelIndex,
+    ) -> bool:
+        """Tell which part of a row a click meant."""
+        if not (isinstance(event, QMouseEvent) and event.type() == QEvent.Type.MouseButtonRelease):
+            return False
+        if event.button() is not Qt.MouseButton.LeftButton:
+            return False
+        x = event.position().x()
+        part = "swatch" if x < option.rect.left() + _SWATCH + 2 else "eye" if x > option.rect.right() - 28 else "row"
+        self.clicked.emit(index.row(), part)
+        return True
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex) -> None:
         model = index.model()

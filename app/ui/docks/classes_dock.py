@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import QEvent, QModelIndex, QObject, QPoint, Qt, Signal
+from PySide6.QtCore import QEvent, QObject, QPoint, Qt, Signal
 from PySide6.QtGui import QColor, QKeyEvent
 from PySide6.QtWidgets import QAbstractItemView, QColorDialog, QLineEdit, QListView, QMenu
 
@@ -58,7 +58,7 @@ class ClassesDock(Panel):
         self.view.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.view.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         self.view.setAccessibleName("Classes")
-        self.view.clicked.connect(self._click)
+        self.delegate.clicked.connect(self._click)
         self.view.customContextMenuRequested.connect(self._show_menu)
         self.view.setMinimumHeight(84)
         self.body.addWidget(self.view, 1)
@@ -119,10 +119,8 @@ class ClassesDock(Panel):
         self.finder.hide()
         self.leftFinder.emit()
 
-    def _click(self, index: QModelIndex) -> None:
-        row = self.model.class_row(index)
-        point = self.view.viewport().mapFromGlobal(self.view.cursor().pos())
-        part = self.delegate.part_at(self.view.visualRect(index), point)
+    def _click(self, place: int, part: str) -> None:
+        row = self.model.class_row(self.model.index(place))
         if part == "swatch":
             self._ask_color(row)
         elif part == "eye":

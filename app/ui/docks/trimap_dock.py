@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QSlider, QVBoxLayout, QWidget
 
 from app.state.curves import CurveSet
 from app.ui.docks.panel import Panel, toned
 from app.ui.theme import Theme
-from deeplab_core.records import TrimapBand
+
+if TYPE_CHECKING:  # numpy comes after the first frame
+    from deeplab_core.records import TrimapBand
 
 #: (rule, around) of each entry; the void rule needs truth, so it has no entry around the mask.
 _BANDS = (
@@ -75,7 +79,7 @@ class TrimapDock(Panel):
         self._plot_place = QVBoxLayout()
         self.body.addLayout(self._plot_place, 1)
         self.plot: QWidget | None = None
-        self.show_band(TrimapBand())
+        self.width_text.setText(f"{self.width_slider.value()} px")
 
     def show_band(self, band: TrimapBand) -> None:
         """Show rule and width without telling them."""
@@ -96,6 +100,8 @@ class TrimapDock(Panel):
 
     def band(self) -> TrimapBand:
         """The band as the controls say it."""
+        from deeplab_core.records import TrimapBand
+
         rule, around = self.rule.currentData()
         return TrimapBand(width_px=self.width_slider.value(), rule=rule, around=around)
 
