@@ -23,9 +23,6 @@ Floats = NDArray[np.floating[Any]]
 _BAND_ROWS = 64
 _BAND_PIXELS = 64 * 64
 
-#: Below this a direction counts as axis-parallel; dividing by less would only amplify rounding.
-_PARALLEL = 1e-9
-
 
 @dataclass(frozen=True, slots=True)
 class Spans:
@@ -48,27 +45,34 @@ class Spans:
 
     def masks(self) -> Iterator[tuple[Rect, NDArray[np.bool_]]]:
         """Yield (rect, (h, w) bool) pieces that cover the shape once; one piece unless the shape is long and thin."""
-        filled = np.flatnonzero(self.hi > self.lo)
-        if filled.size == 0:
+        top, lo, hi = self.top, self.lo, self.hi
+        widths = hi - lo
+        if widths.size == 0 or widths.min() <= 0:
+            filled = np.flatnonzero(widths > 0)
+            if filled.size == 0:
+                return
+            first, behind = int(filled[0]), int(filled[-1]) + 1
+            top, lo, hi, widths = top + first, lo[first:behind], hi[first:behind], widths[first:behind]
+            if widths.min() <= 0:
+                lo, hi = np.where(widths > 0, lo, lo[0]), np.where(widths > 0, hi, lo[0])
+                widths = hi - lo
+        box = widths.size * (int(hi.max()) - int(lo.min()))
+        if box <= _BAND_PIXELS or box <= 3 * int(widths.sum()):
+            yield _mask(top, lo, hi, widths)
             return
-        first, last = int(filled[0]), int(filled[-1]) + 1
-        piece = self._mask(first, last)
-        box = (last - first) * (int(self.hi[filled].max()) - int(self.lo[filled].min()))
-        if box <= max(_BAND_PIXELS, 3 * self.area):
-            yield piece
-            return
-        for start in range(first, last, _BAND_ROWS):
-            stop = min(start + _BAND_ROWS, last)
-            if np.any(self.hi[start:stop] > self.lo[start:stop]):
-                yield self._mask(start, stop)
+        for start in range(0, widths.size, _BAND_ROWS):
+            band = slice(start, start + _BAND_ROWS)
+            yield _mask(top + start, lo[band], hi[band], widths[band])
 
-    def _mask(self, start: int, stop: int) -> tuple[Rect, NDArray[np.bool_]]:
-        lo, hi = self.lo[start:stop], self.hi[start:stop]
-        filled = hi > lo
-        left, right = int(lo[filled].min()), int(hi[filled].max())
-        columns = np.arange(left, right)
-        mask = (columns >= lo[:, None]) & (columns < hi[:, None])
-        return Rect(left, self.top + start, right - left, stop - start), mask
+
+def _mask(
+    top: int, lo: NDArray[np.int64], hi: NDArray[np.int64], widths: NDArray[np.int64]
+) -> tuple[Rect, NDArray[np.bool_]]:
+    left, right = int(lo.min()), int(hi.max())
+    # In unsigned numbers 'column - lo < width' answers both ends at once: left of lo it wraps around to a large one.
+    narrow = np.uint16 if right - left < 1 << 15 else np.uint32
+    offset = np.arange(right - left, dtype=narrow) - (lo - left).astype(narrow)[:, None]
+    return Rect(left, top, right - left, widths.size), offset < widths.astype(narrow)[:, None]
 
 
 def disk_spans(center: Point, radius: float, shape: tuple[int, int]) -> Spans:
@@ -87,44 +91,41 @@ def capsule_spans(start: Point, end: Point, radius: float, shape: tuple[int, int
     bottom = min(math.floor(max(ay, by) + radius - 0.5) + 1, height)
     if top >= bottom:
         return Spans(top, np.zeros(0, np.int64), np.zeros(0, np.int64))
-    y = np.arange(top, bottom) + 0.5
+    y = np.arange(top + 0.5, bottom)
     lo, hi = _disk_rows(ax, y - ay, radius)
     length = math.hypot(bx - ax, by - ay)
     if length > 0:
-        for more_lo, more_hi in (
-            _disk_rows(bx, y - by, radius),
-            _strip_rows(ax, y - ay, ((bx - ax) / length, (by - ay) / length), length, radius),
-        ):
-            lo, hi = np.minimum(lo, more_lo), np.maximum(hi, more_hi)
-    # A run never starts left of 0 or ends right of the image, and an empty row (inf, -inf) stays empty after clipping.
-    first = np.ceil(np.clip(lo, -1.0, width + 1.0) - 0.5).astype(np.int64)
-    behind = np.floor(np.clip(hi, -1.0, width + 1.0) - 0.5).astype(np.int64) + 1
-    return Spans(top, np.maximum(first, 0), np.minimum(behind, width))
+        more_lo, more_hi = _disk_rows(bx, y - by, radius)
+        np.minimum(lo, more_lo, out=lo)
+        np.maximum(hi, more_hi, out=hi)
+        # The two sides run between the points where they touch the disks; the normal (-uy, ux) and its opposite lead there.
+        ux, uy = (bx - ax) / length * radius, (by - ay) / length * radius
+        left, right = ((-uy, ux), (uy, -ux)) if uy > 0 else ((uy, -ux), (-uy, ux))
+        _join_side(np.minimum, lo, top, (ax + left[0], ay + left[1]), (bx + left[0], by + left[1]))
+        _join_side(np.maximum, hi, top, (ax + right[0], ay + right[1]), (bx + right[0], by + right[1]))
+    # A run never starts left of 0 or ends right of the image, and an empty row (inf, -inf) stays empty.
+    first = np.ceil(np.minimum(np.maximum(lo - 0.5, 0.0), width)).astype(np.int64)
+    behind = np.floor(np.maximum(np.minimum(hi + 0.5, width), 0.0)).astype(np.int64)
+    return Spans(top, first, behind)
 
 
 def _disk_rows(x: float, dy: Floats, radius: float) -> tuple[Floats, Floats]:
     """Run [lo, hi] of a disk on each row; (inf, -inf) where there is none."""
     rest = radius * radius - dy * dy
-    half = np.sqrt(np.maximum(rest, 0.0))
-    return np.where(rest >= 0, x - half, np.inf), np.where(rest >= 0, x + half, -np.inf)
+    half = np.full(rest.shape, -np.inf)
+    np.sqrt(rest, out=half, where=rest >= 0)
+    return x - half, x + half
 
 
-def _strip_rows(
-    x: float, dy: Floats, direction: Point, length: float, radius: float
-) -> tuple[Floats, Floats]:
-    """Run [lo, hi] on each row of the rectangle around a segment: 0 <= along <= length and |across| <= radius."""
-    ux, uy = direction
-    lo, hi = np.full(dy.shape, -np.inf), np.full(dy.shape, np.inf)
-    # along = dx * ux + dy * uy, across = dx * -uy + dy * ux: two pairs of half-planes.
-    for slope, offset, least, most in ((ux, dy * uy, 0.0, length), (-uy, dy * ux, -radius, radius)):
-        if abs(slope) < _PARALLEL:
-            outside = (offset < least) | (offset > most)
-            lo, hi = np.where(outside, np.inf, lo), np.where(outside, -np.inf, hi)
-        else:
-            one, other = (least - offset) / slope + x, (most - offset) / slope + x
-            lo, hi = np.maximum(lo, np.minimum(one, other)), np.minimum(hi, np.maximum(one, other))
-    empty = lo > hi
-    return np.where(empty, np.inf, lo), np.where(empty, -np.inf, hi)
+def _join_side(join: np.ufunc, bound: Floats, top: int, start: Point, end: Point) -> None:
+    """Join the x of a straight line from ``start`` to ``end`` to the ``bound`` of the rows whose centres it passes."""
+    (x0, y0), (x1, y1) = (start, end) if start[1] <= end[1] else (end, start)
+    first, behind = max(math.ceil(y0 - 0.5) - top, 0), min(math.floor(y1 - 0.5) + 1 - top, bound.size)
+    if first >= behind or y1 <= y0:
+        return
+    slope = (x1 - x0) / (y1 - y0)
+    rows = np.arange(first + top + 0.5 - y0, behind + top - y0)[: behind - first]
+    join(bound[first:behind], rows * slope + x0, out=bound[first:behind])
 
 
 def line_pixels(start: Point, end: Point, shape: tuple[int, int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

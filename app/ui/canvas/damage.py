@@ -25,18 +25,15 @@ def damaged_rects(rect: Rect, before: NDArray[Any], after: NDArray[Any], *, band
     """
     if rect.width * rect.height > _WORTHWHILE:
         return [rect]
-    differs = before != after
-    if not banded or rect.height <= _BAND:
-        return [box for box in (_box(rect.x, rect.y, differs),) if not box.empty]
-    bands = (_box(rect.x, rect.y + start, differs[start : start + _BAND]) for start in range(0, rect.height, _BAND))
-    return [box for box in bands if not box.empty]
+    differs = (before != after).view(np.uint8)
+    band = _BAND if banded else rect.height
+    boxes = (_box(rect.x, rect.y + start, differs[start : start + band]) for start in range(0, rect.height, band))
+    return [box for box in boxes if not box.empty]
 
 
-def _box(x: int, y: int, mask: NDArray[np.bool_]) -> Rect:
+def _box(x: int, y: int, mask: NDArray[np.uint8]) -> Rect:
     """Smallest box around the set pixels of a mask whose corner lies at (x, y); empty where none is set."""
-    columns, rows = mask.any(axis=0), mask.any(axis=1)
-    left, top = int(columns.argmax()), int(rows.argmax())
-    if not columns[left]:
-        return Rect(x, y, 0, 0)
-    right, bottom = len(columns) - int(columns[::-1].argmax()), len(rows) - int(rows[::-1].argmax())
-    return Rect(x + left, y + top, right - left, bottom - top)
+    import cv2  # loaded with the picture that is being painted on
+
+    left, top, width, height = cv2.boundingRect(mask)
+    return Rect(x + left, y + top, width, height)

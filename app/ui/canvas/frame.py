@@ -7,7 +7,7 @@ moving the cursor composes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,8 +86,22 @@ class Frame:
         if not self._base_valid:
             self._paint_base()
             self._base_valid = True
-        for rect in _worthwhile(dirty):
-            self._compose(rect)
+        scene = self._scene
+        picture = QRect() if scene is None else scene.mapping.picture_rect()
+        rects = _worthwhile(dirty)
+        for rect in rects:
+            place = slice(rect.top(), rect.top() + rect.height()), slice(rect.left(), rect.left() + rect.width())
+            self._pixels[place] = self._base_pixels[place]
+        if scene is None:
+            return
+        parts = [part for rect in rects for part in self._overlays(scene, rect & picture, picture)]
+        painter = QPainter(self._image)
+        for at, overlay, shown in parts:
+            painter.drawImage(at, _wrapped(overlay), shown)
+        painter.end()
+        if scene.options.pixel_grid and scene.mapping.scale >= GRID_SCALE:
+            for rect in rects:
+                self._draw_grid(scene, rect & picture)
 
     def _paint_base(self) -> None:
         self._base.fill(self._backdrop)
@@ -95,27 +109,19 @@ class Frame:
             mapping = self._scene.mapping
             self._scene.layers.picture.paint(self._base, self._base_pixels, mapping, mapping.picture_rect())
 
-    def _compose(self, rect: QRect) -> None:
-        x, y, right, bottom = rect.left(), rect.top(), rect.left() + rect.width(), rect.top() + rect.height()
-        self._pixels[y:bottom, x:right] = self._base_pixels[y:bottom, x:right]
-        scene = self._scene
-        if scene is None:
-            return
-        picture = scene.mapping.picture_rect()
-        painter = QPainter(self._image)
+    def _overlays(self, scene: Scene, rect: QRect, picture: QRect) -> Iterator[tuple[QPoint, NDArray[np.uint32], QRect]]:
+        """What lies over the photograph in ``rect``, a part of ``picture``: where, the pixels, and which of them to draw."""
         for section in self._sections:
-            part = rect & picture & QRect(section.start, 0, section.stop - section.start, self._image.height())
+            part = rect
+            if len(self._sections) > 1:
+                part = rect & QRect(section.start, 0, section.stop - section.start, self._image.height())
             if part.isEmpty():
                 continue
             # Contours at the border of the rectangle depend on what lies beyond it.
             grown = part.adjusted(-REACH, -REACH, REACH, REACH) & picture
             overlay = compose(scene, section.kind, grown)
             if overlay is not None:
-                painter.setClipRect(part)
-                painter.drawImage(QPoint(grown.left(), grown.top()), _wrapped(overlay))
-        painter.end()
-        if scene.options.pixel_grid and scene.mapping.scale >= GRID_SCALE:
-            self._draw_grid(scene, rect & picture)
+                yield part.topLeft(), overlay, part.translated(-grown.topLeft())
 
     def _draw_grid(self, scene: Scene, rect: QRect) -> None:
         """Darken the first device row and column of every pixel of the image."""
