@@ -125,6 +125,8 @@ class CRFParams:
         bilateral_compat: weight of the appearance kernel (w1).
         iterations: mean-field steps.
         normalization: ``"symmetric"`` as pydensecrf, ``"after"`` as the authors' library, ``"none"``.
+        clip: class probabilities below this are raised to it before the logarithm.
+        temperature: the unary term is ``-log(p) / temperature``; above 1 softens an over-confident network.
     """
 
     gaussian_sxy: float = 3.0
@@ -134,6 +136,8 @@ class CRFParams:
     bilateral_compat: float = 10.0
     iterations: int = 10
     normalization: Literal["symmetric", "after", "none"] = "symmetric"
+    clip: float = 1e-5
+    temperature: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

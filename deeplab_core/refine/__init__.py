@@ -1,1 +1,15 @@
-"""Fully connected CRF."""
+"""Fully connected CRF: probabilities in, probabilities out.
+
+::
+
+    crf = DenseCRF(rgb, CRFParams(bilateral_srgb=3))
+    refined = crf.refine(probabilities)                        # (C, H, W) float32
+    labels = crf.marginals(probabilities, clamp=strokes).labels()
+"""
+
+from deeplab_core.records import CRFParams
+from deeplab_core.refine.dense_crf import PRUNE, DenseCRF
+from deeplab_core.refine.marginals import Marginals
+from deeplab_core.refine.unary import ProbabilitySource
+
+__all__ = ["PRUNE", "CRFParams", "DenseCRF", "Marginals", "ProbabilitySource"]

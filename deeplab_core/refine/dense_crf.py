@@ -1,0 +1,167 @@
+"""The fully connected CRF of one image."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deeplab_core.errors import AtrousError
+from deeplab_core.records import CRFParams
+from deeplab_core.refine.lattice import Lattice, bilateral_features, position_features
+from deeplab_core.refine.marginals import Marginals
+from deeplab_core.refine.mean_field import Term, mean_field
+from deeplab_core.refine.unary import ProbabilitySource, active_labels, unary_terms
+
+Engine = Literal["native", "pydensecrf"]
+Cancel = Callable[[], bool]
+
+#: Labels whose probability stays below this on every pixel do not take part.
+PRUNE = 0.01
+#: Lattices kept per image: the smoothness kernel's and the appearance kernel's, now and before the last change.
+_KEPT_LATTICES = 4
+
+
+class DenseCRF:
+    """Refines the class probabilities of one image (Krähenbühl and Koltun 2011; energies of DeepLab v1, equations 1 and 2).
+
+    The lattices of the two kernels depend on the image and on their standard deviations only: they are built at first use and
+    kept, so weights, iterations, probabilities and strokes may change at the price of the iterations alone.
+
+    Args:
+        rgb: (H, W, 3) uint8, the raw picture (never a normalised one).
+        params: what is used where a call does not say otherwise.
+        engine: ``"native"`` is ours; ``"pydensecrf"`` the reference implementation (extra ``crf``), one thread, lock held.
+        prune: labels whose probability stays below this everywhere do not take part; 0 keeps all. Their marginals become 0.
+        threads: threads of the native engine.
+
+    Raises:
+        ValueError: not an (H, W, 3) uint8 array.
+        AtrousError: ``engine`` is not installed.
+    """
+
+    def __init__(
+        self,
+        rgb: NDArray[np.uint8],
+        params: CRFParams | None = None,
+        *,
+        engine: Engine = "native",
+        prune: float = PRUNE,
+        threads: int = 1,
+        origin: tuple[int, int] = (0, 0),
+    ) -> None:
+        if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8 or rgb.size == 0:
+            raise ValueError(f"the picture is (H, W, 3) uint8, not {rgb.shape} {rgb.dtype}")
+        self.rgb = np.ascontiguousarray(rgb)
+        self.params = params or CRFParams()
+        self.engine = engine
+        self.prune = prune
+        self.threads = threads
+        self._origin = origin
+        self._lattices: OrderedDict[tuple[float, ...], Lattice] = OrderedDict()
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W)."""
+        return self.rgb.shape[0], self.rgb.shape[1]
+
+    def refine(
+        self,
+        probabilities: NDArray[np.float32],
+        *,
+        params: CRFParams | None = None,
+        clamp: NDArray[Any] | None = None,
+        ignore: int = 255,
+        cancel: Cancel | None = None,
+    ) -> NDArray[np.float32]:
+        """Refine (C, H, W) float32 probabilities; the result has the same shape. Other arguments as :meth:`marginals`."""
+        return self.marginals(probabilities, params=params, clamp=clamp, ignore=ignore, cancel=cancel).probabilities()
+
+    def marginals(
+        self,
+        probabilities: NDArray[np.float32] | ProbabilitySource,
+        *,
+        params: CRFParams | None = None,
+        clamp: NDArray[Any] | None = None,
+        ignore: int = 255,
+        cancel: Cancel | None = None,
+    ) -> Marginals:
+        """Marginals in compact form, for labels without (C, H, W) in between.
+
+        Args:
+            probabilities: (C, H, W) float32, or a source that gives them in strips.
+            params: instead of the object's own.
+            clamp: (H, W) integers: channels that a person has set, ``ignore`` elsewhere; such a pixel keeps its label and
+                pulls its surroundings.
+            ignore: what marks a pixel without stroke.
+            cancel: asked before every step.
+
+        Raises:
+            ValueError: shapes do not fit, or a stroke names a channel that does not exist.
+            ComputeError: a probability is not a number.
+            AtrousError: parameters out of range.
+            Cancelled: ``cancel`` returned True.
+        """
+        params = params or self.params
+        check_params(params)
+        source = probabilities if isinstance(probabilities, ProbabilitySource) else ProbabilitySource.of(probabilities)
+        if source.size != self.size or (clamp is not None and clamp.shape != self.size):
+            raise ValueError(f"picture {self.size}, probabilities {source.size} and strokes differ in size")
+        active = active_labels(source, self.prune, clamp, ignore)
+        unary = unary_terms(
+            source, active, clip=params.clip, temperature=params.temperature, clamp=clamp, ignore=ignore
+        )  # fmt: skip
+        if self.engine == "pydensecrf":
+            from deeplab_core.refine.reference import reference_mean_field
+
+            q = reference_mean_field(self.rgb, unary.logits, active.size, params)
+        else:
+            q = mean_field(unary.logits, self._terms(params), params.iterations, threads=self.threads, cancel=cancel)
+        return Marginals(q, active, source.classes, source.size)
+
+    def prepare(self, params: CRFParams | None = None) -> None:
+        """Build the lattices now, so that the first call need not."""
+        self._terms(params or self.params)
+
+    def _terms(self, params: CRFParams) -> list[Term]:
+        terms = []
+        if params.gaussian_compat != 0.0:
+            terms.append(Term(self._lattice(params.gaussian_sxy), params.gaussian_compat, params.normalization))
+        if params.bilateral_compat != 0.0:
+            lattice = self._lattice(params.bilateral_sxy, params.bilateral_srgb)
+            terms.append(Term(lattice, params.bilateral_compat, params.normalization))
+        return terms
+
+    def _lattice(self, sxy: float, srgb: float | None = None) -> Lattice:
+        key = (sxy,) if srgb is None else (sxy, srgb)
+        lattice = self._lattices.get(key)
+        if lattice is None:
+            top, left = self._origin
+            if srgb is None:
+                features = position_features(*self.size, sxy, top=top, left=left)
+            else:
+                features = bilateral_features(self.rgb, sxy, srgb, top=top, left=left)
+            lattice = self._lattices[key] = Lattice.build(features)
+            while len(self._lattices) > _KEPT_LATTICES:
+                self._lattices.popitem(last=False)
+        self._lattices.move_to_end(key)
+        return lattice
+
+
+def check_params(params: CRFParams) -> None:
+    """AtrousError that names the parameter that is out of range."""
+    positive = ("gaussian_sxy", "bilateral_sxy", "bilateral_srgb", "temperature", "clip")
+    for name in positive:
+        value = getattr(params, name)
+        if not (np.isfinite(value) and value > 0):
+            raise AtrousError(f"CRF parameter {name} is {value}", remedy="Give a number above 0")
+    for name in ("gaussian_compat", "bilateral_compat"):
+        if not np.isfinite(getattr(params, name)):
+            raise AtrousError(f"CRF parameter {name} is {getattr(params, name)}", remedy="Give a finite number")
+    if params.iterations < 0:
+        raise AtrousError(f"CRF parameter iterations is {params.iterations}", remedy="Give 0 or more; 10 is usual")
+    if params.normalization not in ("symmetric", "after", "none"):
+        raise AtrousError(f"CRF normalisation '{params.normalization}' is unknown", remedy="Choose symmetric, after or none")

@@ -1,0 +1,197 @@
+"""Compiled loops of the permutohedral lattice (Adams, Baek and Davis 2010): embed points, name vertices, find neighbours, filter.
+
+A lattice of dimension ``d`` lives in the hyperplane of ``d + 1`` coordinates that sum to 0. Of the integer coordinates of a vertex
+the first ``d`` are kept, packed into one int64 with mixed radix: stepping to a neighbour is then one addition, and a vertex is
+found by one comparison. Radices leave a margin on both sides, so that a step never carries into the next coordinate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numba
+import numpy as np
+
+_EMPTY = np.int64(-1)
+_ZERO = np.float32(0.0)
+_ONE = np.float32(1.0)
+
+
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``numba.njit`` without the interpreter lock; the machine code is kept on disk where there is a place for it."""
+    try:
+        return numba.njit(cache=True, nogil=True)(function)
+    except RuntimeError:  # a frozen application has no place beside its sources
+        return numba.njit(nogil=True)(function)
+
+
+@compiled
+def _slot_of(keys: Any, key: Any) -> Any:
+    """Slot of ``key`` in an open hash table, or the empty one where it belongs."""
+    mask = np.uint64(keys.shape[0] - 1)
+    mixed = np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)
+    slot = (mixed ^ (mixed >> np.uint64(32))) & mask
+    while keys[np.int64(slot)] != key and keys[np.int64(slot)] != _EMPTY:
+        slot = (slot + np.uint64(1)) & mask
+    return np.int64(slot)
+
+
+@compiled
+def _grown(keys: Any, numbers: Any) -> Any:
+    """The same hash table with twice the slots."""
+    wider = np.full(keys.shape[0] * 2, _EMPTY, np.int64)
+    moved = np.empty(wider.shape[0], np.int32)
+    for slot in range(keys.shape[0]):
+        if keys[slot] != _EMPTY:
+            target = _slot_of(wider, keys[slot])
+            wider[target] = keys[slot]
+            moved[target] = numbers[slot]
+    return wider, moved
+
+
+@compiled
+def embed(features: Any, scales: Any, origin: Any, strides: Any, vertices: Any, weights: Any) -> Any:
+    """Find the simplex of every point.
+
+    Arithmetic is float32 in the order of the published algorithm, so that ties fall as they do in other implementations of it.
+
+    Args:
+        features: (N, d) float32.
+        scales: (d,) float32: diagonal of the embedding (Adams et al., section 3.1) times the deviation of the blur.
+        origin: (d + 1,) int64: subtracted from a coordinate before it is packed.
+        strides: (d + 1,) int64: mixed radix; the last is 0.
+        vertices: (N, d + 1) int32, written: numbers of the vertices of the simplex, in order of first use.
+        weights: (N, d + 1) float32, written: barycentric coordinates, sum 1.
+
+    Returns:
+        Packed coordinates of the vertices (M,) int64, and the hash table (keys, numbers).
+    """
+    points, d = features.shape
+    ones = d + 1
+    keys = np.full(1 << 16, _EMPTY, np.int64)
+    numbers = np.empty(keys.shape[0], np.int32)
+    found = np.empty(1 << 15, np.int64)
+    count = 0
+    elevated = np.empty(ones, np.float32)
+    nearest = np.empty(ones, np.int64)
+    rank = np.empty(ones, np.int64)
+    at_rank = np.empty(ones, np.int64)
+    barycentric = np.empty(ones + 1, np.float32)
+    down = np.float32(_ONE / np.float32(ones))
+    all_strides = np.int64(0)
+    shift = np.int64(0)
+    for i in range(d):
+        all_strides += strides[i]
+        shift += origin[i] * strides[i]
+    last_key, last_order = np.int64(-1), np.int64(-1)
+    for p in range(points):
+        total = _ZERO
+        for j in range(d, 0, -1):
+            part = features[p, j - 1] * scales[j - 1]
+            elevated[j] = total - np.float32(j) * part
+            total += part
+        elevated[0] = total
+
+        steps = np.int64(0)
+        for i in range(ones):
+            lower = np.int64(np.floor(elevated[i] * down))
+            upper = np.int64(np.ceil(elevated[i] * down))
+            if np.float32(upper * ones) - elevated[i] < elevated[i] - np.float32(lower * ones):
+                lower = upper
+            nearest[i] = lower * ones
+            steps += lower
+            rank[i] = 0
+        for i in range(d):
+            offset = elevated[i] - np.float32(nearest[i])
+            for j in range(i + 1, ones):
+                if offset < elevated[j] - np.float32(nearest[j]):
+                    rank[i] += 1
+                else:
+                    rank[j] += 1
+        key = -shift
+        order = np.int64(0)
+        for i in range(ones + 1):
+            barycentric[i] = _ZERO
+        for i in range(ones):
+            rank[i] += steps
+            if rank[i] < 0:
+                rank[i] += ones
+                nearest[i] += ones
+            elif rank[i] > d:
+                rank[i] -= ones
+                nearest[i] -= ones
+            key += nearest[i] * strides[i]
+            order = order * ones + rank[i]
+            at_rank[rank[i]] = i
+            value = (elevated[i] - np.float32(nearest[i])) * down
+            barycentric[d - rank[i]] += value
+            barycentric[ones - rank[i]] -= value
+        barycentric[0] += _ONE + barycentric[ones]
+        for r in range(ones):
+            weights[p, r] = barycentric[r]
+
+        if key == last_key and order == last_order:
+            for r in range(ones):
+                vertices[p, r] = vertices[p - 1, r]
+            continue
+        last_key, last_order = key, order
+        for r in range(ones):
+            if r > 0:
+                key += all_strides - ones * strides[at_rank[ones - r]]
+            slot = _slot_of(keys, key)
+            if keys[slot] == _EMPTY:
+                keys[slot] = key
+                numbers[slot] = count
+                if count == found.shape[0]:
+                    longer = np.empty(count * 2, np.int64)
+                    longer[:count] = found
+                    found = longer
+                found[count] = key
+                count += 1
+                vertices[p, r] = numbers[slot]
+                if 2 * count > keys.shape[0]:
+                    keys, numbers = _grown(keys, numbers)
+            else:
+                vertices[p, r] = numbers[slot]
+    return found[:count].copy(), keys, numbers
+
+
+@compiled
+def chain(keys: Any, numbers: Any, packed: Any, step: Any) -> Any:
+    """Rows of vertices that are neighbours along one axis.
+
+    Returns:
+        (K,) int32: vertices in the order of their rows, the last of each row as its bitwise complement. A vertex without any
+        neighbour on this axis is not listed: blurring does not change it.
+    """
+    count = packed.shape[0]
+    following = np.empty(count, np.int32)
+    preceded = np.zeros(count, np.bool_)
+    listed = 0
+    for v in range(count):
+        key = packed[v] + step
+        slot = _slot_of(keys, key)
+        if keys[slot] == key:
+            following[v] = numbers[slot]
+            preceded[numbers[slot]] = True
+            listed += 1
+        else:
+            following[v] = -1
+    for v in range(count):
+        if following[v] >= 0 and not preceded[v]:
+            listed += 1
+    rows = np.empty(listed, np.int32)
+    n = 0
+    for v in range(count):
+        if following[v] < 0 or preceded[v]:
+            continue
+        at = np.int32(v)
+        while following[at] >= 0:
+            rows[n] = at
+            n += 1
+            at = following[at]
+        rows[n] = ~at
+        n += 1
+    return rows
+

@@ -1,0 +1,147 @@
+"""Mean-field inference of a fully connected CRF with Potts compatibility (Krähenbühl and Koltun 2011, algorithm 1).
+
+``Q_i(l) ∝ exp(-U_i(l) + Σ_k w_k Σ_j G_k(f_i, f_j) Q_j(l))``: with Potts, repelling all other labels is attracting the own one up
+to a number that is the same for all labels of a pixel. As in the published codes the filter includes j = i.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deeplab_core.errors import Cancelled
+from deeplab_core.refine.filter_kernels import Kernels, kernels_for
+from deeplab_core.refine.lattice import Lattice
+
+_NO_VERTICES = np.empty((0, 0), np.int32)
+#: Work below this many pixels per thread costs more to hand out than it takes.
+_PIXELS_PER_THREAD = 10_000
+
+
+@dataclass(frozen=True, eq=False)
+class Term:
+    """One Gaussian kernel of the energy.
+
+    Attributes:
+        lattice: the kernel's features, embedded.
+        weight: its compatibility (Potts).
+        normalization: as :class:`~deeplab_core.records.CRFParams`.
+    """
+
+    lattice: Lattice
+    weight: float
+    normalization: str
+
+
+def mean_field(
+    logits: NDArray[np.float32],
+    terms: Sequence[Term],
+    iterations: int,
+    *,
+    threads: int = 1,
+    cancel: Callable[[], bool] | None = None,
+) -> NDArray[np.float32]:
+    """Approximate marginals.
+
+    Args:
+        logits: (N, P) float32, C-contiguous: minus the unary energies; P is padded as ``kernels_for`` asks, with large negative
+            numbers where there is no label.
+        terms: at most two.
+        iterations: steps; 0 gives the softmax of ``logits``.
+        threads: how many share the work; the result changes by rounding only.
+        cancel: asked before every step.
+
+    Returns:
+        (N, P) float32, rows sum to 1.
+
+    Raises:
+        Cancelled: ``cancel`` returned True.
+    """
+    points, padded = logits.shape
+    q = np.empty_like(logits)
+    crew = _Crew(max(1, min(threads, points // _PIXELS_PER_THREAD)))
+    kernels = kernels_for(padded)
+    crew.share(points, lambda _k, a, b: kernels.softmax(logits, q, a, b))
+    filters = [_Filter(term, padded, kernels, crew) for term in terms if term.weight != 0.0]
+    if not filters:
+        return q
+    operands: list[Any] = []
+    for each in filters:
+        operands += [each.lattice.vertices, each.lattice.weights, each.tables[0], each.after]
+    if len(filters) == 1:
+        empty = np.empty((points, 0), np.float32)
+        operands += [_NO_VERTICES.reshape(0, 0), empty, np.empty((0, padded), np.float32), np.zeros(points, np.float32)]
+    for _ in range(iterations):
+        if cancel is not None and cancel():
+            raise Cancelled
+        for each in filters:
+            each.spread(q)
+        crew.share(points, lambda _k, a, b: kernels.update(logits, *operands, q, a, b))
+    return q
+
+
+class _Filter:
+    """One kernel's vertex tables: one that is blurred and read, and one more for every further thread that splats."""
+
+    def __init__(self, term: Term, padded: int, kernels: Kernels, crew: _Crew) -> None:
+        self.lattice, self.kernels, self.crew = term.lattice, kernels, crew
+        self.before, after = term.lattice.factors(term.normalization)
+        self.after = after * np.float32(term.weight)
+        self.tables = [np.zeros((term.lattice.count, padded), np.float32) for _ in range(crew.size)]
+        self.cuts = [_row_ends(row, crew.size) for row in term.lattice.rows]
+
+    def spread(self, q: NDArray[np.float32]) -> None:
+        """Splat and blur; the first table then holds the filtered vertices."""
+        lattice, kernels, tables = self.lattice, self.kernels, self.tables
+        tables[0].fill(0.0)
+        self.crew.share(
+            q.shape[0], lambda k, a, b: kernels.splat(lattice.vertices, lattice.weights, self.before, q, tables[k], a, b)
+        )
+        for other in tables[1:]:
+            self.crew.share(lattice.count, lambda _k, a, b, other=other: kernels.merge(tables[0], other, a, b))  # type: ignore[misc]
+        for row, cuts in zip(lattice.rows, self.cuts, strict=True):
+            self.crew.each(cuts, lambda a, b, row=row: kernels.blur(row, tables[0], a, b))  # type: ignore[misc]
+
+
+def _row_ends(row: NDArray[np.int32], parts: int) -> list[tuple[int, int]]:
+    """Ranges of whole rows of about equal length."""
+    edges = [0]
+    for part in range(1, parts):
+        at = max(edges[-1], row.shape[0] * part // parts)
+        following = np.flatnonzero(row[at:] < 0)
+        edges.append(at + int(following[0]) + 1 if following.size else row.shape[0])
+    edges.append(row.shape[0])
+    return list(zip(edges[:-1], edges[1:], strict=True))
+
+
+class _Crew:
+    """Threads that share loops; the caller's is one of them."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    def each(self, ranges: Sequence[tuple[int, int]], work: Callable[[int, int], None]) -> None:
+        """Run ``work(first, last)`` for every range, all at once, and wait."""
+        waiting = [_pool().submit(work, a, b) for a, b in ranges[1:] if a < b]
+        work(*ranges[0])
+        for future in waiting:
+            future.result()
+
+    def share(self, total: int, work: Callable[[int, int, int], None]) -> None:
+        """Run ``work(part, first, last)`` on equal parts of ``range(total)``, all at once, and wait."""
+        edges = [total * part // self.size for part in range(self.size + 1)]
+        waiting = [_pool().submit(work, part, edges[part], edges[part + 1]) for part in range(1, self.size)]
+        work(0, edges[0], edges[1])
+        for future in waiting:
+            future.result()
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(max_workers=8, thread_name_prefix="crf")
