@@ -7,8 +7,9 @@ from pathlib import Path
 
 import torch
 
-#: Working memory of a forward pass in bytes per network pixel and bit of precision above which no network of the family was
-#: measured (modified aligned Xception-71 at output stride 8, fp32: 1.3 kB); used only to choose a first tile.
+#: Working memory of a forward pass in bytes per network pixel, from which the first tile is chosen. Measured in fp32 at output
+#: stride 16 (``benchmarks/inference.py``): MobileNetV2 340, ResNet-50 600, ResNet-101 570, Xception-65 590; the rest is room for
+#: stride 8. A guess that is too low only costs an attempt: memory that runs out is answered by smaller tiles.
 BYTES_PER_PIXEL = 1500
 
 _PHRASES = (

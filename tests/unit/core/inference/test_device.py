@@ -54,10 +54,15 @@ def test_unknown_devices_list_the_choices(name: str) -> None:
         pick_device(name)
 
 
-def test_precision_is_exact_on_cpus_unless_asked() -> None:
+def test_precision_is_exact_on_cpus_unless_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     cpu = torch.device("cpu")
     assert pick_precision("auto", cpu) == (torch.float32, "")
+    monkeypatch.setattr("deeplab_core.inference.device._cpu_computes_bf16", lambda: True)
     assert pick_precision("bf16", cpu) == (torch.bfloat16, "")
+    monkeypatch.setattr("deeplab_core.inference.device._cpu_computes_bf16", lambda: False)
+    dtype, note = pick_precision("bf16", cpu)
+    assert dtype == torch.float32
+    assert "no bf16 instructions" in note
     assert pick_precision("fp16", cpu) == (torch.float32, "fp16 is slow on CPUs; computed in fp32.")
 
 

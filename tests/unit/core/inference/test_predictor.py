@@ -244,13 +244,15 @@ def test_low_precision_that_overflows_is_computed_again_in_fp32(monkeypatch: pyt
         out = original(self, x, pooled)
         return out * float("inf") if torch.is_autocast_enabled("cpu") else out
 
+    monkeypatch.setattr("deeplab_core.inference.device._cpu_computes_bf16", lambda: True)
     monkeypatch.setattr(TinyNet, "coarse_logits", overflowing)
     report = predictor(photograph(32, 32), options=PredictOptions(precision="bf16")).report
     assert report.precision == "fp32"
     assert report.notes == ("bf16 overflowed; computed in fp32.",)
 
 
-def test_bf16_on_request_is_close() -> None:
+def test_bf16_on_request_is_close(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("deeplab_core.inference.device._cpu_computes_bf16", lambda: True)
     predictor = Predictor(TinyNet(), card(), device="cpu")
     rgb = photograph(96, 96)
     exact, fast = predictor(rgb), predictor(rgb, options=PredictOptions(precision="bf16"))
