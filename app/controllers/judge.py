@@ -22,6 +22,7 @@ from app.state.curves import Curve, CurveSet
 from app.state.judgement import ImageJudgement
 from app.state.project import Project
 from app.state.provenance import Provenance
+from deeplab_core.boundary.band import band_index
 from deeplab_core.boundary.histogram import BandHistogram
 from deeplab_core.errors import AtrousError
 from deeplab_core.formats.masks import read_mask
@@ -30,7 +31,7 @@ from deeplab_core.metrics import ConfusionMatrix
 from deeplab_core.records import TrimapBand
 
 #: Figures follow a stroke at this pace; the curve, which costs more to draw, a little later.
-_FIGURES_MS, _CURVE_MS = 50, 250
+_FIGURES_MS, _CURVE_MS, _RESTING_MS = 50, 250, 900
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +140,6 @@ class JudgeController(QObject):
         image = self._projects.image
         if image is None or self.band.rule == "void":
             return None
-        from deeplab_core.boundary.band import band_index
-
         labels, ignore = image.document.labels, image.document.catalog.ignore
         return band_index(truth=labels, prediction=labels, ignore=ignore, rule="edge", around="prediction")
 
@@ -202,9 +201,15 @@ class JudgeController(QObject):
             self._tell_nothing()
             return
 
-        def done(truth: NDArray[np.uint8]) -> None:
+        rule, ignore = self.band.rule, image.document.catalog.ignore
+
+        def read() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+            truth = read_mask(path, image.document.catalog, image.info)
+            return truth, band_index(truth=truth, prediction=truth, ignore=ignore, rule=rule, around="truth")
+
+        def done(found: tuple[NDArray[np.uint8], NDArray[np.uint8]]) -> None:
             if self._projects.image is image:
-                self._judge(image, truth)
+                self._judge(image, *found)
 
         def failed(error: Exception) -> None:
             if not isinstance(error, AtrousError):
@@ -214,12 +219,14 @@ class JudgeController(QObject):
                 self._notifier.report(error, replace_key="truth")
                 self._tell_nothing()
 
-        self._jobs.run(lambda: read_mask(path, image.document.catalog, image.info), done, failed)
+        self._jobs.run(read, done, failed)
 
-    def _judge(self, image: OpenImage, truth: NDArray[np.uint8]) -> None:
+    def _judge(self, image: OpenImage, truth: NDArray[np.uint8], band: NDArray[np.uint8]) -> None:
         self._forget()
+        rule = self.band.rule
         try:
             self.judgement = ImageJudgement(truth, image.document)
+            self.judgement.adopt_band(rule, band)
         except AtrousError as error:
             self._notifier.report(error, replace_key="truth")
             self._tell_nothing()
@@ -244,18 +251,28 @@ class JudgeController(QObject):
         if self.judgement is None or image is None or reference is None or self.band.around == "prediction":
             self._wake()
             return
-        histogram = BandHistogram(image.document.catalog, rule=self.band.rule, around=self.band.around)
-        index = self.judgement.band(self.band.rule, self.band.around)
-        self._model_curve = histogram.update(index=index, truth=self.judgement.truth, prediction=reference)
+        judgement, band = self.judgement, self.band
         if self._before is not None and self._before.counts.sum() == self._before.void_predictions:
             # The image was opened blank: what changed since opening is told from the prediction on.
-            self._before = ConfusionMatrix(image.document.catalog).update(truth=self.judgement.truth, prediction=reference)
-        self._wake()
+            self._before = ConfusionMatrix(image.document.catalog).update(truth=judgement.truth, prediction=reference)
+        index = judgement.band(band.rule, band.around)
+        histogram = BandHistogram(image.document.catalog, rule=band.rule, around=band.around)
+
+        def done(found: BandHistogram) -> None:
+            if self.judgement is judgement and self.band == band:
+                self._model_curve = found
+                self._wake()
+
+        self._jobs.run(lambda: histogram.update(index=index, truth=judgement.truth, prediction=reference), done, self._report)
 
     def _wake(self, *_: object) -> None:
-        for timer in (self._figures_timer, self._curve_timer):
-            if not timer.isActive():
-                timer.start()
+        if not self._figures_timer.isActive():
+            self._figures_timer.start()
+        if self.band.around == "prediction":
+            # This band moves with every stroke and looks at every pixel: it waits until the hand rests.
+            self._curve_timer.start(_RESTING_MS)
+        elif not self._curve_timer.isActive():
+            self._curve_timer.start(_CURVE_MS)
 
     def _tell_figures(self) -> None:
         self._figures_timer.stop()
@@ -279,6 +296,8 @@ class JudgeController(QObject):
     def _tell_curves(self) -> None:
         self._curve_timer.stop()
         judgement, band = self.judgement, self.band
+        if band.around == "prediction":
+            self.layersChanged.emit()
         if judgement is None:
             self.curvesChanged.emit(CurveSet(folder=self.folder.curves(band)))
             self.bandFigures.emit(None, None)

@@ -11,6 +11,7 @@ from app.controllers.export import ExportController
 from app.controllers.judge import JudgeController
 from app.controllers.look import LookController
 from app.controllers.models import ModelsController
+from app.controllers.pixel_counts import PixelCounts
 from app.controllers.predict import PredictController
 from app.controllers.project import ProjectController
 from app.controllers.readout import ReadoutController
@@ -57,6 +58,7 @@ class Program(QObject):
         )
         self.judge = JudgeController(self.projects, self.predict, self.edit, self.jobs, notifier, settings, facts, self)
         self.export = ExportController(self.projects, self.predict, self.jobs, notifier, self)
+        self.counts = PixelCounts(self.projects, self.predict, self)
         self.readout = ReadoutController(self.projects, self.models, self.judge, compute, self)
         self.thumbnails = ThumbnailLoader(thumbnail_folder(), self)
         self.projects.worst_first = self.judge.folder.worst_first

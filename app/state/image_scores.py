@@ -44,6 +44,7 @@ def score_labels(
     labels: NDArray[Any], catalog: ClassCatalog, *, truth: NDArray[Any] | None = None, confidence: NDArray[np.uint8] | None = None
 ) -> ImageScore:
     """Score one (H, W) label map; truth and confidence have its size where they are given."""
+    from deeplab_core.labels import value_counts
     from deeplab_core.metrics import ConfusionMatrix
 
     iou = None
@@ -51,6 +52,6 @@ def score_labels(
         mean = ConfusionMatrix(catalog).update(truth=truth, prediction=labels).mean_iou("truth").value
         iou = None if np.isnan(mean) else float(mean)
     uncertainty = None if confidence is None else float(1.0 - confidence.mean() / 255.0)
-    present = np.unique(labels)
-    names = tuple(info.name for info in catalog.classes if info.id in present)
+    present = value_counts(labels)
+    names = tuple(info.name for info in catalog.classes if present[info.id])
     return ImageScore(iou, uncertainty, names)

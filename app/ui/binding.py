@@ -6,7 +6,7 @@ from dataclasses import replace
 from math import isnan
 
 import numpy as np
-from PySide6.QtCore import QObject, QTimer
+from PySide6.QtCore import QObject
 from PySide6.QtGui import QColor, QImage
 
 from app.controllers.judge import Figures
@@ -19,16 +19,12 @@ from app.state.image_record import ImageRecord
 from app.state.image_scores import ImageScore
 from app.state.panes import PaneKind
 from app.state.project import Project
-from app.state.provenance import Provenance
 from app.ui.canvas.canvas_area import CanvasArea
 from app.ui.canvas.layers import LayerSet
 from app.ui.canvas.picture import PictureSource
 from app.ui.docks.image_list_model import ImageListModel, SortBy
 from app.ui.main_window import MainWindow
 from deeplab_core.metrics.confusion import same_classes
-
-#: Pixel shares follow a stroke at this pace: counting a 12-megapixel map takes some milliseconds.
-_SHARES_MS = 200
 
 
 class Binding(QObject):
@@ -41,14 +37,9 @@ class Binding(QObject):
         self.canvas.set_theme(window.theme)
         self._picture: PictureSource | None = None
         self._figures: Figures | None = None
-        self._shares: dict[int, float] = {}
         self._order: list[int] = []
         self._position: dict[int, int] = {}
         self._in_band: float | None = None
-        self._shares_timer = QTimer(self)
-        self._shares_timer.setSingleShot(True)
-        self._shares_timer.setInterval(_SHARES_MS)
-        self._shares_timer.timeout.connect(self._count_shares)
         program.projects.walk = images.shown_ids
         self._wire_projects()
         self._wire_classes()
@@ -138,7 +129,7 @@ class Binding(QObject):
         if not self.window.classes.finder.hasFocus():
             self.canvas.views[0].setFocus()
         self._arrange_classes(image)
-        self._count_shares()
+        self._show_classes()
 
     def _show_title(self) -> None:
         image, project = self.program.projects.image, self.program.projects.project
@@ -179,7 +170,7 @@ class Binding(QObject):
         captions = {
             PaneKind.BAND: f"{judge.band.width_px} px" + ("" if self._in_band is None else f" · mIoU {self._in_band:.2f}")
         }
-        share = self._share_by_hand(image)
+        share = self.program.counts.by_hand
         captions[PaneKind.MASK] = f"edited by hand {share:.1%}".replace("%", " %") if share else ""
         if self._figures is not None and not isnan(self._figures.mean):
             captions[PaneKind.ERRORS] = f"pixel accuracy {self._figures.accuracy:.1%}".replace("%", " %")
@@ -188,14 +179,10 @@ class Binding(QObject):
         self.canvas.set_captions(captions)
         self.window.history.set_changed_share(share)
 
-    @staticmethod
-    def _share_by_hand(image: OpenImage) -> float:
-        return float(np.count_nonzero(image.document.provenance == Provenance.PERSON)) / max(image.document.labels.size, 1)
-
     # -- classes ---------------------------------------------------------------------------------------------------------
 
     def _wire_classes(self) -> None:
-        classes, dock, edit = self.program.classes, self.window.classes, self.program.edit
+        classes, dock = self.program.classes, self.window.classes
         classes.changed.connect(self._follow_catalog)
         dock.chosen.connect(classes.choose)
         dock.visibilityChosen.connect(classes.set_visible)
@@ -203,7 +190,7 @@ class Binding(QObject):
         dock.keyChosen.connect(classes.assign_key)
         dock.colorChosen.connect(lambda class_id, color: classes.recolor(class_id, _rgb(color)))
         dock.leftFinder.connect(lambda: self.canvas.views[0].setFocus())
-        edit.changed.connect(lambda _rect: self._shares_timer.isActive() or self._shares_timer.start())
+        self.program.counts.changed.connect(self._show_counts)
         self.program.tools.subscribe(self._follow_tools)
         self._follow_tools()
 
@@ -220,21 +207,15 @@ class Binding(QObject):
 
     def _arrange_classes(self, image: OpenImage) -> None:
         """Classes of this image first; the order then stays while it is painted."""
-        found = set(np.unique(image.document.labels).tolist())
-        if image.document.reference is not None:
-            found |= set(np.unique(image.document.reference).tolist())
-        if self.program.judge.judgement is not None:
-            found |= set(np.unique(self.program.judge.judgement.truth).tolist())
+        found = set(self.program.counts.present())
+        judgement = self.program.judge.judgement
+        if judgement is not None:
+            pixels = judgement.matrix.truth_pixels
+            found |= set(image.document.catalog.ids[np.flatnonzero(pixels)].tolist())
         self._order = arranged(image.document.catalog, frozenset(found))
         self.program.classes.order = self._order
 
-    def _count_shares(self) -> None:
-        image = self.program.projects.image
-        if image is None:
-            return
-        labels = image.document.labels
-        counts = np.bincount(labels.reshape(-1), minlength=int(image.document.catalog.ignore) + 1)
-        self._shares = {int(value): float(counts[value]) / labels.size for value in np.flatnonzero(counts)}
+    def _show_counts(self) -> None:
         self._show_classes()
         self._show_captions()
 
@@ -245,6 +226,7 @@ class Binding(QObject):
             self.window.classes.set_rows([])
             self.window.classes.set_mean(None, None, "")
             return
+        shares = self.program.counts.shares()
         keys = {class_id: key for key, class_id in self.program.classes.keys.items()}
         hidden = self.program.view.overlay.hidden
         known = {*catalog.ids.tolist(), catalog.ignore}
@@ -255,7 +237,7 @@ class Binding(QObject):
             if class_id != catalog.ignore:
                 info = catalog.by_id(class_id)
                 row = ClassRow(class_id, info.name, info.color, keys.get(class_id, ""), visible=class_id not in hidden)
-            share = self._shares.get(class_id, 0.0) if image is not None else 0.0
+            share = shares.get(class_id, 0.0)
             iou, before = self._iou(class_id)
             delta = iou - before if iou is not None and before is not None else None
             rows.append(replace(row, share=share, iou=iou, delta=delta, present=share > 0 or iou is not None))
@@ -308,7 +290,6 @@ class Binding(QObject):
     def _follow_prediction(self, image: OpenImage) -> None:
         self._arrange_classes(image)
         self._show_layers()
-        self._count_shares()
 
     def _show_banner(self) -> None:
         project, suggestion = self.program.projects.project, self.program.predict.suggestion
