@@ -54,10 +54,14 @@ class ClassCatalog:
     ignore_color: Color = (224, 224, 192)
     background: int | None = None
     _index: dict[int, int] = field(init=False, repr=False, compare=False, default_factory=dict)
+    _wide: bool = field(init=False, repr=False, compare=False, default=False)
 
     def __post_init__(self) -> None:
         if not self.classes:
             raise CatalogError(f"catalog '{self.name}' has no classes", remedy="List at least one class: id, name and colour")
+        # Asked for with every dab of a brush, so found once.
+        wide = len(self.classes) > IGNORE - 1 or max(info.id for info in self.classes) >= IGNORE
+        object.__setattr__(self, "_wide", wide)
         for position, info in enumerate(self.classes):
             if info.id in self._index:
                 raise CatalogError(f"catalog '{self.name}' uses the id {info.id} twice", remedy="Give every class its own id")
@@ -75,7 +79,7 @@ class ClassCatalog:
     @property
     def wide(self) -> bool:
         """Whether maps of this catalog are uint16 (more than 254 classes, or an id above 254)."""
-        return len(self.classes) > IGNORE - 1 or max(info.id for info in self.classes) >= IGNORE
+        return self._wide
 
     @property
     def ignore(self) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from app.state.opencv import opencv
 from app.state.patch import Labels, Rect, TilePatch
 from app.state.provenance import Provenance
 from deeplab_core.catalog import ClassCatalog
@@ -127,7 +128,5 @@ def _write(region: Labels, values: Labels, where: NDArray[np.bool_]) -> None:
     if where.size < _LARGE:
         np.copyto(region, values, where=where)
         return
-    import cv2  # 0.2 s where nothing has loaded it yet; a person who paints has seen an image by then
-
     source = values if values.ndim else np.full(region.shape, values)
-    cv2.copyTo(source, np.ascontiguousarray(where).view(np.uint8), region)
+    opencv().copyTo(source, np.ascontiguousarray(where).view(np.uint8), region)

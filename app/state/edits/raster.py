@@ -71,7 +71,8 @@ def _mask(
     left, right = int(lo.min()), int(hi.max())
     # In unsigned numbers 'column - lo < width' answers both ends at once: left of lo it wraps around to a large one.
     narrow = np.uint16 if right - left < 1 << 15 else np.uint32
-    offset = np.arange(right - left, dtype=narrow) - (lo - left).astype(narrow)[:, None]
+    columns: NDArray[Any] = np.arange(right - left, dtype=narrow)
+    offset = columns - (lo - left).astype(narrow)[:, None]
     return Rect(left, top, right - left, widths.size), offset < widths.astype(narrow)[:, None]
 
 

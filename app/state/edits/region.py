@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from app.state.document import Document
 from app.state.edits.raster import Point, polygon_mask
+from app.state.opencv import opencv
 from app.state.patch import Rect, TilePatch, patch_of_region
 from app.state.provenance import Provenance
 from deeplab_core.catalog import ClassCatalog
@@ -65,8 +66,7 @@ def fill_patch(
 
 def connected_region(labels: NDArray[Any], column: int, row: int) -> tuple[Rect, NDArray[np.bool_]]:
     """The 4-connected region of equal labels that holds a pixel: its box and (h, w) bool mask."""
-    import cv2  # Costs 0.2 s; the window is painted before anybody fills.
-
+    cv2 = opencv()
     height, width = labels.shape
     same = (labels == labels[row, column]).view(np.uint8)
     reached = np.zeros((height + 2, width + 2), dtype=np.uint8)

@@ -37,6 +37,8 @@ from app.ui.canvas.wheel import WheelVerbs
 #: A press this close (view px) to the split line takes the line in hand.
 _GRAB = 8.0
 _CHIP_AT = 8
+#: Events after which no release of the button may come.
+_INTERRUPTIONS = (QEvent.Type.UngrabMouse, QEvent.Type.WindowDeactivate)
 
 
 class CanvasView(QWidget):
@@ -315,12 +317,13 @@ class CanvasView(QWidget):
     # -- keys ------------------------------------------------------------------------------------------------------------
 
     def event(self, event: QEvent) -> bool:
-        if event.type() == QEvent.Type.ShortcutOverride and isinstance(event, QKeyEvent) and self._wants(event):
+        kind = event.type()
+        if kind == QEvent.Type.ShortcutOverride and isinstance(event, QKeyEvent) and self._wants(event):
             event.accept()
             return True
-        if event.type() == QEvent.Type.DevicePixelRatioChange:
+        if kind == QEvent.Type.DevicePixelRatioChange:
             self.resized.emit()
-        elif event.type() in (QEvent.Type.UngrabMouse, QEvent.Type.WindowDeactivate) and self._toolbox.pressed:
+        elif kind in _INTERRUPTIONS and self._toolbox.pressed:
             self._toolbox.interrupt()
         return super().event(event)
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QRect
 
+from app.state.opencv import opencv
 from app.state.panes import OverlayOptions, PaneKind
 from app.ui.canvas.colors import OverlayTables, Table, gray, uncertainty_table
 from app.ui.canvas.geometry import Mapping, sample
@@ -76,19 +77,18 @@ def compose(scene: Scene, kind: PaneKind, rect: QRect) -> Overlay | None:
 
 def edges(values: Sampled) -> NDArray[np.bool_]:
     """(h, w) bool: pixels with a 4-neighbour of another value. Both sides of an edge belong to it; the border is none."""
-    import cv2
-
+    cv2 = opencv()
     known = values.view(np.uint8) if values.dtype == np.bool_ else values
-    return cv2.morphologyEx(known, cv2.MORPH_GRADIENT, _CROSS).astype(np.bool_)
+    found: NDArray[np.bool_] = cv2.morphologyEx(known, cv2.MORPH_GRADIENT, _CROSS).astype(np.bool_)
+    return found
 
 
 def _colored(table: Table, values: Sampled) -> Overlay:
     """(h, w) colours of some values: OpenCV looks bytes up in half of numpy's time."""
     if values.dtype != np.uint8:
         return table.take(values)
-    import cv2
-
-    return cv2.LUT(values, table.view(np.int32)).view(np.uint32)
+    colors: Overlay = opencv().LUT(values, table.view(np.int32)).view(np.uint32)
+    return colors
 
 
 def _labels(scene: Scene, values: Sampled, phase: int) -> Overlay:
@@ -114,9 +114,8 @@ def _draw_contours(overlay: Overlay, shown: Sampled, tables: OverlayTables) -> N
 
 
 def _grown(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    import cv2
-
-    return cv2.dilate(mask.view(np.uint8), _SQUARE).view(np.bool_)
+    grown: NDArray[np.bool_] = opencv().dilate(mask.view(np.uint8), _SQUARE).view(np.bool_)
+    return grown
 
 
 def _errors(scene: Scene, values: Sampled, truth: Sampled) -> Overlay:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from app.state.opencv import opencv
 from app.state.patch import Rect
 
 #: Rows that share one tight box. Lower bands fit a crescent closer, more of them cost more than they save.
@@ -33,7 +34,5 @@ def damaged_rects(rect: Rect, before: NDArray[Any], after: NDArray[Any], *, band
 
 def _box(x: int, y: int, mask: NDArray[np.uint8]) -> Rect:
     """Smallest box around the set pixels of a mask whose corner lies at (x, y); empty where none is set."""
-    import cv2  # loaded with the picture that is being painted on
-
-    left, top, width, height = cv2.boundingRect(mask)
+    left, top, width, height = opencv().boundingRect(mask)
     return Rect(x + left, y + top, width, height)

@@ -40,6 +40,7 @@ class Frame:
         self._image, self._pixels = _buffer(QSize(1, 1))
         self._base, self._base_pixels = _buffer(QSize(1, 1))
         self._scene: Scene | None = None
+        self._picture = QRect()
         self._sections: tuple[Section, ...] = ()
         self._backdrop = QColor(0, 0, 0)
         self._base_valid = False
@@ -70,6 +71,7 @@ class Frame:
             or backdrop != self._backdrop
         ):
             self._base_valid = False
+            self._picture = QRect() if scene is None else scene.mapping.picture_rect()
         self._scene, self._sections, self._backdrop = scene, tuple(sections), backdrop
         self.invalidate()
 
@@ -87,7 +89,7 @@ class Frame:
             self._paint_base()
             self._base_valid = True
         scene = self._scene
-        picture = QRect() if scene is None else scene.mapping.picture_rect()
+        picture = self._picture
         rects = _worthwhile(dirty)
         for rect in rects:
             place = slice(rect.top(), rect.top() + rect.height()), slice(rect.left(), rect.left() + rect.width())
@@ -106,8 +108,7 @@ class Frame:
     def _paint_base(self) -> None:
         self._base.fill(self._backdrop)
         if self._scene is not None:
-            mapping = self._scene.mapping
-            self._scene.layers.picture.paint(self._base, self._base_pixels, mapping, mapping.picture_rect())
+            self._scene.layers.picture.paint(self._base, self._base_pixels, self._scene.mapping, self._picture)
 
     def _overlays(self, scene: Scene, rect: QRect, picture: QRect) -> Iterator[tuple[QPoint, NDArray[np.uint32], QRect]]:
         """What lies over the photograph in ``rect``, a part of ``picture``: where, the pixels, and which of them to draw."""

@@ -39,7 +39,7 @@ def draw_ring(painter: QPainter, center: QPointF, radius: float, color: QColor, 
     else:
         _stroke_ring(painter, center, radius, color, erases)
     if radius > 14:
-        _plus(painter, center, 3.0)
+        _draw_plus(painter, center, 3.0)
 
 
 def _phase(center: QPointF, ratio: float, phases: int) -> tuple[float, float]:
@@ -81,8 +81,7 @@ def ring_rect(center: QPointF, radius: float) -> QRectF:
 
 def draw_cross(painter: QPainter, center: QPointF) -> None:
     """The linked cursor: where the pointer is in another pane."""
-    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-    _plus(painter, center, float(CROSS))
+    _draw_plus(painter, center, float(CROSS))
 
 
 def cross_rect(center: QPointF) -> QRectF:
@@ -145,11 +144,31 @@ def draw_divider(painter: QPainter, x: float, height: float) -> None:
         painter.drawLine(QLineF(x + dx, middle - 5, x + dx, middle + 5))
 
 
-def _plus(painter: QPainter, center: QPointF, arm: float) -> None:
+def _draw_plus(painter: QPainter, center: QPointF, arm: float) -> None:
+    ratio = painter.device().devicePixelRatioF()
+    image = _plus_image(arm, ratio, *_phase(center, ratio, _PHASES))
+    half = (image.width() // 2) / ratio
+    painter.drawImage(
+        QPointF(math.floor(center.x() * ratio) / ratio - half, math.floor(center.y() * ratio) / ratio - half), image
+    )
+
+
+@lru_cache(maxsize=64)
+def _plus_image(arm: float, ratio: float, phase_x: float, phase_y: float) -> QImage:
+    """A plus, kept for the same reason as the rings."""
+    side = 2 * math.ceil((arm + 3) * ratio) + 1
+    image = QImage(side, side, QImage.Format.Format_ARGB32_Premultiplied)
+    image.setDevicePixelRatio(ratio)
+    image.fill(0)
+    painter = QPainter(image)
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    x, y = (side // 2 + phase_x) / ratio, (side // 2 + phase_y) / ratio
     for pen in (QPen(_DARK, 3.0), QPen(QColor(255, 255, 255, 230), 1.2)):
         painter.setPen(pen)
-        painter.drawLine(QLineF(center.x() - arm, center.y(), center.x() + arm, center.y()))
-        painter.drawLine(QLineF(center.x(), center.y() - arm, center.x(), center.y() + arm))
+        painter.drawLine(QLineF(x - arm, y, x + arm, y))
+        painter.drawLine(QLineF(x, y - arm, x, y + arm))
+    painter.end()
+    return image
 
 
 def _pens(color: QColor) -> tuple[QPen, QPen]:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QRect, QRectF, Qt
 from PySide6.QtGui import QImage, QPainter
 
+from app.state.opencv import opencv
 from app.ui.canvas.geometry import Mapping, sample
 
 #: The pyramid ends where the longer side is at most this many px: smaller levels are painted in no time from it.
@@ -26,8 +27,7 @@ class PictureSource:
     """
 
     def __init__(self, rgb: NDArray[np.uint8]) -> None:
-        import cv2  # 0.2 s; nothing is shown before the first image is opened
-
+        cv2 = opencv()
         if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8:
             raise ValueError(f"a picture must be (H, W, 3) uint8, got {rgb.shape} {rgb.dtype}")
         self._levels = [np.ascontiguousarray(rgb)]
@@ -102,7 +102,7 @@ class PictureSource:
 
 def _packed(rgb: NDArray[np.uint8]) -> NDArray[np.uint32]:
     """(h, w) uint32 0xffRRGGBB of an (h, w, 3) array: Qt's RGB32 on every byte order that OpenCV and Qt share."""
-    import cv2
-
+    cv2 = opencv()
     bgra = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGRA)
-    return bgra.view(np.uint32)[:, :, 0]
+    packed: NDArray[np.uint32] = bgra.view(np.uint32)[:, :, 0]
+    return packed
