@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 from PySide6.QtCore import QEvent, QPointF, QRect, QRectF, QSize, Qt, Signal
@@ -186,16 +187,20 @@ class CanvasView(QWidget):
         painter.drawText(room, Qt.AlignmentFlag.AlignCenter, self._note or "")
 
     def _paint_corners(self, painter: QPainter, dirty: QRect) -> None:
-        """Round the pane off with the window's colour, but only where a corner is being repainted at all."""
-        radius = self._style.radius
-        inner = self.rect().adjusted(radius, radius, -radius, -radius)
-        if inner.contains(dirty):
+        """Round the pane off with the window's colour, but only the corners that are being repainted."""
+        side = math.ceil(self._style.radius)
+        far_x, far_y = self.width() - side, self.height() - side
+        squares = [QRect(x, y, side, side) for x in (0, far_x) for y in (0, far_y)]
+        touched = [square for square in squares if square.intersects(dirty)]
+        if not touched:
             return
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        outside = QPainterPath()
-        outside.addRect(QRectF(self.rect()).adjusted(-1, -1, 1, 1))
-        outside.addRoundedRect(QRectF(self.rect()), radius, radius)
-        painter.fillPath(outside, self._style.corner)
+        rounded = QPainterPath()
+        rounded.addRoundedRect(QRectF(self.rect()), self._style.radius, self._style.radius)
+        for square in touched:
+            corner = QPainterPath()
+            corner.addRect(QRectF(square))
+            painter.fillPath(corner.subtracted(rounded), self._style.corner)
 
     def _ring_radius(self) -> float:
         mapping = self.mapping
