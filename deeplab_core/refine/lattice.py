@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.errors import AtrousError
-from deeplab_core.refine.filter_kernels import kernels_for
+from deeplab_core.refine.filter_kernels import blur_loop, padded, slice_loop, splat_loop
 from deeplab_core.refine.lattice_kernels import chain, embed
 
 #: As the published codes write it: keeps a reciprocal finite where a point has no mass.
@@ -76,14 +76,14 @@ class Lattice:
     def filter(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """Filter (N, L) float32 without normalisation; the result has the same shape."""
         points, labels = values.shape
-        kernels = kernels_for(labels)
-        source = np.zeros((points, kernels.padded(labels)), np.float32)
+        row, corners = padded(labels), self.vertices.shape[1]
+        source = np.zeros((points, row), np.float32)
         source[:, :labels] = values
-        table = np.zeros((self.count, source.shape[1]), np.float32)
-        kernels.splat(self.vertices, self.weights, np.ones(points, np.float32), source, table, 0, points)
-        for row in self.rows:
-            kernels.blur(row, table, 0, row.shape[0])
-        kernels.slice(self.vertices, self.weights, table, np.float32(self.alpha), source, 0, points)
+        table = np.zeros((self.count, row), np.float32)
+        splat_loop(row, corners)(self.vertices, self.weights, np.ones(points, np.float32), source, table, 0, points)
+        for vertices in self.rows:
+            blur_loop(row)(vertices, table, 0, vertices.shape[0])
+        slice_loop(row, corners)(self.vertices, self.weights, np.float32(self.alpha), table, source, 0, points)
         return np.ascontiguousarray(source[:, :labels])
 
     def factors(self, normalization: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

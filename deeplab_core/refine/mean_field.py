@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.errors import Cancelled
-from deeplab_core.refine.filter_kernels import Kernels, kernels_for
+from deeplab_core.refine.filter_kernels import blur_loop, merge_loop, softmax_loop, splat_loop, step_loop
 from deeplab_core.refine.lattice import Lattice
 
-_NO_VERTICES = np.empty((0, 0), np.int32)
+#: Operands of a kernel that is not there; loops for no corners never read them.
+_NOTHING: tuple[Any, ...] = (np.empty((0, 0), np.int32), *(np.empty((0, 0), np.float32),) * 3)
 #: Work below this many pixels per thread costs more to hand out than it takes.
 _PIXELS_PER_THREAD = 10_000
 
@@ -50,7 +51,7 @@ def mean_field(
     """Approximate marginals.
 
     Args:
-        logits: (N, P) float32, C-contiguous: minus the unary energies; P is padded as ``kernels_for`` asks, with large negative
+        logits: (N, P) float32, C-contiguous: minus the unary energies; P is :func:`~deeplab_core.refine.filter_kernels.padded`, with large negative
             numbers where there is no label.
         terms: at most two.
         iterations: steps; 0 gives the softmax of ``logits``.
@@ -63,50 +64,55 @@ def mean_field(
     Raises:
         Cancelled: ``cancel`` returned True.
     """
-    points, padded = logits.shape
+    points, row = logits.shape
     q = np.empty_like(logits)
     crew = _Crew(max(1, min(threads, points // _PIXELS_PER_THREAD)))
-    kernels = kernels_for(padded)
-    crew.share(points, lambda _k, a, b: kernels.softmax(logits, q, a, b))
-    filters = [_Filter(term, padded, kernels, crew) for term in terms if term.weight != 0.0]
+    softmax = softmax_loop(row)
+    crew.share(points, lambda _k, a, b: softmax(logits, q, a, b, *_NOTHING, *_NOTHING))
+    filters = [_Filter(term, row, crew) for term in terms if term.weight != 0.0]
     if not filters:
         return q
-    operands: list[Any] = []
-    for each in filters:
-        operands += [each.lattice.vertices, each.lattice.weights, each.tables[0], each.after]
+    step = step_loop(row, tuple(each.corners for each in filters))
+    operands = [operand for each in filters for operand in each.operands]
     if len(filters) == 1:
-        empty = np.empty((points, 0), np.float32)
-        operands += [_NO_VERTICES.reshape(0, 0), empty, np.empty((0, padded), np.float32), np.zeros(points, np.float32)]
+        operands += _NOTHING
     for _ in range(iterations):
         if cancel is not None and cancel():
             raise Cancelled
         for each in filters:
             each.spread(q)
-        crew.share(points, lambda _k, a, b: kernels.update(logits, *operands, q, a, b))
+        crew.share(points, lambda _k, a, b: step(logits, q, a, b, *operands))
     return q
 
 
 class _Filter:
     """One kernel's vertex tables: one that is blurred and read, and one more for every further thread that splats."""
 
-    def __init__(self, term: Term, padded: int, kernels: Kernels, crew: _Crew) -> None:
-        self.lattice, self.kernels, self.crew = term.lattice, kernels, crew
+    def __init__(self, term: Term, row: int, crew: _Crew) -> None:
+        self.lattice, self.crew = term.lattice, crew
+        self.corners = term.lattice.vertices.shape[1]
         self.before, after = term.lattice.factors(term.normalization)
         self.after = after * np.float32(term.weight)
-        self.tables = [np.zeros((term.lattice.count, padded), np.float32) for _ in range(crew.size)]
-        self.cuts = [_row_ends(row, crew.size) for row in term.lattice.rows]
+        self.tables = [np.zeros((term.lattice.count, row), np.float32) for _ in range(crew.size)]
+        self.cuts = [_row_ends(vertices, crew.size) for vertices in term.lattice.rows]
+        self.splat, self.blur, self.merge = splat_loop(row, self.corners), blur_loop(row), merge_loop(row)
+
+    @property
+    def operands(self) -> tuple[Any, ...]:
+        """What a mean-field step reads of this kernel."""
+        return self.lattice.vertices, self.lattice.weights, self.after, self.tables[0]
 
     def spread(self, q: NDArray[np.float32]) -> None:
         """Splat and blur; the first table then holds the filtered vertices."""
-        lattice, kernels, tables = self.lattice, self.kernels, self.tables
+        lattice, tables = self.lattice, self.tables
         tables[0].fill(0.0)
         self.crew.share(
-            q.shape[0], lambda k, a, b: kernels.splat(lattice.vertices, lattice.weights, self.before, q, tables[k], a, b)
+            q.shape[0], lambda k, a, b: self.splat(lattice.vertices, lattice.weights, self.before, q, tables[k], a, b)
         )
         for other in tables[1:]:
-            self.crew.share(lattice.count, lambda _k, a, b, other=other: kernels.merge(tables[0], other, a, b))  # type: ignore[misc]
-        for row, cuts in zip(lattice.rows, self.cuts, strict=True):
-            self.crew.each(cuts, lambda a, b, row=row: kernels.blur(row, tables[0], a, b))  # type: ignore[misc]
+            self.crew.share(lattice.count, lambda _k, a, b, other=other: self.merge(tables[0], other, a, b))  # type: ignore[misc]
+        for vertices, cuts in zip(lattice.rows, self.cuts, strict=True):
+            self.crew.each(cuts, lambda a, b, vertices=vertices: self.blur(vertices, tables[0], a, b))  # type: ignore[misc]
 
 
 def _row_ends(row: NDArray[np.int32], parts: int) -> list[tuple[int, int]]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.errors import ComputeError
-from deeplab_core.refine.filter_kernels import kernels_for
+from deeplab_core.refine.filter_kernels import padded
 
 #: Minus the energy of a label that a pixel cannot take: a stroke says otherwise, or it only pads a row.
 FORBIDDEN = np.float32(-1e4)
@@ -115,9 +115,8 @@ def unary_terms(
         ignore: what marks a pixel without stroke.
     """
     height, width = source.size
-    padded = kernels_for(active.size).padded(active.size)
-    logits = np.full((height * width, padded), FORBIDDEN, np.float32)
-    planes = logits.reshape(height, width, padded)
+    logits = np.full((height * width, padded(active.size)), FORBIDDEN, np.float32)
+    planes = logits.reshape(height, width, -1)
     every = active.size == source.classes
     for first, last, strip in source.strips():
         energies = np.log(np.maximum(strip if every else strip[active], np.float32(clip)))

@@ -4,8 +4,10 @@ Numba's loop vectoriser cannot prove that two arrays do not overlap, and pays fo
 Here a vector is a type of its own, loads come before stores by construction, and LLVM maps ``<8 x float>`` to what the processor
 has (one AVX register, two of SSE or NEON).
 
-Vectors live in compiled code only. ``load``/``store`` index the flat elements of a C-contiguous float32 array and check nothing.
+Vectors live in compiled code only. ``pick``, ``load`` and ``store`` index the flat elements of a C-contiguous float32 array and check nothing.
 """
+
+# ruff: noqa: ARG001  (numba reads the arguments' types from the signature of the typing function)
 
 from __future__ import annotations
 
@@ -43,9 +45,6 @@ class _VectorModel(models.PrimitiveModel):  # type: ignore[misc]
         super().__init__(dmm, fe_type, ir.VectorType(_F32, fe_type.width))
 
 
-VECTOR4, VECTOR8 = Vector(4), Vector(8)
-
-
 def _spread(builder: Any, scalar: Any, width: int) -> Any:
     kind = ir.VectorType(_F32, width)
     one = builder.insert_element(ir.Constant(kind, ir.Undefined), scalar, ir.Constant(_I32, 0))
@@ -78,6 +77,17 @@ def _larger(builder: Any, a: Any, b: Any) -> Any:
 
 
 @intrinsic(prefer_literal=True)
+def pick(_typing: Any, array: Any, index: Any) -> Any:
+    """The element at flat ``index`` of a C-contiguous array: no check, no counting from the end."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        return builder.load(builder.gep(data, [arguments[1]]))
+
+    return array.dtype(array, types.intp), generate
+
+
+@intrinsic(prefer_literal=True)
 def load(_typing: Any, array: Any, index: Any, width: Any) -> Any:
     """The vector at flat ``index`` of a float32 array; ``width`` is the literal 4 or 8."""
     kind = Vector(width.literal_value)
@@ -102,7 +112,7 @@ def store(_typing: Any, array: Any, index: Any, vector: Any) -> Any:
 
 
 @intrinsic(prefer_literal=True)
-def splat_number(_typing: Any, number: Any, width: Any) -> Any:
+def fill(_typing: Any, number: Any, width: Any) -> Any:
     """A vector of equal float32."""
     kind = Vector(width.literal_value)
 
