@@ -13,6 +13,7 @@ from deeplab_core.errors import AtrousError, Cancelled, ComputeError, DeviceErro
 from deeplab_core.inference import PredictOptions, Predictor
 from deeplab_core.inference import predictor as predictor_module
 from deeplab_core.inference.network import TiledNetwork
+from deeplab_core.records import CRFParams
 from tests.unit.core.inference.networks import TinyNet, card
 
 
@@ -292,6 +293,11 @@ def test_missing_device_falls_back_with_the_reason() -> None:
     assert note.endswith(f"Computing on {predictor.device} instead.")
     with pytest.raises(DeviceError, match="no device 'gpu'"):
         Predictor(TinyNet(), card(), device="gpu")
+
+
+def test_a_crf_that_was_asked_for_is_not_dropped_in_silence() -> None:
+    report = Predictor(TinyNet(), card(), device="cpu")(photograph(16, 16), options=PredictOptions(crf=CRFParams())).report
+    assert any("CRF" in note for note in report.notes)
 
 
 def test_options_of_the_predictor_and_of_the_call() -> None:
