@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -138,8 +139,11 @@ class JudgeController(QObject):
         if self.judgement is not None:
             return self.judgement.band(self.band.rule, self.band.around)
         image = self._projects.image
-        if image is None or self.band.rule == "void":
+        project = self._projects.project
+        if image is None or project is None or self.band.rule == "void":
             return None
+        if self.index.get(project.record(image.id).relative_path) is not None:
+            return None  # the truth is being read; its band follows
         labels, ignore = image.document.labels, image.document.catalog.ignore
         return band_index(truth=labels, prediction=labels, ignore=ignore, rule="edge", around="prediction")
 
@@ -203,11 +207,11 @@ class JudgeController(QObject):
 
         rule, ignore = self.band.rule, image.document.catalog.ignore
 
-        def read() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        def read() -> tuple[NDArray[Any], NDArray[np.uint8]]:
             truth = read_mask(path, image.document.catalog, image.info)
             return truth, band_index(truth=truth, prediction=truth, ignore=ignore, rule=rule, around="truth")
 
-        def done(found: tuple[NDArray[np.uint8], NDArray[np.uint8]]) -> None:
+        def done(found: tuple[NDArray[Any], NDArray[np.uint8]]) -> None:
             if self._projects.image is image:
                 self._judge(image, *found)
 
@@ -221,7 +225,7 @@ class JudgeController(QObject):
 
         self._jobs.run(read, done, failed)
 
-    def _judge(self, image: OpenImage, truth: NDArray[np.uint8], band: NDArray[np.uint8]) -> None:
+    def _judge(self, image: OpenImage, truth: NDArray[Any], band: NDArray[np.uint8]) -> None:
         self._forget()
         rule = self.band.rule
         try:

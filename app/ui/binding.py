@@ -167,9 +167,9 @@ class Binding(QObject):
         image, judge = self.program.projects.image, self.program.judge
         if image is None:
             return
-        captions = {
-            PaneKind.BAND: f"{judge.band.width_px} px" + ("" if self._in_band is None else f" · mIoU {self._in_band:.2f}")
-        }
+        around = "" if judge.judgement is not None and judge.band.around == "truth" else " · around the mask"
+        inside = "" if self._in_band is None else f" · mIoU {self._in_band:.2f}"
+        captions = {PaneKind.BAND: f"{judge.band.width_px} px{around}{inside}"}
         share = self.program.counts.by_hand
         captions[PaneKind.MASK] = f"edited by hand {share:.1%}".replace("%", " %") if share else ""
         if self._figures is not None and not isnan(self._figures.mean):
