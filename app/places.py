@@ -31,6 +31,12 @@ def sample_home() -> Path:
     return Path(platformdirs.user_data_dir("Atrous", appauthor=False)) / "sample_project"
 
 
+def is_sample_project(folder: Path) -> bool:
+    """Whether a folder is a copy of the sample project, which is there to be tried without a question."""
+    readme, ours = folder / "README.md", SAMPLE_PROJECT / "README.md"
+    return readme.is_file() and ours.is_file() and readme.read_bytes() == ours.read_bytes()
+
+
 def copy_sample_project(target: Path) -> Path:
     """Copy the sample project where it may be written to, and return that folder.
 

@@ -1,4 +1,4 @@
-"""Taking masks out of a project, and masks from elsewhere into it."""
+"""Taking masks out of a project."""
 
 from __future__ import annotations
 
@@ -16,14 +16,11 @@ from app.controllers.edit import spaced
 from app.controllers.predict import PredictController
 from app.controllers.project import ProjectController
 from app.services.jobs import Job, JobRegistry, JobState
-from app.services.notifications import Choice, Notifier
+from app.services.notifications import Notifier
 from app.state.image_record import ImageRecord, ImageStatus
-from app.state.patch import diff_patch
 from app.state.project import Project
-from app.state.provenance import Provenance
 from deeplab_core.errors import AtrousError
 from deeplab_core.formats.export import ExportItem, ExportPlan, ExportSummary, export_masks, get_exporter, plan_export
-from deeplab_core.formats.masks import read_mask
 from deeplab_core.images.probe import probe_image
 
 
@@ -50,7 +47,7 @@ class ExportRequest:
 
 
 class ExportController(QObject):
-    """Verbs of exporting and importing.
+    """Verbs of exporting.
 
     Signals:
         finished(ExportSummary, ExportRequest): an export is over.
@@ -169,86 +166,6 @@ class ExportController(QObject):
         if not isinstance(error, AtrousError):
             raise error
         self._notifier.report(error, replace_key="export")
-
-    # -- import ----------------------------------------------------------------------------------------------------------
-
-    def start_from_file(self, path: Path) -> None:
-        """Replace the mask in view by a mask file, as one undoable step."""
-        image = self._projects.image
-        if image is None:
-            return
-        try:
-            labels = read_mask(path, image.document.catalog, image.info)
-        except AtrousError as error:
-            self._notifier.report(error)
-            return
-        self._predict.replace_all(labels, Provenance.IMPORT, f"Import {path.name}")
-
-    def import_masks(self, folder: Path) -> None:
-        """Take mask files from a folder for every image that nobody has worked on; the others keep their masks."""
-        from deeplab_core.formats.truth import find_truth
-
-        project, view = self._projects.project, self._projects.image
-        if project is None or project.read_only:
-            return
-        names = [record.relative_path for record in project.images]
-        self._stop = False
-        job = self._jobs.add(Job("Importing masks", self._ask_stop, guards_close=True))
-
-        def work() -> tuple[int, int, list[tuple[int, str]]]:
-            index = find_truth(project.folder, names, truth_folder=folder, catalog=project.catalog)
-            done, kept, failures = 0, 0, []
-            for record in list(project.images):
-                path = index.get(record.relative_path)
-                if path is None or self._stop:
-                    continue
-                if record.touched or (view is not None and record.id == view.id):
-                    kept += 1
-                    continue
-                try:
-                    import_mask(project, record, path)
-                    done += 1
-                except AtrousError as error:
-                    failures.append((record.id, str(error)))
-            return done, kept, failures
-
-        def end(found: tuple[int, int, list[tuple[int, str]]]) -> None:
-            job.finish()
-            done, kept, failures = found
-            if view is not None and project is self._projects.project and not project.record(view.id).touched:
-                path = find_truth(project.folder, [project.record(view.id).relative_path], truth_folder=folder)
-                for file in path.files.values():
-                    self.start_from_file(file)
-                    done, kept = done + 1, kept - 1
-            choice = Choice("Show what failed", lambda: self._predict.failuresFound.emit(failures))
-            self._notifier.info(
-                f"{spaced(done)} masks imported",
-                f"{spaced(kept)} images kept the mask they had; {spaced(len(failures))} files could not be used.",
-                choices=(choice,) if failures else (),
-            )
-
-        def failed(error: Exception) -> None:
-            job.finish(JobState.FAILED)
-            if not isinstance(error, AtrousError):
-                raise error
-            self._notifier.report(error)
-
-        self._jobs.run(work, end, failed)
-
-
-def import_mask(project: Project, record: ImageRecord, path: Path) -> None:
-    """Make a mask file the mask of an image, as one journaled step.
-
-    Raises:
-        AtrousError: the file does not fit the image or the catalog, or the project cannot be written.
-    """
-    info = probe_image(project.path_of(record))
-    labels = read_mask(path, project.catalog, info)
-    document = project.load(record.id, (info.height, info.width)).document
-    imported = np.full_like(document.provenance, Provenance.IMPORT)
-    patch = diff_patch(document.labels, document.provenance, labels, imported)
-    if patch.tiles:
-        project.append_step(record.id, f"Import {path.name}, {spaced(patch.changed_pixels)} px", Provenance.IMPORT, patch)
 
 
 def summary_lines(summary: ExportSummary) -> Sequence[str]:

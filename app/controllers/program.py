@@ -8,6 +8,7 @@ from app.actions.facts import Facts
 from app.controllers.classes import ClassesController
 from app.controllers.edit import EditController
 from app.controllers.export import ExportController
+from app.controllers.import_masks import ImportController
 from app.controllers.judge import JudgeController
 from app.controllers.look import LookController
 from app.controllers.models import ModelsController
@@ -16,6 +17,7 @@ from app.controllers.predict import PredictController
 from app.controllers.project import ProjectController
 from app.controllers.readout import ReadoutController
 from app.controllers.view import ViewState
+from app.controllers.welcome import WelcomeController
 from app.services.compute_service import ComputeService
 from app.services.folders import thumbnail_folder
 from app.services.jobs import JobRegistry
@@ -58,6 +60,8 @@ class Program(QObject):
         )
         self.judge = JudgeController(self.projects, self.predict, self.edit, self.jobs, notifier, settings, facts, self)
         self.export = ExportController(self.projects, self.predict, self.jobs, notifier, self)
+        self.imports = ImportController(self.projects, self.predict, self.jobs, notifier, self)
+        self.welcome = WelcomeController(self.projects, self.models, self.imports, notifier, self)
         self.counts = PixelCounts(self.projects, self.predict, self)
         self.readout = ReadoutController(self.projects, self.models, self.judge, compute, self)
         self.thumbnails = ThumbnailLoader(thumbnail_folder(), self)

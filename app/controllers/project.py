@@ -21,7 +21,9 @@ from app.services.settings import SettingsStore
 from app.services.undo import UndoHistory
 from app.state.document import Document
 from app.state.image_record import ImageRecord, ImageStatus
+from app.state.patch import TilePatch
 from app.state.project import LoadedImage, Project
+from app.state.provenance import Provenance
 from deeplab_core.errors import AtrousError, StorageError
 from deeplab_core.images.decode import ImageData
 from deeplab_core.records import Prediction
@@ -313,6 +315,22 @@ class ProjectController(QObject):
     def apply_step(self, title: str, patch: object, source: object) -> None:
         """Take a whole-image step (prediction, truth, import) that is already applied to the document into the history."""
         self._push(title, patch, source)
+
+    def in_hand(self, image: int) -> bool:
+        """Whether an image is in view, is being opened, or has changes that its mask file does not hold yet."""
+        held = self.autosaver is not None and self.autosaver.held(image) is not None
+        return held or image == self._wanted or (self.image is not None and self.image.id == image)
+
+    def write_step(self, image: int, title: str, patch: TilePatch) -> None:
+        """Write an imported step of an image that is not in hand straight to the journal.
+
+        Raises:
+            AtrousError: the project cannot be written.
+        """
+        if self.project is None or self.history is None or patch.empty:
+            return
+        self.history.forget(image)  # what it remembers is older than the journal now; it is read again with the image
+        self.project.append_step(image, title, Provenance.IMPORT, patch)
 
     def _unreviewed(self, image: int) -> bool:
         return self.project is not None and self.project.record(image).status != ImageStatus.REVIEWED

@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QApplication, QFileDialog, QMessageBox
 from app.actions.table import ACTIONS
 from app.controllers.export import ExportRequest, summary_lines
 from app.controllers.program import Program
-from app.places import SAMPLE_PROJECT, copy_sample_project
+from app.places import SAMPLE_PROJECT, copy_sample_project, sample_home
 from app.services.folders import layout_file, log_folder
 from app.services.logs import report_text
 from app.services.notifications import Choice
@@ -62,12 +62,12 @@ class WindowVerbs(QObject):
             self._program.projects.open(Path(folder))
 
     def open_sample(self) -> None:
-        """Copy the sample project to the person's documents, once, and open it there."""
+        """Copy the sample project where it may be worked in, once, and open it there."""
         if not SAMPLE_PROJECT.is_dir():
             self._program.notifier.warning("The sample project is not installed")
             return
         try:
-            folder = copy_sample_project(Path.home() / "Atrous sample project")
+            folder = copy_sample_project(sample_home())
         except OSError as error:
             self._program.notifier.error("The sample project cannot be copied", f"{error.strerror}: {error.filename}")
             return
@@ -83,12 +83,12 @@ class WindowVerbs(QObject):
     def import_masks(self) -> None:
         folder = QFileDialog.getExistingDirectory(self._window, "Folder of masks to start from", self._folder())
         if folder:
-            self._program.export.import_masks(Path(folder))
+            self._program.imports.import_masks(Path(folder))
 
     def start_from_file(self) -> None:
         path, _ = QFileDialog.getOpenFileName(self._window, "Mask to start from", self._folder(), _MASK_FILTER)
         if path:
-            self._program.export.start_from_file(Path(path))
+            self._program.imports.start_from_file(Path(path))
 
     def choose_truth(self) -> None:
         folder = QFileDialog.getExistingDirectory(self._window, "Folder of truth masks", self._folder())

@@ -202,7 +202,7 @@ def test_start_from_a_mask_file_is_one_step(studio, folder, tmp_path):
     studio.open(folder)
     labels = np.full((HEIGHT, WIDTH), 12, dtype=np.uint8)
     Image.fromarray(labels).save(tmp_path / "mask.png")
-    studio.program.export.start_from_file(tmp_path / "mask.png")
+    studio.program.imports.start_from_file(tmp_path / "mask.png")
     assert (studio.image.document.labels == 12).all()
     assert studio.steps()[-1].startswith("Import mask.png")
 
@@ -212,7 +212,7 @@ def test_importing_masks_keeps_what_a_person_did(studio, folder):
     studio.program.classes.choose(9)
     studio.paint((20, 20), (60, 20))
     mine = studio.image.document.labels.copy()
-    studio.program.export.import_masks(folder.parent / "labels")
+    studio.program.imports.import_masks(folder.parent / "labels")
     studio.wait(lambda: "3 masks imported" in studio.titles())
     np.testing.assert_array_equal(studio.image.document.labels, mine)
     studio.program.projects.next_image()
