@@ -10,16 +10,10 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
 import click
 
-from app.cli.demo import demo
-from app.cli.doctor import doctor
-from app.cli.evaluate import evaluate
-from app.cli.export import export
-from app.cli.models import models
-from app.cli.predict import predict
-from app.cli.window import window
 from deeplab_core import __version__
 from deeplab_core.errors import (
     AtrousError,
@@ -38,12 +32,37 @@ __all__ = ["main", "run"]
 BAD_INPUT = (CatalogError, DeviceError, ExportError, ImageReadError, MaskFormatError, ProjectError, WeightsError)
 
 
+#: Name of each command -> module and attribute. A command's module is imported when it is called or listed, so that the window
+#: does not wait for what it will not run.
+COMMANDS = {
+    "demo": "app.cli.demo:demo",
+    "doctor": "app.cli.doctor:doctor",
+    "evaluate": "app.cli.evaluate:evaluate",
+    "export": "app.cli.export:export",
+    "models": "app.cli.models:models",
+    "open": "app.cli.window:window",
+    "predict": "app.cli.predict:predict",
+}
+
+
 class WindowByDefault(click.Group):
     """A group whose first argument may also be a folder: ``atrous FOLDER`` opens the window on it."""
 
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """Names of all commands, hidden ones included."""
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import a command; None for a name that is none."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, attribute = COMMANDS[cmd_name].split(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Route everything that is neither a command nor an option of the group to the window."""
-        if not args or (args[0] not in self.commands and args[0] not in ("-h", "--help", "--version")):
+        if not args or (args[0] not in COMMANDS and args[0] not in ("-h", "--help", "--version")):
             args = ["open", *args]
         return super().parse_args(ctx, args)
 
@@ -57,10 +76,6 @@ def main() -> None:
 
     With a FOLDER, or with nothing at all, the window opens. The commands do the same work without a window.
     """
-
-
-for _command in (window, predict, evaluate, export, models, doctor, demo):
-    main.add_command(_command)
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -38,8 +38,8 @@ def window(context: click.Context, folder: Path | None, project_dir: Path | None
     """Open the window, on FOLDER where one is given."""
     if folder is not None and not folder.is_dir():
         root = context.find_root().command
-        known = root.commands if isinstance(root, click.Group) else {}
-        commands = sorted(name for name, command in known.items() if not command.hidden)
+        known = [root.get_command(context, name) for name in root.list_commands(context)] if isinstance(root, click.Group) else []
+        commands = [command.name or "" for command in known if command is not None and not command.hidden]
         raise click.UsageError(f"'{folder}' is neither a folder of images nor one of the commands {', '.join(commands)}")
     if sample:
         if not has_screen():
