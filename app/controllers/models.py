@@ -13,12 +13,12 @@ from app.places import model_folders
 from app.services.compute_service import ComputeService
 from app.services.notifications import Choice, Notifier
 from app.services.settings import SettingsStore
+from app.state.class_mapping import card_key, in_project_ids, mapping_key, project_mapping
 from app.state.model_view import DeviceView, ModelChoice, RunSettings
 from app.state.project import Project
 from app.worker.messages import Failed, Hello, Loaded
-from deeplab_core.catalog import CatalogMapping, ClassCatalog, map_catalogs
+from deeplab_core.catalog import CatalogMapping, ClassCatalog
 from deeplab_core.errors import AtrousError
-from deeplab_core.metrics.confusion import same_classes
 from deeplab_core.records import ModelCard, Prediction, RunReport
 
 #: Files that are offered as models.
@@ -143,7 +143,7 @@ class ModelsController(QObject):
         source = catalog or (self.card.catalog if self.card is not None else None)
         if project is None or source is None:
             return None
-        return map_catalogs(source, project.catalog, self._overrides(source))
+        return project_mapping(project, source)
 
     def agreed(self) -> bool:
         """Whether every class of the model has a partner, or the person said that the others become void."""
@@ -155,7 +155,7 @@ class ModelsController(QObject):
         if self._project is None or self.card is None:
             return
         try:
-            self._project.set_setting(_mapping_key(self.card.catalog), {str(key): value for key, value in overrides.items()})
+            self._project.set_setting(mapping_key(self.card.catalog), {str(key): value for key, value in overrides.items()})
         except AtrousError as error:
             self._notifier.report(error)
             return
@@ -177,32 +177,16 @@ class ModelsController(QObject):
         """Keep the model's classes with the project, so that its predictions can be read when another model is in use."""
         if self._project is None or self.card is None or self._project.read_only:
             return
-        key = f"card {self.card.id}"
+        key = card_key(self.card.id)
         if self._project.setting(key) is None:
             self._project.set_setting(key, self.card.catalog.to_dict())
 
     def in_project_ids(self, prediction: Prediction) -> NDArray[np.uint8] | None:
         """(H, W) labels of a prediction in the project's ids; None where its classes are unknown or not agreed on."""
-        catalog = self._catalog_of(prediction.card_id)
-        mapping = self.mapping(catalog)
-        if catalog is None or mapping is None or mapping.unmatched:
+        if self._project is None:
             return None
-        return np.ascontiguousarray(mapping.lut[prediction.labels])
-
-    def _catalog_of(self, card_id: str) -> ClassCatalog | None:
-        if self.card is not None and self.card.id == card_id:
-            return self.card.catalog
-        stored = None if self._project is None else self._project.setting(f"card {card_id}")
-        return None if stored is None else ClassCatalog.from_dict(stored)
-
-    def _overrides(self, source: ClassCatalog) -> dict[int, int | None]:
-        project = self._project
-        assert project is not None
-        if same_classes(source, project.catalog):
-            return {}
-        stored = project.setting(_mapping_key(source), {})
-        known = set(project.catalog.ids.tolist())
-        return {int(key): value for key, value in stored.items() if value is None or value in known}
+        known = self.card.catalog if self.card is not None and self.card.id == prediction.card_id else None
+        return in_project_ids(self._project, prediction, known)
 
     # -- what the compute process says -----------------------------------------------------------------------------------
 
@@ -264,7 +248,3 @@ class ModelsController(QObject):
     def _show(self, view: DeviceView) -> None:
         self.device = view
         self.deviceChanged.emit(view)
-
-
-def _mapping_key(source: ClassCatalog) -> str:
-    return f"mapping {source.name} {len(source)}"
