@@ -8,8 +8,8 @@
 """
 
 from deeplab_core.records import CRFParams
-from deeplab_core.refine.dense_crf import PRUNE, DenseCRF
+from deeplab_core.refine.dense_crf import DenseCRF
 from deeplab_core.refine.marginals import Marginals
 from deeplab_core.refine.unary import ProbabilitySource
 
-__all__ = ["PRUNE", "CRFParams", "DenseCRF", "Marginals", "ProbabilitySource"]
+__all__ = ["CRFParams", "DenseCRF", "Marginals", "ProbabilitySource"]

@@ -13,14 +13,13 @@ from deeplab_core.errors import AtrousError
 from deeplab_core.records import CRFParams
 from deeplab_core.refine.lattice import Lattice, bilateral_features, position_features
 from deeplab_core.refine.marginals import Marginals
-from deeplab_core.refine.mean_field import Term, mean_field
+from deeplab_core.refine.mean_field import Term
+from deeplab_core.refine.pruning import START, pruned_mean_field
 from deeplab_core.refine.unary import ProbabilitySource, active_labels, unary_terms
 
 Engine = Literal["native", "pydensecrf"]
 Cancel = Callable[[], bool]
 
-#: Labels whose probability stays below this on every pixel do not take part.
-PRUNE = 0.01
 #: Lattices kept per image: the smoothness kernel's and the appearance kernel's, now and before the last change.
 _KEPT_LATTICES = 4
 
@@ -35,7 +34,7 @@ class DenseCRF:
         rgb: (H, W, 3) uint8, the raw picture (never a normalised one).
         params: what is used where a call does not say otherwise.
         engine: ``"native"`` is ours; ``"pydensecrf"`` the reference implementation (extra ``crf``), one thread, lock held.
-        prune: labels whose probability stays below this everywhere do not take part; 0 keeps all. Their marginals become 0.
+        prune: leave out labels that are nowhere probable (:mod:`~deeplab_core.refine.pruning`); their marginals become 0.
         threads: threads of the native engine.
 
     Raises:
@@ -49,7 +48,7 @@ class DenseCRF:
         params: CRFParams | None = None,
         *,
         engine: Engine = "native",
-        prune: float = PRUNE,
+        prune: bool = True,
         threads: int = 1,
         origin: tuple[int, int] = (0, 0),
     ) -> None:
@@ -110,7 +109,7 @@ class DenseCRF:
         source = probabilities if isinstance(probabilities, ProbabilitySource) else ProbabilitySource.of(probabilities)
         if source.size != self.size or (clamp is not None and clamp.shape != self.size):
             raise ValueError(f"picture {self.size}, probabilities {source.size} and strokes differ in size")
-        active = active_labels(source, self.prune, clamp, ignore)
+        active = active_labels(source, START if self.prune else 0.0, clamp, ignore)
         unary = unary_terms(
             source, active, clip=params.clip, temperature=params.temperature, clamp=clamp, ignore=ignore
         )  # fmt: skip
@@ -119,7 +118,9 @@ class DenseCRF:
 
             q = reference_mean_field(self.rgb, unary.logits, active.size, params)
         else:
-            q = mean_field(unary.logits, self._terms(params), params.iterations, threads=self.threads, cancel=cancel)
+            q, active = pruned_mean_field(
+                unary, self._terms(params), params.iterations, prune=self.prune, threads=self.threads, cancel=cancel
+            )
         return Marginals(q, active, source.classes, source.size)
 
     def prepare(self, params: CRFParams | None = None) -> None:

@@ -1,8 +1,10 @@
-"""Compiled loops over rows of labels: splat, blur, slice, and the mean-field step.
+"""Compiled loops over labels: splat, blur, slice, and the mean-field step.
 
-Rows hold one float32 per label, padded to a multiple of the vector width; every loop works on a range, so that threads can share
-the work, and releases the interpreter lock. A loop is compiled for one vector width, one number of simplex corners, and apart for
-rows of a single vector: with these known, inner loops unroll and rows stay in registers, which halves the time of few labels.
+Points hold one float32 per label in rows (N, P), P padded to whole vectors. Vertices hold them in blocks (P / width, M, width): a
+block is filtered on its own, and a table of one vector per vertex stays in the cache where one of all labels would not (21 labels
+over 177,000 vertices: 3 x 3 ms of blurring instead of 22). Every loop works on a range, so that threads can share it, and releases
+the interpreter lock. Loops are compiled for one vector width and one number of simplex corners: they unroll, and rows stay in
+registers, which halves the time again.
 """
 
 from __future__ import annotations
@@ -34,6 +36,8 @@ _HALF = np.float32(0.5)
 _ZERO = np.float32(0.0)
 _ONE = np.float32(1.0)
 _LOWEST = np.float32(-3e38)
+#: Points whose energies are gathered block by block before they are normalised; their rows stay in the second-level cache.
+_STRIP = 1024
 
 
 def padded(labels: int) -> int:
@@ -41,111 +45,81 @@ def padded(labels: int) -> int:
     return 4 if labels <= 4 else -(-labels // 8) * 8
 
 
-def _shape(row: int) -> tuple[int, bool]:
-    """Vector width of rows of ``row`` floats, and whether one vector holds them."""
-    return (4, True) if row == 4 else (8, row == 8)
-
-
-def splat_loop(row: int, corners: int) -> Loop:
-    """``(vertices, weights, factors, source, table, first, last)``: add the points' rows, times ``factors``, to their vertices."""
-    return _splat(*_shape(row), corners)
-
-
-def slice_loop(row: int, corners: int) -> Loop:
-    """``(vertices, weights, factor, table, out, first, last)``: read the vertices back at the points, times a float32."""
-    return _slice(*_shape(row), corners)
-
-
-def blur_loop(row: int) -> Loop:
-    """``(rows, table, first, last)``: [1/2 1 1/2] in place along whole rows of vertices (:func:`lattice_kernels.chain`)."""
-    return _blur(*_shape(row))
-
-
-def merge_loop(row: int) -> Loop:
-    """``(table, other, first, last)``: add a table to another and empty it."""
-    return _merge(*_shape(row))
-
-
-def softmax_loop(row: int) -> Loop:
-    """``(logits, q, first, last)``: softmax of every row."""
-    return _step(*_shape(row), 0, 0)
-
-
-def step_loop(row: int, corners: tuple[int, ...]) -> Loop:
-    """``(logits, q, first, last, vertices, weights, factors, table, ...)``: the mean-field update from one or two tables.
-
-    Row p of ``q`` becomes the softmax of ``logits[p] + Σ factors[p] * slice(table)[p]``.
-    """
-    first, second = (*corners, 0)[:2]
-    return _step(*_shape(row), first, second)
+def vector_width(row: int) -> int:
+    """Floats of a vector in rows of ``row`` floats."""
+    return 4 if row == 4 else 8
 
 
 @cache
-def _splat(WIDTH: int, SINGLE: bool, CORNERS: int) -> Loop:
+def splat_loop(WIDTH: int, CORNERS: int) -> Loop:
+    """``(vertices, weights, factors, source, block, table, first, last)``: add points, times ``factors``, to their vertices.
+
+    ``source`` is (N, P), ``table`` (M, width): the vertices' values of the labels of ``block``.
+    """
+
     @compiled
-    def splat(vertices: Any, weights: Any, factors: Any, source: Any, table: Any, first: int, last: int) -> None:
-        row = WIDTH if SINGLE else table.shape[1]
+    def splat(vertices: Any, weights: Any, factors: Any, source: Any, block: int, table: Any, first: int, last: int) -> None:
+        row = source.shape[1]
         for p in range(first, last):
-            factor = pick(factors, p)
-            for b in range(0, row, WIDTH):
-                value = scale(load(source, p * row + b, WIDTH), factor)
-                for r in range(CORNERS):
-                    at = np.int64(pick(vertices, p * CORNERS + r)) * row + b
-                    store(table, at, add_scaled(load(table, at, WIDTH), value, pick(weights, p * CORNERS + r)))
+            value = scale(load(source, p * row + block * WIDTH, WIDTH), pick(factors, p))
+            for r in range(CORNERS):
+                at = np.int64(pick(vertices, p * CORNERS + r)) * WIDTH
+                store(table, at, add_scaled(load(table, at, WIDTH), value, pick(weights, p * CORNERS + r)))
 
     return splat  # type: ignore[no-any-return]
 
 
 @cache
-def _slice(WIDTH: int, SINGLE: bool, CORNERS: int) -> Loop:
+def slice_loop(WIDTH: int, CORNERS: int) -> Loop:
+    """``(vertices, weights, factor, table, out, block, first, last)``: read the vertices back at the points, times a float32."""
+
     @compiled
-    def slice_(vertices: Any, weights: Any, factor: Any, table: Any, out: Any, first: int, last: int) -> None:
-        row = WIDTH if SINGLE else table.shape[1]
+    def slice_(vertices: Any, weights: Any, factor: Any, table: Any, out: Any, block: int, first: int, last: int) -> None:
+        row = out.shape[1]
         for p in range(first, last):
-            for b in range(0, row, WIDTH):
-                total = fill(_ZERO, WIDTH)
-                for r in range(CORNERS):
-                    value = load(table, np.int64(pick(vertices, p * CORNERS + r)) * row + b, WIDTH)
-                    total = add_scaled(total, value, pick(weights, p * CORNERS + r))
-                store(out, p * row + b, scale(total, factor))
+            total = fill(_ZERO, WIDTH)
+            for r in range(CORNERS):
+                value = load(table, np.int64(pick(vertices, p * CORNERS + r)) * WIDTH, WIDTH)
+                total = add_scaled(total, value, pick(weights, p * CORNERS + r))
+            store(out, p * row + block * WIDTH, scale(total, factor))
 
     return slice_  # type: ignore[no-any-return]
 
 
 @cache
-def _blur(WIDTH: int, SINGLE: bool) -> Loop:
+def blur_loop(WIDTH: int) -> Loop:
+    """``(rows, table, first, last)``: [1/2 1 1/2] in place along whole rows of vertices (:func:`lattice_kernels.chain`)."""
+
     @compiled
     def blur(rows: Any, table: Any, first: int, last: int) -> None:
-        row = WIDTH if SINGLE else table.shape[1]
         n = first
         while n < last:
-            end = n
-            while pick(rows, end) >= 0:
-                end += 1
-            for b in range(0, row, WIDTH):
-                before = fill(_ZERO, WIDTH)
-                at = np.int64(pick(rows, n)) * row + b
-                here = load(table, at, WIDTH)
-                for m in range(n + 1, end + 1):
-                    vertex = np.int64(pick(rows, m))
-                    next_at = (vertex if vertex >= 0 else ~vertex) * row + b
-                    after = load(table, next_at, WIDTH)
-                    store(table, at, add_scaled(here, add(before, after), _HALF))
-                    before = here
-                    here = after
-                    at = next_at
-                store(table, at, add_scaled(here, before, _HALF))
-            n = end + 1
+            before = fill(_ZERO, WIDTH)
+            vertex = np.int64(pick(rows, n))
+            at = vertex * WIDTH
+            here = load(table, at, WIDTH)
+            while vertex >= 0:
+                n += 1
+                vertex = np.int64(pick(rows, n))
+                next_at = (vertex if vertex >= 0 else ~vertex) * WIDTH
+                after = load(table, next_at, WIDTH)
+                store(table, at, add_scaled(here, add(before, after), _HALF))
+                before = here
+                here = after
+                at = next_at
+            store(table, at, add_scaled(here, before, _HALF))
+            n += 1
 
     return blur  # type: ignore[no-any-return]
 
 
 @cache
-def _merge(WIDTH: int, SINGLE: bool) -> Loop:
+def merge_loop(WIDTH: int) -> Loop:
+    """``(table, other, first, last)``: add ``other`` to a table and empty it."""
+
     @compiled
     def merge(table: Any, other: Any, first: int, last: int) -> None:
-        row = WIDTH if SINGLE else table.shape[1]
-        for at in range(np.int64(first) * row, np.int64(last) * row, WIDTH):
+        for at in range(np.int64(first) * WIDTH, np.int64(last) * WIDTH, WIDTH):
             store(table, at, add(load(table, at, WIDTH), load(other, at, WIDTH)))
             store(other, at, fill(_ZERO, WIDTH))
 
@@ -153,61 +127,93 @@ def _merge(WIDTH: int, SINGLE: bool) -> Loop:
 
 
 @cache
-def _energy(WIDTH: int, CORNERS: int) -> Callable[..., Any]:
+def _attraction(WIDTH: int, CORNERS: int) -> Callable[..., Any]:
+    """One kernel's part of a point's logits: its slice of one block, times the point's factor, added to ``total``."""
+
     @compiled
-    def energy(total: Any, vertices: Any, weights: Any, factors: Any, table: Any, p: int, row: int, b: int) -> Any:
+    def attraction(total: Any, vertices: Any, weights: Any, factors: Any, table: Any, base: int, p: int) -> Any:
         if CORNERS == 0:
             return total
-        part = scale(load(table, np.int64(pick(vertices, p * CORNERS)) * row + b, WIDTH), pick(weights, p * CORNERS))
+        part = scale(load(table, base + np.int64(pick(vertices, p * CORNERS)) * WIDTH, WIDTH), pick(weights, p * CORNERS))
         for r in range(1, CORNERS):
-            value = load(table, np.int64(pick(vertices, p * CORNERS + r)) * row + b, WIDTH)
+            value = load(table, base + np.int64(pick(vertices, p * CORNERS + r)) * WIDTH, WIDTH)
             part = add_scaled(part, value, pick(weights, p * CORNERS + r))
         return add_scaled(total, part, pick(factors, p))
 
-    return energy
+    return attraction
 
 
 @cache
-def _step(WIDTH: int, SINGLE: bool, CORNERS1: int, CORNERS2: int) -> Loop:
-    energy1, energy2 = _energy(WIDTH, CORNERS1), _energy(WIDTH, CORNERS2)
+def step_loop(WIDTH: int, SINGLE: bool, CORNERS1: int, CORNERS2: int) -> Loop:
+    """``(logits, q, first, last, vertices, weights, factors, tables, ...)``: the mean-field update from two lattices.
+
+    Row p of ``q`` becomes the softmax of ``logits[p] + Σ factors[p] * slice(tables)[p]``; ``tables`` is (blocks, M, width). A
+    lattice with no corners is not looked at; without any this is the softmax. ``SINGLE``: one block holds all labels.
+    """
+    first_of, second_of = _attraction(WIDTH, CORNERS1), _attraction(WIDTH, CORNERS2)
 
     @compiled
     def step_single(
-        logits: Any, q: Any, first: int, last: int, vertices1: Any, weights1: Any, factors1: Any, table1: Any, vertices2: Any,
-        weights2: Any, factors2: Any, table2: Any,
+        logits: Any, q: Any, first: int, last: int, vertices1: Any, weights1: Any, factors1: Any, tables1: Any, vertices2: Any,
+        weights2: Any, factors2: Any, tables2: Any,
     ) -> None:  # fmt: skip
         for p in range(first, last):
             total = load(logits, p * WIDTH, WIDTH)
-            total = energy1(total, vertices1, weights1, factors1, table1, p, WIDTH, 0)
-            total = energy2(total, vertices2, weights2, factors2, table2, p, WIDTH, 0)
+            total = first_of(total, vertices1, weights1, factors1, tables1, 0, p)
+            total = second_of(total, vertices2, weights2, factors2, tables2, 0, p)
             e = exponential(add(total, fill(-largest_of(total), WIDTH)))
             store(q, p * WIDTH, scale(e, _ONE / sum_of(e)))
 
     @compiled
-    def step_wide(
-        logits: Any, q: Any, first: int, last: int, vertices1: Any, weights1: Any, factors1: Any, table1: Any, vertices2: Any,
-        weights2: Any, factors2: Any, table2: Any,
+    def step_blocks(
+        logits: Any, q: Any, first: int, last: int, vertices1: Any, weights1: Any, factors1: Any, tables1: Any, vertices2: Any,
+        weights2: Any, factors2: Any, tables2: Any,
     ) -> None:  # fmt: skip
         row = q.shape[1]
-        for p in range(first, last):
-            peak = fill(_LOWEST, WIDTH)
-            for b in range(0, row, WIDTH):
-                total = load(logits, p * row + b, WIDTH)
-                total = energy1(total, vertices1, weights1, factors1, table1, p, row, b)
-                total = energy2(total, vertices2, weights2, factors2, table2, p, row, b)
-                store(q, p * row + b, total)
-                peak = larger(peak, total)
-            lowered = fill(-largest_of(peak), WIDTH)
-            mass = fill(_ZERO, WIDTH)
-            for b in range(0, row, WIDTH):
-                e = exponential(add(load(q, p * row + b, WIDTH), lowered))
-                mass = add(mass, e)
-                store(q, p * row + b, e)
-            share = _ONE / sum_of(mass)
-            for b in range(0, row, WIDTH):
-                store(q, p * row + b, scale(load(q, p * row + b, WIDTH), share))
+        for begin in range(first, last, _STRIP):
+            end = min(begin + _STRIP, last)
+            for b in range(row // WIDTH):
+                base1, base2 = b * tables1.shape[1] * WIDTH, b * tables2.shape[1] * WIDTH
+                for p in range(begin, end):
+                    at = p * row + b * WIDTH
+                    total = load(logits, at, WIDTH)
+                    total = first_of(total, vertices1, weights1, factors1, tables1, base1, p)
+                    total = second_of(total, vertices2, weights2, factors2, tables2, base2, p)
+                    store(q, at, total)
+            for p in range(begin, end):
+                peak = fill(_LOWEST, WIDTH)
+                for at in range(p * row, p * row + row, WIDTH):
+                    peak = larger(peak, load(q, at, WIDTH))
+                lowered = fill(-largest_of(peak), WIDTH)
+                mass = fill(_ZERO, WIDTH)
+                for at in range(p * row, p * row + row, WIDTH):
+                    e = exponential(add(load(q, at, WIDTH), lowered))
+                    mass = add(mass, e)
+                    store(q, at, e)
+                share = _ONE / sum_of(mass)
+                for at in range(p * row, p * row + row, WIDTH):
+                    store(q, at, scale(load(q, at, WIDTH), share))
 
-    return step_single if SINGLE else step_wide  # type: ignore[no-any-return]
+    return step_single if SINGLE else step_blocks  # type: ignore[no-any-return]
+
+
+@compiled
+def largest_of_columns(q: Any, out: Any) -> None:
+    """Raise ``out`` (P,) to the largest value of every column of ``q`` (N, P)."""
+    columns = q.shape[1]
+    for p in range(q.shape[0]):
+        for k in range(columns):
+            value = pick(q, p * columns + k)
+            out[k] = max(out[k], value)
+
+
+@compiled
+def take_columns(source: Any, columns: Any, out: Any) -> None:
+    """Copy some columns of (N, P) into the first ones of ``out``."""
+    row = source.shape[1]
+    for p in range(source.shape[0]):
+        for k in range(columns.shape[0]):
+            out[p, k] = pick(source, p * row + columns[k])
 
 
 @compiled

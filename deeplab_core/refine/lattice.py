@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.errors import AtrousError
-from deeplab_core.refine.filter_kernels import blur_loop, padded, slice_loop, splat_loop
+from deeplab_core.refine.filter_kernels import blur_loop, padded, slice_loop, splat_loop, vector_width
 from deeplab_core.refine.lattice_kernels import chain, embed
 
 #: As the published codes write it: keeps a reciprocal finite where a point has no mass.
@@ -77,13 +77,18 @@ class Lattice:
         """Filter (N, L) float32 without normalisation; the result has the same shape."""
         points, labels = values.shape
         row, corners = padded(labels), self.vertices.shape[1]
+        width = vector_width(row)
+        splat, blur, slice_ = splat_loop(width, corners), blur_loop(width), slice_loop(width, corners)
         source = np.zeros((points, row), np.float32)
         source[:, :labels] = values
-        table = np.zeros((self.count, row), np.float32)
-        splat_loop(row, corners)(self.vertices, self.weights, np.ones(points, np.float32), source, table, 0, points)
-        for vertices in self.rows:
-            blur_loop(row)(vertices, table, 0, vertices.shape[0])
-        slice_loop(row, corners)(self.vertices, self.weights, np.float32(self.alpha), table, source, 0, points)
+        table = np.empty((self.count, width), np.float32)
+        ones = np.ones(points, np.float32)
+        for block in range(row // width):
+            table.fill(0.0)
+            splat(self.vertices, self.weights, ones, source, block, table, 0, points)
+            for vertices in self.rows:
+                blur(vertices, table, 0, vertices.shape[0])
+            slice_(self.vertices, self.weights, np.float32(self.alpha), table, source, block, 0, points)
         return np.ascontiguousarray(source[:, :labels])
 
     def factors(self, normalization: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

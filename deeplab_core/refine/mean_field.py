@@ -16,11 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.errors import Cancelled
-from deeplab_core.refine.filter_kernels import blur_loop, merge_loop, softmax_loop, splat_loop, step_loop
+from deeplab_core.refine.filter_kernels import blur_loop, merge_loop, splat_loop, step_loop, vector_width
 from deeplab_core.refine.lattice import Lattice
 
 #: Operands of a kernel that is not there; loops for no corners never read them.
-_NOTHING: tuple[Any, ...] = (np.empty((0, 0), np.int32), *(np.empty((0, 0), np.float32),) * 3)
+_NOTHING: tuple[Any, ...] = (
+    np.empty((0, 0), np.int32), np.empty((0, 0), np.float32), np.empty(0, np.float32), np.empty((0, 0, 0), np.float32)
+)  # fmt: skip
 #: Work below this many pixels per thread costs more to hand out than it takes.
 _PIXELS_PER_THREAD = 10_000
 
@@ -45,6 +47,7 @@ def mean_field(
     terms: Sequence[Term],
     iterations: int,
     *,
+    start: NDArray[np.float32] | None = None,
     threads: int = 1,
     cancel: Callable[[], bool] | None = None,
 ) -> NDArray[np.float32]:
@@ -55,6 +58,7 @@ def mean_field(
             numbers where there is no label.
         terms: at most two.
         iterations: steps; 0 gives the softmax of ``logits``.
+        start: (N, P) float32 marginals to go on from, overwritten; None begins with the softmax of ``logits``.
         threads: how many share the work; the result changes by rounding only.
         cancel: asked before every step.
 
@@ -65,14 +69,17 @@ def mean_field(
         Cancelled: ``cancel`` returned True.
     """
     points, row = logits.shape
-    q = np.empty_like(logits)
+    width = vector_width(row)
     crew = _Crew(max(1, min(threads, points // _PIXELS_PER_THREAD)))
-    softmax = softmax_loop(row)
-    crew.share(points, lambda _k, a, b: softmax(logits, q, a, b, *_NOTHING, *_NOTHING))
+    q = np.empty_like(logits) if start is None else start
+    if start is None:
+        softmax = step_loop(width, row == width, 0, 0)
+        crew.share(points, lambda _k, a, b: softmax(logits, q, a, b, *_NOTHING, *_NOTHING))
     filters = [_Filter(term, row, crew) for term in terms if term.weight != 0.0]
     if not filters:
         return q
-    step = step_loop(row, tuple(each.corners for each in filters))
+    corners = [each.corners for each in filters] + [0]
+    step = step_loop(width, row == width, *corners[:2])
     operands = [operand for each in filters for operand in each.operands]
     if len(filters) == 1:
         operands += _NOTHING
@@ -86,33 +93,40 @@ def mean_field(
 
 
 class _Filter:
-    """One kernel's vertex tables: one that is blurred and read, and one more for every further thread that splats."""
+    """One kernel's vertex tables, and a spare one for every further thread that splats."""
 
     def __init__(self, term: Term, row: int, crew: _Crew) -> None:
         self.lattice, self.crew = term.lattice, crew
         self.corners = term.lattice.vertices.shape[1]
         self.before, after = term.lattice.factors(term.normalization)
         self.after = after * np.float32(term.weight)
-        self.tables = [np.zeros((term.lattice.count, row), np.float32) for _ in range(crew.size)]
+        width = vector_width(row)
+        self.tables = np.zeros((row // width, term.lattice.count, width), np.float32)
+        self.spare = [np.zeros((term.lattice.count, width), np.float32) for _ in range(1, crew.size)]
         self.cuts = [_row_ends(vertices, crew.size) for vertices in term.lattice.rows]
-        self.splat, self.blur, self.merge = splat_loop(row, self.corners), blur_loop(row), merge_loop(row)
+        self.splat, self.blur, self.merge = splat_loop(width, self.corners), blur_loop(width), merge_loop(width)
 
     @property
     def operands(self) -> tuple[Any, ...]:
         """What a mean-field step reads of this kernel."""
-        return self.lattice.vertices, self.lattice.weights, self.after, self.tables[0]
+        return self.lattice.vertices, self.lattice.weights, self.after, self.tables
 
     def spread(self, q: NDArray[np.float32]) -> None:
-        """Splat and blur; the first table then holds the filtered vertices."""
-        lattice, tables = self.lattice, self.tables
-        tables[0].fill(0.0)
+        """Splat and blur; :attr:`tables` then hold the filtered vertices."""
+        for block in range(self.tables.shape[0]):
+            self._spread_block(q, block)
+
+    def _spread_block(self, q: NDArray[np.float32], block: int) -> None:
+        lattice, table = self.lattice, self.tables[block]
+        table.fill(0.0)
+        targets = [table, *self.spare]
         self.crew.share(
-            q.shape[0], lambda k, a, b: self.splat(lattice.vertices, lattice.weights, self.before, q, tables[k], a, b)
+            q.shape[0], lambda k, a, b: self.splat(lattice.vertices, lattice.weights, self.before, q, block, targets[k], a, b)
         )
-        for other in tables[1:]:
-            self.crew.share(lattice.count, lambda _k, a, b, other=other: self.merge(tables[0], other, a, b))  # type: ignore[misc]
+        for other in self.spare:
+            self.crew.share(lattice.count, lambda _k, a, b, other=other: self.merge(table, other, a, b))  # type: ignore[misc]
         for vertices, cuts in zip(lattice.rows, self.cuts, strict=True):
-            self.crew.each(cuts, lambda a, b, vertices=vertices: self.blur(vertices, tables[0], a, b))  # type: ignore[misc]
+            self.crew.each(cuts, lambda a, b, vertices=vertices: self.blur(vertices, table, a, b))  # type: ignore[misc]
 
 
 def _row_ends(row: NDArray[np.int32], parts: int) -> list[tuple[int, int]]:

@@ -89,7 +89,7 @@ def active_labels(
     if clamp is not None:
         named = np.unique(clamp)
         named = named[named != ignore].astype(np.int64)
-        if named.size and not (0 <= named[0] and named[-1] < source.classes):
+        if named.size and not (named[0] >= 0 and named[-1] < source.classes):
             raise ValueError(f"strokes name channel {named[-1]}; there are {source.classes}")
         keep[named] = True
     return np.flatnonzero(keep)
