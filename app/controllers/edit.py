@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, Qt, Signal, Slot
 
+from app.services.step_writer import StepWriter
 from app.state.document import Change, Document
 from app.state.edits import StrokeSession, eraser_value, fill_patch, polygon_patch
 from app.state.patch import TilePatch
@@ -18,6 +21,27 @@ Point = tuple[float, float]
 StrokeMode = Literal["paint", "erase", "restore"]
 
 _STROKE_TITLES: dict[StrokeMode, str] = {"paint": "Brush", "erase": "Eraser", "restore": "Restore to prediction"}
+
+
+#: On images of more pixels a fill or an outline is worked out in the background.
+_BACKGROUND_PIXELS = 2_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Region:
+    """A fill or an outline that is being worked out.
+
+    Attributes:
+        document, revision: what is read meanwhile, and its state.
+        make: works it out.
+        patch: what it will come to.
+    """
+
+    document: Document
+    revision: int
+    name: str
+    make: Callable[[], TilePatch]
+    patch: Future[TilePatch]
 
 
 class History(Protocol):
@@ -35,7 +59,8 @@ class EditController(QObject):
     through :attr:`refused`.
 
     Signals:
-        stepDone: (title, TilePatch, Provenance) after a step that changed something; the pixels are already painted.
+        stepDone: (title, TilePatch, Provenance) after a step that changed something; the pixels are already painted, or, of a
+            step that changes much of a large image, being painted.
         changed: (Rect) after any change of the labels, undo and redo included.
         documentChanged: (Document or None) another document is in view.
         refused: (text) why a verb did nothing, in words for a person.
@@ -47,6 +72,7 @@ class EditController(QObject):
     documentChanged = Signal(object)
     refused = Signal(str)
     busyChanged = Signal(bool)
+    _workedOut = Signal()
 
     def __init__(self, tools: ToolState, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -59,6 +85,10 @@ class EditController(QObject):
         self._stroke_source = Provenance.PERSON
         self._locked: str | None = None
         self._only: frozenset[int] | None = None
+        self._writer = StepWriter(self)
+        self._region: _Region | None = None
+        self._background: ThreadPoolExecutor | None = None
+        self._workedOut.connect(self._take_region, Qt.ConnectionType.QueuedConnection)
 
     # -- what is open ----------------------------------------------------------------------------------------------------
 
@@ -144,7 +174,16 @@ class EditController(QObject):
             self._stroke.extend(points)
 
     def commit_stroke(self) -> None:
-        """Lift the brush: the stroke becomes one step. Nothing happens without a stroke in hand."""
+        """Finish what is in hand: a stroke becomes one step, a fill that is being worked out or painted comes to its end.
+
+        To be called before anything else reads or changes the whole mask.
+        """
+        if self._region is not None:
+            self._region.patch.exception()  # waits; the outcome is taken below
+            self._take_region()
+        self._writer.settle()
+        if self._document is not None:
+            self._document.settle()
         stroke, self._stroke = self._stroke, None
         if stroke is not None:
             patch = stroke.commit()
@@ -167,9 +206,9 @@ class EditController(QObject):
 
     def fill(self, x: float, y: float) -> None:
         """Fill the 4-connected region of equal labels under a point with the class in hand."""
-        document = self._ready()
+        document, value, only = self._ready(), self.tools.class_id, self._only
         if document is not None:
-            self._apply("Fill", fill_patch(document, x, y, self.tools.class_id, only=self._only))
+            self._work_out("Fill", document, lambda: fill_patch(document, x, y, value, only=only))
 
     def polygon(self, points: Sequence[Point]) -> None:
         """Paint the inside of a closed polygon with the class in hand."""
@@ -180,16 +219,41 @@ class EditController(QObject):
         self._outline("Lasso", points)
 
     def _outline(self, name: str, points: Sequence[Point]) -> None:
-        document = self._ready()
+        document, value, only = self._ready(), self.tools.class_id, self._only
         if document is not None:
-            self._apply(name, polygon_patch(document, points, self.tools.class_id, only=self._only))
+            self._work_out(name, document, lambda: polygon_patch(document, points, value, only=only))
 
-    def _apply(self, name: str, patch: TilePatch) -> None:
-        document = self._document
-        assert document is not None
+    def _work_out(self, name: str, document: Document, make: Callable[[], TilePatch]) -> None:
+        self.commit_stroke()
+        title = f"{name}: {class_name(document.catalog, self.tools.class_id)}"
+        if document.labels.size <= _BACKGROUND_PIXELS:
+            self._write(title, document, make())
+            return
+        if self._background is None:
+            self._background = ThreadPoolExecutor(max_workers=1, thread_name_prefix="region")
+        future = self._background.submit(make)
+        self._region = _Region(document, document.revision, title, make, future)
+        future.add_done_callback(lambda _future: self._workedOut.emit())
+
+    @Slot()
+    def _take_region(self) -> None:
+        """Paint the fill or outline that was worked out; once more, should the mask have changed meanwhile."""
+        region = self._region
+        if region is None or not region.patch.done():
+            return
+        self._region = None
+        moved = region.document.revision != region.revision
+        self._write(region.name, region.document, region.make() if moved else region.patch.result())
+
+    def _write(self, title: str, document: Document, patch: TilePatch) -> None:
         if patch.tiles:
-            document.apply(patch)
-            self._tell(f"{name}: {class_name(document.catalog, self.tools.class_id)}", patch, Provenance.PERSON)
+            self._writer.write(document, patch)
+            self._tell(title, patch, Provenance.PERSON)
+
+    def write(self, document: Document, patch: TilePatch) -> None:
+        """Write a step that another controller made (a prediction, the truth); large ones between other events."""
+        self.commit_stroke()
+        self._writer.write(document, patch)
 
     # -- the rest --------------------------------------------------------------------------------------------------------
 
@@ -203,11 +267,13 @@ class EditController(QObject):
     def undo(self) -> None:
         """Take back the stroke in hand, or else the last step."""
         if not self.abort_stroke() and self._history is not None:
+            self.commit_stroke()
             self._history.undo()
 
     def redo(self) -> None:
         """Do the last undone step again; ignored in the middle of a stroke."""
         if not self.busy and self._history is not None:
+            self.commit_stroke()
             self._history.redo()
 
     def _ready(self) -> Document | None:
@@ -224,7 +290,15 @@ class EditController(QObject):
 
     def _tell(self, name: str, patch: TilePatch, source: Provenance) -> None:
         if patch.tiles:
-            self.stepDone.emit(f"{name}, {spaced(patch.changed_pixels)} px", patch, source)
+            self.stepDone.emit(step_title(name, patch, source), patch, source)
+
+
+def step_title(name: str, patch: TilePatch, source: Provenance) -> str:
+    """Name and extent of a step: 'Brush: chair, 1 204 px'. Where only provenance changed, how many pixels that were."""
+    if patch.changed_pixels:
+        return f"{name}, {spaced(patch.changed_pixels)} px"
+    verb = "confirmed" if source is Provenance.PERSON else "handed back"
+    return f"{name}, {verb} {spaced(patch.changed_provenance())} px"
 
 
 def class_name(catalog: ClassCatalog, class_id: int) -> str:

@@ -68,10 +68,12 @@ class PixelCounts(QObject):
     def _count(self, change: Change) -> None:
         image = self._image
         if image is not None:
-            # bincount's price grows with the box of a stroke, not with the image.
+            after, before = image.document.labels[change.rect.slices], change.before
+            # A dab changes few pixels of its box, and finding them costs less than counting the box.
+            changed = after != before
             length = len(self._counts)
-            self._counts += np.bincount(image.document.labels[change.rect.slices].reshape(-1), minlength=length)
-            self._counts -= np.bincount(change.before.reshape(-1), minlength=length)
+            self._counts += np.bincount(after[changed], minlength=length)
+            self._counts -= np.bincount(before[changed], minlength=length)
             if not self._soon.isActive():
                 self._soon.start()
             self._later.start()

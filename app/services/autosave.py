@@ -187,6 +187,7 @@ class Autosaver(QObject):
         if not self._drain():
             return
         for held in list(self._held.values()):
+            held.document.settle()
             if held.dirty and held.writing != held.document.revision:
                 self._start_write(held)
         self._tell()
@@ -209,6 +210,7 @@ class Autosaver(QObject):
         if not self._drain():
             raise self._failures[_JOURNAL]
         for held in list(self._held.values()):
+            held.document.settle()
             if held.dirty:
                 self._write(held.image, *self._snapshot(held))
                 held.saved_revision = held.document.revision

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QUndoCommand, QUndoGroup, QUndoStack
 
+from app.services.step_writer import StepWriter
 from app.state.document import Document
 from app.state.journal import JournalStep
 from app.state.patch import TilePatch
@@ -63,12 +64,12 @@ class _StepCommand(QUndoCommand):
         if self._painted:
             self._painted = False
         elif not self._target.silent:
-            self._target.document.apply(self.step.patch)
+            self._history.writer.write(self._target.document, self.step.patch)
             self._history.stepMoved.emit(self._target.image, self.step, 1)
 
     def undo(self) -> None:
         if not self._target.silent:
-            self._target.document.apply(self.step.patch.inverted())
+            self._history.writer.write(self._target.document, self.step.patch.inverted())
             self._history.stepMoved.emit(self._target.image, self.step, -1)
 
 
@@ -90,7 +91,8 @@ class UndoHistory(QObject):
 
     Signals:
         stepPushed: (image id, Step) a new step was done; undone steps of the image are gone.
-        stepMoved: (image id, Step, direction) a step was undone (-1) or done again (1); the document has changed.
+        stepMoved: (image id, Step, direction) a step was undone (-1) or done again (1); the document has changed, or, by
+            much, is changing.
         changed: () anything that menus or the history list show.
     """
 
@@ -101,6 +103,7 @@ class UndoHistory(QObject):
     def __init__(self, parent: QObject | None = None, *, budget: int = UNDO_BYTES) -> None:
         super().__init__(parent)
         self.group = QUndoGroup(self)
+        self.writer = StepWriter(self)
         self._budget = budget
         self._shelves: dict[int, _Shelf] = {}
         self.group.indexChanged.connect(self.changed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +13,13 @@ from app.state.opencv import opencv
 from app.state.patch import Labels, Rect, TilePatch
 from app.state.provenance import Provenance
 from deeplab_core.catalog import ClassCatalog
+from deeplab_core.errors import ProjectError
 
 #: From this many pixels on a masked write is worth the call into OpenCV.
 _LARGE = 4096
+
+#: Most tiles of one row that are written at once: with counting and repainting a few ms.
+PART_TILES = 48
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,7 @@ class Document:
         self.reference = reference
         self.revision = 0
         self._listeners: list[Listener] = []
+        self._parts: Iterator[None] | None = None
 
     @staticmethod
     def blank(shape: tuple[int, int], catalog: ClassCatalog) -> Document:
@@ -92,6 +97,7 @@ class Document:
 
         ``rect`` must lie inside the image. Listeners hear of it once.
         """
+        self.settle()
         region = self.labels[rect.slices]
         before = region.copy()
         _write(region, np.asarray(values, dtype=self.labels.dtype), where)
@@ -103,8 +109,8 @@ class Document:
 
         Unpacks every tile before it writes the first one, so that a damaged patch changes nothing.
         """
-        if patch.shape != self.shape or patch.itemsize != self.labels.dtype.itemsize:
-            raise ValueError(f"a patch for {patch.shape} does not fit a document of {self.shape}")
+        self.settle()
+        self._check(patch)
         tiles = list(patch.after_tiles())
         rect = patch.bounds
         if rect.empty:
@@ -115,6 +121,68 @@ class Document:
             self.provenance[place.slices] = provenance
         self._tell(rect, before)
         return rect
+
+    def start(self, patch: TilePatch) -> None:
+        """Begin to write the 'after' side of a patch, a part with every :meth:`advance`; listeners hear of every part.
+
+        A step that changes all of a large photograph takes a second with everything that follows a change: in parts, the window
+        goes on meanwhile. Any other change, and :meth:`settle`, finishes what is left first.
+        """
+        self.settle()
+        self._check(patch)
+        self._parts = self._write_parts(patch)
+
+    def advance(self) -> bool:
+        """Write the next part of what :meth:`start` began; False where nothing is left.
+
+        Raises:
+            ProjectError: a damaged tile; the parts written before are taken back.
+        """
+        parts = self._parts
+        if parts is None:
+            return False
+        try:
+            next(parts)
+        except BaseException as error:
+            self._parts = None
+            if isinstance(error, StopIteration):
+                return False
+            raise
+        return True
+
+    def settle(self) -> None:
+        """Finish what :meth:`start` began: call it before the whole map is read to be kept."""
+        while self.advance():
+            pass
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing is being written in parts."""
+        return self._parts is None
+
+    def _write_parts(self, patch: TilePatch) -> Iterator[None]:
+        written: list[tuple[Rect, Labels, NDArray[np.uint8]]] = []
+        try:
+            for part in patch.parts(PART_TILES):
+                tiles = list(part.after_tiles())
+                rect = part.bounds
+                before = self.labels[rect.slices].copy()
+                written.append((rect, before, self.provenance[rect.slices].copy()))
+                for place, labels, provenance in tiles:
+                    self.labels[place.slices] = labels
+                    self.provenance[place.slices] = provenance
+                self._tell(rect, before)
+                yield
+        except ProjectError:
+            for rect, old_labels, old_provenance in reversed(written):
+                before = self.labels[rect.slices].copy()
+                self.labels[rect.slices], self.provenance[rect.slices] = old_labels, old_provenance
+                self._tell(rect, before)
+            raise
+
+    def _check(self, patch: TilePatch) -> None:
+        if patch.shape != self.shape or patch.itemsize != self.labels.dtype.itemsize:
+            raise ValueError(f"a patch for {patch.shape} does not fit a document of {self.shape}")
 
     def _tell(self, rect: Rect, before: Labels) -> None:
         self.revision += 1

@@ -20,6 +20,9 @@ from deeplab_core.errors import MaskFormatError
 from deeplab_core.metrics import ConfusionMatrix, PixelDelta
 from deeplab_core.metrics.confusion import check_same_classes
 
+#: From this many pixels on a box is counted as a whole before and after its change.
+_WHOLESALE = 1 << 17
+
 Labels = NDArray[Any]  # (H, W) uint8, or uint16 for a wide catalog
 Key = tuple[BandRule, BandAround]
 
@@ -116,17 +119,30 @@ class ImageJudgement:
         self._unsubscribe()
 
     def _follow(self, change: Change) -> None:
-        index = change.rect.slices
-        delta = PixelDelta.between(
-            truth=self.truth[index], before=change.before, after=self.document.labels[index], catalog=self.document.catalog
-        )
-        self._matrix.apply(delta)
         # The edges of the prediction move even where the truth is void, so its bands go in any case.
         for key in [key for key in self._indices if key[1] == "prediction"]:
             del self._indices[key]
             self._histograms.pop(key, None)
+        index = change.rect.slices
+        truth, after = self.truth[index], self.document.labels[index]
+        if truth.size >= _WHOLESALE:
+            self._recount(truth, change.before, after, index)
+            return
+        delta = PixelDelta.between(truth=truth, before=change.before, after=after, catalog=self.document.catalog)
+        self._matrix.apply(delta)
         for key, histogram in self._histograms.items():
             histogram.apply(delta, index=self._indices[key][index])
+
+    def _recount(self, truth: Labels, before: Labels, after: Labels, place: tuple[slice, slice]) -> None:
+        """Count a large box out and in again: less per pixel than finding those that changed."""
+        catalog = self.document.catalog
+        old = ConfusionMatrix(catalog).update(truth=truth, prediction=before)
+        self._matrix = self._matrix + ConfusionMatrix(catalog).update(truth=truth, prediction=after) - old
+        for key, histogram in self._histograms.items():
+            index = self._indices[key][place]
+            come = BandHistogram(catalog, rule=key[0], around=key[1]).update(index=index, truth=truth, prediction=after)
+            gone = BandHistogram(catalog, rule=key[0], around=key[1]).update(index=index, truth=truth, prediction=before)
+            self._histograms[key] = histogram + come - gone
 
 
 class FolderJudgement:

@@ -10,6 +10,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -137,6 +138,22 @@ class TilePatch:
         for tile in self.tiles:
             rect = tile_rect(tile.row, tile.column, self.shape)
             yield rect, *_unpack(tile.after, rect, self.itemsize)
+
+    def changed_provenance(self) -> int:
+        """How many pixels have another provenance after than before; unpacks every tile."""
+        changed = 0
+        for tile in self.tiles:
+            rect = tile_rect(tile.row, tile.column, self.shape)
+            before, after = (_unpack(side, rect, self.itemsize)[1] for side in (tile.before, tile.after))
+            changed += int(np.count_nonzero(before != after))
+        return changed
+
+    def parts(self, tiles: int) -> Iterator[TilePatch]:
+        """The patch cut into patches of at most so many tiles of one row of the grid; ``changed_pixels`` are not shared out."""
+        for _, group in groupby(self.tiles, key=lambda tile: tile.row):
+            row = tuple(group)
+            for start in range(0, len(row), tiles):
+                yield TilePatch(self.shape, self.itemsize, row[start : start + tiles], 0)
 
     def to_bytes(self) -> bytes:
         """The journal's form; :meth:`from_bytes` is the inverse."""
