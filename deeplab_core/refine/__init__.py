@@ -10,6 +10,19 @@
 from deeplab_core.records import CRFParams
 from deeplab_core.refine.dense_crf import DenseCRF
 from deeplab_core.refine.marginals import Marginals
+from deeplab_core.refine.presets import PRESETS, Preset, preset
+from deeplab_core.refine.region import Box, refine_region, with_strokes
 from deeplab_core.refine.unary import ProbabilitySource
 
-__all__ = ["CRFParams", "DenseCRF", "Marginals", "ProbabilitySource"]
+__all__ = [
+    "PRESETS",
+    "Box",
+    "CRFParams",
+    "DenseCRF",
+    "Marginals",
+    "Preset",
+    "ProbabilitySource",
+    "preset",
+    "refine_region",
+    "with_strokes",
+]

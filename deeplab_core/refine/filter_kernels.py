@@ -1,10 +1,10 @@
 """Compiled loops over labels: splat, blur, slice, and the mean-field step.
 
-Points hold one float32 per label in rows (N, P), P padded to whole vectors. Vertices hold them in blocks (P / width, M, width): a
-block is filtered on its own, and a table of one vector per vertex stays in the cache where one of all labels would not (21 labels
-over 177,000 vertices: 3 x 3 ms of blurring instead of 22). Every loop works on a range, so that threads can share it, and releases
-the interpreter lock. Loops are compiled for one vector width and one number of simplex corners: they unroll, and rows stay in
-registers, which halves the time again.
+Points hold one float32 per label in rows (N, P), P padded to whole vectors. Vertices hold them in blocks (P / width, M, width):
+a block is filtered on its own, and a table of one vector per vertex stays in the cache where one of all labels would not (21
+labels over 177,000 vertices: 3 x 3 ms of blurring instead of 22). Every loop works on a range, so that threads can share it, and
+releases the interpreter lock. Loops are compiled for one vector width and one number of simplex corners: they unroll, and rows
+stay in registers, which halves the time again.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def splat_loop(WIDTH: int, CORNERS: int) -> Loop:
                 at = np.int64(pick(vertices, p * CORNERS + r)) * WIDTH
                 store(table, at, add_scaled(load(table, at, WIDTH), value, pick(weights, p * CORNERS + r)))
 
-    return splat  # type: ignore[no-any-return]
+    return splat
 
 
 @cache
@@ -83,7 +83,7 @@ def slice_loop(WIDTH: int, CORNERS: int) -> Loop:
                 total = add_scaled(total, value, pick(weights, p * CORNERS + r))
             store(out, p * row + block * WIDTH, scale(total, factor))
 
-    return slice_  # type: ignore[no-any-return]
+    return slice_
 
 
 @cache
@@ -110,7 +110,7 @@ def blur_loop(WIDTH: int) -> Loop:
             store(table, at, add_scaled(here, before, _HALF))
             n += 1
 
-    return blur  # type: ignore[no-any-return]
+    return blur
 
 
 @cache
@@ -123,7 +123,7 @@ def merge_loop(WIDTH: int) -> Loop:
             store(table, at, add(load(table, at, WIDTH), load(other, at, WIDTH)))
             store(other, at, fill(_ZERO, WIDTH))
 
-    return merge  # type: ignore[no-any-return]
+    return merge
 
 
 @cache
@@ -194,7 +194,7 @@ def step_loop(WIDTH: int, SINGLE: bool, CORNERS1: int, CORNERS2: int) -> Loop:
                 for at in range(p * row, p * row + row, WIDTH):
                     store(q, at, scale(load(q, at, WIDTH), share))
 
-    return step_single if SINGLE else step_blocks  # type: ignore[no-any-return]
+    return step_single if SINGLE else step_blocks
 
 
 @compiled

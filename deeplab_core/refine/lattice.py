@@ -1,9 +1,9 @@
 """A permutohedral lattice over the pixels of an image: Gaussian filtering in a few passes, whatever the standard deviation.
 
-Adams, Baek and Davis, *Fast High-Dimensional Filtering Using the Permutohedral Lattice* (2010). Points are spread over the corners
-of the simplex that holds them (splat), the vertices are blurred with [1/2 1 1/2] along each of the ``d + 1`` axes, and read back at
-the points (slice). It approximates a Gaussian of standard deviation 1 in feature units; vertices exist only where points are, so
-mass that would pass through an empty vertex is lost. Both are part of the published energies' practice and are kept.
+Adams, Baek and Davis, *Fast High-Dimensional Filtering Using the Permutohedral Lattice* (2010). Points are spread over the
+corners of the simplex that holds them (splat), the vertices are blurred with [1/2 1 1/2] along each of the ``d + 1`` axes, and
+read back at the points (slice). It approximates a Gaussian of standard deviation 1 in feature units; vertices exist only where
+points are, so mass that would pass through an empty vertex is lost. The published results were made with both, and so both stay.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from deeplab_core.errors import AtrousError
 from deeplab_core.refine.filter_kernels import blur_loop, padded, slice_loop, splat_loop, vector_width
-from deeplab_core.refine.lattice_kernels import chain, embed
+from deeplab_core.refine.lattice_kernels import bounds, chain, embed_loop
 
 #: As the published codes write it: keeps a reciprocal finite where a point has no mass.
 _TINY = np.float32(1e-20)
@@ -32,7 +32,7 @@ class Lattice:
         weights: (N, d + 1) float32: barycentric coordinates, sum 1.
         rows: d + 1 arrays of int32: neighbouring vertices along each axis; the last of a row is its bitwise complement.
         count: number of vertices M.
-        alpha: factor that makes the blur's mass 1: ``1 / (1 + 2 ** -d)``.
+        alpha: ``1 / (1 + 2 ** -d)``, the published codes' constant that brings the filter's peak near 1.
         mass: (N,) float32: the filter's answer to ones, what every normalisation divides by.
     """
 
@@ -60,7 +60,7 @@ class Lattice:
         origin, strides = _packing(features, scales)
         vertices = np.empty((points, ones), np.int32)
         weights = np.empty((points, ones), np.float32)
-        packed, keys, numbers = embed(features, scales, origin, strides, vertices, weights)
+        packed, keys, numbers = embed_loop(d)(features, scales, origin, strides, vertices, weights)
         total = strides.sum()
         rows = tuple(chain(keys, numbers, packed, np.int64(ones * strides[axis] - total)) for axis in range(ones))
         alpha = 1.0 / (1.0 + 2.0**-d)
@@ -107,8 +107,7 @@ def _packing(features: NDArray[np.float32], scales: NDArray[np.float32]) -> tupl
     """Origin and mixed-radix strides (d + 1,) that hold every vertex of the points and a margin of three steps."""
     d = scales.shape[0]
     ones = d + 1
-    low = features.min(axis=0).astype(np.float64) * scales
-    high = features.max(axis=0).astype(np.float64) * scales
+    low, high = (bound * scales for bound in bounds(features))
     origin = np.zeros(ones, np.int64)
     strides = np.zeros(ones, np.int64)
     stride = 1

@@ -1,13 +1,14 @@
 """Compiled loops of the permutohedral lattice (Adams, Baek and Davis 2010): embed points, name vertices, find neighbours, filter.
 
-A lattice of dimension ``d`` lives in the hyperplane of ``d + 1`` coordinates that sum to 0. Of the integer coordinates of a vertex
-the first ``d`` are kept, packed into one int64 with mixed radix: stepping to a neighbour is then one addition, and a vertex is
-found by one comparison. Radices leave a margin on both sides, so that a step never carries into the next coordinate.
+A lattice of dimension ``d`` lives in the hyperplane of ``d + 1`` coordinates that sum to 0. Of the integer coordinates of a
+vertex the first ``d`` are kept, packed into one int64 with mixed radix: stepping to a neighbour is then one addition, and a
+vertex is found by one comparison. Radices leave a margin on both sides, so that a step never carries into the next coordinate.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numba
@@ -50,9 +51,9 @@ def _grown(keys: Any, numbers: Any) -> Any:
     return wider, moved
 
 
-@compiled
-def embed(features: Any, scales: Any, origin: Any, strides: Any, vertices: Any, weights: Any) -> Any:
-    """Find the simplex of every point.
+@cache
+def embed_loop(D: int) -> Callable[..., Any]:
+    """``(features, scales, origin, strides, vertices, weights)``: find the simplex of every point of dimension ``D``.
 
     Arithmetic is float32 in the order of the published algorithm, so that ties fall as they do in other implementations of it.
 
@@ -67,94 +68,99 @@ def embed(features: Any, scales: Any, origin: Any, strides: Any, vertices: Any, 
     Returns:
         Packed coordinates of the vertices (M,) int64, and the hash table (keys, numbers).
     """
-    points, d = features.shape
-    ones = d + 1
-    keys = np.full(1 << 16, _EMPTY, np.int64)
-    numbers = np.empty(keys.shape[0], np.int32)
-    found = np.empty(1 << 15, np.int64)
-    count = 0
-    elevated = np.empty(ones, np.float32)
-    nearest = np.empty(ones, np.int64)
-    rank = np.empty(ones, np.int64)
-    at_rank = np.empty(ones, np.int64)
-    barycentric = np.empty(ones + 1, np.float32)
-    down = np.float32(_ONE / np.float32(ones))
-    all_strides = np.int64(0)
-    shift = np.int64(0)
-    for i in range(d):
-        all_strides += strides[i]
-        shift += origin[i] * strides[i]
-    last_key, last_order = np.int64(-1), np.int64(-1)
-    for p in range(points):
-        total = _ZERO
-        for j in range(d, 0, -1):
-            part = features[p, j - 1] * scales[j - 1]
-            elevated[j] = total - np.float32(j) * part
-            total += part
-        elevated[0] = total
+    ones = D + 1
 
-        steps = np.int64(0)
-        for i in range(ones):
-            lower = np.int64(np.floor(elevated[i] * down))
-            upper = np.int64(np.ceil(elevated[i] * down))
-            if np.float32(upper * ones) - elevated[i] < elevated[i] - np.float32(lower * ones):
-                lower = upper
-            nearest[i] = lower * ones
-            steps += lower
-            rank[i] = 0
-        for i in range(d):
-            offset = elevated[i] - np.float32(nearest[i])
-            for j in range(i + 1, ones):
-                if offset < elevated[j] - np.float32(nearest[j]):
-                    rank[i] += 1
-                else:
-                    rank[j] += 1
-        key = -shift
-        order = np.int64(0)
-        for i in range(ones + 1):
-            barycentric[i] = _ZERO
-        for i in range(ones):
-            rank[i] += steps
-            if rank[i] < 0:
-                rank[i] += ones
-                nearest[i] += ones
-            elif rank[i] > d:
-                rank[i] -= ones
-                nearest[i] -= ones
-            key += nearest[i] * strides[i]
-            order = order * ones + rank[i]
-            at_rank[rank[i]] = i
-            value = (elevated[i] - np.float32(nearest[i])) * down
-            barycentric[d - rank[i]] += value
-            barycentric[ones - rank[i]] -= value
-        barycentric[0] += _ONE + barycentric[ones]
-        for r in range(ones):
-            weights[p, r] = barycentric[r]
+    @compiled
+    def embed(features: Any, scales: Any, origin: Any, strides: Any, vertices: Any, weights: Any) -> Any:
+        points = features.shape[0]
+        keys = np.full(1 << 16, _EMPTY, np.int64)
+        numbers = np.empty(keys.shape[0], np.int32)
+        found = np.empty(1 << 15, np.int64)
+        count = 0
+        elevated = np.empty(ones, np.float32)
+        nearest = np.empty(ones, np.int64)
+        rank = np.empty(ones, np.int64)
+        at_rank = np.empty(ones, np.int64)
+        barycentric = np.empty(ones + 1, np.float32)
+        down = np.float32(1.0 / ones)
+        all_strides = np.int64(0)
+        shift = np.int64(0)
+        for i in range(D):
+            all_strides += strides[i]
+            shift += origin[i] * strides[i]
+        last_key, last_order = np.int64(-1), np.int64(-1)
+        for p in range(points):
+            total = _ZERO
+            for j in range(D, 0, -1):
+                part = features[p, j - 1] * scales[j - 1]
+                elevated[j] = total - np.float32(j) * part
+                total += part
+            elevated[0] = total
 
-        if key == last_key and order == last_order:
+            steps = np.int64(0)
+            for i in range(ones):
+                lower = np.int64(np.floor(elevated[i] * down))
+                upper = np.int64(np.ceil(elevated[i] * down))
+                if np.float32(upper * ones) - elevated[i] < elevated[i] - np.float32(lower * ones):
+                    lower = upper
+                nearest[i] = lower * ones
+                steps += lower
+                rank[i] = 0
+            for i in range(D):
+                offset = elevated[i] - np.float32(nearest[i])
+                for j in range(i + 1, ones):
+                    if offset < elevated[j] - np.float32(nearest[j]):
+                        rank[i] += 1
+                    else:
+                        rank[j] += 1
+            key = -shift
+            order = np.int64(0)
+            for i in range(ones + 1):
+                barycentric[i] = _ZERO
+            for i in range(ones):
+                rank[i] += steps
+                if rank[i] < 0:
+                    rank[i] += ones
+                    nearest[i] += ones
+                elif rank[i] > D:
+                    rank[i] -= ones
+                    nearest[i] -= ones
+                key += nearest[i] * strides[i]
+                order = order * ones + rank[i]
+                at_rank[rank[i]] = i
+                value = (elevated[i] - np.float32(nearest[i])) * down
+                barycentric[D - rank[i]] += value
+                barycentric[ones - rank[i]] -= value
+            barycentric[0] += _ONE + barycentric[ones]
             for r in range(ones):
-                vertices[p, r] = vertices[p - 1, r]
-            continue
-        last_key, last_order = key, order
-        for r in range(ones):
-            if r > 0:
-                key += all_strides - ones * strides[at_rank[ones - r]]
-            slot = _slot_of(keys, key)
-            if keys[slot] == _EMPTY:
-                keys[slot] = key
-                numbers[slot] = count
-                if count == found.shape[0]:
-                    longer = np.empty(count * 2, np.int64)
-                    longer[:count] = found
-                    found = longer
-                found[count] = key
-                count += 1
-                vertices[p, r] = numbers[slot]
-                if 2 * count > keys.shape[0]:
-                    keys, numbers = _grown(keys, numbers)
-            else:
-                vertices[p, r] = numbers[slot]
-    return found[:count].copy(), keys, numbers
+                weights[p, r] = barycentric[r]
+
+            if key == last_key and order == last_order:
+                for r in range(ones):
+                    vertices[p, r] = vertices[p - 1, r]
+                continue
+            last_key, last_order = key, order
+            for r in range(ones):
+                if r > 0:
+                    key += all_strides - ones * strides[at_rank[ones - r]]
+                slot = _slot_of(keys, key)
+                if keys[slot] == _EMPTY:
+                    keys[slot] = key
+                    numbers[slot] = count
+                    if count == found.shape[0]:
+                        longer = np.empty(count * 2, np.int64)
+                        longer[:count] = found
+                        found = longer
+                    found[count] = key
+                    count += 1
+                    vertices[p, r] = numbers[slot]
+                    if 2 * count > keys.shape[0]:
+                        keys, numbers = _grown(keys, numbers)
+                else:
+                    vertices[p, r] = numbers[slot]
+        return found[:count].copy(), keys, numbers
+
+    return embed
 
 
 @compiled
@@ -195,3 +201,14 @@ def chain(keys: Any, numbers: Any, packed: Any, step: Any) -> Any:
         n += 1
     return rows
 
+
+@compiled
+def bounds(features: Any) -> Any:
+    """Smallest and largest value of every column of (N, d) float32: two (d,) float64."""
+    low = features[0].astype(np.float64)
+    high = low.copy()
+    for p in range(features.shape[0]):
+        for j in range(features.shape[1]):
+            low[j] = min(low[j], features[p, j])
+            high[j] = max(high[j], features[p, j])
+    return low, high

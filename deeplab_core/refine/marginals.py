@@ -39,7 +39,11 @@ class Marginals:
         return out
 
     def labels(self, ids: NDArray[Any] | None = None) -> NDArray[Any]:
-        """(H, W) most probable label, of equals the first: channel numbers (uint8, uint16 above 255 classes), or their ``ids`` (C,)."""
+        """(H, W) most probable label, of equals the first.
+
+        Args:
+            ids: (C,) what stands for each channel; None gives channel numbers (uint8, uint16 above 255 classes).
+        """
         if ids is None:
             ids = np.arange(self.classes, dtype=np.uint8 if self.classes <= 255 else np.uint16)
         labels = np.empty(self.q.shape[0], ids.dtype)
@@ -49,4 +53,5 @@ class Marginals:
     def confidence(self) -> NDArray[np.uint8]:
         """(H, W) ``round(255 * largest marginal)``."""
         largest = self.q[:, : self.active.size].max(axis=1)
-        return np.rint(np.minimum(largest, 1.0) * np.float32(255.0)).astype(np.uint8).reshape(self.size)
+        confidence: NDArray[np.uint8] = np.rint(np.minimum(largest, 1.0) * np.float32(255.0)).astype(np.uint8)
+        return confidence.reshape(self.size)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -54,8 +55,8 @@ def mean_field(
     """Approximate marginals.
 
     Args:
-        logits: (N, P) float32, C-contiguous: minus the unary energies; P is :func:`~deeplab_core.refine.filter_kernels.padded`, with large negative
-            numbers where there is no label.
+        logits: (N, P) float32, C-contiguous: minus the unary energies; P as :func:`~deeplab_core.refine.filter_kernels.padded`
+            gives it, with large negative numbers where there is no label.
         terms: at most two.
         iterations: steps; 0 gives the softmax of ``logits``.
         start: (N, P) float32 marginals to go on from, overwritten; None begins with the softmax of ``logits``.
@@ -137,7 +138,7 @@ def _row_ends(row: NDArray[np.int32], parts: int) -> list[tuple[int, int]]:
         following = np.flatnonzero(row[at:] < 0)
         edges.append(at + int(following[0]) + 1 if following.size else row.shape[0])
     edges.append(row.shape[0])
-    return list(zip(edges[:-1], edges[1:], strict=True))
+    return list(pairwise(edges))
 
 
 class _Crew:

@@ -15,7 +15,7 @@ def reference_mean_field(
     """Marginals by pydensecrf, in the layout of :func:`~deeplab_core.refine.mean_field.mean_field`.
 
     Args:
-        rgb: (H, W, 3) uint8, C-contiguous.
+        rgb: (H, W, 3) uint8.
         logits: (H W, P) float32: minus the unary energies.
         labels: columns of ``logits`` that are labels.
         params: kernels, normalisation and iterations.
@@ -46,7 +46,7 @@ def reference_mean_field(
         crf.addPairwiseGaussian(sxy=params.gaussian_sxy, compat=params.gaussian_compat, normalization=normalization)
     if params.bilateral_compat != 0.0:
         crf.addPairwiseBilateral(
-            sxy=params.bilateral_sxy, srgb=params.bilateral_srgb, rgbim=rgb, compat=params.bilateral_compat,
+            sxy=params.bilateral_sxy, srgb=params.bilateral_srgb, rgbim=np.require(rgb, requirements=["C", "W"]), compat=params.bilateral_compat,
             normalization=normalization,
         )  # fmt: skip
     q = np.zeros_like(logits)

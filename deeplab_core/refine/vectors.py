@@ -4,7 +4,8 @@ Numba's loop vectoriser cannot prove that two arrays do not overlap, and pays fo
 Here a vector is a type of its own, loads come before stores by construction, and LLVM maps ``<8 x float>`` to what the processor
 has (one AVX register, two of SSE or NEON).
 
-Vectors live in compiled code only. ``pick``, ``load`` and ``store`` index the flat elements of a C-contiguous float32 array and check nothing.
+Vectors live in compiled code only. ``pick``, ``load`` and ``store`` index the flat elements of a C-contiguous array and check
+nothing.
 """
 
 # ruff: noqa: ARG001  (numba reads the arguments' types from the signature of the typing function)
@@ -12,9 +13,10 @@ Vectors live in compiled code only. ``pick``, ``load`` and ``store`` index the f
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
-from llvmlite import ir
+from llvmlite import ir  # type: ignore[import-untyped]
 from numba.core import types
 from numba.core.extending import intrinsic, models, register_model
 
@@ -27,11 +29,11 @@ _ROUNDER = 12582912.0
 _EXP_TERMS = tuple(1.0 / math.factorial(n) for n in range(7))
 #: ln 2 in two parts, the first exact in float32 after multiplication by an exponent (Cody and Waite).
 _LN2_HIGH, _LN2_LOW = 0.693359375, -2.12194440e-4
-#: exp(-60) is 9e-27: nothing to a probability, and its products with small weights are still normal numbers (denormal ones are slow).
+#: exp(-60) is 9e-27: nothing to a probability, and its products with small weights are still normal numbers (others are slow).
 _EXP_FLOOR = -60.0
 
 
-class Vector(types.Type):  # type: ignore[misc]
+class Vector(types.Type):
     """``width`` float32 side by side."""
 
     def __init__(self, width: int) -> None:
@@ -40,9 +42,14 @@ class Vector(types.Type):  # type: ignore[misc]
 
 
 @register_model(Vector)
-class _VectorModel(models.PrimitiveModel):  # type: ignore[misc]
+class _VectorModel(models.PrimitiveModel):
     def __init__(self, dmm: Any, fe_type: Any) -> None:
-        super().__init__(dmm, fe_type, ir.VectorType(_F32, fe_type.width))
+        super().__init__(dmm, fe_type, ir.VectorType(_F32, fe_type.width))  # type: ignore[no-untyped-call]
+
+
+def _operation(typing_function: Callable[..., Any]) -> Any:
+    """An operation of compiled code, from a function that types its arguments and gives the generator of its instructions."""
+    return intrinsic(prefer_literal=True)(typing_function)
 
 
 def _spread(builder: Any, scalar: Any, width: int) -> Any:
@@ -76,7 +83,7 @@ def _larger(builder: Any, a: Any, b: Any) -> Any:
     return builder.select(builder.fcmp_ordered(">", a, b), a, b)
 
 
-@intrinsic(prefer_literal=True)
+@_operation
 def pick(_typing: Any, array: Any, index: Any) -> Any:
     """The element at flat ``index`` of a C-contiguous array: no check, no counting from the end."""
 
@@ -87,7 +94,7 @@ def pick(_typing: Any, array: Any, index: Any) -> Any:
     return array.dtype(array, types.intp), generate
 
 
-@intrinsic(prefer_literal=True)
+@_operation
 def load(_typing: Any, array: Any, index: Any, width: Any) -> Any:
     """The vector at flat ``index`` of a float32 array; ``width`` is the literal 4 or 8."""
     kind = Vector(width.literal_value)
@@ -99,7 +106,7 @@ def load(_typing: Any, array: Any, index: Any, width: Any) -> Any:
     return kind(array, types.intp, width), generate
 
 
-@intrinsic(prefer_literal=True)
+@_operation
 def store(_typing: Any, array: Any, index: Any, vector: Any) -> Any:
     """Write a vector at flat ``index`` of a float32 array."""
 
@@ -111,7 +118,7 @@ def store(_typing: Any, array: Any, index: Any, vector: Any) -> Any:
     return types.void(array, types.intp, vector), generate
 
 
-@intrinsic(prefer_literal=True)
+@_operation
 def fill(_typing: Any, number: Any, width: Any) -> Any:
     """A vector of equal float32."""
     kind = Vector(width.literal_value)
@@ -122,7 +129,7 @@ def fill(_typing: Any, number: Any, width: Any) -> Any:
     return kind(types.float32, width), generate
 
 
-@intrinsic(prefer_literal=True)
+@_operation
 def add_scaled(_typing: Any, total: Any, vector: Any, number: Any) -> Any:
     """``total + vector * number``."""
 
@@ -133,7 +140,7 @@ def add_scaled(_typing: Any, total: Any, vector: Any, number: Any) -> Any:
     return total(total, vector, types.float32), generate
 
 
-@intrinsic(prefer_literal=True)
+@_operation
 def scale(_typing: Any, vector: Any, number: Any) -> Any:
     """``vector * number``."""
 
@@ -143,7 +150,7 @@ def scale(_typing: Any, vector: Any, number: Any) -> Any:
     return vector(vector, types.float32), generate
 
 
-@intrinsic(prefer_literal=True)
+@_operation
 def add(_typing: Any, a: Any, b: Any) -> Any:
     """``a + b``."""
 
@@ -153,7 +160,7 @@ def add(_typing: Any, a: Any, b: Any) -> Any:
     return a(a, b), generate
 
 
-@intrinsic(prefer_literal=True)
+@_operation
 def larger(_typing: Any, a: Any, b: Any) -> Any:
     """The elementwise maximum."""
 
@@ -177,7 +184,7 @@ def _fold(builder: Any, vector: Any, combine: Any) -> Any:
     return builder.extract_element(vector, ir.Constant(_I32, 0))
 
 
-@intrinsic(prefer_literal=True)
+@_operation
 def largest_of(_typing: Any, vector: Any) -> Any:
     """The largest element, float32."""
 
@@ -187,7 +194,7 @@ def largest_of(_typing: Any, vector: Any) -> Any:
     return types.float32(vector), generate
 
 
-@intrinsic(prefer_literal=True)
+@_operation
 def sum_of(_typing: Any, vector: Any) -> Any:
     """The sum of the elements, float32."""
 
@@ -197,7 +204,7 @@ def sum_of(_typing: Any, vector: Any) -> Any:
     return types.float32(vector), generate
 
 
-@intrinsic(prefer_literal=True)
+@_operation
 def exponential(_typing: Any, vector: Any) -> Any:
     """``exp`` of numbers not above 0; anything below -60 counts as -60 (9e-27). Relative error below 2e-7."""
 
