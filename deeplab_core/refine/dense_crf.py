@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -20,8 +21,8 @@ from deeplab_core.refine.unary import ProbabilitySource, active_labels, unary_te
 Engine = Literal["native", "pydensecrf"]
 Cancel = Callable[[], bool]
 
-#: Lattices kept per image: the smoothness kernel's and the appearance kernel's, now and before the last change.
-_KEPT_LATTICES = 4
+#: Lattices of the appearance kernel kept per image: now, and before the last change.
+_KEPT_LATTICES = 2
 
 
 class DenseCRF:
@@ -60,7 +61,7 @@ class DenseCRF:
         self.prune = prune
         self.threads = threads
         self._origin = origin
-        self._lattices: OrderedDict[tuple[float, ...], Lattice] = OrderedDict()
+        self._lattices: OrderedDict[tuple[float, float], Lattice] = OrderedDict()
 
     @property
     def size(self) -> tuple[int, int]:
@@ -137,19 +138,23 @@ class DenseCRF:
         return terms
 
     def _lattice(self, sxy: float, srgb: float | None = None) -> Lattice:
-        key = (sxy,) if srgb is None else (sxy, srgb)
-        lattice = self._lattices.get(key)
+        if srgb is None:
+            return position_lattice(*self.size, sxy, *self._origin)
+        lattice = self._lattices.get((sxy, srgb))
         if lattice is None:
             top, left = self._origin
-            if srgb is None:
-                features = position_features(*self.size, sxy, top=top, left=left)
-            else:
-                features = bilateral_features(self.rgb, sxy, srgb, top=top, left=left)
-            lattice = self._lattices[key] = Lattice.build(features)
+            lattice = Lattice.build(bilateral_features(self.rgb, sxy, srgb, top=top, left=left))
+            self._lattices[sxy, srgb] = lattice
             while len(self._lattices) > _KEPT_LATTICES:
                 self._lattices.popitem(last=False)
-        self._lattices.move_to_end(key)
+        self._lattices.move_to_end((sxy, srgb))
         return lattice
+
+
+@lru_cache(maxsize=2)
+def position_lattice(height: int, width: int, sxy: float, top: int, left: int) -> Lattice:
+    """The smoothness kernel's lattice: it knows no colours, so pictures of one size share it."""
+    return Lattice.build(position_features(height, width, sxy, top=top, left=left))
 
 
 def check_params(params: CRFParams) -> None:

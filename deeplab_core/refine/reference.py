@@ -45,8 +45,9 @@ def reference_mean_field(
     if params.gaussian_compat != 0.0:
         crf.addPairwiseGaussian(sxy=params.gaussian_sxy, compat=params.gaussian_compat, normalization=normalization)
     if params.bilateral_compat != 0.0:
+        picture = np.require(rgb, requirements=["C", "W"])  # it refuses read-only arrays
         crf.addPairwiseBilateral(
-            sxy=params.bilateral_sxy, srgb=params.bilateral_srgb, rgbim=np.require(rgb, requirements=["C", "W"]), compat=params.bilateral_compat,
+            sxy=params.bilateral_sxy, srgb=params.bilateral_srgb, rgbim=picture, compat=params.bilateral_compat,
             normalization=normalization,
         )  # fmt: skip
     q = np.zeros_like(logits)
