@@ -86,7 +86,8 @@ def test_every_completed_stroke_and_its_undo_step_survive_sigkill(tmp_path: Path
     environment = os.environ | {"QT_QPA_PLATFORM": "offscreen", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     environment.pop("ATROUS_MODEL_DIR", None)
     painted: list[tuple[str, int]] = []
-    with subprocess.Popen([sys.executable, str(script), str(folder)], env=environment, stdout=subprocess.PIPE, text=True) as session:
+    command = [sys.executable, str(script), str(folder)]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as session:
         assert session.stdout is not None
         for line in session.stdout:
             if line.startswith("painted"):
