@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Literal
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,6 +18,14 @@ from deeplab_core.refine.lattice import Lattice, bilateral_features, position_fe
 from deeplab_core.refine.marginals import Marginals
 from deeplab_core.refine.mean_field import Term
 from deeplab_core.refine.pruning import START, pruned_mean_field
+from deeplab_core.refine.reduced import (
+    MEMORY_LIMIT,
+    carried_up,
+    scale_for,
+    scaled_params,
+    shrunk_probabilities,
+    shrunk_strokes,
+)
 from deeplab_core.refine.unary import ProbabilitySource, active_labels, unary_terms
 
 Engine = Literal["native", "pydensecrf"]
@@ -36,7 +46,9 @@ class DenseCRF:
         params: what is used where a call does not say otherwise.
         engine: ``"native"`` is ours; ``"pydensecrf"`` the reference implementation (extra ``crf``), one thread, lock held.
         prune: leave out labels that are nowhere probable (:mod:`~deeplab_core.refine.pruning`); their marginals become 0.
-        threads: threads of the native engine.
+        threads: threads of the native engine; each beyond the first takes a vertex table more.
+        memory_limit: bytes beyond which the image is refined at a smaller scale (:mod:`~deeplab_core.refine.reduced`); the
+            marginals' note then says so. 3 GB hold 20 megapixels of four labels, or 8 of all 21.
 
     Raises:
         ValueError: not an (H, W, 3) uint8 array.
@@ -51,6 +63,7 @@ class DenseCRF:
         engine: Engine = "native",
         prune: bool = True,
         threads: int = 1,
+        memory_limit: int = MEMORY_LIMIT,
         origin: tuple[int, int] = (0, 0),
     ) -> None:
         if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8 or rgb.size == 0:
@@ -60,7 +73,9 @@ class DenseCRF:
         self.engine = engine
         self.prune = prune
         self.threads = threads
+        self.memory_limit = memory_limit
         self._origin = origin
+        self._small: DenseCRF | None = None
         self._lattices: OrderedDict[tuple[float, float], Lattice] = OrderedDict()
 
     @property
@@ -111,6 +126,9 @@ class DenseCRF:
         if source.size != self.size or (clamp is not None and clamp.shape != self.size):
             raise ValueError(f"picture {self.size}, probabilities {source.size} and strokes differ in size")
         active = active_labels(source, START if self.prune else 0.0, clamp, ignore)
+        scale = scale_for(self.rgb.shape[0] * self.rgb.shape[1], active.size, self.threads, self.memory_limit)
+        if scale < 1.0:
+            return self._reduced(source, active, params, scale, clamp, ignore, cancel)
         unary = unary_terms(
             source, active, clip=params.clip, temperature=params.temperature, clamp=clamp, ignore=ignore
         )  # fmt: skip
@@ -123,6 +141,33 @@ class DenseCRF:
                 unary, self._terms(params), params.iterations, prune=self.prune, threads=self.threads, cancel=cancel
             )
         return Marginals(q, active, source.classes, source.size)
+
+    def _reduced(
+        self,
+        source: ProbabilitySource,
+        active: NDArray[np.int64],
+        params: CRFParams,
+        scale: float,
+        clamp: NDArray[Any] | None,
+        ignore: int,
+        cancel: Cancel | None,
+    ) -> Marginals:
+        height, width = (max(1, round(side * scale)) for side in self.size)
+        if self._small is None or self._small.size != (height, width):
+            rgb = np.asarray(cv2.resize(self.rgb, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+            self._small = DenseCRF(rgb, engine=self.engine, threads=self.threads, memory_limit=1 << 62)
+        self._small.prune = self.prune
+        probabilities = shrunk_probabilities(source, active, (height, width))
+        strokes = None
+        if clamp is not None:
+            inside = np.full(source.classes + 1, active.size, np.int64)
+            inside[active] = np.arange(active.size)
+            strokes = shrunk_strokes(inside[np.where(clamp == ignore, source.classes, clamp)], (height, width), active.size)
+        small = self._small.marginals(
+            probabilities, params=scaled_params(params, scale), clamp=strokes, ignore=active.size, cancel=cancel
+        )  # fmt: skip
+        small = replace(small, active=active[small.active], classes=source.classes)
+        return carried_up(source, small, probabilities, active, params, clamp, ignore, cancel)
 
     def prepare(self, params: CRFParams | None = None) -> None:
         """Build the lattices now, so that the first call need not."""

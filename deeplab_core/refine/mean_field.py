@@ -24,8 +24,8 @@ from deeplab_core.refine.lattice import Lattice
 _NOTHING: tuple[Any, ...] = (
     np.empty((0, 0), np.int32), np.empty((0, 0), np.float32), np.empty(0, np.float32), np.empty((0, 0, 0), np.float32)
 )  # fmt: skip
-#: Work below this many pixels per thread costs more to hand out than it takes.
-_PIXELS_PER_THREAD = 10_000
+#: Fewer pixels, or vertices, per thread than this cost more to hand out than they take.
+_LEAST_SHARE = 10_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +71,7 @@ def mean_field(
     """
     points, row = logits.shape
     width = vector_width(row)
-    crew = _Crew(max(1, min(threads, points // _PIXELS_PER_THREAD)))
+    crew = _Crew(max(1, min(threads, points // _LEAST_SHARE)))
     q = np.empty_like(logits) if start is None else start
     if start is None:
         softmax = step_loop(width, row == width, 0, 0)
@@ -124,10 +124,16 @@ class _Filter:
         self.crew.share(
             q.shape[0], lambda k, a, b: self.splat(lattice.vertices, lattice.weights, self.before, q, block, targets[k], a, b)
         )
+        parts = _even_cuts(lattice.count, self.crew.size)
         for other in self.spare:
-            self.crew.share(lattice.count, lambda _k, a, b, other=other: self.merge(table, other, a, b))  # type: ignore[misc]
+            self.crew.each(parts, lambda a, b, other=other: self.merge(table, other, a, b))  # type: ignore[misc]
         for vertices, cuts in zip(lattice.rows, self.cuts, strict=True):
             self.crew.each(cuts, lambda a, b, vertices=vertices: self.blur(vertices, table, a, b))  # type: ignore[misc]
+
+
+def _even_cuts(total: int, parts: int) -> list[tuple[int, int]]:
+    """Equal ranges."""
+    return list(pairwise(total * part // parts for part in range(parts + 1)))
 
 
 def _row_ends(row: NDArray[np.int32], parts: int) -> list[tuple[int, int]]:
@@ -148,7 +154,10 @@ class _Crew:
         self.size = size
 
     def each(self, ranges: Sequence[tuple[int, int]], work: Callable[[int, int], None]) -> None:
-        """Run ``work(first, last)`` for every range, all at once, and wait."""
+        """Run ``work(first, last)`` for adjoining ranges from 0 on, all at once, and wait; at one go where they are short."""
+        if ranges[-1][1] < self.size * _LEAST_SHARE:
+            work(0, ranges[-1][1])
+            return
         waiting = [_pool().submit(work, a, b) for a, b in ranges[1:] if a < b]
         work(*ranges[0])
         for future in waiting:
@@ -156,9 +165,9 @@ class _Crew:
 
     def share(self, total: int, work: Callable[[int, int, int], None]) -> None:
         """Run ``work(part, first, last)`` on equal parts of ``range(total)``, all at once, and wait."""
-        edges = [total * part // self.size for part in range(self.size + 1)]
-        waiting = [_pool().submit(work, part, edges[part], edges[part + 1]) for part in range(1, self.size)]
-        work(0, edges[0], edges[1])
+        parts = _even_cuts(total, self.size)
+        waiting = [_pool().submit(work, part, *parts[part]) for part in range(1, self.size)]
+        work(0, *parts[0])
         for future in waiting:
             future.result()
 

@@ -39,7 +39,7 @@ def test_close_to_the_full_mean_field(params: CRFParams, normalization: str) -> 
 
 @pytest.mark.parametrize("sxy", [2.0, 4.0, 6.0])
 def test_one_point_spreads_as_a_gaussian(sxy: float) -> None:
-    """As exp(-d^2 / 2 sxy^2) up to the lattice's error: measured, 8 to 10 % of the mass lie elsewhere, the peak is 0.73 to 0.9."""
+    """As exp(-d^2 / 2 sxy^2) up to the lattice's error: measured, 8 to 10 % of it lie elsewhere, the peak is 0.73 to 0.9."""
     size = 61
     lattice = Lattice.build(position_features(size, size, sxy))
     spike = np.zeros((size * size, 1), np.float32)
