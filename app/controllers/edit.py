@@ -29,7 +29,7 @@ _BACKGROUND_PIXELS = 2_000_000
 
 @dataclass(frozen=True, slots=True)
 class _Region:
-    """A fill or an outline that is being worked out.
+    """A step that is being worked out.
 
     Attributes:
         document, revision: what is read meanwhile, and its state.
@@ -41,6 +41,7 @@ class _Region:
     revision: int
     name: str
     make: Callable[[], TilePatch]
+    source: Provenance
     patch: Future[TilePatch]
 
 
@@ -208,7 +209,8 @@ class EditController(QObject):
         """Fill the 4-connected region of equal labels under a point with the class in hand."""
         document, value, only = self._ready(), self.tools.class_id, self._only
         if document is not None:
-            self._work_out("Fill", document, lambda: fill_patch(document, x, y, value, only=only))
+            name = f"Fill: {class_name(document.catalog, value)}"
+            self.carry_out(name, document, lambda: fill_patch(document, x, y, value, only=only))
 
     def polygon(self, points: Sequence[Point]) -> None:
         """Paint the inside of a closed polygon with the class in hand."""
@@ -221,18 +223,30 @@ class EditController(QObject):
     def _outline(self, name: str, points: Sequence[Point]) -> None:
         document, value, only = self._ready(), self.tools.class_id, self._only
         if document is not None:
-            self._work_out(name, document, lambda: polygon_patch(document, points, value, only=only))
+            name = f"{name}: {class_name(document.catalog, value)}"
+            self.carry_out(name, document, lambda: polygon_patch(document, points, value, only=only))
 
-    def _work_out(self, name: str, document: Document, make: Callable[[], TilePatch]) -> None:
+    def carry_out(
+        self, name: str, document: Document, make: Callable[[], TilePatch], source: Provenance = Provenance.PERSON
+    ) -> None:
+        """Do a step that may look at the whole image: a fill, a prediction, the truth. Whatever is in hand is finished first.
+
+        On a small image it is done on return. On a large one it is worked out in the background and painted between other
+        events; any other verb, and :meth:`commit_stroke`, waits for it.
+
+        Args:
+            name: the step's title without its extent.
+            make: works the step out from the document without changing it; called in another thread.
+            source: who is said to have done it.
+        """
         self.commit_stroke()
-        title = f"{name}: {class_name(document.catalog, self.tools.class_id)}"
         if document.labels.size <= _BACKGROUND_PIXELS:
-            self._write(title, document, make())
+            self._write(name, document, make(), source)
             return
         if self._background is None:
             self._background = ThreadPoolExecutor(max_workers=1, thread_name_prefix="region")
         future = self._background.submit(make)
-        self._region = _Region(document, document.revision, title, make, future)
+        self._region = _Region(document, document.revision, name, make, source, future)
         future.add_done_callback(lambda _future: self._workedOut.emit())
 
     @Slot()
@@ -243,17 +257,13 @@ class EditController(QObject):
             return
         self._region = None
         moved = region.document.revision != region.revision
-        self._write(region.name, region.document, region.make() if moved else region.patch.result())
+        patch = region.make() if moved else region.patch.result()
+        self._write(region.name, region.document, patch, region.source)
 
-    def _write(self, title: str, document: Document, patch: TilePatch) -> None:
+    def _write(self, name: str, document: Document, patch: TilePatch, source: Provenance) -> None:
         if patch.tiles:
             self._writer.write(document, patch)
-            self._tell(title, patch, Provenance.PERSON)
-
-    def write(self, document: Document, patch: TilePatch) -> None:
-        """Write a step that another controller made (a prediction, the truth); large ones between other events."""
-        self.commit_stroke()
-        self._writer.write(document, patch)
+            self._tell(name, patch, source)
 
     # -- the rest --------------------------------------------------------------------------------------------------------
 

@@ -42,12 +42,12 @@ class OpenImage:
 
 def by_hand(document: Document) -> bool:
     """Whether a person (or an import) has set any pixel: then a prediction may only be suggested."""
-    return bool(np.any(document.provenance >= Provenance.PERSON))
+    return bool(document.provenance.max() >= Provenance.PERSON)
 
 
 def unset(document: Document) -> bool:
     """Whether nobody has said anything about any pixel."""
-    return not bool(np.any(document.provenance))
+    return not bool(document.provenance.max())
 
 
 def titled(record: ImageRecord, info: ImageInfo) -> str:

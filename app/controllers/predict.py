@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal
 
 from app.actions.facts import Facts
-from app.controllers.edit import EditController, spaced
+from app.controllers.edit import EditController
 from app.controllers.folder_run import FolderRun
 from app.controllers.models import ModelsController
 from app.controllers.open_image import OpenImage, by_hand, unset
@@ -19,8 +19,8 @@ from app.services.compute_service import ComputeService
 from app.services.jobs import Job, JobRegistry, JobState
 from app.services.notifications import Notifier
 from app.services.settings import SettingsStore
-from app.state.patch import diff_patch
-from app.state.provenance import Merge, Provenance, merge_labels
+from app.state.patch import TilePatch, diff_patch
+from app.state.provenance import Merge, Provenance, merge_labels, would_change
 from app.worker.messages import URGENT, Failed, Predicted, Progress, WasCancelled
 from deeplab_core.errors import AtrousError
 from deeplab_core.metrics.confusion import same_classes
@@ -128,7 +128,6 @@ class PredictController(QObject):
         suggestion, image = self.suggestion, self._projects.image
         if suggestion is None or image is None:
             return
-        self._edit.commit_stroke()
         self._lay(image, suggestion.labels)
         self._decide()
 
@@ -155,13 +154,14 @@ class PredictController(QObject):
         image = self._projects.image
         if image is None or not self._facts["can_edit"]:
             return
-        self._edit.commit_stroke()
         document = image.document
-        patch = diff_patch(document.labels, document.provenance, labels, np.full_like(document.provenance, source))
-        document.apply(patch)
+
+        def make() -> TilePatch:
+            return diff_patch(document.labels, document.provenance, labels, np.full_like(document.provenance, source))
+
         # What a person chose to start from is a person's work: a later prediction must not sweep it away unasked.
         journaled = Provenance.IMPORT if source is not Provenance.MODEL else source
-        self._projects.apply_step(f"{title}, {spaced(patch.changed_pixels)} px", patch, journaled)
+        self._edit.carry_out(title, document, make, journaled)
 
     # -- answers ---------------------------------------------------------------------------------------------------------
 
@@ -258,19 +258,27 @@ class PredictController(QObject):
             return False
         if from_disk and not project.record(image.id).suggested:
             return False
-        merge = merge_labels(document.labels, document.provenance, labels, Provenance.MODEL)
-        if merge.patch.tiles or merge.conflicts.any():
-            self._set_suggestion(Suggestion(labels, merge))
-            return True
-        return False
+        if not would_change(document.labels, document.provenance, labels, Provenance.MODEL):
+            return False
+
+        def offer(merge: Merge, offered: NDArray[np.uint8] = labels) -> None:
+            if self._projects.image is image and document.reference is offered:
+                self._set_suggestion(Suggestion(offered, merge))
+
+        # The person may paint on meanwhile: the merge only says how much it is about; taking it merges anew.
+        self._jobs.run(
+            lambda: merge_labels(document.labels, document.provenance, labels, Provenance.MODEL), offer, self._report
+        )
+        return True
 
     def _lay(self, image: OpenImage, labels: NDArray[np.uint8]) -> None:
         document = image.document
-        patch = merge_labels(document.labels, document.provenance, labels, Provenance.MODEL).patch
-        if patch.tiles:
-            document.apply(patch)
-            name = self.models.card.name if self.models.card is not None else "Model"
-            self._projects.apply_step(f"{name}, {spaced(patch.changed_pixels)} px", patch, Provenance.MODEL)
+        name = self.models.card.name if self.models.card is not None else "Model"
+
+        def make() -> TilePatch:
+            return merge_labels(document.labels, document.provenance, labels, Provenance.MODEL).patch
+
+        self._edit.carry_out(name, document, make, Provenance.MODEL)
 
     def _decide(self) -> None:
         self._set_suggestion(None)

@@ -312,10 +312,6 @@ class ProjectController(QObject):
         self._tell_facts()
         return True
 
-    def apply_step(self, title: str, patch: object, source: object) -> None:
-        """Take a whole-image step (prediction, truth, import) that is already applied to the document into the history."""
-        self._push(title, patch, source)
-
     def in_hand(self, image: int) -> bool:
         """Whether an image is in view, is being opened, or has changes that its mask file does not hold yet."""
         held = self.autosaver is not None and self.autosaver.held(image) is not None

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from app.state.patch import Labels
 from app.state.project import Project
 from deeplab_core.catalog import CatalogMapping, ClassCatalog, map_catalogs
+from deeplab_core.labels import apply_lut
 from deeplab_core.metrics.confusion import same_classes
 from deeplab_core.records import Prediction
 
@@ -49,4 +48,4 @@ def in_project_ids(project: Project, prediction: Prediction, catalog: ClassCatal
             return None
         catalog = ClassCatalog.from_dict(stored)
     mapping = project_mapping(project, catalog)
-    return None if mapping.unmatched else np.ascontiguousarray(mapping.lut[prediction.labels])
+    return None if mapping.unmatched else apply_lut(prediction.labels, mapping.lut)
