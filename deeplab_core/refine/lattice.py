@@ -55,7 +55,8 @@ class Lattice:
         """
         points, d = features.shape
         ones = d + 1
-        deviation = np.sqrt(2.0 / 3.0) * ones
+        # float32 as in the published codes: one bit more or less, and points on the border of two simplices change sides.
+        deviation = float(np.float32(np.sqrt(2.0 / 3.0) * ones))
         scales = np.array([deviation / np.sqrt((i + 2) * (i + 1)) for i in range(d)], np.float32)
         origin, strides = _packing(features, scales)
         vertices = np.empty((points, ones), np.int32)

@@ -99,12 +99,9 @@ def embed_loop(D: int) -> Callable[..., Any]:
 
             steps = np.int64(0)
             for i in range(ones):
-                lower = np.int64(np.floor(elevated[i] * down))
-                upper = np.int64(np.ceil(elevated[i] * down))
-                if np.float32(upper * ones) - elevated[i] < elevated[i] - np.float32(lower * ones):
-                    lower = upper
-                nearest[i] = lower * ones
-                steps += lower
+                turn = np.int64(np.rint(elevated[i] * down))
+                nearest[i] = turn * ones
+                steps += turn
                 rank[i] = 0
             for i in range(D):
                 offset = elevated[i] - np.float32(nearest[i])

@@ -41,9 +41,9 @@ def test_marginals_are_pydensecrfs(samples: list[tuple[np.ndarray, np.ndarray]],
         ours = DenseCRF(rgb, params, prune=False).refine(probabilities)
         theirs = DenseCRF(rgb, params, engine="pydensecrf", prune=False).refine(probabilities)
         error = np.abs(ours - theirs)
-        assert error.max() < 1e-2
-        assert error.mean() < 1e-5
-        assert (ours.argmax(0) == theirs.argmax(0)).mean() >= 0.9999
+        assert error.max() < 1e-3
+        assert error.mean() < 1e-6
+        assert (ours.argmax(0) == theirs.argmax(0)).mean() >= 0.99999
 
 
 def test_pruning_hardly_changes_labels(samples: list[tuple[np.ndarray, np.ndarray]]) -> None:
