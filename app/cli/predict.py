@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from app.cli.console import emit, progress
+from app.cli.crf_choice import CRF_HELP, parse_crf
 from app.cli.model_choice import resolve_model
 from app.cli.plan import Task, plan_outputs
 from deeplab_core.errors import AtrousError, ImageReadError
 
 if TYPE_CHECKING:
     from deeplab_core.images import ImageData
-    from deeplab_core.records import ModelCard, Prediction, PredictOptions
+    from deeplab_core.records import CRFParams, ModelCard, Prediction, PredictOptions
 
 #: What made the masks of an output folder; --resume refuses to mix two models or two sets of options.
 RUN_RECORD = "atrous-run.json"
@@ -58,6 +59,7 @@ def parse_scales(_context: click.Context, _parameter: click.Parameter, value: st
 )
 @click.option("--scales", callback=parse_scales, default="1", show_default=True, help="Average over these relative sizes.")
 @click.option("--flip", is_flag=True, help="Also average with the mirrored image.")
+@click.option("--crf", "crf", callback=parse_crf, is_flag=False, flag_value="v1", default=None, metavar="[PRESET]", help=CRF_HELP)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
 @click.option("--precision", type=click.Choice(["auto", "fp32", "bf16", "fp16"]), default="auto", show_default=True)
 @click.option(
@@ -79,6 +81,7 @@ def predict(
     output_stride: int | None,
     scales: tuple[float, ...],
     flip: bool,
+    crf: CRFParams | None,
     device: str,
     precision: str,
     frame: str,
@@ -104,7 +107,9 @@ def predict(
     from deeplab_core.inference import Predictor
     from deeplab_core.weights import load_model
 
-    options = PredictOptions(output_stride=output_stride, scales=scales, flip=flip, device=device, precision=precision)  # type: ignore[arg-type]
+    options = PredictOptions(
+        output_stride=output_stride, scales=scales, flip=flip, device=device, precision=precision, crf=crf  # type: ignore[arg-type]
+    )  # fmt: skip
     model, card = load_model(model_path, output_stride=output_stride)
     predictor = Predictor(model, card, options=options, device=device)
     _check_run_record(out, card, options, frame, resume=resume, write=rank == 0)

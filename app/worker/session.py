@@ -128,9 +128,8 @@ class ComputeSession:
         self._use_device(predictor, request.options.device)
         scores = predictor.scores(rgb, options=request.options, cancel=cancel, progress=progress)
         self._scores.keep(request.source_key, scores)
-        return Predicted(
-            request_id=request.request_id, prediction=predictor.decide(scores, request.source_key, request.options)
-        )
+        prediction = predictor.decide(scores, request.source_key, request.options, rgb=rgb, cancel=cancel)
+        return Predicted(request_id=request.request_id, prediction=prediction)
 
     def scores_at(self, request: AskScores) -> ScoresAt:
         """The most probable classes of a pixel; empty where the scores are not kept or the pixel lies outside."""

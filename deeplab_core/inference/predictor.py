@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from deeplab_core.errors import ComputeError, DeviceOutOfMemory, WeightsError
-from deeplab_core.inference.device import PRECISION_NAMES, describe_device, pick_device, pick_precision
+from deeplab_core.inference.device import PRECISION_NAMES, available_cores, describe_device, pick_device, pick_precision
 from deeplab_core.inference.geometry import Frame, frame_for
 from deeplab_core.inference.memory import BYTES_PER_PIXEL, available_bytes, is_out_of_memory, release
 from deeplab_core.inference.network import CoarseGrid, NotFiniteError, Pass, TiledNetwork
@@ -89,16 +89,43 @@ class Predictor:
             ComputeError: the network gave numbers that are not finite, or its grid cannot be tiled.
             AtrousError: an output stride that the network does not have.
         """
-        return self.decide(self.scores(rgb, options=options, cancel=cancel, progress=progress), source_key, options)
+        scores = self.scores(rgb, options=options, cancel=cancel, progress=progress)
+        return self.decide(scores, source_key, options, rgb=rgb, cancel=cancel)
 
-    def decide(self, scores: Scores, source_key: str = "", options: PredictOptions | None = None) -> Prediction:
-        """Labels and confidence from scores."""
+    def decide(
+        self,
+        scores: Scores,
+        source_key: str = "",
+        options: PredictOptions | None = None,
+        *,
+        rgb: RGB | None = None,
+        cancel: Cancel | None = None,
+    ) -> Prediction:
+        """Labels and confidence from scores, refined with the CRF of the options where they have one; that needs ``rgb``.
+
+        Raises:
+            ValueError: the options have a CRF and there is no ``rgb``.
+            Cancelled: ``cancel`` returned True.
+        """
+        options = options or self.options
         began = time.perf_counter()
-        labels, confidence = scores.label_map()
+        notes = scores.report.notes
+        if options.crf is None:
+            labels, confidence = scores.label_map()
+        elif rgb is None:
+            raise ValueError("a CRF needs the picture")
+        else:
+            from deeplab_core.refine import DenseCRF, ProbabilitySource  # compiles or loads its loops
+
+            crf = DenseCRF(rgb, options.crf, threads=min(2, available_cores()))
+            marginals = crf.marginals(ProbabilitySource.of_scores(scores), cancel=cancel)
+            catalog = scores.catalog
+            labels, confidence = marginals.labels(catalog.ids.astype(catalog.dtype)), marginals.confidence()
+            notes = (*notes, marginals.note) if marginals.note else notes
         took = scores.report.milliseconds + 1e3 * (time.perf_counter() - began)
         return Prediction(
-            labels=labels, confidence=confidence, card_id=self.card.id, options=options or self.options, source_key=source_key,
-            report=replace(scores.report, milliseconds=took),
+            labels=labels, confidence=confidence, card_id=self.card.id, options=options, source_key=source_key,
+            report=replace(scores.report, milliseconds=took, notes=notes),
         )  # fmt: skip
 
     def scores(

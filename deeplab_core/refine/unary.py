@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from deeplab_core.catalog import ClassCatalog
 from deeplab_core.errors import ComputeError
 from deeplab_core.refine.filter_kernels import padded
 
@@ -16,6 +17,21 @@ from deeplab_core.refine.filter_kernels import padded
 FORBIDDEN = np.float32(-1e4)
 #: Pixels of a strip: small enough that the copies of a strip stay in the processor's cache.
 _STRIP_PIXELS = 1 << 16
+
+
+class ClassScores(Protocol):
+    """What is read of :class:`deeplab_core.inference.Scores`."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W)."""
+
+    @property
+    def catalog(self) -> ClassCatalog:
+        """Classes in channel order."""
+
+    def probabilities(self, rows: slice = ...) -> NDArray[np.float32]:
+        """(rows, W, C) float32."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +59,13 @@ class ProbabilitySource:
             raise ValueError(f"probabilities are (C >= 2, H, W), not {probabilities.shape}")
         classes, height, width = probabilities.shape
         return cls((height, width), classes, lambda first, last: probabilities[:, first:last])
+
+    @classmethod
+    def of_scores(cls, scores: ClassScores) -> ProbabilitySource:
+        """The class scores of a Predictor, averaged over scales and mirror images where it did so; upsampled strip by strip."""
+        return cls(
+            scores.size, len(scores.catalog), lambda first, last: np.moveaxis(scores.probabilities(slice(first, last)), 2, 0)
+        )
 
     def strips(self) -> Iterator[tuple[int, int, NDArray[np.float32]]]:
         """First row, row after the last, and probabilities, from top to bottom."""
