@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, QTimer, Signal
 
 from app.controllers.open_image import OpenImage
 from app.services.jobs import Job, JobRegistry, JobState
 from app.services.notifications import Notifier
 from app.state.curves import Curve
 from app.state.image_scores import ImageScore, score_labels
-from app.state.judgement import FolderJudgement
+from app.state.judgement import FolderJudgement, ImageJudgement
 from app.state.project import Project
 from deeplab_core.boundary.band import band_index
 from deeplab_core.boundary.histogram import BandHistogram
@@ -31,16 +31,21 @@ if TYPE_CHECKING:
 
 _KIND = "score"
 
+#: How long the hand rests before the score of the image in view is written anew.
+_SCORE_MS = 600
+
 
 class FolderJudge(QObject):
     """Scores of all images; kept with the project, so that the list shows them at the next visit.
 
     Signals:
-        changed(): the pooled figures are others.
+        changed(): the folder was judged, or another one is open: figures and curve are others.
+        followed(): the pooled figures have followed the image in view.
         scored(image id): one image has another score.
     """
 
     changed = Signal()
+    followed = Signal()
     scored = Signal(int)
 
     def __init__(
@@ -60,6 +65,10 @@ class FolderJudge(QObject):
         self._work: Iterator[int] | None = None
         self._band = TrimapBand()
         self._viewed: OpenImage | None = None
+        self._score_timer = QTimer(self)
+        self._score_timer.setSingleShot(True)
+        self._score_timer.setInterval(_SCORE_MS)
+        self._score_timer.timeout.connect(self._score_view)
         predict.folder_run.predicted.connect(self._score_prediction)
         projects.imageChanged.connect(self._leave_image)
 
@@ -79,6 +88,22 @@ class FolderJudge(QObject):
         if project is not None:
             self.scores = {image: ImageScore.from_bytes(data) for image, (_, data) in project.results(_KIND).items()}
         self.changed.emit()
+
+    def follow(self, judgement: ImageJudgement) -> None:
+        """Let the pooled figures and the list follow the image in view. Costs O(classes^2), whatever the image's size."""
+        image = self._projects.image
+        if image is None or image.document is not judgement.document:
+            return
+        rule, around = self._band.rule, self._band.around
+        if self._now is not None and self._now.share(str(image.id)) is not None:
+            counted = (judgement.histogram(rule, around),) if judgement.has_histogram(rule, around) else ()
+            self._now.put(str(image.id), judgement.matrix, *counted)
+            self.followed.emit()
+        kept = self.scores.get(image.id)
+        mean = judgement.matrix.mean_iou("truth").value
+        known = kept is not None and kept.iou is not None and abs(kept.iou - mean) < 1e-9
+        if not known and not np.isnan(mean) and (kept is not None or image.document.revision):
+            self._score_timer.start()
 
     def worst_first(self) -> list[int]:
         """Ids by score: lowest IoU first, then, of those without truth, the most uncertain first."""
@@ -202,8 +227,16 @@ class FolderJudge(QObject):
     def _leave_image(self, image: OpenImage | None) -> None:
         """Score the image that goes out of view, as it is now."""
         left, self._viewed = self._viewed, image
-        project = self._projects.project
-        if left is None or project is None or not left.document.revision:
+        self._score_timer.stop()
+        if left is not None and left.document.revision:
+            self._score_open(left)
+
+    def _score_view(self) -> None:
+        if self._viewed is not None:
+            self._score_open(self._viewed)
+
+    def _score_open(self, left: OpenImage) -> None:
+        if self._projects.project is None:
             return
         judged = self._judge.judgement
         truth = judged.truth if judged is not None and judged.document is left.document else None

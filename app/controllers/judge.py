@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,10 +19,11 @@ from app.services.jobs import JobRegistry
 from app.services.notifications import Notifier
 from app.services.settings import SettingsStore
 from app.state.curves import Curve, CurveSet
-from app.state.judgement import ImageJudgement
+from app.state.document import Document
+from app.state.judgement import Count, ImageJudgement, Labels, count_image
 from app.state.project import Project
 from app.state.provenance import Provenance
-from deeplab_core.boundary.band import band_index
+from deeplab_core.boundary.band import BandAround, BandRule, band_index
 from deeplab_core.boundary.histogram import BandHistogram
 from deeplab_core.errors import AtrousError
 from deeplab_core.formats.masks import read_mask
@@ -33,6 +33,20 @@ from deeplab_core.records import TrimapBand
 
 #: Figures follow a stroke at this pace; the curve, which costs more to draw, a little later.
 _FIGURES_MS, _CURVE_MS, _RESTING_MS = 50, 250, 900
+
+
+#: So often a count that was overtaken by changes is repeated before the window counts itself.
+_AGAIN = 5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Band:
+    """A band index that a pane shows, and what it was made from."""
+
+    document: Document
+    revision: int
+    kind: tuple[BandRule, BandAround]
+    index: NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +107,9 @@ class JudgeController(QObject):
         self.problems: list[tuple[str, str]] = []
         self._before: ConfusionMatrix | None = None
         self._model_curve: BandHistogram | None = None
+        self._band_shown: _Band | None = None
+        self._counting: ImageJudgement | None = None
+        self._finding_edges = False
         self.band = TrimapBand(width_px=settings["trimap.width"], rule=settings["trimap.rule"], around=settings["trimap.around"])
         self.folder = FolderJudge(projects, self, predict, jobs, notifier, self)
         self.folder.changed.connect(self._tell_curves)
@@ -135,17 +152,78 @@ class JudgeController(QObject):
         self._tell_curves()
 
     def band_index(self) -> NDArray[np.uint8] | None:
-        """(H, W) band index of the image in view for the panes; None where there is none."""
-        if self.judgement is not None:
-            return self.judgement.band(self.band.rule, self.band.around)
-        image = self._projects.image
-        project = self._projects.project
-        if image is None or project is None or self.band.rule == "void":
+        """(H, W) band index of the image in view for the panes; None where there is none.
+
+        While a new one is being made (``layersChanged`` tells when it is there) the last one of the same kind stands in.
+        """
+        image, kind = self._projects.image, (self.band.rule, self.band.around)
+        if image is None:
             return None
-        if self.index.get(project.record(image.id).relative_path) is not None:
-            return None  # the truth is being read; its band follows
-        labels, ignore = image.document.labels, image.document.catalog.ignore
-        return band_index(truth=labels, prediction=labels, ignore=ignore, rule="edge", around="prediction")
+        document = image.document
+        known = self._band_shown
+        stale = known.index if known is not None and known.document is document and known.kind == kind else None
+        if self.judgement is not None:
+            if not self.judgement.has_band(*kind):
+                self._count()
+                return stale
+            index = self.judgement.band(*kind)
+        else:
+            if self.band.rule == "void":
+                return None
+            if stale is None or known is None or known.revision != document.revision:
+                self._find_edges(document)
+                return stale
+            index = stale
+        self._band_shown = _Band(document, document.revision, kind, index)
+        return index
+
+    def _find_edges(self, document: Document) -> None:
+        """Without truth, the band lies around the mask's own edges."""
+        if self._finding_edges:
+            return
+        self._finding_edges = True
+        revision, ignore = document.revision, document.catalog.ignore
+
+        def find() -> NDArray[np.uint8]:
+            return band_index(truth=document.labels, prediction=document.labels, ignore=ignore, rule="edge", around="prediction")
+
+        def done(index: NDArray[np.uint8]) -> None:
+            self._finding_edges = False
+            first = self._band_shown is None or self._band_shown.document is not document
+            self._band_shown = _Band(document, revision, (self.band.rule, self.band.around), index)
+            if first or revision == document.revision:
+                self.layersChanged.emit()
+
+        def failed(error: Exception) -> None:
+            self._finding_edges = False
+            self._report(error)
+
+        self._jobs.run(find, done, failed)
+
+    def _count(self) -> None:
+        """Have band and histogram of the present rule made in the background; everything is told when they are there."""
+        judgement, rule, around = self.judgement, self.band.rule, self.band.around
+        if judgement is None or self._counting is judgement:
+            return
+        self._counting = judgement
+        known = judgement.band(rule, around) if judgement.has_band(rule, around) else None
+
+        def done(count: Count) -> None:
+            self._counting = None
+            if self.judgement is not judgement:
+                return
+            if not judgement.adopt(count) or (rule, around) != (self.band.rule, self.band.around):
+                self._curve_timer.start(_RESTING_MS)  # counts again
+                return
+            self._measure_model(self._projects.image)
+            self.layersChanged.emit()
+            self._wake()
+
+        def failed(error: Exception) -> None:
+            self._counting = None
+            self._report(error)
+
+        self._jobs.run(lambda: count_image(judgement.truth, judgement.document, rule, around, known), done, failed)
 
     def truth_problem(self, image: str, message: str) -> None:
         """Note a truth file that cannot be used; each is said once."""
@@ -205,15 +283,23 @@ class JudgeController(QObject):
             self._tell_nothing()
             return
 
-        rule, ignore = self.band.rule, image.document.catalog.ignore
+        rule, around, document = self.band.rule, self.band.around, image.document
 
-        def read() -> tuple[NDArray[Any], NDArray[np.uint8]]:
-            truth = read_mask(path, image.document.catalog, image.info)
-            return truth, band_index(truth=truth, prediction=truth, ignore=ignore, rule=rule, around="truth")
+        def read() -> tuple[Labels, Count]:
+            truth = read_mask(path, document.catalog, image.info)
+            truth.flags.writeable = False
+            return truth, count_image(truth, document, rule, around)
 
-        def done(found: tuple[NDArray[Any], NDArray[np.uint8]]) -> None:
-            if self._projects.image is image:
-                self._judge(image, *found)
+        def done(found: tuple[Labels, Count], again: int = _AGAIN) -> None:
+            truth, count = found
+            if self._projects.image is not image:
+                return
+            if count.revision != document.revision and again:
+                # Somebody paints, or a prediction is being laid: better later than with the window standing still.
+                once_more = lambda: (truth, count_image(truth, document, rule, around, index=_lasting(count)))  # noqa: E731
+                self._jobs.run(once_more, lambda found: done(found, again - 1), failed)
+                return
+            self._judge(image, truth, count)
 
         def failed(error: Exception) -> None:
             if not isinstance(error, AtrousError):
@@ -225,12 +311,10 @@ class JudgeController(QObject):
 
         self._jobs.run(read, done, failed)
 
-    def _judge(self, image: OpenImage, truth: NDArray[Any], band: NDArray[np.uint8]) -> None:
+    def _judge(self, image: OpenImage, truth: Labels, count: Count) -> None:
         self._forget()
-        rule = self.band.rule
         try:
-            self.judgement = ImageJudgement(truth, image.document)
-            self.judgement.adopt_band(rule, band)
+            self.judgement = ImageJudgement(truth, image.document, count)
         except AtrousError as error:
             self._notifier.report(error, replace_key="truth")
             self._tell_nothing()
@@ -255,19 +339,27 @@ class JudgeController(QObject):
         if self.judgement is None or image is None or reference is None or self.band.around == "prediction":
             self._wake()
             return
-        judgement, band = self.judgement, self.band
-        if self._before is not None and self._before.counts.sum() == self._before.void_predictions:
-            # The image was opened blank: what changed since opening is told from the prediction on.
-            self._before = ConfusionMatrix(image.document.catalog).update(truth=judgement.truth, prediction=reference)
+        judgement, band, before = self.judgement, self.band, self._before
+        if not judgement.has_band(band.rule, band.around):
+            return  # comes back when it is counted
+        catalog, truth = image.document.catalog, judgement.truth
         index = judgement.band(band.rule, band.around)
-        histogram = BandHistogram(image.document.catalog, rule=band.rule, around=band.around)
+        # An image that was opened blank: what changed since opening is told from the prediction on.
+        blank = before is not None and before.counts.sum() == before.void_predictions
 
-        def done(found: BandHistogram) -> None:
-            if self.judgement is judgement and self.band == band:
-                self._model_curve = found
+        def measure() -> tuple[BandHistogram, ConfusionMatrix | None]:
+            histogram = BandHistogram(catalog, rule=band.rule, around=band.around)
+            histogram.update(index=index, truth=truth, prediction=reference)
+            return histogram, ConfusionMatrix(catalog).update(truth=truth, prediction=reference) if blank else None
+
+        def done(found: tuple[BandHistogram, ConfusionMatrix | None]) -> None:
+            if self.judgement is judgement and (self.band.rule, self.band.around) == (band.rule, band.around):
+                self._model_curve = found[0]
+                if found[1] is not None and self._before is before:
+                    self._before = found[1]
                 self._wake()
 
-        self._jobs.run(lambda: histogram.update(index=index, truth=judgement.truth, prediction=reference), done, self._report)
+        self._jobs.run(measure, done, self._report)
 
     def _wake(self, *_: object) -> None:
         if not self._figures_timer.isActive():
@@ -286,6 +378,7 @@ class JudgeController(QObject):
             return
         catalog = judgement.document.catalog
         mean = judgement.matrix.mean_iou("truth")
+        self.folder.follow(judgement)
         self.figuresChanged.emit(
             Figures(
                 iou=dict(zip(catalog.ids.tolist(), judgement.matrix.iou().tolist(), strict=True)),
@@ -305,6 +398,9 @@ class JudgeController(QObject):
         if judgement is None:
             self.curvesChanged.emit(CurveSet(folder=self.folder.curves(band)))
             self.bandFigures.emit(None, None)
+            return
+        if not judgement.has_histogram(band.rule, band.around):
+            self._count()
             return
         histogram = judgement.histogram(band.rule, band.around)
         lines = (
@@ -333,3 +429,8 @@ class JudgeController(QObject):
         timer.setInterval(milliseconds)
         timer.timeout.connect(action)
         return timer
+
+
+def _lasting(count: Count) -> NDArray[np.uint8] | None:
+    """The part of a count that no change of the mask overtakes: a band around the truth."""
+    return count.index if count.around == "truth" else None

@@ -58,6 +58,7 @@ class ModelsController(QObject):
         self.path: Path | None = None
         self.hello: Hello | None = None
         self.device = DeviceView(state="starting…")
+        self._before_crash = DeviceView()
         self._note = ""
         compute.hello.connect(self._greet)
         compute.loaded.connect(self._take)
@@ -221,12 +222,18 @@ class ModelsController(QObject):
         self.choicesChanged.emit()
 
     def _say_crashed(self, reason: str) -> None:
+        if not self.device.state:
+            self._before_crash = self.device
         self._show(DeviceView(state="restarting…", reason="", tooltip=reason, trouble=True))
         self._notifier.warning(
-            "The compute process ended", f"{reason.rstrip('.')}. Your masks are safe; it is started again.", replace_key="compute"
+            "The compute process ended",
+            f"{reason[:1].upper()}{reason[1:].rstrip('.')}. Your masks are safe; it is started again.",
+            replace_key="compute",
         )
 
     def _say_restarted(self) -> None:
+        if self.card is not None:
+            self._show(self._before_crash)
         self._notifier.info("The compute process is back", "It goes on where it was.", replace_key="compute")
 
     def _say_gave_up(self, reason: str) -> None:

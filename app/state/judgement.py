@@ -7,13 +7,14 @@ figures are at every moment those of a recomputation from scratch.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.state.document import Change, Document
-from deeplab_core.boundary.band import EXCLUDED, BandAround, BandRule, band_index
+from deeplab_core.boundary.band import BandAround, BandRule, band_index
 from deeplab_core.boundary.histogram import BandHistogram
 from deeplab_core.catalog import ClassCatalog
 from deeplab_core.errors import MaskFormatError
@@ -27,6 +28,60 @@ Labels = NDArray[Any]  # (H, W) uint8, or uint16 for a wide catalog
 Key = tuple[BandRule, BandAround]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Count:
+    """What :func:`count_image` found: right as long as the document has this revision.
+
+    Attributes:
+        revision: of the document when the counting began.
+        matrix: of the whole image.
+        rule, around: which band.
+        index: (H, W) uint8, :func:`deeplab_core.boundary.band_index`.
+        histogram: confusion by that band.
+    """
+
+    revision: int
+    matrix: ConfusionMatrix
+    rule: BandRule
+    around: BandAround
+    index: NDArray[np.uint8]
+    histogram: BandHistogram
+
+
+def count_image(
+    truth: Labels, document: Document, rule: BandRule, around: BandAround = "truth", index: NDArray[np.uint8] | None = None
+) -> Count:
+    """Count a whole image: some 80 ms per megapixel, for a job.
+
+    Reads the document as it is while another thread may paint on it. That is no danger: every change raises the revision, and a
+    judgement takes only a count whose revision is still the document's.
+
+    Args:
+        truth, document: as :class:`ImageJudgement`.
+        rule, around: which band.
+        index: the band's index, where it is known.
+
+    Raises:
+        MaskFormatError, CatalogError: as :class:`ImageJudgement`.
+    """
+    revision, catalog, labels = document.revision, document.catalog, document.labels
+    _check_size(truth, document)
+    matrix = ConfusionMatrix(catalog).update(truth=truth, prediction=labels)
+    if index is None:
+        index = band_index(truth=truth, prediction=labels, ignore=catalog.ignore, rule=rule, around=around)
+        index.flags.writeable = False
+    histogram = BandHistogram(catalog, rule=rule, around=around).update(index=index, truth=truth, prediction=labels)
+    return Count(revision, matrix, rule, around, index, histogram)
+
+
+def _check_size(truth: Labels, document: Document) -> None:
+    if truth.shape != document.shape:
+        raise MaskFormatError(
+            f"the truth is {truth.shape[1]} x {truth.shape[0]} px, the image {document.shape[1]} x {document.shape[0]} px",
+            remedy="Choose the truth of this image; it is never resized",
+        )
+
+
 class ImageJudgement:
     """Scores of one document against its truth; follows the document until :meth:`close`.
 
@@ -37,24 +92,31 @@ class ImageJudgement:
         document: what is judged.
     """
 
-    def __init__(self, truth: Labels, document: Document) -> None:
-        """Count the image once.
+    def __init__(self, truth: Labels, document: Document, count: Count | None = None) -> None:
+        """Count the image once, or take what a job has counted.
+
+        Args:
+            truth: copied, unless it is read-only and of the catalog's dtype.
+            document: settled; followed from now on.
+            count: from :func:`count_image` for the same truth; one that a change has overtaken is counted anew.
 
         Raises:
             MaskFormatError: truth and document differ in size.
             CatalogError: an id that the catalog does not declare.
         """
-        if truth.shape != document.shape:
-            raise MaskFormatError(
-                f"the truth is {truth.shape[1]} x {truth.shape[0]} px, the image {document.shape[1]} x {document.shape[0]} px",
-                remedy="Choose the truth of this image; it is never resized",
-            )
-        self.truth = np.array(truth, dtype=document.catalog.dtype, order="C", copy=True)
-        self.truth.flags.writeable = False
+        _check_size(truth, document)
+        if truth.flags.writeable or truth.dtype != document.catalog.dtype or not truth.flags.c_contiguous:
+            truth = np.array(truth, dtype=document.catalog.dtype, order="C", copy=True)
+            truth.flags.writeable = False
+        self.truth = truth
         self.document = document
-        self._matrix = ConfusionMatrix(document.catalog).update(truth=self.truth, prediction=document.labels)
         self._indices: dict[Key, NDArray[np.uint8]] = {}
         self._histograms: dict[Key, BandHistogram] = {}
+        if count is not None and count.revision == document.revision:
+            self._matrix = count.matrix
+            self.adopt(count)
+        else:
+            self._matrix = ConfusionMatrix(document.catalog).update(truth=self.truth, prediction=document.labels)
         self._unsubscribe: Callable[[], None] = document.subscribe(self._follow)
 
     @property
@@ -66,7 +128,7 @@ class ImageJudgement:
         """(H, W) uint8 band index (:func:`deeplab_core.boundary.band_index`); made when first asked for, then kept.
 
         Around the prediction it is made anew after every change, and only when asked for. Making one takes some 60 ms per
-        megapixel: for large photographs let a job make it and :meth:`adopt_band` it.
+        megapixel: for large photographs let a job :func:`count_image` and :meth:`adopt` that.
         """
         key = rule, around
         if key not in self._indices:
@@ -80,25 +142,27 @@ class ImageJudgement:
         """Whether :meth:`band` answers at once."""
         return (rule, around) in self._indices
 
-    def adopt_band(self, rule: BandRule, index: NDArray[np.uint8]) -> None:
-        """Take the band index around the truth from a job that called :func:`deeplab_core.boundary.band_index`.
+    def has_histogram(self, rule: BandRule, around: BandAround = "truth") -> bool:
+        """Whether :meth:`histogram` answers at once."""
+        return (rule, around) in self._histograms
 
-        The truth never changes, so the index is right whatever happened to the document meanwhile.
+    def adopt(self, count: Count) -> bool:
+        """Take band and histogram from a job; False where the document has changed meanwhile and the histogram was not taken.
 
-        Args:
-            rule: that the index was made by.
-            index: (H, W) uint8; not copied, and read-only from now on.
+        The truth never changes, so a band around it is taken in any case.
 
         Raises:
-            ValueError: it is not a band index of this truth.
+            ValueError: the band index is of another size.
         """
-        if index.shape != self.truth.shape or index.dtype != np.uint8:
-            raise ValueError(f"a band index of this truth is uint8 {self.truth.shape}, got {index.dtype} {index.shape}")
-        if not np.array_equal(index == EXCLUDED, self.truth == self.document.catalog.ignore):
-            raise ValueError("the band index was made for another truth")
-        if not self.has_band(rule):
-            index.flags.writeable = False
-            self._indices[rule, "truth"] = index
+        key = count.rule, count.around
+        if count.index.shape != self.truth.shape or count.index.dtype != np.uint8:
+            raise ValueError(f"a band index is uint8 {self.truth.shape}, got {count.index.dtype} {count.index.shape}")
+        current = count.revision == self.document.revision
+        if current or count.around == "truth":
+            self._indices.setdefault(key, count.index)
+        if current:
+            self._histograms.setdefault(key, count.histogram)
+        return current
 
     def histogram(self, rule: BandRule, around: BandAround = "truth") -> BandHistogram:
         """Confusion by band for one rule, always current; do not change it, copy it to keep it."""

@@ -224,7 +224,7 @@ class Binding(QObject):
         image = self.program.projects.image
         if catalog is None:
             self.window.classes.set_rows([])
-            self.window.classes.set_mean(None, None, "")
+            self.window.classes.set_mean(None, None, self._folder_text())
             return
         shares = self.program.counts.shares()
         keys = {class_id: key for key, class_id in self.program.classes.keys.items()}
@@ -244,10 +244,23 @@ class Binding(QObject):
         self.window.classes.set_rows(rows)
         figures = self._figures
         if figures is None or isnan(figures.mean):
-            self.window.classes.set_mean(None, None, "")
+            self.window.classes.set_mean(None, None, self._folder_text())
         else:
             delta = None if isnan(figures.mean_before) else figures.mean - figures.mean_before
-            self.window.classes.set_mean(figures.mean, delta, f"mIoU over the {figures.classes} classes in this image's truth")
+            rule = f"Image: mIoU over the {figures.classes} classes in its truth, pixel accuracy {figures.accuracy:.3f}."
+            self.window.classes.set_mean(figures.mean, delta, f"{rule} {self._folder_text()}".rstrip())
+
+    def _folder_text(self) -> str:
+        """The folder's pooled figures with their rule; empty before it was judged."""
+        folder = self.program.judge.folder
+        pooled = folder.pooled
+        if pooled is None:
+            return ""
+        mean = pooled.mean_iou("union")
+        return (
+            f"Folder: mIoU {mean.value:.3f} pooled over {folder.images} images, over the {mean.classes} classes with a non-empty "
+            f"union, pixel accuracy {pooled.pixel_accuracy():.3f}."
+        )
 
     def _iou(self, class_id: int) -> tuple[float | None, float | None]:
         if self._figures is None:
@@ -312,6 +325,7 @@ class Binding(QObject):
         judge.bandChanged.connect(dock.show_band)
         judge.layersChanged.connect(self._show_layers)
         judge.figuresChanged.connect(self._show_figures)
+        judge.folder.changed.connect(self._show_classes)
         judge.curvesChanged.connect(dock.show_curves)
         judge.bandFigures.connect(self._show_band_figures)
         self.program.view.panesChanged.connect(self._show_layers)

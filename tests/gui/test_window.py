@@ -316,3 +316,44 @@ def test_closing_saves_and_reopening_shows_the_same(studio, folder):
         loaded = project.load(project.images[0].id)
         np.testing.assert_array_equal(loaded.document.labels, painted)
         assert [step.title for step in loaded.steps][-1].startswith("Brush: dog")
+
+
+def test_the_score_in_the_list_follows_the_hand(studio, folder):
+    studio.start_model()
+    studio.open(folder)
+    studio.program.judge.judge_folder()
+    studio.settle()
+    before = studio.program.judge.folder.scores[studio.image.id].iou
+    pooled = studio.program.judge.folder.pooled.mean_iou("union").value
+    studio.program.classes.choose(15)
+    studio.paint((10, 10), (30, 30), (10, 40))
+    judged = studio.program.judge.judgement
+    studio.wait(
+        lambda: abs(studio.program.judge.folder.scores[studio.image.id].iou - judged.matrix.mean_iou("truth").value) < 1e-9
+    )
+    assert studio.program.judge.folder.scores[studio.image.id].iou != before
+    assert studio.program.judge.folder.pooled.mean_iou("union").value != pooled
+    assert "Folder: mIoU" in studio.window.classes.note.text()
+
+
+def test_the_pooled_figures_equal_judging_again(studio, folder):
+    studio.start_model()
+    studio.open(folder)
+    studio.program.judge.judge_folder()
+    studio.settle()
+    studio.program.classes.choose(15)
+    studio.paint((10, 10), (30, 30), (10, 40))
+    studio.qtbot.wait(150)
+    live = studio.program.judge.folder.pooled.counts.copy()
+    studio.program.judge.judge_folder()
+    studio.settle()
+    np.testing.assert_array_equal(studio.program.judge.folder.pooled.counts, live)
+
+
+def test_a_compute_process_that_is_back_shows_its_device_again(studio):
+    studio.start_model()
+    shown = studio.program.models.device
+    studio.compute.crash()
+    assert studio.program.models.device.state == "restarting…"
+    studio.settle()
+    assert studio.program.models.device == shown

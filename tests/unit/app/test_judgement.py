@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from app.state.document import Document
 from app.state.edits import StrokeSession, fill_patch
-from app.state.judgement import FolderJudgement, ImageJudgement
+from app.state.judgement import FolderJudgement, ImageJudgement, count_image
 from app.state.patch import PatchRecorder, Rect, TilePatch, diff_patch
 from app.state.provenance import Provenance
 from deeplab_core.boundary import BandHistogram, band_index
@@ -113,22 +113,48 @@ def test_the_band_around_the_truth_is_kept_and_the_one_around_the_prediction_is_
     assert judgement.band("edge", "prediction") is not around_prediction
 
 
-def test_a_band_made_by_a_job_is_adopted_whatever_changed_meanwhile() -> None:
+@pytest.mark.parametrize("around", ["truth", "prediction"])
+def test_a_count_made_by_a_job_is_taken_unless_a_change_has_overtaken_it(around) -> None:
+    truth, document = scene(3)
+    judgement = ImageJudgement(truth, document, count_image(truth, document, "edge", around))
+    assert judgement.has_band("edge", around)
+    assert judgement.has_histogram("edge", around)
+    assert_as_from_scratch(judgement)
+    overtaken = count_image(truth, document, "edge", around)
+    document.paint(Rect(20, 20, 9, 9), np.ones((9, 9), bool), 11, Provenance.PERSON)
+    later = ImageJudgement(truth, document, overtaken)
+    assert not later.adopt(overtaken)
+    assert later.has_band("edge", around) is (around == "truth")  # the truth has not moved
+    assert not later.has_histogram("edge", around)
+    assert_as_from_scratch(later)
+    assert later.adopt(count_image(truth, document, "edge", around))
+    assert later.has_histogram("edge", around)
+    assert_as_from_scratch(later)
+
+
+def test_a_count_of_another_image_is_refused() -> None:
     truth, document = scene(3)
     judgement = ImageJudgement(truth, document)
-    index = band_index(truth=judgement.truth, rule="edge")
-    document.paint(Rect(20, 20, 9, 9), np.ones((9, 9), bool), 11, Provenance.PERSON)
-    assert not judgement.has_band("edge")
-    judgement.adopt_band("edge", index)
-    assert judgement.has_band("edge")
-    assert judgement.band("edge") is index
-    assert_as_from_scratch(judgement)
-    judgement.adopt_band("edge", index.copy())
-    assert judgement.band("edge") is index
-    with pytest.raises(ValueError, match="band index of this truth"):
-        judgement.adopt_band("void", index[1:])
-    with pytest.raises(ValueError, match="another truth"):
-        judgement.adopt_band("void", np.ones(SHAPE, np.uint8))
+    smaller = Document(document.labels[:-1].copy(), document.catalog)
+    with pytest.raises(ValueError, match="band index"):
+        judgement.adopt(count_image(truth[:-1], smaller, "void"))
+    with pytest.raises(MaskFormatError):
+        count_image(truth[:-1], document, "void")
+
+
+@given(st.integers(0, 1000))
+def test_a_box_that_is_counted_as_a_whole_gives_the_figures_of_single_pixels(seed: int) -> None:
+    truth, document = scene(seed)
+    rng = np.random.default_rng(seed)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("app.state.judgement._WHOLESALE", 1)
+        judgement = ImageJudgement(truth, document)
+        judgement.histogram("edge")
+        judgement.histogram("void")
+        for _ in range(3):
+            where = rng.random((15, 20)) < 0.5
+            document.paint(Rect(int(rng.integers(20)), int(rng.integers(20)), 20, 15), where, 11, Provenance.PERSON)
+            assert_as_from_scratch(judgement)
 
 
 def test_errors_are_the_wrong_and_the_missing_pixels() -> None:
