@@ -8,10 +8,12 @@
 """
 
 from deeplab_core.records import CRFParams
-from deeplab_core.refine.dense_crf import DenseCRF
+from deeplab_core.refine.dense_crf import DenseCRF, check_params
+from deeplab_core.refine.from_labels import labels_as_probabilities
 from deeplab_core.refine.marginals import Marginals
 from deeplab_core.refine.presets import PRESETS, Preset, preset
 from deeplab_core.refine.region import Box, refine_region, with_strokes
+from deeplab_core.refine.search import Sample, SearchReport, search_parameters
 from deeplab_core.refine.unary import ProbabilitySource
 
 __all__ = [
@@ -22,7 +24,12 @@ __all__ = [
     "Marginals",
     "Preset",
     "ProbabilitySource",
+    "Sample",
+    "SearchReport",
+    "check_params",
+    "labels_as_probabilities",
     "preset",
     "refine_region",
+    "search_parameters",
     "with_strokes",
 ]

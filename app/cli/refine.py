@@ -1,0 +1,210 @@
+"""``atrous refine``: the fully connected CRF on a network's probabilities or on masks, and the search for its parameters."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from app.cli.console import progress
+from app.cli.crf_choice import CRF_HELP, parse_crf
+from app.cli.model_choice import resolve_model
+from app.cli.plan import Task, plan_outputs
+from app.cli.predict import predict
+from deeplab_core.errors import AtrousError
+
+if TYPE_CHECKING:
+    from deeplab_core.catalog import ClassCatalog
+    from deeplab_core.records import CRFParams
+    from deeplab_core.refine.search import Sample, SearchReport
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
+_OUTPUT = click.Path(file_okay=False, path_type=Path)
+_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+
+
+@click.command()
+@click.argument("inputs", metavar="INPUT...", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.option("-o", "--output", "out", metavar="DIR", type=_OUTPUT, help="Folder of the masks.")
+@click.option("--model", "model_name", metavar="NAME_OR_FILE", help="Refine what this network says.")
+@click.option("--masks", metavar="DIR", type=_FOLDER, help="Refine these masks instead; void is filled in.")
+@click.option("--catalog", "catalog_name", metavar="NAME_OR_FILE", help="What the ids of --masks mean: voc21, ... or a file.")
+@click.option(
+    "--certainty",
+    type=click.FloatRange(0.01, 0.99),
+    default=0.7,
+    show_default=True,
+    help="How sure a label of --masks is.",
+)
+@click.option("--crf", callback=parse_crf, default="v1", show_default=True, metavar="PRESET", help=CRF_HELP)
+@click.option("--search", is_flag=True, help="Search parameters on the images that have --truth, with the network's --model.")
+@click.option("--truth", metavar="DIR", type=_FOLDER, help="True masks for --search.")
+@click.option("--folds", type=click.IntRange(2), default=5, show_default=True, help="Groups of the cross-validation.")
+@click.option("--limit", type=click.IntRange(2), default=100, show_default=True, help="Images that --search uses at most.")
+@click.option("--report", metavar="FILE", type=_FILE, help="Write the search's result as JSON, for --crf.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
+@click.option("--overwrite", is_flag=True, help="Replace masks that are already there.")
+@click.pass_context
+def refine(
+    ctx: click.Context,
+    inputs: tuple[Path, ...],
+    out: Path | None,
+    model_name: str | None,
+    masks: Path | None,
+    catalog_name: str | None,
+    certainty: float,
+    crf: CRFParams,
+    *,
+    search: bool,
+    truth: Path | None,
+    folds: int,
+    limit: int,
+    report: Path | None,
+    device: str,
+    overwrite: bool,
+) -> int:
+    """Refine with a fully connected CRF: a network's probabilities (--model) or masks (--masks).
+
+    With --search nothing is refined: parameters are searched on images with truth, cross-validated, and the answer may be that
+    the CRF does not help.
+    """
+    if search:
+        if model_name is None or truth is None:
+            raise click.UsageError("--search needs --model and --truth")
+        return _search(inputs, model_name, truth, crf, folds, limit, report, device)
+    if (model_name is None) == (masks is None):
+        raise click.UsageError("give either --model or --masks")
+    if out is None:
+        raise click.UsageError("say with -o where the masks go")
+    if model_name is not None:
+        same = {"inputs": inputs, "model_name": model_name, "out": out, "device": device, "overwrite": overwrite}
+        return int(ctx.invoke(predict, **same, scales=(1.0,), crf=crf))
+    if catalog_name is None:
+        raise click.UsageError("--masks needs --catalog")
+    assert masks is not None
+    return _refine_masks(inputs, out, masks, catalog_name, certainty, crf, overwrite)
+
+
+def _partners(tasks: Sequence[Task], folder: Path, catalog: ClassCatalog) -> dict[Task, Path]:
+    """The mask of every image that has one, by relative path or unique stem."""
+    from deeplab_core.formats import find_truth
+
+    index = find_truth(folder, [task.name for task in tasks], truth_folder=folder, catalog=catalog)
+    return {task: path for task in tasks if (path := index.get(task.name)) is not None}
+
+
+def _refine_masks(
+    inputs: tuple[Path, ...], out: Path, masks: Path, catalog_name: str, certainty: float, crf: CRFParams, overwrite: bool
+) -> int:
+    from deeplab_core.catalogs import get_catalog
+    from deeplab_core.formats import read_mask, write_mask
+    from deeplab_core.images import read_image, to_stored
+    from deeplab_core.refine import DenseCRF
+    from deeplab_core.refine.from_labels import labels_as_probabilities
+
+    catalog = get_catalog(catalog_name)
+    if out.resolve() == masks.resolve():
+        raise click.UsageError("the refined masks would replace those they are made from; choose another folder with -o")
+    tasks = plan_outputs(inputs, out)
+    partners = _partners(tasks, masks, catalog)
+    if not partners:
+        raise click.UsageError(f"no mask in {masks} has the name of an image")
+    taken = [task.output for task in partners if task.output.exists()]
+    if taken and not overwrite:
+        there = f"{len(taken)} masks are already there, e.g. {taken[0]}"
+        raise click.UsageError(f"{there}; add --overwrite, or choose another folder")
+    failures: list[str] = []
+    with progress("refine", len(partners)) as bar:
+        for task, path in partners.items():
+            try:
+                image = read_image(task.image)
+                labels = read_mask(path, catalog, image.info)
+                found = labels_as_probabilities(labels, catalog, certainty)
+                if found is None:
+                    refined = labels
+                else:
+                    source, ids = found
+                    refined = DenseCRF(image.rgb, crf).marginals(source).labels(ids)
+                task.output.parent.mkdir(parents=True, exist_ok=True)
+                write_mask(task.output, to_stored(refined, image.info.orientation), catalog)
+            except AtrousError as error:
+                failures.append(str(error))
+                bar.note(f"failed: {error}")
+            bar.advance(task.name)
+    left = len(tasks) - len(partners)
+    without = f"; {left} images have none" if left else ""
+    click.echo(f"refined {len(partners) - len(failures)} of {len(tasks)} masks into {out}{without}")
+    return 1 if failures else 0
+
+
+def _search(
+    inputs: tuple[Path, ...],
+    model_name: str,
+    truth: Path,
+    start: CRFParams,
+    folds: int,
+    limit: int,
+    report_file: Path | None,
+    device: str,
+) -> int:
+    from deeplab_core.formats import atomic_write
+    from deeplab_core.inference import Predictor
+    from deeplab_core.refine.search import search_parameters
+    from deeplab_core.weights import load_model
+
+    model, card = load_model(resolve_model(model_name))
+    predictor = Predictor(model, card, device=device)
+    partners = _partners(plan_outputs(inputs, truth / ".refine"), truth, card.catalog)
+    chosen = list(partners.items())[:: max(1, -(-len(partners) // limit))]
+    if len(chosen) < 2:
+        raise click.UsageError(f"a search needs at least two images with truth; {len(chosen)} have some in {truth}")
+    with progress("predict", len(chosen)) as bar:
+        samples = [_sample(task, path, predictor, bar) for task, path in chosen]
+    usable = [sample for sample in samples if sample is not None]
+    with progress("search", 4 * len(usable)) as bar:
+        result = search_parameters(
+            usable, card.catalog, folds=folds, start=start, progress=lambda _done, _total, text: bar.advance(text)
+        )
+    click.echo(figures(result))
+    if report_file is not None:
+        report_file.parent.mkdir(parents=True, exist_ok=True)
+        atomic_write(report_file, (json.dumps(result.to_dict(), indent=2) + "\n").encode())
+        click.echo(f"use it: --crf {report_file}" if result.helps else f"details: {report_file}")
+    return 0
+
+
+def _sample(task: Task, path: Path, predictor: Any, bar: Any) -> Sample | None:
+    from deeplab_core.formats import read_mask
+    from deeplab_core.images import read_image
+    from deeplab_core.refine import ProbabilitySource
+    from deeplab_core.refine.search import Sample
+
+    try:
+        image = read_image(task.image)
+        labels = read_mask(path, predictor.card.catalog, image.info)
+        return Sample(task.name, image.rgb, ProbabilitySource.of_scores(predictor.scores(image.rgb)), labels)
+    except AtrousError as error:
+        bar.note(f"left out: {error}")
+        return None
+    finally:
+        bar.advance(task.name)
+
+
+def figures(result: SearchReport) -> str:
+    """The report as text."""
+    lines = [f"{'class':>16}  without   with"]
+    lines += [f"{name:>16}   {old:.4f}  {new:.4f}  {100 * (new - old):+5.1f}" for name, old, new in result.class_gains]
+    lines += [
+        f"{'mIoU':>16}   {result.baseline:.4f}  {result.validated:.4f}  {100 * (result.validated - result.baseline):+5.1f}"
+        f"   on images left out of the search ({result.images} images, {result.folds} folds, {result.tried} sets)",
+        f"{'':>16}           {result.fitted:.4f}         on the images it was tuned on",
+        f"{'images':>16}   {result.improved} better, {result.worsened} worse (pixel accuracy)",
+        f"{'parameters':>16}   bilateral {result.params.bilateral_compat:g}, {result.params.bilateral_sxy:g} px, "
+        f"{result.params.bilateral_srgb:g} rgb; gaussian {result.params.gaussian_compat:g}, {result.params.gaussian_sxy:g} px; "
+        f"temperature {result.params.temperature:g}; {result.params.iterations} steps, {result.params.normalization}",
+        result.verdict,
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,42 @@
+"""Probabilities from a label map, for masks that come without a network."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deeplab_core.catalog import ClassCatalog
+from deeplab_core.refine.unary import ProbabilitySource
+
+
+def labels_as_probabilities(
+    labels: NDArray[Any], catalog: ClassCatalog, certainty: float
+) -> tuple[ProbabilitySource, NDArray[Any]] | None:
+    """A label is ``certainty`` sure, the other classes of the mask share the rest; void may be any of them.
+
+    Classes that do not occur in the mask take no part.
+
+    Args:
+        labels: (H, W) class ids, void = ``catalog.ignore``.
+        catalog: names the void id.
+        certainty: 0..1; pydensecrf's ``unary_from_labels`` calls it ``gt_prob``.
+
+    Returns:
+        The probabilities and the id (in the catalog's dtype) of each channel; None where fewer than two classes occur, for
+        then there is nothing to decide.
+    """
+    ids = np.unique(labels)
+    ids = ids[ids != catalog.ignore].astype(catalog.dtype)
+    if ids.size < 2:
+        return None
+    rest = (1.0 - certainty) / (ids.size - 1)
+
+    def read(first: int, last: int) -> NDArray[np.float32]:
+        part = labels[first:last]
+        out = np.where(part[None] == ids[:, None, None], np.float32(certainty), np.float32(rest))
+        out[:, part == catalog.ignore] = 1.0 / ids.size
+        return out.astype(np.float32)
+
+    return ProbabilitySource((labels.shape[0], labels.shape[1]), int(ids.size), read), ids
