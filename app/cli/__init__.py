@@ -42,6 +42,7 @@ COMMANDS = {
     "models": "app.cli.models:models",
     "open": "app.cli.window:window",
     "predict": "app.cli.predict:predict",
+    "refine": "app.cli.refine:refine",
 }
 
 

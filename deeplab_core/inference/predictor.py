@@ -145,8 +145,7 @@ class Predictor:
         options = options or self.options
         self._set_stride(options)
         dtype, precision_note = pick_precision(options.precision, self.device)
-        crf_note = "The CRF was asked for but is not part of the prediction; refine the mask afterwards." if options.crf else ""
-        notes = [note for note in (self.device_note, precision_note, crf_note) if note]
+        notes = [note for note in (self.device_note, precision_note) if note]
         run = _Run(self, options, TiledNetwork(self.model, self.device, dtype), Watch(cancel, progress), notes)
         with run.watch.over(self.model):
             grids = run.grids(rgb)
