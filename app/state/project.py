@@ -297,7 +297,9 @@ class Project:
         flags = flags | ImageFlag.SUGGESTED if suggestion else flags & ~ImageFlag.SUGGESTED
         status = max(record.status, ImageStatus.PREDICTED)
         key = f"{prediction.card_id} {prediction.options.cache_key()}"
-        return self._update(image, prediction=key, flags=flags, status=status, note="")
+        # By the content it was made from it is found again, also before any mask of the image is saved.
+        content = record.content_key or prediction.source_key
+        return self._update(image, prediction=key, flags=flags, status=status, note="", content_key=content)
 
     def prediction_of(self, image: int) -> Prediction | None:
         """The newest prediction of an image, in its model's ids; None where there is none or the cache dropped it."""
@@ -371,7 +373,12 @@ class Project:
         self._check_writable()
         columns = ", ".join(f"{name} = ?" for name in values)
         self._store.write(f"UPDATE images SET {columns} WHERE id = ?", (*values.values(), image))
-        return self._replace(replace(self.record(image), **values))
+        with self._mutex:  # two threads may change different fields of one record
+            before = self.record(image)
+            record = self._replace(replace(before, **values), tell=False)
+        if record != before:
+            self._tell(record)
+        return record
 
     def _refresh(self, image: int, *, tell: bool = True) -> ImageRecord:
         row = self._store.row(f"SELECT {RECORD_COLUMNS} FROM images WHERE id = ?", (image,))
@@ -385,9 +392,12 @@ class Project:
                 return record
             self._records[place] = record
         if tell:
-            for listener in tuple(self._listeners):
-                listener(record)
+            self._tell(record)
         return record
+
+    def _tell(self, record: ImageRecord) -> None:
+        for listener in tuple(self._listeners):
+            listener(record)
 
     def _read_records(self) -> None:
         from deeplab_core.images.find import natural_sort
