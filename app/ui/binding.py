@@ -38,6 +38,7 @@ class Binding(QObject):
         self._picture: PictureSource | None = None
         self._figures: Figures | None = None
         self._order: list[int] = []
+        self._arranged: frozenset[int] = frozenset()
         self._position: dict[int, int] = {}
         self._in_band: float | None = None
         program.projects.walk = images.shown_ids
@@ -121,7 +122,7 @@ class Binding(QObject):
             self.canvas.set_layers(None)
             self._show_classes()
             return
-        self._picture = PictureSource(image.rgb)
+        self._picture = PictureSource(image.rgb, image.levels)
         height, width = image.document.shape
         self.program.view.set_image_size(width, height)
         self._show_layers()
@@ -206,14 +207,17 @@ class Binding(QObject):
         self.window.top_bar.show_diameter(self.program.tools.diameter)
 
     def _arrange_classes(self, image: OpenImage) -> None:
-        """Classes of this image first; the order then stays while it is painted."""
-        found = set(self.program.counts.present())
-        judgement = self.program.judge.judgement
-        if judgement is not None:
-            pixels = judgement.matrix.truth_pixels
-            found |= set(image.document.catalog.ids[np.flatnonzero(pixels)].tolist())
+        """Classes of this image and its truth first; the order then stays while it is painted."""
+        found = set(self.program.counts.present()) | self._truth_classes()
+        self._arranged = frozenset(found)
         self._order = arranged(image.document.catalog, frozenset(found))
         self.program.classes.order = self._order
+
+    def _truth_classes(self) -> set[int]:
+        judgement = self.program.judge.judgement
+        if judgement is None:
+            return set()
+        return set(judgement.document.catalog.ids[np.flatnonzero(judgement.matrix.truth_pixels())].tolist())
 
     def _show_counts(self) -> None:
         self._show_classes()
@@ -331,10 +335,10 @@ class Binding(QObject):
         self.program.view.panesChanged.connect(self._show_layers)
 
     def _show_figures(self, figures: Figures | None) -> None:
-        first = self._figures is None and figures is not None
         self._figures = figures
         image = self.program.projects.image
-        if first and image is not None:
+        # The truth is read after the image is shown, and may be read again: its classes move up once.
+        if image is not None and not self._truth_classes() <= self._arranged:
             self._arrange_classes(image)
         self._show_classes()
         self._show_captions()

@@ -357,3 +357,10 @@ def test_a_compute_process_that_is_back_shows_its_device_again(studio):
     assert studio.program.models.device.state == "restarting…"
     studio.settle()
     assert studio.program.models.device == shown
+
+
+def test_classes_of_the_truth_stand_first_in_an_unlabelled_image(studio, folder):
+    studio.open(folder)
+    studio.settle()
+    assert (studio.image.document.labels == 255).all()
+    assert studio.program.classes.order[:2] == [0, 15]
