@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from app.state.document import Document
 from app.state.image_record import ImageRecord
 from app.state.provenance import Provenance
+from app.state.pyramid import Pyramid
 from deeplab_core.images.probe import ImageInfo
 from deeplab_core.records import Prediction
 
@@ -23,6 +24,7 @@ class OpenImage:
         id: of its record.
         path: of the image file.
         rgb: (H, W, 3) uint8, EXIF orientation applied.
+        levels: the same at smaller scales, for the canvas.
         info: of the file.
         document: labels and provenance, painted in place.
         prediction: the model's newest answer, in the *model's* ids; None before a model ran.
@@ -38,6 +40,7 @@ class OpenImage:
     key: str = ""
     prediction: Prediction | None = None
     note: str = ""
+    levels: Pyramid = ()
 
 
 def by_hand(document: Document) -> bool:

@@ -24,6 +24,7 @@ from app.state.image_record import ImageRecord, ImageStatus
 from app.state.patch import TilePatch
 from app.state.project import LoadedImage, Project
 from app.state.provenance import Provenance
+from app.state.pyramid import Pyramid, halved_levels
 from deeplab_core.errors import AtrousError, StorageError
 from deeplab_core.images.decode import ImageData
 from deeplab_core.records import Prediction
@@ -37,6 +38,7 @@ class _Read:
     """What the background read of one image brought."""
 
     data: ImageData
+    levels: Pyramid
     loaded: LoadedImage | None
     prediction: Prediction | None
 
@@ -195,7 +197,7 @@ class ProjectController(QObject):
 
             data = read_image(project.path_of(project.record(image)))
             loaded = None if held is not None else project.load(image, data.rgb.shape[:2])
-            return _Read(data, loaded, project.prediction_of(image))
+            return _Read(data, halved_levels(data.rgb), loaded, project.prediction_of(image))
 
         def done(found: _Read) -> None:
             if self._wanted == image and self.project is project:
@@ -231,6 +233,7 @@ class ProjectController(QObject):
             key=found.data.key,
             prediction=found.prediction,
             note=note,
+            levels=found.levels,
         )
         self._edit.set_document(None)
         autosaver.watch(image, document, saved=saved)

@@ -10,31 +10,24 @@ from PySide6.QtCore import QRect, QRectF, Qt
 from PySide6.QtGui import QImage, QPainter
 
 from app.state.opencv import opencv
+from app.state.pyramid import Pyramid, halved_levels
 from app.ui.canvas.geometry import Mapping, sample
-
-#: The pyramid ends where the longer side is at most this many px: smaller levels are painted in no time from it.
-_SMALLEST = 512
 
 
 class PictureSource:
     """One decoded image and its halved copies, shared by all panes.
 
-    Level 0 is the caller's array itself, not a copy. Building the levels takes about 1 ms per megapixel and touches no Qt
-    object, so that a job may do it.
+    Level 0 is the caller's array itself, not a copy.
 
     Args:
         rgb: (H, W, 3) uint8 sRGB in the orientation that is shown; kept, must not change afterwards.
+        levels: :func:`app.state.pyramid.halved_levels` of it, where a job has made them.
     """
 
-    def __init__(self, rgb: NDArray[np.uint8]) -> None:
-        cv2 = opencv()
+    def __init__(self, rgb: NDArray[np.uint8], levels: Pyramid = ()) -> None:
         if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8:
             raise ValueError(f"a picture must be (H, W, 3) uint8, got {rgb.shape} {rgb.dtype}")
-        self._levels = [np.ascontiguousarray(rgb)]
-        while max(self._levels[-1].shape[:2]) > _SMALLEST and min(self._levels[-1].shape[:2]) > 1:
-            height, width = self._levels[-1].shape[:2]
-            half = cv2.resize(self._levels[-1], ((width + 1) // 2, (height + 1) // 2), interpolation=cv2.INTER_AREA)
-            self._levels.append(half)
+        self._levels = levels or halved_levels(rgb)
 
     @property
     def size(self) -> tuple[int, int]:
