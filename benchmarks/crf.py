@@ -41,13 +41,12 @@ import cv2
 import numpy as np
 from PIL import Image
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from deeplab_core.records import CRFParams  # noqa: E402  (runs from a source tree that is not installed)
-from deeplab_core.refine import DenseCRF, dense_crf  # noqa: E402
+from deeplab_core.records import CRFParams
+from deeplab_core.refine import DenseCRF, dense_crf
 
-REAL = ROOT.parent / "shared" / "real"
+REAL = Path(__file__).resolve().parents[2] / "shared" / "real"
 WEIGHTS = REAL / "weights" / "deeplabv3_mnv2_voc_folded.safetensors"
 #: Photographs of several classes, and their size in the benchmark.
 PICTURES = (("voc/images/2007_006171.jpg", (500, 375)), ("no_gt/ibm_cc0/airplane.jpg", (1024, 768)))

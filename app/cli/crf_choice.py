@@ -55,6 +55,8 @@ def read_params(path: Path) -> CRFParams:
             raise AtrousError(f"unknown CRF parameters: {', '.join(unknown)}", remedy=remedy, path=path)
         params = CRFParams(**data)
         check_params(params)
+    except AtrousError as error:
+        raise AtrousError(error.what, why=error.why, remedy=error.remedy, path=path) from error
     except (ValueError, TypeError, AttributeError, OSError) as error:
         raise AtrousError("not a file of CRF parameters", why=str(error), remedy=remedy, path=path) from error
     return params

@@ -88,11 +88,12 @@ def refine(
     return _refine_masks(inputs, out, masks, catalog_name, certainty, crf, overwrite)
 
 
-def _partners(tasks: Sequence[Task], folder: Path, catalog: ClassCatalog) -> dict[Task, Path]:
+def _partners(inputs: Sequence[Path], tasks: Sequence[Task], folder: Path, catalog: ClassCatalog) -> dict[Task, Path]:
     """The mask of every image that has one, by relative path or unique stem."""
+    images = inputs[0] if inputs[0].is_dir() else inputs[0].parent
     from deeplab_core.formats import find_truth
 
-    index = find_truth(folder, [task.name for task in tasks], truth_folder=folder, catalog=catalog)
+    index = find_truth(images, [task.name for task in tasks], truth_folder=folder, catalog=catalog)
     return {task: path for task in tasks if (path := index.get(task.name)) is not None}
 
 
@@ -109,7 +110,7 @@ def _refine_masks(
     if out.resolve() == masks.resolve():
         raise click.UsageError("the refined masks would replace those they are made from; choose another folder with -o")
     tasks = plan_outputs(inputs, out)
-    partners = _partners(tasks, masks, catalog)
+    partners = _partners(inputs, tasks, masks, catalog)
     if not partners:
         raise click.UsageError(f"no mask in {masks} has the name of an image")
     taken = [task.output for task in partners if task.output.exists()]
@@ -157,7 +158,7 @@ def _search(
 
     model, card = load_model(resolve_model(model_name))
     predictor = Predictor(model, card, device=device)
-    partners = _partners(plan_outputs(inputs, truth / ".refine"), truth, card.catalog)
+    partners = _partners(inputs, plan_outputs(inputs, truth / ".refine"), truth, card.catalog)
     chosen = list(partners.items())[:: max(1, -(-len(partners) // limit))]
     if len(chosen) < 2:
         raise click.UsageError(f"a search needs at least two images with truth; {len(chosen)} have some in {truth}")

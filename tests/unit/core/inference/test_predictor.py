@@ -14,6 +14,7 @@ from deeplab_core.inference import PredictOptions, Predictor
 from deeplab_core.inference import predictor as predictor_module
 from deeplab_core.inference.network import TiledNetwork
 from deeplab_core.records import CRFParams
+from deeplab_core.refine import DenseCRF
 from tests.unit.core.inference.networks import TinyNet, card
 
 
@@ -295,9 +296,19 @@ def test_missing_device_falls_back_with_the_reason() -> None:
         Predictor(TinyNet(), card(), device="gpu")
 
 
-def test_a_crf_that_was_asked_for_is_not_dropped_in_silence() -> None:
-    report = Predictor(TinyNet(), card(), device="cpu")(photograph(16, 16), options=PredictOptions(crf=CRFParams())).report
-    assert any("CRF" in note for note in report.notes)
+@pytest.mark.parametrize("options", [PredictOptions(), PredictOptions(scales=(0.75, 1.0), flip=True)], ids=["plain", "averaged"])
+def test_a_crf_that_was_asked_for_refines_the_averaged_probabilities(options: PredictOptions) -> None:
+    predictor = Predictor(TinyNet(), card(), device="cpu")
+    rgb = photograph(40, 52)
+    params = CRFParams(bilateral_srgb=20, iterations=3)
+    prediction = predictor(rgb, options=replace(options, crf=params))
+    probabilities = predictor.scores(rgb, options=options).probabilities().transpose(2, 0, 1)
+    refined = DenseCRF(rgb, params).refine(np.ascontiguousarray(probabilities))
+    np.testing.assert_array_equal(prediction.labels, refined.argmax(axis=0))
+    np.testing.assert_array_equal(prediction.confidence, np.rint(255 * refined.max(axis=0)))
+    with pytest.raises(ValueError, match="picture"):
+        predictor.decide(predictor.scores(rgb), options=replace(options, crf=params))
+
 
 
 def test_options_of_the_predictor_and_of_the_call() -> None:
