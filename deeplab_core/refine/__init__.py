@@ -8,7 +8,7 @@
 """
 
 from deeplab_core.records import CRFParams
-from deeplab_core.refine.dense_crf import DenseCRF, check_params
+from deeplab_core.refine.dense_crf import DenseCRF, check_params, warm_up
 from deeplab_core.refine.from_labels import labels_as_probabilities
 from deeplab_core.refine.marginals import Marginals
 from deeplab_core.refine.presets import PRESETS, Preset, preset
@@ -31,5 +31,6 @@ __all__ = [
     "preset",
     "refine_region",
     "search_parameters",
+    "warm_up",
     "with_strokes",
 ]

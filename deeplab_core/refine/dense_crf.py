@@ -28,7 +28,7 @@ from deeplab_core.refine.reduced import (
 )
 from deeplab_core.refine.unary import ProbabilitySource, active_labels, unary_terms
 
-Engine = Literal["native", "pydensecrf"]
+Engine = Literal["native", "torch", "pydensecrf"]
 Cancel = Callable[[], bool]
 
 #: Lattices of the appearance kernel kept per image: now, and before the last change.
@@ -44,8 +44,10 @@ class DenseCRF:
     Args:
         rgb: (H, W, 3) uint8, the raw picture (never a normalised one).
         params: what is used where a call does not say otherwise.
-        engine: ``"native"`` is ours; ``"pydensecrf"`` the reference implementation (extra ``crf``), one thread, lock held.
+        engine: ``"native"`` is ours, for CPUs; ``"torch"`` ours on ``device``; ``"pydensecrf"`` the reference implementation
+            (extra ``crf``), one thread, lock held.
         prune: leave out labels that are nowhere probable (:mod:`~deeplab_core.refine.pruning`); their marginals become 0.
+        device: of the torch engine.
         threads: threads of the native engine; each beyond the first takes a vertex table more.
         memory_limit: bytes beyond which the image is refined at a smaller scale (:mod:`~deeplab_core.refine.reduced`); the
             marginals' note then says so. 3 GB hold 20 megapixels of four labels, or 8 of all 21.
@@ -62,6 +64,7 @@ class DenseCRF:
         *,
         engine: Engine = "native",
         prune: bool = True,
+        device: str = "cuda",
         threads: int = 1,
         memory_limit: int = MEMORY_LIMIT,
         origin: tuple[int, int] = (0, 0),
@@ -72,6 +75,7 @@ class DenseCRF:
         self.params = params or CRFParams()
         self.engine = engine
         self.prune = prune
+        self.device = device
         self.threads = threads
         self.memory_limit = memory_limit
         self._origin = origin
@@ -136,6 +140,12 @@ class DenseCRF:
             from deeplab_core.refine.reference import reference_mean_field
 
             q = reference_mean_field(self.rgb, unary.logits, active.size, params)
+        elif self.engine == "torch":
+            from deeplab_core.refine.torch_mean_field import torch_mean_field
+
+            q = torch_mean_field(
+                unary.logits, active.size, self._terms(params), params.iterations, self.device, cancel=cancel
+            )  # fmt: skip
         else:
             q, active = pruned_mean_field(
                 unary, self._terms(params), params.iterations, prune=self.prune, threads=self.threads, cancel=cancel
@@ -155,7 +165,7 @@ class DenseCRF:
         height, width = (max(1, round(side * scale)) for side in self.size)
         if self._small is None or self._small.size != (height, width):
             rgb = np.asarray(cv2.resize(self.rgb, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
-            self._small = DenseCRF(rgb, engine=self.engine, threads=self.threads, memory_limit=1 << 62)
+            self._small = DenseCRF(rgb, engine=self.engine, device=self.device, threads=self.threads, memory_limit=1 << 62)
         self._small.prune = self.prune
         probabilities = shrunk_probabilities(source, active, (height, width))
         strokes = None
@@ -200,6 +210,15 @@ class DenseCRF:
 def position_lattice(height: int, width: int, sxy: float, top: int, left: int) -> Lattice:
     """The smoothness kernel's lattice: it knows no colours, so pictures of one size share it."""
     return Lattice.build(position_features(height, width, sxy, top=top, left=left))
+
+
+def warm_up() -> None:
+    """Compile the loops, or load them from the disk, so that the first image does not wait; seconds where nothing is kept."""
+    rgb = np.zeros((2, 2, 3), np.uint8)
+    for classes in (2, 5, 9):
+        probabilities = np.full((classes, 2, 2), 1.0 / classes, np.float32)
+        marginals = DenseCRF(rgb, CRFParams(iterations=5), prune=classes == 9).marginals(probabilities)
+        marginals.labels()
 
 
 def check_params(params: CRFParams) -> None:
