@@ -318,11 +318,19 @@ def test_closing_saves_and_reopening_shows_the_same(studio, folder):
         assert [step.title for step in loaded.steps][-1].startswith("Brush: dog")
 
 
+def judge_folder(studio: Studio) -> None:
+    """Judge the folder once its truth was found, and wait for the figures."""
+    studio.wait(lambda: studio.program.facts["has_truth"])
+    finished = sum(title.startswith("Folder: mIoU") for title in studio.titles())
+    studio.program.judge.judge_folder()
+    studio.wait(lambda: sum(title.startswith("Folder: mIoU") for title in studio.titles()) > finished)
+    studio.settle()
+
+
 def test_the_score_in_the_list_follows_the_hand(studio, folder):
     studio.start_model()
     studio.open(folder)
-    studio.program.judge.judge_folder()
-    studio.settle()
+    judge_folder(studio)
     before = studio.program.judge.folder.scores[studio.image.id].iou
     pooled = studio.program.judge.folder.pooled.mean_iou("union").value
     studio.program.classes.choose(15)
@@ -339,14 +347,12 @@ def test_the_score_in_the_list_follows_the_hand(studio, folder):
 def test_the_pooled_figures_equal_judging_again(studio, folder):
     studio.start_model()
     studio.open(folder)
-    studio.program.judge.judge_folder()
-    studio.settle()
+    judge_folder(studio)
     studio.program.classes.choose(15)
     studio.paint((10, 10), (30, 30), (10, 40))
     studio.qtbot.wait(150)
     live = studio.program.judge.folder.pooled.counts.copy()
-    studio.program.judge.judge_folder()
-    studio.settle()
+    judge_folder(studio)
     np.testing.assert_array_equal(studio.program.judge.folder.pooled.counts, live)
 
 
