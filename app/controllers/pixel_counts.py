@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from app.controllers.open_image import OpenImage
 from app.controllers.predict import PredictController
 from app.controllers.project import ProjectController
+from app.services.jobs import JobRegistry
 from app.state.document import Change
 from app.state.provenance import Provenance
 from deeplab_core.labels import value_counts
@@ -30,14 +32,18 @@ class PixelCounts(QObject):
 
     changed = Signal()
 
-    def __init__(self, projects: ProjectController, predict: PredictController, parent: QObject | None = None) -> None:
+    def __init__(
+        self, projects: ProjectController, predict: PredictController, jobs: JobRegistry, parent: QObject | None = None
+    ) -> None:
         super().__init__(parent)
+        self._jobs = jobs
+        self._counted = False
         self._image: OpenImage | None = None
         self._counts = np.zeros(256, dtype=np.int64)
         self._unsubscribe: Callable[[], None] | None = None
         self.by_hand = 0.0
         self._soon = self._timer(_SHARES_MS, self.changed.emit)
-        self._later = self._timer(_BY_HAND_MS, self._count_by_hand)
+        self._later = self._timer(_BY_HAND_MS, self._count_all)
         projects.imageChanged.connect(self._follow)
         predict.predictionChanged.connect(lambda _image: self.changed.emit())
 
@@ -59,15 +65,15 @@ class PixelCounts(QObject):
             self._unsubscribe()
         self._image, self._unsubscribe, self.by_hand = image, None, 0.0
         self._counts = np.zeros(256, dtype=np.int64)
+        self._counted = False
         if image is not None:
-            self._counts = value_counts(image.document.labels)
-            self._unsubscribe = image.document.subscribe(self._count)
-            self._count_by_hand()
+            self._unsubscribe = image.document.subscribe(self._follow_change)
+            self._count_all()
         self.changed.emit()
 
-    def _count(self, change: Change) -> None:
+    def _follow_change(self, change: Change) -> None:
         image = self._image
-        if image is not None:
+        if image is not None and self._counted:
             after, before = image.document.labels[change.rect.slices], change.before
             # A dab changes few pixels of its box, and finding them costs less than counting the box.
             changed = after != before
@@ -76,14 +82,31 @@ class PixelCounts(QObject):
             self._counts -= np.bincount(before[changed], minlength=length)
             if not self._soon.isActive():
                 self._soon.start()
-            self._later.start()
+        self._later.start()
 
-    def _count_by_hand(self) -> None:
+    def _count_all(self) -> None:
+        """Look at every pixel, in the background; should the image change meanwhile, again when the hand rests."""
         image = self._image
-        if image is not None:
-            provenance = image.document.provenance
-            self.by_hand = float(np.count_nonzero(provenance == Provenance.PERSON)) / max(provenance.size, 1)
+        if image is None:
+            return
+        document = image.document
+        revision = document.revision
+
+        def count() -> tuple[NDArray[np.int64], float]:
+            persons = value_counts(document.provenance)[Provenance.PERSON]
+            return value_counts(document.labels), float(persons) / max(document.provenance.size, 1)
+
+        def done(found: tuple[NDArray[np.int64], float]) -> None:
+            if self._image is not image:
+                return
+            if document.revision != revision:
+                self._later.start()
+                return
+            self._counts, self.by_hand = found
+            self._counted = True
             self._soon.start()
+
+        self._jobs.run(count, done, _report)
 
     def _timer(self, milliseconds: int, action: Callable[[], object]) -> QTimer:
         timer = QTimer(self)
@@ -91,3 +114,7 @@ class PixelCounts(QObject):
         timer.setInterval(milliseconds)
         timer.timeout.connect(action)
         return timer
+
+
+def _report(error: Exception) -> None:
+    raise error  # counting cannot fail on a person's account

@@ -62,7 +62,7 @@ class Program(QObject):
         self.export = ExportController(self.projects, self.predict, self.jobs, notifier, self)
         self.imports = ImportController(self.projects, self.predict, self.jobs, notifier, self)
         self.welcome = WelcomeController(self.projects, self.models, self.imports, notifier, self)
-        self.counts = PixelCounts(self.projects, self.predict, self)
+        self.counts = PixelCounts(self.projects, self.predict, self.jobs, self)
         self.readout = ReadoutController(self.projects, self.models, self.judge, compute, self)
         self.thumbnails = ThumbnailLoader(thumbnail_folder(), self)
         self.projects.worst_first = self.judge.folder.worst_first

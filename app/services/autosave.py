@@ -116,7 +116,7 @@ class Autosaver(QObject):
         self._state = SaveState.SAVED
         self._retry_ms = _FIRST_RETRY_MS
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="autosave")
-        self._idle = self._timer(idle_ms, self.save_now)
+        self._idle = self._timer(idle_ms, self._save_idle)
         self._sync = self._timer(sync_ms, self._start_sync)
         self._retry = self._timer(_FIRST_RETRY_MS, self.retry)
         self._written.connect(self._finish_write)
@@ -192,6 +192,13 @@ class Autosaver(QObject):
                 self._start_write(held)
         self._tell()
 
+    def _save_idle(self) -> None:
+        """Write what is behind, unless a large step is still being painted: that is no idle time."""
+        if all(held.document.settled for held in self._held.values()):
+            self.save_now()
+        else:
+            self._idle.start()
+
     @Slot()
     def retry(self) -> None:
         """Try again what has failed, now. Happens by itself with growing pauses."""
@@ -212,7 +219,7 @@ class Autosaver(QObject):
         for held in list(self._held.values()):
             held.document.settle()
             if held.dirty:
-                self._write(held.image, *self._snapshot(held))
+                self._write(held.image, held.document, self._project.journal.head(held.image))
                 held.saved_revision = held.document.revision
                 held.writing = None
                 self._succeed(_mask(held.image))
@@ -271,21 +278,19 @@ class Autosaver(QObject):
 
     # -- mask files ------------------------------------------------------------------------------------------------------
 
-    def _snapshot(self, held: _Held) -> tuple[Document, int]:
-        document = held.document
-        copy = Document(document.labels.copy(), document.catalog, document.provenance.copy())
-        return copy, self._project.journal.head(held.image)
-
-    def _write(self, image: int, copy: Document, move: int) -> None:
-        self._project.save_mask(image, copy.labels, copy.provenance, move)
+    def _write(self, image: int, document: Document, move: int) -> None:
+        # Copied here, in the writer thread: at 100 megapixels a copy takes longer than a hand that paints may wait. Every step
+        # up to ``move`` is in the copy. Some pixels of a later one may be, too: that raises the revision, so the file is written
+        # again, and should the program die before, the journal writes the later steps' tiles as a whole.
+        self._project.save_mask(image, document.labels.copy(), document.provenance.copy(), move)
 
     def _start_write(self, held: _Held) -> None:
-        image, revision = held.image, held.document.revision
-        copy, move = self._snapshot(held)
+        image, revision, document = held.image, held.document.revision, held.document
+        move = self._project.journal.head(image)
         held.writing = revision
 
         def work() -> None:
-            self._write(image, copy, move)
+            self._write(image, document, move)
             self._project.tidy(self._journal_bytes)
 
         self._submit(work, lambda error: self._written.emit(image, revision, error))
