@@ -10,8 +10,9 @@ Roofline, 500x375, 21 labels padded to 24, 177,000 vertices (sigma_rgb 3), one c
 and a 512 KB second level. A step reads and writes per block of 8 labels: splat 187,500 x 6 rows of 32 B read and written,
 slice the same read, blur 6 axes x 0.8 x 5.7 MB read and written, rows of probabilities and logits 3 x 6 MB: 72 + 36 + 54 +
 18 MB = 180 MB, of which splat and slice mostly hit the second level (neighbouring pixels share vertices): 110 MB come from
-farther = 5.5 ms, times three blocks 16 ms, plus 4.5 M exponentials in vectors of 8 at about 1 ns per element and step: 20
-ms. Measured: 25 to 30 ms.
+farther = 5.5 ms, times three blocks 16 ms, plus 4.5 M exponentials in vectors of 8 at about 1 ns each: 20
+ms. Measured on a core with busy neighbours: 40 ms (sigma_rgb 13, where vertices fit into the second level: 21 ms); pydensecrf 75
+and 53 ms there.
 
 What was tried (500x375, ms per step, one core of a shared EPYC):
 - label loops left to numba's vectoriser: not competitive with explicit vectors (overlap checks around loops of 4 to 24);
