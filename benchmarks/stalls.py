@@ -126,8 +126,9 @@ class Walk:
             time.sleep(0.0005)
 
     def busy(self) -> bool:
-        program = self.program
-        return bool(program.jobs.running) or not program.jobs.wait(0) or bool(self.oracle.waiting)
+        program, document = self.program, self.program.edit.document
+        painting = document is not None and not document.settled
+        return painting or bool(program.jobs.running) or not program.jobs.wait(0) or bool(self.oracle.waiting)
 
     def step(self, name: str, action: Callable[[], object], seen: Callable[[], bool] = lambda: True) -> None:
         """Do something, wait until it is done, note the longest gap and the time until ``seen``."""

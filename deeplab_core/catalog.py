@@ -113,9 +113,17 @@ class ClassCatalog:
         return self.classes[self.index_of(class_id)]
 
     def by_name(self, name: str) -> ClassInfo | None:
-        """The class of this name, compared without case, spaces, hyphens and underscores; None where there is none."""
-        wanted = fold_name(name)
-        return next((info for info in self.classes if fold_name(info.name) == wanted), None)
+        """The class of this name, None where there is none.
+
+        The exact name comes first, then the same letters and digits whatever the case, then the field's synonyms: a catalog
+        that has both a sofa and a couch keeps them apart.
+        """
+        for spelled in (str, _letters, fold_name):
+            wanted = spelled(name)
+            match = next((info for info in self.classes if wanted and spelled(info.name) == wanted), None)
+            if match is not None:
+                return match
+        return None
 
     def index_lut(self) -> NDArray[np.int64]:
         """Lookup table from an in-memory map value to a channel.
@@ -189,12 +197,13 @@ class CatalogMapping:
 
     Attributes:
         pairs: source id -> target id, or None where the class becomes void.
-        lut: (256,) uint8 lookup table that applies the mapping to an 8-bit map; ignore stays ignore.
+        lut: lookup table that turns a map of the source into one of the target: (256,) for an 8-bit source, (65536,) for a wide
+            one, in the target's dtype. Ignore, and whatever the source does not declare, becomes the target's ignore.
         unmatched: names of source classes without a partner. Void only after a person agreed.
     """
 
     pairs: tuple[tuple[int, int | None], ...]
-    lut: NDArray[np.uint8]
+    lut: NDArray[Any]
     unmatched: tuple[str, ...]
 
     @property
@@ -206,7 +215,7 @@ class CatalogMapping:
 def map_catalogs(source: ClassCatalog, target: ClassCatalog, overrides: dict[int, int | None] | None = None) -> CatalogMapping:
     """Map classes by name; ``overrides`` (source id -> target id or None) come from the person and win."""
     pairs: list[tuple[int, int | None]] = []
-    lut = np.full(256, IGNORE, dtype=np.uint8)
+    lut = np.full(source.ignore + 1, target.ignore, dtype=target.dtype)
     unmatched: list[str] = []
     chosen = overrides or {}
     for info in source.classes:
@@ -232,8 +241,12 @@ _SYNONYMS = {
 
 def fold_name(name: str) -> str:
     """Class name for comparison: lower case, letters and digits only, common synonyms folded."""
-    plain = "".join(ch for ch in name.lower() if ch.isalnum())
+    plain = _letters(name)
     return _SYNONYMS.get(plain, plain)
+
+
+def _letters(name: str) -> str:
+    return "".join(ch for ch in name.lower() if ch.isalnum())
 
 
 def _color(value: Any) -> Color:

@@ -198,7 +198,8 @@ class Prediction:
     """What a model says about one image.
 
     Attributes:
-        labels: (H, W) uint8, C-contiguous, ids of the model card's catalog, at the size of the oriented image.
+        labels: (H, W) uint8 (uint16 for a wide catalog), C-contiguous, ids of the model card's catalog, at the size of the
+            oriented image.
         confidence: (H, W) uint8, ``round(255 * largest probability)``.
         card_id: id of the model card.
         options: the options asked for.

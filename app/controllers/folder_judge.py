@@ -240,7 +240,7 @@ class FolderJudge(QObject):
             return
         judged = self._judge.judgement
         truth = judged.truth if judged is not None and judged.document is left.document else None
-        labels = left.document.labels.copy()
+        labels = left.document.labels  # not copied: a change meanwhile has it scored again
         confidence = None if left.prediction is None else left.prediction.confidence
         self._jobs.run(
             lambda: score_labels(labels, left.document.catalog, truth=truth, confidence=confidence),

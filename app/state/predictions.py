@@ -157,7 +157,8 @@ def _encode(prediction: Prediction) -> bytes:
 def _decode(data: bytes) -> Prediction:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         note = json.loads(archive.read("note.json"))
-        labels, confidence = _array(archive, "labels"), _array(archive, "confidence")
+        labels = _array(archive, "labels", (np.uint8, np.uint16))
+        confidence = _array(archive, "confidence", (np.uint8,))
     if labels.ndim != 2 or labels.shape != confidence.shape:
         raise ValueError(f"labels {labels.shape} and confidence {confidence.shape}")
     return Prediction(
@@ -170,9 +171,9 @@ def _decode(data: bytes) -> Prediction:
     )
 
 
-def _array(archive: zipfile.ZipFile, name: str) -> NDArray[np.uint8]:
+def _array(archive: zipfile.ZipFile, name: str, dtypes: tuple[type, ...]) -> NDArray[Any]:
     array = np.lib.format.read_array(io.BytesIO(archive.read(f"{name}.npy")), allow_pickle=False)
-    if array.dtype != np.uint8:
+    if array.dtype not in dtypes:
         raise ValueError(f"{name} is {array.dtype}")
     return array
 

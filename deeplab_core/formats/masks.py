@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab_core.catalog import ClassCatalog, Color
+from deeplab_core.catalog import ClassCatalog, Color, map_catalogs
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.errors import MaskFormatError
 from deeplab_core.formats.stored import StoredMask, read_stored
@@ -71,16 +71,7 @@ def interpret(stored: StoredMask, catalog: ClassCatalog, path: Path) -> LabelMap
         )
     source = get_catalog("cityscapes34" if named[1] == "labelIds" else "cityscapes19")
     labels = _by_catalog(stored, source, path)
-    return labels if source.name == catalog.name else apply_lut(labels, _by_name_lut(source, catalog))
-
-
-def _by_name_lut(source: ClassCatalog, target: ClassCatalog) -> NDArray[np.uint8]:
-    lut = np.full(256, target.ignore, dtype=np.uint8)
-    for info in source.classes:
-        partner = target.by_name(info.name)
-        if partner is not None:
-            lut[info.id] = partner.id
-    return lut
+    return labels if source.name == catalog.name else apply_lut(labels, map_catalogs(source, catalog).lut)
 
 
 def _by_catalog(stored: StoredMask, catalog: ClassCatalog, path: Path) -> LabelMap:
@@ -108,7 +99,8 @@ def _from_file_values(values: NDArray[np.uint8] | NDArray[np.uint16], catalog: C
     if catalog.file_ignore == catalog.ignore:
         return np.ascontiguousarray(values.astype(catalog.dtype, copy=False))
     lut = np.arange(np.iinfo(values.dtype).max + 1).astype(catalog.dtype)
-    lut[catalog.file_ignore] = catalog.ignore
+    if catalog.file_ignore < len(lut):
+        lut[catalog.file_ignore] = catalog.ignore
     return apply_lut(values, lut)
 
 

@@ -52,6 +52,13 @@ def test_a_prediction_comes_back_as_it_was(tmp_path):
     assert cache.has("k", "abc-net", OPTIONS.cache_key())
 
 
+def test_a_prediction_of_more_than_254_classes_comes_back(tmp_path):
+    cache = PredictionCache(tmp_path / "p")
+    prediction = replace(make_prediction(), labels=np.arange(2400, dtype=np.uint16).reshape(40, 60))
+    cache.put(prediction)
+    assert equal(get(cache, prediction), prediction)
+
+
 @pytest.mark.parametrize("other", [{"source_key": "x"}, {"card_id": "x"}, {"options": PredictOptions()}])
 def test_another_image_model_or_option_is_another_prediction(tmp_path, other):
     cache = PredictionCache(tmp_path / "p")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -52,7 +52,6 @@ class TestIds:
         picture.putpalette(VOC.palette()[: 1 << bits].reshape(-1).tolist())
         picture.save(tmp_path / "p.png", bits=bits)
         assert np.array_equal(read_mask(tmp_path / "p.png", VOC), labels)
-        tifffile.imwrite(tmp_path / "unused.tif", labels)
         (tmp_path / "g.png").write_bytes(grey_png(labels, bits))
         assert np.array_equal(read_mask(tmp_path / "g.png", VOC), labels)
 
@@ -76,6 +75,12 @@ class TestIds:
         camvid, ade = get_catalog("camvid11"), get_catalog("ade20k150")
         assert read_mask(save(tmp_path / "a.png", np.array([[0, 10, 11]], np.uint8)), camvid).tolist() == [[0, 10, 255]]
         assert read_mask(save(tmp_path / "b.png", np.array([[0, 1, 150]], np.uint8)), ade).tolist() == [[255, 1, 150]]
+
+    def test_a_void_value_beyond_eight_bits_is_no_matter_to_an_eight_bit_file(self, tmp_path: Path) -> None:
+        catalog = replace(WIDE, file_ignore=40_000)
+        assert read_mask(save(tmp_path / "a.png", np.array([[0, 7]], np.uint8)), catalog).tolist() == [[0, 7]]
+        path = save(tmp_path / "b.png", np.array([[0, 40_000]], np.uint16))
+        assert read_mask(path, catalog).tolist() == [[0, 65535]]
 
     def test_another_void_value_is_not_let_through(self, tmp_path: Path) -> None:
         path = save(tmp_path / "a.png", np.array([[0, 255, 255]], np.uint8))
