@@ -43,6 +43,7 @@ COMMANDS = {
     "open": "app.cli.window:window",
     "predict": "app.cli.predict:predict",
     "refine": "app.cli.refine:refine",
+    "train": "app.cli.train:train",
 }
 
 

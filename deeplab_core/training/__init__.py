@@ -1,1 +1,22 @@
-"""Training and adaptation."""
+"""Training: data, recipe, loop, validation. ``atrous train`` is its command line."""
+
+from deeplab_core.training.dataset import SegmentationDataset
+from deeplab_core.training.distributed import Group, process_group
+from deeplab_core.training.recipe import Recipe
+from deeplab_core.training.samples import DataSource, Sample
+from deeplab_core.training.trainer import Outcome, Trainer, Watcher
+from deeplab_core.training.validation import Validation, validate
+
+__all__ = [
+    "DataSource",
+    "Group",
+    "Outcome",
+    "Recipe",
+    "Sample",
+    "SegmentationDataset",
+    "Trainer",
+    "Validation",
+    "Watcher",
+    "process_group",
+    "validate",
+]

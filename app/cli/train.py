@@ -1,0 +1,337 @@
+"""``atrous train``: train a network by a recipe, go on after a kill, on one processor or many."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from app.cli.console import emit
+
+if TYPE_CHECKING:
+    from app.state.project import ImageRecord, Project
+    from deeplab_core.catalog import ClassCatalog
+    from deeplab_core.labels import LabelMap
+    from deeplab_core.training import Sample
+
+#: Flags that set a value of the recipe, by its name there.
+_NUMBERS: dict[str, type] = {
+    "epochs": float,
+    "steps": int,
+    "batch": int,
+    "accumulate": int,
+    "rate": float,
+    "backbone_rate": float,
+    "weight_decay": float,
+    "warmup": int,
+    "ema": float,
+    "seed": int,
+    "output_stride": int,
+    "validate_every": int,
+    "clip": float,
+}
+_TEXTS = ("network", "backbone", "init", "name", "summary", "licence", "resize")
+_CHOICES = {
+    "loss": ("cross_entropy", "ohem", "top_k", "focal"),
+    "class_weighting": ("none", "median_frequency", "log_1.02", "log_1.10"),
+    "precision": ("fp32", "bf16", "fp16"),
+    "norm": ("train", "frozen"),
+    "optimizer": ("sgd", "adamw"),
+}
+
+
+def _recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    for name, kind in reversed(_NUMBERS.items()):
+        command = click.option(f"--{name.replace('_', '-')}", name, type=kind, default=None)(command)
+    for name in reversed(_TEXTS):
+        command = click.option(f"--{name.replace('_', '-')}", name, default=None)(command)
+    for name, choices in reversed(_CHOICES.items()):
+        command = click.option(f"--{name.replace('_', '-')}", name, type=click.Choice(choices), default=None)(command)
+    return command
+
+
+@click.command()
+@click.option("--recipe", "recipe_file", metavar="FILE.toml", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              help="Recipe and data in one TOML file; flags win over it.")  # fmt: skip
+@click.option("-o", "--output", "out", metavar="DIR", required=True, type=click.Path(file_okay=False, path_type=Path),
+              help="Folder of the run: state, log, finished model.")  # fmt: skip
+@click.option("--images", multiple=True, metavar="DIR", type=click.Path(path_type=Path), help="Training images; may be repeated.")
+@click.option("--truth", metavar="DIR", type=click.Path(path_type=Path), help="Their masks [default: found beside the images].")
+@click.option("--val-images", multiple=True, metavar="DIR", type=click.Path(path_type=Path), help="Validation images.")
+@click.option("--val-truth", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--exclude", multiple=True, metavar="PATTERN", help="Leave out training images of this name, e.g. 'Seq05VD_*'.")
+@click.option("--project", "projects", multiple=True, metavar="FOLDER",
+              type=click.Path(exists=True, file_okay=False, path_type=Path),
+              help="A folder labelled in the window: its corrected masks; may be repeated.")  # fmt: skip
+@click.option("--catalog", default=None, help="Classes: voc21, cityscapes19, camvid11, ade20k150 or a catalog file [voc21].")
+@click.option("--crop", default=None, metavar="HxW", help="Size of a training crop in px.")
+@click.option("--scales", default=None, metavar="LEAST,MOST", help="Random scale of an image.")
+@_recipe_options
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any other value of the recipe, as in TOML.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
+@click.option("--threads", type=int, default=None, help="Processor threads of the network [default: all].")
+@click.option("--cache-gb", type=float, default=4.0, show_default=True, help="Memory for decoded images.")
+@click.option("--state-minutes", type=float, default=10.0, show_default=True, help="Time between states on disk.")
+@click.option("--resume", is_flag=True, help="Go on from the state in the output folder, exactly.")
+@click.option("--tensorboard", is_flag=True, help="Also write TensorBoard events, where it is installed.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON line per epoch and one summary, on stdout.")
+def train(
+    *,
+    recipe_file: Path | None,
+    out: Path,
+    images: tuple[Path, ...],
+    truth: Path | None,
+    val_images: tuple[Path, ...],
+    val_truth: Path | None,
+    exclude: tuple[str, ...],
+    projects: tuple[Path, ...],
+    catalog: str | None,
+    crop: str | None,
+    scales: str | None,
+    settings: tuple[str, ...],
+    device: str,
+    threads: int | None,
+    cache_gb: float,
+    state_minutes: float,
+    resume: bool,
+    tensorboard: bool,
+    as_json: bool,
+    **flags: Any,
+) -> int:
+    """Train a network on images and masks, or on what was corrected in the window.
+
+    Data sets in the layouts of VOC, Cityscapes and CamVid, folders of images and masks, and Atrous projects are read alike. Under
+    torchrun every process takes its share of each batch. Ctrl+C saves the state; --resume goes on from it.
+    """
+    import torch
+
+    from deeplab_core.catalogs import get_catalog
+    from deeplab_core.inference import pick_device
+    from deeplab_core.training import DataSource, Recipe, SegmentationDataset, Trainer, process_group
+
+    recipe, tables = Recipe.read(recipe_file) if recipe_file else (Recipe(), {})
+    recipe = recipe.changed(_flag_values(flags, settings, crop, scales))
+    data = tables.get("data", {})
+    base = recipe_file.parent if recipe_file else Path()
+    classes = get_catalog(catalog or str(data.get("catalog", "voc21")))
+    chosen, why = pick_device(device)
+    if threads:
+        torch.set_num_threads(threads)
+    sources = [DataSource(images=folder, truth=truth, exclude=exclude) for folder in images]
+    held_out = [DataSource(images=folder, truth=val_truth) for folder in val_images]
+    if not sources and not projects:
+        sources = [DataSource.from_table(table, base) for table in _tables(data, "train")]
+    held_out = held_out or [DataSource.from_table(table, base) for table in _tables(data, "val")]
+    if not sources and not projects:
+        raise click.UsageError("nothing to train on; give --images, --project or a recipe with [[data.train]]")
+    if not resume and (out / "state.safetensors").exists():
+        raise click.UsageError(f"{out} holds a run; add --resume to go on with it, or choose another folder")
+    with process_group(torch.device(chosen)) as group, _stop_on_signals() as stop, _opened(projects) as opened:
+        speaks = group.leads
+        watcher = _Watcher(as_json) if speaks else _Silent()
+        if why and speaks:
+            watcher.note(f"note: {why}")
+        samples = [sample for source in sources for sample in source.samples(classes)]
+        samples += [sample for project in opened for sample in project_samples(project, classes)]
+        cache = int(cache_gb * (1 << 30)) // (2 if held_out else 1)
+        say = watcher.note if speaks else (lambda _text: None)
+        training = SegmentationDataset(samples, classes, cache_bytes=cache, say=say, progress=watcher.reading)
+        validation = None
+        if held_out:
+            rows = [sample for source in held_out for sample in source.samples(classes)]
+            validation = SegmentationDataset(rows, classes, cache_bytes=cache, say=say)
+        trainer = Trainer(
+            recipe,
+            training,
+            validation,
+            out,
+            group,
+            watcher,
+            data_note=_data_note(sources, held_out, projects),
+            minutes_between_states=state_minutes,
+            tensorboard=tensorboard,
+            stop=stop,
+        )
+        if resume:
+            trainer.resume()
+            watcher.note(f"going on after step {trainer.state.step} of {trainer.steps}")
+        outcome = trainer.run()
+        watcher.close()
+        watcher.summary(out, outcome.model_path, outcome.history, len(training.bad.named))
+    if outcome.model_path is None:
+        return 130
+    return 0
+
+
+def project_samples(project: Project, catalog: ClassCatalog) -> list[Sample]:
+    """What a person made of a project's images.
+
+    A reviewed image counts whole. Of an image that was touched but not reviewed, only the person's (and imported) pixels count;
+    the rest is void.
+    """
+    from app.state.image_record import ImageStatus
+    from deeplab_core.catalog import map_catalogs
+    from deeplab_core.training import Sample
+
+    mapping = map_catalogs(project.catalog, catalog)
+    return [
+        Sample(
+            image=project.path_of(record),
+            mask=project.directory / record.mask,
+            labels=partial(_corrected, project, record, mapping.lut),
+            name=record.relative_path,
+        )
+        for record in project.images
+        if record.status >= ImageStatus.TOUCHED and not record.missing
+    ]
+
+
+def _corrected(project: Project, record: ImageRecord, lut: Any) -> LabelMap:
+    from app.state.image_record import ImageStatus
+    from app.state.provenance import Provenance
+    from deeplab_core.labels import apply_lut
+
+    document = project.load(record.id).document
+    labels = apply_lut(document.labels, lut)
+    if record.status < ImageStatus.REVIEWED:
+        by_hand = (document.provenance == Provenance.PERSON) | (document.provenance == Provenance.IMPORT)
+        labels[~by_hand] = lut[-1]
+    return labels
+
+
+def _flag_values(flags: dict[str, Any], settings: tuple[str, ...], crop: str | None, scales: str | None) -> dict[str, Any]:
+    import tomllib
+
+    values = {name: value for name, value in flags.items() if value is not None}
+    try:
+        if crop is not None:
+            values["crop"] = [int(part) for part in crop.lower().split("x")]
+        if scales is not None:
+            values["scales"] = [float(part) for part in scales.split(",")]
+    except ValueError:
+        raise click.UsageError("--crop is like 240x320, --scales like 0.5,2") from None
+    for setting in settings:
+        try:
+            values.update(tomllib.loads(setting))
+        except tomllib.TOMLDecodeError as error:
+            raise click.UsageError(f"--set {setting}: {error}; write texts in quotes, e.g. --set 'name=\"mine\"'") from None
+    return values
+
+
+def _tables(data: dict[str, Any], key: str) -> list[dict[str, Any]]:
+    value = data.get(key, [])
+    return [value] if isinstance(value, dict) else list(value)
+
+
+def _data_note(sources: Any, held_out: Any, projects: tuple[Path, ...]) -> dict[str, Any]:
+    """What the card says of the data: names of folders only, never whole paths of the person's machine."""
+
+    def rows(found: Any) -> list[dict[str, Any]]:
+        return [
+            {"images": f"{source.images.parent.name}/{source.images.name}", "include": source.include, "exclude": source.exclude}
+            for source in found
+        ]
+
+    return {"train": rows(sources), "val": rows(held_out), "projects": [project.name for project in projects]}
+
+
+@contextmanager
+def _opened(folders: tuple[Path, ...]) -> Iterator[list[Project]]:
+    from contextlib import ExitStack
+
+    from app.state.project import Project
+
+    with ExitStack() as stack:
+        yield [stack.enter_context(Project.open(folder, read_only=True)) for folder in folders]
+
+
+@contextmanager
+def _stop_on_signals() -> Iterator[Callable[[], bool]]:
+    """Ctrl+C and SIGTERM end the run after the step in hand; a second Ctrl+C ends it at once."""
+    asked: list[int] = []
+
+    def note(number: int, _frame: Any) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class _Silent:
+    """A process that does not lead."""
+
+    def reading(self, done: int, total: int) -> None: ...
+    def step(self, step: int, steps: int, loss: float, rate: float) -> None: ...
+    def epoch(self, row: dict[str, Any]) -> None: ...
+    def note(self, text: str) -> None: ...
+    def close(self) -> None: ...
+    def summary(self, out: Path, model: Path | None, history: list[dict[str, Any]], skipped: int) -> None: ...
+
+
+class _Watcher(_Silent):
+    """A bar on a terminal, one line per epoch otherwise."""
+
+    def __init__(self, as_json: bool) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self._json = as_json
+        console = Console(stderr=True)
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._bar.start()
+        self._task = self._bar.add_task("reading images", total=None)
+
+    def reading(self, done: int, total: int) -> None:
+        self._bar.update(self._task, completed=done, total=total)
+
+    def step(self, step: int, steps: int, loss: float, rate: float) -> None:
+        self._bar.update(self._task, completed=step, total=steps, description=f"loss {loss:.3f}, rate {rate:.4f}")
+
+    def epoch(self, row: dict[str, Any]) -> None:
+        if self._json:
+            emit("epoch", **row)
+        text = f"epoch {row['epoch']}  step {row['step']}  loss {row['loss']:.4f}"
+        if "val" in row:
+            found = row["val"]
+            band = next(value for key, value in found.items() if key.startswith("band_"))
+            text += f"  mIoU {found['mean_iou']}  band {band}"
+        self.note(f"{text}  {row['seconds'] / 60:.1f} min")
+
+    def note(self, text: str) -> None:
+        if self._bar.disable:
+            click.echo(text, err=True)
+        else:
+            self._bar.console.print(text, markup=False, highlight=False)
+
+    def close(self) -> None:
+        self._bar.stop()
+
+    def summary(self, out: Path, model: Path | None, history: list[dict[str, Any]], skipped: int) -> None:
+        """The last words of a run."""
+        found: dict[str, Any] = next((row["val"] for row in reversed(history) if "val" in row), {})
+        if self._json:
+            emit("summary", output=out, model=model, skipped=skipped, validation=found, process=os.getpid())
+        elif model is None:
+            click.echo(f"stopped; the state is kept, and 'atrous train --resume -o {out}' with the same recipe goes on", err=True)
+        else:
+            click.echo(f"{model}: mIoU {found.get('mean_iou', 'not validated')}{f', {skipped} files skipped' if skipped else ''}")

@@ -1,0 +1,99 @@
+"""Random scale, crop, flip and colour of a training image. The same (seed, epoch, number) always gives the same crop."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from deeplab_core.training.recipe import Recipe
+
+Rgb = NDArray[np.uint8]
+Channels = NDArray[np.int16]
+
+
+def generator(seed: int, epoch: int, number: int) -> np.random.Generator:
+    """The source of randomness of one image in one epoch, whatever process or thread works on it."""
+    return np.random.Generator(np.random.PCG64([seed, epoch, number]))
+
+
+def augment(rgb: Rgb, labels: Channels, recipe: Recipe, random: np.random.Generator, *, void: int) -> tuple[Rgb, Channels]:
+    """One training crop.
+
+    Args:
+        rgb: (H, W, 3) uint8.
+        labels: (H, W) int16 channels, ``void`` where nothing is known.
+        recipe: its augmentation.
+        random: from :func:`generator`.
+        void: label of padding.
+
+    Returns:
+        (h, w, 3) uint8 and (h, w) int16 of the recipe's crop. What the image does not cover has the mean colour and is void.
+    """
+    rgb, labels = _scaled_crop(rgb, labels, recipe, random, void)
+    if recipe.flip and random.random() < 0.5:
+        rgb, labels = rgb[:, ::-1], labels[:, ::-1]
+    return _recoloured(rgb, recipe, random), np.ascontiguousarray(labels)
+
+
+def _scaled_crop(rgb: Rgb, labels: Channels, recipe: Recipe, random: np.random.Generator, void: int) -> tuple[Rgb, Channels]:
+    """Crop first, then resize: the same pixels as resizing first, at the cost of the crop only."""
+    least, most = recipe.scales
+    scale = float(random.uniform(least, most))
+    if recipe.scale_step:
+        steps = round((most - least) / recipe.scale_step)
+        scale = least + recipe.scale_step * int(random.integers(steps + 1))
+    height, width = recipe.crop
+    rows, columns = rgb.shape[:2]
+    # the crop in source pixels, placed anywhere inside the image, or the image anywhere inside the crop
+    wanted_rows, wanted_columns = height / scale, width / scale
+    top = random.uniform(min(0.0, rows - wanted_rows), max(0.0, rows - wanted_rows))
+    left = random.uniform(min(0.0, columns - wanted_columns), max(0.0, columns - wanted_columns))
+    y0, x0 = int(np.floor(max(0.0, top))), int(np.floor(max(0.0, left)))
+    y1, x1 = min(rows, int(np.ceil(top + wanted_rows))), min(columns, int(np.ceil(left + wanted_columns)))
+    target_rows = max(1, min(height, round((y1 - y0) * scale)))
+    target_columns = max(1, min(width, round((x1 - x0) * scale)))
+    size = target_columns, target_rows
+    part = cv2.resize(rgb[y0:y1, x0:x1], size, interpolation=cv2.INTER_AREA if scale < 0.7 else cv2.INTER_LINEAR).astype(
+        np.uint8, copy=False
+    )
+    part_labels = cv2.resize(labels[y0:y1, x0:x1], size, interpolation=cv2.INTER_NEAREST_EXACT).astype(np.int16, copy=False)
+    if part.shape[:2] == (height, width):
+        return part, part_labels
+    canvas = np.empty((height, width, 3), dtype=np.uint8)
+    canvas[:] = np.round(np.asarray(recipe.mean)).astype(np.uint8)
+    blank = np.full((height, width), void, dtype=np.int16)
+    y = min(height - target_rows, max(0, round(-top * scale)))
+    x = min(width - target_columns, max(0, round(-left * scale)))
+    canvas[y : y + target_rows, x : x + target_columns] = part
+    blank[y : y + target_rows, x : x + target_columns] = part_labels
+    return canvas, blank
+
+
+def _recoloured(rgb: Rgb, recipe: Recipe, random: np.random.Generator) -> Rgb:
+    picture = np.ascontiguousarray(rgb)
+    if recipe.jitter:
+        brightness, contrast, saturation = 1 + random.uniform(-recipe.jitter, recipe.jitter, 3)
+        hue = random.uniform(-0.1 * recipe.jitter, 0.1 * recipe.jitter)
+        picture = _jittered(picture, float(brightness), float(contrast), float(saturation), float(hue))
+    if recipe.blur and random.random() < recipe.blur:
+        picture = cv2.GaussianBlur(picture, (0, 0), float(random.uniform(0.4, 1.6))).astype(np.uint8, copy=False)
+    if recipe.noise and random.random() < recipe.noise:
+        grain = random.normal(0, random.uniform(2, 10), picture.shape).astype(np.float32)
+        picture = np.clip(picture + grain, 0, 255).astype(np.uint8)
+    return picture
+
+
+def _jittered(rgb: Rgb, brightness: float, contrast: float, saturation: float, hue: float) -> Rgb:
+    """One linear colour transform: hue turns around the grey axis, the rest are scalings (as in torchvision's ColorJitter)."""
+    grey = np.array([0.299, 0.587, 0.114])
+    turn = hue * 2 * np.pi
+    axis = 1 / np.sqrt(3)
+    cross = axis * np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]])
+    rotation = np.cos(turn) * np.eye(3) + np.sin(turn) * cross + (1 - np.cos(turn)) / 3
+    saturate = saturation * np.eye(3) + (1 - saturation) * np.outer(np.ones(3), grey)
+    matrix = brightness * contrast * (saturate @ rotation)
+    middle = float(rgb.reshape(-1, 3).mean(axis=0) @ grey)
+    offset = np.full((3, 1), brightness * (1 - contrast) * middle)
+    moved = cv2.transform(rgb, np.hstack([matrix, offset]).astype(np.float32))
+    return moved.astype(np.uint8, copy=False)

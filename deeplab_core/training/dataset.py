@@ -1,0 +1,174 @@
+"""One dataset type for every source: decoded once, kept in memory up to a bound, bad files named and left out."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from deeplab_core.catalog import ClassCatalog
+from deeplab_core.errors import AtrousError
+from deeplab_core.training.augment import augment, generator
+from deeplab_core.training.losses import VOID
+from deeplab_core.training.recipe import Recipe
+from deeplab_core.training.samples import BadFiles, Sample
+
+Pair = tuple[NDArray[np.uint8], NDArray[np.int16]]
+
+
+@dataclass(frozen=True, slots=True)
+class ClassCounts:
+    """Pixels per channel over a data set.
+
+    Attributes:
+        pixels: (C,) labelled pixels of the class.
+        present: (C,) labelled pixels of the images that hold the class.
+        images: per image the set of channels that it holds.
+    """
+
+    pixels: NDArray[np.int64]
+    present: NDArray[np.int64]
+    images: tuple[frozenset[int], ...]
+
+
+class SegmentationDataset:
+    """Images with channels in place of class ids, read once and kept as uint8 and int16 while they fit ``cache_bytes``.
+
+    Attributes:
+        samples: the usable ones; a file that cannot be read is reported once by name and left out.
+        catalog: channels are its classes in order.
+        bad: what was left out.
+    """
+
+    def __init__(
+        self,
+        samples: Sequence[Sample],
+        catalog: ClassCatalog,
+        *,
+        cache_bytes: int = 4 << 30,
+        say: Callable[[str], None] = lambda _text: None,
+        progress: Callable[[int, int], None] = lambda _done, _all: None,
+    ) -> None:
+        """Read every sample once, to find the bad ones before hours of training do.
+
+        Raises:
+            AtrousError: nothing usable is left.
+        """
+        self.catalog = catalog
+        self.bad = BadFiles(say)
+        self._lut = catalog.index_lut()
+        self._cache: dict[Sample, Pair] = {}
+        self._room = cache_bytes
+        usable: list[Sample] = []
+        pixels = np.zeros(len(catalog), dtype=np.int64)
+        present = np.zeros(len(catalog), dtype=np.int64)
+        held: list[frozenset[int]] = []
+        with ThreadPoolExecutor(4, thread_name_prefix="read") as pool:
+            for done, (sample, pair) in enumerate(zip(samples, pool.map(self._try_read, samples), strict=True), start=1):
+                progress(done, len(samples))
+                if isinstance(pair, AtrousError):
+                    self.bad.add(sample, pair)
+                    continue
+                usable.append(sample)
+                counts = np.bincount(pair[1][pair[1] >= 0].ravel(), minlength=len(catalog))
+                pixels += counts
+                present += np.where(counts > 0, counts.sum(), 0)
+                held.append(frozenset(np.flatnonzero(counts).tolist()))
+                size = pair[0].nbytes + pair[1].nbytes
+                if size <= self._room:
+                    self._room -= size
+                    self._cache[sample] = pair
+        if not usable:
+            raise AtrousError(
+                "no image can be trained on", why=f"{len(self.bad.named)} were skipped", remedy="See the list above"
+            )
+        self.samples = tuple(usable)
+        self.counts = ClassCounts(pixels, present, tuple(held))
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def _try_read(self, sample: Sample) -> Pair | AtrousError:
+        try:
+            return self._read(sample)
+        except AtrousError as error:
+            return error
+
+    def _read(self, sample: Sample) -> Pair:
+        rgb, labels = sample.read(self.catalog)
+        channels = self._lut[labels]
+        unknown = (channels < 0) | (channels >= len(self.catalog))
+        return rgb, np.where(unknown, VOID, channels).astype(np.int16)
+
+    def pair(self, number: int) -> Pair:
+        """(H, W, 3) uint8 and (H, W) int16 channels with VOID, of the sample of this number.
+
+        Raises:
+            AtrousError: the file was good at the start and is not any more.
+        """
+        sample = self.samples[number]
+        kept = self._cache.get(sample)
+        return kept if kept is not None else self._read(sample)
+
+    def order(self, epoch: int, recipe: Recipe) -> NDArray[np.int64]:
+        """Numbers of the samples in the order of an epoch; images with hard classes several times."""
+        numbers = np.arange(len(self))
+        hard = {
+            self.catalog.index_of(info.id) for name in recipe.hard_classes if (info := self.catalog.by_name(name)) is not None
+        }
+        if hard and recipe.hard_repeat > 1:
+            again = [number for number, held in enumerate(self.counts.images) if held & hard]
+            numbers = np.concatenate([numbers, np.repeat(np.array(again, dtype=np.int64), recipe.hard_repeat - 1)])
+        return generator(recipe.seed, epoch, -1 & 0xFFFFFFFF).permutation(numbers)
+
+    def crops(
+        self, recipe: Recipe, epoch: int, *, first: int = 0, rank: int = 0, world: int = 1, threads: int = 2
+    ) -> Iterator[tuple[Tensor, Tensor, list[str]]]:
+        """Micro-batches of an epoch from step ``first`` on, ``recipe.accumulate`` for each step, cut while the network computes.
+
+        Every process gets its share of each micro-batch; together they see what one process alone would see. The last, short
+        batch of an epoch is filled from the epoch's beginning, so that batch norm never meets a batch of one.
+
+        Returns:
+            (n, 3, h, w) float32 normalised, (n, h, w) int64, and the names of the images.
+        """
+        order = self.order(epoch, recipe)
+        batch = recipe.micro_batch
+        count = self.steps_per_epoch(recipe) * recipe.accumulate
+        places = np.resize(order, count * batch).reshape(count, batch)
+        mean = torch.tensor(recipe.mean).view(1, 3, 1, 1)
+        std = torch.tensor(recipe.std).view(1, 3, 1, 1)
+
+        def cut(number: int, place: int) -> Pair:
+            try:
+                rgb, channels = self.pair(number)
+            except AtrousError as error:  # it was readable at the start: say so, and go on with an unlabelled crop
+                self.bad.add(self.samples[number], error)
+                rgb, channels = np.zeros((1, 1, 3), dtype=np.uint8), np.full((1, 1), VOID, dtype=np.int16)
+            return augment(rgb, channels, recipe, generator(recipe.seed, epoch, place), void=VOID)
+
+        with ThreadPoolExecutor(max(1, threads), thread_name_prefix="augment") as pool:
+            waiting: deque[tuple[list[int], list[Future[Pair]]]] = deque()
+            rows = iter(range(first * recipe.accumulate, count))
+            while True:
+                while len(waiting) < 3 and (row := next(rows, None)) is not None:
+                    numbers = [int(places[row, column]) for column in range(rank, batch, world)]
+                    jobs = [pool.submit(cut, number, row * batch + rank + index * world) for index, number in enumerate(numbers)]
+                    waiting.append((numbers, jobs))
+                if not waiting:
+                    return
+                numbers, jobs = waiting.popleft()
+                pairs = [job.result() for job in jobs]
+                pixels = torch.from_numpy(np.stack([rgb for rgb, _ in pairs])).permute(0, 3, 1, 2)
+                labels = torch.from_numpy(np.stack([channels for _, channels in pairs])).long()
+                yield (pixels.float() - mean) / std, labels, [str(self.samples[number].image) for number in numbers]
+
+    def steps_per_epoch(self, recipe: Recipe) -> int:
+        """Optimiser steps of one epoch."""
+        return -(-len(self.order(0, recipe)) // recipe.batch)

@@ -1,0 +1,132 @@
+"""Several processes on one batch: who this process is, sums over all, batch norm over all. Started by torchrun."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+M = TypeVar("M", bound=nn.Module)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The processes that train together.
+
+    Attributes:
+        rank, world: number of this process and of all.
+        device: where this process computes.
+    """
+
+    rank: int
+    world: int
+    device: torch.device
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes files and speaks."""
+        return self.rank == 0
+
+    def sum(self, tensor: Tensor) -> Tensor:
+        """Sum over all processes, without a gradient; the tensor itself where there is one process."""
+        if self.world > 1:
+            tensor = tensor.detach().clone()
+            dist.all_reduce(tensor)
+        return tensor
+
+    def sum_counts(self, counts: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Sum of integer counts over all processes."""
+        if self.world == 1:
+            return counts
+        whole: NDArray[np.int64] = self.sum(torch.from_numpy(counts.copy()).to(self.device)).cpu().numpy()
+        return whole
+
+    def wait(self) -> None:
+        """Until all processes are here."""
+        if self.world > 1:
+            dist.barrier()
+
+
+@contextmanager
+def process_group(device: torch.device) -> Iterator[Group]:
+    """Join the group that torchrun announces in the environment; alone without it. Gloo on CPUs, NCCL on GPUs."""
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    if world == 1:
+        yield Group(0, 1, device)
+        return
+    if device.type == "cuda":
+        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
+        torch.cuda.set_device(device)
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield Group(dist.get_rank(), dist.get_world_size(), device)
+    finally:
+        dist.destroy_process_group()
+
+
+class _SumOverProcesses(torch.autograd.Function):
+    """All-reduce whose gradient is the all-reduce of the gradients."""
+
+    @staticmethod
+    def forward(ctx: Any, tensor: Tensor) -> Tensor:  # noqa: ARG004
+        total = tensor.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # noqa: ARG004
+        total = gradient.clone()
+        dist.all_reduce(total)
+        return total
+
+
+class CrossProcessBatchNorm2d(nn.BatchNorm2d):
+    """Batch norm over the batch of all processes, on any backend (torch's own SyncBatchNorm needs a GPU).
+
+    Keys and evaluation are those of :class:`torch.nn.BatchNorm2d`.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002  (torch's name)
+        """``(N, C, H, W)`` to the same shape."""
+        if not self.training:
+            return super().forward(input)
+        sums = torch.stack([input.sum((0, 2, 3)), input.square().sum((0, 2, 3))])
+        number = input.new_full((1, input.shape[1]), input.numel() / input.shape[1])
+        total: Tensor = _SumOverProcesses.apply(torch.cat([sums, number]))
+        count = total[2]
+        mean = total[0] / count
+        variance = (total[1] / count - mean.square()).clamp(min=0)
+        if self.track_running_stats and self.running_mean is not None and self.running_var is not None:
+            with torch.no_grad():
+                momentum = 0.1 if self.momentum is None else self.momentum
+                unbiased = variance * count / (count - 1).clamp(min=1)
+                self.running_mean.lerp_(mean.detach(), momentum)
+                self.running_var.lerp_(unbiased.detach(), momentum)
+                if self.num_batches_tracked is not None:
+                    self.num_batches_tracked += 1
+        scale = torch.rsqrt(variance + self.eps)
+        shift = -mean * scale
+        if self.affine:
+            scale, shift = scale * self.weight, shift * self.weight + self.bias
+        return input * scale.view(1, -1, 1, 1) + shift.view(1, -1, 1, 1)
+
+
+def synchronise_norms(model: M, group: Group) -> M:
+    """The model with every batch norm over all processes; parameters and buffers are kept, keys do not change."""
+    if group.world == 1:
+        return model
+    if group.device.type == "cuda":
+        converted: M = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
+        return converted
+    for module in model.modules():
+        if type(module) is nn.BatchNorm2d:
+            module.__class__ = CrossProcessBatchNorm2d
+    return model

@@ -1,0 +1,240 @@
+"""A training recipe: every choice of a run as one frozen record, read from and written to TOML."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Literal, Self, get_args
+
+from deeplab_core.errors import AtrousError
+
+ClassWeighting = Literal["none", "median_frequency", "log_1.02", "log_1.10"]
+Loss = Literal["cross_entropy", "ohem", "top_k", "focal"]
+Precision = Literal["fp32", "bf16", "fp16"]
+NormMode = Literal["train", "frozen"]
+Optimizer = Literal["sgd", "adamw"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """How a network is trained. Defaults are DeepLabv3+'s (Chen et al. 2018, section 4), with the rate of a run from scratch.
+
+    Attributes:
+        network, backbone, output_stride, options, backbone_options: arguments of :func:`deeplab_core.nn.create_model`.
+        name, summary, licence: what the finished model's card says.
+        init: checkpoint to start from (any file that ``load_model`` reads); empty starts from scratch. Where its classes differ,
+            the classifier alone starts afresh.
+        epochs: passes over the training images. ``steps`` above 0 wins.
+        steps: optimiser steps of the whole run; 0 derives them from ``epochs``.
+        batch: images per optimiser step, over all processes and accumulation rounds.
+        accumulate: rounds that a step is split into, to fit a batch into memory.
+        crop: (height, width) of a training crop in px.
+        scales: (least, most) random scale of an image.
+        scale_step: random scales are multiples of this (0.25 in the paper); 0 draws them evenly.
+        flip: mirror half of the crops.
+        jitter: largest relative change of brightness, contrast and saturation, and a tenth of it in hue; 0 for none.
+        blur, noise: probability of a small Gaussian blur, and of sensor noise.
+        hard_classes: names of classes; images that hold one are seen ``hard_repeat`` times in an epoch (DeepLabv3, section 4).
+        hard_repeat: see ``hard_classes``.
+        optimizer: SGD with momentum as in the papers; AdamW (Loshchilov and Hutter 2019) gets further in a short run from scratch.
+        rate: base learning rate of the head.
+        backbone_rate: factor on the rate of the backbone.
+        power: of the poly schedule ``rate * (1 - step / steps) ** power``.
+        warmup: steps of linear warm-up.
+        momentum: of SGD.
+        weight_decay: of weights. Norms and biases do not decay where ``decay_norms`` is off.
+        clip: largest norm of the gradient; 0 for none.
+        loss: ``ohem`` keeps pixels whose true class has a probability below ``ohem_threshold`` and at least ``ohem_keep`` of
+            them; ``top_k`` keeps that share of the hardest pixels (DeepLab's hard example mining); ``focal`` weighs by
+            ``(1 - p) ** 2``.
+        ohem_threshold, ohem_keep: see ``loss``; ``ohem_keep`` is a share of the labelled pixels.
+        class_weighting: ``median_frequency`` (SegNet), ``log_1.02`` (ENet: 1 / ln(1.02 + frequency)) or ``log_1.10`` (ERFNet).
+        auxiliary_weight: of the auxiliary head's loss, where the network has one.
+        norm: ``frozen`` keeps batch norm's statistics and affine parameters (fine-tuning with small batches).
+        sync_norm: statistics over the whole batch of all processes; only matters under torchrun.
+        precision: autocast of the forward pass.
+        channels_last: NHWC memory, faster on CPUs and tensor cores.
+        compile: torch.compile; needs a compiler on the machine.
+        ema: decay of an exponential moving average of the weights, which is then validated and saved; 0 for none.
+        seed: of everything random.
+        validate_every: epochs between validations; 0 validates at the end only.
+        band_px: width of the boundary band that is validated too.
+        resize, mean, std: preprocessing written to the card; ``mean`` and ``std`` on the 0..255 scale.
+        half: the finished model is stored in half precision.
+    """
+
+    network: str = "deeplabv3plus"
+    backbone: str = "mobilenet_v2"
+    output_stride: int = 16
+    options: Mapping[str, Any] = field(default_factory=dict)
+    backbone_options: Mapping[str, Any] = field(default_factory=dict)
+    name: str = ""
+    summary: str = ""
+    licence: str = ""
+    init: str = ""
+    epochs: float = 50
+    steps: int = 0
+    batch: int = 16
+    accumulate: int = 1
+    crop: tuple[int, int] = (512, 512)
+    scales: tuple[float, float] = (0.5, 2.0)
+    scale_step: float = 0.0
+    flip: bool = True
+    jitter: float = 0.3
+    blur: float = 0.0
+    noise: float = 0.0
+    hard_classes: tuple[str, ...] = ()
+    hard_repeat: int = 2
+    optimizer: Optimizer = "sgd"
+    rate: float = 0.05
+    backbone_rate: float = 1.0
+    power: float = 0.9
+    warmup: int = 0
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+    decay_norms: bool = False
+    clip: float = 0.0
+    loss: Loss = "cross_entropy"
+    ohem_threshold: float = 0.7
+    ohem_keep: float = 0.1
+    class_weighting: ClassWeighting = "none"
+    auxiliary_weight: float = 0.4
+    norm: NormMode = "train"
+    sync_norm: bool = True
+    precision: Precision = "fp32"
+    channels_last: bool = True
+    compile: bool = False
+    ema: float = 0.0
+    seed: int = 1
+    validate_every: int = 1
+    band_px: int = 4
+    resize: str = "native"
+    mean: tuple[float, float, float] = (123.675, 116.28, 103.53)
+    std: tuple[float, float, float] = (58.395, 57.12, 57.375)
+    half: bool = False
+
+    def __post_init__(self) -> None:
+        def demand(good: bool, what: str, remedy: str) -> None:
+            if not good:
+                raise AtrousError(f"training recipe: {what}", remedy=remedy)
+
+        demand(self.batch >= 1 and self.accumulate >= 1, "batch and accumulate must be at least 1", "Correct them")
+        demand(self.batch % self.accumulate == 0, "accumulate must divide batch", "Choose a divisor of the batch")
+        demand(len(self.crop) == 2 and min(self.crop) >= 1, "crop must be two sizes in px", "Give height and width")
+        demand(0 < self.scales[0] <= self.scales[1], "scales must be a least and a most, above 0", "Order them")
+        demand(self.epochs > 0 or self.steps > 0, "epochs or steps must be above 0", "Give one of them")
+        demand(self.rate > 0, "rate must be above 0", "Try 0.05 from scratch, 0.007 for fine-tuning")
+        demand(0 <= self.ema < 1, "ema must lie in 0..1", "Try 0.999")
+        demand(1 <= self.band_px <= 40, "band_px must lie in 1..40", "Choose a width there")
+        demand(0 < self.ohem_keep <= 1, "ohem_keep is a share of the pixels", "Choose one in 0..1")
+        for name, choices in _CHOICES.items():
+            value = getattr(self, name)
+            demand(value in choices, f"{name} '{value}' is unknown", f"Choose one of {', '.join(choices)}")
+
+    # Conversion
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values; :meth:`from_dict` is the inverse."""
+        data: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return data
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Rebuild a recipe.
+
+        Raises:
+            AtrousError: unknown keys or malformed values, by name.
+        """
+        return cls().changed(data)
+
+    def changed(self, values: Mapping[str, Any]) -> Self:
+        """The recipe with some values replaced; lists become tuples, whole numbers become floats where a field is one.
+
+        Raises:
+            AtrousError: unknown keys or malformed values, by name.
+        """
+        known = {item.name: getattr(self, item.name) for item in fields(self)}
+        unknown = sorted(set(values) - set(known))
+        if unknown:
+            raise AtrousError(f"training recipe: unknown key '{unknown[0]}'", remedy=f"Known keys: {', '.join(known)}")
+        return replace(self, **{key: _as(key, value, known[key]) for key, value in values.items()})
+
+    @classmethod
+    def read(cls, path: Path) -> tuple[Self, dict[str, Any]]:
+        """Read a TOML file: its ``[recipe]`` table, and its other tables (``data``) as they stand.
+
+        Raises:
+            AtrousError: unreadable or malformed, with the file's name.
+        """
+        try:
+            tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise AtrousError("the recipe cannot be read", why=str(error), remedy="Correct the file", path=path) from error
+        try:
+            recipe = cls.from_dict(tables.pop("recipe", {}))
+        except AtrousError as error:
+            raise AtrousError(error.what, why=error.why, remedy=error.remedy, path=path) from error
+        return recipe, tables
+
+    def to_toml(self) -> str:
+        """The ``[recipe]`` table with every value that differs from the default."""
+        usual = type(self)()
+        lines = ["[recipe]"]
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if value != getattr(usual, item.name):
+                lines.append(f"{item.name} = {_toml(value)}")
+        return "\n".join(lines) + "\n"
+
+    @property
+    def micro_batch(self) -> int:
+        """Images of one forward pass, over all processes."""
+        return self.batch // self.accumulate
+
+
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "loss": get_args(Loss),
+    "class_weighting": get_args(ClassWeighting),
+    "precision": get_args(Precision),
+    "norm": get_args(NormMode),
+    "optimizer": get_args(Optimizer),
+}
+
+
+def _as(key: str, value: Any, usual: Any) -> Any:
+    """``value`` in the type of the field's present value."""
+    wrong = AtrousError(f"training recipe: {key} = {value!r} is malformed", remedy=f"It looks like {usual!r}")
+    if isinstance(usual, bool):
+        if not isinstance(value, bool):
+            raise wrong
+        return value
+    if isinstance(usual, (int, float)):
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or (isinstance(usual, int) and value != int(value)):
+            raise wrong
+        return type(usual)(value)
+    if isinstance(usual, str):
+        if not isinstance(value, str):
+            raise wrong
+        return value
+    if isinstance(usual, tuple):
+        if not isinstance(value, (list, tuple)) or (usual and len(value) != len(usual)):
+            raise wrong
+        kind = type(usual[0]) if usual else str
+        try:
+            return tuple(kind(part) for part in value)
+        except (TypeError, ValueError):
+            raise wrong from None
+    if not isinstance(value, Mapping):
+        raise wrong
+    return dict(value)
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{key} = {_toml(part)}" for key, part in value.items()) + " }"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(_toml(part) for part in value) + "]"
+    return json.dumps(value, ensure_ascii=False)

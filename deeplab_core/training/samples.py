@@ -1,0 +1,153 @@
+"""What a network is trained on: images and their masks, whatever data set they come from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deeplab_core.catalog import ClassCatalog
+from deeplab_core.errors import AtrousError, MaskFormatError
+from deeplab_core.formats import find_truth, read_mask
+from deeplab_core.images import find_images, probe_image, read_image
+from deeplab_core.labels import LabelMap
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One image with its truth.
+
+    Attributes:
+        image: the photograph.
+        mask: file of the labels, in the catalog's ids.
+        labels: gives the labels instead, (H, W) in the oriented frame; the corrected masks of a project come this way.
+        name: what reports call it.
+    """
+
+    image: Path
+    mask: Path
+    labels: Callable[[], LabelMap] | None = None
+    name: str = ""
+
+    def read(self, catalog: ClassCatalog) -> tuple[NDArray[np.uint8], LabelMap]:
+        """The oriented image (H, W, 3) uint8 and its (H, W) labels, void where a pixel does not count.
+
+        Raises:
+            ImageReadError, MaskFormatError: with the file at fault.
+        """
+        image = read_image(self.image)
+        labels = read_mask(self.mask, catalog, probe_image(self.image)) if self.labels is None else self.labels()
+        if labels.shape != image.rgb.shape[:2]:
+            raise MaskFormatError(
+                f"the mask is {labels.shape[1]}x{labels.shape[0]}, the image {image.rgb.shape[1]}x{image.rgb.shape[0]}",
+                remedy="Put the mask of this image here",
+                path=self.mask,
+            )
+        return image.rgb, labels
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataSource:
+    """A folder of images and where its masks are; VOC, Cityscapes, CamVid and plain folder pairs are all found this way.
+
+    Attributes:
+        images: the folder, searched recursively.
+        truth: folder of the masks; None looks around ``images`` as the window does.
+        include, exclude: shell patterns on the relative path; an image must match one of ``include`` (if any) and none of
+            ``exclude``. CamVid's sequences are told apart by them.
+        split: file with one stem per line (VOC's ``ImageSets/Segmentation/train.txt``); None takes all.
+    """
+
+    images: Path
+    truth: Path | None = None
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    split: Path | None = None
+
+    @classmethod
+    def from_table(cls, table: dict[str, Any], base: Path) -> DataSource:
+        """From a TOML table; relative paths are taken from ``base``.
+
+        Raises:
+            AtrousError: unknown or missing keys.
+        """
+        unknown = sorted(set(table) - {"images", "truth", "include", "exclude", "split"})
+        if unknown or "images" not in table:
+            what = f"unknown key '{unknown[0]}'" if unknown else "no 'images'"
+            raise AtrousError(f"training data: {what}", remedy="Keys are images, truth, include, exclude, split")
+
+        def place(key: str) -> Path | None:
+            return base / Path(str(table[key])).expanduser() if table.get(key) else None
+
+        def patterns(key: str) -> tuple[str, ...]:
+            value = table.get(key, ())
+            return (value,) if isinstance(value, str) else tuple(str(part) for part in value)
+
+        images = place("images")
+        assert images is not None
+        return cls(
+            images=images, truth=place("truth"), include=patterns("include"), exclude=patterns("exclude"), split=place("split")
+        )
+
+    def samples(self, catalog: ClassCatalog) -> list[Sample]:
+        """The images that have a mask, in natural order.
+
+        Raises:
+            AtrousError: the folder is missing or no image of it has a mask.
+        """
+        if not self.images.is_dir():
+            raise AtrousError("there is no such folder of images", remedy="Check the path", path=self.images)
+        names = [name for name in find_images(self.images) if self._takes(name)]
+        index = find_truth(self.images, names, truth_folder=self.truth, catalog=catalog)
+        found = [
+            Sample(self.images / name, index.files[name], name=name)
+            for name in names
+            if name in index.files and index.files[name] != self.images / name
+        ]
+        if not found:
+            raise AtrousError(
+                f"no image of the {len(names)} chosen here has a mask",
+                remedy="Name the folder of the masks with 'truth'",
+                path=self.images,
+            )
+        return found
+
+    def _takes(self, name: str) -> bool:
+        base = name.rsplit("/", 1)[-1]
+
+        def matches(patterns: Sequence[str]) -> bool:
+            return any(fnmatch(name, pattern) or fnmatch(base, pattern) for pattern in patterns)
+
+        if self.include and not matches(self.include):
+            return False
+        if matches(self.exclude):
+            return False
+        return self.split is None or base.rsplit(".", 1)[0] in _stems(self.split)
+
+
+def _stems(path: Path) -> frozenset[str]:
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except (OSError, ValueError) as error:
+        raise AtrousError("the split cannot be read", why=str(error), remedy="Check the path", path=path) from error
+    return frozenset(line.split()[0] for line in lines if line.strip())
+
+
+@dataclass(slots=True)
+class BadFiles:
+    """Files that could not be used, each said once."""
+
+    say: Callable[[str], None] = lambda _text: None
+    named: dict[str, str] = field(default_factory=dict)
+
+    def add(self, sample: Sample, error: AtrousError) -> None:
+        """Remember a file; the first time it is reported."""
+        key = str(sample.image)
+        if key not in self.named:
+            self.named[key] = str(error)
+            self.say(f"skipped: {error if error.path is not None else f'{sample.image}: {error}'}")

@@ -1,0 +1,121 @@
+"""The state of a run on disk: enough to go on exactly, nothing that could run code."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as to_bytes
+from torch import Tensor
+
+from deeplab_core.errors import WeightsError
+from deeplab_core.formats import atomic_write
+
+_NOTE = "atrous_training"
+_VERSION = 1
+
+
+@dataclass(slots=True)
+class RunState:
+    """Everything that the next optimiser step depends on.
+
+    Attributes:
+        step: optimiser steps done.
+        model, ema: tensors by parameter name.
+        optimizer: its tensors by parameter name and key, e.g. ``classifier.weight/momentum_buffer``.
+        random: torch's generators by device and process, e.g. ``cpu.0``; uint8.
+        scaler: state of the fp16 loss scaler.
+        history: one row of figures per epoch.
+        recipe: of the run, for comparison.
+        best: largest validation mIoU and its epoch.
+        seconds: of training so far.
+    """
+
+    step: int = 0
+    model: dict[str, Tensor] = field(default_factory=dict)
+    optimizer: dict[str, Tensor] = field(default_factory=dict)
+    ema: dict[str, Tensor] = field(default_factory=dict)
+    random: dict[str, Tensor] = field(default_factory=dict)
+    scaler: dict[str, float] = field(default_factory=dict)
+    history: list[dict[str, Any]] = field(default_factory=list)
+    recipe: dict[str, Any] = field(default_factory=dict)
+    best: tuple[float, int] = (float("-inf"), -1)
+    seconds: float = 0.0
+
+    def write(self, path: Path) -> None:
+        """Save atomically as safetensors; the old state stays until the new one is whole.
+
+        Raises:
+            StorageError: full disk, read-only folder.
+        """
+        groups = {"model": self.model, "optimizer": self.optimizer, "ema": self.ema, "random": self.random}
+        tensors = {
+            f"{group}/{name}": tensor.detach().cpu().contiguous().clone()
+            for group, held in groups.items()
+            for name, tensor in held.items()
+        }
+        note = {
+            "version": _VERSION,
+            "step": self.step,
+            "scaler": self.scaler,
+            "history": self.history,
+            "recipe": self.recipe,
+            "best": [None if self.best[1] < 0 else self.best[0], self.best[1]],
+            "seconds": self.seconds,
+        }
+        path.parent.mkdir(parents=True, exist_ok=True)
+        atomic_write(path, to_bytes(tensors, {_NOTE: json.dumps(note)}))
+
+    @classmethod
+    def read(cls, path: Path) -> RunState:
+        """Read a state written by :meth:`write`.
+
+        Raises:
+            WeightsError: no such state, or damaged.
+        """
+        try:
+            with safe_open(path, framework="pt") as file:
+                note = json.loads((file.metadata() or {})[_NOTE])
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (no mapping)
+            if note["version"] != _VERSION:
+                raise ValueError(f"version {note['version']}")
+            state = cls(
+                step=int(note["step"]),
+                scaler=dict(note["scaler"]),
+                history=list(note["history"]),
+                recipe=dict(note["recipe"]),
+                best=(float("-inf") if note["best"][0] is None else float(note["best"][0]), int(note["best"][1])),
+                seconds=float(note["seconds"]),
+            )
+        except (OSError, SafetensorError, ValueError, KeyError, TypeError, IndexError) as error:
+            raise WeightsError(
+                "the state of the run cannot be read",
+                why=f"{type(error).__name__}: {error}",
+                remedy="Start again in another folder, or without --resume",
+                path=path,
+            ) from error
+        for key, tensor in tensors.items():
+            group, _, name = key.partition("/")
+            held: dict[str, Tensor] = getattr(state, group) if group in ("model", "optimizer", "ema", "random") else {}
+            held[name] = tensor
+        return state
+
+
+def random_states(device: torch.device, rank: int) -> dict[str, Tensor]:
+    """States of the generators that this process draws from."""
+    states = {f"cpu.{rank}": torch.get_rng_state()}
+    if device.type == "cuda":
+        states[f"cuda.{rank}"] = torch.cuda.get_rng_state(device)
+    return states
+
+
+def restore_random(states: dict[str, Tensor], device: torch.device, rank: int) -> None:
+    """Undo of :func:`random_states`; a process that was not there before keeps its fresh generator."""
+    if f"cpu.{rank}" in states:
+        torch.set_rng_state(states[f"cpu.{rank}"])
+    if device.type == "cuda" and f"cuda.{rank}" in states:
+        torch.cuda.set_rng_state(states[f"cuda.{rank}"], device)

@@ -1,0 +1,392 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from deeplab_core.errors import AtrousError
+from deeplab_core.nn import SegmentationModel
+from deeplab_core.records import ModelCard, Preprocessing
+from deeplab_core.training.dataset import SegmentationDataset
+from deeplab_core.training.distributed import Group, synchronise_norms
+from deeplab_core.training.logs import RunLog
+from deeplab_core.training.losses import class_weights, pixel_loss
+from deeplab_core.training.network import MovingAverage, build_network, freeze_norms, parameter_groups
+from deeplab_core.training.recipe import Recipe
+from deeplab_core.training.schedule import poly_rate
+from deeplab_core.training.state import RunState, random_states, restore_random
+from deeplab_core.training.validation import Validation, validate
+from deeplab_core.weights import save_model
+
+#: Values of a recipe that may change between a run and its continuation.
+_FREE = {"name", "summary", "licence", "validate_every", "half", "compile"}
+
+
+class Watcher(Protocol):
+    """What a run reports to; called by the leading process only."""
+
+    def step(self, step: int, steps: int, loss: float, rate: float) -> None:
+        """An optimiser step is done."""
+
+    def epoch(self, row: dict[str, Any]) -> None:
+        """An epoch is done; ``row`` is its line of the log."""
+
+    def note(self, text: str) -> None:
+        """Something a person should read."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """How a run ended.
+
+    Attributes:
+        model_path: the finished model; None where the run was stopped before its end.
+        card: its card.
+        history: one row per epoch.
+        step: optimiser steps done.
+    """
+
+    model_path: Path | None
+    card: ModelCard | None
+    history: list[dict[str, Any]]
+    step: int
+
+
+class _Forward(nn.Module):
+    """Network and loss in one, so that torch.compile sees both."""
+
+    def __init__(self, model: SegmentationModel, recipe: Recipe, weights: Tensor | None) -> None:
+        super().__init__()
+        self.model = model
+        self.recipe = recipe
+        self.weights = weights
+
+    def forward(self, x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Sum of the loss and its weight."""
+        if getattr(self.model, "auxiliary", None) is not None:
+            logits, extra = self.model.logits_with_auxiliary(x)  # type: ignore[operator]
+        else:
+            logits, extra = self.model(x), None
+        total, weight = pixel_loss(logits, labels, self.recipe, self.weights)
+        if extra is not None:
+            total = total + self.recipe.auxiliary_weight * pixel_loss(extra, labels, self.recipe, self.weights)[0]
+        return total, weight
+
+
+class Trainer:
+    """Trains one network by one recipe; :meth:`run` may be called once.
+
+    The folder of a run holds ``state.safetensors`` (to go on), ``log.csv``, ``recipe.toml``, ``best.safetensors`` (the best
+    validation so far) and, at the end, ``model.safetensors``.
+
+    Gradients are summed over processes in one all-reduce per step and divided by the pixels of the whole batch, so that any
+    number of processes and accumulation rounds takes the same step as one process with one round (where batch norm sees the same
+    batch).
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        train: SegmentationDataset,
+        val: SegmentationDataset | None,
+        folder: Path,
+        group: Group,
+        watcher: Watcher,
+        *,
+        data_note: dict[str, Any] | None = None,
+        minutes_between_states: float = 10.0,
+        tensorboard: bool = False,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Build everything; reads and writes nothing but ``recipe.init``.
+
+        Args:
+            stop: asked after every step; True saves the state and ends the run.
+            data_note: JSON values about the data for the card.
+        """
+        if recipe.micro_batch % group.world:
+            raise AtrousError(
+                f"{recipe.micro_batch} images of a round cannot be shared by {group.world} processes",
+                remedy="Choose a batch that is a multiple of accumulate x processes",
+            )
+        torch.manual_seed(recipe.seed)
+        self.recipe, self.train, self.val, self.folder, self.group = recipe, train, val, folder, group
+        self.watcher, self._stop, self._minutes = watcher, stop, minutes_between_states
+        self._tensorboard, self._data_note = tensorboard, dict(data_note or {})
+        model, self.lineage = build_network(recipe, train.catalog)
+        if recipe.norm == "frozen":
+            freeze_norms(model)
+        self.average = MovingAverage(model.to(group.device), recipe.ema) if recipe.ema else None
+        if recipe.sync_norm and recipe.norm == "train":
+            model = synchronise_norms(model, group)
+        model.to(group.device)
+        if recipe.channels_last:
+            model.to(memory_format=torch.channels_last)
+        self.model: SegmentationModel = model
+        self.names = {id(parameter): name for name, parameter in model.named_parameters()}
+        groups = parameter_groups(model, recipe)
+        self.optimizer: torch.optim.Optimizer = (
+            torch.optim.SGD(groups, lr=recipe.rate, momentum=recipe.momentum)
+            if recipe.optimizer == "sgd"
+            else torch.optim.AdamW(groups, lr=recipe.rate)
+        )
+        self.scaler = torch.amp.GradScaler(group.device.type, enabled=recipe.precision == "fp16")
+        rule = recipe.class_weighting
+        weights = None
+        if rule != "none":
+            weights = torch.from_numpy(class_weights(train.counts.pixels, train.counts.present, rule)).to(group.device)
+        self._plain_forward = _Forward(model, recipe, weights)
+        self.forward: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] = self._plain_forward
+        if recipe.compile:
+            self.forward = torch.compile(self._plain_forward)
+        self.per_epoch = train.steps_per_epoch(recipe)
+        self.steps = recipe.steps or max(1, math.ceil(recipe.epochs * self.per_epoch))
+        self.state = RunState(recipe=recipe.to_dict())
+        self._worst: dict[str, Any] = {}
+        torch.manual_seed(recipe.seed + 7919 * group.rank)  # dropout differs between processes
+
+    # The run
+
+    def resume(self) -> None:
+        """Go on from the folder's state.
+
+        Raises:
+            WeightsError: there is none, or it is damaged.
+            AtrousError: it belongs to another recipe; the first difference is named.
+        """
+        state = RunState.read(self.state_path)
+        mine = self.recipe.to_dict()
+        for key in mine.keys() - _FREE:
+            if state.recipe.get(key) != mine[key]:
+                raise AtrousError(
+                    f"the run has another recipe: {key} was {state.recipe.get(key)!r} and is {mine[key]!r}",
+                    remedy="Resume with the recipe.toml of that run, or choose another folder",
+                    path=self.state_path,
+                )
+        self.model.load_state_dict(state.model)
+        if self.average is not None:
+            self.average.model.load_state_dict(state.ema)
+        for group in self.optimizer.param_groups:
+            for parameter in group["params"]:
+                prefix = f"{self.names[id(parameter)]}/"
+                for name, tensor in state.optimizer.items():
+                    if name.startswith(prefix):
+                        key = name.removeprefix(prefix)
+                        place = "cpu" if key == "step" else parameter.device  # AdamW counts its steps on the CPU
+                        self.optimizer.state[parameter][key] = tensor.to(place)
+        if state.scaler:
+            self.scaler.load_state_dict(state.scaler)
+        restore_random(state.random, self.group.device, self.group.rank)
+        self.state = state
+
+    def run(self) -> Outcome:
+        """Train to the end, or until ``stop``.
+
+        Raises:
+            AtrousError: the loss is not finite; the images of the batch are named and the last good state stays on disk.
+        """
+        if self.group.leads:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            (self.folder / "recipe.toml").write_text(self.recipe.to_toml(), encoding="utf-8")
+        log = RunLog(self.folder, tensorboard=self._tensorboard) if self.group.leads else None
+        try:
+            while self.state.step < self.steps:
+                if not self._epoch(log):
+                    return Outcome(None, None, self.state.history, self.state.step)
+        finally:
+            if log is not None:
+                log.close()
+        self._save_state()
+        card = self.write_model(self.folder / "model.safetensors") if self.group.leads else None
+        self.group.wait()
+        return Outcome(self.folder / "model.safetensors", card, self.state.history, self.state.step)
+
+    def _epoch(self, log: RunLog | None) -> bool:
+        """Train to the end of the epoch in hand; False where the run is to stop."""
+        state, recipe = self.state, self.recipe
+        epoch, first = divmod(state.step, self.per_epoch)
+        started = saved = time.monotonic()
+        self.model.train()
+        if recipe.norm == "frozen":
+            freeze_norms(self.model)
+        loss_sum = steps_done = 0.0
+        batches = self.train.crops(recipe, epoch, first=first, rank=self.group.rank, world=self.group.world)
+        last = min(self.steps, (epoch + 1) * self.per_epoch)
+        while state.step < last:
+            rate = recipe.rate * poly_rate(state.step, self.steps, power=recipe.power, warmup=recipe.warmup)
+            now = time.monotonic()
+            wants = (self._stop(), now - saved > 60 * self._minutes)
+            loss, wants = self._step(batches, rate, wants)
+            state.step += 1
+            loss_sum, steps_done = loss_sum + loss, steps_done + 1
+            if self.group.leads:
+                self.watcher.step(state.step, self.steps, loss, rate)
+            if any(wants) and state.step < last:
+                state.seconds += time.monotonic() - started
+                started = saved = time.monotonic()
+                self._save_state()
+                if wants[0]:
+                    return False
+        stopping = self._agree((self._stop(), False))[0]
+        state.seconds += time.monotonic() - started
+        row: dict[str, Any] = {
+            "epoch": epoch + 1,
+            "step": state.step,
+            "rate": rate,
+            "loss": round(loss_sum / max(1, steps_done), 5),
+            "seconds": round(state.seconds, 1),
+        }
+        due = recipe.validate_every and (epoch + 1) % recipe.validate_every == 0
+        if self.val is not None and not stopping and (due or state.step >= self.steps):
+            self._validate(row)
+        state.history.append(row)
+        if log is not None:
+            log.write(state.history)
+            self.watcher.epoch(row)
+        if self._minutes <= 0 or stopping or row.get("val"):
+            self._save_state()
+        return not stopping
+
+    def _validate(self, row: dict[str, Any]) -> None:
+        assert self.val is not None
+        found: Validation = validate(self.best_network, self.val, self.recipe, self.group)
+        row["val"] = found.to_dict()
+        if found.mean_iou > self.state.best[0]:
+            self.state.best = (found.mean_iou, int(row["epoch"]))
+            if self.group.leads:
+                self.write_model(self.folder / "best.safetensors", figures=row["val"])
+
+    def _step(
+        self, batches: Iterator[tuple[Tensor, Tensor, list[str]]], rate: float, wants: tuple[bool, bool]
+    ) -> tuple[float, tuple[bool, bool]]:
+        """One optimiser step; returns the mean loss over the whole batch and what the processes agreed to do."""
+        recipe, device = self.recipe, self.group.device
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate * group["factor"]
+        self.optimizer.zero_grad(set_to_none=True)
+        figures = torch.zeros(4, device=device)
+        figures[2], figures[3] = float(wants[0]), float(wants[1])
+        images: list[str] = []
+        for _ in range(recipe.accumulate):
+            x, labels, names = next(batches)
+            images += names
+            x, labels = x.to(device, non_blocking=True), labels.to(device, non_blocking=True)
+            if recipe.channels_last:
+                x = x.contiguous(memory_format=torch.channels_last)
+            with self._autocast():
+                total, weight = self.forward(x, labels)
+            # A constant keeps the gradient in range; the exact divisor is known when all rounds are summed.
+            self.scaler.scale(total / labels.numel()).backward()  # type: ignore[no-untyped-call]
+            figures[0] += total.detach()
+            figures[1] += weight
+            pixels = labels.numel()
+        figures = self.group.sum(figures)
+        loss = float(figures[0]) / max(float(figures[1]), 1e-9)
+        if not math.isfinite(loss):
+            raise AtrousError(
+                f"the loss is {loss} at step {self.state.step + 1}; training stopped before the network was spoiled",
+                why=f"batch of {', '.join(images)}",
+                remedy="Look at these images and masks; else lower the rate, set clip, or use fp32",
+            )
+        self._apply(pixels / max(float(figures[1]), 1e-9))
+        return loss, (bool(figures[2]), bool(figures[3]))
+
+    def _apply(self, factor: float) -> None:
+        """Sum gradients over processes, scale them to the mean over the batch's pixels, step."""
+        parameters = [p for group in self.optimizer.param_groups for p in group["params"] if p.grad is not None]
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        if self.group.world > 1:
+            flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
+            dist.all_reduce(flat)
+            for gradient, part in zip(gradients, torch.split(flat, [g.numel() for g in gradients]), strict=True):
+                gradient.copy_(part.view(gradient.shape))
+        self.scaler.unscale_(self.optimizer)
+        torch._foreach_mul_(gradients, factor)
+        if self.recipe.clip:
+            nn.utils.clip_grad_norm_(parameters, self.recipe.clip)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        if self.average is not None:
+            self.average.update(self.model, self.state.step)
+
+    def _agree(self, wants: tuple[bool, bool]) -> tuple[bool, bool]:
+        flags = self.group.sum(torch.tensor([float(want) for want in wants], device=self.group.device))
+        return bool(flags[0]), bool(flags[1])
+
+    @contextmanager
+    def _autocast(self) -> Iterator[None]:
+        kinds = {"bf16": torch.bfloat16, "fp16": torch.float16}
+        kind = kinds.get(self.recipe.precision)
+        with torch.autocast(self.group.device.type, dtype=kind, enabled=kind is not None):
+            yield
+
+    # What is kept
+
+    @property
+    def state_path(self) -> Path:
+        """Where the state lies."""
+        return self.folder / "state.safetensors"
+
+    @property
+    def best_network(self) -> SegmentationModel:
+        """The moving average where there is one, else the network itself."""
+        return self.model if self.average is None else self.average.model
+
+    def _save_state(self) -> None:
+        """Collect every process's generator and write, in the leading process."""
+        state, group = self.state, self.group
+        mine = random_states(group.device, group.rank)
+        held: list[dict[str, Tensor]] = [mine]
+        if group.world > 1:
+            held = [{} for _ in range(group.world)]
+            dist.all_gather_object(held, mine)
+        if group.leads:
+            state.model = dict(self.model.state_dict())
+            state.ema = {} if self.average is None else dict(self.average.model.state_dict())
+            state.optimizer = {
+                f"{self.names[id(parameter)]}/{key}": tensor
+                for parameter, kept in self.optimizer.state.items()
+                for key, tensor in kept.items()
+                if isinstance(tensor, Tensor)
+            }
+            state.random = {name: tensor for states in held for name, tensor in states.items()}
+            state.scaler = dict(self.scaler.state_dict())
+            state.write(self.state_path)
+        group.wait()
+
+    def write_model(self, path: Path, figures: dict[str, Any] | None = None) -> ModelCard:
+        """Write the network (the moving average where there is one) with its card."""
+        recipe = self.recipe
+        last = next((row["val"] for row in reversed(self.state.history) if "val" in row), None)
+        training = {
+            "recipe": recipe.to_dict(),
+            "lineage": self.lineage,
+            "data": {**self._data_note, "images": len(self.train), "validation_images": len(self.val) if self.val else 0},
+            "steps": self.state.step,
+            "minutes": round(self.state.seconds / 60, 1),
+            "validation": figures or last,
+        }
+        card = ModelCard(
+            id="",
+            name=recipe.name or f"{recipe.network} {recipe.backbone}, {self.train.catalog.title}",
+            architecture=self.model.architecture,
+            catalog=self.train.catalog,
+            preprocessing=Preprocessing(mean=recipe.mean, std=recipe.std, resize=recipe.resize, pad_value=recipe.mean),
+            align_corners=self.model.align_corners,
+            output_stride=self.model.output_stride,
+            source="trained with atrous train",
+            licence=recipe.licence,
+            summary=recipe.summary,
+            extra={"training": training},
+        )
+        return save_model(path, self.best_network, replace(card), half=recipe.half)

@@ -1,0 +1,122 @@
+"""Validation: whole images, pooled confusion matrix, and the same inside the boundary band."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from deeplab_core.boundary.band import band_index
+from deeplab_core.boundary.histogram import BandHistogram
+from deeplab_core.metrics import ConfusionMatrix
+from deeplab_core.nn import SegmentationModel
+from deeplab_core.training.dataset import SegmentationDataset
+from deeplab_core.training.distributed import Group
+from deeplab_core.training.losses import VOID
+from deeplab_core.training.recipe import Recipe
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """What a validation found.
+
+    Attributes:
+        matrix: pooled over the images of all processes.
+        bands: by distance to a class edge of the truth.
+        loss: mean cross entropy per labelled pixel.
+        band_px: width for :attr:`band_mean_iou`.
+    """
+
+    matrix: ConfusionMatrix
+    bands: BandHistogram
+    loss: float
+    band_px: int
+
+    @property
+    def mean_iou(self) -> float:
+        """Over the classes with a non-empty union."""
+        return float(self.matrix.mean_iou().value)
+
+    @property
+    def band_mean_iou(self) -> float:
+        """Inside the band of :attr:`band_px` px around class edges."""
+        return float(self.bands.inside(self.band_px).mean_iou().value)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values for logs and cards; absent classes are None."""
+        iou = self.matrix.iou()
+        return {
+            "mean_iou": _rounded(self.mean_iou),
+            "classes": self.matrix.mean_iou().classes,
+            "pixel_accuracy": _rounded(float(self.matrix.pixel_accuracy())),
+            f"band_{self.band_px}px_mean_iou": _rounded(self.band_mean_iou),
+            "loss": _rounded(self.loss),
+            "iou": {info.name: _rounded(float(value)) for info, value in zip(self.matrix.catalog.classes, iou, strict=True)},
+        }
+
+
+def validate(
+    model: SegmentationModel,
+    data: SegmentationDataset,
+    recipe: Recipe,
+    group: Group,
+    *,
+    progress: Callable[[int, int], None] = lambda _done, _all: None,
+) -> Validation:
+    """Predict every image whole, as the recipe's ``resize`` says, and compare at the truth's size.
+
+    The band follows the edge rule, because many data sets have no void ring. Each process takes its share of the images.
+    """
+    catalog = data.catalog
+    ids = np.array([info.id for info in catalog.classes], dtype=catalog.dtype)
+    histogram = BandHistogram(catalog, rule="edge")
+    mean = torch.tensor(recipe.mean, device=group.device).view(1, 3, 1, 1)
+    std = torch.tensor(recipe.std, device=group.device).view(1, 3, 1, 1)
+    loss = torch.zeros(2, dtype=torch.float64)
+    was_training = model.training
+    model.eval()
+    numbers = range(group.rank, len(data), group.world)
+    with torch.inference_mode():
+        for done, number in enumerate(numbers, start=1):
+            rgb, channels = data.pair(number)
+            x = torch.from_numpy(rgb).to(group.device).permute(2, 0, 1).unsqueeze(0).float()
+            size = _network_size((rgb.shape[0], rgb.shape[1]), recipe.resize)
+            x = functional.interpolate(x, size=size, mode="bilinear", align_corners=False) if size != rgb.shape[:2] else x
+            x = ((x - mean) / std).contiguous(memory_format=torch.channels_last)
+            logits = functional.interpolate(
+                model.coarse_logits(x).float(), size=rgb.shape[:2], mode="bilinear", align_corners=model.align_corners
+            )
+            known = torch.from_numpy(channels).long().unsqueeze(0).to(group.device)
+            loss += torch.stack(
+                [
+                    functional.cross_entropy(logits, known, ignore_index=VOID, reduction="sum").double().cpu(),
+                    (known != VOID).sum().double().cpu(),
+                ]
+            )
+            prediction = ids[logits.argmax(1)[0].cpu().numpy()]
+            truth = np.where(channels == VOID, catalog.ignore, ids[np.clip(channels, 0, None)]).astype(catalog.dtype)
+            index = band_index(truth=truth, rule="edge", ignore=catalog.ignore)
+            histogram.update(index=index, truth=truth, prediction=prediction)
+            progress(done, len(numbers))
+    model.train(was_training)
+    counts = group.sum_counts(histogram.counts.copy())
+    loss = group.sum(loss.to(group.device) if group.device.type != "mps" else loss.float()).cpu()
+    bands = BandHistogram(catalog, rule="edge", counts=counts)
+    return Validation(bands.total(), bands, float(loss[0] / loss[1].clamp(min=1)), recipe.band_px)
+
+
+def _network_size(size: tuple[int, int], resize: str) -> tuple[int, int]:
+    """(height, width) that the network sees; ``resize`` as in :class:`deeplab_core.records.Preprocessing`."""
+    if resize == "native":
+        return size
+    side, _, length = resize.partition(":")
+    scale = int(length) / (max(size) if side == "long_side" else min(size))
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def _rounded(value: float) -> float | None:
+    return None if np.isnan(value) else round(value, 5)
