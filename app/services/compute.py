@@ -8,7 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import count
 from multiprocessing.connection import Connection
+from typing import Any
 
+from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Qt, QTimer, Signal, SignalInstance
 
 from app.services.compute_link import STOP_PATIENCE, WorkerLink
@@ -27,14 +29,19 @@ from app.worker.messages import (
     LoadModel,
     Predict,
     Predicted,
+    PrepareRefine,
     Progress,
+    Refine,
+    RefineBase,
+    RefineBox,
+    Refined,
     Request,
     ScoresAt,
     Shutdown,
     WasCancelled,
 )
 from deeplab_core.errors import AtrousError, ComputeError
-from deeplab_core.records import ModelCard, PredictOptions
+from deeplab_core.records import CRFParams, ModelCard, PredictOptions
 
 _log = logging.getLogger(__name__)
 
@@ -161,6 +168,31 @@ class ComputeClient(ComputeService):
             AskScores(request_id=next(self._numbers), priority=priority, source_key=source_key, x=x, y=y, top=top)
         )
 
+    def refine(self, base: RefineBase, params: CRFParams, strokes: NDArray[Any] | None = None, *, quick: bool = False) -> int:
+        number = next(self._numbers)
+        return self._submit(
+            Refine(request_id=number, priority=URGENT, base=base, params=params, strokes=strokes, quick=quick)
+        )  # fmt: skip
+
+    def refine_box(
+        self,
+        base: RefineBase,
+        params: CRFParams,
+        box: tuple[int, int, int, int],
+        context: tuple[int, int, int, int],
+        strokes: NDArray[Any],
+        reach: float,
+    ) -> int:
+        return self._submit(
+            RefineBox(
+                request_id=next(self._numbers), priority=URGENT, base=base, params=params, box=box, context=context,
+                strokes=strokes, reach=reach,
+            )
+        )  # fmt: skip
+
+    def prepare_refine(self, base: RefineBase, params: CRFParams) -> int:
+        return self._submit(PrepareRefine(request_id=next(self._numbers), priority=NORMAL, base=base, params=params))
+
     def cancel(self, request_id: int) -> None:
         if request_id in self._entries:
             self._cancel([request_id])
@@ -280,6 +312,8 @@ class ComputeClient(ComputeService):
             self.predicted.emit(answer)
         elif isinstance(answer, ScoresAt):
             self.scores.emit(answer)
+        elif isinstance(answer, Refined):
+            self.refined.emit(answer)
         elif isinstance(answer, WasCancelled):
             self.cancelled.emit(answer)
         elif isinstance(answer, Failed):

@@ -6,6 +6,7 @@ import zlib
 from collections import deque
 from collections.abc import Callable
 from itertools import count
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,12 @@ from app.worker.messages import (
     LoadModel,
     Predict,
     Predicted,
+    PrepareRefine,
     Progress,
+    Refine,
+    RefineBase,
+    RefineBox,
+    Refined,
     Request,
     ScoresAt,
     WasCancelled,
@@ -31,14 +37,15 @@ from app.worker.messages import (
 from deeplab_core.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError, ComputeError
 from deeplab_core.images import probe_image
-from deeplab_core.records import ModelCard, Prediction, PredictOptions, RunReport
+from deeplab_core.records import CRFParams, ModelCard, Prediction, PredictOptions, RunReport
 
 
 class FakeComputeClient(ComputeService):
     """Answers as :class:`app.services.compute.ComputeClient` would, one request per turn of the event loop, in order of priority.
 
     Labels are stripes of the catalog's classes whose order follows from the image's content key, so that a test can say what
-    it expects: :func:`striped_labels`.
+    it expects: :func:`striped_labels`. Its CRF moves every label ``iterations`` px to the right (:func:`moved`), leaves strokes
+    as they are, and floods the box of a stroke with the stroke's class.
 
     Args:
         catalog: classes of every model that is "loaded".
@@ -109,6 +116,28 @@ class FakeComputeClient(ComputeService):
             AskScores(request_id=next(self._numbers), priority=priority, source_key=source_key, x=x, y=y, top=top)
         )
 
+    def refine(self, base: RefineBase, params: CRFParams, strokes: NDArray[Any] | None = None, *, quick: bool = False) -> int:
+        number = next(self._numbers)
+        return self._submit(Refine(request_id=number, priority=URGENT, base=base, params=params, strokes=strokes, quick=quick))
+
+    def refine_box(
+        self,
+        base: RefineBase,
+        params: CRFParams,
+        box: tuple[int, int, int, int],
+        context: tuple[int, int, int, int],
+        strokes: NDArray[Any],
+        reach: float,
+    ) -> int:
+        request = RefineBox(
+            request_id=next(self._numbers), priority=URGENT, base=base, params=params, box=box, context=context, strokes=strokes,
+            reach=reach,
+        )  # fmt: skip
+        return self._submit(request)
+
+    def prepare_refine(self, base: RefineBase, params: CRFParams) -> int:
+        return self._submit(PrepareRefine(request_id=next(self._numbers), priority=NORMAL, base=base, params=params))
+
     def cancel(self, request_id: int) -> None:
         self._cancelled.add(request_id)
         self._wake(even_paused=True)
@@ -145,6 +174,7 @@ class FakeComputeClient(ComputeService):
         self._queue.remove(request)
         answers: dict[type[Request], Callable[[Request], None]] = {
             LoadModel: self._answer_load, Predict: self._answer_predict, AskScores: self._answer_scores,
+            Refine: self._answer_refine, RefineBox: self._answer_refine, PrepareRefine: self._answer_refine,
         }  # fmt: skip
         answers[type(request)](request)
 
@@ -184,6 +214,31 @@ class FakeComputeClient(ComputeService):
             ids = (first, *others[: max(0, request.top - 1)])
         probabilities = tuple(0.8 if n == 0 else 0.2 / max(1, len(ids) - 1) for n in range(len(ids)))
         self.scores.emit(ScoresAt(request_id=request.request_id, class_ids=ids, probabilities=probabilities))
+
+
+    def _answer_refine(self, request: Request) -> None:
+        assert isinstance(request, (Refine, RefineBox, PrepareRefine))
+        base = request.base
+        kept = self._kept.get(base.source_key) if base.labels is None else base.labels
+        if kept is None or isinstance(request, PrepareRefine):
+            self.refined.emit(Refined(request_id=request.request_id, labels=None, no_scores=kept is None))
+            return
+        if isinstance(request, RefineBox):
+            top, left, bottom, right = request.box
+            drawn = request.strokes[request.strokes != base.ignore]
+            value = int(np.bincount(drawn).argmax()) if drawn.size else base.ignore
+            labels = np.full((bottom - top, right - left), value, kept.dtype)
+        else:
+            labels = moved(kept, request.params.iterations)
+            if request.strokes is not None:
+                labels = np.where(request.strokes == base.ignore, labels, request.strokes)
+        self.refined.emit(Refined(request_id=request.request_id, labels=labels, milliseconds=1.0))
+
+
+def moved(labels: NDArray[Any], pixels: int) -> NDArray[Any]:
+    """(H, W) labels moved to the right; the first column fills what becomes free."""
+    columns = np.maximum(np.arange(labels.shape[1]) - pixels, 0)
+    return labels[:, columns]
 
 
 def striped_labels(catalog: ClassCatalog, height: int, width: int, source_key: str) -> NDArray[np.uint8]:

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import Any
 
+from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal
 
-from app.worker.messages import NORMAL, URGENT
-from deeplab_core.records import ModelCard, PredictOptions
+from app.worker.messages import NORMAL, URGENT, RefineBase
+from deeplab_core.records import CRFParams, ModelCard, PredictOptions
 
 
 class ComputeService(QObject):
     """Asks for work and hears of it later, on the thread that it lives in.
 
-    Every request is answered by exactly one of :attr:`loaded`, :attr:`predicted`, :attr:`scores`, :attr:`failed` and
-    :attr:`cancelled`, also when the compute process dies in between. No verb blocks.
+    Every request is answered by exactly one of :attr:`loaded`, :attr:`predicted`, :attr:`scores`, :attr:`refined`,
+    :attr:`failed` and :attr:`cancelled`, also when the compute process dies in between. No verb blocks.
 
     Signals:
         hello(Hello): the process is there: versions and devices.
-        loaded(Loaded), predicted(Predicted), scores(ScoresAt): a request succeeded.
+        loaded(Loaded), predicted(Predicted), scores(ScoresAt), refined(Refined): a request succeeded.
         progress(Progress): of the request that runs, ten times a second at most.
         failed(Failed): a request failed; ``AtrousError.from_dict(message.error)`` says what to do.
         cancelled(WasCancelled): a request was cancelled; nothing of it remains.
@@ -31,6 +33,7 @@ class ComputeService(QObject):
     loaded = Signal(object)
     predicted = Signal(object)
     scores = Signal(object)
+    refined = Signal(object)
     progress = Signal(object)
     failed = Signal(object)
     cancelled = Signal(object)
@@ -71,6 +74,26 @@ class ComputeService(QObject):
     @abstractmethod
     def ask_scores(self, source_key: str, x: int, y: int, top: int = 3, priority: int = URGENT) -> int:
         """Ask for the most probable classes of a pixel; returns the request id."""
+
+    @abstractmethod
+    def refine(self, base: RefineBase, params: CRFParams, strokes: NDArray[Any] | None = None, *, quick: bool = False) -> int:
+        """Ask for an image's labels after a CRF (:class:`~app.worker.messages.Refine`); returns the request id."""
+
+    @abstractmethod
+    def refine_box(
+        self,
+        base: RefineBase,
+        params: CRFParams,
+        box: tuple[int, int, int, int],
+        context: tuple[int, int, int, int],
+        strokes: NDArray[Any],
+        reach: float,
+    ) -> int:
+        """Ask for the labels of what a stroke touched (:class:`~app.worker.messages.RefineBox`); returns the request id."""
+
+    @abstractmethod
+    def prepare_refine(self, base: RefineBase, params: CRFParams) -> int:
+        """Have everything made ready for refining an image, behind whatever waits; returns the request id."""
 
     @abstractmethod
     def cancel(self, request_id: int) -> None:

@@ -10,7 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from deeplab_core.records import ModelCard, Prediction, PredictOptions
+from numpy.typing import NDArray
+
+from deeplab_core.records import CRFParams, ModelCard, Prediction, PredictOptions
 
 #: Version of this protocol; the client refuses a worker that speaks another one.
 PROTOCOL = 1
@@ -24,7 +26,7 @@ URGENT, NORMAL = 0, 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """Base of everything that is answered by exactly one of Loaded, Predicted, ScoresAt, Failed, WasCancelled."""
+    """Base of everything that is answered by exactly one of Loaded, Predicted, ScoresAt, Refined, Failed, WasCancelled."""
 
     request_id: int
     priority: int = NORMAL
@@ -56,6 +58,75 @@ class AskScores(Request):
     x: int
     y: int
     top: int = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefineBase:
+    """What a CRF refines: the kept class scores of an image, or, without a network, a mask.
+
+    Attributes:
+        image: the file.
+        source_key: content key of the image.
+        ignore: void in the window's catalog.
+        channel_ids: what each class of the model becomes, in channel order, in the window's ids; the probabilities of classes
+            that become the same are added up. Empty where ``labels`` are refined.
+        labels: the mask that is refined where there is no network: (H, W) of the image, or of the context of a box.
+        certainty: how sure a label of ``labels`` is, 0..1.
+    """
+
+    image: str
+    source_key: str
+    ignore: int = 255
+    channel_ids: tuple[int, ...] = ()
+    labels: NDArray[Any] | None = None
+    certainty: float = 0.7
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refine(Request):
+    """Refine a whole image with a dense CRF. Answered by Refined.
+
+    Attributes:
+        base: what is refined.
+        params: of the CRF.
+        strokes: (H, W) ids that a person has set, ``base.ignore`` elsewhere; they are clamped. None where there are none.
+        quick: compute at a smaller scale and carry the correction up, for a slider that is being dragged; labels of a large
+            image then come at a smaller size.
+    """
+
+    base: RefineBase
+    params: CRFParams
+    strokes: NDArray[Any] | None = None
+    quick: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefineBox(Request):
+    """Refine what a stroke touched. Answered by Refined with the labels of ``box``.
+
+    Attributes:
+        base: what is refined; its ``labels``, if any, are those of ``context``.
+        params: of the CRF.
+        box: (top, left, bottom, right), ends excluded.
+        context: (top, left, bottom, right) around it, which takes part.
+        strokes: ids that a person has set within ``context``, ``base.ignore`` elsewhere.
+        reach: px over which a stroke makes its class believable.
+    """
+
+    base: RefineBase
+    params: CRFParams
+    box: tuple[int, int, int, int]
+    context: tuple[int, int, int, int]
+    strokes: NDArray[Any]
+    reach: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrepareRefine(Request):
+    """Compile the CRF's loops, read the image and build its lattices ahead. Answered by Refined without labels."""
+
+    base: RefineBase
+    params: CRFParams
 
 
 # -- out-of-band ---------------------------------------------------------------------------------------------------------
@@ -134,6 +205,24 @@ class ScoresAt(Answer):
 
     class_ids: tuple[int, ...]
     probabilities: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refined(Answer):
+    """What came of refining.
+
+    Attributes:
+        labels: of the image or box asked for, in the window's ids; a quick result may be smaller. None after PrepareRefine, and
+            where the scores of the image are not kept (any more): then the model has to be run on it again.
+        milliseconds: that it took in the compute process.
+        no_scores: whether the scores were missing.
+        note: how it differs from the exact computation; empty where it does not.
+    """
+
+    labels: NDArray[Any] | None
+    milliseconds: float = 0.0
+    no_scores: bool = False
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

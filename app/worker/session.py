@@ -9,6 +9,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -23,6 +24,10 @@ from app.worker.messages import (
     LoadModel,
     Predict,
     Predicted,
+    PrepareRefine,
+    Refine,
+    RefineBox,
+    Refined,
     Request,
     ScoresAt,
     WasCancelled,
@@ -32,6 +37,9 @@ from deeplab_core.images import read_image
 from deeplab_core.inference import Predictor, ScoreStore, cap_threads, list_devices
 from deeplab_core.records import ModelCard
 from deeplab_core.weights import load_model
+
+if TYPE_CHECKING:
+    from app.worker.refine_session import RefineSession
 
 Cancel = Callable[[], bool]
 ReportProgress = Callable[[float, str], None]
@@ -72,6 +80,7 @@ class ComputeSession:
         self._predictor: Predictor | None = None
         self._scores = ScoreStore(score_bytes)
         self._home = self._device = "auto"
+        self._refining: RefineSession | None = None
 
     def answer(self, request: Request, cancel: Cancel | None = None, progress: ReportProgress | None = None) -> Answer:
         """Serve one request. Never raises: errors become Failed, with a traceback where they are bugs."""
@@ -99,6 +108,8 @@ class ComputeSession:
                 return self.predict(request, cancel, progress)
             case AskScores():
                 return self.scores_at(request)
+            case Refine() | RefineBox() | PrepareRefine():
+                return self.refine(request, cancel)
         raise TypeError(f"no answer to {type(request).__name__}")
 
     def load(self, request: LoadModel) -> Loaded:
@@ -138,6 +149,15 @@ class ComputeSession:
             return ScoresAt(request_id=request.request_id, class_ids=(), probabilities=())
         ids, probabilities = scores.top_classes_at(request.x, request.y, request.top)
         return ScoresAt(request_id=request.request_id, class_ids=ids, probabilities=probabilities)
+
+    def refine(self, request: Refine | RefineBox | PrepareRefine, cancel: Cancel | None = None) -> Refined:
+        """Refine an image or a box of it; lattices are kept for the next slider or stroke."""
+        if self._refining is None:
+            from app.worker.refine_session import RefineSession  # its compiled loops take a second to import
+
+            self._refining = RefineSession(self._scores)
+        self._refining.device = self._predictor.device.type if self._predictor is not None else "cpu"
+        return self._refining.answer(request, cancel)
 
     def _use_device(self, predictor: Predictor, asked: str) -> None:
         """Move to the device that a request names; ``auto`` is the one that the model was loaded for."""

@@ -111,6 +111,10 @@ class AxisTaps:
         """Taps of the pixels ``start <= i < stop``."""
         return AxisTaps(self.lower[start:stop], self.upper[start:stop], self.weight[start:stop])
 
+    def at(self, places: NDArray[np.int64]) -> AxisTaps:
+        """Taps of some pixels, in ascending order."""
+        return AxisTaps(self.lower[places], self.upper[places], self.weight[places])
+
 
 def axis_taps(*, image: int, scaled: int, canvas: int, grid: int, align_corners: bool, mirrored: bool = False) -> AxisTaps:
     """Taps that read a coarse grid at the pixels of the image.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import ModuleType
@@ -193,12 +194,21 @@ class Scores:
         height, width = self.size
         top, bottom, _ = rows.indices(height)
         left, right, _ = columns.indices(width)
-        out = np.zeros((bottom - top, right - left, len(self.catalog)), np.float32)
+        return self._read(lambda taps: taps.part(top, bottom), lambda taps: taps.part(left, right), bottom - top, right - left)
+
+    def sampled(self, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Probabilities at the crossings of some rows and columns, both ascending: (rows, columns, C) float32."""
+        return self._read(lambda taps: taps.at(rows), lambda taps: taps.at(columns), rows.size, columns.size)
+
+    def _read(
+        self, of_rows: Callable[[AxisTaps], AxisTaps], of_columns: Callable[[AxisTaps], AxisTaps], height: int, width: int
+    ) -> NDArray[np.float32]:
+        out = np.zeros((max(height, 0), max(width, 0), len(self.catalog)), np.float32)
         if not out.size:
             return out
         share = np.float32(1.0 / len(self.grids))
         for grid in self.grids:
-            y, x = grid.rows.part(top, bottom), grid.columns.part(left, right)
+            y, x = of_rows(grid.rows), of_columns(grid.columns)
             band, first = grid.band(y)
             _kernels().add_probabilities(band, first, y.lower, y.upper, y.weight, x.lower, x.upper, x.weight, share, out)
         return out

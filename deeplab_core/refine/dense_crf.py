@@ -106,6 +106,7 @@ class DenseCRF:
         params: CRFParams | None = None,
         clamp: NDArray[Any] | None = None,
         ignore: int = 255,
+        scale: float | None = None,
         cancel: Cancel | None = None,
     ) -> Marginals:
         """Marginals in compact form, for labels without (C, H, W) in between.
@@ -116,6 +117,8 @@ class DenseCRF:
             clamp: (H, W) integers: channels that a person has set, ``ignore`` elsewhere; such a pixel keeps its label and
                 pulls its surroundings.
             ignore: what marks a pixel without stroke.
+            scale: of the sides, 0..1: compute at this scale and carry the correction up, for a quick look; None is exact
+                within the memory limit.
             cancel: asked before every step.
 
         Raises:
@@ -130,7 +133,8 @@ class DenseCRF:
         if source.size != self.size or (clamp is not None and clamp.shape != self.size):
             raise ValueError(f"picture {self.size}, probabilities {source.size} and strokes differ in size")
         active = active_labels(source, START if self.prune else 0.0, clamp, ignore)
-        scale = scale_for(self.rgb.shape[0] * self.rgb.shape[1], active.size, self.threads, self.memory_limit)
+        largest = scale_for(self.rgb.shape[0] * self.rgb.shape[1], active.size, self.threads, self.memory_limit)
+        scale = largest if scale is None else min(scale, largest)
         if scale < 1.0:
             return self._reduced(source, active, params, scale, clamp, ignore, cancel)
         unary = unary_terms(

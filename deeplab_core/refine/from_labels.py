@@ -27,8 +27,16 @@ def labels_as_probabilities(
         The probabilities and the id (in the catalog's dtype) of each channel; None where fewer than two classes occur, for
         then there is nothing to decide.
     """
+    found = mask_as_probabilities(labels, catalog.ignore, certainty)
+    return None if found is None else (found[0], found[1].astype(catalog.dtype))
+
+
+def mask_as_probabilities(
+    labels: NDArray[Any], ignore: int, certainty: float
+) -> tuple[ProbabilitySource, NDArray[Any]] | None:
+    """As :func:`labels_as_probabilities`, for a mask of which only the void id is known."""
     ids = np.unique(labels)
-    ids = ids[ids != catalog.ignore].astype(catalog.dtype)
+    ids = ids[ids != ignore]
     if ids.size < 2:
         return None
     rest = (1.0 - certainty) / (ids.size - 1)
@@ -36,7 +44,7 @@ def labels_as_probabilities(
     def read(first: int, last: int) -> NDArray[np.float32]:
         part = labels[first:last]
         out = np.where(part[None] == ids[:, None, None], np.float32(certainty), np.float32(rest))
-        out[:, part == catalog.ignore] = 1.0 / ids.size
+        out[:, part == ignore] = 1.0 / ids.size
         return out.astype(np.float32)
 
     return ProbabilitySource((labels.shape[0], labels.shape[1]), int(ids.size), read), ids

@@ -62,6 +62,7 @@ def refine_region(
     margin: int = 24,
     reach: float | None = None,
     threads: int = 1,
+    origin: tuple[int, int] = (0, 0),
     cancel: Callable[[], bool] | None = None,
 ) -> Marginals:
     """Refine one box of an image; pixels around it take part as context.
@@ -77,6 +78,7 @@ def refine_region(
             missing.
         reach: px over which a stroke makes its class believable (:func:`with_strokes`); None leaves the network's word.
         threads: threads of the engine.
+        origin: (row, column) of the arrays' first pixel, where they are a part of the image already.
         cancel: asked before every step.
 
     Returns:
@@ -96,7 +98,7 @@ def refine_region(
     strokes = None if clamp is None else clamp[rows, columns]
     if strokes is not None and reach is not None:
         part = with_strokes(part, strokes, reach, ignore)
-    crf = DenseCRF(rgb[rows, columns], params, threads=threads, origin=(outer.top, outer.left))
+    crf = DenseCRF(rgb[rows, columns], params, threads=threads, origin=(origin[0] + outer.top, origin[1] + outer.left))
     whole = crf.marginals(part, clamp=strokes, ignore=ignore, cancel=cancel)
     inner = box.within(outer)
     planes = whole.q.reshape(*whole.size, -1)[inner.slices]

@@ -1,0 +1,260 @@
+"""The CRF's half of the compute process: pictures and lattices of the last images, quick and exact results, boxes of strokes."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from app.worker.messages import PrepareRefine, Refine, RefineBase, RefineBox, Refined
+from deeplab_core.errors import ComputeError
+from deeplab_core.images import read_image
+from deeplab_core.inference import Scores, ScoreStore
+from deeplab_core.inference.device import available_cores
+from deeplab_core.records import CRFParams
+from deeplab_core.refine import Box, DenseCRF, ProbabilitySource, refine_region, warm_up
+from deeplab_core.refine.from_labels import mask_as_probabilities
+from deeplab_core.refine.reduced import scaled_params
+
+#: A quick result has at most so many pixels, and its mean field runs on at most so many.
+QUICK_PIXELS, QUICK_FIELD = 400_000, 40_000
+#: Images whose picture and lattices are kept; of a large one only itself.
+_KEPT, _LARGE = 2, 8_000_000
+
+Cancel = Callable[[], bool]
+_UNSTROKED = -1
+
+
+@dataclass(eq=False)
+class _Desk:
+    """An image that is being refined.
+
+    Attributes:
+        exact: at its own size.
+        quick: at the size of quick results; the same object where the image is small.
+        sampled: scores and their probabilities (C, h, w) at the size of ``quick``, once asked for.
+    """
+
+    exact: DenseCRF
+    quick: DenseCRF
+    sampled: tuple[Scores, NDArray[np.float32]] | None = None
+
+    @property
+    def share(self) -> float:
+        """Scale of the sides of ``quick``."""
+        return self.quick.size[0] / self.exact.size[0]
+
+
+class RefineSession:
+    """Answers the CRF's requests.
+
+    Args:
+        scores: the class scores that predictions leave behind.
+
+    Attributes:
+        device: ``"cuda"`` computes whole images there; anything else on the CPU.
+    """
+
+    def __init__(self, scores: ScoreStore) -> None:
+        self.device = "cpu"
+        self._scores = scores
+        self._desks: OrderedDict[tuple[str, str], _Desk] = OrderedDict()
+        self._warm = False
+
+    def answer(self, request: Refine | RefineBox | PrepareRefine, cancel: Cancel | None = None) -> Refined:
+        """Serve one request; raises as :class:`~deeplab_core.refine.DenseCRF` and the reading of images do."""
+        began = time.perf_counter()
+        labels: NDArray[Any] | None = None
+        note = ""
+        scores = self._scores.find(request.base.source_key)
+        if request.base.labels is None and request.base.channel_ids and scores is None:
+            return Refined(request_id=request.request_id, labels=None, no_scores=True)
+        desk = self._desk(request.base)
+        if request.base.labels is None and scores is not None and scores.size != desk.exact.size:
+            raise ComputeError("the image has another size than when it was predicted", path=request.base.image)
+        if isinstance(request, PrepareRefine):
+            self._prepare(desk, request.params)
+        elif isinstance(request, RefineBox):
+            labels = self._box(desk, request, scores, cancel)
+        elif request.quick:
+            labels, note = self._quick(desk, request, scores, cancel)
+        else:
+            labels, note = self._exact(desk, request, scores, cancel)
+        spent = 1e3 * (time.perf_counter() - began)
+        return Refined(request_id=request.request_id, labels=labels, milliseconds=spent, note=note)
+
+    def _desk(self, base: RefineBase) -> _Desk:
+        key = base.source_key, base.image
+        desk = self._desks.get(key)
+        if desk is None:
+            rgb = read_image(base.image).rgb
+            desk = _Desk(*self._crfs(rgb))
+            self._desks[key] = desk
+            kept = 1 if rgb.shape[0] * rgb.shape[1] > _LARGE else _KEPT
+            while len(self._desks) > kept:
+                self._desks.popitem(last=False)
+        self._desks.move_to_end(key)
+        return desk
+
+    def _crfs(self, rgb: NDArray[np.uint8]) -> tuple[DenseCRF, DenseCRF]:
+        threads = min(2, available_cores())
+        exact = DenseCRF(rgb, engine="torch" if self.device == "cuda" else "native", threads=threads)
+        height, width = exact.size
+        share = (QUICK_PIXELS / (height * width)) ** 0.5
+        if share >= 1.0 and exact.engine == "native":
+            return exact, exact
+        small = max(1, round(height * min(share, 1.0))), max(1, round(width * min(share, 1.0)))
+        picture = np.asarray(cv2.resize(rgb, small[::-1], interpolation=cv2.INTER_AREA), np.uint8)
+        return exact, DenseCRF(picture, threads=threads)
+
+    def _prepare(self, desk: _Desk, params: CRFParams) -> None:
+        if not self._warm:
+            warm_up()
+            self._warm = True
+        desk.exact.prepare(params)
+
+    # -- whole images ----------------------------------------------------------------------------------------------------
+
+    def _exact(self, desk: _Desk, request: Refine, scores: Scores | None, cancel: Cancel | None) -> tuple[NDArray[Any], str]:
+        if scores is not None and request.base.labels is None:
+            source: ProbabilitySource | None = ProbabilitySource.of_scores(scores)
+        else:
+            source = None
+        return self._refined(desk.exact, request, source, request.base.labels, request.strokes, request.params, None, cancel)
+
+    def _quick(self, desk: _Desk, request: Refine, scores: Scores | None, cancel: Cancel | None) -> tuple[NDArray[Any], str]:
+        crf, size = desk.quick, desk.quick.size
+        source = None
+        if scores is not None and request.base.labels is None:
+            if desk.sampled is None or desk.sampled[0] is not scores:
+                rows, columns = (_centres(large, small) for large, small in zip(desk.exact.size, size, strict=True))
+                planes = np.ascontiguousarray(np.moveaxis(scores.sampled(rows, columns), 2, 0))
+                desk.sampled = scores, planes
+            source = ProbabilitySource.of(desk.sampled[1])
+        scale = min(1.0, (QUICK_FIELD / (size[0] * size[1])) ** 0.5)
+        params = scaled_params(request.params, desk.share)
+        labels, strokes = _sampled(request.base.labels, size), _sampled(request.strokes, size)
+        return self._refined(crf, request, source, labels, strokes, params, scale, cancel)
+
+    def _refined(
+        self,
+        crf: DenseCRF,
+        request: Refine,
+        source: ProbabilitySource | None,
+        labels: NDArray[Any] | None,
+        strokes: NDArray[Any] | None,
+        params: CRFParams,
+        scale: float | None,
+        cancel: Cancel | None,
+    ) -> tuple[NDArray[Any], str]:
+        base = request.base
+        if source is not None:
+            source, ids = in_window_ids(source, base.channel_ids, _named(strokes, base.ignore))
+        else:
+            assert labels is not None
+            found = mask_as_probabilities(labels, base.ignore, base.certainty)
+            if found is None:
+                return labels, "The mask has only one class: there is nothing to refine."
+            source, ids = found
+        clamp = None if strokes is None else _channels(strokes, ids, base.ignore)
+        marginals = crf.marginals(source, params=params, clamp=clamp, ignore=_UNSTROKED, scale=scale, cancel=cancel)
+        return marginals.labels(ids.astype(_dtype(base.ignore))), "" if scale is not None else marginals.note
+
+    # -- strokes ---------------------------------------------------------------------------------------------------------
+
+    def _box(self, desk: _Desk, request: RefineBox, scores: Scores | None, cancel: Cancel | None) -> NDArray[Any]:
+        base, context, box = request.base, Box(*request.context), Box(*request.box)
+        rows, columns = context.slices
+        named = _named(request.strokes, base.ignore)
+        if base.labels is None and scores is not None:
+            part = np.moveaxis(scores.probabilities(rows, columns), 2, 0)
+            source, ids = in_window_ids(ProbabilitySource.of(part), base.channel_ids, named)
+        else:
+            assert base.labels is not None
+            found = mask_as_probabilities(base.labels, base.ignore, base.certainty)
+            if found is None:
+                return base.labels[box.within(context).slices]
+            source, ids = found
+        marginals = refine_region(
+            np.ascontiguousarray(desk.exact.rgb[rows, columns]),
+            np.asarray(source.read(0, source.size[0]), np.float32),
+            box.within(context),
+            request.params,
+            clamp=_channels(request.strokes, ids, base.ignore),
+            ignore=_UNSTROKED,
+            margin=max(source.size),  # the context is the margin
+            reach=request.reach,
+            threads=desk.exact.threads,
+            origin=(context.top, context.left),
+            cancel=cancel,
+        )
+        return marginals.labels(ids.astype(_dtype(base.ignore)))
+
+
+def in_window_ids(
+    source: ProbabilitySource, channel_ids: tuple[int, ...], extra: NDArray[Any]
+) -> tuple[ProbabilitySource, NDArray[np.int64]]:
+    """Probabilities of the window's classes from those of a model's.
+
+    Args:
+        source: the model's classes.
+        channel_ids: the window's id of each; of those with one id the probabilities are added up.
+        extra: ids that need a channel even where no class of the model becomes them: a person has painted them.
+
+    Returns:
+        The probabilities and the id of each channel.
+    """
+    ids = list(dict.fromkeys(channel_ids))
+    places = np.array([ids.index(class_id) for class_id in channel_ids])
+    ids += [int(class_id) for class_id in extra if int(class_id) not in ids]
+    if len(ids) == source.classes and len(ids) > 1:
+        return source, np.array(ids, np.int64)
+
+    def read(first: int, last: int) -> NDArray[np.float32]:
+        strip = source.read(first, last)
+        out = np.zeros((max(len(ids), 2), *strip.shape[1:]), np.float32)
+        for channel, place in enumerate(places):
+            out[place] += strip[channel]
+        return out
+
+    # A CRF decides between two classes at least: one alone gets a rival that nowhere is probable.
+    known = ids if len(ids) > 1 else [*ids, *ids]
+    return ProbabilitySource(source.size, len(known), read), np.array(known, np.int64)
+
+
+def _channels(strokes: NDArray[Any], ids: NDArray[np.int64], ignore: int) -> NDArray[np.int16]:
+    """Strokes as channel numbers, :data:`_UNSTROKED` elsewhere."""
+    lut = np.full(max(int(ids.max()), ignore) + 1, _UNSTROKED, np.int16)
+    lut[ids[::-1]] = np.arange(ids.size, dtype=np.int16)[::-1]
+    lut[ignore] = _UNSTROKED
+    channels: NDArray[np.int16] = lut[strokes]
+    return channels
+
+
+def _named(strokes: NDArray[Any] | None, ignore: int) -> NDArray[Any]:
+    found: NDArray[Any] = np.unique(strokes) if strokes is not None else np.zeros(0, np.int64)
+    named: NDArray[Any] = found[found != ignore]
+    return named
+
+
+def _dtype(ignore: int) -> type[np.unsignedinteger[Any]]:
+    return np.uint8 if ignore <= 255 else np.uint16
+
+
+def _centres(large: int, small: int) -> NDArray[np.int64]:
+    """Pixels of the large axis under the centres of the small one's."""
+    return ((np.arange(small) + 0.5) * (large / small)).astype(np.int64)
+
+
+def _sampled(labels: NDArray[Any] | None, size: tuple[int, int]) -> NDArray[Any] | None:
+    """Labels of a smaller size, by the nearest pixel."""
+    if labels is None or labels.shape == size:
+        return labels
+    rows, columns = (_centres(large, small) for large, small in zip(labels.shape, size, strict=True))
+    return np.ascontiguousarray(labels[np.ix_(rows, columns)])
