@@ -54,9 +54,8 @@ def _scaled_crop(rgb: Rgb, labels: Channels, recipe: Recipe, random: np.random.G
     target_rows = max(1, min(height, round((y1 - y0) * scale)))
     target_columns = max(1, min(width, round((x1 - x0) * scale)))
     size = target_columns, target_rows
-    part = cv2.resize(rgb[y0:y1, x0:x1], size, interpolation=cv2.INTER_AREA if scale < 0.7 else cv2.INTER_LINEAR).astype(
-        np.uint8, copy=False
-    )
+    how = cv2.INTER_AREA if scale < 0.7 else cv2.INTER_LINEAR
+    part = cv2.resize(rgb[y0:y1, x0:x1], size, interpolation=how).astype(np.uint8, copy=False)
     part_labels = cv2.resize(labels[y0:y1, x0:x1], size, interpolation=cv2.INTER_NEAREST_EXACT).astype(np.int16, copy=False)
     if part.shape[:2] == (height, width):
         return part, part_labels

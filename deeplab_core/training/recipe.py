@@ -39,7 +39,7 @@ class Recipe:
         blur, noise: probability of a small Gaussian blur, and of sensor noise.
         hard_classes: names of classes; images that hold one are seen ``hard_repeat`` times in an epoch (DeepLabv3, section 4).
         hard_repeat: see ``hard_classes``.
-        optimizer: SGD with momentum as in the papers; AdamW (Loshchilov and Hutter 2019) gets further in a short run from scratch.
+        optimizer: SGD with momentum as in the papers; AdamW (Loshchilov and Hutter 2019) gets further in short runs from scratch.
         rate: base learning rate of the head.
         backbone_rate: factor on the rate of the backbone.
         power: of the poly schedule ``rate * (1 - step / steps) ** power``.
