@@ -1,7 +1,8 @@
 """Opening a stranger's file without running anything in it.
 
-Formats are told by content, never by the file's name: safetensors, torch's zip archives, torch's older pickles. Pickles go
-through torch's restricted unpickler only, with a short list of further harmless types that peers' training scripts save.
+Formats are told by content, never by the file's name: safetensors, torch's zip archives, torch's older pickles, TensorFlow's
+frozen graphs and checkpoints. Pickles go through torch's restricted unpickler only, with a short list of further harmless types
+that peers' training scripts save.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import torch
 from torch import Tensor
 
 from deeplab_core.errors import UnsafeCheckpoint, WeightsError
+from deeplab_core.weights.tensorflow import is_tensorflow, read_tensorflow, tensorflow_file
 
 #: A checkpoint that claims more than this is no segmentation network: the largest known (DeconvNet) has 1 GB.
 LARGEST_FILE = 16 * 2**30
@@ -64,6 +66,8 @@ def read_file(path: Path) -> tuple[Any, Mapping[str, str]]:
         size = path.stat().st_size
         with path.open("rb") as stream:
             head = stream.read(512)
+            stream.seek(max(0, size - 8))
+            tail = stream.read(8)
     except OSError as error:
         raise WeightsError(
             "the weights file cannot be read", why=str(error), remedy="Check the path and its rights", path=path
@@ -83,20 +87,26 @@ def read_file(path: Path) -> tuple[Any, Mapping[str, str]]:
         return _read_torch(path), {}
     if head.startswith((b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")) or head[257:262] == b"ustar":
         return _read_torch(path), {}
+    if is_tensorflow(head, tail):
+        return read_tensorflow(path, head, tail), {}
     raise WeightsError(
         "not a file of network weights",
-        why="it is neither safetensors nor written by torch.save" + _looks_like(head),
-        remedy="Choose a .safetensors, .pth, .pt or .ckpt file",
+        why="it is neither safetensors nor written by torch.save or TensorFlow" + _looks_like(head),
+        remedy="Choose a .safetensors, .pth, .pt or .ckpt file, a frozen graph (.pb) or a TensorFlow checkpoint's .index",
         path=path,
     )
 
 
 def weights_file(path: Path) -> Path:
-    """The file itself, or the weights inside a ``save_pretrained`` folder."""
+    """The file itself, the weights inside a ``save_pretrained`` or TensorFlow release folder, or a checkpoint's index."""
     if path.is_dir():
         for name in ("model.safetensors", "pytorch_model.bin"):
             if (path / name).is_file():
                 return path / name
+    tensorflow = tensorflow_file(path)
+    if tensorflow is not None:
+        return tensorflow
+    if path.is_dir():
         raise WeightsError("the folder holds no weights", why="model.safetensors is not in it", remedy="Choose a file", path=path)
     return path
 
@@ -113,8 +123,6 @@ def _looks_like(head: bytes) -> str:
         return "; it looks like a web page, perhaps a failed download"
     if head.startswith(b"version https://git-lfs"):
         return "; it is a Git LFS pointer, not the file itself"
-    if head.startswith(b"\x1f\x8b"):
-        return "; it is compressed with gzip"
     return ""
 
 
