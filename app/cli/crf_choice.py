@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +21,7 @@ def parse_crf(_context: click.Context, _parameter: click.Parameter, value: str |
     if value is None:
         return None
     from deeplab_core.errors import AtrousError
+    from deeplab_core.refine.parameters import read_params
     from deeplab_core.refine.presets import PRESETS, preset
 
     try:
@@ -35,28 +34,3 @@ def parse_crf(_context: click.Context, _parameter: click.Parameter, value: str |
         raise click.BadParameter(str(error)) from None
     raise click.BadParameter(f"'{value}' is neither a file nor one of {', '.join(PRESETS)}")
 
-
-def read_params(path: Path) -> CRFParams:
-    """Parameters from a JSON object, or from the ``params`` of a search's report.
-
-    Raises:
-        AtrousError: the file is no such object, or a value is out of range.
-    """
-    from deeplab_core.errors import AtrousError
-    from deeplab_core.records import CRFParams
-    from deeplab_core.refine.dense_crf import check_params
-
-    remedy = "Give the file that 'atrous refine --search' wrote, or a preset's name"
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        data = data.get("params", data)
-        unknown = sorted(set(data) - {field.name for field in fields(CRFParams)})
-        if unknown:
-            raise AtrousError(f"unknown CRF parameters: {', '.join(unknown)}", remedy=remedy, path=path)
-        params = CRFParams(**data)
-        check_params(params)
-    except AtrousError as error:
-        raise AtrousError(error.what, why=error.why, remedy=error.remedy, path=path) from error
-    except (ValueError, TypeError, AttributeError, OSError) as error:
-        raise AtrousError("not a file of CRF parameters", why=str(error), remedy=remedy, path=path) from error
-    return params

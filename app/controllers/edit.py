@@ -12,7 +12,7 @@ from PySide6.QtCore import QObject, Qt, Signal, Slot
 from app.services.step_writer import StepWriter
 from app.state.document import Change, Document
 from app.state.edits import StrokeSession, eraser_value, fill_patch, polygon_patch
-from app.state.patch import TilePatch
+from app.state.patch import Rect, TilePatch
 from app.state.provenance import Provenance
 from app.state.tools import Tool, ToolState
 from deeplab_core.catalog import ClassCatalog
@@ -22,6 +22,8 @@ StrokeMode = Literal["paint", "erase", "restore"]
 
 _STROKE_TITLES: dict[StrokeMode, str] = {"paint": "Brush", "erase": "Eraser", "restore": "Restore to prediction"}
 
+
+_NOWHERE = Rect(0, 0, 0, 0)
 
 #: On images of more pixels a fill or an outline is worked out in the background.
 _BACKGROUND_PIXELS = 2_000_000
@@ -43,6 +45,25 @@ class _Region:
     make: Callable[[], TilePatch]
     source: Provenance
     patch: Future[TilePatch]
+
+
+@dataclass(frozen=True, slots=True)
+class HeldStroke:
+    """A finished stroke that waits for what follows from it, so that both become one step.
+
+    Attributes:
+        document: what was painted on.
+        title: name of the step without its extent.
+        patch: what the stroke changed.
+        rect: where the brush was.
+        revision: of the document when the stroke ended.
+    """
+
+    document: Document
+    title: str
+    patch: TilePatch
+    rect: Rect
+    revision: int
 
 
 class History(Protocol):
@@ -84,6 +105,10 @@ class EditController(QObject):
         self._stroke: StrokeSession | None = None
         self._stroke_title = ""
         self._stroke_source = Provenance.PERSON
+        self._stroke_rect = _NOWHERE
+        self._held: HeldStroke | None = None
+        self._follow_up: Callable[[HeldStroke], bool] | None = None
+        self._outline_taker: Callable[[Sequence[Point]], None] | None = None
         self._locked: str | None = None
         self._only: frozenset[int] | None = None
         self._writer = StepWriter(self)
@@ -133,6 +158,14 @@ class EditController(QObject):
         """Overwrite only pixels of these classes from now on; None lifts the protection."""
         self._only = ids
 
+    def set_follow_up(self, follow: Callable[[HeldStroke], bool] | None) -> None:
+        """Whom :meth:`end_stroke` offers a painted stroke. One who returns True has it held until :meth:`finish_held`."""
+        self._follow_up = follow
+
+    def set_outline_taker(self, taker: Callable[[Sequence[Point]], None] | None) -> None:
+        """Who gets the outlines of lasso and polygon instead of their being filled; None fills them."""
+        self._outline_taker = taker
+
     def choose_class(self, class_id: int) -> None:
         """Take another class in hand. Ignored in the middle of a stroke."""
         if not self.busy:
@@ -164,6 +197,7 @@ class EditController(QObject):
         name = _STROKE_TITLES[mode]
         self._stroke_title = name if value is None else f"{name}: {class_name(document.catalog, value)}"
         self._stroke_source = Provenance.MODEL if value is None else Provenance.PERSON
+        self._stroke_rect = _NOWHERE
         self.busyChanged.emit(True)
         self._stroke.begin(x, y)
         return True
@@ -177,8 +211,10 @@ class EditController(QObject):
     def commit_stroke(self) -> None:
         """Finish what is in hand: a stroke becomes one step, a fill that is being worked out or painted comes to its end.
 
-        To be called before anything else reads or changes the whole mask.
+        To be called before anything else reads or changes the whole mask. A stroke that waits for what follows from it is told as
+        it is.
         """
+        self.finish_held()
         if self._region is not None:
             self._region.patch.exception()  # waits; the outcome is taken below
             self._take_region()
@@ -190,6 +226,41 @@ class EditController(QObject):
             patch = stroke.commit()
             self.busyChanged.emit(False)
             self._tell(self._stroke_title, patch, self._stroke_source)
+
+    def end_stroke(self) -> None:
+        """The brush was lifted: commit the stroke, unless somebody takes it over (:meth:`set_follow_up`)."""
+        stroke, document = self._stroke, self._document
+        if stroke is None or document is None or self._follow_up is None or self._stroke_source is not Provenance.PERSON:
+            self.commit_stroke()
+            return
+        self._stroke = None
+        patch = stroke.commit()
+        held = HeldStroke(document, self._stroke_title, patch, self._stroke_rect, document.revision)
+        self._held = held
+        self.busyChanged.emit(False)
+        if not (patch.tiles and self._follow_up(held)):
+            self.finish_held()
+
+    def finish_held(self, name: str = "", follow: TilePatch | None = None) -> None:
+        """Tell the stroke that waits, as one step with what follows from it.
+
+        Args:
+            name: of the whole step, without its extent; empty keeps the stroke's.
+            follow: what else the step changes; painted here.
+        """
+        held, self._held = self._held, None
+        if held is None:
+            return
+        patch = held.patch
+        if follow is not None and follow.tiles:
+            held.document.apply(follow)
+            patch = patch.then(follow)
+        self._tell(name or held.title, patch, Provenance.PERSON)
+
+    @property
+    def held(self) -> HeldStroke | None:
+        """The finished stroke that waits for what follows from it."""
+        return self._held
 
     def abort_stroke(self) -> bool:
         """Take the stroke in hand back, pixel for pixel; False where there is none."""
@@ -213,16 +284,18 @@ class EditController(QObject):
             self.carry_out(name, document, lambda: fill_patch(document, x, y, value, only=only))
 
     def polygon(self, points: Sequence[Point]) -> None:
-        """Paint the inside of a closed polygon with the class in hand."""
+        """Paint the inside of a closed polygon with the class in hand, or hand it to whom outlines go."""
         self._outline("Polygon", points)
 
     def lasso(self, points: Sequence[Point]) -> None:
-        """Paint the inside of a freehand outline with the class in hand."""
+        """Paint the inside of a freehand outline with the class in hand, or hand it to whom outlines go."""
         self._outline("Lasso", points)
 
     def _outline(self, name: str, points: Sequence[Point]) -> None:
         document, value, only = self._ready(), self.tools.class_id, self._only
-        if document is not None:
+        if document is not None and self._outline_taker is not None:
+            self._outline_taker(points)
+        elif document is not None:
             name = f"{name}: {class_name(document.catalog, value)}"
             self.carry_out(name, document, lambda: polygon_patch(document, points, value, only=only))
 
@@ -296,6 +369,8 @@ class EditController(QObject):
         return self._document
 
     def _follow(self, change: Change) -> None:
+        if self._stroke is not None:
+            self._stroke_rect = self._stroke_rect.united(change.rect)
         self.changed.emit(change.rect)
 
     def _tell(self, name: str, patch: TilePatch, source: Provenance) -> None:

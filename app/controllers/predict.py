@@ -274,11 +274,14 @@ class PredictController(QObject):
     def _lay(self, image: OpenImage, labels: NDArray[np.uint8]) -> None:
         document = image.document
         name = self.models.card.name if self.models.card is not None else "Model"
+        source = Provenance.MODEL
+        if image.prediction is not None and image.prediction.options.crf is not None:
+            name, source = f"{name} and CRF", Provenance.CRF
 
         def make() -> TilePatch:
-            return merge_labels(document.labels, document.provenance, labels, Provenance.MODEL).patch
+            return merge_labels(document.labels, document.provenance, labels, source).patch
 
-        self._edit.carry_out(name, document, make, Provenance.MODEL)
+        self._edit.carry_out(name, document, make, source)
 
     def _decide(self) -> None:
         self._set_suggestion(None)

@@ -320,8 +320,8 @@ class ProjectController(QObject):
         held = self.autosaver is not None and self.autosaver.held(image) is not None
         return held or image == self._wanted or (self.image is not None and self.image.id == image)
 
-    def write_step(self, image: int, title: str, patch: TilePatch) -> None:
-        """Write an imported step of an image that is not in hand straight to the journal.
+    def write_step(self, image: int, title: str, patch: TilePatch, source: Provenance = Provenance.IMPORT) -> None:
+        """Write a step of an image that is not in hand straight to the journal.
 
         Raises:
             AtrousError: the project cannot be written.
@@ -329,7 +329,7 @@ class ProjectController(QObject):
         if self.project is None or self.history is None or patch.empty:
             return
         self.history.forget(image)  # what it remembers is older than the journal now; it is read again with the image
-        self.project.append_step(image, title, Provenance.IMPORT, patch)
+        self.project.append_step(image, title, source, patch)
 
     def _unreviewed(self, image: int) -> bool:
         return self.project is not None and self.project.record(image).status != ImageStatus.REVIEWED

@@ -133,6 +133,31 @@ class TilePatch:
         """The patch that takes this one back."""
         return TilePatch(self.shape, self.itemsize, tuple(tile.inverted() for tile in self.tiles), self.changed_pixels)
 
+    def then(self, later: TilePatch) -> TilePatch:
+        """Join with a change that came right after: one patch for both. Tiles that end as they began are left out.
+
+        Raises ValueError where the two belong to different maps.
+        """
+        if (self.shape, self.itemsize) != (later.shape, later.itemsize):
+            raise ValueError("patches of different maps cannot be joined")
+        joined = {(tile.row, tile.column): tile for tile in self.tiles}
+        for tile in later.tiles:
+            place = tile.row, tile.column
+            before = joined[place].before if place in joined else tile.before
+            joined[place] = TileChange(*place, before, tile.after)
+        tiles, changed = [], 0
+        for place in sorted(joined):
+            tile = joined[place]
+            rect = tile_rect(*place, self.shape)
+            (labels, sources), (new_labels, new_sources) = (
+                _unpack(side, rect, self.itemsize) for side in (tile.before, tile.after)
+            )
+            differing = int(np.count_nonzero(labels != new_labels))
+            if differing or not np.array_equal(sources, new_sources):
+                tiles.append(tile)
+                changed += differing
+        return TilePatch(self.shape, self.itemsize, tuple(tiles), changed)
+
     def after_tiles(self) -> Iterator[tuple[Rect, Labels, NDArray[np.uint8]]]:
         """Yield (rect, labels, provenance) of each tile after the change."""
         for tile in self.tiles:

@@ -233,7 +233,7 @@ class Project:
             ProjectLocked: the project is read-only.
         """
         self._check_writable()
-        status = ImageStatus.PREDICTED if source is Provenance.MODEL else ImageStatus.TOUCHED
+        status = ImageStatus.PREDICTED if source in (Provenance.MODEL, Provenance.CRF) else ImageStatus.TOUCHED
         record = self.record(image)
         with self._store.transaction():
             step = self.journal.append(image, title, source, patch)

@@ -5,16 +5,25 @@
     crf = DenseCRF(rgb, CRFParams(bilateral_srgb=3))
     refined = crf.refine(probabilities)                        # (C, H, W) float32
     labels = crf.marginals(probabilities, clamp=strokes).labels()
+
+Names are imported when they are first used: a window lists the presets, and must not wait for the engine's compiled loops.
 """
 
-from deeplab_core.records import CRFParams
-from deeplab_core.refine.dense_crf import DenseCRF, check_params, warm_up
-from deeplab_core.refine.from_labels import labels_as_probabilities
-from deeplab_core.refine.marginals import Marginals
-from deeplab_core.refine.presets import PRESETS, Preset, preset
-from deeplab_core.refine.region import Box, refine_region, with_strokes
-from deeplab_core.refine.search import Sample, SearchReport, search_parameters
-from deeplab_core.refine.unary import ProbabilitySource
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from deeplab_core.records import CRFParams
+    from deeplab_core.refine.dense_crf import DenseCRF, warm_up
+    from deeplab_core.refine.from_labels import labels_as_probabilities
+    from deeplab_core.refine.marginals import Marginals
+    from deeplab_core.refine.parameters import check_params, read_params
+    from deeplab_core.refine.presets import PRESETS, Preset, preset
+    from deeplab_core.refine.region import Box, refine_region, with_strokes
+    from deeplab_core.refine.search import Sample, SearchReport, search_parameters
+    from deeplab_core.refine.unary import ProbabilitySource
 
 __all__ = [
     "PRESETS",
@@ -29,8 +38,37 @@ __all__ = [
     "check_params",
     "labels_as_probabilities",
     "preset",
+    "read_params",
     "refine_region",
     "search_parameters",
     "warm_up",
     "with_strokes",
 ]
+
+_HOMES = {
+    "PRESETS": "deeplab_core.refine.presets",
+    "Box": "deeplab_core.refine.region",
+    "CRFParams": "deeplab_core.records",
+    "DenseCRF": "deeplab_core.refine.dense_crf",
+    "Marginals": "deeplab_core.refine.marginals",
+    "Preset": "deeplab_core.refine.presets",
+    "ProbabilitySource": "deeplab_core.refine.unary",
+    "Sample": "deeplab_core.refine.search",
+    "SearchReport": "deeplab_core.refine.search",
+    "check_params": "deeplab_core.refine.parameters",
+    "labels_as_probabilities": "deeplab_core.refine.from_labels",
+    "preset": "deeplab_core.refine.presets",
+    "read_params": "deeplab_core.refine.parameters",
+    "refine_region": "deeplab_core.refine.region",
+    "search_parameters": "deeplab_core.refine.search",
+    "warm_up": "deeplab_core.refine.dense_crf",
+    "with_strokes": "deeplab_core.refine.region",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value

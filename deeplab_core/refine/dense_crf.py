@@ -12,11 +12,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab_core.errors import AtrousError
 from deeplab_core.records import CRFParams
 from deeplab_core.refine.lattice import Lattice, bilateral_features, position_features
 from deeplab_core.refine.marginals import Marginals
 from deeplab_core.refine.mean_field import Term
+from deeplab_core.refine.parameters import check_params
 from deeplab_core.refine.pruning import START, pruned_mean_field
 from deeplab_core.refine.reduced import (
     MEMORY_LIMIT,
@@ -223,19 +223,3 @@ def warm_up() -> None:
         probabilities = np.full((classes, 2, 2), 1.0 / classes, np.float32)
         marginals = DenseCRF(rgb, CRFParams(iterations=5), prune=classes == 9).marginals(probabilities)
         marginals.labels()
-
-
-def check_params(params: CRFParams) -> None:
-    """AtrousError that names the parameter that is out of range."""
-    positive = ("gaussian_sxy", "bilateral_sxy", "bilateral_srgb", "temperature", "clip")
-    for name in positive:
-        value = getattr(params, name)
-        if not (np.isfinite(value) and value > 0):
-            raise AtrousError(f"CRF parameter {name} is {value}", remedy="Give a number above 0")
-    for name in ("gaussian_compat", "bilateral_compat"):
-        if not np.isfinite(getattr(params, name)):
-            raise AtrousError(f"CRF parameter {name} is {getattr(params, name)}", remedy="Give a finite number")
-    if params.iterations < 0:
-        raise AtrousError(f"CRF parameter iterations is {params.iterations}", remedy="Give 0 or more; 10 is usual")
-    if params.normalization not in ("symmetric", "after", "none"):
-        raise AtrousError(f"CRF normalisation '{params.normalization}' is unknown", remedy="Choose symmetric, after or none")

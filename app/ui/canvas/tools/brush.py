@@ -45,7 +45,7 @@ class BrushTool(CanvasTool):
             self._last = pointer.x, pointer.y
 
     def release(self) -> None:
-        self.edit.commit_stroke()
+        self.edit.end_stroke()
 
     def hover(self, pointer: Pointer) -> None:
         self._line_to = pointer.view if pointer.shift and self._last is not None else None
