@@ -66,7 +66,9 @@ class Application(QObject):
         from app.controllers.program import Program
         from app.ui.binding import Binding
         from app.ui.window_verbs import WindowVerbs
+        from deeplab_core.metrics.compiled import allow_compiled
 
+        allow_compiled(False)  # numba would cost the window 140 MB; strokes are counted by their changed pixels anyway
         if self._compute is None:
             from app.services.compute import ComputeClient
 

@@ -6,13 +6,15 @@ widths come from one map: the band of width w is ``(1 <= index) & (index <= w)``
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab_core.boundary.distance import distance_to_edge, distance_to_void
+from deeplab_core.boundary.distance import distance_to_edge, distance_to_void, fill_void
 from deeplab_core.catalog import IGNORE
+from deeplab_core.metrics.compiled import use_compiled
 from deeplab_core.records import TrimapBand
 
 Labels = NDArray[Any]  # (H, W) uint8 or uint16
@@ -23,6 +25,8 @@ BandAround = Literal["truth", "prediction"]
 WIDEST = 40
 #: Index of labelled pixels farther away than the widest band.
 OUTSIDE = WIDEST + 1
+#: Smallest whole number that is not below the square root, for squares up to that of :data:`OUTSIDE`.
+_INDEX_OF_SQUARE = np.array([math.isqrt(max(square - 1, 0)) + (square > 0) for square in range(OUTSIDE**2 + 1)], dtype=np.uint8)
 #: Index of pixels that no band and no outside holds: void of the truth.
 EXCLUDED = 0
 
@@ -59,12 +63,27 @@ def band_index(
         raise ValueError(f"a band around the {around} needs the {around}")
     if truth is not None and truth.shape != source.shape:
         raise ValueError(f"truth has shape {truth.shape}, prediction {source.shape}")
-    distance = distance_to_void(source, ignore) if rule == "void" else distance_to_edge(source, ignore, reach=OUTSIDE)
-    # Distances are square roots of integers: beyond a whole w <= 40 the next one is at least 0.0124 larger, so the slack only
-    # absorbs rounding of the square root.
-    index = np.ceil(np.minimum(distance, OUTSIDE) - np.float32(0.005)).astype(np.uint8)
+    index = _compiled_index(source, ignore, rule)
+    if index is None:
+        distance = distance_to_void(source, ignore) if rule == "void" else distance_to_edge(source, ignore, reach=OUTSIDE)
+        # Distances are square roots of integers: beyond a whole w <= 40 the next one is at least 0.0124 larger, so the slack only
+        # absorbs rounding of the square root.
+        index = np.ceil(np.minimum(distance, OUTSIDE) - np.float32(0.005)).astype(np.uint8)
     if truth is not None:
         index[truth == ignore] = EXCLUDED
+    return index
+
+
+def _compiled_index(source: Labels, ignore: int, rule: BandRule) -> NDArray[np.uint8] | None:
+    """The index by compiled loops, without exclusions; None where they may not be used."""
+    if source.dtype not in (np.uint8, np.uint16) or not source.size or not use_compiled(source.size):
+        return None
+    from deeplab_core.boundary.loops import edge_squares, void_steps
+
+    if rule == "void":
+        return void_steps(np.ascontiguousarray(source), ignore, WIDEST)
+    squares = edge_squares(fill_void(source, ignore), WIDEST)
+    index: NDArray[np.uint8] = _INDEX_OF_SQUARE.take(squares)
     return index
 
 

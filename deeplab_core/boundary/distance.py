@@ -14,10 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.catalog import IGNORE
+from deeplab_core.metrics.compiled import use_compiled
 
 Labels = NDArray[Any]  # (H, W) uint8 or uint16
 Distances = NDArray[np.float32]
 Box = tuple[slice, slice]
+
+#: Maps that the compiled loops know.
+_COMPILED = (np.uint8, np.uint16)
 
 #: Above so many separate void regions one pass over the whole image is cheaper than one pass per region.
 _MANY_REGIONS = 512
@@ -69,6 +73,13 @@ def distance_to_edge(labels: Labels, ignore: int = IGNORE, *, reach: int | None 
     if reach is None:
         _class_distances(filled, distance)
         return distance
+    if filled.size and filled.dtype in _COMPILED and use_compiled(filled.size):
+        from deeplab_core.boundary.loops import FARTHEST, edge_squares
+
+        if 1 <= reach <= FARTHEST:
+            roots = np.sqrt(np.arange((reach + 1) ** 2 + 1, dtype=np.float32))
+            roots[-1] = np.inf
+            return roots.take(edge_squares(filled, reach))
     height, width = labels.shape
     for y in range(0, height, _TILE):
         for x in range(0, width, _TILE):
@@ -112,6 +123,11 @@ def fill_void(labels: Labels, ignore: int = IGNORE) -> Labels:
     void = filled == ignore
     if not void.any() or void.all():
         return filled
+    if filled.dtype in _COMPILED and use_compiled(filled.size):
+        from deeplab_core.boundary.loops import fill
+
+        if fill(filled, ignore):
+            return filled
     for box, target in _void_regions(void):
         local = labels[box]
         nearest = np.full(local.shape, np.inf, dtype=np.float32)

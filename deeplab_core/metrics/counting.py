@@ -3,7 +3,9 @@
 Maps hold class *ids*; counts are by *channel* (position in the catalog). An id that the catalog does not declare is an error and
 never lands in a neighbour's cell, the trap of ``bincount(n * truth + prediction)`` with a prediction >= n.
 
-OpenCV is imported where it is used: the window's first frame must not wait for it.
+8-bit maps are counted by compiled loops (:mod:`deeplab_core.metrics.loops`) or, where those may not be loaded, by OpenCV; maps of
+wide catalogs by numpy. The figures are the same. OpenCV is imported where it is used: the window's first frame must not wait for
+it.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from numpy.typing import NDArray
 
 from deeplab_core.catalog import ClassCatalog
 from deeplab_core.errors import CatalogError
+from deeplab_core.metrics.compiled import use_compiled
 
 Labels = NDArray[Any]  # (H, W) uint8, or uint16 for a wide catalog
 
@@ -96,6 +99,10 @@ def count_pairs(*, truth: Labels, prediction: Labels, catalog: ClassCatalog) -> 
         wide = table.channels("truth", truth), table.channels("prediction", prediction)
         size = table.classes + 1
         return np.bincount((wide[0] * size + wide[1]).ravel(), minlength=size * size).reshape(size, size)[:-1]
+    if use_compiled(truth.size):
+        from deeplab_core.metrics.loops import pair_counts
+
+        return _declared(table, truth, prediction, pair_counts(truth, prediction, table.lut, table.classes + 2))
     counts = np.zeros((table.classes, table.classes + 1), dtype=np.int64)
     declared = np.ix_(table.columns[:-1], table.columns)
     for joint in _histograms((truth, prediction), (256, 256)):
@@ -130,15 +137,17 @@ def count_banded(
         code = (index.astype(np.int64) * size + table.channels("truth", truth)) * size + table.channels("prediction", prediction)
         counts = np.bincount(code.ravel(), minlength=(bands + 1) * size * size).reshape(bands + 1, size, size)
         return np.ascontiguousarray(counts[1:, :-2, :-1])
+    if use_compiled(truth.size):
+        from deeplab_core.metrics.loops import band_counts
+
+        index = np.ascontiguousarray(index)
+        return _declared(table, truth, prediction, band_counts(index, truth, prediction, table.lut, bands + 1, size))[1:]
     import cv2
 
     maps = np.ascontiguousarray(index), cv2.LUT(_plane(truth), table.lut), cv2.LUT(_plane(prediction), table.lut)
     counts = np.zeros((bands, table.classes, table.classes + 1), dtype=np.int64)
     for joint in _histograms(maps, (bands + 1, size, size)):
-        for name, labels, stray in (("truth", truth, joint[:, -1]), ("prediction", prediction, joint[:, :, -1])):
-            if stray.any():
-                table.channels(name, labels)  # raises, naming the ids
-        counts += joint[1:, :-2, :-1].astype(np.int64)
+        counts += _declared(table, truth, prediction, joint)[1:].astype(np.int64)
     return counts
 
 
@@ -218,6 +227,15 @@ def _pair(table: ChannelTable, truth: Labels, prediction: Labels) -> tuple[Label
     if np.shape(truth) != np.shape(prediction):
         raise ValueError(f"truth has shape {np.shape(truth)}, prediction {np.shape(prediction)}")
     return table.checked("truth", truth), table.checked("prediction", prediction)
+
+
+def _declared(table: ChannelTable, truth: Labels, prediction: Labels, joint: NDArray[Any]) -> NDArray[Any]:
+    """(..., C, C + 1) of counts (..., C + 2, C + 2) whose last row and column are undeclared ids: raises unless empty."""
+    if joint[..., -1, :].any():
+        table.channels("truth", truth)  # raises, naming the ids
+    if joint[..., -1].any():
+        table.channels("prediction", prediction)
+    return np.ascontiguousarray(joint[..., :-2, :-1])
 
 
 def _plane(labels: Labels) -> Labels:

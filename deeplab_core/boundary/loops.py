@@ -1,0 +1,242 @@
+"""Compiled transforms of limited reach: how near every pixel is to void, to another class, or to its nearest label.
+
+Squared Euclidean distances are separable. With ``g(y, x)`` the steps to the next pixel of another class within the column, and 0
+where column ``x + s`` itself holds another class than the pixel, they are ``min over s of s^2 + g(y, x + s)^2`` for ``s`` from
+``-reach`` to ``reach``. A chessboard (Chebyshev) distance is the smaller of two: to targets in the cones above and below, and,
+of the transposed map, to those left and right; a cone is one sweep over the rows. Both run over whole rows at once in 8 or 16
+bits, which compilers turn into vector instructions. Everything is integer arithmetic, hence exact.
+
+The loops let other threads run. Importing this module imports numba; :mod:`deeplab_core.metrics.compiled` decides when.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+Labels = NDArray[Any]  # (H, W) uint8 or uint16
+
+#: The squares of this and of one more, added, fit 16 bits.
+FARTHEST = 180
+
+#: Void whose filling would take more steps than this is left to other code.
+_PATIENCE = 1_000_000_000
+
+_STEP = np.uint8(1)
+
+
+def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``numba.njit`` with the machine code kept on disk where there is a place for it (a frozen application has none)."""
+    try:
+        return numba.njit(cache=True, nogil=True)(function)
+    except RuntimeError:
+        return numba.njit(nogil=True)(function)
+
+
+def edge_squares(filled: Labels, reach: int) -> NDArray[np.uint16]:
+    """Squared Euclidean distance of every pixel to the nearest pixel of another class.
+
+    Args:
+        filled: (H, W) uint8 or uint16, C-contiguous.
+        reach: 1..:data:`FARTHEST`.
+
+    Returns:
+        (H, W) uint16; ``(reach + 1) ** 2`` wherever it is larger than ``reach ** 2``.
+    """
+    squares = np.empty(filled.shape, dtype=np.uint16)
+    _rows_to_edge(filled, np.uint8(reach), _columns_to_edge(filled, np.uint8(reach + 1)), squares)
+    return squares
+
+
+def void_steps(truth: Labels, ignore: int, reach: int) -> NDArray[np.uint8]:
+    """Chebyshev distance of every pixel to the nearest pixel of value ``ignore``.
+
+    Args:
+        truth: (H, W) uint8 or uint16, C-contiguous.
+        ignore: value of void.
+        reach: 1..:data:`FARTHEST`.
+
+    Returns:
+        (H, W) uint8, 0 on void, ``reach + 1`` wherever it is larger than ``reach``.
+    """
+    void, far = truth == ignore, np.uint8(reach + 1)
+    steps: NDArray[np.uint8] = _cones(void, far)
+    np.minimum(steps, _cones(np.ascontiguousarray(void.T), far).T, out=steps)
+    return steps
+
+
+def fill(labels: Labels, ignore: int) -> bool:
+    """Give every pixel of value ``ignore`` the value of the nearest other pixel, the smallest of equally near ones, in place.
+
+    Args:
+        labels: (H, W) uint8 or uint16, C-contiguous, with at least one pixel that is not void.
+        ignore: value of void.
+
+    Returns:
+        False, and nothing is changed, where the void is so thick that filling it this way would take seconds.
+    """
+    void = labels.dtype.type(ignore)
+    distance, nearest = _columns_to_label(labels, void)
+    if np.minimum(distance, labels.shape[1]).sum(dtype=np.int64) > _PATIENCE:
+        return False
+    _fill_loop(labels, void, distance, nearest)
+    return True
+
+
+def warm_up() -> None:
+    """Compile, or load from disk, all loops for 8-bit maps."""
+    few = np.array([[0, 255], [1, 1]], dtype=np.uint8)
+    edge_squares(few, 2)
+    void_steps(few, 255, 2)
+    fill(few, 255)
+
+
+@_compiled
+def _columns_to_edge(labels: Labels, far: np.uint8) -> NDArray[np.uint8]:
+    """(H, W) uint8: steps up or down to the next pixel of another class in the column, at most ``far``."""
+    height, width = labels.shape
+    steps = np.empty((height, width), np.uint8)
+    steps[0, :] = far
+    for y in range(1, height):
+        _next_steps(steps[y], steps[y - 1], labels[y], labels[y - 1], far)
+    below = np.full(width, far, np.uint8)
+    for y in range(height - 2, -1, -1):
+        _next_steps(below, below, labels[y], labels[y + 1], far)
+        _keep_smaller(steps[y], below)
+    return steps
+
+
+@_compiled
+def _next_steps(out: NDArray[np.uint8], before: NDArray[np.uint8], row: Labels, other: Labels, far: np.uint8) -> None:
+    for x in range(out.shape[0]):
+        step = before[x]
+        more = np.uint8(step + _STEP) if step < far else far
+        out[x] = more if row[x] == other[x] else _STEP
+
+
+@_compiled
+def _keep_smaller(out: NDArray[np.uint8], other: NDArray[np.uint8]) -> None:
+    for x in range(out.shape[0]):
+        out[x] = other[x] if other[x] < out[x] else out[x]
+
+
+@_compiled
+def _rows_to_edge(labels: Labels, reach: np.uint8, steps: NDArray[np.uint8], squares: NDArray[np.uint16]) -> None:
+    height, width = labels.shape
+    own = np.empty(width, np.uint16)
+    most = np.uint16(np.int64(reach) * np.int64(reach))
+    beyond = np.uint16((np.int64(reach) + 1) * (np.int64(reach) + 1))
+    for y in range(height):
+        row, out = labels[y], squares[y]
+        for x in range(width):
+            own[x] = np.uint16(np.uint16(steps[y, x]) * np.uint16(steps[y, x]))
+        out[:] = own
+        for shift in range(1, min(np.int64(reach) + 1, width)):
+            square = np.uint16(shift * shift)
+            if _largest(out) <= square:
+                break
+            _nearer(out[: width - shift], own[shift:], row[: width - shift], row[shift:], square)
+            _nearer(out[shift:], own[: width - shift], row[shift:], row[: width - shift], square)
+        for x in range(width):
+            out[x] = out[x] if out[x] <= most else beyond
+
+
+@_compiled
+def _largest(row: NDArray[np.uint16]) -> np.uint16:
+    most = np.uint16(0)
+    for x in range(row.shape[0]):
+        most = row[x] if row[x] > most else most
+    return most
+
+
+@_compiled
+def _nearer(out: NDArray[np.uint16], own: NDArray[np.uint16], row: Labels, beside: Labels, square: np.uint16) -> None:
+    for x in range(out.shape[0]):
+        along = np.uint16(own[x] + square)
+        found = along if row[x] == beside[x] else square
+        out[x] = found if found < out[x] else out[x]
+
+
+@_compiled
+def _cones(targets: NDArray[np.bool_], far: np.uint8) -> NDArray[np.uint8]:
+    """(H, W) uint8: steps to the nearest target in the cones above and below each pixel, at most ``far``."""
+    height, width = targets.shape
+    steps = np.empty((height, width), np.uint8)
+    # One column more on both sides, so that every pixel of the row before has two neighbours.
+    row, before = np.full(width + 2, far, np.uint8), np.full(width + 2, far, np.uint8)
+    for y in range(height):
+        _cone_row(row, targets[y], before, far)
+        steps[y] = row[1:-1]
+        row, before = before, row
+    before[:] = far
+    for y in range(height - 1, -1, -1):
+        _cone_row(row, targets[y], before, far)
+        _keep_smaller(steps[y], row[1:-1])
+        row, before = before, row
+    return steps
+
+
+@_compiled
+def _cone_row(row: NDArray[np.uint8], targets: NDArray[np.bool_], before: NDArray[np.uint8], far: np.uint8) -> None:
+    for x in range(targets.shape[0]):
+        left, middle, right = before[x], before[x + 1], before[x + 2]
+        nearest = left if left < right else right
+        nearest = middle if middle < nearest else nearest
+        more = np.uint8(nearest + _STEP) if nearest < far else far
+        row[x + 1] = np.uint8(0) if targets[x] else more
+
+
+@_compiled
+def _columns_to_label(labels: Labels, void: Any) -> tuple[NDArray[np.int32], Labels]:
+    """Steps to the nearest labelled pixel of the column, and its label (the smaller of two); far and void where there is none."""
+    height, width = labels.shape
+    distance = np.empty((height, width), np.int32)
+    nearest = labels.copy()
+    far = np.int32(height + width)
+    for x in range(width):
+        distance[0, x] = 0 if labels[0, x] != void else far
+    for y in range(1, height):
+        for x in range(width):
+            if labels[y, x] != void:
+                distance[y, x] = 0
+            else:
+                distance[y, x] = min(distance[y - 1, x] + 1, far)
+                nearest[y, x] = nearest[y - 1, x]
+    for y in range(height - 2, -1, -1):
+        for x in range(width):
+            down = distance[y + 1, x] + 1
+            if down < distance[y, x]:
+                distance[y, x] = down
+                nearest[y, x] = nearest[y + 1, x]
+            elif down == distance[y, x] and nearest[y + 1, x] < nearest[y, x]:
+                nearest[y, x] = nearest[y + 1, x]
+    return distance, nearest
+
+
+@_compiled
+def _fill_loop(labels: Labels, void: Any, distance: NDArray[np.int32], nearest: Labels) -> None:
+    height, width = labels.shape
+    far = height + width
+    for y in range(height):
+        for x in range(width):
+            if distance[y, x] == 0:
+                continue
+            own = np.int64(distance[y, x])
+            best = own * own if own < far else np.int64(far) * far * 2
+            label = nearest[y, x] if own < far else void
+            for shift in range(1, width):
+                square = np.int64(shift) * shift
+                if square > best:
+                    break
+                for side in (x - shift, x + shift):
+                    if side < 0 or side >= width or distance[y, side] >= far:
+                        continue
+                    found = square + np.int64(distance[y, side]) * distance[y, side]
+                    if found < best or (found == best and nearest[y, side] < label):
+                        best = found
+                        label = nearest[y, side]
+            labels[y, x] = label
