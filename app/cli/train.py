@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -288,6 +289,7 @@ class _Watcher(_Silent):
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         self._json = as_json
+        self._said = time.monotonic()
         console = Console(stderr=True)
         self._bar = Progress(
             TextColumn("{task.description}"),
@@ -306,6 +308,9 @@ class _Watcher(_Silent):
 
     def step(self, step: int, steps: int, loss: float, rate: float) -> None:
         self._bar.update(self._task, completed=step, total=steps, description=f"loss {loss:.3f}, rate {rate:.4f}")
+        if self._bar.disable and time.monotonic() - self._said >= 60:
+            self._said = time.monotonic()
+            self.note(f"step {step}/{steps}  loss {loss:.4f}  rate {rate:.5f}")
 
     def epoch(self, row: dict[str, Any]) -> None:
         if self._json:

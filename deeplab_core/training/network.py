@@ -37,6 +37,7 @@ def build_network(recipe: Recipe, catalog: ClassCatalog) -> tuple[SegmentationMo
             backbone_options=recipe.backbone_options,
             **recipe.options,
         )
+        _start_even(model)
         return model, {"start": "scratch"}
     source, card = load_model(Path(recipe.init))
     if recipe.norm == "train" and not any(isinstance(module, nn.BatchNorm2d) for module in source.modules()):
@@ -57,6 +58,16 @@ def build_network(recipe: Recipe, catalog: ClassCatalog) -> tuple[SegmentationMo
     if recipe.output_stride in model.output_strides:
         model.output_stride = recipe.output_stride
     return model.requires_grad_(True), lineage
+
+
+def _start_even(model: SegmentationModel) -> None:
+    """Small weights for the classifier (standard deviation 0.01 as in the authors' code): at first all classes are as likely."""
+    for name in classifier_names(model):
+        layer = model.get_submodule(name)
+        assert isinstance(layer, nn.Conv2d)
+        nn.init.normal_(layer.weight, std=0.01)
+        if layer.bias is not None:
+            nn.init.zeros_(layer.bias)
 
 
 def classifier_names(model: SegmentationModel) -> tuple[str, ...]:

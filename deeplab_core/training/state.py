@@ -33,6 +33,7 @@ class RunState:
         recipe: of the run, for comparison.
         best: largest validation mIoU and its epoch.
         seconds: of training so far.
+        epoch_loss: sum of the losses of the epoch in hand, and how many steps they are of.
     """
 
     step: int = 0
@@ -45,6 +46,7 @@ class RunState:
     recipe: dict[str, Any] = field(default_factory=dict)
     best: tuple[float, int] = (float("-inf"), -1)
     seconds: float = 0.0
+    epoch_loss: tuple[float, int] = (0.0, 0)
 
     def write(self, path: Path) -> None:
         """Save atomically as safetensors; the old state stays until the new one is whole.
@@ -66,6 +68,7 @@ class RunState:
             "recipe": self.recipe,
             "best": [None if self.best[1] < 0 else self.best[0], self.best[1]],
             "seconds": self.seconds,
+            "epoch_loss": list(self.epoch_loss),
         }
         path.parent.mkdir(parents=True, exist_ok=True)
         atomic_write(path, to_bytes(tensors, {_NOTE: json.dumps(note)}))
@@ -90,6 +93,7 @@ class RunState:
                 recipe=dict(note["recipe"]),
                 best=(float("-inf") if note["best"][0] is None else float(note["best"][0]), int(note["best"][1])),
                 seconds=float(note["seconds"]),
+                epoch_loss=(float(note["epoch_loss"][0]), int(note["epoch_loss"][1])),
             )
         except (OSError, SafetensorError, ValueError, KeyError, TypeError, IndexError) as error:
             raise WeightsError(

@@ -152,7 +152,7 @@ class Trainer:
         self.per_epoch = train.steps_per_epoch(recipe)
         self.steps = recipe.steps or max(1, math.ceil(recipe.epochs * self.per_epoch))
         self.state = RunState(recipe=recipe.to_dict())
-        self._worst: dict[str, Any] = {}
+        self._saved = time.monotonic()
         torch.manual_seed(recipe.seed + 7919 * group.rank)  # dropout differs between processes
 
     # The run
@@ -215,45 +215,46 @@ class Trainer:
         """Train to the end of the epoch in hand; False where the run is to stop."""
         state, recipe = self.state, self.recipe
         epoch, first = divmod(state.step, self.per_epoch)
-        started = saved = time.monotonic()
+        started = time.monotonic()
         self.model.train()
         if recipe.norm == "frozen":
             freeze_norms(self.model)
-        loss_sum = steps_done = 0.0
         batches = self.train.crops(recipe, epoch, first=first, rank=self.group.rank, world=self.group.world)
         last = min(self.steps, (epoch + 1) * self.per_epoch)
         while state.step < last:
             rate = recipe.rate * poly_rate(state.step, self.steps, power=recipe.power, warmup=recipe.warmup)
             now = time.monotonic()
-            wants = (self._stop(), now - saved > 60 * self._minutes)
+            wants = (self._stop(), now - self._saved > 60 * self._minutes)
             loss, wants = self._step(batches, rate, wants)
             state.step += 1
-            loss_sum, steps_done = loss_sum + loss, steps_done + 1
+            state.epoch_loss = (state.epoch_loss[0] + loss, state.epoch_loss[1] + 1)
             if self.group.leads:
                 self.watcher.step(state.step, self.steps, loss, rate)
             if any(wants) and state.step < last:
                 state.seconds += time.monotonic() - started
-                started = saved = time.monotonic()
                 self._save_state()
+                started = time.monotonic()
                 if wants[0]:
                     return False
-        stopping = self._agree((self._stop(), False))[0]
         state.seconds += time.monotonic() - started
         row: dict[str, Any] = {
             "epoch": epoch + 1,
             "step": state.step,
             "rate": rate,
-            "loss": round(loss_sum / max(1, steps_done), 5),
+            "loss": round(state.epoch_loss[0] / max(1, state.epoch_loss[1]), 5),
             "seconds": round(state.seconds, 1),
         }
         due = recipe.validate_every and (epoch + 1) % recipe.validate_every == 0
-        if self.val is not None and not stopping and (due or state.step >= self.steps):
+        state.epoch_loss = (0.0, 0)
+        if self.val is not None and (due or state.step >= self.steps):
             self._validate(row)
         state.history.append(row)
         if log is not None:
             log.write(state.history)
             self.watcher.epoch(row)
-        if self._minutes <= 0 or stopping or row.get("val"):
+        stopping = self._agree(self._stop()) and state.step < self.steps
+        late = time.monotonic() - self._saved > 60 * self._minutes
+        if self._agree(stopping or "val" in row or late):
             self._save_state()
         return not stopping
 
@@ -319,9 +320,9 @@ class Trainer:
         if self.average is not None:
             self.average.update(self.model, self.state.step)
 
-    def _agree(self, wants: tuple[bool, bool]) -> tuple[bool, bool]:
-        flags = self.group.sum(torch.tensor([float(want) for want in wants], device=self.group.device))
-        return bool(flags[0]), bool(flags[1])
+    def _agree(self, wants: bool) -> bool:
+        """Whether any process wants it."""
+        return bool(self.group.sum(torch.tensor(float(wants), device=self.group.device)))
 
     @contextmanager
     def _autocast(self) -> Iterator[None]:
@@ -363,6 +364,7 @@ class Trainer:
             state.scaler = dict(self.scaler.state_dict())
             state.write(self.state_path)
         group.wait()
+        self._saved = time.monotonic()
 
     def write_model(self, path: Path, figures: dict[str, Any] | None = None) -> ModelCard:
         """Write the network (the moving average where there is one) with its card."""

@@ -1,0 +1,225 @@
+"""The loop: it learns, goes on exactly, stops on nonsense, and what it writes can be loaded."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from deeplab_core.catalog import ClassCatalog, ClassInfo
+from deeplab_core.errors import AtrousError, WeightsError
+from deeplab_core.training import Group, Recipe, SegmentationDataset, Trainer
+from deeplab_core.training.network import MovingAverage, freeze_norms
+from deeplab_core.training.state import RunState
+from deeplab_core.weights import load_model
+from tests.unit.core.training.made_data import CATALOG, RECIPE, dataset, make_folder
+
+ALONE = Group(0, 1, torch.device("cpu"))
+
+
+class Notes:
+    """A watcher that remembers."""
+
+    def __init__(self) -> None:
+        self.losses: list[float] = []
+        self.rows: list[dict[str, Any]] = []
+        self.said: list[str] = []
+
+    def step(self, step: int, steps: int, loss: float, rate: float) -> None:
+        self.losses.append(loss)
+
+    def epoch(self, row: dict[str, Any]) -> None:
+        self.rows.append(row)
+
+    def note(self, text: str) -> None:
+        self.said.append(text)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> SegmentationDataset:
+    return dataset(make_folder(tmp_path / "data"))
+
+
+def trainer(recipe: Recipe, data: SegmentationDataset, out: Path, notes: Notes | None = None, **options: Any) -> Trainer:
+    return Trainer(recipe, data, options.pop("val", None), out, ALONE, notes or Notes(), **options)
+
+
+def weights(path: Path) -> dict[str, torch.Tensor]:
+    return load_model(path)[0].state_dict()
+
+
+def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_it_learns_a_set_that_can_be_learnt(data: SegmentationDataset, tmp_path: Path) -> None:
+    notes = Notes()
+    recipe = replace(RECIPE, steps=40, rate=0.05, validate_every=0, ema=0.8, name="toy", licence="ours", scales=(0.9, 1.1))
+    outcome = trainer(recipe, data, tmp_path / "run", notes, val=data).run()
+    assert notes.losses[-1] < 0.6 * notes.losses[0]
+    assert outcome.card is not None
+    assert outcome.card.extra["training"]["validation"]["mean_iou"] > 0.36  # everything floor gives 0.25
+    model, card = load_model(tmp_path / "run" / "model.safetensors")
+    assert (card.name, card.licence, [info.name for info in card.catalog.classes]) == ("toy", "ours", ["floor", "chair", "sofa"])
+    assert card.extra["training"]["recipe"]["steps"] == 40
+    assert card.preprocessing.mean == recipe.mean
+    assert model.num_classes == 3
+    log = (tmp_path / "run" / "log.csv").read_text().splitlines()
+    assert len(log) == 1 + len(outcome.history)
+    assert "val/mean_iou" in log[0]
+    assert "val/iou/chair" in log[0]
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        replace(RECIPE, ema=0.9, validate_every=1, class_weighting="log_1.02"),
+        replace(RECIPE, optimizer="adamw", rate=0.001, accumulate=2, jitter=0.4, loss="ohem"),
+        replace(RECIPE, norm="frozen", warmup=3, clip=1.0),
+    ],
+    ids=["sgd", "adamw", "frozen"],
+)
+def test_a_resumed_run_equals_an_unbroken_one_bit_for_bit(recipe: Recipe, data: SegmentationDataset, tmp_path: Path) -> None:
+    unbroken = Notes()
+    trainer(recipe, data, tmp_path / "one", unbroken, val=data).run()
+    broken = Notes()
+    for stop_after in (1, 4, None):
+        part = trainer(
+            recipe,
+            data,
+            tmp_path / "two",
+            broken,
+            val=data,
+            stop=lambda limit=stop_after: limit is not None and len(broken.losses) >= limit,
+        )
+        if (tmp_path / "two" / "state.safetensors").exists():
+            part.resume()
+        outcome = part.run()
+        assert (outcome.model_path is None) == (stop_after is not None)
+    assert len(unbroken.losses) == 6
+    assert broken.losses == unbroken.losses
+    assert same(weights(tmp_path / "one" / "model.safetensors"), weights(tmp_path / "two" / "model.safetensors"))
+    plain = [{k: v for k, v in row.items() if k != "seconds"} for row in unbroken.rows]
+    again = [{k: v for k, v in row.items() if k != "seconds"} for row in broken.rows]
+    assert {row["epoch"]: row for row in again} == {row["epoch"]: row for row in plain}
+
+
+def test_two_runs_of_one_seed_are_equal_and_of_another_are_not(data: SegmentationDataset, tmp_path: Path) -> None:
+    recipe = replace(RECIPE, steps=2)
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        trainer(replace(recipe, seed=seed), data, tmp_path / name).run()
+    one, two, three = (weights(tmp_path / name / "model.safetensors") for name in "abc")
+    assert same(one, two)
+    assert not same(one, three)
+
+
+def test_rounds_of_accumulation_take_the_step_of_one_round(data: SegmentationDataset, tmp_path: Path) -> None:
+    """With frozen norms (batch norm would see other batches) and no dropout; unequal numbers of void pixels included."""
+    recipe = replace(RECIPE, norm="frozen", steps=2, rate=0.01, scales=(0.5, 0.7))
+    recipe = replace(recipe, options={**recipe.options, "decoder_dropout": 0.0, "aspp_dropout": 0.0})
+    trainer(recipe, data, tmp_path / "one").run()
+    trainer(replace(recipe, accumulate=2), data, tmp_path / "two").run()
+    one, two = weights(tmp_path / "one" / "model.safetensors"), weights(tmp_path / "two" / "model.safetensors")
+    assert all(torch.allclose(one[name], two[name], rtol=1e-4, atol=1e-6) for name in one)
+
+
+def test_a_loss_that_is_no_number_ends_the_run_and_names_the_batch(data: SegmentationDataset, tmp_path: Path) -> None:
+    part = trainer(replace(RECIPE, steps=3), data, tmp_path / "run")
+    with torch.no_grad():
+        part.model.classifier.bias.fill_(float("nan"))
+    before = {name: tensor.clone() for name, tensor in part.model.encoder.state_dict().items() if "running" not in name}
+    with pytest.raises(AtrousError, match=r"not|nan") as caught:
+        part.run()
+    assert "room_" in str(caught.value)
+    after = part.model.encoder.state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before if "num_batches" not in name)
+    assert not (tmp_path / "run" / "model.safetensors").exists()
+
+
+def test_another_recipe_cannot_continue_a_run(data: SegmentationDataset, tmp_path: Path) -> None:
+    trainer(replace(RECIPE, steps=1), data, tmp_path / "run").run()
+    with pytest.raises(AtrousError, match="batch"):
+        trainer(replace(RECIPE, steps=1, batch=2), data, tmp_path / "run").resume()
+    trainer(replace(RECIPE, steps=1, summary="another text is free to change"), data, tmp_path / "run").resume()
+
+
+@pytest.mark.parametrize("spoil", ["truncate", "foreign", "missing"])
+def test_a_damaged_state_is_named(spoil: str, data: SegmentationDataset, tmp_path: Path) -> None:
+    part = trainer(replace(RECIPE, steps=1), data, tmp_path / "run")
+    part.run()
+    path = part.state_path
+    if spoil == "truncate":
+        path.write_bytes(path.read_bytes()[:5000])
+    elif spoil == "foreign":
+        path.write_bytes((tmp_path / "run" / "model.safetensors").read_bytes())
+    else:
+        path.unlink()
+    with pytest.raises(WeightsError, match=r"state\.safetensors"):
+        RunState.read(path)
+
+
+def test_fine_tuning_keeps_everything_but_the_classifier(data: SegmentationDataset, tmp_path: Path) -> None:
+    trainer(replace(RECIPE, steps=1), data, tmp_path / "first").run()
+    start = tmp_path / "first" / "model.safetensors"
+    old = weights(start)
+    again = trainer(replace(RECIPE, init=str(start)), data, tmp_path / "again")
+    assert same(old, again.model.state_dict())
+    other = ClassCatalog("more", "More", (*CATALOG.classes, ClassInfo(9, "table", (1, 2, 3))))
+    wider = SegmentationDataset(data.samples, other)
+    part = trainer(replace(RECIPE, init=str(start)), wider, tmp_path / "wider")
+    new = part.model.state_dict()
+    assert new["classifier.weight"].shape[0] == 4
+    assert all(torch.equal(old[name], new[name]) for name in old if not name.startswith("classifier"))
+    assert part.lineage["fresh"] == "classifier.bias, classifier.weight"
+
+
+def test_backbone_and_head_have_their_own_rates_and_norms_do_not_decay(data: SegmentationDataset, tmp_path: Path) -> None:
+    part = trainer(replace(RECIPE, backbone_rate=0.1), data, tmp_path / "run")
+    by_name = {part.names[id(p)]: group for group in part.optimizer.param_groups for p in group["params"]}
+    assert by_name["classifier.weight"]["factor"] == 1.0
+    assert by_name["classifier.bias"]["weight_decay"] == 0.0
+    encoder = [group for name, group in by_name.items() if name.startswith("encoder.")]
+    assert {group["factor"] for group in encoder} == {0.1}
+    assert {group["weight_decay"] for group in encoder} == {0.0, RECIPE.weight_decay}
+    assert len(by_name) == sum(1 for _ in part.model.parameters())
+
+
+def test_frozen_norms_do_not_move(data: SegmentationDataset, tmp_path: Path) -> None:
+    part = trainer(replace(RECIPE, norm="frozen", steps=2), data, tmp_path / "run")
+    freeze_norms(part.model)
+    before = {k: v.clone() for k, v in part.model.state_dict().items() if ".norm." in k}
+    part.run()
+    after = part.model.state_dict()
+    assert before
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert not torch.equal(part.model.classifier.weight, torch.zeros(()))
+
+
+def test_the_moving_average_lags_behind(data: SegmentationDataset, tmp_path: Path) -> None:
+    model = trainer(RECIPE, data, tmp_path / "run").model
+    average = MovingAverage(model, 0.9)
+    before = average.model.classifier.weight.clone()
+    with torch.no_grad():
+        model.classifier.weight.add_(1.0)
+    average.update(model, step=1000)
+    assert torch.allclose(average.model.classifier.weight, before + 0.1, atol=1e-6)
+    average = MovingAverage(model, 0.9)
+    with torch.no_grad():
+        model.classifier.weight.add_(1.0)
+    average.update(model, step=0)  # a decay of 0.1 in the first step
+    assert torch.allclose(average.model.classifier.weight, model.classifier.weight - 0.1, atol=1e-6)
+
+
+def test_auxiliary_heads_and_bf16_train_too(data: SegmentationDataset, tmp_path: Path) -> None:
+    recipe = replace(RECIPE, steps=1, precision="bf16", options={**RECIPE.options, "auxiliary": 8}, half=True)
+    outcome = trainer(recipe, data, tmp_path / "run").run()
+    assert outcome.model_path is not None
+    assert outcome.model_path.stat().st_size < 6e6
+
+
+def test_a_batch_that_processes_cannot_share_is_refused(data: SegmentationDataset, tmp_path: Path) -> None:
+    with pytest.raises(AtrousError, match="3 processes"):
+        Trainer(RECIPE, data, None, tmp_path, Group(0, 3, torch.device("cpu")), Notes())
