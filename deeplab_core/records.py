@@ -40,7 +40,8 @@ class Preprocessing:
         channel_order: order of the network's input channels.
         mean, std: per network channel, on the 0..255 scale ((127.5,)*3 and (127.5,)*3 give TensorFlow's -1..1).
         resize: ``"native"``, ``"long_side:N"`` or ``"short_side:N"`` (bilinear, aspect kept). Tiling belongs to native.
-        padding: ``"none"``, ``"canvas:N"`` (bottom/right up to N x N) or ``"multiple:N"`` (bottom/right).
+        padding: ``"none"``, ``"canvas:N"`` (bottom/right up to N x N), ``"multiple:N"`` (bottom/right) or ``"grid:N"``
+            (bottom/right up to N k + 1, the sizes whose corners fall on features of stride N: TensorFlow's 513 or 1025 x 2049).
         pad_value: raw 0..255 value of padding, per network channel; usually the mean, so that padding becomes 0.
     """
 

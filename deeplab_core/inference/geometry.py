@@ -74,10 +74,12 @@ def _resized(image: Size, rule: str) -> Size:
 def _padded(scaled: Size, rule: str, scale: float, align_corners: bool) -> Size:
     if rule == "none":
         return scaled
-    kind, number = _parse(rule, "padding", ("canvas", "multiple"))
+    kind, number = _parse(rule, "padding", ("canvas", "multiple", "grid"))
     if kind == "canvas":
         side = scale_length(number, scale, align_corners)
         return max(side, scaled[0]), max(side, scaled[1])
+    if kind == "grid":
+        return _round_up(scaled[0] - 1, number) + 1, _round_up(scaled[1] - 1, number) + 1
     return _round_up(scaled[0], number), _round_up(scaled[1], number)
 
 

@@ -47,11 +47,12 @@ def same_padding(kernel: int, rate: int) -> int:
     return rate * (kernel - 1) // 2
 
 
-def set_atrous(conv: nn.Conv2d, *, stride: int = 1, rate: int = 1) -> None:
-    """Change stride and rate of a convolution on the same weights; padding follows the rate."""
+def set_atrous(conv: nn.Conv2d, *, stride: int = 1, rate: int | tuple[int, int] = 1) -> None:
+    """Change stride and rate (of both axes, or one for each) of a convolution on the same weights; padding follows the rate."""
+    rates = (rate, rate) if isinstance(rate, int) else rate
     conv.stride = (stride, stride)
-    conv.dilation = (rate, rate)
-    conv.padding = tuple(same_padding(k, rate) for k in conv.kernel_size)
+    conv.dilation = rates
+    conv.padding = tuple(same_padding(k, r) for k, r in zip(conv.kernel_size, rates, strict=True))
 
 
 class ConvNormAct(nn.Module):
@@ -95,7 +96,7 @@ class ConvNormAct(nn.Module):
         out: Tensor = self.act(self.norm(self.conv(x)))
         return out
 
-    def set_rate(self, rate: int, stride: int = 1) -> None:
+    def set_rate(self, rate: int | tuple[int, int], stride: int = 1) -> None:
         """Change atrous rate and stride."""
         set_atrous(self.conv, stride=stride, rate=rate)
 
@@ -134,7 +135,7 @@ class SeparableConvNormAct(nn.Module):
         out: Tensor = self.pointwise(self.depthwise(x))
         return out
 
-    def set_rate(self, rate: int) -> None:
+    def set_rate(self, rate: int | tuple[int, int]) -> None:
         """Change the atrous rate of the depthwise half."""
         self.depthwise.set_rate(rate)
 

@@ -93,7 +93,8 @@ def _argument(args: Any, kwargs: Any, position: int, name: str, default: int) ->
     value = kwargs.get(name, args[position] if len(args) > position else default)
     if value is None or (isinstance(value, (tuple, list)) and not value):
         return default
-    return int(value[0]) if isinstance(value, (tuple, list)) else int(value)
+    # Axes may differ (dense prediction cells): the radius is that of the axis that reaches further.
+    return int(max(value)) if isinstance(value, (tuple, list)) else int(value)
 
 
 def on_meta(model: nn.Module, call: Callable[[], Any]) -> Any:

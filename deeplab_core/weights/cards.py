@@ -66,10 +66,10 @@ def numbered_catalog(classes: int) -> ClassCatalog:
     return ClassCatalog(name=f"numbered{classes}", title=f"{classes} numbered classes", classes=tuple(infos))
 
 
-def catalog_for(name: str | None, classes: int) -> ClassCatalog:
-    """The named built-in catalog where its size fits, else numbered classes."""
-    if name is not None:
-        catalog = get_catalog(name)
+def catalog_for(wanted: str | ClassCatalog | None, classes: int) -> ClassCatalog:
+    """The wanted catalog (a built-in one by name) where its size fits, else numbered classes."""
+    if wanted is not None:
+        catalog = get_catalog(wanted) if isinstance(wanted, str) else wanted
         if len(catalog) == classes:
             return catalog
     return numbered_catalog(classes)

@@ -23,6 +23,9 @@ STAGES: tuple[tuple[int, int, int, int], ...] = (
     (6, 320, 1, 1),
 )
 
+#: Units whose features are the levels before the last.
+_LEVEL_UNITS = (0, 2, 5, 12)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MobileNetV2Options:
@@ -35,6 +38,9 @@ class MobileNetV2Options:
             that the border of the depthwise input is relu6(batch norm(0)) (VainF, jfzhang95).
         stem_padding: of the first 3x3 convolution; VainF has 0.
         last_channels: adds the classifier's 1x1 convolution (1280; segmentation_models.pytorch), or None.
+        width: multiplier of every channel count, in steps that keep whole channels (TensorFlow's ``dm05`` releases: 0.5).
+        level_tap: what the levels before the last are: a unit's ``"output"``, or its rectified ``"depthwise"`` convolution, six
+            times as wide (TensorFlow's decoder over MobileNetV2 reads ``layer_4/depthwise_output``).
         norm_eps, norm_momentum, folded_norm: batch norm; folded weights have biases instead.
     """
 
@@ -42,6 +48,8 @@ class MobileNetV2Options:
     pad_before: Literal["depthwise", "expansion"] = "depthwise"
     stem_padding: int = 1
     last_channels: int | None = None
+    width: float = 1.0
+    level_tap: Literal["output", "depthwise"] = "output"
     norm_eps: float = 1e-5
     norm_momentum: float = 0.1
     folded_norm: bool = False
@@ -77,11 +85,20 @@ class InvertedResidual(nn.Module):
             self.margin = rate
             self.depthwise.conv.padding = (0, 0)
 
+    def expanded(self, x: Tensor) -> Tensor:
+        """``(N, in, H, W)`` to the rectified depthwise features ``(N, in * expansion, ceil(H / stride), ceil(W / stride))``."""
+        padded = functional.pad(x, (self.margin,) * 4) if self.margin else x
+        out: Tensor = self.depthwise(self.expand(padded))
+        return out
+
+    def finish(self, x: Tensor, expanded: Tensor) -> Tensor:
+        """The unit's output from its input and :meth:`expanded`."""
+        out: Tensor = self.project(expanded)
+        return x + out if self.residual else out
+
     def forward(self, x: Tensor) -> Tensor:
         """``(N, in, H, W)`` to ``(N, out, ceil(H / stride), ceil(W / stride))``."""
-        padded = functional.pad(x, (self.margin,) * 4) if self.margin else x
-        out: Tensor = self.project(self.depthwise(self.expand(padded)))
-        return x + out if self.residual else out
+        return self.finish(x, self.expanded(x))
 
 
 class MobileNetV2(Encoder):
@@ -94,11 +111,13 @@ class MobileNetV2(Encoder):
         super().__init__()
         self.options = options or MobileNetV2Options()
         norm = Norm(self.options.norm_eps, self.options.norm_momentum, self.options.folded_norm)
-        self.stem = ConvNormAct(3, 32, 3, stride=2, norm=norm, act="relu6", padding=self.options.stem_padding)
+        channels = round(32 * self.options.width)
+        self.stem = ConvNormAct(3, channels, 3, stride=2, norm=norm, act="relu6", padding=self.options.stem_padding)
         self.minimum_side = 1 if self.options.stem_padding else 3
         blocks: list[nn.Module] = []
-        channels = 32
-        for expansion, out_channels, units, stride in STAGES:
+        taps: list[int] = []
+        for expansion, full_channels, units, stride in STAGES:
+            out_channels = round(full_channels * self.options.width)
             for index in range(units):
                 blocks.append(
                     InvertedResidual(
@@ -110,13 +129,14 @@ class MobileNetV2(Encoder):
                         norm=norm,
                     )
                 )
+                taps.append(out_channels if self.options.level_tap == "output" else channels * expansion)
                 channels = out_channels
         self.blocks = nn.ModuleList(blocks)
         self.last: nn.Module = nn.Identity()
         if self.options.last_channels is not None:
             self.last = ConvNormAct(channels, self.options.last_channels, 1, norm=norm, act="relu6")
             channels = self.options.last_channels
-        self.level_channels = (16, 24, 32, 96, channels)
+        self.level_channels = (*(taps[index] for index in _LEVEL_UNITS), channels)
 
     def set_output_stride(self, output_stride: int) -> None:
         """Remove strides beyond ``output_stride`` and dilate instead."""
@@ -136,8 +156,13 @@ class MobileNetV2(Encoder):
         out = self.stem(x)
         levels: list[Tensor] = []
         for index, block in enumerate(self.blocks):
+            if index in _LEVEL_UNITS and self.options.level_tap == "depthwise":
+                assert isinstance(block, InvertedResidual)
+                levels.append(block.expanded(out))
+                out = block.finish(out, levels[-1])
+                continue
             out = block(out)
-            if index in (0, 2, 5, 12):
+            if index in _LEVEL_UNITS:
                 levels.append(out)
         levels.append(self.last(out))
         return tuple(levels)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from deeplab_core.nn.base import Encoder, SegmentationModel, region_mean
 from deeplab_core.nn.layers import ConvNormAct, Norm, SeparableConvNormAct, SeparableInner, initialise, resize
+from deeplab_core.nn.models.dense_prediction_cell import DensePredictionCell
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +25,7 @@ class DeepLabOptions:
         scale_rates: rates are doubled at stride 8 and halved at 32; off in segmentation_models.pytorch.
         image_pooling: the image-level branch.
         pyramid: off classifies the encoder's features without any spatial pyramid (SegmenTron's MobileNetV2).
+        dense_prediction_cell: name of a searched cell in place of the pyramid (TensorFlow's Xception-71), or None.
         branch_order: order of concatenation; it decides which channels of ``project`` belong to which branch. ``"pool_first"`` in
             TensorFlow and its ports, ``"pool_last"`` elsewhere.
         aspp_channels, decoder_channels, low_level_channels: 256, 256, 48 in the paper.
@@ -51,6 +53,7 @@ class DeepLabOptions:
     scale_rates: bool = True
     image_pooling: bool = True
     pyramid: bool = True
+    dense_prediction_cell: Literal["cityscapes_top1"] | None = None
     branch_order: Literal["pool_last", "pool_first"] = "pool_last"
     aspp_channels: int = 256
     aspp_dropout: float = 0.1
@@ -187,8 +190,13 @@ class DeepLab(SegmentationModel):
         self.options = o
         self.minimum_side = encoder.minimum_side
         channels = encoder.level_channels[-1]
-        self.aspp: ASPP | None = None
-        if o.pyramid:
+        self.aspp: ASPP | DensePredictionCell | None = None
+        if o.dense_prediction_cell is not None:
+            self.aspp = DensePredictionCell(
+                channels, o.dense_prediction_cell, channels=o.aspp_channels, dropout=o.aspp_dropout, norm=norm
+            )
+            channels = o.aspp_channels
+        elif o.pyramid:
             self.aspp = ASPP(channels, o)
             channels = o.aspp_channels
         self.after_aspp: nn.Module = nn.Identity()

@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
+from deeplab_core.catalog import ClassCatalog
 from deeplab_core.nn import SegmentationModel, create_model
 from deeplab_core.records import Preprocessing
 from deeplab_core.weights.reading import Checkpoint
@@ -62,7 +63,7 @@ class Variant:
         adapt: changes a tensor on its way in (our key, the file's tensor), e.g. a linear layer stored for a convolution.
         build: makes the network; ``create_model`` of the architecture unless something must be set afterwards.
         title: what a person reads.
-        catalog: built-in catalog of the documented training set, or None for numbered classes.
+        catalog: (built-in) catalog of the documented training set, or None for numbered classes.
         preprocessing: the documented default.
         output_stride: that the weights were published for.
         licence, source, summary: for the card.
@@ -75,7 +76,7 @@ class Variant:
     ignored: str = r"(?!)"
     optional: str = r"(?!)"
     adapt: Callable[[str, Tensor], Tensor] | None = None
-    catalog: str | None = None
+    catalog: str | ClassCatalog | None = None
     preprocessing: Preprocessing = IMAGENET
     output_stride: int = 16
     source: str = ""

@@ -139,7 +139,7 @@ def test_architecture_is_json_and_builds_the_same_network() -> None:
         (lambda: create_model("deeplabv3", rates=(1, 2)), "atrous_rates"),
         (lambda: create_model("deeplabv3", backbone="resnet18", output_stride=4), "8, 16, 32"),
         (lambda: create_model("deeplabv3", num_classes=0), "at least one"),
-        (lambda: create_model("deeplabv3", backbone="mobilenet_v2", backbone_options={"width": 2}), "pad_before"),
+        (lambda: create_model("deeplabv3", backbone="mobilenet_v2", backbone_options={"depth": 2}), "pad_before"),
     ],
 )
 def test_wrong_names_list_the_choices(call: object, says: str) -> None:
