@@ -1,0 +1,63 @@
+"""Write checkpoints, frozen graphs and TensorFlow's logits of every network to a folder.
+
+Run in an environment that has TensorFlow: ``python -m tools.tensorflow_reference.write FOLDER [NAME...]``; then
+``python -m tools.tensorflow_reference.compare FOLDER`` in the program's own environment.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from tools.tensorflow_reference.network import Plan, build, tf, v1
+
+SIZES = {16: (65, 81), 8: (49, 65)}
+
+PLANS = {
+    "mnv2_os16": Plan("mobilenet_v2", pyramid="aspp0", decoder=False),
+    "mnv2_os8": Plan("mobilenet_v2", stride=8, pyramid="aspp0", decoder=False),
+    "mnv2_dm05_os16": Plan("mobilenet_v2", pyramid="aspp0", decoder=False, width=0.5),
+    "mnv2_cityscapes": Plan("mobilenet_v2", classes=19, pyramid="aspp0", decoder=False),
+    "mnv2_aspp_decoder": Plan("mobilenet_v2"),
+    "mnv2_plain_convs": Plan("mobilenet_v2", separable=False),
+    "mnv2_no_pyramid": Plan("mobilenet_v2", pyramid="none", decoder=False),
+    "xception_41_os16": Plan("xception_41"),
+    "xception_65_os16": Plan("xception_65"),
+    "xception_65_os8": Plan("xception_65", stride=8),
+    "xception_65_ade20k": Plan("xception_65", classes=151),
+    "xception_65_cityscapes": Plan("xception_65", classes=19),
+    "xception_71_os16": Plan("xception_71"),
+    "xception_71_cell_os16": Plan("xception_71", classes=19, pyramid="cell"),
+    "xception_71_cell_os8": Plan("xception_71", classes=19, stride=8, pyramid="cell"),
+}
+
+
+def write(folder: Path, name: str) -> None:
+    """One network's files: a folder like an unpacked release, with ``reference.npz`` beside."""
+    plan = PLANS[name]
+    out = folder / name
+    out.mkdir(parents=True, exist_ok=True)
+    height, width = SIZES[plan.stride]
+    image = np.random.default_rng(7).integers(0, 256, (1, height, width, 3), dtype=np.uint8)
+    with tf.Graph().as_default() as graph, v1.Session() as session:
+        given = v1.placeholder(tf.uint8, image.shape, name="ImageTensor")
+        logits = tf.identity(build(given, plan), name="logits")
+        for variable in v1.global_variables()[:6]:  # an optimiser's slots lie beside the variables, as in the releases
+            v1.get_variable(f"{variable.op.name}/Momentum", initializer=np.ones(variable.shape, np.float32), use_resource=False)
+        v1.train.get_or_create_global_step()
+        session.run(v1.global_variables_initializer())
+        v1.train.Saver(v1.global_variables()).save(session, str(out / "model.ckpt-30000"), write_meta_graph=False)
+        frozen = v1.graph_util.convert_variables_to_constants(session, graph.as_graph_def(), ["logits"])
+        (out / "frozen_inference_graph.pb").write_bytes(frozen.SerializeToString())
+        np.savez(out / "reference.npz", image=image, logits=session.run(logits, {given: image}))
+    print(f"{name}: {len(frozen.node)} nodes", flush=True)
+
+
+if __name__ == "__main__":
+    v1.disable_eager_execution()
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    target = Path(sys.argv[1])
+    for chosen in sys.argv[2:] or PLANS:
+        write(target, chosen)
