@@ -57,14 +57,14 @@ def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
 
 def test_it_learns_a_set_that_can_be_learnt(data: SegmentationDataset, tmp_path: Path) -> None:
     notes = Notes()
-    recipe = replace(RECIPE, steps=40, optimizer="adamw", rate=0.01, validate_every=0, ema=0.8, name="toy", licence="ours", scales=(0.9, 1.1))
+    recipe = replace(RECIPE, steps=50, rate=0.1, validate_every=0, name="toy", licence="ours", scales=(0.9, 1.1))
     outcome = trainer(recipe, data, tmp_path / "run", notes, val=data).run()
     assert notes.losses[-1] < 0.75 * notes.losses[0]
     assert outcome.card is not None
-    assert outcome.card.extra["training"]["validation"]["mean_iou"] > 0.36  # everything floor gives 0.25
+    assert outcome.card.extra["training"]["validation"]["mean_iou"] > 0.4  # everything floor gives 0.25
     model, card = load_model(tmp_path / "run" / "model.safetensors")
     assert (card.name, card.licence, [info.name for info in card.catalog.classes]) == ("toy", "ours", ["floor", "chair", "sofa"])
-    assert card.extra["training"]["recipe"]["steps"] == 40
+    assert card.extra["training"]["recipe"]["steps"] == 50
     assert card.preprocessing.mean == recipe.mean
     assert model.num_classes == 3
     log = (tmp_path / "run" / "log.csv").read_text().splitlines()
