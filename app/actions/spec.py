@@ -16,6 +16,7 @@ class Group(StrEnum):
     CLASSES = "Classes"
     VIEW = "View"
     MODEL = "Model"
+    REFINE = "Refine"
     TRUTH = "Truth"
     WINDOW = "Window"
     HELP = "Help"

@@ -183,6 +183,35 @@ _MODEL = (
           tip="Which class of the project each class of the model becomes"),
 )
 
+_REFINE = (
+    _spec(Group.REFINE, "refine.preview", "CRF preview", "refine.toggle_preview", icon="refine", keys="Y", enabled_when=_ON_IMAGE,
+          checked_from="crf_preview", tip="Shows what the CRF would do with the mask; nothing changes before you apply it. "
+          "Hold the key for blinking to see the mask as it is"),
+    _spec(Group.REFINE, "refine.split", "Mask and preview divided by a line", "refine.toggle_split", icon="blink", keys="Alt+Y",
+          enabled_when=_ON_IMAGE, checked_from="crf_split"),
+    _spec(Group.REFINE, "refine.changes", "Pixels that the CRF changes", "refine.toggle_changes", icon="contour",
+          enabled_when=_ON_IMAGE, checked_from="pane_changes"),
+    _spec(Group.REFINE, "refine.apply", "Apply to this image", "refine.apply", icon="check", keys="Shift+Y",
+          enabled_when=_EDITABLE, separated=True, tip="One step that can be undone; your own pixels stay"),
+    _spec(Group.REFINE, "refine.apply_band", "Apply in the trimap band only", "refine.apply_band", icon="trimap",
+          enabled_when=_EDITABLE),
+    _spec(Group.REFINE, "refine.region", "Apply inside an outline", "refine.draw_region", icon="lasso", keys="Ctrl+L",
+          enabled_when=_EDITABLE, checked_from="crf_region",
+          tip="What you draw with lasso or polygon is refined instead of filled, until you switch it off"),
+    _spec(Group.REFINE, "refine.folder", "Apply to the folder", "refine_folder.start", icon="play-folder",
+          enabled_when=("model_ready", "project_writable", "has_images", "!crf_running"),
+          tip="Masks that you have worked on get a suggestion, the others one step each"),
+    _spec(Group.REFINE, "refine.discard", "Discard the preview", "refine.discard", icon="close",
+          enabled_when=("crf_preview",)),
+    _spec(Group.REFINE, "refine.scribble", "Scribble mode", "scribble.toggle", icon="scribble", keys="J", enabled_when=_EDITABLE,
+          checked_from="scribble_on", separated=True,
+          tip="The CRF follows every stroke up to the edges that the picture has; both are one step"),
+    _spec(Group.REFINE, "refine.mask", "Refine the mask itself", "refine.refine_mask", icon="overlay", enabled_when=_ON_IMAGE,
+          tip="Without a network: the labels of the mask are taken for fairly sure, and follow the picture's edges"),
+    _spec(Group.REFINE, "refine.open", "Open CRF parameters…", "window.open_crf", icon="folder",
+          tip="The report that 'atrous refine --search' wrote"),
+)
+
 _TRUTH = (
     _spec(Group.TRUTH, "truth.choose", "Choose the folder of truth…", "window.choose_truth", icon="truth",
           enabled_when=("has_images",)),
@@ -205,6 +234,7 @@ _WINDOW = (
     _dock("images", "Images"),
     _dock("classes", "Classes"),
     _dock("model", "Model"),
+    _dock("crf", "CRF"),
     _dock("trimap", "Trimap curve"),
     _dock("history", "History"),
     _spec(Group.WINDOW, "window.theme", "Dark theme", "window.toggle_theme", icon="theme", checked_from="theme_dark",
@@ -232,6 +262,7 @@ ACTIONS: tuple[ActionSpec, ...] = (
     *_CLASSES,
     *_VIEW,
     *_MODEL,
+    *_REFINE,
     *_TRUTH,
     *_WINDOW,
     *_HELP,

@@ -39,6 +39,7 @@ class LookController(QObject):
             pane_trimap=view.shows(PaneKind.BAND),
             pane_uncertainty=view.shows(PaneKind.UNCERTAINTY),
             pane_errors=view.shows(PaneKind.ERRORS),
+            pane_changes=view.shows(PaneKind.CHANGES),
             **{f"layout_{layout}": layout is view.layout for layout in PaneLayout},
         )
         self._settings.set("canvas.layout", str(view.layout))

@@ -271,6 +271,11 @@ class PredictController(QObject):
         )
         return True
 
+    def offer(self, image: OpenImage, prediction: Prediction) -> None:
+        """Let a result that was kept beside a person's work wait in view, as one of the model does."""
+        if self._projects.image is image:
+            self._show(image, prediction, moved=True)
+
     def _lay(self, image: OpenImage, labels: NDArray[np.uint8]) -> None:
         document = image.document
         name = self.models.card.name if self.models.card is not None else "Model"

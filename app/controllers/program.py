@@ -16,6 +16,9 @@ from app.controllers.pixel_counts import PixelCounts
 from app.controllers.predict import PredictController
 from app.controllers.project import ProjectController
 from app.controllers.readout import ReadoutController
+from app.controllers.refine import RefineController
+from app.controllers.refine_folder import RefineFolder
+from app.controllers.scribble import ScribbleController
 from app.controllers.view import ViewState
 from app.controllers.welcome import WelcomeController
 from app.services.compute_service import ComputeService
@@ -59,6 +62,16 @@ class Program(QObject):
             self.projects, self.models, self.edit, compute, self.jobs, notifier, settings, facts, self
         )
         self.judge = JudgeController(self.projects, self.predict, self.edit, self.jobs, notifier, settings, facts, self)
+        self.refine = RefineController(
+            self.projects, self.models, self.predict, self.judge, self.edit, self.view, compute, self.jobs, notifier, settings,
+            facts, self,
+        )  # fmt: skip
+        self.refine_folder = RefineFolder(
+            self.projects, self.models, self.predict, self.edit, self.refine.crf, compute, self.jobs, notifier, facts, self
+        )
+        self.scribble = ScribbleController(
+            self.projects, self.predict, self.refine, self.edit, compute, notifier, facts, self
+        )  # fmt: skip
         self.export = ExportController(self.projects, self.predict, self.jobs, notifier, self)
         self.imports = ImportController(self.projects, self.predict, self.jobs, notifier, self)
         self.welcome = WelcomeController(self.projects, self.models, self.imports, notifier, self)
@@ -82,6 +95,9 @@ class Program(QObject):
             "classes": self.classes,
             "predict": self.predict,
             "judge": self.judge,
+            "refine": self.refine,
+            "refine_folder": self.refine_folder,
+            "scribble": self.scribble,
             "export": self.export,
         }
 

@@ -67,6 +67,7 @@ class ViewState(QObject):
         self._active = 0
         self._overlay = OverlayOptions()
         self._blink: PaneKind | None = None
+        self._previewing = False
         self.keep_view = False
 
     # -- viewpoint -------------------------------------------------------------------------------------------------------
@@ -300,6 +301,32 @@ class ViewState(QObject):
         if kind is not self._blink:
             self._blink = kind
             self.blinkChanged.emit()
+
+    @property
+    def previewing(self) -> bool:
+        """Whether the panes of the mask show what it would become; blinking then shows the mask as it is."""
+        return self._previewing
+
+    def set_previewing(self, on: bool) -> None:
+        """Show what the mask would become in its place, or the mask again."""
+        if on != self._previewing:
+            self._previewing = on
+            self.blinkChanged.emit()
+
+    def stand_in(self, index: int) -> PaneKind | None:
+        """What pane ``index`` shows instead of its own kind: blinking and previews replace the masks; None for neither.
+
+        Without a mask in view, the active pane blinks. Where a line divides mask and preview, both are in view already.
+        """
+        panes = self.panes
+        masks = [pane.kind for pane in panes].count(PaneKind.MASK)
+        if self._previewing and masks:
+            divided = panes[index].other is PaneKind.REFINED
+            is_mask = panes[index].kind is PaneKind.MASK
+            return PaneKind.REFINED if is_mask and self._blink is None and not divided else None
+        if panes[index].kind is PaneKind.MASK or (not masks and index == self.active):
+            return self._blink
+        return None
 
     # -- keeping ---------------------------------------------------------------------------------------------------------
 

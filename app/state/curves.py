@@ -10,7 +10,7 @@ class Curve:
     """One line of the plot.
 
     Attributes:
-        name: ``"model"`` or ``"now"``; the plot's colours go by it.
+        name: ``"model"``, ``"now"`` or ``"with CRF"``; the plot's colours go by it.
         values: mIoU inside the band of width 1, 2, ... px, 0..1; nan where no class is in the band.
     """
 

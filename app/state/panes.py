@@ -21,6 +21,8 @@ class PaneKind(StrEnum):
     ERRORS = "errors"
     BAND = "band"
     UNCERTAINTY = "uncertainty"
+    REFINED = "refined"
+    CHANGES = "changes"
 
 
 #: What a person reads.
@@ -32,6 +34,8 @@ PANE_TITLES: dict[PaneKind, str] = {
     PaneKind.ERRORS: "Errors",
     PaneKind.BAND: "Trimap band",
     PaneKind.UNCERTAINTY: "Uncertainty",
+    PaneKind.REFINED: "CRF preview",
+    PaneKind.CHANGES: "Changed by the CRF",
 }
 
 

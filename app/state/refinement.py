@@ -77,12 +77,23 @@ def taking_patch(document: Document, rect: Rect, refined: Labels, where: NDArray
         where: (h, w) bool, restricts the change; None means all of ``rect``.
     """
     labels, provenance = document.labels[rect.slices], document.provenance[rect.slices]
-    changing = (labels != refined) & (provenance != Provenance.PERSON)
-    if where is not None:
-        changing &= where
+    changing = _changing(document, rect, refined, where)
     after = np.where(changing, refined, labels).astype(labels.dtype, copy=False)
     sources = np.where(changing, np.uint8(Provenance.CRF), provenance)
     return patch_of_region(document.labels, document.provenance, rect, after, sources)
+
+
+def would_take(document: Document, rect: Rect, refined: Labels, where: NDArray[np.bool_] | None = None) -> bool:
+    """Whether :func:`taking_patch` changes anything."""
+    return bool(_changing(document, rect, refined, where).any())
+
+
+def _changing(document: Document, rect: Rect, refined: Labels, where: NDArray[np.bool_] | None) -> NDArray[np.bool_]:
+    changing: NDArray[np.bool_] = document.labels[rect.slices] != refined
+    changing &= document.provenance[rect.slices] != Provenance.PERSON
+    if where is not None:
+        changing &= where
+    return changing
 
 
 def refine_figures(

@@ -22,6 +22,7 @@ from app.state.project import Project
 from app.ui.canvas.canvas_area import CanvasArea
 from app.ui.canvas.layers import LayerSet
 from app.ui.canvas.picture import PictureSource
+from app.ui.crf_binding import CRFBinding
 from app.ui.docks.image_list_model import ImageListModel, SortBy
 from app.ui.main_window import MainWindow
 from deeplab_core.metrics.confusion import same_classes
@@ -160,6 +161,7 @@ class Binding(QObject):
                 confidence=prediction.confidence if fits and prediction is not None else None,
                 band=band,
                 band_width=judge.band.width_px,
+                refined=self.program.refine.shown,
             )
         )
         self._show_captions()
@@ -177,6 +179,10 @@ class Binding(QObject):
             captions[PaneKind.ERRORS] = f"pixel accuracy {self._figures.accuracy:.1%}".replace("%", " %")
         if image.prediction is not None:
             captions[PaneKind.UNCERTAINTY] = "1 − confidence"
+        status = self.program.refine.status
+        if status.changed is not None:
+            captions[PaneKind.CHANGES] = f"{status.changed:,} px".replace(",", "\u2009")
+            captions[PaneKind.REFINED] = "not applied" if status.phase == "exact" else "not applied, quick look"
         self.canvas.set_captions(captions)
         self.window.history.set_changed_share(share)
 
@@ -330,9 +336,11 @@ class Binding(QObject):
         judge.layersChanged.connect(self._show_layers)
         judge.figuresChanged.connect(self._show_figures)
         judge.folder.changed.connect(self._show_classes)
-        judge.curvesChanged.connect(dock.show_curves)
         judge.bandFigures.connect(self._show_band_figures)
         self.program.view.panesChanged.connect(self._show_layers)
+        self.program.refine.previewChanged.connect(self._show_layers)
+        self.program.refine.statusChanged.connect(lambda _status: self._show_captions())
+        self.crf = CRFBinding(self.window, self.program)
 
     def _show_figures(self, figures: Figures | None) -> None:
         self._figures = figures

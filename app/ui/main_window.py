@@ -27,6 +27,7 @@ from app.ui.bars.status_line import StatusLine
 from app.ui.bars.toasts import ToastStack
 from app.ui.bars.top_bar import TopBar
 from app.ui.docks.classes_dock import ClassesDock
+from app.ui.docks.crf_dock import CRFDock
 from app.ui.docks.history_dock import HistoryDock
 from app.ui.docks.image_list_model import ImageListModel
 from app.ui.docks.images_dock import ImagesDock
@@ -42,7 +43,9 @@ _SMALLEST = QSize(860, 560)
 _LEFT, _RIGHT = 196, 332
 #: Heights of the right docks at the default size, top to bottom.
 _HEIGHTS = {"classes": 300, "model": 150, "trimap": 290, "history": 130}
-_LAYOUT_VERSION = 1
+#: Docks that share a place as tabs: the one in front at first, and the one behind it.
+_TABBED = (("model", "crf"),)
+_LAYOUT_VERSION = 2
 
 
 class MainWindow(QMainWindow):
@@ -90,10 +93,12 @@ class MainWindow(QMainWindow):
         self.images = ImagesDock(images, theme)
         self.classes = ClassesDock(theme)
         self.model = ModelDock()
+        self.crf = CRFDock(theme, self.actions)
         self.trimap = TrimapDock(theme)
         self.history = HistoryDock()
         self.docks: dict[str, Panel] = {
-            "images": self.images, "classes": self.classes, "model": self.model, "trimap": self.trimap, "history": self.history,
+            "images": self.images, "classes": self.classes, "model": self.model, "crf": self.crf, "trimap": self.trimap,
+            "history": self.history,
         }  # fmt: skip
         self._folded: list[str] = []
         self._place_docks()
@@ -115,7 +120,7 @@ class MainWindow(QMainWindow):
             self.theme = theme
             self.actions.set_theme(theme)
         self.top_bar.menu_button.setIcon(make_icon("menu", theme))
-        for part in (self.images, self.classes, self.trimap, self.status):
+        for part in (self.images, self.classes, self.crf, self.trimap, self.status):
             part.set_theme(theme)
         self.toasts.theme = theme
         self.facts.update(theme_dark=theme.name == "dark")
@@ -133,9 +138,11 @@ class MainWindow(QMainWindow):
     # -- docks -----------------------------------------------------------------------------------------------------------
 
     def toggle_dock(self, name: str) -> None:
-        """Show or hide one dock."""
+        """Show or hide one dock; one that lies behind another comes to the front."""
         dock = self.docks[name]
-        dock.setVisible(not dock.isVisible())
+        behind = dock.isVisible() and dock.visibleRegion().isEmpty()
+        dock.setVisible(behind or not dock.isVisible())
+        dock.raise_()
         self._folded = []
         self.facts.update(docks_folded=False)
 
@@ -172,6 +179,9 @@ class MainWindow(QMainWindow):
         self.addDockWidget(Qt.DockWidgetArea.LeftDockWidgetArea, self.images)
         for name in _HEIGHTS:
             self.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, self.docks[name])
+        for front, behind in _TABBED:
+            self.tabifyDockWidget(self.docks[front], self.docks[behind])
+            self.docks[front].raise_()
 
     def _share_space(self) -> None:
         self.resizeDocks([self.images, self.classes], [_LEFT, _RIGHT], Qt.Orientation.Horizontal)

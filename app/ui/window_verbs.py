@@ -80,6 +80,10 @@ class WindowVerbs(QObject):
         if path:
             self._program.models.load(Path(path))
 
+    def open_crf(self) -> None:
+        """Ask for the report of a search for CRF parameters."""
+        self._window.crf.openAsked.emit()
+
     def import_masks(self) -> None:
         folder = QFileDialog.getExistingDirectory(self._window, "Folder of masks to start from", self._folder())
         if folder:

@@ -196,18 +196,12 @@ class CanvasArea(QWidget):
             scale = self._view.scale * pane.fitting_scale(image) / first_fit
             mapping = Mapping.centered(self._view.center, scale, pane.device_size(), image, pane.devicePixelRatioF())
             scene = Scene(mapping, layers, tables, self._view.overlay)
-            pane.show_scene(scene, what, self._blink_of(index, what.kind))
+            pane.show_scene(scene, what, self._view.stand_in(index))
         self._show_chips()
-
-    def _blink_of(self, index: int, kind: PaneKind) -> PaneKind | None:
-        """Hold-to-blink replaces the masks in view; without one, the active pane blinks."""
-        blink = self._view.blink
-        masks = [pane.kind for pane in self._view.panes].count(PaneKind.MASK)
-        return blink if kind is PaneKind.MASK or (not masks and index == self._view.active) else None
 
     def _show_chips(self) -> None:
         for index, (pane, what) in enumerate(zip(self.views, self._view.panes, strict=True)):
-            kind = self._blink_of(index, what.kind) or what.kind
+            kind = self._view.stand_in(index) or what.kind
             title = None if what.other is None else f"{PANE_TITLES[kind]} | {PANE_TITLES[what.other]}"
             pane.chip.show_kind(kind, self._captions.get(kind, ""), title)
             pane.chip.setVisible(self._layers is not None)

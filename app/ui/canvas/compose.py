@@ -68,9 +68,17 @@ def compose(scene: Scene, kind: PaneKind, rect: QRect) -> Overlay | None:
         inside = layers.band_labels if layers.band_labels is not None else layers.labels
         labels = None if inside is None else sample(inside, rows, columns)
         return _band(scene, sample(layers.band, rows, columns), labels)
+    if kind is PaneKind.CHANGES:
+        assert layers.labels is not None
+        assert layers.refined is not None
+        return _changes(scene, sample(layers.refined, rows, columns), sample(layers.labels, rows, columns))
     if not options.visible:
         return None
-    source = {PaneKind.MASK: layers.labels, PaneKind.PREDICTION: layers.prediction, PaneKind.TRUTH: layers.truth}[kind]
+    sources = {
+        PaneKind.MASK: layers.labels, PaneKind.PREDICTION: layers.prediction, PaneKind.TRUTH: layers.truth,
+        PaneKind.REFINED: layers.refined,
+    }  # fmt: skip
+    source = sources[kind]
     assert source is not None
     return _labels(scene, sample(source, rows, columns), rect.left() + rect.top())
 
@@ -129,6 +137,20 @@ def _errors(scene: Scene, values: Sampled, truth: Sampled) -> Overlay:
         line = edges(np.where(wrong, values, values.dtype.type(tables.ignore)))
         line &= wrong
         overlay[line] = tables.wrong_line.take(values[line])
+    return overlay
+
+
+def _changes(scene: Scene, after: Sampled, before: Sampled) -> Overlay:
+    """What a CRF would change, in the colour of what it becomes; white around what becomes unlabelled."""
+    tables = scene.tables
+    changed = after != before
+    overlay = _colored(tables.wrong, after)
+    np.copyto(overlay, _VEIL_CORRECT, where=~changed)
+    np.copyto(overlay, _BAND_EXCLUDED, where=changed & (after == tables.ignore))
+    if scene.options.contours:
+        line = edges(changed)
+        line &= changed
+        overlay[line] = _BAND_LINE
     return overlay
 
 

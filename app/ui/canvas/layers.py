@@ -29,6 +29,7 @@ class LayerSet:
         band: uint8 from :func:`deeplab_core.boundary.band.band_index`: 1..40 distance, 41 outside, 0 excluded.
         band_width: px; pixels with 1 <= band <= band_width are in the band.
         band_labels: whose labels the band pane shows inside; None means the current mask.
+        refined: the mask as a CRF would leave it.
     """
 
     picture: PictureSource
@@ -40,10 +41,11 @@ class LayerSet:
     band: NDArray[np.uint8] | None = None
     band_width: int = 10
     band_labels: Labels | None = None
+    refined: Labels | None = None
 
     def __post_init__(self) -> None:
         width, height = self.picture.size
-        for name in ("labels", "prediction", "truth", "confidence", "band", "band_labels"):
+        for name in ("labels", "prediction", "truth", "confidence", "band", "band_labels", "refined"):
             array = getattr(self, name)
             if array is not None and array.shape != (height, width):
                 raise ValueError(f"{name} must be ({height}, {width}) like the picture, got {array.shape}")
@@ -58,6 +60,8 @@ class LayerSet:
             return "No prediction yet: run the model"
         if kind is PaneKind.UNCERTAINTY and self.confidence is None:
             return "No confidence yet: run the model"
+        if kind in (PaneKind.REFINED, PaneKind.CHANGES) and self.refined is None:
+            return "No CRF preview: switch it on in the CRF dock"
         if kind is PaneKind.BAND and self.band is None:
             return "No band: it needs truth, or edges around the prediction"
         return None

@@ -15,7 +15,7 @@ from app.ui.docks.panel import toned
 _COLUMNS = (
     (Group.TOOLS, Group.CLASSES, Group.EDIT),
     (Group.VIEW, Group.MODEL, Group.TRUTH),
-    (Group.NAVIGATE, Group.FILE, Group.WINDOW, Group.HELP),
+    (Group.NAVIGATE, Group.REFINE, Group.FILE, Group.WINDOW, Group.HELP),
 )
 
 

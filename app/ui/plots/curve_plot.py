@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 from app.state.curves import Curve
 from app.ui.theme import Theme
 
-_TOKENS = {"model": "muted", "now": "good"}
+_TOKENS = {"model": "muted", "now": "good", "with CRF": "accent"}
 
 
 class CurvePlot(QWidget):

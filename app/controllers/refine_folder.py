@@ -1,0 +1,265 @@
+"""The CRF over a whole folder as one job: a step for every mask that nobody has touched, a suggestion for the others."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from PySide6.QtCore import QObject, QTimer
+
+from app.actions.facts import Facts
+from app.controllers.crf_settings import CRFSettings
+from app.controllers.edit import EditController, spaced
+from app.controllers.models import ModelsController
+from app.controllers.predict import PredictController
+from app.controllers.project import ProjectController
+from app.services.compute_service import ComputeService
+from app.services.jobs import Job, JobRegistry, JobState
+from app.services.notifications import Choice, Notifier
+from app.state.class_mapping import in_project_ids
+from app.state.patch import Labels, Rect, TilePatch
+from app.state.project import Project
+from app.state.provenance import Provenance
+from app.state.refinement import taking_patch
+from app.worker.messages import NORMAL, Failed, Predicted, Progress, WasCancelled
+from deeplab_core.catalog import ClassCatalog
+from deeplab_core.errors import AtrousError, CatalogError
+from deeplab_core.records import Prediction, PredictOptions
+
+#: How long an image that is being opened or saved is left alone, in milliseconds.
+_RETRY_MS = 100
+
+
+@dataclass(slots=True)
+class _Run:
+    """A run in progress."""
+
+    project: Project
+    catalog: ClassCatalog
+    options: PredictOptions
+    title: str
+    waiting: deque[int]
+    total: int
+    job: Job
+    done: int = 0
+    changed: int = 0
+    suggested: int = 0
+    failures: list[tuple[int, str]] = field(default_factory=list)
+    asked: tuple[int, int] | None = None  # request, image
+    broken: bool = False
+
+
+class RefineFolder(QObject):
+    """At most one run at a time, one image after the other; whatever fails is noted, and the run goes on."""
+
+    def __init__(
+        self,
+        projects: ProjectController,
+        models: ModelsController,
+        predict: PredictController,
+        edit: EditController,
+        crf: CRFSettings,
+        compute: ComputeService,
+        jobs: JobRegistry,
+        notifier: Notifier,
+        facts: Facts,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._projects, self._models, self._predict, self._edit, self._crf = projects, models, predict, edit, crf
+        self._compute, self._jobs, self._notifier, self._facts = compute, jobs, notifier, facts
+        self._run: _Run | None = None
+        compute.predicted.connect(self._take)
+        compute.failed.connect(self._fail)
+        compute.cancelled.connect(self._drop)
+        compute.progress.connect(self._progress)
+
+    def start(self) -> None:
+        """Refine every image of the folder with the parameters in hand."""
+        project, card = self._projects.project, self._models.card
+        if self._run is not None or project is None or card is None or project.read_only:
+            return
+        if not self._models.agreed():
+            self._models.mappingNeeded.emit()
+            return
+        self._models.remember_card()
+        options = replace(self._models.run_settings.options(), crf=self._crf.params)
+        images = [record.id for record in project.images if not record.missing]
+        job = self._jobs.add(Job("CRF on the folder", self._stop, guards_close=True))
+        title = f"CRF, {self._crf.title()}".rstrip(", ")
+        self._run = _Run(project, card.catalog, options, title, deque(images), len(images), job)
+        self._facts.update(crf_running=True)
+        self._next()
+
+    def _stop(self) -> None:
+        run = self._run
+        if run is not None:
+            run.waiting.clear()
+            if run.asked is not None:
+                self._compute.cancel(run.asked[0])
+
+    def _later(self, milliseconds: int = 0) -> None:
+        """Go on from the event loop, so that a long run neither blocks the window nor grows the stack."""
+        QTimer.singleShot(milliseconds, self, self._next)
+
+    def _next(self) -> None:
+        run = self._run
+        if run is None:
+            return
+        run.job.progress(run.done, run.total)
+        if run.broken or run.project is not self._projects.project or not run.waiting:
+            self._finish(run)
+            return
+        image, card = run.waiting.popleft(), self._models.card
+        project = run.project
+
+        def look() -> tuple[str, Prediction | None]:
+            key = project.content_key(image)
+            return key, None if card is None else project.predictions.get(key, card.id, run.options.cache_key())
+
+        def found(result: tuple[str, Prediction | None]) -> None:
+            key, kept = result
+            if run.job.cancel_asked:
+                self._next()
+            elif kept is not None:
+                self._keep(run, image, kept)
+            else:
+                path = str(project.path_of(project.record(image)))
+                run.asked = self._compute.predict(path, key, run.options, NORMAL), image
+
+        self._jobs.run(look, found, lambda error: self._note(run, image, error))
+
+    # -- taking a result -------------------------------------------------------------------------------------------------
+
+    def _keep(self, run: _Run, image: int, prediction: Prediction) -> None:
+        """Keep a result: as a suggestion where a person has worked, else as a step of the mask."""
+        project = run.project
+        if project is not self._projects.project:
+            self._next()
+            return
+        if project.record(image).touched:
+            self._suggest(run, image, prediction)
+            return
+        if self._projects.in_hand(image):
+            self._take_in_view(run, image, prediction)
+            return
+
+        def work() -> TilePatch:
+            labels = _project_labels(project, prediction, run.catalog)
+            if project.record(image).prediction:
+                project.predictions.put(prediction)
+            else:
+                project.keep_prediction(image, prediction)
+            document = project.load(image, (labels.shape[0], labels.shape[1])).document
+            return taking_patch(document, Rect.whole(labels.shape), labels)
+
+        def write(patch: TilePatch) -> None:
+            if project is not self._projects.project or self._projects.in_hand(image) or project.record(image).touched:
+                self._keep(run, image, prediction)  # somebody opened it meanwhile: decide again
+                return
+            try:
+                self._projects.write_step(image, f"{run.title}, {spaced(patch.changed_pixels)} px", patch, Provenance.CRF)
+            except AtrousError as error:
+                self._note(run, image, error)
+                return
+            self._step(run, changed=not patch.empty)
+
+        self._jobs.run(work, write, lambda error: self._note(run, image, error))
+
+    def _suggest(self, run: _Run, image: int, prediction: Prediction) -> None:
+        def kept(_record: object) -> None:
+            run.suggested += 1
+            view = self._projects.image
+            if view is not None and view.id == image:
+                self._predict.offer(view, prediction)
+            self._step(run, changed=False)
+
+        self._jobs.run(
+            lambda: run.project.keep_prediction(image, prediction, suggestion=True), kept,
+            lambda error: self._note(run, image, error),
+        )  # fmt: skip
+
+    def _take_in_view(self, run: _Run, image: int, prediction: Prediction) -> None:
+        view = self._projects.image
+        if view is None or view.id != image or self._edit.busy:
+            QTimer.singleShot(_RETRY_MS, self, lambda: self._keep(run, image, prediction))
+            return
+        document = view.document
+        try:
+            labels = _project_labels(run.project, prediction, run.catalog)
+        except AtrousError as error:
+            self._note(run, image, error)
+            return
+        before = document.revision
+        self._edit.carry_out(
+            run.title, document, lambda: taking_patch(document, Rect.whole(labels.shape), labels), Provenance.CRF
+        )
+        self._step(run, changed=document.revision != before)
+
+    def _step(self, run: _Run, *, changed: bool) -> None:
+        run.done += 1
+        run.changed += changed
+        self._later()
+
+    def _note(self, run: _Run, image: int, error: Exception) -> None:
+        if not isinstance(error, AtrousError):
+            run.broken = True
+            self._next()
+            raise error
+        run.failures.append((image, str(error)))
+        self._step(run, changed=False)
+
+    def _finish(self, run: _Run) -> None:
+        self._run = None
+        self._facts.update(crf_running=False)
+        stopped = run.job.cancel_asked
+        run.job.finish(JobState.FAILED if run.broken else JobState.CANCELLED if stopped else JobState.DONE)
+        parts = [f"{spaced(run.changed)} masks changed"]
+        if run.suggested:
+            parts.append(f"{spaced(run.suggested)} wait as suggestions, because you have worked on them")
+        if run.failures:
+            parts.append(f"{spaced(len(run.failures))} failed")
+        failures = run.failures
+        choices = (Choice("Show what failed", lambda: self._predict.failuresFound.emit(failures)),) if failures else ()
+        say = self._notifier.warning if failures else self._notifier.info
+        title = "CRF on the folder stopped" if stopped else "CRF on the folder finished"
+        say(title, "; ".join(parts) + ".", replace_key="crf-folder", choices=choices)
+
+    # -- what the compute process says -----------------------------------------------------------------------------------
+
+    def _landed(self, request: int) -> tuple[_Run, int] | None:
+        run = self._run
+        if run is None or run.asked is None or run.asked[0] != request:
+            return None
+        image = run.asked[1]
+        run.asked = None
+        return run, image
+
+    def _take(self, answer: Predicted) -> None:
+        landed = self._landed(answer.request_id)
+        if landed is not None:
+            self._keep(*landed, answer.prediction)
+
+    def _fail(self, answer: Failed) -> None:
+        landed = self._landed(answer.request_id)
+        if landed is not None:
+            self._note(*landed, AtrousError.from_dict(answer.error))
+
+    def _drop(self, answer: WasCancelled) -> None:
+        landed = self._landed(answer.request_id)
+        if landed is not None:
+            landed[0].waiting.clear()
+            self._next()
+
+    def _progress(self, answer: Progress) -> None:
+        run = self._run
+        if run is not None and run.asked is not None and run.asked[0] == answer.request_id:
+            run.job.progress(run.done, run.total, "", answer.fraction)
+
+
+def _project_labels(project: Project, prediction: Prediction, catalog: ClassCatalog) -> Labels:
+    labels = in_project_ids(project, prediction, catalog)
+    if labels is None:
+        raise CatalogError("the model's classes are not matched to the project's", remedy="Match them in Model > Classes")
+    return np.ascontiguousarray(labels)

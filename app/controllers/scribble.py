@@ -1,0 +1,182 @@
+"""Scribble mode: the CRF follows every stroke, and both are one step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from PySide6.QtCore import QObject, QTimer
+
+from app.actions.facts import Facts
+from app.controllers.edit import EditController, HeldStroke
+from app.controllers.open_image import OpenImage
+from app.controllers.predict import PredictController
+from app.controllers.project import ProjectController
+from app.controllers.refine import RefineController
+from app.services.compute_service import ComputeService
+from app.services.notifications import Choice, Notifier
+from app.state.patch import Rect
+from app.state.provenance import Provenance
+from app.state.refinement import person_labels, taking_patch
+from app.worker.messages import Failed, Refined, WasCancelled
+from deeplab_core.errors import AtrousError
+
+#: How far a stroke is believed: so many brush diameters, within limits in px of the image.
+_REACH, _LEAST_REACH, _MOST_REACH = 1.5, 12.0, 80.0
+#: Where the belief has fallen to an eighth of its height nothing is refined any more.
+_EXTENT = 2.0
+#: Pixels around the box that take part as context.
+_MARGIN = 24
+#: A box that was overtaken by the next stroke is refined with it, where that makes it at most so many times larger.
+_TOGETHER = 4
+#: So long a stroke waits for its refinement in milliseconds; then it becomes a step alone.
+PATIENCE_MS = 800
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Asked:
+    """The stroke whose refinement is under way; its document moves on where another stroke is painted."""
+
+    request: int
+    held: HeldStroke
+    box: Rect
+    name: str
+
+
+class ScribbleController(QObject):
+    """Takes finished strokes over while the mode is on.
+
+    A stroke is never lost to it: whatever else a person does, or a compute process that does not answer, ends the waiting, and
+    the stroke is a step alone.
+    """
+
+    def __init__(
+        self,
+        projects: ProjectController,
+        predict: PredictController,
+        refine: RefineController,
+        edit: EditController,
+        compute: ComputeService,
+        notifier: Notifier,
+        facts: Facts,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._projects, self._refine, self._edit = projects, refine, edit
+        self._compute, self._notifier, self._facts = compute, notifier, facts
+        self._asked: _Asked | None = None
+        self._owed: Rect | None = None
+        self._patience = QTimer(self)
+        self._patience.setSingleShot(True)
+        self._patience.setInterval(PATIENCE_MS)
+        self._patience.timeout.connect(edit.finish_held)
+        compute.refined.connect(self._take)
+        compute.failed.connect(self._fail)
+        compute.cancelled.connect(self._drop)
+        projects.imageChanged.connect(self._prepare)
+        predict.predictionChanged.connect(self._prepare)
+
+    def toggle(self) -> None:
+        """Let the CRF follow every stroke, or no longer."""
+        on = not self._facts["scribble_on"]
+        self._facts.update(scribble_on=on)
+        self._edit.set_follow_up(self._follow if on else None)
+        if on:
+            self._prepare(self._projects.image)
+
+    def _prepare(self, image: OpenImage | None) -> None:
+        """Have the compute process ready before the first stroke."""
+        self._owed = None
+        if self._facts["scribble_on"] and image is not None:
+            base = self._refine.asking.base(image)
+            if base is not None:
+                self._compute.prepare_refine(base, self._refine.crf.params)
+
+    def _follow(self, held: HeldStroke) -> bool:
+        image = self._projects.image
+        if image is None or image.document is not held.document:
+            return False
+        document = held.document
+        reach = min(max(_REACH * self._edit.tools.diameter, _LEAST_REACH), _MOST_REACH)
+        box = _grown(held.rect, round(_EXTENT * reach), document.shape)
+        owed, self._owed = self._owed, None
+        if owed is not None and _area(box.united(owed)) <= _TOGETHER * _area(box):
+            box = box.united(owed)
+        context = _grown(box, _MARGIN, document.shape)
+        base = self._refine.asking.base(image, context)
+        if base is None:
+            self._say_missing()
+            return False
+        place = context.slices
+        strokes = person_labels(document.labels[place], document.provenance[place], document.catalog.ignore)
+        if strokes is None:
+            return False
+        request = self._compute.refine_box(base, self._refine.crf.params, _ends(box), _ends(context), strokes, reach)
+        name = f"Scribble: {held.title.partition(': ')[2]}"
+        self._asked = _Asked(request, held, box, name)
+        self._patience.start()
+        return True
+
+    def _take(self, answer: Refined) -> None:
+        asked = self._landed(answer.request_id)
+        if asked is None:
+            return
+        document = asked.held.document
+        if self._edit.document is not document or document.revision != asked.held.revision:
+            self._release(asked)  # painted on meanwhile: the next stroke takes this one's box along
+            self._owed = asked.box if self._edit.document is document else None
+            return
+        if answer.labels is None:
+            self._release(asked)
+            self._say_missing()
+            return
+        labels = np.asarray(answer.labels, document.labels.dtype)
+        if self._edit.held is asked.held:
+            self._edit.finish_held(asked.name, taking_patch(document, asked.box, labels))
+        else:  # the waiting was over before: a step of its own
+            self._edit.carry_out(
+                f"{asked.name}, refined", document, lambda: taking_patch(document, asked.box, labels), Provenance.CRF
+            )
+
+    def _fail(self, answer: Failed) -> None:
+        asked = self._landed(answer.request_id)
+        if asked is not None:
+            self._release(asked)
+            self._notifier.report(AtrousError.from_dict(answer.error), replace_key="crf")
+
+    def _drop(self, answer: WasCancelled) -> None:
+        asked = self._landed(answer.request_id)
+        if asked is not None:
+            self._release(asked)
+
+    def _landed(self, request: int) -> _Asked | None:
+        asked = self._asked
+        if asked is None or asked.request != request:
+            return None
+        self._asked = None
+        self._patience.stop()
+        return asked
+
+    def _release(self, asked: _Asked) -> None:
+        if self._edit.held is asked.held:
+            self._edit.finish_held()
+
+    def _say_missing(self) -> None:
+        self._notifier.warning(
+            "The stroke was painted, but not refined",
+            "The network's scores of this image are not at hand. Run the model on it (Ctrl+R), or refine the mask itself.",
+            replace_key="crf",
+            choices=(Choice("Refine the mask itself", self._refine.use_mask),),
+        )
+
+
+def _grown(rect: Rect, margin: int, shape: tuple[int, int]) -> Rect:
+    return Rect(rect.x - margin, rect.y - margin, rect.width + 2 * margin, rect.height + 2 * margin).clipped(*shape)
+
+
+def _area(rect: Rect) -> int:
+    return rect.width * rect.height
+
+
+def _ends(rect: Rect) -> tuple[int, int, int, int]:
+    return rect.y, rect.x, rect.bottom, rect.right
