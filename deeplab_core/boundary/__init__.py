@@ -10,7 +10,8 @@ from deeplab_core.boundary.band import (
     band_index,
     band_mask,
 )
-from deeplab_core.boundary.boundary_iou import BoundaryIoU, boundary_f, mean_boundary_f
+from deeplab_core.boundary.boundary_f import boundary_f, csurka_f, mean_boundary_f, mean_csurka_f
+from deeplab_core.boundary.boundary_iou import BoundaryIoU
 from deeplab_core.boundary.distance import distance_to_edge, distance_to_void, fill_void
 from deeplab_core.boundary.histogram import BandCurve, BandHistogram
 
@@ -27,8 +28,10 @@ __all__ = [
     "band_index",
     "band_mask",
     "boundary_f",
+    "csurka_f",
     "distance_to_edge",
     "distance_to_void",
     "fill_void",
     "mean_boundary_f",
+    "mean_csurka_f",
 ]

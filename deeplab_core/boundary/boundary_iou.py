@@ -1,12 +1,15 @@
-"""Boundary IoU and boundary F-measure: scores of contours, one binary mask per class.
+"""Boundary IoU: intersection over union of what lies inside a class and near its contour.
 
-Boundary IoU (Cheng et al. 2021, "Boundary IoU: Improving Object-Centric Image Segmentation Evaluation")::
+Cheng et al. 2021, "Boundary IoU: Improving Object-Centric Image Segmentation Evaluation"::
 
     |(G_d & G) & (P_d & P)| / |(G_d & G) | (P_d & P)|
 
 where G_d & G are the pixels of the class that the truth's mask loses when it is eroded by d. As in the authors' code the image
 border counts as a boundary and the erosion is by a square, d times 3 x 3, which is a chessboard distance. Void of the truth is
 taken out of both masks first: nobody is judged there, and a prediction that runs into a void ring ends where the truth ends.
+
+A pixel is lost by the erosion exactly if the square of side 2d + 1 around it holds another value, so one smallest and one
+largest value per square answer for all classes at once.
 """
 
 from __future__ import annotations
@@ -17,15 +20,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab_core.catalog import IGNORE, ClassCatalog
+from deeplab_core.catalog import ClassCatalog
 
 Labels = NDArray[Any]  # (H, W) uint8 or uint16
 
 #: Share of the image diagonal: the authors' d for COCO and LVIS, and for Cityscapes.
 DILATION_RATIO = 0.02
 DILATION_RATIO_CITYSCAPES = 0.005
-#: Share of the image diagonal that contours may be apart in the F-measure (Perazzi et al. 2016, DAVIS).
-BOUND_RATIO = 0.008
 
 
 def boundary_width(shape: tuple[int, ...], ratio: float = DILATION_RATIO) -> int:
@@ -35,14 +36,29 @@ def boundary_width(shape: tuple[int, ...], ratio: float = DILATION_RATIO) -> int
 
 def inner_boundary(mask: NDArray[np.bool_], width_px: int) -> NDArray[np.bool_]:
     """(H, W) bool: pixels of a mask at a chessboard distance of at most ``width_px`` from its outside or the image border."""
+    return mask & inner_boundaries(mask.astype(np.uint8), width_px, outside=0)
+
+
+def inner_boundaries(labels: Labels, width_px: int, outside: int) -> NDArray[np.bool_]:
+    """Inner boundaries of all classes of a map.
+
+    Args:
+        labels: (H, W) uint8 or uint16.
+        width_px: at least 1.
+        outside: value of what lies beyond the image border.
+
+    Returns:
+        (H, W) bool: pixels at a chessboard distance of at most ``width_px`` from another value. For pixels of the value
+        ``outside`` it says nothing about the border.
+    """
     import cv2
 
     if width_px < 1:
         raise ValueError(f"boundary width {width_px} is below 1 px")
-    padded = cv2.copyMakeBorder(mask.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
-    distance = cv2.distanceTransform(padded, cv2.DIST_C, 3)[1:-1, 1:-1]
-    boundary: NDArray[np.bool_] = mask & (distance <= width_px)
-    return boundary
+    padded = cv2.copyMakeBorder(labels, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=outside)
+    square = np.ones((2 * width_px + 1, 2 * width_px + 1), np.uint8)
+    differs: NDArray[np.bool_] = (cv2.erode(padded, square) != cv2.dilate(padded, square))[1:-1, 1:-1]
+    return differs
 
 
 class BoundaryIoU:
@@ -60,20 +76,34 @@ class BoundaryIoU:
         self._union = np.zeros(len(catalog), dtype=np.int64)
 
     def update(self, *, truth: Labels, prediction: Labels) -> BoundaryIoU:
-        """Count one image, (H, W) class ids each, and return self. Raises ValueError where shapes differ."""
+        """Count one image, (H, W) class ids in the catalog's dtype each, and return self; ValueError where shapes differ."""
         if truth.shape != prediction.shape:
             raise ValueError(f"truth has shape {truth.shape}, prediction {prediction.shape}")
+        void = self.catalog.ignore
         width = boundary_width(truth.shape, self.ratio)
-        labelled = truth != self.catalog.ignore
-        for channel, info in enumerate(self.catalog.classes):
-            ours, theirs = prediction == info.id, truth == info.id
-            ours &= labelled
-            if not (ours.any() or theirs.any()):
-                continue
-            ours, theirs = inner_boundary(ours, width), inner_boundary(theirs, width)
-            self._hits[channel] += np.count_nonzero(ours & theirs)
-            self._union[channel] += np.count_nonzero(ours | theirs)
+        seen = np.where(truth == void, truth, prediction)
+        theirs, ours = inner_boundaries(truth, width, void), inner_boundaries(seen, width, void)
+        hits = self._by_class(truth, theirs & ours & (truth == seen))
+        self._hits += hits
+        self._union += self._by_class(truth, theirs) + self._by_class(seen, ours) - hits
         return self
+
+    def __iadd__(self, other: BoundaryIoU) -> BoundaryIoU:
+        if other.ratio != self.ratio or len(other.catalog) != len(self.catalog):
+            raise ValueError("boundaries of other widths or classes cannot be pooled")
+        self._hits += other._hits
+        self._union += other._union
+        return self
+
+    @property
+    def hits(self) -> NDArray[np.int64]:
+        """(C,) pixels in both boundaries; a copy."""
+        return self._hits.copy()
+
+    @property
+    def union(self) -> NDArray[np.int64]:
+        """(C,) pixels in either boundary; a copy."""
+        return self._union.copy()
 
     def iou(self) -> NDArray[np.float64]:
         """(C,) 0..1; nan for a class absent from truth and prediction."""
@@ -88,62 +118,6 @@ class BoundaryIoU:
         number = int(present.sum())
         return (float(self.iou()[present].mean()) if number else math.nan), number
 
-
-def contour(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """(H, W) bool: pixels whose right, lower or lower right neighbour differs, the one-pixel contour of the DAVIS code.
-
-    Pixels of the last row and column have only the neighbours inside the image.
-    """
-    padded = np.pad(mask, ((0, 1), (0, 1)), mode="edge")
-    found: NDArray[np.bool_] = (mask != padded[:-1, 1:]) | (mask != padded[1:, :-1]) | (mask != padded[1:, 1:])
-    return found
-
-
-def boundary_f(
-    truth: NDArray[np.bool_],
-    prediction: NDArray[np.bool_],
-    *,
-    labelled: NDArray[np.bool_] | None = None,
-    ratio: float = BOUND_RATIO,
-) -> float:
-    """Boundary F-measure of one class in one image (Perazzi et al. 2016, DAVIS).
-
-    Precision is the share of the predicted contour within a disk of ``ceil(ratio * diagonal)`` px of the true one, recall the
-    reverse, F their harmonic mean.
-
-    Args:
-        truth, prediction: (H, W) bool masks of the class.
-        labelled: (H, W) bool; other pixels (void) are dropped from both masks.
-        ratio: allowed distance as a share of the diagonal.
-
-    Returns:
-        0..1; 1 where neither mask has a contour, 0 where only one has.
-    """
-    import cv2
-
-    if truth.shape != prediction.shape:
-        raise ValueError(f"truth has shape {truth.shape}, prediction {prediction.shape}")
-    if labelled is not None:
-        truth, prediction = truth & labelled, prediction & labelled
-    theirs, ours = contour(truth), contour(prediction)
-    if not theirs.any() or not ours.any():
-        return float(theirs.any() == ours.any())
-    limit = math.ceil(ratio * math.hypot(*truth.shape))
-
-    def near(edge: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        within: NDArray[np.bool_] = (
-            cv2.distanceTransform((~edge).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE) <= limit + 0.005
-        )
-        return within
-
-    precision = np.count_nonzero(ours & near(theirs)) / np.count_nonzero(ours)
-    recall = np.count_nonzero(theirs & near(ours)) / np.count_nonzero(theirs)
-    return 0.0 if precision + recall == 0 else 2 * precision * recall / (precision + recall)
-
-
-def mean_boundary_f(*, truth: Labels, prediction: Labels, ignore: int = IGNORE, ratio: float = BOUND_RATIO) -> tuple[float, int]:
-    """Mean of :func:`boundary_f` over the classes present in the truth of one image, and their number; (nan, 0) for none."""
-    labelled = truth != ignore
-    present = [class_id for class_id in np.unique(truth).tolist() if class_id != ignore]
-    scores = [boundary_f(truth == class_id, prediction == class_id, labelled=labelled, ratio=ratio) for class_id in present]
-    return (float(np.mean(scores)) if scores else math.nan), len(scores)
+    def _by_class(self, labels: Labels, where: NDArray[np.bool_]) -> NDArray[np.int64]:
+        found = np.bincount(labels[where], minlength=self.catalog.ignore + 1)
+        return np.asarray(found[self.catalog.ids], dtype=np.int64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -154,8 +155,16 @@ class ConfusionMatrix:
         """(C,) share of the prediction that is right, 0..1; nan without prediction."""
         return scores.class_precision(self._counts)
 
+    def dice(self) -> NDArray[np.float64]:
+        """(C,) Dice coefficient (F1), 0..1; nan for a class absent from truth and prediction."""
+        return scores.class_dice(self._counts)
+
+    def group_iou(self, groups: Sequence[Sequence[int]]) -> NDArray[np.float64]:
+        """(G,) IoU of groups of channels, as :func:`deeplab_core.metrics.scores.group_iou`."""
+        return scores.group_iou(self._counts, groups)
+
     def mean_iou(self, rule: AbsentRule = "union") -> MeanScore:
-        """Mean IoU over classes present in truth or prediction (``"union"``, for folders) or in the truth (``"truth"``)."""
+        """Mean IoU by one of the rules of :data:`~deeplab_core.metrics.scores.ABSENT_RULE_TEXT`; ``"union"`` is for folders."""
         value, classes = scores.mean_iou(self._counts, rule)
         return MeanScore(float(value), int(classes))
 

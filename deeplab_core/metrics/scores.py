@@ -13,6 +13,7 @@ prediction has no score (nan), never 0.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -22,13 +23,15 @@ Counts = NDArray[np.int64]
 Scores = NDArray[np.float64]
 
 #: Which classes a mean runs over: ``"union"`` = present in truth or prediction (data sets: an invented class counts as 0),
-#: ``"truth"`` = present in the truth (single images, where one stray pixel would else cost tens of points).
-AbsentRule = Literal["union", "truth"]
+#: ``"truth"`` = present in the truth (single images, where one stray pixel would else cost tens of points), ``"all"`` = every
+#: class of the catalog, an absent one counting 0 (the DeepLab authors' own code, which puts 1 for an empty denominator).
+AbsentRule = Literal["union", "truth", "all"]
 
 #: The rule in words, for display beside a figure.
 ABSENT_RULE_TEXT: dict[AbsentRule, str] = {
     "union": "mean over classes present in truth or prediction, from one pooled matrix",
     "truth": "mean over classes present in the truth",
+    "all": "mean over all classes of the catalog; one that is in neither truth nor prediction counts 0",
 }
 
 
@@ -67,13 +70,38 @@ def class_precision(counts: Counts) -> Scores:
     return _ratio(hits(counts), prediction_pixels(counts))
 
 
+def class_dice(counts: Counts) -> Scores:
+    """(..., C) in 0..1: 2 n_ii / (t_i + p_i), the F1 of precision and recall; nan for a class without truth and prediction."""
+    return _ratio(2 * hits(counts), truth_pixels(counts) + prediction_pixels(counts))
+
+
+def group_iou(counts: Counts, groups: Sequence[Sequence[int]]) -> Scores:
+    """(..., G) in 0..1: IoU of groups of classes (channels), where confusion inside a group is no error; nan as class_iou."""
+    found = []
+    for group in groups:
+        members = np.asarray(group, dtype=np.intp)
+        inside = counts[..., members, :][..., members].sum(axis=(-2, -1))
+        truth = counts[..., members, :].sum(axis=(-2, -1))
+        prediction = counts[..., members].sum(axis=(-2, -1))
+        found.append(_ratio(inside, truth + prediction - inside))
+    return np.stack(found, axis=-1)
+
+
 def mean_iou(counts: Counts, rule: AbsentRule) -> tuple[Scores, NDArray[np.int64]]:
     """Mean IoU (...) and the number of classes (...) that it runs over; (nan, 0) where there is none."""
     if rule not in ABSENT_RULE_TEXT:
-        raise ValueError(f"unknown rule {rule!r} for absent classes; use 'union' or 'truth'")
-    present = union_pixels(counts) > 0 if rule == "union" else truth_pixels(counts) > 0
+        raise ValueError(f"unknown rule {rule!r} for absent classes; use one of {', '.join(ABSENT_RULE_TEXT)}")
+    return mean_over_present(hits(counts), truth_pixels(counts), prediction_pixels(counts), rule)
+
+
+def mean_over_present(hit: Any, truth: Any, prediction: Any, rule: AbsentRule) -> tuple[Scores, NDArray[np.int64]]:
+    """:func:`mean_iou` from (..., C) pixels of hits, truth and prediction."""
+    union = np.asarray(truth) + np.asarray(prediction) - np.asarray(hit)
+    present = np.asarray(truth) > 0 if rule == "truth" else union > 0
+    if rule == "all":
+        present = np.broadcast_to((union > 0).any(axis=-1, keepdims=True), union.shape)
     number = present.sum(axis=-1)
-    total = np.where(present, class_iou(counts), 0.0).sum(axis=-1)
+    total = np.where(present & (union > 0), _ratio(hit, union), 0.0).sum(axis=-1)
     return _ratio(total, number), np.asarray(number, dtype=np.int64)
 
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from deeplab_core.boundary import BoundaryIoU, boundary_f, mean_boundary_f
-from deeplab_core.boundary.boundary_iou import boundary_width, contour, inner_boundary
+from deeplab_core.boundary import BoundaryIoU
+from deeplab_core.boundary.boundary_iou import boundary_width, inner_boundary
 from tests.unit.core.metrics.maps import catalog_of
 
 VOID = 255
@@ -72,45 +72,9 @@ def test_widths_of_the_authors() -> None:
         inner_boundary(np.ones((3, 3), bool), 0)
 
 
-@given(masks)
-def test_the_contour_is_where_a_later_neighbour_differs(mask: np.ndarray) -> None:
-    expected = np.zeros_like(mask)
-    height, width = mask.shape
-    for y, x in np.ndindex(mask.shape):
-        later = [(y, x + 1), (y + 1, x), (y + 1, x + 1)]
-        expected[y, x] = any(mask[p] != mask[y, x] for p in later if p[0] < height and p[1] < width)
-    assert np.array_equal(contour(mask), expected)
-
-
-@given(pairs, st.sampled_from([0.008, 0.15, 0.3]))
-def test_boundary_f_equals_matching_by_dilation(case: tuple[np.ndarray, np.ndarray], ratio: float) -> None:
-    truth, prediction = case
-    labelled = truth != VOID
-    theirs, ours = contour((truth == 1) & labelled), contour((prediction == 1) & labelled)
-    radius = math.ceil(ratio * math.hypot(*truth.shape))
-    yy, xx = np.mgrid[-radius : radius + 1, -radius : radius + 1]
-    disk = (yy**2 + xx**2 <= radius**2).astype(np.uint8)
-    near_theirs, near_ours = (cv2.dilate(edge.astype(np.uint8), disk).astype(bool) for edge in (theirs, ours))
-    if not ours.any() or not theirs.any():
-        expected = float(ours.any() == theirs.any())
-    else:
-        precision, recall = (ours & near_theirs).sum() / ours.sum(), (theirs & near_ours).sum() / theirs.sum()
-        expected = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
-    assert boundary_f(truth == 1, prediction == 1, labelled=labelled, ratio=ratio) == pytest.approx(expected)
-
-
-def test_mean_boundary_f_runs_over_the_classes_of_the_truth() -> None:
-    truth = np.zeros((30, 30), np.uint8)
-    truth[10:20, 10:20] = 1
-    assert mean_boundary_f(truth=truth, prediction=truth) == (1.0, 2)
-    value, classes = mean_boundary_f(truth=truth, prediction=np.full_like(truth, 5))
-    assert (value, classes) == (0.0, 2)
-    assert math.isnan(mean_boundary_f(truth=np.full_like(truth, VOID), prediction=truth)[0])
-
-
 def test_sizes_must_agree() -> None:
     with pytest.raises(ValueError, match="shape"):
         BoundaryIoU(ABC).update(truth=np.zeros((2, 3), np.uint8), prediction=np.zeros((3, 2), np.uint8))
-    with pytest.raises(ValueError, match="shape"):
-        boundary_f(np.zeros((2, 3), bool), np.zeros((3, 2), bool))
+    with pytest.raises(ValueError, match="other widths"):
+        BoundaryIoU(ABC).__iadd__(BoundaryIoU(ABC, ratio=0.1))
     assert math.isnan(BoundaryIoU(ABC).mean()[0])

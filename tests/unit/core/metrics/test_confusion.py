@@ -229,4 +229,4 @@ def test_damaged_and_foreign_bytes_are_told_apart() -> None:
 
 def test_an_unknown_absent_rule_is_refused() -> None:
     with pytest.raises(ValueError, match="absent"):
-        ConfusionMatrix(ABC).mean_iou("all")  # type: ignore[arg-type]
+        ConfusionMatrix(ABC).mean_iou("mean")  # type: ignore[arg-type]
