@@ -1,15 +1,14 @@
 """The official DeepLab graphs in plain ``tf.nn`` operations, with the official variable names and made-up values.
 
-Written from the description of the graph (papers, model zoo, names of the variables); needs TensorFlow, which the program does not.
+Written from the description of the graph (papers, model zoo, names of the variables); needs TensorFlow, which the program
+does not.
 """
 
 from __future__ import annotations
 
-import zlib
-from dataclasses import dataclass
-
-import numpy as np
 import tensorflow as tf
+
+from tools.tensorflow_reference.plans import Plan, value
 
 v1 = tf.compat.v1
 
@@ -21,34 +20,6 @@ ENTRY = {
     "xception_71": (((128, 2), (256, 1), (256, 2), (728, 1), (728, 2)), 16),
 }
 CELL = ((-1, (1, 6)), (0, (18, 15)), (1, (6, 3)), (0, (1, 1)), (0, (6, 21)))
-
-
-@dataclass(frozen=True)
-class Plan:
-    """One network: trunk, classes, stride and what its head has."""
-
-    trunk: str
-    classes: int = 21
-    stride: int = 16
-    pyramid: str = "aspp"  # "aspp", "aspp0" (only 1x1 and image pooling), "cell" or "none"
-    decoder: bool = True
-    separable: bool = True
-    width: float = 1.0
-
-
-def value(name: str, shape: tuple[int, ...]) -> np.ndarray:
-    """Reproducible values that keep activations of deep networks in range."""
-    rng = np.random.default_rng(zlib.crc32(name.encode()))
-    leaf = name.rpartition("/")[2]
-    if leaf == "depthwise_weights":
-        out = rng.normal(0, np.sqrt(1.5 / (shape[0] * shape[1])), shape)
-    elif leaf == "weights":
-        out = rng.normal(0, np.sqrt(1.5 / np.prod(shape[:3])), shape)
-    elif leaf in ("gamma", "moving_variance"):
-        out = rng.uniform(0.6, 1.4, shape)
-    else:
-        out = rng.normal(0, 0.2, shape)
-    return out.astype(np.float32)
 
 
 class Builder:

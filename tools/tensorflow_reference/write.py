@@ -11,27 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tools.tensorflow_reference.network import Plan, build, tf, v1
-
-SIZES = {16: (65, 81), 8: (49, 65)}
-
-PLANS = {
-    "mnv2_os16": Plan("mobilenet_v2", pyramid="aspp0", decoder=False),
-    "mnv2_os8": Plan("mobilenet_v2", stride=8, pyramid="aspp0", decoder=False),
-    "mnv2_dm05_os16": Plan("mobilenet_v2", pyramid="aspp0", decoder=False, width=0.5),
-    "mnv2_cityscapes": Plan("mobilenet_v2", classes=19, pyramid="aspp0", decoder=False),
-    "mnv2_aspp_decoder": Plan("mobilenet_v2"),
-    "mnv2_plain_convs": Plan("mobilenet_v2", separable=False),
-    "mnv2_no_pyramid": Plan("mobilenet_v2", pyramid="none", decoder=False),
-    "xception_41_os16": Plan("xception_41"),
-    "xception_65_os16": Plan("xception_65"),
-    "xception_65_os8": Plan("xception_65", stride=8),
-    "xception_65_ade20k": Plan("xception_65", classes=151),
-    "xception_65_cityscapes": Plan("xception_65", classes=19),
-    "xception_71_os16": Plan("xception_71"),
-    "xception_71_cell_os16": Plan("xception_71", classes=19, pyramid="cell"),
-    "xception_71_cell_os8": Plan("xception_71", classes=19, stride=8, pyramid="cell"),
-}
+from tools.tensorflow_reference.network import build, tf, v1
+from tools.tensorflow_reference.plans import PLANS, image
 
 
 def write(folder: Path, name: str) -> None:
@@ -39,10 +20,9 @@ def write(folder: Path, name: str) -> None:
     plan = PLANS[name]
     out = folder / name
     out.mkdir(parents=True, exist_ok=True)
-    height, width = SIZES[plan.stride]
-    image = np.random.default_rng(7).integers(0, 256, (1, height, width, 3), dtype=np.uint8)
+    picture = image(plan)
     with tf.Graph().as_default() as graph, v1.Session() as session:
-        given = v1.placeholder(tf.uint8, image.shape, name="ImageTensor")
+        given = v1.placeholder(tf.uint8, picture.shape, name="ImageTensor")
         logits = tf.identity(build(given, plan), name="logits")
         for variable in v1.global_variables()[:6]:  # an optimiser's slots lie beside the variables, as in the releases
             v1.get_variable(f"{variable.op.name}/Momentum", initializer=np.ones(variable.shape, np.float32), use_resource=False)
@@ -51,7 +31,7 @@ def write(folder: Path, name: str) -> None:
         v1.train.Saver(v1.global_variables()).save(session, str(out / "model.ckpt-30000"), write_meta_graph=False)
         frozen = v1.graph_util.convert_variables_to_constants(session, graph.as_graph_def(), ["logits"])
         (out / "frozen_inference_graph.pb").write_bytes(frozen.SerializeToString())
-        np.savez(out / "reference.npz", image=image, logits=session.run(logits, {given: image}))
+        np.savez(out / "reference.npz", image=picture, logits=session.run(logits, {given: picture}))
     print(f"{name}: {len(frozen.node)} nodes", flush=True)
 
 
