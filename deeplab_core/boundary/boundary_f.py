@@ -22,6 +22,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.catalog import IGNORE
+from deeplab_core.metrics.compiled import use_compiled
+
+#: Up to this radius in px a dilation by a disk is faster than a distance transform.
+_SMALL_DISK = 16
 
 Labels = NDArray[Any]  # (H, W) uint8 or uint16
 Mask = NDArray[np.bool_]
@@ -80,28 +84,67 @@ def csurka_f(truth: Mask, prediction: Mask, *, labelled: Mask | None = None, rat
         0..1; 0 where only one mask has a contour, nan where neither has.
     """
     limit = ratio * math.hypot(*truth.shape)
-    below = float(np.nextafter(np.float32(limit), np.float32(0)))
-    return _f_measure(truth, prediction, labelled, perimeter, below, math.ceil(limit) + 2)
+    return _f_measure(truth, prediction, labelled, perimeter, _below(limit), math.ceil(limit) + 2)
 
 
 def mean_boundary_f(*, truth: Labels, prediction: Labels, ignore: int = IGNORE, ratio: float = BOUND_RATIO) -> tuple[float, int]:
     """Mean of :func:`boundary_f` over the classes present in the truth of one image, and their number; (nan, 0) for none."""
-    return _mean_over_classes(truth, prediction, ignore, lambda *masks: boundary_f(*masks[:2], labelled=masks[2], ratio=ratio))
+    limit = float(math.ceil(ratio * math.hypot(*truth.shape)))
+    found = _matched_f(truth, prediction, ignore, limit, later=True)
+    if found is None:
+        labelled = truth != ignore
+        found = [boundary_f(truth == c, prediction == c, labelled=labelled, ratio=ratio) for c in _present(truth, ignore)]
+    # Where neither map shows a contour of a class, both say that it fills the image.
+    return _mean([1.0 if math.isnan(score) else score for score in found])
 
 
 def mean_csurka_f(*, truth: Labels, prediction: Labels, ignore: int = IGNORE, ratio: float = CSURKA_RATIO) -> tuple[float, int]:
     """Mean of :func:`csurka_f` over the classes present in the truth of one image, and their number; (nan, 0) for none."""
-    return _mean_over_classes(truth, prediction, ignore, lambda *masks: csurka_f(*masks[:2], labelled=masks[2], ratio=ratio))
+    found = _matched_f(truth, prediction, ignore, _below(ratio * math.hypot(*truth.shape)), later=False)
+    if found is None:
+        labelled = truth != ignore
+        found = [csurka_f(truth == c, prediction == c, labelled=labelled, ratio=ratio) for c in _present(truth, ignore)]
+    return _mean([score for score in found if not math.isnan(score)])
 
 
-def _mean_over_classes(
-    truth: Labels, prediction: Labels, ignore: int, score: Callable[[Mask, Mask, Mask], float]
-) -> tuple[float, int]:
-    labelled = truth != ignore
-    present = [class_id for class_id in np.unique(truth).tolist() if class_id != ignore]
-    found = [score(truth == class_id, prediction == class_id, labelled) for class_id in present]
-    scores = [value for value in found if not math.isnan(value)]
+def _matched_f(truth: Labels, prediction: Labels, ignore: int, limit: float, *, later: bool) -> list[float] | None:
+    """F of every class present in the truth by compiled loops, nan without contours; None where they may not be used."""
+    if truth.shape != prediction.shape:
+        raise ValueError(f"truth has shape {truth.shape}, prediction {prediction.shape}")
+    if truth.dtype not in (np.uint8, np.uint16) or truth.dtype != prediction.dtype or not use_compiled(truth.size):
+        return None
+    from deeplab_core.boundary.contour_loops import matched_pixels
+
+    truth = np.ascontiguousarray(truth)
+    seen = np.where(truth == ignore, truth, prediction)
+    theirs, found = matched_pixels(truth, seen, ignore, limit, later)
+    ours, right = matched_pixels(seen, truth, ignore, limit, later)
+    scores = []
+    for class_id in _present(truth, ignore):
+        if not theirs[class_id] and not ours[class_id]:
+            scores.append(math.nan)
+            continue
+        precision = right[class_id] / ours[class_id] if ours[class_id] else 0.0
+        recall = found[class_id] / theirs[class_id] if theirs[class_id] else 0.0
+        scores.append(_harmonic_mean(precision, recall))
+    return scores
+
+
+def _present(labels: Labels, ignore: int) -> list[int]:
+    return [int(class_id) for class_id in np.flatnonzero(np.bincount(labels.ravel())) if class_id != ignore]
+
+
+def _mean(scores: list[float]) -> tuple[float, int]:
     return (float(np.mean(scores)) if scores else math.nan), len(scores)
+
+
+def _harmonic_mean(precision: float, recall: float) -> float:
+    return 0.0 if precision + recall == 0 else 2 * precision * recall / (precision + recall)
+
+
+def _below(limit: float) -> float:
+    """The largest float32 under a limit: nearer than it is at most this far."""
+    return float(np.nextafter(np.float32(limit), np.float32(0)))
 
 
 def _f_measure(
@@ -116,9 +159,9 @@ def _f_measure(
     box = _box(theirs | ours, margin)
     if box is None:
         return math.nan
-    theirs, ours = theirs[box], ours[box]
+    theirs, ours = np.ascontiguousarray(theirs[box]), np.ascontiguousarray(ours[box])
     precision, recall = _share_near(ours, theirs, limit), _share_near(theirs, ours, limit)
-    return 0.0 if precision + recall == 0 else 2 * precision * recall / (precision + recall)
+    return _harmonic_mean(precision, recall)
 
 
 def _share_near(edge: Mask, other: Mask, limit: float) -> float:
@@ -128,7 +171,13 @@ def _share_near(edge: Mask, other: Mask, limit: float) -> float:
     total = np.count_nonzero(edge)
     if not total or not other.any():
         return 0.0
-    distance = cv2.distanceTransform((~other).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    if limit < _SMALL_DISK:
+        radius = int(limit)
+        across = np.arange(-radius, radius + 1)
+        disk = (across[:, None] ** 2 + across**2 <= limit * limit).astype(np.uint8)
+        near = cv2.dilate(other.view(np.uint8), disk)
+        return np.count_nonzero(edge & near.view(bool)) / total
+    distance = cv2.distanceTransform((~other).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     return np.count_nonzero(distance[edge] <= limit) / total
 
 

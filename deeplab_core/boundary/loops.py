@@ -1,7 +1,7 @@
 """Compiled transforms of limited reach: how near every pixel is to void, to another class, or to its nearest label.
 
-Squared Euclidean distances are separable. With ``g(y, x)`` the steps to the next pixel of another class within the column, and 0
-where column ``x + s`` itself holds another class than the pixel, they are ``min over s of s^2 + g(y, x + s)^2`` for ``s`` from
+Squared Euclidean distances are separable: with ``g(y, x)`` the steps to the next pixel of another class within the column and
+``h(y, x)`` those within the row, they are the smaller of ``h^2`` and ``min over s of s^2 + g(y, x + s)^2`` for ``s`` from
 ``-reach`` to ``reach``. A chessboard (Chebyshev) distance is the smaller of two: to targets in the cones above and below, and,
 of the transposed map, to those left and right; a cone is one sweep over the rows. Both run over whole rows at once in 8 or 16
 bits, which compilers turn into vector instructions. Everything is integer arithmetic, hence exact.
@@ -11,12 +11,12 @@ The loops let other threads run. Importing this module imports numba; :mod:`deep
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from deeplab_core.metrics.compiled import compile_loop
 
 Labels = NDArray[Any]  # (H, W) uint8 or uint16
 
@@ -29,14 +29,6 @@ _PATIENCE = 1_000_000_000
 _STEP = np.uint8(1)
 
 
-def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """``numba.njit`` with the machine code kept on disk where there is a place for it (a frozen application has none)."""
-    try:
-        return numba.njit(cache=True, nogil=True)(function)
-    except RuntimeError:
-        return numba.njit(nogil=True)(function)
-
-
 def edge_squares(filled: Labels, reach: int) -> NDArray[np.uint16]:
     """Squared Euclidean distance of every pixel to the nearest pixel of another class.
 
@@ -47,8 +39,9 @@ def edge_squares(filled: Labels, reach: int) -> NDArray[np.uint16]:
     Returns:
         (H, W) uint16; ``(reach + 1) ** 2`` wherever it is larger than ``reach ** 2``.
     """
-    squares = np.empty(filled.shape, dtype=np.uint16)
-    _rows_to_edge(filled, np.uint8(reach), _columns_to_edge(filled, np.uint8(reach + 1)), squares)
+    far = np.uint8(reach + 1)
+    along = _columns_to_edge(np.ascontiguousarray(filled.T), far)
+    squares: NDArray[np.uint16] = _rows_to_edge(_columns_to_edge(filled, far), np.ascontiguousarray(along.T), far)
     return squares
 
 
@@ -95,7 +88,7 @@ def warm_up() -> None:
     fill(few, 255)
 
 
-@_compiled
+@compile_loop
 def _columns_to_edge(labels: Labels, far: np.uint8) -> NDArray[np.uint8]:
     """(H, W) uint8: steps up or down to the next pixel of another class in the column, at most ``far``."""
     height, width = labels.shape
@@ -110,7 +103,7 @@ def _columns_to_edge(labels: Labels, far: np.uint8) -> NDArray[np.uint8]:
     return steps
 
 
-@_compiled
+@compile_loop
 def _next_steps(out: NDArray[np.uint8], before: NDArray[np.uint8], row: Labels, other: Labels, far: np.uint8) -> None:
     for x in range(out.shape[0]):
         step = before[x]
@@ -118,34 +111,43 @@ def _next_steps(out: NDArray[np.uint8], before: NDArray[np.uint8], row: Labels, 
         out[x] = more if row[x] == other[x] else _STEP
 
 
-@_compiled
+@compile_loop
 def _keep_smaller(out: NDArray[np.uint8], other: NDArray[np.uint8]) -> None:
     for x in range(out.shape[0]):
         out[x] = other[x] if other[x] < out[x] else out[x]
 
 
-@_compiled
-def _rows_to_edge(labels: Labels, reach: np.uint8, steps: NDArray[np.uint8], squares: NDArray[np.uint16]) -> None:
-    height, width = labels.shape
-    own = np.empty(width, np.uint16)
-    most = np.uint16(np.int64(reach) * np.int64(reach))
-    beyond = np.uint16((np.int64(reach) + 1) * (np.int64(reach) + 1))
+@compile_loop
+def _rows_to_edge(columns: NDArray[np.uint8], rows: NDArray[np.uint8], far: np.uint8) -> NDArray[np.uint16]:
+    """(H, W) uint16 squared distances from the steps within each column and within each row, at most ``far`` squared."""
+    height, width = columns.shape
+    squares = np.empty((height, width), np.uint16)
+    margin = np.int64(far)
+    most, beyond = np.uint16((margin - 1) * (margin - 1)), np.uint16(margin * margin)
+    # As many columns more on both sides as a shift can be, never nearer than what is there.
+    own = np.full(width + 2 * margin, beyond, np.uint16)
     for y in range(height):
-        row, out = labels[y], squares[y]
-        for x in range(width):
-            own[x] = np.uint16(np.uint16(steps[y, x]) * np.uint16(steps[y, x]))
-        out[:] = own
-        for shift in range(1, min(np.int64(reach) + 1, width)):
+        out = squares[y]
+        _square(own[margin : margin + width], columns[y])
+        _square(out, rows[y])
+        _nearer(out, own[margin:], own[margin:], np.uint16(0))
+        for shift in range(1, margin):
             square = np.uint16(shift * shift)
-            if _largest(out) <= square:
+            if shift & 3 == 0 and _largest(out) <= square:
                 break
-            _nearer(out[: width - shift], own[shift:], row[: width - shift], row[shift:], square)
-            _nearer(out[shift:], own[: width - shift], row[shift:], row[: width - shift], square)
+            _nearer(out, own[margin - shift :], own[margin + shift :], square)
         for x in range(width):
             out[x] = out[x] if out[x] <= most else beyond
+    return squares
 
 
-@_compiled
+@compile_loop
+def _square(out: NDArray[np.uint16], steps: NDArray[np.uint8]) -> None:
+    for x in range(out.shape[0]):
+        out[x] = np.uint16(np.uint16(steps[x]) * np.uint16(steps[x]))
+
+
+@compile_loop
 def _largest(row: NDArray[np.uint16]) -> np.uint16:
     most = np.uint16(0)
     for x in range(row.shape[0]):
@@ -153,15 +155,16 @@ def _largest(row: NDArray[np.uint16]) -> np.uint16:
     return most
 
 
-@_compiled
-def _nearer(out: NDArray[np.uint16], own: NDArray[np.uint16], row: Labels, beside: Labels, square: np.uint16) -> None:
+@compile_loop
+def _nearer(out: NDArray[np.uint16], left: NDArray[np.uint16], right: NDArray[np.uint16], square: np.uint16) -> None:
+    # A column of another class counts to the wrong class, but that is no nearer than the column itself, which the row has.
     for x in range(out.shape[0]):
-        along = np.uint16(own[x] + square)
-        found = along if row[x] == beside[x] else square
+        smaller = left[x] if left[x] < right[x] else right[x]
+        found = np.uint16(smaller + square)
         out[x] = found if found < out[x] else out[x]
 
 
-@_compiled
+@compile_loop
 def _cones(targets: NDArray[np.bool_], far: np.uint8) -> NDArray[np.uint8]:
     """(H, W) uint8: steps to the nearest target in the cones above and below each pixel, at most ``far``."""
     height, width = targets.shape
@@ -180,7 +183,7 @@ def _cones(targets: NDArray[np.bool_], far: np.uint8) -> NDArray[np.uint8]:
     return steps
 
 
-@_compiled
+@compile_loop
 def _cone_row(row: NDArray[np.uint8], targets: NDArray[np.bool_], before: NDArray[np.uint8], far: np.uint8) -> None:
     for x in range(targets.shape[0]):
         left, middle, right = before[x], before[x + 1], before[x + 2]
@@ -190,7 +193,7 @@ def _cone_row(row: NDArray[np.uint8], targets: NDArray[np.bool_], before: NDArra
         row[x + 1] = np.uint8(0) if targets[x] else more
 
 
-@_compiled
+@compile_loop
 def _columns_to_label(labels: Labels, void: Any) -> tuple[NDArray[np.int32], Labels]:
     """Steps to the nearest labelled pixel of the column, and its label (the smaller of two); far and void where there is none."""
     height, width = labels.shape
@@ -217,7 +220,7 @@ def _columns_to_label(labels: Labels, void: Any) -> tuple[NDArray[np.int32], Lab
     return distance, nearest
 
 
-@_compiled
+@compile_loop
 def _fill_loop(labels: Labels, void: Any, distance: NDArray[np.int32], nearest: Labels) -> None:
     height, width = labels.shape
     far = height + width

@@ -8,7 +8,9 @@ same figures, more slowly.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from importlib.util import find_spec
+from typing import Any
 
 #: Maps of fewer pixels are counted before numba would be imported.
 LARGE = 1 << 16
@@ -40,3 +42,16 @@ def use_compiled(pixels: int) -> bool:
             return False
         _Choice.used = True
     return _Choice.used
+
+
+def compile_loop(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``numba.njit`` that lets other threads run and keeps the machine code on disk, where there is a place for it.
+
+    A frozen application has none. Importing numba is what this costs; only modules of loops use it.
+    """
+    import numba
+
+    try:
+        return numba.njit(cache=True, nogil=True)(function)
+    except RuntimeError:
+        return numba.njit(nogil=True)(function)

@@ -10,12 +10,12 @@ The loops let other threads run. Importing this module imports numba; :mod:`deep
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from deeplab_core.metrics.compiled import compile_loop
 
 #: Private histograms of one pass.
 _LANES = 4
@@ -28,14 +28,6 @@ _SHIFT = np.uint64(8)
 _EVERY = np.uint64(0x0101010101010101)
 _ONE = np.uint32(1)
 _EIGHT = np.uint32(8)
-
-
-def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """``numba.njit`` with the machine code kept on disk where there is a place for it (a frozen application has none)."""
-    try:
-        return numba.njit(cache=True, nogil=True)(function)
-    except RuntimeError:
-        return numba.njit(nogil=True)(function)
 
 
 def pair_counts(truth: NDArray[np.uint8], prediction: NDArray[np.uint8], channel: NDArray[Any], size: int) -> NDArray[np.int64]:
@@ -109,7 +101,7 @@ def _words(flat: NDArray[np.uint8], number: int) -> NDArray[np.uint64]:
     return words if words.flags.aligned else words.copy()
 
 
-@_compiled
+@compile_loop
 def _pair_loop(
     truths: NDArray[np.uint64],
     predictions: NDArray[np.uint64],
@@ -139,7 +131,7 @@ def _pair_loop(
         joint[0, rows[last_truths[place]] + columns[last_predictions[place]]] += _ONE
 
 
-@_compiled
+@compile_loop
 def _band_loop(
     bands: NDArray[np.uint64],
     truths: NDArray[np.uint64],

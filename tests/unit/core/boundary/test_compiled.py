@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deeplab_core.boundary import band_index, distance_to_edge, fill_void
+from deeplab_core.boundary import band_index, distance_to_edge, fill_void, mean_boundary_f, mean_csurka_f
 from deeplab_core.boundary import loops as compiled_loops
 from deeplab_core.metrics import compiled
 
@@ -86,3 +86,15 @@ def test_very_thick_void_is_left_to_the_transforms(plain_and_compiled, monkeypat
     assert not compiled_loops.fill(labels.copy(), 255)
     plain, fast = plain_and_compiled(fill_void, labels)
     np.testing.assert_array_equal(plain, fast)
+
+
+@pytest.mark.parametrize("seed", range(25))
+@pytest.mark.parametrize("measure", [mean_boundary_f, mean_csurka_f])
+@pytest.mark.parametrize("ratio", [0.0075, 0.06])
+def test_contours_match_alike(plain_and_compiled, seed: int, measure, ratio: float) -> None:
+    truth = blocks(seed)
+    rng = np.random.default_rng(seed)
+    speckle = rng.choice([0, 7, 9, 255], truth.shape).astype(np.uint8)
+    prediction = np.where(rng.random(truth.shape) < 0.02, speckle, np.roll(truth, (1, -2), (0, 1)))
+    plain, fast = plain_and_compiled(measure, truth=truth, prediction=prediction, ratio=ratio)
+    np.testing.assert_allclose(fast, plain, rtol=1e-12)
