@@ -98,12 +98,12 @@ class CrossProcessBatchNorm2d(nn.BatchNorm2d):
         """``(N, C, H, W)`` to the same shape."""
         if not self.training:
             return super().forward(input)
-        sums = torch.stack([input.sum((0, 2, 3)), input.square().sum((0, 2, 3))])
-        number = input.new_full((1, input.shape[1]), input.numel() / input.shape[1])
-        total: Tensor = _SumOverProcesses.apply(torch.cat([sums, number]))
-        count = total[2]
-        mean = total[0] / count
-        variance = (total[1] / count - mean.square()).clamp(min=0)
+        sums = torch.cat([input.sum((0, 2, 3)), input.new_tensor([input.numel() / input.shape[1]])])
+        total: Tensor = _SumOverProcesses.apply(sums)
+        mean, count = total[:-1] / total[-1], total[-1]
+        # Two passes: mean of squares minus square of the mean would lose digits where the mean is large.
+        centred = input - mean.view(1, -1, 1, 1)
+        variance: Tensor = _SumOverProcesses.apply(centred.square().sum((0, 2, 3))) / count
         if self.track_running_stats and self.running_mean is not None and self.running_var is not None:
             with torch.no_grad():
                 momentum = 0.1 if self.momentum is None else self.momentum
@@ -113,10 +113,9 @@ class CrossProcessBatchNorm2d(nn.BatchNorm2d):
                 if self.num_batches_tracked is not None:
                     self.num_batches_tracked += 1
         scale = torch.rsqrt(variance + self.eps)
-        shift = -mean * scale
-        if self.affine:
-            scale, shift = scale * self.weight, shift * self.weight + self.bias
-        return input * scale.view(1, -1, 1, 1) + shift.view(1, -1, 1, 1)
+        if not self.affine:
+            return centred * scale.view(1, -1, 1, 1)
+        return centred * (scale * self.weight).view(1, -1, 1, 1) + self.bias.view(1, -1, 1, 1)
 
 
 def synchronise_norms(model: M, group: Group) -> M:

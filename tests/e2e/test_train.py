@@ -1,0 +1,169 @@
+"""``atrous train`` as a person runs it: from files to a model that predicts, after a kill, and with two processes."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from app.cli import run
+from deeplab_core.weights import load_model
+from tests.unit.app.tiny_model import save_photograph, save_tiny_model
+from tests.unit.core.training.made_data import make_folder
+
+RECIPE = """
+[recipe]
+network = "deeplabv3plus"
+backbone = "mobilenet_v2"
+options = { separable = true, aspp_channels = 8, decoder_channels = 8, decoder_dropout = 0.0, aspp_dropout = 0.0 }
+name = "toy rooms"
+crop = [32, 40]
+batch = 4
+steps = 8
+rate = 0.02
+[data]
+catalog = "CATALOG"
+[[data.train]]
+images = "data/images"
+[[data.val]]
+images = "data/images"
+include = ["room_[01].png"]
+"""
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    make_folder(tmp_path / "data")
+    path = tmp_path / "recipe.toml"
+    path.write_text(RECIPE.replace("CATALOG", (tmp_path / "data" / "toy.json").as_posix()))
+    return path
+
+
+def command(*arguments: str | Path, processes: int = 1) -> list[str]:
+    launch = [sys.executable, "-m"]
+    if processes > 1:
+        launch += ["torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), "-m"]
+    return [*launch, "app", *map(str, arguments)]
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+
+
+def weights(path: Path) -> dict[str, torch.Tensor]:
+    return load_model(path)[0].state_dict()
+
+
+def losses(folder: Path) -> list[float]:
+    with (folder / "log.csv").open() as stream:
+        return [float(row["loss"]) for row in csv.DictReader(stream)]
+
+
+def test_from_files_to_masks(recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "run"
+    assert run(["train", "--recipe", str(recipe), "-o", str(out), "--json", "--set", "summary='knows floors'"]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["event"] for line in lines] == ["epoch"] * 4 + ["summary"]
+    assert lines[-1]["validation"]["classes"] == 3
+    _, card = load_model(out / "model.safetensors")
+    assert (card.name, card.summary) == ("toy rooms", "knows floors")
+    assert (
+        run(["predict", str(tmp_path / "data" / "images"), "--model", str(out / "model.safetensors"), "-o", str(tmp_path / "m")])
+        == 0
+    )
+    assert len(list((tmp_path / "m").glob("*.png"))) == 6
+    # a second run in the same folder would destroy the first
+    capsys.readouterr()
+    assert run(["train", "--recipe", str(recipe), "-o", str(out)]) == 2
+    assert "--resume" in capsys.readouterr().err
+
+
+def test_mistakes_get_one_line_and_status_2(recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments, named in (
+        (["-o", str(tmp_path / "x")], "--images"),
+        (["-o", str(tmp_path / "x"), "--recipe", str(recipe), "--crop", "big"], "--crop"),
+        (["-o", str(tmp_path / "x"), "--recipe", str(recipe), "--set", "name=mine"], "quotes"),
+        (["-o", str(tmp_path / "x"), "--recipe", str(recipe), "--set", "speed=3"], "speed"),
+    ):
+        assert run(["train", *arguments]) in (1, 2)
+        said = capsys.readouterr().err.strip()
+        assert named in said
+        assert len(said.splitlines()) == 1
+
+
+def test_killed_and_resumed_it_ends_with_the_same_weights(recipe: Path, tmp_path: Path) -> None:
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    steps = ["--set", "steps=40", "--set", "validate_every=0"]
+    base = ["train", "--recipe", str(recipe), *steps, "--threads", "1", "--state-minutes", "0"]
+    assert subprocess.run(command(*base, "-o", whole), env=environment(), check=False).returncode == 0
+    state = broken / "state.safetensors"
+    with subprocess.Popen(command(*base, "-o", broken), env=environment()) as process:
+        deadline = time.monotonic() + 120
+        while not state.exists() and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+    assert state.exists()
+    assert not (broken / "model.safetensors").exists()
+    done = subprocess.run(
+        command(*base, "-o", broken, "--resume"), env=environment(), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "going on after step" in done.stderr
+    one, two = weights(whole / "model.safetensors"), weights(broken / "model.safetensors")
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    assert losses(whole) == losses(broken)
+
+
+def test_an_interrupt_keeps_the_state(recipe: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    arguments = command("train", "--recipe", recipe, "-o", out, "--set", "steps=4000", "--set", "validate_every=0")
+    with subprocess.Popen(arguments, env=environment(), stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        while "epoch 1" not in (line := process.stderr.readline()) and line:
+            pass
+        process.send_signal(signal.SIGINT)
+        rest = process.stderr.read()
+        assert process.wait() == 130
+    assert "--resume" in rest
+    assert (out / "state.safetensors").exists()
+    assert not (out / "model.safetensors").exists()
+
+
+def test_two_processes_train_as_one(recipe: Path, tmp_path: Path) -> None:
+    """Synchronised norms and shared batches: the losses of one process, to rounding that grows along the way."""
+    one, two = tmp_path / "one", tmp_path / "two"
+    base = ["train", "--recipe", str(recipe), "--threads", "1"]
+    assert subprocess.run(command(*base, "-o", one), env=environment(), check=False).returncode == 0
+    done = subprocess.run(command(*base, "-o", two, processes=2), env=environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert losses(two) == pytest.approx(losses(one), rel=0.02)
+    assert losses(two)[0] == pytest.approx(losses(one)[0], rel=1e-3)
+    assert weights(one / "model.safetensors").keys() == weights(two / "model.safetensors").keys()
+
+
+def test_two_processes_predict_what_one_predicts(tmp_path: Path) -> None:
+    model = save_tiny_model(tmp_path / "tiny.safetensors")
+    photographs = tmp_path / "in"
+    photographs.mkdir()
+    for number in range(5):
+        save_photograph(photographs / f"p{number}.png", 40 + 8 * number, 56, seed=number)
+    base = ["predict", photographs, "--model", model, "--device", "cpu", "-o"]
+    assert run([str(part) for part in (*base, tmp_path / "one")]) == 0
+    done = subprocess.run(
+        command(*base, tmp_path / "two", processes=2), env=environment(), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    masks = sorted((tmp_path / "one").glob("*.png"))
+    assert len(masks) == 5
+    for mask in masks:
+        assert (tmp_path / "two" / mask.name).read_bytes() == mask.read_bytes()

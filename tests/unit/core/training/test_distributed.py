@@ -1,0 +1,87 @@
+"""Batch norm over two processes is batch norm over their joint batch: values, gradients and statistics."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as multiprocessing
+from torch import nn
+
+from deeplab_core.training.distributed import CrossProcessBatchNorm2d, Group, process_group, synchronise_norms
+
+
+def batch() -> torch.Tensor:
+    return torch.randn(5, 3, 4, 6, generator=torch.Generator().manual_seed(0)) * 3 + 40
+
+
+def network() -> nn.Module:
+    torch.manual_seed(1)
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.BatchNorm2d(4, affine=False))
+
+
+def one_share(rank: int, folder: str) -> None:
+    """Process 0 holds three images of the batch, process 1 two."""
+    torch.set_num_threads(1)
+    dist.init_process_group(
+        "gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2, timeout=timedelta(seconds=60)
+    )
+    group = Group(rank, 2, torch.device("cpu"))
+    model = synchronise_norms(network(), group)
+    x = batch()[:3] if rank == 0 else batch()[3:]
+    x.requires_grad_()
+    out = model(x)
+    (out * torch.arange(out.numel() // len(out)).view(1, *out.shape[1:]).cos()).square().sum().backward()
+    counts = group.sum_counts(np.full((2, 2), rank + 1, dtype=np.int64))
+    gradients = {name: group.sum(p.grad) for name, p in model.named_parameters()}
+    kept = {
+        "out": out.detach(),
+        "x": x.grad,
+        "state": model.state_dict(),
+        "gradients": gradients,
+        "counts": torch.from_numpy(counts),
+    }
+    torch.save(kept, f"{folder}/{rank}.pt")
+    dist.destroy_process_group()
+
+
+def test_two_processes_norm_as_one(tmp_path: Path) -> None:
+    multiprocessing.spawn(one_share, args=(str(tmp_path),), nprocs=2)
+    shares = [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2)]
+    model = network()
+    x = batch().requires_grad_()
+    out = model(x)
+    (out * torch.arange(out.numel() // len(out)).view(1, *out.shape[1:]).cos()).square().sum().backward()
+    assert torch.allclose(torch.cat([share["out"] for share in shares]), out, atol=1e-5)
+    assert x.grad is not None
+    assert torch.allclose(torch.cat([share["x"] for share in shares]), x.grad, atol=1e-4)
+    for share in shares:
+        assert share["counts"].tolist() == [[3, 3], [3, 3]]
+        for name, tensor in model.state_dict().items():
+            assert torch.allclose(share["state"][name].float(), tensor.float(), rtol=1e-4, atol=1e-5), name
+        for name, parameter in model.named_parameters():
+            assert torch.allclose(share["gradients"][name], parameter.grad, rtol=1e-3, atol=1e-3), name
+
+
+def test_alone_nothing_changes() -> None:
+    model = network()
+    with process_group(torch.device("cpu")) as group:
+        assert (group.rank, group.world, group.leads) == (0, 1, True)
+        assert synchronise_norms(model, group) is model
+        assert type(model[1]) is nn.BatchNorm2d
+        assert group.sum(torch.ones(2)).tolist() == [1, 1]
+        group.wait()
+
+
+@pytest.mark.parametrize("affine", [True, False])
+def test_evaluation_is_batch_norms(affine: bool) -> None:
+    norm = nn.BatchNorm2d(3, affine=affine)
+    norm(batch())
+    norm.eval()
+    expected = norm(batch())
+    norm.__class__ = CrossProcessBatchNorm2d
+    assert torch.equal(norm(batch()), expected)
