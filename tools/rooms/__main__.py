@@ -14,10 +14,11 @@ from PIL import Image
 
 from tools.rooms.arrange import Scene, aim_camera, furnish
 from tools.rooms.degrade import degrade
+from tools.rooms.mask import mask_from_ids
 from tools.rooms.materials import Surfaces
+from tools.rooms.objects import describe_objects
 from tools.rooms.render import fresh_scene, render_ids, render_photo
 from tools.rooms.room import build_room
-from tools.rooms.truth import describe_objects, mask_from_ids
 
 #: A view is kept if objects of a class cover at least this share of it, and no more than the second.
 LEAST_SHARE, MOST_SHARE = 0.04, 0.85
@@ -37,7 +38,7 @@ def render_room(number: int, *, seed: int, size: tuple[int, int], samples: int, 
             break
     picture, quality = degrade(render_photo(random, samples=samples), random)
     stem = f"room_{number:05d}"
-    mask = mask_from_ids(found, furnished, ring=2 if size[0] >= 480 else 1)
+    mask = mask_from_ids(found, [thing.voc_id for thing in furnished.things], ring=2 if size[0] >= 480 else 1)
     rows = describe_objects(found, furnished)
     (out / "objects" / f"{stem}.json").write_text(json.dumps({"seed": seed, "number": number, "objects": rows}, indent=1))
     Image.fromarray(mask).save(out / "truth" / f"{stem}.png", optimize=True)

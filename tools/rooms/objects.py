@@ -1,4 +1,4 @@
-"""Truth of a rendered view: the VOC mask with its void ring, and how much of every object can be seen."""
+"""How much of every object of a rendered view can be seen."""
 
 from __future__ import annotations
 
@@ -11,23 +11,6 @@ from bpy_extras.object_utils import world_to_camera_view
 from numpy.typing import NDArray
 
 from tools.rooms.arrange import Scene
-
-VOID = 255
-
-
-def mask_from_ids(ids: NDArray[np.uint8], furnished: Scene, *, ring: int) -> NDArray[np.uint8]:
-    """(H, W) uint8 VOC-21 ids with a void ring of about ``2 * ring`` px around every object, as VOC's own masks have."""
-    lut = np.zeros(256, dtype=np.uint8)
-    for number, thing in enumerate(furnished.things, start=1):
-        lut[number] = thing.voc_id
-    mask = lut[ids]
-    edge = np.zeros(ids.shape, dtype=np.uint8)
-    edge[:, 1:] |= ids[:, 1:] != ids[:, :-1]
-    edge[1:] |= ids[1:] != ids[:-1]
-    # ``edge`` marks the pixel right of or below a boundary; this element is symmetric around the boundary itself.
-    element = np.ones((2 * ring, 2 * ring), dtype=np.uint8)
-    mask[cv2.dilate(edge, element, anchor=(ring - 1, ring - 1)) > 0] = VOID
-    return mask
 
 
 def describe_objects(ids: NDArray[np.uint8], furnished: Scene) -> list[dict[str, Any]]:
