@@ -57,22 +57,27 @@ def union_pixels(counts: Counts) -> Counts:
 
 def class_iou(counts: Counts) -> Scores:
     """(..., C) in 0..1: intersection over union; nan for a class without truth and prediction."""
-    return _ratio(hits(counts), union_pixels(counts))
+    return ratio(hits(counts), union_pixels(counts))
 
 
 def class_recall(counts: Counts) -> Scores:
     """(..., C) in 0..1: share of the truth that is found ("class accuracy"); nan without truth."""
-    return _ratio(hits(counts), truth_pixels(counts))
+    return ratio(hits(counts), truth_pixels(counts))
 
 
 def class_precision(counts: Counts) -> Scores:
     """(..., C) in 0..1: share of the prediction that is right; nan without prediction."""
-    return _ratio(hits(counts), prediction_pixels(counts))
+    return ratio(hits(counts), prediction_pixels(counts))
+
+
+def iou_of(hit: Any, truth: Any, prediction: Any) -> Scores:
+    """:func:`class_iou` from (..., C) pixels of hits, truth and prediction."""
+    return ratio(hit, np.asarray(truth) + np.asarray(prediction) - np.asarray(hit))
 
 
 def class_dice(counts: Counts) -> Scores:
     """(..., C) in 0..1: 2 n_ii / (t_i + p_i), the F1 of precision and recall; nan for a class without truth and prediction."""
-    return _ratio(2 * hits(counts), truth_pixels(counts) + prediction_pixels(counts))
+    return ratio(2 * hits(counts), truth_pixels(counts) + prediction_pixels(counts))
 
 
 def group_iou(counts: Counts, groups: Sequence[Sequence[int]]) -> Scores:
@@ -83,7 +88,7 @@ def group_iou(counts: Counts, groups: Sequence[Sequence[int]]) -> Scores:
         inside = counts[..., members, :][..., members].sum(axis=(-2, -1))
         truth = counts[..., members, :].sum(axis=(-2, -1))
         prediction = counts[..., members].sum(axis=(-2, -1))
-        found.append(_ratio(inside, truth + prediction - inside))
+        found.append(ratio(inside, truth + prediction - inside))
     return np.stack(found, axis=-1)
 
 
@@ -101,30 +106,31 @@ def mean_over_present(hit: Any, truth: Any, prediction: Any, rule: AbsentRule) -
     if rule == "all":
         present = np.broadcast_to((union > 0).any(axis=-1, keepdims=True), union.shape)
     number = present.sum(axis=-1)
-    total = np.where(present & (union > 0), _ratio(hit, union), 0.0).sum(axis=-1)
-    return _ratio(total, number), np.asarray(number, dtype=np.int64)
+    total = np.where(present & (union > 0), ratio(hit, union), 0.0).sum(axis=-1)
+    return ratio(total, number), np.asarray(number, dtype=np.int64)
 
 
 def pixel_accuracy(counts: Counts) -> Scores:
     """(...) in 0..1: share of labelled pixels that are right; nan without labelled pixels."""
-    return _ratio(hits(counts).sum(axis=-1), truth_pixels(counts).sum(axis=-1))
+    return ratio(hits(counts).sum(axis=-1), truth_pixels(counts).sum(axis=-1))
 
 
 def mean_accuracy(counts: Counts) -> tuple[Scores, NDArray[np.int64]]:
     """Mean of :func:`class_recall` over the classes present in the truth, and their number."""
     present = truth_pixels(counts) > 0
     number = present.sum(axis=-1)
-    return _ratio(np.where(present, class_recall(counts), 0.0).sum(axis=-1), number), np.asarray(number, dtype=np.int64)
+    return ratio(np.where(present, class_recall(counts), 0.0).sum(axis=-1), number), np.asarray(number, dtype=np.int64)
 
 
 def frequency_weighted_iou(counts: Counts) -> Scores:
     """(...) in 0..1: IoU weighted by truth pixels, sum_i t_i IoU_i / sum_i t_i (Long et al. 2015); nan without truth."""
     truth = truth_pixels(counts)
     weighted = np.where(truth > 0, truth * np.nan_to_num(class_iou(counts)), 0.0)
-    return _ratio(weighted.sum(axis=-1), truth.sum(axis=-1))
+    return ratio(weighted.sum(axis=-1), truth.sum(axis=-1))
 
 
-def _ratio(part: Any, whole: Any) -> Scores:
+def ratio(part: Any, whole: Any) -> Scores:
+    """Quotient of arrays of one shape; nan where the denominator is 0."""
     numerator, denominator = np.asarray(part, dtype=np.float64), np.asarray(whole, dtype=np.float64)
     ratio: Scores = np.divide(numerator, denominator, out=np.full(denominator.shape, np.nan), where=denominator > 0)
     return ratio

@@ -1,0 +1,137 @@
+"""What a comparison of two folders of masks found."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deeplab_core.boundary.boundary_iou import BoundaryIoU
+from deeplab_core.boundary.histogram import BandHistogram
+from deeplab_core.catalog import ClassCatalog
+from deeplab_core.errors import AtrousError
+from deeplab_core.metrics.bootstrap import Intervals, Samples
+from deeplab_core.metrics.calibration import Calibration
+from deeplab_core.metrics.cityscapes import CityscapesScores
+from deeplab_core.metrics.confusion import ConfusionMatrix, MeanScore
+from deeplab_core.metrics.image_counts import ImageCounts
+
+#: Figures of single images that are averaged over images, in the order of :attr:`ImageResult.means`.
+IMAGE_MEANS = ("davis_f", "csurka_f")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ImageResult:
+    """Scores of one image.
+
+    Attributes:
+        name: path of the prediction below its folder.
+        prediction, truth: the two files.
+        width, height: px.
+        labelled_px: pixels of non-void truth.
+        mean_iou: over the classes present in the truth.
+        pixel_accuracy: 0..1, nan without labelled pixels.
+        band_px: labelled pixels within the widest band, 40 px; 0 where the image has no such boundary.
+        widths: reported band widths, px.
+        counts: pixels by class, from which pools are made.
+        davis_f, csurka_f: boundary F-measures, means over the classes of the truth; nan where not measured or without contours.
+    """
+
+    name: str
+    prediction: Path
+    truth: Path
+    width: int
+    height: int
+    labelled_px: int
+    mean_iou: MeanScore
+    pixel_accuracy: float
+    band_px: int
+    widths: tuple[int, ...]
+    counts: ImageCounts
+    davis_f: float
+    csurka_f: float
+
+    @property
+    def iou(self) -> NDArray[np.float64]:
+        """(C,) float64, nan for absent classes."""
+        return self.counts.iou
+
+    @property
+    def truth_px(self) -> NDArray[np.int64]:
+        """(C,) int64, labelled pixels of each class."""
+        return self.counts.truth_px
+
+    @property
+    def band_iou(self) -> dict[int, float]:
+        """Mean IoU inside each reported width (classes present in the truth of the band); nan for an empty band."""
+        return dict(zip(self.widths, self.counts.band_mean_iou().tolist(), strict=True))
+
+    @property
+    def means(self) -> tuple[float, ...]:
+        """The figures named by :data:`IMAGE_MEANS`."""
+        return self.davis_f, self.csurka_f
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Evaluation:
+    """Scores of a folder.
+
+    Attributes:
+        catalog: the classes.
+        widths: reported band widths in px.
+        matrix: pooled over all images.
+        histogram: confusion by band, pooled over all images.
+        boundary: boundary IoU, pooled over all images; None where it was not asked for.
+        calibration: pooled over the images that have a confidence map; None where none has.
+        calibrated_images: number of those images.
+        cityscapes: categories and iIoU under the catalog ``cityscapes19``, else None.
+        intervals: bootstrap over images.
+        images: one result per compared pair, by name.
+        failures: files that could not be compared, each error naming its file.
+        missing: truth files without a prediction.
+        extra: predictions without truth.
+    """
+
+    catalog: ClassCatalog
+    widths: tuple[int, ...]
+    matrix: ConfusionMatrix
+    histogram: BandHistogram
+    boundary: BoundaryIoU | None
+    calibration: Calibration | None
+    calibrated_images: int
+    cityscapes: CityscapesScores | None
+    intervals: Intervals
+    images: tuple[ImageResult, ...]
+    failures: tuple[AtrousError, ...] = ()
+    missing: tuple[Path, ...] = ()
+    extra: tuple[Path, ...] = ()
+
+    @property
+    def worst_first(self) -> tuple[ImageResult, ...]:
+        """Images by rising mean IoU; those without labelled pixels last."""
+        return tuple(sorted(self.images, key=lambda image: (np.isnan(image.mean_iou.value), image.mean_iou.value, image.name)))
+
+    def image_mean(self, name: str) -> MeanScore:
+        """Mean of a figure of single images (one of :data:`IMAGE_MEANS`) and how many images have it; (nan, 0) for none."""
+        values = [value for image in self.images if not np.isnan(value := getattr(image, name))]
+        return MeanScore(float(np.mean(values)) if values else float("nan"), len(values))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON, as ``evaluation.schema.json`` beside the report declares them."""
+        from deeplab_core.metrics.report.figures import evaluation_figures
+
+        return evaluation_figures(self)
+
+    def to_json(self) -> str:
+        """:meth:`to_dict` as JSON text."""
+        return json.dumps(self.to_dict(), ensure_ascii=False, allow_nan=False, indent=1) + "\n"
+
+
+def samples_of(images: tuple[ImageResult, ...], classes: int, widths: tuple[int, ...]) -> Samples:
+    """Images as what the bootstrap draws from."""
+    means = np.array([image.means for image in images], dtype=np.float64).reshape(len(images), len(IMAGE_MEANS))
+    return Samples([image.counts for image in images], means, classes, widths)
