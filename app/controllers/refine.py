@@ -394,7 +394,7 @@ class RefineController(QObject):
         """The preview goes with the person to the next image: that is how parameters are judged."""
         self._unsubscribe()
         self._unsubscribe = _nothing
-        self._then = None
+        self._then, self._dragging = None, False
         self.asking.stop()
         self._forget()
         if image is None:

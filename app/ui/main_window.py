@@ -15,7 +15,7 @@ from PySide6.QtGui import (
     QKeySequence,
     QShowEvent,
 )
-from PySide6.QtWidgets import QMainWindow, QMenu, QStackedWidget, QStatusBar, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QMainWindow, QMenu, QStackedWidget, QStatusBar, QTabWidget, QVBoxLayout, QWidget
 
 from app.actions.facts import Facts
 from app.actions.keymap import Keymap
@@ -26,6 +26,7 @@ from app.ui.bars.banner import Banner
 from app.ui.bars.status_line import StatusLine
 from app.ui.bars.toasts import ToastStack
 from app.ui.bars.top_bar import TopBar
+from app.ui.dock_heights import DockHeights
 from app.ui.docks.classes_dock import ClassesDock
 from app.ui.docks.crf_dock import CRFDock
 from app.ui.docks.history_dock import HistoryDock
@@ -40,11 +41,16 @@ from app.ui.theme import Theme
 
 DEFAULT_SIZE = QSize(1600, 1000)
 _SMALLEST = QSize(860, 560)
-_LEFT, _RIGHT = 196, 332
-#: Heights of the right docks at the default size, top to bottom.
-_HEIGHTS = {"classes": 300, "model": 150, "trimap": 290, "history": 130}
+#: Widths of the left and right docks, and those of a window too narrow for them: the picture keeps its 55 %.
+_WIDTHS, _NARROW_WIDTHS, _NARROW = (196, 332), (160, 304), 1400
+#: Heights of the right docks at the default size, top to bottom, by the tab that is in front.
+_HEIGHTS = {
+    "model": {"classes": 316, "model": 200, "trimap": 300},
+    "crf": {"classes": 196, "crf": 424, "trimap": 210},
+}
+_COLUMN = ("classes", "model", "crf", "trimap", "history")
 #: Docks that share a place as tabs: the one in front at first, and the one behind it.
-_TABBED = (("model", "crf"),)
+_TABBED = (("model", "crf"), ("trimap", "history"))
 _LAYOUT_VERSION = 2
 
 
@@ -102,6 +108,7 @@ class MainWindow(QMainWindow):
         }  # fmt: skip
         self._folded: list[str] = []
         self._place_docks()
+        self.heights = DockHeights(self, self.docks, _HEIGHTS)
         self.status = StatusLine(theme)
         bar = QStatusBar()
         bar.setSizeGripEnabled(False)
@@ -177,15 +184,17 @@ class MainWindow(QMainWindow):
         ):
             self.setCorner(corner, area)
         self.addDockWidget(Qt.DockWidgetArea.LeftDockWidgetArea, self.images)
-        for name in _HEIGHTS:
+        for name in _COLUMN:
             self.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, self.docks[name])
+        self.setTabPosition(Qt.DockWidgetArea.RightDockWidgetArea, QTabWidget.TabPosition.North)
         for front, behind in _TABBED:
             self.tabifyDockWidget(self.docks[front], self.docks[behind])
             self.docks[front].raise_()
 
     def _share_space(self) -> None:
-        self.resizeDocks([self.images, self.classes], [_LEFT, _RIGHT], Qt.Orientation.Horizontal)
-        self.resizeDocks([self.docks[name] for name in _HEIGHTS], list(_HEIGHTS.values()), Qt.Orientation.Vertical)
+        widths = list(_WIDTHS if self.width() >= _NARROW else _NARROW_WIDTHS)
+        self.resizeDocks([self.images, self.classes], widths, Qt.Orientation.Horizontal)
+        self.heights.reset()
 
     def _tell_dock(self, name: str) -> None:
         self.facts.update(**{f"dock_{name}": not self.docks[name].isHidden()})

@@ -32,9 +32,9 @@ _SLIDERS = (
     ("temperature", "Temperature", 0.2, 5, 2, True, "Above 1 doubts a network that is too sure of itself"),
 )  # fmt: skip
 _NORMALIZATIONS = (
-    ("symmetric", "symmetric, as pydensecrf"),
-    ("after", "after, as the authors' library"),
-    ("none", "none"),
+    ("symmetric", "Symmetric normalisation (pydensecrf)"),
+    ("after", "Normalised after (authors' library)"),
+    ("none", "Not normalised"),
 )
 _PHASES = {"off": "off", "waiting": "refining…", "quick": "quick look", "exact": "exact", "no scores": "no scores"}
 _NO_SCORES = (
@@ -73,25 +73,25 @@ class CRFDock(Panel):
         self.header.addWidget(self.figure)
         page = QWidget()
         column = QVBoxLayout(page)
-        column.setContentsMargins(0, 0, 6, 0)
-        column.setSpacing(6)
+        column.setContentsMargins(0, 0, 8, 0)
+        column.setSpacing(5)
         column.addLayout(self._build_top())
         self.missing = self._build_missing()
         column.addWidget(self.missing)
         column.addLayout(self._build_looks())
         self.sliders: dict[str, ParamSlider] = {}
+        rows = QVBoxLayout()
+        rows.setSpacing(1)
         for name, text, low, high, decimals, logarithmic, tip in _SLIDERS:
             slider = ParamSlider(text, low, high, decimals=decimals, logarithmic=logarithmic, tip=tip)
             slider.changed.connect(lambda value, dragging, name=name: self._tell(name, value, dragging))
             self.sliders[name] = slider
-            column.addWidget(slider)
+            rows.addWidget(slider)
         self.certainty = ParamSlider("Certainty", 0.34, 0.99, decimals=2, tip="How sure a label of the mask is taken to be")
         self.certainty.changed.connect(self.certaintyChosen)
-        column.addWidget(self.certainty)
+        rows.addWidget(self.certainty)
+        column.addLayout(rows)
         column.addLayout(self._build_places())
-        self.status = toned("", tone="muted", size="small")
-        self.status.setWordWrap(True)
-        column.addWidget(self.status)
         self.figures = CRFFigures(theme)
         column.addWidget(self.figures)
         column.addStretch(1)
@@ -100,10 +100,14 @@ class CRFDock(Panel):
         scroll.setFrameShape(QFrame.Shape.NoFrame)
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         scroll.setWidget(page)
-        scroll.setMinimumHeight(120)
+        scroll.setMinimumHeight(100)
         self.body.addWidget(scroll, 1)
+        self.status = toned("", tone="muted", size="small")
+        self.status.setWordWrap(True)
+        self.body.addWidget(self.status)
         self.body.addLayout(self._build_buttons())
-        self.body.setContentsMargins(12, 2, 6, 10)
+        self.body.setContentsMargins(12, 2, 4, 10)
+        self.body.setSpacing(6)
         self.missing.hide()
         self.certainty.hide()
 
@@ -217,35 +221,36 @@ class CRFDock(Panel):
 
     def _build_places(self) -> QVBoxLayout:
         column = QVBoxLayout()
-        column.setSpacing(6)
+        column.setSpacing(5)
         self.normalization = _combo("Normalisation")
         for value, text in _NORMALIZATIONS:
             self.normalization.addItem(text, value)
+        self.normalization.setToolTip("How the kernels are normalised; the published weights belong to one or the other")
         self.normalization.activated.connect(
             lambda _place: self._tell("normalization", self.normalization.currentData(), False)
         )  # fmt: skip
         self.base = _combo("What is refined")
-        self.base.addItem("the network's probabilities", "scores")
-        self.base.addItem("the mask itself", "mask")
+        self.base.addItem("Network's scores", "scores")
+        self.base.addItem("Mask itself", "mask")
+        self.base.setToolTip("What is refined: the probabilities that the network gave, or the labels of the mask as it is now")
         self.base.activated.connect(lambda _place: self.baseChosen.emit(self.base.currentData()))
         self.scope = _combo("Where")
-        self.scope.addItem("the whole image", "image")
-        self.scope.addItem("the trimap band only", "band")
+        self.scope.addItem("Whole image", "image")
+        self.scope.addItem("Trimap band", "band")
+        self.scope.setToolTip("Where the mask may change: everywhere, or in the trimap band of the chosen width")
         self.scope.activated.connect(lambda _place: self.scopeChosen.emit(self.scope.currentData()))
-        for text, box in (("Normalisation", self.normalization), ("Refines", self.base), ("In", self.scope)):
-            row = QHBoxLayout()
-            row.setSpacing(8)
-            label = toned(text, tone="muted", size="small")
-            label.setFixedWidth(118)
-            row.addWidget(label)
-            row.addWidget(box, 1)
-            column.addLayout(row)
+        pair = QHBoxLayout()
+        pair.setSpacing(6)
+        pair.addWidget(self.base, 1)
+        pair.addWidget(self.scope, 1)
+        column.addLayout(pair)
+        column.addWidget(self.normalization)
         return column
 
     def _build_buttons(self) -> QHBoxLayout:
         row = QHBoxLayout()
         row.setSpacing(6)
-        row.setContentsMargins(0, 0, 6, 0)
+        row.setContentsMargins(0, 0, 8, 0)
         self.apply = QPushButton("Apply")
         self.apply.setProperty("primary", True)
         self.outline, self.folder, self.discard = QPushButton("Outline"), QPushButton("Folder"), QPushButton("Discard")

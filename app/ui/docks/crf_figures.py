@@ -50,7 +50,7 @@ class CRFFigures(QWidget):
             return
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        self._paint_row(painter, 0, "mean over the classes in the truth", None, figures.before, figures.after, strong=True)
+        self._paint_row(painter, 0, "mIoU", None, figures.before, figures.after, strong=True)
         for place, row in enumerate(figures.classes, start=1):
             self._paint_row(painter, place, row.name, QColor(*row.color), row.before, row.after)
         painter.setFont(self._theme.font("small"))
@@ -101,7 +101,8 @@ def difference(before: float, after: float) -> tuple[str, str]:
 
 def balance(figures: RefineFigures) -> str:
     """How many pixels are put right and how many are spoiled."""
-    return f"puts {figures.won:,} px right, spoils {figures.lost:,}".replace(",", "\u2009")
+    won, lost = (f"{pixels:,}".replace(",", "\u2009") for pixels in (figures.won, figures.lost))
+    return f"puts {won} px right, spoils {lost}"
 
 
 def _iou(value: float) -> str:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from math import exp, log
 
 from PySide6.QtCore import QSignalBlocker, Qt, Signal
-from PySide6.QtWidgets import QAbstractSpinBox, QDoubleSpinBox, QHBoxLayout, QSlider, QWidget
+from PySide6.QtWidgets import QDoubleSpinBox, QHBoxLayout, QSlider, QWidget
 
 from app.ui.docks.panel import toned
 
 _STEPS = 200
-_NAME_WIDTH, _FIELD_WIDTH = 118, 54
+_NAME_WIDTH, _FIELD_WIDTH = 112, 46
 
 
 class ParamSlider(QWidget):
@@ -42,13 +42,13 @@ class ParamSlider(QWidget):
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.slider.setRange(0, _STEPS)
         self.slider.setPageStep(_STEPS // 20)
+        self.slider.setMinimumWidth(60)
         self.slider.setAccessibleName(text)
         self.field = QDoubleSpinBox()
         self.field.setProperty("compact", True)
         self.field.setDecimals(decimals)
         self.field.setRange(0.0 if low == 0 else 10**-decimals, 10 * high)
         self.field.setSingleStep(10**-decimals)
-        self.field.setButtonSymbols(QAbstractSpinBox.ButtonSymbols.NoButtons)
         self.field.setAlignment(Qt.AlignmentFlag.AlignRight)
         self.field.setKeyboardTracking(False)
         self.field.setFixedWidth(_FIELD_WIDTH)
