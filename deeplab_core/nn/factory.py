@@ -125,7 +125,8 @@ def create_model(
 
     Args:
         name: one of :func:`model_names`.
-        backbone: one of :func:`deeplab_core.nn.backbones.backbone_names`; None takes the network's usual one.
+        backbone: one of :func:`deeplab_core.nn.backbones.backbone_names`, or ``timm:NAME`` for a network of the timm library;
+            None takes the network's usual one.
         num_classes: channels of the logits.
         output_stride: 8, 16 or 32; can be changed later through ``model.output_stride``. None is 16, or the only one possible.
         backbone_options: fields of the backbone's options record (``ResNetOptions``, ``XceptionOptions``, ...).

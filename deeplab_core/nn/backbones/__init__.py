@@ -12,6 +12,8 @@ from deeplab_core.nn.backbones.hrnet import HRNETS, HRNet, HRNetOptions
 from deeplab_core.nn.backbones.mobilenet_v2 import MobileNetV2, MobileNetV2Options
 from deeplab_core.nn.backbones.mobilenet_v3 import MobileNetV3Large, MobileNetV3Options
 from deeplab_core.nn.backbones.resnet import RESNETS, ResNet, ResNetOptions
+from deeplab_core.nn.backbones.timm import PREFIX as TIMM
+from deeplab_core.nn.backbones.timm import TimmEncoder, TimmOptions
 from deeplab_core.nn.backbones.xception import XCEPTIONS, Xception, XceptionOptions
 from deeplab_core.nn.base import Encoder
 
@@ -36,15 +38,19 @@ def build_backbone(name: str, options: Mapping[str, Any] | None = None) -> Encod
     """Build an encoder.
 
     Args:
-        name: one of :func:`backbone_names`.
+        name: one of :func:`backbone_names`, or ``timm:NAME`` for a network of the timm library.
         options: fields of the backbone's options record, e.g. ``{"multi_grid": (1, 2, 4)}`` for a ResNet.
 
     Raises:
         AtrousError: unknown name or option, with the choices.
     """
+    if name.startswith(TIMM):
+        return TimmEncoder(name, build_options(TimmOptions, options or {}, f"backbone '{name}'"))
     if name not in _BUILDERS:
         raise AtrousError(
-            f"unknown backbone '{name}'", why=f"known are {', '.join(sorted(_BUILDERS))}", remedy="Choose one of these"
+            f"unknown backbone '{name}'",
+            why=f"known are {', '.join(sorted(_BUILDERS))}, and {TIMM}NAME for the networks of timm",
+            remedy="Choose one of these",
         )
     builder, record = _BUILDERS[name]
     return builder(name, build_options(record, options or {}, f"backbone '{name}'"))
