@@ -22,7 +22,7 @@ from deeplab_core.errors import AtrousError
 from deeplab_core.records import ModelCard, Prediction, RunReport
 
 #: Files that are offered as models.
-MODEL_SUFFIXES = (".safetensors", ".pth", ".pt", ".tar", ".bin", ".ckpt")
+MODEL_SUFFIXES = (".safetensors", ".pth", ".pt", ".tar", ".bin", ".ckpt", ".pb", ".index")
 
 
 class ModelsController(QObject):

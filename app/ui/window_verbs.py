@@ -29,7 +29,7 @@ from deeplab_core import __version__
 from deeplab_core.errors import AtrousError
 from deeplab_core.formats.export import ExportSummary
 
-_MODEL_FILTER = "Models (*.safetensors *.pth *.pt *.tar *.bin *.ckpt);;All files (*)"
+_MODEL_FILTER = "Models (*.safetensors *.pth *.pt *.tar *.bin *.ckpt *.pb *.index *.tar.gz);;All files (*)"
 _MASK_FILTER = "Masks (*.png *.tif *.tiff *.bmp *.gif);;All files (*)"
 
 

@@ -60,6 +60,8 @@ def test_padding_rules() -> None:
     assert canvas("canvas:513", scale=0.5) == (257, 257)
     assert canvas("canvas:400") == (400, 500)  # never crops
     assert canvas("multiple:32") == (320, 512)
+    assert canvas("grid:16") == (305, 513)  # 16 k + 1
+    assert canvas("grid:16", scale=0.5) == (161, 257)
     assert canvas("canvas:513", resize="long_side:513") == (513, 513)
 
 

@@ -21,9 +21,16 @@ from deeplab_core.weights.cards import numbered_catalog
 
 SMALL = "timm:lcnet_050"
 
-#: Plain strides; a shortcut's pooling that vanishes; 'SAME' padding as a class of its own; a stem of stride 4; six levels; squeeze
-#: and excitation.
-NETWORKS = ("resnet10t", "mobilenetv4_conv_small", "tf_mobilenetv3_small_minimal_100", "convnextv2_atto", "darknet17", "regnety_002")
+#: Plain strides; a shortcut's pooling that vanishes; 'SAME' padding as a class of its own; a stem of stride 4; six levels;
+#: squeeze and excitation.
+NETWORKS = (
+    "resnet10t",
+    "mobilenetv4_conv_small",
+    "tf_mobilenetv3_small_minimal_100",
+    "convnextv2_atto",
+    "darknet17",
+    "regnety_002",
+)
 
 
 @pytest.fixture(scope="module")
