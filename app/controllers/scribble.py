@@ -22,7 +22,7 @@ from app.worker.messages import Failed, Refined, WasCancelled
 from deeplab_core.errors import AtrousError
 
 #: How far a stroke is believed: so many brush diameters, within limits in px of the image.
-_REACH, _LEAST_REACH, _MOST_REACH = 1.5, 12.0, 80.0
+_REACH, _LEAST_REACH, _MOST_REACH = 1.0, 12.0, 80.0
 #: Where the belief has fallen to an eighth of its height nothing is refined any more.
 _EXTENT = 2.0
 #: Pixels around the box that take part as context.
@@ -48,6 +48,9 @@ class ScribbleController(QObject):
 
     A stroke is never lost to it: whatever else a person does, or a compute process that does not answer, ends the waiting, and
     the stroke is a step alone.
+
+    Attributes:
+        patience: runs while a stroke waits.
     """
 
     def __init__(
@@ -66,10 +69,10 @@ class ScribbleController(QObject):
         self._compute, self._notifier, self._facts = compute, notifier, facts
         self._asked: _Asked | None = None
         self._owed: Rect | None = None
-        self._patience = QTimer(self)
-        self._patience.setSingleShot(True)
-        self._patience.setInterval(PATIENCE_MS)
-        self._patience.timeout.connect(edit.finish_held)
+        self.patience = QTimer(self)
+        self.patience.setSingleShot(True)
+        self.patience.setInterval(PATIENCE_MS)
+        self.patience.timeout.connect(edit.finish_held)
         compute.refined.connect(self._take)
         compute.failed.connect(self._fail)
         compute.cancelled.connect(self._drop)
@@ -114,7 +117,7 @@ class ScribbleController(QObject):
         request = self._compute.refine_box(base, self._refine.crf.params, _ends(box), _ends(context), strokes, reach)
         name = f"Scribble: {held.title.partition(': ')[2]}"
         self._asked = _Asked(request, held, box, name)
-        self._patience.start()
+        self.patience.start()
         return True
 
     def _take(self, answer: Refined) -> None:
@@ -154,7 +157,7 @@ class ScribbleController(QObject):
         if asked is None or asked.request != request:
             return None
         self._asked = None
-        self._patience.stop()
+        self.patience.stop()
         return asked
 
     def _release(self, asked: _Asked) -> None:

@@ -20,10 +20,14 @@ from deeplab_core.inference.device import available_cores
 from deeplab_core.records import CRFParams
 from deeplab_core.refine import Box, DenseCRF, ProbabilitySource, refine_region, warm_up
 from deeplab_core.refine.from_labels import mask_as_probabilities
+from deeplab_core.refine.pruning import START
 from deeplab_core.refine.reduced import scaled_params
 
 #: A quick result has at most so many pixels, and its mean field runs on at most so many.
 QUICK_PIXELS, QUICK_FIELD = 400_000, 40_000
+#: The mean field around a stroke runs on at most so many pixels: longer strokes are refined at a smaller scale, and the
+#: correction is carried up.
+BOX_FIELD = 40_000
 #: Images whose picture and lattices are kept; of a large one only itself.
 _KEPT, _LARGE = 2, 8_000_000
 
@@ -181,9 +185,14 @@ class RefineSession:
             if found is None:
                 return base.labels[box.within(context).slices]
             source, ids = found
+        probabilities = source.read(0, source.size[0])
+        # What nowhere is probable takes no part; leaving it out here saves the strokes' belief for it.
+        keep = np.isin(ids, named) | (probabilities.max(axis=(1, 2)) >= START)
+        keep[np.argsort(~keep, kind="stable")[:2]] = True
+        probabilities, ids = np.ascontiguousarray(probabilities[keep], np.float32), ids[keep]
         marginals = refine_region(
             np.ascontiguousarray(desk.exact.rgb[rows, columns]),
-            np.asarray(source.read(0, source.size[0]), np.float32),
+            probabilities,
             box.within(context),
             request.params,
             clamp=_channels(request.strokes, ids, base.ignore),
@@ -192,6 +201,7 @@ class RefineSession:
             reach=request.reach,
             threads=desk.exact.threads,
             origin=(context.top, context.left),
+            scale=min(1.0, (BOX_FIELD / request.strokes.size) ** 0.5),
             cancel=cancel,
         )
         return marginals.labels(ids.astype(_dtype(base.ignore)))

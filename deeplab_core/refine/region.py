@@ -63,6 +63,7 @@ def refine_region(
     reach: float | None = None,
     threads: int = 1,
     origin: tuple[int, int] = (0, 0),
+    scale: float | None = None,
     cancel: Callable[[], bool] | None = None,
 ) -> Marginals:
     """Refine one box of an image; pixels around it take part as context.
@@ -79,6 +80,7 @@ def refine_region(
         reach: px over which a stroke makes its class believable (:func:`with_strokes`); None leaves the network's word.
         threads: threads of the engine.
         origin: (row, column) of the arrays' first pixel, where they are a part of the image already.
+        scale: of the sides, 0..1, at which it is computed, for the time's sake; None is exact.
         cancel: asked before every step.
 
     Returns:
@@ -99,7 +101,7 @@ def refine_region(
     if strokes is not None and reach is not None:
         part = with_strokes(part, strokes, reach, ignore)
     crf = DenseCRF(rgb[rows, columns], params, threads=threads, origin=(origin[0] + outer.top, origin[1] + outer.left))
-    whole = crf.marginals(part, clamp=strokes, ignore=ignore, cancel=cancel)
+    whole = crf.marginals(part, clamp=strokes, ignore=ignore, scale=scale, cancel=cancel)
     inner = box.within(outer)
     planes = whole.q.reshape(*whole.size, -1)[inner.slices]
     return Marginals(
