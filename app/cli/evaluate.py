@@ -11,6 +11,9 @@ import click
 from app.cli.console import progress
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from deeplab_core.metrics.evaluate import Evaluation
 
 
@@ -53,6 +56,31 @@ def parse_bands(_context: click.Context, _parameter: click.Parameter, value: str
     show_default=True,
     help="Distance to a class edge, or to the truth's void ring.",
 )
+@click.option("--boundary/--no-boundary", default=True, show_default=True, help="Also measure boundary IoU and boundary F.")
+@click.option(
+    "--resamples",
+    metavar="N",
+    type=click.IntRange(0, 100_000),
+    default=2000,
+    show_default=True,
+    help="Draws of images for the intervals; 0 for none.",
+)
+@click.option("--seed", metavar="N", type=click.IntRange(0), default=0, show_default=True, help="Of the draws.")
+@click.option(
+    "--images",
+    "photographs",
+    metavar="DIR",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Photographs of the same names, for the pictures of the worst cases.",
+)
+@click.option(
+    "--slices",
+    "slice_files",
+    metavar="FILE",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Curves over size, occlusion, ... to plot in the report (JSON); may be repeated.",
+)
 @click.option("--json", "json_file", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Write every figure.")
 @click.option(
     "--html", "html_file", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Write a report to read."
@@ -63,19 +91,26 @@ def evaluate(
     catalog_name: str,
     bands: tuple[int, ...],
     band_rule: Literal["edge", "void"],
+    boundary: bool,
+    resamples: int,
+    seed: int,
+    photographs: Path | None,
+    slice_files: tuple[Path, ...],
     json_file: Path | None,
     html_file: Path | None,
 ) -> int:
     """Compare masks with their truth: IoU per class, pooled and per image, and near the boundaries.
 
+    NAME.confidence.png beside the masks gives the calibration, *_instanceIds.png beside Cityscapes' truth the weighted IoU.
     Exit status 1 says that some files could not be compared; the figures are those of the rest.
     """
     from deeplab_core.catalogs import get_catalog
     from deeplab_core.formats import atomic_write
     from deeplab_core.metrics.evaluate import evaluate_folders
     from deeplab_core.metrics.pairing import pair_masks
-    from deeplab_core.metrics.report import write_report
+    from deeplab_core.metrics.report import ReportExtras, read_slices, write_report
 
+    slices = tuple(curve for file in slice_files for curve in read_slices(file))
     catalog = get_catalog(catalog_name)
     total = len(pair_masks(prediction, truths, catalog.name).pairs)
     with progress("evaluate", total) as bar:
@@ -85,6 +120,9 @@ def evaluate(
             catalog,
             bands=bands,
             band_rule=band_rule,
+            boundary=boundary,
+            resamples=resamples,
+            seed=seed,
             progress=lambda _done, _total, name: bar.advance(name),
         )
     for path in (json_file, html_file):
@@ -93,7 +131,8 @@ def evaluate(
     if json_file is not None:
         atomic_write(json_file, result.to_json().encode())
     if html_file is not None:
-        write_report(result, html_file, f"{prediction} against {', '.join(map(str, truths))}")
+        title = f"{prediction} against {', '.join(map(str, truths))}"
+        write_report(result, html_file, title, ReportExtras(photographs=photographs, slices=slices))
     click.echo(figures(result))
     for error in result.failures:
         click.echo(f"atrous: not compared: {error}", err=True)
@@ -104,15 +143,36 @@ def evaluate(
 
 def figures(result: Evaluation) -> str:
     """The main figures as text: one line per class that occurs, then the means and the bands."""
-    lines = []
-    for info, iou in zip(result.catalog.classes, result.matrix.iou(), strict=True):
+    intervals, lines = result.intervals, []
+    for channel, (info, iou) in enumerate(zip(result.catalog.classes, result.matrix.iou(), strict=True)):
         if not math.isnan(iou):
-            lines.append(f"{info.name:>16}  {iou:.4f}")
+            number = int(intervals.images_with[channel])
+            lines.append(_line(info.name, iou, intervals.iou[channel], f"in {number} {'image' if number == 1 else 'images'}"))
     mean = result.matrix.mean_iou("union")
-    lines.append(f"{'mIoU':>16}  {mean.value:.4f}   over {mean.classes} classes, pooled over {len(result.images)} images")
-    lines.append(f"{'pixel accuracy':>16}  {result.matrix.pixel_accuracy():.4f}")
-    for width in result.widths:
+    over = f"over {mean.classes} classes, pooled over {len(result.images)} images"
+    lines.append(_line("mIoU", mean.value, intervals.mean_iou, over))
+    lines.append(_line("pixel accuracy", result.matrix.pixel_accuracy(), intervals.pixel_accuracy, ""))
+    for place, width in enumerate(result.widths):
         inside = result.histogram.inside(width).mean_iou("union")
-        value = f"{inside.value:.4f}   mIoU" if inside.classes else "   n/a   no labelled pixel there"
-        lines.append(f"{f'band {width} px':>16}  {value}, rule '{result.histogram.rule}'")
+        name, rule = f"band {width} px", f"rule '{result.histogram.rule}'"
+        if inside.classes:
+            lines.append(_line(name, inside.value, intervals.band_mean_iou[place], f"mIoU, {rule}"))
+        else:
+            lines.append(f"{name:>16}     n/a   no labelled pixel there, {rule}")
+    if result.boundary is not None and result.boundary.mean()[1]:
+        value, classes = result.boundary.mean()
+        lines.append(_line("boundary IoU", value, intervals.mean_boundary_iou, f"over {classes} classes"))
+    if result.calibration is not None:
+        ece = result.calibration.bins().ece
+        lines.append(f"{'ECE':>16}  {ece:.4f}   calibration error, {result.calibrated_images} images with a confidence map")
+    if result.cityscapes is not None:
+        means = result.cityscapes.to_dict()
+        for title, key in (("category IoU", "mean_category_iou"), ("iIoU", "mean_instance_iou")):
+            if means[key] is not None:
+                lines.append(f"{title:>16}  {means[key]:.4f}   mean, as the Cityscapes benchmark counts")
     return "\n".join(lines)
+
+
+def _line(name: str, value: float, bounds: NDArray[np.float64], rest: str) -> str:
+    interval = "" if math.isnan(bounds[0]) else f"[{bounds[0]:.4f}, {bounds[1]:.4f}]"
+    return f"{name:>16}  {value:.4f}   {interval:<18}{rest}".rstrip()

@@ -2,9 +2,9 @@
 
 Both reports are pooled over the same draws of images (paired bootstrap, :mod:`deeplab_core.metrics.bootstrap`); the interval is
 that of the difference. ``p`` is the two-sided bootstrap p-value, ``2 min(P(d <= 0), P(d >= 0))`` with one draw added to both
-counts, so that it is never 0. Over the classes it is corrected by Holm's method (Holm 1979): of twenty classes that did not change
-one would else be called changed. A class that occurs in fewer than six images gets no verdict: even if all of them agreed, a sign
-test could not tell that from chance (2 / 2^5 > 0.05).
+counts, so that it is never 0. Over the classes it is corrected by Holm's method (Holm 1979): of twenty classes that did not
+change one would else be called changed. A class that occurs in fewer than six images gets no verdict: even if all of them
+agreed, a sign test could not tell that from chance (2 / 2^5 > 0.05).
 """
 
 from __future__ import annotations

@@ -1,5 +1,9 @@
-"""The evaluation as one self-contained HTML page: no script, no network, light and dark by the reader's preference."""
+"""The evaluation as one self-contained HTML page: no script, no network, light and dark by the reader's preference.
 
-from deeplab_core.metrics.report.page import render_report, write_report
+``evaluation.schema.json`` declares the JSON twin of the page (:mod:`figures`).
+"""
 
-__all__ = ["render_report", "write_report"]
+from deeplab_core.metrics.report.page import ReportExtras, render_report, write_report
+from deeplab_core.metrics.report.slices import SliceCurve, SlicePoint, read_slices
+
+__all__ = ["ReportExtras", "SliceCurve", "SlicePoint", "read_slices", "render_report", "write_report"]

@@ -3,30 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from html import escape
+from itertools import groupby
 from pathlib import Path
 
 from deeplab_core.boundary.band import BAND_RULE_TEXT, WIDEST
 from deeplab_core.errors import AtrousError
 from deeplab_core.formats.atomic import atomic_write
-from deeplab_core.metrics.evaluate import Evaluation
-from deeplab_core.metrics.report import tables
+from deeplab_core.metrics.evaluation import Evaluation
+from deeplab_core.metrics.report import plots, tables
 from deeplab_core.metrics.report.curve import curve_svg
+from deeplab_core.metrics.report.slices import SliceCurve
 from deeplab_core.metrics.report.style import STYLE
+from deeplab_core.metrics.report.text import NOT_AVAILABLE, interval, percent, pixels
+from deeplab_core.metrics.report.thumbnails import Photographs, thumbnails
 from deeplab_core.metrics.scores import ABSENT_RULE_TEXT
 
 #: Files named at once in a warning; the others unfold.
 _LISTED = 5
 
 
-def write_report(evaluation: Evaluation, path: Path | str, title: str = "Evaluation") -> None:
+#: Images that are shown, worst first.
+_SHOWN = 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportExtras:
+    """What a report may show beside the evaluation.
+
+    Attributes:
+        photographs: folder of photographs named like the masks, for the pictures of the worst cases.
+        slices: curves over size, occlusion, ...; curves of one title share a plot.
+    """
+
+    photographs: Path | None = None
+    slices: tuple[SliceCurve, ...] = ()
+
+
+def write_report(evaluation: Evaluation, path: Path | str, title: str = "Evaluation", extras: ReportExtras | None = None) -> None:
     """Write :func:`render_report` to a file, atomically. Raises StorageError where it cannot be written."""
-    atomic_write(path, render_report(evaluation, title).encode())
+    atomic_write(path, render_report(evaluation, title, extras).encode())
 
 
-def render_report(evaluation: Evaluation, title: str = "Evaluation") -> str:
-    """The page as HTML text."""
-    sections = [*_warnings(evaluation), _classes(evaluation), _band(evaluation), _confusion(evaluation), _images(evaluation)]
+def render_report(evaluation: Evaluation, title: str = "Evaluation", extras: ReportExtras | None = None) -> str:
+    """The page as HTML text. Mask files of the worst images are read again for their pictures."""
+    extras = extras or ReportExtras()
+    sections = [
+        *_warnings(evaluation), _classes(evaluation), _band(evaluation), _boundary(evaluation), _confusion(evaluation),
+        _calibration(evaluation), _cityscapes(evaluation), *_slices(extras), _cases(evaluation, extras), _images(evaluation),
+    ]  # fmt: skip
     body = f"<h1>{escape(title)}</h1>{_subtitle(evaluation)}{_tiles(evaluation)}{''.join(sections)}"
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
@@ -38,26 +64,50 @@ def _subtitle(evaluation: Evaluation) -> str:
     number = len(evaluation.images)
     catalog = evaluation.catalog
     return (
-        f'<p class="quiet">{tables.pixels(number)} {"image" if number == 1 else "images"} · '
-        f"{tables.pixels(evaluation.matrix.total)} labelled px · {escape(catalog.title)}</p>"
+        f'<p class="quiet">{pixels(number)} {"image" if number == 1 else "images"} · '
+        f"{pixels(evaluation.matrix.total)} labelled px · {escape(catalog.title)}</p>"
     )
 
 
 def _tiles(evaluation: Evaluation) -> str:
-    matrix = evaluation.matrix
+    matrix, intervals = evaluation.matrix, evaluation.intervals
     mean, accuracy = matrix.mean_iou("union"), matrix.mean_accuracy()
     tiles = [
-        (tables.percent(mean.value), f"mIoU over {mean.classes} classes"),
-        (tables.percent(matrix.pixel_accuracy()), "pixel accuracy"),
-        (tables.percent(accuracy.value), f"mean accuracy over {accuracy.classes} classes"),
-        (tables.percent(matrix.frequency_weighted_iou()), "frequency weighted IoU"),
+        (percent(mean.value), interval(intervals.mean_iou), f"mIoU over {mean.classes} classes"),
+        (percent(matrix.pixel_accuracy()), interval(intervals.pixel_accuracy), "pixel accuracy"),
+        (percent(accuracy.value), "", f"mean accuracy over {accuracy.classes} classes"),
+        (percent(matrix.frequency_weighted_iou()), "", "frequency weighted IoU"),
     ]
+    if evaluation.boundary is not None and evaluation.boundary.mean()[1]:
+        tiles.append((percent(evaluation.boundary.mean()[0]), interval(intervals.mean_boundary_iou), "boundary IoU"))
+    if evaluation.calibration is not None:
+        tiles.append((percent(evaluation.calibration.bins().ece), "", "expected calibration error"))
     if matrix.void_predictions:
         share = matrix.void_predictions / matrix.total
-        tiles.append((tables.percent(share), "of the labelled pixels have no prediction: misses, and nobody's false alarm"))
-    cards = "".join(f'<div class="tile"><b>{value}</b><span class="quiet">{escape(text)}</span></div>' for value, text in tiles)
-    rule = f"mIoU: {ABSENT_RULE_TEXT['union']}. Void truth is not counted."
-    return f'<div class="tiles">{cards}</div><p class="rule" style="margin-top:8px">{escape(rule)}</p>'
+        tiles.append((percent(share), "", "of the labelled pixels have no prediction: misses, and nobody's false alarm"))
+    cards = "".join(
+        f'<div class="tile"><b>{value}</b><small>{bounds}</small><span class="quiet">{escape(text)}</span></div>'
+        for value, bounds, text in tiles
+    )
+    rules = ", ".join(
+        f"{percent(matrix.mean_iou(rule).value)} as {text} ({matrix.mean_iou(rule).classes})"
+        for rule, text in ABSENT_RULE_TEXT.items()
+        if rule != "union"
+    )
+    rule = f"mIoU: {ABSENT_RULE_TEXT['union']}; {rules}. Void truth is not counted."
+    return f'<div class="tiles">{cards}</div><p class="rule" style="margin-top:8px">{escape(rule)}</p>{_sureness(evaluation)}'
+
+
+def _sureness(evaluation: Evaluation) -> str:
+    intervals = evaluation.intervals
+    if not intervals.resamples:
+        text = "No intervals: they need at least two images and resamples above 0."
+    else:
+        text = (
+            f"Intervals hold {100 * intervals.level:.0f}\u202f% of {pixels(intervals.resamples)} pools drawn from the images "
+            "with replacement. Those of classes in few images are too narrow; the number of images stands beside them."
+        )
+    return f'<p class="rule">{escape(text)}</p>'
 
 
 def _warnings(evaluation: Evaluation) -> Iterable[str]:
@@ -90,9 +140,10 @@ def _paths(paths: Iterable[Path]) -> list[str]:
 
 
 def _classes(evaluation: Evaluation) -> str:
-    rule = "Of all labelled pixels of the folder, pooled. IoU = hits / (truth + prediction - hits)."
-    table = _scroll(tables.class_table(evaluation.matrix))
-    return _section("Classes", rule, table + tables.absent_classes(evaluation.matrix))
+    rule = "Of all labelled pixels of the folder, pooled. IoU = hits / (truth + prediction - hits). Dashed: mIoU."
+    figure = f"<figure>{plots.bars_svg(evaluation.matrix, evaluation.intervals)}</figure>"
+    table = _scroll(tables.class_table(evaluation.matrix, evaluation.intervals))
+    return _section("Classes", rule, figure + table + tables.absent_classes(evaluation.matrix))
 
 
 def _band(evaluation: Evaluation) -> str:
@@ -100,15 +151,16 @@ def _band(evaluation: Evaluation) -> str:
     heading = f"Boundary band around the {histogram.around}"
     rule = f"Rule \u2013 {BAND_RULE_TEXT[histogram.rule]}. The two rules are not comparable with each other below about 10 px."
     if not histogram.inside(WIDEST).total:
-        return _section(heading, rule, f"<p>{tables.NOT_AVAILABLE}: no pixel lies within {WIDEST} px of such a boundary.</p>")
+        return _section(heading, rule, f"<p>{NOT_AVAILABLE}: no pixel lies within {WIDEST} px of such a boundary.</p>")
     figure = curve_svg(
         histogram.curve("union"),
         whole_iou=evaluation.matrix.mean_iou("union").value,
         whole_accuracy=evaluation.matrix.pixel_accuracy(),
         widths=evaluation.widths,
+        intervals=evaluation.intervals.band_mean_iou,
     )
     banded = sum(image.band_px > 0 for image in evaluation.images)
-    count = f"{tables.pixels(banded)} of {tables.pixels(len(evaluation.images))} images have such a boundary"
+    count = f"{pixels(banded)} of {pixels(len(evaluation.images))} images have such a boundary"
     caption = f"<figcaption>Inside the band, pooled; dashed: all labelled pixels. {count}.</figcaption>"
     details = ""
     if evaluation.widths:
@@ -118,12 +170,84 @@ def _band(evaluation: Evaluation) -> str:
     return _section(heading, rule, f"<figure>{figure}{caption}</figure>{details}")
 
 
+def _boundary(evaluation: Evaluation) -> str:
+    boundary, intervals = evaluation.boundary, evaluation.intervals
+    if boundary is None:
+        return ""
+    value, classes = boundary.mean()
+    davis, csurka = evaluation.image_mean("davis_f"), evaluation.image_mean("csurka_f")
+    rows = [
+        ("boundary IoU", value, interval(intervals.mean_boundary_iou),
+         f"mean over {classes} classes, pooled; within {100 * boundary.ratio:g}\u202f% of the diagonal (Cheng et al. 2021)"),
+        ("boundary F, DAVIS", davis.value, interval(intervals.image_means[0]),
+         f"mean over {davis.classes} images; contours within 0.8\u202f% of the diagonal (Perazzi et al. 2016)"),
+        ("boundary F, Csurka", csurka.value, interval(intervals.image_means[1]),
+         f"mean over {csurka.classes} images; contours nearer than 0.75\u202f% of the diagonal (Csurka et al. 2013)"),
+    ]  # fmt: skip
+    rule = "Of contours. Void is taken out of both masks, so where truth outlines objects in void, trust the band above instead."
+    return _section("Boundaries", rule, _scroll(tables.score_table(rows)))
+
+
 def _confusion(evaluation: Evaluation) -> str:
     rule = "Rows are truth, columns are predictions; each row in percent of its truth class. Point at a cell for pixels."
-    table = _scroll(tables.heat_table(evaluation.matrix))
-    return _section("Confusion", rule, table) + _section(
+    figure = f"<figure>{plots.heat_svg(evaluation.matrix)}</figure>"
+    table = f"<details><summary>As a table</summary>{_scroll(tables.heat_table(evaluation.matrix))}</details>"
+    return _section("Confusion", rule, figure + table) + _section(
         "Largest confusions", "Between two classes; void is left out.", _scroll(tables.confusion_list(evaluation.matrix))
     )
+
+
+def _calibration(evaluation: Evaluation) -> str:
+    calibration = evaluation.calibration
+    if calibration is None:
+        return ""
+    bins = calibration.bins()
+    over = calibration.mean_confidence - calibration.accuracy
+    rows = [
+        ("ECE", bins.ece, "", f"expected calibration error, {bins.pixels.size} bins (Guo et al. 2017)"),
+        ("MCE", bins.mce, "", "largest gap of a bin"),
+        ("mean confidence", calibration.mean_confidence, "", "over-confident" if over > 0 else "under-confident"),
+        ("accuracy", calibration.accuracy, "", "of the pixels with a prediction"),
+    ]
+    rule = (
+        f"Of the pixels called with some confidence, how many are right? {pixels(evaluation.calibrated_images)} of "
+        f"{pixels(len(evaluation.images))} images have a confidence map. Dashed: a calibrated model; dark: share of the pixels."
+    )
+    figure = f'<figure class="half">{plots.reliability_svg(calibration)}</figure>'
+    return _section("Calibration", rule, f'<div class="beside">{figure}{_scroll(tables.score_table(rows))}</div>')
+
+
+def _cityscapes(evaluation: Evaluation) -> str:
+    if evaluation.cityscapes is None:
+        return ""
+    found = evaluation.cityscapes
+    rows = [(name, score, "", "category") for name, score in found.category_iou.items()]
+    rows += [(name, score, "", "iIoU, weighted by instance size") for name, score in found.instance_iou.items()]
+    rows += [(name, score, "", "category iIoU") for name, score in found.category_instance_iou.items()]
+    rule = "As the benchmark's own evaluation counts (Cordts et al. 2016)."
+    missing = "" if found.instance_iou else '<p class="rule">No iIoU: it needs *_instanceIds.png beside every truth file.</p>'
+    return _section("Cityscapes", rule, _scroll(tables.score_table(rows)) + missing)
+
+
+def _slices(extras: ReportExtras) -> Iterable[str]:
+    titles = {curve.title: place for place, curve in reversed(list(enumerate(extras.slices)))}
+    ordered = sorted(extras.slices, key=lambda curve: titles[curve.title])
+    for title, curves in groupby(ordered, key=lambda curve: curve.title):
+        yield _section(title, "Bars: intervals, where they are known.", f"<figure>{plots.slices_svg(list(curves))}</figure>")
+
+
+def _cases(evaluation: Evaluation, extras: ReportExtras) -> str:
+    photographs = Photographs.below(extras.photographs)
+    cases = []
+    for image in evaluation.worst_first[:_SHOWN]:
+        if not image.labelled_px:
+            continue
+        head = f"{escape(image.name)} <b>{percent(image.mean_iou.value)}</b>"
+        cases.append(f'<div class="card"><h3>{head}</h3>{thumbnails(image, evaluation.catalog, photographs)}</div>')
+    if not cases:
+        return ""
+    rule = "The images with the lowest mIoU. Errors are red, void is grey."
+    return _section("Worst cases", rule, f'<div class="cases">{"".join(cases)}</div>')
 
 
 def _images(evaluation: Evaluation) -> str:

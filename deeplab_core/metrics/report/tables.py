@@ -10,45 +10,42 @@ import numpy as np
 
 from deeplab_core.boundary.histogram import BandHistogram
 from deeplab_core.catalog import ClassInfo
+from deeplab_core.metrics.bootstrap import Intervals
 from deeplab_core.metrics.confusion import ConfusionMatrix
-from deeplab_core.metrics.evaluate import Evaluation
+from deeplab_core.metrics.evaluation import Evaluation
+from deeplab_core.metrics.report.text import interval, percent, pixels
 
 #: Confusions listed, and images listed: a page that still opens at once for 100,000 images.
 _CONFUSIONS = 15
 _IMAGES = 500
 
-NOT_AVAILABLE = "n/a"
-
-
-def percent(score: float) -> str:
-    """``71.3 %`` with a narrow space that does not break; ``n/a`` for nan."""
-    return NOT_AVAILABLE if math.isnan(score) else f"{100 * score:.1f}\u202f%"
-
-
-def pixels(count: int) -> str:
-    """``1 234 567`` with narrow spaces."""
-    return f"{count:,}".replace(",", "\u202f")
-
-
-def class_table(matrix: ConfusionMatrix) -> str:
-    """IoU, precision, recall and pixels of every class that occurs, in catalog order."""
+def class_table(matrix: ConfusionMatrix, intervals: Intervals) -> str:
+    """IoU with its interval, Dice, precision, recall and pixels of every class that occurs, in catalog order."""
     rows = []
-    for info, iou, precision, recall, truth, prediction in zip(
-        matrix.catalog.classes,
-        matrix.iou(),
-        matrix.precision(),
-        matrix.recall(),
-        matrix.truth_pixels(),
-        matrix.prediction_pixels(),
-        strict=True,
-    ):
+    columns = (
+        matrix.catalog.classes, matrix.iou(), matrix.dice(), matrix.precision(), matrix.recall(), matrix.truth_pixels(),
+        matrix.prediction_pixels(), intervals.iou, intervals.images_with,
+    )  # fmt: skip
+    for info, iou, dice, precision, recall, truth, prediction, bounds, images in zip(*columns, strict=True):
         if math.isnan(iou):
             continue
         rows.append(
-            f"<tr>{_class_head(info)}<td>{percent(iou)}{_bar(iou)}</td><td>{percent(precision)}</td><td>{percent(recall)}</td>"
-            f"<td>{pixels(truth)}</td><td>{pixels(prediction)}</td></tr>"
+            f'<tr>{_class_head(info)}<td>{percent(iou)}</td><td class="quiet">{interval(bounds)}</td><td>{percent(dice)}</td>'
+            f"<td>{percent(precision)}</td><td>{percent(recall)}</td><td>{pixels(truth)}</td><td>{pixels(prediction)}</td>"
+            f"<td>{pixels(int(images))}</td></tr>"
         )
-    return _table(("class", "IoU", "precision", "recall", "truth px", "prediction px"), rows)
+    level = f"{100 * intervals.level:.0f}\u202f% interval"
+    return _table(("class", "IoU", level, "Dice", "precision", "recall", "truth px", "prediction px", "images"), rows)
+
+
+def score_table(rows: Iterable[tuple[str, float, str, str]]) -> str:
+    """Scores with their intervals: (name, score, interval, what it is)."""
+    body = [
+        f'<tr><th>{escape(name)}</th><td>{percent(score)}</td><td class="quiet">{bounds}</td>'
+        f'<td class="name">{escape(text)}</td></tr>'
+        for name, score, bounds, text in rows
+    ]
+    return _table(("", "score", "interval", ""), body)
 
 
 def absent_classes(matrix: ConfusionMatrix) -> str:
@@ -172,7 +169,3 @@ def _class_head(info: ClassInfo) -> str:
 def _swatch(info: ClassInfo) -> str:
     red, green, blue = info.color
     return f'<span class="swatch" style="background:rgb({red},{green},{blue})"></span>'
-
-
-def _bar(score: float) -> str:
-    return f'<span class="bar"><i style="width:{100 * score:.1f}%"></i></span>'

@@ -1,0 +1,73 @@
+"""``atrous compare``: what got better and what got worse between two evaluations."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from deeplab_core.metrics.compare import Change, Comparison
+
+_SIGNS = {"better": "+", "worse": "-", "unclear": " ", "too few images": "?"}
+
+
+@click.command()
+@click.argument("before", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("after", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--resamples",
+    metavar="N",
+    type=click.IntRange(100, 1_000_000),
+    default=10_000,
+    show_default=True,
+    help="Draws of images for intervals and p-values.",
+)
+@click.option("--seed", metavar="N", type=click.IntRange(0), default=0, show_default=True, help="Of the draws.")
+@click.option("--json", "json_file", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Write every figure.")
+def compare(before: Path, after: Path, resamples: int, seed: int, json_file: Path | None) -> None:
+    """Say what got better (+) and worse (-) from one 'evaluate --json' file to another of the same images.
+
+    Both are pooled over the same random draws of images (paired bootstrap). A difference counts where chance explains it in fewer
+    than 5 % of the draws; over the classes this is corrected for their number. A class in fewer than six images gets no
+    verdict (?).
+    """
+    from deeplab_core.formats import atomic_write
+    from deeplab_core.metrics.compare import compare_reports
+
+    result = compare_reports(before, after, resamples=resamples, seed=seed)
+    if json_file is not None:
+        json_file.parent.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(result.to_dict(), ensure_ascii=False, allow_nan=False, indent=1) + "\n"
+        atomic_write(json_file, text.encode())
+    click.echo(table(result))
+    for names, report in ((result.only_before, before), (result.only_after, after)):
+        if names:
+            click.echo(f"atrous: {len(names)} images are in {report} only and were left out, e.g. {names[0]}", err=True)
+
+
+def table(result: Comparison) -> str:
+    """One line per score: verdict, before, after, the difference with its interval, p, and the images behind it."""
+    head = f"  {'':>20}  before   after   change   95 % interval       p       images"
+    lines = [head, *(_line(change) for change in result.overall), "", *(_line(change) for change in result.classes)]
+    better, worse = (sum(str(change.verdict) == verdict for change in result.classes) for verdict in ("better", "worse"))
+    lines.append("")
+    lines.append(f"{better} classes better, {worse} worse, {len(result.classes) - better - worse} without a clear change")
+    return "\n".join(lines)
+
+
+def _line(change: Change) -> str:
+    if math.isnan(change.difference):
+        scores = f"{_score(change.before)}  {_score(change.after)}       -"
+        return f"  {change.name:>20}  {scores}  {'':<26}  {change.images:>6}"
+    interval = "" if math.isnan(change.low) else f"[{change.low:+.4f}, {change.high:+.4f}]"
+    p = "" if math.isnan(change.p) else f"{change.p:.4f}"
+    scores = f"{_score(change.before)}  {_score(change.after)}  {change.difference:+.4f}"
+    return f"{_SIGNS[change.verdict]} {change.name:>20}  {scores}  {interval:<18}  {p:<6}  {change.images:>6}"
+
+
+def _score(value: float) -> str:
+    return "   n/a" if math.isnan(value) else f"{value:.4f}"

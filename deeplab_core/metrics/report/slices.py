@@ -1,0 +1,100 @@
+"""Curves of a score over a property of the objects (size, occlusion, distance to the boundary), read from JSON for the report.
+
+The layout, ``atrous-slices-1``::
+
+    {"format": "atrous-slices-1",
+     "curves": [{"title": "IoU by size", "x_label": "area, px", "series": "model A",
+                 "points": [{"x": 1024, "label": "up to 32^2", "score": 0.31, "low": 0.22, "high": 0.4, "objects": 117}]}]}
+
+``x`` is a number (points are drawn in its order), ``score`` 0..1 or null; ``label``, ``low``, ``high`` and ``objects`` may be
+left out. Curves of one title share a plot.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from deeplab_core.errors import MaskFormatError
+
+FORMAT = "atrous-slices-1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlicePoint:
+    """A point of a curve; nan where there is no score or no interval.
+
+    Attributes:
+        x: position, in the unit that the curve's ``x_label`` names.
+        label: what the point stands for.
+        score: 0..1.
+        low, high: interval of the score.
+        objects: how many objects or pixels it rests on; None where it is not known.
+    """
+
+    x: float
+    label: str = ""
+    score: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+    objects: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SliceCurve:
+    """A score over a property.
+
+    Attributes:
+        title: of the plot; curves of one title share it.
+        x_label: the property and its unit.
+        series: name of the curve.
+        points: by rising x.
+    """
+
+    title: str
+    x_label: str
+    series: str
+    points: tuple[SlicePoint, ...]
+
+
+def read_slices(path: Path | str) -> tuple[SliceCurve, ...]:
+    """Read a file of curves. Raises MaskFormatError naming what is wrong with it."""
+    path = Path(path)
+    try:
+        data = json.loads(path.read_bytes())
+        if data["format"] != FORMAT:
+            raise ValueError(f"its format is {data['format']!r}")
+        return tuple(_curve(row) for row in data["curves"])
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        why, remedy = f"{type(error).__name__}: {error}", f"Expected is the layout '{FORMAT}'"
+        raise MaskFormatError("these are not curves for the report", why=why, remedy=remedy, path=path) from error
+
+
+def _curve(row: dict[str, Any]) -> SliceCurve:
+    points = (
+        SlicePoint(
+            x=float(point["x"]),
+            label=str(point.get("label", "")),
+            score=_number(point["score"]),
+            low=_number(point.get("low")),
+            high=_number(point.get("high")),
+            objects=None if point.get("objects") is None else int(point["objects"]),
+        )
+        for point in row["points"]
+    )
+    return SliceCurve(
+        title=str(row["title"]),
+        x_label=str(row["x_label"]),
+        series=str(row.get("series", "")),
+        points=tuple(sorted(points, key=lambda point: point.x)),
+    )
+
+
+def _number(value: Any) -> float:
+    number = math.nan if value is None else float(value)
+    if math.isinf(number):
+        raise ValueError("a score is infinite")
+    return number

@@ -1,0 +1,110 @@
+"""Pictures of the worst cases for the report: photograph, truth, prediction and errors, as data URIs."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deeplab_core.catalog import ClassCatalog
+from deeplab_core.errors import AtrousError
+from deeplab_core.formats import read_mask
+from deeplab_core.formats.png import encode_png
+from deeplab_core.images import find_images, read_thumbnail
+from deeplab_core.images.label_names import mask_stem, photo_stem
+from deeplab_core.metrics.evaluation import ImageResult
+
+#: Long side of a picture, px: sharp at twice the size that it is shown at.
+_SIDE = 360
+
+_RIGHT, _WRONG, _VOID = (226, 230, 236), (208, 62, 32), (150, 156, 168)
+_JPEG_QUALITY = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Photographs:
+    """Photographs of a folder, found by the names of masks."""
+
+    by_path: dict[str, Path]
+    by_stem: dict[str, Path]
+
+    @staticmethod
+    def below(folder: Path | None) -> Photographs:
+        """Index a folder; nothing is found where it is None."""
+        by_path: dict[str, Path] = {}
+        by_stem: dict[str, Path] = {}
+        for name in find_images(folder) if folder is not None else ():
+            relative = PurePosixPath(name)
+            by_path.setdefault(str(relative.with_suffix("")), Path(folder or "", name))
+            by_stem.setdefault(photo_stem(relative.stem), Path(folder or "", name))
+        return Photographs(by_path, by_stem)
+
+    def of(self, mask_name: str) -> Path | None:
+        """The photograph of a mask: the same path, else the same stem."""
+        relative = PurePosixPath(mask_name)
+        return self.by_path.get(str(relative.with_suffix(""))) or self.by_stem.get(photo_stem(mask_stem(relative.stem)))
+
+
+def thumbnails(image: ImageResult, catalog: ClassCatalog, photographs: Photographs) -> str:
+    """Figures of one image, side by side, as HTML; a sentence where its files can no longer be read."""
+    try:
+        truth, prediction = read_mask(image.truth, catalog), read_mask(image.prediction, catalog)
+        if truth.shape != prediction.shape:
+            raise AtrousError("the masks have changed since they were compared", path=image.prediction)
+    except AtrousError as error:
+        return f'<p class="rule">{escape(str(error))}</p>'
+    step = _grid(truth.shape)
+    truth, prediction = truth[step], prediction[step]
+    colors = _colors(catalog)
+    lut = catalog.index_lut()
+    errors = np.where(prediction == truth, 0, 1)
+    errors[truth == catalog.ignore] = 2
+    pictures = [
+        ("truth", _png(colors[lut[truth]])),
+        ("prediction", _png(colors[lut[prediction]])),
+        ("errors", _png(np.array([_RIGHT, _WRONG, _VOID], np.uint8)[errors])),
+    ]
+    photograph = photographs.of(image.name)
+    if photograph is not None:
+        try:
+            pictures.insert(0, ("photograph", _jpeg(read_thumbnail(photograph, _SIDE))))
+        except AtrousError as error:
+            return _figures(pictures) + f'<p class="rule">{escape(str(error))}</p>'
+    return _figures(pictures)
+
+
+def _figures(pictures: Sequence[tuple[str, str]]) -> str:
+    cards = "".join(f'<figure><img alt="{name}" src="{uri}"><figcaption>{name}</figcaption></figure>' for name, uri in pictures)
+    return f'<div class="case">{cards}</div>'
+
+
+def _grid(shape: tuple[int, ...]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Rows and columns of a smaller picture: nearest pixels, since ids cannot be mixed."""
+    shrink = max(1.0, max(shape) / _SIDE)
+    rows, columns = (((np.arange(max(1, int(side / shrink))) + 0.5) * shrink).astype(np.intp) for side in shape)
+    return np.ix_(np.minimum(rows, shape[0] - 1), np.minimum(columns, shape[1] - 1))  # type: ignore[return-value]
+
+
+def _colors(catalog: ClassCatalog) -> NDArray[np.uint8]:
+    """(C + 2, 3) colours by channel, then void twice."""
+    return np.array([*(info.color for info in catalog.classes), catalog.ignore_color, catalog.ignore_color], dtype=np.uint8)
+
+
+def _png(rgb: NDArray[np.uint8]) -> str:
+    data = b"".join(encode_png(np.ascontiguousarray(rgb)))
+    return f"data:image/png;base64,{base64.b64encode(data).decode()}"
+
+
+def _jpeg(rgb: NDArray[Any]) -> str:
+    import cv2
+
+    done, data = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+    if not done:
+        raise AtrousError("the photograph cannot be encoded for the report")
+    return f"data:image/jpeg;base64,{base64.b64encode(data.tobytes()).decode()}"
