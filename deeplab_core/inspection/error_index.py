@@ -1,0 +1,139 @@
+"""From a cell of a folder's confusion matrix to the images and components behind it."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deeplab_core.catalog import ClassCatalog
+from deeplab_core.inspection.components import ErrorComponent, ImageErrors, component_of
+from deeplab_core.inspection.kinds import KINDS, FailureKind
+
+
+@dataclass(frozen=True, slots=True)
+class CellImage:
+    """What one image adds to a cell: its pixels and its number of components."""
+
+    image: str
+    pixels: int
+    components: int
+
+
+class ErrorIndex:
+    """Error components of a folder, updated image by image.
+
+    Memory is bounded by what :class:`~deeplab_core.inspection.components.ImageErrors` keeps of each image, whatever its size;
+    masks are never held.
+
+    Example:
+        >>> index = ErrorIndex(catalog)
+        >>> index.update("2007_000129.jpg", find_errors(truth=truth, prediction=prediction, catalog=catalog))
+        >>> index.components(truth=9, prediction=18)[0].box
+
+    Attributes:
+        catalog: the classes.
+    """
+
+    def __init__(self, catalog: ClassCatalog) -> None:
+        self.catalog = catalog
+        self._images: dict[str, ImageErrors] = {}
+        shape = len(catalog), len(catalog) + 1
+        self._pixels = np.zeros(shape, dtype=np.int64)
+        self._components = np.zeros(shape, dtype=np.int64)
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def __contains__(self, image: str) -> bool:
+        return image in self._images
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._images)
+
+    def of(self, image: str) -> ImageErrors:
+        """What is known of one image. Raises KeyError where it was never counted."""
+        return self._images[image]
+
+    def update(self, image: str, errors: ImageErrors) -> None:
+        """Add an image, or replace what was known of it (after a correction)."""
+        self.remove(image)
+        self._add(errors, 1)
+        self._images[image] = errors
+
+    def remove(self, image: str) -> None:
+        """Forget an image; nothing happens where it is unknown."""
+        errors = self._images.pop(image, None)
+        if errors is not None:
+            self._add(errors, -1)
+
+    @property
+    def pixels(self) -> NDArray[np.int64]:
+        """(C, C + 1) int64: wrong pixels of every cell over all images, channels as in a confusion matrix; diagonal 0."""
+        return self._pixels.copy()
+
+    @property
+    def component_counts(self) -> NDArray[np.int64]:
+        """(C, C + 1) int64: components of every cell over all images."""
+        return self._components.copy()
+
+    def images(self, *, truth: int, prediction: int) -> list[CellImage]:
+        """Images that add to a cell (class ids), the one with most pixels first."""
+        found = []
+        for image, errors in self._images.items():
+            pixels, components = errors.cell(truth, prediction)
+            if pixels:
+                found.append(CellImage(image, pixels, components))
+        return sorted(found, key=lambda entry: (-entry.pixels, entry.image))
+
+    def components(
+        self,
+        *,
+        truth: int | None = None,
+        prediction: int | None = None,
+        both_ways: bool = False,
+        kind: FailureKind | None = None,
+        limit: int = 200,
+    ) -> list[ErrorComponent]:
+        """Largest listed components of a cell, of a whole row or column (the other id is None), or of everything.
+
+        Args:
+            truth, prediction: class ids.
+            both_ways: also those of the mirrored cell (sofa called chair beside chair called sofa).
+            kind: only components with pixels of this kind of failure, by the number of these pixels.
+            limit: how many.
+
+        Returns:
+            Largest first; equal ones by image name, then top to bottom.
+        """
+        wanted = [(truth, prediction)]
+        if both_ways and truth != prediction:
+            wanted.append((prediction, truth))
+        found = (
+            (-int(size), image, int(row["y"]), int(row["x"]), position)
+            for image, errors in self._images.items()
+            for one, other in wanted
+            for position in _matching(errors, one, other).tolist()
+            for row in (errors.rows[position],)
+            if (size := row["pixels"] if kind is None else row["kinds"][KINDS.index(kind)])
+        )
+        best = heapq.nsmallest(limit, found)
+        return [component_of(self._images[image].rows[position], image) for _, image, _, _, position in best]
+
+    def _add(self, errors: ImageErrors, sign: int) -> None:
+        lut = self.catalog.index_lut()
+        place = lut[errors.cells[:, 0]], lut[errors.cells[:, 1]]
+        np.add.at(self._pixels, place, sign * errors.pixels)
+        np.add.at(self._components, place, sign * errors.components)
+
+
+def _matching(errors: ImageErrors, truth: int | None, prediction: int | None) -> NDArray[np.intp]:
+    chosen = np.ones(len(errors.rows), dtype=bool)
+    if truth is not None:
+        chosen &= errors.rows["truth"] == truth
+    if prediction is not None:
+        chosen &= errors.rows["prediction"] == prediction
+    return np.flatnonzero(chosen)

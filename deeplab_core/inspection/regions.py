@@ -1,0 +1,148 @@
+"""Connected regions of equal value in a map: the primitive behind error components, objects and uncertain regions.
+
+Regions are 8-connected: thin diagonal things (chair legs, wires) stay whole, and it is the rule of Bernhard et al. (WACV 2024).
+OpenCV is imported where it is used: the window's first frame must not wait for it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Mask = NDArray[np.bool_]  # (H, W)
+
+
+class Box(NamedTuple):
+    """A rectangle of pixels: columns ``x`` to ``x + width`` and rows ``y`` to ``y + height``, ends excluded."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Rows and columns, for indexing (H, W) arrays."""
+        return slice(self.y, self.y + self.height), slice(self.x, self.x + self.width)
+
+    def grown(self, margin: int, shape: tuple[int, ...]) -> Box:
+        """The box with ``margin`` more pixels on every side, within an image of ``shape`` (H, W)."""
+        left, top = max(self.x - margin, 0), max(self.y - margin, 0)
+        right, bottom = min(self.x + self.width + margin, shape[1]), min(self.y + self.height + margin, shape[0])
+        return Box(left, top, right - left, bottom - top)
+
+    def holds(self, other: Box) -> bool:
+        """Whether ``other`` lies inside."""
+        return (
+            self.x <= other.x
+            and self.y <= other.y
+            and other.x + other.width <= self.x + self.width
+            and other.y + other.height <= self.y + self.height
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Regions:
+    """Regions of one map; row n of every array is region number n + 1.
+
+    Attributes:
+        numbers: (H, W) int32, number of the region that holds each pixel, 1..N; 0 elsewhere.
+        values: (N,) int64, the value that the region's pixels share.
+        boxes: (N, 4) int32: x, y, width, height.
+        pixels: (N,) int64.
+        centroids: (N, 2) float64: mean x and y of the pixels; may lie outside of a bent region.
+        anchors: (N, 2) int32: x and y of one pixel that surely belongs to the region (its first in reading order).
+    """
+
+    numbers: NDArray[np.int32]
+    values: NDArray[np.int64]
+    boxes: NDArray[np.int32]
+    pixels: NDArray[np.int64]
+    centroids: NDArray[np.float64]
+    anchors: NDArray[np.int32]
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def box(self, row: int) -> Box:
+        """Bounding box of row ``row``."""
+        return Box(*(int(part) for part in self.boxes[row]))
+
+    def mask(self, row: int) -> Mask:
+        """(height, width) bool: the region's pixels within its box."""
+        inside: Mask = self.numbers[self.box(row).slices] == row + 1
+        return inside
+
+    def sums(self, weights: NDArray[Any]) -> NDArray[np.float64]:
+        """(N,) float64: sum of an (H, W) map over each region."""
+        found = np.bincount(self.numbers.ravel(), weights=weights.ravel(), minlength=len(self) + 1)
+        return found[1:].astype(np.float64)
+
+
+def find_regions(values: NDArray[Any], where: Mask | None = None) -> Regions:
+    """Find the 8-connected regions of equal value.
+
+    Args:
+        values: (H, W) non-negative integers.
+        where: (H, W) bool; pixels outside belong to no region. None takes all.
+
+    Returns:
+        Regions by rising value, within a value in reading order.
+    """
+    import cv2
+
+    height, width = values.shape
+    numbers = np.zeros((height, width), dtype=np.int32)
+    boxes, pixels, centroids, owners, first = [], [], [], [], 1
+    for value, rows, columns in _by_value(values, where):
+        top, left = int(rows.min()), int(columns.min())
+        crop = np.zeros((int(rows.max()) - top + 1, int(columns.max()) - left + 1), dtype=np.uint8)
+        rows, columns = rows - top, columns - left
+        crop[rows, columns] = 1
+        found, local, stats, centers = cv2.connectedComponentsWithStats(crop, connectivity=8, ltype=cv2.CV_32S)
+        numbers[rows + top, columns + left] = local[rows, columns] + (first - 1)
+        boxes.append(stats[1:, [cv2.CC_STAT_LEFT, cv2.CC_STAT_TOP, cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]] + np.array((left, top, 0, 0)))
+        pixels.append(stats[1:, cv2.CC_STAT_AREA])
+        centroids.append(centers[1:] + np.array((left, top)))
+        owners.append(np.full(found - 1, value, dtype=np.int64))
+        first += found - 1
+    if not boxes:
+        nothing = np.zeros((0,), dtype=np.int64)
+        corners = np.zeros((0, 4), dtype=np.int32)
+        return Regions(numbers, nothing, corners, nothing, np.zeros((0, 2)), corners[:, :2])
+    all_boxes = np.concatenate(boxes).astype(np.int32)
+    return Regions(
+        numbers=numbers,
+        values=np.concatenate(owners),
+        boxes=all_boxes,
+        pixels=np.concatenate(pixels).astype(np.int64),
+        centroids=np.concatenate(centroids),
+        anchors=_anchors(numbers, all_boxes),
+    )
+
+
+def _by_value(values: NDArray[Any], where: Mask | None) -> list[tuple[int, NDArray[np.intp], NDArray[np.intp]]]:
+    """Each value with the rows and columns of its pixels, by rising value."""
+    flat = np.arange(values.size) if where is None else np.flatnonzero(where)
+    if not flat.size:
+        return []
+    found = values.ravel()[flat]
+    if found.max() < 1 << 16:
+        found = found.astype(np.uint16)  # radix sort
+    order = np.argsort(found, kind="stable")
+    flat, found = flat[order], found[order]
+    starts = np.concatenate(([0], np.flatnonzero(np.diff(found)) + 1))
+    rows, columns = np.divmod(flat, values.shape[1])
+    parts = zip(np.split(rows, starts[1:]), np.split(columns, starts[1:]), strict=True)
+    return [(int(found[start]), *part) for start, part in zip(starts, parts, strict=True)]
+
+
+def _anchors(numbers: NDArray[np.int32], boxes: NDArray[np.int32]) -> NDArray[np.int32]:
+    """(N, 2) int32: x and y of each region's first pixel. It lies in the top row of the region's box."""
+    anchors = np.empty((len(boxes), 2), dtype=np.int32)
+    for row, (x, y, width, _) in enumerate(boxes.tolist()):
+        anchors[row] = x + int(np.argmax(numbers[y, x : x + width] == row + 1)), y
+    return anchors

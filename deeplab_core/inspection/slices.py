@@ -1,0 +1,224 @@
+"""Scores by size, occlusion, distance to an edge, brightness and contrast: where a model is weak."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deeplab_core.boundary.band import EXCLUDED, band_index
+from deeplab_core.catalog import ClassCatalog
+from deeplab_core.labels import LabelMap
+from deeplab_core.metrics.counting import channel_table
+from deeplab_core.metrics.scores import mean_iou, pixel_accuracy
+
+#: Side of the window that local contrast is measured in, px.
+CONTRAST_WINDOW = 15
+
+
+class ObjectAxis(StrEnum):
+    """What objects are sorted by."""
+
+    SIZE = "size"
+    BORDER_SHARE = "border_share"
+    VISIBLE_FRACTION = "visible_fraction"
+    BRIGHTNESS = "brightness"
+    CONTRAST = "contrast"
+
+
+class PixelAxis(StrEnum):
+    """What pixels are sorted by."""
+
+    DISTANCE = "distance"
+    BRIGHTNESS = "brightness"
+    CONTRAST = "contrast"
+
+
+#: Lower edges of the slices of objects; each runs to the next. Sizes in px, with COCO's 32 x 32 and 96 x 96 among them.
+OBJECT_EDGES: dict[ObjectAxis, tuple[float, ...]] = {
+    ObjectAxis.SIZE: (0, 16**2, 32**2, 64**2, 96**2, 192**2),
+    ObjectAxis.BORDER_SHARE: (0, 0.05, 0.15, 0.25, 0.5),
+    ObjectAxis.VISIBLE_FRACTION: (0, 0.25, 0.5, 0.75, 0.95),
+    ObjectAxis.BRIGHTNESS: (0, 32, 64, 96, 128, 160, 192, 224),
+    ObjectAxis.CONTRAST: (0, 5, 10, 15, 20, 30, 40),
+}
+
+#: Lower edges of the slices of pixels: distance in px (1 touches another class), luma 0..255, contrast in levels of luma.
+PIXEL_EDGES: dict[PixelAxis, tuple[float, ...]] = {
+    PixelAxis.DISTANCE: (1, 2, 3, 5, 9, 17, 41),
+    PixelAxis.BRIGHTNESS: (0, 32, 64, 96, 128, 160, 192, 224),
+    PixelAxis.CONTRAST: (0, 2, 5, 10, 15, 20, 30, 40),
+}
+
+#: What the axes mean, for display beside a figure.
+AXIS_TEXT: dict[str, str] = {
+    "size": "pixels of the object",
+    "border_share": "share of the object's outline that another class of object touches, a proxy for occlusion",
+    "visible_fraction": "visible share of the object's silhouette, where the data says so",
+    "brightness": "luma, 0..255",
+    "contrast": f"standard deviation of luma within {CONTRAST_WINDOW} x {CONTRAST_WINDOW} px",
+    "distance": "distance to the nearest class edge of the truth, px",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectSlice:
+    """Objects between two values of an axis.
+
+    Attributes:
+        low, high: the slice holds ``low <= value < high``; the last one has no end (inf).
+        objects: how many.
+        pixels: their pixels.
+        recall: share of their pixels that is right, 0..1; nan without objects.
+        iou: hits over hits, misses and the false alarms of predicted regions that belong to them; invented objects are in no
+            slice. nan without objects.
+        swapped: share of their pixels that was given another object class.
+        lost: share of the objects of which less than a tenth is right.
+    """
+
+    low: float
+    high: float
+    objects: int
+    pixels: int
+    recall: float
+    iou: float
+    swapped: float
+    lost: float
+
+
+@dataclass(frozen=True, slots=True)
+class PixelSlice:
+    """Labelled pixels between two values of an axis: their number, accuracy and mean IoU over the classes in their truth."""
+
+    low: float
+    high: float
+    pixels: int
+    accuracy: float
+    mean_iou: float
+
+
+def brightness_map(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """(H, W) luma of an (H, W, 3) image, 0..255 (ITU-R BT.601 weights)."""
+    import cv2
+
+    return np.asarray(cv2.cvtColor(np.ascontiguousarray(rgb), cv2.COLOR_RGB2GRAY), dtype=np.float32)
+
+
+def contrast_map(brightness: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(H, W) local contrast: standard deviation of luma within a window, in levels of luma; 0 on flat areas."""
+    import cv2
+
+    size = (CONTRAST_WINDOW, CONTRAST_WINDOW)
+    mean = cv2.blur(brightness, size)
+    square = cv2.sqrBoxFilter(brightness, cv2.CV_32F, size)
+    return np.asarray(np.sqrt(np.maximum(square - mean * mean, 0)), dtype=np.float32)
+
+
+def slice_objects(
+    rows: NDArray[Any], axis: ObjectAxis, *, class_id: int | None = None, edges: Sequence[float] | None = None
+) -> list[ObjectSlice]:
+    """Scores of objects by one axis.
+
+    Args:
+        rows: (N,) of :data:`~deeplab_core.inspection.objects.OBJECT`, of one image or of a folder.
+        axis: what to sort by; objects whose value is unknown are left out.
+        class_id: only objects of this class.
+        edges: rising lower edges; None takes :data:`OBJECT_EDGES`.
+    """
+    if class_id is not None:
+        rows = rows[rows["class_id"] == class_id]
+    values = rows["pixels" if axis is ObjectAxis.SIZE else axis.value].astype(np.float64)
+    rows, values = rows[~np.isnan(values)], values[~np.isnan(values)]
+    limits = [*(OBJECT_EDGES[axis] if edges is None else edges), math.inf]
+    found = []
+    for low, high in pairwise(limits):
+        chosen = rows[(values >= low) & (values < high)]
+        pixels, right = int(chosen["pixels"].sum(dtype=np.int64)), int(chosen["right"].sum(dtype=np.int64))
+        union = pixels + int(chosen["false"].sum(dtype=np.int64))
+        found.append(
+            ObjectSlice(
+                low=float(low),
+                high=float(high),
+                objects=len(chosen),
+                pixels=pixels,
+                recall=_share(right, pixels),
+                iou=_share(right, union),
+                swapped=_share(int(chosen["swapped"].sum(dtype=np.int64)), pixels),
+                lost=_share(int((chosen["right"] < 0.1 * chosen["pixels"]).sum()), len(chosen)),
+            )
+        )
+    return found
+
+
+class PixelSlices:
+    """Confusion matrices by slice of one axis, pooled over images.
+
+    Attributes:
+        catalog: the classes.
+        axis: what pixels are sorted by.
+        edges: lower edges of the slices.
+    """
+
+    def __init__(self, catalog: ClassCatalog, axis: PixelAxis, edges: Sequence[float] | None = None) -> None:
+        self.catalog = catalog
+        self.axis = axis
+        self.edges = tuple(PIXEL_EDGES[axis] if edges is None else edges)
+        self._counts = np.zeros((len(self.edges), len(catalog), len(catalog) + 1), dtype=np.int64)
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """(S, C, C + 1) int64: a confusion matrix per slice."""
+        return self._counts.copy()
+
+    def add(self, counts: NDArray[np.int64], sign: int = 1) -> None:
+        """Add (or with -1 take away) what :func:`slice_pixels` counted in an image."""
+        self._counts += sign * counts
+
+    def rows(self) -> list[PixelSlice]:
+        """Scores of each slice."""
+        limits = [*self.edges, math.inf]
+        scores, accuracy = mean_iou(self._counts, "truth")[0], pixel_accuracy(self._counts)
+        return [
+            PixelSlice(float(low), float(high), int(counts.sum()), float(exact), float(score))
+            for low, high, counts, exact, score in zip(limits[:-1], limits[1:], self._counts, accuracy, scores, strict=True)
+        ]
+
+
+def slice_pixels(
+    values: NDArray[Any], edges: Sequence[float], *, truth: LabelMap, prediction: LabelMap, catalog: ClassCatalog
+) -> NDArray[np.int64]:
+    """Confusion matrices of one image by slice.
+
+    Args:
+        values: (H, W) what pixels are sorted by; those below the first edge or nan are in no slice.
+        edges: (S,) rising lower edges.
+        truth, prediction: (H, W) ids; void of the truth is not counted.
+        catalog: the classes.
+
+    Returns:
+        (S, C, C + 1) int64.
+    """
+    table = channel_table(catalog)
+    labelled = (truth != catalog.ignore) & (values >= edges[0])
+    place = np.searchsorted(np.asarray(edges, dtype=np.float64), values[labelled], side="right") - 1
+    classes = len(catalog)
+    code = (place * classes + table.wide_lut[truth[labelled]]) * (classes + 1) + table.wide_lut[prediction[labelled]]
+    size = len(edges) * classes * (classes + 1)
+    return np.bincount(code, minlength=size)[:size].reshape(len(edges), classes, classes + 1).astype(np.int64)
+
+
+def distance_values(truth: LabelMap, ignore: int) -> NDArray[np.uint8]:
+    """(H, W) uint8: distance to a class edge of the truth, rounded up, 1..40; 41 farther away, 0 (in no slice) on void."""
+    index = band_index(truth=truth, ignore=ignore, rule="edge")
+    index[truth == ignore] = EXCLUDED
+    return index
+
+
+def _share(part: int, whole: int) -> float:
+    return part / whole if whole else math.nan
