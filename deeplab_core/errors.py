@@ -15,6 +15,7 @@
     ├── ProjectError          project data is corrupt or of a newer version
     │   └── ProjectLocked         another window holds the project
     ├── StorageError          full disk, read-only folder, a file that cannot be written
+    ├── DownloadError         a file cannot be fetched, or is not what was published
     ├── ExportError           an export could not be written, or did not read back equal
     └── ComputeError          the compute process died, or answered something unusable
 
@@ -119,6 +120,10 @@ class ProjectLocked(ProjectError):
 
 class StorageError(AtrousError):
     """A file cannot be written: full disk, read-only folder, missing rights."""
+
+
+class DownloadError(AtrousError):
+    """A file cannot be fetched from its server, or what came is not what was published."""
 
 
 class ExportError(AtrousError):

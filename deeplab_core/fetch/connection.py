@@ -1,0 +1,207 @@
+"""Opening an address: proxies of the system, certificates, redirects, and what a failure means for a person."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import ssl
+import threading
+from typing import IO, Any
+from urllib.error import HTTPError, URLError
+from urllib.parse import urlsplit
+from urllib.request import (
+    HTTPDefaultErrorHandler,
+    HTTPErrorProcessor,
+    HTTPHandler,
+    HTTPRedirectHandler,
+    HTTPSHandler,
+    OpenerDirector,
+    ProxyHandler,
+    Request,
+    UnknownHandler,
+    getproxies,
+    proxy_bypass,
+)
+
+from deeplab_core import __version__
+from deeplab_core.errors import DownloadError
+
+AGENT = f"Atrous/{__version__}"
+
+#: Answers that a later try may not get: busy, overloaded, a gateway without a server behind it.
+PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
+
+
+class Wire:
+    """The socket in use, so that another thread can wake up a read that waits for a silent server."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._socket: socket.socket | None = None
+        self._cut = False
+
+    def hold(self, opened: socket.socket) -> None:
+        """Remember the socket of the connection that was made last."""
+        with self._lock:
+            self._socket = opened
+            if self._cut:
+                _shut(opened)
+
+    def cut(self) -> None:
+        """End the connection now; whoever reads from it gets an error or the end."""
+        with self._lock:
+            self._cut = True
+            if self._socket is not None:
+                _shut(self._socket)
+
+
+def open_address(url: str, headers: dict[str, str], timeout: float, wire: Wire) -> Any:
+    """Ask for an address.
+
+    Args:
+        url: ``https://`` or ``http://``; nothing else is opened, also not by a redirect.
+        headers: beyond the agent's name.
+        timeout: longest silence in seconds, when connecting and in each read.
+        wire: gets the socket.
+
+    Returns:
+        The response (``http.client.HTTPResponse``) with a status from 200 to 299.
+
+    Raises:
+        HTTPError: another status.
+        OSError, http.client.HTTPException: no connection; :func:`explain` says what it means.
+        DownloadError: a redirect to an unprotected address, a proxy of a kind that cannot be used.
+    """
+    _check_proxy(url)
+    opener = OpenerDirector()
+    context = ssl.create_default_context()
+    for handler in (
+        ProxyHandler(),
+        UnknownHandler(),
+        _PlainHandler(wire),
+        _SecureHandler(wire, context),
+        HTTPDefaultErrorHandler(),
+        _Redirects(),
+        HTTPErrorProcessor(),
+    ):
+        opener.add_handler(handler)
+    request = Request(url, headers={"User-Agent": AGENT, "Accept-Encoding": "identity", **headers})
+    return opener.open(request, timeout=timeout)
+
+
+def proxy_for(url: str) -> str:
+    """``host:port`` of the proxy that an address goes through, without name and password; empty where there is none."""
+    parts = urlsplit(_proxy_address(url))
+    return f"{parts.hostname}:{parts.port}" if parts.port else parts.hostname or ""
+
+
+def explain(error: Exception, url: str, by_hand: str) -> DownloadError:
+    """What a failed connection means and what to do.
+
+    Args:
+        error: what :func:`open_address` or reading from its response raised.
+        url: the address asked for.
+        by_hand: sentence on how to do without a connection.
+    """
+    host = urlsplit(url).hostname or url
+    if isinstance(error, HTTPError):
+        return _explain_status(error.code, host, url, by_hand)
+    reason = error.reason if isinstance(error, URLError) and isinstance(error.reason, Exception) else error
+    proxy = proxy_for(url)
+    through = f"; the connection goes through the proxy {proxy}, which the system or the environment names" if proxy else ""
+    if isinstance(reason, ssl.SSLCertVerificationError):
+        return DownloadError(
+            f"the certificate of {host} is not trusted",
+            why=f"{reason.verify_message}{through}",
+            remedy="Check the computer's clock. Behind a company's proxy, name its certificates in SSL_CERT_FILE. " + by_hand,
+        )
+    if isinstance(reason, ssl.SSLError):
+        return DownloadError(f"no protected connection to {host}", why=f"{reason.reason or reason}{through}", remedy=by_hand)
+    if isinstance(reason, TimeoutError):
+        return DownloadError(f"{host} does not answer", why=f"nothing came for too long{through}", remedy=f"Try later. {by_hand}")
+    if isinstance(reason, OSError) and "407" in str(reason):
+        return DownloadError(
+            f"the proxy {proxy} asks for a name and password",
+            remedy="Put them into https_proxy=http://name:password@host:port",
+        )
+    if isinstance(reason, socket.gaierror):
+        why = f"its name is not known here: there is no connection to the internet, or a proxy is needed{through}"
+    else:
+        why = f"{str(reason) or type(reason).__name__}{through}"
+    return DownloadError(f"{host} cannot be reached", why=why, remedy=f"Check the connection and try again. {by_hand}")
+
+
+def _explain_status(status: int, host: str, url: str, by_hand: str) -> DownloadError:
+    meaning = http.client.responses.get(status, "")
+    if status in (404, 410):
+        return DownloadError(f"{host} no longer has the file", why=f"{url}: {status} {meaning}", remedy=by_hand)
+    if status in (401, 403):
+        return DownloadError(f"{host} refuses the file", why=f"{url}: {status} {meaning}", remedy=by_hand)
+    if status in PASSING:
+        return DownloadError(f"{host} is too busy", why=f"{status} {meaning}", remedy=f"Try again later. {by_hand}")
+    return DownloadError(f"{host} answered {status} {meaning}".strip(), why=url, remedy=by_hand)
+
+
+def _proxy_address(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.hostname is None or proxy_bypass(parts.hostname):
+        return ""
+    address = getproxies().get(parts.scheme, "")
+    return address if not address or "://" in address else f"http://{address}"
+
+
+def _check_proxy(url: str) -> None:
+    scheme = urlsplit(_proxy_address(url)).scheme
+    if scheme.startswith("socks"):
+        raise DownloadError(
+            f"the proxy {proxy_for(url)} speaks SOCKS, which downloads here do not",
+            remedy="Name an HTTP proxy in https_proxy, or fetch the file with another program",
+        )
+
+
+def _shut(opened: socket.socket) -> None:
+    try:
+        opened.shutdown(socket.SHUT_RDWR)
+    except OSError:  # closed by itself in the meantime
+        return
+
+
+def _recorded(kind: type[http.client.HTTPConnection], wire: Wire) -> type[http.client.HTTPConnection]:
+    class Recorded(kind):  # type: ignore[misc, valid-type]
+        def connect(self) -> None:
+            super().connect()
+            wire.hold(self.sock)
+
+    return Recorded
+
+
+class _PlainHandler(HTTPHandler):
+    def __init__(self, wire: Wire) -> None:
+        super().__init__()
+        self._kind = _recorded(http.client.HTTPConnection, wire)
+
+    def http_open(self, req: Request) -> http.client.HTTPResponse:
+        return self.do_open(self._kind, req)
+
+
+class _SecureHandler(HTTPSHandler):
+    def __init__(self, wire: Wire, context: ssl.SSLContext) -> None:
+        super().__init__(context=context)
+        self._kind, self._trust = _recorded(http.client.HTTPSConnection, wire), context
+
+    def https_open(self, req: Request) -> http.client.HTTPResponse:
+        return self.do_open(self._kind, req, context=self._trust)
+
+
+class _Redirects(HTTPRedirectHandler):
+    """Follows redirects, but never from a protected address to an unprotected one."""
+
+    def redirect_request(
+        self, req: Request, fp: IO[bytes], code: int, msg: str, headers: http.client.HTTPMessage, newurl: str
+    ) -> Request | None:
+        scheme = urlsplit(newurl).scheme
+        if scheme not in ("http", "https") or (urlsplit(req.full_url).scheme == "https" and scheme != "https"):
+            raise DownloadError(
+                f"{urlsplit(req.full_url).hostname} sends on to an unprotected address", why=newurl, remedy="It was not followed"
+            )
+        return super().redirect_request(req, fp, code, msg, headers, newurl)

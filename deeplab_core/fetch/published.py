@@ -1,0 +1,109 @@
+"""The list of published checkpoints, as data (``published.json``)."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import urlsplit
+
+_LIST = Path(__file__).with_name("published.json")
+_ID = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedModel:
+    """One checkpoint that somebody publishes. What could not be confirmed is empty, or None, and shown as unknown.
+
+    Attributes:
+        id: what ``atrous models get`` takes.
+        name: architecture and backbone, for a person.
+        publisher: whose weights they are.
+        family: which reader opens the file; see ``deeplab_core.weights.families``.
+        file: name of the published file.
+        url: where the file itself can be fetched; empty where that needs a browser.
+        page: where a person reads about it, and fetches the file by hand where ``url`` is empty.
+        approximate_bytes: size as published, rounded.
+        sha256_prefix: first hex digits of the file's sha256, where its publisher states them.
+        member: the one file of a ``.tar.gz`` that is kept.
+        licence: of the weights, or of the code where only that is stated.
+        data_licence: what the photographs that it was trained on ask for.
+        catalog: built-in catalog of its classes.
+        classes: number of its output channels.
+        miou: published mean IoU in percent, with what it was measured on and where that stands.
+        needs: name of the extra without which it cannot be run.
+        note: one clause more.
+    """
+
+    id: str
+    name: str
+    publisher: str
+    family: str
+    file: str
+    page: str
+    licence: str
+    data_licence: str
+    catalog: str
+    classes: int
+    url: str = ""
+    approximate_bytes: int | None = None
+    sha256_prefix: str = ""
+    member: str = ""
+    miou: float | None = None
+    miou_on: str = ""
+    miou_source: str = ""
+    needs: str = ""
+    note: str = ""
+
+    @property
+    def title(self) -> str:
+        """Name and publisher: two publishers have networks of the same name."""
+        return f"{self.name} ({self.publisher})"
+
+    @property
+    def installed_name(self) -> str:
+        """Name of the file in a folder of models: the published one, or for one member of an archive the id."""
+        return f"{self.id}{PurePosixPath(self.member).suffix}" if self.member else self.file
+
+    @property
+    def direct(self) -> bool:
+        """Whether the program can fetch it by itself."""
+        return bool(self.url)
+
+    @property
+    def host(self) -> str:
+        """Server of the file, or of its page."""
+        return urlsplit(self.url or self.page).hostname or ""
+
+
+@lru_cache(maxsize=1)
+def published_models() -> tuple[PublishedModel, ...]:
+    """All published checkpoints, in the order of the list: by publisher, the best first."""
+    rows = json.loads(_LIST.read_text(encoding="utf-8"))["models"]
+    return tuple(_entry(row) for row in rows)
+
+
+def find_published(model_id: str) -> PublishedModel | None:
+    """The checkpoint of this id (or of this file name), whatever its case."""
+    wanted = model_id.casefold()
+    return next((model for model in published_models() if wanted in (model.id, model.file.casefold())), None)
+
+
+def _entry(row: dict[str, Any]) -> PublishedModel:
+    """One row, checked: a list with a slip in it would send people to the wrong place.
+
+    Raises:
+        ValueError: a malformed row.
+    """
+    unknown = set(row) - {field.name for field in fields(PublishedModel)}
+    if unknown:
+        raise ValueError(f"{row.get('id')}: unknown fields {sorted(unknown)}")
+    model = PublishedModel(**row)
+    if not _ID.fullmatch(model.id) or PurePosixPath(model.file).name != model.file:
+        raise ValueError(f"{model.id}: id or file name is malformed")
+    if model.url and not model.url.startswith("https://"):
+        raise ValueError(f"{model.id}: files are fetched over https only")
+    return model

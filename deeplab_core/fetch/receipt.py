@@ -1,0 +1,51 @@
+"""What is known of a file that was fetched: kept beside it, so that a later download can be compared with the first."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from deeplab_core.formats.atomic import atomic_write
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """Written once, when a file was fetched.
+
+    Attributes:
+        id: of the published model.
+        url: where it came from.
+        fetched: day, ISO 8601, UTC.
+        bytes: of the published file (for a member of an archive: of the archive).
+        sha256: of the published file, lower-case hex.
+        checked: what the checksum was compared with; empty where the publisher states none, so that this first download is
+            what later ones are compared with.
+        installed_bytes: of the file that this receipt lies beside.
+    """
+
+    id: str
+    url: str
+    fetched: str
+    bytes: int
+    sha256: str
+    checked: str
+    installed_bytes: int
+
+
+def receipt_path(installed: Path) -> Path:
+    """``net.pth.origin.json`` beside ``net.pth``."""
+    return installed.with_name(installed.name + ".origin.json")
+
+
+def read_receipt(installed: Path) -> Receipt | None:
+    """The receipt of a file; None where there is none, or none that can be read."""
+    try:
+        return Receipt(**json.loads(receipt_path(installed).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def write_receipt(installed: Path, receipt: Receipt) -> None:
+    """Keep a receipt. Raises StorageError."""
+    atomic_write(receipt_path(installed), (json.dumps(asdict(receipt), indent=1) + "\n").encode())
