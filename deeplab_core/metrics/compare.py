@@ -57,7 +57,7 @@ class Change:
         name: of the score or class.
         before, after: the score of both reports.
         low, high: interval of the difference after - before.
-        p: two-sided p-value, corrected over the group where it belongs to one.
+        p: two-sided p-value, over the classes corrected for their number; nan where there is no verdict to be had.
         images: images that the score rests on.
         verdict: see :class:`Verdict`.
     """
@@ -225,8 +225,10 @@ def _verdict(change: Change) -> Verdict:
 
 def _corrected(changes: list[Change]) -> tuple[Change, ...]:
     """Holm's correction over the changes that can have a verdict."""
-    judged = sorted((place for place, change in enumerate(changes) if change.images >= FEWEST_IMAGES), key=lambda i: changes[i].p)
-    result, largest = list(changes), 0.0
+    few = {place for place, change in enumerate(changes) if change.images < FEWEST_IMAGES}
+    result = [replace(change, p=math.nan, verdict=Verdict.FEW) if at in few else change for at, change in enumerate(changes)]
+    judged = sorted(set(range(len(changes))) - few, key=lambda place: changes[place].p)
+    largest = 0.0
     for rank, place in enumerate(judged):
         largest = max(largest, min(1.0, (len(judged) - rank) * changes[place].p))
         corrected = replace(changes[place], p=largest)

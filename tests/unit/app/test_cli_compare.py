@@ -1,0 +1,94 @@
+"""``atrous evaluate`` with its options, and ``atrous compare``, as a person types them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from app.cli import run
+from deeplab_core.catalogs import get_catalog
+from deeplab_core.formats import write_indexed_png
+
+VOC = get_catalog("voc21")
+
+
+@pytest.fixture
+def scenes(tmp_path: Path) -> Path:
+    """Truth and two models' masks of eight images; 'after' finds more of the chairs."""
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        truth = np.kron(rng.choice([0, 0, 9, 15], (3, 4)), np.ones((8, 8))).astype(np.uint8)
+        chance = rng.random(truth.shape)
+        for name, share in (("truth", 0.0), ("before", 0.6), ("after", 0.1)):
+            (tmp_path / name).mkdir(exist_ok=True)
+            write_indexed_png(tmp_path / name / f"{seed}.png", np.where((truth == 9) & (chance < share), 18, truth), VOC)
+    return tmp_path
+
+
+def evaluate(scenes: Path, name: str, *options: str) -> int:
+    arguments = ["--prediction", str(scenes / name), "--truth", str(scenes / "truth"), "--catalog", "voc21"]
+    return run(["evaluate", *arguments, "--json", str(scenes / f"{name}.json"), *options])
+
+
+def test_two_evaluations_are_compared(scenes: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert evaluate(scenes, "before", "--resamples", "50") == evaluate(scenes, "after", "--resamples", "50") == 0
+    figures = capsys.readouterr().out
+    assert "boundary IoU" in figures
+    assert "in 8 images" in figures
+    target = scenes / "out" / "change.json"
+    arguments = [str(scenes / "before.json"), str(scenes / "after.json"), "--resamples", "500", "--json", str(target)]
+    assert run(["compare", *arguments]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    chair = next(line for line in lines if " chair " in line)
+    assert chair.startswith("+")
+    assert "classes better" in lines[-1]
+    change = next(row for row in json.loads(target.read_text())["classes"] if row["name"] == "chair")
+    assert change["verdict"] == "better"
+    assert change["low"] > 0
+
+
+def test_images_of_one_side_only_are_said(scenes: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (scenes / "after" / "3.png").unlink()
+    evaluate(scenes, "before", "--resamples", "0", "--no-boundary")
+    evaluate(scenes, "after", "--resamples", "0", "--no-boundary")
+    capsys.readouterr()
+    assert run(["compare", str(scenes / "before.json"), str(scenes / "after.json"), "--resamples", "100"]) == 0
+    found = capsys.readouterr()
+    assert "1 images are in" in found.err
+    assert "3.png" in found.err
+    assert "boundary IoU" not in found.out
+
+
+def test_equal_seeds_give_equal_intervals(scenes: Path) -> None:
+    written = []
+    for seed in ("4", "4", "5"):
+        assert evaluate(scenes, "before", "--resamples", "50", "--seed", seed) == 0
+        written.append((scenes / "before.json").read_text())
+    assert written[0] == written[1] != written[2]
+
+
+def test_a_file_that_is_no_report_is_one_line(scenes: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    report = scenes / "x.json"
+    report.write_text("{}")
+    assert run(["compare", str(report), str(report)]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "atrous evaluate --json" in error
+
+
+def test_photographs_and_curves_reach_the_page(scenes: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    curves = scenes / "curves.json"
+    points = [{"x": 1, "score": 0.2}, {"x": 2, "score": 0.8}]
+    curve = {"title": "IoU by size", "x_label": "area", "series": "m", "points": points}
+    curves.write_text(json.dumps({"format": "atrous-slices-1", "curves": [curve]}))
+    page = scenes / "page.html"
+    options = ["--html", str(page), "--slices", str(curves), "--images", str(scenes)]
+    assert evaluate(scenes, "before", "--resamples", "0", *options) == 0
+    assert "IoU by size" in page.read_text(encoding="utf-8")
+    curves.write_text("[]")
+    capsys.readouterr()
+    assert evaluate(scenes, "before", *options) == 2
+    assert "not curves" in capsys.readouterr().err
