@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -10,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from deeplab_core.errors import DownloadError
-from deeplab_core.fetch.download import Progress, download
+from deeplab_core.fetch.download import Fetched, Progress, download
 from deeplab_core.fetch.published import PublishedModel
 from deeplab_core.fetch.receipt import Receipt, read_receipt, write_receipt
 from deeplab_core.fetch.unpack import take_member
@@ -38,11 +39,10 @@ class Installed:
 def find_installed(model: PublishedModel, folders: Iterable[Path]) -> Path | None:
     """The file of a published model in one of the folders, by its name; None where it is not there."""
     for folder in folders:
-        for name in dict.fromkeys((model.installed_name, model.file)):
-            path = folder / name
-            with contextlib.suppress(OSError):
-                if path.is_file():
-                    return path
+        path = folder / model.installed_name
+        with contextlib.suppress(OSError):
+            if path.is_file():
+                return path
     return None
 
 
@@ -54,7 +54,7 @@ def install(
     cancel: Callable[[], bool] | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> Installed:
-    """Fetch a published model into a folder, or find that it is there.
+    """Fetch a published model into a folder, or find that it is there (or its archive, which is then only unpacked).
 
     Args:
         again: fetch it also where it is there. A file whose publisher states no checksum must then be the one of the first
@@ -69,20 +69,22 @@ def install(
     receipt = read_receipt(path)
     if path.is_file() and not again:
         return Installed(path, already=True, checksum=_said(receipt))
-    if not model.direct:
-        raise by_hand(model, folder)
-    prefix, whose = model.sha256_prefix, "the published file"
-    if not prefix and receipt is not None and receipt.url == model.url:
-        prefix, whose = receipt.sha256, f"the file fetched on {receipt.fetched}"
-    fetched = download(
-        model.url,
-        folder / model.file,
-        sha256_prefix=prefix,
-        sha256_of=whose,
-        approximate_bytes=model.approximate_bytes,
-        cancel=cancel,
-        progress=progress,
-    )
+    fetched = None if again else _left_there(model, folder)
+    if fetched is None:
+        if not model.direct:
+            raise by_hand(model, folder)
+        prefix, whose = model.sha256_prefix, "the published file"
+        if not prefix and receipt is not None and receipt.url == model.url:
+            prefix, whose = receipt.sha256, f"the file fetched on {receipt.fetched}"
+        fetched = download(
+            model.url,
+            folder / model.file,
+            sha256_prefix=prefix,
+            sha256_of=whose,
+            approximate_bytes=model.approximate_bytes,
+            cancel=cancel,
+            progress=progress,
+        )
     if model.member:
         if progress is not None:
             progress(Progress(fetched.size, fetched.size, "unpacking"))
@@ -140,6 +142,16 @@ def write_published_card(path: Path, card: ModelCard, model: PublishedModel) -> 
     text = json.dumps(published_card(card, model).to_dict(), indent=2, ensure_ascii=False) + "\n"
     atomic_write(target, text.encode())
     return target
+
+
+def _left_there(model: PublishedModel, folder: Path) -> Fetched | None:
+    """An archive that was fetched, or copied by hand, and not unpacked yet."""
+    archive = folder / model.file
+    if not model.member or not archive.is_file():
+        return None
+    with archive.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    return Fetched(archive, archive.stat().st_size, digest)
 
 
 def _said(receipt: Receipt | None) -> str:
