@@ -40,6 +40,7 @@ COMMANDS = {
     "doctor": "app.cli.doctor:doctor",
     "evaluate": "app.cli.evaluate:evaluate",
     "export": "app.cli.export:export",
+    "inspect": "app.cli.inspect:inspect",
     "models": "app.cli.models:models",
     "open": "app.cli.window:window",
     "predict": "app.cli.predict:predict",

@@ -96,16 +96,17 @@ def kind_masks(
         masks[KINDS.index(kind)] = (partition.missed == part) | (partition.false == part)
     is_thing = np.zeros(ignore + 1, dtype=bool)
     is_thing[list(things)] = True
-    edges = masks[KINDS.index(FailureKind.BOUNDARY)]
-    masks[KINDS.index(FailureKind.CLASS_SWAP)] = wrong & is_thing[truth] & is_thing[prediction] & ~edges
+    # Tables are looked up at the wrong pixels only: they are few.
+    is_object, called_object, owner = is_thing[truth[wrong]], is_thing[prediction[wrong]], objects.numbers[wrong]
+    edges = masks[KINDS.index(FailureKind.BOUNDARY)][wrong]
+    masks[KINDS.index(FailureKind.CLASS_SWAP)][wrong] = is_object & called_object & ~edges
     for kind, chosen in _object_kinds(objects, rules).items():
         place = KINDS.index(kind)
-        of_object = np.concatenate(([False], chosen))[objects.numbers]
-        masks[place] = wrong & of_object
+        masks[place][wrong] = np.concatenate(([False], chosen))[owner]
         numbers[place] = int((chosen & (objects.rows["right"] < objects.rows["pixels"])).sum())
     invented = _invented(objects, rules)
     place = KINDS.index(FailureKind.INVENTED_OBJECT)
-    masks[place] = wrong & np.concatenate(([False], invented))[objects.called_numbers] & ~is_thing[truth]
+    masks[place][wrong] = np.concatenate(([False], invented))[objects.called_numbers[wrong]] & ~is_object
     numbers[place] = int(invented.sum())
     return KindMasks(masks, numbers)
 

@@ -16,7 +16,7 @@ from deeplab_core.inspection.kinds import things_of
 from deeplab_core.inspection.objects import KnownObject, find_objects
 from deeplab_core.inspection.partition import partition_errors
 from deeplab_core.inspection.regions import Mask
-from deeplab_core.inspection.slices import PIXEL_EDGES, PixelAxis, brightness_map, contrast_map, distance_values, slice_pixels
+from deeplab_core.inspection.slices import PixelAxis, brightness_map, contrast_map, distance_values, slice_pixels
 from deeplab_core.labels import LabelMap
 
 
@@ -111,8 +111,5 @@ def inspect_image(
         kinds=kinds,
         components=errors.kind_components,
     )
-    slices = {
-        axis: slice_pixels(measured, PIXEL_EDGES[axis], truth=truth, prediction=prediction, catalog=catalog)
-        for axis, measured in values.items()
-    }
+    slices = slice_pixels(values, truth=truth, prediction=prediction, catalog=catalog)
     return ImageInspection(errors, failures, objects.rows, slices)

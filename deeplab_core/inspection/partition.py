@@ -4,13 +4,13 @@ Bernhard, Amoroso, Kindermann, Baraldi, Cucchiara, Tresp and Schubert, "What's O
 Analysis for Semantic Segmentation Beyond IoU", WACV 2024. For one class, with its true positives TP, true negatives TN, false
 positives FP and false negatives FN (each pixel is one of them):
 
-1. *Boundary*: error pixels within ``d`` of both TP and TN; grown by ``d`` within the FP (or FN); kept are those 8-connected
+1. *Boundary*: error pixels within ``d`` of both TP and TN, grown by ``d`` within the FP (or FN); of the result those 8-connected
    parts that touch both TP and TN (3 x 3 neighbourhood).
 2. *Extent*: of the rest, pixels of an 8-connected segment that holds a true positive: the predicted segment for FP, the true one
    for FN. The object was found, its extent is wrong.
 3. *Segment*: what is left. A whole segment invented or missed.
 
-As in the authors' evaluation code, "within d" means a distance that rounds to at most d px, and void pixels of the truth are never
+As in the authors' evaluation code, "within d" means a distance that rounds to at most d px, and void of the truth is never
 counted but are part of the geometry: where the class is predicted they belong to the predicted segment, elsewhere to TN. A void
 ring therefore does not hide the boundary behind it.
 """
@@ -32,8 +32,8 @@ from deeplab_core.labels import LabelMap
 #: Width d as a share of the image's diagonal (the paper's setting).
 BOUNDARY_SHARE = 0.01
 
-#: Distances up to here touch a pixel: the eight neighbours, sqrt(2) at most.
-_TOUCHING = 1.5
+#: Up to this width a dilation by a disc is faster than a distance transform, px. Both are exact.
+_DISC = 16
 
 Crop = tuple[slice, slice]
 
@@ -113,24 +113,19 @@ def _judge_class(true: Mask, called: Mask, wrong: Mask, width: int, missed: NDAr
         false[box][alarms & wrong] = ErrorPart.SEGMENT
         missed[box][misses] = ErrorPart.SEGMENT
         return
-    to_hits, to_rest = _distance_to(hits), _distance_to(~(true | called))
+    rest = ~(true | called)
+    near = _within(hits, width) & _within(rest, width)
+    beside_hits, beside_rest = _beside(hits), _beside(rest)
     for errors, segments, out in ((alarms, called, false), (misses, true, missed)):
         if not (errors & wrong).any():
             continue
         verdict = np.full(errors.shape, ErrorPart.SEGMENT, dtype=np.uint8)
         verdict[_parts_touching(segments, hits)] = ErrorPart.EXTENT
-        verdict[_boundary(errors, to_hits, to_rest, width)] = ErrorPart.BOUNDARY
+        seed = errors & near
+        if seed.any():
+            grown = errors & _within(seed, width)
+            verdict[_parts_touching(grown, beside_hits, beside_rest)] = ErrorPart.BOUNDARY
         np.copyto(out[box], verdict, where=errors & wrong)
-
-
-def _boundary(errors: Mask, to_hits: NDArray[np.float32], to_rest: NDArray[np.float32], width: int) -> Mask:
-    """Boundary errors among the false positives or the false negatives of a class."""
-    reach = width + 0.5
-    near = errors & (to_hits < reach) & (to_rest < reach)
-    if not near.any():
-        return near
-    grown = errors & (_distance_to(near) < reach)
-    return _parts_touching(grown, to_hits < _TOUCHING, to_rest < _TOUCHING)
 
 
 def _parts_touching(mask: Mask, *places: Mask) -> Mask:
@@ -148,13 +143,27 @@ def _parts_touching(mask: Mask, *places: Mask) -> Mask:
     return found
 
 
-def _distance_to(mask: Mask) -> NDArray[np.float32]:
-    """(h, w) exact Euclidean distance to the nearest pixel of a mask; inf where it has none."""
+def _within(mask: Mask, width: int) -> Mask:
+    """(h, w) bool: pixels whose Euclidean distance to a mask rounds to at most ``width``, the mask's own included."""
     import cv2
 
+    plain = mask.astype(np.uint8)
+    if width <= _DISC:
+        steps = np.arange(-width, width + 1)
+        # d rounds to at most w exactly if d^2 < (w + 1/2)^2, and d^2 is whole.
+        disc = (steps[:, None] ** 2 + steps**2 <= width * width + width).astype(np.uint8)
+        return np.asarray(cv2.dilate(plain, disc), dtype=bool)
     if not mask.any():
-        return np.full(mask.shape, np.inf, dtype=np.float32)
-    return np.asarray(cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE), dtype=np.float32)
+        return mask
+    distance = cv2.distanceTransform(1 - plain, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return np.asarray(distance < width + 0.5, dtype=bool)
+
+
+def _beside(mask: Mask) -> Mask:
+    """(h, w) bool: the mask and its eight neighbours."""
+    import cv2
+
+    return np.asarray(cv2.dilate(mask.astype(np.uint8), np.ones((3, 3), np.uint8)), dtype=bool)
 
 
 def _box_around(mask: Mask, margin: int) -> Crop:

@@ -97,14 +97,16 @@ def find_regions(values: NDArray[Any], where: Mask | None = None) -> Regions:
     height, width = values.shape
     numbers = np.zeros((height, width), dtype=np.int32)
     boxes, pixels, centroids, owners, first = [], [], [], [], 1
-    for value, rows, columns in _by_value(values, where):
-        top, left = int(rows.min()), int(columns.min())
-        crop = np.zeros((int(rows.max()) - top + 1, int(columns.max()) - left + 1), dtype=np.uint8)
-        rows, columns = rows - top, columns - left
-        crop[rows, columns] = 1
-        found, local, stats, centers = cv2.connectedComponentsWithStats(crop, connectivity=8, ltype=cv2.CV_32S)
-        numbers[rows + top, columns + left] = local[rows, columns] + (first - 1)
-        boxes.append(stats[1:, [cv2.CC_STAT_LEFT, cv2.CC_STAT_TOP, cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]] + np.array((left, top, 0, 0)))
+    for value, place in _boxes(values, where):
+        crop = values[place] == value
+        if where is not None:
+            crop &= where[place]
+        found, local, stats, centers = cv2.connectedComponentsWithStats(crop.astype(np.uint8), connectivity=8, ltype=cv2.CV_32S)
+        np.add(local, first - 1, out=numbers[place], where=crop)
+        top, left = place[0].start, place[1].start
+        boxes.append(
+            stats[1:, [cv2.CC_STAT_LEFT, cv2.CC_STAT_TOP, cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]] + np.array((left, top, 0, 0))
+        )
         pixels.append(stats[1:, cv2.CC_STAT_AREA])
         centroids.append(centers[1:] + np.array((left, top)))
         owners.append(np.full(found - 1, value, dtype=np.int64))
@@ -124,20 +126,32 @@ def find_regions(values: NDArray[Any], where: Mask | None = None) -> Regions:
     )
 
 
-def _by_value(values: NDArray[Any], where: Mask | None) -> list[tuple[int, NDArray[np.intp], NDArray[np.intp]]]:
-    """Each value with the rows and columns of its pixels, by rising value."""
-    flat = np.arange(values.size) if where is None else np.flatnonzero(where)
-    if not flat.size:
+def _boxes(values: NDArray[Any], where: Mask | None) -> list[tuple[int, tuple[slice, slice]]]:
+    """Each value that occurs, rising, with the smallest box that holds its pixels."""
+    chosen = values.ravel() if where is None else values[where]
+    if not chosen.size:
         return []
-    found = values.ravel()[flat]
-    if found.max() < 1 << 16:
-        found = found.astype(np.uint16)  # radix sort
-    order = np.argsort(found, kind="stable")
-    flat, found = flat[order], found[order]
-    starts = np.concatenate(([0], np.flatnonzero(np.diff(found)) + 1))
-    rows, columns = np.divmod(flat, values.shape[1])
-    parts = zip(np.split(rows, starts[1:]), np.split(columns, starts[1:]), strict=True)
-    return [(int(found[start]), *part) for start, part in zip(starts, parts, strict=True)]
+    present, dense = _present(chosen) if chosen.max() < 1 << 16 else np.unique(chosen, return_inverse=True)
+    height, width = values.shape
+    rows = np.broadcast_to(np.arange(height)[:, None], values.shape)
+    columns = np.broadcast_to(np.arange(width), values.shape)
+    in_row, in_column = np.zeros((len(present), height), dtype=bool), np.zeros((len(present), width), dtype=bool)
+    in_row[dense, rows.ravel() if where is None else rows[where]] = True
+    in_column[dense, columns.ravel() if where is None else columns[where]] = True
+    top, left = in_row.argmax(axis=1), in_column.argmax(axis=1)
+    bottom, right = height - in_row[:, ::-1].argmax(axis=1), width - in_column[:, ::-1].argmax(axis=1)
+    return [
+        (int(value), (slice(int(y), int(below)), slice(int(x), int(beyond))))
+        for value, y, below, x, beyond in zip(present, top, bottom, left, right, strict=True)
+    ]
+
+
+def _present(values: NDArray[Any]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """As ``numpy.unique`` with the inverse, without sorting; for small non-negative integers."""
+    present = np.flatnonzero(np.bincount(values))
+    table = np.zeros(int(present[-1]) + 1, dtype=np.intp)
+    table[present] = np.arange(len(present))
+    return present, table[values]
 
 
 def _anchors(numbers: NDArray[np.int32], boxes: NDArray[np.int32]) -> NDArray[np.int32]:

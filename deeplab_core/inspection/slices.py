@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
@@ -161,15 +161,13 @@ class PixelSlices:
 
     Attributes:
         catalog: the classes.
-        axis: what pixels are sorted by.
-        edges: lower edges of the slices.
+        axis: what pixels are sorted by, sliced at :data:`PIXEL_EDGES`.
     """
 
-    def __init__(self, catalog: ClassCatalog, axis: PixelAxis, edges: Sequence[float] | None = None) -> None:
+    def __init__(self, catalog: ClassCatalog, axis: PixelAxis) -> None:
         self.catalog = catalog
         self.axis = axis
-        self.edges = tuple(PIXEL_EDGES[axis] if edges is None else edges)
-        self._counts = np.zeros((len(self.edges), len(catalog), len(catalog) + 1), dtype=np.int64)
+        self._counts = np.zeros((len(PIXEL_EDGES[axis]), len(catalog), len(catalog) + 1), dtype=np.int64)
 
     @property
     def counts(self) -> NDArray[np.int64]:
@@ -182,7 +180,7 @@ class PixelSlices:
 
     def rows(self) -> list[PixelSlice]:
         """Scores of each slice."""
-        limits = [*self.edges, math.inf]
+        limits = [*PIXEL_EDGES[self.axis], math.inf]
         scores, accuracy = mean_iou(self._counts, "truth")[0], pixel_accuracy(self._counts)
         return [
             PixelSlice(float(low), float(high), int(counts.sum()), float(exact), float(score))
@@ -191,26 +189,31 @@ class PixelSlices:
 
 
 def slice_pixels(
-    values: NDArray[Any], edges: Sequence[float], *, truth: LabelMap, prediction: LabelMap, catalog: ClassCatalog
-) -> NDArray[np.int64]:
-    """Confusion matrices of one image by slice.
+    values: Mapping[PixelAxis, NDArray[Any]], *, truth: LabelMap, prediction: LabelMap, catalog: ClassCatalog
+) -> dict[PixelAxis, NDArray[np.int64]]:
+    """Confusion matrices of one image by slice of every axis that is given.
 
     Args:
-        values: (H, W) what pixels are sorted by; those below the first edge or nan are in no slice.
-        edges: (S,) rising lower edges.
+        values: (H, W) numbers by axis, sliced at :data:`PIXEL_EDGES`; pixels below an axis' first edge are in none of its slices.
         truth, prediction: (H, W) ids; void of the truth is not counted.
         catalog: the classes.
 
     Returns:
-        (S, C, C + 1) int64.
+        (S, C, C + 1) int64 by axis.
     """
     table = channel_table(catalog)
-    labelled = (truth != catalog.ignore) & (values >= edges[0])
-    place = np.searchsorted(np.asarray(edges, dtype=np.float64), values[labelled], side="right") - 1
-    classes = len(catalog)
-    code = (place * classes + table.wide_lut[truth[labelled]]) * (classes + 1) + table.wide_lut[prediction[labelled]]
-    size = len(edges) * classes * (classes + 1)
-    return np.bincount(code, minlength=size)[:size].reshape(len(edges), classes, classes + 1).astype(np.int64)
+    size = len(catalog) * (len(catalog) + 1)
+    labelled = truth != catalog.ignore
+    cells = table.wide_lut.take(truth[labelled]) * (len(catalog) + 1) + table.wide_lut.take(prediction[labelled])
+    found = {}
+    for axis, numbers in values.items():
+        edges = PIXEL_EDGES[axis]
+        # The edges are whole numbers up to 255, so a table over whole numbers decides as the values themselves would.
+        whole = np.clip(numbers[labelled], 0, 255).astype(np.uint8)
+        place = (np.searchsorted(edges, np.arange(256), side="right") * size).take(whole)  # 0: below the first edge
+        shape = len(edges) + 1, len(catalog), len(catalog) + 1
+        found[axis] = np.bincount(cells + place, minlength=shape[0] * size).reshape(shape)[1:].astype(np.int64)
+    return found
 
 
 def distance_values(truth: LabelMap, ignore: int) -> NDArray[np.uint8]:

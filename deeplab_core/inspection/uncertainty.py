@@ -49,7 +49,7 @@ def entropy(probabilities: NDArray[Any]) -> UncertaintyMap:
     for plane in probabilities:  # plane by plane: a map of C x H x W logarithms would be the largest thing here
         values = np.asarray(plane, dtype=np.float32)
         total -= values * np.log(np.maximum(values, np.float32(1e-12)))
-    return np.clip(total / np.float32(math.log(len(probabilities))), 0, 1)
+    return np.asarray(np.clip(total / math.log(len(probabilities)), 0, 1), dtype=np.float32)
 
 
 def mutual_information(passes: Sequence[NDArray[Any]]) -> UncertaintyMap:
@@ -88,7 +88,8 @@ def disagreement(one: LabelMap, other: LabelMap, ignore: int) -> UncertaintyMap:
     """1 where two label maps differ, 0 elsewhere and where both or either is void. For two models, or a model and its CRF."""
     if one.shape != other.shape:
         raise ValueError(f"label maps of {one.shape} and {other.shape}")
-    return ((one != other) & (one != ignore) & (other != ignore)).astype(np.float32)
+    differ = (one != other) & (one != ignore) & (other != ignore)
+    return np.asarray(differ, dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True)

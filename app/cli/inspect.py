@@ -1,0 +1,246 @@
+"""``atrous inspect``: from the figures of a folder to the pixels behind them, and what to look at first where there is no truth."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from app.cli.console import progress
+
+if TYPE_CHECKING:
+    from deeplab_core.catalog import ClassCatalog
+    from deeplab_core.errors import AtrousError
+    from deeplab_core.inspection import ErrorComponent
+    from deeplab_core.inspection.folder import FolderInspection, FolderSources
+    from deeplab_core.inspection.folder_ranking import FolderRanking
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
+_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+_KINDS = (
+    "boundary", "extent", "segment", "class_swap", "missed_object", "invented_object",
+    "occluder_cut", "low_visible", "small_object", "border_truncated",
+)  # fmt: skip
+
+
+@click.command("inspect")
+@click.option("--prediction", metavar="DIR", required=True, type=_FOLDER, help="Masks to look into.")
+@click.option(
+    "--truth", "truths", metavar="DIR", multiple=True, type=_FOLDER, help="True masks of the same names; may be repeated."
+)
+@click.option("--catalog", "catalog_name", metavar="NAME_OR_FILE", required=True, help="What the ids mean: voc21, ... or a file.")
+@click.option("--images", metavar="DIR", type=_FOLDER, help="Photographs: adds brightness and contrast; --cutouts needs them.")
+@click.option("--objects", metavar="DIR", type=_FOLDER, help="Lists of objects of rendered rooms: adds visible fractions.")
+@click.option("--ambiguous", metavar="DIR", type=_FOLDER, help="NAME.ambiguous.json: regions that are not scored.")
+@click.option("--second", metavar="DIR", type=_FOLDER, help="Masks of another model or of the CRF: ranks images by disagreement.")
+@click.option("--cell", metavar="TRUTH:PREDICTION", help="List the components of this cell, e.g. chair:sofa.")
+@click.option("--kind", type=click.Choice(_KINDS), help="List the components of this kind of failure.")
+@click.option(
+    "--top", type=click.IntRange(1, 10_000), default=10, show_default=True, help="How many components and images to list."
+)
+@click.option(
+    "--cutouts", metavar="DIR", type=click.Path(file_okay=False, path_type=Path), help="Write pictures of the listed components."
+)
+@click.option("--json", "json_file", metavar="FILE", type=_FILE, help="Write every figure.")
+def inspect(
+    prediction: Path,
+    truths: tuple[Path, ...],
+    catalog_name: str,
+    images: Path | None,
+    objects: Path | None,
+    ambiguous: Path | None,
+    second: Path | None,
+    cell: str | None,
+    kind: str | None,
+    top: int,
+    cutouts: Path | None,
+    json_file: Path | None,
+) -> int:
+    """Find what goes wrong in a folder of masks, and where.
+
+    With --truth: confused classes, kinds of failure and the IoU that each would give back, scores by size and occlusion, and the
+    largest connected errors. Without: the images in the order in which to look at them, by the confidences beside the masks
+    (predict --save-confidence) and by how they differ from --second.
+
+    Exit status 1 says that some files could not be inspected; the figures are those of the rest.
+    """
+    from deeplab_core.catalogs import get_catalog
+    from deeplab_core.inspection.folder import FolderSources
+
+    if not truths and (cell or kind or cutouts or objects or ambiguous):
+        raise click.UsageError("--cell, --kind, --cutouts, --objects and --ambiguous need --truth")
+    if cutouts is not None and images is None:
+        raise click.UsageError("--cutouts needs the photographs; name their folder with --images")
+    catalog = get_catalog(catalog_name)
+    ids = (None, None) if cell is None else _cell_ids(cell, catalog)
+    ranking = _rank(prediction, catalog, truths, second)
+    failures = [] if ranking is None else list(ranking.failures)
+    if not truths:
+        assert ranking is not None
+        click.echo(_orders(ranking, top))
+        _write_json(json_file, _ranking_alone(ranking, catalog))
+        return _complain(failures)
+    found = _inspect(prediction, truths, catalog, FolderSources(images, objects, ambiguous))
+    listed = _components(found, ids, kind, top)
+    click.echo(_figures(found))
+    click.echo(_component_lines(listed, catalog))
+    if ranking is not None and ranking.scores:
+        click.echo(_orders(ranking, top))
+    if json_file is not None:
+        from deeplab_core.inspection.summary import inspection_to_dict
+
+        _write_json(json_file, inspection_to_dict(found, components=max(top, 50), ranking=ranking))
+    if cutouts is not None and images is not None:
+        _write_cutouts(found, listed, images, cutouts)
+    return _complain(found.failures)
+
+
+def _cell_ids(cell: str, catalog: ClassCatalog) -> tuple[int, int]:
+    names = cell.split(":")
+    if len(names) != 2:
+        raise click.UsageError(f"'{cell}' is not TRUTH:PREDICTION, such as chair:sofa")
+    ids = []
+    for name in names:
+        info = catalog.by_name(name)
+        if info is None and name.strip().lower() != "void":
+            raise click.UsageError(f"'{catalog.name}' has no class '{name}'; it has {', '.join(catalog.names[:40])}")
+        ids.append(catalog.ignore if info is None else info.id)
+    return ids[0], ids[1]
+
+
+def _inspect(prediction: Path, truths: tuple[Path, ...], catalog: ClassCatalog, sources: FolderSources) -> FolderInspection:
+    from deeplab_core.inspection.folder import inspect_folders
+    from deeplab_core.metrics.pairing import pair_masks
+
+    with progress("inspect", len(pair_masks(prediction, truths, catalog.name).pairs)) as bar:
+        return inspect_folders(
+            prediction, truths, catalog, sources=sources, progress=lambda _done, _total, name: bar.advance(name)
+        )
+
+
+def _rank(prediction: Path, catalog: ClassCatalog, truths: tuple[Path, ...], second: Path | None) -> FolderRanking | None:
+    from deeplab_core.inspection.folder_ranking import CONFIDENCE_SUFFIX, rank_folder
+
+    saved = next(prediction.rglob(f"*{CONFIDENCE_SUFFIX}"), None)
+    if truths and saved is None and second is None:
+        return None
+    return rank_folder(prediction, catalog, truth_dirs=truths, second_dir=second)
+
+
+def _components(found: FolderInspection, ids: tuple[int | None, int | None], kind: str | None, top: int) -> list[ErrorComponent]:
+    from deeplab_core.inspection import FailureKind
+
+    chosen = None if kind is None else FailureKind(kind)
+    return found.index.components(truth=ids[0], prediction=ids[1], kind=chosen, limit=top)
+
+
+def _figures(found: FolderInspection) -> str:
+    """Confused pairs, kinds of failure and slices of objects as text."""
+    from deeplab_core.inspection import KIND_TEXT, ObjectAxis, confused_pairs, slice_objects
+
+    catalog = found.catalog
+    names = {info.id: info.name for info in catalog.classes}
+    lines = [
+        f"{len(found.board)} images, {int(found.index.pixels.sum()):,} wrong px",
+        "",
+        "Confused classes (both ways, without background)",
+    ]
+    lines += [
+        f"  {names[pair.one]} / {names[pair.other]}: {pair.forward:,} + {pair.backward:,} px, score {pair.score:.3f}"
+        for pair in confused_pairs(found.board.total().counts, catalog, limit=8)
+    ]
+    lines += ["", f"{'Kind of failure':18} {'share':>7} {'pixels':>12} {'number':>7} {'mIoU won':>9}"]
+    lines += [
+        f"{row.kind.value:18} {row.share:7.1%} {row.pixels:12,} {row.instances:7,} {100 * row.mean_gain:+9.2f}  {KIND_TEXT[row.kind]}"
+        for row in found.board.rows()
+        if row.pixels
+    ]
+    for axis in (ObjectAxis.SIZE, ObjectAxis.VISIBLE_FRACTION, ObjectAxis.BORDER_SHARE, ObjectAxis.CONTRAST):
+        rows = [row for row in slice_objects(found.objects, axis) if row.objects]
+        if rows:
+            lines += ["", f"{'Objects by ' + axis.value:28} {'objects':>7} {'IoU':>6} {'recall':>7} {'swapped':>8} {'lost':>6}"]
+            lines += [
+                f"  {f'from {row.low:g}':26} {row.objects:7,} {row.iou:6.3f} {row.recall:7.1%} {row.swapped:8.1%} {row.lost:6.1%}"
+                for row in rows
+            ]
+    return "\n".join(lines)
+
+
+def _component_lines(listed: list[ErrorComponent], catalog: ClassCatalog) -> str:
+    names = {info.id: info.name for info in catalog.classes} | {catalog.ignore: "void"}
+    lines = ["", "Largest connected errors"]
+    lines += [
+        f"  {entry.pixels:9,} px  {names[entry.truth]} called {names[entry.prediction]}  {entry.image}  "
+        f"x {entry.box.x}..{entry.box.x + entry.box.width - 1}, y {entry.box.y}..{entry.box.y + entry.box.height - 1}"
+        for entry in listed
+    ]
+    return "\n".join(lines if listed else [*lines, "  none"])
+
+
+def _orders(ranking: FolderRanking, top: int) -> str:
+    from deeplab_core.inspection.folder_ranking import ORDER_TEXT
+
+    lines = []
+    for order in ranking.scores:
+        gain = ranking.gain(order)
+        found = "" if gain is None else (
+            f"; finds {gain.found_after(0.1):.0%} of the wrong px in the first tenth of the images, skill {gain.skill:.2f}"
+        )  # fmt: skip
+        lines += ["", f"Worst first by {order}: {ORDER_TEXT[order]}{found}"]
+        lines += [f"  {ranking.scores[order][name]:12.4f}  {name}" for name in ranking.order(order)[:top]]
+    return "\n".join(lines)
+
+
+def _ranking_alone(ranking: FolderRanking, catalog: ClassCatalog) -> dict[str, object]:
+    from deeplab_core.inspection.summary import FORMAT, ranking_to_dict
+
+    return {
+        "format": FORMAT,
+        "catalog": catalog.to_dict(),
+        "images": len(ranking.pixels),
+        "orders": ranking_to_dict(ranking),
+        "not_inspected": [error.to_dict() for error in ranking.failures],
+    }
+
+
+def _write_json(path: Path | None, data: dict[str, object]) -> None:
+    if path is None:
+        return
+    from deeplab_core.formats import atomic_write
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    atomic_write(path, (json.dumps(data, ensure_ascii=False, allow_nan=False, indent=1) + "\n").encode())
+
+
+def _write_cutouts(found: FolderInspection, listed: list[ErrorComponent], images: Path, out: Path) -> None:
+    """One picture per listed component: rank, classes and image in its name."""
+    from deeplab_core.formats import atomic_write, encode_png, make_folder, read_mask
+    from deeplab_core.images import read_image
+    from deeplab_core.images.find import IMAGE_SUFFIXES
+    from deeplab_core.inspection import component_mask
+    from deeplab_core.inspection.companions import Companions
+    from deeplab_core.inspection.cutout import cutout
+
+    names = {info.id: info.name for info in found.catalog.classes} | {found.catalog.ignore: "void"}
+    photographs = Companions(images, tuple(sorted(IMAGE_SUFFIXES)))
+    make_folder(out)
+    for rank, entry in enumerate(listed, start=1):
+        photograph = photographs.of(entry.image)
+        if photograph is None:
+            click.echo(f"atrous: no photograph for {entry.image} in {images}", err=True)
+            continue
+        data, pair = read_image(photograph), found.pairs[entry.image]
+        truth = read_mask(pair.truth, found.catalog, data.info)
+        prediction = read_mask(pair.prediction, found.catalog, data.info)
+        picture = cutout(data.rgb, entry, component_mask(entry, truth=truth, prediction=prediction))
+        name = f"{rank:03d}_{names[entry.truth]}_called_{names[entry.prediction]}_{Path(entry.image).stem}.png"
+        atomic_write(out / name.replace(" ", "_").replace("/", "_"), encode_png(picture))
+
+
+def _complain(failures: Sequence[AtrousError]) -> int:
+    for error in failures:
+        click.echo(f"atrous: not inspected: {error}", err=True)
+    return 1 if failures else 0

@@ -1,0 +1,228 @@
+"""Inspecting a folder of predictions against its truth: one image after the other, masks never held."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deeplab_core.catalog import ClassCatalog
+from deeplab_core.errors import AtrousError, Cancelled, MaskFormatError
+from deeplab_core.formats import read_mask
+from deeplab_core.images import read_image
+from deeplab_core.images.probe import IMAGE_SUFFIXES
+from deeplab_core.inspection.ambiguous import AmbiguousMarks
+from deeplab_core.inspection.board import FailureBoard
+from deeplab_core.inspection.companions import Companions
+from deeplab_core.inspection.error_index import ErrorIndex
+from deeplab_core.inspection.failures import FailureRules
+from deeplab_core.inspection.image import ImageInspection, inspect_image
+from deeplab_core.inspection.objects import OBJECT, read_known_objects
+from deeplab_core.inspection.slices import PixelAxis, PixelSlices
+from deeplab_core.metrics.pairing import MaskPair, pair_masks
+
+#: Ending of files with the ambiguous regions of an image.
+AMBIGUOUS_SUFFIX = ".ambiguous.json"
+
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(slots=True, eq=False)
+class FolderInspection:
+    """What is known of a folder. Grows image by image, and an image can be replaced after a correction.
+
+    Attributes:
+        catalog: the classes.
+        index: error components of every cell.
+        board: kinds of failure.
+        slices: confusion matrices by slice of pixels, by axis.
+        pairs: files of every image, by name.
+        failures: files that could not be inspected, each error naming its file.
+        missing: truth files without a prediction.
+        extra: predictions without truth.
+        excluded_px: labelled pixels that marks of ambiguity kept out of the figures.
+    """
+
+    catalog: ClassCatalog
+    index: ErrorIndex = field(init=False)
+    board: FailureBoard = field(init=False)
+    slices: dict[PixelAxis, PixelSlices] = field(init=False)
+    pairs: dict[str, MaskPair] = field(default_factory=dict)
+    failures: list[AtrousError] = field(default_factory=list)
+    missing: tuple[Path, ...] = ()
+    extra: tuple[Path, ...] = ()
+    excluded_px: int = 0
+    _objects: dict[str, NDArray[Any]] = field(default_factory=dict, repr=False)
+    _slices_of: dict[str, dict[PixelAxis, NDArray[np.int64]]] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        self.index = ErrorIndex(self.catalog)
+        self.board = FailureBoard(self.catalog)
+        self.slices = {axis: PixelSlices(self.catalog, axis) for axis in PixelAxis}
+
+    def update(self, image: str, inspection: ImageInspection) -> None:
+        """Add an image, or replace what was known of it."""
+        self.index.update(image, inspection.errors)
+        self.board.update(image, inspection.failures)
+        self._objects[image] = inspection.objects
+        for axis, counts in self._slices_of.pop(image, {}).items():
+            self.slices[axis].add(counts, -1)
+        for axis, counts in inspection.slices.items():
+            self.slices[axis].add(counts)
+        self._slices_of[image] = inspection.slices
+
+    @property
+    def objects(self) -> NDArray[Any]:
+        """Objects of all images, (N,) of :data:`~deeplab_core.inspection.objects.OBJECT`."""
+        return np.concatenate(list(self._objects.values())) if self._objects else np.zeros(0, dtype=OBJECT)
+
+    def objects_of(self, image: str) -> NDArray[Any]:
+        """Objects of one image. Raises KeyError where it was never inspected."""
+        return self._objects[image]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderSources:
+    """Folders that say more about the masks; each is optional.
+
+    Attributes:
+        images: photographs, for brightness and contrast.
+        objects: lists of objects of rendered rooms, for visible fractions.
+        ambiguous: ``NAME.ambiguous.json``, regions that are not scored.
+    """
+
+    images: Path | None = None
+    objects: Path | None = None
+    ambiguous: Path | None = None
+
+
+def inspect_folders(
+    prediction_dir: Path | str,
+    truth_dirs: Sequence[Path | str],
+    catalog: ClassCatalog,
+    *,
+    sources: FolderSources | None = None,
+    things: frozenset[int] | None = None,
+    rules: FailureRules | None = None,
+    progress: Progress | None = None,
+    cancel: Callable[[], bool] | None = None,
+) -> FolderInspection:
+    """Inspect every predicted mask that has a truth of the same name (:func:`~deeplab_core.metrics.pairing.pair_masks`).
+
+    A file that fails is collected and the rest goes on. Memory holds what :class:`~deeplab_core.inspection.image.ImageInspection`
+    keeps of each image, some kilobytes.
+
+    Args:
+        prediction_dir, truth_dirs: folders of masks.
+        catalog: classes of both.
+        sources: what else is known of the images.
+        things: ids of object classes; None decides by name.
+        rules: where the kinds of failure begin.
+        progress: called with (done, total, name) after each image.
+        cancel: asked before each image; True ends the work.
+
+    Raises:
+        MaskFormatError: a folder does not exist, or no prediction has a truth.
+        Cancelled: ``cancel`` said so.
+    """
+    folders = [Path(folder) for folder in truth_dirs]
+    pairing = pair_masks(Path(prediction_dir), folders, catalog.name)
+    if not pairing.pairs and not pairing.ambiguous:
+        raise MaskFormatError(
+            "no prediction here has a truth of the same name",
+            why=f"{len(pairing.extra)} predictions, {len(pairing.missing)} truth files in {', '.join(map(str, folders)) or '-'}",
+            remedy="Prediction and truth belong together by their file names",
+            path=Path(prediction_dir),
+        )
+    found = FolderInspection(catalog, failures=list(pairing.ambiguous), missing=pairing.missing, extra=pairing.extra)
+    beside = _Beside(FolderSources() if sources is None else sources)
+    for done, pair in enumerate(pairing.pairs, start=1):
+        if cancel is not None and cancel():
+            raise Cancelled()
+        try:
+            inspection, excluded = _inspect(pair, catalog, beside, things, rules)
+        except AtrousError as error:
+            if error.path is None:
+                error.path = pair.prediction
+            found.failures.append(error)
+        else:
+            found.update(pair.name, inspection)
+            found.pairs[pair.name] = pair
+            found.excluded_px += excluded
+        if progress is not None:
+            progress(done, len(pairing.pairs), pair.name)
+    return found
+
+
+class _Beside:
+    """The companions of the masks."""
+
+    def __init__(self, sources: FolderSources) -> None:
+        images = tuple(sorted(IMAGE_SUFFIXES))
+        self.images = None if sources.images is None else Companions(sources.images, images)
+        self.objects = None if sources.objects is None else Companions(sources.objects, (".json",))
+        self.ambiguous = None if sources.ambiguous is None else Companions(sources.ambiguous, (AMBIGUOUS_SUFFIX,))
+
+
+def _inspect(
+    pair: MaskPair, catalog: ClassCatalog, beside: _Beside, things: frozenset[int] | None, rules: FailureRules | None
+) -> tuple[ImageInspection, int]:
+    photograph = None if beside.images is None else beside.images.of(pair.name)
+    data = None if photograph is None else read_image(photograph)
+    info = None if data is None else data.info
+    truth, prediction = read_mask(pair.truth, catalog, info), read_mask(pair.prediction, catalog, info)
+    if truth.shape != prediction.shape:
+        raise MaskFormatError(
+            f"the prediction is {_size(prediction)}, its truth {_size(truth)}",
+            why=f"The truth is {pair.truth}",
+            remedy="Predict at the size of the photograph; masks are never resized",
+            path=pair.prediction,
+        )
+    objects = None if beside.objects is None else beside.objects.of(pair.name)
+    marks = None if beside.ambiguous is None else beside.ambiguous.of(pair.name)
+    exclude = None if marks is None else read_ambiguous(marks, truth.shape).mask()
+    inspection = inspect_image(
+        truth=truth,
+        prediction=prediction,
+        catalog=catalog,
+        things=things,
+        known=() if objects is None else read_known_objects(objects, catalog),
+        rgb=None if data is None else data.rgb,
+        exclude=exclude,
+        rules=rules,
+    )
+    return inspection, 0 if exclude is None else int((exclude & (truth != catalog.ignore)).sum())
+
+
+def _size(labels: NDArray[Any]) -> str:
+    return f"{labels.shape[1]} x {labels.shape[0]} px"
+
+
+def read_ambiguous(path: Path, shape: tuple[int, ...]) -> AmbiguousMarks:
+    """Read ``NAME.ambiguous.json`` for an image of ``shape`` (H, W).
+
+    Raises:
+        ProjectError: the file holds something else.
+        MaskFormatError: it cannot be read, or is of another size.
+    """
+    try:
+        marks = AmbiguousMarks.from_dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise MaskFormatError(
+            "the ambiguous regions cannot be read", why=str(error), remedy="Mark them again", path=path
+        ) from error
+    except AtrousError as error:
+        error.path = path
+        raise
+    if (marks.height, marks.width) != tuple(shape[:2]):
+        raise MaskFormatError(
+            f"the ambiguous regions are of {marks.width} x {marks.height} px, the truth of {shape[1]} x {shape[0]} px",
+            remedy="Mark them again on this image",
+            path=path,
+        )
+    return marks
