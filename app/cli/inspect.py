@@ -1,4 +1,4 @@
-"""``atrous inspect``: from the figures of a folder to the pixels behind them, and what to look at first where there is no truth."""
+"""``atrous inspect``: from the figures of a folder to the pixels behind them, and what to look at first without truth."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def inspect(
         click.echo(_orders(ranking, top))
         _write_json(json_file, _ranking_alone(ranking, catalog))
         return _complain(failures)
-    found = _inspect(prediction, truths, catalog, FolderSources(images, objects, ambiguous))
+    found = _inspect(prediction, truths, catalog, FolderSources(images=images, objects=objects, ambiguous=ambiguous))
     listed = _components(found, ids, kind, top)
     click.echo(_figures(found))
     click.echo(_component_lines(listed, catalog))
@@ -154,7 +154,8 @@ def _figures(found: FolderInspection) -> str:
     ]
     lines += ["", f"{'Kind of failure':18} {'share':>7} {'pixels':>12} {'number':>7} {'mIoU won':>9}"]
     lines += [
-        f"{row.kind.value:18} {row.share:7.1%} {row.pixels:12,} {row.instances:7,} {100 * row.mean_gain:+9.2f}  {KIND_TEXT[row.kind]}"
+        f"{row.kind.value:18} {row.share:7.1%} {row.pixels:12,} {row.instances:7,} {100 * row.mean_gain:+9.2f}"
+        f"  {KIND_TEXT[row.kind]}"
         for row in found.board.rows()
         if row.pixels
     ]
@@ -219,7 +220,7 @@ def _write_cutouts(found: FolderInspection, listed: list[ErrorComponent], images
     """One picture per listed component: rank, classes and image in its name."""
     from deeplab_core.formats import atomic_write, encode_png, make_folder, read_mask
     from deeplab_core.images import read_image
-    from deeplab_core.images.find import IMAGE_SUFFIXES
+    from deeplab_core.images.probe import IMAGE_SUFFIXES
     from deeplab_core.inspection import component_mask
     from deeplab_core.inspection.companions import Companions
     from deeplab_core.inspection.cutout import cutout
