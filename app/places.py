@@ -15,10 +15,54 @@ RESOURCES = Path(__file__).resolve().parent.parent / "resources"
 SAMPLE_PROJECT = RESOURCES / "sample_project"
 
 
-def model_folders() -> list[Path]:
-    """Folders that are searched for models, in order: the bundled ones, then those of ``ATROUS_MODEL_DIR``."""
-    named = [Path(part).expanduser() for part in os.environ.get(MODEL_DIR_VARIABLE, "").split(os.pathsep) if part]
-    return [folder for folder in (RESOURCES / "models", *named) if folder.is_dir()]
+def model_folders(chosen: str | None = None) -> list[Path]:
+    """Folders that are searched for models, in order: the bundled ones, that of downloads, those of ``ATROUS_MODEL_DIR``.
+
+    Args:
+        chosen: the setting ``model.folder``; None reads it from the settings file.
+    """
+    folders = [RESOURCES / "models", _own_model_folder(chosen), *_named_folders()]
+    return [folder for folder in dict.fromkeys(folders) if folder.is_dir()]
+
+
+def download_folder(chosen: str | None = None) -> Path:
+    """Where fetched models go: the folder of the settings, else the first of ``ATROUS_MODEL_DIR``, else the person's data folder.
+
+    It need not exist yet.
+
+    Args:
+        chosen: the setting ``model.folder``; None reads it from the settings file.
+    """
+    chosen = _chosen_model_folder() if chosen is None else chosen
+    named = _named_folders()
+    return named[0] if named and not chosen else _own_model_folder(chosen)
+
+
+def _named_folders() -> list[Path]:
+    return [Path(part).expanduser() for part in os.environ.get(MODEL_DIR_VARIABLE, "").split(os.pathsep) if part]
+
+
+def _own_model_folder(chosen: str | None) -> Path:
+    chosen = _chosen_model_folder() if chosen is None else chosen
+    if chosen:
+        return Path(chosen).expanduser()
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("Atrous", appauthor=False)) / "models"
+
+
+def _chosen_model_folder() -> str:
+    """The setting, without the window's machinery; a file that cannot be read chooses nothing (the window says what is wrong)."""
+    import tomllib
+
+    from app.services.folders import settings_file
+
+    try:
+        found = tomllib.loads(settings_file().read_text(encoding="utf-8"))
+        value = found.get("model", {}).get("folder", "")
+    except (OSError, ValueError, AttributeError):
+        return ""
+    return value if isinstance(value, str) else ""
 
 
 def sample_home() -> Path:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from app.places import MODEL_DIR_VARIABLE, model_folders
+from deeplab_core.fetch import find_published, published_models
 
 if TYPE_CHECKING:
     from deeplab_core.weights import ModelEntry
@@ -24,7 +25,7 @@ def resolve_model(name_or_file: str) -> Path:
     """Find the checkpoint that a person means.
 
     Args:
-        name_or_file: path of a file, or the file name, stem, card name or card id of a known model.
+        name_or_file: path of a file, or the file name, stem, card name, card id or published id of a known model.
 
     Raises:
         click.UsageError: where nothing or more than one model fits; lists the choices.
@@ -39,6 +40,9 @@ def resolve_model(name_or_file: str) -> Path:
         return found[0]
     if found:
         raise click.UsageError(f"'{name_or_file}' fits several models: {', '.join(map(str, found))}; give the path of one")
+    published = find_published(name_or_file)
+    if published is not None:
+        raise click.UsageError(f"'{published.id}' is not here yet; run: atrous models get {published.id}")
     choices = ", ".join(entry.path.stem for entry in entries) or f"none (set {MODEL_DIR_VARIABLE} to a folder that holds some)"
     raise click.UsageError(f"no model file and no known model '{name_or_file}'; known models: {choices}")
 
@@ -47,4 +51,5 @@ def _names(entry: ModelEntry) -> set[str]:
     names = {entry.path.name, entry.path.stem}
     if entry.card is not None:
         names |= {entry.card.name, entry.card.id}
+    names |= {model.id for model in published_models() if model.installed_name == entry.path.name}
     return {name.casefold() for name in names}

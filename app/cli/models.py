@@ -1,39 +1,22 @@
-"""``atrous models``: what networks are at hand, and what a checkpoint is."""
+"""``atrous models``: what networks are at hand, what can be fetched, and what a checkpoint is."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 import click
 
 from app.cli.console import emit
-from app.cli.model_choice import known_models, resolve_model
-from app.places import MODEL_DIR_VARIABLE
-
-if TYPE_CHECKING:
-    from deeplab_core.records import ModelCard
+from app.cli.model_choice import resolve_model
+from app.cli.models_get import get_command
+from app.cli.models_list import list_command
 
 
 @click.group()
 def models() -> None:
-    """List the models at hand, or show what a checkpoint is."""
+    """List the models at hand, fetch published ones, or show what a checkpoint is."""
 
 
-@models.command("list")
-@click.option("--json", "as_json", is_flag=True, help="One JSON line per model.")
-def list_command(as_json: bool) -> None:
-    """List bundled models and those of ATROUS_MODEL_DIR."""
-    entries = known_models()
-    for entry in entries:
-        if as_json:
-            card = None if entry.card is None else entry.card.to_dict()
-            emit("model", name=entry.path.stem, path=entry.path, card=card, error=str(entry.error) if entry.error else None)
-        elif entry.card is None:
-            click.echo(f"{entry.path.stem}\n    cannot be used: {entry.error}")
-        else:
-            click.echo(f"{entry.path.stem}\n    {_headline(entry.card)}\n    {entry.path}")
-    if not entries and not as_json:
-        click.echo(f"No model at hand. Set {MODEL_DIR_VARIABLE} to a folder of checkpoints, or give a file to --model.")
+models.add_command(get_command)
+models.add_command(list_command)
 
 
 @models.command("show")
@@ -65,7 +48,3 @@ def show_command(name_or_file: str, as_json: bool) -> None:
     for label, value in rows.items():
         if value:
             click.echo(f"{label:>11}  {value}")
-
-
-def _headline(card: ModelCard) -> str:
-    return card.summary or f"{card.name}, {card.catalog.title}"

@@ -21,6 +21,7 @@ class Setting:
         low, high: bounds of a number, both included.
         choices: (value, text) pairs of a choice.
         unit: shown behind a number.
+        folder: whether a text is the path of a folder.
     """
 
     key: str
@@ -32,6 +33,7 @@ class Setting:
     high: float | None = None
     choices: tuple[tuple[str, str], ...] = ()
     unit: str = ""
+    folder: bool = False
 
     def check(self, value: Any) -> Value:
         """The value in this setting's type. Raises ValueError that says what would be right."""
@@ -72,7 +74,7 @@ def _check_keys(key: str, value: Any) -> dict[str, list[str]]:
     return {str(command): [str(shortcut) for shortcut in keys] for command, keys in value.items()}
 
 
-_LOOK, _CANVAS, _WORK = "Look", "Picture", "Work"
+_LOOK, _CANVAS, _WORK, _MODELS = "Look", "Picture", "Work", "Models"
 
 SETTINGS: tuple[Setting, ...] = (
     Setting(
@@ -137,6 +139,14 @@ SETTINGS: tuple[Setting, ...] = (
         high=1048576,
         unit="MB",
         help="Kept predictions make an image that was seen before open at once",
+    ),
+    Setting(
+        key="model.folder",
+        default="",
+        group=_MODELS,
+        label="Folder of models",
+        folder=True,
+        help="What lies there is offered, and models that you get go there; empty takes the program's own folder",
     ),
     # Remembered, not shown in the dialog.
     Setting(key="brush.diameter", default=24, low=1, high=1000),

@@ -11,6 +11,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 _LIST = Path(__file__).with_name("published.json")
+#: Beginnings of addresses that files are fetched from.
+_PROTECTED = ("https://",)
 _ID = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 
 
@@ -79,11 +81,14 @@ class PublishedModel:
         return urlsplit(self.url or self.page).hostname or ""
 
 
-@lru_cache(maxsize=1)
 def published_models() -> tuple[PublishedModel, ...]:
     """All published checkpoints, in the order of the list: by publisher, the best first."""
-    rows = json.loads(_LIST.read_text(encoding="utf-8"))["models"]
-    return tuple(_entry(row) for row in rows)
+    return _known(_LIST)
+
+
+@lru_cache(maxsize=8)
+def _known(path: Path) -> tuple[PublishedModel, ...]:
+    return tuple(_entry(row) for row in json.loads(path.read_text(encoding="utf-8"))["models"])
 
 
 def find_published(model_id: str) -> PublishedModel | None:
@@ -104,6 +109,6 @@ def _entry(row: dict[str, Any]) -> PublishedModel:
     model = PublishedModel(**row)
     if not _ID.fullmatch(model.id) or PurePosixPath(model.file).name != model.file:
         raise ValueError(f"{model.id}: id or file name is malformed")
-    if model.url and not model.url.startswith("https://"):
+    if model.url and not model.url.startswith(_PROTECTED):
         raise ValueError(f"{model.id}: files are fetched over https only")
     return model

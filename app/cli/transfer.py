@@ -1,0 +1,74 @@
+"""How a download looks on the command line: a bar on a terminal, a line now and then in a log, JSON lines for a machine."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import click
+
+from app.cli.console import emit
+from deeplab_core.fetch import Progress
+
+Report = Callable[[Progress], None]
+
+#: Seconds between two lines where there is no terminal.
+_PAUSE = 2.0
+
+
+@contextmanager
+def transfer(title: str, *, as_json: bool) -> Iterator[Report]:
+    """Show how far a download is; what is yielded takes its progress."""
+    if as_json:
+        yield _paced(lambda told: emit("progress", done=told.done, total=told.total, text=told.text))
+    elif not sys.stderr.isatty():
+        yield _paced(lambda told: click.echo(f"{title} {_line(told)}", err=True))
+    else:
+        with _bar(title) as report:
+            yield report
+
+
+def megabytes(size: int | None) -> str:
+    """A size for a person: ``"4.2 MB"``, ``"439 MB"``, ``"unknown"``."""
+    if size is None:
+        return "unknown"
+    return f"{size / 1e6:.1f} MB" if size < 10e6 else f"{size / 1e6:,.0f} MB"
+
+
+def _line(told: Progress) -> str:
+    share = f" of {megabytes(told.total)}, {100 * told.done / told.total:.0f} %" if told.total else ""
+    return f"{megabytes(told.done)}{share}{f', {told.text}' if told.text else ''}"
+
+
+def _paced(say: Report) -> Report:
+    said, last_text = float("-inf"), ""
+
+    def report(told: Progress) -> None:
+        nonlocal said, last_text
+        now = time.monotonic()
+        if now - said >= _PAUSE or told.done == told.total or told.text != last_text:
+            said, last_text = now, told.text
+            say(told)
+
+    return report
+
+
+@contextmanager
+def _bar(title: str) -> Iterator[Report]:
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+    from rich.progress import Progress as Bar
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[text]}"),
+    )
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(title, total=None, text="")
+        yield lambda told: bar.update(task, completed=told.done, total=told.total, text=told.text)

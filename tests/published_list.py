@@ -1,0 +1,21 @@
+"""A list of published models of the test's own, served by a server of the test's own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+
+def use_published_list(monkeypatch: pytest.MonkeyPatch, folder: Path, *rows: dict[str, object]) -> None:
+    """Replace the list; rows say what differs from a complete one. Plain http is allowed: the server has no certificate."""
+    complete = {
+        "name": "DeepLabv3+, tiny", "publisher": "Somebody", "family": "atrous", "page": "https://models.example/page",
+        "licence": "MIT", "data_licence": "Photographs: CC0", "catalog": "voc21", "classes": 21, "miou": 71.5,
+        "miou_on": "VOC 2012 val", "miou_source": "its README",
+    }  # fmt: skip
+    path = folder / "published.json"
+    path.write_text(json.dumps({"models": [complete | row for row in rows]}))
+    monkeypatch.setattr("deeplab_core.fetch.published._LIST", path)
+    monkeypatch.setattr("deeplab_core.fetch.published._PROTECTED", ("https://", "http://127.0.0.1:"))
