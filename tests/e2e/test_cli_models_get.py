@@ -149,7 +149,7 @@ def test_a_model_for_browsers_says_which_page_and_where_to_put_it(
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
-    [(["nothing"], "'atrous models list' shows them"), (["tyni"], "perhaps you mean tiny"), ([], "Missing argument 'ID'")],
+    [(["nothing"], "'atrous models list' shows them"), (["tinny"], "perhaps you mean tiny"), ([], "Missing argument 'ID'")],
 )
 def test_an_unknown_id_is_bad_usage(
     server: FileServer, folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str

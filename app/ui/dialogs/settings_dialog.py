@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from PySide6.QtWidgets import QCheckBox, QComboBox, QDialog, QGridLayout, QHBoxLayout, QPushButton, QSpinBox, QVBoxLayout, QWidget
 
+from app.places import download_folder
 from app.services.settings import SettingsStore
 from app.state.settings_schema import SETTINGS, Setting
+from app.ui.dialogs.folder_field import FolderField
 from app.ui.docks.panel import toned
 
 _WIDTH = 640
@@ -81,6 +83,10 @@ class SettingsDialog(QDialog):
             check.setChecked(value)
             check.toggled.connect(lambda on: self._settings.set(setting.key, on))
             return check
+        if setting.folder:
+            field = FolderField(str(value), download_folder(""))
+            field.chosen.connect(lambda folder: self._settings.set(setting.key, folder))
+            return field
         spin = QSpinBox()
         spin.setRange(int(setting.low or 0), int(setting.high or 1_000_000))
         spin.setSuffix(f" {setting.unit}" if setting.unit else "")
@@ -95,5 +101,7 @@ class SettingsDialog(QDialog):
                 editor.setCurrentIndex(editor.findData(setting.default))
             elif isinstance(editor, QCheckBox):
                 editor.setChecked(bool(setting.default))
+            elif isinstance(editor, FolderField):
+                editor.set_folder(str(setting.default))
             elif isinstance(editor, QSpinBox):
                 editor.setValue(int(setting.default))  # type: ignore[call-overload]
