@@ -46,7 +46,7 @@ _WIDTHS, _NARROW_WIDTHS, _NARROW = (196, 332), (160, 304), 1400
 #: Heights of the right docks at the default size, top to bottom, by the tab that is in front.
 _HEIGHTS = {
     "model": {"classes": 316, "model": 200, "trimap": 300},
-    "crf": {"classes": 196, "crf": 424, "trimap": 210},
+    "crf": {"classes": 196, "crf": 404, "trimap": 230},
 }
 _COLUMN = ("classes", "model", "crf", "trimap", "history")
 #: Docks that share a place as tabs: the one in front at first, and the one behind it.
