@@ -25,6 +25,8 @@ from app.worker.messages import (
     Cancel,
     Failed,
     Hello,
+    Inspected,
+    InspectModel,
     Loaded,
     LoadModel,
     Predict,
@@ -156,6 +158,9 @@ class ComputeClient(ComputeService):
                 request_id=next(self._numbers), priority=URGENT, path=str(path), device=device, output_stride=output_stride
             )
         )
+
+    def inspect(self, path: str) -> int:
+        return self._submit(InspectModel(request_id=next(self._numbers), priority=NORMAL, path=str(path)))
 
     def predict(self, image: str, source_key: str, options: PredictOptions | None = None, priority: int = NORMAL) -> int:
         asked = options or PredictOptions()
@@ -308,6 +313,8 @@ class ComputeClient(ComputeService):
             assert isinstance(entry.request, LoadModel)
             self._model, self._card, self._model_strikes = entry.request, answer.card, 0
             self.loaded.emit(answer)
+        elif isinstance(answer, Inspected):
+            self.inspected.emit(answer)
         elif isinstance(answer, Predicted):
             self.predicted.emit(answer)
         elif isinstance(answer, ScoresAt):
@@ -409,7 +416,7 @@ def _poisonous(request: Request) -> ComputeError:
             remedy="Choose smaller tiles, a smaller input size or the CPU, then predict it again",
             path=request.image,
         )
-    path = request.path if isinstance(request, LoadModel) else None
+    path = request.path if isinstance(request, LoadModel | InspectModel) else None
     return ComputeError(
         f"{'loading this model' if path else 'this request'} ended the compute process twice",
         why="it may be too large for the memory of this device",

@@ -20,6 +20,8 @@ from app.worker.messages import (
     AskScores,
     Failed,
     Hello,
+    Inspected,
+    InspectModel,
     Loaded,
     LoadModel,
     Predict,
@@ -51,7 +53,7 @@ class FakeComputeClient(ComputeService):
         catalog: classes of every model that is "loaded".
 
     Attributes:
-        errors: image path -> error that predicting it gives.
+        errors: path of an image or model -> error that predicting or inspecting it gives.
         paused: answers wait while this is set; setting it to False lets them go.
         asked: every request, in order of asking.
     """
@@ -104,6 +106,9 @@ class FakeComputeClient(ComputeService):
         return self._submit(
             LoadModel(request_id=next(self._numbers), priority=URGENT, path=str(path), device=device, output_stride=output_stride)
         )
+
+    def inspect(self, path: str) -> int:
+        return self._submit(InspectModel(request_id=next(self._numbers), priority=NORMAL, path=str(path)))
 
     def predict(self, image: str, source_key: str, options: PredictOptions | None = None, priority: int = NORMAL) -> int:
         asked = options or PredictOptions()
@@ -174,6 +179,7 @@ class FakeComputeClient(ComputeService):
         self._queue.remove(request)
         answers: dict[type[Request], Callable[[Request], None]] = {
             LoadModel: self._answer_load, Predict: self._answer_predict, AskScores: self._answer_scores,
+            InspectModel: self._answer_inspect,
             Refine: self._answer_refine, RefineBox: self._answer_refine, PrepareRefine: self._answer_refine,
         }  # fmt: skip
         answers[type(request)](request)
@@ -182,6 +188,14 @@ class FakeComputeClient(ComputeService):
         assert isinstance(request, LoadModel)
         self._card = ModelCard(id=f"fake-{request.path}", name="Stripes", architecture={"name": "stripes"}, catalog=self.catalog)
         self.loaded.emit(Loaded(request_id=request.request_id, card=self._card, device="cpu"))
+
+    def _answer_inspect(self, request: Request) -> None:
+        assert isinstance(request, InspectModel)
+        if request.path in self.errors:
+            self.failed.emit(Failed(request_id=request.request_id, error=self.errors[request.path].to_dict()))
+            return
+        card = ModelCard(id=f"fake-{request.path}", name="Stripes", architecture={"name": "stripes"}, catalog=self.catalog)
+        self.inspected.emit(Inspected(request_id=request.request_id, card=card))
 
     def _answer_predict(self, request: Request) -> None:
         assert isinstance(request, Predict)

@@ -15,12 +15,12 @@ from deeplab_core.records import CRFParams, ModelCard, PredictOptions
 class ComputeService(QObject):
     """Asks for work and hears of it later, on the thread that it lives in.
 
-    Every request is answered by exactly one of :attr:`loaded`, :attr:`predicted`, :attr:`scores`, :attr:`refined`,
-    :attr:`failed` and :attr:`cancelled`, also when the compute process dies in between. No verb blocks.
+    Every request is answered by exactly one of :attr:`loaded`, :attr:`inspected`, :attr:`predicted`, :attr:`scores`,
+    :attr:`refined`, :attr:`failed` and :attr:`cancelled`, also when the compute process dies in between. No verb blocks.
 
     Signals:
         hello(Hello): the process is there: versions and devices.
-        loaded(Loaded), predicted(Predicted), scores(ScoresAt), refined(Refined): a request succeeded.
+        loaded(Loaded), inspected(Inspected), predicted(Predicted), scores(ScoresAt), refined(Refined): a request succeeded.
         progress(Progress): of the request that runs, ten times a second at most.
         failed(Failed): a request failed; ``AtrousError.from_dict(message.error)`` says what to do.
         cancelled(WasCancelled): a request was cancelled; nothing of it remains.
@@ -31,6 +31,7 @@ class ComputeService(QObject):
 
     hello = Signal(object)
     loaded = Signal(object)
+    inspected = Signal(object)
     predicted = Signal(object)
     scores = Signal(object)
     refined = Signal(object)
@@ -66,6 +67,10 @@ class ComputeService(QObject):
         Predictions that wait are then computed by the new model: cancel them first where that is not meant. Where loading
         fails, the model before stays in use.
         """
+
+    @abstractmethod
+    def inspect(self, path: str) -> int:
+        """Have a checkpoint tried, while the model in use stays; returns the request id."""
 
     @abstractmethod
     def predict(self, image: str, source_key: str, options: PredictOptions | None = None, priority: int = NORMAL) -> int:

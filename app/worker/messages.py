@@ -26,7 +26,7 @@ URGENT, NORMAL = 0, 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """Base of everything that is answered by exactly one of Loaded, Predicted, ScoresAt, Refined, Failed, WasCancelled."""
+    """Base of everything that is answered by exactly one answer of its own kind, Failed or WasCancelled."""
 
     request_id: int
     priority: int = NORMAL
@@ -39,6 +39,13 @@ class LoadModel(Request):
     path: str
     device: str = "auto"
     output_stride: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InspectModel(Request):
+    """Open a checkpoint to see whether it can be used, and forget it again; the model in use stays. ``path`` is a file."""
+
+    path: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,6 +197,13 @@ class Loaded(Answer):
     card: ModelCard
     device: str
     note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inspected(Answer):
+    """The checkpoint can be used; its card."""
+
+    card: ModelCard
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,8 @@ from app.worker.messages import (
     AskScores,
     Failed,
     Hello,
+    Inspected,
+    InspectModel,
     Loaded,
     LoadModel,
     Predict,
@@ -104,6 +106,8 @@ class ComputeSession:
         match request:
             case LoadModel():
                 return self.load(request)
+            case InspectModel():
+                return self.inspect(request)
             case Predict():
                 return self.predict(request, cancel, progress)
             case AskScores():
@@ -126,6 +130,11 @@ class ComputeSession:
             device=str(self._predictor.device),
             note=self._predictor.device_note,
         )
+
+    def inspect(self, request: InspectModel) -> Inspected:
+        """Try a checkpoint without using it."""
+        _, card = load_model(request.path)
+        return Inspected(request_id=request.request_id, card=ModelCard.from_dict(card.to_dict()))
 
     def predict(self, request: Predict, cancel: Cancel | None = None, progress: ReportProgress | None = None) -> Predicted:
         """Read an image and predict it; its scores are kept for :meth:`scores_at`."""

@@ -65,7 +65,7 @@ class SettingsDialog(QDialog):
         if setting.help:
             help_text = toned(setting.help, tone="faint", size="small")
             help_text.setWordWrap(True)
-            grid.addWidget(help_text, row + 1, 0)
+            grid.addWidget(help_text, row + 1, 0, 1, 2 if setting.folder else 1)
         grid.setRowMinimumHeight(row, 30)
         self.editors[setting.key] = editor
 

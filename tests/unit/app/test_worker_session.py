@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from app.worker.inprocess import InProcessService
-from app.worker.messages import PROTOCOL, Failed, LoadModel, Predict, Predicted, Request
+from app.worker.messages import PROTOCOL, Failed, Inspected, InspectModel, LoadModel, Predict, Predicted, Request
 from app.worker.session import ComputeSession
 from deeplab_core.errors import AtrousError, Cancelled, ComputeError, ImageReadError, WeightsError
 from deeplab_core.records import PredictOptions
@@ -40,6 +40,20 @@ def test_load_answers_with_card_and_device(model_file: Path) -> None:
     loaded = InProcessService().load(str(model_file), device="cpu", output_stride=8)
     assert (loaded.card.name, loaded.device, loaded.note) == ("Tiny", "cpu", "")
     assert loaded.card.output_stride == 8
+
+
+def test_a_model_is_tried_while_the_one_in_use_stays(
+    service: InProcessService, model_file: Path, image: Path, tmp_path: Path
+) -> None:
+    session = service._session
+    answer = session.answer(InspectModel(request_id=7, path=str(model_file)))
+    assert isinstance(answer, Inspected)
+    assert answer.card.name == "Tiny"
+    (tmp_path / "broken.pth").write_bytes(b"no checkpoint")
+    failed = session.answer(InspectModel(request_id=8, path=str(tmp_path / "broken.pth")))
+    assert isinstance(failed, Failed)
+    assert failed.error["kind"] == "WeightsError"
+    assert service.predict(str(image)).prediction.labels.shape == (90, 120)
 
 
 def test_predict_reads_the_image_and_keeps_its_scores(service: InProcessService, image: Path) -> None:
