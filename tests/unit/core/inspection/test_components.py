@@ -8,7 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deeplab_core.errors import CatalogError, ProjectError
-from deeplab_core.inspection import Box, CellImage, ErrorIndex, FailureKind, ImageErrors, component_mask, find_errors, inspect_image
+from deeplab_core.inspection import (
+    Box,
+    CellImage,
+    ErrorIndex,
+    FailureKind,
+    ImageErrors,
+    component_mask,
+    find_errors,
+    inspect_image,
+)
 from deeplab_core.metrics import ConfusionMatrix
 from tests.unit.core.inspection import oracle
 from tests.unit.core.metrics.maps import GAPPED, WIDE, catalog_of, label_maps

@@ -158,7 +158,9 @@ def test_blobs_as_by_the_definition(width: int) -> None:
     rng = np.random.default_rng(width)
     for _ in range(3):
         y, x = np.mgrid[:26, :30]
-        fields = [np.cos(y / rng.uniform(3, 7) + rng.uniform(0, 6)) + np.cos(x / rng.uniform(3, 7) + rng.uniform(0, 6)) for _ in "abc"]
+        fields = [
+            np.cos(y / rng.uniform(3, 7) + rng.uniform(0, 6)) + np.cos(x / rng.uniform(3, 7) + rng.uniform(0, 6)) for _ in "abc"
+        ]
         truth = np.argmax(fields, axis=0).astype(np.uint8)
         prediction = np.roll(truth, (2, -1), (0, 1))
         speckle = rng.random(truth.shape) < 0.05

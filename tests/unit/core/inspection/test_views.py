@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 
 from deeplab_core.catalogs import get_catalog
-from deeplab_core.inspection import by_column, by_row, confused_pairs, neighbourly_order, pair_scores, pixel_cost, without, worst_cells
+from deeplab_core.inspection import (
+    by_column,
+    by_row,
+    confused_pairs,
+    neighbourly_order,
+    pair_scores,
+    pixel_cost,
+    without,
+    worst_cells,
+)
 from deeplab_core.inspection.views import background_channel
 
 #: Truth background, chair, sofa; the last column is void.
