@@ -1,0 +1,82 @@
+"""``atrous inspect`` as a person calls it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from app.cli import run
+from deeplab_core.catalogs import get_catalog
+from deeplab_core.formats import write_mask
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> Path:
+    voc = get_catalog("voc21")
+    truth = np.zeros((50, 60), np.uint8)
+    truth[10:40, 10:40] = 9
+    for folder in ("truth", "prediction", "images"):
+        (tmp_path / folder).mkdir()
+    write_mask(tmp_path / "truth" / "one.png", truth, voc)
+    write_mask(tmp_path / "prediction" / "one.png", np.where(truth, 18, 0).astype(np.uint8), voc)
+    Image.fromarray(np.full((50, 60, 3), 120, np.uint8)).save(tmp_path / "images" / "one.jpg")
+    return tmp_path
+
+
+def inspect(folders: Path, *more: str) -> int:
+    arguments = ["--prediction", str(folders / "prediction"), "--catalog", "voc21"]
+    return run(["inspect", *arguments, *more])
+
+
+def test_figures_components_json_and_cutouts(folders: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = folders / "out"
+    more = ["--images", str(folders / "images"), "--cell", "chair:sofa", "--cutouts", str(out), "--json", str(out / "i.json")]
+    assert inspect(folders, "--truth", str(folders / "truth"), *more) == 0
+    text = capsys.readouterr().out
+    assert "chair / sofa: 900 + 0 px, score 1.000" in text
+    assert "class_swap" in text
+    assert "900 px  chair called sofa  one.png  x 10..39, y 10..39" in text
+    data = json.loads((out / "i.json").read_text())
+    assert data["format"] == "atrous-inspection-1"
+    with Image.open(out / "001_chair_called_sofa_one.png") as picture:
+        assert max(picture.size) == 192
+
+
+def test_components_of_a_kind(folders: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert inspect(folders, "--truth", str(folders / "truth"), "--kind", "invented_object") == 0
+    assert capsys.readouterr().out.rstrip().endswith("none")
+
+
+def test_orders_without_truth(folders: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = folders / "orders.json"
+    assert inspect(folders, "--second", str(folders / "truth"), "--json", str(file)) == 0
+    assert "Worst first by disagreement" in capsys.readouterr().out
+    assert json.loads(file.read_text())["orders"]["disagreement"]["images"][0]["image"] == "one.png"
+
+
+def test_a_file_that_fails_gives_status_1(folders: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Image.fromarray(np.zeros((3, 3), np.uint8)).save(folders / "truth" / "one.png")
+    assert inspect(folders, "--truth", str(folders / "truth")) == 1
+    assert "not inspected" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        (["--cell", "chair:sofa"], "need --truth"),
+        (["--truth", "truth", "--cell", "chair"], "is not TRUTH:PREDICTION"),
+        (["--truth", "truth", "--cell", "chair:dragon"], "no class 'dragon'"),
+        (["--truth", "truth", "--cutouts", "out"], "--images"),
+        (["--kind", "bad luck"], "is not one of"),
+        ([], "--save-confidence"),
+    ],
+)
+def test_bad_usage(folders: Path, more: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert inspect(folders, *(str(folders / part) if part == "truth" else part for part in more)) == 2
+    captured = capsys.readouterr()
+    assert says in captured.err
+    assert captured.err.count("\n") == 1
