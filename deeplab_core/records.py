@@ -39,9 +39,11 @@ class Preprocessing:
     Attributes:
         channel_order: order of the network's input channels.
         mean, std: per network channel, on the 0..255 scale ((127.5,)*3 and (127.5,)*3 give TensorFlow's -1..1).
-        resize: ``"native"``, ``"long_side:N"`` or ``"short_side:N"`` (bilinear, aspect kept). Tiling belongs to native.
-        padding: ``"none"``, ``"canvas:N"`` (bottom/right up to N x N), ``"multiple:N"`` (bottom/right) or ``"grid:N"``
-            (bottom/right up to N k + 1, the sizes whose corners fall on features of stride N: TensorFlow's 513 or 1025 x 2049).
+        resize: ``"native"``, ``"long_side:N"``, ``"short_side:N"``, ``"fit:HxW"`` (bilinear, aspect kept) or ``"stretch:HxW"``.
+            Tiling belongs to native.
+        padding: ``"none"``, ``"canvas:N"`` or ``"canvas:HxW"`` (bottom/right up to that size), ``"multiple:N"`` (bottom/right)
+            or ``"grid:N"`` (bottom/right up to N k + 1, the sizes whose corners fall on features of stride N: TensorFlow's 513
+            or 1025 x 2049).
         pad_value: raw 0..255 value of padding, per network channel; usually the mean, so that padding becomes 0.
     """
 
@@ -181,7 +183,7 @@ class RunReport:
 
     Attributes:
         device: torch device that computed it, e.g. ``"cpu"`` or ``"cuda:0 (NVIDIA ...)"``.
-        precision: ``fp32``, ``bf16`` or ``fp16``.
+        precision: ``fp32``, ``bf16``, ``fp16``, or ``int8`` of a graph that is quantised.
         milliseconds: wall time of preprocessing, forward passes and label maps.
         tiles: number of tiles (1 = whole image).
         notes: what differs from what was asked, and why (fallback device, smaller tiles).

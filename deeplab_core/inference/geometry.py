@@ -66,34 +66,43 @@ def scale_length(length: int, scale: float, align_corners: bool) -> int:
 def _resized(image: Size, rule: str) -> Size:
     if rule == "native":
         return image
-    kind, number = _parse(rule, "resize", ("long_side", "short_side"))
-    factor = number / (max(image) if kind == "long_side" else min(image))
+    kind, (height, width) = _parse(rule, "resize", ("long_side:N", "short_side:N", "fit:HxW", "stretch:HxW"))
+    if kind == "stretch":
+        return height, width
+    if kind == "fit":
+        factor = min(height / image[0], width / image[1])
+        return min(height, max(1, round(image[0] * factor))), min(width, max(1, round(image[1] * factor)))
+    factor = height / (max(image) if kind == "long_side" else min(image))
     return max(1, round(image[0] * factor)), max(1, round(image[1] * factor))
 
 
 def _padded(scaled: Size, rule: str, scale: float, align_corners: bool) -> Size:
     if rule == "none":
         return scaled
-    kind, number = _parse(rule, "padding", ("canvas", "multiple", "grid"))
+    kind, (height, width) = _parse(rule, "padding", ("canvas:N", "canvas:HxW", "multiple:N", "grid:N"))
     if kind == "canvas":
-        side = scale_length(number, scale, align_corners)
-        return max(side, scaled[0]), max(side, scaled[1])
+        sides = scale_length(height, scale, align_corners), scale_length(width, scale, align_corners)
+        return max(sides[0], scaled[0]), max(sides[1], scaled[1])
     if kind == "grid":
-        return _round_up(scaled[0] - 1, number) + 1, _round_up(scaled[1] - 1, number) + 1
-    return _round_up(scaled[0], number), _round_up(scaled[1], number)
+        return _round_up(scaled[0] - 1, height) + 1, _round_up(scaled[1] - 1, height) + 1
+    return _round_up(scaled[0], height), _round_up(scaled[1], height)
 
 
 def _round_up(length: int, step: int) -> int:
     return math.ceil(length / step) * step
 
 
-def _parse(rule: str, field: str, kinds: tuple[str, ...]) -> tuple[str, int]:
-    kind, _, number = rule.partition(":")
-    if kind not in kinds or not number.isdecimal() or int(number) < 1:
-        forms = ", ".join(f"{k}:N" for k in kinds)
+def _parse(rule: str, field: str, forms: tuple[str, ...]) -> tuple[str, Size]:
+    """A rule's kind and its numbers; ``N`` stands for both height and width."""
+    kind, _, given = rule.partition(":")
+    numbers = given.split("x")
+    form = f"{kind}:{'N' if len(numbers) == 1 else 'HxW'}"
+    # 'fit:513' is as good as 'fit:513x513'.
+    known = form in forms or (len(numbers) == 1 and f"{kind}:HxW" in forms)
+    if not known or len(numbers) > 2 or not all(number.isdecimal() and int(number) > 0 for number in numbers):
         plain = "native" if field == "resize" else "none"
-        raise WeightsError(f"'{rule}' is no rule for {field}", remedy=f"Use {plain}, {forms} with a whole number N")
-    return kind, int(number)
+        raise WeightsError(f"'{rule}' is no rule for {field}", remedy=f"Use {plain}, {', '.join(forms)} with whole numbers")
+    return kind, (int(numbers[0]), int(numbers[-1]))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

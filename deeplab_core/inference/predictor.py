@@ -112,6 +112,8 @@ class Predictor:
         notes = scores.report.notes
         if options.crf is None:
             labels, confidence = scores.label_map()
+            if self.model.engine is not None and self.model.engine.labels_only:
+                confidence.fill(255)  # a pixel between two labels is no less certain than the others
         elif rgb is None:
             raise ValueError("a CRF needs the picture")
         else:
@@ -144,15 +146,16 @@ class Predictor:
         began = time.perf_counter()
         options = options or self.options
         self._set_stride(options)
-        dtype, precision_note = pick_precision(options.precision, self.device)
-        notes = [note for note in (self.device_note, precision_note) if note]
+        engine = self.model.engine
+        dtype, precision_note = pick_precision("fp32" if engine else options.precision, self.device)
+        notes = [note for note in (self.device_note, precision_note, *(engine.notes if engine else ())) if note]
         run = _Run(self, options, TiledNetwork(self.model, self.device, dtype), Watch(cancel, progress), notes)
         with run.watch.over(self.model):
             grids = run.grids(rgb)
         run.watch.done()
         report = RunReport(
-            device=describe_device(self.device),
-            precision=PRECISION_NAMES[run.network.dtype],
+            device=f"{engine.device} ({engine.name})" if engine else describe_device(self.device),
+            precision=engine.precision if engine else PRECISION_NAMES[run.network.dtype],
             milliseconds=1e3 * (time.perf_counter() - began),
             tiles=run.tiles,
             notes=tuple(dict.fromkeys(notes)),
@@ -173,7 +176,9 @@ class Predictor:
     def _first_tile(self, frame: Frame, options: PredictOptions) -> int | None:
         """Side of the tiles to begin with; None computes the canvas whole."""
         longest = max(frame.canvas)
-        limit = self._tile_limit
+        engine = self.model.engine
+        limits = [side for side in (self._tile_limit, engine.largest_tile if engine else None) if side is not None]
+        limit = min(limits, default=None)
         if options.tile is not None:
             tile = min(options.tile, limit or options.tile)
             return tile if longest > tile + 1 else None

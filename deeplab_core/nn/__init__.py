@@ -3,10 +3,12 @@
 from deeplab_core.nn.backbones import backbone_names
 from deeplab_core.nn.base import SegmentationModel
 from deeplab_core.nn.count import count_multiply_adds, count_parameters
+from deeplab_core.nn.engine import Engine
 from deeplab_core.nn.factory import create_model, model_names
 from deeplab_core.nn.receptive import effective_radius, receptive_radius
 
 __all__ = [
+    "Engine",
     "SegmentationModel",
     "backbone_names",
     "count_multiply_adds",

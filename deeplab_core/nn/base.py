@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from deeplab_core.errors import AtrousError
+from deeplab_core.nn.engine import Engine
 from deeplab_core.nn.layers import resize
 from deeplab_core.nn.receptive import receptive_radius
 
@@ -60,6 +61,11 @@ class SegmentationModel(nn.Module, ABC):
 
     def _set_output_stride(self, value: int) -> None:
         """Hook for networks with a choice of strides."""
+
+    @property
+    def engine(self) -> Engine | None:
+        """What computes the network where torch does not."""
+        return None
 
     def pooled_context(
         self,

@@ -11,7 +11,7 @@ from deeplab_core.records import ModelCard
 from deeplab_core.weights.loading import read_card
 
 #: Endings of files worth opening.
-SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt", ".tar", ".bin", ".pb", ".index")
+SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt", ".tar", ".bin", ".pb", ".index", ".onnx", ".tflite")
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,8 +25,8 @@ def load_model(path: str | Path, output_stride: int | None = None) -> tuple[Segm
     """Open a checkpoint, find out whose it is, and build its network with its weights.
 
     Args:
-        path: a safetensors, ``.pth``/``.pt``/``.ckpt`` file of any known family, or a ``save_pretrained`` folder. A card file
-            beside it (``<file>.card.json``) wins over every guess.
+        path: a safetensors, ``.pth``/``.pt``/``.ckpt`` file of any known family, a ``save_pretrained`` folder, or a graph for
+            another engine (``.onnx``, ``.tflite``). A card file beside it (``<file>.card.json``) wins over every guess.
         output_stride: overrides the stride of the card.
 
     Returns:
@@ -38,6 +38,8 @@ def load_model(path: str | Path, output_stride: int | None = None) -> tuple[Segm
         WeightsError: truncated, wrong shapes, missing or left-over keys, values that are not finite.
     """
     path = weights_file(Path(path))
+    if _is_graph(path):
+        return _load_graph(path, output_stride)
     checkpoint = read_checkpoint(path)
     if cards.METADATA_KEY in checkpoint.metadata:
         model, card = _load_own(checkpoint)
@@ -54,6 +56,23 @@ def load_model(path: str | Path, output_stride: int | None = None) -> tuple[Segm
     card = cards.finish_card(card, path)
     model.output_stride = card.output_stride if output_stride is None else output_stride
     return model.eval(), card
+
+
+def _is_graph(path: Path) -> bool:
+    """Whether the file brings its own graph for another engine."""
+    from deeplab_core.inference.engines import engine_of  # the engines read cards, so this package cannot need them on import
+
+    return bool(engine_of(path))
+
+
+def _load_graph(path: Path, output_stride: int | None) -> tuple[SegmentationModel, ModelCard]:
+    from deeplab_core.inference.engines import load_engine
+
+    model, card = load_engine(path, cards.read_card_file(path))
+    cards.check_card(card, model.num_classes, path)
+    if output_stride is not None:
+        model.output_stride = output_stride  # refused, unless it is the graph's own
+    return model, cards.finish_card(card, path)
 
 
 def _load_own(checkpoint: Checkpoint) -> tuple[SegmentationModel, ModelCard]:
@@ -205,6 +224,10 @@ def read_card(path: str | Path) -> ModelCard:
     """
     path = weights_file(Path(path))
     beside = cards.read_card_file(path)
+    if _is_graph(path):
+        from deeplab_core.inference.engines import read_engine_card
+
+        return cards.finish_card(read_engine_card(path, beside), path)
     checkpoint = read_checkpoint(path)
     if cards.METADATA_KEY in checkpoint.metadata:
         card = cards.card_from_metadata(checkpoint.metadata[cards.METADATA_KEY], path)

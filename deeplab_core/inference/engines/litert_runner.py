@@ -1,0 +1,112 @@
+"""LiteRT (formerly TensorFlow Lite): float and integer graphs on the CPU; the extra ``pip install atrous[litert]``."""
+
+from __future__ import annotations
+
+import copy
+import threading
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from deeplab_core.errors import ComputeError, WeightsError
+from deeplab_core.inference.engines.signature import TensorSpec
+
+_NAME = "ai-edge-litert"
+
+
+def looks_like_litert(head: bytes) -> bool:
+    """Whether a file's first bytes are those of a LiteRT flatbuffer."""
+    return head[4:8] == b"TFL3"
+
+
+class LiteRTRunner:
+    """One ``.tflite`` file; see :class:`~deeplab_core.inference.engines.signature.Runner`.
+
+    Raises:
+        WeightsError: LiteRT is not installed, or the file is damaged or of operations that it does not know.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.title, self.device = f"LiteRT {_installed(path)}", "cpu"
+        self.notes: tuple[str, ...] = ()
+        self.align_corners: dict[str, bool] = {}
+        from ai_edge_litert.interpreter import Interpreter
+
+        try:
+            self._interpreter = Interpreter(model_content=path.read_bytes(), num_threads=torch.get_num_threads())
+            self._interpreter.allocate_tensors()
+            inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
+            tensors = self._interpreter.get_tensor_details()
+        except (ValueError, RuntimeError, OSError) as error:
+            raise WeightsError(
+                "LiteRT cannot open the file", why=str(error).strip(), remedy="Download or convert it again", path=path
+            ) from error
+        if len(inputs) != 1:
+            raise WeightsError(f"the graph has {len(inputs)} inputs, not one image", remedy="Export it again", path=path)
+        self.input = _spec(inputs[0])
+        self.outputs = tuple(_spec(out) for out in outputs)
+        self._places = {spec.name: detail["index"] for spec, detail in zip(self.outputs, outputs, strict=True)}
+        self._input_place = inputs[0]["index"]
+        self._shapes = [tuple(int(side) for side in tensor["shape"]) for tensor in tensors]
+        self.precision = "int8" if any(_is_quantised(tensor) for tensor in tensors) else "fp32"
+        # The interpreter holds the activations of a run: one at a time.
+        self._lock = threading.Lock()
+
+    def run(self, values: NDArray[Any], output: str) -> NDArray[Any]:
+        """One output; see the protocol."""
+        with self._lock:
+            try:
+                if tuple(self._interpreter.tensor(self._input_place)().shape) != values.shape:
+                    self._interpreter.resize_tensor_input(self._input_place, values.shape, strict=True)
+                    self._interpreter.allocate_tensors()
+                self._interpreter.set_tensor(self._input_place, values)
+                self._interpreter.invoke()
+                found: NDArray[Any] = self._interpreter.get_tensor(self._places[output])
+            except (ValueError, RuntimeError) as error:
+                raise ComputeError(
+                    "LiteRT cannot compute this image", why=str(error).strip(), remedy="Choose another size or model"
+                ) from error
+        return found
+
+    def on(self, device: torch.device) -> LiteRTRunner:
+        """The same interpreter: it computes on the CPU alone, and says so where more was asked for."""
+        twin = copy.copy(self)
+        twin.notes = () if device.type == "cpu" else (f"LiteRT computes on the CPU, not on {device}.",)
+        return twin
+
+    def classes_behind_labels(self, labels: tuple[int, int]) -> int:
+        """Number of classes of the scores that labels of this (height, width) were taken from; 0 where no tensor tells."""
+        found = {shape[3] for shape in self._shapes if len(shape) == 4 and shape[1:3] == labels and shape[3] > 3}
+        return found.pop() if len(found) == 1 else 0
+
+
+def _installed(path: Path) -> str:
+    try:
+        import ai_edge_litert.interpreter  # noqa: F401
+    except ImportError as error:
+        raise WeightsError(
+            "a LiteRT file needs the LiteRT library, which is not installed",
+            remedy="Run: pip install ai-edge-litert",
+            path=path,
+        ) from error
+    return version(_NAME)
+
+
+def _spec(detail: dict[str, Any]) -> TensorSpec:
+    signature = detail.get("shape_signature", detail["shape"])
+    scale, zero_point = detail["quantization"]
+    return TensorSpec(
+        name=str(detail["name"]),
+        shape=tuple(int(side) if side >= 0 else None for side in signature),
+        dtype=np.dtype(detail["dtype"]),
+        scale=float(scale),
+        zero_point=int(zero_point),
+    )
+
+
+def _is_quantised(detail: dict[str, Any]) -> bool:
+    return detail["dtype"] in (np.int8, np.uint8) and len(detail["quantization_parameters"]["scales"]) > 0

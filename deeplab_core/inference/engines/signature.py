@@ -1,0 +1,255 @@
+"""What goes into an engine's graph and what comes out, found from its tensors alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from deeplab_core.errors import AtrousError, ComputeError, WeightsError
+
+#: Input sizes at which a graph of free size is tried, so that its outputs' shapes become known. Not square, so that height and
+#: width can be told apart; multiples of 32 first, since some graphs take nothing else.
+PROBE_SIZES = ((128, 160), (513, 513))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TensorSpec:
+    """A tensor at the border of a graph.
+
+    Attributes:
+        name: as the graph calls it.
+        shape: None for a free dimension.
+        dtype: of its elements.
+        scale, zero_point: of a quantised tensor, ``real = (stored - zero_point) * scale``; scale 0 where it is not quantised.
+    """
+
+    name: str
+    shape: tuple[int | None, ...]
+    dtype: np.dtype[Any]
+    scale: float = 0.0
+    zero_point: int = 0
+
+
+class Runner(Protocol):
+    """A loaded graph.
+
+    Attributes:
+        title: library and version.
+        device, precision, notes: see :class:`deeplab_core.nn.Engine`.
+        input: the only input.
+        outputs: in the file's order.
+        align_corners: rule of the upsampling that was left out behind an output, by its name.
+    """
+
+    title: str
+    device: str
+    precision: str
+    notes: tuple[str, ...]
+    input: TensorSpec
+    outputs: tuple[TensorSpec, ...]
+    align_corners: dict[str, bool]
+
+    def run(self, values: NDArray[Any], output: str) -> NDArray[Any]:
+        """One output for an input of :attr:`input`'s type and layout.
+
+        Raises:
+            ComputeError: the engine refused; MemoryError where memory ran out.
+        """
+
+    def on(self, device: torch.device) -> Runner:
+        """The same graph on a device, or as near to it as the engine gets; :attr:`notes` says so."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signature:
+    """How to feed a graph and how to read it.
+
+    Attributes:
+        channels_last: the input is (N, H, W, 3), else (N, 3, H, W).
+        size: fixed (height, width) of the input; None for a free side.
+        output: the output that is read.
+        labels: it holds one label per pixel, else one score per class and pixel.
+        class_axis: axis of the classes in a 4-D output of scores.
+        classes: their number; 0 where only labels come and nothing tells.
+        grid: (h, w) of the output for an input of ``probed``.
+        probed: (H, W) of the input that ``grid`` belongs to.
+    """
+
+    channels_last: bool
+    size: tuple[int | None, int | None]
+    output: TensorSpec
+    labels: bool
+    class_axis: int = 1
+    classes: int = 0
+    grid: tuple[int, int] = (0, 0)
+    probed: tuple[int, int] = (0, 0)
+
+    def pack(self, x: NDArray[np.float32], spec: TensorSpec) -> NDArray[Any]:
+        """(1, 3, H, W) float32 as the graph's input: its layout, its type, quantised where it is."""
+        values = np.ascontiguousarray(x.transpose(0, 2, 3, 1)) if self.channels_last else np.ascontiguousarray(x)
+        if not np.issubdtype(spec.dtype, np.integer):
+            return values.astype(spec.dtype, copy=False)
+        limits = np.iinfo(spec.dtype)
+        stored = np.rint(values / np.float32(spec.scale or 1.0) + np.float32(spec.zero_point))
+        packed: NDArray[Any] = np.clip(stored, limits.min, limits.max).astype(spec.dtype)
+        return packed
+
+    def unpack(self, raw: NDArray[Any], classes: int) -> NDArray[np.float32]:
+        """The output as (classes, h, w) float32 logits.
+
+        Scores that are probabilities already (a softmax at the graph's end) become their logarithms, labels a score of 0
+        against :data:`RULED_OUT`.
+
+        Raises:
+            ComputeError: a label that is none of the classes, or an output of another shape.
+        """
+        if self.labels:
+            return _one_hot(_squeezed(raw), classes)
+        if raw.ndim != 4 or raw.shape[0] != 1 or raw.shape[self.class_axis] != classes:
+            raise ComputeError(
+                f"the graph answered {'x'.join(map(str, raw.shape))} numbers where scores of {classes} classes were expected",
+                remedy="Correct the catalog in its model card",
+            )
+        scores = np.moveaxis(raw[0], self.class_axis - 1, 0)
+        if self.output.scale:
+            scores = (scores.astype(np.float32) - np.float32(self.output.zero_point)) * np.float32(self.output.scale)
+        logits = np.ascontiguousarray(scores, dtype=np.float32)
+        return np.log(np.maximum(logits, _LEAST)) if _are_probabilities(logits, self.output.scale) else logits
+
+
+#: Score of the classes that a label rules out, against 0 for the label itself.
+RULED_OUT = -60000.0
+#: Smallest probability that is told from 0.
+_LEAST = np.float32(1e-7)
+
+
+def _are_probabilities(scores: NDArray[np.float32], quantum: float) -> bool:
+    """Whether every pixel's scores are at least 0 and sum to 1, up to float16's (or the quantisation's) rounding."""
+    slack = max(2e-3, quantum * scores.shape[0] / 2)
+    return bool(scores.min() >= 0.0) and bool(np.abs(scores.sum(axis=0) - 1.0).max() <= slack)
+
+
+def _squeezed(raw: NDArray[Any]) -> NDArray[Any]:
+    height_and_width = [side for side in raw.shape if side != 1] if raw.ndim > 2 else list(raw.shape)
+    if len(height_and_width) != 2:  # images one pixel high or wide keep the last two axes, channels-last ones the middle two
+        height_and_width = list(raw.shape[1:3] if raw.ndim == 4 and raw.shape[-1] == 1 else raw.shape[-2:])
+    return raw.reshape(height_and_width)
+
+
+def _one_hot(labels: NDArray[Any], classes: int) -> NDArray[np.float32]:
+    lowest, highest = int(labels.min()), int(labels.max())
+    if lowest < 0 or highest >= classes:
+        raise ComputeError(
+            f"the graph answered label {lowest if lowest < 0 else highest}, its model card lists {classes} classes",
+            remedy="Correct the catalog in its model card",
+        )
+    logits = np.full((classes, *labels.shape), RULED_OUT, np.float32)
+    np.put_along_axis(logits, labels[None].astype(np.int64), np.float32(0.0), axis=0)
+    return logits
+
+
+def find_signature(runner: Runner) -> Signature:
+    """How a graph is fed and read.
+
+    A graph whose output shapes are not written down is run once on a small image.
+
+    Raises:
+        WeightsError: no graph for semantic segmentation: another number of inputs, no image, neither scores nor labels.
+    """
+    channels_last, size = _image_input(runner.input)
+    drafts = [
+        Signature(channels_last=channels_last, size=size, output=output, labels=_holds_labels(output))
+        for output in runner.outputs
+        if _may_be_answer(output)
+    ]
+    # Scores tell more than labels; among equals the first (auxiliary heads come later).
+    drafts.sort(key=lambda draft: draft.labels)
+    for draft in drafts:
+        found = _measured(runner, draft)
+        if found is not None:
+            return found
+    shapes = "; ".join(f"{out.name} {_shape(out)} {out.dtype}" for out in runner.outputs)
+    raise WeightsError(
+        "not a network for semantic segmentation",
+        why=f"none of its outputs is a map of class scores or labels: {shapes}",
+        remedy="Export the network with its scores (N, classes, H, W) or labels (N, H, W) as output",
+    )
+
+
+def _image_input(spec: TensorSpec) -> tuple[bool, tuple[int | None, int | None]]:
+    shape = spec.shape
+    if len(shape) == 4 and shape[0] in (1, None):
+        if shape[1] == 3 or (shape[1] is None and shape[3] != 3):
+            return False, (shape[2], shape[3])
+        if shape[3] == 3:
+            return True, (shape[1], shape[2])
+    raise WeightsError(
+        "the graph takes no RGB image",
+        why=f"its input {spec.name} is {_shape(spec)}",
+        remedy="Export it for one image, (1, 3, H, W) or (1, H, W, 3)",
+    )
+
+
+def _shape(spec: TensorSpec) -> str:
+    return "(" + ", ".join("any" if side is None else str(side) for side in spec.shape) + ")"
+
+
+def _may_be_answer(spec: TensorSpec) -> bool:
+    if _holds_labels(spec):
+        return 2 <= len(spec.shape) <= 4
+    return len(spec.shape) == 4 and (bool(spec.scale) or np.issubdtype(spec.dtype, np.floating))
+
+
+def _holds_labels(spec: TensorSpec) -> bool:
+    return np.issubdtype(spec.dtype, np.integer) and not spec.scale
+
+
+def _measured(runner: Runner, draft: Signature) -> Signature | None:
+    """The draft with its grid and classes; None where the output is no map of the image."""
+    height, width = draft.size
+    shape: tuple[int | None, ...] = draft.output.shape
+    probed = (height or 0, width or 0)
+    if height is None or width is None or any(side is None for side in shape[1:]):
+        raw, probed = _probe(runner, draft)
+        shape = raw.shape
+    sides = tuple(side or 1 for side in shape)
+    if draft.labels:
+        grid = _squeezed(np.empty(sides, np.uint8)).shape
+        fits = _ratio(grid[0], grid[1], probed) < 0.1
+        return replace(draft, grid=(grid[0], grid[1]), probed=probed) if fits else None
+    _, first, second, third = sides
+    as_planes, as_pixels = _ratio(second, third, probed), _ratio(first, second, probed)
+    if min(as_planes, as_pixels) > 0.1:
+        return None
+    last = as_pixels < as_planes or (as_pixels == as_planes and draft.channels_last)
+    classes = third if last else first
+    if classes < 2:
+        return None
+    grid = (first, second) if last else (second, third)
+    return replace(draft, class_axis=3 if last else 1, classes=classes, grid=(grid[0], grid[1]), probed=probed)
+
+
+def _ratio(height: int, width: int, image: tuple[int, int]) -> float:
+    """How differently height and width are scaled, 0 for a grid of the image's shape."""
+    if height > image[0] or width > image[1]:
+        return 1.0
+    across, down = width / image[1], height / image[0]
+    return abs(across - down) / max(across, down)
+
+
+def _probe(runner: Runner, draft: Signature) -> tuple[NDArray[Any], tuple[int, int]]:
+    refused: AtrousError | None = None
+    for height, width in PROBE_SIZES:
+        side = (draft.size[0] or height, draft.size[1] or width)
+        zeros = np.zeros((1, 3, *side), np.float32)
+        try:
+            return runner.run(draft.pack(zeros, runner.input), draft.output.name), side
+        except ComputeError as error:
+            refused = error
+    raise WeightsError(
+        "the graph cannot be run", why=refused.why if refused is not None else "", remedy="Export it again"
+    ) from refused
