@@ -40,7 +40,8 @@ class Predictor:
 
     Attributes:
         device: the device in use.
-        device_note: why it is not the one asked for; empty where it is.
+        device_note: why it is not the one asked for, and what else a person should know of the engine; empty where all is as
+            asked.
 
     Raises:
         WeightsError: network and card disagree on the number of classes.
@@ -59,6 +60,7 @@ class Predictor:
         self.options = options or PredictOptions()
         self.device, self.device_note = pick_device(device if device != "auto" else self.options.device)
         self.model = prepare_for_inference(model, self.device)
+        self._follow_engine()
         self._tile_limit: int | None = None
         self._radius: dict[int, int] = {}
 
@@ -148,7 +150,9 @@ class Predictor:
         self._set_stride(options)
         engine = self.model.engine
         dtype, precision_note = pick_precision("fp32" if engine else options.precision, self.device)
-        notes = [note for note in (self.device_note, precision_note, *(engine.notes if engine else ())) if note]
+        if engine and options.precision not in ("auto", engine.precision):
+            precision_note = f"This graph computes in {engine.precision}, whatever precision is chosen."
+        notes = [note for note in (self.device_note, precision_note) if note]
         run = _Run(self, options, TiledNetwork(self.model, self.device, dtype), Watch(cancel, progress), notes)
         with run.watch.over(self.model):
             grids = run.grids(rgb)
@@ -166,7 +170,14 @@ class Predictor:
         """Compute on another device from now on; :attr:`device_note` says why it is not the one asked for."""
         self.device, self.device_note = pick_device(device)
         self.model = self.model.to(self.device)
+        self._follow_engine()
         self._tile_limit = None
+
+    def _follow_engine(self) -> None:
+        """An engine other than torch may compute elsewhere than it was asked to."""
+        if self.model.engine is not None:
+            self.device = torch.device(self.model.engine.device)
+            self.device_note = " ".join(note for note in (self.device_note, *self.model.engine.notes) if note)
 
     def _set_stride(self, options: PredictOptions) -> None:
         stride = options.output_stride or self.card.output_stride

@@ -27,7 +27,7 @@ def guessed_card(path: Path, engine: str, signature: Signature, spec: TensorSpec
         align: the rule of its upsampling where the graph tells.
     """
     guessed = ["catalog", "preprocessing", "output_stride"]
-    if align is None:
+    if align is None and signature.grid != signature.probed:  # without an upsampling there is no rule
         guessed.append("align_corners")
     title = {"onnx": "ONNX", "litert": "LiteRT"}[engine]
     what = "labels without scores" if signature.labels else "scores"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import threading
+from collections import Counter
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ class LiteRTRunner:
         self.title, self.device = f"LiteRT {_installed(path)}", "cpu"
         self.notes: tuple[str, ...] = ()
         self.align_corners: dict[str, bool] = {}
+        self.operations: Counter[str] = Counter()
         from ai_edge_litert.interpreter import Interpreter
 
         try:

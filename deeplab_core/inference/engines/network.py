@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any, Self
 
 import numpy as np
@@ -61,6 +62,11 @@ class EngineModel(SegmentationModel):
             labels_only=self.signature.labels,
             notes=notes,
         )
+
+    @property
+    def operations(self) -> Counter[str]:
+        """How often each operation stands in the graph; empty where the engine does not tell."""
+        return self._runner.operations
 
     def __deepcopy__(self, memo: dict[int, Any]) -> EngineModel:
         """A network of its own over the same graph, which nothing can change."""

@@ -5,6 +5,7 @@ Field numbers are those of ``onnx.proto3`` (https://github.com/onnx/onnx/blob/ma
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -44,13 +45,13 @@ class OnnxFile:
 
     Attributes:
         metadata: its own strings by key.
-        operations: names of the operations of its main graph.
+        operations: how often each operation stands in its main graph.
         upsampled: outputs that a bilinear enlargement gives, by name.
         external: names of files that hold its weights.
     """
 
     metadata: dict[str, str] = field(default_factory=dict)
-    operations: frozenset[str] = frozenset()
+    operations: Counter[str] = field(default_factory=Counter)
     upsampled: dict[str, Upsampling] = field(default_factory=dict)
     external: frozenset[str] = frozenset()
 
@@ -131,7 +132,7 @@ def _model(data: memoryview) -> OnnxFile:
             # What the graph's own input is enlarged to is no map of scores.
             if rule is not None and node.strings.get("mode") == "linear" and node.inputs[0] in made_by:
                 upsampled[name] = Upsampling(node.inputs[0], rule)
-    return OnnxFile(metadata, frozenset(node.op for node in nodes), upsampled, frozenset(external))
+    return OnnxFile(metadata, Counter(node.op for node in nodes), upsampled, frozenset(external))
 
 
 def _graph(data: memoryview, nodes: list[_Node], outputs: list[str], external: set[str], depth: int) -> None:

@@ -35,6 +35,7 @@ class OnnxRunner:
     def __init__(self, path: Path, facts: OnnxFile, device: torch.device | None = None) -> None:
         runtime = _installed(path)
         self._path, self._facts = path, facts
+        self.operations = facts.operations
         self.title = f"onnxruntime {runtime.__version__}"
         providers, self.device, self.notes = _providers(runtime, device or torch.device("cpu"))
         # Weights in other files are found beside the model's path, which bytes do not have.
@@ -62,7 +63,7 @@ class OnnxRunner:
         self.outputs = tuple(found[self._coarse[name].source] if name in self._coarse else found[name] for name in own)
         self.align_corners = {upsampling.source: upsampling.align_corners for upsampling in self._coarse.values()}
         half = np.float16 in (self.input.dtype, *(out.dtype for out in self.outputs))
-        self.precision = "int8" if facts.operations & _INTEGER_OPERATIONS else "fp16" if half else "fp32"
+        self.precision = "int8" if _INTEGER_OPERATIONS.intersection(facts.operations) else "fp16" if half else "fp32"
 
     def _model(self) -> bytes | str:
         if not self._coarse:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -43,6 +44,7 @@ class Runner(Protocol):
         input: the only input.
         outputs: in the file's order.
         align_corners: rule of the upsampling that was left out behind an output, by its name.
+        operations: how often each operation stands in the graph; empty where the engine does not tell.
     """
 
     title: str
@@ -52,6 +54,7 @@ class Runner(Protocol):
     input: TensorSpec
     outputs: tuple[TensorSpec, ...]
     align_corners: dict[str, bool]
+    operations: Counter[str]
 
     def run(self, values: NDArray[Any], output: str) -> NDArray[Any]:
         """One output for an input of :attr:`input`'s type and layout.
