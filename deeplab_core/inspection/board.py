@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from deeplab_core.catalog import ClassCatalog
 from deeplab_core.inspection.failures import ImageFailures
 from deeplab_core.inspection.kinds import KINDS, FailureKind
+from deeplab_core.inspection.sparse import SparseCounts
 from deeplab_core.metrics.scores import hits, mean_over_present, prediction_pixels, truth_pixels
 
 
@@ -45,8 +46,12 @@ class FailureRow:
     mean_gain: float
 
 
+#: Names of the arrays of ImageFailures, which are all sums.
+_SUMS = ("counts", "missed", "false", "pixels", "instances")
+
+
 class FailureBoard:
-    """Failures of a folder, updated image by image; holds counts only.
+    """Failures of a folder, updated image by image; holds counts only, and of each image those that are not zero.
 
     Attributes:
         catalog: the classes.
@@ -54,65 +59,71 @@ class FailureBoard:
 
     def __init__(self, catalog: ClassCatalog) -> None:
         self.catalog = catalog
-        self._images: dict[str, ImageFailures] = {}
+        self._images: dict[str, tuple[SparseCounts, ...]] = {}
+        self._total = _nothing(len(catalog))
+        self._concerned = np.zeros(len(KINDS), dtype=np.int64)
 
     def __len__(self) -> int:
         return len(self._images)
 
+    def __contains__(self, image: str) -> bool:
+        return image in self._images
+
     def of(self, image: str) -> ImageFailures:
         """Counts of one image. Raises KeyError where it was never counted."""
-        return self._images[image]
+        return ImageFailures(*(counts.whole() for counts in self._images[image]))
 
     def update(self, image: str, failures: ImageFailures) -> None:
         """Add an image, or replace what was known of it (after a correction)."""
-        self._images[image] = failures
+        self.remove(image)
+        self._images[image] = tuple(SparseCounts.of(getattr(failures, name)) for name in _SUMS)
+        self._add(self._images[image], 1)
 
     def remove(self, image: str) -> None:
         """Forget an image; nothing happens where it is unknown."""
-        self._images.pop(image, None)
+        known = self._images.pop(image, None)
+        if known is not None:
+            self._add(known, -1)
 
     def images(self, kind: FailureKind, class_id: int | None = None) -> list[tuple[str, int]]:
         """Images with pixels of a kind (that concern one class, missed or false), most pixels first."""
         place = KINDS.index(kind)
         channel = None if class_id is None else self.catalog.index_of(class_id)
         found = []
-        for image, failures in self._images.items():
+        for image, (_, missed, false, pixels, _) in self._images.items():
             if channel is None:
-                pixels = int(failures.pixels[place])
+                number = int(pixels.values[pixels.places == place].sum())
             else:
-                pixels = int(failures.missed[place, channel] + failures.false[place, channel])
-            if pixels:
-                found.append((image, pixels))
+                wanted = place * len(self.catalog) + channel
+                number = sum(int(side.values[side.places == wanted].sum()) for side in (missed, false))
+            if number:
+                found.append((image, number))
         return sorted(found, key=lambda entry: (-entry[1], entry[0]))
 
     def total(self) -> ImageFailures:
         """Sum over all images."""
-        classes, kinds = len(self.catalog), len(KINDS)
-        total = ImageFailures(
-            counts=np.zeros((classes, classes + 1), dtype=np.int64),
-            missed=np.zeros((kinds, classes), dtype=np.int64),
-            false=np.zeros((kinds, classes), dtype=np.int64),
-            pixels=np.zeros(kinds, dtype=np.int64),
-            instances=np.zeros(kinds, dtype=np.int64),
-        )
-        for failures in self._images.values():
-            total.counts[:] += failures.counts
-            total.missed[:] += failures.missed
-            total.false[:] += failures.false
-            total.pixels[:] += failures.pixels
-            total.instances[:] += failures.instances
-        return total
+        return ImageFailures(*(getattr(self._total, name).copy() for name in _SUMS))
+
+    def _add(self, parts: tuple[SparseCounts, ...], sign: int) -> None:
+        for name, counts in zip(_SUMS, parts, strict=True):
+            counts.add_to(getattr(self._total, name), sign)
+        self._concerned[parts[_SUMS.index("pixels")].places] += sign
 
     def rows(self) -> tuple[FailureRow, ...]:
         """All kinds, in their fixed order."""
-        total = self.total()
+        total = self._total
         wrong = int(total.counts.sum() - hits(total.counts).sum())
-        images = sum((failures.pixels > 0 for failures in self._images.values()), np.zeros(len(KINDS), dtype=np.int64))
-        return tuple(_row(kind, total, place, wrong, int(images[place])) for place, kind in enumerate(KINDS))
+        return tuple(_row(kind, total, place, wrong, int(self._concerned[place])) for place, kind in enumerate(KINDS))
+
+
+def _nothing(classes: int) -> ImageFailures:
+    kinds = len(KINDS)
+    shapes = (classes, classes + 1), (kinds, classes), (kinds, classes), (kinds,), (kinds,)
+    return ImageFailures(*(np.zeros(shape, dtype=np.int64) for shape in shapes))
 
 
 def _row(kind: FailureKind, total: ImageFailures, place: int, wrong: int, images: int) -> FailureRow:
-    missed, false = total.missed[place], total.false[place]
+    missed, false = total.missed[place].copy(), total.false[place].copy()
     before, mean_before = repaired_iou(total.counts, np.zeros_like(missed), np.zeros_like(false))
     after, mean_after = repaired_iou(total.counts, missed, false)
     return FailureRow(

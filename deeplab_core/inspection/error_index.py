@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,6 +42,7 @@ class ErrorIndex:
     def __init__(self, catalog: ClassCatalog) -> None:
         self.catalog = catalog
         self._images: dict[str, ImageErrors] = {}
+        self._by_cell: dict[tuple[int, int], set[str]] = defaultdict(set)
         shape = len(catalog), len(catalog) + 1
         self._pixels = np.zeros(shape, dtype=np.int64)
         self._components = np.zeros(shape, dtype=np.int64)
@@ -63,12 +65,16 @@ class ErrorIndex:
         self.remove(image)
         self._add(errors, 1)
         self._images[image] = errors
+        for truth, prediction in errors.cells.tolist():
+            self._by_cell[truth, prediction].add(image)
 
     def remove(self, image: str) -> None:
         """Forget an image; nothing happens where it is unknown."""
         errors = self._images.pop(image, None)
         if errors is not None:
             self._add(errors, -1)
+            for truth, prediction in errors.cells.tolist():
+                self._by_cell[truth, prediction].discard(image)
 
     @property
     def pixels(self) -> NDArray[np.int64]:
@@ -82,11 +88,8 @@ class ErrorIndex:
 
     def images(self, *, truth: int, prediction: int) -> list[CellImage]:
         """Images that add to a cell (class ids), the one with most pixels first."""
-        found = []
-        for image, errors in self._images.items():
-            pixels, components = errors.cell(truth, prediction)
-            if pixels:
-                found.append(CellImage(image, pixels, components))
+        named = self._by_cell.get((truth, prediction), ())
+        found = [CellImage(image, *self._images[image].cell(truth, prediction)) for image in named]
         return sorted(found, key=lambda entry: (-entry.pixels, entry.image))
 
     def components(
@@ -114,14 +117,21 @@ class ErrorIndex:
             wanted.append((prediction, truth))
         found = (
             (-int(size), image, int(row["y"]), int(row["x"]), position)
-            for image, errors in self._images.items()
             for one, other in wanted
-            for position in _matching(errors, one, other).tolist()
+            for image in self._of_cell(one, other)
+            for errors in (self._images[image],)
+            for position in _matching(errors, one, other)[: limit if kind is None else None].tolist()
             for row in (errors.rows[position],)
             if (size := row["pixels"] if kind is None else row["kinds"][KINDS.index(kind)])
         )
         best = heapq.nsmallest(limit, found)
         return [component_of(self._images[image].rows[position], image) for _, image, _, _, position in best]
+
+    def _of_cell(self, truth: int | None, prediction: int | None) -> Iterable[str]:
+        """Images that may have components of a cell, row or column."""
+        if truth is None or prediction is None:
+            return self._images
+        return self._by_cell.get((truth, prediction), ())
 
     def _add(self, errors: ImageErrors, sign: int) -> None:
         lut = self.catalog.index_lut()

@@ -24,6 +24,7 @@ from deeplab_core.inspection.failures import FailureRules
 from deeplab_core.inspection.image import ImageInspection, inspect_image
 from deeplab_core.inspection.objects import OBJECT, read_known_objects
 from deeplab_core.inspection.slices import PixelAxis, PixelSlices
+from deeplab_core.inspection.sparse import SparseCounts
 from deeplab_core.metrics.pairing import MaskPair, pair_masks
 
 #: Ending of files with the ambiguous regions of an image.
@@ -58,7 +59,7 @@ class FolderInspection:
     extra: tuple[Path, ...] = ()
     excluded_px: int = 0
     _objects: dict[str, NDArray[Any]] = field(default_factory=dict, repr=False)
-    _slices_of: dict[str, dict[PixelAxis, NDArray[np.int64]]] = field(default_factory=dict, repr=False)
+    _slices_of: dict[str, dict[PixelAxis, SparseCounts]] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         self.index = ErrorIndex(self.catalog)
@@ -70,11 +71,11 @@ class FolderInspection:
         self.index.update(image, inspection.errors)
         self.board.update(image, inspection.failures)
         self._objects[image] = inspection.objects
-        for axis, counts in self._slices_of.pop(image, {}).items():
-            self.slices[axis].add(counts, -1)
+        for axis, known in self._slices_of.pop(image, {}).items():
+            self.slices[axis].add(known.whole(), -1)
         for axis, counts in inspection.slices.items():
             self.slices[axis].add(counts)
-        self._slices_of[image] = inspection.slices
+        self._slices_of[image] = {axis: SparseCounts.of(counts) for axis, counts in inspection.slices.items()}
 
     @property
     def objects(self) -> NDArray[Any]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -77,3 +80,10 @@ def test_confused_classes_come_side_by_side() -> None:
     assert order[:3] in ([0, 3, 5], [5, 3, 0])
     assert set(order[3:5]) == {1, 4}
     assert order[5] == 2
+
+
+def test_the_package_loads_without_opencv_pillow_and_torch() -> None:
+    """The window's process imports it before its first frame."""
+    code = "import sys, deeplab_core.inspection; print(sorted({'cv2', 'PIL', 'torch', 'numba'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
