@@ -1,0 +1,144 @@
+"""Records of learning from a person's corrections, for both processes; numpy only. The learning is in ``training.adaptation``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, Self, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deeplab_core.errors import AtrousError
+
+Layers = Literal["decoder", "classifier", "all"]
+Strength = Literal["gentle", "normal", "strong"]
+Verdict = Literal["better", "no better", "unknown"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LearnOptions:
+    """How a model learns from corrections.
+
+    Attributes:
+        layers: what changes: everything behind the encoder, the last layer only, or the whole network (slow: nothing can be
+            computed once and kept).
+        strength: how much the corrections count against what the model said elsewhere.
+        new_classes: ids of the labels' catalog that the model does not know and is to learn.
+        background: images nobody has corrected whose confident predictions are kept, at most this many.
+        seed: of everything random.
+    """
+
+    layers: Layers = "decoder"
+    strength: Strength = "normal"
+    new_classes: tuple[int, ...] = ()
+    background: int = 16
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        for name, value, choices in (
+            ("layers", self.layers, get_args(Layers)),
+            ("strength", self.strength, get_args(Strength)),
+        ):
+            if value not in choices:
+                raise AtrousError(f"{name} '{value}' is unknown", remedy=f"Choose one of {', '.join(choices)}")
+        if self.background < 0:
+            raise AtrousError("the number of background images is negative", remedy="Choose 0 or more")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassGain:
+    """One class before and after learning.
+
+    Attributes:
+        id, name, color: of the labels' catalog.
+        pixels: labelled pixels of the class that were learned from.
+        images: number of images that they lie in.
+        corrected: IoU before and after on the corrected images, with the finished model; None where the class does not occur.
+        held_out: the same on images that were left out while learning; None where nothing could be left out.
+        new: the model did not know the class.
+    """
+
+    id: int
+    name: str
+    color: tuple[int, int, int]
+    pixels: int
+    images: int
+    corrected: tuple[float | None, float | None] = (None, None)
+    held_out: tuple[float | None, float | None] = (None, None)
+    new: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LearnReport:
+    """What came of learning.
+
+    Attributes:
+        verdict: what the images that were left out say; ``"unknown"`` where there was none to leave out.
+        summary: one or two sentences for a person, with what to do.
+        images: corrected images that were learned from.
+        background: images whose confident predictions were kept.
+        pixels: labelled pixels.
+        corrected: mean IoU before and after on the corrected images.
+        held_out: mean IoU before and after on images while they were left out; None where nothing could be left out.
+        kept: share (0..1) of the confident predictions elsewhere that stayed as they were; None without any.
+        step, steps: at which step learning was stopped, and how many there would have been.
+        blend: how much of the change was taken, 0..1.
+        layers: what really changed, in words.
+        seconds: that it took.
+        classes: those that were corrected or occur in the corrected masks.
+        skipped: (name, why) of images that could not be used.
+    """
+
+    verdict: Verdict
+    summary: str
+    images: int
+    background: int
+    pixels: int
+    corrected: tuple[float, float]
+    held_out: tuple[float, float] | None
+    kept: float | None
+    step: int
+    steps: int
+    blend: float
+    layers: str
+    seconds: float
+    classes: tuple[ClassGain, ...]
+    skipped: tuple[tuple[str, str], ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values; :meth:`from_dict` is the inverse."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Self:
+        """Rebuild a report; raises AtrousError where it is none."""
+
+        def pair(value: Any) -> Any:
+            return None if value is None else tuple(value)
+
+        try:
+            rows = []
+            for row in data["classes"]:
+                places = {key: pair(row[key]) for key in ("color", "corrected", "held_out")}
+                rows.append(ClassGain(**{**row, **places}))
+            places = {key: pair(data[key]) for key in ("corrected", "held_out")}
+            skipped = tuple((str(name), str(why)) for name, why in data["skipped"])
+            return cls(**{**data, **places, "classes": tuple(rows), "skipped": skipped})
+        except (KeyError, TypeError, ValueError) as error:
+            raise AtrousError("not a report of learning", why=f"{type(error).__name__}: {error}") from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LearnPair:
+    """One corrected image for looking at: what the model said before and says after.
+
+    Attributes:
+        name: of the image.
+        before, after: (h, w) ids of the labels' catalog, possibly smaller than the image.
+        held_out: whether ``after`` is by a model that had not seen the image.
+    """
+
+    name: str
+    before: NDArray[np.uint8]
+    after: NDArray[np.uint8]
+    held_out: bool

@@ -1,0 +1,254 @@
+"""A network in two halves: one that stays as it is, whose output is computed once, and one that learns."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from typing import Protocol, overload
+
+import torch
+from torch import Tensor, nn
+
+from deeplab_core.inference import prepare_for_inference
+from deeplab_core.learning import Layers
+from deeplab_core.nn import SegmentationModel
+from deeplab_core.nn.base import Encoder
+from deeplab_core.training.network import classifier_names, freeze_norms
+
+Features = tuple[Tensor, ...]
+
+_PROBE_SIDE = 65
+
+
+class Halves(Protocol):
+    """A frozen half and a learning half. The network that was divided is left as it is.
+
+    Attributes:
+        title: what learns, in words.
+        cheap: whether the frozen half does most of the work, so that keeping its output pays.
+    """
+
+    title: str
+    cheap: bool
+
+    def encode(self, x: Tensor) -> Features:
+        """What the learning half needs of an input (N, 3, H, W); no gradients."""
+
+    def logits(self, features: Features, size: tuple[int, int]) -> Tensor:
+        """(N, C, h, w) coarse logits with gradients, from the features of inputs of ``size`` (H, W)."""
+
+    def parameters(self) -> list[nn.Parameter]:
+        """What is trained. Batch norms keep statistics and affine parameters."""
+
+    def joined(self) -> SegmentationModel:
+        """A new network with the learning half as it is now."""
+
+
+def halves_of(model: SegmentationModel, layers: Layers) -> Halves:
+    """Divide a network.
+
+    Args:
+        model: in eval mode; left as it is.
+        layers: ``"decoder"`` is everything behind the encoder, and the classifier where a network has no separate encoder;
+            ``"classifier"`` the last layer, ``"all"`` the whole network.
+    """
+    if layers == "all":
+        return WholeNetwork(model, None)
+    last = main_classifiers(model)
+    if isinstance(getattr(model, "encoder", None), Encoder):
+        return BehindEncoder(model, last if layers == "classifier" else None)
+    if len(last) == 1 and LastLayer.fits(model, last[0]):
+        return LastLayer(model, last[0])
+    return WholeNetwork(model, last)
+
+
+def main_classifiers(model: SegmentationModel) -> tuple[str, ...]:
+    """Names of the classifiers that predictions come from; those of an auxiliary head are left out."""
+    extra = model.auxiliary_key_prefix
+    return tuple(name for name in classifier_names(model) if not (extra and name.startswith(extra)))
+
+
+def _trainable(model: SegmentationModel, only: tuple[str, ...] | None) -> list[nn.Parameter]:
+    model.requires_grad_(False)
+    for name in only if only is not None else ("",):
+        model.get_submodule(name).requires_grad_(True)
+    freeze_norms(model)
+    extra = model.auxiliary_key_prefix
+    found = []
+    for name, parameter in model.named_parameters():
+        if extra and name.startswith(extra):
+            parameter.requires_grad_(False)
+        if parameter.requires_grad:
+            found.append(parameter)
+    return found
+
+
+class WholeNetwork:
+    """Everything (or a classifier that cannot be cut off) learns; the "features" are the input itself."""
+
+    cheap = False
+
+    def __init__(self, model: SegmentationModel, only: tuple[str, ...] | None) -> None:
+        self.title = "all layers" if only is None else "the classifier"
+        self._model = copy.deepcopy(model).eval()
+        self._only = only
+
+    def encode(self, x: Tensor) -> Features:
+        """The input itself."""
+        return (x,)
+
+    def logits(self, features: Features, size: tuple[int, int]) -> Tensor:  # noqa: ARG002  (the input has this size)
+        """See :class:`Halves`."""
+        return self._model.coarse_logits(features[0])
+
+    def parameters(self) -> list[nn.Parameter]:
+        """See :class:`Halves`."""
+        return _trainable(self._model, self._only)
+
+    def joined(self) -> SegmentationModel:
+        """See :class:`Halves`."""
+        return copy.deepcopy(self._model).requires_grad_(False)
+
+
+class _Levels(Sequence[Tensor]):
+    """Levels of an encoder that note which ones are looked at."""
+
+    def __init__(self, levels: Sequence[Tensor]) -> None:
+        self._levels = levels
+        self.read: set[int] = set()
+
+    def __len__(self) -> int:
+        return len(self._levels)
+
+    @overload
+    def __getitem__(self, place: int) -> Tensor: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Tensor]: ...
+    def __getitem__(self, place: int | slice) -> Tensor | Sequence[Tensor]:
+        self.read.update(range(*place.indices(len(self))) if isinstance(place, slice) else (place % len(self),))
+        return self._levels[place]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[place] for place in range(len(self)))
+
+
+class _Replayed(Encoder):
+    """Stands where the encoder stood and gives back what the encoder once said."""
+
+    def __init__(self, original: Encoder) -> None:
+        super().__init__()
+        self.level_channels = original.level_channels
+        self.minimum_side = original.minimum_side
+        self.output_strides = original.output_strides
+        self.held: Sequence[Tensor] = ()
+
+    def set_output_stride(self, output_stride: int) -> None:
+        """Nothing to set: the kept features have their stride."""
+
+    def levels(self, x: Tensor) -> tuple[Tensor, ...]:  # noqa: ARG002  (the input was encoded long ago)
+        """What is held; may note who looks."""
+        return self.held  # type: ignore[return-value]
+
+
+class BehindEncoder:
+    """What follows the encoder learns; the levels that it looks at are the features."""
+
+    cheap = True
+
+    def __init__(self, model: SegmentationModel, only: tuple[str, ...] | None) -> None:
+        original = model.encoder
+        assert isinstance(original, Encoder)
+        self.title = "everything behind the encoder" if only is None else "the classifier"
+        self._whole, self._only = model, only
+        self._encoder = prepare_for_inference(model).encoder
+        self._replay = _Replayed(original)
+        # A copy of everything but the encoder, in whose place the copy finds the replay.
+        self._model = copy.deepcopy(model, {id(original): self._replay}).eval()
+        side = max(_PROBE_SIDE, model.minimum_side)
+        probe = torch.zeros(1, 3, side, side)
+        with torch.no_grad():
+            levels = _Levels(self._levels_of(probe))
+            self._replay.held = levels
+            self._model.coarse_logits(probe)
+        self._count, self._places = len(levels), tuple(sorted(levels.read))
+
+    def _levels_of(self, x: Tensor) -> tuple[Tensor, ...]:
+        assert isinstance(self._encoder, Encoder)
+        return self._encoder.levels(x)
+
+    def encode(self, x: Tensor) -> Features:
+        """See :class:`Halves`."""
+        with torch.no_grad():
+            levels = self._levels_of(x)
+        return tuple(levels[place] for place in self._places)
+
+    def logits(self, features: Features, size: tuple[int, int]) -> Tensor:
+        """See :class:`Halves`."""
+        held = [features[0]] * self._count
+        for place, level in zip(self._places, features, strict=True):
+            held[place] = level
+        self._replay.held = held
+        # Only the size of the input matters any more.
+        return self._model.coarse_logits(features[0].new_zeros(()).expand(features[0].shape[0], 3, *size))
+
+    def parameters(self) -> list[nn.Parameter]:
+        """See :class:`Halves`."""
+        return _trainable(self._model, self._only)
+
+    def joined(self) -> SegmentationModel:
+        """See :class:`Halves`."""
+        whole = copy.deepcopy(self._whole).eval()
+        whole.load_state_dict({**whole.state_dict(), **self._model.state_dict()})
+        return whole.requires_grad_(False)
+
+
+class LastLayer:
+    """The classifier learns; what it is given are the features. For networks without a separate encoder."""
+
+    cheap = True
+    title = "the classifier"
+
+    def __init__(self, model: SegmentationModel, name: str) -> None:
+        self._whole, self._name = model, name
+        self._layer = copy.deepcopy(model.get_submodule(name))
+
+    @staticmethod
+    def fits(model: SegmentationModel, name: str) -> bool:
+        """Whether the network's coarse logits are just what this layer gives."""
+        given: list[Tensor] = []
+        layer = model.get_submodule(name)
+        handle = layer.register_forward_hook(lambda _module, _inputs, output: given.append(output))
+        side = max(_PROBE_SIDE, model.minimum_side)
+        try:
+            with torch.no_grad():
+                logits = model.coarse_logits(torch.zeros(1, 3, side, side))
+        finally:
+            handle.remove()
+        return len(given) == 1 and given[0].shape == logits.shape and bool(torch.equal(given[0], logits))
+
+    def encode(self, x: Tensor) -> Features:
+        """See :class:`Halves`."""
+        given: list[Tensor] = []
+        layer = self._whole.get_submodule(self._name)
+        handle = layer.register_forward_pre_hook(lambda _module, inputs: given.append(inputs[0]))
+        try:
+            with torch.no_grad():
+                self._whole.coarse_logits(x)
+        finally:
+            handle.remove()
+        return (given[0],)
+
+    def logits(self, features: Features, size: tuple[int, int]) -> Tensor:  # noqa: ARG002  (a plain layer needs no size)
+        """See :class:`Halves`."""
+        out: Tensor = self._layer(features[0])
+        return out
+
+    def parameters(self) -> list[nn.Parameter]:
+        """See :class:`Halves`."""
+        return list(self._layer.requires_grad_(True).parameters())
+
+    def joined(self) -> SegmentationModel:
+        """See :class:`Halves`."""
+        whole = copy.deepcopy(self._whole)
+        whole.get_submodule(self._name).load_state_dict(self._layer.state_dict())
+        return whole.eval().requires_grad_(False)

@@ -1,0 +1,114 @@
+"""What an image teaches: pixels whose class a person knows, and pixels whose prediction is to stay."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deeplab_core.inference.pixels import RGB
+from deeplab_core.labels import LabelMap
+from deeplab_core.training.adaptation.views import View
+
+#: Confidence (0..255) from which a prediction of the old model counts as confident: 0.7.
+CONFIDENT = 178
+#: Pixels of one class and image that are remembered at most.
+_PIXELS = 40_000
+
+
+@dataclass(frozen=True, slots=True)
+class Corrected:
+    """A corrected image.
+
+    Attributes:
+        name: what reports call it.
+        read: gives the picture (H, W, 3) uint8, the labels that a person vouches for (H, W), void elsewhere, and the whole mask
+            as it is now (H, W); both in the ids of one catalog.
+    """
+
+    name: str
+    read: Callable[[], tuple[RGB, LabelMap, LabelMap]]
+
+
+@dataclass(frozen=True, slots=True)
+class Untouched:
+    """An image that nobody has corrected. ``read`` gives the picture (H, W, 3) uint8."""
+
+    name: str
+    read: Callable[[], RGB]
+
+
+@dataclass(frozen=True, eq=False)
+class PixelPool:
+    """Pixels of one image by class, to draw from.
+
+    Attributes:
+        groups: place of a class -> flat pixel indices (int32).
+        counts: place of a class -> number of its pixels before any were left out.
+    """
+
+    groups: dict[int, NDArray[np.int32]]
+    counts: dict[int, int]
+
+    @staticmethod
+    def of(places: NDArray[np.int64], wanted: NDArray[np.bool_], random: np.random.Generator) -> PixelPool:
+        """Collect pixels.
+
+        Args:
+            places: (H, W) place of each pixel's class.
+            wanted: (H, W) bool.
+        """
+        flat = np.flatnonzero(wanted)
+        of_flat = places.ravel()[flat]
+        groups, counts = {}, {}
+        for place in np.unique(of_flat):
+            found = flat[of_flat == place]
+            counts[int(place)] = int(found.size)
+            if found.size > _PIXELS:
+                found = np.sort(random.choice(found, _PIXELS, replace=False))
+            groups[int(place)] = found.astype(np.int32)
+        return PixelPool(groups, counts)
+
+    @property
+    def pixels(self) -> int:
+        """Number of pixels."""
+        return sum(self.counts.values())
+
+    def draw(
+        self, number: int, random: np.random.Generator, *, power: float = 0.5
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Draw pixels; a class with n of them comes up in proportion to ``n ** power``.
+
+        Returns:
+            (P,) flat indices and (P,) places of their classes.
+        """
+        places = list(self.groups)
+        weights = np.array([self.counts[place] ** power for place in places])
+        shares = random.multinomial(number, weights / weights.sum())
+        parts = [random.choice(self.groups[place], share) for place, share in zip(places, shares, strict=True)]
+        return np.concatenate(parts).astype(np.int64), np.repeat(np.array(places, np.int64), shares)
+
+
+@dataclass(eq=False)
+class Lesson:
+    """One image, ready to learn from.
+
+    Attributes:
+        name: of the image.
+        views: plain, and mirrored where wanted.
+        taught: pixels that a person vouches for, by place in the labels' catalog; None for an image nobody has corrected.
+        replayed: pixels whose prediction is to stay, by channel.
+        mask: (H, W) the whole corrected mask; None for an image nobody has corrected.
+        before: (H, W) what the old model predicts, ids of the labels' catalog.
+    """
+
+    name: str
+    views: list[View]
+    replayed: PixelPool
+    before: NDArray[Any]
+    taught: PixelPool | None = None
+    mask: LabelMap | None = None
+    order: list[int] = field(default_factory=list)

@@ -1,0 +1,184 @@
+"""An image as the learning half sees it: kept features, where its pixels lie on the grid of scores, what the old model said."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from deeplab_core.catalog import ClassCatalog
+from deeplab_core.errors import ComputeError
+from deeplab_core.inference import ScoreGrid, Scores
+from deeplab_core.inference.geometry import AxisTaps, Frame, frame_for
+from deeplab_core.inference.pixels import RGB, Canvas, resize_rgb
+from deeplab_core.inference.scores import store_scores
+from deeplab_core.records import Preprocessing
+from deeplab_core.training.adaptation.halves import Features, Halves
+
+#: Longest side that an image is learned from at, in network pixels: beyond it, memory and time would grow without bound.
+LONGEST_SIDE = 1025
+_LARGEST_HALF = 65504.0
+
+
+class FeatureStore:
+    """Keeps features in half precision: in memory up to a bound, the rest in files that vanish with the store.
+
+    Args:
+        memory_bytes: bound of what is kept in memory.
+    """
+
+    def __init__(self, memory_bytes: int = 512 << 20) -> None:
+        self._room = memory_bytes
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._files = 0
+
+    def __enter__(self) -> FeatureStore:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._folder is not None:
+            self._folder.cleanup()
+
+    def keep(self, features: Features) -> tuple[NDArray[np.float16], ...]:
+        """(1, C, h, w) float32 tensors as float16 arrays."""
+        return tuple(self._keep(part.detach().clamp(-_LARGEST_HALF, _LARGEST_HALF).half().cpu().numpy()) for part in features)
+
+    def _keep(self, part: NDArray[np.float16]) -> NDArray[np.float16]:
+        if part.nbytes <= self._room:
+            self._room -= part.nbytes
+            return np.ascontiguousarray(part)
+        if self._folder is None:
+            self._folder = tempfile.TemporaryDirectory(prefix="atrous-features-", ignore_cleanup_errors=True)
+        path = Path(self._folder.name) / f"{self._files}.f16"
+        self._files += 1
+        part.tofile(path)
+        return np.memmap(path, np.float16, "r", shape=part.shape)
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """One image, plain or mirrored.
+
+    Attributes:
+        features: (1, C, h, w) float16 each.
+        frame: sizes of image, scaled image and canvas.
+        mirrored: left to right.
+        align_corners: rule of the network's upsampling.
+        said: what the old model said about it.
+    """
+
+    features: tuple[NDArray[np.float16], ...]
+    frame: Frame
+    mirrored: bool
+    align_corners: bool
+    said: ScoreGrid
+
+    def tensors(self, device: torch.device) -> Features:
+        """The features as float32 tensors."""
+        return tuple(torch.from_numpy(np.asarray(part)).to(device).float() for part in self.features)
+
+    def taps(self, indices: NDArray[np.int64]) -> Taps:
+        """Where some pixels of the image lie on the grid of scores.
+
+        Args:
+            indices: (P,) flat pixel indices of the image.
+        """
+        width = self.frame.image[1]
+        return Taps.of(self.said.rows.at(indices // width), self.said.columns.at(indices % width), self.said.values.shape[1])
+
+
+@dataclass(frozen=True, eq=False)
+class Taps:
+    """Bilinear reading of a grid at P points: four neighbours and their weights.
+
+    Attributes:
+        corners: (4, P) int64 flat grid indices.
+        weights: (4, P) float32; they sum to 1.
+    """
+
+    corners: Tensor
+    weights: Tensor
+
+    @staticmethod
+    def of(rows: AxisTaps, columns: AxisTaps, grid_width: int) -> Taps:
+        """From the taps of each point's row and column."""
+        y = np.stack([rows.lower, rows.lower, rows.upper, rows.upper]).astype(np.int64)
+        x = np.stack([columns.lower, columns.upper, columns.lower, columns.upper]).astype(np.int64)
+        down, right = rows.weight, columns.weight
+        weights = np.stack([(1 - down) * (1 - right), (1 - down) * right, down * (1 - right), down * right])
+        return Taps(torch.from_numpy(y * grid_width + x), torch.from_numpy(weights.astype(np.float32)))
+
+    def read(self, grid: Tensor) -> Tensor:
+        """(C, h, w) values to (P, C), as inference upsamples them."""
+        flat = grid.flatten(1).t()
+        corners, weights = self.corners.to(grid.device), self.weights.to(grid.device)
+        parts = [flat.index_select(0, corners[place]) * weights[place, :, None] for place in range(4)]
+        return parts[0] + parts[1] + parts[2] + parts[3]
+
+
+class Looker:
+    """Makes views: preprocessing as the model card says, the frozen half, and what the old model says.
+
+    Args:
+        halves: before learning.
+        stride: canvas pixels that a grid of scores may be coarser by; only its finiteness is checked.
+    """
+
+    def __init__(
+        self, halves: Halves, preprocessing: Preprocessing, store: FeatureStore, device: torch.device, *, align_corners: bool
+    ) -> None:
+        self._halves, self._preprocessing, self._store, self._device = halves, preprocessing, store, device
+        self._align_corners = align_corners
+
+    def frame(self, size: tuple[int, int]) -> Frame:
+        """Sizes of an image of (H, W) on its way; larger ones than :data:`LONGEST_SIDE` are made smaller."""
+        frame = frame_for(size, self._preprocessing, align_corners=self._align_corners)
+        if max(frame.scaled) > LONGEST_SIDE:
+            frame = frame_for(size, self._preprocessing, resize=f"long_side:{LONGEST_SIDE}", align_corners=self._align_corners)
+        return frame
+
+    def look(self, rgb: RGB, *, mirrored: bool) -> View:
+        """Encode an image (H, W, 3) uint8.
+
+        Raises:
+            ComputeError: the network gave numbers that are not finite.
+        """
+        frame = self.frame((rgb.shape[0], rgb.shape[1]))
+        scaled = resize_rgb(rgb, frame.scaled)
+        canvas = Canvas(scaled[:, ::-1] if mirrored else scaled, self._preprocessing, self._device)
+        kept = self._store.keep(self._halves.encode(canvas.window(0, 0, *frame.canvas)))
+        bare = View(kept, frame, mirrored, self._align_corners, _NOTHING)
+        return View(kept, frame, mirrored, self._align_corners, said(self._halves, bare, self._device))
+
+
+_NOTHING = ScoreGrid(np.zeros((1, 1, 1), np.float16), Frame((1, 1), (1, 1), (1, 1)), False)
+
+
+def said(halves: Halves, view: View, device: torch.device) -> ScoreGrid:
+    """What the network, as it is now, says about a view.
+
+    Raises:
+        ComputeError: numbers that are not finite.
+    """
+    with torch.no_grad():
+        logits = halves.logits(view.tensors(device), view.frame.canvas)[0].float()
+    if not bool(torch.isfinite(logits).all()):
+        raise ComputeError(
+            "the network gave numbers that are not finite",
+            why="learning went too far, or the weights are damaged",
+            remedy="Choose a gentler strength, or another model",
+        )
+    values = store_scores(logits.permute(1, 2, 0).contiguous().cpu().numpy())
+    return ScoreGrid(values, view.frame, view.align_corners, view.mirrored)
+
+
+def label_map(grids: Sequence[ScoreGrid], catalog: ClassCatalog) -> tuple[NDArray[Any], NDArray[np.uint8]]:
+    """(H, W) ids of the model's catalog and (H, W) uint8 confidence, as a prediction gives them."""
+    return Scores(tuple(grids), catalog).label_map()
