@@ -22,8 +22,8 @@ def outline(mask: NDArray[Any], offset: tuple[int, int] = (0, 0)) -> list[NDArra
 
     Returns:
         One (K, 2) int32 array of corners (x, y) per loop, without the repeated first one; straight runs are one edge. The pixel
-        (x, y) covers x..x + 1 and y..y + 1. Outer loops run clockwise on a screen, holes the other way round. Where pixels meet at a
-        corner only, a loop turns away from the other pixel: it may touch itself there, but crosses nothing.
+        (x, y) covers x..x + 1 and y..y + 1. Outer loops run clockwise on a screen, holes the other way round. Where pixels
+        meet at a corner only, a loop turns away from the other pixel: it may touch itself there, but crosses nothing.
     """
     edges = _edges(np.asarray(mask, dtype=bool))
     loops = []

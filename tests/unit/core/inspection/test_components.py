@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deeplab_core.errors import CatalogError, ProjectError
@@ -65,6 +65,7 @@ def test_the_mask_of_a_component_is_found_again() -> None:
 
 
 @given(pairs)
+@settings(max_examples=40)
 def test_cells_add_up_to_the_confusion_matrix(case: tuple) -> None:
     catalog, truth, prediction, seed = case
     exclude = np.random.default_rng(seed).random(truth.shape) < 0.2
@@ -84,6 +85,7 @@ def test_cells_add_up_to_the_confusion_matrix(case: tuple) -> None:
 
 
 @given(pairs)
+@settings(max_examples=40)
 def test_bytes_give_the_same_back(case: tuple) -> None:
     catalog, truth, prediction, _ = case
     errors = find_errors(truth=truth, prediction=prediction, catalog=catalog)

@@ -201,7 +201,7 @@ CATALOG = catalog_of(0, 9, 18)
 
 
 @given(label_maps(CATALOG, (8, 9)), label_maps(CATALOG, (8, 9)))
-@settings(max_examples=60)
+@settings(max_examples=25)
 def test_repair_is_what_a_repaired_mask_scores(truth: np.ndarray, prediction: np.ndarray) -> None:
     things = frozenset((9, 18))
     board = FailureBoard(CATALOG)

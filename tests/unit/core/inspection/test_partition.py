@@ -143,7 +143,7 @@ maps = st.tuples(st.integers(2, 11), st.integers(2, 13)).flatmap(
 
 
 @given(maps, st.integers(1, 4))
-@settings(max_examples=120)
+@settings(max_examples=60)
 def test_every_pixel_as_by_the_definition(pair: tuple[np.ndarray, np.ndarray], width: int) -> None:
     truth, prediction = pair
     found = partition_errors(truth=truth, prediction=prediction, width_px=width)

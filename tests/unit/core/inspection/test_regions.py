@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -15,6 +15,7 @@ small = st.tuples(st.integers(1, 8), st.integers(1, 9))
 
 
 @given(small.flatmap(lambda shape: st.tuples(hnp.arrays(np.uint8, shape, elements=st.integers(0, 3)), hnp.arrays(bool, shape))))
+@settings(max_examples=50)
 def test_regions_are_the_connected_components(pair: tuple[np.ndarray, np.ndarray]) -> None:
     values, chosen = pair
     regions = find_regions(values, chosen)
