@@ -52,6 +52,7 @@ def dock(qtbot):
 
 def test_only_rows_in_sight_ask_for_a_thumbnail(dock, qtbot):
     dock.model.set_rows([row(number) for number in range(20_000)])
+    qtbot.waitUntil(lambda: bool(dock.painted))
     qtbot.wait(30)
     assert 0 < len(set(dock.painted)) < 20
     assert dock.count.text() == "20\u2009000 images"
