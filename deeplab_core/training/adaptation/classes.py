@@ -13,6 +13,7 @@ from torch import Tensor
 
 from deeplab_core.catalog import ClassCatalog, ClassInfo, map_catalogs
 from deeplab_core.errors import WeightsError
+from deeplab_core.labels import apply_lut
 from deeplab_core.nn import SegmentationModel, create_model
 from deeplab_core.training.network import classifier_names
 
@@ -51,11 +52,11 @@ class ClassPlan:
         known: NDArray[np.bool_] = np.isin(np.arange(len(self.labels)), self.means)
         return known
 
-    def label_of_channel(self) -> NDArray[Any]:
-        """(C,) ids of ``labels`` by channel, its void where a channel has no partner."""
-        ids = np.append(self.labels.ids, self.labels.ignore)
-        table: NDArray[Any] = ids[self.means].astype(self.labels.dtype)
-        return table
+    def decided(self, predicted: NDArray[Any]) -> NDArray[Any]:
+        """(H, W) ids of ``labels`` for predicted ids of ``catalog``; void where a class has no partner."""
+        lut = np.full(self.catalog.ignore + 1, self.labels.ignore, self.labels.dtype)
+        lut[self.catalog.ids] = np.append(self.labels.ids, self.labels.ignore)[self.means]
+        return apply_lut(predicted, lut)
 
 
 def plan_classes(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
@@ -11,10 +12,13 @@ from torch import Tensor, nn
 
 from deeplab_core.inference.watch import Watch
 from deeplab_core.training.adaptation.halves import Halves
-from deeplab_core.training.adaptation.lessons import Lesson, PixelPool
+from deeplab_core.training.adaptation.lessons import Drawn, Lesson
 from deeplab_core.training.adaptation.losses import replay_loss, taught_loss
 from deeplab_core.training.adaptation.views import View
 from deeplab_core.training.schedule import poly_rate
+
+T = TypeVar("T")
+State = list[Tensor]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,21 +27,24 @@ class Pace:
 
     Attributes:
         steps: optimiser steps.
-        rate: AdamW's.
-        views: corrected views of a step.
-        untouched: views of images nobody has corrected of a step.
-        points: pixels that are drawn from a view, for each of the two losses.
-        replay: weight of the old model's predictions against the person's pixels.
-        decay: weight decay.
+        rate: Adam's.
+        corrected, untouched: views of a step.
+        points: pixels that are drawn from a view.
+        emphasis: how many predicted pixels one pixel of a person outweighs.
+        least: smallest share of a person's pixels among those drawn from a corrected image.
+        floor: least share of a class among the pixels of a person that are drawn from an image that holds it.
+        pull: weight of the squared distance from the start (L2-SP, Li et al. 2018).
     """
 
     steps: int = 60
     rate: float = 1e-3
-    views: int = 4
+    corrected: int = 4
     untouched: int = 2
     points: int = 2048
-    replay: float = 1.0
-    decay: float = 1e-4
+    emphasis: float = 3.0
+    least: float = 0.1
+    floor: float = 0.05
+    pull: float = 0.3
 
 
 class Learner:
@@ -53,20 +60,19 @@ class Learner:
         self._halves, self._device = halves, device
         self._members, self._parents = members.to(device), parents.to(device)
         self._parameters: list[nn.Parameter] = halves.parameters()
-        self._start = [parameter.detach().clone() for parameter in self._parameters]
+        self._start = self.state()
 
-    def reset(self) -> None:
-        """Forget everything that was learned."""
-        self.put(self._start)
-
-    def state(self) -> list[Tensor]:
+    def state(self) -> State:
         """The learning half as it is now."""
         return [parameter.detach().clone() for parameter in self._parameters]
 
     @torch.no_grad()
-    def put(self, state: Sequence[Tensor], blend: float = 1.0) -> None:
-        """Set the learning half to ``start + blend * (state - start)`` (Wortsman et al. 2022: robust fine-tuning by weights)."""
-        for parameter, start, learned in zip(self._parameters, self._start, state, strict=True):
+    def put(self, state: State | None = None, blend: float = 1.0) -> None:
+        """Set the learning half to ``start + blend * (state - start)``, or to the start.
+
+        A blend of before and after keeps what either knows (Wortsman et al. 2022).
+        """
+        for parameter, start, learned in zip(self._parameters, self._start, state or self._start, strict=True):
             parameter.copy_(torch.lerp(start, learned, blend))
 
     def learn(
@@ -77,78 +83,79 @@ class Learner:
         seed: int,
         watch: Watch,
         span: tuple[float, float],
-        stops: Sequence[int] = (),
-    ) -> list[list[Tensor]]:
-        """Learn from lessons, from where the learning half stands.
+        stops: Sequence[int],
+    ) -> list[State]:
+        """Learn from the start; the learning half is left as it was at the last of ``stops``.
 
         Args:
+            corrected: at least one.
             span: fractions of the progress at begin and end.
-            stops: steps after which the state is kept.
-
-        Returns:
-            The states at ``stops``.
+            stops: ascending numbers of steps after which the state is kept.
 
         Raises:
             Cancelled: asked between two views.
         """
-        random = np.random.Generator(np.random.PCG64([seed, len(corrected)]))
-        optimizer = torch.optim.AdamW(self._parameters, lr=pace.rate, weight_decay=pace.decay)
-        kept = []
-        taught, replayed = _Deck(corrected, random), _Deck([*untouched], random)
-        for step in range(pace.steps):
-            watch.step(span[0] + (span[1] - span[0]) * step / pace.steps, 0.0, "learning")
+        self.put()
+        random = np.random.Generator(np.random.PCG64([seed, len(corrected), len(untouched)]))
+        optimizer = torch.optim.Adam(self._parameters, lr=pace.rate)
+        taught, replayed = _Deck(corrected, random), _Deck(untouched, random)
+        kept: list[State] = []
+        last = stops[-1]
+        for step in range(last):
+            watch.step(span[0] + (span[1] - span[0]) * step / last, 0.0, "learning")
             for group in optimizer.param_groups:
                 group["lr"] = pace.rate * poly_rate(step, pace.steps, warmup=min(5, pace.steps))
             optimizer.zero_grad(set_to_none=True)
-            drawn = [taught.draw() for _ in range(pace.views)]
-            more = [replayed.draw() for _ in range(pace.untouched)] if untouched else []
-            weights = np.array([_importance(lesson) for lesson, _ in drawn])
-            for (lesson, view), share in zip(drawn, weights / weights.sum(), strict=True):
+            drawn = [taught.draw() for _ in range(pace.corrected)]
+            if untouched:
+                drawn += [replayed.draw() for _ in range(pace.untouched)]
+            for lesson in drawn:
                 watch.check()
-                self._backward(lesson, view, pace, random, float(share), 0.5 / pace.views if more else 1 / pace.views)
-            for lesson, view in more:
-                watch.check()
-                self._backward(lesson, view, pace, random, 0.0, 0.5 / len(more))
+                self._backward(lesson, lesson.views[int(random.integers(len(lesson.views)))], pace, random, len(drawn))
+            self._pull(pace.pull)
             optimizer.step()
             if step + 1 in stops:
                 kept.append(self.state())
         return kept
 
-    def _backward(
-        self, lesson: Lesson, view: View, pace: Pace, random: np.random.Generator, share: float, replay_share: float
-    ) -> None:
-        logits = self._halves.logits(view.tensors(self._device), view.frame.canvas)[0].float()
-        loss = logits.new_zeros(())
-        if lesson.taught is not None and lesson.taught.pixels:
-            indices, places = lesson.taught.draw(pace.points, random)
-            points = view.taps(indices).read(logits)
-            loss = loss + share * taught_loss(points, self._members, torch.from_numpy(places).to(self._device))
-        if lesson.replayed.pixels and pace.replay:
-            indices, _ = lesson.replayed.draw(pace.points, random)
+    def _backward(self, lesson: Lesson, view: View, pace: Pace, random: np.random.Generator, views: int) -> None:
+        number = round(pace.points * lesson.taught_share(pace.emphasis, pace.least))
+        parts: list[tuple[Drawn, bool]] = []
+        if number and lesson.taught is not None:
+            parts.append((lesson.taught.draw(number, random, floor=pace.floor), True))
+        if pace.points > number and lesson.replayed.pixels:
+            parts.append((lesson.replayed.draw(pace.points - number, random), False))
+        if not parts:
+            return
+        encoded = view.encoded
+        logits = self._halves.logits(encoded.tensors(self._device), encoded.frame.canvas)[0].float()
+        total = logits.new_zeros(())
+        for (indices, places), by_person in parts:
             taps = view.taps(indices)
-            said = torch.from_numpy(view.said.values).to(self._device).float().permute(2, 0, 1)
-            loss = loss + pace.replay * replay_share * replay_loss(taps.read(logits), taps.read(said), self._parents)
-        if loss.requires_grad:
-            loss.backward()  # type: ignore[no-untyped-call]
+            if by_person:
+                loss = taught_loss(taps.read(logits), self._members, torch.from_numpy(places).to(self._device))
+            else:
+                old = torch.from_numpy(view.said.values).to(self._device).float().permute(2, 0, 1)
+                loss = replay_loss(taps.read(logits), taps.read(old), self._parents)
+            total = total + loss * (len(indices) / pace.points / views)
+        total.backward()  # type: ignore[no-untyped-call]
+
+    @torch.no_grad()
+    def _pull(self, weight: float) -> None:
+        """Add the gradient of ``weight * |p - start|^2``."""
+        for parameter, start in zip(self._parameters, self._start, strict=True):
+            if parameter.grad is not None:
+                parameter.grad.add_(parameter - start, alpha=2 * weight)
 
 
-def _importance(lesson: Lesson) -> float:
-    """Weight of an image's corrections: a dab must not count as much as a whole mask."""
-    return float(np.sqrt(lesson.taught.pixels)) if lesson.taught is not None else 0.0
+class _Deck(Generic[T]):
+    """Draws in random order, each card once before any comes again."""
 
-
-class _Deck:
-    """Draws lessons in random order, each once before any comes again, and one of its views."""
-
-    def __init__(self, lessons: Sequence[Lesson], random: np.random.Generator) -> None:
-        self._lessons, self._random = lessons, random
+    def __init__(self, cards: Sequence[T], random: np.random.Generator) -> None:
+        self._cards, self._random = cards, random
         self._order: list[int] = []
 
-    def draw(self) -> tuple[Lesson, View]:
+    def draw(self) -> T:
         if not self._order:
-            self._order = self._random.permutation(len(self._lessons)).tolist()
-        lesson = self._lessons[self._order.pop()]
-        return lesson, lesson.views[int(self._random.integers(len(lesson.views)))]
-
-
-__all__ = ["Learner", "Pace", "PixelPool"]
+            self._order = self._random.permutation(len(self._cards)).tolist()
+        return self._cards[self._order.pop()]

@@ -44,22 +44,23 @@ class Halves(Protocol):
         """A new network with the learning half as it is now."""
 
 
-def halves_of(model: SegmentationModel, layers: Layers) -> Halves:
+def halves_of(model: SegmentationModel, layers: Layers, device: torch.device | str = "cpu") -> Halves:
     """Divide a network.
 
     Args:
-        model: in eval mode; left as it is.
+        model: in eval mode on the CPU; left as it is.
+        device: where both halves compute.
         layers: ``"decoder"`` is everything behind the encoder, and the classifier where a network has no separate encoder;
             ``"classifier"`` the last layer, ``"all"`` the whole network.
     """
     if layers == "all":
-        return WholeNetwork(model, None)
+        return WholeNetwork(model, None, device)
     last = main_classifiers(model)
     if isinstance(getattr(model, "encoder", None), Encoder):
-        return BehindEncoder(model, last if layers == "classifier" else None)
+        return BehindEncoder(model, last if layers == "classifier" else None, device)
     if len(last) == 1 and LastLayer.fits(model, last[0]):
-        return LastLayer(model, last[0])
-    return WholeNetwork(model, last)
+        return LastLayer(model, last[0], device)
+    return WholeNetwork(model, last, device)
 
 
 def main_classifiers(model: SegmentationModel) -> tuple[str, ...]:
@@ -88,9 +89,9 @@ class WholeNetwork:
 
     cheap = False
 
-    def __init__(self, model: SegmentationModel, only: tuple[str, ...] | None) -> None:
+    def __init__(self, model: SegmentationModel, only: tuple[str, ...] | None, device: torch.device | str) -> None:
         self.title = "all layers" if only is None else "the classifier"
-        self._model = copy.deepcopy(model).eval()
+        self._model = copy.deepcopy(model).eval().to(device)
         self._only = only
 
     def encode(self, x: Tensor) -> Features:
@@ -107,7 +108,7 @@ class WholeNetwork:
 
     def joined(self) -> SegmentationModel:
         """See :class:`Halves`."""
-        return copy.deepcopy(self._model).requires_grad_(False)
+        return copy.deepcopy(self._model).cpu().requires_grad_(False)
 
 
 class _Levels(Sequence[Tensor]):
@@ -155,17 +156,17 @@ class BehindEncoder:
 
     cheap = True
 
-    def __init__(self, model: SegmentationModel, only: tuple[str, ...] | None) -> None:
+    def __init__(self, model: SegmentationModel, only: tuple[str, ...] | None, device: torch.device | str) -> None:
         original = model.encoder
         assert isinstance(original, Encoder)
         self.title = "everything behind the encoder" if only is None else "the classifier"
         self._whole, self._only = model, only
-        self._encoder = prepare_for_inference(model).encoder
+        self._encoder = prepare_for_inference(model, device).encoder
         self._replay = _Replayed(original)
         # A copy of everything but the encoder, in whose place the copy finds the replay.
-        self._model = copy.deepcopy(model, {id(original): self._replay}).eval()
+        self._model = copy.deepcopy(model, {id(original): self._replay}).eval().to(device)
         side = max(_PROBE_SIDE, model.minimum_side)
-        probe = torch.zeros(1, 3, side, side)
+        probe = torch.zeros(1, 3, side, side, device=device)
         with torch.no_grad():
             levels = _Levels(self._levels_of(probe))
             self._replay.held = levels
@@ -208,9 +209,10 @@ class LastLayer:
     cheap = True
     title = "the classifier"
 
-    def __init__(self, model: SegmentationModel, name: str) -> None:
+    def __init__(self, model: SegmentationModel, name: str, device: torch.device | str) -> None:
         self._whole, self._name = model, name
-        self._layer = copy.deepcopy(model.get_submodule(name))
+        self._frozen = prepare_for_inference(model, device)
+        self._layer = copy.deepcopy(model.get_submodule(name)).to(device)
 
     @staticmethod
     def fits(model: SegmentationModel, name: str) -> bool:
@@ -229,11 +231,11 @@ class LastLayer:
     def encode(self, x: Tensor) -> Features:
         """See :class:`Halves`."""
         given: list[Tensor] = []
-        layer = self._whole.get_submodule(self._name)
+        layer = self._frozen.get_submodule(self._name)
         handle = layer.register_forward_pre_hook(lambda _module, inputs: given.append(inputs[0]))
         try:
             with torch.no_grad():
-                self._whole.coarse_logits(x)
+                self._frozen.coarse_logits(x)
         finally:
             handle.remove()
         return (given[0],)

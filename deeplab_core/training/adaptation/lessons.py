@@ -1,9 +1,9 @@
-"""What an image teaches: pixels whose class a person knows, and pixels whose prediction is to stay."""
+"""What an image teaches: pixels whose class a person vouches for, and pixels whose prediction is to stay."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,8 +13,6 @@ from deeplab_core.inference.pixels import RGB
 from deeplab_core.labels import LabelMap
 from deeplab_core.training.adaptation.views import View
 
-#: Confidence (0..255) from which a prediction of the old model counts as confident: 0.7.
-CONFIDENT = 178
 #: Pixels of one class and image that are remembered at most.
 _PIXELS = 40_000
 
@@ -26,7 +24,7 @@ class Corrected:
     Attributes:
         name: what reports call it.
         read: gives the picture (H, W, 3) uint8, the labels that a person vouches for (H, W), void elsewhere, and the whole mask
-            as it is now (H, W); both in the ids of one catalog.
+            as it is now (H, W); both in the ids of one catalog. May raise AtrousError: the image is then left out and named.
     """
 
     name: str
@@ -35,10 +33,13 @@ class Corrected:
 
 @dataclass(frozen=True, slots=True)
 class Untouched:
-    """An image that nobody has corrected. ``read`` gives the picture (H, W, 3) uint8."""
+    """An image that nobody has corrected. ``read`` gives the picture (H, W, 3) uint8, or raises AtrousError."""
 
     name: str
     read: Callable[[], RGB]
+
+
+Drawn = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,14 +48,14 @@ class PixelPool:
 
     Attributes:
         groups: place of a class -> flat pixel indices (int32).
-        counts: place of a class -> number of its pixels before any were left out.
+        counts: place of a class -> number of its pixels, also those that are not remembered.
     """
 
     groups: dict[int, NDArray[np.int32]]
     counts: dict[int, int]
 
     @staticmethod
-    def of(places: NDArray[np.int64], wanted: NDArray[np.bool_], random: np.random.Generator) -> PixelPool:
+    def of(places: NDArray[Any], wanted: NDArray[np.bool_], random: np.random.Generator) -> PixelPool:
         """Collect pixels.
 
         Args:
@@ -77,38 +78,43 @@ class PixelPool:
         """Number of pixels."""
         return sum(self.counts.values())
 
-    def draw(
-        self, number: int, random: np.random.Generator, *, power: float = 0.5
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Draw pixels; a class with n of them comes up in proportion to ``n ** power``.
+    def draw(self, number: int, random: np.random.Generator, *, floor: float = 0.0) -> Drawn:
+        """Draw pixels as often as their classes occur, but each class that is there at least with the share ``floor``.
 
         Returns:
             (P,) flat indices and (P,) places of their classes.
         """
         places = list(self.groups)
-        weights = np.array([self.counts[place] ** power for place in places])
+        weights = np.array([self.counts[place] for place in places], np.float64)
+        weights = np.maximum(weights / weights.sum(), floor)
         shares = random.multinomial(number, weights / weights.sum())
         parts = [random.choice(self.groups[place], share) for place, share in zip(places, shares, strict=True)]
         return np.concatenate(parts).astype(np.int64), np.repeat(np.array(places, np.int64), shares)
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, eq=False)
 class Lesson:
     """One image, ready to learn from.
 
     Attributes:
         name: of the image.
         views: plain, and mirrored where wanted.
-        taught: pixels that a person vouches for, by place in the labels' catalog; None for an image nobody has corrected.
-        replayed: pixels whose prediction is to stay, by channel.
-        mask: (H, W) the whole corrected mask; None for an image nobody has corrected.
+        replayed: pixels whose confident prediction is to stay, by channel.
         before: (H, W) what the old model predicts, ids of the labels' catalog.
+        taught: pixels that a person vouches for, by place in the labels' catalog; None for an image nobody has corrected.
+        mask: (H, W) the whole corrected mask; None for an image nobody has corrected.
     """
 
     name: str
-    views: list[View]
+    views: tuple[View, ...]
     replayed: PixelPool
     before: NDArray[Any]
     taught: PixelPool | None = None
     mask: LabelMap | None = None
-    order: list[int] = field(default_factory=list)
+
+    def taught_share(self, emphasis: float, least: float) -> float:
+        """Share of the drawn pixels that are a person's, if one of them counts as ``emphasis`` others."""
+        if self.taught is None or not self.taught.pixels:
+            return 0.0
+        weight = emphasis * self.taught.pixels
+        return max(least, weight / (weight + self.replayed.pixels))

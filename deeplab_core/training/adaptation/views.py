@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from deeplab_core.inference.scores import store_scores
 from deeplab_core.records import Preprocessing
 from deeplab_core.training.adaptation.halves import Features, Halves
 
-#: Longest side that an image is learned from at, in network pixels: beyond it, memory and time would grow without bound.
+#: Longest side that is learned from, in network pixels: beyond it, memory and time would grow without bound.
 LONGEST_SIDE = 1025
 _LARGEST_HALF = 65504.0
 
@@ -63,35 +62,24 @@ class FeatureStore:
 
 
 @dataclass(frozen=True, eq=False)
-class View:
-    """One image, plain or mirrored.
+class Encoded:
+    """What the frozen half says of one image, plain or mirrored.
 
     Attributes:
         features: (1, C, h, w) float16 each.
         frame: sizes of image, scaled image and canvas.
         mirrored: left to right.
         align_corners: rule of the network's upsampling.
-        said: what the old model said about it.
     """
 
     features: tuple[NDArray[np.float16], ...]
     frame: Frame
     mirrored: bool
     align_corners: bool
-    said: ScoreGrid
 
     def tensors(self, device: torch.device) -> Features:
         """The features as float32 tensors."""
-        return tuple(torch.from_numpy(np.asarray(part)).to(device).float() for part in self.features)
-
-    def taps(self, indices: NDArray[np.int64]) -> Taps:
-        """Where some pixels of the image lie on the grid of scores.
-
-        Args:
-            indices: (P,) flat pixel indices of the image.
-        """
-        width = self.frame.image[1]
-        return Taps.of(self.said.rows.at(indices // width), self.said.columns.at(indices % width), self.said.values.shape[1])
+        return tuple(torch.from_numpy(np.array(part)).to(device).float() for part in self.features)
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,62 +111,66 @@ class Taps:
         return parts[0] + parts[1] + parts[2] + parts[3]
 
 
-class Looker:
-    """Makes views: preprocessing as the model card says, the frozen half, and what the old model says.
+@dataclass(frozen=True, eq=False)
+class View:
+    """One image, plain or mirrored, ready to learn from.
 
-    Args:
-        halves: before learning.
-        stride: canvas pixels that a grid of scores may be coarser by; only its finiteness is checked.
+    Attributes:
+        encoded: kept features.
+        said: scores of the network before learning.
     """
 
-    def __init__(
-        self, halves: Halves, preprocessing: Preprocessing, store: FeatureStore, device: torch.device, *, align_corners: bool
-    ) -> None:
-        self._halves, self._preprocessing, self._store, self._device = halves, preprocessing, store, device
-        self._align_corners = align_corners
+    encoded: Encoded
+    said: ScoreGrid
 
-    def frame(self, size: tuple[int, int]) -> Frame:
-        """Sizes of an image of (H, W) on its way; larger ones than :data:`LONGEST_SIDE` are made smaller."""
-        frame = frame_for(size, self._preprocessing, align_corners=self._align_corners)
-        if max(frame.scaled) > LONGEST_SIDE:
-            frame = frame_for(size, self._preprocessing, resize=f"long_side:{LONGEST_SIDE}", align_corners=self._align_corners)
-        return frame
-
-    def look(self, rgb: RGB, *, mirrored: bool) -> View:
-        """Encode an image (H, W, 3) uint8.
-
-        Raises:
-            ComputeError: the network gave numbers that are not finite.
-        """
-        frame = self.frame((rgb.shape[0], rgb.shape[1]))
-        scaled = resize_rgb(rgb, frame.scaled)
-        canvas = Canvas(scaled[:, ::-1] if mirrored else scaled, self._preprocessing, self._device)
-        kept = self._store.keep(self._halves.encode(canvas.window(0, 0, *frame.canvas)))
-        bare = View(kept, frame, mirrored, self._align_corners, _NOTHING)
-        return View(kept, frame, mirrored, self._align_corners, said(self._halves, bare, self._device))
+    def taps(self, indices: NDArray[np.int64]) -> Taps:
+        """Where some pixels of the image, given as (P,) flat indices, lie on the grid of scores."""
+        width = self.encoded.frame.image[1]
+        return Taps.of(self.said.rows.at(indices // width), self.said.columns.at(indices % width), self.said.values.shape[1])
 
 
-_NOTHING = ScoreGrid(np.zeros((1, 1, 1), np.float16), Frame((1, 1), (1, 1), (1, 1)), False)
+def encode(
+    halves: Halves,
+    rgb: RGB,
+    preprocessing: Preprocessing,
+    store: FeatureStore,
+    device: torch.device,
+    *,
+    align_corners: bool,
+    mirrored: bool,
+) -> Encoded:
+    """Run the frozen half over an image (H, W, 3) uint8, prepared as the model card says.
+
+    An image that would be longer than :data:`LONGEST_SIDE` on the canvas is made smaller.
+    """
+    size = (rgb.shape[0], rgb.shape[1])
+    frame = frame_for(size, preprocessing, align_corners=align_corners)
+    if max(frame.scaled) > LONGEST_SIDE:
+        frame = frame_for(size, preprocessing, resize=f"long_side:{LONGEST_SIDE}", align_corners=align_corners)
+    scaled = resize_rgb(rgb, frame.scaled)
+    canvas = Canvas(scaled[:, ::-1] if mirrored else scaled, preprocessing, device)
+    features = store.keep(halves.encode(canvas.window(0, 0, *frame.canvas)))
+    return Encoded(features, frame, mirrored, align_corners)
 
 
-def said(halves: Halves, view: View, device: torch.device) -> ScoreGrid:
-    """What the network, as it is now, says about a view.
+def said(halves: Halves, encoded: Encoded, device: torch.device) -> ScoreGrid:
+    """What the network, as it is now, says.
 
     Raises:
         ComputeError: numbers that are not finite.
     """
     with torch.no_grad():
-        logits = halves.logits(view.tensors(device), view.frame.canvas)[0].float()
+        logits = halves.logits(encoded.tensors(device), encoded.frame.canvas)[0].float()
     if not bool(torch.isfinite(logits).all()):
         raise ComputeError(
             "the network gave numbers that are not finite",
-            why="learning went too far, or the weights are damaged",
+            why="the weights are damaged, or learning went too far",
             remedy="Choose a gentler strength, or another model",
         )
     values = store_scores(logits.permute(1, 2, 0).contiguous().cpu().numpy())
-    return ScoreGrid(values, view.frame, view.align_corners, view.mirrored)
+    return ScoreGrid(values, encoded.frame, encoded.align_corners, encoded.mirrored)
 
 
-def label_map(grids: Sequence[ScoreGrid], catalog: ClassCatalog) -> tuple[NDArray[Any], NDArray[np.uint8]]:
-    """(H, W) ids of the model's catalog and (H, W) uint8 confidence, as a prediction gives them."""
-    return Scores(tuple(grids), catalog).label_map()
+def label_map(grid: ScoreGrid, catalog: ClassCatalog) -> tuple[NDArray[Any], NDArray[np.uint8]]:
+    """(H, W) ids of the model's catalog and (H, W) uint8 confidence, as a prediction has them."""
+    return Scores((grid,), catalog).label_map()

@@ -1,0 +1,14 @@
+"""Learning from a person's corrections: the frozen half of a network runs once, the rest learns within seconds.
+
+::
+
+    adapted = adapt(model, card, corrected, untouched)      # Corrected, Untouched: readers of images and masks
+    if adapted.report.verdict != "no better":
+        save_model("learned.safetensors", adapted.model, adapted.card)
+"""
+
+from deeplab_core.learning import ClassGain, LearnOptions, LearnPair, LearnReport
+from deeplab_core.training.adaptation.adapt import Adapted, adapt
+from deeplab_core.training.adaptation.lessons import Corrected, Untouched
+
+__all__ = ["Adapted", "ClassGain", "Corrected", "LearnOptions", "LearnPair", "LearnReport", "Untouched", "adapt"]

@@ -1,0 +1,126 @@
+"""How far to go: found on images that are left out while learning."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deeplab_core.inference.watch import Watch
+from deeplab_core.learning import LearnPair
+from deeplab_core.metrics import ConfusionMatrix
+from deeplab_core.training.adaptation.fit import Learner, Pace
+from deeplab_core.training.adaptation.gathering import spread
+from deeplab_core.training.adaptation.judging import Judge, mean_iou
+from deeplab_core.training.adaptation.lessons import Lesson
+
+#: From this many corrected images on a third of them is left out once; fewer are left out in turn.
+_MANY = 12
+_FOLDS = 3
+#: Shares of the change that are tried.
+BLENDS = (0.5, 1.0)
+#: Without anything to leave out only part of the way is gone.
+UNCHECKED_BLEND = 0.5
+#: Gain in mean IoU below which learning is said to have brought nothing.
+_LEAST_GAIN = 0.001
+#: Pictures that are kept for a person to look at, and their longest side.
+PAIRS, PAIR_SIDE = 6, 640
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Choice:
+    """How far to go.
+
+    Attributes:
+        step: of the pace, after which learning stops.
+        blend: share of the change that is taken.
+        left_out: before and after, pooled over images while they were left out; None where nothing could be left out.
+        pairs: what left-out images looked like before and after.
+    """
+
+    step: int
+    blend: float
+    left_out: tuple[ConfusionMatrix, ConfusionMatrix] | None
+    pairs: tuple[LearnPair, ...]
+
+    @property
+    def better(self) -> bool:
+        """Whether images that were left out gained."""
+        return self.left_out is not None and mean_iou(self.left_out[1]) > mean_iou(self.left_out[0]) + _LEAST_GAIN
+
+
+def folds_of(count: int, seed: int) -> list[tuple[list[int], list[int]]]:
+    """(learned from, left out) in turn: each image is left out once, or a third of many once; nothing for a single image."""
+    if count < 2:
+        return []
+    order = np.random.Generator(np.random.PCG64([seed, count])).permutation(count).tolist()
+    if count >= _MANY:
+        out = count // 3
+        return [(sorted(order[out:]), sorted(order[:out]))]
+    folds = min(_FOLDS, count)
+    parts = [sorted(order[fold::folds]) for fold in range(folds)]
+    return [(sorted(set(order) - set(part)), part) for part in parts]
+
+
+def stops_of(steps: int) -> tuple[int, ...]:
+    """Steps after which learning may stop: a third, and all."""
+    return tuple(sorted({max(1, steps // 3), steps}))
+
+
+def choose(
+    learner: Learner,
+    judge: Judge,
+    corrected: Sequence[Lesson],
+    untouched: Sequence[Lesson],
+    pace: Pace,
+    seed: int,
+    watch: Watch,
+    span: tuple[float, float],
+) -> Choice:
+    """Leave images out in turn, learn from the others, and see how far it is good to go."""
+    stops = stops_of(pace.steps)
+    folds = folds_of(len(corrected), seed)
+    if not folds:
+        return Choice(stops[-1], UNCHECKED_BLEND, None, ())
+    ways = [(step, blend) for step in stops for blend in BLENDS]
+    found = {way: judge.nothing() for way in ways}
+    before = judge.nothing()
+    maps: dict[tuple[int, tuple[int, float]], NDArray[Any]] = {}
+    shown = spread(sorted(place for _, out in folds for place in out), PAIRS)
+    length = (span[1] - span[0]) / len(folds)
+    for number, (inside, outside) in enumerate(folds):
+        begin = span[0] + number * length
+        states = learner.learn(
+            [corrected[place] for place in inside], untouched, pace, seed, watch, (begin, begin + 0.8 * length), stops
+        )
+        for place in outside:
+            mask = corrected[place].mask
+            assert mask is not None
+            before.update(truth=mask, prediction=corrected[place].before)
+        for done, (step, blend) in enumerate(ways):
+            watch.step(begin + length * (0.8 + 0.2 * done / len(ways)), 0.0, "checking on images left out")
+            learner.put(states[stops.index(step)], blend)
+            for place in outside:
+                watch.check()
+                mask, predicted = corrected[place].mask, judge.predicted(corrected[place])
+                assert mask is not None
+                found[step, blend].update(truth=mask, prediction=predicted)
+                if place in shown:
+                    maps[place, (step, blend)] = reduced(predicted)
+    # Ties go to the smaller change.
+    best = max(ways, key=lambda way: (round(mean_iou(found[way]), 4), -way[1], -way[0]))
+    pairs = tuple(
+        LearnPair(name=corrected[place].name, before=reduced(corrected[place].before), after=maps[place, best], held_out=True)
+        for place in shown
+    )
+    return Choice(best[0], best[1], (before, found[best]), pairs)
+
+
+def reduced(labels: NDArray[Any]) -> NDArray[Any]:
+    """Labels for looking at: every n-th pixel, so that the longest side is at most :data:`PAIR_SIDE`."""
+    step = -(-max(labels.shape) // PAIR_SIDE)
+    small: NDArray[Any] = np.ascontiguousarray(labels[::step, ::step])
+    return small

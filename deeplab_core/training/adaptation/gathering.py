@@ -1,0 +1,156 @@
+"""Reading every image once: what the frozen half says of it is kept, what cannot be used is named and left out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from deeplab_core.errors import AtrousError, Cancelled, ComputeError, MaskFormatError
+from deeplab_core.inference.pixels import RGB
+from deeplab_core.inference.watch import Watch
+from deeplab_core.labels import LabelMap
+from deeplab_core.records import ModelCard
+from deeplab_core.training.adaptation.classes import ClassPlan
+from deeplab_core.training.adaptation.halves import Halves
+from deeplab_core.training.adaptation.lessons import Corrected, Lesson, PixelPool, Untouched
+from deeplab_core.training.adaptation.views import Encoded, FeatureStore, View, encode, label_map, said
+
+T = TypeVar("T")
+
+#: Confidence (0..255) from which a prediction of the old model is one that must stay: 0.7.
+CONFIDENT = 178
+#: Corrected images that are learned from at most, evenly chosen.
+MOST_IMAGES = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Raw:
+    """One image, encoded.
+
+    Attributes:
+        encoded: plain, and mirrored for a corrected image.
+        known: (H, W) int16 place of the class that a person vouches for, -1 elsewhere; None for an image nobody has corrected.
+        mask: (H, W) the whole corrected mask.
+    """
+
+    name: str
+    encoded: tuple[Encoded, ...]
+    known: NDArray[np.int16] | None = None
+    mask: LabelMap | None = None
+
+
+@dataclass(eq=False)
+class Gathered:
+    """Everything that was read.
+
+    Attributes:
+        skipped: (name, why) of what could not be used.
+    """
+
+    corrected: list[Raw] = field(default_factory=list)
+    untouched: list[Raw] = field(default_factory=list)
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+
+
+class Gatherer:
+    """Reads images and runs the frozen half over them."""
+
+    def __init__(
+        self, halves: Halves, card: ModelCard, plan: ClassPlan, device: torch.device, store: FeatureStore, watch: Watch,
+        *, align_corners: bool,
+    ) -> None:  # fmt: skip
+        self._halves, self._card, self._plan = halves, card, plan
+        self._device, self._store, self._watch, self._align_corners = device, store, watch, align_corners
+
+    def gather(
+        self, corrected: Sequence[Corrected], untouched: Sequence[Untouched], background: int, span: tuple[float, float]
+    ) -> Gathered:
+        """Read what is to be learned from.
+
+        Args:
+            background: how many of ``untouched`` are used.
+            span: fractions of the progress at begin and end.
+
+        Raises:
+            AtrousError: no corrected image can be used.
+        """
+        found = Gathered()
+        sources: list[Corrected | Untouched] = [*spread(corrected, MOST_IMAGES), *spread(untouched, background)]
+        for number, source in enumerate(sources):
+            self._watch.step(span[0] + (span[1] - span[0]) * number / len(sources), 0.0, f"looking at {source.name}")
+            try:
+                if isinstance(source, Untouched):
+                    found.untouched.append(Raw(source.name, self._encoded(source.read(), mirrored=False)))
+                else:
+                    self._take(source, found)
+            except (Cancelled, ComputeError):
+                raise
+            except AtrousError as error:
+                found.skipped.append((source.name, str(error)))
+        if not found.corrected:
+            why = found.skipped[0][1] if found.skipped else "no corrected pixel is of a class that the model has or is to get"
+            raise AtrousError("there is nothing to learn from", why=why, remedy="Correct an image or two, then learn again")
+        return found
+
+    def _take(self, source: Corrected, found: Gathered) -> None:
+        rgb, labels, mask = source.read()
+        if labels.shape != rgb.shape[:2] or mask.shape != rgb.shape[:2]:
+            raise MaskFormatError(
+                f"its mask is {mask.shape[1]} x {mask.shape[0]}, the picture {rgb.shape[1]} x {rgb.shape[0]}",
+                remedy="Open the image and correct it again",
+            )
+        places = self._plan.labels.index_lut()[labels]
+        taught = np.append(self._plan.taught(), [False, False])[places]
+        if taught.any():
+            known = np.where(taught, places, -1).astype(np.int16)
+            found.corrected.append(Raw(source.name, self._encoded(rgb, mirrored=True), known, mask))
+
+    def _encoded(self, rgb: RGB, *, mirrored: bool) -> tuple[Encoded, ...]:
+        sides = []
+        for side in (False, True) if mirrored else (False,):
+            self._watch.check()
+            sides.append(
+                encode(
+                    self._halves, rgb, self._card.preprocessing, self._store, self._device,
+                    align_corners=self._align_corners, mirrored=side,
+                )
+            )  # fmt: skip
+        return tuple(sides)
+
+
+def votes(raw: Raw, place: int, halves: Halves, card: ModelCard, device: torch.device) -> NDArray[np.int64]:
+    """(C,) pixels that a person calls the class at ``place``, by what the model takes them for."""
+    wanted = raw.known == place
+    none: NDArray[np.int64] = np.zeros(len(card.catalog), np.int64)
+    if raw.known is None or not np.any(wanted):
+        return none
+    ids, _ = label_map(said(halves, raw.encoded[0], device), card.catalog)
+    counted: NDArray[np.int64] = np.bincount(card.catalog.index_lut()[ids[wanted]], minlength=len(card.catalog))
+    return counted
+
+
+def lesson_of(raw: Raw, halves: Halves, plan: ClassPlan, random: np.random.Generator, device: torch.device) -> Lesson:
+    """A lesson, with what the network says before it has learned anything."""
+    views = tuple(View(encoded, said(halves, encoded, device)) for encoded in raw.encoded)
+    ids, confidence = label_map(views[0].said, plan.catalog)
+    channels: NDArray[Any] = plan.catalog.index_lut()[ids]
+    sure = confidence >= CONFIDENT
+    before = plan.decided(ids)
+    if raw.known is None:
+        return Lesson(raw.name, views, PixelPool.of(channels, sure, random), before)
+    return Lesson(
+        raw.name, views, PixelPool.of(channels, sure & (raw.known < 0), random), before,
+        PixelPool.of(raw.known, raw.known >= 0, random), raw.mask,
+    )  # fmt: skip
+
+
+def spread(items: Sequence[T], most: int) -> list[T]:
+    """At most ``most`` of the items, evenly."""
+    if len(items) <= most:
+        return list(items)
+    return [items[place] for place in sorted({round(x) for x in np.linspace(0, len(items) - 1, most)})] if most else []
