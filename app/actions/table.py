@@ -172,6 +172,8 @@ _VIEW = (
 
 _MODEL = (
     _spec(Group.MODEL, "model.open", "Open a model file…", "window.open_model", icon="model"),
+    _spec(Group.MODEL, "model.get", "Get a model…", "window.get_model", icon="export",
+          tip="Networks that their authors publish, with licence, classes and published score"),
     _spec(Group.MODEL, "model.run_image", "Run on this image", "predict.run_image", icon="play", keys="Ctrl+R",
           enabled_when=("model_ready", "can_edit")),
     _spec(Group.MODEL, "model.run_folder", "Run on the folder", "predict.run_folder", icon="play-folder", keys="Ctrl+Shift+R",

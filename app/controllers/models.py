@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from deeplab_core.errors import AtrousError
 from deeplab_core.records import ModelCard, Prediction, RunReport
 
 #: Files that are offered as models.
-MODEL_SUFFIXES = (".safetensors", ".pth", ".pt", ".tar", ".bin", ".ckpt", ".pb", ".index")
+MODEL_SUFFIXES = (".safetensors", ".pth", ".pt", ".tar", ".bin", ".ckpt", ".pb", ".index", ".onnx", ".tflite")
 
 
 class ModelsController(QObject):
@@ -66,6 +67,7 @@ class ModelsController(QObject):
         compute.crashed.connect(self._say_crashed)
         compute.restarted.connect(self._say_restarted)
         compute.gave_up.connect(self._say_gave_up)
+        settings.changed.connect(self._follow_setting)
 
     # -- which model -----------------------------------------------------------------------------------------------------
 
@@ -84,7 +86,8 @@ class ModelsController(QObject):
 
     def choices(self) -> list[ModelChoice]:
         """Model files in the known folders, and the one in use."""
-        found = [path for folder in model_folders() for path in sorted(folder.iterdir()) if path.suffix in MODEL_SUFFIXES]
+        folders = model_folders(self._settings["model.folder"])
+        found = [path for folder in folders for path in sorted(folder.iterdir()) if path.suffix in MODEL_SUFFIXES]
         if self.path is not None and self.path not in found:
             found.insert(0, self.path)
         return [ModelChoice(path, self._title(path), str(path)) for path in found]
@@ -95,8 +98,12 @@ class ModelsController(QObject):
         self._loading[self._compute.load(str(path), self._settings["model.device"], stride)] = path
         self._show(DeviceView(state="loading…"))
 
+    def _follow_setting(self, key: str) -> None:
+        if key == "model.folder":
+            self.choicesChanged.emit()
+
     def _title(self, path: Path) -> str:
-        return self.card.name if self.card is not None and path == self.path else path.stem
+        return self.card.name if self.card is not None and path == self.path else _named_beside(path) or path.stem
 
     # -- how it is run ---------------------------------------------------------------------------------------------------
 
@@ -255,3 +262,12 @@ class ModelsController(QObject):
     def _show(self, view: DeviceView) -> None:
         self.device = view
         self.deviceChanged.emit(view)
+
+
+def _named_beside(path: Path) -> str:
+    """The name in the card beside a model, which was read when it was fetched or edited; empty where there is none."""
+    try:
+        card = json.loads(path.with_name(path.name + ".card.json").read_text(encoding="utf-8"))
+        return str(card.get("name", ""))
+    except (OSError, ValueError, AttributeError):
+        return ""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+from typing import TYPE_CHECKING
+
 from PySide6.QtCore import QObject
 
 from app.actions.facts import Facts
@@ -29,6 +32,9 @@ from app.services.settings import SettingsStore
 from app.services.thumbnails import ThumbnailLoader
 from app.state.tools import Tool, ToolState
 from app.worker.messages import Hello
+
+if TYPE_CHECKING:
+    from app.controllers.fetch import FetchController
 
 
 class Program(QObject):
@@ -84,6 +90,13 @@ class Program(QObject):
         self.models.mappingChanged.connect(self._follow_catalog)
         self.tools.subscribe(self._follow_tools)
         self._follow_tools()
+
+    @cached_property
+    def fetch(self) -> FetchController:
+        """Published models; made when they are first asked for, because networking takes a moment to import."""
+        from app.controllers.fetch import FetchController
+
+        return FetchController(self.models, self.compute, self.jobs, self.notifier, self.settings, self)
 
     def targets(self) -> dict[str, object]:
         """Handler targets of the table of commands, apart from the window itself."""

@@ -110,6 +110,9 @@ class JobRegistry(QObject):
         self._jobs: list[Job] = []
         self._pool = QThreadPool(self)
         self._pool.setMaxThreadCount(2)
+        # Work of minutes that waits for others (downloads) must not stand in the way of work of seconds.
+        self._long_pool = QThreadPool(self)
+        self._long_pool.setMaxThreadCount(1)
         self._over.connect(self._deliver, Qt.ConnectionType.QueuedConnection)
 
     @property
@@ -134,8 +137,13 @@ class JobRegistry(QObject):
         """Jobs that a person would not want to lose by closing the window."""
         return tuple(job for job in self._jobs if job.guards_close)
 
-    def run(self, work: Callable[[], Any], done: Callable[[Any], None], failed: Callable[[Exception], None]) -> None:
-        """Run ``work`` on the pool and call ``done(result)`` or ``failed(error)`` back on this registry's thread."""
+    def run(
+        self, work: Callable[[], Any], done: Callable[[Any], None], failed: Callable[[Exception], None], *, long: bool = False
+    ) -> None:
+        """Run ``work`` on the pool and call ``done(result)`` or ``failed(error)`` back on this registry's thread.
+
+        ``long`` work runs one at a time, beside the rest.
+        """
         outcome = _Outcome(done, failed)
 
         def task() -> None:
@@ -145,11 +153,11 @@ class JobRegistry(QObject):
                 outcome.error = error
             self._over.emit(outcome)
 
-        self._pool.start(task)
+        (self._long_pool if long else self._pool).start(task)
 
     def wait(self, milliseconds: int = 3000) -> bool:
-        """Wait for the pool at the end of the program; whether it got empty in time."""
-        return self._pool.waitForDone(milliseconds)
+        """Wait for the background at the end of the program; whether it got empty in time."""
+        return self._pool.waitForDone(milliseconds) and self._long_pool.waitForDone(milliseconds)
 
     @Slot(object)
     def _deliver(self, outcome: _Outcome) -> None:

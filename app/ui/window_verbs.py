@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 from PySide6.QtCore import QObject, QSettings, QUrl
 from PySide6.QtGui import QCloseEvent, QDesktopServices, QGuiApplication
@@ -29,7 +29,10 @@ from deeplab_core import __version__
 from deeplab_core.errors import AtrousError
 from deeplab_core.formats.export import ExportSummary
 
-_MODEL_FILTER = "Models (*.safetensors *.pth *.pt *.tar *.bin *.ckpt *.pb *.index *.tar.gz);;All files (*)"
+if TYPE_CHECKING:
+    from app.ui.dialogs.fetch_dialog import FetchDialog
+
+_MODEL_FILTER = "Models (*.safetensors *.pth *.pt *.tar *.bin *.ckpt *.pb *.index *.tar.gz *.onnx *.tflite);;All files (*)"
 _MASK_FILTER = "Masks (*.png *.tif *.tiff *.bmp *.gif);;All files (*)"
 
 
@@ -45,6 +48,8 @@ class WindowVerbs(QObject):
         window.start_page.sampleAsked.connect(self.open_sample)
         window.start_page.folderChosen.connect(program.projects.open)
         window.model.openAsked.connect(self.open_model)
+        window.model.getAsked.connect(self.get_model)
+        self._fetch_dialog: FetchDialog | None = None
         window.recent_menu.aboutToShow.connect(self._fill_recent)
         window.start_page.show_recent(program.projects.recent.folders())
         program.models.mappingNeeded.connect(self._say_mapping)
@@ -79,6 +84,17 @@ class WindowVerbs(QObject):
         )
         if path:
             self._program.models.load(Path(path))
+
+    def get_model(self) -> None:
+        """Show the published models; the sheet stays open beside the work."""
+        from app.ui.dialogs.fetch_dialog import FetchDialog
+
+        if self._fetch_dialog is None:
+            self._fetch_dialog = FetchDialog(self._program.fetch, self._window.theme, self._window)
+            self._window.themed.connect(self._fetch_dialog.set_theme)
+        self._program.fetch.refresh()
+        self._fetch_dialog.show()
+        self._fetch_dialog.activateWindow()
 
     def open_crf(self) -> None:
         """Ask for the report of a search for CRF parameters."""

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 _LIST = Path(__file__).with_name("published.json")
 #: Beginnings of addresses that files are fetched from.
 _PROTECTED = ("https://",)
+_DATA = {"voc21": "VOC", "cityscapes19": "Cityscapes", "ade20k150": "ADE20K", "camvid11": "CamVid"}
 _ID = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 
 
@@ -61,9 +62,14 @@ class PublishedModel:
     note: str = ""
 
     @property
+    def data(self) -> str:
+        """Short name of the data set whose classes it knows."""
+        return _DATA.get(self.catalog, self.catalog)
+
+    @property
     def title(self) -> str:
-        """Name and publisher: two publishers have networks of the same name."""
-        return f"{self.name} ({self.publisher})"
+        """Name, data and publisher: the same architecture is published many times."""
+        return f"{self.name}, {self.data} ({self.publisher})"
 
     @property
     def installed_name(self) -> str:

@@ -14,9 +14,10 @@ from app.ui.docks.panel import Panel, set_tone, toned
 
 _SCALES = (("1", "1"), ("0.75 1 1.25", "3 scales"), ("0.5 0.75 1 1.25 1.5 1.75", "6 scales"))
 _NO_MODEL = (
-    "No model is bundled yet. Open a model file, drop one on the window, or name a folder of models in the environment variable "
-    "ATROUS_MODEL_DIR."
+    "There is no model yet. Choose 'Get a model…' in the list above, open a model file, drop one on the window, or name a folder "
+    "of models in the settings."
 )
+_OPEN, _GET = "Open a model file…", "Get a model…"
 _PRECISIONS = (("auto", "auto"), ("fp32", "fp32"), ("bf16", "bf16"), ("fp16", "fp16"))
 
 
@@ -24,11 +25,13 @@ class ModelDock(Panel):
     """Choice of the model and of the way it is run.
 
     Signals:
-        modelChosen(Path), openAsked(): a file is wanted, settingsChosen(RunSettings), runImageAsked(), runFolderAsked().
+        modelChosen(Path), openAsked(): a file is wanted, getAsked(): a published one is wanted.
+        settingsChosen(RunSettings), runImageAsked(), runFolderAsked().
     """
 
     modelChosen = Signal(object)
     openAsked = Signal()
+    getAsked = Signal()
     settingsChosen = Signal(object)
     runImageAsked = Signal()
     runFolderAsked = Signal()
@@ -38,6 +41,7 @@ class ModelDock(Panel):
         self.device = toned("", tone="muted", size="small")
         self.header.addWidget(self.device)
         self._choices: list[ModelChoice] = []
+        self._current = -1
         self.models = QComboBox()
         self.models.setAccessibleName("Model")
         self.models.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
@@ -89,9 +93,11 @@ class ModelDock(Panel):
             if not choices:
                 self.models.addItem("No model yet")
             self.models.insertSeparator(self.models.count())
-            self.models.addItem("Open a model file…")
+            self.models.addItem(_OPEN)
+            self.models.addItem(_GET)
             places = [place for place, choice in enumerate(choices) if choice.path == current]
-            self.models.setCurrentIndex(places[0] if places else (-1 if choices else 0))
+            self._current = places[0] if places else (-1 if choices else 0)
+            self.models.setCurrentIndex(self._current)
         self.hint.setVisible(not choices)
         self.summary.setVisible(bool(choices))
 
@@ -168,8 +174,9 @@ class ModelDock(Panel):
         self.settings.setVisible(on)
 
     def _choose(self, place: int) -> None:
-        if place == self.models.count() - 1:
-            self.openAsked.emit()
+        if self.models.itemText(place) in (_OPEN, _GET) and place >= self.models.count() - 2:
+            self.models.setCurrentIndex(self._current)  # a question, not a model
+            (self.openAsked if self.models.itemText(place) == _OPEN else self.getAsked).emit()
         elif self._choices and place < len(self._choices):
             self.modelChosen.emit(self._choices[place].path)
 

@@ -165,7 +165,7 @@ def test_the_card_says_what_is_published_and_a_person_s_card_stays(tmp_path: Pat
     written = write_published_card(path, card, model)
     assert written == card_path(path)
     kept = ModelCard.from_dict(json.loads(written.read_text()))
-    assert kept.name == "DeepLabv3+ (Somebody)"
+    assert kept.name == "DeepLabv3+, VOC (Somebody)"
     assert "Flickr" in kept.licence
     assert kept.extra["published"]["miou"] == "71.0"
     assert kept.extra["family"] == "vainf"

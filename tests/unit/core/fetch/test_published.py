@@ -30,7 +30,7 @@ def test_every_entry_is_complete_enough_to_be_used(model: PublishedModel) -> Non
 
 def test_ids_titles_and_files_are_unique() -> None:
     assert len({model.id for model in MODELS}) == len(MODELS)
-    assert len({(model.title, model.catalog) for model in MODELS}) == len(MODELS)
+    assert len({model.title for model in MODELS}) == len(MODELS)
     assert len({model.installed_name for model in MODELS}) == len(MODELS)
 
 
