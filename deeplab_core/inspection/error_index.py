@@ -42,6 +42,8 @@ class ErrorIndex:
     def __init__(self, catalog: ClassCatalog) -> None:
         self.catalog = catalog
         self._images: dict[str, ImageErrors] = {}
+        # Of each image the pixels of its largest component, and the most pixels of each kind in one component.
+        self._largest: dict[str, tuple[int, ...]] = {}
         self._by_cell: dict[tuple[int, int], set[str]] = defaultdict(set)
         shape = len(catalog), len(catalog) + 1
         self._pixels = np.zeros(shape, dtype=np.int64)
@@ -65,6 +67,7 @@ class ErrorIndex:
         self.remove(image)
         self._add(errors, 1)
         self._images[image] = errors
+        self._largest[image] = _largest(errors)
         for truth, prediction in errors.cells.tolist():
             self._by_cell[truth, prediction].add(image)
 
@@ -73,6 +76,7 @@ class ErrorIndex:
         errors = self._images.pop(image, None)
         if errors is not None:
             self._add(errors, -1)
+            del self._largest[image]
             for truth, prediction in errors.cells.tolist():
                 self._by_cell[truth, prediction].discard(image)
 
@@ -115,16 +119,14 @@ class ErrorIndex:
         wanted = [(truth, prediction)]
         if both_ways and truth != prediction:
             wanted.append((prediction, truth))
-        found = (
-            (-int(size), image, int(row["y"]), int(row["x"]), position)
-            for one, other in wanted
-            for image in self._of_cell(one, other)
-            for errors in (self._images[image],)
-            for position in _matching(errors, one, other)[: limit if kind is None else None].tolist()
-            for row in (errors.rows[position],)
-            if (size := row["pixels"] if kind is None else row["kinds"][KINDS.index(kind)])
-        )
-        best = heapq.nsmallest(limit, found)
+        place = 0 if kind is None else 1 + KINDS.index(kind)
+        best: list[tuple[int, str, int, int, int]] = []
+        for one, other in wanted:
+            # The image with the largest component first: the first one that can add nothing ends the search.
+            for image in sorted(self._of_cell(one, other), key=lambda name: -self._largest[name][place]):
+                if not self._largest[image][place] or (len(best) >= limit and -best[-1][0] > self._largest[image][place]):
+                    break
+                best = heapq.nsmallest(limit, [*best, *_entries(image, self._images[image], one, other, kind)])
         return [component_of(self._images[image].rows[position], image) for _, image, _, _, position in best]
 
     def _of_cell(self, truth: int | None, prediction: int | None) -> Iterable[str]:
@@ -140,10 +142,24 @@ class ErrorIndex:
         np.add.at(self._components, place, sign * errors.components)
 
 
-def _matching(errors: ImageErrors, truth: int | None, prediction: int | None) -> NDArray[np.intp]:
-    chosen = np.ones(len(errors.rows), dtype=bool)
+def _largest(errors: ImageErrors) -> tuple[int, ...]:
+    if not len(errors.rows):
+        return (0,) * (1 + len(KINDS))
+    return int(errors.rows["pixels"].max()), *errors.rows["kinds"].max(axis=0).tolist()
+
+
+def _entries(
+    image: str, errors: ImageErrors, truth: int | None, prediction: int | None, kind: FailureKind | None
+) -> list[tuple[int, str, int, int, int]]:
+    """The components of one image that are asked for: falling size as a negative number, image, y, x, row."""
+    rows = errors.rows
+    sizes = rows["pixels"] if kind is None else rows["kinds"][:, KINDS.index(kind)]
+    chosen = sizes > 0
     if truth is not None:
-        chosen &= errors.rows["truth"] == truth
+        chosen &= rows["truth"] == truth
     if prediction is not None:
-        chosen &= errors.rows["prediction"] == prediction
-    return np.flatnonzero(chosen)
+        chosen &= rows["prediction"] == prediction
+    return [
+        (-int(sizes[position]), image, int(rows["y"][position]), int(rows["x"][position]), position)
+        for position in np.flatnonzero(chosen).tolist()
+    ]

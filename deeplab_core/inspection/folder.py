@@ -59,6 +59,7 @@ class FolderInspection:
     extra: tuple[Path, ...] = ()
     excluded_px: int = 0
     _objects: dict[str, NDArray[Any]] = field(default_factory=dict, repr=False)
+    _joined: NDArray[Any] | None = field(default=None, repr=False)
     _slices_of: dict[str, dict[PixelAxis, SparseCounts]] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
@@ -71,6 +72,7 @@ class FolderInspection:
         self.index.update(image, inspection.errors)
         self.board.update(image, inspection.failures)
         self._objects[image] = inspection.objects
+        self._joined = None
         for axis, known in self._slices_of.pop(image, {}).items():
             self.slices[axis].add(known.whole(), -1)
         for axis, counts in inspection.slices.items():
@@ -80,7 +82,9 @@ class FolderInspection:
     @property
     def objects(self) -> NDArray[Any]:
         """Objects of all images, (N,) of :data:`~deeplab_core.inspection.objects.OBJECT`."""
-        return np.concatenate(list(self._objects.values())) if self._objects else np.zeros(0, dtype=OBJECT)
+        if self._joined is None:
+            self._joined = np.concatenate([np.zeros(0, dtype=OBJECT), *self._objects.values()])
+        return self._joined
 
     def objects_of(self, image: str) -> NDArray[Any]:
         """Objects of one image. Raises KeyError where it was never inspected."""

@@ -163,3 +163,19 @@ def test_components_of_a_kind_of_failure() -> None:
     (invented,) = index.components(kind=FailureKind.INVENTED_OBJECT)
     assert invented.box == Box(30, 30, 6, 6)
     assert index.components(kind=FailureKind.CLASS_SWAP, truth=18) == []
+
+
+@given(st.lists(st.tuples(label_maps(CATALOG, (5, 6)), label_maps(CATALOG, (5, 6))), max_size=4), st.integers(1, 8))
+@settings(max_examples=40)
+def test_the_largest_of_a_folder_are_the_largest_of_all(maps: list[tuple[np.ndarray, np.ndarray]], limit: int) -> None:
+    index, everything = ErrorIndex(CATALOG), []
+    for number, (truth, prediction) in enumerate(maps):
+        errors = find_errors(truth=truth, prediction=prediction, catalog=CATALOG)
+        index.update(f"{number}.png", errors)
+        everything += errors.listed(f"{number}.png")
+    for truth_id, prediction_id in ((None, None), (9, None), (None, 18), (9, 18)):
+        wanted = [
+            entry.pixels for entry in everything if truth_id in (None, entry.truth) and prediction_id in (None, entry.prediction)
+        ]
+        found = index.components(truth=truth_id, prediction=prediction_id, limit=limit)
+        assert [entry.pixels for entry in found] == sorted(wanted, reverse=True)[:limit]
