@@ -187,9 +187,10 @@ class Predictor:
     def _first_tile(self, frame: Frame, options: PredictOptions) -> int | None:
         """Side of the tiles to begin with; None computes the canvas whole."""
         longest = max(frame.canvas)
-        engine = self.model.engine
-        limits = [side for side in (self._tile_limit, engine.largest_tile if engine else None) if side is not None]
-        limit = min(limits, default=None)
+        fixed = self.model.engine.tile_for(frame.canvas) if self.model.engine is not None else None
+        if fixed is not None:  # where corners are aligned, tiles are one pixel longer than their name
+            return min(fixed - int(self.model.align_corners), options.tile or fixed)
+        limit = self._tile_limit
         if options.tile is not None:
             tile = min(options.tile, limit or options.tile)
             return tile if longest > tile + 1 else None

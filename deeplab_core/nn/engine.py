@@ -26,8 +26,8 @@ class Engine:
     labels_only: bool = False
     notes: tuple[str, ...] = ()
 
-    @property
-    def largest_tile(self) -> int | None:
-        """Side of the largest square that the graph takes, None where any size does."""
+    def tile_for(self, canvas: tuple[int, int]) -> int | None:
+        """Side of the largest square tile that the graph takes of a canvas (height, width); None where it takes it whole."""
         sides = [side for side in self.input_size if side is not None]
-        return min(sides) if sides else None
+        fits = all(side is None or length <= side for length, side in zip(canvas, self.input_size, strict=True))
+        return None if fits else min(sides)

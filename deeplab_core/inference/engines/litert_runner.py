@@ -40,6 +40,7 @@ class LiteRTRunner:
 
         try:
             self._interpreter = Interpreter(model_content=path.read_bytes(), num_threads=torch.get_num_threads())
+            steps = _steps(self._interpreter)  # before they are handed to accelerated kernels, which hide them
             self._interpreter.allocate_tensors()
             inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
             tensors = self._interpreter.get_tensor_details()
@@ -53,7 +54,15 @@ class LiteRTRunner:
         self.outputs = tuple(_spec(out) for out in outputs)
         self._places = {spec.name: detail["index"] for spec, detail in zip(self.outputs, outputs, strict=True)}
         self._input_place = inputs[0]["index"]
-        self._shapes = [tuple(int(side) for side in tensor["shape"]) for tensor in tensors]
+        self.operations.update(str(step["op_name"]) for step in steps)
+        shapes = {int(tensor["index"]): tuple(int(side) for side in tensor["shape"]) for tensor in tensors}
+        self._classes = {
+            self.outputs[place].name: shapes[int(step["inputs"][0])][-1]
+            for step in steps
+            if step["op_name"] == "ARG_MAX"
+            for place, detail in enumerate(outputs)
+            if detail["index"] in step["outputs"]
+        }
         self.precision = "int8" if any(_is_quantised(tensor) for tensor in tensors) else "fp32"
         # The interpreter holds the activations of a run: one at a time.
         self._lock = threading.Lock()
@@ -80,10 +89,9 @@ class LiteRTRunner:
         twin.notes = () if device.type == "cpu" else (f"LiteRT computes on the CPU, not on {device}.",)
         return twin
 
-    def classes_behind_labels(self, labels: tuple[int, int]) -> int:
-        """Number of classes of the scores that labels of this (height, width) were taken from; 0 where no tensor tells."""
-        found = {shape[3] for shape in self._shapes if len(shape) == 4 and shape[1:3] == labels and shape[3] > 3}
-        return found.pop() if len(found) == 1 else 0
+    def classes_behind_labels(self, output: str) -> int:
+        """Number of classes of the scores that an output's labels were taken from; 0 where the library does not tell."""
+        return self._classes.get(output, 0)
 
 
 def _installed(path: Path) -> str:
@@ -96,6 +104,12 @@ def _installed(path: Path) -> str:
             path=path,
         ) from error
     return version(_NAME)
+
+
+def _steps(interpreter: Any) -> list[dict[str, Any]]:
+    """The graph's operations in order; empty where this version of the library does not list them."""
+    listed = getattr(interpreter, "_get_ops_details", None)
+    return list(listed()) if listed is not None else []
 
 
 def _spec(detail: dict[str, Any]) -> TensorSpec:

@@ -109,7 +109,9 @@ def _open(path: Path, facts: OnnxFile) -> _Graph:
 
 def _hidden_classes(graph: _Graph) -> int:
     runner, signature = graph.runner, graph.signature
-    return runner.classes_behind_labels(signature.grid) if isinstance(runner, LiteRTRunner) and signature.labels else 0
+    if not isinstance(runner, LiteRTRunner) or not signature.labels:
+        return 0
+    return runner.classes_behind_labels(signature.output.name)
 
 
 def _architecture(card: ModelCard, engine: str) -> dict[str, object]:

@@ -15,6 +15,9 @@ from deeplab_core.inference.engines.signature import Runner, Signature
 from deeplab_core.nn import Engine, SegmentationModel
 from deeplab_core.nn.layers import resize
 
+#: Grids coarser than this are those of no known network.
+_COARSEST = 64
+
 #: A graph does not say how far its scores look: as far as any image reaches, so that tiles overlap by the most that is allowed.
 UNKNOWN_RADIUS = 1 << 16
 
@@ -85,8 +88,8 @@ class EngineModel(SegmentationModel):
     def coarse_logits(self, x: Tensor, pooled: Tensor | None = None) -> Tensor:  # noqa: ARG002
         """Logits on the grid of the graph's output: (N, C, h, w) float32 on the device of ``x``.
 
-        Windows smaller than a fixed input are continued by zeros (the mean, after normalisation); their logits come at full
-        resolution.
+        Windows smaller than a fixed input are continued by zeros (the mean, after normalisation). Where the grid's points are
+        no whole number of pixels apart, a fixed input's logits come at full resolution, so that windows can be cut out.
 
         Raises:
             ComputeError: ``x`` is larger than a fixed input, or the engine failed.
@@ -98,7 +101,7 @@ class EngineModel(SegmentationModel):
     def _one(self, x: Tensor) -> Tensor:
         height, width = x.shape[-2:]
         fixed = (self.signature.size[0] or height, self.signature.size[1] or width)
-        if fixed == (height, width):
+        if self.signature.size == (None, None):
             return self._run(x)
         if height > fixed[0] or width > fixed[1]:
             raise ComputeError(
@@ -106,8 +109,11 @@ class EngineModel(SegmentationModel):
                 why="its graph was written for one size",
                 remedy="Choose smaller overlaps of tiles, or the size of its model card",
             )
-        padded = functional.pad(x, (0, fixed[1] - width, 0, fixed[0] - height))
-        return resize(self._run(padded), fixed, self.align_corners)[..., :height, :width]
+        logits = self._run(functional.pad(x, (0, fixed[1] - width, 0, fixed[0] - height)))
+        step = _step(fixed, (logits.shape[-2], logits.shape[-1]))
+        if step is None:
+            logits, step = resize(logits, fixed, self.align_corners), 1
+        return logits[..., : (height - 1) // step + 1, : (width - 1) // step + 1]
 
     def _run(self, x: Tensor) -> Tensor:
         packed = self.signature.pack(x.numpy(), self._runner.input)
@@ -118,3 +124,9 @@ class EngineModel(SegmentationModel):
     def receptive_radius(self) -> int:
         """:data:`UNKNOWN_RADIUS`."""
         return UNKNOWN_RADIUS
+
+
+def _step(size: tuple[int, int], grid: tuple[int, int]) -> int | None:
+    """Pixels per grid point where every convolution of stride 2 keeps the pixels 0, 2, 4, ...; None where it is no whole number."""
+    fits = (s for s in range(1, _COARSEST + 1) if all((side - 1) // s + 1 == n for side, n in zip(size, grid, strict=True)))
+    return next(fits, None)

@@ -17,6 +17,7 @@ from deeplab_core.weights.tensorflow.wire import BYTES, VARINT, Malformed, Value
 LARGEST = 2 * 2**30
 #: Subgraphs nest this deep at most; no exporter comes near it.
 _DEEPEST = 8
+_LONGEST_TAIL = 4
 _PIXEL_RULES = {"half_pixel": False, "pytorch_half_pixel": False, "align_corners": True}
 
 
@@ -127,6 +128,9 @@ def _model(data: memoryview) -> OnnxFile:
     upsampled = {}
     for name in outputs:
         node = made_by.get(name)
+        for _ in range(_LONGEST_TAIL):  # what changes only the order or the type of the numbers
+            if node is not None and node.op in ("Transpose", "Cast", "Identity") and node.inputs:
+                node = made_by.get(node.inputs[0])
         if node is not None and node.op == "Resize" and node.domain in ("", "ai.onnx") and node.inputs:
             rule = _PIXEL_RULES.get(node.strings.get("coordinate_transformation_mode", "half_pixel"))
             # What the graph's own input is enlarged to is no map of scores.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -88,10 +89,12 @@ class OnnxRunner:
 
     def on(self, device: torch.device) -> OnnxRunner:
         """The same file in a session for another device, as far as the installed ONNX Runtime has it."""
-        wanted = str(device) if device.type == "cuda" else "cpu"
-        if device.type != "mps" and wanted == self.device:
-            return self
-        return OnnxRunner(self._path, self._facts, device)
+        _, nearest, notes = _providers(_installed(self._path), device)
+        if nearest != self.device:
+            return OnnxRunner(self._path, self._facts, device)
+        twin = copy.copy(self)
+        twin.notes = notes
+        return twin
 
 
 def _installed(path: Path) -> Any:
