@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from deeplab_core.errors import DownloadError
 from deeplab_core.fetch.download import Fetched, Progress, download
@@ -16,7 +17,9 @@ from deeplab_core.fetch.published import PublishedModel
 from deeplab_core.fetch.receipt import Receipt, read_receipt, write_receipt
 from deeplab_core.fetch.unpack import take_member
 from deeplab_core.formats.atomic import atomic_write
-from deeplab_core.records import ModelCard
+
+if TYPE_CHECKING:  # listing what there is needs no numpy
+    from deeplab_core.records import ModelCard
 
 
 @dataclass(frozen=True, slots=True)
