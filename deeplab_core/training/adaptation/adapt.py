@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from deeplab_core.catalog import ClassCatalog
 from deeplab_core.inference.watch import Cancel, ReportProgress, Watch
@@ -19,7 +18,7 @@ from deeplab_core.training.adaptation.choosing import PAIRS, Choice, choose, fol
 from deeplab_core.training.adaptation.classes import ClassPlan, grow, plan_classes
 from deeplab_core.training.adaptation.fit import Learner, Pace, State
 from deeplab_core.training.adaptation.gathering import Gathered, Gatherer, lesson_of, spread, votes
-from deeplab_core.training.adaptation.halves import Halves, halves_of
+from deeplab_core.training.adaptation.halves import Halves, halves_of, multiply_adds
 from deeplab_core.training.adaptation.judging import Judge, mean_iou
 from deeplab_core.training.adaptation.lessons import Corrected, Lesson, Untouched
 from deeplab_core.training.adaptation.reporting import card_with_lineage, class_gains, summary
@@ -166,11 +165,10 @@ class _Course:
     def _pace(self, halves: Halves, example: Encoded, images: int, background: bool) -> Pace:
         strength = self._options.strength
         pace = Pace(emphasis=_EMPHASIS[strength], pull=_PULL[strength])
-        with FlopCounterMode(display=False) as counter, torch.no_grad():
-            halves.logits(example.tensors(self._device), example.frame.canvas)
+        cost = multiply_adds(halves, example.tensors(self._device), example.frame.canvas)
         rounds = len(folds_of(images, self._options.seed)) + 1
         views = pace.corrected + (pace.untouched if background else 0)
-        affordable = _BUDGET / max(1.0, counter.get_total_flops() / 2 * views * rounds)
+        affordable = _BUDGET / max(1, cost * views * rounds)
         return replace(pace, steps=int(np.clip(affordable, *_STEPS)))
 
     def _put(

@@ -25,11 +25,13 @@ class Halves(Protocol):
 
     Attributes:
         title: what learns, in words.
-        cheap: whether the frozen half does most of the work, so that keeping its output pays.
     """
 
     title: str
-    cheap: bool
+
+    @property
+    def learning(self) -> nn.Module:
+        """The modules that :meth:`logits` runs."""
 
     def encode(self, x: Tensor) -> Features:
         """What the learning half needs of an input (N, 3, H, W); no gradients."""
@@ -87,11 +89,9 @@ def _trainable(model: SegmentationModel, only: tuple[str, ...] | None) -> list[n
 class WholeNetwork:
     """Everything (or a classifier that cannot be cut off) learns; the "features" are the input itself."""
 
-    cheap = False
-
     def __init__(self, model: SegmentationModel, only: tuple[str, ...] | None, device: torch.device | str) -> None:
         self.title = "all layers" if only is None else "the classifier"
-        self._model = copy.deepcopy(model).eval().to(device)
+        self.learning: SegmentationModel = copy.deepcopy(model).eval().to(device)
         self._only = only
 
     def encode(self, x: Tensor) -> Features:
@@ -100,15 +100,15 @@ class WholeNetwork:
 
     def logits(self, features: Features, size: tuple[int, int]) -> Tensor:  # noqa: ARG002  (the input has this size)
         """See :class:`Halves`."""
-        return self._model.coarse_logits(features[0])
+        return self.learning.coarse_logits(features[0])
 
     def parameters(self) -> list[nn.Parameter]:
         """See :class:`Halves`."""
-        return _trainable(self._model, self._only)
+        return _trainable(self.learning, self._only)
 
     def joined(self) -> SegmentationModel:
         """See :class:`Halves`."""
-        return copy.deepcopy(self._model).cpu().requires_grad_(False)
+        return copy.deepcopy(self.learning).cpu().requires_grad_(False)
 
 
 class _Levels(Sequence[Tensor]):
@@ -154,8 +154,6 @@ class _Replayed(Encoder):
 class BehindEncoder:
     """What follows the encoder learns; the levels that it looks at are the features."""
 
-    cheap = True
-
     def __init__(self, model: SegmentationModel, only: tuple[str, ...] | None, device: torch.device | str) -> None:
         original = model.encoder
         assert isinstance(original, Encoder)
@@ -164,13 +162,13 @@ class BehindEncoder:
         self._encoder = prepare_for_inference(model, device).encoder
         self._replay = _Replayed(original)
         # A copy of everything but the encoder, in whose place the copy finds the replay.
-        self._model = copy.deepcopy(model, {id(original): self._replay}).eval().to(device)
+        self.learning: SegmentationModel = copy.deepcopy(model, {id(original): self._replay}).eval().to(device)
         side = max(_PROBE_SIDE, model.minimum_side)
         probe = torch.zeros(1, 3, side, side, device=device)
         with torch.no_grad():
             levels = _Levels(self._levels_of(probe))
             self._replay.held = levels
-            self._model.coarse_logits(probe)
+            self.learning.coarse_logits(probe)
         self._count, self._places = len(levels), tuple(sorted(levels.read))
 
     def _levels_of(self, x: Tensor) -> tuple[Tensor, ...]:
@@ -190,29 +188,28 @@ class BehindEncoder:
             held[place] = level
         self._replay.held = held
         # Only the size of the input matters any more.
-        return self._model.coarse_logits(features[0].new_zeros(()).expand(features[0].shape[0], 3, *size))
+        return self.learning.coarse_logits(features[0].new_zeros(()).expand(features[0].shape[0], 3, *size))
 
     def parameters(self) -> list[nn.Parameter]:
         """See :class:`Halves`."""
-        return _trainable(self._model, self._only)
+        return _trainable(self.learning, self._only)
 
     def joined(self) -> SegmentationModel:
         """See :class:`Halves`."""
         whole = copy.deepcopy(self._whole).eval()
-        whole.load_state_dict({**whole.state_dict(), **self._model.state_dict()})
+        whole.load_state_dict({**whole.state_dict(), **self.learning.state_dict()})
         return whole.requires_grad_(False)
 
 
 class LastLayer:
     """The classifier learns; what it is given are the features. For networks without a separate encoder."""
 
-    cheap = True
     title = "the classifier"
 
     def __init__(self, model: SegmentationModel, name: str, device: torch.device | str) -> None:
         self._whole, self._name = model, name
         self._frozen = prepare_for_inference(model, device)
-        self._layer = copy.deepcopy(model.get_submodule(name)).to(device)
+        self.learning = copy.deepcopy(model.get_submodule(name)).to(device)
 
     @staticmethod
     def fits(model: SegmentationModel, name: str) -> bool:
@@ -242,15 +239,39 @@ class LastLayer:
 
     def logits(self, features: Features, size: tuple[int, int]) -> Tensor:  # noqa: ARG002  (a plain layer needs no size)
         """See :class:`Halves`."""
-        out: Tensor = self._layer(features[0])
+        out: Tensor = self.learning(features[0])
         return out
 
     def parameters(self) -> list[nn.Parameter]:
         """See :class:`Halves`."""
-        return list(self._layer.requires_grad_(True).parameters())
+        return list(self.learning.requires_grad_(True).parameters())
 
     def joined(self) -> SegmentationModel:
         """See :class:`Halves`."""
         whole = copy.deepcopy(self._whole)
-        whole.get_submodule(self._name).load_state_dict(self._layer.state_dict())
+        whole.get_submodule(self._name).load_state_dict(self.learning.state_dict())
         return whole.eval().requires_grad_(False)
+
+
+def multiply_adds(halves: Halves, features: Features, size: tuple[int, int]) -> int:
+    """What one forward pass of the learning half costs: multiply-adds of its convolutions.
+
+    Counted by hooks, because torch's own counter imports its compiler, which takes seconds.
+    """
+    total = 0
+
+    def count(module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        nonlocal total
+        assert isinstance(module, nn.Conv2d)
+        kernel = module.kernel_size[0] * module.kernel_size[1]
+        total += output.numel() * kernel * module.in_channels // module.groups
+
+    layers = [module for module in halves.learning.modules() if isinstance(module, nn.Conv2d)]
+    handles = [layer.register_forward_hook(count) for layer in layers]
+    try:
+        with torch.no_grad():
+            halves.logits(features, size)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return total
