@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import re
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+_TLS = Path(__file__).parent / "data" / "tls"
+#: The certificate that signs itself; its key is public, so it is good for these tests and nothing else.
+AUTHORITY = _TLS / "server.crt"
 
 
 @dataclass
@@ -108,12 +114,16 @@ class _Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def serving() -> Iterator[FileServer]:
-    """Run a server until the block ends."""
+def serving(*, protected: bool = False) -> Iterator[FileServer]:
+    """Run a server until the block ends; a protected one shows a certificate that nobody but :data:`AUTHORITY` vouches for."""
     behaviour = FileServer()
     handler = type("Handler", (_Handler,), {"behaviour": behaviour})
     server = _Server(("127.0.0.1", 0), handler)
-    behaviour.address = f"http://127.0.0.1:{server.server_port}"
+    behaviour.address = f"http{'s' if protected else ''}://127.0.0.1:{server.server_port}"
+    if protected:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(_TLS / "server.pem")
+        server.socket = context.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:

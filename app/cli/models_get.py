@@ -53,7 +53,8 @@ def get_command(model_id: str, folder: Path | None, again: bool, as_json: bool) 
     click.echo(f"{'It is there already' if found.already else 'Fetched'}: {found.path}")
     if found.checksum:
         click.echo(f"Checksum: {found.checksum}.")
-    click.echo(f"{model.title}, {card.catalog.title}. Use it with --model {found.path.stem}")
+    name = found.path.stem if found.path.parent in model_folders() else found.path
+    click.echo(f"{model.title}, {card.catalog.title}. Use it with --model {name}")
     return 0
 
 

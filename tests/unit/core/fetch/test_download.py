@@ -18,7 +18,7 @@ import pytest
 from deeplab_core.errors import Cancelled, DownloadError, StorageError
 from deeplab_core.fetch import Progress, download
 from deeplab_core.fetch.connection import _Redirects
-from tests.file_server import FileServer, serving
+from tests.file_server import AUTHORITY, FileServer, serving
 
 #: The module; the package's name for it is the function.
 settings = import_module("deeplab_core.fetch.download")
@@ -321,6 +321,33 @@ def test_a_server_without_a_valid_certificate_is_not_believed(server: FileServer
     """A plain server on a protected address: the handshake fails and nothing is fetched."""
     with pytest.raises(DownloadError, match="no protected connection"):
         download(server.url("/net.pth").replace("http:", "https:"), target)
+
+
+def test_a_certificate_that_nobody_vouches_for_is_refused(target: Path) -> None:
+    with serving(protected=True) as server:
+        server.files["/net.pth"] = CONTENT
+        with pytest.raises(DownloadError, match=r"certificate of 127\.0\.0\.1 is not trusted") as caught:
+            download(server.url("/net.pth"), target)
+    assert "SSL_CERT_FILE" in caught.value.remedy
+    assert server.seen == []
+    assert leftovers(target) == []
+
+
+def test_a_protected_download_resumes_and_can_be_cancelled(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(AUTHORITY))
+    stop = threading.Event()
+    with serving(protected=True) as server:
+        server.files["/net.pth"], server.hang_after = CONTENT, 1_000_000
+
+        def stop_at_the_silence(progress: Progress) -> None:
+            if progress.done == 1_000_000:
+                stop.set()
+
+        with pytest.raises(Cancelled):
+            download(server.url("/net.pth"), target, cancel=stop.is_set, progress=stop_at_the_silence, silence=60)
+        server.hang_after = None
+        assert download(server.url("/net.pth"), target).resumed_from == 1_000_000
+    assert target.read_bytes() == CONTENT
 
 
 def test_a_disk_without_room_is_noticed_before_the_first_byte(
