@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 
-from PySide6.QtCore import QObject, Qt, Signal, Slot
+from PySide6.QtCore import QObject, QTimer, Signal
 
 from app.controllers.models import ModelsController
 from app.places import download_folder, model_folders
@@ -28,7 +26,7 @@ from deeplab_core.fetch import (
     write_published_card,
 )
 
-#: Progress is passed on at most this often.
+#: How often progress is shown.
 _PROGRESS_HZ = 10
 
 
@@ -40,7 +38,6 @@ class FetchController(QObject):
     """
 
     changed = Signal(str)
-    _told = Signal(str, object)
 
     def __init__(
         self,
@@ -57,7 +54,9 @@ class FetchController(QObject):
         self._views: dict[str, FetchView] = {}
         self._running: dict[str, Job] = {}
         self._checking: dict[int, str] = {}
-        self._told.connect(self._take_progress, Qt.ConnectionType.QueuedConnection)
+        self._progress: dict[str, Progress] = {}  # written by the download's thread
+        self._clock = QTimer(self, interval=1000 // _PROGRESS_HZ)
+        self._clock.timeout.connect(self._show_progress)
         compute.inspected.connect(self._take_card)
         compute.failed.connect(self._take_failure)
         settings.changed.connect(self._follow_setting)
@@ -84,7 +83,11 @@ class FetchController(QObject):
         job = Job(f"Getting {model.name}", lambda: self._let_go(model_id, stop), guards_close=True)
         self._running[model_id] = self._jobs.add(job)
         self._set(model_id, FetchView(FetchState.WAITING, view.done, view.total))
-        folder, report = self.folder, self._reporter(model_id)
+        folder = self.folder
+        self._clock.start()
+
+        def report(progress: Progress) -> None:
+            self._progress[model_id] = progress
 
         def work() -> Installed:
             if stop.is_set():
@@ -118,30 +121,22 @@ class FetchController(QObject):
         self.changed.emit("")
         self._models.choicesChanged.emit()
 
-    # -- on the download's thread ----------------------------------------------------------------------------------------
+    # -- what becomes of it ----------------------------------------------------------------------------------------------
 
-    def _reporter(self, model_id: str) -> Callable[[Progress], None]:
-        said = 0.0
-
-        def report(progress: Progress) -> None:
-            nonlocal said
-            now = time.monotonic()
-            if now - said >= 1 / _PROGRESS_HZ or progress.text or progress.done == progress.total:
-                said = now
-                self._told.emit(model_id, progress)
-
-        return report
-
-    # -- on the window's thread ------------------------------------------------------------------------------------------
-
-    @Slot(str, object)
-    def _take_progress(self, model_id: str, progress: Progress) -> None:
-        job = self._running.get(model_id)
-        if job is None:
-            return
-        self._set(model_id, FetchView(FetchState.FETCHING, progress.done, progress.total, progress.text))
-        if progress.total:
-            job.progress(0, 1, progress.text, progress.done / progress.total)
+    def _show_progress(self) -> None:
+        """Show how far the download is; looked up by a timer, so that its last word is never lost."""
+        if not self._running:
+            self._clock.stop()
+        for model_id, progress in tuple(self._progress.items()):
+            job = self._running.get(model_id)
+            if job is None:
+                del self._progress[model_id]
+                continue
+            view = FetchView(FetchState.FETCHING, progress.done, progress.total, progress.text)
+            if view != self._views[model_id]:
+                self._set(model_id, view)
+                if progress.total:
+                    job.progress(0, 1, progress.text, progress.done / progress.total)
 
     def _let_go(self, model_id: str, stop: threading.Event) -> None:
         """A person stopped it; one that still waits for its turn has nothing to wind up."""
@@ -213,6 +208,7 @@ class FetchController(QObject):
 
     def _end_job(self, model_id: str, state: JobState) -> None:
         job = self._running.pop(model_id, None)
+        self._progress.pop(model_id, None)
         if job is not None:
             job.finish(state)
 

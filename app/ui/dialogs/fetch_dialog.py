@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from app.controllers.fetch import FetchController
     from deeplab_core.fetch import PublishedModel
 
-_WIDTHS = {PUBLISHER: 104, CLASSES: 116, MIOU: 72, SIZE: 84, STATE: 112}
+_WIDTHS = {PUBLISHER: 104, CLASSES: 116, MIOU: 88, SIZE: 88, STATE: 112}
 
 
 class FetchDialog(QDialog):
@@ -206,7 +206,8 @@ class FetchDialog(QDialog):
             texts = [
                 f"{model.classes} classes. {score}{more}{needs}.",
                 f"Licence: {model.licence}. Trained on {model.data_licence}.",
-                f"{model.file}, {size_text(model.approximate_bytes)}, from {model.host}. "
+                f"{model.file}, {'size ' if model.approximate_bytes is None else ''}{size_text(model.approximate_bytes)}, "
+                + f"from {model.host}. "
                 + (f"Checksum: sha256 {model.sha256_prefix}…" if model.sha256_prefix else "No checksum is published."),
             ]
         for label, text in zip(self.facts, texts, strict=True):
