@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Self, get_args
 
@@ -9,6 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.errors import AtrousError
+
+#: Corrected images that are learned from at most; of more, evenly chosen ones are.
+MOST_IMAGES = 64
 
 Layers = Literal["decoder", "classifier", "all"]
 Strength = Literal["gentle", "normal", "strong"]
@@ -142,3 +146,28 @@ class LearnPair:
     before: NDArray[np.uint8]
     after: NDArray[np.uint8]
     held_out: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PackedLabels:
+    """A label map, compressed for a pipe: a folder's masks are some kilobytes each.
+
+    Attributes:
+        shape: (H, W).
+        dtype: ``"uint8"`` or ``"uint16"``.
+        data: zlib over the bytes, row by row.
+    """
+
+    shape: tuple[int, int]
+    dtype: str
+    data: bytes
+
+    @staticmethod
+    def of(labels: NDArray[Any]) -> PackedLabels:
+        """Compress (H, W) uint8 or uint16 labels."""
+        height, width = labels.shape
+        return PackedLabels((height, width), str(labels.dtype), zlib.compress(labels.tobytes(), 1))
+
+    def unpacked(self) -> NDArray[Any]:
+        """(H, W) labels, writable."""
+        return np.frombuffer(bytearray(zlib.decompress(self.data)), self.dtype).reshape(self.shape)

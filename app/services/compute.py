@@ -27,6 +27,9 @@ from app.worker.messages import (
     Hello,
     Inspected,
     InspectModel,
+    Learn,
+    Learned,
+    LearnTask,
     Loaded,
     LoadModel,
     Predict,
@@ -198,6 +201,9 @@ class ComputeClient(ComputeService):
     def prepare_refine(self, base: RefineBase, params: CRFParams) -> int:
         return self._submit(PrepareRefine(request_id=next(self._numbers), priority=NORMAL, base=base, params=params))
 
+    def learn(self, task: LearnTask) -> int:
+        return self._submit(Learn(request_id=next(self._numbers), priority=NORMAL, task=task))
+
     def cancel(self, request_id: int) -> None:
         if request_id in self._entries:
             self._cancel([request_id])
@@ -321,6 +327,8 @@ class ComputeClient(ComputeService):
             self.scores.emit(answer)
         elif isinstance(answer, Refined):
             self.refined.emit(answer)
+        elif isinstance(answer, Learned):
+            self.learned.emit(answer)
         elif isinstance(answer, WasCancelled):
             self.cancelled.emit(answer)
         elif isinstance(answer, Failed):

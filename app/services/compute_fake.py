@@ -6,6 +6,7 @@ import zlib
 from collections import deque
 from collections.abc import Callable
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,9 @@ from app.worker.messages import (
     Hello,
     Inspected,
     InspectModel,
+    Learn,
+    Learned,
+    LearnTask,
     Loaded,
     LoadModel,
     Predict,
@@ -39,7 +43,11 @@ from app.worker.messages import (
 from deeplab_core.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError, ComputeError
 from deeplab_core.images import probe_image
+from deeplab_core.learning import ClassGain, LearnPair, LearnReport
 from deeplab_core.records import CRFParams, ModelCard, Prediction, PredictOptions, RunReport
+
+#: Part of the name of a file that a model which has learned lies in; its stripes have another order.
+LEARNED = "learned"
 
 
 class FakeComputeClient(ComputeService):
@@ -143,6 +151,9 @@ class FakeComputeClient(ComputeService):
     def prepare_refine(self, base: RefineBase, params: CRFParams) -> int:
         return self._submit(PrepareRefine(request_id=next(self._numbers), priority=NORMAL, base=base, params=params))
 
+    def learn(self, task: LearnTask) -> int:
+        return self._submit(Learn(request_id=next(self._numbers), priority=NORMAL, task=task))
+
     def cancel(self, request_id: int) -> None:
         self._cancelled.add(request_id)
         self._wake(even_paused=True)
@@ -179,14 +190,15 @@ class FakeComputeClient(ComputeService):
         self._queue.remove(request)
         answers: dict[type[Request], Callable[[Request], None]] = {
             LoadModel: self._answer_load, Predict: self._answer_predict, AskScores: self._answer_scores,
-            InspectModel: self._answer_inspect,
+            InspectModel: self._answer_inspect, Learn: self._answer_learn,
             Refine: self._answer_refine, RefineBox: self._answer_refine, PrepareRefine: self._answer_refine,
         }  # fmt: skip
         answers[type(request)](request)
 
     def _answer_load(self, request: Request) -> None:
         assert isinstance(request, LoadModel)
-        self._card = ModelCard(id=f"fake-{request.path}", name="Stripes", architecture={"name": "stripes"}, catalog=self.catalog)
+        name = "Stripes" if LEARNED not in Path(request.path).name else "Stripes · learned"
+        self._card = ModelCard(id=f"fake-{request.path}", name=name, architecture={"name": "stripes"}, catalog=self.catalog)
         self.loaded.emit(Loaded(request_id=request.request_id, card=self._card, device="cpu"))
 
     def _answer_inspect(self, request: Request) -> None:
@@ -196,6 +208,20 @@ class FakeComputeClient(ComputeService):
             return
         card = ModelCard(id=f"fake-{request.path}", name="Stripes", architecture={"name": "stripes"}, catalog=self.catalog)
         self.inspected.emit(Inspected(request_id=request.request_id, card=card))
+
+    def _answer_learn(self, request: Request) -> None:
+        assert isinstance(request, Learn)
+        task = request.task
+        if task.model in self.errors:
+            self.failed.emit(Failed(request_id=request.request_id, error=self.errors[task.model].to_dict()))
+            return
+        Path(task.target).parent.mkdir(parents=True, exist_ok=True)
+        Path(task.target).write_bytes(b"")
+        card = ModelCard(
+            id=f"fake-{task.target}", name="Stripes · learned", architecture={"name": "stripes"}, catalog=self.catalog
+        )
+        report, pairs = imagined_report(task)
+        self.learned.emit(Learned(request_id=request.request_id, path=task.target, card=card, report=report, pairs=pairs))
 
     def _answer_predict(self, request: Request) -> None:
         assert isinstance(request, Predict)
@@ -209,7 +235,8 @@ class FakeComputeClient(ComputeService):
         except AtrousError as error:
             self.failed.emit(Failed(request_id=request.request_id, error=error.to_dict()))
             return
-        labels = striped_labels(self.catalog, info.height, info.width, request.source_key)
+        taught = LEARNED if self._card.name != "Stripes" else ""
+        labels = striped_labels(self.catalog, info.height, info.width, request.source_key + taught)
         self._kept[request.source_key] = labels
         prediction = Prediction(
             labels=labels, confidence=np.full(labels.shape, 204, np.uint8), card_id=self._card.id, options=request.options,
@@ -247,6 +274,30 @@ class FakeComputeClient(ComputeService):
             if request.strokes is not None:
                 labels = np.where(request.strokes == base.ignore, labels, request.strokes)
         self.refined.emit(Refined(request_id=request.request_id, labels=labels, milliseconds=1.0))
+
+
+def imagined_report(task: LearnTask) -> tuple[LearnReport, tuple[LearnPair, ...]]:
+    """What a model without a network says it has learned: images that were left out gained a tenth of IoU."""
+    masks = [(image.name, image.known.unpacked(), image.mask.unpacked()) for image in task.corrected]
+    gains = []
+    for info in task.labels.classes:
+        counts = [int(np.count_nonzero(known == info.id)) for _, known, _ in masks]
+        if any(counts):
+            gains.append(
+                ClassGain(
+                    id=info.id, name=info.name, color=info.color, pixels=sum(counts), images=len([c for c in counts if c]),
+                    corrected=(0.5, 0.8), held_out=(0.5, 0.6), new=info.id in task.options.new_classes,
+                )
+            )  # fmt: skip
+    report = LearnReport(
+        verdict="better" if len(masks) > 1 else "unknown", summary="It is worth accepting.", images=len(masks),
+        background=len(task.untouched), pixels=sum(gain.pixels for gain in gains), corrected=(0.5, 0.8),
+        held_out=(0.5, 0.6) if len(masks) > 1 else None, kept=0.99, step=16, steps=16, blend=1.0,
+        layers="everything behind the encoder", seconds=1.0, classes=tuple(gains),
+    )  # fmt: skip
+    return report, tuple(
+        LearnPair(name=name, before=moved(mask, 9), after=moved(mask, 3), held_out=len(masks) > 1) for name, _, mask in masks[:3]
+    )
 
 
 def moved(labels: NDArray[Any], pixels: int) -> NDArray[Any]:

@@ -8,7 +8,7 @@ from typing import Any
 from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal
 
-from app.worker.messages import NORMAL, URGENT, RefineBase
+from app.worker.messages import NORMAL, URGENT, LearnTask, RefineBase
 from deeplab_core.records import CRFParams, ModelCard, PredictOptions
 
 
@@ -16,11 +16,13 @@ class ComputeService(QObject):
     """Asks for work and hears of it later, on the thread that it lives in.
 
     Every request is answered by exactly one of :attr:`loaded`, :attr:`inspected`, :attr:`predicted`, :attr:`scores`,
-    :attr:`refined`, :attr:`failed` and :attr:`cancelled`, also when the compute process dies in between. No verb blocks.
+    :attr:`refined`, :attr:`learned`, :attr:`failed` and :attr:`cancelled`, also when the compute process dies in between. No verb
+    blocks.
 
     Signals:
         hello(Hello): the process is there: versions and devices.
-        loaded(Loaded), inspected(Inspected), predicted(Predicted), scores(ScoresAt), refined(Refined): a request succeeded.
+        loaded(Loaded), inspected(Inspected), predicted(Predicted), scores(ScoresAt), refined(Refined),
+        learned(Learned): a request succeeded.
         progress(Progress): of the request that runs, ten times a second at most.
         failed(Failed): a request failed; ``AtrousError.from_dict(message.error)`` says what to do.
         cancelled(WasCancelled): a request was cancelled; nothing of it remains.
@@ -35,6 +37,7 @@ class ComputeService(QObject):
     predicted = Signal(object)
     scores = Signal(object)
     refined = Signal(object)
+    learned = Signal(object)
     progress = Signal(object)
     failed = Signal(object)
     cancelled = Signal(object)
@@ -99,6 +102,10 @@ class ComputeService(QObject):
     @abstractmethod
     def prepare_refine(self, base: RefineBase, params: CRFParams) -> int:
         """Have everything made ready for refining an image, behind whatever waits; returns the request id."""
+
+    @abstractmethod
+    def learn(self, task: LearnTask) -> int:
+        """Have a model learn from corrections, behind whatever waits; returns the request id. The model in use stays in use."""
 
     @abstractmethod
     def cancel(self, request_id: int) -> None:

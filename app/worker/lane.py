@@ -5,19 +5,22 @@ from __future__ import annotations
 import heapq
 import threading
 
-from app.worker.messages import Request
+from app.worker.messages import URGENT, Request
 
 
 class Lane:
-    """Waiting requests and the running one. Every method may be called from any thread."""
+    """Waiting requests and the running ones. Every method may be called from any thread.
+
+    One request runs at a time; a long one may let urgent ones through (:meth:`take_urgent`), and then rests meanwhile.
+    """
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._order: list[tuple[int, int, Request]] = []
         self._waiting: dict[int, Request] = {}  # a dropped request stays in the heap until its turn, but not here
         self._arrived = 0
-        self._running: int | None = None
-        self._cancel_running = False
+        self._running: list[int] = []  # the last one computes, those before it rest
+        self._cancelled: set[int] = set()
         self._closed = False
 
     def put(self, request: Request) -> None:
@@ -31,15 +34,36 @@ class Lane:
     def take(self) -> Request | None:
         """Wait for the next request and make it the running one; None once the lane is closed."""
         with self._changed:
-            self._running = None
+            self._running.clear()
+            self._cancelled.clear()
             while not self._closed:
-                while self._order:
-                    request = heapq.heappop(self._order)[2]
-                    if self._waiting.pop(request.request_id, None) is not None:
-                        self._running, self._cancel_running = request.request_id, False
-                        return request
+                request = self._next()
+                if request is not None:
+                    return request
                 self._changed.wait()
             return None
+
+    def take_urgent(self) -> Request | None:
+        """The next request if it is an urgent one, without waiting; the running one rests until :meth:`finish_urgent`."""
+        with self._changed:
+            if self._closed or (self._running and self._running[-1] in self._cancelled):
+                return None
+            while self._order and self._order[0][2].request_id not in self._waiting:
+                heapq.heappop(self._order)
+            return self._next() if self._order and self._order[0][0] <= URGENT else None
+
+    def finish_urgent(self) -> None:
+        """The urgent request is answered; the one that rested goes on."""
+        with self._changed:
+            self._cancelled.discard(self._running.pop())
+
+    def _next(self) -> Request | None:
+        while self._order:
+            request = heapq.heappop(self._order)[2]
+            if self._waiting.pop(request.request_id, None) is not None:
+                self._running.append(request.request_id)
+                return request
+        return None
 
     def cancel(self, request_id: int) -> tuple[int, ...]:
         """Cancel one request, or all with -1.
@@ -51,18 +75,18 @@ class Lane:
             everything = request_id == -1
             asked = tuple(self._waiting) if everything else (request_id,)
             dropped = tuple(number for number in asked if self._waiting.pop(number, None) is not None)
-            if everything or request_id == self._running:
-                self._cancel_running = True
+            self._cancelled.update(self._running if everything else (number for number in self._running if number == request_id))
             return dropped
 
     def running_is_cancelled(self) -> bool:
         """Whether the running request shall stop."""
-        return self._cancel_running
+        running = self._running
+        return self._closed or bool(running and running[-1] in self._cancelled)
 
     def close(self) -> None:
         """Drop what waits, stop what runs, and let :meth:`take` return None."""
         with self._changed:
             self._waiting.clear()
             self._order.clear()
-            self._closed = self._cancel_running = True
+            self._closed = True
             self._changed.notify_all()

@@ -12,6 +12,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from deeplab_core.catalog import ClassCatalog
+from deeplab_core.learning import LearnOptions, LearnPair, LearnReport, PackedLabels
 from deeplab_core.records import CRFParams, ModelCard, Prediction, PredictOptions
 
 #: Version of this protocol; the client refuses a worker that speaks another one.
@@ -136,6 +138,59 @@ class PrepareRefine(Request):
     params: CRFParams
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CorrectedImage:
+    """An image that a person has corrected.
+
+    Attributes:
+        name: what reports call it.
+        image: the file.
+        known: labels that the person vouches for, void elsewhere.
+        mask: the whole mask as it is now.
+    """
+
+    name: str
+    image: str
+    known: PackedLabels
+    mask: PackedLabels
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LearnTask:
+    """What a model shall learn from.
+
+    Attributes:
+        model: checkpoint to start from.
+        target: safetensors file to write.
+        corrected: at least one image.
+        untouched: files of images that nobody has corrected.
+        labels: catalog of the corrected masks.
+        pairs: (class id of the model, id in ``labels`` or None) for every class of the model.
+        options: see :class:`deeplab_core.learning.LearnOptions`.
+        device, output_stride: as for LoadModel.
+    """
+
+    model: str
+    target: str
+    corrected: tuple[CorrectedImage, ...]
+    untouched: tuple[str, ...]
+    labels: ClassCatalog
+    pairs: tuple[tuple[int, int | None], ...]
+    options: LearnOptions = field(default_factory=LearnOptions)
+    device: str = "auto"
+    output_stride: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Learn(Request):
+    """Adapt a model to corrections and write it to a file. Answered by Learned.
+
+    The loaded model stays in use, and urgent requests are answered meanwhile.
+    """
+
+    task: LearnTask
+
+
 # -- out-of-band ---------------------------------------------------------------------------------------------------------
 
 
@@ -237,6 +292,23 @@ class Refined(Answer):
     milliseconds: float = 0.0
     no_scores: bool = False
     note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Learned(Answer):
+    """A model has learned and lies in a file; nobody has accepted it yet.
+
+    Attributes:
+        path: the file.
+        card: of the adapted model, with its lineage.
+        report: before and after.
+        pairs: predictions before and after of some corrected images.
+    """
+
+    path: str
+    card: ModelCard
+    report: LearnReport
+    pairs: tuple[LearnPair, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ import time
 from multiprocessing.connection import Connection
 
 from app.worker.lane import Lane
-from app.worker.messages import Answer, Cancel, Hello, Progress, Request, Shutdown, WasCancelled
+from app.worker.messages import Answer, Cancel, Hello, Learn, Progress, Request, Shutdown, WasCancelled
 from app.worker.session import ComputeSession, hello
 from deeplab_core.inference import warm_up
 
@@ -72,19 +72,38 @@ class _ProgressReporter:
             self._speaker.say(Progress(request_id=self._request_id, fraction=fraction, text=text))
 
 
+class _Server:
+    """Answers requests one at a time; while a model learns, urgent ones are let through between two of its steps."""
+
+    def __init__(self, lane: Lane, speaker: _Speaker) -> None:
+        self._lane, self._speaker = lane, speaker
+        self._session = ComputeSession()
+
+    def answer(self, request: Request) -> None:
+        """Serve a request and say what came of it."""
+        report = _ProgressReporter(request.request_id, self._speaker)
+        # The first word about a request tells the client which one is running, should the process die of it.
+        report(0.0, "")
+        cancelled = self._attentive if isinstance(request, Learn) else self._lane.running_is_cancelled
+        self._speaker.say(self._session.answer(request, cancelled, report))
+
+    def _attentive(self) -> bool:
+        while (urgent := self._lane.take_urgent()) is not None:
+            self.answer(urgent)
+            self._lane.finish_urgent()
+        return self._lane.running_is_cancelled()
+
+
 def serve(connection: Connection) -> int:
-    """Say Hello, then answer requests one at a time until Shutdown or the end of the pipe. Returns the exit status."""
+    """Say Hello, then answer requests until Shutdown or the end of the pipe. Returns the exit status."""
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="compute: %(levelname)s %(name)s: %(message)s")
     speaker = _Speaker(connection)
     lane = Lane()
-    session = ComputeSession()
+    server = _Server(lane, speaker)
     threading.Thread(target=_listen, args=(connection, lane, speaker), name="listener", daemon=True).start()
     speaker.say(hello())
     # The compiled kernels take a second to import; meanwhile the first model is read.
     threading.Thread(target=warm_up, name="warm-up", daemon=True).start()
     while (request := lane.take()) is not None:
-        report = _ProgressReporter(request.request_id, speaker)
-        # The first word about a request tells the client which one is running, should the process die of it.
-        report(0.0, "")
-        speaker.say(session.answer(request, lane.running_is_cancelled, report))
+        server.answer(request)
     return 0

@@ -22,6 +22,7 @@ from app.worker.messages import (
     Hello,
     Inspected,
     InspectModel,
+    Learn,
     Loaded,
     LoadModel,
     Predict,
@@ -114,6 +115,10 @@ class ComputeSession:
                 return self.scores_at(request)
             case Refine() | RefineBox() | PrepareRefine():
                 return self.refine(request, cancel)
+            case Learn():
+                from app.worker.learn_session import learn  # training is imported where it is wanted
+
+                return learn(request, cancel, progress)
         raise TypeError(f"no answer to {type(request).__name__}")
 
     def load(self, request: LoadModel) -> Loaded:

@@ -14,6 +14,7 @@ from deeplab_core.errors import AtrousError, Cancelled, ComputeError, MaskFormat
 from deeplab_core.inference.pixels import RGB
 from deeplab_core.inference.watch import Watch
 from deeplab_core.labels import LabelMap
+from deeplab_core.learning import MOST_IMAGES
 from deeplab_core.records import ModelCard
 from deeplab_core.training.adaptation.classes import ClassPlan
 from deeplab_core.training.adaptation.halves import Halves
@@ -24,8 +25,6 @@ T = TypeVar("T")
 
 #: Confidence (0..255) from which a prediction of the old model is one that must stay: 0.7.
 CONFIDENT = 178
-#: Corrected images that are learned from at most, evenly chosen.
-MOST_IMAGES = 64
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,85 @@
+"""Learning from corrections in the compute process: files in, an adapted checkpoint out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from app.worker.messages import CorrectedImage, Learn, Learned
+from deeplab_core.errors import ImageReadError, WeightsError
+from deeplab_core.formats.atomic import make_folder
+from deeplab_core.images import read_image
+from deeplab_core.inference import pick_device
+from deeplab_core.inference.engines import engine_of
+from deeplab_core.records import ModelCard
+from deeplab_core.training.adaptation import Corrected, Untouched, adapt
+from deeplab_core.weights import load_model, save_model
+
+Cancel = Callable[[], bool]
+ReportProgress = Callable[[float, str], None]
+
+
+def learn(request: Learn, cancel: Cancel | None = None, progress: ReportProgress | None = None) -> Learned:
+    """Load the model anew, adapt it, and write it beside its card.
+
+    The model is read from its file because the one in use has its batch norms folded away; that one is not touched.
+
+    Raises:
+        AtrousError: as :func:`deeplab_core.training.adaptation.adapt` and ``load_model``; StorageError where the target cannot
+            be written.
+    """
+    task = request.task
+    if progress is not None:
+        progress(0.0, "reading the model")
+    if engine_of(Path(task.model)):
+        raise WeightsError(
+            "this model cannot learn",
+            why="it is a finished graph without trainable weights",
+            remedy="Choose a model of safetensors or PyTorch weights, then learn again",
+            path=task.model,
+        )
+    model, card = load_model(task.model, task.output_stride)
+    device, _ = pick_device(task.device)
+    adapted = adapt(
+        model,
+        card,
+        [Corrected(image.name, _corrected(image)) for image in task.corrected],
+        [Untouched(Path(path).name, _untouched(path)) for path in task.untouched],
+        labels=task.labels,
+        pairs=dict(task.pairs),
+        options=task.options,
+        device=device,
+        cancel=cancel,
+        progress=progress,
+    )
+    target = Path(task.target)
+    make_folder(target.parent)
+    saved = save_model(target, adapted.model, adapted.card)
+    return Learned(
+        request_id=request.request_id,
+        path=str(target),
+        card=ModelCard.from_dict(saved.to_dict()),  # plain values only: nothing of torch may reach the window's process
+        report=adapted.report,
+        pairs=adapted.pairs,
+    )
+
+
+def _corrected(image: CorrectedImage) -> Callable[[], tuple[NDArray[Any], NDArray[Any], NDArray[Any]]]:
+    def read() -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+        return _pixels(image.image), image.known.unpacked(), image.mask.unpacked()
+
+    return read
+
+
+def _untouched(path: str) -> Callable[[], NDArray[Any]]:
+    return lambda: _pixels(path)
+
+
+def _pixels(path: str) -> NDArray[Any]:
+    try:
+        return read_image(path).rgb
+    except MemoryError as error:
+        raise ImageReadError("the image does not fit into memory", path=path) from error
