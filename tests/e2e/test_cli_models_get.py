@@ -37,6 +37,7 @@ def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("ATROUS_MODEL_DIR", str(tmp_path / "models"))
+    settings_file().unlink(missing_ok=True)
     return tmp_path / "models"
 
 

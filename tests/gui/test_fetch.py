@@ -228,3 +228,5 @@ def test_the_folder_of_the_settings_is_offered_and_fetched_to(
     studio.program.fetch.get("tiny")
     studio.wait(lambda: state(studio, "tiny") is FetchState.HERE)
     assert (chosen / "tiny.pth").is_file()
+    studio.program.settings.reset("model.folder")
+    assert folder_of(studio) == tmp_path / "models"
