@@ -157,6 +157,8 @@ class Predictor:
         with run.watch.over(self.model):
             grids = run.grids(rgb)
         run.watch.done()
+        if engine and run.tiles > len(grids):
+            notes.append("Computed in tiles, of which this graph sees each by itself, without the context of the whole image.")
         report = RunReport(
             device=f"{engine.device} ({engine.name})" if engine else describe_device(self.device),
             precision=engine.precision if engine else PRECISION_NAMES[run.network.dtype],

@@ -42,7 +42,10 @@ class OnnxRunner:
         # Weights in other files are found beside the model's path, which bytes do not have.
         self._coarse = {} if facts.external else dict(facts.upsampled)
         try:
-            self._session = runtime.InferenceSession(self._model(), _session_options(runtime), providers=providers)
+            # Its own second try prints to stdout, where results go.
+            self._session = runtime.InferenceSession(
+                self._model(), _session_options(runtime), providers=providers, enable_fallback=0
+            )
         except Exception as error:  # the library raises a dozen types without a common base
             raise WeightsError(
                 "ONNX Runtime cannot open the file", why=_first_line(error),

@@ -128,6 +128,6 @@ def _mirrored(x: Tensor, dimension: int) -> Tensor:
     # What reaches a multiple of 8 at the far side is reflected too, so that the features cover the whole image.
     index = torch.arange(-MARGIN, size + MARGIN + (-size) % 8)
     period = max(1, 2 * (size - 1))
-    index = index.remainder(period)
+    index = index.remainder(torch.arange(period, period + 1))  # a tensor: the ONNX exporter divides by no symbolic number
     index = torch.where(index < size, index, period - index)
     return x.index_select(dimension, index.to(x.device))
