@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,8 @@ from deeplab_core.records import ModelCard, Prediction, RunReport
 
 #: Files that are offered as models.
 MODEL_SUFFIXES = (".safetensors", ".pth", ".pt", ".tar", ".bin", ".ckpt", ".pb", ".index", ".onnx", ".tflite")
+#: Graphs of other engines, which need a library of their own.
+_ENGINE_SUFFIXES = (".onnx", ".tflite")
 
 
 class ModelsController(QObject):
@@ -55,6 +58,7 @@ class ModelsController(QObject):
         self._compute, self._notifier, self._settings, self._facts = compute, notifier, settings, facts
         self._project: Project | None = None
         self._loading: dict[int, Path] = {}
+        self._untried: list[Path] = []
         self.card: ModelCard | None = None
         self.path: Path | None = None
         self.hello: Hello | None = None
@@ -79,7 +83,9 @@ class ModelsController(QObject):
         if last is not None and last.is_file():
             self.load(last)
         elif choices:
-            self.load(choices[0].path)
+            # Nobody chose: weights of our own before graphs that another engine must run, and the next one where one fails.
+            self._untried = sorted((choice.path for choice in choices), key=lambda path: path.suffix in _ENGINE_SUFFIXES)
+            self.load(self._untried.pop(0), chosen=False)
         else:
             self._show(DeviceView(state="no model"))
         self.choicesChanged.emit()
@@ -87,13 +93,21 @@ class ModelsController(QObject):
     def choices(self) -> list[ModelChoice]:
         """Model files in the known folders, and the one in use."""
         folders = model_folders(self._settings["model.folder"])
+        if self._project is not None and (self._project.directory / "models").is_dir():
+            folders.append(self._project.directory / "models")  # learned here from corrections
         found = [path for folder in folders for path in sorted(folder.iterdir()) if path.suffix in MODEL_SUFFIXES]
         if self.path is not None and self.path not in found:
             found.insert(0, self.path)
         return [ModelChoice(path, self._title(path), str(path)) for path in found]
 
-    def load(self, path: Path) -> None:
-        """Load a model file; the one before stays in use where that fails."""
+    def load(self, path: Path, *, chosen: bool = True) -> None:
+        """Load a model file; the one before stays in use where that fails.
+
+        Args:
+            chosen: a person wants this one; otherwise the next one at hand is tried where it fails.
+        """
+        if chosen:
+            self._untried = []
         stride = self._settings["model.output_stride"] or None
         self._loading[self._compute.load(str(path), self._settings["model.device"], stride)] = path
         self._show(DeviceView(state="loading…"))
@@ -109,9 +123,11 @@ class ModelsController(QObject):
 
     @property
     def run_settings(self) -> RunSettings:
-        """How a person wants it to be run."""
+        """How a person wants it to be run, as far as this model can: many have a single output stride."""
         names = ("output_stride", "scales", "flip", "device", "precision")
-        return RunSettings(**{name: self._settings[f"model.{name}"] for name in names})
+        wanted = RunSettings(**{name: self._settings[f"model.{name}"] for name in names})
+        possible = self.card is None or wanted.output_stride in (0, *self.card.output_strides)
+        return wanted if possible else replace(wanted, output_stride=0)
 
     def set_run_settings(self, chosen: RunSettings) -> None:
         """Change how it is run; another device loads the model again."""
@@ -220,6 +236,9 @@ class ModelsController(QObject):
     def _fail(self, answer: Failed) -> None:
         path = self._loading.pop(answer.request_id, None)
         if path is None:
+            return
+        if self._untried:
+            self.load(self._untried.pop(0), chosen=False)
             return
         if self.card is None:
             self._show(DeviceView(state="no model", tooltip=self._tooltip()))

@@ -197,6 +197,9 @@ class FakeComputeClient(ComputeService):
 
     def _answer_load(self, request: Request) -> None:
         assert isinstance(request, LoadModel)
+        if request.path in self.errors:
+            self.failed.emit(Failed(request_id=request.request_id, error=self.errors[request.path].to_dict()))
+            return
         name = "Stripes" if LEARNED not in Path(request.path).name else "Stripes · learned"
         self._card = ModelCard(id=f"fake-{request.path}", name=name, architecture={"name": "stripes"}, catalog=self.catalog)
         self.loaded.emit(Loaded(request_id=request.request_id, card=self._card, device="cpu"))
