@@ -122,9 +122,10 @@ class ComputeSession:
         raise TypeError(f"no answer to {type(request).__name__}")
 
     def load(self, request: LoadModel) -> Loaded:
-        """Load a checkpoint. Where that fails, the model loaded before stays in use."""
-        model, card = load_model(request.path, request.output_stride)
-        if request.output_stride is not None:  # the card says what predictions use that do not ask for another
+        """Load a checkpoint, at the wished output stride where it has that. Where it fails, the model before stays in use."""
+        model, card = load_model(request.path)
+        if request.output_stride in model.output_strides:  # the card says what predictions use that do not ask for another
+            model.output_stride = request.output_stride
             card = replace(card, output_stride=request.output_stride)
         self._predictor = Predictor(model, card, device=request.device)
         self._home = self._device = request.device

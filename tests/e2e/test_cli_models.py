@@ -142,8 +142,9 @@ def test_a_compute_session_runs_a_graph(tmp_path: Path) -> None:
 
     photograph = save_photograph(tmp_path / "a.png", 97, 131)
     session = ComputeSession()
-    loaded = session.answer(LoadModel(request_id=1, path=str(write_onnx(tmp_path / "g.onnx"))))
+    loaded = session.answer(LoadModel(request_id=1, path=str(write_onnx(tmp_path / "g.onnx")), output_stride=8))
     assert isinstance(loaded, Loaded), loaded
+    assert loaded.card.output_stride == 16  # the only one that the graph has
     assert len(loaded.card.catalog) == CLASSES
     predicted = session.answer(Predict(request_id=2, image=str(photograph), source_key="a", options=PredictOptions()))
     assert isinstance(predicted, Predicted), predicted
