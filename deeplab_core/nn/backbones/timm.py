@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from types import ModuleType
 from typing import Any
 
@@ -55,12 +56,11 @@ class _Unlike(Exception):
 
 def _timm() -> ModuleType:
     try:
-        import timm
+        return import_module("timm")
     except ImportError as error:
         raise AtrousError(
             "backbones of timm need the timm library", why=str(error), remedy='Install it: pip install "atrous[timm]"'
         ) from error
-    return timm
 
 
 class TimmEncoder(Encoder):
