@@ -35,7 +35,7 @@ class LearnOptions:
     layers: Layers = "decoder"
     strength: Strength = "normal"
     new_classes: tuple[int, ...] = ()
-    background: int = 16
+    background: int = 32
     seed: int = 1
 
     def __post_init__(self) -> None:

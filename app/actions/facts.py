@@ -44,6 +44,8 @@ FACTS: dict[str, str] = {
     "crf_running": "the CRF runs over the folder",
     "scribble_on": "the CRF follows every stroke",
     "pane_changes": "a pane shows what the CRF changes",
+    "learning": "a model learns from corrections",
+    "learned_waiting": "a model has learned and waits for a decision",
     "dock_images": "the list of images is shown",
     "dock_classes": "the classes are shown",
     "dock_model": "the model is shown",

@@ -13,6 +13,7 @@ from app.controllers.edit import EditController
 from app.controllers.export import ExportController
 from app.controllers.import_masks import ImportController
 from app.controllers.judge import JudgeController
+from app.controllers.learn import LearnController
 from app.controllers.look import LookController
 from app.controllers.models import ModelsController
 from app.controllers.pixel_counts import PixelCounts
@@ -21,6 +22,7 @@ from app.controllers.project import ProjectController
 from app.controllers.readout import ReadoutController
 from app.controllers.refine import RefineController
 from app.controllers.refine_folder import RefineFolder
+from app.controllers.relay import Relay
 from app.controllers.scribble import ScribbleController
 from app.controllers.view import ViewState
 from app.controllers.welcome import WelcomeController
@@ -78,6 +80,10 @@ class Program(QObject):
         self.scribble = ScribbleController(
             self.projects, self.predict, self.refine, self.edit, compute, notifier, facts, self
         )  # fmt: skip
+        self.relay = Relay(self.projects, self.models, self.predict, self.jobs, notifier, self)
+        self.learn = LearnController(
+            self.projects, self.models, self.relay, self.edit, compute, self.jobs, notifier, settings, facts, self
+        )
         self.export = ExportController(self.projects, self.predict, self.jobs, notifier, self)
         self.imports = ImportController(self.projects, self.predict, self.jobs, notifier, self)
         self.welcome = WelcomeController(self.projects, self.models, self.imports, notifier, self)
@@ -111,6 +117,7 @@ class Program(QObject):
             "refine": self.refine,
             "refine_folder": self.refine_folder,
             "scribble": self.scribble,
+            "learn": self.learn,
             "export": self.export,
         }
 

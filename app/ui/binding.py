@@ -24,6 +24,7 @@ from app.ui.canvas.layers import LayerSet
 from app.ui.canvas.picture import PictureSource
 from app.ui.crf_binding import CRFBinding
 from app.ui.docks.image_list_model import ImageListModel, SortBy
+from app.ui.learn_binding import LearnBinding
 from app.ui.main_window import MainWindow
 from deeplab_core.metrics.confusion import same_classes
 
@@ -308,7 +309,9 @@ class Binding(QObject):
 
     def _enable_runs(self, _changed: frozenset[str]) -> None:
         actions = self.window.actions
-        self.window.model.set_runnable(actions["model.run_image"].isEnabled(), actions["model.run_folder"].isEnabled())
+        self.window.model.set_runnable(
+            *(actions[name].isEnabled() for name in ("model.run_image", "model.run_folder", "model.learn"))
+        )
 
     def _follow_prediction(self, image: OpenImage) -> None:
         self._arrange_classes(image)
@@ -341,6 +344,7 @@ class Binding(QObject):
         self.program.refine.previewChanged.connect(self._show_layers)
         self.program.refine.statusChanged.connect(lambda _status: self._show_captions())
         self.crf = CRFBinding(self.window, self.program)
+        self.learn = LearnBinding(self.window, self.program)
 
     def _show_figures(self, figures: Figures | None) -> None:
         self._figures = figures

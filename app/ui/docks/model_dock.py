@@ -26,7 +26,7 @@ class ModelDock(Panel):
 
     Signals:
         modelChosen(Path), openAsked(): a file is wanted, getAsked(): a published one is wanted.
-        settingsChosen(RunSettings), runImageAsked(), runFolderAsked().
+        settingsChosen(RunSettings), runImageAsked(), runFolderAsked(), learnAsked().
     """
 
     modelChosen = Signal(object)
@@ -35,6 +35,7 @@ class ModelDock(Panel):
     settingsChosen = Signal(object)
     runImageAsked = Signal()
     runFolderAsked = Signal()
+    learnAsked = Signal()
 
     def __init__(self) -> None:
         super().__init__("model", "Model")
@@ -62,12 +63,15 @@ class ModelDock(Panel):
         self.run_image.clicked.connect(self.runImageAsked)
         self.run_folder = QPushButton("Run folder")
         self.run_folder.clicked.connect(self.runFolderAsked)
+        self.learn = QPushButton("Learn…")
+        self.learn.setToolTip("Adapt the model to what you corrected; you compare before and after, and decide")
+        self.learn.clicked.connect(self.learnAsked)
         self.more = QToolButton()
         self.more.setProperty("quiet", True)
         self.more.setText("Settings")
         self.more.setCheckable(True)
         self.more.toggled.connect(self._show_settings)
-        for widget in (self.run_image, self.run_folder):
+        for widget in (self.run_image, self.run_folder, self.learn):
             buttons.addWidget(widget)
         buttons.addStretch(1)
         buttons.addWidget(self.more)
@@ -136,10 +140,11 @@ class ModelDock(Panel):
         with QSignalBlocker(self.flip):
             self.flip.setChecked(settings.flip)
 
-    def set_runnable(self, image: bool, folder: bool) -> None:
-        """Whether the two buttons can do their work now."""
+    def set_runnable(self, image: bool, folder: bool, learn: bool) -> None:
+        """Whether the buttons can do their work now."""
         self.run_image.setEnabled(image)
         self.run_folder.setEnabled(folder)
+        self.learn.setEnabled(learn)
 
     def _build_settings(self) -> QWidget:
         box = QWidget()

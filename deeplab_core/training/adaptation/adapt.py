@@ -26,14 +26,14 @@ from deeplab_core.training.adaptation.views import Encoded, FeatureStore
 
 #: A person's pixel against a predicted one, by strength.
 _EMPHASIS = {"gentle": 1.0, "normal": 3.0, "strong": 10.0}
-#: Weight of the distance from the start, by strength.
-_PULL = {"gentle": 1.0, "normal": 0.3, "strong": 0.05}
+#: Adam's rate and the weight of the distance from the start, by strength.
+_FREEDOM = {"gentle": (1e-3, 0.03), "normal": (3e-3, 0.003), "strong": (3e-3, 0.0003)}
 #: Share of the confident predictions elsewhere that must stay; else less of the change is taken.
 _KEPT = 0.93
 #: Multiply-adds of the learning half's forward passes over everything, and the bounds of the steps that follow from it. What
 #: it costs decides, not the clock: the same corrections give the same model on every machine.
 _BUDGET = 250e9
-_STEPS = (16, 48)
+_STEPS = (16, 32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -164,7 +164,8 @@ class _Course:
 
     def _pace(self, halves: Halves, example: Encoded, images: int, background: bool) -> Pace:
         strength = self._options.strength
-        pace = Pace(emphasis=_EMPHASIS[strength], pull=_PULL[strength])
+        rate, pull = _FREEDOM[strength]
+        pace = Pace(emphasis=_EMPHASIS[strength], rate=rate, pull=pull)
         cost = multiply_adds(halves, example.tensors(self._device), example.frame.canvas)
         rounds = len(folds_of(images, self._options.seed)) + 1
         views = pace.corrected + (pace.untouched if background else 0)

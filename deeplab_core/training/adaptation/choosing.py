@@ -19,11 +19,11 @@ from deeplab_core.training.adaptation.lessons import Lesson
 
 #: From this many corrected images on a third of them is left out once; fewer are left out in turn.
 _MANY = 12
-_FOLDS = 3
+_FOLDS = 2
 #: Shares of the change that are tried.
-BLENDS = (0.5, 1.0)
+BLENDS = (0.25, 0.5, 1.0)
 #: Without anything to leave out only part of the way is gone.
-UNCHECKED_BLEND = 0.5
+UNCHECKED_BLEND = 0.25
 #: Gain in mean IoU below which learning is said to have brought nothing.
 _LEAST_GAIN = 0.001
 #: Pictures that are kept for a person to look at, and their longest side.

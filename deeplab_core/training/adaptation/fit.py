@@ -32,19 +32,19 @@ class Pace:
         points: pixels that are drawn from a view.
         emphasis: how many predicted pixels one pixel of a person outweighs.
         least: smallest share of a person's pixels among those drawn from a corrected image.
-        floor: least share of a class among the pixels of a person that are drawn from an image that holds it.
+        floor: least share of a class among the pixels that are drawn from an image that holds it.
         pull: weight of the squared distance from the start (L2-SP, Li et al. 2018).
     """
 
-    steps: int = 60
-    rate: float = 1e-3
-    corrected: int = 4
+    steps: int = 32
+    rate: float = 3e-3
+    corrected: int = 2
     untouched: int = 2
     points: int = 2048
     emphasis: float = 3.0
     least: float = 0.1
     floor: float = 0.05
-    pull: float = 0.3
+    pull: float = 0.003
 
 
 class Learner:
@@ -60,6 +60,7 @@ class Learner:
         self._halves, self._device = halves, device
         self._members, self._parents = members.to(device), parents.to(device)
         self._parameters: list[nn.Parameter] = halves.parameters()
+        self._class_rows = halves.class_rows()
         self._start = self.state()
 
     def state(self) -> State:
@@ -96,6 +97,7 @@ class Learner:
             Cancelled: asked between two views.
         """
         self.put()
+        still = self._without_a_teacher(corrected)
         random = np.random.Generator(np.random.PCG64([seed, len(corrected), len(untouched)]))
         optimizer = torch.optim.Adam(self._parameters, lr=pace.rate)
         taught, replayed = _Deck(corrected, random), _Deck(untouched, random)
@@ -113,6 +115,7 @@ class Learner:
                 watch.check()
                 self._backward(lesson, lesson.views[int(random.integers(len(lesson.views)))], pace, random, len(drawn))
             self._pull(pace.pull)
+            self._hold(still)
             optimizer.step()
             if step + 1 in stops:
                 kept.append(self.state())
@@ -124,7 +127,7 @@ class Learner:
         if number and lesson.taught is not None:
             parts.append((lesson.taught.draw(number, random, floor=pace.floor), True))
         if pace.points > number and lesson.replayed.pixels:
-            parts.append((lesson.replayed.draw(pace.points - number, random), False))
+            parts.append((lesson.replayed.draw(pace.points - number, random, floor=pace.floor), False))
         if not parts:
             return
         encoded = view.encoded
@@ -139,6 +142,19 @@ class Learner:
                 loss = replay_loss(taps.read(logits), taps.read(old), self._parents)
             total = total + loss * (len(indices) / pace.points / views)
         total.backward()  # type: ignore[no-untyped-call]
+
+    def _without_a_teacher(self, corrected: Sequence[Lesson]) -> Tensor:
+        """(C,) bool: channels of which no person has shown a pixel."""
+        shown = torch.zeros(self._members.shape[0], dtype=torch.bool, device=self._members.device)
+        for lesson in corrected:
+            shown[list(lesson.taught.groups if lesson.taught is not None else ())] = True
+        return ~self._members[shown].any(0)
+
+    def _hold(self, still: Tensor) -> None:
+        """Classes that nobody has shown keep their rows of the classifier: they would only be learned away."""
+        for parameter in self._class_rows:
+            if parameter.grad is not None:
+                parameter.grad[still] = 0
 
     @torch.no_grad()
     def _pull(self, weight: float) -> None:

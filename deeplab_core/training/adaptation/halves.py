@@ -42,6 +42,9 @@ class Halves(Protocol):
     def parameters(self) -> list[nn.Parameter]:
         """What is trained. Batch norms keep statistics and affine parameters."""
 
+    def class_rows(self) -> list[nn.Parameter]:
+        """Parameters whose first axis are the classes: weights and biases of the classifiers."""
+
     def joined(self) -> SegmentationModel:
         """A new network with the learning half as it is now."""
 
@@ -86,6 +89,10 @@ def _trainable(model: SegmentationModel, only: tuple[str, ...] | None) -> list[n
     return found
 
 
+def _rows(model: SegmentationModel) -> list[nn.Parameter]:
+    return [parameter for name in main_classifiers(model) for parameter in model.get_submodule(name).parameters()]
+
+
 class WholeNetwork:
     """Everything (or a classifier that cannot be cut off) learns; the "features" are the input itself."""
 
@@ -105,6 +112,10 @@ class WholeNetwork:
     def parameters(self) -> list[nn.Parameter]:
         """See :class:`Halves`."""
         return _trainable(self.learning, self._only)
+
+    def class_rows(self) -> list[nn.Parameter]:
+        """See :class:`Halves`."""
+        return _rows(self.learning)
 
     def joined(self) -> SegmentationModel:
         """See :class:`Halves`."""
@@ -194,6 +205,10 @@ class BehindEncoder:
         """See :class:`Halves`."""
         return _trainable(self.learning, self._only)
 
+    def class_rows(self) -> list[nn.Parameter]:
+        """See :class:`Halves`."""
+        return _rows(self.learning)
+
     def joined(self) -> SegmentationModel:
         """See :class:`Halves`."""
         whole = copy.deepcopy(self._whole).eval()
@@ -245,6 +260,10 @@ class LastLayer:
     def parameters(self) -> list[nn.Parameter]:
         """See :class:`Halves`."""
         return list(self.learning.requires_grad_(True).parameters())
+
+    def class_rows(self) -> list[nn.Parameter]:
+        """See :class:`Halves`."""
+        return list(self.learning.parameters())
 
     def joined(self) -> SegmentationModel:
         """See :class:`Halves`."""

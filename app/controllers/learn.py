@@ -1,0 +1,305 @@
+"""Learning from corrections: what there is to learn from, the job, and the person's decision about its result."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from PySide6.QtCore import QObject, Signal
+
+from app.actions.facts import Facts
+from app.controllers.edit import EditController, spaced
+from app.controllers.models import ModelsController
+from app.controllers.project import ProjectController
+from app.controllers.relay import Relay
+from app.services.compute_service import ComputeService
+from app.services.jobs import Job, JobRegistry, JobState
+from app.services.notifications import Choice, Notifier
+from app.services.settings import SettingsStore
+from app.state.class_mapping import mapping_key
+from app.state.corrections import Corrections, Held, survey
+from app.state.project import Project
+from app.worker.messages import CorrectedImage, Failed, Learned, LearnTask, Progress, WasCancelled
+from deeplab_core.errors import AtrousError, StorageError
+from deeplab_core.learning import LearnOptions
+
+#: Folder of models that were learned in a project, below its data; and of the one that nobody has accepted yet.
+MODELS, WAITING = "models", "waiting"
+
+
+@dataclass(frozen=True, slots=True)
+class LearnResult:
+    """A model that has learned and waits for a decision.
+
+    Attributes:
+        learned: what the compute process says.
+        corrections: what it learned from.
+    """
+
+    learned: Learned
+    corrections: Corrections
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    request: int
+    project: Project
+    corrections: Corrections
+    job: Job
+
+
+class LearnController(QObject):
+    """At most one model learns at a time, and at most one result waits.
+
+    Attributes:
+        result: the one that waits.
+
+    Signals:
+        surveyed(Corrections): there is something to learn from; somebody may ask the person how, and call :meth:`start`.
+        resultChanged(LearnResult | None): one waits, or none does any more.
+        shown(): the person wants to see the one that waits.
+    """
+
+    surveyed = Signal(object)
+    resultChanged = Signal(object)
+    shown = Signal()
+
+    def __init__(
+        self,
+        projects: ProjectController,
+        models: ModelsController,
+        relay: Relay,
+        edit: EditController,
+        compute: ComputeService,
+        jobs: JobRegistry,
+        notifier: Notifier,
+        settings: SettingsStore,
+        facts: Facts,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._projects, self._models, self._relay, self._edit, self._compute = projects, models, relay, edit, compute
+        self._jobs, self._notifier, self._settings, self._facts = jobs, notifier, settings, facts
+        self._asked: _Asked | None = None
+        self._project: Project | None = None
+        self.result: LearnResult | None = None
+        compute.learned.connect(self._take)
+        compute.failed.connect(self._fail)
+        compute.cancelled.connect(self._drop)
+        compute.progress.connect(self._progress)
+        projects.projectChanged.connect(self._follow_project)
+
+    # -- verbs -----------------------------------------------------------------------------------------------------------
+
+    def prepare(self) -> None:
+        """See what a person has corrected; :attr:`surveyed` follows, or a message that there is nothing yet."""
+        project, card = self._projects.project, self._models.card
+        if project is None or card is None or project.read_only or self._asked is not None:
+            return
+        if not self._models.agreed():
+            self._models.mappingNeeded.emit()
+            return
+        self._edit.commit_stroke()
+        held = self._held(project)
+
+        def found(corrections: Corrections) -> None:
+            if project is self._projects.project:
+                self._offer(corrections)
+
+        self._jobs.run(lambda: survey(project, card.catalog, held), found, self._report)
+
+    def start(self, corrections: Corrections, options: LearnOptions) -> None:
+        """Have the model in use learn, in the background."""
+        project, model = self._projects.project, self._models.path
+        if project is None or model is None or self._asked is not None:
+            return
+        self._set_result(None)
+        task = LearnTask(
+            model=str(model),
+            target=str(
+                project.directory / MODELS / WAITING / f"{model.stem.split('-learned-')[0]}-learned-{_stamp()}.safetensors"
+            ),
+            corrected=tuple(
+                CorrectedImage(name=image.name, image=image.path, known=image.known, mask=image.mask)
+                for image in corrections.images
+            ),
+            untouched=corrections.untouched,
+            labels=corrections.catalog,
+            pairs=corrections.pairs,
+            options=options,
+            device=self._settings["model.device"],
+            output_stride=self._settings["model.output_stride"] or None,
+        )
+        number = len(corrections.images)
+        job = self._jobs.add(Job(f"Learning from {number} image{'' if number == 1 else 's'}", self.cancel))
+        self._asked = _Asked(self._compute.learn(task), project, corrections, job)
+        self._facts.update(learning=True)
+
+    def cancel(self) -> None:
+        """Stop learning; everything stays as it was."""
+        if self._asked is not None:
+            self._compute.cancel(self._asked.request)
+
+    def show(self) -> None:
+        """Show the result that waits."""
+        if self.result is not None:
+            self.shown.emit()
+
+    def accept(self) -> None:
+        """Use the model that has learned from now on, and predict the rest of the folder anew."""
+        result, project = self.result, self._projects.project
+        if result is None or project is None:
+            return
+        waiting = Path(result.learned.path)
+        target = project.directory / MODELS / waiting.name
+        try:
+            with _said(target):
+                waiting.replace(target)
+            self._remember_classes(project, result)
+        except AtrousError as error:
+            self._report(error)
+            return
+        self.result = None
+        self._tell()
+        self._relay.follow(target, result.learned.card.id)
+        self._models.load(target)
+
+    def discard(self) -> None:
+        """Forget the result; the model in use stays in use."""
+        self._set_result(None)
+
+    # -- what the compute process says -----------------------------------------------------------------------------------
+
+    def _take(self, answer: Learned) -> None:
+        asked = self._landed(answer.request_id, JobState.DONE)
+        if asked is None:
+            return
+        result = LearnResult(answer, asked.corrections)
+        if asked.project is not self._projects.project:
+            _remove(Path(answer.path))
+            return
+        self.result = result
+        self._tell()
+        report = answer.report
+        left_out = ""
+        if report.held_out is not None:
+            before, after = (100 * value for value in report.held_out)
+            left_out = f"On images that were left out: {before:.1f} before, {after:.1f} after (mean IoU). "
+        self._notifier.info(
+            "The model has learned",
+            f"{left_out}Nothing changes before you accept it.",
+            replace_key="learn",
+            choices=(Choice("Before and after…", self.show),),
+        )
+        self.shown.emit()
+
+    def _fail(self, answer: Failed) -> None:
+        if self._landed(answer.request_id, JobState.FAILED) is not None:
+            self._notifier.report(AtrousError.from_dict(answer.error), replace_key="learn")
+
+    def _drop(self, answer: WasCancelled) -> None:
+        if self._landed(answer.request_id, JobState.CANCELLED) is not None:
+            self._notifier.info("Learning was stopped", "Everything is as it was.", replace_key="learn")
+
+    def _progress(self, answer: Progress) -> None:
+        asked = self._asked
+        if asked is not None and asked.request == answer.request_id:
+            asked.job.progress(0, 1, answer.text, answer.fraction)
+
+    def _landed(self, request: int, state: JobState) -> _Asked | None:
+        asked = self._asked
+        if asked is None or asked.request != request:
+            return None
+        self._asked = None
+        asked.job.finish(state)
+        self._facts.update(learning=False)
+        return asked
+
+    # -- inside ----------------------------------------------------------------------------------------------------------
+
+    def _held(self, project: Project) -> dict[int, Held]:
+        """Copies of labels whose newest state is in memory: jobs never look at a document."""
+        held = {}
+        autosaver, image = self._projects.autosaver, self._projects.image
+        for record in project.images:
+            document = None
+            if image is not None and image.id == record.id:
+                document = image.document
+            elif record.touched and autosaver is not None:
+                document = autosaver.held(record.id)
+            if document is not None:
+                document.settle()
+                held[record.id] = Held(document.labels.copy(), document.provenance.copy())
+        return held
+
+    def _offer(self, corrections: Corrections) -> None:
+        if corrections.images:
+            self.surveyed.emit(corrections)
+            return
+        detail = "Correct an image or two with the brush, or mark an image reviewed."
+        if corrections.touched:
+            count = spaced(corrections.touched)
+            detail = f"The {count} touched image(s) hold no pixel that you painted. {detail}"
+        if corrections.skipped:
+            detail = f"{corrections.skipped[0][1]} {detail}"
+        self._notifier.warning("There is nothing to learn from yet", detail, replace_key="learn")
+
+    def _remember_classes(self, project: Project, result: LearnResult) -> None:
+        """What the old model's classes mean here, the learned one's mean too."""
+        card = result.learned.card
+        pairs = {str(source): target for source, target in result.corrections.pairs}
+        if len(card.catalog) != len(pairs):  # classes were added: it is another catalog, to which no choice belongs yet
+            for info in card.catalog.classes[len(pairs) :]:
+                partner = project.catalog.by_name(info.name.removesuffix(" (new)"))
+                pairs[str(info.id)] = None if partner is None else partner.id
+            project.set_setting(mapping_key(card.catalog), pairs)
+
+    def _follow_project(self, project: Project | None) -> None:
+        if project is self._project:
+            return
+        self.cancel()
+        self._set_result(None)
+        self._project = project
+        if project is not None and not project.read_only:
+            for left in sorted((project.directory / MODELS / WAITING).glob("*.safetensors")):
+                _remove(left)  # nobody decided before the program ended
+
+    def _set_result(self, result: LearnResult | None) -> None:
+        before, self.result = self.result, result
+        if before is not None:
+            _remove(Path(before.learned.path))
+        self._tell()
+
+    def _tell(self) -> None:
+        self._facts.update(learned_waiting=self.result is not None)
+        self.resultChanged.emit(self.result)
+
+    def _report(self, error: Exception) -> None:
+        if not isinstance(error, AtrousError):
+            raise error
+        self._notifier.report(error, replace_key="learn")
+
+
+class _said(contextlib.AbstractContextManager[None]):  # noqa: N801  (reads as a verb where it is used)
+    """Turns an operating system's error about a file into one that a person can read."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, OSError):
+            raise StorageError(
+                "the model cannot be kept", why=error.strerror or str(error),
+                remedy="Make the project's folder writable, then accept it again", path=self._path,
+            ) from error  # fmt: skip
+
+
+def _remove(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)
+
+
+def _stamp() -> str:
+    return time.strftime("%Y%m%d-%H%M%S")

@@ -1,0 +1,163 @@
+"""What a person has corrected in a project, as a model may learn from it. No Qt, no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+
+from app.state.class_mapping import project_mapping
+from app.state.image_record import ImageStatus
+from app.state.patch import Labels
+from app.state.project import Project
+from app.state.provenance import Provenance
+from deeplab_core.catalog import ClassCatalog
+from deeplab_core.errors import AtrousError
+from deeplab_core.learning import MOST_IMAGES, PackedLabels
+
+T = TypeVar("T")
+
+#: Images nobody has corrected that are handed on at most.
+_MOST_UNTOUCHED = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Labels and provenance (H, W) of an image that is open: newer than what is on disk."""
+
+    labels: Labels
+    provenance: Labels
+
+
+@dataclass(frozen=True, slots=True)
+class CorrectedMask:
+    """One corrected image.
+
+    Attributes:
+        image: id of its record.
+        name: its relative path.
+        path: the file.
+        known: labels that the person vouches for, void elsewhere.
+        mask: the whole mask.
+        pixels: class id -> number of pixels in ``known``.
+        reviewed: the person vouches for the whole mask.
+    """
+
+    image: int
+    name: str
+    path: str
+    known: PackedLabels
+    mask: PackedLabels
+    pixels: Mapping[int, int]
+    reviewed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ClassCount:
+    """Corrected pixels of one class of the project.
+
+    Attributes:
+        taught: the model has a class for it; a new class otherwise.
+    """
+
+    id: int
+    name: str
+    color: tuple[int, int, int]
+    pixels: int
+    images: int
+    taught: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Corrections:
+    """Everything that a model may learn from a project.
+
+    Attributes:
+        images: corrected ones that are used.
+        touched: how many there are.
+        empty: how many of those looked at hold no pixel that a person vouches for.
+        untouched: files of images that nobody has corrected, evenly chosen.
+        catalog: the project's classes.
+        pairs: what each class of the model means in the project, by id.
+        skipped: (name, why) of images that cannot be read.
+    """
+
+    images: tuple[CorrectedMask, ...]
+    touched: int
+    empty: int
+    untouched: tuple[str, ...]
+    catalog: ClassCatalog
+    pairs: tuple[tuple[int, int | None], ...]
+    skipped: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def pixels(self) -> int:
+        """Pixels that a person vouches for."""
+        return sum(sum(image.pixels.values()) for image in self.images)
+
+    def classes(self) -> tuple[ClassCount, ...]:
+        """Classes that were corrected, those with most pixels first."""
+        taught = {target for _, target in self.pairs}
+        rows = []
+        for info in self.catalog.classes:
+            counts = [image.pixels[info.id] for image in self.images if info.id in image.pixels]
+            if counts:
+                rows.append(ClassCount(info.id, info.name, info.color, sum(counts), len(counts), info.id in taught))
+        return tuple(sorted(rows, key=lambda row: -row.pixels))
+
+
+def survey(project: Project, model: ClassCatalog, held: Mapping[int, Held]) -> Corrections:
+    """Collect what a person has corrected. Reads masks: meant for another thread.
+
+    Of an image that is reviewed the whole mask counts; of one that was only touched, the pixels that a person painted or brought
+    in, as ``atrous train --project`` has it.
+
+    Args:
+        model: classes of the model that is to learn.
+        held: labels of images whose newest state is in memory.
+    """
+    records = [record for record in project.images if not record.missing]
+    touched = [record for record in records if record.touched]
+    images, skipped, empty = [], [], 0
+    for record in _evenly(touched, MOST_IMAGES):
+        try:
+            now = held.get(record.id)
+            if now is None:
+                document = project.load(record.id).document
+                now = Held(document.labels, document.provenance)
+        except AtrousError as error:
+            skipped.append((record.relative_path, str(error)))
+            continue
+        reviewed = record.status >= ImageStatus.REVIEWED
+        known = known_labels(now, project.catalog.ignore, reviewed=reviewed)
+        values, counts = np.unique(known, return_counts=True)
+        pixels = {int(v): int(n) for v, n in zip(values, counts, strict=True) if v != project.catalog.ignore}
+        if not pixels:
+            empty += 1
+            continue
+        path = str(project.path_of(record))
+        images.append(
+            CorrectedMask(
+                record.id, record.relative_path, path, PackedLabels.of(known), PackedLabels.of(now.labels), pixels, reviewed
+            )
+        )
+    untouched = [str(project.path_of(record)) for record in _evenly([r for r in records if not r.touched], _MOST_UNTOUCHED)]
+    pairs = project_mapping(project, model).pairs
+    return Corrections(tuple(images), len(touched), empty, tuple(untouched), project.catalog, pairs, tuple(skipped))
+
+
+def known_labels(now: Held, ignore: int, *, reviewed: bool) -> Labels:
+    """(H, W) labels that a person vouches for, ``ignore`` elsewhere."""
+    if reviewed:
+        return now.labels
+    by_hand = (now.provenance == Provenance.PERSON) | (now.provenance == Provenance.IMPORT)
+    known: Labels = np.where(by_hand, now.labels, now.labels.dtype.type(ignore))
+    return known
+
+
+def _evenly(items: list[T], most: int) -> list[T]:
+    if len(items) <= most:
+        return items
+    return [items[place] for place in sorted({round(x) for x in np.linspace(0, len(items) - 1, most)})]
