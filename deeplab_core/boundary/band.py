@@ -6,7 +6,6 @@ widths come from one map: the band of width w is ``(1 <= index) & (index <= w)``
 
 from __future__ import annotations
 
-import math
 from typing import Any, Literal
 
 import numpy as np
@@ -25,8 +24,6 @@ BandAround = Literal["truth", "prediction"]
 WIDEST = 40
 #: Index of labelled pixels farther away than the widest band.
 OUTSIDE = WIDEST + 1
-#: Smallest whole number that is not below the square root, for squares up to that of :data:`OUTSIDE`.
-_INDEX_OF_SQUARE = np.array([math.isqrt(max(square - 1, 0)) + (square > 0) for square in range(OUTSIDE**2 + 1)], dtype=np.uint8)
 #: Index of pixels that no band and no outside holds: void of the truth.
 EXCLUDED = 0
 
@@ -78,13 +75,11 @@ def _compiled_index(source: Labels, ignore: int, rule: BandRule) -> NDArray[np.u
     """The index by compiled loops, without exclusions; None where they may not be used."""
     if source.dtype not in (np.uint8, np.uint16) or not source.size or not use_compiled(source.size):
         return None
-    from deeplab_core.boundary.loops import edge_squares, void_steps
+    from deeplab_core.boundary.loops import edge_index, void_steps
 
     if rule == "void":
         return void_steps(np.ascontiguousarray(source), ignore, WIDEST)
-    squares = edge_squares(fill_void(source, ignore), WIDEST)
-    index: NDArray[np.uint8] = _INDEX_OF_SQUARE.take(squares)
-    return index
+    return edge_index(fill_void(source, ignore), WIDEST)
 
 
 def band_mask(index: NDArray[np.uint8], width_px: int) -> NDArray[np.bool_]:

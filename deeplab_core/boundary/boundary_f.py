@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from deeplab_core.boundary.boundary_iou import without_void
 from deeplab_core.catalog import IGNORE
 from deeplab_core.metrics.compiled import use_compiled
 
@@ -113,12 +114,11 @@ def _matched_f(truth: Labels, prediction: Labels, ignore: int, limit: float, *, 
         raise ValueError(f"truth has shape {truth.shape}, prediction {prediction.shape}")
     if truth.dtype not in (np.uint8, np.uint16) or truth.dtype != prediction.dtype or not use_compiled(truth.size):
         return None
-    from deeplab_core.boundary.contour_loops import matched_pixels
+    from deeplab_core.boundary.contour_loops import match_contours
 
     truth = np.ascontiguousarray(truth)
-    seen = np.where(truth == ignore, truth, prediction)
-    theirs, found = matched_pixels(truth, seen, ignore, limit, later)
-    ours, right = matched_pixels(seen, truth, ignore, limit, later)
+    seen = without_void(truth, np.ascontiguousarray(prediction), ignore)
+    (theirs, found), (ours, right) = match_contours(truth, seen, ignore, limit, later)
     scores = []
     for class_id in _present(truth, ignore):
         if not theirs[class_id] and not ours[class_id]:
@@ -131,7 +131,11 @@ def _matched_f(truth: Labels, prediction: Labels, ignore: int, limit: float, *, 
 
 
 def _present(labels: Labels, ignore: int) -> list[int]:
-    return [int(class_id) for class_id in np.flatnonzero(np.bincount(labels.ravel())) if class_id != ignore]
+    import cv2
+
+    depth = ignore + 1
+    counts = cv2.calcHist([labels.reshape(1, -1)], [0], None, [depth], [0, depth])
+    return [int(class_id) for class_id in np.flatnonzero(counts) if class_id != ignore]
 
 
 def _mean(scores: list[float]) -> tuple[float, int]:

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.catalog import ClassCatalog
+from deeplab_core.metrics.compiled import use_compiled
 
 Labels = NDArray[Any]  # (H, W) uint8 or uint16
 
@@ -61,6 +62,15 @@ def inner_boundaries(labels: Labels, width_px: int, outside: int) -> NDArray[np.
     return differs
 
 
+def without_void(truth: Labels, prediction: Labels, ignore: int) -> Labels:
+    """(H, W): the prediction, void wherever the truth is."""
+    if truth.dtype == prediction.dtype and truth.dtype.kind == "u" and ignore == np.iinfo(truth.dtype).max:
+        # All bits of void are set, so that it swallows any class.
+        seen: Labels = prediction | np.negative((truth == ignore).astype(truth.dtype))
+        return seen
+    return np.where(truth == ignore, truth, prediction)
+
+
 class BoundaryIoU:
     """Boundary IoU per class, pooled over images.
 
@@ -81,8 +91,16 @@ class BoundaryIoU:
             raise ValueError(f"truth has shape {truth.shape}, prediction {prediction.shape}")
         void = self.catalog.ignore
         width = boundary_width(truth.shape, self.ratio)
-        seen = np.where(truth == void, truth, prediction)
+        seen = without_void(truth, prediction, void)
         theirs, ours = inner_boundaries(truth, width, void), inner_boundaries(seen, width, void)
+        if truth.dtype == seen.dtype == self.catalog.dtype and use_compiled(truth.size):
+            from deeplab_core.boundary.contour_loops import count_inner
+
+            by_id = np.zeros((2, void + 1), dtype=np.int64)
+            count_inner(truth.ravel(), seen.ravel(), theirs.ravel(), ours.ravel(), by_id[0], by_id[1])
+            self._hits += by_id[0, self.catalog.ids]
+            self._union += by_id[1, self.catalog.ids]
+            return self
         hits = self._by_class(truth, theirs & ours & (truth == seen))
         self._hits += hits
         self._union += self._by_class(truth, theirs) + self._by_class(seen, ours) - hits

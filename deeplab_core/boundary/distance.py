@@ -124,10 +124,11 @@ def fill_void(labels: Labels, ignore: int = IGNORE) -> Labels:
     if not void.any() or void.all():
         return filled
     if filled.dtype in _COMPILED and use_compiled(filled.size):
-        from deeplab_core.boundary.loops import fill
+        from deeplab_core.boundary import fill_loops
 
-        if fill(filled, ignore):
-            return filled
+        done = fill_loops.filled(filled, ignore)
+        if done is not None:
+            return done
     for box, target in _void_regions(void):
         local = labels[box]
         nearest = np.full(local.shape, np.inf, dtype=np.float32)

@@ -1,4 +1,4 @@
-"""Compiled transforms of limited reach: how near every pixel is to void, to another class, or to its nearest label.
+"""Compiled transforms of limited reach: how near every pixel is to void or to another class.
 
 Squared Euclidean distances are separable: with ``g(y, x)`` the steps to the next pixel of another class within the column and
 ``h(y, x)`` those within the row, they are the smaller of ``h^2`` and ``min over s of s^2 + g(y, x + s)^2`` for ``s`` from
@@ -11,6 +11,8 @@ The loops let other threads run. Importing this module imports numba; :mod:`deep
 
 from __future__ import annotations
 
+import math
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -22,9 +24,6 @@ Labels = NDArray[Any]  # (H, W) uint8 or uint16
 
 #: The squares of this and of one more, added, fit 16 bits.
 FARTHEST = 180
-
-#: Void whose filling would take more steps than this is left to other code.
-_PATIENCE = 1_000_000_000
 
 _STEP = np.uint8(1)
 
@@ -45,6 +44,19 @@ def edge_squares(filled: Labels, reach: int) -> NDArray[np.uint16]:
     return squares
 
 
+def edge_index(filled: Labels, reach: int) -> NDArray[np.uint8]:
+    """(H, W) uint8: smallest whole number not below the distance of :func:`edge_squares`; ``reach + 1`` where it is larger."""
+    index = np.empty(filled.shape, dtype=np.uint8)
+    _look_up(edge_squares(filled, reach).reshape(-1), _roots(reach), index.reshape(-1))
+    return index
+
+
+@lru_cache(maxsize=8)
+def _roots(reach: int) -> NDArray[np.uint8]:
+    """Square roots, rounded up, of 0 .. (reach + 1)^2."""
+    return np.array([math.isqrt(max(square - 1, 0)) + (square > 0) for square in range((reach + 1) ** 2 + 1)], dtype=np.uint8)
+
+
 def void_steps(truth: Labels, ignore: int, reach: int) -> NDArray[np.uint8]:
     """Chebyshev distance of every pixel to the nearest pixel of value ``ignore``.
 
@@ -62,30 +74,17 @@ def void_steps(truth: Labels, ignore: int, reach: int) -> NDArray[np.uint8]:
     return steps
 
 
-def fill(labels: Labels, ignore: int) -> bool:
-    """Give every pixel of value ``ignore`` the value of the nearest other pixel, the smallest of equally near ones, in place.
-
-    Args:
-        labels: (H, W) uint8 or uint16, C-contiguous, with at least one pixel that is not void.
-        ignore: value of void.
-
-    Returns:
-        False, and nothing is changed, where the void is so thick that filling it this way would take seconds.
-    """
-    void = labels.dtype.type(ignore)
-    distance, nearest = _columns_to_label(labels, void)
-    if np.minimum(distance, labels.shape[1]).sum(dtype=np.int64) > _PATIENCE:
-        return False
-    _fill_loop(labels, void, distance, nearest)
-    return True
-
-
 def warm_up() -> None:
     """Compile, or load from disk, all loops for 8-bit maps."""
     few = np.array([[0, 255], [1, 1]], dtype=np.uint8)
-    edge_squares(few, 2)
+    edge_index(few, 2)
     void_steps(few, 255, 2)
-    fill(few, 255)
+
+
+@compile_loop
+def _look_up(squares: NDArray[np.uint16], roots: NDArray[np.uint8], index: NDArray[np.uint8]) -> None:
+    for place in range(squares.shape[0]):
+        index[place] = roots[squares[place]]
 
 
 @compile_loop
@@ -191,55 +190,3 @@ def _cone_row(row: NDArray[np.uint8], targets: NDArray[np.bool_], before: NDArra
         nearest = middle if middle < nearest else nearest
         more = np.uint8(nearest + _STEP) if nearest < far else far
         row[x + 1] = np.uint8(0) if targets[x] else more
-
-
-@compile_loop
-def _columns_to_label(labels: Labels, void: Any) -> tuple[NDArray[np.int32], Labels]:
-    """Steps to the nearest labelled pixel of the column, and its label (the smaller of two); far and void where there is none."""
-    height, width = labels.shape
-    distance = np.empty((height, width), np.int32)
-    nearest = labels.copy()
-    far = np.int32(height + width)
-    for x in range(width):
-        distance[0, x] = 0 if labels[0, x] != void else far
-    for y in range(1, height):
-        for x in range(width):
-            if labels[y, x] != void:
-                distance[y, x] = 0
-            else:
-                distance[y, x] = min(distance[y - 1, x] + 1, far)
-                nearest[y, x] = nearest[y - 1, x]
-    for y in range(height - 2, -1, -1):
-        for x in range(width):
-            down = distance[y + 1, x] + 1
-            if down < distance[y, x]:
-                distance[y, x] = down
-                nearest[y, x] = nearest[y + 1, x]
-            elif down == distance[y, x] and nearest[y + 1, x] < nearest[y, x]:
-                nearest[y, x] = nearest[y + 1, x]
-    return distance, nearest
-
-
-@compile_loop
-def _fill_loop(labels: Labels, void: Any, distance: NDArray[np.int32], nearest: Labels) -> None:
-    height, width = labels.shape
-    far = height + width
-    for y in range(height):
-        for x in range(width):
-            if distance[y, x] == 0:
-                continue
-            own = np.int64(distance[y, x])
-            best = own * own if own < far else np.int64(far) * far * 2
-            label = nearest[y, x] if own < far else void
-            for shift in range(1, width):
-                square = np.int64(shift) * shift
-                if square > best:
-                    break
-                for side in (x - shift, x + shift):
-                    if side < 0 or side >= width or distance[y, side] >= far:
-                        continue
-                    found = square + np.int64(distance[y, side]) * distance[y, side]
-                    if found < best or (found == best and nearest[y, side] < label):
-                        best = found
-                        label = nearest[y, side]
-            labels[y, x] = label

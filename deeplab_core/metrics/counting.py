@@ -31,6 +31,10 @@ _EXACT_FLOAT32 = 1 << 24
 _SPARSE = 4
 
 
+#: Tables that :func:`channel_table` finds by identity.
+_REMEMBERED = 32
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class ChannelTable:
     """Class ids to channels for one catalog.
@@ -72,9 +76,26 @@ class ChannelTable:
         return found
 
 
-@lru_cache(maxsize=32)
+#: Tables by the identity of their catalog, which they keep alive.
+_recent: dict[int, ChannelTable] = {}
+
+
 def channel_table(catalog: ClassCatalog) -> ChannelTable:
     """The table of a catalog."""
+    # Hashing a catalog of many classes takes as long as counting a small image, so its identity is asked first.
+    recent = _recent.get(id(catalog))
+    if recent is not None and recent.catalog is catalog:
+        return recent
+    table = _table_of(catalog)
+    if table.catalog is catalog:
+        if len(_recent) >= _REMEMBERED:
+            _recent.clear()
+        _recent[id(catalog)] = table
+    return table
+
+
+@lru_cache(maxsize=32)
+def _table_of(catalog: ClassCatalog) -> ChannelTable:
     lut = catalog.index_lut()
     return ChannelTable(catalog, lut.astype(catalog.dtype), lut, np.append(catalog.ids, catalog.ignore))
 
