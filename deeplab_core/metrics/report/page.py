@@ -8,6 +8,8 @@ from html import escape
 from itertools import groupby
 from pathlib import Path
 
+import numpy as np
+
 from deeplab_core.boundary.band import BAND_RULE_TEXT, WIDEST
 from deeplab_core.errors import AtrousError
 from deeplab_core.formats.atomic import atomic_write
@@ -24,6 +26,8 @@ from deeplab_core.metrics.scores import ABSENT_RULE_TEXT
 _LISTED = 5
 
 
+#: Classes up to which the confusion matrix is written as a table too.
+_TABLED = 60
 #: Images that are shown, worst first.
 _SHOWN = 12
 
@@ -191,7 +195,9 @@ def _boundary(evaluation: Evaluation) -> str:
 def _confusion(evaluation: Evaluation) -> str:
     rule = "Rows are truth, columns are predictions; each row in percent of its truth class. Point at a cell for pixels."
     figure = f"<figure>{plots.heat_svg(evaluation.matrix)}</figure>"
-    table = f"<details><summary>As a table</summary>{_scroll(tables.heat_table(evaluation.matrix))}</details>"
+    table = ""
+    if np.count_nonzero(evaluation.matrix.counts.any(axis=1)) <= _TABLED:  # else megabytes that nobody reads
+        table = f"<details><summary>As a table</summary>{_scroll(tables.heat_table(evaluation.matrix))}</details>"
     return _section("Confusion", rule, figure + table) + _section(
         "Largest confusions", "Between two classes; void is left out.", _scroll(tables.confusion_list(evaluation.matrix))
     )
@@ -211,7 +217,7 @@ def _calibration(evaluation: Evaluation) -> str:
     ]
     rule = (
         f"Of the pixels called with some confidence, how many are right? {pixels(evaluation.calibrated_images)} of "
-        f"{pixels(len(evaluation.images))} images have a confidence map. Dashed: a calibrated model; dark: share of the pixels."
+        f"{pixels(len(evaluation.images))} images have a confidence map. Dashed: a calibrated model; foot: share of the pixels."
     )
     figure = f'<figure class="half">{plots.reliability_svg(calibration)}</figure>'
     return _section("Calibration", rule, f'<div class="beside">{figure}{_scroll(tables.score_table(rows))}</div>')

@@ -64,7 +64,7 @@ def heat_svg(matrix: ConfusionMatrix) -> str:
     columns = [*shown, counts.shape[0]] if matrix.void_predictions else shown
     names = [*matrix.catalog.names, "void"]
     small = len(columns) > _READABLE
-    size = max(5.0, min(34.0, 700 / max(len(columns), 1)))
+    size = max(5.0, min(34.0, (980 if len(columns) > 2 * _READABLE else 700) / max(len(columns), 1)))
     left, top = 130, 110
     width, height = left + size * len(columns) + 4, top + size * len(shown) + 4
     style = f' style="max-width:{width:.0f}px"'

@@ -81,7 +81,7 @@ ul { margin: 4px 0 0; padding-left: 20px; } code { font: 12px ui-monospace, Cons
     --accent: #2563c9; --second: #b45309;
   --third: #0f766e; --fourth: #9333a8; --good: 20 140 110; --bad: 214 90 40; }
   main { padding: 0; max-width: none; } .scroll { max-height: none; overflow: visible; }
-  figure, .tile, .card, tr { break-inside: avoid; } h2 { break-after: avoid; }
+  figure, .tile, .card, tr { break-inside: avoid; } h2, .rule { break-after: avoid; }
   * { print-color-adjust: exact; }
   table { font-size: 11px; } th, td { padding: 3px 6px; white-space: normal; }
 }

@@ -39,13 +39,16 @@ def class_table(matrix: ConfusionMatrix, intervals: Intervals) -> str:
 
 
 def score_table(rows: Iterable[tuple[str, float, str, str]]) -> str:
-    """Scores with their intervals: (name, score, interval, what it is)."""
-    body = [
-        f'<tr><th>{escape(name)}</th><td>{percent(score)}</td><td class="quiet">{bounds}</td>'
-        f'<td class="name">{escape(text)}</td></tr>'
-        for name, score, bounds, text in rows
-    ]
-    return _table(("", "score", "interval", ""), body)
+    """Scores with their intervals, where any has one: (name, score, interval, what it is)."""
+    listed = list(rows)
+    sure = any(bounds for _, _, bounds, _ in listed)
+    body = []
+    for name, score, bounds, text in listed:
+        interval_cell = f'<td class="quiet">{bounds}</td>' if sure else ""
+        body.append(
+            f'<tr><th>{escape(name)}</th><td>{percent(score)}</td>{interval_cell}<td class="name">{escape(text)}</td></tr>'
+        )
+    return _table(("", "score", "interval", "") if sure else ("", "score", ""), body)
 
 
 def absent_classes(matrix: ConfusionMatrix) -> str:
