@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -46,6 +46,8 @@ class OnnxRunner:
             self._session = runtime.InferenceSession(
                 self._model(), _session_options(runtime), providers=providers, enable_fallback=0
             )
+            # Names that are no UTF-8 fail when they are asked for.
+            inputs, outputs = _borders(self._session.get_inputs()), _borders(self._session.get_outputs())
         except Exception as error:  # the library raises a dozen types without a common base
             raise WeightsError(
                 "ONNX Runtime cannot open the file", why=_first_line(error),
@@ -57,11 +59,10 @@ class OnnxRunner:
         self._run_options = runtime.RunOptions()
         self._run_options.only_execute_path_to_fetches = True
         self._run_options.log_severity_level = 4  # what fails is raised, and said once
-        inputs = self._session.get_inputs()
         if len(inputs) != 1:
             raise WeightsError(f"the graph has {len(inputs)} inputs, not one image", remedy="Export it again", path=path)
         self.input = _spec(inputs[0], path)
-        found = {out.name: _spec(out, path) for out in self._session.get_outputs()}
+        found = {out.name: _spec(out, path) for out in outputs}
         sources = {upsampling.source for upsampling in self._coarse.values()}
         own = [name for name in found if name not in sources]
         self.outputs = tuple(found[self._coarse[name].source] if name in self._coarse else found[name] for name in own)
@@ -132,7 +133,19 @@ def _session_options(runtime: Any) -> Any:
     return options
 
 
-def _spec(tensor: Any, path: Path) -> TensorSpec:
+class _Border(NamedTuple):
+    """A tensor as ONNX Runtime describes it."""
+
+    name: str
+    type: str
+    shape: list[int | str | None]
+
+
+def _borders(tensors: list[Any]) -> list[_Border]:
+    return [_Border(tensor.name, tensor.type, tensor.shape) for tensor in tensors]
+
+
+def _spec(tensor: _Border, path: Path) -> TensorSpec:
     dtype = _TYPES.get(tensor.type)
     if dtype is None:
         raise WeightsError(f"the graph's tensor {tensor.name} is of type {tensor.type}", remedy="Export it again", path=path)

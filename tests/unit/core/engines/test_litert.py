@@ -17,8 +17,8 @@ from tests.unit.core.engines.graphs import CLASSES, TwinNet, write_litert
 
 pytest.importorskip("ai_edge_litert", reason="ai-edge-litert is not installed: no LiteRT graph can be run")
 
-#: Share of pixels on which int8 and float labels agree over the reference inputs, as measured when the float twin was made.
-AGREEMENT = 0.99
+#: Share of pixels on which int8 and float labels agree over all reference inputs (docs/models/engines.md).
+AGREEMENT = 0.991
 
 
 def test_a_float_graph_gives_what_its_torch_twin_gives(tmp_path: Path) -> None:
@@ -75,4 +75,4 @@ def test_the_released_int8_network_agrees_with_its_float_twin(shared_real: Path)
         assert (got.confidence == 255).all()
         equal += int((got.labels == theirs(rgb).labels).sum())
         pixels += got.labels.size
-    assert equal / pixels > AGREEMENT * 0.97  # six of the hundred and more photographs that the figure is an average over
+    assert equal / pixels > AGREEMENT - 0.02  # six of the photographs that the figure is an average over

@@ -192,3 +192,27 @@ def test_cuda_gives_what_the_cpu_gives(photograph: np.ndarray, tmp_path: Path) -
     assert got.report.device.startswith(("cuda:0 (onnxruntime", "cpu (onnxruntime"))
     assert got.report.device.startswith("cuda") or predictor.device_note
     assert (got.labels == Predictor(model, card, device="cpu")(photograph).labels).mean() > 0.99
+
+
+def test_cuda_that_does_not_start_falls_back_and_says_so(
+    photograph: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import onnxruntime
+
+    from deeplab_core.inference.engines.onnx_file import read_onnx_file
+    from deeplab_core.inference.engines.onnx_runner import OnnxRunner
+
+    path = write_onnx(tmp_path / "g.onnx")
+    asked: list[Any] = []
+    start = onnxruntime.InferenceSession
+
+    def without_cuda(model: Any, options: Any, *, providers: list[Any], **rest: Any) -> Any:
+        asked.extend(providers)
+        return start(model, options, providers=["CPUExecutionProvider"], **rest)
+
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"])
+    monkeypatch.setattr(onnxruntime, "InferenceSession", without_cuda)
+    runner = OnnxRunner(path, read_onnx_file(path)).on(torch.device("cuda", 1))
+    assert asked[-2:] == [("CUDAExecutionProvider", {"device_id": 1}), "CPUExecutionProvider"]
+    assert runner.device == "cpu"
+    assert "could not start CUDA" in runner.notes[0]
