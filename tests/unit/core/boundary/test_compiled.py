@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deeplab_core.boundary import band_index, distance_to_edge, fill_void, mean_boundary_f, mean_csurka_f
-from deeplab_core.boundary import fill_loops
+from deeplab_core.boundary import band_index, distance_to_edge, fill_loops, fill_void, mean_boundary_f, mean_csurka_f
 from deeplab_core.boundary import loops as compiled_loops
 from deeplab_core.metrics import compiled
 
