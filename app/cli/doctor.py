@@ -25,6 +25,8 @@ PACKAGES = (
     "PySide6-Essentials",
     "numba",
     "pyqtgraph",
+    "onnxruntime",
+    "ai-edge-litert",
 )
 
 
