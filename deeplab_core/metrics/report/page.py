@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
@@ -238,8 +239,11 @@ def _cityscapes(evaluation: Evaluation) -> str:
 def _slices(extras: ReportExtras) -> Iterable[str]:
     titles = {curve.title: place for place, curve in reversed(list(enumerate(extras.slices)))}
     ordered = sorted(extras.slices, key=lambda curve: titles[curve.title])
-    for title, curves in groupby(ordered, key=lambda curve: curve.title):
-        yield _section(title, "Bars: intervals, where they are known.", f"<figure>{plots.slices_svg(list(curves))}</figure>")
+    for title, group in groupby(ordered, key=lambda curve: curve.title):
+        curves = list(group)
+        sure = any(not math.isnan(point.low) for curve in curves for point in curve.points)
+        rule = "Point at a mark for its figures." + (" Upright bars are intervals." if sure else "")
+        yield _section(title, rule, f"<figure>{plots.slices_svg(curves)}</figure>")
 
 
 def _cases(evaluation: Evaluation, extras: ReportExtras) -> str:

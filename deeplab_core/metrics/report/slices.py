@@ -8,12 +8,16 @@ The layout, ``atrous-slices-1``::
 
 ``x`` is a number (points are drawn in its order), ``score`` 0..1 or null; ``label``, ``low``, ``high`` and ``objects`` may be
 left out. Curves of one title share a plot.
+
+The file that ``atrous inspect --json`` writes is read too: IoU and recall of objects, mean IoU and accuracy of pixels, by its
+axes.
 """
 
 from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +25,13 @@ from typing import Any
 from deeplab_core.errors import MaskFormatError
 
 FORMAT = "atrous-slices-1"
+INSPECTION = "atrous-inspection-1"
+
+#: Scores of an inspection's slices, what they rest on, and what the report calls them.
+_INSPECTED = {
+    "object_slices": (("iou", "IoU"), ("recall", "recall")),
+    "pixel_slices": (("mean_iou", "mIoU"), ("accuracy", "pixel accuracy")),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,12 +76,32 @@ def read_slices(path: Path | str) -> tuple[SliceCurve, ...]:
     path = Path(path)
     try:
         data = json.loads(path.read_bytes())
+        if data["format"] == INSPECTION:
+            return tuple(_inspected(data))
         if data["format"] != FORMAT:
             raise ValueError(f"its format is {data['format']!r}")
         return tuple(_curve(row) for row in data["curves"])
     except (OSError, KeyError, TypeError, ValueError) as error:
         why, remedy = f"{type(error).__name__}: {error}", f"Expected is the layout '{FORMAT}'"
         raise MaskFormatError("these are not curves for the report", why=why, remedy=remedy, path=path) from error
+
+
+def _inspected(data: dict[str, Any]) -> Iterator[SliceCurve]:
+    for group, scores in _INSPECTED.items():
+        for axis, table in data[group].items():
+            rows = [row for row in table["rows"] if row["pixels"]]
+            for key, series in scores if rows else ():
+                points = tuple(
+                    SlicePoint(x=_number(row["low"]), label=_span(row), score=_number(row[key]), objects=row.get("objects"))
+                    for row in rows
+                )
+                yield SliceCurve(title=f"By {axis.replace('_', ' ')}", x_label=str(table["text"]), series=series, points=points)
+
+
+def _span(row: dict[str, Any]) -> str:
+    """``from 32 to 96``, short enough for an axis."""
+    low = f"{float(row['low']):g}"
+    return f"{low} or more" if row["high"] is None else f"{low} \u2013 {float(row['high']):g}"
 
 
 def _curve(row: dict[str, Any]) -> SliceCurve:

@@ -184,6 +184,29 @@ def test_curves_of_one_title_share_a_plot(folders: tuple[Path, Path], tmp_path: 
     assert "nan" not in re.sub(r'base64,[^"]+', "", page)
 
 
+def test_slices_of_an_inspection_become_curves(tmp_path: Path) -> None:
+    rows = [
+        {"low": 0.0, "high": 1024.0, "objects": 7, "pixels": 900, "recall": 0.5, "iou": 0.25},
+        {"low": 1024.0, "high": 9216.0, "objects": 0, "pixels": 0, "recall": None, "iou": None},
+        {"low": 9216.0, "high": None, "objects": 2, "pixels": 20_000, "recall": 0.9, "iou": 0.75},
+    ]
+    distance = [{"low": 1.0, "high": 3.0, "pixels": 50, "accuracy": 0.5, "mean_iou": 0.25}]
+    data = {
+        "format": "atrous-inspection-1",
+        "object_slices": {"size": {"text": "area, px", "rows": rows}, "contrast": {"text": "contrast", "rows": []}},
+        "pixel_slices": {"distance": {"text": "distance, px", "rows": distance}},
+    }
+    path = tmp_path / "inspection.json"
+    path.write_text(json.dumps(data))
+    found = read_slices(path)
+    assert [(curve.title, curve.series) for curve in found] == [
+        ("By size", "IoU"), ("By size", "recall"), ("By distance", "mIoU"), ("By distance", "pixel accuracy"),
+    ]  # fmt: skip
+    assert [(point.label, point.score, point.objects) for point in found[0].points] == [
+        ("0 \u2013 1024", 0.25, 7), ("9216 or more", 0.75, 2),
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     "text", ["{", "[]", '{"format": "other", "curves": []}', '{"format": "atrous-slices-1", "curves": [{"title": "t"}]}']
 )
