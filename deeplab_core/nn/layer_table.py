@@ -52,9 +52,9 @@ def layer_table(model: SegmentationModel, size: tuple[int, int]) -> tuple[LayerR
     rows: dict[str, LayerRow] = {}
     names = {id(module): name for name, module in model.named_modules()}
 
-    def note(module: nn.Module, _inputs: tuple[Any, ...], out: Tensor) -> None:
+    def note(module: nn.Module, inputs: tuple[Any, ...], out: Tensor) -> None:
         name = names[id(module)]
-        row = _row(name, module, out)
+        row = _row(name, module, inputs[0], out)
         before = rows.get(name)
         if before is not None:
             row = LayerRow(
@@ -77,14 +77,12 @@ def layer_table(model: SegmentationModel, size: tuple[int, int]) -> tuple[LayerR
     return tuple(rows.values())
 
 
-def _row(name: str, module: nn.Module, out: Tensor) -> LayerRow:
+def _row(name: str, module: nn.Module, x: Tensor, out: Tensor) -> LayerRow:
     parameters = sum(parameter.numel() for parameter in module.parameters(recurse=False))
     place = (int(out.shape[-2]), int(out.shape[-1])) if out.dim() == 4 else (1, 1)
     if isinstance(module, _CONVOLUTIONS):
-        transposed = isinstance(module, nn.ConvTranspose2d)
         taps = module.kernel_size[0] * module.kernel_size[1]
-        # A transposed convolution multiplies per pixel of its input, whose number its stride tells.
-        cells = out[0, 0].numel() // (module.stride[0] * module.stride[1] if transposed else 1)
+        cells = (x if isinstance(module, nn.ConvTranspose2d) else out)[0, 0].numel()  # what each weight is multiplied with
         return LayerRow(
             name=name,
             kind=type(module).__name__,
