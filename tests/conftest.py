@@ -20,9 +20,12 @@ settings.load_profile("atrous")
 REAL = Path(__file__).resolve().parents[2] / "shared" / "real"
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(autouse=True)
 def _private_home(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Settings, caches and logs of the tests, and of the processes they start, live in a temporary home."""
+    """Settings, caches and logs of a test, and of the processes it starts, live in a home of its own.
+
+    One home for all would hand the model used last by one test to the next that starts the real program.
+    """
     home = tmp_path_factory.mktemp("home")
     for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME", "LOCALAPPDATA", "APPDATA"):
         os.environ[name] = str(home / name.lower())

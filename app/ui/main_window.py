@@ -127,7 +127,7 @@ class MainWindow(QMainWindow):
             self.theme = theme
             self.actions.set_theme(theme)
         self.top_bar.menu_button.setIcon(make_icon("menu", theme))
-        for part in (self.images, self.classes, self.crf, self.trimap, self.status):
+        for part in (self.images, self.classes, self.model, self.crf, self.trimap, self.status):
             part.set_theme(theme)
         self.toasts.theme = theme
         self.facts.update(theme_dark=theme.name == "dark")

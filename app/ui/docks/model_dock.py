@@ -11,6 +11,8 @@ from PySide6.QtWidgets import QCheckBox, QComboBox, QGridLayout, QHBoxLayout, QP
 from app.state.model_view import DeviceView, ModelChoice, RunSettings
 from app.ui.docks.elided_label import ElidedLabel
 from app.ui.docks.panel import Panel, set_tone, toned
+from app.ui.icons import make_icon
+from app.ui.theme import Theme
 
 _SCALES = (("1", "1"), ("0.75 1 1.25", "3 scales"), ("0.5 0.75 1 1.25 1.5 1.75", "6 scales"))
 _NO_MODEL = (
@@ -68,12 +70,13 @@ class ModelDock(Panel):
         self.learn.clicked.connect(self.learnAsked)
         self.more = QToolButton()
         self.more.setProperty("quiet", True)
-        self.more.setText("Settings")
+        self.more.setAccessibleName("How the model is run")
+        self.more.setToolTip("How the model is run: output stride, scales, device, precision")
         self.more.setCheckable(True)
         self.more.toggled.connect(self._show_settings)
         for widget in (self.run_image, self.run_folder, self.learn):
-            buttons.addWidget(widget)
-        buttons.addStretch(1)
+            widget.setProperty("tight", True)
+            buttons.addWidget(widget, 1)
         buttons.addWidget(self.more)
         self.body.addLayout(buttons)
         self.settings = self._build_settings()
@@ -85,6 +88,10 @@ class ModelDock(Panel):
         self.body.insertWidget(2, self.hint)
         self.body.addStretch(1)
         self.show_models([], None)
+
+    def set_theme(self, theme: Theme) -> None:
+        """Draw the icon in the theme's colours."""
+        self.more.setIcon(make_icon("settings", theme))
 
     def show_models(self, choices: Sequence[ModelChoice], current: Path | None) -> None:
         """List what can be loaded; ``current`` is the one in use."""
