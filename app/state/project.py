@@ -356,6 +356,16 @@ class Project:
                 "INSERT OR REPLACE INTO results (image, kind, key, data) VALUES (?, ?, ?, ?)", (image, kind, key, data)
             )
 
+    def result(self, image: int, kind: str) -> tuple[str, bytes] | None:
+        """(key, data) of one result of an image; None where there is none."""
+        row = self._store.row("SELECT key, data FROM results WHERE image = ? AND kind = ?", (image, kind))
+        return None if row is None else (str(row[0]), bytes(row[1]))
+
+    def drop_result(self, image: int, kind: str) -> None:
+        """Forget one result of an image; nothing happens where there is none."""
+        if not self.read_only:
+            self._store.write("DELETE FROM results WHERE image = ? AND kind = ?", (image, kind))
+
     def results(self, kind: str) -> dict[int, tuple[str, bytes]]:
         """Per image id: (key, data) of all results of a kind."""
         rows = self._store.rows("SELECT image, key, data FROM results WHERE kind = ?", (kind,))

@@ -1,0 +1,118 @@
+"""Ambiguous truth in a project: which pixels of an image a person has declared undecidable.
+
+The marks are a person's work, not a result: they stay when the folder is judged again, move with the image file, and an image
+that has some is never forgotten. Kept under the image's id in the form of :meth:`deeplab_core.inspection.AmbiguousMarks.to_dict`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import zlib
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from app.state.project import Project
+from deeplab_core.errors import ImageReadError, ProjectError, ProjectLocked
+from deeplab_core.formats.atomic import atomic_write, make_folder
+from deeplab_core.inspection.ambiguous import AmbiguousMark, AmbiguousMarks
+from deeplab_core.inspection.folder import AMBIGUOUS_SUFFIX
+
+#: Kind of the project's results that holds marks; the folder scan knows it too.
+KIND = "ambiguous"
+
+
+@dataclass(frozen=True, slots=True)
+class ListedMark:
+    """One mark of a folder: which image (id), which of its marks, and what it says."""
+
+    image: int
+    position: int
+    mark: AmbiguousMark
+
+
+def read_marks(project: Project, image: int) -> AmbiguousMarks | None:
+    """Marks of an image; None where it has none.
+
+    Raises:
+        ProjectError: they are damaged.
+    """
+    stored = project.result(image, KIND)
+    return None if stored is None else _decode(stored[1])
+
+
+def marks_for(project: Project, image: int, shape: tuple[int, ...]) -> AmbiguousMarks | None:
+    """Marks that fit a truth of ``shape`` (H, W); None where there are none.
+
+    Raises:
+        ProjectError: they are damaged, or were made on a picture of another size.
+    """
+    marks = read_marks(project, image)
+    if marks is not None and (marks.height, marks.width) != tuple(shape[:2]):
+        raise ProjectError(
+            f"the ambiguous regions are of {marks.width} x {marks.height} px, the truth of {shape[1]} x {shape[0]} px",
+            remedy="Unmark them in the Judge view, or give the image its old size back",
+            path=project.record(image).relative_path,
+        )
+    return marks
+
+
+def write_marks(project: Project, image: int, marks: AmbiguousMarks) -> None:
+    """Keep the marks of an image; an empty list forgets it.
+
+    Raises:
+        ProjectLocked: the project is read-only.
+        StorageError: it cannot be written; the marks before are as they were.
+    """
+    if project.read_only:
+        raise ProjectLocked("nothing can be marked here", why=project.read_only_reason or "", remedy="Open the project to edit")
+    if marks.marks:
+        record = project.record(image)
+        if not record.content_key and not record.missing:
+            with contextlib.suppress(ImageReadError):
+                project.content_key(image)  # by its content the file is found again under another name
+        project.put_result(image, KIND, "", json.dumps(marks.to_dict(), separators=(",", ":")).encode())
+    else:
+        project.drop_result(image, KIND)
+
+
+def list_marks(project: Project) -> list[ListedMark]:
+    """All marks of a project, images in the order of its list; damaged ones are passed over."""
+    found = []
+    stored = project.results(KIND)
+    for record in project.images:
+        if record.id not in stored:
+            continue
+        try:
+            marks = _decode(stored[record.id][1])
+        except ProjectError:
+            continue
+        found += [ListedMark(record.id, position, mark) for position, mark in enumerate(marks.marks)]
+    return found
+
+
+def fingerprints(project: Project) -> dict[int, int]:
+    """Per image id with marks: a number that changes with them."""
+    return {image: zlib.crc32(data) for image, (_, data) in project.results(KIND).items()}
+
+
+def export_marks(project: Project, folder: Path) -> int:
+    """Write ``NAME.ambiguous.json`` for every marked image, as ``atrous inspect --ambiguous`` reads it; returns how many.
+
+    Raises:
+        StorageError: a file cannot be written.
+    """
+    stored = project.results(KIND)
+    for image, (_, data) in stored.items():
+        name = PurePosixPath(project.record(image).relative_path).with_suffix(AMBIGUOUS_SUFFIX)
+        path = folder / name
+        make_folder(path.parent)
+        atomic_write(path, data)
+    return len(stored)
+
+
+def _decode(data: bytes) -> AmbiguousMarks:
+    try:
+        return AmbiguousMarks.from_dict(json.loads(data))
+    except ValueError as error:
+        raise ProjectError("the ambiguous regions of this image are damaged", why=str(error), remedy="Mark them again") from error
