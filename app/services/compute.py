@@ -21,8 +21,12 @@ from app.worker.messages import (
     PROTOCOL,
     URGENT,
     Answer,
+    AskReceptive,
     AskScores,
     Cancel,
+    Compare,
+    Compared,
+    EndCompare,
     Failed,
     Hello,
     Inspected,
@@ -36,6 +40,7 @@ from app.worker.messages import (
     Predicted,
     PrepareRefine,
     Progress,
+    Receptive,
     Refine,
     RefineBase,
     RefineBox,
@@ -204,6 +209,27 @@ class ComputeClient(ComputeService):
     def learn(self, task: LearnTask) -> int:
         return self._submit(Learn(request_id=next(self._numbers), priority=NORMAL, task=task))
 
+    def compare(
+        self, model: str, image: str, source_key: str, options: PredictOptions | None = None, priority: int = NORMAL
+    ) -> int:
+        return self._submit(
+            Compare(
+                request_id=next(self._numbers), priority=priority, model=str(model), image=str(image), source_key=source_key,
+                options=options or PredictOptions(),
+            )
+        )  # fmt: skip
+
+    def end_compare(self) -> int:
+        return self._submit(EndCompare(request_id=next(self._numbers), priority=NORMAL))
+
+    def ask_receptive(self, image: str, source_key: str, x: int, y: int, options: PredictOptions | None = None) -> int:
+        return self._submit(
+            AskReceptive(
+                request_id=next(self._numbers), priority=URGENT, image=str(image), source_key=source_key, x=x, y=y,
+                options=options or PredictOptions(),
+            )
+        )  # fmt: skip
+
     def cancel(self, request_id: int) -> None:
         if request_id in self._entries:
             self._cancel([request_id])
@@ -329,6 +355,10 @@ class ComputeClient(ComputeService):
             self.refined.emit(answer)
         elif isinstance(answer, Learned):
             self.learned.emit(answer)
+        elif isinstance(answer, Compared):
+            self.compared.emit(answer)
+        elif isinstance(answer, Receptive):
+            self.receptive.emit(answer)
         elif isinstance(answer, WasCancelled):
             self.cancelled.emit(answer)
         elif isinstance(answer, Failed):
@@ -424,7 +454,7 @@ def _poisonous(request: Request) -> ComputeError:
             remedy="Choose smaller tiles, a smaller input size or the CPU, then predict it again",
             path=request.image,
         )
-    path = request.path if isinstance(request, LoadModel | InspectModel) else None
+    path = request.model if isinstance(request, Compare) else getattr(request, "path", None)
     return ComputeError(
         f"{'loading this model' if path else 'this request'} ended the compute process twice",
         why="it may be too large for the memory of this device",

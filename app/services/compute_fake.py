@@ -18,7 +18,11 @@ from app.worker.messages import (
     NORMAL,
     PROTOCOL,
     URGENT,
+    AskReceptive,
     AskScores,
+    Compare,
+    Compared,
+    EndCompare,
     Failed,
     Hello,
     Inspected,
@@ -32,6 +36,7 @@ from app.worker.messages import (
     Predicted,
     PrepareRefine,
     Progress,
+    Receptive,
     Refine,
     RefineBase,
     RefineBox,
@@ -44,6 +49,7 @@ from deeplab_core.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError, ComputeError
 from deeplab_core.images import probe_image
 from deeplab_core.learning import ClassGain, LearnPair, LearnReport
+from deeplab_core.receptive import Reach, ReceptiveField
 from deeplab_core.records import CRFParams, ModelCard, Prediction, PredictOptions, RunReport
 
 #: Part of the name of a file that a model which has learned lies in; its stripes have another order.
@@ -154,6 +160,27 @@ class FakeComputeClient(ComputeService):
     def learn(self, task: LearnTask) -> int:
         return self._submit(Learn(request_id=next(self._numbers), priority=NORMAL, task=task))
 
+    def compare(
+        self, model: str, image: str, source_key: str, options: PredictOptions | None = None, priority: int = NORMAL
+    ) -> int:
+        return self._submit(
+            Compare(
+                request_id=next(self._numbers), priority=priority, model=str(model), image=str(image), source_key=source_key,
+                options=options or PredictOptions(),
+            )
+        )  # fmt: skip
+
+    def end_compare(self) -> int:
+        return self._submit(EndCompare(request_id=next(self._numbers), priority=NORMAL))
+
+    def ask_receptive(self, image: str, source_key: str, x: int, y: int, options: PredictOptions | None = None) -> int:
+        return self._submit(
+            AskReceptive(
+                request_id=next(self._numbers), priority=URGENT, image=str(image), source_key=source_key, x=x, y=y,
+                options=options or PredictOptions(),
+            )
+        )  # fmt: skip
+
     def cancel(self, request_id: int) -> None:
         self._cancelled.add(request_id)
         self._wake(even_paused=True)
@@ -190,7 +217,8 @@ class FakeComputeClient(ComputeService):
         self._queue.remove(request)
         answers: dict[type[Request], Callable[[Request], None]] = {
             LoadModel: self._answer_load, Predict: self._answer_predict, AskScores: self._answer_scores,
-            InspectModel: self._answer_inspect, Learn: self._answer_learn,
+            InspectModel: self._answer_inspect, Learn: self._answer_learn, Compare: self._answer_compare,
+            EndCompare: self._answer_compare, AskReceptive: self._answer_receptive,
             Refine: self._answer_refine, RefineBox: self._answer_refine, PrepareRefine: self._answer_refine,
         }  # fmt: skip
         answers[type(request)](request)
@@ -248,6 +276,34 @@ class FakeComputeClient(ComputeService):
         self.progress.emit(Progress(request_id=request.request_id, fraction=1.0))
         self.predicted.emit(Predicted(request_id=request.request_id, prediction=prediction))
 
+    def _answer_compare(self, request: Request) -> None:
+        if isinstance(request, EndCompare):
+            self.compared.emit(Compared(request_id=request.request_id, prediction=None))
+            return
+        assert isinstance(request, Compare)
+        try:
+            for path in (request.model, request.image):
+                if path in self.errors:
+                    raise self.errors[path]
+            info = probe_image(request.image)
+        except AtrousError as error:
+            self.failed.emit(Failed(request_id=request.request_id, error=error.to_dict()))
+            return
+        labels = compared_labels(self.catalog, info.height, info.width, request.source_key, request.model)
+        prediction = Prediction(
+            labels=labels, confidence=np.full(labels.shape, 204, np.uint8), card_id=f"fake-{request.model}",
+            options=request.options, source_key=request.source_key, report=RunReport(device="cpu", milliseconds=12.0),
+        )  # fmt: skip
+        self.progress.emit(Progress(request_id=request.request_id, fraction=1.0))
+        self.compared.emit(Compared(request_id=request.request_id, prediction=prediction))
+
+    def _answer_receptive(self, request: Request) -> None:
+        assert isinstance(request, AskReceptive)
+        if self._card is not None and self._card.id in self.errors:
+            self.failed.emit(Failed(request_id=request.request_id, error=self.errors[self._card.id].to_dict()))
+            return
+        self.receptive.emit(Receptive(request_id=request.request_id, found=imagined_field(request)))
+
     def _answer_scores(self, request: Request) -> None:
         assert isinstance(request, AskScores)
         labels = self._kept.get(request.source_key)
@@ -277,6 +333,26 @@ class FakeComputeClient(ComputeService):
             if request.strokes is not None:
                 labels = np.where(request.strokes == base.ignore, labels, request.strokes)
         self.refined.emit(Refined(request_id=request.request_id, labels=labels, milliseconds=1.0))
+
+
+def compared_labels(catalog: ClassCatalog, height: int, width: int, source_key: str, model: str) -> NDArray[np.uint8]:
+    """What the model of a file says when it is compared: the one that is called "stripes" says what it predicts."""
+    stem = Path(model).stem
+    return striped_labels(catalog, height, width, source_key + ("" if stem == "stripes" else stem))
+
+
+def imagined_field(request: AskReceptive) -> ReceptiveField:
+    """A field that falls off around the pixel: theoretical radius 20 px, one branch of 12 px."""
+    away = np.maximum(np.abs(np.arange(-16, 17))[:, None], np.abs(np.arange(-16, 17))[None, :])
+    gradient = np.exp(-away / 4).astype(np.float32)
+
+    def box(radius: int) -> tuple[float, float, float, float]:
+        return request.x - radius, request.y - radius, request.x + radius + 1, request.y + radius + 1
+
+    return ReceptiveField(
+        x=request.x, y=request.y, class_id=15, reaches=(Reach("network", box(20), 20), Reach("rate 6", box(12), 12)),
+        gradient=gradient / gradient.sum(), extent=box(16), radii=((0.5, 6), (0.95, 14)), milliseconds=30.0,
+    )  # fmt: skip
 
 
 def imagined_report(task: LearnTask) -> tuple[LearnReport, tuple[LearnPair, ...]]:

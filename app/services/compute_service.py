@@ -16,13 +16,13 @@ class ComputeService(QObject):
     """Asks for work and hears of it later, on the thread that it lives in.
 
     Every request is answered by exactly one of :attr:`loaded`, :attr:`inspected`, :attr:`predicted`, :attr:`scores`,
-    :attr:`refined`, :attr:`learned`, :attr:`failed` and :attr:`cancelled`, also when the compute process dies in between. No verb
-    blocks.
+    :attr:`refined`, :attr:`learned`, :attr:`compared`, :attr:`receptive`, :attr:`failed` and :attr:`cancelled`, also when the
+    compute process dies in between. No verb blocks.
 
     Signals:
         hello(Hello): the process is there: versions and devices.
         loaded(Loaded), inspected(Inspected), predicted(Predicted), scores(ScoresAt), refined(Refined),
-        learned(Learned): a request succeeded.
+        learned(Learned), compared(Compared), receptive(Receptive): a request succeeded.
         progress(Progress): of the request that runs, ten times a second at most.
         failed(Failed): a request failed; ``AtrousError.from_dict(message.error)`` says what to do.
         cancelled(WasCancelled): a request was cancelled; nothing of it remains.
@@ -38,6 +38,8 @@ class ComputeService(QObject):
     scores = Signal(object)
     refined = Signal(object)
     learned = Signal(object)
+    compared = Signal(object)
+    receptive = Signal(object)
     progress = Signal(object)
     failed = Signal(object)
     cancelled = Signal(object)
@@ -106,6 +108,20 @@ class ComputeService(QObject):
     @abstractmethod
     def learn(self, task: LearnTask) -> int:
         """Have a model learn from corrections, behind whatever waits; returns the request id. The model in use stays in use."""
+
+    @abstractmethod
+    def compare(
+        self, model: str, image: str, source_key: str, options: PredictOptions | None = None, priority: int = NORMAL
+    ) -> int:
+        """Predict an image file with any model while the one in use stays; returns the request id."""
+
+    @abstractmethod
+    def end_compare(self) -> int:
+        """Have the models that were loaded for comparing freed; returns the request id."""
+
+    @abstractmethod
+    def ask_receptive(self, image: str, source_key: str, x: int, y: int, options: PredictOptions | None = None) -> int:
+        """Ask what the model in use looks at when it labels a pixel; returns the request id."""
 
     @abstractmethod
     def cancel(self, request_id: int) -> None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from deeplab_core.catalog import ClassCatalog
 from deeplab_core.learning import LearnOptions, LearnPair, LearnReport, PackedLabels
+from deeplab_core.receptive import ReceptiveField
 from deeplab_core.records import CRFParams, ModelCard, Prediction, PredictOptions
 
 #: Version of this protocol; the client refuses a worker that speaks another one.
@@ -191,6 +192,43 @@ class Learn(Request):
     task: LearnTask
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compare(Request):
+    """Predict one image file with a model that need not be the one in use, which stays in use. Answered by Compared.
+
+    Attributes:
+        model: checkpoint; it stays loaded for the next image as long as memory allows.
+        image, source_key, options: as for Predict; the scores are not kept.
+    """
+
+    model: str
+    image: str
+    source_key: str
+    options: PredictOptions = field(default_factory=PredictOptions)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndCompare(Request):
+    """Free the models that were loaded for comparing. Answered by Compared without a prediction."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskReceptive(Request):
+    """What the loaded model looks at when it labels one pixel. Answered by Receptive.
+
+    Attributes:
+        image, source_key: the file and its content key.
+        x, y: pixel of the oriented image.
+        options: output stride and resize are looked at.
+    """
+
+    image: str
+    source_key: str
+    x: int
+    y: int
+    options: PredictOptions = field(default_factory=PredictOptions)
+
+
 # -- out-of-band ---------------------------------------------------------------------------------------------------------
 
 
@@ -309,6 +347,26 @@ class Learned(Answer):
     card: ModelCard
     report: LearnReport
     pairs: tuple[LearnPair, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared(Answer):
+    """A prediction for a comparison.
+
+    Attributes:
+        prediction: None after EndCompare.
+        note: what happened to the memory: which models made room for this one; empty where all fit.
+    """
+
+    prediction: Prediction | None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receptive(Answer):
+    """A receptive field."""
+
+    found: ReceptiveField
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,10 @@ import torch
 from app.worker.messages import (
     PROTOCOL,
     Answer,
+    AskReceptive,
     AskScores,
+    Compare,
+    EndCompare,
     Failed,
     Hello,
     Inspected,
@@ -42,6 +45,7 @@ from deeplab_core.records import ModelCard
 from deeplab_core.weights import load_model
 
 if TYPE_CHECKING:
+    from app.worker.compare_session import CompareSession
     from app.worker.refine_session import RefineSession
 
 Cancel = Callable[[], bool]
@@ -83,7 +87,9 @@ class ComputeSession:
         self._predictor: Predictor | None = None
         self._scores = ScoreStore(score_bytes)
         self._home = self._device = "auto"
+        self._path = ""
         self._refining: RefineSession | None = None
+        self._comparing: CompareSession | None = None
 
     def answer(self, request: Request, cancel: Cancel | None = None, progress: ReportProgress | None = None) -> Answer:
         """Serve one request. Never raises: errors become Failed, with a traceback where they are bugs."""
@@ -99,7 +105,7 @@ class ComputeSession:
                 "the compute process met an error in Atrous itself",
                 why=f"{type(error).__name__}: {error}",
                 remedy="Copy the report from the log and send it to the developers; other images are not affected",
-                path=request.image if isinstance(request, Predict) else None,
+                path=request.image if isinstance(request, (Predict, Compare)) else None,
             )
             return Failed(request_id=request.request_id, error=bug.to_dict(), traceback=traceback.format_exc())
 
@@ -119,6 +125,8 @@ class ComputeSession:
                 from app.worker.learn_session import learn  # training is imported where it is wanted
 
                 return learn(request, cancel, progress)
+            case Compare() | EndCompare() | AskReceptive():
+                return self.compare(request, cancel, progress)
         raise TypeError(f"no answer to {type(request).__name__}")
 
     def load(self, request: LoadModel) -> Loaded:
@@ -128,6 +136,7 @@ class ComputeSession:
             model.output_stride = request.output_stride
             card = replace(card, output_stride=request.output_stride)
         self._predictor = Predictor(model, card, device=request.device)
+        self._path = request.path
         self._home = self._device = request.device
         self._scores.clear()
         return Loaded(
@@ -173,6 +182,25 @@ class ComputeSession:
             self._refining = RefineSession(self._scores)
         self._refining.device = self._predictor.device.type if self._predictor is not None else "cpu"
         return self._refining.answer(request, cancel)
+
+    def compare(
+        self, request: Compare | EndCompare | AskReceptive, cancel: Cancel | None = None, progress: ReportProgress | None = None
+    ) -> Answer:
+        """Predict with another model, forget the others, or see what the one in use looks at."""
+        if self._comparing is None:
+            from app.worker.compare_session import CompareSession
+
+            self._comparing = CompareSession()
+        if isinstance(request, AskReceptive):
+            predictor = self._loaded()
+            self._use_device(predictor, request.options.device)
+            return self._comparing.receptive(request, predictor, cancel)
+        if isinstance(request, Compare):
+            in_use = self._predictor if request.model == self._path else None
+            if in_use is not None:
+                self._use_device(in_use, request.options.device)
+            return self._comparing.predict(request, in_use, cancel, progress)
+        return self._comparing.end(request)
 
     def _use_device(self, predictor: Predictor, asked: str) -> None:
         """Move to the device that a request names; ``auto`` is the one that the model was loaded for."""
