@@ -1,0 +1,1 @@
+"""Studies whose pages in docs/studies are remade by one command each."""

@@ -1,0 +1,72 @@
+"""The images of the study, gathered into one folder per set so that every tool sees them alike."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+#: Groups of the photographs whose truth is in VOC-21 ids.
+_VOC_GROUPS = ("voc", "coco")
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSet:
+    """Images with truth.
+
+    Attributes:
+        name: short, for file names.
+        title: for tables.
+        folder: holds ``images``, ``truth`` and, for rendered rooms, ``objects`` with the visible fraction of every object.
+        images: how many.
+    """
+
+    name: str
+    title: str
+    folder: Path
+    images: int
+
+    @property
+    def objects(self) -> Path | None:
+        """Folder of the lists of objects; None for photographs, which do not say how much of an object can be seen."""
+        folder = self.folder / "objects"
+        return folder if folder.is_dir() else None
+
+
+def gather_rooms(folders: Sequence[Path], target: Path) -> ImageSet:
+    """Rendered rooms of several folders (layout of ``python -m tools.rooms``)."""
+    target = _emptied(target)
+    for place, folder in enumerate(folders):
+        for part in ("images", "truth", "objects"):
+            (target / part).mkdir(parents=True, exist_ok=True)
+            for path in sorted((folder / part).iterdir()):
+                shutil.copy(path, target / part / f"{place}_{path.name}")
+    return ImageSet("rooms", "rendered rooms", target, len(list((target / "images").iterdir())))
+
+
+def gather_photographs(real: Path, target: Path) -> ImageSet | None:
+    """Photographs with VOC-21 truth named by ``real/manifest.json``; None where they are absent."""
+    manifest = real / "manifest.json"
+    if not manifest.is_file():
+        return None
+    target = _emptied(target)
+    for part in ("images", "truth"):
+        (target / part).mkdir(parents=True)
+    count = 0
+    for row in json.loads(manifest.read_text(encoding="utf-8")):
+        image, label = row["image"], row.get("label")
+        if label and image.split("/")[0] in _VOC_GROUPS:
+            stem = f"{image.split('/')[0]}_{Path(image).stem}"
+            shutil.copy(real / image, target / "images" / f"{stem}{Path(image).suffix}")
+            shutil.copy(real / label, target / "truth" / f"{stem}.png")
+            count += 1
+    return ImageSet("photographs", "photographs", target, count)
+
+
+def _emptied(folder: Path) -> Path:
+    """The folder without what an earlier run gathered into it: its images, truth and objects are copies."""
+    for part in ("images", "truth", "objects"):
+        shutil.rmtree(folder / part, ignore_errors=True)
+    return folder
