@@ -226,6 +226,9 @@ _TRUTH = (
           enabled_when=("has_images",)),
     _spec(Group.TRUTH, "truth.judge_folder", "Judge the whole folder", "judge.judge_folder", icon="trimap", keys="Ctrl+J",
           enabled_when=("has_images",), tip="Per-class IoU and trimap curve pooled over every image that has truth and a mask"),
+    _spec(Group.TRUTH, "inspect.view", "Judge view", "inspect.toggle_view", icon="matrix", keys="O",
+          enabled_when=("has_images",), checked_from="judge_open", separated=True,
+          tip="Confusion matrix, kinds of failure, queues and plots; every number leads to its pixels"),
     _spec(Group.TRUTH, "truth.problems", "Truth files that could not be used…", "window.show_truth_problems", icon="warning",
           enabled_when=("project_open",)),
 )

@@ -12,6 +12,7 @@ from app.controllers.classes import ClassesController
 from app.controllers.edit import EditController
 from app.controllers.export import ExportController
 from app.controllers.import_masks import ImportController
+from app.controllers.inspect import InspectController
 from app.controllers.judge import JudgeController
 from app.controllers.learn import LearnController
 from app.controllers.look import LookController
@@ -70,6 +71,7 @@ class Program(QObject):
             self.projects, self.models, self.edit, compute, self.jobs, notifier, settings, facts, self
         )
         self.judge = JudgeController(self.projects, self.predict, self.edit, self.jobs, notifier, settings, facts, self)
+        self.inspect = InspectController(self)
         self.refine = RefineController(
             self.projects, self.models, self.predict, self.judge, self.edit, self.view, compute, self.jobs, notifier, settings,
             facts, self,
@@ -114,6 +116,7 @@ class Program(QObject):
             "classes": self.classes,
             "predict": self.predict,
             "judge": self.judge,
+            "inspect": self.inspect,
             "refine": self.refine,
             "refine_folder": self.refine_folder,
             "scribble": self.scribble,

@@ -24,6 +24,7 @@ from app.ui.canvas.layers import LayerSet
 from app.ui.canvas.picture import PictureSource
 from app.ui.crf_binding import CRFBinding
 from app.ui.docks.image_list_model import ImageListModel, SortBy
+from app.ui.inspect_binding import InspectBinding
 from app.ui.learn_binding import LearnBinding
 from app.ui.main_window import MainWindow
 from deeplab_core.metrics.confusion import same_classes
@@ -158,7 +159,7 @@ class Binding(QObject):
                 catalog=project.catalog,
                 labels=image.document.labels,
                 prediction=image.document.reference,
-                truth=None if judge.judgement is None else judge.judgement.truth,
+                truth=None if judge.judgement is None else judge.judgement.scored,
                 confidence=prediction.confidence if fits and prediction is not None else None,
                 band=band,
                 band_width=judge.band.width_px,
@@ -345,6 +346,7 @@ class Binding(QObject):
         self.program.refine.statusChanged.connect(lambda _status: self._show_captions())
         self.crf = CRFBinding(self.window, self.program)
         self.learn = LearnBinding(self.window, self.program)
+        self.inspect = InspectBinding(self.window, self.program)
 
     def _show_figures(self, figures: Figures | None) -> None:
         self._figures = figures

@@ -107,6 +107,7 @@ class MainWindow(QMainWindow):
             "history": self.history,
         }  # fmt: skip
         self._folded: list[str] = []
+        self._canvas: QWidget | None = None
         self._place_docks()
         self.heights = DockHeights(self, self.docks, _HEIGHTS)
         self.status = StatusLine(theme)
@@ -135,9 +136,20 @@ class MainWindow(QMainWindow):
 
     def show_canvas(self, canvas: QWidget) -> None:
         """Put the picture where the start page was."""
-        if self.stack.indexOf(canvas) < 0:
-            self.stack.addWidget(canvas)
-        self.stack.setCurrentWidget(canvas)
+        self._canvas = canvas
+        self.show_page(canvas)
+
+    def show_picture(self) -> None:
+        """Back from another page to the picture, with the keyboard; without one, to the start page."""
+        self.stack.setCurrentWidget(self._canvas or self.start_page)
+        if self._canvas is not None:
+            self._canvas.views[0].setFocus()
+
+    def show_page(self, page: QWidget) -> None:
+        """Bring a page to the centre of the window."""
+        if self.stack.indexOf(page) < 0:
+            self.stack.addWidget(page)
+        self.stack.setCurrentWidget(page)
 
     def show_start(self) -> None:
         self.stack.setCurrentWidget(self.start_page)
@@ -239,7 +251,7 @@ class MainWindow(QMainWindow):
     def focusNextPrevChild(self, next_one: bool) -> bool:
         """While the picture has the keyboard, Tab is a command that is held, not a way out of it."""
         focus = self.focusWidget()
-        if focus is not None and self.stack.isAncestorOf(focus) and self.stack.currentWidget() is not self.start_page:
+        if focus is not None and self._canvas is not None and self._canvas.isAncestorOf(focus):
             return False
         return super().focusNextPrevChild(next_one)
 

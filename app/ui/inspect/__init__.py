@@ -1,0 +1,1 @@
+"""The Judge view: from a number to the pixels behind it."""
