@@ -12,9 +12,10 @@ from PySide6.QtCore import QObject, QTimer, Signal
 from app.controllers.open_image import OpenImage
 from app.services.jobs import Job, JobRegistry, JobState
 from app.services.notifications import Notifier
+from app.state.ambiguous import excluded
 from app.state.curves import Curve
 from app.state.image_scores import ImageScore, score_labels
-from app.state.judgement import FolderJudgement, ImageJudgement
+from app.state.judgement import FolderJudgement, ImageJudgement, without_marked
 from app.state.project import Project
 from deeplab_core.boundary.band import band_index
 from deeplab_core.boundary.histogram import BandHistogram
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from app.controllers.project import ProjectController
 
 _KIND = "score"
+
+#: Score, figures of the mask, and those of the prediction where there is one.
+_Measured = tuple[ImageScore, ConfusionMatrix, BandHistogram, ConfusionMatrix | None, BandHistogram | None]
 
 #: How long the hand rests before the score of the image in view is written anew.
 _SCORE_MS = 600
@@ -141,6 +145,39 @@ class FolderJudge(QObject):
         self._work = iter(ids)
         self._next(project, job, 0, len(ids))
 
+    def remeasure(self, image: int) -> None:
+        """Measure one image of the pool again, because other pixels of its truth count now."""
+        project = self._projects.project
+        if project is None or self._now is None or self._now.share(str(image)) is None:
+            return
+        if self._projects.autosaver is not None:
+            self._projects.autosaver.save_now()
+
+        def finish(found: _Measured | None) -> None:
+            if found is not None and project is self._projects.project:
+                self._take(image, found)
+                self.changed.emit()
+
+        def failed(error: Exception) -> None:
+            if not isinstance(error, AtrousError):
+                raise error
+            self._judge.truth_problem(project.record(image).relative_path, str(error))
+
+        self._jobs.run(lambda: self._measure(project, image), finish, failed)
+
+    def _take(self, image: int, found: _Measured) -> None:
+        if self._now is None or self._model is None:
+            return
+        score, matrix, histogram, model, model_histogram = found
+        viewed = self._judge.judgement
+        if self._viewed is not None and self._viewed.id == image and viewed is not None:
+            self.follow(viewed)  # strokes since the measuring began are in it
+        else:
+            self._now.put(str(image), matrix, histogram)
+        if model is not None and model_histogram is not None:
+            self._model.put(str(image), model, model_histogram)
+        self._keep(image, score)
+
     def _stop(self) -> None:
         self._work = iter(())
 
@@ -155,9 +192,7 @@ class FolderJudge(QObject):
             return
         job.progress(done, total, project.record(image).name)
 
-        def finish(
-            found: tuple[ImageScore, ConfusionMatrix, BandHistogram, ConfusionMatrix | None, BandHistogram | None] | None,
-        ) -> None:
+        def finish(found: _Measured | None) -> None:
             if found is not None and self._now is not None and self._model is not None:
                 score, matrix, histogram, model, model_histogram = found
                 self._now.put(str(image), matrix, histogram)
@@ -174,9 +209,7 @@ class FolderJudge(QObject):
 
         self._jobs.run(lambda: self._measure(project, image), finish, failed)
 
-    def _measure(
-        self, project: Project, image: int
-    ) -> tuple[ImageScore, ConfusionMatrix, BandHistogram, ConfusionMatrix | None, BandHistogram | None] | None:
+    def _measure(self, project: Project, image: int) -> _Measured | None:
         """Figures of one image, on a thread of the pool; None where it has neither mask nor prediction."""
         record, catalog, band = project.record(image), project.catalog, self._band
         info = probe_image(project.path_of(record))
@@ -191,14 +224,15 @@ class FolderJudge(QObject):
         path = self._judge.index.get(record.relative_path)
         assert path is not None
         truth = read_mask(path, catalog, info)
+        scored = without_marked(truth, excluded(project, image, truth.shape), catalog.ignore)
         confidence = None if prediction is None else prediction.confidence
-        score = score_labels(labels, catalog, truth=truth, confidence=confidence)
+        score = score_labels(labels, catalog, truth=scored, confidence=confidence)
 
         def figures(found: NDArray[np.uint8]) -> tuple[ConfusionMatrix, BandHistogram]:
             index = band_index(truth=truth, prediction=found, ignore=catalog.ignore, rule=band.rule, around=band.around)
             histogram = BandHistogram(catalog, rule=band.rule, around=band.around)
-            matrix = ConfusionMatrix(catalog).update(truth=truth, prediction=found)
-            return matrix, histogram.update(index=index, truth=truth, prediction=found)
+            matrix = ConfusionMatrix(catalog).update(truth=scored, prediction=found)
+            return matrix, histogram.update(index=index, truth=scored, prediction=found)
 
         matrix, histogram = figures(labels)
         return (score, matrix, histogram, *(figures(model) if model is not None else (None, None)))
@@ -218,6 +252,7 @@ class FolderJudge(QObject):
             if path is not None:
                 try:
                     truth = read_mask(path, project.catalog, probe_image(project.path_of(project.record(image))))
+                    truth = without_marked(truth, excluded(project, image, truth.shape), project.catalog.ignore)
                 except AtrousError as error:
                     self._judge.truth_problem(project.record(image).relative_path, str(error))
             return score_labels(labels, project.catalog, truth=truth, confidence=prediction.confidence)
@@ -239,7 +274,7 @@ class FolderJudge(QObject):
         if self._projects.project is None:
             return
         judged = self._judge.judgement
-        truth = judged.truth if judged is not None and judged.document is left.document else None
+        truth = judged.scored if judged is not None and judged.document is left.document else None
         labels = left.document.labels  # not copied: a change meanwhile has it scored again
         confidence = None if left.prediction is None else left.prediction.confidence
         self._jobs.run(

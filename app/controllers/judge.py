@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from app.controllers.project import ProjectController
 from app.services.jobs import JobRegistry
 from app.services.notifications import Notifier
 from app.services.settings import SettingsStore
+from app.state.ambiguous import excluded
 from app.state.curves import Curve, CurveSet
 from app.state.document import Document
 from app.state.judgement import Count, ImageJudgement, Labels, count_image
@@ -47,6 +48,20 @@ class _Band:
     revision: int
     kind: tuple[BandRule, BandAround]
     index: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Truth:
+    """Truth of the image in view, which of it is ambiguous, and what was counted on the rest."""
+
+    labels: Labels
+    exclude: NDArray[np.bool_] | None
+    count: Count
+
+    def counted_again(self, document: Document, rule: BandRule, around: BandAround) -> _Truth:
+        """The same after the mask has changed; a band around the truth lasts."""
+        index = self.count.index if self.count.around == "truth" else None
+        return replace(self, count=count_image(self.labels, document, rule, around, index, exclude=self.exclude))
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +149,13 @@ class JudgeController(QObject):
         """Replace the whole mask by the truth, as one step."""
         if self.judgement is not None:
             self._predict.replace_all(self.judgement.truth, Provenance.IMPORT, "Start from the truth")
+
+    def rejudge(self, image_id: int) -> None:
+        """Other pixels of an image count from now on: measure it again, in view and in the folder's figures."""
+        image = self._projects.image
+        if image is not None and image.id == image_id and self.judgement is not None:
+            self._read_truth(image)
+        self.folder.remeasure(image_id)
 
     def judge_folder(self) -> None:
         """Judge every image that has truth and a mask."""
@@ -223,7 +245,10 @@ class JudgeController(QObject):
             self._counting = None
             self._report(error)
 
-        self._jobs.run(lambda: count_image(judgement.truth, judgement.document, rule, around, known), done, failed)
+        def count() -> Count:
+            return count_image(judgement.truth, judgement.document, rule, around, known, exclude=judgement.exclude)
+
+        self._jobs.run(count, done, failed)
 
     def truth_problem(self, image: str, message: str) -> None:
         """Note a truth file that cannot be used; each is said once."""
@@ -274,10 +299,14 @@ class JudgeController(QObject):
 
     def _follow_image(self, image: OpenImage | None) -> None:
         self._forget()
-        project = self._projects.project
-        if image is None or project is None:
+        if image is None or self._projects.project is None:
             self._tell_nothing()
             return
+        self._read_truth(image)
+
+    def _read_truth(self, image: OpenImage) -> None:
+        project = self._projects.project
+        assert project is not None
         path = self.index.get(project.record(image.id).relative_path)
         if path is None:
             self._tell_nothing()
@@ -285,21 +314,21 @@ class JudgeController(QObject):
 
         rule, around, document = self.band.rule, self.band.around, image.document
 
-        def read() -> tuple[Labels, Count]:
+        def read() -> _Truth:
             truth = read_mask(path, document.catalog, image.info)
             truth.flags.writeable = False
-            return truth, count_image(truth, document, rule, around)
+            exclude = excluded(project, image.id, truth.shape)
+            return _Truth(truth, exclude, count_image(truth, document, rule, around, exclude=exclude))
 
-        def done(found: tuple[Labels, Count], again: int = _AGAIN) -> None:
-            truth, count = found
+        def done(found: _Truth, again: int = _AGAIN) -> None:
+            count = found.count
             if self._projects.image is not image:
                 return
             if count.revision != document.revision and again:
                 # Somebody paints, or a prediction is being laid: better later than with the window standing still.
-                once_more = lambda: (truth, count_image(truth, document, rule, around, index=_lasting(count)))  # noqa: E731
-                self._jobs.run(once_more, lambda found: done(found, again - 1), failed)
+                self._jobs.run(lambda: found.counted_again(document, rule, around), lambda newer: done(newer, again - 1), failed)
                 return
-            self._judge(image, truth, count)
+            self._judge(image, found)
 
         def failed(error: Exception) -> None:
             if not isinstance(error, AtrousError):
@@ -311,10 +340,10 @@ class JudgeController(QObject):
 
         self._jobs.run(read, done, failed)
 
-    def _judge(self, image: OpenImage, truth: Labels, count: Count) -> None:
+    def _judge(self, image: OpenImage, found: _Truth) -> None:
         self._forget()
         try:
-            self.judgement = ImageJudgement(truth, image.document, count)
+            self.judgement = ImageJudgement(found.labels, image.document, found.count, exclude=found.exclude)
         except AtrousError as error:
             self._notifier.report(error, replace_key="truth")
             self._tell_nothing()
@@ -342,7 +371,7 @@ class JudgeController(QObject):
         judgement, band, before = self.judgement, self.band, self._before
         if not judgement.has_band(band.rule, band.around):
             return  # comes back when it is counted
-        catalog, truth = image.document.catalog, judgement.truth
+        catalog, truth = image.document.catalog, judgement.scored
         index = judgement.band(band.rule, band.around)
         # An image that was opened blank: what changed since opening is told from the prediction on.
         blank = before is not None and before.counts.sum() == before.void_predictions
@@ -429,8 +458,3 @@ class JudgeController(QObject):
         timer.setInterval(milliseconds)
         timer.timeout.connect(action)
         return timer
-
-
-def _lasting(count: Count) -> NDArray[np.uint8] | None:
-    """The part of a count that no change of the mask overtakes: a band around the truth."""
-    return count.index if count.around == "truth" else None

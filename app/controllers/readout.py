@@ -88,8 +88,9 @@ class ReadoutController(QObject):
         catalog, label = image.document.catalog, int(image.document.labels[y, x])
         parts = [f"<b>{escape(class_name(catalog, label))}</b>"]
         truth = None if self._judge.judgement is None else int(self._judge.judgement.truth[y, x])
-        if truth is not None:
-            parts.append(f"truth {escape(class_name(catalog, truth))}")
+        if truth is not None and self._judge.judgement is not None:
+            marked = truth != catalog.ignore and int(self._judge.judgement.scored[y, x]) == catalog.ignore
+            parts.append(f"truth {escape(class_name(catalog, truth))}" + (", ambiguous: not counted" if marked else ""))
         if self._scores:
             parts.append(f"model {self._scores}")
         elif image.prediction is not None and image.prediction.confidence.shape == image.document.shape:

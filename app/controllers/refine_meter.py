@@ -51,7 +51,7 @@ class RefineMeter(QObject):
         banded = band.around == "truth" and judgement.has_band(band.rule, band.around)
         histogram = BandHistogram(document.catalog, rule=band.rule, around=band.around) if banded else None
         index = judgement.band(band.rule, band.around) if banded else None
-        matrix, truth = judgement.matrix.copy(), judgement.truth
+        matrix, truth = judgement.matrix.copy(), judgement.scored
         self._counting, self._again = True, False
 
         def done(figures: RefineFigures) -> None:

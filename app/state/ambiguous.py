@@ -12,6 +12,9 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+import numpy as np
+from numpy.typing import NDArray
+
 from app.state.project import Project
 from deeplab_core.errors import ImageReadError, ProjectError, ProjectLocked
 from deeplab_core.formats.atomic import atomic_write, make_folder
@@ -55,6 +58,12 @@ def marks_for(project: Project, image: int, shape: tuple[int, ...]) -> Ambiguous
             path=project.record(image).relative_path,
         )
     return marks
+
+
+def excluded(project: Project, image: int, shape: tuple[int, ...]) -> NDArray[np.bool_] | None:
+    """(H, W) bool, pixels of an image that no figure may count; None where nothing is marked. Errors as :func:`marks_for`."""
+    marks = marks_for(project, image, shape)
+    return None if marks is None else marks.mask()
 
 
 def write_marks(project: Project, image: int, marks: AmbiguousMarks) -> None:

@@ -48,8 +48,24 @@ class Count:
     histogram: BandHistogram
 
 
+def without_marked(truth: Labels, exclude: NDArray[np.bool_] | None, ignore: int) -> Labels:
+    """The truth to count on: itself where nothing is marked as ambiguous, else a read-only copy with the marked pixels void."""
+    if exclude is None:
+        return truth
+    scored = truth.copy()
+    scored[exclude] = ignore
+    scored.flags.writeable = False
+    return scored
+
+
 def count_image(
-    truth: Labels, document: Document, rule: BandRule, around: BandAround = "truth", index: NDArray[np.uint8] | None = None
+    truth: Labels,
+    document: Document,
+    rule: BandRule,
+    around: BandAround = "truth",
+    index: NDArray[np.uint8] | None = None,
+    *,
+    exclude: NDArray[np.bool_] | None = None,
 ) -> Count:
     """Count a whole image: some 80 ms per megapixel, for a job.
 
@@ -60,17 +76,19 @@ def count_image(
         truth, document: as :class:`ImageJudgement`.
         rule, around: which band.
         index: the band's index, where it is known.
+        exclude: as :class:`ImageJudgement`.
 
     Raises:
         MaskFormatError, CatalogError: as :class:`ImageJudgement`.
     """
     revision, catalog, labels = document.revision, document.catalog, document.labels
     _check_size(truth, document)
-    matrix = ConfusionMatrix(catalog).update(truth=truth, prediction=labels)
+    scored = without_marked(truth, exclude, catalog.ignore)
+    matrix = ConfusionMatrix(catalog).update(truth=scored, prediction=labels)
     if index is None:
         index = band_index(truth=truth, prediction=labels, ignore=catalog.ignore, rule=rule, around=around)
         index.flags.writeable = False
-    histogram = BandHistogram(catalog, rule=rule, around=around).update(index=index, truth=truth, prediction=labels)
+    histogram = BandHistogram(catalog, rule=rule, around=around).update(index=index, truth=scored, prediction=labels)
     return Count(revision, matrix, rule, around, index, histogram)
 
 
@@ -88,17 +106,22 @@ class ImageJudgement:
     Use it on the thread that changes the document.
 
     Attributes:
-        truth: (H, W) ids of the document's catalog, void = ``catalog.ignore``; read-only.
+        truth: (H, W) ids of the document's catalog, void = ``catalog.ignore``; read-only. Bands lie around it as it is.
+        exclude: (H, W) bool, what is ambiguous of it, or None.
+        scored: the same with the excluded pixels void: what is counted on. Read-only.
         document: what is judged.
     """
 
-    def __init__(self, truth: Labels, document: Document, count: Count | None = None) -> None:
+    def __init__(
+        self, truth: Labels, document: Document, count: Count | None = None, *, exclude: NDArray[np.bool_] | None = None
+    ) -> None:
         """Count the image once, or take what a job has counted.
 
         Args:
             truth: copied, unless it is read-only and of the catalog's dtype.
             document: settled; followed from now on.
             count: from :func:`count_image` for the same truth; one that a change has overtaken is counted anew.
+            exclude: (H, W) bool, pixels whose truth is ambiguous: in no figure.
 
         Raises:
             MaskFormatError: truth and document differ in size.
@@ -109,6 +132,8 @@ class ImageJudgement:
             truth = np.array(truth, dtype=document.catalog.dtype, order="C", copy=True)
             truth.flags.writeable = False
         self.truth = truth
+        self.exclude = exclude
+        self.scored = without_marked(truth, exclude, document.catalog.ignore)
         self.document = document
         self._indices: dict[Key, NDArray[np.uint8]] = {}
         self._histograms: dict[Key, BandHistogram] = {}
@@ -116,7 +141,7 @@ class ImageJudgement:
             self._matrix = count.matrix
             self.adopt(count)
         else:
-            self._matrix = ConfusionMatrix(document.catalog).update(truth=self.truth, prediction=document.labels)
+            self._matrix = ConfusionMatrix(document.catalog).update(truth=self.scored, prediction=document.labels)
         self._unsubscribe: Callable[[], None] = document.subscribe(self._follow)
 
     @property
@@ -170,12 +195,12 @@ class ImageJudgement:
         if key not in self._histograms:
             histogram = BandHistogram(self.document.catalog, rule=rule, around=around)
             index = self.band(rule, around)
-            self._histograms[key] = histogram.update(index=index, truth=self.truth, prediction=self.document.labels)
+            self._histograms[key] = histogram.update(index=index, truth=self.scored, prediction=self.document.labels)
         return self._histograms[key]
 
     def errors(self) -> NDArray[np.bool_]:
         """(H, W) bool: labelled pixels whose class is wrong or missing."""
-        wrong: NDArray[np.bool_] = (self.truth != self.document.labels) & (self.truth != self.document.catalog.ignore)
+        wrong: NDArray[np.bool_] = (self.scored != self.document.labels) & (self.scored != self.document.catalog.ignore)
         return wrong
 
     def close(self) -> None:
@@ -188,7 +213,7 @@ class ImageJudgement:
             del self._indices[key]
             self._histograms.pop(key, None)
         index = change.rect.slices
-        truth, after = self.truth[index], self.document.labels[index]
+        truth, after = self.scored[index], self.document.labels[index]
         if truth.size >= _WHOLESALE:
             self._recount(truth, change.before, after, index)
             return

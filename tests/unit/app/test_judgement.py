@@ -238,3 +238,33 @@ def test_a_folder_refuses_other_classes_and_stays_as_it_was() -> None:
         folder.put("a.jpg", ConfusionMatrix(other))
     assert folder.share("a.jpg") == figures(1)[0]
     assert folder.matrix == figures(1)[0]
+
+
+def test_marked_pixels_are_in_no_figure_and_make_no_band_of_their_own() -> None:
+    truth, document = scene(3)
+    exclude = np.zeros(SHAPE, dtype=bool)
+    exclude[20:40, 30:90] = True
+    judgement = ImageJudgement(truth, document, exclude=exclude)
+    scored = np.where(exclude, IGNORE, truth).astype(np.uint8)
+
+    def check() -> None:
+        labels = document.labels
+        assert judgement.matrix == ConfusionMatrix(CATALOG).update(truth=scored, prediction=labels)
+        for rule, around in RULES:
+            index = band_index(truth=truth, prediction=labels, rule=rule, around=around)  # around the truth as it is
+            assert np.array_equal(judgement.band(rule, around), index)
+            expected = BandHistogram(CATALOG, rule=rule, around=around).update(index=index, truth=scored, prediction=labels)
+            assert judgement.histogram(rule, around) == expected
+        assert not judgement.errors()[exclude].any()
+        assert np.array_equal(judgement.truth, truth)
+
+    check()
+    document.apply(fill_patch(document, 50.0, 30.0, 4))
+    stroke = StrokeSession(document, value=11, diameter=31)
+    stroke.extend([(10.0, 10.0), (80.0, 60.0)])
+    stroke.commit()
+    check()
+    count = count_image(truth, document, "edge", exclude=exclude)
+    taken = ImageJudgement(truth, document, count, exclude=exclude)
+    assert taken.matrix == judgement.matrix
+    assert taken.histogram("edge") == judgement.histogram("edge")
