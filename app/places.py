@@ -14,6 +14,10 @@ RESOURCES = Path(__file__).resolve().parent.parent / "resources"
 
 SAMPLE_PROJECT = RESOURCES / "sample_project"
 
+#: Models that are shipped, and the one to start with where a person has none of their own.
+BUNDLED_MODELS = RESOURCES / "models"
+FIRST_MODEL = BUNDLED_MODELS / "rooms-voc.safetensors"
+
 
 def model_folders(chosen: str | None = None) -> list[Path]:
     """Folders that are searched for models, in order: the bundled ones, that of downloads, those of ``ATROUS_MODEL_DIR``.
@@ -21,7 +25,7 @@ def model_folders(chosen: str | None = None) -> list[Path]:
     Args:
         chosen: the setting ``model.folder``; None reads it from the settings file.
     """
-    folders = [RESOURCES / "models", _own_model_folder(chosen), *_named_folders()]
+    folders = [BUNDLED_MODELS, _own_model_folder(chosen), *_named_folders()]
     return [folder for folder in dict.fromkeys(folders) if folder.is_dir()]
 
 

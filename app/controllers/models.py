@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal
 
 from app.actions.facts import Facts
-from app.places import model_folders
+from app.places import BUNDLED_MODELS, FIRST_MODEL, model_folders
 from app.services.compute_service import ComputeService
 from app.services.notifications import Choice, Notifier
 from app.services.settings import SettingsStore
@@ -83,8 +83,8 @@ class ModelsController(QObject):
         if last is not None and last.is_file():
             self.load(last)
         elif choices:
-            # Nobody chose: weights of our own before graphs that another engine must run, and the next one where one fails.
-            self._untried = sorted((choice.path for choice in choices), key=lambda path: path.suffix in _ENGINE_SUFFIXES)
+            # Nobody chose; where one fails, the next one is tried.
+            self._untried = sorted((choice.path for choice in choices), key=_first_choice)
             self.load(self._untried.pop(0), chosen=False)
         else:
             self._show(DeviceView(state="no model"))
@@ -281,6 +281,11 @@ class ModelsController(QObject):
     def _show(self, view: DeviceView) -> None:
         self.device = view
         self.deviceChanged.emit(view)
+
+
+def _first_choice(path: Path) -> tuple[bool, bool, bool]:
+    """Sorts models that nobody chose: the person's own before the bundled ones, weights before graphs of other engines."""
+    return path.parent == BUNDLED_MODELS, path.suffix in _ENGINE_SUFFIXES, path != FIRST_MODEL
 
 
 def _named_beside(path: Path) -> str:

@@ -32,3 +32,16 @@ def test_a_model_that_a_person_chose_is_not_replaced_by_another(studio: Studio, 
     studio.program.models.load(path)
     studio.wait(lambda: bool(studio.titles()))
     assert studio.program.models.path == tmp_path / "models" / "stripes.safetensors"
+
+
+def test_after_a_persons_own_models_the_rooms_come_before_other_bundled_ones(studio: Studio, tmp_path, monkeypatch):  # noqa: F811
+    bundled = tmp_path / "bundled"
+    bundled.mkdir()
+    for name in ("camvid", "rooms-voc"):
+        (bundled / f"{name}.safetensors").write_bytes(b"")
+    monkeypatch.setattr("app.places.BUNDLED_MODELS", bundled)
+    monkeypatch.setattr("app.controllers.models.BUNDLED_MODELS", bundled)
+    monkeypatch.setattr("app.controllers.models.FIRST_MODEL", bundled / "rooms-voc.safetensors")
+    studio.compute.errors[str(tmp_path / "models" / "stripes.safetensors")] = WeightsError("not a safetensors file")
+    studio.start_model()
+    assert studio.program.models.path == bundled / "rooms-voc.safetensors"
