@@ -23,6 +23,11 @@ class PaneKind(StrEnum):
     UNCERTAINTY = "uncertainty"
     REFINED = "refined"
     CHANGES = "changes"
+    MODEL_A = "model_a"
+    MODEL_B = "model_b"
+    MODEL_C = "model_c"
+    MODEL_D = "model_d"
+    DIFFERENCE = "difference"
 
 
 #: What a person reads.
@@ -36,7 +41,15 @@ PANE_TITLES: dict[PaneKind, str] = {
     PaneKind.UNCERTAINTY: "Uncertainty",
     PaneKind.REFINED: "CRF preview",
     PaneKind.CHANGES: "Changed by the CRF",
+    PaneKind.MODEL_A: "Model A",
+    PaneKind.MODEL_B: "Model B",
+    PaneKind.MODEL_C: "Model C",
+    PaneKind.MODEL_D: "Model D",
+    PaneKind.DIFFERENCE: "Where models differ",
 }
+
+#: Panes of compared models, by their place in the comparison.
+MODEL_PANES = (PaneKind.MODEL_A, PaneKind.MODEL_B, PaneKind.MODEL_C, PaneKind.MODEL_D)
 
 
 class PaneLayout(StrEnum):

@@ -157,6 +157,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(key="model.scales", default="1"),
     Setting(key="model.flip", default=False),
     Setting(key="model.precision", default="auto", choices=tuple((name, name) for name in ("auto", "fp32", "bf16", "fp16"))),
+    Setting(key="compare.models", default=[]),
+    Setting(key="compare.files", default=[]),
     Setting(key="crf.params", default=""),
     Setting(key="crf.files", default=[]),
     Setting(key="crf.certainty", default=0.7, low=0.34, high=0.99),

@@ -42,6 +42,18 @@ _MISSED = rgba((255, 190, 60), 0.85)
 _UNNAMED = gray(225, 0.8)
 
 
+#: Where two models differ: who is right by the truth. Blue and orange stay apart for colour-blind eyes, pale means neither.
+DIFFERENCE_COLORS = {
+    "first": (74, 158, 255), "second": (255, 150, 46), "neither": (226, 228, 232), "unjudged": (246, 214, 72),
+}  # fmt: skip
+
+
+@cache
+def difference_colors() -> dict[str, int]:
+    """:data:`DIFFERENCE_COLORS` as premultiplied ARGB."""
+    return {name: rgba(color, 0.82) for name, color in DIFFERENCE_COLORS.items()}
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class OverlayTables:
     """Lookup tables indexed by label value (256 entries, 65,536 for a wide catalog), ARGB premultiplied.

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QRect
 
 from app.state.opencv import opencv
-from app.state.panes import OverlayOptions, PaneKind
-from app.ui.canvas.colors import OverlayTables, Table, gray, uncertainty_table
+from app.state.panes import MODEL_PANES, OverlayOptions, PaneKind
+from app.ui.canvas.colors import OverlayTables, Table, difference_colors, gray, uncertainty_table
 from app.ui.canvas.geometry import Mapping, sample
 from app.ui.canvas.layers import LayerSet
 
@@ -72,11 +72,17 @@ def compose(scene: Scene, kind: PaneKind, rect: QRect) -> Overlay | None:
         assert layers.labels is not None
         assert layers.refined is not None
         return _changes(scene, sample(layers.refined, rows, columns), sample(layers.labels, rows, columns))
+    if kind is PaneKind.DIFFERENCE:
+        one, other = (layers.model(place) for place in layers.pair)
+        assert one is not None
+        assert other is not None
+        truth = None if layers.truth is None else sample(layers.truth, rows, columns)
+        return _difference(scene, sample(one, rows, columns), sample(other, rows, columns), truth)
     if not options.visible:
         return None
     sources = {
         PaneKind.MASK: layers.labels, PaneKind.PREDICTION: layers.prediction, PaneKind.TRUTH: layers.truth,
-        PaneKind.REFINED: layers.refined,
+        PaneKind.REFINED: layers.refined, **{pane: layers.model(place) for place, pane in enumerate(MODEL_PANES)},
     }  # fmt: skip
     source = sources[kind]
     assert source is not None
@@ -151,6 +157,22 @@ def _changes(scene: Scene, after: Sampled, before: Sampled) -> Overlay:
         line = edges(changed)
         line &= changed
         overlay[line] = _BAND_LINE
+    return overlay
+
+
+def _difference(scene: Scene, one: Sampled, other: Sampled, truth: Sampled | None) -> Overlay:
+    """Where two models differ, in the colour of the one that is right, of neither, or of nobody knows."""
+    colors = difference_colors()
+    differ = one != other
+    overlay = np.full(one.shape, _VEIL_CORRECT, np.uint32)
+    overlay[differ] = colors["unjudged"]
+    if truth is not None:
+        judged = differ & (truth != scene.tables.ignore)
+        overlay[judged] = colors["neither"]
+        overlay[judged & (one == truth)] = colors["first"]
+        overlay[judged & (other == truth)] = colors["second"]
+    if scene.options.contours:
+        overlay[edges(differ) & differ] = _BAND_LINE
     return overlay
 
 

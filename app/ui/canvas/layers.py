@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.state.panes import PaneKind
+from app.state.panes import MODEL_PANES, PaneKind
 from app.ui.canvas.picture import PictureSource
 from deeplab_core.catalog import ClassCatalog
 
@@ -30,6 +30,8 @@ class LayerSet:
         band_width: px; pixels with 1 <= band <= band_width are in the band.
         band_labels: whose labels the band pane shows inside; None means the current mask.
         refined: the mask as a CRF would leave it.
+        models: what each compared model says, in this catalog's ids; None for one that is still computed.
+        pair: places in ``models`` of the two whose difference is shown.
     """
 
     picture: PictureSource
@@ -42,6 +44,8 @@ class LayerSet:
     band_width: int = 10
     band_labels: Labels | None = None
     refined: Labels | None = None
+    models: tuple[Labels | None, ...] = ()
+    pair: tuple[int, int] = (0, 1)
 
     def __post_init__(self) -> None:
         width, height = self.picture.size
@@ -49,6 +53,13 @@ class LayerSet:
             array = getattr(self, name)
             if array is not None and array.shape != (height, width):
                 raise ValueError(f"{name} must be ({height}, {width}) like the picture, got {array.shape}")
+        for array in self.models:
+            if array is not None and array.shape != (height, width):
+                raise ValueError(f"models must be ({height}, {width}) like the picture, got {array.shape}")
+
+    def model(self, place: int) -> Labels | None:
+        """What a compared model says; None where there is no such model or no answer yet."""
+        return self.models[place] if place < len(self.models) else None
 
     def missing(self, kind: PaneKind) -> str | None:
         """Why a pane of this kind has nothing to show, in words for a person; None where it has."""
@@ -64,4 +75,12 @@ class LayerSet:
             return "No CRF preview: switch it on in the CRF dock"
         if kind is PaneKind.BAND and self.band is None:
             return "No band: it needs truth, or edges around the prediction"
+        if kind in MODEL_PANES and self.model(MODEL_PANES.index(kind)) is None:
+            return _waiting(MODEL_PANES.index(kind) < len(self.models))
+        if kind is PaneKind.DIFFERENCE and any(self.model(place) is None for place in self.pair):
+            return _waiting(max(self.pair) < len(self.models))
         return None
+
+
+def _waiting(compared: bool) -> str:
+    return "Waiting for this model" if compared else "Not compared: choose models in Model > Compare models"
