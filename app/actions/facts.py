@@ -49,6 +49,7 @@ FACTS: dict[str, str] = {
     "comparing": "models are compared",
     "compare_running": "models are compared over the folder",
     "receptive_on": "the receptive field follows the pointer",
+    "marking_ambiguous": "the next outline marks a region as ambiguous",
     "learning": "a model learns from corrections",
     "learned_waiting": "a model has learned and waits for a decision",
     "dock_images": "the list of images is shown",

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject
 
 from app.actions.facts import Facts
+from app.controllers.ambiguous import AmbiguousController
 from app.controllers.classes import ClassesController
+from app.controllers.cutouts import CutoutShelf
 from app.controllers.edit import EditController
 from app.controllers.export import ExportController
 from app.controllers.import_masks import ImportController
@@ -71,7 +73,11 @@ class Program(QObject):
             self.projects, self.models, self.edit, compute, self.jobs, notifier, settings, facts, self
         )
         self.judge = JudgeController(self.projects, self.predict, self.edit, self.jobs, notifier, settings, facts, self)
-        self.inspect = InspectController(self)
+        self.ambiguous = AmbiguousController(self.projects, self.judge, self.edit, notifier, facts, self)
+        self.inspect = InspectController(
+            self.projects, self.models, self.judge, self.edit, self.jobs, notifier, facts, self
+        )  # fmt: skip
+        self.cutouts = CutoutShelf(self.projects, self.models, self.judge, self.jobs, self)
         self.refine = RefineController(
             self.projects, self.models, self.predict, self.judge, self.edit, self.view, compute, self.jobs, notifier, settings,
             facts, self,
@@ -117,6 +123,7 @@ class Program(QObject):
             "predict": self.predict,
             "judge": self.judge,
             "inspect": self.inspect,
+            "ambiguous": self.ambiguous,
             "refine": self.refine,
             "refine_folder": self.refine_folder,
             "scribble": self.scribble,

@@ -11,10 +11,12 @@ import json
 import zlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from app.state.opencv import opencv
 from app.state.project import Project
 from deeplab_core.errors import ImageReadError, ProjectError, ProjectLocked
 from deeplab_core.formats.atomic import atomic_write, make_folder
@@ -98,6 +100,26 @@ def list_marks(project: Project) -> list[ListedMark]:
             continue
         found += [ListedMark(record.id, position, mark) for position, mark in enumerate(marks.marks)]
     return found
+
+
+def error_at(
+    truth: NDArray[Any], labels: NDArray[Any], ignore: int, x: int, y: int
+) -> tuple[tuple[int, int], NDArray[np.bool_]] | None:
+    """The 8-connected region of one confusion (the same truth called the same class) that holds a pixel.
+
+    Returns:
+        Offset (x, y) in the image and (h, w) bool mask; None where the pixel is right, void or outside.
+    """
+    height, width = truth.shape
+    if not (0 <= x < width and 0 <= y < height) or truth[y, x] == ignore or truth[y, x] == labels[y, x]:
+        return None
+    cv2 = opencv()
+    same = ((truth == truth[y, x]) & (labels == labels[y, x])).view(np.uint8)
+    reached = np.zeros((height + 2, width + 2), dtype=np.uint8)  # floodFill wants a border of one pixel
+    flags = 8 | cv2.FLOODFILL_MASK_ONLY | (1 << 8)
+    _, _, _, (left, top, box_width, box_height) = cv2.floodFill(same, reached, (x, y), 0, 0, 0, flags)
+    inside = reached[top + 1 : top + 1 + box_height, left + 1 : left + 1 + box_width].astype(np.bool_)
+    return (int(left), int(top)), inside
 
 
 def fingerprints(project: Project) -> dict[int, int]:

@@ -368,6 +368,7 @@ class Binding(QObject):
         program, window = self.program, self.window
         window.top_bar.diameterChosen.connect(program.tools.set_diameter)
         self.canvas.hovered.connect(program.readout.hover)
+        self.canvas.hovered.connect(program.ambiguous.hover)
         program.readout.changed.connect(window.status.show_readout)
         program.jobs.changed.connect(self._show_jobs)
         window.status.cancelAsked.connect(lambda job: job.cancel())
