@@ -208,6 +208,8 @@ class Prediction:
         options: the options asked for.
         source_key: content key of the image.
         report: how it ran.
+        doubt: figures that need all probabilities (:func:`deeplab_core.inference.doubt.doubt_figures`); empty where they were
+            not to be had.
     """
 
     labels: NDArray[np.uint8]
@@ -216,6 +218,7 @@ class Prediction:
     options: PredictOptions
     source_key: str = ""
     report: RunReport = field(default_factory=RunReport)
+    doubt: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -272,6 +272,7 @@ class FakeComputeClient(ComputeService):
         prediction = Prediction(
             labels=labels, confidence=np.full(labels.shape, 204, np.uint8), card_id=self._card.id, options=request.options,
             source_key=request.source_key, report=RunReport(device="cpu", milliseconds=1.0),
+            doubt={"margin": 0.25, "entropy": 0.5},
         )  # fmt: skip
         self.progress.emit(Progress(request_id=request.request_id, fraction=1.0))
         self.predicted.emit(Predicted(request_id=request.request_id, prediction=prediction))

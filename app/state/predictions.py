@@ -143,6 +143,7 @@ def _encode(prediction: Prediction) -> bytes:
         "source_key": prediction.source_key,
         "options": asdict(prediction.options),
         "report": asdict(prediction.report),
+        "doubt": prediction.doubt,
     }
     buffer = io.BytesIO()
     # Level 1: a tenth of the time of numpy's own savez_compressed, a few per cent larger. Zip checks the content by CRC-32.
@@ -168,6 +169,7 @@ def _decode(data: bytes) -> Prediction:
         options=_options(note["options"]),
         source_key=str(note["source_key"]),
         report=RunReport(**{**note["report"], "notes": tuple(note["report"]["notes"])}),
+        doubt={str(name): float(value) for name, value in note.get("doubt", {}).items()},
     )
 
 

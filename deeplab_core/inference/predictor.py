@@ -10,6 +10,7 @@ import torch
 
 from deeplab_core.errors import ComputeError, DeviceOutOfMemory, WeightsError
 from deeplab_core.inference.device import PRECISION_NAMES, available_cores, describe_device, pick_device, pick_precision
+from deeplab_core.inference.doubt import doubt_figures
 from deeplab_core.inference.geometry import Frame, frame_for
 from deeplab_core.inference.memory import BYTES_PER_PIXEL, available_bytes, is_out_of_memory, release
 from deeplab_core.inference.network import CoarseGrid, NotFiniteError, Pass, TiledNetwork
@@ -130,6 +131,7 @@ class Predictor:
         return Prediction(
             labels=labels, confidence=confidence, card_id=self.card.id, options=options, source_key=source_key,
             report=replace(scores.report, milliseconds=took, notes=notes),
+            doubt={} if self.model.engine is not None and self.model.engine.labels_only else doubt_figures(scores),
         )  # fmt: skip
 
     def scores(

@@ -26,6 +26,7 @@ def make_prediction(seed=0, key="k", options=OPTIONS, shape=(40, 60)):
         options=options,
         source_key=key,
         report=RunReport(device="cpu", milliseconds=12.5, notes=("one", "two")),
+        doubt={"margin": 0.25},
     )
 
 
@@ -34,7 +35,7 @@ def equal(one, other):
         np.array_equal(one.labels, other.labels)
         and np.array_equal(one.confidence, other.confidence)
         and (one.card_id, one.options) == (other.card_id, other.options)
-        and (one.source_key, one.report) == (other.source_key, other.report)
+        and (one.source_key, one.report, one.doubt) == (other.source_key, other.report, other.doubt)
     )
 
 
