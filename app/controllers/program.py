@@ -22,6 +22,7 @@ from app.controllers.models import ModelsController
 from app.controllers.pixel_counts import PixelCounts
 from app.controllers.predict import PredictController
 from app.controllers.project import ProjectController
+from app.controllers.queues import QueuesController
 from app.controllers.readout import ReadoutController
 from app.controllers.refine import RefineController
 from app.controllers.refine_folder import RefineFolder
@@ -74,6 +75,8 @@ class Program(QObject):
         )
         self.judge = JudgeController(self.projects, self.predict, self.edit, self.jobs, notifier, settings, facts, self)
         self.ambiguous = AmbiguousController(self.projects, self.judge, self.edit, notifier, facts, self)
+        self.queues = QueuesController(self.projects, self.models, self.predict, self.judge, self.jobs, notifier, self)
+        self.ambiguous.changed.connect(self.queues.remeasure)
         self.inspect = InspectController(
             self.projects, self.models, self.judge, self.edit, self.jobs, notifier, facts, self
         )  # fmt: skip
@@ -98,7 +101,7 @@ class Program(QObject):
         self.counts = PixelCounts(self.projects, self.predict, self.jobs, self)
         self.readout = ReadoutController(self.projects, self.models, self.judge, compute, self)
         self.thumbnails = ThumbnailLoader(thumbnail_folder(), self)
-        self.projects.worst_first = self.judge.folder.worst_first
+        self.projects.worst_first = self.queues.worst_first
         self.projects.projectChanged.connect(self.classes.set_project)
         self.projects.projectChanged.connect(self.models.set_project)
         self.models.mappingChanged.connect(self._follow_catalog)

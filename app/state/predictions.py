@@ -97,6 +97,19 @@ class PredictionCache:
             if self._nbytes > self._limit:
                 self._shrink(keep=path)
 
+    def kept(self) -> dict[str, list[tuple[str, str]]]:
+        """Per content key of an image: (card id, options key) of its predictions. Opens every file: meant for another thread."""
+        found: dict[str, list[tuple[str, str]]] = {}
+        for path in sorted(self._folder.glob("??/*.npz")):
+            try:
+                with zipfile.ZipFile(path) as archive:
+                    note = json.loads(archive.read("note.json"))
+                key = str(note["card_id"]), _options(note["options"]).cache_key()
+                found.setdefault(str(note["source_key"]), []).append(key)
+            except (zipfile.BadZipFile, zlib.error, ValueError, KeyError, TypeError, OSError):
+                continue  # damaged: dropped when it is asked for
+        return found
+
     def nbytes(self) -> int:
         """Bytes on disk."""
         with self._mutex:

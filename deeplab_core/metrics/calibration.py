@@ -133,18 +133,7 @@ class Calibration:
         Raises:
             ValueError: not 1 to 255 bins.
         """
-        if not 1 <= number < LEVELS:
-            raise ValueError(f"{number} bins; use 1 to {LEVELS - 1}")
-        counts = self._counts.sum(axis=0) if channel is None else self._counts[channel]
-        levels = np.arange(LEVELS)
-        # Whole numbers: bin b holds b / B < level / 255 <= (b + 1) / B.
-        place = np.maximum(-(-levels * number // (LEVELS - 1)) - 1, 0)
-        pixels = np.bincount(place, counts.sum(axis=1), minlength=number)
-        right = np.bincount(place, counts[:, 1], minlength=number)
-        claimed = np.bincount(place, counts.sum(axis=1) * levels / (LEVELS - 1), minlength=number)
-        edges = np.arange(number + 1) / number
-        with np.errstate(invalid="ignore"):
-            return ReliabilityBins(edges[:-1], edges[1:], pixels.astype(np.int64), claimed / pixels, right / pixels)
+        return reliability_bins(self._counts.sum(axis=0) if channel is None else self._counts[channel], number)
 
     def to_dict(self, number: int = DEFAULT_BINS) -> dict[str, Any]:
         """Plain values for JSON: ECE, MCE and the diagram; null where there is none."""
@@ -172,6 +161,25 @@ class Calibration:
                 if self._counts[channel].any()
             },
         }
+
+
+def reliability_bins(counts: NDArray[np.int64], number: int = DEFAULT_BINS) -> ReliabilityBins:
+    """The reliability diagram of (256, 2) int64 pixels by confidence level and wrong or right.
+
+    Raises:
+        ValueError: not 1 to 255 bins.
+    """
+    if not 1 <= number < LEVELS:
+        raise ValueError(f"{number} bins; use 1 to {LEVELS - 1}")
+    levels = np.arange(LEVELS)
+    # Whole numbers: bin b holds b / B < level / 255 <= (b + 1) / B.
+    place = np.maximum(-(-levels * number // (LEVELS - 1)) - 1, 0)
+    pixels = np.bincount(place, counts.sum(axis=1), minlength=number)
+    right = np.bincount(place, counts[:, 1], minlength=number)
+    claimed = np.bincount(place, counts.sum(axis=1) * levels / (LEVELS - 1), minlength=number)
+    edges = np.arange(number + 1) / number
+    with np.errstate(invalid="ignore"):
+        return ReliabilityBins(edges[:-1], edges[1:], pixels.astype(np.int64), claimed / pixels, right / pixels)
 
 
 def _plain(value: float) -> float | None:

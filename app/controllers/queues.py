@@ -1,0 +1,303 @@
+"""Which images are worth looking at next: figures of doubt for the whole folder, and the order that 'next worst' goes by."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PySide6.QtCore import QObject, Signal
+
+from app.controllers.judge import JudgeController
+from app.controllers.models import ModelsController
+from app.controllers.open_image import OpenImage
+from app.controllers.predict import PredictController
+from app.controllers.project import ProjectController
+from app.services.jobs import Job, JobRegistry, JobState
+from app.services.notifications import Notifier
+from app.state.ambiguous import excluded, fingerprints
+from app.state.doubts import VERSION, ImageDoubt, Labels, measure_doubt
+from app.state.project import Project
+from app.state.provenance import Provenance
+from app.state.queues import DEFAULT_ORDER, ORDERS, Queues, worst_first
+from deeplab_core.errors import AtrousError
+from deeplab_core.formats.masks import read_mask
+from deeplab_core.images.probe import probe_image
+from deeplab_core.inspection.ranking import GainCurve
+from deeplab_core.inspection.regions import Box
+
+_KIND = "doubt"
+_ORDER = "queue_order"
+
+#: Per content key: (card id, options key) of the predictions that are kept of an image.
+_Kept = dict[str, list[tuple[str, str]]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    key: str
+    doubt: ImageDoubt
+    fresh: bool
+
+
+class QueuesController(QObject):
+    """Owns the figures of doubt and the chosen order.
+
+    Attributes:
+        queues: figures by image.
+        order: key of :data:`app.state.queues.ORDERS`.
+
+    Signals:
+        changed(): figures are others.
+        orderChanged(str): another order is chosen.
+        placeReached(Box | None): the image that was asked for is in view; show this place of it.
+    """
+
+    changed = Signal()
+    orderChanged = Signal(str)
+    placeReached = Signal(object)
+
+    def __init__(
+        self,
+        projects: ProjectController,
+        models: ModelsController,
+        predict: PredictController,
+        judge: JudgeController,
+        jobs: JobRegistry,
+        notifier: Notifier,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._projects, self._models, self._judge, self._jobs, self._notifier = projects, models, judge, jobs, notifier
+        self.queues = Queues()
+        self.order = DEFAULT_ORDER
+        self._keys: dict[int, str] = {}
+        self._work: Iterator[int] | None = None
+        self._known = False
+        self._awaited: tuple[int, Box | None] | None = None
+        projects.projectChanged.connect(self._follow_project)
+        projects.imageChanged.connect(self._follow_image)
+        predict.folder_run.predicted.connect(lambda _image, _prediction: self._forget_known())
+        predict.predictionChanged.connect(lambda _image: self._forget_known())
+        judge.truthFound.connect(lambda _index: self._forget_known())
+        judge.folder.scored.connect(lambda _image: self.changed.emit())
+
+    # -- what is known ---------------------------------------------------------------------------------------------------
+
+    @property
+    def measuring(self) -> bool:
+        """Whether the folder is being measured."""
+        return self._work is not None
+
+    def ious(self) -> dict[int, float]:
+        """Mean IoU of every image that was scored against truth."""
+        return {image: score.iou for image, score in self._judge.folder.scores.items() if score.iou is not None}
+
+    def scores(self, order: str | None = None) -> dict[int, float]:
+        """Score of every image that has one, higher is worse, in the chosen order or another."""
+        return self.queues.scores(order or self.order, self.ious())
+
+    def available(self) -> dict[str, int]:
+        """How many images have a score, by order."""
+        return self.queues.available(self.ious())
+
+    def gain(self, order: str) -> GainCurve | None:
+        """How well an order finds the pixels that the model has wrong; None without truth."""
+        return self.queues.gain(order, self.ious())
+
+    def worst_first(self) -> list[int]:
+        """Ids in the chosen order, worst first: what 'next worst' goes by."""
+        return self._judge.folder.worst_first() if self.order == DEFAULT_ORDER else worst_first(self.scores())
+
+    # -- verbs -----------------------------------------------------------------------------------------------------------
+
+    def choose(self, order: str) -> None:
+        """Let 'next worst' go by another order. Raises KeyError for one that does not exist."""
+        if order not in ORDERS:
+            raise KeyError(order)
+        project = self._projects.project
+        if order == self.order:
+            return
+        self.order = order
+        if project is not None and not project.read_only:
+            try:
+                project.set_setting(_ORDER, order)
+            except AtrousError as error:
+                self._notifier.report(error, replace_key="save")
+        self.orderChanged.emit(order)
+
+    def visit(self, image: int, box: Box | None = None) -> None:
+        """Open an image and show a place of it."""
+        viewed = self._projects.image
+        if viewed is not None and viewed.id == image:
+            self._awaited = None
+            self.placeReached.emit(box)
+        else:
+            self._awaited = image, box
+            self._projects.open_image(image)
+
+    def begin(self) -> None:
+        """Somebody looks at the queues: measure what has come or changed since."""
+        if not self._known:
+            self.measure_folder()
+
+    def measure_folder(self) -> None:
+        """Measure every image that has a prediction, in the background; what has not changed is not read again."""
+        project = self._projects.project
+        if project is None or self._work is not None:
+            return
+        ids = [record.id for record in project.images if record.prediction and not record.missing]
+        for image in set(self.queues) - set(ids):
+            self.queues.drop(image)
+            self._keys.pop(image, None)
+        self._known = True
+        if not ids:
+            self.changed.emit()
+            return
+        job = self._jobs.add(Job("Measuring doubt", self._stop))
+        self._work = iter(ids)
+        marks = fingerprints(project)
+
+        def begin(kept: _Kept) -> None:
+            self._next(project, job, (kept, marks), 0, len(ids))
+
+        def failed(error: Exception) -> None:
+            self._work = None
+            job.finish(JobState.FAILED)
+            self._report(error)
+
+        self._jobs.run(project.predictions.kept, begin, failed)
+
+    def remeasure(self, image: int) -> None:
+        """Other pixels of an image's truth count from now on."""
+        if image in self.queues:
+            self._keys.pop(image, None)
+            self._known = False
+
+    # -- inside ----------------------------------------------------------------------------------------------------------
+
+    def _stop(self) -> None:
+        self._work = iter(())
+
+    def _next(self, project: Project, job: Job, known: tuple[_Kept, dict[int, int]], done: int, total: int) -> None:
+        work = self._work
+        image = None if work is None or project is not self._projects.project else next(work, None)
+        if image is None:
+            self._work = None
+            self._known = self._known and not job.cancel_asked
+            job.finish(JobState.CANCELLED if job.cancel_asked else JobState.DONE)
+            self.changed.emit()
+            return
+        job.progress(done, total, project.record(image).name)
+        before = self._keys.get(image, "")
+
+        def finish(found: _Measured | None) -> None:
+            if found is not None and project is self._projects.project:
+                self._keys[image] = found.key
+                self.queues.put(image, found.doubt)
+                if found.fresh:
+                    self._keep(project, image, found)
+            if done % 32 == 31:
+                self.changed.emit()
+            self._next(project, job, known, done + 1, total)
+
+        def failed(error: Exception) -> None:
+            if not isinstance(error, AtrousError):
+                raise error
+            self._judge.truth_problem(project.record(image).relative_path, str(error))
+            self._next(project, job, known, done + 1, total)
+
+        self._jobs.run(lambda: self._measure(project, image, before, *known), finish, failed)
+
+    def _measure(self, project: Project, image: int, before: str, kept: _Kept, marks: dict[int, int]) -> _Measured | None:
+        """On a thread of the pool; None where nothing has changed, or the prediction is gone."""
+        record = project.record(image)
+        path = self._judge.index.get(record.relative_path)
+        others = sorted(" ".join(other) for other in kept.get(record.content_key, ()))
+        parts = (VERSION, record.prediction, record.content_key, record.mask, marks.get(image, 0), _stamp(path), *others)
+        key = hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()[:24]
+        if key == before:
+            return None
+        stored = project.result(image, _KIND)
+        if stored is not None and stored[0] == key:
+            doubt = ImageDoubt.from_bytes(stored[1])
+            if doubt is not None:
+                return _Measured(key, doubt, fresh=False)
+        doubt = self._read_and_measure(project, image, path, kept)
+        return None if doubt is None else _Measured(key, doubt, fresh=True)
+
+    def _read_and_measure(self, project: Project, image: int, path: Path | None, kept: _Kept) -> ImageDoubt | None:
+        record, catalog = project.record(image), project.catalog
+        prediction = project.prediction_of(image)
+        labels = None if prediction is None else self._models.in_project_ids(prediction)
+        if prediction is None or labels is None:
+            return None
+        truth = None if path is None else read_mask(path, catalog, probe_image(project.path_of(record)))
+        mine = prediction.card_id, prediction.options.cache_key()
+        others: list[Labels] = []
+        for card_id, options_key in kept.get(record.content_key, ()):
+            other = None if (card_id, options_key) == mine else project.predictions.get(record.content_key, card_id, options_key)
+            mapped = None if other is None else self._models.in_project_ids(other)
+            if mapped is not None and mapped.shape == labels.shape:
+                others.append(mapped)
+        return measure_doubt(
+            labels,
+            prediction.confidence,
+            catalog.ignore,
+            doubt=prediction.doubt,
+            truth=truth,
+            exclude=None if truth is None else excluded(project, image, truth.shape),
+            others=others,
+            refined=_refined(project, image, labels) if record.mask else None,
+        )
+
+    def _keep(self, project: Project, image: int, found: _Measured) -> None:
+        try:
+            project.put_result(image, _KIND, found.key, found.doubt.to_bytes())
+        except AtrousError as error:
+            self._notifier.report(error, replace_key="save")
+
+    def _follow_project(self, project: Project | None) -> None:
+        self.queues, self._keys, self._work, self._known, self._awaited = Queues(), {}, None, False, None
+        order = None if project is None else project.setting(_ORDER, DEFAULT_ORDER)
+        self.order = order if order in ORDERS else DEFAULT_ORDER
+        if project is not None:
+            # Shown at once as they were left; what has changed since is measured when somebody looks.
+            for image, (_, data) in project.results(_KIND).items():
+                doubt = ImageDoubt.from_bytes(data)
+                if doubt is not None:
+                    self.queues.put(image, doubt)
+        self.changed.emit()
+        self.orderChanged.emit(self.order)
+
+    def _follow_image(self, image: OpenImage | None) -> None:
+        awaited, self._awaited = self._awaited, None
+        if image is not None and awaited is not None and awaited[0] == image.id:
+            self.placeReached.emit(awaited[1])
+
+    def _forget_known(self) -> None:
+        self._known = False
+
+    def _report(self, error: Exception) -> None:
+        if not isinstance(error, AtrousError):
+            raise error
+        self._notifier.report(error, replace_key="queues")
+
+
+def _refined(project: Project, image: int, labels: Labels) -> Labels | None:
+    """The prediction with the pixels that a CRF has set in the mask; None where it has set none."""
+    document = project.load(image, labels.shape).document
+    by_crf = document.provenance == Provenance.CRF
+    return np.where(by_crf, document.labels, labels) if by_crf.any() else None
+
+
+def _stamp(path: Path | None) -> str:
+    if path is None:
+        return ""
+    try:
+        status = path.stat()
+    except OSError:
+        return "gone"
+    return f"{path} {status.st_size} {status.st_mtime_ns}"
