@@ -1,19 +1,398 @@
-"""From a number to the pixels behind it: the verbs of the Judge view."""
+"""From a number to the pixels behind it: what is known of the folder's errors, kept in step with corrections."""
 
 from __future__ import annotations
 
-from PySide6.QtCore import QObject, Signal
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import QObject, QTimer, Signal
+
+from app.actions.facts import Facts
+from app.controllers.edit import EditController
+from app.controllers.judge import JudgeController
+from app.controllers.models import ModelsController
+from app.controllers.open_image import OpenImage
+from app.controllers.project import ProjectController
+from app.services.jobs import Job, JobRegistry, JobState
+from app.services.notifications import Notifier
+from app.state.component_walk import ComponentQuery, ComponentWalk
+from app.state.inspecting import ImageCase, ObjectLists, inspect_case, read_case
+from app.state.inspection_index import InspectionIndex, inspection_key, read_kept
+from app.state.project import Project
+from app.state.tools import Tool
+from deeplab_core.errors import AtrousError
+from deeplab_core.formats.masks import read_mask
+from deeplab_core.inspection.components import ErrorComponent
+from deeplab_core.inspection.folder import FolderInspection
+from deeplab_core.inspection.image import ImageInspection
+from deeplab_core.records import Prediction
+
+#: The hand rests this long before the components of the image in view are found anew.
+_RESTING_MS = 400
+#: Figures are told at most this often.
+_TELL_MS = 150
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What a job found for one image: ``inspection`` is None where it is as it was; ``fresh`` where it is not kept yet."""
+
+    key: str
+    inspection: ImageInspection | None
+    fresh: bool = False
 
 
 class InspectController(QObject):
-    """Owns what is known of the folder's errors.
+    """Owns the inspection of the folder and the walk through its error components.
+
+    Attributes:
+        index: what is known; None without a project.
+        walk: the components that are walked through; None before one was opened.
 
     Signals:
         viewAsked(): show the Judge view, or go back from it.
+        changed(): figures or components are others; at most some seven times a second.
+        componentReached(ErrorComponent): its image is in view: show the place.
+        walkChanged(ComponentWalk | None): another place in the list.
     """
 
     viewAsked = Signal()
+    changed = Signal()
+    componentReached = Signal(object)
+    walkChanged = Signal(object)
+
+    def __init__(
+        self,
+        projects: ProjectController,
+        models: ModelsController,
+        judge: JudgeController,
+        edit: EditController,
+        jobs: JobRegistry,
+        notifier: Notifier,
+        facts: Facts,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._projects, self._models, self._judge, self._edit = projects, models, judge, edit
+        self._jobs, self._notifier, self._facts = jobs, notifier, facts
+        self.index: InspectionIndex | None = None
+        self.walk: ComponentWalk | None = None
+        self._work: Iterator[int] | None = None
+        self._lists: ObjectLists | None = None
+        self._viewed: OpenImage | None = None
+        self._edited = False
+        self._counting: int | None = None
+        self._awaited: ErrorComponent | None = None
+        self._stale: set[int] = set()
+        self._resting = self._timer(_RESTING_MS, self._recount)
+        self._telling = self._timer(_TELL_MS, self.changed.emit)
+        projects.projectChanged.connect(self._follow_project)
+        projects.imageChanged.connect(self._follow_image)
+        projects.recordChanged.connect(lambda record: self._stale.add(record.id))
+        judge.truthFound.connect(self._follow_truth)
+        judge.figuresChanged.connect(lambda _figures: self._tell())
+        edit.changed.connect(self._follow_edit)
+
+    # -- what is known ---------------------------------------------------------------------------------------------------
+
+    @property
+    def folder(self) -> FolderInspection | None:
+        """Everything that is asked of the folder, images by ``str(id)``; None before an image was inspected."""
+        return self.index.folder if self.index is not None and len(self.index) else None
+
+    @property
+    def inspecting(self) -> bool:
+        """Whether the folder is being inspected."""
+        return self._work is not None
+
+    def counts(self) -> NDArray[np.int64] | None:
+        """(C, C + 1) confusion matrix of the folder, with every finished pixel of the stroke in hand; None before there is one.
+
+        The image in view counts as its live judgement says; the components follow when the hand rests.
+        """
+        folder, image, judgement = self.folder, self._projects.image, self._judge.judgement
+        if folder is None:
+            return None
+        total = folder.board.total().counts
+        if image is not None and judgement is not None and judgement.document is image.document:
+            name = str(image.id)
+            if name in folder.board:
+                total += judgement.matrix.counts - folder.board.of(name).counts
+        return total
+
+    def components(self, query: ComponentQuery) -> list[ErrorComponent]:
+        """The largest components that a query means, as far as they are known now."""
+        return [] if self.folder is None else query.find(self.folder.index)
+
+    # -- verbs -----------------------------------------------------------------------------------------------------------
 
     def toggle_view(self) -> None:
         """Show the Judge view, or go back to the picture."""
         self.viewAsked.emit()
+
+    def begin(self) -> None:
+        """The Judge view is opened: inspect what is not known yet, or has changed since."""
+        if self.index is not None and (not len(self.index) or self._stale) and len(self._judge.index):
+            self.inspect_folder()
+
+    def inspect_folder(self) -> None:
+        """Inspect every image that has truth and labels, in the background; what has not changed is not read again."""
+        project, index = self._projects.project, self.index
+        if project is None or index is None or self._work is not None:
+            return
+        if self._projects.autosaver is not None:
+            self._projects.autosaver.save_now()
+        ids = [r.id for r in project.images if not r.missing and self._truth(project, r.id) is not None]
+        if not ids:
+            self._notifier.warning(
+                "There is no truth to judge by", "Choose the folder of truth in the Truth menu.", replace_key="truth"
+            )
+            return
+        for image in set(index.keys) - set(ids):
+            index.drop(image)
+        self._stale.clear()
+        job = self._jobs.add(Job("Inspecting the folder", self._stop))
+        self._work = iter(ids)
+        self._next(project, job, 0, len(ids))
+
+    def refresh_image(self, image: int) -> None:
+        """Something about an image other than its labels has changed (marks of ambiguity): inspect it anew."""
+        project, index = self._projects.project, self.index
+        if project is None or index is None or image not in index:
+            return
+        if self._viewed is not None and self._viewed.id == image:
+            self._edited = True
+            self._recount()
+            return
+        self._jobs.run(lambda: self._inspect(project, image, ""), lambda found: self._take(project, image, found), self._report)
+
+    def open_component(self, query: ComponentQuery, components: Sequence[ErrorComponent], place: int) -> None:
+        """Open the image of a component of a list, there; the brush is in hand with the truth's class."""
+        self._set_walk(ComponentWalk(query, tuple(components), place))
+        self._go()
+
+    def next_component(self) -> None:
+        """The next component of the list."""
+        self._step(1)
+
+    def previous_component(self) -> None:
+        """The component before in the list."""
+        self._step(-1)
+
+    def end_walk(self) -> None:
+        """Forget the list that is walked through."""
+        self._set_walk(None)
+
+    # -- the folder ------------------------------------------------------------------------------------------------------
+
+    def _stop(self) -> None:
+        self._work = iter(())
+
+    def _next(self, project: Project, job: Job, done: int, total: int) -> None:
+        work = self._work
+        image = None if work is None or project is not self._projects.project else next(work, None)
+        if image is None:
+            self._work = None
+            job.finish(JobState.CANCELLED if job.cancel_asked else JobState.DONE)
+            if job.cancel_asked and self.index is not None:
+                self._stale.update(r.id for r in project.images if r.id not in self.index)
+            self._tell()
+            return
+        job.progress(done, total, project.record(image).name)
+        known = "" if self.index is None else self.index.keys.get(image, "")
+
+        def finish(found: _Found | None) -> None:
+            self._take(project, image, found)
+            self._next(project, job, done + 1, total)
+
+        def failed(error: Exception) -> None:
+            if not isinstance(error, AtrousError):
+                raise error
+            self._judge.truth_problem(project.record(image).relative_path, str(error))
+            if self.index is not None and self.index.project is project:
+                self.index.drop(image)
+            self._next(project, job, done + 1, total)
+
+        self._jobs.run(lambda: self._inspect(project, image, known), finish, failed)
+
+    def _inspect(self, project: Project, image: int, known: str) -> _Found | None:
+        """On a thread of the pool; None where the image has neither mask nor prediction."""
+        truth = self._truth(project, image)
+        if truth is None:
+            return None
+        objects = self._objects(project, image)
+        key = inspection_key(project, project.record(image), truth, objects)
+        if key == known:
+            return _Found(key, None)
+        kept = read_kept(project, image, key)
+        if kept is not None:
+            return _Found(key, kept)
+        case = read_case(project, image, truth, self._in_project_ids)
+        return None if case is None else _Found(key, inspect_case(project, image, case, objects), fresh=True)
+
+    def _take(self, project: Project, image: int, found: _Found | None) -> None:
+        index = self.index
+        if index is None or index.project is not project:
+            return
+        if found is None:
+            index.drop(image)
+        elif found.inspection is not None:
+            try:
+                if found.fresh and found.key:
+                    index.keep(image, found.key, found.inspection)
+                else:
+                    index.put(image, found.key, found.inspection)
+            except AtrousError as error:
+                self._notifier.report(error, replace_key="save")
+        self._tell()
+
+    # -- the image in view -----------------------------------------------------------------------------------------------
+
+    def _follow_edit(self, _change: object) -> None:
+        if self.folder is not None:
+            self._edited = True
+            self._resting.start()
+
+    def _recount(self) -> None:
+        """Find the components of the image in view anew; once more where it changes meanwhile."""
+        self._resting.stop()
+        image, project, index = self._viewed, self._projects.project, self.index
+        if not self._edited or image is None or project is None or index is None or not len(index):
+            return
+        if self._counting is not None:
+            self._resting.start()
+            return
+        self._edited = False
+        self._recount_image(project, index, image, last=False)
+
+    def _recount_image(self, project: Project, index: InspectionIndex, image: OpenImage, *, last: bool) -> None:
+        truth_path = self._truth(project, image.id)
+        if truth_path is None:
+            return
+        judgement, document = self._judge.judgement, image.document
+        truth = judgement.truth if judgement is not None and judgement.document is document else None
+        revision, labels = document.revision, document.labels.copy()
+        self._counting = image.id
+
+        def work() -> tuple[ImageInspection, Path | None]:
+            found = read_mask(truth_path, document.catalog, image.info) if truth is None else truth
+            objects = self._objects(project, image.id)
+            return inspect_case(project, image.id, ImageCase(image.rgb, found, labels), objects), objects
+
+        def done(found: tuple[ImageInspection, Path | None]) -> None:
+            self._counting = None
+            if index is not self.index:
+                return
+            inspection, objects = found
+            current = document.revision == revision
+            record = project.record(image.id)
+            key = inspection_key(project, record, truth_path, objects) if current else ""
+            self._take(project, image.id, _Found(key, inspection, fresh=current))
+            if current:
+                self._stale.discard(image.id)
+            elif last:
+                self._stale.add(image.id)
+
+        def failed(error: Exception) -> None:
+            self._counting = None
+            self._report(error)
+
+        self._jobs.run(work, done, failed)
+
+    def _follow_image(self, image: OpenImage | None) -> None:
+        left, self._viewed = self._viewed, image
+        self._resting.stop()
+        project, index = self._projects.project, self.index
+        if self._edited and left is not None and project is not None and index is not None and len(index):
+            self._recount_image(project, index, left, last=True)
+        self._edited = False
+        awaited = self._awaited
+        if awaited is not None and image is not None:
+            self._awaited = None
+            if awaited.image == str(image.id):
+                self._arrive(awaited)
+
+    # -- walking ---------------------------------------------------------------------------------------------------------
+
+    def _set_walk(self, walk: ComponentWalk | None) -> None:
+        self.walk = walk
+        self._facts.update(has_components=walk is not None)
+        self.walkChanged.emit(walk)
+
+    def _step(self, direction: int) -> None:
+        folder = self.folder
+        if self.walk is None or folder is None:
+            return
+        walk = self.walk.step(direction, folder.index)
+        if walk is None:
+            self._notifier.info(
+                "This is the last of the list" if direction > 0 else "This is the first of the list", replace_key="go"
+            )
+            return
+        self._set_walk(walk)
+        self._go()
+
+    def _go(self) -> None:
+        assert self.walk is not None
+        component, image = self.walk.current, self._projects.image
+        if image is not None and str(image.id) == component.image:
+            self._awaited = None
+            self._arrive(component)
+        else:
+            self._awaited = component
+            self._projects.open_image(int(component.image))
+
+    def _arrive(self, component: ErrorComponent) -> None:
+        self._edit.commit_stroke()
+        self._edit.choose_tool(Tool.BRUSH)
+        self._edit.choose_class(component.truth)
+        self.componentReached.emit(component)
+
+    # -- following -------------------------------------------------------------------------------------------------------
+
+    def _follow_project(self, project: Project | None) -> None:
+        self.index = None if project is None else InspectionIndex(project)
+        self._work, self._lists, self._viewed, self._awaited, self._counting = None, None, None, None, None
+        self._edited = False
+        self._stale.clear()
+        self._set_walk(None)
+        self._tell()
+
+    def _follow_truth(self, _index: object) -> None:
+        """Other truth: what was known is checked against it at the next inspection."""
+        self._lists = None
+        project = self._projects.project
+        if project is not None:
+            self._stale.update(record.id for record in project.images)
+        self._tell()
+
+    def _truth(self, project: Project, image: int) -> Path | None:
+        return self._judge.index.get(project.record(image).relative_path)
+
+    def _objects(self, project: Project, image: int) -> Path | None:
+        lists = self._lists
+        if lists is None:
+            lists = self._lists = ObjectLists(self._judge.index)
+        return lists.of(project.record(image).relative_path)
+
+    def _in_project_ids(self, prediction: Prediction) -> NDArray[np.uint8] | None:
+        return self._models.in_project_ids(prediction)
+
+    def _tell(self) -> None:
+        if not self._telling.isActive():
+            self._telling.start()
+
+    def _report(self, error: Exception) -> None:
+        if not isinstance(error, AtrousError):
+            raise error
+        self._notifier.report(error, replace_key="inspect")
+
+    def _timer(self, milliseconds: int, action: object) -> QTimer:
+        timer = QTimer(self)
+        timer.setSingleShot(True)
+        timer.setInterval(milliseconds)
+        timer.timeout.connect(action)
+        return timer

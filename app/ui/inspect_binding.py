@@ -2,33 +2,53 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QObject
+from PySide6.QtCore import QObject, QTimer
+from PySide6.QtGui import QImage
 
 from app.controllers.program import Program
+from app.state.component_walk import ComponentQuery, ComponentWalk, nearest
+from app.ui.bars.walk_bar import WalkBar
+from app.ui.inspect.components_page import ComponentsPage
 from app.ui.inspect.judge_view import JudgeView
+from app.ui.inspect.matrix_page import MatrixPage
 from app.ui.main_window import MainWindow
+from deeplab_core.inspection.components import ErrorComponent
 
 
 class InspectBinding(QObject):
     """The wires between the Judge view and the program. The view is made when it is first opened.
 
-    A new page is made and wired in :meth:`_make_view`, with one ``view.add_page(title, widget)``.
+    A new page is made and wired in :meth:`_make_view`, with one ``view.add_page(title, widget)``. A page that leads to error
+    components calls :meth:`show_list` with what it wants to see.
 
     Attributes:
-        view: the Judge view, or None before it was opened.
+        view: the Judge view, or None before it was opened; with it ``matrix`` and ``components``, its pages.
     """
 
     def __init__(self, window: MainWindow, program: Program) -> None:
         super().__init__(window)
         self._window, self._program = window, program
         self.view: JudgeView | None = None
-        program.inspect.viewAsked.connect(self.toggle)
-        program.projects.projectChanged.connect(lambda _project: self.close())
-        window.stack.currentChanged.connect(self._tell_facts)
+        self.bar = WalkBar(window.actions)
+        window.centralWidget().layout().insertWidget(1, self.bar)
+        inspect = program.inspect
+        inspect.viewAsked.connect(self.toggle)
+        inspect.changed.connect(self._refresh)
+        inspect.walkChanged.connect(self._show_walk)
+        inspect.componentReached.connect(self._show_place)
+        self.bar.closeAsked.connect(inspect.end_walk)
+        program.cutouts.ready.connect(self._show_pictures)
+        program.projects.projectChanged.connect(lambda _project: self._follow_project())
+        window.stack.currentChanged.connect(self._follow_stack)
+
+    @property
+    def in_front(self) -> bool:
+        """Whether the Judge view has the place of the picture."""
+        return self.view is not None and self._window.stack.currentWidget() is self.view
 
     def toggle(self) -> None:
         """Open the view, or go back to the picture."""
-        if self.view is not None and self._window.stack.currentWidget() is self.view:
+        if self.in_front:
             self.close()
         else:
             self.open()
@@ -41,18 +61,119 @@ class InspectBinding(QObject):
         if self.view is None:
             self.view = self._make_view()
         self._window.show_page(self.view)
+        self._program.inspect.begin()
+        self._refresh()
+        self._select_walked()
         self.view.begin()
 
     def close(self) -> None:
         """Back to the picture; nothing happens where the view is not in front."""
-        if self.view is not None and self._window.stack.currentWidget() is self.view:
+        if self.in_front:
             self._window.show_picture()
 
+    def show_list(self, query: ComponentQuery) -> None:
+        """Show the error components that a query means."""
+        if self.view is not None:
+            self.view.show_list(self.components)
+            self._list(query)
+            self.components.list.scrollToTop()
+            self.view.begin()
+
     def _make_view(self) -> JudgeView:
-        view = JudgeView(self._window.theme)
+        window, program = self._window, self._program
+        view = JudgeView(window.theme)
+        self.matrix = MatrixPage(window.theme)
+        self.components = ComponentsPage(window.theme, self._picture, self._name)
+        view.add_page("Matrix", self.matrix)
+        view.add_list(self.components)
         view.closeAsked.connect(self.close)
-        self._window.themed.connect(view.set_theme)
+        view.refreshAsked.connect(program.inspect.inspect_folder)
+        view.pageShown.connect(lambda _title: self._refresh())
+        self.matrix.asked.connect(self.show_list)
+        self.components.backAsked.connect(view.step_back)
+        self.components.queryChanged.connect(self._list)
+        self.components.chosen.connect(self._open)
+        window.themed.connect(view.set_theme)
         return view
 
-    def _tell_facts(self) -> None:
-        self._program.facts.update(judge_open=self.view is not None and self._window.stack.currentWidget() is self.view)
+    # -- showing ---------------------------------------------------------------------------------------------------------
+
+    def _refresh(self) -> None:
+        """Figures are others: show them where they are seen."""
+        view, project = self.view, self._program.projects.project
+        if view is None or not self.in_front or project is None:
+            return
+        inspect = self._program.inspect
+        folder = inspect.folder
+        view.show_scope(self._scope())
+        view.refresh.setEnabled(not inspect.inspecting)
+        if view.page is self.matrix:
+            self.matrix.show_counts(inspect.counts(), project.catalog, None if folder is None else folder.index)
+        elif view.page is self.components:
+            self._list(self.components.query)
+
+    def _scope(self) -> str:
+        """What the figures are over."""
+        inspect, judge = self._program.inspect, self._program.judge
+        known, total = 0 if inspect.index is None else len(inspect.index), len(judge.index)
+        if not total:
+            return "No truth was found. Choose the folder of truth in the Truth menu."
+        if not known:
+            return "Reading…" if inspect.inspecting else "No image has both truth and a mask yet. Run the model on the folder."
+        return f"{known} of {total} images with truth"
+
+    def _list(self, query: ComponentQuery) -> None:
+        project, folder = self._program.projects.project, self._program.inspect.folder
+        if project is None:
+            return
+        totals = None if folder is None else query.totals(folder.index)
+        self.components.show_components(query, self._program.inspect.components(query), project.catalog, totals)
+
+    def _show_pictures(self) -> None:
+        if self.in_front:
+            self.components.refresh()
+
+    def _picture(self, component: ErrorComponent) -> QImage | None:
+        found = self._program.cutouts.get(component)
+        if found is None:
+            return None
+        height, width = found.shape[:2]
+        return QImage(found.data, width, height, 3 * width, QImage.Format.Format_RGB888)
+
+    def _name(self, component: ErrorComponent) -> str:
+        project = self._program.projects.project
+        return "" if project is None else project.record(int(component.image)).name
+
+    # -- walking ---------------------------------------------------------------------------------------------------------
+
+    def _open(self, place: int) -> None:
+        components = self.components.components
+        if 0 <= place < len(components):
+            self._program.inspect.open_component(self.components.query, components, place)
+
+    def _show_place(self, component: ErrorComponent) -> None:
+        """Zoom to a component; after the picture has its size again."""
+        self._window.show_picture()
+        x, y, width, height = component.box
+        margin = 0.6 if max(width, height) >= 24 else 24 / max(width, height)
+        QTimer.singleShot(0, self, lambda: self._program.view.show_region(x, y, width, height, margin))
+
+    def _show_walk(self, walk: ComponentWalk | None) -> None:
+        project = self._program.projects.project
+        self.bar.show_walk(None if self.in_front else walk, None if project is None else project.catalog)
+
+    def _select_walked(self) -> None:
+        walk = self._program.inspect.walk
+        if walk is not None and self.view is not None and self.view.page is self.components:
+            self.components.select(nearest(walk.current, self.components.components, walk.place))
+
+    # -- following -------------------------------------------------------------------------------------------------------
+
+    def _follow_project(self) -> None:
+        self.close()
+        if self.view is not None:
+            self.view.leave_list()
+
+    def _follow_stack(self) -> None:
+        self._program.facts.update(judge_open=self.in_front)
+        self._show_walk(self._program.inspect.walk)

@@ -79,6 +79,15 @@ class FolderInspection:
             self.slices[axis].add(counts)
         self._slices_of[image] = {axis: SparseCounts.of(counts) for axis, counts in inspection.slices.items()}
 
+    def remove(self, image: str) -> None:
+        """Forget an image; nothing happens where it is unknown."""
+        self.index.remove(image)
+        self.board.remove(image)
+        self._objects.pop(image, None)
+        self._joined = None
+        for axis, known in self._slices_of.pop(image, {}).items():
+            self.slices[axis].add(known.whole(), -1)
+
     @property
     def objects(self) -> NDArray[Any]:
         """Objects of all images, (N,) of :data:`~deeplab_core.inspection.objects.OBJECT`."""

@@ -32,6 +32,7 @@ class JudgeView(QWidget):
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self._theme = theme
         self._pages: list[tuple[str, QWidget]] = []
+        self._lists: list[QWidget] = []
         self.tabs = QTabBar()
         self.tabs.setDrawBase(False)
         self.tabs.setExpanding(False)
@@ -55,6 +56,7 @@ class JudgeView(QWidget):
         column.addLayout(header)
         column.addWidget(self.stack, 1)
         self.tabs.currentChanged.connect(self._show)
+        self.tabs.tabBarClicked.connect(lambda place: self.leave_list() if place == self.tabs.currentIndex() else None)
         self.refresh.clicked.connect(self.refreshAsked)
         self.close_button.clicked.connect(self.closeAsked)
 
@@ -75,6 +77,23 @@ class JudgeView(QWidget):
         _tell(widget, "set_theme", self._theme)
         self.tabs.addTab(title)
 
+    def add_list(self, widget: QWidget) -> None:
+        """Add what a page leads to; it has no tab and :meth:`step_back` leads to the page again."""
+        self._lists.append(widget)
+        self.stack.addWidget(widget)
+        _tell(widget, "set_theme", self._theme)
+
+    def show_list(self, widget: QWidget) -> None:
+        """Bring what :meth:`add_list` took to the front."""
+        self.stack.setCurrentWidget(widget)
+
+    def leave_list(self) -> bool:
+        """Back to the page that led to the list in front; whether there was one."""
+        if self.page not in self._lists:
+            return False
+        self._show(self.tabs.currentIndex())
+        return True
+
     def show_page(self, title: str) -> None:
         """Bring a page to the front. Raises ValueError where no page has this title."""
         self.tabs.setCurrentIndex(self.titles.index(title))
@@ -86,7 +105,7 @@ class JudgeView(QWidget):
     def set_theme(self, theme: Theme) -> None:
         """Dress every page that paints itself."""
         self._theme = theme
-        for _, widget in self._pages:
+        for widget in (*(widget for _, widget in self._pages), *self._lists):
             _tell(widget, "set_theme", theme)
 
     def begin(self) -> None:
@@ -99,7 +118,7 @@ class JudgeView(QWidget):
     def step_back(self) -> None:
         """One step back within the page, or out of the view."""
         page = self.page
-        if page is None or not _tell(page, "step_back"):
+        if page is None or not (_tell(page, "step_back") or self.leave_list()):
             self.closeAsked.emit()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:

@@ -1,0 +1,115 @@
+"""Pictures of error components, cut out around each with its outline; made in the background when they are first asked for."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import QObject, Signal
+
+from app.controllers.judge import JudgeController
+from app.controllers.models import ModelsController
+from app.controllers.project import ProjectController
+from app.services.jobs import JobRegistry
+from app.state.inspecting import read_case
+from app.state.project import Project
+from deeplab_core.errors import AtrousError
+from deeplab_core.inspection.components import ErrorComponent, component_mask
+from deeplab_core.inspection.cutout import cutout
+from deeplab_core.records import Prediction
+
+#: Longer side of a picture, px: a tile at twice the usual pixel density.
+SIDE = 288
+#: Pictures in memory: about 200 KB each.
+_IN_MEMORY = 400
+
+Picture = NDArray[np.uint8]  # (h, w, 3) RGB; (0, 0, 3) where it cannot be made
+
+
+class CutoutShelf(QObject):
+    """Gives pictures of components; an image is read once for all of its components that are wanted.
+
+    Signals:
+        ready(): :meth:`get` has more than before.
+    """
+
+    ready = Signal()
+
+    def __init__(
+        self,
+        projects: ProjectController,
+        models: ModelsController,
+        judge: JudgeController,
+        jobs: JobRegistry,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._projects, self._models, self._judge, self._jobs = projects, models, judge, jobs
+        self._kept: OrderedDict[ErrorComponent, Picture] = OrderedDict()
+        self._wanted: dict[ErrorComponent, None] = {}
+        self._busy = False
+        projects.projectChanged.connect(lambda _project: self.clear())
+
+    def get(self, component: ErrorComponent) -> Picture | None:
+        """The picture if it is there; otherwise None, and it is made.
+
+        Whoever shows pictures asks anew for all that are seen after each :attr:`ready`: other wishes are forgotten then, so that
+        what was scrolled past is not made.
+        """
+        found = self._kept.get(component)
+        if found is not None:
+            self._kept.move_to_end(component)
+            return found
+        self._wanted.setdefault(component, None)
+        self._work()
+        return None
+
+    def clear(self) -> None:
+        """Forget all pictures and wishes."""
+        self._kept.clear()
+        self._wanted.clear()
+
+    def _work(self) -> None:
+        """Make the pictures of one image; one image at a time, so that opening an image never waits for them."""
+        project = self._projects.project
+        if self._busy or not self._wanted or project is None:
+            return
+        image = next(iter(self._wanted)).image
+        components = [component for component in self._wanted if component.image == image]
+        truth = self._judge.index.get(project.record(int(image)).relative_path)
+        self._busy = True
+
+        def done(pictures: list[Picture]) -> None:
+            self._busy = False
+            if project is self._projects.project:
+                for component, picture in zip(components, pictures, strict=True):
+                    self._kept[component] = picture
+                while len(self._kept) > _IN_MEMORY:
+                    self._kept.popitem(last=False)
+                self._wanted.clear()
+                self.ready.emit()
+
+        def failed(error: Exception) -> None:
+            if not isinstance(error, AtrousError):
+                self._busy = False
+                raise error
+            done([_NOTHING for _ in components])  # the image says why when it is opened
+
+        self._jobs.run(lambda: self._cut(project, int(image), truth, components), done, failed)
+
+    def _cut(self, project: Project, image: int, truth: Path | None, components: list[ErrorComponent]) -> list[Picture]:
+        case = None if truth is None else read_case(project, image, truth, self._in_project_ids)
+        if case is None or case.truth.shape != case.labels.shape:
+            return [_NOTHING for _ in components]
+        return [
+            cutout(case.rgb, component, component_mask(component, truth=case.truth, prediction=case.labels), side=SIDE)
+            for component in components
+        ]
+
+    def _in_project_ids(self, prediction: Prediction) -> NDArray[np.uint8] | None:
+        return self._models.in_project_ids(prediction)
+
+
+_NOTHING = np.zeros((0, 0, 3), dtype=np.uint8)

@@ -1,0 +1,221 @@
+"""The page of the confusion matrix: the matrix, how it is read, and what costs most."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QListWidget, QListWidgetItem, QSlider, QVBoxLayout, QWidget
+
+from app.state.component_walk import ComponentQuery, class_text
+from app.state.matrix_table import (
+    SCALE_TEXT,
+    MatrixOrder,
+    MatrixScale,
+    MatrixTable,
+    costly_cells,
+    matrix_table,
+    short_percent,
+)
+from app.ui.docks.elided_label import ElidedLabel
+from app.ui.docks.panel import toned
+from app.ui.inspect.matrix_view import LARGEST, SMALLEST, MatrixView
+from app.ui.theme import Theme
+from deeplab_core.catalog import ClassCatalog
+from deeplab_core.inspection.error_index import ErrorIndex
+
+
+class MatrixPage(QWidget):
+    """Shows the matrix of a folder.
+
+    Signals:
+        asked(ComponentQuery): a cell, a row, a column or a line of the list was chosen.
+    """
+
+    asked = Signal(object)
+
+    def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._counts = None
+        self._catalog: ClassCatalog | None = None
+        self._index: ErrorIndex | None = None
+        self._costly: list[tuple[int, int, int]] = []
+        self.matrix = MatrixView(theme)
+        self.scale = _choice(MatrixScale, "What the cells say")
+        self.scale.setCurrentIndex(list(MatrixScale).index(MatrixScale.ROWS))
+        self.order = _choice(MatrixOrder, "Order of the classes")
+        self.background = QCheckBox("With background")
+        self.empty = QCheckBox("All classes")
+        self.empty.setToolTip("Also classes that occur in neither truth nor prediction")
+        self.zoom = QSlider(Qt.Orientation.Horizontal)
+        self.zoom.setRange(SMALLEST, LARGEST)
+        self.zoom.setFixedWidth(110)
+        self.zoom.setAccessibleName("Size of the cells")
+        self.zoom.setToolTip("Size of the cells   Ctrl+wheel")
+        self.readout = ElidedLabel(Qt.TextElideMode.ElideRight)
+        self.worst = QListWidget()
+        self.worst.setAccessibleName("Confusions that cost most")
+        self.worst.setMinimumWidth(200)
+        self.worst.setMaximumWidth(280)
+        self._build()
+        self.background.setChecked(True)
+        self.setFocusProxy(self.matrix)
+        for box in (self.scale, self.order):
+            box.currentIndexChanged.connect(self._lay_out)
+        for check in (self.background, self.empty):
+            check.toggled.connect(self._lay_out)
+        self.zoom.valueChanged.connect(self.matrix.set_side)
+        self.matrix.sideChanged.connect(self._follow_side)
+        self.matrix.cellPointed.connect(self._say_cell)
+        self.matrix.cellChosen.connect(self._ask_cell)
+        self.matrix.rowChosen.connect(lambda row: self._ask(truth=self._row_id(row)))
+        self.matrix.columnChosen.connect(lambda column: self._ask(prediction=self._column_id(column)))
+        self.worst.itemClicked.connect(self._ask_line)
+        self.worst.itemActivated.connect(self._ask_line)
+
+    def _build(self) -> None:
+        tools = QHBoxLayout()
+        tools.setSpacing(8)
+        for part in (self.scale, self.order, self.background, self.empty):
+            tools.addWidget(part)
+        tools.addStretch(1)
+        tools.addWidget(toned("Size", tone="muted", size="small"))
+        tools.addWidget(self.zoom)
+        side = QVBoxLayout()
+        side.setSpacing(4)
+        side.addWidget(toned("COSTS MOST", tone="muted", size="caption", strong=True))
+        side.addWidget(self.worst, 1)
+        row = QHBoxLayout()
+        row.setSpacing(12)
+        row.addWidget(self.matrix, 1)
+        row.addLayout(side)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(8)
+        column.addLayout(tools)
+        column.addLayout(row, 1)
+        column.addWidget(self.readout)
+
+    @property
+    def table(self) -> MatrixTable | None:
+        """What is shown."""
+        return self.matrix.table
+
+    def set_theme(self, theme: Theme) -> None:
+        self.matrix.set_theme(theme)
+
+    def show_counts(self, counts: object, catalog: ClassCatalog | None, index: ErrorIndex | None) -> None:
+        """Show another matrix.
+
+        Args:
+            counts: (C, C + 1) int64, or None where nothing is known.
+            catalog: its classes.
+            index: the components behind it.
+        """
+        self._counts, self._catalog, self._index = counts, catalog, index
+        self._lay_out()
+
+    def _lay_out(self) -> None:
+        if self._counts is None or self._catalog is None:
+            self.matrix.show_table(None)
+            self.worst.clear()
+            self._say_cell(-1, -1)
+            return
+        self.matrix.show_table(
+            matrix_table(
+                self._counts,
+                self._catalog,
+                scale=list(MatrixScale)[self.scale.currentIndex()],
+                order=list(MatrixOrder)[self.order.currentIndex()],
+                background=self.background.isChecked(),
+                empty=self.empty.isChecked(),
+            )
+        )
+        self._list_worst()
+        self._say_cell(*self.matrix.cell)
+
+    def _list_worst(self) -> None:
+        held = self.worst.currentRow()
+        self._costly = costly_cells(self._counts, self._catalog, background=self.background.isChecked())
+        wrong = max(int(self._counts.sum()) - int(self._counts[:, :-1].trace()), 1)
+        self.worst.clear()
+        for truth, prediction, pixels in self._costly:
+            names = f"{class_text(self._catalog, truth)} → {class_text(self._catalog, prediction)}"
+            item = QListWidgetItem(f"{names}\n{_spaced(pixels)} px · {short_percent(pixels / wrong)} % of all errors")
+            item.setToolTip("Show these errors")
+            self.worst.addItem(item)
+        self.worst.setCurrentRow(min(held, self.worst.count() - 1))
+
+    def _say_cell(self, row: int, column: int) -> None:
+        table = self.matrix.table
+        if table is None:
+            self.readout.set_text("")
+            return
+        if row < 0:
+            self.readout.set_text(SCALE_TEXT[table.scale])
+            return
+        truth, prediction = table.cell(row, column)
+        names = [class_text(table.catalog, one) for one in (truth, prediction)]
+        pixels = _spaced(int(table.counts[row, column]))
+        if truth == prediction:
+            self.readout.set_text(f"{names[0]}: {pixels} px right, {_share(table, row, column)}")
+            return
+        query = self._query(row, column)
+        said = f"{query.title(table.catalog)}: {pixels} px{_share(table, row, column, ', ')}"
+        totals = None if self._index is None else query.totals(self._index)
+        if totals is not None and totals[1]:
+            said += f" · {totals[1]:,} components".replace(",", "\u2009")
+        self.readout.set_text(f"{said} · click to see them" if table.counts[row, column] else said)
+
+    def _query(self, row: int, column: int) -> ComponentQuery:
+        table = self.matrix.table
+        truth, prediction = table.cell(row, column)
+        return ComponentQuery(truth=truth, prediction=prediction, both_ways=table.scale is MatrixScale.PAIRS)
+
+    def _ask_cell(self, row: int, column: int) -> None:
+        table = self.matrix.table
+        if table is None:
+            return
+        if table.on_diagonal(row, column):
+            self._ask(truth=table.cell(row, column)[0])
+        elif table.counts[row, column]:
+            self.asked.emit(self._query(row, column))
+
+    def _ask(self, **ids: int) -> None:
+        self.asked.emit(ComponentQuery(**ids))
+
+    def _ask_line(self, item: QListWidgetItem) -> None:
+        truth, prediction, _ = self._costly[self.worst.row(item)]
+        self._ask(truth=truth, prediction=prediction)
+
+    def _row_id(self, row: int) -> int:
+        return self.matrix.table.class_id(int(self.matrix.table.rows[row]))
+
+    def _column_id(self, column: int) -> int:
+        return self.matrix.table.class_id(int(self.matrix.table.columns[column]))
+
+    def _follow_side(self, side: int) -> None:
+        blocked = self.zoom.blockSignals(True)
+        self.zoom.setValue(side)
+        self.zoom.blockSignals(blocked)
+
+
+def _choice(kinds: type[MatrixScale] | type[MatrixOrder], name: str) -> QComboBox:
+    box = QComboBox()
+    for kind in kinds:
+        box.addItem(kind.value)
+    box.setAccessibleName(name)
+    return box
+
+
+def _share(table: MatrixTable, row: int, column: int, before: str = "") -> str:
+    if table.scale is MatrixScale.COUNTS:
+        return ""
+    of = {
+        MatrixScale.ROWS: f"of {table.name(int(table.rows[row]))}",
+        MatrixScale.COLUMNS: f"of what is called {table.name(int(table.columns[column]))}",
+        MatrixScale.PAIRS: "of both",
+    }[table.scale]
+    return f"{before}{short_percent(float(table.values[row, column]))} % {of}"
+
+
+def _spaced(number: int) -> str:
+    return f"{number:,}".replace(",", "\u2009")

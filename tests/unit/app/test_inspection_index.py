@@ -1,0 +1,144 @@
+"""What is kept of a folder's errors: exact through bytes, remade only where something changed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from app.state.inspection_index import (
+    KIND,
+    InspectionIndex,
+    decode_inspection,
+    encode_inspection,
+    inspection_key,
+    read_kept,
+)
+from app.state.patch import diff_patch
+from app.state.project import Project
+from app.state.provenance import Provenance
+from deeplab_core.catalogs import get_catalog
+from deeplab_core.errors import ProjectError
+from deeplab_core.inspection import inspect_image
+
+VOC = get_catalog("voc21")
+
+
+def maps(seed: int, shape: tuple[int, int] = (24, 30)) -> tuple[np.ndarray, np.ndarray]:
+    random = np.random.default_rng(seed)
+    coarse = random.integers(0, 4, (shape[0] // 6 + 1, shape[1] // 6 + 1), dtype=np.uint8)
+    truth = np.kron(coarse, np.ones((6, 6), np.uint8))[: shape[0], : shape[1]].copy()
+    prediction = np.roll(truth, (1, 2), axis=(0, 1))
+    prediction[random.random(shape) < 0.05] = 9
+    truth[random.random(shape) < 0.05] = 255
+    return truth, prediction
+
+
+def inspected(seed: int):
+    truth, prediction = maps(seed)
+    rgb = np.random.default_rng(seed).integers(0, 255, (*truth.shape, 3), dtype=np.uint8)
+    return inspect_image(truth=truth, prediction=prediction, catalog=VOC, rgb=rgb)
+
+
+def equal(one, other) -> None:
+    for name in ("cells", "pixels", "components", "rows", "kind_components"):
+        np.testing.assert_array_equal(getattr(one.errors, name), getattr(other.errors, name))
+    for name in ("counts", "missed", "false", "pixels", "instances"):
+        np.testing.assert_array_equal(getattr(one.failures, name), getattr(other.failures, name))
+    assert one.objects.tobytes() == other.objects.tobytes()  # unknown values are nan
+    assert one.slices.keys() == other.slices.keys()
+    for axis, counts in one.slices.items():
+        np.testing.assert_array_equal(counts, other.slices[axis])
+
+
+@settings(max_examples=5, deadline=None)
+@given(st.integers(0, 10_000))
+def test_an_inspection_comes_back_from_its_bytes(seed):
+    found = inspected(seed)
+    equal(decode_inspection(encode_inspection(found), VOC), found)
+
+
+@pytest.mark.parametrize(
+    "spoil", [lambda data: data[:-9], lambda data: b"junk" + data[4:], lambda data: data[:40], lambda _: b""]
+)
+def test_damaged_bytes_are_refused(spoil):
+    with pytest.raises(ProjectError):
+        decode_inspection(spoil(encode_inspection(inspected(1))), VOC)
+
+
+def test_an_inspection_of_other_classes_is_refused():
+    with pytest.raises(ProjectError):
+        decode_inspection(encode_inspection(inspected(1)), get_catalog("camvid11"))
+
+
+@pytest.fixture
+def project(tmp_path: Path):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for name in ("a", "b"):
+        Image.fromarray(np.zeros((24, 30, 3), np.uint8)).save(folder / f"{name}.png")
+    (tmp_path / "truth.png").write_bytes(b"truth")
+    with Project.open(folder) as made:
+        yield made
+
+
+def key_of(project: Project) -> str:
+    return inspection_key(project, project.images[0], project.folder.parent / "truth.png", None)
+
+
+def test_what_is_kept_is_read_again_and_only_under_its_key(project):
+    index, image = InspectionIndex(project), project.images[0].id
+    found = inspected(3)
+    index.keep(image, "key", found)
+    equal(read_kept(project, image, "key"), found)
+    assert read_kept(project, image, "another key") is None
+    project.put_result(image, KIND, "key", b"damaged")
+    assert read_kept(project, image, "key") is None
+
+
+def test_the_key_changes_with_a_stroke_the_truth_and_marks(project):
+    seen = {key_of(project)}
+    image = project.images[0].id
+    document = project.load(image, (24, 30)).document
+    after = document.labels.copy()
+    after[2:5, 2:5] = 7
+    mine = np.full_like(document.provenance, Provenance.PERSON)
+    patch = diff_patch(document.labels, document.provenance, after, mine)
+    project.append_step(image, "Brush", Provenance.PERSON, patch)
+    seen.add(key_of(project))
+    (project.folder.parent / "truth.png").write_bytes(b"another truth")
+    seen.add(key_of(project))
+    project.put_result(image, "ambiguous", "", b"{}")
+    seen.add(key_of(project))
+    assert len(seen) == 4
+    assert key_of(project) in seen
+
+
+def test_the_key_of_an_untouched_image_follows_its_prediction(project):
+    record = project.images[0]
+    truth = project.folder.parent / "truth.png"
+    one, other = (replace(record, prediction=name) for name in ("model one", "model two"))
+    assert inspection_key(project, one, truth, None) != inspection_key(project, other, truth, None)
+
+
+def test_replacing_and_dropping_leave_no_trace(project):
+    index = InspectionIndex(project)
+    first, second = (record.id for record in project.images)
+    index.put(first, "1", inspected(1))
+    index.put(second, "2", inspected(2))
+    index.put(first, "3", inspected(4))
+    index.drop(second)
+    alone = InspectionIndex(project)
+    alone.put(first, "3", inspected(4))
+    np.testing.assert_array_equal(index.folder.board.total().counts, alone.folder.board.total().counts)
+    np.testing.assert_array_equal(index.folder.index.pixels, alone.folder.index.pixels)
+    assert index.folder.objects.tobytes() == alone.folder.objects.tobytes()
+    for axis, slices in index.folder.slices.items():
+        np.testing.assert_array_equal(slices.counts, alone.folder.slices[axis].counts)
+    assert second not in index
+    assert len(index) == 1
