@@ -13,6 +13,7 @@ from tests.gui.studio import make_folder
 @pytest.fixture
 def without_model(monkeypatch, tmp_path):
     monkeypatch.setenv("ATROUS_MODEL_DIR", str(tmp_path / "nowhere"))
+    monkeypatch.setattr("app.places.BUNDLED_MODELS", tmp_path / "nowhere")
 
 
 def test_walking_on_during_an_import_loses_neither_masks_nor_strokes(studio, tmp_path):
@@ -55,7 +56,7 @@ def test_a_damaged_mask_is_counted_and_the_rest_imported(studio, folder):
 
 def test_the_sample_project_shows_its_masks_where_no_model_is_there(studio, without_model, tmp_path):
     studio.open(copy_sample_project(tmp_path / "sample"))
-    studio.wait(lambda: "12 masks imported" in studio.titles())
+    studio.wait(lambda: "24 masks imported" in studio.titles())
     assert len(np.unique(studio.image.document.labels)) > 2
 
 
@@ -73,9 +74,9 @@ def test_other_folders_are_only_offered_theirs(studio, without_model, tmp_path):
 def test_a_project_somebody_worked_in_is_left_alone(studio, without_model, tmp_path):
     sample = copy_sample_project(tmp_path / "sample")
     studio.open(sample)
-    studio.wait(lambda: "12 masks imported" in studio.titles())
+    studio.wait(lambda: "24 masks imported" in studio.titles())
     studio.settle()
     before = len(studio.titles())
     studio.program.projects.close()
     studio.open(sample)
-    assert "12 masks imported" not in studio.titles()[before:]
+    assert "24 masks imported" not in studio.titles()[before:]

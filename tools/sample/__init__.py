@@ -1,1 +1,0 @@
-"""Makes the sample project: rooms rendered by ourselves, their truth, and masks as a mediocre model would draw them."""
