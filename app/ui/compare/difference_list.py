@@ -1,0 +1,72 @@
+"""The images on which two models differ most."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem, QWidget
+
+from app.state.compare_view import ImageLine, signed
+
+_COLUMNS = ("Image", "Differ", "mIoU")
+_RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+#: Lines that are made: nobody walks further down a list of differences.
+MOST = 500
+
+
+class DifferenceList(QTableWidget):
+    """A click, or Enter, opens the image.
+
+    Signals:
+        chosen(image id).
+    """
+
+    chosen = Signal(int)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(0, len(_COLUMNS), parent)
+        self.setHorizontalHeaderLabels(_COLUMNS)
+        self.horizontalHeaderItem(0).setTextAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+        for place, tip in ((1, "Share of the pixels on which the two differ"), (2, "Second minus first, in points")):
+            self.horizontalHeaderItem(place).setTextAlignment(_RIGHT)
+            self.horizontalHeaderItem(place).setToolTip(tip)
+        self.setAccessibleName("Images on which the models differ most")
+        self.verticalHeader().hide()
+        self.verticalHeader().setDefaultSectionSize(24)
+        self.setShowGrid(False)
+        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        header = self.horizontalHeader()
+        header.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
+        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        self.setColumnWidth(1, 68)
+        self.setColumnWidth(2, 62)
+        self.cellClicked.connect(lambda row, _column: self._tell(row))
+        self.activated.connect(lambda index: self._tell(index.row()))
+
+    def show_lines(self, lines: Sequence[ImageLine]) -> None:
+        """Show images, the worst first; the selected image stays selected."""
+        rows = self.selectionModel().selectedRows()
+        before = self.item(rows[0].row(), 0).data(Qt.ItemDataRole.UserRole) if rows else None
+        shown = lines[:MOST]
+        self.setRowCount(len(shown))
+        for place, line in enumerate(shown):
+            name = QTableWidgetItem(line.name)
+            name.setData(Qt.ItemDataRole.UserRole, line.image)
+            name.setToolTip(line.name)
+            self.setItem(place, 0, name)
+            for column, text in ((1, f"{100 * line.share:.1f} %"), (2, signed(line.gain))):
+                item = QTableWidgetItem(text)
+                item.setTextAlignment(_RIGHT)
+                self.setItem(place, column, item)
+            if line.image == before:
+                self.selectRow(place)
+
+    def _tell(self, row: int) -> None:
+        item = self.item(row, 0)
+        if item is not None:
+            self.chosen.emit(item.data(Qt.ItemDataRole.UserRole))
