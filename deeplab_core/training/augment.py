@@ -71,9 +71,10 @@ def _scaled_crop(rgb: Rgb, labels: Channels, recipe: Recipe, random: np.random.G
 
 def _recoloured(rgb: Rgb, recipe: Recipe, random: np.random.Generator) -> Rgb:
     picture = np.ascontiguousarray(rgb)
-    if recipe.jitter:
+    if recipe.jitter or recipe.hue:
         brightness, contrast, saturation = 1 + random.uniform(-recipe.jitter, recipe.jitter, 3)
-        hue = random.uniform(-0.1 * recipe.jitter, 0.1 * recipe.jitter)
+        turn = 0.1 * recipe.jitter + recipe.hue
+        hue = random.uniform(-turn, turn)
         picture = _jittered(picture, float(brightness), float(contrast), float(saturation), float(hue))
     if recipe.blur and random.random() < recipe.blur:
         picture = cv2.GaussianBlur(picture, (0, 0), float(random.uniform(0.4, 1.6))).astype(np.uint8, copy=False)

@@ -36,6 +36,7 @@ class Recipe:
         scale_step: random scales are multiples of this (0.25 in the paper); 0 draws them evenly.
         flip: mirror half of the crops.
         jitter: largest relative change of brightness, contrast and saturation, and a tenth of it in hue; 0 for none.
+        hue: largest further turn of the colour circle, 0.5 for any hue; for classes that colour says nothing about.
         blur, noise: probability of a small Gaussian blur, and of sensor noise.
         hard_classes: names of classes; images that hold one are seen ``hard_repeat`` times in an epoch (DeepLabv3, section 4).
         hard_repeat: see ``hard_classes``.
@@ -84,6 +85,7 @@ class Recipe:
     scale_step: float = 0.0
     flip: bool = True
     jitter: float = 0.3
+    hue: float = 0.0
     blur: float = 0.0
     noise: float = 0.0
     hard_classes: tuple[str, ...] = ()
@@ -127,6 +129,7 @@ class Recipe:
         demand(0 < self.scales[0] <= self.scales[1], "scales must be a least and a most, above 0", "Order them")
         demand(self.epochs > 0 or self.steps > 0, "epochs or steps must be above 0", "Give one of them")
         demand(self.rate > 0, "rate must be above 0", "Try 0.05 from scratch, 0.007 for fine-tuning")
+        demand(0 <= self.hue <= 0.5, "hue is a turn of 0..0.5", "0.5 allows every hue")
         demand(0 <= self.ema < 1, "ema must lie in 0..1", "Try 0.999")
         demand(1 <= self.band_px <= 40, "band_px must lie in 1..40", "Choose a width there")
         demand(0 < self.ohem_keep <= 1, "ohem_keep is a share of the pixels", "Choose one in 0..1")

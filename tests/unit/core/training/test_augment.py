@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deeplab_core.errors import AtrousError
 from deeplab_core.training import Recipe
 from deeplab_core.training.augment import augment, generator
 from deeplab_core.training.losses import VOID
@@ -67,6 +68,16 @@ def test_the_same_number_gives_the_same_crop_and_another_another(recipe: Recipe)
     assert all(np.array_equal(a, b) for a, b in zip(one, again, strict=True))
     assert not np.array_equal(one[0], other[0])
     assert not np.array_equal(rgb, np.zeros_like(rgb))  # the source is left alone
+
+
+def test_a_wide_hue_turns_red_into_every_colour() -> None:
+    red = np.full((8, 8, 3), (200, 40, 40), np.uint8)
+    recipe = Recipe(crop=(8, 8), scales=(1.0, 1.0), flip=False, jitter=0.0, hue=0.5)
+    labels = np.zeros((8, 8), np.int16)
+    crops = [augment(red, labels, recipe, generator(1, 0, number), void=VOID)[0][0, 0] for number in range(40)]
+    assert {int(np.argmax(color)) for color in crops} == {0, 1, 2}
+    with pytest.raises(AtrousError, match="hue"):
+        Recipe(hue=0.7)
 
 
 def test_neutral_jitter_changes_nothing_and_hue_keeps_grey() -> None:
