@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, QTimer, Signal
 
 from app.controllers.judge import JudgeController
 from app.controllers.models import ModelsController
@@ -62,8 +62,9 @@ class CutoutShelf(QObject):
         if found is not None:
             self._kept.move_to_end(component)
             return found
+        if not self._wanted:
+            QTimer.singleShot(0, self, self._work)  # when all that are seen have been asked for
         self._wanted.setdefault(component, None)
-        self._work()
         return None
 
     def clear(self) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from deeplab_core.catalog import ClassCatalog
 from deeplab_core.inspection.components import ErrorComponent
 from deeplab_core.inspection.error_index import ErrorIndex
-from deeplab_core.inspection.kinds import FailureKind
+from deeplab_core.inspection.kinds import KINDS, FailureKind
 
 #: Components that a list shows; the largest of a hundred thousand images are found in 30 ms.
 LISTED = 400
@@ -53,12 +53,9 @@ class ComponentQuery:
             )
         missed = index.components(truth=self.concerning, kind=self.kind, limit=limit)
         false = index.components(prediction=self.concerning, kind=self.kind, limit=limit)
-        if self.kind is None:
-            return sorted([*missed, *false], key=lambda one: (-one.pixels, one.image, one.box.y, one.box.x))[:limit]
-        # Both lists are ordered by pixels of the kind, which components do not say: take turns.
-        turns = [one for pair in zip(missed, false, strict=False) for one in pair]
-        shorter = min(len(missed), len(false))
-        return [*turns, *missed[shorter:], *false[shorter:]][:limit]
+        found = [*missed, *false]
+        sizes = {one: _pixels_of(one, index, self.kind) for one in found}
+        return sorted(found, key=lambda one: (-sizes[one], one.image, one.box.y, one.box.x))[:limit]
 
     def totals(self, index: ErrorIndex) -> tuple[int, int] | None:
         """(pixels, components) over the folder, all of them; None for kinds, which the failure board counts."""
@@ -138,6 +135,16 @@ def still_wrong(component: ErrorComponent, index: ErrorIndex) -> bool:
         and box.y < other.box.y + other.box.height
         for other in listed
     )
+
+
+def _pixels_of(component: ErrorComponent, index: ErrorIndex, kind: FailureKind | None) -> int:
+    """Pixels of a component, or those of one kind."""
+    if kind is None:
+        return component.pixels
+    rows = index.of(component.image).rows
+    same = (rows["truth"] == component.truth) & (rows["prediction"] == component.prediction)
+    same &= (rows["anchor_x"] == component.anchor[0]) & (rows["anchor_y"] == component.anchor[1])
+    return int(rows["kinds"][same, KINDS.index(kind)].max(initial=0))
 
 
 def nearest(component: ErrorComponent, components: Sequence[ErrorComponent], place: int) -> int:

@@ -9,6 +9,7 @@ from app.controllers.program import Program
 from app.state.component_walk import ComponentQuery, ComponentWalk, nearest
 from app.ui.bars.walk_bar import WalkBar
 from app.ui.inspect.components_page import ComponentsPage
+from app.ui.inspect.failures_page import FailuresPage
 from app.ui.inspect.judge_view import JudgeView
 from app.ui.inspect.matrix_page import MatrixPage
 from app.ui.main_window import MainWindow
@@ -22,7 +23,8 @@ class InspectBinding(QObject):
     components calls :meth:`show_list` with what it wants to see.
 
     Attributes:
-        view: the Judge view, or None before it was opened; with it ``matrix`` and ``components``, its pages.
+        view: the Judge view, or None before it was opened; with it ``matrix``, ``failures`` and ``components``,
+            its pages.
     """
 
     def __init__(self, window: MainWindow, program: Program) -> None:
@@ -84,12 +86,15 @@ class InspectBinding(QObject):
         view = JudgeView(window.theme)
         self.matrix = MatrixPage(window.theme)
         self.components = ComponentsPage(window.theme, self._picture, self._name)
+        self.failures = FailuresPage(window.theme)
         view.add_page("Matrix", self.matrix)
+        view.add_page("Failures", self.failures)
         view.add_list(self.components)
         view.closeAsked.connect(self.close)
         view.refreshAsked.connect(program.inspect.inspect_folder)
         view.pageShown.connect(lambda _title: self._refresh())
         self.matrix.asked.connect(self.show_list)
+        self.failures.asked.connect(self.show_list)
         self.components.backAsked.connect(view.step_back)
         self.components.queryChanged.connect(self._list)
         self.components.chosen.connect(self._open)
@@ -109,6 +114,8 @@ class InspectBinding(QObject):
         view.refresh.setEnabled(not inspect.inspecting)
         if view.page is self.matrix:
             self.matrix.show_counts(inspect.counts(), project.catalog, None if folder is None else folder.index)
+        elif view.page is self.failures:
+            self.failures.show_folder(folder)
         elif view.page is self.components:
             self._list(self.components.query)
 

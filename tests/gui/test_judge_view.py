@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt
+import numpy as np
+import pytest
+from PySide6.QtCore import QPoint, Qt
+from PySide6.QtWidgets import QAbstractScrollArea
 
-from tests.gui.studio import Studio
+from app.state.component_walk import ComponentQuery
+from app.state.tools import Tool
+from app.ui.inspect_binding import InspectBinding
+from deeplab_core.inspection import ErrorComponent, FailureKind, find_errors
+from tests.gui.studio import Studio, make_folder
 
 
 def test_one_key_opens_the_view_and_escape_goes_back_to_the_picture(studio: Studio, folder):
@@ -26,3 +33,147 @@ def test_the_view_goes_with_its_project(studio: Studio, folder):
     studio.program.projects.close()
     assert studio.window.stack.currentWidget() is studio.window.start_page
     assert not studio.program.facts["judge_open"]
+
+
+def run_folder(studio: Studio, folder) -> InspectBinding:
+    """Predict every image, open the view, wait for its figures."""
+    studio.start_model()
+    studio.open(folder)
+    studio.window.model.run_folder.click()
+    studio.wait(lambda: "Folder run finished" in studio.titles())
+    studio.press(Qt.Key.Key_O)
+    studio.wait(lambda: len(studio.program.inspect.index) == 4 and not studio.program.inspect.inspecting)
+    studio.settle()
+    studio.qtbot.wait(200)
+    return studio.application.binding.inspect
+
+
+def click(studio: Studio, view: QAbstractScrollArea, point: QPoint) -> None:
+    studio.qtbot.mouseClick(view.viewport(), Qt.MouseButton.LeftButton, pos=point)
+
+
+def click_worst_cell(studio: Studio, shown: InspectBinding) -> ComponentQuery:
+    """Click the cell off the diagonal with most pixels."""
+    matrix = shown.matrix.matrix
+    table = matrix.table
+    wrong = np.where(table.rows[:, None] == table.columns[None, :], 0, table.counts)
+    row, column = np.unravel_index(wrong.argmax(), wrong.shape)
+    click(studio, matrix, matrix.rect_of(int(row), int(column)).center())
+    return ComponentQuery(*table.cell(int(row), int(column)))
+
+
+def click_tile(studio: Studio, shown: InspectBinding, place: int) -> ErrorComponent:
+    tiles = shown.components.list
+    click(studio, tiles, tiles.visualRect(shown.components.model.index(place, 0)).center())
+    component = shown.components.components[place]
+    studio.wait(lambda: not shown.in_front and str(studio.image.id) == component.image)
+    studio.settle()
+    return component
+
+
+def test_two_clicks_lead_from_a_cell_to_its_pixels_and_keys_lead_back(studio: Studio, folder):
+    shown = run_folder(studio, folder)
+    query = click_worst_cell(studio, shown)
+    assert shown.view.page is shown.components
+    assert shown.components.query == query
+    components = shown.components.components
+    assert [c.pixels for c in components] == sorted((c.pixels for c in components), reverse=True)
+    component = click_tile(studio, shown, 1)
+    tools, view = studio.program.tools, studio.program.view
+    assert (tools.tool, tools.class_id) == (Tool.BRUSH, query.truth)
+    x, y = view.center
+    box = component.box
+    assert (x, y) == pytest.approx((box.x + box.width / 2, box.y + box.height / 2))
+    assert studio.view.hasFocus()
+    assert shown.bar.isVisible()
+    studio.press(Qt.Key.Key_Period)
+    third = components[2]
+    studio.wait(lambda: str(studio.image.id) == third.image and studio.program.inspect.walk.place == 2)
+    studio.settle()
+    studio.press(Qt.Key.Key_O)
+    assert shown.view.page is shown.components
+    assert shown.components.list.currentIndex().row() == 2
+    studio.press(Qt.Key.Key_Escape, on=shown.view)
+    assert shown.view.page is shown.matrix
+    studio.press(Qt.Key.Key_Escape, on=shown.view)
+    assert not shown.in_front
+
+
+def test_a_correction_flows_into_the_matrix_at_once_and_into_the_components_when_the_hand_rests(studio: Studio, folder):
+    shown = run_folder(studio, folder)
+    click_worst_cell(studio, shown)
+    component = click_tile(studio, shown, 0)
+    inspect = studio.program.inspect
+    before = inspect.counts()
+    studio.program.tools.set_diameter(200)
+    centre = component.box.x + component.box.width / 2, component.box.y + component.box.height / 2
+    studio.paint(centre, centre)
+    truth = studio.program.judge.judgement.truth
+    now = inspect.counts()
+    catalog = studio.image.document.catalog
+    row, column = catalog.index_of(component.truth), catalog.index_of(component.prediction)
+    assert now[row, column] < before[row, column]
+    assert now.sum() == before.sum()
+    name = component.image
+    studio.wait(lambda: (inspect.folder.board.of(name).counts == studio.program.judge.judgement.matrix.counts).all())
+    studio.settle()
+    expected = find_errors(truth=truth, prediction=studio.image.document.labels, catalog=catalog)
+    np.testing.assert_array_equal(inspect.folder.index.of(name).cells, expected.cells)
+    np.testing.assert_array_equal(inspect.folder.index.of(name).pixels, expected.pixels)
+    np.testing.assert_array_equal(inspect.counts(), now)
+    studio.press(Qt.Key.Key_O)
+    assert component not in shown.components.components
+
+
+def test_a_stroke_just_before_the_next_image_is_not_forgotten(studio: Studio, folder):
+    shown = run_folder(studio, folder)
+    click_worst_cell(studio, shown)
+    component = click_tile(studio, shown, 0)
+    studio.program.tools.set_diameter(200)
+    centre = component.box.x + component.box.width / 2, component.box.y + component.box.height / 2
+    studio.paint(centre, centre)
+    painted, truth = studio.image.document.labels.copy(), studio.program.judge.judgement.truth.copy()
+    studio.program.projects.open_image(next(r.id for r in studio.program.projects.project.images if str(r.id) != component.image))
+    studio.wait(lambda: str(studio.image.id) != component.image)
+    studio.settle()
+    expected = find_errors(truth=truth, prediction=painted, catalog=studio.image.document.catalog)
+    np.testing.assert_array_equal(studio.program.inspect.folder.index.of(component.image).pixels, expected.pixels)
+
+
+def test_what_was_inspected_is_not_read_again_at_the_next_visit(studio: Studio, folder, monkeypatch):
+    run_folder(studio, folder)
+    counts = studio.program.inspect.counts()
+    studio.program.projects.close()
+
+    def refuse(*_args):
+        raise AssertionError("an image was inspected again")
+
+    monkeypatch.setattr("app.controllers.inspect.inspect_case", refuse)
+    studio.open(folder)
+    studio.press(Qt.Key.Key_O)
+    studio.wait(lambda: len(studio.program.inspect.index) == 4 and not studio.program.inspect.inspecting)
+    np.testing.assert_array_equal(studio.program.inspect.counts(), counts)
+
+
+def test_the_failure_board_leads_to_components(studio: Studio, folder):
+    shown = run_folder(studio, folder)
+    shown.view.tabs.setCurrentIndex(shown.view.titles.index("Failures"))
+    kinds = shown.failures.kinds
+    row = next(row for row in range(kinds.rowCount()) if kinds.item(row, 0).text() == "Extent")
+    click(studio, kinds, kinds.visualItemRect(kinds.item(row, 0)).center())
+    assert shown.view.page is shown.components
+    assert shown.components.query == ComponentQuery(kind=FailureKind.EXTENT)
+    assert all(FailureKind.EXTENT in component.kinds for component in shown.components.components)
+    studio.press(Qt.Key.Key_Escape, on=shown.view)
+    bars = shown.failures.bars
+    studio.qtbot.mouseClick(bars, Qt.MouseButton.LeftButton, pos=bars.part_rect(0, FailureKind.EXTENT).center())
+    concerning = shown.components.query.concerning
+    assert concerning is not None
+    assert all(concerning in (c.truth, c.prediction) for c in shown.components.components)
+
+
+def test_without_truth_the_view_says_what_to_do(studio: Studio, tmp_path):
+    studio.open(make_folder(tmp_path / "blank", truth=False))
+    studio.press(Qt.Key.Key_O)
+    view = studio.application.binding.inspect.view
+    assert "Choose the folder of truth" in view.scope.toolTip() + view.scope.text()

@@ -65,16 +65,15 @@ def test_costly_cells_are_ordered_and_may_leave_the_background_out():
     assert costly_cells(PLAIN, VOC, background=False) == [(9, 18, 300), (18, 9, 100), (9, 255, 7)]
 
 
-@pytest.mark.parametrize(
-    ("number", "text"),
-    [(0, "0"), (999, "999"), (1000, "1.0k"), (12_345, "12.3k"), (99_960, "100k"), (999_400, "999k"), (999_600, "1.0M"), (4_567_890, "4.6M"), (2_500_000_000, "2.5G")],
-)  # fmt: skip
+COUNTS = {0: "0", 999: "999", 1000: "1.0k", 12_345: "12.3k", 99_960: "100k", 999_400: "999k", 999_600: "1.0M", 4_567_890: "4.6M"}
+SHARES = {0.0: "0", 0.0001: "<0.1", 0.0812: "8.1", 0.0997: "10", 0.925: "92", 1: "100"}
+
+
+@pytest.mark.parametrize(("number", "text"), COUNTS.items())
 def test_counts_are_short(number, text):
     assert short_count(number) == text
 
 
-@pytest.mark.parametrize(
-    ("share", "text"), [(0.0, "0"), (0.0001, "<0.1"), (0.0812, "8.1"), (0.0997, "10"), (0.925, "92"), (1, "100")]
-)
+@pytest.mark.parametrize(("share", "text"), SHARES.items())
 def test_shares_are_short(share, text):
     assert short_percent(share) == text

@@ -1,0 +1,186 @@
+"""The failure board and the slices as they are looked at: plain rows and bars, without widgets."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from app.state.component_walk import KIND_TITLES, class_text
+from deeplab_core.catalog import Color
+from deeplab_core.inspection.board import FailureBoard
+from deeplab_core.inspection.folder import FolderInspection
+from deeplab_core.inspection.kinds import KIND_TEXT, KINDS, PARTS, FailureKind
+from deeplab_core.inspection.slices import AXIS_TEXT, ObjectAxis, slice_objects
+from deeplab_core.metrics.scores import hits, prediction_pixels, truth_pixels
+
+_AXIS_TITLES = {
+    "size": "Size of the object",
+    "border_share": "Hidden by neighbours",
+    "visible_fraction": "Visible share",
+    "brightness": "Brightness",
+    "contrast": "Contrast",
+    "distance": "Distance to an edge",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FailureLine:
+    """One kind of failure, over all classes or of one.
+
+    Attributes:
+        kind: which.
+        title, text: its name, and what it means.
+        pixels: wrong pixels that it concerns; of one class its misses and its false alarms.
+        share: of all wrong pixels (of the class), 0..1; nan without any.
+        instances: components or objects; None for one class, of which they are not counted.
+        images: images that have some.
+        gain: IoU won back if this kind were repaired: of the mean, or of the class; nan where there is none.
+        part: whether it belongs to the exact partition; the other kinds overlap.
+    """
+
+    kind: FailureKind
+    title: str
+    text: str
+    pixels: int
+    share: float
+    instances: int | None
+    images: int
+    gain: float
+    part: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ClassParts:
+    """Wrong pixels of one class by part: its misses and its false alarms, each judged for this class.
+
+    Attributes:
+        class_id, name, color: of the class.
+        iou: 0..1; nan where it occurs nowhere.
+        parts: boundary, extent, segment, in px.
+    """
+
+    class_id: int
+    name: str
+    color: Color
+    iou: float
+    parts: tuple[int, int, int]
+
+    @property
+    def wrong(self) -> int:
+        """All wrong pixels of the class."""
+        return sum(self.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class SliceBar:
+    """One bar: what it is over, its height 0..1 (nan: nothing there), and everything known of it in words."""
+
+    label: str
+    value: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class SliceChart:
+    """One axis: title, what it measures, what the bars are (``"IoU"``), the bars from low to high."""
+
+    title: str
+    text: str
+    measure: str
+    bars: tuple[SliceBar, ...]
+
+
+def failure_lines(board: FailureBoard, class_id: int | None = None) -> list[FailureLine]:
+    """All kinds, in their order; of one class where its id is given."""
+    channel = None if class_id is None else board.catalog.index_of(class_id)
+    counts = board.total().counts
+    lines = []
+    for row in board.rows():
+        if channel is None:
+            pixels, share, gain, images = row.pixels, row.share, row.mean_gain, row.images
+        else:
+            pixels = int(row.missed[channel] + row.false[channel])
+            right = int(counts[channel, channel])
+            wrong = int(truth_pixels(counts)[channel] + prediction_pixels(counts)[channel]) - 2 * right
+            share = pixels / wrong if wrong else math.nan
+            gain, images = float(row.gain[channel]), len(board.images(row.kind, class_id))
+        lines.append(
+            FailureLine(
+                row.kind, KIND_TITLES[row.kind].capitalize(), KIND_TEXT[row.kind], pixels, share,
+                row.instances if channel is None else None, images, gain, row.kind in PARTS,
+            )
+        )  # fmt: skip
+    return lines
+
+
+def class_parts(board: FailureBoard) -> list[ClassParts]:
+    """Classes with wrong pixels, the one with most first."""
+    total = board.total()
+    both = total.missed + total.false
+    union = truth_pixels(total.counts) + prediction_pixels(total.counts) - hits(total.counts)
+    iou = np.divide(hits(total.counts), union, out=np.full(len(union), np.nan), where=union > 0)
+    places = [KINDS.index(part) for part in PARTS]
+    found = []
+    for channel, info in enumerate(board.catalog.classes):
+        boundary, extent, segment = (int(both[place, channel]) for place in places)
+        if boundary + extent + segment:
+            name = class_text(board.catalog, int(info.id))
+            found.append(ClassParts(int(info.id), name, info.color, float(iou[channel]), (boundary, extent, segment)))
+    return sorted(found, key=lambda parts: -parts.wrong)
+
+
+def slice_charts(folder: FolderInspection, class_id: int | None = None) -> list[SliceChart]:
+    """Scores by size, occlusion, distance, brightness and contrast; axes of which the data says nothing are left out.
+
+    Args:
+        folder: what was inspected.
+        class_id: objects of this class only; pixels are of all classes either way, and left out then.
+    """
+    charts = []
+    for axis in ObjectAxis:
+        rows = slice_objects(folder.objects, axis, class_id=class_id)
+        bars = [
+            SliceBar(
+                _range(row.low, row.high, axis.value),
+                row.iou,
+                f"{row.objects} {'object' if row.objects == 1 else 'objects'}: IoU {_score(row.iou)}, recall {_score(row.recall)}, "
+                f"{_percent(row.swapped)} called another object, {_percent(row.lost)} of the objects lost",
+            )
+            for row in rows
+        ]
+        if any(row.objects for row in rows):
+            charts.append(SliceChart(_AXIS_TITLES[axis.value], f"Objects by {AXIS_TEXT[axis.value]}", "IoU", tuple(bars)))
+    for pixel_axis, slices in folder.slices.items():
+        if class_id is not None:
+            continue
+        found = slices.rows()
+        pixel_bars = [
+            SliceBar(
+                _range(one.low, one.high, pixel_axis.value),
+                one.mean_iou,
+                f"{one.pixels:,} px: mean IoU {_score(one.mean_iou)}, accuracy {_score(one.accuracy)}".replace(",", "\u2009", 1),
+            )
+            for one in found
+        ]
+        if any(one.pixels for one in found):
+            title = f"{_AXIS_TITLES[pixel_axis.value]}, pixels"
+            charts.append(SliceChart(title, f"Pixels by {AXIS_TEXT[pixel_axis.value]}", "mean IoU", tuple(pixel_bars)))
+    return charts
+
+
+def _range(low: float, high: float, axis: str) -> str:
+    if axis == "size":
+        return f"{round(math.sqrt(low))}²+"
+    if axis in ("border_share", "visible_fraction"):
+        return f"{low:.0%}+".replace("%", " %")
+    return f"{low:g}" if high == low + 1 else f"{low:g}+"
+
+
+def _score(value: float) -> str:
+    return "—" if math.isnan(value) else f"{value:.2f}"
+
+
+def _percent(value: float) -> str:
+    return "—" if math.isnan(value) else f"{value:.0%}".replace("%", " %")

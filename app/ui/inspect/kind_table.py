@@ -1,0 +1,123 @@
+"""The kinds of failure as a table: how much, how often, and what mending them would win."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import isnan
+
+from PySide6.QtCore import QRectF, Qt, Signal
+from PySide6.QtGui import QPainter
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QHeaderView,
+    QStyledItemDelegate,
+    QTableWidget,
+    QTableWidgetItem,
+    QWidget,
+)
+
+from app.state.failure_table import FailureLine
+from app.ui.theme import Theme
+from deeplab_core.inspection.kinds import PARTS, FailureKind
+
+_COLUMNS = ("Kind", "Share of the errors", "Pixels", "Instances", "Images", "IoU won back")
+_SHARE, _GAIN, _ROW = 1, 5, 28
+#: Tokens of the three parts, also used by the bars of the classes.
+PART_TONES: dict[FailureKind, str] = dict(zip(PARTS, ("accent", "warn", "bad"), strict=True))
+
+
+class KindTable(QTableWidget):
+    """Ten rows; a click on one leads to its components.
+
+    Signals:
+        kindChosen(FailureKind): a row was clicked, or Enter was pressed on it.
+    """
+
+    kindChosen = Signal(object)
+
+    def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
+        super().__init__(0, len(_COLUMNS), parent)
+        self._lines: list[FailureLine] = []
+        self._bars = _BarDelegate(theme)
+        self.setItemDelegateForColumn(_SHARE, self._bars)
+        self.setItemDelegateForColumn(_GAIN, self._bars)
+        self.setHorizontalHeaderLabels(_COLUMNS)
+        self.verticalHeader().hide()
+        self.verticalHeader().setDefaultSectionSize(_ROW)
+        self.setShowGrid(False)
+        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setAccessibleName("Kinds of failure")
+        self.setTabKeyNavigation(False)
+        header = self.horizontalHeader()
+        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setSectionResizeMode(_SHARE, QHeaderView.ResizeMode.Stretch)
+        header.setSectionResizeMode(_GAIN, QHeaderView.ResizeMode.Stretch)
+        header.setSectionsClickable(False)
+        for place in range(1, len(_COLUMNS)):
+            flag = Qt.AlignmentFlag.AlignLeft if place in (_SHARE, _GAIN) else Qt.AlignmentFlag.AlignRight
+            self.horizontalHeaderItem(place).setTextAlignment(flag | Qt.AlignmentFlag.AlignVCenter)
+        self.horizontalHeaderItem(0).setTextAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+        self.cellClicked.connect(self._choose)
+        self.cellActivated.connect(self._choose)
+
+    def set_theme(self, theme: Theme) -> None:
+        self._bars.theme = theme
+        self.viewport().update()
+
+    def show_lines(self, lines: Sequence[FailureLine]) -> None:
+        """Show other figures; the row in hand stays."""
+        self._lines = list(lines)
+        self.setRowCount(len(lines))
+        for row, line in enumerate(lines):
+            instances = "" if line.instances is None else _spaced(line.instances)
+            share = "" if isnan(line.share) else f"{line.share:.1%}".replace("%", " %")
+            gain = "" if isnan(line.gain) else f"{line.gain:+.3f}"
+            texts = (line.title, share, _spaced(line.pixels), instances, _spaced(line.images), gain)
+            for column, text in enumerate(texts):
+                item = self.item(row, column) or QTableWidgetItem()
+                if item.tableWidget() is None:
+                    self.setItem(row, column, item)
+                item.setText(text)
+                item.setToolTip(f"{line.title}: {line.text}.")
+                if column not in (0, _SHARE, _GAIN):
+                    item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+            self.item(row, _SHARE).setData(Qt.ItemDataRole.UserRole, (line.share, PART_TONES.get(line.kind, "faint")))
+            self.item(row, _GAIN).setData(Qt.ItemDataRole.UserRole, (line.gain, "good"))
+        self.setFixedHeight(self.horizontalHeader().sizeHint().height() + _ROW * len(lines) + 2)
+
+    def _choose(self, row: int, _column: int) -> None:
+        if row < len(self._lines) and self._lines[row].pixels:
+            self.kindChosen.emit(self._lines[row].kind)
+
+
+class _BarDelegate(QStyledItemDelegate):
+    """A share as a bar with its figure at the left."""
+
+    def __init__(self, theme: Theme) -> None:
+        super().__init__()
+        self.theme = theme
+
+    def paint(self, painter: QPainter, option: object, index: object) -> None:
+        super().paint(painter, option, index)
+        value, tone = index.data(Qt.ItemDataRole.UserRole) or (0.0, "faint")
+        if isnan(value) or value <= 0:
+            return
+        room = QRectF(option.rect).adjusted(64, 0, -10, 0)
+        painter.save()
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setPen(Qt.PenStyle.NoPen)
+        bar = QRectF(room.left(), room.center().y() - 4, room.width(), 8)
+        painter.setBrush(self.theme.color("track"))
+        painter.drawRoundedRect(bar, 3, 3)
+        bar.setWidth(max(bar.width() * min(value, 1.0), 2))
+        painter.setBrush(self.theme.color(tone))
+        painter.drawRoundedRect(bar, 3, 3)
+        painter.restore()
+
+
+def _spaced(number: int) -> str:
+    return f"{number:,}".replace(",", "\u2009")
