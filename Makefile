@@ -47,8 +47,8 @@ demo: $(RUN_STAMP)  ## the same job without a window: masks, figures and a pictu
 
 setup: $(DEV_STAMP)  ## install what the tests and linters need
 
-test: $(DEV_STAMP)  ## run the tests; ARGS='-k brush' passes options on
-	@$(BIN)/python -m pytest $(ARGS)
+test: $(DEV_STAMP)  ## run the tests on every core; ARGS='-k brush' passes options on
+	@$(BIN)/python -m pytest -n logical --dist loadfile $(ARGS)
 
 lint: $(DEV_STAMP)  ## ruff, mypy and the import contracts
 	$(BIN)/ruff check .
