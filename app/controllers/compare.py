@@ -65,10 +65,12 @@ class CompareController(QObject):
     Signals:
         peersChanged(): who takes part, or what is known of them.
         resultsChanged(): an answer, a figure or the pair.
+        fileWanted(): somebody should ask for a model file and call :meth:`add_file`.
     """
 
     peersChanged = Signal()
     resultsChanged = Signal()
+    fileWanted = Signal()
 
     def __init__(
         self,
@@ -163,6 +165,10 @@ class CompareController(QObject):
         chosen = [peer.path for peer in self.peers if peer.path != path]
         self.choose([*chosen[: len(LETTERS) - 1], path])
 
+    def ask_file(self) -> None:
+        """Compare with a file that is not listed."""
+        self.fileWanted.emit()
+
     def choose_pair(self, pair: tuple[int, int]) -> None:
         """Show where these two differ."""
         if pair != self.pair and max(pair) < len(self.peers):
@@ -225,6 +231,11 @@ class CompareController(QObject):
     # -- the image in view -----------------------------------------------------------------------------------------------
 
     @property
+    def image(self) -> OpenImage | None:
+        """The image that is compared; None while nothing is."""
+        return None if self._seen is None else self._seen.image
+
+    @property
     def answers(self) -> list[Answer]:
         """What each model says about the image in view, by place."""
         return [] if self._seen is None else self._seen.answers
@@ -232,6 +243,8 @@ class CompareController(QObject):
     @property
     def labels(self) -> tuple[NDArray[Any] | None, ...]:
         """(H, W) of each model in the project's ids, for the panes; None where it is still computed."""
+        if self.image is not self._projects.image:  # another one was opened just now
+            return ()
         return tuple(None if answer.said is None else answer.said.labels for answer in self.answers)
 
     @property
@@ -306,7 +319,7 @@ class CompareController(QObject):
     def _standard(self) -> tuple[object, ...]:
         """What the figures are measured against."""
         band, judgement = self._judge.band, self._judge.judgement
-        return (None if judgement is None else id(judgement.truth), band.rule, band.around)
+        return (None if judgement is None else id(judgement.scored), band.rule, band.around)
 
     def _follow_truth(self) -> None:
         """Truth comes after the image, and may be another one later."""
@@ -320,7 +333,7 @@ class CompareController(QObject):
         """Count some answers, and every pair that they belong to, in the background."""
         judgement, band, catalog = self._judge.judgement, self._judge.band, seen.image.document.catalog
         fits = judgement is not None and judgement.document is seen.image.document
-        truth = judgement.truth if fits and judgement is not None else None
+        truth = judgement.scored if fits and judgement is not None else None
         index = None
         if truth is not None and judgement is not None and band.around == "truth" and judgement.has_band(band.rule, band.around):
             index = judgement.band(band.rule, band.around)

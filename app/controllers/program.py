@@ -10,6 +10,8 @@ from PySide6.QtCore import QObject
 from app.actions.facts import Facts
 from app.controllers.ambiguous import AmbiguousController
 from app.controllers.classes import ClassesController
+from app.controllers.compare import CompareController
+from app.controllers.compare_folder import CompareFolder
 from app.controllers.cutouts import CutoutShelf
 from app.controllers.edit import EditController
 from app.controllers.export import ExportController
@@ -24,6 +26,7 @@ from app.controllers.predict import PredictController
 from app.controllers.project import ProjectController
 from app.controllers.queues import QueuesController
 from app.controllers.readout import ReadoutController
+from app.controllers.receptive import ReceptiveController
 from app.controllers.refine import RefineController
 from app.controllers.refine_folder import RefineFolder
 from app.controllers.relay import Relay
@@ -95,6 +98,13 @@ class Program(QObject):
         self.learn = LearnController(
             self.projects, self.models, self.relay, self.edit, compute, self.jobs, notifier, settings, facts, self
         )
+        self.compare = CompareController(
+            self.projects, self.models, self.judge, self.view, compute, self.jobs, notifier, settings, facts, self
+        )
+        self.compare_folder = CompareFolder(
+            self.compare, self.projects, self.models, self.judge, compute, self.jobs, notifier, facts, self
+        )
+        self.receptive = ReceptiveController(self.projects, self.models, compute, facts, self)
         self.export = ExportController(self.projects, self.predict, self.jobs, notifier, self)
         self.imports = ImportController(self.projects, self.predict, self.jobs, notifier, self)
         self.welcome = WelcomeController(self.projects, self.models, self.imports, notifier, self)
@@ -131,6 +141,9 @@ class Program(QObject):
             "refine_folder": self.refine_folder,
             "scribble": self.scribble,
             "learn": self.learn,
+            "compare": self.compare,
+            "compare_folder": self.compare_folder,
+            "receptive": self.receptive,
             "export": self.export,
         }
 

@@ -22,6 +22,7 @@ from app.state.project import Project
 from app.ui.canvas.canvas_area import CanvasArea
 from app.ui.canvas.layers import LayerSet
 from app.ui.canvas.picture import PictureSource
+from app.ui.compare_binding import CompareBinding
 from app.ui.crf_binding import CRFBinding
 from app.ui.docks.image_list_model import ImageListModel, SortBy
 from app.ui.inspect_binding import InspectBinding
@@ -164,6 +165,8 @@ class Binding(QObject):
                 band=band,
                 band_width=judge.band.width_px,
                 refined=self.program.refine.shown,
+                models=self.program.compare.labels,
+                pair=self.program.compare.pair,
             )
         )
         self._show_captions()
@@ -185,7 +188,7 @@ class Binding(QObject):
         if status.changed is not None:
             captions[PaneKind.CHANGES] = f"{status.changed:,} px".replace(",", "\u2009")
             captions[PaneKind.REFINED] = "not applied" if status.phase == "exact" else "not applied, quick look"
-        self.canvas.set_captions(captions)
+        self.canvas.set_captions(captions | self.program.compare.captions())
         self.window.history.set_changed_share(share)
 
     # -- classes ---------------------------------------------------------------------------------------------------------
@@ -344,6 +347,8 @@ class Binding(QObject):
         self.program.view.panesChanged.connect(self._show_layers)
         self.program.refine.previewChanged.connect(self._show_layers)
         self.program.refine.statusChanged.connect(lambda _status: self._show_captions())
+        self.program.compare.resultsChanged.connect(self._show_layers)
+        self.compare = CompareBinding(self.window, self.program, self.canvas)
         self.crf = CRFBinding(self.window, self.program)
         self.learn = LearnBinding(self.window, self.program)
         self.inspect = InspectBinding(self.window, self.program)

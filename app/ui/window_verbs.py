@@ -54,6 +54,7 @@ class WindowVerbs(QObject):
         window.start_page.show_recent(program.projects.recent.folders())
         program.models.mappingNeeded.connect(self._say_mapping)
         program.predict.failuresFound.connect(self.show_failures)
+        program.compare_folder.failuresFound.connect(self.show_failures)
         program.export.finished.connect(self._say_exported)
         program.settings.changed.connect(self._follow_setting)
 

@@ -19,6 +19,7 @@ from app.ui.canvas.compose import Scene
 from app.ui.canvas.damage import damaged_rects
 from app.ui.canvas.geometry import Mapping
 from app.ui.canvas.layers import LayerSet
+from app.ui.canvas.receptive_mark import ReceptiveMark
 from app.ui.canvas.style import CanvasStyle
 from app.ui.canvas.tools.toolbox import ToolBox
 from app.ui.theme import Theme
@@ -104,6 +105,11 @@ class CanvasArea(QWidget):
         """Figures beside the panes' titles, by kind, e.g. ``{PaneKind.BAND: "14 px \N{MIDDLE DOT} mIoU 0.58"}``."""
         self._captions = dict(captions)
         self._show_chips()
+
+    def set_mark(self, mark: ReceptiveMark | None) -> None:
+        """Lay a receptive field over the picture in every pane; None takes it away."""
+        for pane in self._views:
+            pane.set_mark(mark)
 
     def set_blink(self, kind: PaneKind | None) -> None:
         """Show a kind instead of the mask while a key is held; None ends it."""

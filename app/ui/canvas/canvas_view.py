@@ -30,6 +30,7 @@ from app.ui.canvas.compose import REACH, Scene
 from app.ui.canvas.frame import Frame, Section
 from app.ui.canvas.geometry import Mapping, fit_scale
 from app.ui.canvas.marks import TINY_RING, cross_rect, draw_cross, draw_divider, draw_ring, ring_rect
+from app.ui.canvas.receptive_mark import ReceptiveMark
 from app.ui.canvas.style import CanvasStyle
 from app.ui.canvas.tools.base import Pointer
 from app.ui.canvas.tools.toolbox import ToolBox
@@ -72,6 +73,7 @@ class CanvasView(QWidget):
         self._pane = Pane(PaneKind.IMAGE)
         self._kind = PaneKind.IMAGE
         self._note: str | None = None
+        self._mark: ReceptiveMark | None = None
         self._pointer: QPointF | None = None
         self._linked: QPointF | None = None
         self._split_held = False
@@ -140,6 +142,12 @@ class CanvasView(QWidget):
         self._linked = mapping.to_view(x, y) if mapping is not None and x is not None and y is not None else None
         self._update_mark(self._linked, cross_rect)
 
+    def set_mark(self, mark: ReceptiveMark | None) -> None:
+        """Lay a receptive field over the picture, or take it away."""
+        if mark is not self._mark:
+            self._mark = mark
+            self.update()
+
     def update_marks(self) -> None:
         """What the tools have in hand changed."""
         self.update()
@@ -159,6 +167,8 @@ class CanvasView(QWidget):
             draw_divider(painter, self._pane.split * self.width(), self.height())
         mapping = self.mapping
         if mapping is not None:
+            if self._mark is not None:
+                self._mark.paint(painter, mapping, self._style, told=self._index == 0)
             self._toolbox.paint(painter, mapping)
             self._paint_pointer(painter)
         if self._note is not None:

@@ -1,0 +1,355 @@
+"""Comparing models by the verbs of a person: choose, look, run the folder, open the worst; and the receptive field."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QFileDialog
+
+from app.services.compute_fake import compared_labels
+from app.state.comparison import count_pair
+from app.state.panes import PaneKind, PaneLayout
+from app.ui.docks.compare_dock import CompareDock
+from app.ui.theme import load_theme
+from app.worker.messages import AskReceptive, Compare, EndCompare
+from deeplab_core.errors import ImageReadError, WeightsError
+from deeplab_core.metrics import ConfusionMatrix
+from tests.gui.studio import HEIGHT, WIDTH, Studio
+
+SHIFT = Qt.KeyboardModifier.ShiftModifier
+
+
+def asked(studio: Studio, kind: type = Compare) -> list:
+    return [request for request in studio.compute.asked if isinstance(request, kind)]
+
+
+def dock(studio: Studio) -> CompareDock:
+    assert studio.application.binding is not None
+    found = studio.application.binding.compare.dock
+    assert found is not None
+    return found
+
+
+def said(studio: Studio, model: Path, key: str | None = None) -> np.ndarray:
+    return compared_labels(studio.compute.catalog, HEIGHT, WIDTH, key or studio.image.key, str(model))
+
+
+def answered(studio: Studio) -> None:
+    """Wait until every model of the comparison has answered and is counted, or cannot."""
+    compare = studio.program.compare
+
+    def finished() -> bool:
+        models = len(compare.peers)
+        known = [answer.figures is not None or answer.problem for answer in compare.answers]
+        known += [bool(peer.problem) for peer in compare.peers]
+        return len(compare.answers) == models and known.count(True) >= models and studio.image is compare.image
+
+    studio.wait(finished)
+    studio.settle()
+
+
+def check(studio: Studio, place: int, on: bool = True) -> None:
+    """Click the check mark of a model in the list."""
+    dock(studio).chooser.item(place).setCheckState(Qt.CheckState.Checked if on else Qt.CheckState.Unchecked)
+    answered(studio)
+
+
+def column(studio: Studio, place: int) -> dict[str, str]:
+    table = dock(studio).table
+    return {table.item(row, 0).text(): table.item(row, place + 1).text() for row in range(table.rowCount())}
+
+
+@pytest.fixture
+def models(studio: Studio, tmp_path: Path) -> list[Path]:
+    """The model in use and three more, in the order of the list."""
+    paths = [tmp_path / "models" / f"{name}.safetensors" for name in ("stripes", "tigers", "waves", "zebras")]
+    for path in paths:
+        path.write_bytes(b"")
+    return paths
+
+
+@pytest.fixture
+def desk(studio: Studio, models: list[Path], folder: Path) -> Studio:
+    """Truth, a model, and the comparison of the first two models in front."""
+    studio.program.models.load(models[0])
+    studio.start_model()
+    studio.open(folder)
+    studio.press(Qt.Key.Key_C, SHIFT)
+    answered(studio)
+    return studio
+
+
+def test_two_models_stand_side_by_side(desk, models):
+    assert [peer.path for peer in desk.program.compare.peers] == models[:2]
+    assert desk.program.view.layout is PaneLayout.QUAD
+    kinds = [pane.kind for pane in desk.program.view.panes]
+    assert kinds == [PaneKind.MODEL_A, PaneKind.MODEL_B, PaneKind.DIFFERENCE, PaneKind.TRUTH]
+    for labels, model in zip(desk.program.compare.labels, models, strict=False):
+        np.testing.assert_array_equal(labels, said(desk, model))
+    assert "Stripes · mIoU" in desk.view.chip.accessibleName()
+    assert dock(desk).isVisible()
+    assert dock(desk).chooser.item(0).text() == "A  Stripes"
+    assert not dock(desk).pair.isVisible()
+
+
+def test_figures_are_those_of_the_metrics(desk, models):
+    judgement = desk.program.judge.judgement
+    for place in (0, 1):
+        matrix = ConfusionMatrix(desk.image.document.catalog).update(truth=judgement.scored, prediction=said(desk, models[place]))
+        shown = column(desk, place)
+        assert shown["mIoU"] == f"{100 * matrix.mean_iou('truth').value:.1f}"
+        assert shown["person"] == f"{100 * matrix.iou()[15]:.1f}"
+        assert shown["Time, ms"] in ("12", "1")
+    assert dock(desk).plot.lines == 2
+    count = count_pair(said(desk, models[0]), said(desk, models[1]), 255, judgement.scored)
+    assert count.differ == count.first + count.second + count.neither + count.unjudged
+    assert f"A right {100 * count.first / count.pixels:.1f} %" in dock(desk).difference.text()
+
+
+def test_the_mask_is_not_touched(desk):
+    before, steps = desk.image.document.labels.copy(), desk.steps()
+    check(desk, 2)
+    desk.press(Qt.Key.Key_C, SHIFT)
+    desk.settle()
+    np.testing.assert_array_equal(desk.image.document.labels, before)
+    assert desk.steps() == steps
+
+
+def test_ending_gives_the_views_back_and_frees_the_models(studio, models, folder):
+    studio.start_model()
+    studio.open(folder)
+    studio.press(Qt.Key.Key_2, Qt.KeyboardModifier.ControlModifier)
+    studio.program.view.set_kind(1, PaneKind.UNCERTAINTY)
+    before = studio.program.view.to_dict()
+    studio.press(Qt.Key.Key_C, SHIFT)
+    answered(studio)
+    assert studio.program.view.to_dict() != before
+    studio.qtbot.mouseClick(dock(studio).close_button, Qt.MouseButton.LeftButton)
+    studio.settle()
+    assert studio.program.view.to_dict() == before
+    assert not dock(studio).isVisible()
+    assert asked(studio, EndCompare)
+    assert studio.program.compare.labels == ()
+
+
+def test_a_third_and_a_fourth_model(desk, models):
+    check(desk, 2)
+    kinds = [pane.kind for pane in desk.program.view.panes]
+    assert kinds == [PaneKind.MODEL_A, PaneKind.MODEL_B, PaneKind.MODEL_C, PaneKind.DIFFERENCE]
+    assert [dock(desk).pair.itemText(place) for place in range(3)] == ["A and B", "A and C", "B and C"]
+    desk.program.compare.choose_pair((1, 2))
+    count = count_pair(said(desk, models[1]), said(desk, models[2]), 255, desk.program.judge.judgement.scored)
+    assert desk.program.compare.difference == count
+    check(desk, 3)
+    assert [pane.kind for pane in desk.program.view.panes][-1] is PaneKind.MODEL_D
+    assert desk.program.compare.pair == (1, 2)
+    check(desk, 0, on=False)
+    assert [peer.path for peer in desk.program.compare.peers] == models[1:]
+    assert dock(desk).chooser.item(1).text().startswith("A  ")
+
+
+def test_predictions_are_kept_on_disk(desk, models):
+    before = len(asked(desk))
+    desk.press(Qt.Key.Key_C, SHIFT)
+    desk.settle()
+    desk.press(Qt.Key.Key_C, SHIFT)
+    answered(desk)
+    assert len(asked(desk)) == before
+    assert all(labels is not None for labels in desk.program.compare.labels)
+
+
+def test_the_next_image_is_compared_in_its_turn(desk, models):
+    before = desk.image
+    desk.press(Qt.Key.Key_D)
+    desk.wait(lambda: desk.image is not before)
+    answered(desk)
+    np.testing.assert_array_equal(desk.program.compare.labels[1], said(desk, models[1]))
+
+
+def test_an_answer_for_the_image_before_is_dropped(desk, models):
+    desk.compute.paused = True
+    desk.press(Qt.Key.Key_D)
+    desk.wait(lambda: desk.image.path.name == "photo_1.jpg")
+    desk.wait(lambda: desk.compute.waiting)
+    desk.press(Qt.Key.Key_D)
+    desk.wait(lambda: desk.image.path.name == "photo_2.jpg")
+    desk.compute.paused = False
+    answered(desk)
+    np.testing.assert_array_equal(desk.program.compare.labels[0], said(desk, models[0]))
+    np.testing.assert_array_equal(desk.program.compare.labels[1], said(desk, models[1]))
+
+
+def test_a_file_that_is_not_listed(desk, tmp_path, monkeypatch):
+    other = tmp_path / "elsewhere.safetensors"
+    other.write_bytes(b"")
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_a, **_k: (str(other), ""))
+    desk.qtbot.mouseClick(dock(desk).add_file, Qt.MouseButton.LeftButton)
+    answered(desk)
+    assert desk.program.compare.peers[-1].path == other
+    np.testing.assert_array_equal(desk.program.compare.labels[2], said(desk, other))
+
+
+def test_a_model_that_cannot_be_read_says_why_and_the_others_go_on(desk, models):
+    desk.compute.errors[str(models[2])] = WeightsError("the file is no checkpoint", remedy="Choose another one")
+    check(desk, 2)
+    assert desk.program.compare.labels[2] is None
+    assert desk.program.compare.labels[1] is not None
+    assert "no checkpoint" in dock(desk).chooser.item(2).toolTip()
+
+
+def test_the_folder(desk, models):
+    qtbot, program = desk.qtbot, desk.program
+    qtbot.mouseClick(dock(desk).run_folder, Qt.MouseButton.LeftButton)
+    desk.wait(lambda: not program.facts["compare_running"])
+    desk.settle()
+    assert "Comparison finished" in desk.titles()
+    result = program.compare_folder.result
+    assert len(result.rows) == result.judged == 4
+    pooled = None
+    for record in program.projects.project.images:
+        key = program.projects.project.content_key(record.id)
+        pair = [said(desk, model, key) for model in models[:2]]
+        row = next(row for row in result.rows if row.image == record.id)
+        assert row.pairs[0, 1].differ == np.count_nonzero(pair[0] != pair[1])
+        pooled = row.pairs[0, 1] if pooled is None else pooled + row.pairs[0, 1]
+    assert result.pairs[0, 1] == pooled
+    dock(desk).scope.setCurrentIndex(1)
+    dock(desk).scope.activated.emit(1)
+    figures = program.compare_folder.figures()
+    assert column(desk, 0)["mIoU"] == f"{100 * figures[0].mean:.1f}"
+    lines = dock(desk).images
+    shares = [float(lines.item(row, 1).text().removesuffix(" %")) for row in range(lines.rowCount())]
+    assert shares == sorted(shares, reverse=True)
+    last = lines.rowCount() - 1
+    dock(desk).tabs.setCurrentIndex(1)
+    place = lines.visualItemRect(lines.item(last, 0)).center()
+    qtbot.mouseClick(lines.viewport(), Qt.MouseButton.LeftButton, pos=place)
+    desk.settle()
+    assert desk.image.id == lines.item(last, 0).data(Qt.ItemDataRole.UserRole)
+
+
+def test_an_image_that_fails_is_left_out_and_named(desk, models):
+    project = desk.program.projects.project
+    gone = project.images[2]
+    desk.compute.errors[str(project.path_of(gone))] = ImageReadError("the image is damaged", path=str(project.path_of(gone)))
+    desk.program.compare_folder.start()
+    desk.wait(lambda: not desk.program.facts["compare_running"])
+    desk.settle()
+    assert [row.image for row in desk.program.compare_folder.result.rows] == [
+        record.id for record in project.images if record.id != gone.id
+    ]
+    message = next(message for message in desk.program.notifier.messages if message.title == "Comparison finished")
+    assert "1 failed" in message.detail
+    assert message.choices
+
+
+def test_stopping_the_folder_keeps_what_was_predicted(desk):
+    desk.compute.paused = True
+    desk.program.compare_folder.start()
+    desk.wait(lambda: desk.compute.waiting)
+    desk.press(Qt.Key.Key_Period, Qt.KeyboardModifier.ControlModifier)
+    desk.compute.paused = False
+    desk.settle()
+    assert "Comparison stopped" in desk.titles()
+    assert not desk.program.facts["compare_running"]
+    desk.program.compare_folder.start()
+    desk.wait(lambda: not desk.program.facts["compare_running"])
+    assert len(desk.program.compare_folder.result.rows) == 4
+
+
+def test_without_truth_the_table_shows_areas(studio, models, tmp_path):
+    from tests.gui.studio import make_folder
+
+    studio.start_model()
+    studio.open(make_folder(tmp_path / "bare", 2, truth=False))
+    studio.press(Qt.Key.Key_C, SHIFT)
+    answered(studio)
+    assert dock(studio).table.horizontalHeaderItem(0).text() == "Area, %"
+    assert "mIoU" not in column(studio, 0)
+    assert dock(studio).difference.text().count("■") == 1
+    assert [pane.kind for pane in studio.program.view.panes][-1] is PaneKind.IMAGE
+
+
+def test_folding_hides_the_dock_and_brings_it_back(desk):
+    desk.press(Qt.Key.Key_Backslash)
+    assert not dock(desk).isVisible()
+    desk.press(Qt.Key.Key_Backslash)
+    assert dock(desk).isVisible()
+
+
+def test_both_themes(desk):
+    for name in ("light", "dark"):
+        desk.window.set_theme(load_theme(name))
+        assert dock(desk).table.rowCount() > 3
+
+
+# -- the receptive field ------------------------------------------------------------------------------------------------------
+
+
+def hover(studio: Studio, x: int, y: int) -> None:
+    studio.qtbot.mouseMove(studio.view, pos=studio.point(x, y))
+
+
+@pytest.fixture
+def plain(studio: Studio, folder: Path) -> Studio:
+    studio.start_model()
+    studio.open(folder)
+    return studio
+
+
+def test_the_field_follows_the_pointer_when_it_rests(plain):
+    receptive = plain.program.receptive
+    hover(plain, 10, 10)
+    plain.qtbot.wait(250)
+    assert not asked(plain, AskReceptive)
+    plain.press(Qt.Key.Key_R, SHIFT)
+    plain.wait(lambda: receptive.field is not None)
+    assert (receptive.field.x, receptive.field.y) == (10, 10)
+    for x in range(12, 40, 4):
+        hover(plain, x, 20)
+    plain.wait(lambda: (receptive.field.x, receptive.field.y) == (36, 20))
+    assert len(asked(plain, AskReceptive)) == 2
+    mark = plain.view._mark
+    assert mark is not None
+    assert mark.field is receptive.field
+    assert len(mark.outlines[0.5]) == len(mark.outlines[0.95]) == 1
+    assert "theory 41 × 41 px" in mark.text
+    grab = plain.view.grab().toImage()
+    plain.press(Qt.Key.Key_R, SHIFT)
+    assert plain.view._mark is None
+    assert plain.view.grab().toImage() != grab
+
+
+def test_a_field_under_way_is_cancelled_by_the_next_place(plain):
+    receptive = plain.program.receptive
+    plain.press(Qt.Key.Key_R, SHIFT)
+    plain.compute.paused = True
+    hover(plain, 10, 10)
+    plain.wait(lambda: receptive.waiting)
+    hover(plain, 30, 30)
+    plain.wait(lambda: len(asked(plain, AskReceptive)) == 2)
+    assert len([request for request in plain.compute._queue if isinstance(request, AskReceptive)]) == 1
+    plain.compute.paused = False
+    plain.wait(lambda: receptive.field is not None)
+    assert (receptive.field.x, receptive.field.y) == (30, 30)
+
+
+def test_another_image_takes_the_field_away(plain):
+    plain.press(Qt.Key.Key_R, SHIFT)
+    hover(plain, 10, 10)
+    plain.wait(lambda: plain.program.receptive.field is not None)
+    plain.press(Qt.Key.Key_D)
+    plain.settle()
+    assert plain.program.receptive.field is None
+    assert plain.view._mark is None
+
+
+def test_a_model_without_gradients_says_so(plain):
+    plain.compute.errors[plain.program.models.card.id] = WeightsError("this model has no receptive field to show")
+    plain.press(Qt.Key.Key_R, SHIFT)
+    hover(plain, 44, 22)
+    plain.wait(lambda: "No receptive field" in plain.titles())
+    assert plain.program.receptive.field is None
