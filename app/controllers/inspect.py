@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,9 +25,10 @@ from app.state.project import Project
 from app.state.tools import Tool
 from deeplab_core.errors import AtrousError
 from deeplab_core.formats.masks import read_mask
-from deeplab_core.inspection.components import ErrorComponent
+from deeplab_core.inspection.components import ErrorComponent, component_mask
 from deeplab_core.inspection.folder import FolderInspection
 from deeplab_core.inspection.image import ImageInspection
+from deeplab_core.inspection.regions import Mask
 from deeplab_core.records import Prediction
 
 #: The hand rests this long before the components of the image in view are found anew.
@@ -181,6 +182,23 @@ class InspectController(QObject):
     def previous_component(self) -> None:
         """The component before in the list."""
         self._step(-1)
+
+    def find_region(self, component: ErrorComponent, then: Callable[[Mask], None]) -> None:
+        """Find the pixels of a component as they are now, within its box, and call back; not where none is left."""
+        project, image = self._projects.project, int(component.image)
+        truth = None if project is None else self._truth(project, image)
+        if project is None or truth is None:
+            return
+
+        def find() -> Mask | None:
+            case = read_case(project, image, truth, self._in_project_ids)
+            return None if case is None else component_mask(component, truth=case.truth, prediction=case.labels)
+
+        def done(mask: Mask | None) -> None:
+            if mask is not None and mask.any() and project is self._projects.project:
+                then(mask)
+
+        self._jobs.run(find, done, self._report)
 
     def end_walk(self) -> None:
         """Forget the list that is walked through."""

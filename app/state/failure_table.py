@@ -145,7 +145,7 @@ def slice_charts(folder: FolderInspection, class_id: int | None = None) -> list[
             SliceBar(
                 _range(row.low, row.high, axis.value),
                 row.iou,
-                f"{row.objects} {'object' if row.objects == 1 else 'objects'}: IoU {_score(row.iou)}, recall {_score(row.recall)}, "
+                f"{row.objects} object{'' if row.objects == 1 else 's'}: IoU {_score(row.iou)}, recall {_score(row.recall)}, "
                 f"{_percent(row.swapped)} called another object, {_percent(row.lost)} of the objects lost",
             )
             for row in rows

@@ -90,6 +90,9 @@ class InspectBinding(QObject):
         view.add_page("Matrix", self.matrix)
         view.add_page("Failures", self.failures)
         view.add_list(self.components)
+        from app.ui.judge_pages import JudgePages  # with the plotting library, which takes its time
+
+        self.pages = JudgePages(window, program, view)
         view.closeAsked.connect(self.close)
         view.refreshAsked.connect(program.inspect.inspect_folder)
         view.pageShown.connect(lambda _title: self._refresh())
@@ -98,6 +101,7 @@ class InspectBinding(QObject):
         self.components.backAsked.connect(view.step_back)
         self.components.queryChanged.connect(self._list)
         self.components.chosen.connect(self._open)
+        self.components.ambiguousAsked.connect(self._mark_ambiguous)
         window.themed.connect(view.set_theme)
         return view
 
@@ -118,6 +122,8 @@ class InspectBinding(QObject):
             self.failures.show_folder(folder)
         elif view.page is self.components:
             self._list(self.components.query)
+        else:
+            self.pages.refresh()
 
     def _scope(self) -> str:
         """What the figures are over."""
@@ -157,6 +163,19 @@ class InspectBinding(QObject):
         components = self.components.components
         if 0 <= place < len(components):
             self._program.inspect.open_component(self.components.query, components, place)
+
+    def _mark_ambiguous(self, place: int) -> None:
+        components = self.components.components
+        if not 0 <= place < len(components):
+            return
+        component, ambiguous = components[place], self._program.ambiguous
+        ignore = self._program.inspect.index.project.catalog.ignore
+        classes = tuple(one for one in (component.truth, component.prediction) if one != ignore)
+
+        def mark(mask: object) -> None:
+            ambiguous.mark(int(component.image), mask, (component.box.x, component.box.y), classes)
+
+        self._program.inspect.find_region(component, mark)
 
     def _show_place(self, component: ErrorComponent) -> None:
         """Zoom to a component; after the picture has its size again."""

@@ -8,6 +8,7 @@ from PySide6.QtCore import QPoint, Qt
 from PySide6.QtWidgets import QAbstractScrollArea
 
 from app.state.component_walk import ComponentQuery
+from app.state.matrix_table import MatrixOrder, MatrixScale
 from app.state.tools import Tool
 from app.ui.inspect_binding import InspectBinding
 from deeplab_core.inspection import ErrorComponent, FailureKind, find_errors
@@ -177,3 +178,63 @@ def test_without_truth_the_view_says_what_to_do(studio: Studio, tmp_path):
     studio.press(Qt.Key.Key_O)
     view = studio.application.binding.inspect.view
     assert "Choose the folder of truth" in view.scope.toolTip() + view.scope.text()
+
+
+def test_an_error_marked_ambiguous_in_the_list_leaves_all_figures(studio: Studio, folder):
+    shown = run_folder(studio, folder)
+    query = click_worst_cell(studio, shown)
+    component = shown.components.components[0]
+    before = studio.program.inspect.counts()
+    menu = shown.components.menu_of(0)
+    next(action for action in menu.actions() if "ambiguous" in action.text()).trigger()
+    studio.wait(lambda: studio.program.inspect.counts().sum() == before.sum() - component.pixels)
+    studio.settle()
+    catalog = studio.image.document.catalog
+    row, column = catalog.index_of(query.truth), catalog.index_of(query.prediction)
+    assert studio.program.inspect.counts()[row, column] == before[row, column] - component.pixels
+    studio.wait(lambda: component not in shown.components.components)
+    marks = studio.program.ambiguous.listed()
+    assert [(str(mark.image), mark.mark.box) for mark in marks] == [(component.image, component.box)]
+
+
+def test_the_matrix_is_walked_by_keys_and_read_in_other_ways(studio: Studio, folder):
+    shown = run_folder(studio, folder)
+    page, matrix = shown.matrix, shown.matrix.matrix
+    matrix.setFocus()
+    for key in (Qt.Key.Key_Right, Qt.Key.Key_Right, Qt.Key.Key_Down):
+        studio.press(key, on=matrix)
+    assert matrix.cell == (1, 1)
+    assert "right" in page.readout.toolTip()
+    held = matrix.table.cell(1, 1)
+    page.scale.setCurrentText(MatrixScale.COUNTS.value)
+    page.order.setCurrentText(MatrixOrder.COST.value)
+    assert matrix.table.cell(*matrix.cell) == held
+    rows = len(matrix.table.rows)
+    page.background.setChecked(False)
+    assert len(matrix.table.rows) == rows - 1
+    page.empty.setChecked(True)
+    assert len(matrix.table.rows) == len(studio.image.document.catalog) - 1
+    side = matrix.side
+    page.zoom.setValue(side + 7)
+    assert matrix.side == side + 7
+    page.empty.setChecked(False)
+    page.worst.itemClicked.emit(page.worst.item(0))
+    assert shown.components.components
+    assert "→" not in shown.components.title.text()
+
+
+def test_inspecting_can_be_stopped_and_goes_on_where_it_was(studio: Studio, folder):
+    shown = run_folder(studio, folder)
+    inspect = studio.program.inspect
+    for image in list(inspect.index.keys):
+        inspect.index.drop(image)
+    assert inspect.counts() is None
+    shown.view.refresh.click()
+    assert inspect.inspecting
+    studio.program.jobs.running[0].cancel()
+    studio.wait(lambda: not inspect.inspecting)
+    studio.settle()
+    assert len(inspect.index) < 4
+    studio.press(Qt.Key.Key_O)
+    studio.press(Qt.Key.Key_O)
+    studio.wait(lambda: len(inspect.index) == 4 and not inspect.inspecting)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from PySide6.QtCore import QModelIndex, QSize, Qt, Signal
+from PySide6.QtCore import QModelIndex, QPoint, QSize, Qt, Signal
 from PySide6.QtGui import QImage
-from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QListView, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QListView, QMenu, QPushButton, QVBoxLayout, QWidget
 
 from app.state.component_walk import KIND_TITLES, ComponentQuery, class_text
 from app.ui.docks.elided_label import ElidedLabel
@@ -29,11 +29,13 @@ class ComponentsPage(QWidget):
     Signals:
         chosen(int): the place in the list that was clicked.
         queryChanged(ComponentQuery): another list is wanted.
+        ambiguousAsked(int): the error at this place of the list cannot be decided.
         backAsked(): back to the page before.
     """
 
     chosen = Signal(int)
     queryChanged = Signal(object)
+    ambiguousAsked = Signal(int)
     backAsked = Signal()
 
     def __init__(
@@ -86,6 +88,8 @@ class ComponentsPage(QWidget):
         self.list.clicked.connect(lambda index: self.chosen.emit(index.row()))
         self.list.activated.connect(lambda index: self.chosen.emit(index.row()))
         self.both_ways.toggled.connect(self._mirror)
+        self.list.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        self.list.customContextMenuRequested.connect(self._show_menu)
 
     @property
     def components(self) -> list[ErrorComponent]:
@@ -139,6 +143,20 @@ class ComponentsPage(QWidget):
             parts.append(f"{truth} → {prediction}")
         kinds = [KIND_TITLES[kind] for kind in component.kinds if kind not in PARTS]
         return ComponentTile(component, self._name(component), " · ".join([*parts, *kinds]))
+
+    def _show_menu(self, point: QPoint) -> None:
+        index = self.list.indexAt(point)
+        if index.isValid():
+            self.list.setCurrentIndex(index)
+            self.menu_of(index.row()).popup(self.list.viewport().mapToGlobal(point))
+
+    def menu_of(self, place: int) -> QMenu:
+        """What can be done with the error at a place of the list."""
+        menu = QMenu(self)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        menu.addAction("Correct it", lambda: self.chosen.emit(place))
+        menu.addAction("Its truth is ambiguous", lambda: self.ambiguousAsked.emit(place))
+        return menu
 
     def _mirror(self, on: bool) -> None:
         query = self.query

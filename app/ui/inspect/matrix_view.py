@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
+import numpy as np
 from PySide6.QtCore import QEvent, QPoint, QRect, QRectF, Qt, Signal
-from PySide6.QtGui import QColor, QFontMetrics, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen, QResizeEvent, QWheelEvent
+from PySide6.QtGui import (
+    QColor,
+    QFontMetrics,
+    QImage,
+    QKeyEvent,
+    QMouseEvent,
+    QPainter,
+    QPaintEvent,
+    QPen,
+    QResizeEvent,
+    QWheelEvent,
+)
 from PySide6.QtWidgets import QAbstractScrollArea, QWidget
 
 from app.state.matrix_table import MatrixTable
@@ -11,7 +23,7 @@ from app.ui.docks.class_delegate import readable
 from app.ui.theme import Theme
 
 #: Sides of a cell, px; from the text's size on a cell says its figure.
-SMALLEST, LARGEST, _TEXT_FROM = 5, 72, 30
+SMALLEST, LARGEST, _TEXT_FROM, _GRID_FROM = 5, 72, 30, 12
 _SWATCH, _GAP = 10, 6
 _ROTATED_FROM = 9  # px of a cell from which names fit beside each other
 
@@ -39,6 +51,7 @@ class MatrixView(QAbstractScrollArea):
         self._side = 40
         self._fitted = True
         self._cell = (-1, -1)
+        self._ground: QImage | None = None  # one pixel per cell
         self._header = (120, 90)  # width of the row names, height of the column names
         self.setFrameShape(QAbstractScrollArea.Shape.NoFrame)
         self.setMouseTracking(True)
@@ -64,12 +77,13 @@ class MatrixView(QAbstractScrollArea):
 
     def set_theme(self, theme: Theme) -> None:
         self._theme = theme
+        self._ground = None
         self.viewport().update()
 
     def show_table(self, table: MatrixTable | None) -> None:
         """Show another matrix; the cell in hand stays where its classes still are."""
         held = None if self._table is None or self._cell[0] < 0 else self._table.cell(*self._cell)
-        self._table = table
+        self._table, self._ground = table, None
         self._measure_headers()
         self._cell = (-1, -1) if table is None or held is None else _place_of(table, held)
         self._arrange()
@@ -125,48 +139,70 @@ class MatrixView(QAbstractScrollArea):
 
     # -- painting --------------------------------------------------------------------------------------------------------
 
-    def paintEvent(self, event: QPaintEvent) -> None:
+    def paintEvent(self, _event: QPaintEvent) -> None:
         painter = QPainter(self.viewport())
         table = self._table
         if table is None or not len(table.rows):
             return
         left, top = self._header
         content = QRect(left, top, self.viewport().width() - left, self.viewport().height() - top)
-        shown = event.rect().intersected(content)
         painter.setClipRect(content)
-        first = self._at(shown.topLeft(), inside=False)
-        last = self._at(shown.bottomRight(), inside=False)
-        painter.setFont(self._theme.font("small" if self._side >= 40 else "caption"))
-        for row in range(max(first[0], 0), min(last[0] + 1, len(table.rows))):
-            for column in range(max(first[1], 0), min(last[1] + 1, len(table.columns))):
-                self._paint_cell(painter, row, column)
+        first = self._at(content.topLeft(), inside=False)
+        last = self._at(content.bottomRight(), inside=False)
+        rows = range(max(first[0], 0), min(last[0] + 1, len(table.rows)))
+        columns = range(max(first[1], 0), min(last[1] + 1, len(table.columns)))
+        self._paint_cells(painter, rows, columns)
         self._paint_cross(painter)
         painter.setClipRect(QRect(0, top, left, content.height()))
-        for row in range(max(first[0], 0), min(last[0] + 1, len(table.rows))):
+        for row in rows:
             self._paint_row_name(painter, row)
         painter.setClipRect(QRect(left, 0, content.width(), top))
-        for column in range(max(first[1], 0), min(last[1] + 1, len(table.columns))):
+        for column in columns:
             self._paint_column_name(painter, column)
         painter.setClipping(False)
         self._paint_corner(painter)
 
-    def _paint_cell(self, painter: QPainter, row: int, column: int) -> None:
-        table, theme = self._table, self._theme
-        rect = self.rect_of(row, column)
-        gap = 1 if self._side >= 12 else 0
-        strength = float(table.strength[row, column])
-        right = table.on_diagonal(row, column)
-        base = theme.color("well")
-        if strength > 0:
-            base = _mixed(base, theme.color("good" if right else "bad"), 0.08 + (0.55 if right else 0.82) * strength)
-        painter.fillRect(rect.adjusted(0, 0, -gap, -gap), base)
+    def _paint_cells(self, painter: QPainter, rows: range, columns: range) -> None:
+        if not rows or not columns:
+            return
+        ground = self._colored()
+        whole = self.rect_of(rows[0], columns[0]).united(self.rect_of(rows[-1], columns[-1]))
+        painter.drawImage(whole, ground, QRect(columns[0], rows[0], len(columns), len(rows)))
+        if self._side < _GRID_FROM:
+            return
+        painter.setPen(self._theme.color("well"))
+        for row in rows:
+            bottom = self.rect_of(row, 0).bottom()
+            painter.drawLine(whole.left(), bottom, whole.right(), bottom)
+        for column in columns:
+            right = self.rect_of(0, column).right()
+            painter.drawLine(right, whole.top(), right, whole.bottom())
         if self._side < _TEXT_FROM:
             return
-        text = table.text(row, column)
-        if text:
-            quiet = strength < 0.04
-            painter.setPen(theme.color("muted") if quiet else _contrasting(base, theme))
-            painter.drawText(rect.adjusted(0, 0, -gap, -gap), Qt.AlignmentFlag.AlignCenter, text)
+        painter.setFont(self._theme.font("small" if self._side >= 40 else "caption"))
+        for row in rows:
+            for column in columns:
+                text = self._table.text(row, column)
+                if text:
+                    faint = self._table.strength[row, column] < 0.04
+                    color = ground.pixelColor(column, row)
+                    painter.setPen(self._theme.color("muted") if faint else _contrasting(color, self._theme))
+                    painter.drawText(self.rect_of(row, column), Qt.AlignmentFlag.AlignCenter, text)
+
+    def _colored(self) -> QImage:
+        """The cells' colours, one pixel each: right ones in one hue, wrong ones in another."""
+        if self._ground is None:
+            table, theme = self._table, self._theme
+            right = table.rows[:, None] == table.columns[None, :]
+            share = np.where(right, 0.08 + 0.55 * table.strength, 0.08 + 0.82 * table.strength)
+            share = np.where(table.strength > 0, share, 0.0)[..., None]
+            base, good, bad = (np.array(theme.color(name).getRgb()[:3], np.float64) for name in ("well", "good", "bad"))
+            colors = base * (1 - share) + np.where(right[..., None], good, bad) * share
+            pixels = np.full((*right.shape, 4), 255, np.uint8)
+            pixels[..., :3] = np.round(colors)
+            height, width = right.shape
+            self._ground = QImage(pixels.tobytes(), width, height, 4 * width, QImage.Format.Format_RGBA8888).copy()
+        return self._ground
 
     def _paint_cross(self, painter: QPainter) -> None:
         row, column = self._cell
@@ -205,8 +241,8 @@ class MatrixView(QAbstractScrollArea):
         painter.fillRect(QRect(at, box.center().y() - side // 2, side, side), readable(QColor(*color), theme))
         if self._side < _ROTATED_FROM and not marked:
             return
-        font = theme.font("small" if self._side >= 14 else "caption", bold=marked)
-        if self._side < 12:
+        font = theme.font("small" if self._side >= 14 or marked else "caption", bold=marked)
+        if self._side < 12 and not marked:
             font.setPixelSize(max(self._side, 9))
         painter.setFont(font)
         painter.setPen(theme.color("text" if marked else "muted"))
@@ -315,15 +351,6 @@ def _place_of(table: MatrixTable, ids: tuple[int, int]) -> tuple[int, int]:
     rows = [table.class_id(int(channel)) for channel in table.rows]
     columns = [table.class_id(int(channel)) for channel in table.columns]
     return (rows.index(ids[0]), columns.index(ids[1])) if ids[0] in rows and ids[1] in columns else (-1, -1)
-
-
-def _mixed(one: QColor, other: QColor, share: float) -> QColor:
-    share = min(max(share, 0.0), 1.0)
-    return QColor.fromRgbF(
-        one.redF() * (1 - share) + other.redF() * share,
-        one.greenF() * (1 - share) + other.greenF() * share,
-        one.blueF() * (1 - share) + other.blueF() * share,
-    )
 
 
 def _contrasting(ground: QColor, theme: Theme) -> QColor:
