@@ -22,6 +22,7 @@ from app.controllers.learn import LearnController
 from app.controllers.look import LookController
 from app.controllers.models import ModelsController
 from app.controllers.pixel_counts import PixelCounts
+from app.controllers.plots import PlotsController
 from app.controllers.predict import PredictController
 from app.controllers.project import ProjectController
 from app.controllers.queues import QueuesController
@@ -95,6 +96,7 @@ class Program(QObject):
         self.scribble = ScribbleController(
             self.projects, self.predict, self.refine, self.edit, compute, notifier, facts, self
         )  # fmt: skip
+        self.plots = PlotsController(self.projects, self.judge, self.inspect, self.queues, self.refine, self.jobs, notifier, self)
         self.relay = Relay(self.projects, self.models, self.predict, self.jobs, notifier, self)
         self.learn = LearnController(
             self.projects, self.models, self.relay, self.edit, compute, self.jobs, notifier, settings, facts, self

@@ -1,0 +1,209 @@
+"""The plots of the Judge view, made from what is counted. The same definitions as the report; no Qt."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.state.charts import Chart, HeatChart, Series, floats
+from app.state.curves import Curve
+from app.state.progress_log import ProgressSample
+from deeplab_core.catalog import ClassCatalog
+from deeplab_core.inspection.ranking import GainCurve
+from deeplab_core.inspection.slices import AXIS_TEXT, ObjectAxis, PixelSlices, slice_objects
+from deeplab_core.metrics import scores
+from deeplab_core.metrics.bootstrap import RESAMPLES, Samples, intervals
+from deeplab_core.metrics.calibration import reliability_bins
+from deeplab_core.metrics.image_counts import ImageCounts
+
+_TOKENS = {"model": "muted", "now": "good", "with CRF": "accent"}
+_NAMES = {"now": "mask as it is"}
+_OBJECT_TITLES = {
+    ObjectAxis.SIZE: "Objects by size",
+    ObjectAxis.BORDER_SHARE: "Objects by occlusion (shared outline)",
+    ObjectAxis.VISIBLE_FRACTION: "Objects by visible fraction",
+    ObjectAxis.BRIGHTNESS: "Objects by brightness",
+    ObjectAxis.CONTRAST: "Objects by contrast",
+}
+
+
+def trimap_chart(curves: Sequence[Curve], rule: str, scope: str) -> Chart:
+    """Mean IoU inside the band over its width, for the model, the CRF and the mask as it is."""
+    series = tuple(
+        Series(
+            _NAMES.get(curve.name, curve.name),
+            floats(range(1, len(curve.values) + 1)),
+            floats(curve.values),
+            token=_TOKENS.get(curve.name, "warn"),
+        )
+        for curve in curves
+    )
+    title, note = f"Trimap curve, {scope}", f"Band: {rule}."
+    return Chart(title, "width of the band, px", "mIoU", series, x_range=(0, 41), note=note, legend="bottom right")
+
+
+def image_counts(counts: NDArray[np.int64]) -> ImageCounts:
+    """What the bootstrap needs of one image's (C, C + 1) confusion matrix."""
+    totals = np.stack([scores.hits(counts), scores.truth_pixels(counts), scores.prediction_pixels(counts)])
+    channels = np.flatnonzero(totals[1] + totals[2])
+    nothing = np.zeros((0, 3, channels.size), dtype=np.int64)
+    edges = np.zeros((2, channels.size), dtype=np.int64)
+    return ImageCounts(classes=len(counts), channels=channels, totals=totals[:, channels], bands=nothing, boundary=edges)
+
+
+def iou_chart(images: Iterable[NDArray[np.int64]], catalog: ClassCatalog, *, resamples: int = RESAMPLES) -> Chart:
+    """IoU by class with bootstrap intervals over images, highest first. Some seconds for thousands of images: for a job.
+
+    Args:
+        images: (C, C + 1) matrix of every image.
+    """
+    counts = [image_counts(matrix) for matrix in images]
+    samples = Samples(counts, np.zeros((len(counts), 0)), len(catalog), ())
+    if not counts:
+        return Chart("IoU by class", "IoU", "", (), note="No image has truth and a mask.")
+    pooled, bounds = samples.pooled(), intervals(samples, resamples=resamples)
+    iou = pooled.iou[0]
+    order = [channel for channel in np.argsort(-iou, kind="stable").tolist() if not math.isnan(iou[channel])]
+    series = Series(
+        "IoU",
+        floats(range(len(order))),
+        floats(iou[order]),
+        floats(bounds.iou[order, 0]),
+        floats(bounds.iou[order, 1]),
+        shape="bars",
+        colors=tuple(catalog.classes[channel].color for channel in order),
+    )
+    mean, (low, high) = float(pooled.mean_iou[0]), bounds.mean_iou.tolist()
+    between = "" if math.isnan(low) else f" ({low:.3f} to {high:.3f})"
+    return Chart(
+        "IoU by class",
+        "IoU",
+        "",
+        (series,),
+        x_range=(0, 1),
+        y_ticks=tuple((float(place), catalog.names[channel]) for place, channel in enumerate(order)),
+        note=f"mIoU {mean:.3f}{between}, pooled over {len(counts)} images; lines are 95 % bootstrap intervals over images.",
+    )
+
+
+def heat_chart(counts: NDArray[np.int64], catalog: ClassCatalog) -> HeatChart:
+    """The folder's (C, C + 1) confusion matrix, rows as shares of their truth class; classes that occur."""
+    shown = np.flatnonzero(counts[:, :-1].sum(axis=0) + counts.sum(axis=1))
+    columns = [*shown.tolist(), *([len(catalog)] if counts[:, -1].any() else [])]
+    part = counts[shown][:, columns]
+    total = np.maximum(counts[shown].sum(axis=1, keepdims=True), 1)
+    names = [*catalog.names, "void"]
+    return HeatChart(
+        "Confusion matrix",
+        tuple(names[channel] for channel in shown.tolist()),
+        tuple(names[channel] for channel in columns),
+        part,
+        part / total,
+        "Rows are the truth, columns the prediction; colours are shares of the row.",
+    )
+
+
+def reliability_chart(levels: NDArray[np.int64]) -> Chart:
+    """Accuracy over confidence of the kept predictions; (256, 2) pixels by level and wrong or right."""
+    bins = reliability_bins(levels)
+    filled = np.flatnonzero(bins.pixels)
+    total = int(bins.pixels.sum())
+    bars = Series(
+        "accuracy",
+        floats((bins.low[filled] + bins.high[filled]) / 2),
+        floats(bins.accuracy[filled]),
+        shape="columns",
+        token="accent",
+    )
+    claimed = Series(
+        "share of pixels",
+        floats(bins.confidence[filled]),
+        floats(bins.pixels[filled] / max(total, 1)),
+        shape="points",
+        token="warn",
+    )
+    ideal = Series("calibrated", (0.0, 1.0), (0.0, 1.0), token="muted", dashed=True)
+    note = f"ECE {bins.ece:.3f} over {total:,} px".replace(",", "\u2009") if total else "Needs truth and predictions."
+    series = (ideal, bars, claimed) if total else ()
+    return Chart("Reliability", "confidence", "share that is right", series, x_range=(0, 1), y_range=(0, 1), note=note)
+
+
+def object_chart(rows: NDArray[Any], axis: ObjectAxis) -> Chart:
+    """IoU, recall and class swaps of objects over one of their properties."""
+    found = [piece for piece in slice_objects(rows, axis) if piece.objects]
+    places = floats(range(len(found)))
+    lines = (("IoU", "iou", "accent"), ("recall", "recall", "good"), ("class swap", "swapped", "bad"), ("lost", "lost", "warn"))
+    series = tuple(
+        Series(name, places, floats([getattr(piece, field) for piece in found]), shape="points", token=token)
+        for name, field, token in lines
+    )
+    ticks = tuple((place, _span(piece.low, piece.high)) for place, piece in zip(places, found, strict=True))
+    objects = sum(piece.objects for piece in found)
+    return Chart(
+        _OBJECT_TITLES[axis],
+        AXIS_TEXT[axis.value],
+        "share",
+        series if found else (),
+        y_range=(0, 1),
+        x_ticks=ticks,
+        note=f"{objects} objects." if found else "No object with this property.",
+    )
+
+
+def pixel_chart(slices: PixelSlices) -> Chart:
+    """Pixel accuracy and mean IoU over one property of pixels."""
+    found = [piece for piece in slices.rows() if piece.pixels]
+    places = floats(range(len(found)))
+    series = tuple(
+        Series(name, places, floats([getattr(piece, field) for piece in found]), shape="points", token=token)
+        for name, field, token in (("mIoU", "mean_iou", "accent"), ("pixel accuracy", "accuracy", "good"))
+    )
+    ticks = tuple((place, _span(piece.low, piece.high)) for place, piece in zip(places, found, strict=True))
+    title = f"Pixels by {slices.axis.value.replace('_', ' ')}"
+    return Chart(title, AXIS_TEXT[slices.axis.value], "score", series if found else (), y_range=(0, 1), x_ticks=ticks)
+
+
+def gain_chart(gain: GainCurve, title: str) -> Chart:
+    """Share of the model's wrong pixels found over the share of the images looked at."""
+    random = Series("random order", (0.0, 1.0), (0.0, 1.0), token="muted", dashed=True)
+    line = Series(title, floats(gain.looked), floats(gain.found), token="accent")
+    skill = "" if math.isnan(gain.skill) else f", skill {gain.skill:.2f} (0 random, 1 best possible)"
+    note = f"Area {gain.area:.3f}{skill}. A tenth of the images holds {100 * gain.found_after(0.1):.0f} % of the errors."
+    return Chart(
+        f"Cumulative gain, {title.lower()}", "share of images looked at", "share of errors found", (random, line), (0, 1), (0, 1),
+        note=note, legend="bottom right",
+    )  # fmt: skip
+
+
+def progress_chart(samples: Sequence[ProgressSample]) -> Chart:
+    """Images reviewed and worked on, and the folder's mIoU, over time."""
+    if not samples:
+        return Chart("Progress", "time", "share", (), note="Nothing has been recorded yet.")
+    first = samples[0].time
+    days = tuple((sample.time - first) / 86400 for sample in samples)
+
+    def shares(counts: Sequence[int]) -> tuple[float, ...]:
+        return tuple(count / max(sample.images, 1) for count, sample in zip(counts, samples, strict=True))
+
+    miou = tuple(math.nan if sample.miou is None else sample.miou for sample in samples)
+    series = [
+        Series("reviewed", days, shares([sample.reviewed for sample in samples]), shape="points", token="good"),
+        Series("worked on", days, shares([sample.touched for sample in samples]), shape="points", token="accent"),
+    ]
+    if any(not math.isnan(value) for value in miou):
+        series.append(Series("mIoU of the folder", days, miou, shape="points", token="warn"))
+    last = samples[-1]
+    began = datetime.fromtimestamp(first, UTC).strftime("%Y-%m-%d %H:%M")
+    note = f"{last.reviewed} of {last.images} images are reviewed, {last.touched} worked on."
+    return Chart("Progress", f"days since {began} UTC", "share", tuple(series), y_range=(0, 1), note=note)
+
+
+def _span(low: float, high: float) -> str:
+    if math.isinf(high):
+        return f"\u2265 {low:g}"
+    return f"{low:g}\u2013{high:g}"

@@ -1,0 +1,61 @@
+"""How a project's work has moved on: a few figures every now and then, kept with the project."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+#: Moments nearer than this are one; the older half is thinned out where there are too many.
+APART_SECONDS = 300
+MOST = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class ProgressSample:
+    """The state of the work at one moment.
+
+    Attributes:
+        time: Unix time in seconds.
+        images: in the project.
+        reviewed, touched: of them, marked reviewed, and changed by a person (reviewed ones included).
+        miou: mean IoU of the folder, where it was judged.
+    """
+
+    time: float
+    images: int
+    reviewed: int
+    touched: int
+    miou: float | None = None
+
+
+def appended(samples: tuple[ProgressSample, ...], sample: ProgressSample) -> tuple[ProgressSample, ...]:
+    """The log with one more moment. One that follows another within minutes replaces it, unless it is the first."""
+    if samples and sample.time < samples[-1].time:  # the clock was set back: order counts, not the clock
+        sample = ProgressSample(samples[-1].time, sample.images, sample.reviewed, sample.touched, sample.miou)
+    if len(samples) > 1 and sample.time - samples[-2].time < APART_SECONDS:
+        samples = samples[:-1]
+    samples = (*samples, sample)
+    if len(samples) > MOST:
+        older = len(samples) // 2
+        samples = samples[:older:2] + samples[older:]
+    return samples
+
+
+def to_plain(samples: tuple[ProgressSample, ...]) -> list[list[Any]]:
+    """JSON values; :func:`from_plain` is the inverse."""
+    return [[sample.time, sample.images, sample.reviewed, sample.touched, sample.miou] for sample in samples]
+
+
+def from_plain(data: Any) -> tuple[ProgressSample, ...]:
+    """Rebuild a log; what is malformed is left out."""
+    found = []
+    for row in data if isinstance(data, list) else []:
+        try:
+            time, images, reviewed, touched, miou = row
+            sample = ProgressSample(float(time), int(images), int(reviewed), int(touched), None if miou is None else float(miou))
+        except (TypeError, ValueError):
+            continue
+        if math.isfinite(sample.time):
+            found.append(sample)
+    return tuple(found)

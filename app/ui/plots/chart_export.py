@@ -1,0 +1,70 @@
+"""A plot as a file: PNG, SVG, or its numbers as CSV. Written whole or not at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PySide6.QtCore import QBuffer, QByteArray, QIODevice
+from PySide6.QtGui import QImage, QPainter
+from PySide6.QtSvg import QSvgGenerator
+
+from app.state.charts import csv_text
+from app.ui.plots.chart_view import ChartView
+from deeplab_core.errors import StorageError
+from deeplab_core.formats.atomic import atomic_write
+
+#: File endings, in the order in which they are offered.
+ENDINGS = (".png", ".svg", ".csv")
+#: Pictures have so many pixels for one of the screen's: sharp in print.
+_SHARP = 2
+
+
+def export_chart(view: ChartView, path: Path) -> None:
+    """Write what a view shows.
+
+    Raises:
+        StorageError: the ending is none of :data:`ENDINGS`, there is nothing to write, or the file cannot be written.
+    """
+    if view.chart is None or view.chart.empty:
+        raise StorageError("there is nothing to export", why="The plot is empty", remedy="Judge the folder first", path=path)
+    makers = {".png": _png, ".svg": _svg, ".csv": _csv}
+    make = makers.get(path.suffix.lower())
+    if make is None:
+        raise StorageError("a plot cannot have this ending", remedy=f"Choose one of {', '.join(ENDINGS)}", path=path)
+    atomic_write(path, make(view))
+
+
+def _png(view: ChartView) -> bytes:
+    data = QByteArray()
+    buffer = QBuffer(data)
+    buffer.open(QIODevice.OpenModeFlag.WriteOnly)
+    image = QImage(view.size() * _SHARP, QImage.Format.Format_RGB32)
+    image.setDevicePixelRatio(_SHARP)
+    image.fill(0)
+    painter = QPainter(image)
+    view.draw_on(painter)
+    painter.end()
+    if not image.save(buffer, "PNG"):
+        raise StorageError("the picture could not be made", remedy="Try again with a smaller window")
+    return bytes(data.data())
+
+
+def _svg(view: ChartView) -> bytes:
+    data = QByteArray()
+    buffer = QBuffer(data)
+    buffer.open(QIODevice.OpenModeFlag.WriteOnly)
+    generator = QSvgGenerator()
+    generator.setOutputDevice(buffer)
+    generator.setSize(view.size())
+    generator.setResolution(view.logicalDpiX())  # recorded parts of the plot are replayed at this resolution
+    generator.setViewBox(view.rect())
+    generator.setTitle("" if view.chart is None else view.chart.title)
+    painter = QPainter(generator)
+    view.draw_on(painter)
+    painter.end()
+    return bytes(data.data())
+
+
+def _csv(view: ChartView) -> bytes:
+    assert view.chart is not None
+    return csv_text(view.chart.table()).encode("utf-8-sig")  # spreadsheets take it for UTF-8 only with the mark

@@ -1,0 +1,241 @@
+"""Any plot of plain values, drawn with pyqtgraph. Imported late: pyqtgraph costs as much time as the window."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pyqtgraph as pg
+from pyqtgraph.exporters import ImageExporter
+from PySide6.QtCore import QRectF, Qt
+from PySide6.QtGui import QColor, QPainter
+from PySide6.QtWidgets import QVBoxLayout, QWidget
+
+from app.state.charts import Chart, HeatChart, Series
+from app.ui.plots.name_axis import NameAxis
+from app.ui.theme import Theme
+
+#: Rows of lying bars that are shown at once; the wheel brings the others.
+_ROWS = 26
+#: Texts longer than this are cut on an axis.
+_LONGEST = 16
+#: Cells of a heat map hold figures up to so many columns.
+_READABLE = 24
+
+
+class ChartView(QWidget):
+    """One plot. Lines and points stay still; bars of many classes and heat maps can be scrolled and zoomed with the wheel."""
+
+    def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._theme = theme
+        self.chart: Chart | HeatChart | None = None
+        self._plot = pg.PlotWidget()
+        self._plot.setMenuEnabled(False)
+        self._plot.hideButtons()
+        self._plot.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self._plot.setAntialiasing(True)
+        self._legend = self._plot.addLegend(offset=(-12, 8), labelTextSize="11px")
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addWidget(self._plot)
+        self.setMinimumSize(240, 180)
+        self._plot.scene().sigMouseMoved.connect(self._hover)
+        self.set_theme(theme)
+
+    def set_theme(self, theme: Theme) -> None:
+        """Paint with another theme's colours."""
+        self._theme = theme
+        self._plot.setBackground(theme.color("surface"))
+        for side in ("left", "bottom"):
+            axis = self._plot.getAxis(side)
+            axis.setPen(pg.mkPen(theme.color("border_strong")))
+            axis.setTextPen(pg.mkPen(theme.color("muted")))
+            axis.setStyle(tickFont=theme.font("caption"), tickLength=-4, autoExpandTextSpace=True)
+        self._legend.setLabelTextColor(theme.color("text"))
+        self._legend.setBrush(theme.color("surface", 0.85))
+        self.show_chart(self.chart)
+
+    def show_chart(self, chart: Chart | HeatChart | None) -> None:
+        """Draw a plot, or none."""
+        self.chart = chart
+        plot = self._plot
+        plot.clear()
+        self._legend.clear()
+        self._set_bottom()
+        for side in ("left", "bottom"):
+            plot.getAxis(side).setTicks(None)
+        plot.invertY(False)
+        if chart is None or chart.empty:
+            plot.hideAxis("left")
+            plot.hideAxis("bottom")
+            return
+        plot.showAxis("left")
+        plot.showAxis("bottom")
+        if isinstance(chart, HeatChart):
+            self._draw_heat(chart)
+        else:
+            self._draw(chart)
+
+    def draw_on(self, painter: QPainter) -> None:
+        """Draw the plot with a painter of any device, at the size of the widget."""
+        exporter = ImageExporter(self._plot.plotItem)
+        source = QRectF(exporter.getSourceRect())
+        how = {"antialias": True, "background": None, "painter": painter, "resolutionScale": 1.0}
+        exporter.setExportMode(True, how)
+        try:
+            painter.fillRect(QRectF(0, 0, source.width(), source.height()), self._theme.color("surface"))
+            self._plot.scene().render(painter, QRectF(0, 0, source.width(), source.height()), source)
+        finally:
+            exporter.setExportMode(False)
+
+    # -- drawing ---------------------------------------------------------------------------------------------------------
+
+    def _draw(self, chart: Chart) -> None:
+        plot = self._plot
+        self._label("bottom", chart.x_label)
+        self._label("left", chart.y_label)
+        lying = any(series.shape == "bars" for series in chart.series)
+        plot.showGrid(x=lying, y=not lying, alpha=0.14)
+        plot.setMouseEnabled(False, lying)
+        if chart.x_ticks:
+            plot.getAxis("bottom").setTicks([[(value, _short(text)) for value, text in chart.x_ticks]])
+        if chart.y_ticks:
+            plot.getAxis("left").setTicks([[(value, _short(text)) for value, text in chart.y_ticks]])
+        for series in chart.series:
+            {"line": self._line, "points": self._line, "bars": self._bars, "columns": self._columns}[series.shape](series)
+        self._legend.setVisible(len(chart.series) > 1)
+        corner, offset = ((0, 0), (10, 8)) if chart.legend == "top left" else ((1, 1), (-10, -8))
+        self._legend.anchor(corner, corner, offset)
+        self._fit(chart, lying=lying)
+
+    def _line(self, series: Series) -> None:
+        color = self._theme.color(series.token)
+        pen = pg.mkPen(color, width=2, style=Qt.PenStyle.DashLine if series.dashed else Qt.PenStyle.SolidLine)
+        x, y = np.asarray(series.x), np.asarray(series.y)
+        marks = {"symbol": "o", "symbolSize": 7, "symbolBrush": color, "symbolPen": None} if series.shape == "points" else {}
+        self._plot.plot(x, y, pen=pen, connect="finite", name=series.name or None, **marks)
+        if series.low and series.shape == "points":
+            self._whiskers(x, y, series, lying=False)
+
+    def _bars(self, series: Series) -> None:
+        places, values = np.asarray(series.x), np.asarray(series.y)
+        brushes = [pg.mkBrush(QColor(*color)) for color in series.colors] or [pg.mkBrush(self._theme.color(series.token))]
+        line = pg.mkPen(self._theme.color("border_strong"))
+        bars = pg.BarGraphItem(
+            x0=0, y=places, height=0.66, width=values, brushes=brushes * (1 if series.colors else len(values)), pen=line
+        )
+        self._plot.addItem(bars)
+        self._plot.invertY(True)
+        if series.low:
+            self._whiskers(values, places, series, lying=True)
+
+    def _columns(self, series: Series) -> None:
+        x, y = np.asarray(series.x), np.asarray(series.y)
+        width = 0.9 * (float(np.min(np.diff(x))) if len(x) > 1 else 0.06)
+        color = self._theme.color(series.token, 0.55)
+        bars = pg.BarGraphItem(x=x, height=y, width=width, brush=color, pen=pg.mkPen(self._theme.color(series.token)))
+        self._plot.addItem(bars)
+        self._legend.addItem(pg.PlotDataItem(pen=pg.mkPen(color, width=8)), series.name)
+
+    def _whiskers(self, x: np.ndarray, y: np.ndarray, series: Series, *, lying: bool) -> None:
+        low, high = np.asarray(series.low), np.asarray(series.high)
+        there = ~(np.isnan(low) | np.isnan(high))
+        if not there.any():
+            return
+        value = (x if lying else y)[there]
+        below, above = value - low[there], high[there] - value
+        sides = {"left": below, "right": above} if lying else {"bottom": below, "top": above}
+        pen = pg.mkPen(self._theme.color("text"), width=1.5)
+        self._plot.addItem(pg.ErrorBarItem(x=x[there], y=y[there], beam=0.3 if lying else 0.1, pen=pen, **sides))
+
+    def _draw_heat(self, chart: HeatChart) -> None:
+        plot = self._plot
+        self._legend.setVisible(False)
+        self._label("bottom", "prediction")
+        self._label("left", "truth")
+        plot.showGrid(x=False, y=False)
+        plot.setMouseEnabled(True, True)
+        plot.invertY(True)
+        base = self._theme.color("well")
+        right, wrong = self._theme.color("good"), self._theme.color("bad")
+        hits = np.array([[row == column for column in chart.column_names] for row in chart.names])
+        strength = np.sqrt(np.clip(chart.shares, 0, 1))[..., None]
+        ends = np.where(hits[..., None], _rgb(right), _rgb(wrong))
+        image = (_rgb(base) + (ends - _rgb(base)) * strength).astype(np.uint8)
+        item = pg.ImageItem(image, axisOrder="row-major")
+        item.setRect(QRectF(-0.5, -0.5, image.shape[1], image.shape[0]))
+        plot.addItem(item)
+        for side, names in (("left", chart.names), ("bottom", chart.column_names)):
+            plot.getAxis(side).setTicks([[(float(place), _short(name)) for place, name in enumerate(names)]])
+        if len(chart.column_names) <= _READABLE:
+            self._write_figures(chart)
+        plot.setXRange(-0.5, image.shape[1] - 0.5, padding=0)
+        plot.setYRange(-0.5, image.shape[0] - 0.5, padding=0)
+
+    def _write_figures(self, chart: HeatChart) -> None:
+        for row, column in zip(*np.nonzero(chart.shares >= 0.005), strict=True):
+            text = pg.TextItem(f"{100 * chart.shares[row, column]:.0f}", color=self._theme.color("text"), anchor=(0.5, 0.5))
+            text.setFont(self._theme.font("caption"))
+            text.setPos(float(column), float(row))
+            self._plot.addItem(text)
+
+    # -- axes ------------------------------------------------------------------------------------------------------------
+
+    def _set_bottom(self) -> None:
+        kind: type[pg.AxisItem] = pg.AxisItem
+        if isinstance(self.chart, HeatChart):
+            kind = NameAxis
+        if type(self._plot.getAxis("bottom")) is kind:
+            return
+        axis = kind(orientation="bottom")
+        axis.setPen(pg.mkPen(self._theme.color("border_strong")))
+        axis.setTextPen(pg.mkPen(self._theme.color("muted")))
+        axis.setStyle(tickFont=self._theme.font("caption"), tickLength=-4)
+        self._plot.setAxisItems({"bottom": axis})
+
+    def _label(self, side: str, text: str) -> None:
+        style = {"color": self._theme.colors["muted"], "font-size": f"{self._theme.type['small']}px"}
+        axis = self._plot.getAxis(side)
+        axis.enableAutoSIPrefix(False)
+        axis.setLabel(text, **style)
+        axis.showLabel(bool(text))
+
+    def _fit(self, chart: Chart, *, lying: bool) -> None:
+        if lying:
+            rows = max(len(series.x) for series in chart.series)
+            self._plot.setYRange(-0.7, min(rows, _ROWS) - 0.3, padding=0)
+            self._plot.setLimits(yMin=-1, yMax=rows)
+        else:
+            self._plot.setLimits(yMin=None, yMax=None)
+            self._range("y", chart.y_range, [v for s in chart.series for v in (*s.y, *s.low, *s.high)])
+        self._range("x", chart.x_range, [value for series in chart.series for value in series.x])
+
+    def _range(self, side: str, fixed: tuple[float, float] | None, values: list[float]) -> None:
+        finite = [value for value in values if not math.isnan(value)]
+        low, high = fixed or (min(finite), max(finite))
+        room = 0.0 if fixed else max((high - low) * 0.08, 0.01 if side == "y" else 0.3)
+        set_range = self._plot.setXRange if side == "x" else self._plot.setYRange
+        set_range(low - room, high + room, padding=0.02 if fixed else 0)
+
+    def _hover(self, place: object) -> None:
+        chart = self.chart
+        if not isinstance(chart, HeatChart):
+            self._plot.setToolTip("")
+            return
+        point = self._plot.plotItem.vb.mapSceneToView(place)
+        row, column = round(point.y()), round(point.x())
+        if 0 <= row < len(chart.names) and 0 <= column < len(chart.column_names):
+            pixels = f"{int(chart.counts[row, column]):,} px".replace(",", "\u2009")
+            share = f"{100 * chart.shares[row, column]:.1f} % of its truth"
+            self._plot.setToolTip(f"{chart.names[row]} called {chart.column_names[column]}: {pixels}, {share}")
+        else:
+            self._plot.setToolTip("")
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "\u2026"
+
+
+def _rgb(color: QColor) -> np.ndarray:
+    return np.array([color.red(), color.green(), color.blue()], dtype=np.float64)
