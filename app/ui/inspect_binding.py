@@ -93,9 +93,6 @@ class InspectBinding(QObject):
         from app.ui.judge_pages import JudgePages  # with the plotting library, which takes its time
 
         self.pages = JudgePages(window, program, view)
-        from app.ui.judge_pages import JudgePages  # with the plotting library, which takes its time
-
-        self.pages = JudgePages(window, program, view)
         view.closeAsked.connect(self.close)
         view.refreshAsked.connect(program.inspect.inspect_folder)
         view.pageShown.connect(lambda _title: self._refresh())
