@@ -19,6 +19,8 @@ from deeplab_core.errors import WeightsError
 
 Device = Literal["auto", "cpu", "cuda", "mps"] | str
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
+#: ``pydensecrf`` is the usual binding of the authors' code (extra ``crf``); the others are ours.
+CRFEngine = Literal["auto", "native", "torch", "pydensecrf"]
 
 
 class Source(StrEnum):
@@ -158,6 +160,7 @@ class PredictOptions:
         device: ``auto`` prefers cuda, then mps, then cpu; or a torch device string.
         precision: ``auto`` is fp32 on the CPU and bf16/fp16 where the device computes them exactly enough.
         crf: refine with a dense CRF.
+        crf_engine: what computes it; ``auto`` is ours, on the GPU where the network runs there.
     """
 
     output_stride: int | None = None
@@ -169,11 +172,14 @@ class PredictOptions:
     device: Device = "auto"
     precision: Precision = "auto"
     crf: CRFParams | None = None
+    crf_engine: CRFEngine = "auto"
 
     def cache_key(self) -> str:
         """Short digest of everything that can change the labels (the device is left out)."""
         data = asdict(self)
         data.pop("device")
+        if self.crf is None or self.crf_engine == "auto":
+            data.pop("crf_engine")
         return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]
 
 

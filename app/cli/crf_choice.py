@@ -14,6 +14,13 @@ CRF_HELP = (
     "Refine with a fully connected CRF: v1 (without a value), v1-msc, v1-coco, v2, readme, "
     "or the JSON file of 'atrous refine --search'."
 )
+crf_engine_option = click.option(
+    "--crf-engine",
+    type=click.Choice(["auto", "native", "torch", "pydensecrf"]),
+    default="auto",
+    show_default=True,
+    help="What computes the CRF: ours (torch on a GPU), or pydensecrf where the extra 'crf' is installed.",
+)
 
 
 def parse_crf(_context: click.Context, _parameter: click.Parameter, value: str | None) -> CRFParams | None:

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from app.cli.console import emit, progress
-from app.cli.crf_choice import CRF_HELP, parse_crf
+from app.cli.crf_choice import CRF_HELP, crf_engine_option, parse_crf
 from app.cli.model_choice import resolve_model
 from app.cli.plan import Task, plan_outputs
 from deeplab_core.errors import AtrousError, ImageReadError
 
 if TYPE_CHECKING:
     from deeplab_core.images import ImageData
-    from deeplab_core.records import CRFParams, ModelCard, Prediction, PredictOptions
+    from deeplab_core.records import CRFEngine, CRFParams, ModelCard, Precision, Prediction, PredictOptions
 
 #: What made the masks of an output folder; --resume refuses to mix two models or two sets of options.
 RUN_RECORD = "atrous-run.json"
@@ -60,6 +60,7 @@ def parse_scales(_context: click.Context, _parameter: click.Parameter, value: st
 @click.option("--scales", callback=parse_scales, default="1", show_default=True, help="Average over these relative sizes.")
 @click.option("--flip", is_flag=True, help="Also average with the mirrored image.")
 @click.option("--crf", "crf", callback=parse_crf, is_flag=False, flag_value="v1", default=None, metavar="[PRESET]", help=CRF_HELP)
+@crf_engine_option
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
 @click.option("--precision", type=click.Choice(["auto", "fp32", "bf16", "fp16"]), default="auto", show_default=True)
 @click.option(
@@ -82,8 +83,9 @@ def predict(
     scales: tuple[float, ...],
     flip: bool,
     crf: CRFParams | None,
+    crf_engine: CRFEngine,
     device: str,
-    precision: str,
+    precision: Precision,
     frame: str,
     save_confidence: bool,
     resume: bool,
@@ -108,8 +110,14 @@ def predict(
     from deeplab_core.weights import load_model
 
     options = PredictOptions(
-        output_stride=output_stride, scales=scales, flip=flip, device=device, precision=precision, crf=crf  # type: ignore[arg-type]
-    )  # fmt: skip
+        output_stride=output_stride,
+        scales=scales,
+        flip=flip,
+        device=device,
+        precision=precision,
+        crf=crf,
+        crf_engine=crf_engine,
+    )
     model, card = load_model(model_path, output_stride=output_stride)
     predictor = Predictor(model, card, options=options, device=device)
     _check_run_record(out, card, options, frame, resume=resume, write=rank == 0)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from app.cli.console import progress
-from app.cli.crf_choice import CRF_HELP, parse_crf
+from app.cli.crf_choice import CRF_HELP, crf_engine_option, parse_crf
 from app.cli.model_choice import resolve_model
 from app.cli.plan import Task, plan_outputs
 from app.cli.predict import predict
@@ -18,7 +18,8 @@ from deeplab_core.errors import AtrousError
 
 if TYPE_CHECKING:
     from deeplab_core.catalog import ClassCatalog
-    from deeplab_core.records import CRFParams
+    from deeplab_core.records import CRFEngine, CRFParams
+    from deeplab_core.refine.dense_crf import Engine
     from deeplab_core.refine.search import Sample, SearchReport
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
@@ -40,6 +41,7 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
     help="How sure a label of --masks is.",
 )
 @click.option("--crf", callback=parse_crf, default="v1", show_default=True, metavar="PRESET", help=CRF_HELP)
+@crf_engine_option
 @click.option("--search", is_flag=True, help="Search parameters on the images that have --truth, with the network's --model.")
 @click.option("--truth", metavar="DIR", type=_FOLDER, help="True masks for --search.")
 @click.option("--folds", type=click.IntRange(2), default=5, show_default=True, help="Groups of the cross-validation.")
@@ -57,6 +59,7 @@ def refine(
     catalog_name: str | None,
     certainty: float,
     crf: CRFParams,
+    crf_engine: CRFEngine,
     *,
     search: bool,
     truth: Path | None,
@@ -81,11 +84,16 @@ def refine(
         raise click.UsageError("say with -o where the masks go")
     if model_name is not None:
         same = {"inputs": inputs, "model_name": model_name, "out": out, "device": device, "overwrite": overwrite}
-        return int(ctx.invoke(predict, **same, scales=(1.0,), crf=crf))
+        return int(ctx.invoke(predict, **same, scales=(1.0,), crf=crf, crf_engine=crf_engine))
     if catalog_name is None:
         raise click.UsageError("--masks needs --catalog")
     assert masks is not None
-    return _refine_masks(inputs, out, masks, catalog_name, certainty, crf, overwrite)
+    from deeplab_core.refine import choose_engine
+
+    torch_device = device if device.startswith("cuda") else "cpu"
+    return _refine_masks(
+        inputs, out, masks, catalog_name, certainty, crf, choose_engine(crf_engine, device), torch_device, overwrite
+    )
 
 
 def _partners(inputs: Sequence[Path], tasks: Sequence[Task], folder: Path, catalog: ClassCatalog) -> dict[Task, Path]:
@@ -98,7 +106,15 @@ def _partners(inputs: Sequence[Path], tasks: Sequence[Task], folder: Path, catal
 
 
 def _refine_masks(
-    inputs: tuple[Path, ...], out: Path, masks: Path, catalog_name: str, certainty: float, crf: CRFParams, overwrite: bool
+    inputs: tuple[Path, ...],
+    out: Path,
+    masks: Path,
+    catalog_name: str,
+    certainty: float,
+    crf: CRFParams,
+    engine: Engine,
+    device: str,
+    overwrite: bool,
 ) -> int:
     from deeplab_core.catalogs import get_catalog
     from deeplab_core.formats import read_mask, write_mask
@@ -128,7 +144,7 @@ def _refine_masks(
                     refined = labels
                 else:
                     source, ids = found
-                    refined = DenseCRF(image.rgb, crf).marginals(source).labels(ids)
+                    refined = DenseCRF(image.rgb, crf, engine=engine, device=device).marginals(source).labels(ids)
                 task.output.parent.mkdir(parents=True, exist_ok=True)
                 write_mask(task.output, to_stored(refined, image.info.orientation), catalog)
             except AtrousError as error:

@@ -12,7 +12,7 @@ from PySide6.QtCore import QObject, Signal
 from app.services.notifications import Notifier
 from app.services.settings import SettingsStore
 from deeplab_core.errors import AtrousError
-from deeplab_core.records import CRFParams
+from deeplab_core.records import CRFEngine, CRFParams
 from deeplab_core.refine.parameters import check_params, read_params
 from deeplab_core.refine.presets import PRESETS
 
@@ -71,6 +71,12 @@ class CRFSettings(QObject):
         self._settings, self._notifier = settings, notifier
         self.params = self._stored()
         self.base, self.scope = Base.SCORES, Scope.IMAGE
+
+    @property
+    def engine(self) -> CRFEngine:
+        """What computes it."""
+        engine: CRFEngine = self._settings["crf.engine"]
+        return engine
 
     @property
     def certainty(self) -> float:

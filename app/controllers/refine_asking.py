@@ -101,13 +101,14 @@ class RefineAsking(QObject):
         if self._crf.base is Base.MASK:
             labels = document.labels if rect is None else document.labels[rect.slices]
             return RefineBase(
-                image=str(image.path), source_key=image.key, ignore=ignore, labels=labels.copy(), certainty=self._crf.certainty
-            )
+                image=str(image.path), source_key=image.key, ignore=ignore, labels=labels.copy(),
+                certainty=self._crf.certainty, engine=self._crf.engine,
+            )  # fmt: skip
         mapping, card = self._models.mapping(document.catalog), self._models.card
         if mapping is None or card is None or mapping.unmatched:
             return None
         ids = tuple(int(mapping.lut[class_id]) for class_id in card.catalog.ids)
-        return RefineBase(image=str(image.path), source_key=image.key, ignore=ignore, channel_ids=ids)
+        return RefineBase(image=str(image.path), source_key=image.key, ignore=ignore, channel_ids=ids, engine=self._crf.engine)
 
     def _send(self) -> None:
         image = self._projects.image

@@ -84,7 +84,7 @@ class RefineFolder(QObject):
             self._models.mappingNeeded.emit()
             return
         self._models.remember_card()
-        options = replace(self._models.run_settings.options(), crf=self._crf.params)
+        options = replace(self._models.run_settings.options(), crf=self._crf.params, crf_engine=self._crf.engine)
         images = [record.id for record in project.images if not record.missing]
         job = self._jobs.add(Job("CRF on the folder", self._stop, guards_close=True))
         title = f"CRF, {self._crf.title()}".rstrip(", ")

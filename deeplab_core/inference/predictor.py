@@ -120,9 +120,11 @@ class Predictor:
         elif rgb is None:
             raise ValueError("a CRF needs the picture")
         else:
-            from deeplab_core.refine import DenseCRF, ProbabilitySource  # compiles or loads its loops
+            from deeplab_core.refine import DenseCRF, ProbabilitySource, choose_engine  # compiles or loads its loops
 
-            crf = DenseCRF(rgb, options.crf, threads=min(2, available_cores()))
+            device = str(self.device)
+            engine = choose_engine(options.crf_engine, device)
+            crf = DenseCRF(rgb, options.crf, engine=engine, device=device, threads=min(2, available_cores()))
             marginals = crf.marginals(ProbabilitySource.of_scores(scores), cancel=cancel)
             catalog = scores.catalog
             labels, confidence = marginals.labels(catalog.ids.astype(catalog.dtype)), marginals.confidence()

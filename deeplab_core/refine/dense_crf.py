@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab_core.records import CRFParams
+from deeplab_core.records import CRFEngine, CRFParams
 from deeplab_core.refine.lattice import Lattice, bilateral_features, position_features
 from deeplab_core.refine.marginals import Marginals
 from deeplab_core.refine.mean_field import Term
@@ -29,6 +29,13 @@ from deeplab_core.refine.reduced import (
 from deeplab_core.refine.unary import ProbabilitySource, active_labels, unary_terms
 
 Engine = Literal["native", "torch", "pydensecrf"]
+
+
+def choose_engine(wanted: CRFEngine, device: str) -> Engine:
+    """The engine for a wish: ``auto`` is ours, by torch where ``device`` is a CUDA device, else by compiled loops."""
+    if wanted == "auto":
+        return "torch" if device.startswith("cuda") else "native"
+    return wanted
 Cancel = Callable[[], bool]
 
 #: Lattices of the appearance kernel kept per image: now, and before the last change.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -116,3 +117,22 @@ def test_a_damaged_parameter_file_is_named(content: str, tmp_path: Path, capsys:
     path.write_text(content)
     assert run(["refine", str(tmp_path), "--masks", str(tmp_path), "--catalog", "voc21", "--crf", str(path), "-o", "out"]) == 2
     assert "crf.json" in capsys.readouterr().err
+
+
+def test_the_reference_engine_can_be_chosen_or_its_absence_is_said(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = tmp_path / "images"
+    images.mkdir()
+    save_photograph(images / "one.png", 80, 100)
+    common = ["predict", str(images), "--model", str(model), "--crf", "v2", "--device", "cpu", "--crf-engine", "pydensecrf"]
+    monkeypatch.setitem(sys.modules, "pydensecrf", None)
+    assert run([*common, "-o", str(tmp_path / "absent")]) == 1
+    assert "atrous[crf]" in capsys.readouterr().err
+    monkeypatch.undo()
+    pytest.importorskip("pydensecrf", reason="the extra 'crf' (pydensecrf2) is not installed")
+    ours = ["predict", str(images), "--model", str(model), "--crf", "v2", "--device", "cpu", "--crf-engine", "native"]
+    assert run([*common, "-o", str(tmp_path / "theirs")]) == 0
+    assert run([*ours, "-o", str(tmp_path / "ours")]) == 0
+    one, other = (np.asarray(Image.open(tmp_path / name / "one.png")) for name in ("ours", "theirs"))
+    assert np.mean(one == other) > 0.999
