@@ -34,7 +34,7 @@ from deeplab_core.records import Prediction
 #: The hand rests this long before the components of the image in view are found anew.
 _RESTING_MS = 400
 #: Figures are told at most this often.
-_TELL_MS = 150
+_TELL_MS, _TELL_LATEST_MS = 150, 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,24 +136,34 @@ class InspectController(QObject):
 
     def begin(self) -> None:
         """The Judge view is opened: inspect what is not known yet, or has changed since."""
-        if self.index is not None and (not len(self.index) or self._stale) and len(self._judge.index):
+        if self.index is None or not len(self._judge.index):
+            return
+        if not len(self.index):
             self.inspect_folder()
+        elif self._stale:
+            self._start(self._stale)
 
     def inspect_folder(self) -> None:
         """Inspect every image that has truth and labels, in the background; what has not changed is not read again."""
+        self._start(None)
+
+    def _start(self, only: set[int] | None) -> None:
+        """Inspect the folder, or only some of its images."""
         project, index = self._projects.project, self.index
         if project is None or index is None or self._work is not None:
             return
-        if self._projects.autosaver is not None:
-            self._projects.autosaver.save_now()
         ids = [r.id for r in project.images if not r.missing and self._truth(project, r.id) is not None]
         if not ids:
             self._notifier.warning(
                 "There is no truth to judge by", "Choose the folder of truth in the Truth menu.", replace_key="truth"
             )
             return
+        if self._projects.autosaver is not None:
+            self._projects.autosaver.save_now()
         for image in set(index.keys) - set(ids):
             index.drop(image)
+        if only is not None:
+            ids = [image for image in ids if image in only]
         self._stale.clear()
         job = self._jobs.add(Job("Inspecting the folder", self._stop))
         self._work = iter(ids)
@@ -207,6 +217,7 @@ class InspectController(QObject):
     # -- the folder ------------------------------------------------------------------------------------------------------
 
     def _stop(self) -> None:
+        self._stale.update(self._work or ())
         self._work = iter(())
 
     def _next(self, project: Project, job: Job, done: int, total: int) -> None:
@@ -401,7 +412,9 @@ class InspectController(QObject):
 
     def _tell(self) -> None:
         if not self._telling.isActive():
-            self._telling.start()
+            # What is shown of a large folder takes longer to put together; while it grows, it is shown less often.
+            grown = len(self.index) // 20 if self.inspecting and self.index is not None else 0
+            self._telling.start(min(_TELL_MS + grown, _TELL_LATEST_MS))
 
     def _report(self, error: Exception) -> None:
         if not isinstance(error, AtrousError):

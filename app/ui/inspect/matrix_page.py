@@ -133,16 +133,19 @@ class MatrixPage(QWidget):
         self._say_cell(*self.matrix.cell)
 
     def _list_worst(self) -> None:
-        held = self.worst.currentRow()
         self._costly = costly_cells(self._counts, self._catalog, background=self.background.isChecked())
         wrong = max(int(self._counts.sum()) - int(self._counts[:, :-1].trace()), 1)
-        self.worst.clear()
-        for truth, prediction, pixels in self._costly:
+        while self.worst.count() > len(self._costly):
+            self.worst.takeItem(self.worst.count() - 1)
+        for place, (truth, prediction, pixels) in enumerate(self._costly):
             names = f"{class_text(self._catalog, truth)} → {class_text(self._catalog, prediction)}"
-            item = QListWidgetItem(f"{names}\n{_spaced(pixels)} px · {short_percent(pixels / wrong)} % of all errors")
-            item.setToolTip("Show these errors")
-            self.worst.addItem(item)
-        self.worst.setCurrentRow(min(held, self.worst.count() - 1))
+            text = f"{names}\n{_spaced(pixels)} px · {short_percent(pixels / wrong)} % of all errors"
+            if place < self.worst.count():
+                self.worst.item(place).setText(text)
+            else:
+                item = QListWidgetItem(text)
+                item.setToolTip("Show these errors")
+                self.worst.addItem(item)
 
     def _say_cell(self, row: int, column: int) -> None:
         table = self.matrix.table

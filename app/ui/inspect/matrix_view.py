@@ -272,7 +272,8 @@ class MatrixView(QAbstractScrollArea):
             return -1, -1
         return row, column
 
-    def _point_at(self, row: int, column: int) -> None:
+    def point_at(self, row: int, column: int) -> None:
+        """Take a cell in hand, as the pointer does; (-1, -1) takes none."""
         cell = (row, column) if row >= 0 and column >= 0 else (-1, -1)
         if cell != self._cell:
             self._cell = cell
@@ -281,7 +282,7 @@ class MatrixView(QAbstractScrollArea):
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
         row, column = self._at(event.position().toPoint())
-        self._point_at(row, column)
+        self.point_at(row, column)
         on_something = row >= 0 or column >= 0
         self.viewport().setCursor(Qt.CursorShape.PointingHandCursor if on_something else Qt.CursorShape.ArrowCursor)
 
@@ -290,7 +291,7 @@ class MatrixView(QAbstractScrollArea):
             return
         row, column = self._at(event.position().toPoint())
         if row >= 0 and column >= 0:
-            self._point_at(row, column)
+            self.point_at(row, column)
             self.cellChosen.emit(row, column)
         elif row >= 0:
             self.rowChosen.emit(row)
@@ -299,7 +300,7 @@ class MatrixView(QAbstractScrollArea):
 
     def viewportEvent(self, event: QEvent) -> bool:
         if event.type() == QEvent.Type.Leave and not self.hasFocus():
-            self._point_at(-1, -1)
+            self.point_at(-1, -1)
         return super().viewportEvent(event)
 
     def wheelEvent(self, event: QWheelEvent) -> None:
@@ -324,7 +325,7 @@ class MatrixView(QAbstractScrollArea):
         elif step is not None:
             row = min(max(self._cell[0] + step[0], 0), len(table.rows) - 1)
             column = min(max(self._cell[1] + step[1], 0), len(table.columns) - 1)
-            self._point_at(row, column)
+            self.point_at(row, column)
             self._reveal(row, column)
         elif event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and self._cell[0] >= 0:
             self.cellChosen.emit(*self._cell)
