@@ -210,11 +210,6 @@ def shown_classes(catalog: ClassCatalog, figures: Sequence[ModelFigures | None])
     return [class_id for class_id in catalog.ids.tolist() if class_id in known]
 
 
-def worst_first(rows: Sequence[ImageDifference], pair: tuple[int, int]) -> list[ImageDifference]:
-    """Images by how much two models differ on them, the most first."""
-    return sorted(rows, key=lambda row: (-row.pairs[pair].share if pair in row.pairs else 0.0, row.name))
-
-
 def pairs_of(models: int) -> list[tuple[int, int]]:
     """Every two of some models, by place."""
     return [(first, second) for first in range(models) for second in range(first + 1, models)]
