@@ -63,6 +63,7 @@ class CompareDock(Panel):
         split = QSplitter(Qt.Orientation.Horizontal)
         split.setChildrenCollapsible(False)
         split.setHandleWidth(12)
+        split.setStyleSheet("QSplitter::handle { background: transparent; }")  # within one card, not between cards
         split.addWidget(self._build_models())
         split.addWidget(self.table)
         split.addWidget(self._build_tabs())
