@@ -44,6 +44,8 @@ def trimap_chart(curves: Sequence[Curve], rule: str, scope: str) -> Chart:
         for curve in curves
     )
     title, note = f"Trimap curve, {scope}", f"Band: {rule}."
+    if not curves:
+        note = "Judge the whole folder first (Ctrl+J)." if scope == "folder" else "Needs an image with truth in view."
     return Chart(title, "width of the band, px", "mIoU", series, x_range=(0, 41), note=note, legend="bottom right")
 
 

@@ -63,7 +63,7 @@ class PlotPage(QWidget):
         row.addWidget(self.list)
         row.addLayout(column, 1)
         self.setFocusProxy(self.list)
-        self.list.currentTextChanged.connect(self.wanted)
+        self.list.currentTextChanged.connect(self._want)
         self.empty.hide()
 
     @property
@@ -94,14 +94,29 @@ class PlotPage(QWidget):
         """Show a plot, unless another one was chosen meanwhile."""
         if name != self.name:
             return
+        if chart.empty:
+            self._show_empty(chart.title, chart.note or "There is nothing to show yet: judge the folder first (Ctrl+J).")
+            return
         self.title.setText(chart.title)
-        self.export_button.setEnabled(not chart.empty)
-        self.view.setVisible(not chart.empty)
-        self.empty.setVisible(chart.empty)
-        self.empty.setText(chart.note or "There is nothing to show yet: judge the folder first (Ctrl+J).")
-        self.note.setText("" if chart.empty else chart.note)
+        self.export_button.setEnabled(True)
+        self.empty.hide()
+        self.view.show()
+        self.note.setText(chart.note)
         self.view.setAccessibleName(chart.title)
         self.view.show_chart(chart)
+
+    def _want(self, name: str) -> None:
+        self._show_empty(name, "Counting\u2026")
+        self.wanted.emit(name)
+
+    def _show_empty(self, title: str, text: str) -> None:
+        self.title.setText(title)
+        self.export_button.setEnabled(False)
+        self.view.hide()
+        self.view.show_chart(None)
+        self.empty.setText(text)
+        self.empty.show()
+        self.note.setText("")
 
     def ask_export(self) -> None:
         """Ask where to, and write the file."""

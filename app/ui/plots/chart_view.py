@@ -35,6 +35,8 @@ class ChartView(QWidget):
         self._plot.hideButtons()
         self._plot.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self._plot.setAntialiasing(True)
+        for side in ("left", "bottom"):  # once, while no label is there: asked again it would scale the axis after all
+            self._plot.getAxis(side).enableAutoSIPrefix(False)
         self._legend = self._plot.addLegend(offset=(-12, 8), labelTextSize="11px")
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
@@ -163,7 +165,7 @@ class ChartView(QWidget):
         strength = np.sqrt(np.clip(chart.shares, 0, 1))[..., None]
         ends = np.where(hits[..., None], _rgb(right), _rgb(wrong))
         image = (_rgb(base) + (ends - _rgb(base)) * strength).astype(np.uint8)
-        item = pg.ImageItem(image, axisOrder="row-major")
+        item = pg.ImageItem(image, axisOrder="row-major", levels=(0, 255))
         item.setRect(QRectF(-0.5, -0.5, image.shape[1], image.shape[0]))
         plot.addItem(item)
         for side, names in (("left", chart.names), ("bottom", chart.column_names)):
@@ -175,7 +177,9 @@ class ChartView(QWidget):
 
     def _write_figures(self, chart: HeatChart) -> None:
         for row, column in zip(*np.nonzero(chart.shares >= 0.005), strict=True):
-            text = pg.TextItem(f"{100 * chart.shares[row, column]:.0f}", color=self._theme.color("text"), anchor=(0.5, 0.5))
+            share = chart.shares[row, column]
+            color = self._theme.color("on_accent" if share > 0.35 else "text")  # on a strong cell
+            text = pg.TextItem(f"{100 * share:.0f}", color=color, anchor=(0.5, 0.5))
             text.setFont(self._theme.font("caption"))
             text.setPos(float(column), float(row))
             self._plot.addItem(text)
@@ -189,6 +193,7 @@ class ChartView(QWidget):
         if type(self._plot.getAxis("bottom")) is kind:
             return
         axis = kind(orientation="bottom")
+        axis.enableAutoSIPrefix(False)
         axis.setPen(pg.mkPen(self._theme.color("border_strong")))
         axis.setTextPen(pg.mkPen(self._theme.color("muted")))
         axis.setStyle(tickFont=self._theme.font("caption"), tickLength=-4)
@@ -197,7 +202,6 @@ class ChartView(QWidget):
     def _label(self, side: str, text: str) -> None:
         style = {"color": self._theme.colors["muted"], "font-size": f"{self._theme.type['small']}px"}
         axis = self._plot.getAxis(side)
-        axis.enableAutoSIPrefix(False)
         axis.setLabel(text, **style)
         axis.showLabel(bool(text))
 
