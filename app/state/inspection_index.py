@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.state.class_mapping import card_key, mapping_key
-from app.state.image_record import ImageRecord
+from app.state.image_record import ImageFlag, ImageRecord
 from app.state.project import Project
 from deeplab_core.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError, ProjectError
@@ -94,7 +94,7 @@ def inspection_key(project: Project, record: ImageRecord, truth: Path, objects: 
         _stamp(truth),
         None if objects is None else _stamp(objects),
         None if marks is None else zlib.crc32(marks[1]),
-        ("mask", head, record.mask) if worked else ("prediction", record.prediction, _mapping(project, record)),
+        (head, ImageFlag.DAMAGED in record.flags) if worked else (record.prediction, _mapping(project, record)),
     )
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
 

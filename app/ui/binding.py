@@ -351,7 +351,7 @@ class Binding(QObject):
         self.compare = CompareBinding(self.window, self.program, self.canvas)
         self.crf = CRFBinding(self.window, self.program)
         self.learn = LearnBinding(self.window, self.program)
-        self.inspect = InspectBinding(self.window, self.program)
+        self.inspect = InspectBinding(self.window, self.program, self.canvas)
 
     def _show_figures(self, figures: Figures | None) -> None:
         self._figures = figures

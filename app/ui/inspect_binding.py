@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import NDArray
 from PySide6.QtCore import QObject, QTimer
 from PySide6.QtGui import QImage
 
 from app.controllers.program import Program
 from app.state.component_walk import ComponentQuery, ComponentWalk, nearest
 from app.ui.bars.walk_bar import WalkBar
+from app.ui.canvas.canvas_area import CanvasArea
+from app.ui.canvas.error_outline import ErrorOutline
 from app.ui.inspect.components_page import ComponentsPage
 from app.ui.inspect.failures_page import FailuresPage
 from app.ui.inspect.judge_view import JudgeView
 from app.ui.inspect.matrix_page import MatrixPage
 from app.ui.main_window import MainWindow
 from deeplab_core.inspection.components import ErrorComponent
+from deeplab_core.inspection.outline import outline
 
 
 class InspectBinding(QObject):
@@ -27,9 +32,9 @@ class InspectBinding(QObject):
             its pages.
     """
 
-    def __init__(self, window: MainWindow, program: Program) -> None:
+    def __init__(self, window: MainWindow, program: Program, canvas: CanvasArea) -> None:
         super().__init__(window)
-        self._window, self._program = window, program
+        self._window, self._program, self._canvas = window, program, canvas
         self.view: JudgeView | None = None
         self.bar = WalkBar(window.actions)
         window.centralWidget().layout().insertWidget(1, self.bar)
@@ -38,6 +43,7 @@ class InspectBinding(QObject):
         inspect.changed.connect(self._refresh)
         inspect.walkChanged.connect(self._show_walk)
         inspect.componentReached.connect(self._show_place)
+        program.projects.imageChanged.connect(lambda _image: canvas.set_outline(None))
         self.bar.closeAsked.connect(inspect.end_walk)
         program.cutouts.ready.connect(self._show_pictures)
         program.projects.projectChanged.connect(lambda _project: self._follow_project())
@@ -183,8 +189,18 @@ class InspectBinding(QObject):
         x, y, width, height = component.box
         margin = 0.6 if max(width, height) >= 24 else 24 / max(width, height)
         QTimer.singleShot(0, self, lambda: self._program.view.show_region(x, y, width, height, margin))
+        self._canvas.set_outline(None)
+
+        def draw(mask: NDArray[np.bool_]) -> None:
+            walk, image = self._program.inspect.walk, self._program.projects.image
+            if walk is not None and walk.current is component and image is not None and str(image.id) == component.image:
+                self._canvas.set_outline(ErrorOutline(outline(mask, (x, y))))
+
+        self._program.inspect.find_region(component, draw)
 
     def _show_walk(self, walk: ComponentWalk | None) -> None:
+        if walk is None:
+            self._canvas.set_outline(None)
         project = self._program.projects.project
         self.bar.show_walk(None if self.in_front else walk, None if project is None else project.catalog)
 

@@ -87,6 +87,7 @@ def test_two_clicks_lead_from_a_cell_to_its_pixels_and_keys_lead_back(studio: St
     assert (x, y) == pytest.approx((box.x + box.width / 2, box.y + box.height / 2))
     assert studio.view.hasFocus()
     assert shown.bar.isVisible()
+    assert studio.view.outline is not None
     studio.press(Qt.Key.Key_Period)
     third = components[2]
     studio.wait(lambda: str(studio.image.id) == third.image and studio.program.inspect.walk.place == 2)
@@ -98,6 +99,9 @@ def test_two_clicks_lead_from_a_cell_to_its_pixels_and_keys_lead_back(studio: St
     assert shown.view.page is shown.matrix
     studio.press(Qt.Key.Key_Escape, on=shown.view)
     assert not shown.in_front
+    shown.bar.end.click()
+    assert studio.view.outline is None
+    assert not studio.window.actions["inspect.next"].isEnabled()
 
 
 def test_a_correction_flows_into_the_matrix_at_once_and_into_the_components_when_the_hand_rests(studio: Studio, folder):

@@ -17,6 +17,7 @@ from app.ui.canvas.canvas_view import CanvasView
 from app.ui.canvas.colors import OverlayTables, overlay_tables
 from app.ui.canvas.compose import Scene
 from app.ui.canvas.damage import damaged_rects
+from app.ui.canvas.error_outline import ErrorOutline
 from app.ui.canvas.geometry import Mapping
 from app.ui.canvas.layers import LayerSet
 from app.ui.canvas.receptive_mark import ReceptiveMark
@@ -110,6 +111,11 @@ class CanvasArea(QWidget):
         """Lay a receptive field over the picture in every pane; None takes it away."""
         for pane in self._views:
             pane.set_mark(mark)
+
+    def set_outline(self, outline: ErrorOutline | None) -> None:
+        """Draw the outline of an error in every pane; None takes it away."""
+        for pane in self._views:
+            pane.set_outline(outline)
 
     def set_blink(self, kind: PaneKind | None) -> None:
         """Show a kind instead of the mask while a key is held; None ends it."""

@@ -27,6 +27,7 @@ from app.state.patch import Rect
 from app.state.tools import ToolState
 from app.ui.canvas.chip import PaneChip
 from app.ui.canvas.compose import REACH, Scene
+from app.ui.canvas.error_outline import ErrorOutline
 from app.ui.canvas.frame import Frame, Section
 from app.ui.canvas.geometry import Mapping, fit_scale
 from app.ui.canvas.marks import TINY_RING, cross_rect, draw_cross, draw_divider, draw_ring, ring_rect
@@ -74,6 +75,7 @@ class CanvasView(QWidget):
         self._kind = PaneKind.IMAGE
         self._note: str | None = None
         self._mark: ReceptiveMark | None = None
+        self._outline: ErrorOutline | None = None
         self._pointer: QPointF | None = None
         self._linked: QPointF | None = None
         self._split_held = False
@@ -148,6 +150,17 @@ class CanvasView(QWidget):
             self._mark = mark
             self.update()
 
+    @property
+    def outline(self) -> ErrorOutline | None:
+        """The outline of an error that is drawn over the picture."""
+        return self._outline
+
+    def set_outline(self, outline: ErrorOutline | None) -> None:
+        """Draw the outline of an error over the picture, or take it away."""
+        if outline is not self._outline:
+            self._outline = outline
+            self.update()
+
     def update_marks(self) -> None:
         """What the tools have in hand changed."""
         self.update()
@@ -169,6 +182,8 @@ class CanvasView(QWidget):
         if mapping is not None:
             if self._mark is not None:
                 self._mark.paint(painter, mapping, self._style, told=self._index == 0)
+            if self._outline is not None:
+                self._outline.paint(painter, mapping)
             self._toolbox.paint(painter, mapping)
             self._paint_pointer(painter)
         if self._note is not None:

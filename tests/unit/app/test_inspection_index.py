@@ -142,3 +142,16 @@ def test_replacing_and_dropping_leave_no_trace(project):
         np.testing.assert_array_equal(slices.counts, alone.folder.slices[axis].counts)
     assert second not in index
     assert len(index) == 1
+
+
+def test_the_key_does_not_change_when_a_mask_is_merely_saved(project):
+    image = project.images[0].id
+    document = project.load(image, (24, 30)).document
+    after = document.labels.copy()
+    after[2:5, 2:5] = 7
+    mine = np.full_like(document.provenance, Provenance.PERSON)
+    project.append_step(image, "Brush", Provenance.PERSON, diff_patch(document.labels, document.provenance, after, mine))
+    before = key_of(project)
+    project.save_mask(image, after, mine, project.journal.head(image))
+    assert project.record(image).mask
+    assert key_of(project) == before
