@@ -19,7 +19,7 @@ from app.controllers.open_image import OpenImage
 from app.controllers.project import ProjectController
 from app.controllers.view import ViewState
 from app.services.compute_service import ComputeService
-from app.services.jobs import JobRegistry
+from app.services.jobs import Job, JobRegistry, JobState
 from app.services.notifications import Notifier
 from app.services.settings import SettingsStore
 from app.state.comparison import LETTERS, ModelFigures, PairCount, Peer, count_model, count_pair, figures_of, pairs_of
@@ -28,6 +28,9 @@ from app.worker.messages import URGENT, Failed, Inspected
 from deeplab_core.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError
 from deeplab_core.records import ModelCard
+
+#: Letters of a model's name that stand in its pane.
+_NAME = 22
 
 
 @dataclass(slots=True)
@@ -89,6 +92,7 @@ class CompareController(QObject):
         self._projects, self._models, self._judge, self._look, self._compute = projects, models, judge, view, compute
         self._jobs, self._notifier, self._settings, self._facts = jobs, notifier, settings, facts
         self._asking = PeerAsking(compute, jobs, self)
+        self._job: Job | None = None
         self._cards: dict[tuple[Path, int], ModelCard] = {}
         self._inspecting: dict[int, Path] = {}
         self._seen: _View | None = None
@@ -137,7 +141,7 @@ class CompareController(QObject):
         if not self.on:
             return
         self.on = False
-        self._asking.cancel()
+        self._drop()
         self._seen = None
         self._facts.update(comparing=False)
         self._compute.end_compare()
@@ -261,7 +265,7 @@ class CompareController(QObject):
         """Ask every model about the image in view; what is on disk comes at once."""
         if not self.on:
             return
-        self._asking.cancel()
+        self._drop()
         image = self._projects.image
         self._seen = None if image is None else _View(image, [Answer() for _ in self.peers])
         self._counted = self._standard()
@@ -272,12 +276,12 @@ class CompareController(QObject):
         """Name, time and figure beside the titles of the panes."""
         found = {}
         for pane, peer, answer in zip(MODEL_PANES, self.peers, self.answers, strict=False):
-            parts = [peer.title]
+            parts = []
             if answer.figures is not None and not np.isnan(answer.figures.mean):
                 parts.append(f"mIoU {answer.figures.mean:.2f}")
             if answer.said is not None:
                 parts.append(milliseconds(answer.said.milliseconds))
-            found[pane] = " · ".join(parts)
+            found[pane] = " · ".join([*parts, _short(peer.title)])
         count = self.difference
         if count is not None:
             shown = f"{LETTERS[self.pair[0]]} and {LETTERS[self.pair[1]]}"
@@ -294,12 +298,30 @@ class CompareController(QObject):
                 continue
             options = peer.options(self._models.run_settings.options())
             wish = Wish(project, seen.image.id, peer, options, URGENT)
-            self._asking.ask(wish, partial(self._take, seen, place), partial(self._miss, seen, place))
+            self._job = self._jobs.add(Job(f"Comparing: {peer.title}", self._stop))
+            taken, refused = partial(self._take, seen, place), partial(self._miss, seen, place)
+            self._asking.ask(wish, taken, refused, partial(self._job.progress, 0, 1, ""))
             return
+
+    def _stop(self) -> None:
+        """A person does not want to wait: the models that have not answered stay silent on this image."""
+        for answer in self.answers:
+            if answer.said is None and not answer.problem:
+                answer.problem = "Stopped"
+        self._drop(JobState.CANCELLED)
+        self.resultsChanged.emit()
+
+    def _drop(self, state: JobState = JobState.CANCELLED) -> None:
+        """Nobody waits for the model that was asked any more, or it has answered."""
+        job, self._job = self._job, None
+        self._asking.cancel()
+        if job is not None:
+            job.finish(state)
 
     def _take(self, seen: _View, place: int, said: Said) -> None:
         if seen is not self._seen:
             return
+        self._drop(JobState.DONE)
         if said.labels.shape != seen.image.document.shape:
             seen.answers[place].problem = "The image has another size now: look for new images (F5)."
         else:
@@ -310,6 +332,7 @@ class CompareController(QObject):
 
     def _miss(self, seen: _View, place: int, error: Exception) -> None:
         if seen is self._seen:
+            self._drop(JobState.FAILED)
             seen.answers[place].problem = str(error)
             self.resultsChanged.emit()
             self._next()
@@ -379,6 +402,11 @@ class CompareController(QObject):
 def milliseconds(value: float) -> str:
     """A time as a person reads it: ``84 ms``, ``2.3 s``."""
     return f"{value:.0f} ms" if value < 1000 else f"{value / 1000:.1f} s"
+
+
+def _short(title: str) -> str:
+    """A name that leaves room for figures in a narrow pane."""
+    return title if len(title) <= _NAME else f"{title[: _NAME - 1].rstrip()}…"
 
 
 def _version(path: Path) -> tuple[Path, int]:

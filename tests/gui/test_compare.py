@@ -89,7 +89,7 @@ def test_two_models_stand_side_by_side(desk, models):
     assert kinds == [PaneKind.MODEL_A, PaneKind.MODEL_B, PaneKind.DIFFERENCE, PaneKind.TRUTH]
     for labels, model in zip(desk.program.compare.labels, models, strict=False):
         np.testing.assert_array_equal(labels, said(desk, model))
-    assert "Stripes · mIoU" in desk.view.chip.accessibleName()
+    assert "Model A mIoU" in desk.view.chip.accessibleName()
     assert dock(desk).isVisible()
     assert dock(desk).chooser.item(0).text() == "A  Stripes"
     assert not dock(desk).pair.isVisible()
@@ -180,6 +180,20 @@ def test_an_answer_for_the_image_before_is_dropped(desk, models):
     answered(desk)
     np.testing.assert_array_equal(desk.program.compare.labels[0], said(desk, models[0]))
     np.testing.assert_array_equal(desk.program.compare.labels[1], said(desk, models[1]))
+
+
+def test_a_model_that_takes_too_long_can_be_stopped(desk, models):
+    desk.compute.paused = True
+    before = desk.image
+    desk.press(Qt.Key.Key_D)
+    desk.wait(lambda: desk.image is not before)
+    desk.wait(lambda: any(isinstance(request, Compare) for request in desk.compute._queue))
+    desk.press(Qt.Key.Key_Period, Qt.KeyboardModifier.ControlModifier)
+    desk.compute.paused = False
+    desk.settle()
+    assert desk.program.compare.labels == (None, None)
+    assert {answer.problem for answer in desk.program.compare.answers} == {"Stopped"}
+    assert not desk.program.facts["job_running"]
 
 
 def test_a_file_that_is_not_listed(desk, tmp_path, monkeypatch):

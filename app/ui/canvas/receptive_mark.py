@@ -82,7 +82,7 @@ def _heat_table() -> Table:
     """(256,) premultiplied colours from nothing over red to pale yellow: lightness and opacity both grow."""
     t = np.linspace(0, 1, 256)
     rgb = 255 * np.stack([np.clip(0.55 + 0.75 * t, 0, 1), np.clip(1.5 * t - 0.4, 0, 1), np.clip(2.6 * t - 1.8, 0, 0.75)], axis=1)
-    return premultiplied(rgb, np.clip(0.85 * t**0.8, 0, 0.8) * (t > 0.04))
+    return premultiplied(rgb, np.clip(1.1 * t**1.6, 0, 0.82))
 
 
 def _outline(density: NDArray[np.float32], level: float, extent: Extent) -> list[NDArray[np.float64]]:

@@ -55,7 +55,7 @@ class DifferenceList(QTableWidget):
         shown = lines[:MOST]
         self.setRowCount(len(shown))
         for place, line in enumerate(shown):
-            name = QTableWidgetItem(line.name)
+            name = QTableWidgetItem(line.name.rpartition("/")[2])
             name.setData(Qt.ItemDataRole.UserRole, line.image)
             name.setToolTip(line.name)
             self.setItem(place, 0, name)
