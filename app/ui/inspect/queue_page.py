@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from PySide6.QtCore import QModelIndex, QSize, Qt, Signal
-from PySide6.QtGui import QImage, QKeyEvent
+from PySide6.QtGui import QImage, QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QHBoxLayout,
@@ -27,6 +27,8 @@ from app.ui.plots.chart_view import ChartView
 from app.ui.theme import Theme
 
 _NAME = int(Qt.ItemDataRole.UserRole)
+#: From this width in px on the plot stands beside the table.
+_BESIDE = 900
 
 
 class QueuePage(QWidget):
@@ -81,15 +83,16 @@ class QueuePage(QWidget):
             for place, part in enumerate(parts):
                 column.addWidget(part, 0 if isinstance(part, QLabel) and place and part is self.gain_note else 1)
         self.right = right
-        split = QSplitter()
-        split.addWidget(middle)
-        split.addWidget(right)
-        split.setSizes([560, 420])
+        self.split = QSplitter()
+        self.split.setChildrenCollapsible(False)
+        self.split.addWidget(middle)
+        self.split.addWidget(right)
+        self.split.setSizes([560, 420])
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(12)
         row.addLayout(left)
-        row.addWidget(split, 1)
+        row.addWidget(self.split, 1)
         self.setFocusProxy(self.table)
         self.orders.currentItemChanged.connect(self._tell_order)
         self.table.clicked.connect(self._open)
@@ -139,6 +142,12 @@ class QueuePage(QWidget):
         self.right.setVisible(chart is not None)
         self.gain.show_chart(chart)
         self.gain_note.setText("" if chart is None else chart.note)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """In a narrow window the plot goes below the table, so that names stay readable."""
+        super().resizeEvent(event)
+        beside = self.width() >= _BESIDE
+        self.split.setOrientation(Qt.Orientation.Horizontal if beside else Qt.Orientation.Vertical)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and self.table.currentIndex().isValid():
