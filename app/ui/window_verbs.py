@@ -297,6 +297,7 @@ class WindowVerbs(QObject):
         if not self._program.projects.close() and not self._ask_to_lose():
             event.ignore()
             return
+        self._program.compare.end()  # the next start shows the views and docks of every day
         self._window.save_layout(QSettings(str(layout_file()), QSettings.Format.IniFormat))
         event.accept()
 

@@ -287,6 +287,13 @@ def test_without_truth_the_table_shows_areas(studio, models, tmp_path):
     assert [pane.kind for pane in studio.program.view.panes][-1] is PaneKind.IMAGE
 
 
+def test_closing_the_window_leaves_the_views_of_every_day(desk):
+    desk.window.close()
+    assert not desk.program.compare.on
+    assert desk.application.settings["canvas.layout"] == "single"
+    assert dock(desk).isHidden()
+
+
 def test_folding_hides_the_dock_and_brings_it_back(desk):
     desk.press(Qt.Key.Key_Backslash)
     assert not dock(desk).isVisible()
