@@ -221,8 +221,10 @@ class InspectController(QObject):
         self._work = iter(())
 
     def _next(self, project: Project, job: Job, done: int, total: int) -> None:
-        work = self._work
-        image = None if work is None or project is not self._projects.project else next(work, None)
+        if project is not self._projects.project:
+            job.finish(JobState.CANCELLED)  # what runs now, if anything, belongs to another project
+            return
+        image = None if self._work is None else next(self._work, None)
         if image is None:
             self._work = None
             job.finish(JobState.CANCELLED if job.cancel_asked else JobState.DONE)

@@ -242,3 +242,16 @@ def test_inspecting_can_be_stopped_and_goes_on_where_it_was(studio: Studio, fold
     studio.press(Qt.Key.Key_O)
     studio.press(Qt.Key.Key_O)
     studio.wait(lambda: len(inspect.index) == 4 and not inspect.inspecting)
+
+
+def test_another_folder_is_inspected_although_the_last_one_was_not_done(studio: Studio, folder, tmp_path):
+    run_folder(studio, folder)
+    inspect = studio.program.inspect
+    inspect.inspect_folder()
+    assert inspect.inspecting
+    studio.program.projects.open(make_folder(tmp_path / "other", count=2))
+    studio.wait(lambda: studio.program.projects.project is not None and len(studio.program.projects.project.images) == 2)
+    studio.settle()
+    studio.press(Qt.Key.Key_O)
+    studio.wait(lambda: len(inspect.index) >= 1 and not inspect.inspecting)
+    assert not studio.program.jobs.running
