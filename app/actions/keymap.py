@@ -35,6 +35,7 @@ PRESETS: dict[str, dict[str, tuple[str, ...]]] = {
         "tool.eraser": ("Shift+2",),
         "tool.polygon": ("Shift+3",),
         "view.overlay": ("H",),
+        "ambiguous.mark_error": ("Ctrl+H",),
     },
 }
 

@@ -101,7 +101,7 @@ class AmbiguousPage(QWidget):
         self.what.setText(
             f"{len(marks)} regions in {images} images, {total} px, are in no figure."
             if marks
-            else "Nothing is marked. Point at an error that cannot be decided and press H, or draw around it after Shift+H."
+            else "Nothing is marked. In the Truth menu: mark the error under the pointer, or what you draw around, as ambiguous."
         )
         self.unmark_button.setEnabled(bool(marks))
         self.export_button.setEnabled(bool(marks))
