@@ -1,6 +1,7 @@
 """What the CRF wins and what it destroys: mean IoU and trimap curve on real photographs, with published and searched parameters.
 
     OMP_NUM_THREADS=1 python benchmarks/crf_quality.py [--images 99] [--search-images 24]
+    OMP_NUM_THREADS=1 python benchmarks/crf_quality.py --params searched.json     those of a search, on images it has not seen
 
 The network is a DeepLabv3 with MobileNetV2 (VOC-21) at output stride 16, whose logits have 33 x 33 points: coarse, so the CRF has
 something to do, but trained far beyond v1, so its gain is smaller than the published one (59.8 -> 63.7). ``thin`` is the recall
@@ -26,7 +27,7 @@ from app.cli.refine import figures
 from deeplab_core.boundary import BandHistogram, band_index
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.inference import Predictor
-from deeplab_core.refine import PRESETS, CRFParams, DenseCRF, ProbabilitySource, Sample, search_parameters
+from deeplab_core.refine import PRESETS, CRFParams, DenseCRF, ProbabilitySource, Sample, read_params, search_parameters
 from deeplab_core.weights import load_model
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "real"
@@ -48,9 +49,13 @@ def photographs(limit: int) -> list[tuple[str, Path, Path]]:
     return found[:: max(1, -(-len(found) // limit))]
 
 
-def samples(limit: int) -> Iterator[Sample]:
+def samples(limit: int, without: int = 0) -> Iterator[Sample]:
+    """Photographs with the network's scores; ``without`` leaves out those of a search of that size."""
     predictor = Predictor(*load_model(WEIGHTS), device="cpu")
+    seen = {name for name, _, _ in photographs(without)} if without else set()
     for name, image, label in photographs(limit):
+        if name in seen:
+            continue
         rgb = np.asarray(Image.open(image).convert("RGB"))
         truth = np.asarray(Image.open(label))
         if truth.shape == rgb.shape[:2]:
@@ -71,15 +76,19 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--images", type=int, default=99)
     parser.add_argument("--search-images", type=int, default=24)
+    parser.add_argument("--params", type=Path, help="judge these on the photographs that a search of that size leaves out")
     arguments = parser.parse_args()
     if not WEIGHTS.is_file():
         raise SystemExit(f"no real photographs and network here ({REAL} is absent)")
     settings: dict[str, CRFParams | None] = {"no CRF": None, **{name: preset.params for name, preset in PRESETS.items()}}
+    if arguments.params:
+        presets = {name: PRESETS[name].params for name in ("v1", "v2")}
+        settings = {"no CRF": None, **presets, "searched": read_params(arguments.params)}
     bands = {name: BandHistogram(CATALOG, rule="edge") for name in settings}
     thin = {name: [0, 0] for name in settings}
     changed = dict.fromkeys(settings, 0)
     pixels = number = 0
-    for sample in samples(arguments.images):
+    for sample in samples(arguments.images, arguments.search_images if arguments.params else 0):
         probabilities = sample.source.read(0, sample.truth.shape[0])
         crf = DenseCRF(sample.rgb)
         index = band_index(truth=sample.truth, rule="edge")
@@ -102,7 +111,7 @@ def main() -> None:
             f"{name:10} {100 * total.mean_iou('union').value:6.2f} {100 * total.pixel_accuracy():6.2f} "
             f"{100 * thin[name][0] / max(1, thin[name][1]):6.2f} {100 * changed[name] / pixels:7.2f}%  {curve}"
         )
-    if arguments.search_images >= 2:
+    if arguments.search_images >= 2 and not arguments.params:
         print("\nsearched (symmetric normalisation):")
         print(figures(search_parameters(list(samples(arguments.search_images)), CATALOG)))
 
