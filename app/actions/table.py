@@ -304,19 +304,6 @@ ACTIONS: tuple[ActionSpec, ...] = (
 #: Tool buttons of the top bar, left to right.
 TOOLBAR = ("tool.brush", "tool.eraser", "tool.fill", "tool.lasso", "tool.polygon", "tool.pick", "tool.restore")
 
-#: The picture's context menu (the key for it, or a right click without a drag).
-CANVAS_MENU = (
-    "tool.pick",
-    "edit.undo",
-    "edit.redo",
-    "view.overlay",
-    "view.contours",
-    "view.trimap",
-    "view.uncertainty",
-    "view.errors",
-    "view.fit",
-)
-
 #: What the hands do on the picture that no command stands for.
 GESTURES: tuple[Gesture, ...] = (
     Gesture("Left drag", "Use the tool in hand"),

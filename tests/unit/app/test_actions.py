@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from app.actions.facts import FACTS, Facts
 from app.actions.keymap import PRESETS, Keymap, ShortcutConflict, normalise
-from app.actions.table import ACTIONS, CANVAS_MENU, TOOLBAR, by_id
+from app.actions.table import ACTIONS, TOOLBAR, by_id
 from app.places import RESOURCES
 
 
@@ -38,7 +38,7 @@ def test_every_fact_is_known():
 
 
 def test_bars_name_commands_that_exist():
-    assert [by_id(name).id for name in (*TOOLBAR, *CANVAS_MENU)] == [*TOOLBAR, *CANVAS_MENU]
+    assert [by_id(name).id for name in TOOLBAR] == [*TOOLBAR]
 
 
 @pytest.mark.parametrize(
