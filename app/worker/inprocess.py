@@ -10,6 +10,9 @@ from app.worker.messages import (
     AskScores,
     Failed,
     Hello,
+    Learn,
+    Learned,
+    LearnTask,
     Loaded,
     LoadModel,
     Predict,
@@ -59,6 +62,10 @@ class InProcessService:
             request_id=next(self._numbers), image=str(image), source_key=source_key, options=options or PredictOptions()
         )
         return self._ask(request, Predicted, cancel, progress)
+
+    def learn(self, task: LearnTask, *, cancel: Cancel | None = None, progress: ReportProgress | None = None) -> Learned:
+        """Have a model learn from corrections; raises AtrousError where it cannot, Cancelled where ``cancel`` said so."""
+        return self._ask(Learn(request_id=next(self._numbers), task=task), Learned, cancel, progress)
 
     def ask_scores(self, source_key: str, x: int, y: int, top: int = 3) -> ScoresAt:
         """The most probable classes of a pixel of an image predicted before; empty where its scores are not kept any more."""

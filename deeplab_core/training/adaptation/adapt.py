@@ -27,13 +27,13 @@ from deeplab_core.training.adaptation.views import Encoded, FeatureStore
 #: A person's pixel against a predicted one, by strength.
 _EMPHASIS = {"gentle": 1.0, "normal": 3.0, "strong": 10.0}
 #: Adam's rate and the weight of the distance from the start, by strength.
-_FREEDOM = {"gentle": (1e-3, 0.03), "normal": (3e-3, 0.003), "strong": (3e-3, 0.0003)}
+_FREEDOM = {"gentle": (7e-4, 0.1), "normal": (1.5e-3, 0.03), "strong": (3e-3, 0.003)}
 #: Share of the confident predictions elsewhere that must stay; else less of the change is taken.
 _KEPT = 0.93
 #: Multiply-adds of the learning half's forward passes over everything, and the bounds of the steps that follow from it. What
 #: it costs decides, not the clock: the same corrections give the same model on every machine.
 _BUDGET = 250e9
-_STEPS = (16, 32)
+_STEPS = (20, 30)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -131,8 +131,7 @@ class _Course:
         corrected, untouched = self._lessons(halves, gathered)
         pace = self._pace(halves, gathered.corrected[0].encoded[0], len(corrected), bool(untouched))
         judge = Judge(halves, self._plan, self._device)
-        lineage = torch.tensor([*range(self._plan.old), *parents])
-        learner = Learner(halves, self._plan.members(), lineage, self._device)
+        learner = Learner(halves, self._plan.members(), self._stand_ins(parents), self._plan.new, self._device)
         choice = choose(learner, judge, corrected, untouched, pace, options.seed, watch, (0.4, 0.8))
         state = learner.learn(corrected, untouched, pace, options.seed, watch, (0.8, 0.95), (choice.step,))[-1]
         blend, kept = self._put(learner, judge, state, choice.blend, untouched)
@@ -153,6 +152,13 @@ class _Course:
             counted = sum(votes(raw, place, old, self._card, self._device) for raw in gathered.corrected)
             found.append(int(np.argmax(counted)))
         return tuple(found)
+
+    def _stand_ins(self, parents: tuple[int, ...]) -> torch.Tensor:
+        """(C,) the channel that each counts as where old predictions are replayed: only background may hide a new class."""
+        catalog = self._card.catalog
+        background = -1 if catalog.background is None else catalog.index_of(catalog.background)
+        grown = [parent if parent == background else channel for channel, parent in zip(self._plan.new, parents, strict=True)]
+        return torch.tensor([*range(self._plan.old), *grown])
 
     def _lessons(self, halves: Halves, gathered: Gathered) -> tuple[list[Lesson], list[Lesson]]:
         random = np.random.Generator(np.random.PCG64(self._options.seed))

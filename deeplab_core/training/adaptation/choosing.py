@@ -23,7 +23,7 @@ _FOLDS = 2
 #: Shares of the change that are tried.
 BLENDS = (0.25, 0.5, 1.0)
 #: Without anything to leave out only part of the way is gone.
-UNCHECKED_BLEND = 0.25
+UNCHECKED_BLEND = 0.5
 #: Gain in mean IoU below which learning is said to have brought nothing.
 _LEAST_GAIN = 0.001
 #: Pictures that are kept for a person to look at, and their longest side.

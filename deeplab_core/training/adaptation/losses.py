@@ -22,25 +22,25 @@ def taught_loss(logits: Tensor, members: Tensor, places: Tensor) -> Tensor:
 def replay_loss(logits: Tensor, teacher: Tensor, parents: Tensor) -> Tensor:
     """Mean Kullback-Leibler divergence from what the old model said (Hinton et al. 2015, at temperature 1).
 
-    A new class counts as its parent here: where the old model said background, a new class may now be (the distillation of
-    Cermelli et al. 2020).
+    A new class may count as another one here: where the old model said background, a new class may now be (the distillation of
+    Cermelli et al. 2020). Where it said chair, a chair it shall stay.
 
     Args:
         logits: (P, C) of the learning network.
         teacher: (P, C) logits of the network before learning, new classes already among them.
-        parents: (C,) int64, the old channel that each channel counts as.
+        parents: (C,) int64, the channel that each channel counts as; itself for most.
     """
     learning, old = (_merged(torch.log_softmax(values, dim=1), parents) for values in (logits, teacher))
     return (old.exp() * (old - learning)).sum(1).mean()
 
 
 def _merged(logs: Tensor, parents: Tensor) -> Tensor:
-    """(P, O) log probabilities of the old channels with their children's."""
-    count = int(parents.max()) + 1
-    if count == logs.shape[1]:
+    """(P, K) log probabilities in which children are added to their parents."""
+    children = [channel for channel, parent in enumerate(parents.tolist()) if parent != channel]
+    if not children:
         return logs
-    joined = logs[:, :count].clone()
-    for channel in range(count, logs.shape[1]):
-        parent = parents[channel]
-        joined = joined.index_copy(1, parent[None], torch.logaddexp(joined[:, parent], logs[:, channel])[:, None])
-    return joined
+    joined = list(logs.unbind(1))
+    for channel in children:
+        parent = int(parents[channel])
+        joined[parent] = torch.logaddexp(joined[parent], joined[channel])
+    return torch.stack([column for channel, column in enumerate(joined) if channel not in children], 1)

@@ -63,7 +63,7 @@ def card_with_lineage(card: ModelCard, plan: ClassPlan, names: Sequence[str], re
             "parent_sha256": card.sha256,
             "corrected": list(names),
             "pixels": {row.name: row.pixels for row in report.classes if row.pixels},
-            "options": asdict(options),
+            "options": {**asdict(options), "new_classes": list(options.new_classes)},
             "verdict": report.verdict,
             "corrected_mean_iou": list(report.corrected),
             "held_out_mean_iou": None if report.held_out is None else list(report.held_out),

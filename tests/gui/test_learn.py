@@ -1,0 +1,225 @@
+"""Learning from corrections by the verbs of a person: ask, wait, compare, accept or discard; no painted pixel is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PySide6.QtCore import Qt, QTimer
+from PySide6.QtWidgets import QApplication
+
+from app.state.provenance import Provenance
+from app.ui.dialogs.learn_dialog import LearnDialog
+from app.ui.dialogs.learn_result_dialog import LearnResultDialog
+from app.worker.messages import Learn, LearnTask, Predict
+from deeplab_core.errors import ComputeError
+from tests.gui.studio import Studio
+
+
+def result_dialog(studio: Studio) -> LearnResultDialog | None:
+    return studio.application.binding.learn.dialog
+
+
+def asked(studio: Studio) -> list[LearnTask]:
+    return [request.task for request in studio.compute.asked if isinstance(request, Learn)]
+
+
+def correct(studio: Studio, class_id: int = 9, row: int = 20) -> np.ndarray:
+    studio.program.classes.choose(class_id)
+    studio.press(Qt.Key.Key_B)
+    studio.paint((10, row), (60, row))
+    return studio.image.document.labels.copy()
+
+
+def go(studio: Studio, key: Qt.Key) -> None:
+    before = studio.image.id
+    studio.press(key)
+    studio.wait(lambda: studio.image.id != before)
+    studio.settle()
+
+
+def learn(studio: Studio, do: Callable[[LearnDialog], None] = lambda dialog: dialog.go.click()) -> None:
+    """Choose the command, and do something in the dialog that asks how."""
+    seen: list[LearnDialog] = []
+
+    def act() -> None:
+        dialog = QApplication.activeModalWidget()
+        if isinstance(dialog, LearnDialog):
+            timer.stop()
+            seen.append(dialog)
+            do(dialog)
+
+    timer = QTimer(interval=10)
+    timer.timeout.connect(act)
+    timer.start()
+    studio.window.actions["model.learn"].trigger()
+    studio.wait(lambda: bool(seen))
+    timer.stop()
+
+
+@pytest.fixture
+def desk(studio: Studio, folder: Path) -> Studio:
+    """Two of four images corrected with the brush; the second one is in hand."""
+    studio.start_model()
+    studio.open(folder)
+    correct(studio)
+    go(studio, Qt.Key.Key_D)
+    correct(studio, row=40)
+    return studio
+
+
+@pytest.fixture
+def learned(desk: Studio) -> Studio:
+    """A result waits for a decision."""
+    learn(desk)
+    desk.wait(lambda: result_dialog(desk) is not None)
+    desk.settle()
+    return desk
+
+
+def test_untouched_images_are_nothing_to_learn_from(studio, folder):
+    studio.start_model()
+    studio.open(folder)
+    studio.window.actions["model.learn"].trigger()
+    studio.settle()
+    (message,) = [one for one in studio.program.notifier.messages if one.title == "There is nothing to learn from yet"]
+    assert "Correct an image" in message.detail
+    assert not asked(studio)
+
+
+def test_what_is_asked_for_is_what_was_painted(desk):
+    shown = {}
+
+    def look(dialog: LearnDialog) -> None:
+        shown.update(rows=dialog.table.rowCount(), name=dialog.table.item(0, 0).text(), images=dialog.table.item(0, 2).text())
+        dialog.strength.setCurrentIndex(2)
+        dialog.go.click()
+
+    desk.compute.paused = True
+    learn(desk, look)
+    desk.compute.paused = False
+    desk.settle()
+    assert shown == {"rows": 1, "name": "chair", "images": "2"}
+    (task,) = asked(desk)
+    assert task.options.strength == "strong"
+    assert len(task.untouched) == 2
+    for image in task.corrected:
+        known, mask = image.known.unpacked(), image.mask.unpacked()
+        assert set(np.unique(known)) == {9, 255}
+        np.testing.assert_array_equal(mask[known == 9], 9)
+
+
+def test_the_dialog_cancelled_asks_for_nothing(desk):
+    learn(desk, lambda dialog: dialog.reject())
+    desk.settle()
+    assert not asked(desk)
+
+
+def test_before_and_after_is_shown_and_changes_nothing(learned):
+    dialog = result_dialog(learned)
+    assert {name: figure.text() for name, figure in dialog.figures.items()} == {
+        "mean IoU on images left out": "50.0 → 60.0",
+        "mean IoU on the corrected images": "50.0 → 80.0",
+        "confident predictions kept": "99.0 %",
+    }
+    assert dialog.accept_button.property("primary")
+    assert [dialog.table.item(0, column).text() for column in range(2, 6)] == ["50.0", "60.0", "50.0", "80.0"]
+    assert "1 of 2" in dialog.caption.text()
+    dialog.next.click()
+    assert "2 of 2" in dialog.caption.text()
+    assert learned.program.models.card.name == "Stripes"
+
+
+def test_accepted_the_model_is_used_and_the_rest_is_predicted_anew(learned):
+    painted = learned.image.document.labels.copy()
+    by_hand = learned.image.document.provenance == Provenance.PERSON
+    project = learned.program.projects.project
+    first = next(record.id for record in project.images if record.touched and record.id != learned.image.id)
+    before = len([one for one in learned.compute.asked if isinstance(one, Predict)])
+    result_dialog(learned).accept_button.click()
+    learned.wait(lambda: learned.program.models.card.name == "Stripes · learned")
+    learned.settle()
+    assert result_dialog(learned) is None
+    (kept,) = (project.directory / "models").glob("*.safetensors")
+    assert learned.program.models.path == kept
+    predicted = {one.image for one in learned.compute.asked if isinstance(one, Predict)}
+    assert len([one for one in learned.compute.asked if isinstance(one, Predict)]) > before
+    assert {str(project.path_of(record)) for record in project.images if not record.touched} <= predicted
+    np.testing.assert_array_equal(learned.image.document.labels, painted)
+    assert by_hand.any()
+    np.testing.assert_array_equal(learned.image.document.labels[by_hand], 9)
+    while learned.image.id != first:
+        learned.window.actions["go.previous"].trigger()
+        learned.settle()
+    assert (learned.image.document.labels[20, 15:55] == 9).all()
+
+
+def test_discarded_everything_is_as_it_was(learned):
+    painted, steps = learned.image.document.labels.copy(), learned.steps()
+    requests = len(learned.compute.asked)
+    result_dialog(learned).discard.click()
+    learned.settle()
+    assert result_dialog(learned) is None
+    assert learned.program.models.card.name == "Stripes"
+    assert learned.steps() == steps
+    np.testing.assert_array_equal(learned.image.document.labels, painted)
+    assert len(learned.compute.asked) == requests
+    assert not list(learned.program.projects.project.directory.rglob("models/**/*.safetensors"))
+
+
+@pytest.mark.qt_log_ignore("does not support raise", extend=True)
+def test_decided_later_the_result_can_be_shown_again(learned):
+    result_dialog(learned).close()
+    assert learned.window.actions["model.learned"].isEnabled()
+    learned.window.actions["model.learned"].trigger()
+    assert result_dialog(learned).isVisible()
+
+
+def test_stopped_while_it_learns_nothing_waits(desk):
+    desk.compute.paused = True
+    learn(desk)
+    desk.wait(lambda: bool(asked(desk)))
+    assert not desk.window.actions["model.learn"].isEnabled()
+    desk.program.learn.cancel()
+    desk.compute.paused = False
+    desk.wait(lambda: "Learning was stopped" in desk.titles())
+    assert desk.window.actions["model.learn"].isEnabled()
+    assert result_dialog(desk) is None
+
+
+def test_a_failure_is_said_and_leaves_the_model_alone(desk):
+    desk.compute.errors[str(desk.program.models.path)] = ComputeError("the numbers ran away", remedy="Choose a gentler strength")
+    learn(desk)
+    desk.wait(lambda: any("ran away" in message.title + message.detail for message in desk.program.notifier.messages))
+    assert desk.program.models.card.name == "Stripes"
+    assert desk.window.actions["model.learn"].isEnabled()
+
+
+def test_a_class_of_the_project_that_the_model_lacks_is_offered(studio, folder):
+    studio.open(folder)
+    known = studio.compute.catalog
+    assert studio.program.projects.project.catalog.by_id(9).name == "chair"
+    studio.compute.catalog = replace(known, name="no chairs", classes=tuple(one for one in known.classes if one.id != 9))
+    studio.start_model()
+    correct(studio)
+    go(studio, Qt.Key.Key_D)
+    correct(studio)
+    texts = {}
+
+    def look(dialog: LearnDialog) -> None:
+        item = dialog.table.item(0, 0)
+        texts["name"], texts["ready"] = item.text(), dialog.go.isEnabled()
+        item.setCheckState(Qt.CheckState.Unchecked)
+        texts["without"] = dialog.go.isEnabled()
+        item.setCheckState(Qt.CheckState.Checked)
+        dialog.go.click()
+
+    learn(studio, look)
+    studio.wait(lambda: result_dialog(studio) is not None)
+    studio.settle()
+    assert texts == {"name": "chair — new to the model", "ready": True, "without": False}
+    assert asked(studio)[0].options.new_classes == (9,)
+    assert result_dialog(studio).table.item(0, 0).text() == "chair (new)"

@@ -1,0 +1,264 @@
+"""Learning from corrections: what is gained, what stays, and that it is the same every time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from deeplab_core.catalog import ClassCatalog, ClassInfo
+from deeplab_core.errors import AtrousError, Cancelled, ImageReadError
+from deeplab_core.inference import Predictor
+from deeplab_core.metrics import ConfusionMatrix
+from deeplab_core.nn import SegmentationModel
+from deeplab_core.records import ModelCard
+from deeplab_core.training.adaptation import Adapted, Corrected, LearnOptions, LearnReport, adapt
+from deeplab_core.weights import load_model, save_model
+from tests.unit.core.training.learner_world import CATALOG, LAMP, WITH_LAMPS, corrected, room, taught_network, untouched
+
+
+def score(model: SegmentationModel, card: ModelCard, *things: str, catalog: ClassCatalog = CATALOG) -> ConfusionMatrix:
+    """On rooms that nobody has learned from."""
+    predictor, found = Predictor(model, card), ConfusionMatrix(catalog)
+    for seed in range(50, 53):
+        rgb, truth = room(seed, *things)
+        found.update(truth=truth, prediction=predictor(rgb).labels)
+    return found
+
+
+def mean(matrix: ConfusionMatrix) -> float:
+    return float(matrix.mean_iou("truth").value)
+
+
+@pytest.fixture(scope="module")
+def taught() -> tuple[SegmentationModel, ModelCard]:
+    torch.set_num_threads(1)
+    return taught_network()
+
+
+@pytest.fixture
+def brief(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few steps, for what does not depend on how well it was learned."""
+    monkeypatch.setattr(import_module("deeplab_core.training.adaptation.adapt"), "_STEPS", (3, 3))
+
+
+@pytest.fixture(scope="module")
+def blue(taught: tuple[SegmentationModel, ModelCard]) -> Adapted:
+    """The network after four rooms with blue sofas were corrected; it knew green ones only."""
+    rooms = [corrected(seed, "chair", "blue sofa") for seed in range(20, 24)]
+    known = [untouched(seed, "chair", "sofa") for seed in (30, 31)]
+    return adapt(*taught, rooms, known, options=LearnOptions(strength="strong"))
+
+
+def test_corrections_help_on_images_that_nobody_corrected(taught, blue) -> None:
+    before, after = (score(*one, "chair", "blue sofa") for one in (taught, (blue.model, blue.card)))
+    assert mean(after) > mean(before) + 0.05
+    assert blue.report.verdict == "better"
+    assert blue.report.held_out is not None
+    assert blue.report.held_out[1] > blue.report.held_out[0] + 0.05
+    assert blue.report.corrected[1] > blue.report.corrected[0]
+
+
+def test_nothing_is_forgotten(taught, blue) -> None:
+    before, after = (score(*one, "chair", "sofa") for one in (taught, (blue.model, blue.card)))
+    assert mean(after) >= mean(before) - 0.02
+    assert blue.report.kept is not None
+    assert blue.report.kept > 0.93
+
+
+def test_only_what_lies_behind_the_encoder_changes_and_the_start_is_left_alone(taught, blue) -> None:
+    before, after = taught[0].state_dict(), blue.model.state_dict()
+    changed = {key for key in before if not torch.equal(before[key], after[key])}
+    assert changed
+    assert not any(key.startswith("encoder.") for key in changed)
+    norms = {name for name, module in taught[0].named_modules() if isinstance(module, torch.nn.BatchNorm2d)}
+    assert not any(key.rpartition(".")[0] in norms for key in changed)
+    assert not any(parameter.requires_grad for parameter in taught[0].parameters())
+
+
+def test_the_report_counts_what_was_corrected(blue) -> None:
+    report = blue.report
+    assert (report.images, report.background) == (4, 2)
+    assert report.pixels == sum(row.pixels for row in report.classes) == 4 * 64 * 80
+    assert {row.name: row.images for row in report.classes} == {"floor": 4, "chair": 4, "sofa": 4}
+    assert LearnReport.from_dict(report.to_dict()) == report
+    assert report.layers == "everything behind the encoder"
+    assert {pair.name for pair in blue.pairs} == {f"room {seed}" for seed in range(20, 24)}
+    assert all(pair.held_out and pair.before.shape == pair.after.shape == (64, 80) for pair in blue.pairs)
+
+
+def test_the_card_names_its_parent_and_survives_the_file(taught, blue, tmp_path: Path) -> None:
+    (entry,) = blue.card.extra["lineage"]
+    assert entry["parent"] == "toy-id"
+    assert entry["corrected"] == [f"room {seed}" for seed in range(20, 24)]
+    assert entry["held_out_mean_iou"] == list(blue.report.held_out)
+    saved = save_model(tmp_path / "learned.safetensors", blue.model, blue.card)
+    model, card = load_model(tmp_path / "learned.safetensors")
+    assert card == saved
+    assert card.id != taught[1].id
+    assert card.name == "Toy · learned from 4 images"
+    rgb, _ = room(60, "chair", "blue sofa")
+    np.testing.assert_array_equal(Predictor(model, card)(rgb).labels, Predictor(blue.model, blue.card)(rgb).labels)
+
+
+@pytest.mark.usefixtures("brief")
+def test_learning_again_lengthens_the_lineage(blue) -> None:
+    again = adapt(blue.model, replace(blue.card, id="second"), [corrected(40, "chair", "blue sofa")])
+    assert [entry["parent"] for entry in again.card.extra["lineage"]] == ["toy-id", "second"]
+    assert again.card.name == "Toy · learned from 1 image (round 2)"
+
+
+@pytest.mark.usefixtures("brief")
+def test_the_same_corrections_give_the_same_model(taught) -> None:
+    rooms = [corrected(seed, "chair", "blue sofa") for seed in (20, 21)]
+    one, other = (adapt(*taught, rooms, [untouched(30, "sofa")]) for _ in range(2))
+    for key, tensor in one.model.state_dict().items():
+        assert torch.equal(tensor, other.model.state_dict()[key]), key
+    assert replace(one.report, seconds=0.0) == replace(other.report, seconds=0.0)
+
+
+@pytest.mark.usefixtures("brief")
+def test_one_image_cannot_be_checked_and_little_of_it_is_taken(taught) -> None:
+    adapted = adapt(*taught, [corrected(20, "chair", "blue sofa")])
+    assert adapted.report.verdict == "unknown"
+    assert adapted.report.held_out is None
+    assert adapted.report.blend <= 0.5
+    assert "second" in adapted.report.summary
+    assert not adapted.pairs[0].held_out
+
+
+@pytest.mark.usefixtures("brief")
+def test_corrections_that_contradict_themselves_are_not_recommended(taught) -> None:
+    def nonsense(seed: int) -> Corrected:
+        rgb, truth = room(seed, "chair", "sofa")
+        noise = np.random.default_rng(seed).choice([0, 3, 7], truth.shape).astype(np.uint8)
+        return Corrected(f"noise {seed}", lambda: (rgb, noise, truth))
+
+    adapted = adapt(*taught, [nonsense(seed) for seed in range(4)])
+    assert adapted.report.verdict == "no better"
+    assert "discard" in adapted.report.summary
+
+
+def test_a_few_dabs_count_and_the_rest_of_the_image_stays(taught) -> None:
+    def dabbed(seed: int) -> Corrected:
+        _, truth = room(seed, "chair", "blue sofa")
+        known = np.zeros(truth.shape, bool)
+        rows, columns = np.nonzero(truth == 7)
+        known[rows[::7], columns[::7]] = True
+        return corrected(seed, "chair", "blue sofa", known=known)
+
+    adapted = adapt(*taught, [dabbed(seed) for seed in range(20, 24)], options=LearnOptions(strength="strong"))
+    (row,) = [row for row in adapted.report.classes if row.pixels]
+    assert row.name == "sofa"
+    sofa = 2
+    before, after = (score(*one, "chair", "blue sofa") for one in (taught, (adapted.model, adapted.card)))
+    assert after.iou()[sofa] > before.iou()[sofa] + 0.05
+
+
+# -- classes ------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_class_that_the_network_never_knew(taught) -> None:
+    rooms = [corrected(seed, "lamp", "sofa", catalog=WITH_LAMPS) for seed in range(20, 23)]
+    adapted = adapt(
+        *taught, rooms, [untouched(30, "chair", "sofa")], labels=WITH_LAMPS, options=LearnOptions(new_classes=(LAMP.id,))
+    )
+    assert adapted.card.catalog.names == ("floor", "chair", "sofa", "lamp")
+    assert adapted.card.catalog.by_id(LAMP.id).color == LAMP.color
+    assert adapted.model.num_classes == 4
+    found = score(adapted.model, adapted.card, "lamp", "sofa", catalog=WITH_LAMPS)
+    assert found.iou()[3] > 0.3
+    (row,) = [row for row in adapted.report.classes if row.new]
+    assert row.name == "lamp"
+
+
+@pytest.mark.usefixtures("brief")
+def test_a_class_that_is_not_wanted_is_left_out(taught) -> None:
+    adapted = adapt(*taught, [corrected(20, "lamp", "sofa", catalog=WITH_LAMPS)], labels=WITH_LAMPS)
+    assert adapted.card.catalog == CATALOG
+    assert "lamp" not in {row.name for row in adapted.report.classes if row.pixels}
+
+
+def test_labels_may_be_coarser_than_the_model(taught) -> None:
+    furniture = ClassCatalog("coarse", "Coarse", (ClassInfo(1, "ground", (0, 0, 0)), ClassInfo(2, "furniture", (9, 9, 9))))
+
+    def coarse(seed: int) -> Corrected:
+        rgb, truth = room(seed, "chair", "blue sofa")
+        labels = np.where(truth == 0, 1, 2).astype(np.uint8)
+        return Corrected(f"coarse {seed}", lambda: (rgb, labels, labels))
+
+    adapted = adapt(*taught, [coarse(seed) for seed in range(20, 23)], labels=furniture, pairs={0: 1, 3: 2, 7: 2})
+    assert adapted.card.catalog == CATALOG
+    assert adapted.report.corrected[1] > adapted.report.corrected[0]
+
+
+# -- networks and trouble -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("layers", ["classifier", "all"])
+@pytest.mark.usefixtures("brief")
+def test_other_layers(taught, layers) -> None:
+    adapted = adapt(*taught, [corrected(20, "chair", "blue sofa")], options=LearnOptions(layers=layers))
+    before, after = taught[0].state_dict(), adapted.model.state_dict()
+    changed = {key for key in before if not torch.equal(before[key], after[key])}
+    assert (
+        changed <= {"classifier.weight", "classifier.bias"}
+        if layers == "classifier"
+        else any("encoder" in key for key in changed)
+    )
+
+
+@pytest.mark.usefixtures("brief")
+def test_bad_images_are_named_and_the_rest_is_learned(taught) -> None:
+    def broken() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        raise ImageReadError("it is truncated", path="a.jpg")
+
+    rgb, truth = room(1, "chair")
+    resized = Corrected("other size", lambda: (rgb[:-1], truth, truth))
+    adapted = adapt(*taught, [Corrected("broken", broken), resized, corrected(20, "chair", "blue sofa")])
+    assert [name for name, _ in adapted.report.skipped] == ["broken", "other size"]
+    assert adapted.report.images == 1
+
+
+@pytest.mark.usefixtures("brief")
+def test_nothing_to_learn_from_says_what_to_do(taught) -> None:
+    empty = corrected(20, "chair", known=np.zeros((64, 80), bool))
+    with pytest.raises(AtrousError, match="nothing to learn from") as caught:
+        adapt(*taught, [empty])
+    assert "Correct" in caught.value.remedy
+
+
+@pytest.mark.usefixtures("brief")
+def test_cancel_is_heard_everywhere(taught) -> None:
+    rooms = [corrected(seed, "chair", "blue sofa") for seed in (20, 21)]
+    asked = 0
+
+    def count() -> bool:
+        nonlocal asked
+        asked += 1
+        return False
+
+    adapt(*taught, rooms, cancel=count)
+    total = asked
+    for share in (0.0, 0.3, 0.6, 0.9):
+        asked, limit = 0, int(share * total)
+
+        def late(limit: int = limit) -> bool:
+            nonlocal asked
+            asked += 1
+            return asked > limit
+
+        with pytest.raises(Cancelled):
+            adapt(*taught, rooms, cancel=late)
+
+
+@pytest.mark.usefixtures("brief")
+def test_progress_never_falls_and_ends_at_one(taught) -> None:
+    told: list[float] = []
+    adapt(*taught, [corrected(20, "chair")], progress=lambda fraction, _text: told.append(fraction))
+    assert told == sorted(told)
+    assert told[-1] == 1.0

@@ -1,0 +1,202 @@
+"""The parts of learning from corrections: halves, grown classes, losses at single pixels, folds."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.nn import functional
+
+from deeplab_core.catalog import ClassCatalog, ClassInfo
+from deeplab_core.errors import WeightsError
+from deeplab_core.inference import Predictor
+from deeplab_core.learning import PackedLabels
+from deeplab_core.nn import create_model
+from deeplab_core.records import ModelCard, Preprocessing
+from deeplab_core.training.adaptation.choosing import folds_of
+from deeplab_core.training.adaptation.classes import grow, plan_classes
+from deeplab_core.training.adaptation.halves import BehindEncoder, LastLayer, WholeNetwork, halves_of, multiply_adds
+from deeplab_core.training.adaptation.lessons import PixelPool
+from deeplab_core.training.adaptation.losses import replay_loss, taught_loss
+from deeplab_core.training.adaptation.views import FeatureStore, View, encode, label_map, said
+
+SMALL = {"aspp_channels": 8, "decoder_channels": 8, "low_level_channels": 8}
+
+
+def network(name: str, backbone: str | None = None, classes: int = 4, **options: object):
+    torch.manual_seed(0)
+    return create_model(name, backbone=backbone, num_classes=classes, **options).eval()
+
+
+NETWORKS = [
+    ("deeplabv3plus", "mobilenet_v2", {**SMALL, "separable": True}, BehindEncoder),
+    ("deeplabv3", "mobilenet_v2", {"aspp_channels": 8, "folded_norm": True}, BehindEncoder),
+    ("lraspp", "mobilenet_v3_large", {}, BehindEncoder),
+    ("deeplabv2", "resnet18", {}, BehindEncoder),
+    ("fcn", "resnet18", {}, BehindEncoder),
+    ("segnet", "basic", {}, LastLayer),
+    ("fc_densenet", "fc_densenet56", {}, LastLayer),
+    ("fcn", "vgg16", {}, WholeNetwork),
+]
+
+
+@pytest.mark.parametrize(("name", "backbone", "options", "kind"), NETWORKS, ids=[f"{n}-{b}" for n, b, _, _ in NETWORKS])
+def test_two_halves_make_the_network(name, backbone, options, kind) -> None:
+    model = network(name, backbone, **options) if (name, backbone) != ("fcn", "vgg16") else network(name, backbone, classes=2)
+    halves = halves_of(model, "decoder")
+    assert isinstance(halves, kind)
+    x = torch.randn(1, 3, 49, 65)
+    with torch.no_grad():
+        expected = model.coarse_logits(x)
+        found = halves.logits(halves.encode(x), (49, 65))
+    torch.testing.assert_close(found, expected, atol=1e-3 * float(expected.abs().max()), rtol=0)
+    assert multiply_adds(halves, halves.encode(x), (49, 65)) > 0
+    with torch.no_grad():
+        for parameter in halves.parameters():
+            parameter.add_(0.01)
+    joined = halves.joined()
+    assert {key for key, value in joined.state_dict().items() if not torch.equal(value, model.state_dict()[key])}
+    with torch.no_grad():
+        torch.testing.assert_close(
+            joined.coarse_logits(x), halves.logits(halves.encode(x), (49, 65)), atol=1e-3 * float(expected.abs().max()), rtol=1e-3
+        )
+
+
+def test_only_the_levels_that_a_decoder_reads_are_kept() -> None:
+    halves = halves_of(network("deeplabv3plus", "resnet18", **SMALL), "decoder")
+    features = halves.encode(torch.zeros(1, 3, 64, 64))
+    assert [tuple(level.shape[1:]) for level in features] == [(64, 16, 16), (512, 4, 4)]
+
+
+def test_features_beyond_the_memory_bound_lie_in_files_and_vanish(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    features = (torch.randn(1, 4, 8, 8), torch.full((1, 2, 4, 4), 1e6))
+    with FeatureStore(memory_bytes=600) as store:
+        kept = store.keep(features)
+        assert isinstance(kept[1], np.ndarray)
+        np.testing.assert_array_equal(kept[0], features[0].half().numpy())
+        np.testing.assert_array_equal(kept[1], np.full((1, 2, 4, 4), 65504, np.float16))
+        more = store.keep(features)
+        np.testing.assert_array_equal(more[0], kept[0])
+        assert list(tmp_path.rglob("*.f16"))
+        del more
+    assert not list(tmp_path.rglob("*.f16"))
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("resize_rule", ["native", "long_side:97"])
+def test_taps_read_what_inference_shows(mirrored, resize_rule) -> None:
+    model = network("deeplabv3plus", "mobilenet_v2", **SMALL)
+    catalog = ClassCatalog("four", "Four", tuple(ClassInfo(i, str(i), (i, i, i)) for i in range(4)))
+    preprocessing = Preprocessing(resize=resize_rule)
+    card = ModelCard(id="x", name="x", architecture=model.architecture, catalog=catalog, preprocessing=preprocessing,
+                     align_corners=model.align_corners)  # fmt: skip
+    rgb = np.random.default_rng(0).integers(0, 256, (60, 83, 3), dtype=np.uint8)
+    halves, device = halves_of(model, "decoder"), torch.device("cpu")
+    with FeatureStore() as store:
+        encoded = encode(
+            halves, rgb, preprocessing, store, device, align_corners=model.align_corners, mirrored=mirrored
+        )  # fmt: skip
+    grid = said(halves, encoded, device)
+    indices = np.arange(60 * 83)
+    read = View(encoded, grid).taps(indices).read(torch.from_numpy(grid.values).float().permute(2, 0, 1))
+    ids, _ = label_map(grid, catalog)
+    assert np.mean(read.argmax(1).numpy() == ids.ravel()) > 0.999
+    if not mirrored:
+        assert np.mean(Predictor(model, card)(rgb).labels == ids) > 0.98  # features in half precision
+
+
+# -- classes ------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "backbone"), [("deeplabv3plus", "mobilenet_v2"), ("lraspp", "mobilenet_v3_large"), ("drn", "drn_d_22")]
+)
+def test_new_classes_share_their_parents_probability(name, backbone) -> None:
+    model = network(name, backbone, **(SMALL if name == "deeplabv3plus" else {}))
+    larger = grow(model, (2, 2, 0))
+    assert larger.num_classes == 7
+    x = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        before, after = (torch.softmax(net.coarse_logits(x), 1) for net in (model, larger))
+    if name == "drn":
+        return  # its transposed convolution upsamples the scores of each class: shares hold before it
+    torch.testing.assert_close(after[:, 2] + after[:, 4] + after[:, 5], before[:, 2])
+    torch.testing.assert_close(after[:, 0] + after[:, 6], before[:, 0])
+    torch.testing.assert_close(after[:, 1], before[:, 1])
+
+
+def test_a_network_whose_layers_mix_the_classes_refuses_new_ones() -> None:
+    with pytest.raises(WeightsError, match="cannot learn new classes"):
+        grow(network("fcn", "vgg16", classes=2), (0,))
+
+
+def test_ids_and_names_of_new_classes_never_collide() -> None:
+    model = ClassCatalog("m", "M", (ClassInfo(0, "a", (0, 0, 0)), ClassInfo(5, "b", (1, 1, 1))))
+    labels = ClassCatalog("l", "L", (ClassInfo(0, "x", (2, 2, 2)), ClassInfo(5, "b", (3, 3, 3)), ClassInfo(6, "y", (4, 4, 4))))
+    plan = plan_classes(model, labels, {0: None, 5: 5}, new=(0, 6, 5))
+    assert [(info.id, info.name) for info in plan.catalog.classes] == [(0, "a"), (5, "b"), (1, "x"), (6, "y")]
+    assert plan.means.tolist() == [-1, 1, 0, 2]
+    np.testing.assert_array_equal(plan.decided(np.array([[0, 5, 1, 6, 255]], np.uint8)), [[255, 5, 0, 6, 255]])
+
+
+# -- losses and pools ---------------------------------------------------------------------------------------------------------
+
+
+def test_taught_loss_is_cross_entropy_over_groups() -> None:
+    logits, places = torch.randn(50, 4), torch.randint(0, 3, (50,))
+    members = torch.tensor([[1, 0, 0, 0], [0, 1, 0, 1], [0, 0, 1, 0]]).bool()
+    probabilities = torch.softmax(logits, 1)
+    joined = torch.stack([probabilities[:, 0], probabilities[:, 1] + probabilities[:, 3], probabilities[:, 2]], 1)
+    expected = functional.nll_loss(joined.log(), places)
+    torch.testing.assert_close(taught_loss(logits, members, places), expected)
+
+
+def test_replay_loss_is_zero_for_the_same_and_blind_within_a_family() -> None:
+    teacher = torch.randn(30, 4)
+    itself = torch.arange(4)
+    assert float(replay_loss(teacher, teacher, itself)) == pytest.approx(0, abs=1e-6)
+    logits = torch.randn(30, 4)
+    expected = functional.kl_div(torch.log_softmax(logits, 1), torch.softmax(teacher, 1), reduction="batchmean")
+    torch.testing.assert_close(replay_loss(logits, teacher, itself), expected)
+    # A child of class 1 may take all of its parent's probability.
+    parents = torch.tensor([0, 1, 2, 1])
+    moved = teacher.clone()
+    moved[:, 3], moved[:, 1] = torch.logaddexp(teacher[:, 1], teacher[:, 3]), -40.0
+    assert float(replay_loss(moved, teacher, parents)) == pytest.approx(0, abs=1e-5)
+    assert float(replay_loss(moved, teacher, itself)) > 0.1
+
+
+def test_rare_classes_are_drawn_at_least_a_little() -> None:
+    places = np.zeros((100, 100), np.int64)
+    places[0, :3] = 4
+    random = np.random.default_rng(0)
+    pool = PixelPool.of(places, np.ones_like(places, bool), random)
+    assert pool.pixels == 10_000
+    indices, drawn = pool.draw(2000, random, floor=0.05)
+    assert 60 < np.count_nonzero(drawn == 4) < 140
+    np.testing.assert_array_equal(places.ravel()[indices], drawn)
+
+
+@given(st.integers(0, 40), st.integers(0, 5))
+def test_folds_leave_each_image_out_and_never_learn_from_it(count: int, seed: int) -> None:
+    folds = folds_of(count, seed)
+    assert bool(folds) == (count >= 2)
+    for inside, outside in folds:
+        assert inside
+        assert outside
+        assert not set(inside) & set(outside)
+        assert sorted(inside + outside) == list(range(count))
+    if 2 <= count < 12:
+        assert sorted(place for _, outside in folds for place in outside) == list(range(count))
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.sampled_from([np.uint8, np.uint16]))
+def test_packed_labels_come_back(height: int, width: int, dtype: type) -> None:
+    labels = np.random.default_rng(0).integers(0, np.iinfo(dtype).max, (height, width)).astype(dtype)
+    back = PackedLabels.of(labels.T).unpacked()
+    assert back.dtype == dtype
+    np.testing.assert_array_equal(back, labels.T)
+    back[0, 0] = 1
