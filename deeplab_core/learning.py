@@ -77,7 +77,8 @@ class LearnReport:
     """What came of learning.
 
     Attributes:
-        verdict: what the images that were left out say; ``"unknown"`` where there was none to leave out.
+        verdict: what the images that were left out say; ``"unknown"`` where there was none to leave out, or
+            where so few of them neither gained nor lost.
         summary: one or two sentences for a person, with what to do.
         images: corrected images that were learned from.
         background: images whose confident predictions were kept.

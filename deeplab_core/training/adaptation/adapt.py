@@ -11,7 +11,7 @@ import torch
 
 from deeplab_core.catalog import ClassCatalog
 from deeplab_core.inference.watch import Cancel, ReportProgress, Watch
-from deeplab_core.learning import LearnOptions, LearnPair, LearnReport, Verdict
+from deeplab_core.learning import LearnOptions, LearnPair, LearnReport
 from deeplab_core.nn import SegmentationModel
 from deeplab_core.records import ModelCard
 from deeplab_core.training.adaptation.choosing import PAIRS, Choice, choose, folds_of, reduced
@@ -200,7 +200,7 @@ class _Course:
             after.update(truth=lesson.mask, prediction=now)
             if place in shown:
                 pairs.append(LearnPair(name=lesson.name, before=reduced(lesson.before), after=reduced(now), held_out=False))
-        verdict: Verdict = "better" if choice.better else "unknown" if choice.left_out is None else "no better"
+        verdict = choice.verdict
         left_out = choice.left_out
         report = LearnReport(
             verdict=verdict,

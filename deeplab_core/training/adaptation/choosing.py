@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.inference.watch import Watch
-from deeplab_core.learning import LearnPair
+from deeplab_core.learning import LearnPair, Verdict
 from deeplab_core.metrics import ConfusionMatrix
 from deeplab_core.training.adaptation.fit import Learner, Pace
 from deeplab_core.training.adaptation.gathering import spread
@@ -26,6 +26,9 @@ BLENDS = (0.25, 0.5, 1.0)
 UNCHECKED_BLEND = 0.5
 #: Gain in mean IoU below which learning is said to have brought nothing.
 _LEAST_GAIN = 0.001
+#: Corrected images below which a small loss says nothing, and how small: on one or two images left out, a class of a few hundred
+#: pixels moves the mean IoU by more.
+_FEW, _NOISE = 6, 0.01
 #: Pictures that are kept for a person to look at, and their longest side.
 PAIRS, PAIR_SIDE = 6, 640
 
@@ -39,17 +42,24 @@ class Choice:
         blend: share of the change that is taken.
         left_out: before and after, pooled over images while they were left out; None where nothing could be left out.
         pairs: what left-out images looked like before and after.
+        images: how many were corrected.
     """
 
     step: int
     blend: float
     left_out: tuple[ConfusionMatrix, ConfusionMatrix] | None
     pairs: tuple[LearnPair, ...]
+    images: int
 
     @property
-    def better(self) -> bool:
-        """Whether images that were left out gained."""
-        return self.left_out is not None and mean_iou(self.left_out[1]) > mean_iou(self.left_out[0]) + _LEAST_GAIN
+    def verdict(self) -> Verdict:
+        """What the images that were left out say."""
+        if self.left_out is None:
+            return "unknown"
+        gain = mean_iou(self.left_out[1]) - mean_iou(self.left_out[0])
+        if gain > _LEAST_GAIN:
+            return "better"
+        return "unknown" if self.images < _FEW and gain > -_NOISE else "no better"
 
 
 def folds_of(count: int, seed: int) -> list[tuple[list[int], list[int]]]:
@@ -84,7 +94,7 @@ def choose(
     stops = stops_of(pace.steps)
     folds = folds_of(len(corrected), seed)
     if not folds:
-        return Choice(stops[-1], UNCHECKED_BLEND, None, ())
+        return Choice(stops[-1], UNCHECKED_BLEND, None, (), len(corrected))
     ways = [(step, blend) for step in stops for blend in BLENDS]
     found = {way: judge.nothing() for way in ways}
     before = judge.nothing()
@@ -116,7 +126,7 @@ def choose(
         LearnPair(name=corrected[place].name, before=reduced(corrected[place].before), after=maps[place, best], held_out=True)
         for place in shown
     )
-    return Choice(best[0], best[1], (before, found[best]), pairs)
+    return Choice(best[0], best[1], (before, found[best]), pairs, len(corrected))
 
 
 def reduced(labels: NDArray[Any]) -> NDArray[Any]:

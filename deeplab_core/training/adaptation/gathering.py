@@ -34,7 +34,8 @@ class Raw:
     Attributes:
         encoded: plain, and mirrored for a corrected image.
         known: (H, W) int16 place of the class that a person vouches for, -1 elsewhere; None for an image nobody has corrected.
-        mask: (H, W) the whole corrected mask.
+        mask: (H, W) what predictions are judged by: the labels that a person vouches for where those are most of the image, else
+            the whole corrected mask.
     """
 
     name: str
@@ -107,6 +108,10 @@ class Gatherer:
         taught = np.append(self._plan.taught(), [False, False])[places]
         if taught.any():
             known = np.where(taught, places, -1).astype(np.int16)
+            # The rest of a reviewed mask may be the old model's own filling of void, by which any change would count as an error.
+            # Of a mask that was only touched up, the touched pixels alone are all errors, by which any change would be a gain.
+            if 2 * np.count_nonzero(labels != self._plan.labels.ignore) >= labels.size:
+                mask = labels
             found.corrected.append(Raw(source.name, self._encoded(rgb, mirrored=True), known, mask))
 
     def _encoded(self, rgb: RGB, *, mirrored: bool) -> tuple[Encoded, ...]:

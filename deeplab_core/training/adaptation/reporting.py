@@ -45,6 +45,8 @@ def summary(verdict: Verdict, images: int) -> str:
             "Images that were left out while learning came out no better: discard this"
             f"{', and correct more images first' if images < 10 else ''}."
         )
+    if images > 1:
+        return "So few images that were left out came out neither better nor worse: look closely, or correct more images first."
     return "With one corrected image nothing could be left out to check on, so look closely. Correct a second one for a check."
 
 

@@ -13,9 +13,10 @@ from deeplab_core.catalog import ClassCatalog, ClassInfo
 from deeplab_core.errors import WeightsError
 from deeplab_core.inference import Predictor
 from deeplab_core.learning import PackedLabels
+from deeplab_core.metrics import ConfusionMatrix
 from deeplab_core.nn import create_model
 from deeplab_core.records import ModelCard, Preprocessing
-from deeplab_core.training.adaptation.choosing import folds_of
+from deeplab_core.training.adaptation.choosing import Choice, folds_of
 from deeplab_core.training.adaptation.classes import grow, plan_classes
 from deeplab_core.training.adaptation.halves import BehindEncoder, LastLayer, WholeNetwork, halves_of, multiply_adds
 from deeplab_core.training.adaptation.lessons import PixelPool
@@ -200,3 +201,28 @@ def test_packed_labels_come_back(height: int, width: int, dtype: type) -> None:
     assert back.dtype == dtype
     np.testing.assert_array_equal(back, labels.T)
     back[0, 0] = 1
+
+
+def judged(wrong: int) -> ConfusionMatrix:
+    """Two classes of 1000 pixels, so many of each called the other."""
+    catalog = ClassCatalog("two", "Two", (ClassInfo(0, "a", (0, 0, 0)), ClassInfo(1, "b", (9, 9, 9))))
+    truth = np.repeat(np.array([[0], [1]], np.uint8), 1000, axis=1)
+    said_ = truth.copy()
+    said_[0, :wrong], said_[1, :wrong] = 1, 0
+    return ConfusionMatrix(catalog).update(truth=truth, prediction=said_)
+
+
+@pytest.mark.parametrize(
+    ("images", "before", "after", "verdict"),
+    [
+        (2, 100, 50, "better"), (12, 100, 50, "better"),
+        (2, 100, 103, "unknown"), (12, 100, 103, "no better"),  # half a point is noise on two images, and none on twelve
+        (2, 100, 200, "no better"), (12, 100, 100, "no better"),
+    ],
+)  # fmt: skip
+def test_few_images_left_out_cannot_speak_against_a_model_by_a_hair(images: int, before: int, after: int, verdict: str) -> None:
+    assert Choice(1, 1.0, (judged(before), judged(after)), (), images).verdict == verdict
+
+
+def test_nothing_left_out_says_nothing() -> None:
+    assert Choice(1, 0.5, None, (), 1).verdict == "unknown"
