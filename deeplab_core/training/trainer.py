@@ -371,7 +371,8 @@ class Trainer:
         recipe = self.recipe
         last = next((row["val"] for row in reversed(self.state.history) if "val" in row), None)
         training = {
-            "recipe": recipe.to_dict(),
+            # A card travels: it says which file the weights came from, not in whose folders that lay.
+            "recipe": recipe.to_dict() | {"init": Path(recipe.init).name},
             "lineage": self.lineage,
             "data": {**self._data_note, "images": len(self.train), "validation_images": len(self.val) if self.val else 0},
             "steps": self.state.step,
