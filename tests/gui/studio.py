@@ -123,6 +123,7 @@ def studio(qtbot: QtBot, qapp: object, tmp_path: Path, monkeypatch: pytest.Monke
     models.mkdir()
     (models / "stripes.safetensors").write_bytes(b"")
     monkeypatch.setenv("ATROUS_MODEL_DIR", str(models))
+    monkeypatch.setattr("app.places.BUNDLED_MODELS", tmp_path / "none bundled")
     settings_file().unlink(missing_ok=True)
     compute = FakeComputeClient(get_catalog("voc21"))
     application = Application(compute)

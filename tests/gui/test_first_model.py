@@ -39,7 +39,7 @@ def test_after_a_persons_own_models_the_rooms_come_before_other_bundled_ones(stu
     bundled.mkdir()
     for name in ("camvid", "rooms-voc"):
         (bundled / f"{name}.safetensors").write_bytes(b"")
-    monkeypatch.setattr("app.places.BUNDLED_MODELS", bundled)
+    monkeypatch.setattr("app.places.BUNDLED_MODELS", bundled)  # the studio has none
     monkeypatch.setattr("app.controllers.models.BUNDLED_MODELS", bundled)
     monkeypatch.setattr("app.controllers.models.FIRST_MODEL", bundled / "rooms-voc.safetensors")
     studio.compute.errors[str(tmp_path / "models" / "stripes.safetensors")] = WeightsError("not a safetensors file")

@@ -13,7 +13,6 @@ from tests.gui.studio import make_folder
 @pytest.fixture
 def without_model(monkeypatch, tmp_path):
     monkeypatch.setenv("ATROUS_MODEL_DIR", str(tmp_path / "nowhere"))
-    monkeypatch.setattr("app.places.BUNDLED_MODELS", tmp_path / "nowhere")
 
 
 def test_walking_on_during_an_import_loses_neither_masks_nor_strokes(studio, tmp_path):
