@@ -19,8 +19,8 @@ class ModelEntry:
 
     Attributes:
         letter: its pane, empty for a model that does not take part.
-        state: what is known of it now: "waiting", a time, or why it cannot take part.
-        trouble: whether ``state`` says why it cannot.
+        state: why it cannot take part, which of its classes the project lacks, or what happened to the memory; may be empty.
+        trouble: whether ``state`` is something to look at.
     """
 
     path: Path

@@ -9,6 +9,7 @@ from PySide6.QtCore import QObject, Qt
 from PySide6.QtWidgets import QFileDialog
 
 from app.controllers.compare import milliseconds
+from app.controllers.compare_asking import Said
 from app.controllers.edit import class_name
 from app.controllers.program import Program
 from app.state.compare_view import ModelEntry, difference_parts, heading, image_lines, table_rows
@@ -27,6 +28,15 @@ _FILTER = "Models (*.safetensors *.pth *.pt *.tar *.bin *.ckpt *.pb *.index *.on
 _HEIGHT = 252
 
 
+def remark(said: Said | None) -> str:
+    """What a person should know of a model's answer: classes that the project lacks, and what happened to the memory."""
+    if said is None:
+        return ""
+    number = len(said.unmatched)
+    lost = "" if not number else f"{number} {'class has' if number == 1 else 'classes have'} no partner in this project: void here"
+    return ". ".join(part.rstrip(".") for part in (lost, said.note) if part)
+
+
 class CompareBinding(QObject):
     """The wires between the comparison and the window.
 
@@ -41,6 +51,7 @@ class CompareBinding(QObject):
         self.dock: CompareDock | None = None
         program.compare.peersChanged.connect(self._show_peers)
         program.compare.resultsChanged.connect(self._show_results)
+        program.compare.resultsChanged.connect(self._show_peers)
         program.compare.fileWanted.connect(self.ask_file)
         program.compare_folder.changed.connect(self._show_results)
         program.judge.bandChanged.connect(lambda _band: self._show_results())
@@ -95,12 +106,15 @@ class CompareBinding(QObject):
             return
         letters = {peer.path: LETTERS[place] for place, peer in enumerate(compare.peers)}
         peers = {peer.path: peer for peer in compare.peers}
+        said = {peer.path: answer.said for peer, answer in zip(compare.peers, compare.answers, strict=False)}
         entries = []
         for path, title in compare.choices():
             peer = peers.get(path)
             problem = "" if peer is None else peer.problem
             known = title if peer is None else peer.title
-            entries.append(ModelEntry(path, known, letters.get(path, ""), problem, bool(problem)))
+            answer = said.get(path)
+            amiss = bool(problem) or (answer is not None and bool(answer.unmatched))
+            entries.append(ModelEntry(path, known, letters.get(path, ""), problem or remark(answer), amiss))
         can_run = compare.ready and not self._program.facts["compare_running"]
         self.dock.show_models(entries, compare.pair, can_run=can_run)
 

@@ -56,7 +56,7 @@ class Studio:
     # -- doing -----------------------------------------------------------------------------------------------------------
 
     def wait(self, condition: object) -> None:
-        self.qtbot.waitUntil(condition, timeout=10_000)  # type: ignore[arg-type]
+        self.qtbot.waitUntil(lambda: bool(condition()), timeout=10_000)  # type: ignore[operator]
 
     def open(self, folder: Path, project_dir: Path | None = None) -> None:
         """Open a folder and wait until its first image can be painted."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from PySide6.QtWidgets import QFileDialog
 from app.services.compute_fake import compared_labels
 from app.state.comparison import count_pair
 from app.state.panes import PaneKind, PaneLayout
+from app.ui.compare_binding import remark
 from app.ui.docks.compare_dock import CompareDock
 from app.ui.theme import load_theme
 from app.worker.messages import AskReceptive, Compare, EndCompare
@@ -159,6 +161,18 @@ def test_predictions_are_kept_on_disk(desk, models):
     answered(desk)
     assert len(asked(desk)) == before
     assert all(labels is not None for labels in desk.program.compare.labels)
+
+
+def test_classes_without_a_partner_and_freed_models_are_said(desk, models):
+    compare = desk.program.compare
+    answer = compare.answers[1]
+    answer.said = replace(answer.said, unmatched=("lamp", "rug"), note="Model A was freed to make room.")
+    compare.resultsChanged.emit()
+    item = dock(desk).chooser.item(1)
+    assert "2 classes have no partner in this project: void here. Model A was freed to make room" in item.toolTip()
+    assert item.foreground().color() != dock(desk).chooser.item(0).foreground().color()
+    assert remark(replace(answer.said, unmatched=("lamp",), note="")) == "1 class has no partner in this project: void here"
+    assert remark(None) == ""
 
 
 def test_the_next_image_is_compared_in_its_turn(desk, models):

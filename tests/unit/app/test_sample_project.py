@@ -1,4 +1,4 @@
-"""The sample project that is shipped: 24 rendered rooms, their truth, what is known of their objects, and masks of the bundled model."""
+"""The sample project that is shipped: 24 rendered rooms, truth, what is known of their objects, masks of the bundled model."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from tools.rooms.mask import VOID
 
 VOC = get_catalog("voc21")
 NAMES = sorted(path.stem for path in (SAMPLE_PROJECT / "images").glob("*.jpg"))
-FURNITURE = {VOC.classes[VOC.names.index(name)].id for name in ("bottle", "chair", "diningtable", "pottedplant", "sofa", "tvmonitor")}
+FURNITURE = {
+    info.id for info in VOC.classes if info.name in ("bottle", "chair", "diningtable", "pottedplant", "sofa", "tvmonitor")
+}
 
 
 def test_24_images_are_found_and_no_mask_is_taken_for_one() -> None:
