@@ -33,7 +33,8 @@ def remark(said: Said | None) -> str:
     if said is None:
         return ""
     number = len(said.unmatched)
-    lost = "" if not number else f"{number} {'class has' if number == 1 else 'classes have'} no partner in this project: void here"
+    which = "1 class has" if number == 1 else f"{number} classes have"
+    lost = f"{which} no partner in this project: void here" if number else ""
     return ". ".join(part.rstrip(".") for part in (lost, said.note) if part)
 
 
