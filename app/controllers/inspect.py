@@ -89,6 +89,7 @@ class InspectController(QObject):
         self._awaited: ErrorComponent | None = None
         self._stale: set[int] = set()
         self._resting = self._timer(_RESTING_MS, self._recount)
+        self._refreshes: dict[int, int] = {}
         self._telling = self._timer(_TELL_MS, self.changed.emit)
         projects.projectChanged.connect(self._follow_project)
         projects.imageChanged.connect(self._follow_image)
@@ -178,7 +179,14 @@ class InspectController(QObject):
             self._edited = True
             self._recount()
             return
-        self._jobs.run(lambda: self._inspect(project, image, ""), lambda found: self._take(project, image, found), self._report)
+        self._refreshes[image] = number = self._refreshes.get(image, 0) + 1
+
+        def done(found: _Found | None) -> None:
+            # Two changes in a row are inspected side by side; the answer to the earlier one may come last.
+            if self._refreshes.get(image) == number:
+                self._take(project, image, found)
+
+        self._jobs.run(lambda: self._inspect(project, image, ""), done, self._report)
 
     def open_component(self, query: ComponentQuery, components: Sequence[ErrorComponent], place: int) -> None:
         """Open the image of a component of a list, there; the brush is in hand with the truth's class."""
@@ -235,8 +243,11 @@ class InspectController(QObject):
         job.progress(done, total, project.record(image).name)
         known = "" if self.index is None else self.index.keys.get(image, "")
 
+        asked = self._refreshes.get(image)
+
         def finish(found: _Found | None) -> None:
-            self._take(project, image, found)
+            if self._refreshes.get(image) == asked:
+                self._take(project, image, found)
             self._next(project, job, done + 1, total)
 
         def failed(error: Exception) -> None:

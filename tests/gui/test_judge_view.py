@@ -255,3 +255,20 @@ def test_another_folder_is_inspected_although_the_last_one_was_not_done(studio: 
     studio.press(Qt.Key.Key_O)
     studio.wait(lambda: len(inspect.index) >= 1 and not inspect.inspecting)
     assert not studio.program.jobs.running
+
+
+def test_of_two_changes_in_a_row_the_later_one_stays(studio: Studio, folder, monkeypatch):
+    """They are inspected side by side, and the answer to the earlier one may come last."""
+    run_folder(studio, folder)
+    other = studio.program.projects.project.images[2].id
+    before = studio.program.inspect.counts().sum()
+    held: list[tuple] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(studio.program.jobs, "run", lambda work, done, failed, **_: held.append((work(), done)))
+        studio.program.ambiguous.mark(other, np.ones((6, 7), dtype=bool), (4, 5))
+        marked = len(held)
+        studio.program.ambiguous.unmark(other, 0)
+    for result, done in (*held[marked:], *held[:marked]):
+        done(result)
+    studio.settle()
+    assert studio.program.inspect.counts().sum() == before
