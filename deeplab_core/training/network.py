@@ -15,6 +15,8 @@ from deeplab_core.nn import SegmentationModel, create_model
 from deeplab_core.training.recipe import Recipe
 from deeplab_core.weights import load_model
 
+#: Backbones where the recipe names none: what a processor can train.
+_LIGHT = {"deeplabv3plus": "mobilenet_v2", "deeplabv3": "mobilenet_v2"}
 #: Prefix of the backbone's parameters in every network with an encoder.
 _BACKBONE = "encoder."
 
@@ -31,9 +33,9 @@ def build_network(recipe: Recipe, catalog: ClassCatalog) -> tuple[SegmentationMo
     if not recipe.init:
         model = create_model(
             recipe.network,
-            backbone=recipe.backbone or None,
+            backbone=recipe.backbone or _LIGHT.get(recipe.network),
             num_classes=len(catalog),
-            output_stride=recipe.output_stride,
+            output_stride=recipe.output_stride or None,
             backbone_options=recipe.backbone_options,
             **recipe.options,
         )

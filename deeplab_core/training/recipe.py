@@ -23,7 +23,9 @@ class Recipe:
     """How a network is trained. Defaults are DeepLabv3+'s (Chen et al. 2018, section 4), with the rate of a run from scratch.
 
     Attributes:
-        network, backbone, output_stride, options, backbone_options: arguments of :func:`deeplab_core.nn.create_model`.
+        network, backbone, options, backbone_options: arguments of :func:`deeplab_core.nn.create_model`.
+            An empty backbone is MobileNetV2 for DeepLabv3 and v3+, the network's usual one otherwise.
+        output_stride: likewise; 0 takes 16 or the only one that the network has, and of ``init`` the one that it was trained with.
         name, summary, licence: what the finished model's card says.
         init: checkpoint to start from (any file that ``load_model`` reads); empty starts from scratch. Where its classes differ,
             the classifier alone starts afresh.
@@ -68,8 +70,8 @@ class Recipe:
     """
 
     network: str = "deeplabv3plus"
-    backbone: str = "mobilenet_v2"
-    output_stride: int = 16
+    backbone: str = ""
+    output_stride: int = 0
     options: Mapping[str, Any] = field(default_factory=dict)
     backbone_options: Mapping[str, Any] = field(default_factory=dict)
     name: str = ""
