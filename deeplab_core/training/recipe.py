@@ -25,7 +25,7 @@ class Recipe:
     Attributes:
         network, backbone, options, backbone_options: arguments of :func:`deeplab_core.nn.create_model`.
             An empty backbone is MobileNetV2 for DeepLabv3 and v3+, the network's usual one otherwise.
-        output_stride: likewise; 0 takes 16 or the only one that the network has, and of ``init`` the one that it was trained with.
+        output_stride: likewise; 0 takes 16 or the only one that the network has, and of ``init`` the one it was trained with.
         name, summary, licence: what the finished model's card says.
         init: checkpoint to start from (any file that ``load_model`` reads); empty starts from scratch. Where its classes differ,
             the classifier alone starts afresh.
