@@ -6,44 +6,30 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from itertools import count
 from multiprocessing.connection import Connection
-from typing import Any
 
-from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Qt, QTimer, Signal, SignalInstance
 
 from app.services.compute_link import STOP_PATIENCE, WorkerLink
 from app.services.compute_service import ComputeService
 from app.worker import bootstrap
 from app.worker.messages import (
-    NORMAL,
     PROTOCOL,
     URGENT,
     Answer,
-    AskReceptive,
-    AskScores,
     Cancel,
     Compare,
     Compared,
-    EndCompare,
     Failed,
     Hello,
     Inspected,
-    InspectModel,
-    Learn,
     Learned,
-    LearnTask,
     Loaded,
     LoadModel,
     Predict,
     Predicted,
-    PrepareRefine,
     Progress,
     Receptive,
-    Refine,
-    RefineBase,
-    RefineBox,
     Refined,
     Request,
     ScoresAt,
@@ -51,7 +37,7 @@ from app.worker.messages import (
     WasCancelled,
 )
 from deeplab_core.errors import AtrousError, ComputeError
-from deeplab_core.records import CRFParams, ModelCard, PredictOptions
+from deeplab_core.records import ModelCard
 
 _log = logging.getLogger(__name__)
 
@@ -106,7 +92,6 @@ class ComputeClient(ComputeService):
     def __init__(self, parent: QObject | None = None, *, target: Callable[[Connection], None] = bootstrap.run) -> None:
         super().__init__(parent)
         self._target = target
-        self._numbers = count(1)
         self._entries: dict[int, _Entry] = {}
         self._life: _Generation | None = None
         self._lives = 0
@@ -159,76 +144,6 @@ class ComputeClient(ComputeService):
         else:  # busy importing; it would read Shutdown much later
             life.link.kill()
         life.link.join(STOP_PATIENCE)
-
-    def load(self, path: str, device: str = "auto", output_stride: int | None = None) -> int:
-        return self._submit(
-            LoadModel(
-                request_id=next(self._numbers), priority=URGENT, path=str(path), device=device, output_stride=output_stride
-            )
-        )
-
-    def inspect(self, path: str) -> int:
-        return self._submit(InspectModel(request_id=next(self._numbers), priority=NORMAL, path=str(path)))
-
-    def predict(self, image: str, source_key: str, options: PredictOptions | None = None, priority: int = NORMAL) -> int:
-        asked = options or PredictOptions()
-        return self._submit(
-            Predict(request_id=next(self._numbers), priority=priority, image=str(image), source_key=source_key, options=asked)
-        )
-
-    def ask_scores(self, source_key: str, x: int, y: int, top: int = 3, priority: int = URGENT) -> int:
-        return self._submit(
-            AskScores(request_id=next(self._numbers), priority=priority, source_key=source_key, x=x, y=y, top=top)
-        )
-
-    def refine(self, base: RefineBase, params: CRFParams, strokes: NDArray[Any] | None = None, *, quick: bool = False) -> int:
-        number = next(self._numbers)
-        return self._submit(
-            Refine(request_id=number, priority=URGENT, base=base, params=params, strokes=strokes, quick=quick)
-        )  # fmt: skip
-
-    def refine_box(
-        self,
-        base: RefineBase,
-        params: CRFParams,
-        box: tuple[int, int, int, int],
-        context: tuple[int, int, int, int],
-        strokes: NDArray[Any],
-        reach: float,
-    ) -> int:
-        return self._submit(
-            RefineBox(
-                request_id=next(self._numbers), priority=URGENT, base=base, params=params, box=box, context=context,
-                strokes=strokes, reach=reach,
-            )
-        )  # fmt: skip
-
-    def prepare_refine(self, base: RefineBase, params: CRFParams) -> int:
-        return self._submit(PrepareRefine(request_id=next(self._numbers), priority=NORMAL, base=base, params=params))
-
-    def learn(self, task: LearnTask) -> int:
-        return self._submit(Learn(request_id=next(self._numbers), priority=NORMAL, task=task))
-
-    def compare(
-        self, model: str, image: str, source_key: str, options: PredictOptions | None = None, priority: int = NORMAL
-    ) -> int:
-        return self._submit(
-            Compare(
-                request_id=next(self._numbers), priority=priority, model=str(model), image=str(image), source_key=source_key,
-                options=options or PredictOptions(),
-            )
-        )  # fmt: skip
-
-    def end_compare(self) -> int:
-        return self._submit(EndCompare(request_id=next(self._numbers), priority=NORMAL))
-
-    def ask_receptive(self, image: str, source_key: str, x: int, y: int, options: PredictOptions | None = None) -> int:
-        return self._submit(
-            AskReceptive(
-                request_id=next(self._numbers), priority=URGENT, image=str(image), source_key=source_key, x=x, y=y,
-                options=options or PredictOptions(),
-            )
-        )  # fmt: skip
 
     def cancel(self, request_id: int) -> None:
         if request_id in self._entries:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import zlib
 from collections import deque
 from collections.abc import Callable
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +14,7 @@ from PySide6.QtCore import QObject, QTimer
 
 from app.services.compute_service import ComputeService
 from app.worker.messages import (
-    NORMAL,
     PROTOCOL,
-    URGENT,
     AskReceptive,
     AskScores,
     Compare,
@@ -38,7 +35,6 @@ from app.worker.messages import (
     Progress,
     Receptive,
     Refine,
-    RefineBase,
     RefineBox,
     Refined,
     Request,
@@ -50,7 +46,7 @@ from deeplab_core.errors import AtrousError, ComputeError
 from deeplab_core.images import probe_image
 from deeplab_core.learning import ClassGain, LearnPair, LearnReport
 from deeplab_core.receptive import Reach, ReceptiveField
-from deeplab_core.records import CRFParams, ModelCard, Prediction, PredictOptions, RunReport
+from deeplab_core.records import ModelCard, Prediction, RunReport
 
 #: Part of the name of a file that a model which has learned lies in; its stripes have another order.
 LEARNED = "learned"
@@ -77,7 +73,6 @@ class FakeComputeClient(ComputeService):
         self.catalog = catalog
         self.errors: dict[str, AtrousError] = {}
         self.asked: list[Request] = []
-        self._numbers = count(1)
         self._queue: deque[Request] = deque()
         self._cancelled: set[int] = set()
         self._kept: dict[str, NDArray[np.uint8]] = {}
@@ -115,71 +110,6 @@ class FakeComputeClient(ComputeService):
         self._running = False
         self._queue.clear()
         self._turn.stop()
-
-    def load(self, path: str, device: str = "auto", output_stride: int | None = None) -> int:
-        return self._submit(
-            LoadModel(request_id=next(self._numbers), priority=URGENT, path=str(path), device=device, output_stride=output_stride)
-        )
-
-    def inspect(self, path: str) -> int:
-        return self._submit(InspectModel(request_id=next(self._numbers), priority=NORMAL, path=str(path)))
-
-    def predict(self, image: str, source_key: str, options: PredictOptions | None = None, priority: int = NORMAL) -> int:
-        asked = options or PredictOptions()
-        return self._submit(
-            Predict(request_id=next(self._numbers), priority=priority, image=str(image), source_key=source_key, options=asked)
-        )
-
-    def ask_scores(self, source_key: str, x: int, y: int, top: int = 3, priority: int = URGENT) -> int:
-        return self._submit(
-            AskScores(request_id=next(self._numbers), priority=priority, source_key=source_key, x=x, y=y, top=top)
-        )
-
-    def refine(self, base: RefineBase, params: CRFParams, strokes: NDArray[Any] | None = None, *, quick: bool = False) -> int:
-        number = next(self._numbers)
-        return self._submit(Refine(request_id=number, priority=URGENT, base=base, params=params, strokes=strokes, quick=quick))
-
-    def refine_box(
-        self,
-        base: RefineBase,
-        params: CRFParams,
-        box: tuple[int, int, int, int],
-        context: tuple[int, int, int, int],
-        strokes: NDArray[Any],
-        reach: float,
-    ) -> int:
-        request = RefineBox(
-            request_id=next(self._numbers), priority=URGENT, base=base, params=params, box=box, context=context, strokes=strokes,
-            reach=reach,
-        )  # fmt: skip
-        return self._submit(request)
-
-    def prepare_refine(self, base: RefineBase, params: CRFParams) -> int:
-        return self._submit(PrepareRefine(request_id=next(self._numbers), priority=NORMAL, base=base, params=params))
-
-    def learn(self, task: LearnTask) -> int:
-        return self._submit(Learn(request_id=next(self._numbers), priority=NORMAL, task=task))
-
-    def compare(
-        self, model: str, image: str, source_key: str, options: PredictOptions | None = None, priority: int = NORMAL
-    ) -> int:
-        return self._submit(
-            Compare(
-                request_id=next(self._numbers), priority=priority, model=str(model), image=str(image), source_key=source_key,
-                options=options or PredictOptions(),
-            )
-        )  # fmt: skip
-
-    def end_compare(self) -> int:
-        return self._submit(EndCompare(request_id=next(self._numbers), priority=NORMAL))
-
-    def ask_receptive(self, image: str, source_key: str, x: int, y: int, options: PredictOptions | None = None) -> int:
-        return self._submit(
-            AskReceptive(
-                request_id=next(self._numbers), priority=URGENT, image=str(image), source_key=source_key, x=x, y=y,
-                options=options or PredictOptions(),
-            )
-        )  # fmt: skip
 
     def cancel(self, request_id: int) -> None:
         self._cancelled.add(request_id)

@@ -3,17 +3,35 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from itertools import count
 from typing import Any
 
 from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal
 
-from app.worker.messages import NORMAL, URGENT, LearnTask, RefineBase
+from app.worker.messages import (
+    NORMAL,
+    URGENT,
+    AskReceptive,
+    AskScores,
+    Compare,
+    EndCompare,
+    InspectModel,
+    Learn,
+    LearnTask,
+    LoadModel,
+    Predict,
+    PrepareRefine,
+    Refine,
+    RefineBase,
+    RefineBox,
+    Request,
+)
 from deeplab_core.records import CRFParams, ModelCard, PredictOptions
 
 
 class ComputeService(QObject):
-    """Asks for work and hears of it later, on the thread that it lives in.
+    """Asks for work and hears of it later, on the thread that it lives in. Verbs become messages here; who answers them is open.
 
     Every request is answered by exactly one of :attr:`loaded`, :attr:`inspected`, :attr:`predicted`, :attr:`scores`,
     :attr:`refined`, :attr:`learned`, :attr:`compared`, :attr:`receptive`, :attr:`failed` and :attr:`cancelled`, also when the
@@ -47,6 +65,10 @@ class ComputeService(QObject):
     restarted = Signal()
     gave_up = Signal(str)
 
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._numbers = count(1)
+
     @property
     @abstractmethod
     def card(self) -> ModelCard | None:
@@ -65,31 +87,42 @@ class ComputeService(QObject):
     def stop(self) -> None:
         """End the process; requests that wait are forgotten without an answer."""
 
-    @abstractmethod
     def load(self, path: str, device: str = "auto", output_stride: int | None = None) -> int:
         """Load a checkpoint before anything that waits; returns the request id.
 
         Predictions that wait are then computed by the new model: cancel them first where that is not meant. Where loading
         fails, the model before stays in use.
         """
+        return self._submit(
+            LoadModel(
+                request_id=next(self._numbers), priority=URGENT, path=str(path), device=device, output_stride=output_stride
+            )
+        )
 
-    @abstractmethod
     def inspect(self, path: str) -> int:
         """Have a checkpoint tried, while the model in use stays; returns the request id."""
+        return self._submit(InspectModel(request_id=next(self._numbers), priority=NORMAL, path=str(path)))
 
-    @abstractmethod
     def predict(self, image: str, source_key: str, options: PredictOptions | None = None, priority: int = NORMAL) -> int:
         """Predict an image file; returns the request id. :data:`URGENT` requests run before :data:`NORMAL` ones."""
+        asked = options or PredictOptions()
+        return self._submit(
+            Predict(request_id=next(self._numbers), priority=priority, image=str(image), source_key=source_key, options=asked)
+        )
 
-    @abstractmethod
     def ask_scores(self, source_key: str, x: int, y: int, top: int = 3, priority: int = URGENT) -> int:
         """Ask for the most probable classes of a pixel; returns the request id."""
+        return self._submit(
+            AskScores(request_id=next(self._numbers), priority=priority, source_key=source_key, x=x, y=y, top=top)
+        )
 
-    @abstractmethod
     def refine(self, base: RefineBase, params: CRFParams, strokes: NDArray[Any] | None = None, *, quick: bool = False) -> int:
         """Ask for an image's labels after a CRF (:class:`~app.worker.messages.Refine`); returns the request id."""
+        number = next(self._numbers)
+        return self._submit(
+            Refine(request_id=number, priority=URGENT, base=base, params=params, strokes=strokes, quick=quick)
+        )  # fmt: skip
 
-    @abstractmethod
     def refine_box(
         self,
         base: RefineBase,
@@ -100,28 +133,48 @@ class ComputeService(QObject):
         reach: float,
     ) -> int:
         """Ask for the labels of what a stroke touched (:class:`~app.worker.messages.RefineBox`); returns the request id."""
+        return self._submit(
+            RefineBox(
+                request_id=next(self._numbers), priority=URGENT, base=base, params=params, box=box, context=context,
+                strokes=strokes, reach=reach,
+            )
+        )  # fmt: skip
 
-    @abstractmethod
     def prepare_refine(self, base: RefineBase, params: CRFParams) -> int:
         """Have everything made ready for refining an image, behind whatever waits; returns the request id."""
+        return self._submit(PrepareRefine(request_id=next(self._numbers), priority=NORMAL, base=base, params=params))
 
-    @abstractmethod
     def learn(self, task: LearnTask) -> int:
         """Have a model learn from corrections, behind whatever waits; returns the request id. The model in use stays in use."""
+        return self._submit(Learn(request_id=next(self._numbers), priority=NORMAL, task=task))
 
-    @abstractmethod
     def compare(
         self, model: str, image: str, source_key: str, options: PredictOptions | None = None, priority: int = NORMAL
     ) -> int:
         """Predict an image file with any model while the one in use stays; returns the request id."""
+        return self._submit(
+            Compare(
+                request_id=next(self._numbers), priority=priority, model=str(model), image=str(image), source_key=source_key,
+                options=options or PredictOptions(),
+            )
+        )  # fmt: skip
 
-    @abstractmethod
     def end_compare(self) -> int:
         """Have the models that were loaded for comparing freed; returns the request id."""
+        return self._submit(EndCompare(request_id=next(self._numbers), priority=NORMAL))
 
-    @abstractmethod
     def ask_receptive(self, image: str, source_key: str, x: int, y: int, options: PredictOptions | None = None) -> int:
         """Ask what the model in use looks at when it labels a pixel; returns the request id."""
+        return self._submit(
+            AskReceptive(
+                request_id=next(self._numbers), priority=URGENT, image=str(image), source_key=source_key, x=x, y=y,
+                options=options or PredictOptions(),
+            )
+        )  # fmt: skip
+
+    @abstractmethod
+    def _submit(self, request: Request) -> int:
+        """Take a request on; returns its id."""
 
     @abstractmethod
     def cancel(self, request_id: int) -> None:
