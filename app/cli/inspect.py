@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from deeplab_core.inspection import ErrorComponent
     from deeplab_core.inspection.folder import FolderInspection, FolderSources
     from deeplab_core.inspection.folder_ranking import FolderRanking
+    from deeplab_core.inspection.slices import Slice
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -39,6 +40,12 @@ _KINDS = (
 @click.option("--cell", metavar="TRUTH:PREDICTION", help="List the components of this cell, e.g. chair:sofa.")
 @click.option("--kind", type=click.Choice(_KINDS), help="List the components of this kind of failure.")
 @click.option(
+    "--slice",
+    "slice_name",
+    metavar="AXIS:FROM",
+    help="List the components of a slice: of objects (size:1024, visible_fraction:0.25) or pixels (pixel_distance:3).",
+)
+@click.option(
     "--top", type=click.IntRange(1, 10_000), default=10, show_default=True, help="How many components and images to list."
 )
 @click.option(
@@ -55,6 +62,7 @@ def inspect(
     second: Path | None,
     cell: str | None,
     kind: str | None,
+    slice_name: str | None,
     top: int,
     cutouts: Path | None,
     json_file: Path | None,
@@ -70,12 +78,15 @@ def inspect(
     from deeplab_core.catalogs import get_catalog
     from deeplab_core.inspection.folder import FolderSources
 
-    if not truths and (cell or kind or cutouts or objects or ambiguous):
-        raise click.UsageError("--cell, --kind, --cutouts, --objects and --ambiguous need --truth")
+    if not truths and (cell or kind or slice_name or cutouts or objects or ambiguous):
+        raise click.UsageError("--cell, --kind, --slice, --cutouts, --objects and --ambiguous need --truth")
+    if slice_name and (cell or kind):
+        raise click.UsageError("--slice lists by itself; leave --cell and --kind out")
     if cutouts is not None and images is None:
         raise click.UsageError("--cutouts needs the photographs; name their folder with --images")
     catalog = get_catalog(catalog_name)
     ids = (None, None) if cell is None else _cell_ids(cell, catalog)
+    within = None if slice_name is None else _slice(slice_name)
     ranking = _rank(prediction, catalog, truths, second)
     failures = [] if ranking is None else list(ranking.failures)
     if not truths:
@@ -84,7 +95,7 @@ def inspect(
         _write_json(json_file, _ranking_alone(ranking, catalog))
         return _complain(failures)
     found = _inspect(prediction, truths, catalog, FolderSources(images=images, objects=objects, ambiguous=ambiguous))
-    listed = _components(found, ids, kind, top)
+    listed = _components(found, ids, kind, within, top)
     click.echo(_figures(found))
     click.echo(_component_lines(listed, catalog))
     if ranking is not None and ranking.scores:
@@ -130,9 +141,31 @@ def _rank(prediction: Path, catalog: ClassCatalog, truths: tuple[Path, ...], sec
     return rank_folder(prediction, catalog, truth_dirs=truths, second_dir=second)
 
 
-def _components(found: FolderInspection, ids: tuple[int | None, int | None], kind: str | None, top: int) -> list[ErrorComponent]:
+def _slice(text: str) -> Slice:
+    """The slice that begins at the edge that is given."""
+    from deeplab_core.inspection.slices import OBJECT_EDGES, PIXEL_EDGES, ObjectAxis, PixelAxis, Slice
+
+    axes: dict[str, tuple[ObjectAxis | PixelAxis, tuple[float, ...]]] = {
+        **{axis.value: (axis, edges) for axis, edges in OBJECT_EDGES.items()},
+        **{f"pixel_{axis.value}": (axis, edges) for axis, edges in PIXEL_EDGES.items()},
+    }
+    name, _, low = text.partition(":")
+    if name not in axes:
+        raise click.UsageError(f"'{name}' is no axis; these are: {', '.join(axes)}")
+    axis, edges = axes[name]
+    found = [place for place, edge in enumerate(edges) if f"{edge:g}" == low.strip()]
+    if not found:
+        raise click.UsageError(f"no slice of '{name}' begins at '{low}'; these do: {', '.join(f'{edge:g}' for edge in edges)}")
+    return Slice(axis, found[0])
+
+
+def _components(
+    found: FolderInspection, ids: tuple[int | None, int | None], kind: str | None, within: Slice | None, top: int
+) -> list[ErrorComponent]:
     from deeplab_core.inspection import FailureKind
 
+    if within is not None:
+        return found.components_within(within, limit=top)
     chosen = None if kind is None else FailureKind(kind)
     return found.index.components(truth=ids[0], prediction=ids[1], kind=chosen, limit=top)
 

@@ -127,7 +127,7 @@ class InspectController(QObject):
 
     def components(self, query: ComponentQuery) -> list[ErrorComponent]:
         """The largest components that a query means, as far as they are known now."""
-        return [] if self.folder is None else query.find(self.folder.index)
+        return [] if self.folder is None else query.find(self.folder)
 
     # -- verbs -----------------------------------------------------------------------------------------------------------
 

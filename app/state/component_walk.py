@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from app.state.slice_text import slice_text
 from deeplab_core.catalog import ClassCatalog
 from deeplab_core.inspection.components import ErrorComponent
 from deeplab_core.inspection.error_index import ErrorIndex
+from deeplab_core.inspection.folder import FolderInspection
 from deeplab_core.inspection.kinds import KINDS, FailureKind
+from deeplab_core.inspection.slices import ObjectAxis, Slice
 
 #: Components that a list shows; the largest of a hundred thousand images are found in 30 ms.
 LISTED = 400
@@ -37,6 +40,8 @@ class ComponentQuery:
         both_ways: also those of the mirrored cell.
         kind: only components with pixels of this kind of failure.
         concerning: only those of which this class is the truth or the prediction.
+        within: only those of objects, or with pixels, of this slice of an axis; of the other fields it goes with
+            ``concerning`` alone, and with that where objects are sliced.
     """
 
     truth: int | None = None
@@ -44,9 +49,13 @@ class ComponentQuery:
     both_ways: bool = False
     kind: FailureKind | None = None
     concerning: int | None = None
+    within: Slice | None = None
 
-    def find(self, index: ErrorIndex, limit: int = LISTED) -> list[ErrorComponent]:
-        """The largest components that are meant, largest first."""
+    def find(self, folder: FolderInspection, limit: int = LISTED) -> list[ErrorComponent]:
+        """The largest components that are meant, largest first; of a kind or a slice of pixels by the pixels that are in it."""
+        index = folder.index
+        if self.within is not None:
+            return folder.components_within(self.within, self.concerning, limit)
         if self.concerning is None:
             return index.components(
                 truth=self.truth, prediction=self.prediction, both_ways=self.both_ways, kind=self.kind, limit=limit
@@ -58,8 +67,8 @@ class ComponentQuery:
         return sorted(found, key=lambda one: (-sizes[one], one.image, one.box.y, one.box.x))[:limit]
 
     def totals(self, index: ErrorIndex) -> tuple[int, int] | None:
-        """(pixels, components) over the folder, all of them; None for kinds, which the failure board counts."""
-        if self.kind is not None or self.concerning is not None:
+        """(pixels, components) over the folder, all of them; None for kinds and slices, which the failure board counts."""
+        if self.kind is not None or self.concerning is not None or self.within is not None:
             return None
         catalog = index.catalog
         rows = slice(None) if self.truth is None else catalog.index_of(self.truth)
@@ -74,6 +83,10 @@ class ComponentQuery:
 
     def title(self, catalog: ClassCatalog) -> str:
         """What a person reads above the list."""
+        if self.within is not None:
+            of = "objects" if isinstance(self.within.axis, ObjectAxis) else "pixels"
+            what = of if self.concerning is None else class_text(catalog, self.concerning)
+            return f"{what}, {slice_text(self.within)}"
         if self.concerning is not None:
             what = class_text(catalog, self.concerning)
         elif self.truth is not None and self.prediction is not None:

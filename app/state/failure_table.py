@@ -8,21 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from app.state.component_walk import KIND_TITLES, class_text
+from app.state.slice_text import AXIS_TITLES, bar_label
 from deeplab_core.catalog import Color
 from deeplab_core.inspection.board import FailureBoard
 from deeplab_core.inspection.folder import FolderInspection
 from deeplab_core.inspection.kinds import KIND_TEXT, KINDS, PARTS, FailureKind
-from deeplab_core.inspection.slices import AXIS_TEXT, ObjectAxis, slice_objects
+from deeplab_core.inspection.slices import AXIS_TEXT, ObjectAxis, Slice, slice_objects
 from deeplab_core.metrics.scores import hits, prediction_pixels, truth_pixels
-
-_AXIS_TITLES = {
-    "size": "Size of the object",
-    "border_share": "Hidden by neighbours",
-    "visible_fraction": "Visible share",
-    "brightness": "Brightness",
-    "contrast": "Contrast",
-    "distance": "Distance to an edge",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +67,19 @@ class ClassParts:
 
 @dataclass(frozen=True, slots=True)
 class SliceBar:
-    """One bar: what it is over, its height 0..1 (nan: nothing there), and everything known of it in words."""
+    """One bar.
+
+    Attributes:
+        label: what it is over.
+        value: its height, 0..1; nan where nothing is there.
+        text: everything known of it, in words.
+        within: the slice that it shows.
+    """
 
     label: str
     value: float
     text: str
+    within: Slice
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,39 +143,37 @@ def slice_charts(folder: FolderInspection, class_id: int | None = None) -> list[
         rows = slice_objects(folder.objects, axis, class_id=class_id)
         bars = [
             SliceBar(
-                _range(row.low, row.high, axis.value),
+                bar_label(Slice(axis, place)),
                 row.iou,
                 f"{row.objects} object{'' if row.objects == 1 else 's'}: IoU {_score(row.iou)}, recall {_score(row.recall)}, "
                 f"{_percent(row.swapped)} called another object, {_percent(row.lost)} of the objects lost",
+                Slice(axis, place),
             )
-            for row in rows
+            for place, row in enumerate(rows)
         ]
         if any(row.objects for row in rows):
-            charts.append(SliceChart(_AXIS_TITLES[axis.value], f"Objects by {AXIS_TEXT[axis.value]}", "IoU", tuple(bars)))
+            charts.append(SliceChart(AXIS_TITLES[axis.value], f"Objects by {AXIS_TEXT[axis.value]}", "IoU", tuple(bars)))
     for pixel_axis, slices in folder.slices.items():
         if class_id is not None:
             continue
         found = slices.rows()
         pixel_bars = [
             SliceBar(
-                _range(one.low, one.high, pixel_axis.value),
+                bar_label(Slice(pixel_axis, place)),
                 one.mean_iou,
-                f"{one.pixels:,} px: mean IoU {_score(one.mean_iou)}, accuracy {_score(one.accuracy)}".replace(",", "\u2009", 1),
+                f"{_spaced(one.pixels)} px: mean IoU {_score(one.mean_iou)}, accuracy {_score(one.accuracy)}",
+                Slice(pixel_axis, place),
             )
-            for one in found
+            for place, one in enumerate(found)
         ]
         if any(one.pixels for one in found):
-            title = f"{_AXIS_TITLES[pixel_axis.value]}, pixels"
+            title = f"{AXIS_TITLES[pixel_axis.value]}, pixels"
             charts.append(SliceChart(title, f"Pixels by {AXIS_TEXT[pixel_axis.value]}", "mean IoU", tuple(pixel_bars)))
     return charts
 
 
-def _range(low: float, high: float, axis: str) -> str:
-    if axis == "size":
-        return f"{round(math.sqrt(low))}²+"
-    if axis in ("border_share", "visible_fraction"):
-        return f"{low:.0%}+".replace("%", " %")
-    return f"{low:g}" if high == low + 1 else f"{low:g}+"
+def _spaced(number: int) -> str:
+    return f"{number:,}".replace(",", "\u2009")
 
 
 def _score(value: float) -> str:

@@ -29,7 +29,7 @@ from deeplab_core.inspection.sparse import SparseCounts
 #: Kind of the project's results that holds inspections, and of those that hold marks of ambiguity.
 KIND, _MARKS = "inspection", "ambiguous"
 #: Goes up when an inspection means something else than before.
-_VERSION = 1
+_VERSION = 2
 _MAGIC = b"AIN1"
 _FAILURES = ("counts", "missed", "false", "pixels", "instances")
 

@@ -38,6 +38,7 @@ from deeplab_core.inspection.slices import (
     PixelAxis,
     PixelSlice,
     PixelSlices,
+    Slice,
     slice_objects,
 )
 from deeplab_core.inspection.uncertainty import (
@@ -97,6 +98,7 @@ __all__ = [
     "PixelSlice",
     "PixelSlices",
     "Regions",
+    "Slice",
     "UncertainRegion",
     "UncertaintyScore",
     "boundary_width",

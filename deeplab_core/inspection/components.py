@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,9 @@ from numpy.typing import NDArray
 from deeplab_core.catalog import ClassCatalog
 from deeplab_core.errors import CatalogError, ProjectError
 from deeplab_core.inspection.kinds import KINDS, FailureKind
-from deeplab_core.inspection.regions import Box, Mask, find_regions
+from deeplab_core.inspection.objects import ObjectTable
+from deeplab_core.inspection.regions import Box, Mask, Regions, find_regions
+from deeplab_core.inspection.slices import PIXEL_EDGES, SLICE_COLUMNS, SLICES, PixelAxis, slice_places
 from deeplab_core.labels import LabelMap
 from deeplab_core.metrics.counting import channel_table
 
@@ -21,10 +24,11 @@ PER_CELL = 32
 #: Components listed per image.
 PER_IMAGE = 256
 
-_MAGIC = b"AEC1"
+_MAGIC = b"AEC2"
 
-#: One row per component: ids, box, pixels, centroid, one pixel of it, pixels of each kind of failure. Sixteen
-#: bits hold coordinates up to 65,535.
+#: One row per component: ids, box, pixels, centroid, one pixel of it, pixels of each kind of failure; number of the object of
+#: the truth that misses it, and of the one whose predicted region it belongs to, 0 for none; pixels in each slice of the
+#: pixel axes. Sixteen bits hold coordinates up to 65,535.
 ROW = np.dtype(
     [
         ("truth", "<u2"),
@@ -39,6 +43,9 @@ ROW = np.dtype(
         ("anchor_x", "<u2"),
         ("anchor_y", "<u2"),
         ("kinds", "<u4", (len(KINDS),)),
+        ("object", "<u4"),
+        ("called_object", "<u4"),
+        ("slices", "<u4", (SLICES,)),
     ]
 )
 
@@ -168,6 +175,8 @@ def find_errors(
     catalog: ClassCatalog,
     exclude: Mask | None = None,
     kinds: NDArray[np.bool_] | None = None,
+    objects: ObjectTable | None = None,
+    values: Mapping[PixelAxis, NDArray[Any]] | None = None,
     per_cell: int = PER_CELL,
     per_image: int = PER_IMAGE,
 ) -> ImageErrors:
@@ -180,6 +189,8 @@ def find_errors(
         catalog: the classes.
         exclude: (H, W) bool, pixels that are not scored (:class:`~deeplab_core.inspection.ambiguous.AmbiguousMarks`).
         kinds: (K, H, W) bool, wrong pixels of each kind of failure (:class:`~deeplab_core.inspection.failures.KindMasks`).
+        objects: of the same maps; says to which object each listed component belongs.
+        values: (H, W) numbers by axis, as for :func:`~deeplab_core.inspection.slices.slice_pixels`.
         per_cell, per_image: how many components are listed; all are counted.
 
     Raises:
@@ -210,7 +221,23 @@ def find_errors(
     for place, mask in enumerate(() if kinds is None else kinds):
         shares[place] = np.bincount(regions.numbers[mask], minlength=len(regions) + 1)[1:]
     rows["kinds"] = shares[:, chosen].T
+    if objects is not None:
+        # A component lies within one region of the truth and one of the prediction, so any pixel of it tells which.
+        x, y = regions.anchors[chosen].T
+        rows["object"] = objects.numbers[y, x]
+        rows["called_object"] = np.append(0, objects.called_owner)[objects.called_numbers[y, x]]
+    for axis, numbers in ({} if values is None else values).items():
+        counts = _by_slice(regions, wrong, axis, numbers)[chosen]
+        first = SLICE_COLUMNS[axis]
+        rows["slices"][:, first : first + counts.shape[1]] = counts
     return ImageErrors(cells, pixels, components, rows, (shares > 0).sum(axis=1, dtype=np.int64))
+
+
+def _by_slice(regions: Regions, wrong: Mask, axis: PixelAxis, values: NDArray[Any]) -> NDArray[np.int64]:
+    """(R, S) pixels of each region in each slice of an axis."""
+    width = len(PIXEL_EDGES[axis]) + 1
+    code = (regions.numbers[wrong].astype(np.int64) - 1) * width + slice_places(axis, values[wrong])
+    return np.bincount(code, minlength=len(regions) * width).reshape(-1, width)[:, 1:]
 
 
 def component_mask(component: ErrorComponent, *, truth: LabelMap, prediction: LabelMap) -> Mask:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import heapq
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from deeplab_core.catalog import ClassCatalog
 from deeplab_core.inspection.components import ErrorComponent, ImageErrors, component_of
 from deeplab_core.inspection.kinds import KINDS, FailureKind
+from deeplab_core.inspection.slices import SLICE_COLUMNS, PixelAxis, Slice
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,8 @@ class ErrorIndex:
         prediction: int | None = None,
         both_ways: bool = False,
         kind: FailureKind | None = None,
+        within: Slice | None = None,
+        objects: Mapping[str, NDArray[np.int64]] | None = None,
         limit: int = 200,
     ) -> list[ErrorComponent]:
         """Largest listed components of a cell, of a whole row or column (the other id is None), or of everything.
@@ -111,6 +115,9 @@ class ErrorIndex:
             truth, prediction: class ids.
             both_ways: also those of the mirrored cell (sofa called chair beside chair called sofa).
             kind: only components with pixels of this kind of failure, by the number of these pixels.
+            within: only components with pixels in this slice of a pixel axis, by the number of these pixels; not with ``kind``.
+            objects: only what was missed of these objects, or wrongly called one of them; numbers (from 1) by image
+                (:meth:`~deeplab_core.inspection.folder.FolderInspection.objects_within`).
             limit: how many.
 
         Returns:
@@ -119,14 +126,16 @@ class ErrorIndex:
         wanted = [(truth, prediction)]
         if both_ways and truth != prediction:
             wanted.append((prediction, truth))
-        place = 0 if kind is None else 1 + KINDS.index(kind)
+        place = _measure(kind, within)
         best: list[tuple[int, str, int, int, int]] = []
         for one, other in wanted:
             # The image with the largest component first: the first one that can add nothing ends the search.
-            for image in sorted(self._of_cell(one, other), key=lambda name: -self._largest[name][place]):
+            images = [image for image in self._of_cell(one, other) if objects is None or image in objects]
+            for image in sorted(images, key=lambda name: -self._largest[name][place]):
+                numbers = None if objects is None else objects[image]
                 if not self._largest[image][place] or (len(best) >= limit and -best[-1][0] > self._largest[image][place]):
                     break
-                best = heapq.nsmallest(limit, [*best, *_entries(image, self._images[image], one, other, kind)])
+                best = heapq.nsmallest(limit, [*best, *_entries(image, self._images[image], one, other, place, numbers)])
         return [component_of(self._images[image].rows[position], image) for _, image, _, _, position in best]
 
     def _of_cell(self, truth: int | None, prediction: int | None) -> Iterable[str]:
@@ -142,23 +151,42 @@ class ErrorIndex:
         np.add.at(self._components, place, sign * errors.components)
 
 
+def _measure(kind: FailureKind | None, within: Slice | None) -> int:
+    """Which column of :func:`_sizes` components are sorted by."""
+    if within is not None:
+        if kind is not None or not isinstance(within.axis, PixelAxis):
+            raise ValueError("components are sorted by a kind or by a slice of pixels")
+        return 1 + len(KINDS) + SLICE_COLUMNS[within.axis] + within.place
+    return 0 if kind is None else 1 + KINDS.index(kind)
+
+
+def _sizes(rows: NDArray[Any]) -> NDArray[np.uint32]:
+    """(R, 1 + kinds + slices) pixels of each component: all, of each kind of failure, in each slice."""
+    return np.concatenate([rows["pixels"][:, None], rows["kinds"], rows["slices"]], axis=1)
+
+
 def _largest(errors: ImageErrors) -> tuple[int, ...]:
-    if not len(errors.rows):
-        return (0,) * (1 + len(KINDS))
-    return int(errors.rows["pixels"].max()), *errors.rows["kinds"].max(axis=0).tolist()
+    return tuple(_sizes(errors.rows).max(axis=0, initial=0).tolist())
 
 
 def _entries(
-    image: str, errors: ImageErrors, truth: int | None, prediction: int | None, kind: FailureKind | None
+    image: str,
+    errors: ImageErrors,
+    truth: int | None,
+    prediction: int | None,
+    place: int,
+    objects: NDArray[np.int64] | None,
 ) -> list[tuple[int, str, int, int, int]]:
     """The components of one image that are asked for: falling size as a negative number, image, y, x, row."""
     rows = errors.rows
-    sizes = rows["pixels"] if kind is None else rows["kinds"][:, KINDS.index(kind)]
+    sizes = _sizes(rows)[:, place]
     chosen = sizes > 0
     if truth is not None:
         chosen &= rows["truth"] == truth
     if prediction is not None:
         chosen &= rows["prediction"] == prediction
+    if objects is not None:
+        chosen &= np.isin(rows["object"], objects) | np.isin(rows["called_object"], objects)
     return [
         (-int(sizes[position]), image, int(rows["y"][position]), int(rows["x"][position]), position)
         for position in np.flatnonzero(chosen).tolist()

@@ -19,11 +19,12 @@ from deeplab_core.images.probe import IMAGE_SUFFIXES
 from deeplab_core.inspection.ambiguous import AmbiguousMarks
 from deeplab_core.inspection.board import FailureBoard
 from deeplab_core.inspection.companions import Companions
+from deeplab_core.inspection.components import ErrorComponent
 from deeplab_core.inspection.error_index import ErrorIndex
 from deeplab_core.inspection.failures import FailureRules
 from deeplab_core.inspection.image import ImageInspection, inspect_image
 from deeplab_core.inspection.objects import OBJECT, read_known_objects
-from deeplab_core.inspection.slices import PixelAxis, PixelSlices
+from deeplab_core.inspection.slices import PixelAxis, PixelSlices, Slice, objects_within
 from deeplab_core.inspection.sparse import SparseCounts
 from deeplab_core.metrics.pairing import MaskPair, pair_masks
 
@@ -94,6 +95,26 @@ class FolderInspection:
         if self._joined is None:
             self._joined = np.concatenate([np.zeros(0, dtype=OBJECT), *self._objects.values()])
         return self._joined
+
+    def objects_within(self, within: Slice, class_id: int | None = None) -> dict[str, NDArray[np.int64]]:
+        """Numbers, from 1, of the objects that a slice holds, by image; images without any are left out."""
+        found = {
+            image: 1 + np.flatnonzero(objects_within(rows, within, class_id=class_id)) for image, rows in self._objects.items()
+        }
+        return {image: numbers for image, numbers in found.items() if numbers.size}
+
+    def components_within(self, within: Slice, class_id: int | None = None, limit: int = 200) -> list[ErrorComponent]:
+        """The largest components behind the score of a slice, largest first.
+
+        Args:
+            within: of an object axis: what was missed of its objects, and what was wrongly called them next to them, which is
+                what their IoU counts. Of a pixel axis: components with pixels in it, by the number of these pixels.
+            class_id: only objects of this class; pixels are of all classes.
+            limit: how many.
+        """
+        if isinstance(within.axis, PixelAxis):
+            return self.index.components(within=within, limit=limit)
+        return self.index.components(objects=self.objects_within(within, class_id), limit=limit)
 
     def objects_of(self, image: str) -> NDArray[Any]:
         """Objects of one image. Raises KeyError where it was never inspected."""

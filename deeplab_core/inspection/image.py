@@ -101,7 +101,14 @@ def inspect_image(
         rules=rules,
     )
     errors = find_errors(
-        truth=truth, prediction=prediction, catalog=catalog, kinds=kinds.masks, per_cell=per_cell, per_image=per_image
+        truth=truth,
+        prediction=prediction,
+        catalog=catalog,
+        kinds=kinds.masks,
+        objects=objects,
+        values=values,
+        per_cell=per_cell,
+        per_image=per_image,
     )
     failures = count_failures(
         truth=truth,

@@ -76,6 +76,7 @@ class ObjectTable:
         called_scored: (M,) int64 its pixels on labelled truth.
         called_right: (M,) int64 its right pixels.
         called_on_stuff: (M,) int64 its pixels on truth that is no object class.
+        called_owner: (M,) int64 number of the object of its class that it overlaps most; 0 where there is none.
     """
 
     numbers: NDArray[np.int32]
@@ -85,6 +86,7 @@ class ObjectTable:
     called_scored: NDArray[np.int64]
     called_right: NDArray[np.int64]
     called_on_stuff: NDArray[np.int64]
+    called_owner: NDArray[np.int64]
 
 
 def find_objects(
@@ -125,7 +127,8 @@ def find_objects(
     rows["called"] = _majority(numbers, prediction, len(rows), catalog)
     scored = _count(called.numbers, labelled, len(called))
     hits = _count(called.numbers, right, len(called))
-    rows["false"] = _attributed(numbers, called.numbers, right, scored - hits, len(rows))
+    owner = _owners(numbers, called.numbers, right, len(rows), len(called))
+    rows["false"] = np.bincount(owner, weights=scored - hits, minlength=len(rows) + 1)[1:]
 
     kind = fill_void(regions.numbers.astype(np.uint16 if len(regions) < 1 << 16 else np.int32), 0)
     around = contacts(kind, regions.values, countable)
@@ -137,7 +140,7 @@ def find_objects(
     for name, values in (("brightness", brightness), ("contrast", contrast)):
         rows[name] = np.nan if values is None else _count(numbers, values, len(rows), np.float64) / np.maximum(rows["pixels"], 1)
     on_stuff = _count(called.numbers, labelled & ~is_thing[truth], len(called))
-    return ObjectTable(numbers, rows, called.numbers, called.values, scored, hits, on_stuff)
+    return ObjectTable(numbers, rows, called.numbers, called.values, scored, hits, on_stuff, owner)
 
 
 def read_known_objects(path: Path | str, catalog: ClassCatalog) -> tuple[KnownObject, ...]:
@@ -203,19 +206,18 @@ def _majority(numbers: NDArray[np.int32], prediction: LabelMap, rows: int, catal
     return np.append(catalog.ids, catalog.ignore)[counts.argmax(axis=1)] if rows else np.zeros(0, dtype=np.int64)
 
 
-def _attributed(
-    numbers: NDArray[np.int32], called: NDArray[np.int32], right: NDArray[np.bool_], wrong: NDArray[np.int64], rows: int
+def _owners(
+    numbers: NDArray[np.int32], called: NDArray[np.int32], right: NDArray[np.bool_], rows: int, regions: int
 ) -> NDArray[np.int64]:
-    """(N,) wrong pixels of predicted regions, given to the object of their class that each overlaps most."""
-    owned = np.zeros(rows, dtype=np.int64)
+    """(M,) number of the object of its class that each predicted region overlaps most; 0 for none."""
+    owner = np.zeros(regions, dtype=np.int64)
     both = right & (numbers > 0) & (called > 0)
     code = called[both].astype(np.int64) * (rows + 1) + numbers[both]
     pairs, overlap = np.unique(code, return_counts=True)
     order = np.argsort(-overlap, kind="stable")
-    regions, first = np.unique(pairs[order] // (rows + 1), return_index=True)
-    owner = pairs[order][first] % (rows + 1)
-    np.add.at(owned, owner - 1, wrong[regions - 1])
-    return owned
+    found, first = np.unique(pairs[order] // (rows + 1), return_index=True)
+    owner[found - 1] = pairs[order][first] % (rows + 1)
+    return owner
 
 
 def _match_known(rows: NDArray[Any], known: Sequence[KnownObject]) -> None:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
@@ -56,6 +56,10 @@ PIXEL_EDGES: dict[PixelAxis, tuple[float, ...]] = {
     PixelAxis.CONTRAST: (0, 2, 5, 10, 15, 20, 30, 40),
 }
 
+#: Columns that each axis has where pixels of all axes' slices stand side by side, and how many there are.
+SLICE_COLUMNS: dict[PixelAxis, int] = dict(zip(PixelAxis, accumulate([0, *map(len, PIXEL_EDGES.values())]), strict=False))
+SLICES = sum(map(len, PIXEL_EDGES.values()))
+
 #: What the axes mean, for display beside a figure.
 AXIS_TEXT: dict[str, str] = {
     "size": "pixels of the object",
@@ -65,6 +69,25 @@ AXIS_TEXT: dict[str, str] = {
     "contrast": f"standard deviation of luma within {CONTRAST_WINDOW} x {CONTRAST_WINDOW} px",
     "distance": "distance to the nearest class edge of the truth, px",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """One slice of one axis.
+
+    Attributes:
+        axis: what is sorted by.
+        place: which slice, 0 for the lowest edge of :data:`OBJECT_EDGES` or :data:`PIXEL_EDGES`.
+    """
+
+    axis: ObjectAxis | PixelAxis
+    place: int
+
+    @property
+    def edges(self) -> tuple[float, float]:
+        """The slice holds ``low <= value < high``; the last one has no end (inf)."""
+        rising = OBJECT_EDGES[self.axis] if isinstance(self.axis, ObjectAxis) else PIXEL_EDGES[self.axis]
+        return float(rising[self.place]), float((*rising, math.inf)[self.place + 1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +156,7 @@ def slice_objects(
     """
     if class_id is not None:
         rows = rows[rows["class_id"] == class_id]
-    values = rows["pixels" if axis is ObjectAxis.SIZE else axis.value].astype(np.float64)
+    values = _object_values(rows, axis)
     rows, values = rows[~np.isnan(values)], values[~np.isnan(values)]
     limits = [*(OBJECT_EDGES[axis] if edges is None else edges), math.inf]
     found = []
@@ -154,6 +177,21 @@ def slice_objects(
             )
         )
     return found
+
+
+def objects_within(rows: NDArray[Any], within: Slice, *, class_id: int | None = None) -> NDArray[np.bool_]:
+    """(N,) bool: which objects a slice of an object axis holds, of one class where its id is given."""
+    if not isinstance(within.axis, ObjectAxis):
+        raise ValueError(f"{within.axis} sorts pixels, not objects")
+    values = _object_values(rows, within.axis)
+    low, high = within.edges
+    chosen: NDArray[np.bool_] = (values >= low) & (values < high)
+    return chosen if class_id is None else chosen & (rows["class_id"] == class_id)
+
+
+def _object_values(rows: NDArray[Any], axis: ObjectAxis) -> NDArray[np.float64]:
+    values: NDArray[np.float64] = rows["pixels" if axis is ObjectAxis.SIZE else axis.value].astype(np.float64)
+    return values
 
 
 class PixelSlices:
@@ -207,12 +245,18 @@ def slice_pixels(
     cells = table.wide_lut.take(truth[labelled]) * (len(catalog) + 1) + table.wide_lut.take(prediction[labelled])
     found = {}
     for axis, numbers in values.items():
-        edges = PIXEL_EDGES[axis]
-        # The edges are whole numbers up to 255, so a table over whole numbers decides as the values themselves would.
-        whole = np.clip(numbers[labelled], 0, 255).astype(np.uint8)
-        place = (np.searchsorted(edges, np.arange(256), side="right") * size).take(whole)  # 0: below the first edge
-        shape = len(edges) + 1, len(catalog), len(catalog) + 1
+        place = slice_places(axis, numbers[labelled]) * size
+        shape = len(PIXEL_EDGES[axis]) + 1, len(catalog), len(catalog) + 1
         found[axis] = np.bincount(cells + place, minlength=shape[0] * size).reshape(shape)[1:].astype(np.int64)
+    return found
+
+
+def slice_places(axis: PixelAxis, values: NDArray[Any]) -> NDArray[np.int64]:
+    """1 + the slice that each value of an axis is in; 0 below its first edge. Any shape."""
+    # The edges are whole numbers up to 255, so a table over whole numbers decides as the values themselves would.
+    whole = np.clip(values, 0, 255).astype(np.uint8)
+    table = np.searchsorted(PIXEL_EDGES[axis], np.arange(256), side="right")
+    found: NDArray[np.int64] = table.astype(np.int64)[whole]
     return found
 
 

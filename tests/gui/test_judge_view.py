@@ -10,8 +10,9 @@ from PySide6.QtWidgets import QAbstractScrollArea
 from app.state.component_walk import ComponentQuery
 from app.state.matrix_table import MatrixOrder, MatrixScale
 from app.state.tools import Tool
+from app.ui.inspect.slice_bars import SliceBars
 from app.ui.inspect_binding import InspectBinding
-from deeplab_core.inspection import ErrorComponent, FailureKind, find_errors
+from deeplab_core.inspection import ErrorComponent, FailureKind, PixelAxis, Slice, find_errors
 from tests.gui.studio import Studio, make_folder
 
 
@@ -175,6 +176,26 @@ def test_the_failure_board_leads_to_components(studio: Studio, folder):
     concerning = shown.components.query.concerning
     assert concerning is not None
     assert all(concerning in (c.truth, c.prediction) for c in shown.components.components)
+
+
+def test_a_bar_of_a_slice_leads_to_its_components(studio: Studio, folder):
+    shown = run_folder(studio, folder)
+    shown.view.tabs.setCurrentIndex(shown.view.titles.index("Failures"))
+    studio.settle()
+    charts = {chart.accessibleName(): chart for chart in shown.failures.findChildren(SliceBars)}
+    chart = charts["Distance to an edge, pixels, mean IoU"]
+    studio.qtbot.mouseClick(chart, Qt.MouseButton.LeftButton, pos=chart.bar_rect(0).center())
+    assert shown.view.page is shown.failures  # void lies there, and no figure
+    studio.qtbot.mouseClick(chart, Qt.MouseButton.LeftButton, pos=chart.bar_rect(1).center())
+    assert shown.view.page is shown.components
+    assert shown.components.query == ComponentQuery(within=Slice(PixelAxis.DISTANCE, 1))
+    assert shown.components.title.text() == "pixels, distance to an edge 2 px"
+    clicked = [(one.image, one.anchor) for one in shown.components.components]
+    assert clicked
+    studio.press(Qt.Key.Key_Escape, on=shown.view)
+    for key in (Qt.Key.Key_Right, Qt.Key.Key_Right, Qt.Key.Key_Left, Qt.Key.Key_Return):
+        studio.press(key, on=chart)
+    assert [(one.image, one.anchor) for one in shown.components.components] == clicked
 
 
 def test_without_truth_the_view_says_what_to_do(studio: Studio, tmp_path):

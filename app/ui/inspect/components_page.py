@@ -138,7 +138,7 @@ class ComponentsPage(QWidget):
 
     def _tile(self, component: ErrorComponent, catalog: ClassCatalog) -> ComponentTile:
         parts = [f"{_spaced(component.pixels)} px"]
-        if self.query.concerning is not None or self.query.truth is None or self.query.prediction is None or self.query.both_ways:
+        if self.query.truth is None or self.query.prediction is None or self.query.both_ways:
             truth, prediction = (class_text(catalog, one) for one in (component.truth, component.prediction))
             parts.append(f"{truth} → {prediction}")
         kinds = [KIND_TITLES[kind] for kind in component.kinds if kind not in PARTS]

@@ -16,6 +16,7 @@ from app.ui.inspect.slice_bars import SliceBars
 from app.ui.theme import Theme
 from deeplab_core.inspection.folder import FolderInspection
 from deeplab_core.inspection.kinds import FailureKind
+from deeplab_core.inspection.slices import Slice
 
 _HINT = (
     "Of each class, boundary, extent and segment add up to 100 %; over all classes to more, because a pixel is a miss of one "
@@ -30,7 +31,7 @@ class FailuresPage(QWidget):
     """Kinds, classes and slices of a folder, over all classes or one.
 
     Signals:
-        asked(ComponentQuery): a kind, a class, or a kind of a class was chosen.
+        asked(ComponentQuery): a kind, a class, a kind of a class or a slice was chosen.
     """
 
     asked = Signal(object)
@@ -127,7 +128,10 @@ class FailuresPage(QWidget):
             left.hide()
             left.deleteLater()
         del self._charts[len(charts) :]
-        self._charts += [SliceBars(self._theme, chart) for chart in charts[len(self._charts) :]]
+        for chart in charts[len(self._charts) :]:
+            bars = SliceBars(self._theme, chart)
+            bars.chosen.connect(self._ask_slice)
+            self._charts.append(bars)
         self._place_charts()
 
     def _place_charts(self) -> None:
@@ -137,6 +141,9 @@ class FailuresPage(QWidget):
 
     def _ask_kind(self, kind: FailureKind) -> None:
         self.asked.emit(ComponentQuery(kind=kind, concerning=self.class_id))
+
+    def _ask_slice(self, within: Slice) -> None:
+        self.asked.emit(ComponentQuery(within=within, concerning=self.class_id))
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from math import isnan
 
-from PySide6.QtCore import QRect, QRectF, QSize, Qt
-from PySide6.QtGui import QFontMetrics, QHelpEvent, QPainter, QPaintEvent
+from PySide6.QtCore import QEvent, QPoint, QRect, QRectF, QSize, Qt, Signal
+from PySide6.QtGui import QFontMetrics, QHelpEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from app.state.failure_table import SliceChart
@@ -15,11 +15,20 @@ _TOP, _BOTTOM, _HEIGHT = 24, 18, 128
 
 
 class SliceBars(QWidget):
-    """Bars from 0 to 1; what each is over is said below it, everything else in its tooltip."""
+    """Bars from 0 to 1; what each is over is said below it, everything else in its tooltip.
+
+    Signals:
+        chosen(Slice): a bar was clicked, or chosen by keys.
+    """
+
+    chosen = Signal(object)
 
     def __init__(self, theme: Theme, chart: SliceChart, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._theme, self._chart = theme, chart
+        self._place = -1
+        self.setMouseTracking(True)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setFixedHeight(_HEIGHT)
         self.setMinimumWidth(190)
@@ -33,6 +42,7 @@ class SliceBars(QWidget):
         """Show other figures."""
         if chart != self._chart:
             self._chart = chart
+            self._place = min(self._place, len(chart.bars) - 1)
             self._name()
             self.update()
 
@@ -43,6 +53,10 @@ class SliceBars(QWidget):
         values = "; ".join(f"{bar.label} {bar.text}" for bar in self._chart.bars)
         self.setAccessibleName(f"{self._chart.title}, {self._chart.measure}")
         self.setAccessibleDescription(f"{self._chart.text}: {values}")
+
+    def bar_rect(self, place: int) -> QRect:
+        """Where a bar and its label are."""
+        return self._column(place).adjusted(0, 0, 0, _BOTTOM)
 
     def _column(self, place: int) -> QRect:
         width = self.width() / max(len(self._chart.bars), 1)
@@ -61,10 +75,11 @@ class SliceBars(QWidget):
         painter.setFont(theme.font("caption"))
         for place, bar in enumerate(self._chart.bars):
             room = self._column(place)
-            painter.setPen(theme.color("faint"))
+            marked = place == self._place and (self.underMouse() or self.hasFocus())
+            painter.setPen(theme.color("text" if marked else "faint"))
             painter.drawText(QRect(room.x(), room.bottom() + 2, room.width(), _BOTTOM), Qt.AlignmentFlag.AlignCenter, bar.label)
             painter.setPen(Qt.PenStyle.NoPen)
-            painter.setBrush(theme.color("track"))
+            painter.setBrush(theme.color("raised" if marked else "track"))
             track = QRectF(room).adjusted(3, 0, -3, 0)
             painter.drawRoundedRect(track, 3, 3)
             if isnan(bar.value):
@@ -79,10 +94,46 @@ class SliceBars(QWidget):
                 painter.setPen(theme.color("on_accent"))
             painter.drawText(QRectF(track.x() - 3, top, track.width() + 6, 14), Qt.AlignmentFlag.AlignCenter, f"{bar.value:.2f}")
 
+    def _at(self, point: QPoint) -> int:
+        """The bar at a point that has figures; -1 for none."""
+        bars = self._chart.bars
+        return next((n for n, bar in enumerate(bars) if not isnan(bar.value) and self.bar_rect(n).contains(point)), -1)
+
+    def _mark(self, place: int) -> None:
+        if place != self._place:
+            self._place = place
+            self.update()
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        self._mark(self._at(event.position().toPoint()))
+        self.setCursor(Qt.CursorShape.PointingHandCursor if self._place >= 0 else Qt.CursorShape.ArrowCursor)
+
+    def leaveEvent(self, event: QEvent) -> None:
+        self._mark(-1)
+        super().leaveEvent(event)
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        place = self._at(event.position().toPoint())
+        if event.button() is Qt.MouseButton.LeftButton and place >= 0:
+            self.chosen.emit(self._chart.bars[place].within)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        filled = [n for n, bar in enumerate(self._chart.bars) if not isnan(bar.value)]
+        step = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1}.get(Qt.Key(event.key()))
+        if step is not None and filled:
+            start = 0 if self._place not in filled else filled.index(self._place) + step
+            self._mark(filled[min(max(start, 0), len(filled) - 1)])
+        elif event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and self._place in filled:
+            self.chosen.emit(self._chart.bars[self._place].within)
+        else:
+            super().keyPressEvent(event)
+
     def event(self, event: object) -> bool:
         if isinstance(event, QHelpEvent):
-            bar = next((bar for n, bar in enumerate(self._chart.bars) if self._column(n).contains(event.pos())), None)
+            bar = next((bar for n, bar in enumerate(self._chart.bars) if self.bar_rect(n).contains(event.pos())), None)
             said = self._chart.text if bar is None else f"{bar.label}: {bar.text}"
+            if bar is not None and not isnan(bar.value):
+                said += "<br>Click to see the errors"
             QToolTip.showText(event.globalPos(), said, self)
             return True
         return super().event(event)

@@ -51,6 +51,13 @@ def test_components_of_a_kind(folders: Path, capsys: pytest.CaptureFixture[str])
     assert capsys.readouterr().out.rstrip().endswith("none")
 
 
+def test_components_of_a_slice(folders: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert inspect(folders, "--truth", str(folders / "truth"), "--slice", "size:256") == 0
+    assert "900 px  chair called sofa  one.png" in capsys.readouterr().out
+    assert inspect(folders, "--truth", str(folders / "truth"), "--slice", "size:0") == 0
+    assert capsys.readouterr().out.rstrip().endswith("none")
+
+
 def test_orders_without_truth(folders: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = folders / "orders.json"
     assert inspect(folders, "--second", str(folders / "truth"), "--json", str(file)) == 0
@@ -72,6 +79,9 @@ def test_a_file_that_fails_gives_status_1(folders: Path, capsys: pytest.CaptureF
         (["--truth", "truth", "--cell", "chair:dragon"], "no class 'dragon'"),
         (["--truth", "truth", "--cutouts", "out"], "--images"),
         (["--kind", "bad luck"], "is not one of"),
+        (["--slice", "mood:3", "--truth", "truth"], "'mood' is no axis; these are: size"),
+        (["--slice", "size:3", "--truth", "truth"], "no slice of 'size' begins at '3'; these do: 0, 256, 1024"),
+        (["--slice", "size:0", "--kind", "extent", "--truth", "truth"], "lists by itself"),
         ([], "--save-confidence"),
     ],
 )

@@ -67,3 +67,10 @@ def test_charts_leave_out_what_the_data_does_not_say(folder):
     assert size.bars[2].value == pytest.approx(800 / 1600)
     assert size.bars[2].text.startswith("1 object: IoU 0.50, recall 0.50, 50 % called another object")
     assert [chart.title for chart in slice_charts(folder, SOFA)] == []
+
+
+def test_numbers_in_words_keep_their_commas(folder):
+    charts = {chart.title: chart for chart in slice_charts(folder)}
+    texts = [bar.text for bar in charts["Brightness, pixels"].bars if bar.value == bar.value]
+    assert texts
+    assert all(" px: mean IoU " in text and ", accuracy " in text for text in texts)

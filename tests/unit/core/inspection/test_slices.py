@@ -6,10 +6,31 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from deeplab_core.catalogs import get_catalog
-from deeplab_core.inspection import ObjectAxis, PixelAxis, PixelSlices, inspect_image, slice_objects
-from deeplab_core.inspection.slices import PIXEL_EDGES, brightness_map, contrast_map, slice_pixels
+from deeplab_core.inspection import (
+    OBJECT,
+    ErrorIndex,
+    FailureKind,
+    ObjectAxis,
+    PixelAxis,
+    PixelSlices,
+    Slice,
+    inspect_image,
+    slice_objects,
+)
+from deeplab_core.inspection.folder import FolderInspection
+from deeplab_core.inspection.slices import (
+    OBJECT_EDGES,
+    PIXEL_EDGES,
+    SLICE_COLUMNS,
+    brightness_map,
+    contrast_map,
+    objects_within,
+    slice_pixels,
+)
 from deeplab_core.metrics import ConfusionMatrix
 from tests.unit.core.metrics.maps import catalog_of
 
@@ -33,6 +54,56 @@ def test_objects_by_size() -> None:
     assert slice_objects(rows, ObjectAxis.SIZE, class_id=18)[0].objects == 0
     assert math.isnan(slice_objects(rows, ObjectAxis.SIZE, class_id=18)[0].recall)
     assert [row.objects for row in slice_objects(rows, ObjectAxis.SIZE, edges=(0, 1000))] == [1, 1]
+
+
+blobs = st.lists(
+    st.tuples(st.integers(0, 34), st.integers(0, 44), st.integers(2, 18), st.integers(2, 18), st.sampled_from([0, 9, 18, 255])),
+    min_size=1, max_size=7,
+)  # fmt: skip
+
+
+def drawn(patches: list[tuple[int, int, int, int, int]]) -> np.ndarray:
+    labels = np.zeros((40, 50), np.uint8)
+    for y, x, height, width, class_id in patches:
+        labels[y : y + height, x : x + width] = class_id
+    return labels
+
+
+@given(blobs, blobs)
+@settings(max_examples=60, deadline=None)
+def test_the_components_of_a_slice_are_what_its_scores_count(true: list, called: list) -> None:
+    truth, prediction = drawn(true), drawn(called)
+    rgb = np.random.default_rng(1).integers(0, 256, (40, 50, 3), np.uint8)
+    inspection = inspect_image(truth=truth, prediction=prediction, catalog=VOC, rgb=rgb, per_cell=10**6, per_image=10**6)
+    folder = FolderInspection(VOC)
+    folder.update("one", inspection)
+    for axis in (ObjectAxis.SIZE, ObjectAxis.BORDER_SHARE):
+        for place in range(len(OBJECT_EDGES[axis])):
+            within = Slice(axis, place)
+            listed = folder.components_within(within, 9, limit=10**6)
+            chosen = inspection.objects[objects_within(inspection.objects, within, class_id=9)]
+            missed = int(chosen["pixels"].sum()) - int(chosen["right"].sum())
+            assert sum(one.pixels for one in listed if one.truth == 9) == missed
+            assert sum(one.pixels for one in listed if one.prediction == 9) == chosen["false"].sum()
+            assert all(9 in (one.truth, one.prediction) for one in listed)
+    for axis in PixelAxis:
+        first = SLICE_COLUMNS[axis]
+        counts = inspection.slices[axis]
+        wrong = counts.sum(axis=(1, 2)) - counts[:, range(len(VOC)), range(len(VOC))].sum(axis=1)
+        rows = inspection.errors.rows["slices"][:, first : first + len(counts)]
+        assert rows.sum(axis=0).tolist() == wrong.tolist()
+        for place in range(len(counts)):
+            sizes = [entry for entry in rows[:, place].tolist() if entry]
+            assert len(folder.components_within(Slice(axis, place), limit=10**6)) == len(sizes)
+
+
+def test_a_slice_knows_its_edges_and_refuses_what_it_cannot_sort() -> None:
+    assert Slice(ObjectAxis.VISIBLE_FRACTION, 1).edges == (0.25, 0.5)
+    assert Slice(PixelAxis.DISTANCE, 6).edges == (41, math.inf)
+    with pytest.raises(ValueError, match="not objects"):
+        objects_within(np.zeros(0, OBJECT), Slice(PixelAxis.DISTANCE, 0))
+    with pytest.raises(ValueError, match="by a kind or by a slice"):
+        ErrorIndex(VOC).components(kind=FailureKind.EXTENT, within=Slice(PixelAxis.DISTANCE, 0))
 
 
 def test_unknown_values_are_in_no_slice() -> None:
