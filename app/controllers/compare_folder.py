@@ -53,6 +53,7 @@ class FolderResult:
 
     Attributes:
         peers: who took part.
+        band: whose rule and reference the curves have.
         counts: pooled over all images, by place; None before the first.
         pairs: pooled differences, by places.
         rows: every image.
@@ -61,6 +62,7 @@ class FolderResult:
     """
 
     peers: tuple[Peer, ...]
+    band: TrimapBand
     counts: list[ModelCount | None]
     pairs: dict[tuple[int, int], PairCount]
     rows: list[ImageDifference] = field(default_factory=list)
@@ -136,7 +138,11 @@ class CompareFolder(QObject):
             return
         job = self._jobs.add(Job("Comparing models on the folder", self._stop, guards_close=True))
         self.result = FolderResult(
-            peers, [None] * len(peers), {pair: PairCount() for pair in pairs_of(len(peers))}, times=[[] for _ in peers]
+            peers,
+            self._judge.band,
+            [None] * len(peers),
+            {pair: PairCount() for pair in pairs_of(len(peers))},
+            times=[[] for _ in peers],
         )
         self._run = _Run(
             project, self._models.run_settings.options(), self._judge.band, self.result, deque(images), job,

@@ -8,6 +8,8 @@ from dataclasses import replace
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
+from app.controllers.compare import CompareController
+from app.controllers.compare_folder import CompareFolder
 from app.controllers.inspect import InspectController
 from app.controllers.judge import JudgeController
 from app.controllers.project import ProjectController
@@ -16,6 +18,7 @@ from app.controllers.refine import RefineController
 from app.services.jobs import JobRegistry
 from app.services.notifications import Notifier
 from app.state.charts import AnyChart, Chart
+from app.state.comparison import LETTERS, Peer
 from app.state.curves import Curve, CurveSet
 from app.state.image_record import ImageStatus
 from app.state.progress_log import ProgressSample, appended, from_plain, to_plain
@@ -56,6 +59,8 @@ class PlotsController(QObject):
         inspect: InspectController,
         queues: QueuesController,
         refine: RefineController,
+        compare: CompareController,
+        compare_folder: CompareFolder,
         jobs: JobRegistry,
         notifier: Notifier,
         parent: QObject | None = None,
@@ -63,6 +68,7 @@ class PlotsController(QObject):
         super().__init__(parent)
         self._projects, self._judge, self._inspect, self._queues = projects, judge, inspect, queues
         self._refine, self._jobs, self._notifier = refine, jobs, notifier
+        self._compare, self._compare_folder = compare, compare_folder
         self._curves = CurveSet()
         self.progress: tuple[ProgressSample, ...] = ()
         self._makers: dict[str, Callable[[], AnyChart]] = {
@@ -88,7 +94,8 @@ class PlotsController(QObject):
         self._quiet.setInterval(_QUIET_MS)
         self._quiet.timeout.connect(self.record)
         judge.curvesChanged.connect(self._follow_curves)
-        for signal in (inspect.changed, queues.changed, queues.orderChanged, refine.meter.changed):
+        compared = compare.resultsChanged, compare_folder.changed
+        for signal in (inspect.changed, queues.changed, queues.orderChanged, refine.meter.changed, *compared):
             signal.connect(lambda *_: self.changed.emit())
         projects.projectChanged.connect(self._follow_project)
         projects.recordChanged.connect(lambda _record: self._quiet.start())
@@ -135,8 +142,28 @@ class PlotsController(QObject):
         figures = self._refine.meter.figures
         if scope == "image" and curves and figures is not None and figures.curve:
             curves = (*curves, Curve("with CRF", figures.curve))
+        curves = (*curves, *(self._compared_on_image() if scope == "image" else self._compared_on_folder()))
         band = self._judge.band
         return trimap_chart(curves, _BANDS[band.rule, band.around], scope)
+
+    def _compared_on_image(self) -> list[Curve]:
+        found = zip(self._compare.peers, self._compare.answers, strict=False)
+        return [
+            Curve(_compared(place, peer), answer.figures.curve, place)
+            for place, (peer, answer) in enumerate(found)
+            if answer.figures is not None and answer.figures.curve
+        ]
+
+    def _compared_on_folder(self) -> list[Curve]:
+        result, band = self._compare_folder.result, self._judge.band
+        if result is None or (result.band.rule, result.band.around) != (band.rule, band.around):
+            return []
+        found = zip(result.peers, self._compare_folder.figures(), strict=True)
+        return [
+            Curve(_compared(place, peer), figures.curve, place)
+            for place, (peer, figures) in enumerate(found)
+            if figures is not None and figures.curve
+        ]
 
     def _make_iou(self, shown: Shown) -> None:
         from app.state.plot_data import iou_chart
@@ -199,6 +226,11 @@ class PlotsController(QObject):
         if project is not None:
             self._quiet.start()
         self.changed.emit()
+
+
+def _compared(place: int, peer: Peer) -> str:
+    """A compared model as the panes and the table call it; two files may carry one name."""
+    return f"{LETTERS[place]}: {peer.title}"
 
 
 def _nothing(title: str) -> Chart:

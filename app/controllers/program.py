@@ -96,7 +96,6 @@ class Program(QObject):
         self.scribble = ScribbleController(
             self.projects, self.predict, self.refine, self.edit, compute, notifier, facts, self
         )  # fmt: skip
-        self.plots = PlotsController(self.projects, self.judge, self.inspect, self.queues, self.refine, self.jobs, notifier, self)
         self.relay = Relay(self.projects, self.models, self.predict, self.jobs, notifier, self)
         self.learn = LearnController(
             self.projects, self.models, self.relay, self.edit, compute, self.jobs, notifier, settings, facts, self
@@ -107,6 +106,10 @@ class Program(QObject):
         self.compare_folder = CompareFolder(
             self.compare, self.projects, self.models, self.judge, compute, self.jobs, notifier, facts, self
         )
+        self.plots = PlotsController(
+            self.projects, self.judge, self.inspect, self.queues, self.refine, self.compare, self.compare_folder, self.jobs,
+            notifier, self,
+        )  # fmt: skip
         self.receptive = ReceptiveController(self.projects, self.models, compute, facts, self)
         self.export = ExportController(self.projects, self.predict, self.jobs, notifier, self)
         self.imports = ImportController(self.projects, self.predict, self.jobs, notifier, self)

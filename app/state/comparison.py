@@ -21,6 +21,8 @@ Labels = NDArray[Any]  # (H, W) uint8, or uint16 for a wide catalog
 
 #: As many models are shown side by side; the panes call them by these letters.
 LETTERS = "ABCD"
+#: Tokens of the models' colours, by place: swatches of the list and the table, lines of the plot.
+PLACE_TOKENS = ("accent", "warn", "good", "bad")
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,14 @@ class Curve:
     """One line of the plot.
 
     Attributes:
-        name: ``"model"``, ``"now"`` or ``"with CRF"``; the plot's colours go by it.
+        name: ``"model"``, ``"now"``, ``"with CRF"`` or the title of a compared model; the plot's colours go by it.
         values: mIoU inside the band of width 1, 2, ... px, 0..1; nan where no class is in the band.
+        place: of a compared model, among those that are compared.
     """
 
     name: str
     values: tuple[float, ...]
+    place: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

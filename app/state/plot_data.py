@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.state.charts import Chart, HeatChart, Series, floats
+from app.state.comparison import PLACE_TOKENS
 from app.state.curves import Curve
 from app.state.progress_log import ProgressSample
 from deeplab_core.catalog import ClassCatalog
@@ -33,13 +34,14 @@ _OBJECT_TITLES = {
 
 
 def trimap_chart(curves: Sequence[Curve], rule: str, scope: str) -> Chart:
-    """Mean IoU inside the band over its width, for the model, the CRF and the mask as it is."""
+    """Mean IoU inside the band over its width, for the model, the CRF, the mask as it is and compared models."""
     series = tuple(
         Series(
             _NAMES.get(curve.name, curve.name),
             floats(range(1, len(curve.values) + 1)),
             floats(curve.values),
-            token=_TOKENS.get(curve.name, "warn"),
+            token=_TOKENS.get(curve.name, "warn") if curve.place is None else PLACE_TOKENS[curve.place],
+            dashed=curve.place is not None,
         )
         for curve in curves
     )

@@ -11,7 +11,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFileDialog
 
 from app.services.compute_fake import compared_labels
-from app.state.comparison import count_pair
+from app.state.comparison import PLACE_TOKENS, count_pair
 from app.state.panes import PaneKind, PaneLayout
 from app.ui.compare_binding import remark
 from app.ui.docks.compare_dock import CompareDock
@@ -248,6 +248,18 @@ def test_the_folder(desk, models):
     dock(desk).scope.activated.emit(1)
     figures = program.compare_folder.figures()
     assert column(desk, 0)["mIoU"] == f"{100 * figures[0].mean:.1f}"
+    charts = {}
+    for name in ("Trimap curve, image", "Trimap curve, folder"):
+        program.plots.make(name, lambda chart, name=name: charts.update({name: chart}))
+    on_image, on_folder = ({line.name: line for line in chart.series} for chart in charts.values())
+    for place, peer in enumerate(program.compare.peers):
+        name = f"{'AB'[place]}: {peer.title}"
+        np.testing.assert_array_equal(on_image[name].y, program.compare.answers[place].figures.curve)
+        np.testing.assert_array_equal(on_folder[name].y, figures[place].curve)
+        assert on_folder[name].token == PLACE_TOKENS[place]
+    program.judge.set_band(replace(program.judge.band, rule="void"))
+    program.plots.make("Trimap curve, folder", lambda chart: charts.update(other=chart))
+    assert {line.name for line in charts["other"].series}.isdisjoint(on_folder), "figures of another band"
     lines = dock(desk).images
     shares = [float(lines.item(row, 1).text().removesuffix(" %")) for row in range(lines.rowCount())]
     assert shares == sorted(shares, reverse=True)

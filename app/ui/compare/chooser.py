@@ -10,12 +10,10 @@ from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QListWidget, QListWidgetItem, QWidget
 
 from app.state.compare_view import ModelEntry
-from app.state.comparison import LETTERS
+from app.state.comparison import LETTERS, PLACE_TOKENS
 from app.ui.compare.swatch import swatch
 from app.ui.theme import Theme
 
-#: Tokens of the models' colours, by place: swatches of the list and the table, lines of the plot.
-PLACE_TOKENS = ("accent", "warn", "good", "bad")
 _ROW = 26
 
 

@@ -9,7 +9,7 @@ from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem, QWidget
 
 from app.state.compare_view import TableRow
-from app.ui.compare.chooser import PLACE_TOKENS
+from app.state.comparison import PLACE_TOKENS
 from app.ui.compare.swatch import swatch
 from app.ui.theme import Theme
 

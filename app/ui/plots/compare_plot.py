@@ -9,7 +9,7 @@ import pyqtgraph as pg
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
-from app.ui.compare.chooser import PLACE_TOKENS
+from app.state.comparison import PLACE_TOKENS
 from app.ui.theme import Theme
 
 
