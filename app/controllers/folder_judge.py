@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QObject, QTimer, Signal
+from PySide6.QtCore import QObject, Signal
 
 from app.controllers.open_image import OpenImage
 from app.services.jobs import Job, JobRegistry, JobState
 from app.services.notifications import Notifier
+from app.services.timers import single_shot
 from app.state.ambiguous import excluded
 from app.state.curves import Curve
 from app.state.image_scores import ImageScore, score_labels
@@ -69,10 +70,7 @@ class FolderJudge(QObject):
         self._work: Iterator[int] | None = None
         self._band = TrimapBand()
         self._viewed: OpenImage | None = None
-        self._score_timer = QTimer(self)
-        self._score_timer.setSingleShot(True)
-        self._score_timer.setInterval(_SCORE_MS)
-        self._score_timer.timeout.connect(self._score_view)
+        self._score_timer = single_shot(self, _SCORE_MS, self._score_view)
         predict.folder_run.predicted.connect(self._score_prediction)
         projects.imageChanged.connect(self._leave_image)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QObject, QTimer, Signal
+from PySide6.QtCore import QObject, Signal
 
 from app.actions.facts import Facts
 from app.controllers.edit import EditController
@@ -18,6 +18,7 @@ from app.controllers.open_image import OpenImage
 from app.controllers.project import ProjectController
 from app.services.jobs import Job, JobRegistry, JobState
 from app.services.notifications import Notifier
+from app.services.timers import single_shot
 from app.state.component_walk import ComponentQuery, ComponentWalk
 from app.state.inspecting import ImageCase, ObjectLists, inspect_case, read_case
 from app.state.inspection_index import InspectionIndex, inspection_key, read_kept
@@ -88,9 +89,9 @@ class InspectController(QObject):
         self._counting: int | None = None
         self._awaited: ErrorComponent | None = None
         self._stale: set[int] = set()
-        self._resting = self._timer(_RESTING_MS, self._recount)
+        self._resting = single_shot(self, _RESTING_MS, self._recount)
         self._refreshes: dict[int, int] = {}
-        self._telling = self._timer(_TELL_MS, self.changed.emit)
+        self._telling = single_shot(self, _TELL_MS, self.changed.emit)
         projects.projectChanged.connect(self._follow_project)
         projects.imageChanged.connect(self._follow_image)
         projects.recordChanged.connect(lambda record: self._stale.add(record.id))
@@ -433,10 +434,3 @@ class InspectController(QObject):
         if not isinstance(error, AtrousError):
             raise error
         self._notifier.report(error, replace_key="inspect")
-
-    def _timer(self, milliseconds: int, action: object) -> QTimer:
-        timer = QTimer(self)
-        timer.setSingleShot(True)
-        timer.setInterval(milliseconds)
-        timer.timeout.connect(action)
-        return timer

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QObject, QTimer, Signal
+from PySide6.QtCore import QObject, Signal
 
 from app.actions.facts import Facts
 from app.controllers.edit import EditController
@@ -18,6 +18,7 @@ from app.controllers.project import ProjectController
 from app.services.jobs import JobRegistry
 from app.services.notifications import Notifier
 from app.services.settings import SettingsStore
+from app.services.timers import single_shot
 from app.state.ambiguous import excluded
 from app.state.curves import Curve, CurveSet
 from app.state.document import Document
@@ -128,8 +129,8 @@ class JudgeController(QObject):
         self.band = TrimapBand(width_px=settings["trimap.width"], rule=settings["trimap.rule"], around=settings["trimap.around"])
         self.folder = FolderJudge(projects, self, predict, jobs, notifier, self)
         self.folder.changed.connect(self._tell_curves)
-        self._figures_timer = self._timer(_FIGURES_MS, self._tell_figures)
-        self._curve_timer = self._timer(_CURVE_MS, self._tell_curves)
+        self._figures_timer = single_shot(self, _FIGURES_MS, self._tell_figures)
+        self._curve_timer = single_shot(self, _CURVE_MS, self._tell_curves)
         projects.projectChanged.connect(self._follow_project)
         projects.imageChanged.connect(self._follow_image)
         predict.predictionChanged.connect(self._measure_model)
@@ -451,10 +452,3 @@ class JudgeController(QObject):
         if not isinstance(error, AtrousError):
             raise error
         self._notifier.report(error, replace_key="truth")
-
-    def _timer(self, milliseconds: int, action: object) -> QTimer:
-        timer = QTimer(self)
-        timer.setSingleShot(True)
-        timer.setInterval(milliseconds)
-        timer.timeout.connect(action)
-        return timer

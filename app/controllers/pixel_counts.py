@@ -6,12 +6,13 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QObject, QTimer, Signal
+from PySide6.QtCore import QObject, Signal
 
 from app.controllers.open_image import OpenImage
 from app.controllers.predict import PredictController
 from app.controllers.project import ProjectController
 from app.services.jobs import JobRegistry
+from app.services.timers import single_shot
 from app.state.document import Change
 from app.state.provenance import Provenance
 from deeplab_core.labels import value_counts
@@ -42,8 +43,8 @@ class PixelCounts(QObject):
         self._counts = np.zeros(256, dtype=np.int64)
         self._unsubscribe: Callable[[], None] | None = None
         self.by_hand = 0.0
-        self._soon = self._timer(_SHARES_MS, self.changed.emit)
-        self._later = self._timer(_BY_HAND_MS, self._count_all)
+        self._soon = single_shot(self, _SHARES_MS, self.changed.emit)
+        self._later = single_shot(self, _BY_HAND_MS, self._count_all)
         projects.imageChanged.connect(self._follow)
         predict.predictionChanged.connect(lambda _image: self.changed.emit())
 
@@ -107,13 +108,6 @@ class PixelCounts(QObject):
             self._soon.start()
 
         self._jobs.run(count, done, _report)
-
-    def _timer(self, milliseconds: int, action: Callable[[], object]) -> QTimer:
-        timer = QTimer(self)
-        timer.setSingleShot(True)
-        timer.setInterval(milliseconds)
-        timer.timeout.connect(action)
-        return timer
 
 
 def _report(error: Exception) -> None:

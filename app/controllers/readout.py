@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from PySide6.QtCore import QObject, QTimer, Signal
+from PySide6.QtCore import QObject, Signal
 
 from app.controllers.edit import class_name
 from app.controllers.judge import JudgeController
@@ -12,6 +12,7 @@ from app.controllers.models import ModelsController
 from app.controllers.open_image import OpenImage
 from app.controllers.project import ProjectController
 from app.services.compute_service import ComputeService
+from app.services.timers import single_shot
 from app.worker.messages import Failed, ScoresAt, WasCancelled
 
 #: Scores are asked for at this pace while the pointer moves.
@@ -40,10 +41,7 @@ class ReadoutController(QObject):
         self._place: tuple[int, int] | None = None
         self._request: int | None = None
         self._scores = ""
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(_PACE_MS)
-        self._timer.timeout.connect(self._ask)
+        self._timer = single_shot(self, _PACE_MS, self._ask)
         compute.scores.connect(self._take)
         compute.failed.connect(self._forget)
         compute.cancelled.connect(self._forget)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QObject, QTimer, Signal
+from PySide6.QtCore import QObject, Signal
 
 from app.actions.facts import Facts
 from app.controllers.models import ModelsController
 from app.controllers.project import ProjectController
 from app.services.compute_service import ComputeService
+from app.services.timers import single_shot
 from app.worker.messages import Failed, Receptive, WasCancelled
 from deeplab_core.errors import AtrousError
 from deeplab_core.receptive import ReceptiveField
@@ -45,10 +46,7 @@ class ReceptiveController(QObject):
         self.problem = ""
         self._place: tuple[int, int] | None = None
         self._asked: tuple[int, tuple[int, int]] | None = None
-        self._rest = QTimer(self)
-        self._rest.setSingleShot(True)
-        self._rest.setInterval(REST_MS)
-        self._rest.timeout.connect(self._ask)
+        self._rest = single_shot(self, REST_MS, self._ask)
         compute.receptive.connect(self._take)
         compute.failed.connect(self._fail)
         compute.cancelled.connect(self._drop)

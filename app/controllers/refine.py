@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QObject, QTimer, Signal
+from PySide6.QtCore import QObject, Signal
 
 from app.actions.facts import Facts
 from app.controllers.crf_settings import Base, CRFSettings, Scope
@@ -27,6 +27,7 @@ from app.services.compute_service import ComputeService
 from app.services.jobs import JobRegistry
 from app.services.notifications import Notifier
 from app.services.settings import SettingsStore
+from app.services.timers import single_shot
 from app.state.document import Change
 from app.state.edits.raster import polygon_mask
 from app.state.opencv import opencv
@@ -119,10 +120,7 @@ class RefineController(QObject):
         self._then: Callable[[], None] | None = None
         self._earlier: tuple[PaneLayout, PaneKind | None] | None = None
         self._unsubscribe: Callable[[], None] = _nothing
-        self._rest = QTimer(self)
-        self._rest.setSingleShot(True)
-        self._rest.setInterval(_RESTING_MS)
-        self._rest.timeout.connect(self._follow_rest)
+        self._rest = single_shot(self, _RESTING_MS, self._follow_rest)
         self.asking.answered.connect(self._take)
         self.asking.missing.connect(self._miss)
         self.asking.failed.connect(self._fail)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from PySide6.QtCore import QObject, QTimer
+from PySide6.QtCore import QObject
 
 from app.actions.facts import Facts
 from app.controllers.edit import EditController, HeldStroke
@@ -15,6 +15,7 @@ from app.controllers.project import ProjectController
 from app.controllers.refine import RefineController
 from app.services.compute_service import ComputeService
 from app.services.notifications import Choice, Notifier
+from app.services.timers import single_shot
 from app.state.patch import Rect
 from app.state.provenance import Provenance
 from app.state.refinement import person_labels, taking_patch
@@ -69,10 +70,7 @@ class ScribbleController(QObject):
         self._compute, self._notifier, self._facts = compute, notifier, facts
         self._asked: _Asked | None = None
         self._owed: Rect | None = None
-        self.patience = QTimer(self)
-        self.patience.setSingleShot(True)
-        self.patience.setInterval(PATIENCE_MS)
-        self.patience.timeout.connect(edit.finish_held)
+        self.patience = single_shot(self, PATIENCE_MS, edit.finish_held)
         compute.refined.connect(self._take)
         compute.failed.connect(self._fail)
         compute.cancelled.connect(self._drop)

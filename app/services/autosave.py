@@ -14,8 +14,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
 
-from PySide6.QtCore import QObject, QTimer, Signal, Slot
+from PySide6.QtCore import QObject, Signal, Slot
 
+from app.services.timers import single_shot
 from app.services.undo import Step
 from app.state.document import Document
 from app.state.journal import JOURNAL_BYTES
@@ -116,9 +117,9 @@ class Autosaver(QObject):
         self._state = SaveState.SAVED
         self._retry_ms = _FIRST_RETRY_MS
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="autosave")
-        self._idle = self._timer(idle_ms, self._save_idle)
-        self._sync = self._timer(sync_ms, self._start_sync)
-        self._retry = self._timer(_FIRST_RETRY_MS, self.retry)
+        self._idle = single_shot(self, idle_ms, self._save_idle)
+        self._sync = single_shot(self, sync_ms, self._start_sync)
+        self._retry = single_shot(self, _FIRST_RETRY_MS, self.retry)
         self._written.connect(self._finish_write)
         self._flushed.connect(self._finish_sync)
 
@@ -369,13 +370,6 @@ class Autosaver(QObject):
         if state != self._state:
             self._state = state
             self.stateChanged.emit(state)
-
-    def _timer(self, milliseconds: int, action: Callable[[], None]) -> QTimer:
-        timer = QTimer(self)
-        timer.setSingleShot(True)
-        timer.setInterval(milliseconds)
-        timer.timeout.connect(action)
-        return timer
 
 
 def _mask(image: int) -> str:

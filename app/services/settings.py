@@ -8,8 +8,9 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QObject, QTimer, Signal
+from PySide6.QtCore import QObject, Signal
 
+from app.services.timers import single_shot
 from app.state.settings_schema import BY_KEY, SETTINGS, Value
 from deeplab_core.errors import StorageError
 from deeplab_core.formats.atomic import atomic_write, make_folder
@@ -41,10 +42,7 @@ class SettingsStore(QObject):
         self._values: dict[str, Value] = {setting.key: setting.default for setting in SETTINGS}
         self._foreign: dict[str, Any] = {}
         self._read()
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(_PAUSE_MS)
-        self._timer.timeout.connect(self.flush)
+        self._timer = single_shot(self, _PAUSE_MS, self.flush)
 
     def __getitem__(self, key: str) -> Any:
         """The value of a setting; KeyError for a name that the schema does not know."""

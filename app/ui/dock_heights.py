@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from PySide6.QtCore import QObject, Qt, QTimer
+from PySide6.QtCore import QObject, Qt
 from PySide6.QtWidgets import QDockWidget, QMainWindow
+
+from app.services.timers import single_shot
 
 #: Heights of one column of docks, top to bottom, by name.
 Heights = Mapping[str, int]
@@ -26,10 +28,7 @@ class DockHeights(QObject):
         self._first = {front: dict(heights) for front, heights in wanted.items()}
         self._wanted = {front: dict(heights) for front, heights in wanted.items()}
         self._front = next(iter(wanted))
-        self._later = QTimer(self)  # the layout is still busy with the tabs when it tells of them
-        self._later.setSingleShot(True)
-        self._later.setInterval(0)
-        self._later.timeout.connect(self.share)
+        self._later = single_shot(self, 0, self.share)  # the layout is still busy with the tabs when it tells of them
         for name in wanted:
             docks[name].visibilityChanged.connect(lambda visible, name=name: self._follow(name, visible))
 
