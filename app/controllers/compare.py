@@ -91,6 +91,7 @@ class CompareController(QObject):
         super().__init__(parent)
         self._projects, self._models, self._judge, self._look, self._compute = projects, models, judge, view, compute
         self._jobs, self._notifier, self._settings, self._facts = jobs, notifier, settings, facts
+        self._report = partial(notifier.report_or_raise, replace_key="compare")
         self._asking = PeerAsking(compute, jobs, self)
         self._job: Job | None = None
         self._cards: dict[tuple[Path, int], ModelCard] = {}
@@ -379,11 +380,6 @@ class CompareController(QObject):
             self.resultsChanged.emit()
 
         self._jobs.run(work, done, self._report)
-
-    def _report(self, error: Exception) -> None:
-        if not isinstance(error, AtrousError):
-            raise error
-        self._notifier.report(error, replace_key="compare")
 
     def _arrange(self) -> None:
         """Give every model a pane; two leave room for their difference and the truth."""

@@ -163,9 +163,7 @@ class ExportController(QObject):
         if self._job is not None:
             self._job.finish(JobState.FAILED)
             self._job = None
-        if not isinstance(error, AtrousError):
-            raise error
-        self._notifier.report(error, replace_key="export")
+        self._notifier.report_or_raise(error, replace_key="export")
 
 
 def summary_lines(summary: ExportSummary) -> Sequence[str]:

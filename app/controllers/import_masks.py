@@ -83,9 +83,7 @@ class ImportController(QObject):
 
         def failed(error: Exception) -> None:
             job.finish(JobState.FAILED)
-            if not isinstance(error, AtrousError):
-                raise error
-            self._notifier.report(error)
+            self._notifier.report_or_raise(error)
 
         self._jobs.run(
             lambda: find_truth(project.folder, names, truth_folder=folder, catalog=project.catalog).files, found, failed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +81,7 @@ class InspectController(QObject):
         super().__init__(parent)
         self._projects, self._models, self._judge, self._edit = projects, models, judge, edit
         self._jobs, self._notifier, self._facts = jobs, notifier, facts
+        self._report = partial(notifier.report_or_raise, replace_key="inspect")
         self.index: InspectionIndex | None = None
         self.walk: ComponentWalk | None = None
         self._work: Iterator[int] | None = None
@@ -429,8 +431,3 @@ class InspectController(QObject):
             # What is shown of a large folder takes longer to put together; while it grows, it is shown less often.
             grown = len(self.index) // 20 if self.inspecting and self.index is not None else 0
             self._telling.start(min(_TELL_MS + grown, _TELL_LATEST_MS))
-
-    def _report(self, error: Exception) -> None:
-        if not isinstance(error, AtrousError):
-            raise error
-        self._notifier.report(error, replace_key="inspect")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -118,6 +119,7 @@ class JudgeController(QObject):
         super().__init__(parent)
         self._projects, self._predict, self._edit = projects, predict, edit
         self._jobs, self._notifier, self._settings, self._facts = jobs, notifier, settings, facts
+        self._report = partial(notifier.report_or_raise, replace_key="truth")
         self.index = TruthIndex()
         self.judgement: ImageJudgement | None = None
         self.problems: list[tuple[str, str]] = []
@@ -447,8 +449,3 @@ class JudgeController(QObject):
         self.layersChanged.emit()
         self._tell_figures()
         self._tell_curves()
-
-    def _report(self, error: Exception) -> None:
-        if not isinstance(error, AtrousError):
-            raise error
-        self._notifier.report(error, replace_key="truth")

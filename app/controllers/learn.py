@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
@@ -82,6 +83,7 @@ class LearnController(QObject):
         super().__init__(parent)
         self._projects, self._models, self._relay, self._edit, self._compute = projects, models, relay, edit, compute
         self._jobs, self._notifier, self._settings, self._facts = jobs, notifier, settings, facts
+        self._report = partial(notifier.report_or_raise, replace_key="learn")
         self._asked: _Asked | None = None
         self._project: Project | None = None
         self.result: LearnResult | None = None
@@ -275,11 +277,6 @@ class LearnController(QObject):
     def _tell(self) -> None:
         self._facts.update(learned_waiting=self.result is not None)
         self.resultChanged.emit(self.result)
-
-    def _report(self, error: Exception) -> None:
-        if not isinstance(error, AtrousError):
-            raise error
-        self._notifier.report(error, replace_key="learn")
 
 
 class _said(contextlib.AbstractContextManager[None]):  # noqa: N801  (reads as a verb where it is used)

@@ -181,7 +181,9 @@ class PredictController(QObject):
             return
         self.models.remember_card()
         self._jobs.run(
-            lambda: project.keep_prediction(asked.image, answer.prediction, suggestion=waits), lambda _record: None, self._report
+            lambda: project.keep_prediction(asked.image, answer.prediction, suggestion=waits),
+            lambda _record: None,
+            self._notifier.report_or_raise,
         )
 
     def _take_from_run(self, image_id: int, prediction: Prediction) -> None:
@@ -267,7 +269,9 @@ class PredictController(QObject):
 
         # The person may paint on meanwhile: the merge only says how much it is about; taking it merges anew.
         self._jobs.run(
-            lambda: merge_labels(document.labels, document.provenance, labels, Provenance.MODEL), offer, self._report
+            lambda: merge_labels(document.labels, document.provenance, labels, Provenance.MODEL),
+            offer,
+            self._notifier.report_or_raise,
         )
         return True
 
@@ -301,8 +305,3 @@ class PredictController(QObject):
         self.suggestion = suggestion
         self._facts.update(suggestion_waiting=suggestion is not None)
         self.suggestionChanged.emit(suggestion)
-
-    def _report(self, error: Exception) -> None:
-        if not isinstance(error, AtrousError):
-            raise error
-        self._notifier.report(error)

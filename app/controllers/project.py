@@ -104,7 +104,8 @@ class ProjectController(QObject):
             job.finish(JobState.FAILED)
             self.opening.emit("")
             again = Choice("Open for reading only", lambda: self.open(folder, project_dir, read_only=True))
-            self._report(error, (again,) if not read_only and (folder / ".atrous").is_dir() else ())
+            choices = (again,) if not read_only and (folder / ".atrous").is_dir() else ()
+            self._notifier.report_or_raise(error, choices=choices)
 
         self._jobs.run(lambda: Project.open(folder, project_dir, read_only=read_only), done, failed)
 
@@ -147,7 +148,7 @@ class ProjectController(QObject):
                     "The folder was looked at again", " ".join(sentences) or "Nothing has changed.", replace_key="scan"
                 )
 
-        self._jobs.run(project.rescan, done, self._report)
+        self._jobs.run(project.rescan, done, self._notifier.report_or_raise)
 
     def save_now(self) -> None:
         """Write the mask in view at once."""
@@ -208,7 +209,7 @@ class ProjectController(QObject):
                 self._wanted = None
                 if isinstance(error, AtrousError) and not project.read_only:
                     project.set_failed(image, str(error))
-                self._report(error, (Choice("Next image", lambda: self._step_from(image, 1)),))
+                self._notifier.report_or_raise(error, choices=(Choice("Next image", lambda: self._step_from(image, 1)),))
 
         self._jobs.run(read, done, failed)
 
@@ -260,7 +261,7 @@ class ProjectController(QObject):
             autosaver.flush()
         except AtrousError as error:
             self._edit.set_document(image.document)
-            self._report(error)
+            self._notifier.report(error)
             return
         autosaver.leave()
         history.forget(image.id)
@@ -310,7 +311,7 @@ class ProjectController(QObject):
         try:
             self.project.set_status(self.image.id, status)
         except AtrousError as error:
-            self._report(error)
+            self._notifier.report(error)
             return False
         self._tell_facts()
         return True
@@ -375,12 +376,6 @@ class ProjectController(QObject):
     def _say_recovered(self) -> None:
         self._notifier.withdraw("save")
         self._notifier.info("Everything is saved again", replace_key="saved again")
-
-    def _report(self, error: Exception, choices: tuple[Choice, ...] = ()) -> None:
-        if isinstance(error, AtrousError):
-            self._notifier.report(error, choices=choices)
-        else:
-            raise error
 
     def _follow_record(self, record: ImageRecord) -> None:
         if self.project is None:

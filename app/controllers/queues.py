@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +72,7 @@ class QueuesController(QObject):
     ) -> None:
         super().__init__(parent)
         self._projects, self._models, self._judge, self._jobs, self._notifier = projects, models, judge, jobs, notifier
+        self._report = partial(notifier.report_or_raise, replace_key="queues")
         self.queues = Queues()
         self.order = DEFAULT_ORDER
         self._keys: dict[int, str] = {}
@@ -279,11 +281,6 @@ class QueuesController(QObject):
 
     def _forget_known(self) -> None:
         self._known = False
-
-    def _report(self, error: Exception) -> None:
-        if not isinstance(error, AtrousError):
-            raise error
-        self._notifier.report(error, replace_key="queues")
 
 
 def _refined(project: Project, image: int, labels: Labels) -> Labels | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QObject
@@ -39,6 +40,7 @@ class Relay(QObject):
         super().__init__(parent)
         self._projects, self._models, self._predict = projects, models, predict
         self._jobs, self._notifier = jobs, notifier
+        self._report = partial(notifier.report_or_raise, replace_key="relay")
         self._awaited: Path | None = None
         self._card_id = ""
         models.cardChanged.connect(self._follow_card)
@@ -85,8 +87,3 @@ class Relay(QObject):
             self._projects.write_step(image, f"{name}, {spaced(patch.changed_pixels)} px", patch, Provenance.MODEL)
         except AtrousError as error:
             self._report(error)
-
-    def _report(self, error: Exception) -> None:
-        if not isinstance(error, AtrousError):
-            raise error
-        self._notifier.report(error, replace_key="relay")

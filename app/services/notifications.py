@@ -84,6 +84,12 @@ class Notifier(QObject):
         detail = " ".join(part.rstrip(".") + "." for part in (error.why, error.remedy) if part)
         self._say(Severity.ERROR, title, detail, replace_key or error.what, choices)
 
+    def report_or_raise(self, error: Exception, *, replace_key: str = "", choices: tuple[Choice, ...] = ()) -> None:
+        """Say what background work came to where the error is a handled one; raise any other, which is a bug."""
+        if not isinstance(error, AtrousError):
+            raise error
+        self.report(error, replace_key=replace_key, choices=choices)
+
     def withdraw(self, replace_key: str) -> None:
         """Take back a message whose cause is gone (the disk has room again)."""
         self.withdrawn.emit(replace_key)

@@ -85,6 +85,15 @@ def test_a_reported_error_says_what_why_and_remedy(qapp):
     assert message.detail == "The disk is full. Free some space."
 
 
+def test_an_error_that_nobody_handles_is_raised_not_reported(qapp):
+    notifier = Notifier()
+    notifier.report_or_raise(StorageError("the disk is full"), replace_key="save")
+    with pytest.raises(ZeroDivisionError):
+        notifier.report_or_raise(ZeroDivisionError("a bug"), replace_key="save")
+    (message,) = notifier.messages
+    assert (message.title, message.replace_key) == ("The disk is full", "save")
+
+
 def test_the_report_has_the_log_and_hides_the_home_folder(tmp_path, monkeypatch):
     root = logging.getLogger()
     before, level = list(root.handlers), root.level
