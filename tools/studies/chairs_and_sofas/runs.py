@@ -20,12 +20,12 @@ from deeplab_core.inspection.folder import FolderInspection, FolderSources, insp
 from deeplab_core.metrics.evaluate import DEFAULT_BANDS, Evaluation, evaluate_folders
 from deeplab_core.records import PredictOptions
 from deeplab_core.refine import preset
-from deeplab_core.weights import load_model
+from deeplab_core.weights import load_model, read_card
 from tools.studies.chairs_and_sofas.sets import ImageSet
 
 FURNITURE = ("chair", "sofa")
-#: Lower edges of the slices, the last one without an end.
-EDGES = {ObjectAxis.VISIBLE_FRACTION: (0, 0.25, 0.5, 0.75, 0.95), ObjectAxis.BORDER_SHARE: (0, 0.1, 0.25, 0.5)}
+#: Lower edges of the slices, the last one without an end, where the study's are not those of ``OBJECT_EDGES``.
+EDGES = {ObjectAxis.BORDER_SHARE: (0, 0.1, 0.25, 0.5)}
 KINDS = ("boundary", "extent", "segment", "missed_object", "occluder_cut")
 
 
@@ -94,10 +94,6 @@ class Result:
         low, high = self.evaluation.intervals.iou[self.catalog.names.index(name)].tolist()
         return low, high
 
-    def mean_iou(self) -> float:
-        """Mean over the classes in truth or prediction."""
-        return self.evaluation.matrix.mean_iou("union").value
-
     def truth_mean_iou(self) -> float:
         """Mean over the classes in the truth."""
         return self.evaluation.matrix.mean_iou("truth").value
@@ -109,7 +105,7 @@ class Result:
     def sliced(self, axis: ObjectAxis, name: str) -> list[Any]:
         """Scores of the objects of one class by an axis."""
         class_id = self.catalog.classes[self.catalog.names.index(name)].id
-        return slice_objects(self.inspection.objects, axis, class_id=class_id, edges=EDGES[axis])
+        return slice_objects(self.inspection.objects, axis, class_id=class_id, edges=EDGES.get(axis))
 
     def visible_half(self, name: str) -> float:
         """IoU of the objects of a class of which at least half can be seen; nan where the data does not say."""
@@ -139,7 +135,7 @@ class Result:
 def possible(subject: Subject, condition: Condition) -> bool:
     """Whether the network can run at the stride that the condition asks for."""
     stride = condition.options.output_stride
-    return stride is None or stride in load_model(subject.path)[1].output_strides
+    return stride is None or stride in read_card(subject.path).output_strides
 
 
 def run(subject: Subject, data: ImageSet, condition: Condition, out: Path) -> Result:
