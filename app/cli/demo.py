@@ -31,7 +31,8 @@ def demo(out: Path, device: str) -> int:
     else:
         masks = SAMPLE_PROJECT / "masks"
         click.echo(
-            f"No model at hand (none is bundled, and {MODEL_DIR_VARIABLE} names none): judging the masks beside the sample images"
+            f"No model of the sample's classes at hand (the bundled one is missing, and {MODEL_DIR_VARIABLE} names none): "
+            "judging the masks beside the sample images"
         )
     report, figures, picture = out / "report.html", out / "figures.json", out / "window.png"
     arguments = ["--prediction", str(masks), "--truth", str(SAMPLE_PROJECT / "truth"), "--catalog", "voc21"]
