@@ -49,10 +49,11 @@ class CompareBinding(QObject):
         super().__init__(window)
         self._window, self._program, self._canvas = window, program, canvas
         self._field: ReceptiveField | None = None
+        self._said: tuple[object, ...] = ()
         self.dock: CompareDock | None = None
         program.compare.peersChanged.connect(self._show_peers)
         program.compare.resultsChanged.connect(self._show_results)
-        program.compare.resultsChanged.connect(self._show_peers)
+        program.compare.resultsChanged.connect(self._follow_results)
         program.compare.fileWanted.connect(self.ask_file)
         program.compare_folder.changed.connect(self._show_results)
         program.judge.bandChanged.connect(lambda _band: self._show_results())
@@ -101,10 +102,21 @@ class CompareBinding(QObject):
         if "compare_running" in changed:
             self._show_peers()
 
+    def _follow_results(self) -> None:
+        """List the models anew where an answer changes their lines: what can be chosen is read from the disk."""
+        if self._lines_said() != self._said:
+            self._show_peers()
+
+    def _lines_said(self) -> tuple[object, ...]:
+        """What the answers and the chosen pair bring into the list of models."""
+        compare = self._program.compare
+        return (compare.pair, *(remark(answer.said) for answer in compare.answers))
+
     def _show_peers(self) -> None:
         compare = self._program.compare
         if self.dock is None or not compare.on:
             return
+        self._said = self._lines_said()
         letters = {peer.path: LETTERS[place] for place, peer in enumerate(compare.peers)}
         peers = {peer.path: peer for peer in compare.peers}
         said = {peer.path: answer.said for peer, answer in zip(compare.peers, compare.answers, strict=False)}

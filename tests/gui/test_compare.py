@@ -175,6 +175,20 @@ def test_classes_without_a_partner_and_freed_models_are_said(desk, models):
     assert remark(None) == ""
 
 
+def test_models_are_looked_for_again_only_when_their_lines_change(desk, models, monkeypatch):
+    compare, looked = desk.program.compare, []
+    listed = compare.choices
+    monkeypatch.setattr(compare, "choices", lambda: looked.append("") or listed())
+    desk.press(Qt.Key.Key_D)
+    answered(desk)
+    compare.resultsChanged.emit()
+    assert not looked
+    compare.answers[1].said = replace(compare.answers[1].said, unmatched=("lamp",))
+    compare.resultsChanged.emit()
+    compare.resultsChanged.emit()
+    assert len(looked) == 1
+
+
 def test_the_next_image_is_compared_in_its_turn(desk, models):
     before = desk.image
     desk.press(Qt.Key.Key_D)
