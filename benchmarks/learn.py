@@ -2,10 +2,12 @@
 
     OMP_NUM_THREADS=2 python benchmarks/learn.py --case voc [--k 1 2 5 10 20] [--seeds 3] [--json FILE]
     OMP_NUM_THREADS=2 python benchmarks/learn.py --case camvid --model MODEL.safetensors --sequence 0006R0
+    OMP_NUM_THREADS=2 python benchmarks/learn.py --case road --sequence 0016E5
 
 A simulated labeller corrects k random images to their truth, has the model learn, and accepts unless the report says that it is
 no better. The score is the mIoU, pooled over all the *other* images, against that of the model before. ``voc`` starts from a
-real DeepLabv3 (MobileNetV2, VOC-21) on photographs; ``camvid`` from a model that never saw the sequence that is corrected.
+real DeepLabv3 (MobileNetV2, VOC-21) on photographs; ``camvid`` from a model that never saw the sequence that is corrected;
+``road`` from the VOC network on frames of CamVid, where the labeller adds the class road, which that network has never known.
 
 ``--hand errors`` corrects only the pixels that were wrong and does not call the image reviewed; ``--hand reviewed`` vouches for
 the whole mask. Intervals are paired bootstraps over the other images (2,000 draws).
@@ -18,7 +20,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +31,7 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from deeplab_core.catalog import ClassCatalog
+from deeplab_core.catalog import ClassCatalog, ClassInfo
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.formats import read_mask
 from deeplab_core.inference import cap_threads
@@ -37,6 +39,7 @@ from deeplab_core.inference.pixels import RGB
 from deeplab_core.labels import LabelMap
 from deeplab_core.learning import LearnOptions
 from deeplab_core.metrics import ConfusionMatrix
+from deeplab_core.metrics.scores import class_iou, mean_iou, truth_pixels
 from deeplab_core.nn import SegmentationModel
 from deeplab_core.records import ModelCard
 from deeplab_core.training.adaptation import Adapted, Corrected, Untouched, adapt
@@ -87,6 +90,36 @@ def camvid_photos(sequence: str) -> list[Photo]:
     ]
 
 
+def road_catalog() -> ClassCatalog:
+    """VOC's classes and road."""
+    voc = get_catalog("voc21")
+    road = ClassInfo(id=len(voc), name="road", color=(128, 64, 128))
+    return replace(voc, name="voc21+road", classes=(*voc.classes, road))
+
+
+def road_photos(sequence: str, catalog: ClassCatalog) -> list[Photo]:
+    """Frames of CamVid whose truth says road, car, person and background; bicyclists are half person, half bicycle: void."""
+    camvid = get_catalog("camvid11")
+    called = {"road": "road", "car": "car", "pedestrian": "person", "bicyclist": None}
+    table = np.full(camvid.ignore + 1, catalog.ignore, catalog.dtype)
+    for info in camvid.classes:
+        name = called.get(info.name, "background")
+        table[info.id] = catalog.ignore if name is None else catalog.by_name(name).id
+    return [replace(photo, truth=table[photo.truth]) for photo in camvid_photos(sequence)]
+
+
+@dataclass(frozen=True, eq=False)
+class Gain:
+    """mIoU before and what was won with its 95 % interval, and IoU by class before and after; all in points, pooled."""
+
+    start: float
+    gain: float
+    low: float
+    high: float
+    before: NDArray[np.float64]
+    after: NDArray[np.float64]
+
+
 class Bench:
     """One model and one set of photographs, encoded once: what learns lies behind the encoder."""
 
@@ -97,14 +130,17 @@ class Bench:
             encode(halves, photo.rgb, card.preprocessing, store, CPU, align_corners=model.align_corners, mirrored=False)
             for photo in photos
         ]
-        self.before = self.predict(model)
+        self.before = self.predict(model, card)
         self._base = self._counts(self.before, range(len(photos)))
 
-    def predict(self, model: SegmentationModel, places: Sequence[int] | None = None) -> dict[int, NDArray[Any]]:
+    def predict(self, model: SegmentationModel, card: ModelCard, places: Sequence[int] | None = None) -> dict[int, NDArray[Any]]:
         """Labels of some photographs."""
         halves = halves_of(model, "decoder")
         wanted = range(len(self.photos)) if places is None else places
-        return {place: label_map(said(halves, self._encoded[place], CPU), self.card.catalog)[0] for place in wanted}
+        ids = np.full(card.catalog.ignore + 1, self.catalog.ignore, self.catalog.dtype)
+        for info in card.catalog.classes:
+            ids[info.id] = self.catalog.by_name(info.name).id
+        return {place: ids[label_map(said(halves, self._encoded[place], CPU), card.catalog)[0]] for place in wanted}
 
     def correct(self, place: int, hand: str) -> Corrected:
         """What a labeller makes of a photograph."""
@@ -120,18 +156,19 @@ class Bench:
         untouched = [Untouched(self.photos[place].name, lambda place=place: self.photos[place].rgb) for place in rest]
         return adapt(self.model, self.card, corrected, untouched, labels=self.catalog, options=options)
 
-    def gain(self, adapted: Adapted, rest: Sequence[int], random: np.random.Generator) -> tuple[float, float, float, float]:
-        """mIoU before, and the gain with its 95 % interval, in points, pooled over ``rest``."""
+    def gain(self, adapted: Adapted, rest: Sequence[int], random: np.random.Generator) -> Gain:
+        """What was won on ``rest``."""
         before = np.stack([self._base[place] for place in rest])
         after = before
         if adapted.report.verdict != "no better":
-            found = self._counts(self.predict(adapted.model, rest), rest)
+            found = self._counts(self.predict(adapted.model, adapted.card, rest), rest)
             after = np.stack([found[place] for place in rest])
         draws = random.multinomial(len(rest), np.full(len(rest), 1 / len(rest)), DRAWS)
-        start, gain = mean_iou(before.sum(0)), mean_iou(after.sum(0)) - mean_iou(before.sum(0))
-        spread = mean_iou(np.tensordot(draws, after, 1)) - mean_iou(np.tensordot(draws, before, 1))
-        low, high = np.percentile(spread, [2.5, 97.5])
-        return 100 * float(start), 100 * float(gain), 100 * float(low), 100 * float(high)
+        start, end = (float(mean_iou(counts.sum(0), "truth")[0]) for counts in (before, after))
+        resampled = (mean_iou(np.tensordot(draws, counts, 1), "truth")[0] for counts in (after, before))
+        low, high = np.percentile(np.subtract(*resampled), [2.5, 97.5])
+        iou = [per_class(counts.sum(0)) for counts in (before, after)]
+        return Gain(100 * start, 100 * (end - start), 100 * float(low), 100 * float(high), iou[0], iou[1])
 
     def _counts(self, predictions: dict[int, NDArray[Any]], places: Sequence[int]) -> dict[int, NDArray[np.int64]]:
         return {
@@ -140,14 +177,9 @@ class Bench:
         }
 
 
-def mean_iou(counts: NDArray[Any]) -> NDArray[np.float64]:
-    """(...) mean IoU of (..., C, C + 1) counts over the classes in the truth."""
-    hit = np.diagonal(counts, axis1=-2, axis2=-1).astype(np.float64)
-    truth, predicted = counts.sum(-1), counts[..., :-1].sum(-2)
-    present = truth > 0
-    iou = np.where(present, hit / np.maximum(truth + predicted - hit, 1), 0.0)
-    mean: NDArray[np.float64] = iou.sum(-1) / np.maximum(present.sum(-1), 1)
-    return mean
+def per_class(counts: NDArray[Any]) -> NDArray[np.float64]:
+    """(C,) IoU of (C, C + 1) counts in points; nan for classes that are not in the truth."""
+    return np.where(truth_pixels(counts) > 0, 100 * class_iou(counts), np.nan)
 
 
 def run(bench: Bench, ks: Sequence[int], seeds: Sequence[int], hand: str, options: LearnOptions) -> Iterator[dict[str, Any]]:
@@ -159,25 +191,33 @@ def run(bench: Bench, ks: Sequence[int], seeds: Sequence[int], hand: str, option
             started = time.process_time(), time.monotonic()
             adapted = bench.learn(places, rest, hand, options)
             cpu, wall = time.process_time() - started[0], time.monotonic() - started[1]
-            start, gain, low, high = bench.gain(adapted, rest, np.random.default_rng(seed))
+            gain = bench.gain(adapted, rest, np.random.default_rng(seed))
             report = adapted.report
             row = {
-                "seed": seed, "k": k, "start": round(start, 2), "gain": round(gain, 2), "low": round(low, 2),
-                "high": round(high, 2), "verdict": report.verdict, "cpu_s": round(cpu, 1), "wall_s": round(wall, 1),
+                "seed": seed, "k": k, "start": round(gain.start, 2), "gain": round(gain.gain, 2), "low": round(gain.low, 2),
+                "high": round(gain.high, 2), "verdict": report.verdict, "cpu_s": round(cpu, 1), "wall_s": round(wall, 1),
                 "step": report.step, "steps": report.steps, "blend": report.blend, "kept": report.kept,
                 "held_out": report.held_out,
+                "classes": {
+                    name: [round(float(before), 2), round(float(after), 2)]
+                    for name, before, after in zip(bench.catalog.names, gain.before, gain.after, strict=True)
+                    if not np.isnan(before)
+                },
             }  # fmt: skip
             print(
-                f"{seed:>4} {k:>3}  {start:6.2f}  {gain:+6.2f}  [{low:+.2f}, {high:+.2f}]  {report.verdict}, "
-                f"step {report.step} of {report.steps}, blend {report.blend}, kept {report.kept}, {cpu:.0f} s CPU",
+                f"{seed:>4} {k:>3}  {gain.start:6.2f}  {gain.gain:+6.2f}  [{gain.low:+.2f}, {gain.high:+.2f}]  {report.verdict}, "
+                f"step {report.step} of {report.steps}, blend {report.blend}, kept {report.kept}, "
+                f"{cpu:.0f} s CPU, {wall:.0f} s",
                 flush=True,
             )
+            for name in options.new_classes and row["classes"]:
+                print(f"              {name}: IoU {row['classes'][name][0]:.1f} -> {row['classes'][name][1]:.1f}", flush=True)
             yield row
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--case", choices=("voc", "camvid"), default="voc")
+    parser.add_argument("--case", choices=("voc", "camvid", "road"), default="voc")
     parser.add_argument("--model", type=Path, help="camvid: a model that was trained without the sequence")
     parser.add_argument("--sequence", default="0006R0")
     parser.add_argument("--k", type=int, nargs="+", default=[1, 2, 5, 10, 20])
@@ -191,17 +231,22 @@ def main() -> None:
     cap_threads()
     if not REAL.is_dir():
         raise SystemExit(f"no real photographs here ({REAL} is absent)")
-    voc = arguments.case == "voc"
-    path = arguments.model or (VOC_MODEL if voc else None)
+    path = arguments.model or (None if arguments.case == "camvid" else VOC_MODEL)
     if path is None:
         raise SystemExit("name a camvid model that was trained without the sequence: --model")
+    new: tuple[int, ...] = ()
+    if arguments.case == "voc":
+        catalog, photos = get_catalog("voc21"), voc_photos()
+    elif arguments.case == "camvid":
+        catalog, photos = get_catalog("camvid11"), camvid_photos(arguments.sequence)
+    else:
+        catalog = road_catalog()
+        photos, new = road_photos(arguments.sequence, catalog), (catalog.by_name("road").id,)
     model, card = load_model(path)
-    bench = Bench(
-        model, card, get_catalog("voc21" if voc else "camvid11"), voc_photos() if voc else camvid_photos(arguments.sequence)
-    )
+    bench = Bench(model, card, catalog, photos)
     print(f"{len(bench.photos)} images, {card.name}, {arguments.hand}, {arguments.layers}, {arguments.strength}")
     print("seed   k   start    gain  95 % interval", flush=True)
-    options = LearnOptions(layers=arguments.layers, strength=arguments.strength)
+    options = LearnOptions(layers=arguments.layers, strength=arguments.strength, new_classes=new)
     rows = []
     for row in run(bench, arguments.k, range(arguments.seed, arguments.seed + arguments.seeds), arguments.hand, options):
         rows.append(row)

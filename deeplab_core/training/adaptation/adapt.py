@@ -130,8 +130,9 @@ class _Course:
         halves = halves_of(grow(self._model, parents), options.layers, self._device) if parents else old
         corrected, untouched = self._lessons(halves, gathered)
         pace = self._pace(halves, gathered.corrected[0].encoded[0], len(corrected), bool(untouched))
-        judge = Judge(halves, self._plan, self._device)
-        learner = Learner(halves, self._plan.members(), self._stand_ins(parents), self._plan.new, self._device)
+        stand_ins = self._stand_ins(parents)
+        judge = Judge(halves, self._plan, stand_ins, self._device)
+        learner = Learner(halves, self._plan.members(), stand_ins, self._plan.new, self._device)
         choice = choose(learner, judge, corrected, untouched, pace, options.seed, watch, (0.4, 0.8))
         state = learner.learn(corrected, untouched, pace, options.seed, watch, (0.8, 0.95), (choice.step,))[-1]
         blend, kept = self._put(learner, judge, state, choice.blend, untouched)

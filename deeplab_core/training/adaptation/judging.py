@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from deeplab_core.metrics import ConfusionMatrix
 from deeplab_core.training.adaptation.classes import ClassPlan
@@ -20,10 +21,16 @@ _SAMPLE = 4096
 
 
 class Judge:
-    """Predicts lessons with the network as it is at the moment."""
+    """Predicts lessons with the network as it is at the moment.
 
-    def __init__(self, halves: Halves, plan: ClassPlan, device: torch.device) -> None:
+    Args:
+        stand_ins: (C,) int64, the channel that each channel counts as where old predictions are to stay: a new class that may
+            take what was background counts as background.
+    """
+
+    def __init__(self, halves: Halves, plan: ClassPlan, stand_ins: Tensor, device: torch.device) -> None:
         self._halves, self._plan, self._device = halves, plan, device
+        self._stand_ins = stand_ins.cpu().numpy()
 
     def nothing(self) -> ConfusionMatrix:
         """A matrix without any pixel, over the classes of the masks."""
@@ -54,7 +61,7 @@ class Judge:
             grid = said(self._halves, view.encoded, self._device)
             taps: Taps = view.taps(indices)
             now = taps.read(torch.from_numpy(grid.values).float().permute(2, 0, 1)).argmax(1).numpy()
-            same += int(np.count_nonzero(now == channels))
+            same += int(np.count_nonzero(self._stand_ins[now] == channels))
             total += indices.size
         return same / total if total else None
 

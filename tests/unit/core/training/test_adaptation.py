@@ -192,6 +192,16 @@ def test_a_class_that_the_network_never_knew(taught) -> None:
     assert row.name == "lamp"
 
 
+def test_a_new_class_may_take_what_was_background_everywhere(taught) -> None:
+    """Of a class that fills images, most pixels lie where the old model was sure of background: that is no forgetting."""
+    rooms = [corrected(seed, "lamp", "lamp", "lamp", catalog=WITH_LAMPS) for seed in range(20, 23)]
+    others = [untouched(seed, "lamp", "lamp", "lamp") for seed in range(30, 34)]
+    adapted = adapt(*taught, rooms, others, labels=WITH_LAMPS, options=LearnOptions(new_classes=(LAMP.id,)))
+    found = score(adapted.model, adapted.card, "lamp", "lamp", "lamp", catalog=WITH_LAMPS)
+    assert found.iou()[3] > 0.3
+    assert adapted.report.kept > 0.93
+
+
 @pytest.mark.usefixtures("brief")
 def test_a_class_that_is_not_wanted_is_left_out(taught) -> None:
     adapted = adapt(*taught, [corrected(20, "lamp", "sofa", catalog=WITH_LAMPS)], labels=WITH_LAMPS)
