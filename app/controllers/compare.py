@@ -13,7 +13,9 @@ from PySide6.QtCore import QObject, Signal
 
 from app.actions.facts import Facts
 from app.controllers.compare_asking import PeerAsking, Said, Wish
+from app.controllers.compare_partner import PartnerSearch
 from app.controllers.judge import JudgeController
+from app.controllers.model_cards import ModelCards
 from app.controllers.models import ModelsController
 from app.controllers.open_image import OpenImage
 from app.controllers.project import ProjectController
@@ -24,10 +26,8 @@ from app.services.notifications import Notifier
 from app.services.settings import SettingsStore
 from app.state.comparison import LETTERS, ModelFigures, PairCount, Peer, count_model, count_pair, figures_of, pairs_of
 from app.state.panes import MODEL_PANES, PaneKind, PaneLayout
-from app.worker.messages import URGENT, Failed, Inspected
+from app.worker.messages import URGENT
 from deeplab_core.catalog import ClassCatalog
-from deeplab_core.errors import AtrousError
-from deeplab_core.records import ModelCard
 
 #: Letters of a model's name that stand in its pane.
 _NAME = 22
@@ -94,16 +94,18 @@ class CompareController(QObject):
         self._report = partial(notifier.report_or_raise, replace_key="compare")
         self._asking = PeerAsking(compute, jobs, self)
         self._job: Job | None = None
-        self._cards: dict[tuple[Path, int], ModelCard] = {}
-        self._inspecting: dict[int, Path] = {}
+        self._cards = ModelCards(compute, self)
+        self._partner = PartnerSearch(self._cards, jobs, self)
         self._seen: _View | None = None
         self._counted: tuple[object, ...] = ()
         self._before: dict[str, Any] = {}
         self.peers: list[Peer] = []
         self.pair = (0, 1)
         self.on = False
-        compute.inspected.connect(self._take_card)
-        compute.failed.connect(self._miss_card)
+        self._cards.read.connect(lambda path, card: self._know(path, card=card, title=card.name))
+        self._cards.refused.connect(lambda path, why: self._know(path, problem=why))
+        self._partner.found.connect(lambda path: self.choose([*(peer.path for peer in self.peers), path]))
+        self._partner.missed.connect(self._say_alone)
         models.cardChanged.connect(lambda _card: self._follow_models())
         models.mappingChanged.connect(self.again)
         projects.imageChanged.connect(lambda _image: self.again())
@@ -132,16 +134,22 @@ class CompareController(QObject):
         """Show the comparison in the panes and ask the models."""
         if self.on or self._projects.project is None:
             return
+        self._enter()
+        self.choose(self._usual())
+        if len(self.peers) < 2:
+            self._seek()
+
+    def _enter(self) -> None:
         self.on = True
         self._before = {name: value for name, value in self._look.to_dict().items() if name != "overlay"}
         self._facts.update(comparing=True)
-        self.choose(self._usual())
 
     def end(self) -> None:
         """Give the panes back what they showed."""
         if not self.on:
             return
         self.on = False
+        self._partner.stop()
         self._drop()
         self._seen = None
         self._facts.update(comparing=False)
@@ -152,6 +160,7 @@ class CompareController(QObject):
 
     def choose(self, paths: list[Path]) -> None:
         """Compare these models, four at most, in this order."""
+        self._partner.stop()
         titles = dict(self.choices())
         kept = {peer.path: peer for peer in self.peers}
         self.peers = [kept.get(path) or Peer(path, titles.get(path, path.stem)) for path in paths[: len(LETTERS)]]
@@ -164,10 +173,15 @@ class CompareController(QObject):
         self.again()
 
     def add_file(self, path: Path) -> None:
-        """Let a model file take part that is not listed; where four do already, the last one makes room."""
+        """Let a model file take part, listed or not, and show the comparison; where four take part, the last one makes room."""
+        if self._projects.project is None:
+            return
         if path not in dict(self.choices()):
             self._settings.set("compare.files", [*self._settings["compare.files"], str(path)])
-        chosen = [peer.path for peer in self.peers if peer.path != path]
+        before = [peer.path for peer in self.peers] if self.on else self._usual()
+        chosen = [other for other in before if other != path]
+        if not self.on:
+            self._enter()
         self.choose([*chosen[: len(LETTERS) - 1], path])
 
     def ask_file(self) -> None:
@@ -186,37 +200,43 @@ class CompareController(QObject):
         return len([peer for peer in self.peers if peer.card is not None]) > 1
 
     def _usual(self) -> list[Path]:
-        """The models of last time; else the one in use and the next one."""
+        """The models of last time; else the one in use, or the first at hand, for which a partner has to be found."""
         at_hand = [path for path, _ in self.choices()]
         last = [Path(text) for text in self._settings["compare.models"] if Path(text) in at_hand]
         if len(last) > 1:
             return last
-        first = [self._models.path] if self._models.path is not None else []
-        return [*first, *(path for path in at_hand if path not in first)][:2]
+        return [self._models.path] if self._models.path is not None else at_hand[:1]
+
+    def _seek(self) -> None:
+        """Look for a second model that knows the classes of the first."""
+        taking = {peer.path: peer.card for peer in self.peers}
+        others = [path for path, _ in self.choices() if path not in taking]
+        if others:
+            self._partner.start(self.peers[0].path, self.peers[0].card, others)
+        else:
+            self._notifier.info("Comparing takes two models", "Add a model file to compare with.", replace_key="compare")
+
+    def _say_alone(self) -> None:
+        self._notifier.info(
+            "No other model has the same classes",
+            "Check another model in the list to compare all the same: classes that the project lacks count as void.",
+            replace_key="compare",
+        )
 
     def _inspect(self) -> None:
         """Have the cards read that are not known yet."""
         for place, peer in enumerate(self.peers):
             if peer.card is not None or peer.problem:
                 continue
-            card = self._models.card if peer.path == self._models.path else self._cards.get(_version(peer.path))
+            card = self._models.card if peer.path == self._models.path else self._cards.known(peer.path)
             if card is not None:
                 self.peers[place] = replace(peer, card=card, title=card.name)
-            elif peer.path not in self._inspecting.values():
-                self._inspecting[self._compute.inspect(str(peer.path))] = peer.path
-
-    def _take_card(self, answer: Inspected) -> None:
-        path = self._inspecting.pop(answer.request_id, None)
-        if path is not None:
-            self._cards[_version(path)] = answer.card
-            self._know(path, card=answer.card, title=answer.card.name)
-
-    def _miss_card(self, answer: Failed) -> None:
-        path = self._inspecting.pop(answer.request_id, None)
-        if path is not None:
-            self._know(path, problem=str(AtrousError.from_dict(answer.error)))
+            else:
+                self._cards.ask(peer.path)
 
     def _know(self, path: Path, **values: Any) -> None:
+        if all(peer.path != path for peer in self.peers):
+            return
         self.peers = [replace(peer, **values) if peer.path == path else peer for peer in self.peers]
         if self.on:
             self.peersChanged.emit()
@@ -403,11 +423,3 @@ def milliseconds(value: float) -> str:
 def _short(title: str) -> str:
     """A name that leaves room for figures in a narrow pane."""
     return title if len(title) <= _NAME else f"{title[: _NAME - 1].rstrip()}…"
-
-
-def _version(path: Path) -> tuple[Path, int]:
-    """A file as it is now: one that was written again is another."""
-    try:
-        return path, path.stat().st_mtime_ns
-    except OSError:
-        return path, 0

@@ -60,10 +60,11 @@ class FakeComputeClient(ComputeService):
     as they are, and floods the box of a stroke with the stroke's class.
 
     Args:
-        catalog: classes of every model that is "loaded".
+        catalog: classes of every model that is "loaded", and of one that is inspected unless ``catalogs`` says otherwise.
 
     Attributes:
         errors: path of an image or model -> error that predicting or inspecting it gives.
+        catalogs: path of a model -> classes that inspecting it finds.
         paused: answers wait while this is set; setting it to False lets them go.
         asked: every request, in order of asking.
     """
@@ -72,6 +73,7 @@ class FakeComputeClient(ComputeService):
         super().__init__(parent)
         self.catalog = catalog
         self.errors: dict[str, AtrousError] = {}
+        self.catalogs: dict[str, ClassCatalog] = {}
         self.asked: list[Request] = []
         self._queue: deque[Request] = deque()
         self._cancelled: set[int] = set()
@@ -167,7 +169,8 @@ class FakeComputeClient(ComputeService):
         if request.path in self.errors:
             self.failed.emit(Failed(request_id=request.request_id, error=self.errors[request.path].to_dict()))
             return
-        card = ModelCard(id=f"fake-{request.path}", name="Stripes", architecture={"name": "stripes"}, catalog=self.catalog)
+        catalog = self.catalogs.get(request.path, self.catalog)
+        card = ModelCard(id=f"fake-{request.path}", name="Stripes", architecture={"name": "stripes"}, catalog=catalog)
         self.inspected.emit(Inspected(request_id=request.request_id, card=card))
 
     def _answer_learn(self, request: Request) -> None:

@@ -66,7 +66,6 @@ class CompareBinding(QObject):
         start = str(self._program.models.path or Path.home())
         path, _ = QFileDialog.getOpenFileName(self._window, "Compare with a model", start, _FILTER)
         if path:
-            self._program.compare.begin()
             self._program.compare.add_file(Path(path))
 
     # -- the dock --------------------------------------------------------------------------------------------------------

@@ -16,7 +16,9 @@ from app.state.panes import PaneKind, PaneLayout
 from app.ui.compare_binding import remark
 from app.ui.docks.compare_dock import CompareDock
 from app.ui.theme import load_theme
-from app.worker.messages import AskReceptive, Compare, EndCompare
+from app.worker.messages import AskReceptive, Compare, EndCompare, InspectModel
+from deeplab_core.catalog import ClassInfo
+from deeplab_core.catalogs import get_catalog
 from deeplab_core.errors import ImageReadError, WeightsError
 from deeplab_core.metrics import ConfusionMatrix
 from tests.gui.studio import HEIGHT, WIDTH, Studio
@@ -53,6 +55,13 @@ def answered(studio: Studio) -> None:
     studio.settle()
 
 
+def begin(studio: Studio) -> None:
+    """Press the keys that compare, and wait until there is a second model and both have answered."""
+    studio.press(Qt.Key.Key_C, SHIFT)
+    studio.settle()
+    answered(studio)
+
+
 def check(studio: Studio, place: int, on: bool = True) -> None:
     """Click the check mark of a model in the list."""
     dock(studio).chooser.item(place).setCheckState(Qt.CheckState.Checked if on else Qt.CheckState.Unchecked)
@@ -74,14 +83,19 @@ def models(studio: Studio, tmp_path: Path) -> list[Path]:
 
 
 @pytest.fixture
-def desk(studio: Studio, models: list[Path], folder: Path) -> Studio:
-    """Truth, a model, and the comparison of the first two models in front."""
+def ready(studio: Studio, models: list[Path], folder: Path) -> Studio:
+    """Truth and a model in use, nothing compared yet."""
     studio.program.models.load(models[0])
     studio.start_model()
     studio.open(folder)
-    studio.press(Qt.Key.Key_C, SHIFT)
-    answered(studio)
     return studio
+
+
+@pytest.fixture
+def desk(ready: Studio) -> Studio:
+    """Truth, a model, and the comparison of the first two models in front."""
+    begin(ready)
+    return ready
 
 
 def test_two_models_stand_side_by_side(desk, models):
@@ -95,6 +109,66 @@ def test_two_models_stand_side_by_side(desk, models):
     assert dock(desk).isVisible()
     assert dock(desk).chooser.item(0).text() == "A  Stripes"
     assert not dock(desk).pair.isVisible()
+
+
+def test_the_second_model_is_one_of_the_same_classes(ready, models):
+    ready.compute.catalogs[str(models[1])] = get_catalog("camvid11")
+    begin(ready)
+    assert [peer.path for peer in ready.program.compare.peers] == [models[0], models[2]]
+    assert not any(isinstance(request, InspectModel) and request.path == str(models[3]) for request in ready.compute.asked)
+
+
+def test_a_model_with_a_class_more_is_of_the_same_classes(ready, models):
+    for path in models[1:]:
+        ready.compute.catalogs[str(path)] = get_catalog("camvid11")
+    known = ready.compute.catalog
+    more = ClassInfo(id=max(int(value) for value in known.ids) + 1, name="hammock", color=(1, 2, 3))
+    ready.compute.catalogs[str(models[3])] = replace(known, classes=(*known.classes, more))
+    begin(ready)
+    assert [peer.path for peer in ready.program.compare.peers] == [models[0], models[3]]
+
+
+def test_where_no_model_has_the_same_classes_a_person_chooses(ready, models):
+    for path in models[1:]:
+        ready.compute.catalogs[str(path)] = get_catalog("camvid11")
+    ready.compute.errors[str(models[2])] = WeightsError("the file is no checkpoint")
+    begin(ready)
+    assert [peer.path for peer in ready.program.compare.peers] == models[:1]
+    (message,) = [found for found in ready.program.notifier.messages if found.replace_key == "compare"]
+    assert message.title == "No other model has the same classes"
+    assert "Check another model in the list" in message.detail
+    assert dock(ready).isVisible()
+    check(ready, 1)
+    assert [peer.path for peer in ready.program.compare.peers] == models[:2]
+
+
+def test_a_single_model_is_told_what_it_lacks(studio, folder):
+    studio.start_model()
+    studio.open(folder)
+    begin(studio)
+    assert len(studio.program.compare.peers) == 1
+    assert "Comparing takes two models" in studio.titles()
+
+
+def test_the_search_for_a_second_model_can_be_stopped(ready, models):
+    ready.compute.paused = True
+    ready.press(Qt.Key.Key_C, SHIFT)
+    ready.wait(lambda: any(isinstance(request, InspectModel) for request in ready.compute._queue))
+    ready.press(Qt.Key.Key_Period, Qt.KeyboardModifier.ControlModifier)
+    ready.compute.paused = False
+    ready.settle()
+    assert [peer.path for peer in ready.program.compare.peers] == models[:1]
+    assert not ready.program.facts["job_running"]
+
+
+def test_who_chooses_first_ends_the_search(ready, models):
+    ready.compute.paused = True
+    ready.press(Qt.Key.Key_C, SHIFT)
+    ready.wait(lambda: any(isinstance(request, InspectModel) for request in ready.compute._queue))
+    dock(ready).chooser.item(3).setCheckState(Qt.CheckState.Checked)
+    ready.compute.paused = False
+    answered(ready)
+    assert [peer.path for peer in ready.program.compare.peers] == [models[0], models[3]]
 
 
 def test_figures_are_those_of_the_metrics(desk, models):
@@ -126,8 +200,7 @@ def test_ending_gives_the_views_back_and_frees_the_models(studio, models, folder
     studio.press(Qt.Key.Key_2, Qt.KeyboardModifier.ControlModifier)
     studio.program.view.set_kind(1, PaneKind.UNCERTAINTY)
     before = studio.program.view.to_dict()
-    studio.press(Qt.Key.Key_C, SHIFT)
-    answered(studio)
+    begin(studio)
     assert studio.program.view.to_dict() != before
     studio.qtbot.mouseClick(dock(studio).close_button, Qt.MouseButton.LeftButton)
     studio.settle()
@@ -157,8 +230,7 @@ def test_predictions_are_kept_on_disk(desk, models):
     before = len(asked(desk))
     desk.press(Qt.Key.Key_C, SHIFT)
     desk.settle()
-    desk.press(Qt.Key.Key_C, SHIFT)
-    answered(desk)
+    begin(desk)
     assert len(asked(desk)) == before
     assert all(labels is not None for labels in desk.program.compare.labels)
 
@@ -232,6 +304,19 @@ def test_a_file_that_is_not_listed(desk, tmp_path, monkeypatch):
     answered(desk)
     assert desk.program.compare.peers[-1].path == other
     np.testing.assert_array_equal(desk.program.compare.labels[2], said(desk, other))
+
+
+def test_a_file_begins_the_comparison(studio, folder, tmp_path, monkeypatch):
+    other = tmp_path / "elsewhere.safetensors"
+    other.write_bytes(b"")
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_a, **_k: (str(other), ""))
+    studio.start_model()
+    studio.open(folder)
+    studio.program.compare.ask_file()
+    answered(studio)
+    assert [peer.path for peer in studio.program.compare.peers] == [studio.program.models.path, other]
+    assert dock(studio).isVisible()
+    assert "Comparing takes two models" not in studio.titles()
 
 
 def test_a_model_that_cannot_be_read_says_why_and_the_others_go_on(desk, models):
@@ -319,8 +404,7 @@ def test_without_truth_the_table_shows_areas(studio, models, tmp_path):
 
     studio.start_model()
     studio.open(make_folder(tmp_path / "bare", 2, truth=False))
-    studio.press(Qt.Key.Key_C, SHIFT)
-    answered(studio)
+    begin(studio)
     assert dock(studio).table.horizontalHeaderItem(0).text() == "Area, %"
     assert "mIoU" not in column(studio, 0)
     assert dock(studio).difference.text().count("■") == 1

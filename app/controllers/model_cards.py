@@ -1,0 +1,60 @@
+"""Cards of model files that are not in use, read by the compute process and remembered until a file is written again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PySide6.QtCore import QObject, Signal
+
+from app.services.compute_service import ComputeService
+from app.worker.messages import Failed, Inspected
+from deeplab_core.errors import AtrousError
+from deeplab_core.records import ModelCard
+
+
+class ModelCards(QObject):
+    """Asks for cards; one request per file is under way at a time.
+
+    Signals:
+        read(Path, ModelCard): a card that was asked for.
+        refused(Path, str): the file is no model that can be used, and why.
+    """
+
+    read = Signal(object, object)
+    refused = Signal(object, str)
+
+    def __init__(self, compute: ComputeService, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._compute = compute
+        self._cards: dict[tuple[Path, int], ModelCard] = {}
+        self._asked: dict[int, Path] = {}
+        compute.inspected.connect(self._take)
+        compute.failed.connect(self._miss)
+
+    def known(self, path: Path) -> ModelCard | None:
+        """The card of the file as it is now; None where it was not read yet."""
+        return self._cards.get(_version(path))
+
+    def ask(self, path: Path) -> None:
+        """Have the card read; :attr:`read` or :attr:`refused` follows."""
+        if path not in self._asked.values():
+            self._asked[self._compute.inspect(str(path))] = path
+
+    def _take(self, answer: Inspected) -> None:
+        path = self._asked.pop(answer.request_id, None)
+        if path is not None:
+            self._cards[_version(path)] = answer.card
+            self.read.emit(path, answer.card)
+
+    def _miss(self, answer: Failed) -> None:
+        path = self._asked.pop(answer.request_id, None)
+        if path is not None:
+            self.refused.emit(path, str(AtrousError.from_dict(answer.error)))
+
+
+def _version(path: Path) -> tuple[Path, int]:
+    """A file as it is now: one that was written again is another."""
+    try:
+        return path, path.stat().st_mtime_ns
+    except OSError:
+        return path, 0
