@@ -16,7 +16,7 @@ from app.worker.messages import PrepareRefine, Refine, RefineBase, RefineBox, Re
 from deeplab_core.errors import ComputeError
 from deeplab_core.images import read_image
 from deeplab_core.inference import Scores, ScoreStore
-from deeplab_core.inference.device import available_cores
+from deeplab_core.parallel import available_cores
 from deeplab_core.records import CRFParams
 from deeplab_core.refine import Box, DenseCRF, ProbabilitySource, choose_engine, refine_region, warm_up
 from deeplab_core.refine.dense_crf import Engine

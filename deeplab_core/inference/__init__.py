@@ -6,7 +6,7 @@
     prediction = Predictor(model, card)(rgb)          # rgb: (H, W, 3) uint8
 """
 
-from deeplab_core.inference.device import available_cores, cap_threads, list_devices, pick_device, pick_precision
+from deeplab_core.inference.device import cap_threads, list_devices, pick_device, pick_precision
 from deeplab_core.inference.predictor import TILE_FLOOR, Predictor
 from deeplab_core.inference.prepare import prepare_for_inference
 from deeplab_core.inference.scores import ScoreGrid, Scores, ScoreStore, warm_up
@@ -20,7 +20,6 @@ __all__ = [
     "ScoreGrid",
     "ScoreStore",
     "Scores",
-    "available_cores",
     "cap_threads",
     "list_devices",
     "pick_device",

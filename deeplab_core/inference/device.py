@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
-import os
 import warnings
-from pathlib import Path
 
 import torch
 
 from deeplab_core.errors import DeviceError
+from deeplab_core.parallel import available_cores
 from deeplab_core.records import Precision
 
 _PREFERRED = ("cuda", "mps", "cpu")
@@ -148,18 +146,6 @@ def _cpu_computes_bf16() -> bool:
 
 #: Names of precisions as the records spell them.
 PRECISION_NAMES = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
-
-
-def available_cores() -> int:
-    """Cores that this process may really use: CPU affinity and Linux container quotas counted, at least 1."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
-        if quota != "max":
-            cores = min(cores, math.ceil(int(quota) / int(period)))
-    except (OSError, ValueError):
-        pass
-    return max(1, cores)
 
 
 def cap_threads() -> int:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from deeplab_core.errors import ComputeError, DeviceOutOfMemory, WeightsError
-from deeplab_core.inference.device import PRECISION_NAMES, available_cores, describe_device, pick_device, pick_precision
+from deeplab_core.inference.device import PRECISION_NAMES, describe_device, pick_device, pick_precision
 from deeplab_core.inference.doubt import doubt_figures
 from deeplab_core.inference.geometry import Frame, frame_for
 from deeplab_core.inference.memory import BYTES_PER_PIXEL, available_bytes, is_out_of_memory, release
@@ -19,6 +19,7 @@ from deeplab_core.inference.prepare import prepare_for_inference
 from deeplab_core.inference.scores import ScoreGrid, Scores
 from deeplab_core.inference.watch import Cancel, ReportProgress, Watch
 from deeplab_core.nn import SegmentationModel
+from deeplab_core.parallel import available_cores
 from deeplab_core.records import Device, ModelCard, Prediction, PredictOptions, RunReport
 
 #: Smallest tile that out-of-memory is answered with, in network pixels.

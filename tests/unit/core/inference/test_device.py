@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from deeplab_core.errors import DeviceError
-from deeplab_core.inference import available_cores, cap_threads, list_devices, pick_device, pick_precision
+from deeplab_core.inference import cap_threads, list_devices, pick_device, pick_precision
 from deeplab_core.inference.memory import available_bytes, is_out_of_memory
+from deeplab_core.parallel import available_cores
 
 
 def test_auto_prefers_cuda_then_metal_then_cpu(monkeypatch: pytest.MonkeyPatch) -> None:

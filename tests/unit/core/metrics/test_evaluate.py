@@ -105,6 +105,13 @@ def test_files_that_fail_are_collected_and_the_rest_goes_on(folders: tuple[Path,
     assert "77" in by_file[ours / "day0/2.png"]
 
 
+def test_figures_do_not_depend_on_the_number_of_threads(folders: tuple[Path, Path]) -> None:
+    (folders[1] / "3.png").write_bytes(b"not a picture")
+    alone, together = (evaluate_folders(folders[0], [folders[1]], CATALOG, threads=threads) for threads in (1, 3))
+    assert alone.to_json() == together.to_json()
+    assert [image.name for image in alone.images] == [image.name for image in together.images]
+
+
 def test_nothing_to_compare_is_an_error(tmp_path: Path, folders: tuple[Path, Path]) -> None:
     with pytest.raises(MaskFormatError, match="no prediction here has a truth"):
         evaluate_folders(folders[0], [], CATALOG)

@@ -1,0 +1,66 @@
+"""Work on several cores."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from deeplab_core.parallel import available_cores, in_order
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_results_come_in_the_order_of_the_items(threads: int) -> None:
+    def slow_first(number: int) -> int:
+        time.sleep(0.02 if number % 3 == 0 else 0)
+        return number * number
+
+    assert list(in_order(slow_first, range(20), threads)) == [number * number for number in range(20)]
+    assert list(in_order(slow_first, [], threads)) == []
+
+
+def test_several_threads_work_at_once_and_few_items_wait() -> None:
+    taken, both = [], threading.Barrier(2)
+
+    def items():
+        for number in range(12):
+            taken.append(number)
+            yield number
+
+    def meet(number: int) -> int:
+        both.wait(timeout=10)  # passes only where two work at the same time
+        return number
+
+    results = in_order(meet, items(), 2)
+    assert next(results) == 0
+    assert len(taken) == 4
+    assert list(results) == list(range(1, 12))
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_an_error_is_raised_in_its_turn_and_stops_the_rest(threads: int) -> None:
+    done = []
+
+    def work(number: int) -> int:
+        if number == 4:
+            raise ValueError("four")
+        done.append(number)
+        return number
+
+    results = in_order(work, range(100), threads)
+    assert [next(results) for _ in range(4)] == [0, 1, 2, 3]
+    with pytest.raises(ValueError, match="four"):
+        next(results)
+    assert len(done) < 20
+
+
+def test_a_consumer_that_stops_early_leaves_nothing_running() -> None:
+    results = in_order(str, range(1000), 2)
+    assert next(results) == "0"
+    results.close()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("in order")]
+
+
+def test_there_is_at_least_one_core() -> None:
+    assert available_cores() >= 1
