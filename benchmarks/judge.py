@@ -40,6 +40,7 @@ from deeplab_core.formats import write_indexed_png
 from deeplab_core.metrics import ConfusionMatrix
 from deeplab_core.metrics.evaluate import evaluate_folders
 from deeplab_core.metrics.pairing import pair_masks
+from deeplab_core.parallel import available_cores
 
 CATALOG = get_catalog("voc21")
 CLASSES, VOID = len(CATALOG), CATALOG.ignore
@@ -153,15 +154,22 @@ def csurka_class_by_class(truth: Labels, prediction: Labels) -> float:
 
 def medians(calls: dict[str, Callable[[], object]], rounds: int) -> Timings:
     """CPU milliseconds of each call, medians of interleaved runs."""
-    times: dict[str, list[float]] = {name: [] for name in calls}
+    return medians_of_both(calls, rounds)[0]
+
+
+def medians_of_both(calls: dict[str, Callable[[], object]], rounds: int) -> tuple[Timings, Timings]:
+    """CPU and clock milliseconds of each call, medians of interleaved runs; CPU time is of all threads."""
+    cpu: dict[str, list[float]] = {name: [] for name in calls}
+    clock: dict[str, list[float]] = {name: [] for name in calls}
     for call in calls.values():
         call()
     for _ in range(rounds):
         for name, call in calls.items():
-            start = time.process_time()
+            start = time.process_time(), time.perf_counter()
             call()
-            times[name].append((time.process_time() - start) * 1e3)
-    return {name: statistics.median(found) for name, found in times.items()}
+            cpu[name].append((time.process_time() - start[0]) * 1e3)
+            clock[name].append((time.perf_counter() - start[1]) * 1e3)
+    return tuple({name: statistics.median(found) for name, found in times.items()} for times in (cpu, clock))
 
 
 def versus(title: str, mine: Callable[[], object], peers: dict[str, Callable[[], object]], rounds: int) -> None:
@@ -261,11 +269,14 @@ def whole_set(images: int, rounds: int) -> None:
             "reading, confusion, curve 'edge'": judge("edge", boundary=False),
             "the same and all boundary scores": judge("edge", boundary=True),
         }
-        times = medians(calls, rounds)
-    reading = times["reading the PNGs (Pillow)"]
-    print(f"\nA set of {images} images of 500 x 375 px (truth and prediction)")
-    for name, value in times.items():
-        print(f"  {name:<52}{value / 1e3:9.2f} s {value / reading:8.2f} x the reading")
+        cpu, clock = medians_of_both(calls, rounds)
+    reading = "reading the PNGs (Pillow)"
+    print(f"\nA set of {images} images of 500 x 375 px (truth and prediction); {available_cores()} cores")
+    for name, value in cpu.items():
+        print(
+            f"  {name:<44}CPU {value / 1e3:7.2f} s {value / cpu[reading]:6.2f} x the reading"
+            f"   clock {clock[name] / 1e3:7.2f} s {clock[name] / clock[reading]:6.2f} x"
+        )
 
 
 def main() -> None:
