@@ -128,11 +128,6 @@ class EditController(QObject):
         return self._stroke is not None
 
     @property
-    def locked(self) -> str | None:
-        """Why nothing may be changed (a read-only project); None where it may."""
-        return self._locked
-
-    @property
     def only(self) -> frozenset[int] | None:
         """Ids that may be overwritten; None protects nothing."""
         return self._only

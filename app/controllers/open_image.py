@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.state.document import Document
-from app.state.image_record import ImageRecord
 from app.state.provenance import Provenance
 from app.state.pyramid import Pyramid
 from deeplab_core.images.probe import ImageInfo
@@ -51,8 +50,3 @@ def by_hand(document: Document) -> bool:
 def unset(document: Document) -> bool:
     """Whether nobody has said anything about any pixel."""
     return not bool(document.provenance.max())
-
-
-def titled(record: ImageRecord, info: ImageInfo) -> str:
-    """What the top bar shows: name and size."""
-    return f"{record.relative_path} · {info.width}×{info.height}"

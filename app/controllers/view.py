@@ -73,11 +73,6 @@ class ViewState(QObject):
     # -- viewpoint -------------------------------------------------------------------------------------------------------
 
     @property
-    def image_size(self) -> tuple[int, int]:
-        """(width, height) of the open image in px."""
-        return self._size
-
-    @property
     def fitted(self) -> bool:
         """Whether the whole image is fitted into the pane, also after a resize."""
         return self._scale is None
@@ -284,11 +279,6 @@ class ViewState(QObject):
     def toggle_contours(self) -> None:
         self.set_overlay(replace(self._overlay, contours=not self._overlay.contours))
 
-    def set_class_visible(self, class_id: int, visible: bool) -> None:
-        """Show or hide one class in every pane; no pixel of the mask changes."""
-        hidden = self._overlay.hidden - {class_id} if visible else self._overlay.hidden | {class_id}
-        self.set_overlay(replace(self._overlay, hidden=hidden))
-
     # -- blink -----------------------------------------------------------------------------------------------------------
 
     @property
@@ -302,13 +292,8 @@ class ViewState(QObject):
             self._blink = kind
             self.blinkChanged.emit()
 
-    @property
-    def previewing(self) -> bool:
-        """Whether the panes of the mask show what it would become; blinking then shows the mask as it is."""
-        return self._previewing
-
     def set_previewing(self, on: bool) -> None:
-        """Show what the mask would become in its place, or the mask again."""
+        """Show what the mask would become in its place, or the mask again; while it does, blinking shows the mask as it is."""
         if on != self._previewing:
             self._previewing = on
             self.blinkChanged.emit()

@@ -158,12 +158,6 @@ class UndoHistory(QObject):
         """Do the step that was undone last again; nothing happens where there is none."""
         self.group.redo()
 
-    def go_to(self, index: int) -> None:
-        """Undo or redo until ``index`` steps are in effect: what a click in the history list does."""
-        shelf = self._active()
-        if shelf is not None:
-            shelf.stack.setIndex(index)
-
     @property
     def can_undo(self) -> bool:
         return self.group.canUndo()

@@ -81,11 +81,6 @@ class ActionBuilder:
             if icon:
                 self.actions[action_id].setIcon(make_icon(icon, self._theme))
 
-    def fill_menu(self, menu: QMenu, ids: Iterable[str]) -> None:
-        """Add commands to a menu in the given order."""
-        for action_id in ids:
-            menu.addAction(self.actions[action_id])
-
     def group_menu(self, group: Group, parent: QWidget) -> QMenu:
         """The menu of one group."""
         menu = QMenu(group.value, parent)

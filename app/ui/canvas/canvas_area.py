@@ -126,14 +126,6 @@ class CanvasArea(QWidget):
         for pane in self._views:
             pane.pen_pressure = on
 
-    def finish_outline(self) -> bool:
-        """Enter: close the polygon; whether one was open."""
-        return self._toolbox.finish()
-
-    def shorten_outline(self) -> bool:
-        """Backspace: take the polygon's last corner back; whether there was one."""
-        return self._toolbox.shorten()
-
     def abort(self) -> bool:
         """Esc: take back the stroke or outline in hand; whether there was one."""
         return self._toolbox.abort()
