@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from PySide6.QtCore import QObject, QTimer, Signal
+from PySide6.QtCore import QObject, Signal
 
 from app.controllers.compare import CompareController
 from app.controllers.compare_folder import CompareFolder
@@ -17,6 +17,7 @@ from app.controllers.queues import QueuesController
 from app.controllers.refine import RefineController
 from app.services.jobs import JobRegistry
 from app.services.notifications import Notifier
+from app.services.timers import single_shot
 from app.state.charts import AnyChart, Chart
 from app.state.comparison import LETTERS, Peer
 from app.state.curves import Curve, CurveSet
@@ -89,10 +90,7 @@ class PlotsController(QObject):
         }
         names = list(self._makers)
         self.names = (*names[:2], _IOU, *names[2:])
-        self._quiet = QTimer(self)
-        self._quiet.setSingleShot(True)
-        self._quiet.setInterval(_QUIET_MS)
-        self._quiet.timeout.connect(self.record)
+        self._quiet = single_shot(self, _QUIET_MS, self.record)
         judge.curvesChanged.connect(self._follow_curves)
         compared = compare.resultsChanged, compare_folder.changed
         for signal in (inspect.changed, queues.changed, queues.orderChanged, refine.meter.changed, *compared):
