@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from app.listeners import Listeners
+
 #: Every fact, with what it says. A name outside this table is a spelling mistake and is refused.
 FACTS: dict[str, str] = {
     "project_open": "a folder is open",
@@ -68,7 +70,7 @@ class Facts:
 
     def __init__(self) -> None:
         self._values = dict.fromkeys(FACTS, False)
-        self._listeners: list[Callable[[frozenset[str]], None]] = []
+        self._listeners: Listeners[frozenset[str]] = Listeners()
 
     def __getitem__(self, name: str) -> bool:
         return self._values[name]
@@ -86,15 +88,8 @@ class Facts:
         if not changed:
             return
         self._values.update({name: bool(changes[name]) for name in changed})
-        for listener in tuple(self._listeners):
-            listener(changed)
+        self._listeners.tell(changed)
 
     def subscribe(self, listener: Callable[[frozenset[str]], None]) -> Callable[[], None]:
         """Call ``listener`` with the names that changed; returns the function that ends it."""
-        self._listeners.append(listener)
-
-        def unsubscribe() -> None:
-            if listener in self._listeners:
-                self._listeners.remove(listener)
-
-        return unsubscribe
+        return self._listeners.add(listener)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from app.listeners import Listeners
 from app.state.opencv import opencv
 from app.state.patch import Labels, Rect, TilePatch
 from app.state.provenance import Provenance
@@ -68,7 +69,7 @@ class Document:
         self.catalog = catalog
         self.reference = reference
         self.revision = 0
-        self._listeners: list[Listener] = []
+        self._listeners: Listeners[Change] = Listeners()
         self._parts: Iterator[None] | None = None
 
     @staticmethod
@@ -84,13 +85,7 @@ class Document:
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Call ``listener`` after every change, on the changing thread; returns the function that ends it."""
-        self._listeners.append(listener)
-
-        def unsubscribe() -> None:
-            if listener in self._listeners:
-                self._listeners.remove(listener)
-
-        return unsubscribe
+        return self._listeners.add(listener)
 
     def paint(self, rect: Rect, where: NDArray[np.bool_], values: int | NDArray[Any], source: Provenance) -> None:
         """Set the pixels of ``rect`` where ``where`` ((h, w) bool) holds, to one value or to (h, w) values.
@@ -187,8 +182,7 @@ class Document:
     def _tell(self, rect: Rect, before: Labels) -> None:
         self.revision += 1
         change = Change(rect, before, self.revision)
-        for listener in tuple(self._listeners):
-            listener(change)
+        self._listeners.tell(change)
 
 
 def _write(region: Labels, values: Labels, where: NDArray[np.bool_]) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from app.listeners import Listeners
 from app.state.folder_scan import ScanReport, reconcile, stat_images
 from app.state.image_record import RECORD_COLUMNS, ImageFlag, ImageRecord, ImageStatus, record_from_row
 from app.state.journal import Journal, JournalStep
@@ -59,7 +60,7 @@ class Project:
         self._lock = opened.lock
         self._catalog = catalog
         self._mutex = threading.RLock()
-        self._listeners: list[Listener] = []
+        self._listeners: Listeners[ImageRecord] = Listeners()
         self.journal = Journal(opened.store)
         self.runs = RunLog(opened.store)
         self.predictions = PredictionCache(self.directory / "predictions", read_only=self.read_only)
@@ -144,13 +145,7 @@ class Project:
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Call ``listener`` with every record that was replaced; returns the function that ends it."""
-        self._listeners.append(listener)
-
-        def unsubscribe() -> None:
-            if listener in self._listeners:
-                self._listeners.remove(listener)
-
-        return unsubscribe
+        return self._listeners.add(listener)
 
     def rescan(self) -> ScanReport:
         """Look at the folder again: new, moved, changed and missing images."""
@@ -406,8 +401,7 @@ class Project:
         return record
 
     def _tell(self, record: ImageRecord) -> None:
-        for listener in tuple(self._listeners):
-            listener(record)
+        self._listeners.tell(record)
 
     def _read_records(self) -> None:
         from deeplab_core.images.find import natural_sort

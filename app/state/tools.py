@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import StrEnum
 
+from app.listeners import Listeners
+
 
 class Tool(StrEnum):
     """What the left button does on the picture."""
@@ -38,17 +40,11 @@ class ToolState:
         self.class_id = class_id
         self.previous_class_id = class_id
         self.diameter = 24
-        self._listeners: list[Callable[[], None]] = []
+        self._listeners: Listeners[[]] = Listeners()
 
     def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
         """Call ``listener`` after any change; returns the function that ends it."""
-        self._listeners.append(listener)
-
-        def unsubscribe() -> None:
-            if listener in self._listeners:
-                self._listeners.remove(listener)
-
-        return unsubscribe
+        return self._listeners.add(listener)
 
     def choose_tool(self, tool: Tool) -> None:
         self.tool = tool
@@ -79,5 +75,4 @@ class ToolState:
         self.set_diameter(grown)
 
     def _tell(self) -> None:
-        for listener in tuple(self._listeners):
-            listener()
+        self._listeners.tell()
