@@ -367,6 +367,8 @@ class JudgeController(QObject):
     def _measure_model(self, image: OpenImage | None) -> None:
         """The prediction's own curve: what 'now' is compared with."""
         self._model_curve = None
+        if self.judgement is not None and (image is None or self.judgement.document is not image.document):
+            self._forget()  # a prediction is shown before the next image is judged; truth of the last one says nothing of it
         reference = None if image is None else image.document.reference
         if self.judgement is None or image is None or reference is None or self.band.around == "prediction":
             self._wake()

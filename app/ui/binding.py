@@ -40,6 +40,7 @@ class Binding(QObject):
         self.canvas = CanvasArea(program.view, program.edit)
         self.canvas.set_theme(window.theme)
         self._picture: PictureSource | None = None
+        self._pictured: OpenImage | None = None
         self._figures: Figures | None = None
         self._order: list[int] = []
         self._arranged: frozenset[int] = frozenset()
@@ -122,11 +123,11 @@ class Binding(QObject):
         self._show_title()
         self._figures, self._in_band = None, None
         if image is None:
-            self._picture = None
+            self._picture, self._pictured = None, None
             self.canvas.set_layers(None)
             self._show_classes()
             return
-        self._picture = PictureSource(image.rgb, image.levels)
+        self._picture, self._pictured = PictureSource(image.rgb, image.levels), image
         height, width = image.document.shape
         self.program.view.set_image_size(width, height)
         self._show_layers()
@@ -148,8 +149,8 @@ class Binding(QObject):
 
     def _show_layers(self) -> None:
         image, project = self.program.projects.image, self.program.projects.project
-        if image is None or project is None or self._picture is None:
-            return
+        if image is None or project is None or self._picture is None or self._pictured is not image:
+            return  # a kept prediction is told of before the image itself: all is shown when that comes
         judge = self.program.judge
         prediction = image.prediction
         fits = prediction is not None and prediction.confidence.shape == image.document.shape
