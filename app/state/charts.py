@@ -52,6 +52,7 @@ class Chart:
         x_ticks, y_ticks: (value, text) in place of numbers.
         note: one line below: figures that belong to it, and what they are over.
         legend: the corner that the lines leave free.
+        leads: where a click leads to, one for each place on the axis of values (bars: of names); empty for nowhere.
     """
 
     title: str
@@ -64,11 +65,22 @@ class Chart:
     y_ticks: tuple[tuple[float, str], ...] = ()
     note: str = ""
     legend: Literal["top left", "bottom right"] = "top left"
+    leads: tuple[Any, ...] = ()
 
     @property
     def empty(self) -> bool:
         """Whether there is no value to draw."""
         return not any(not math.isnan(value) for series in self.series for value in series.y)
+
+    def lead_at(self, x: float, y: float) -> Any:
+        """Where a click at these values leads to: the nearest place on the axis, None where none is near."""
+        lying = any(series.shape == "bars" for series in self.series)
+        at = y if lying else x
+        places = max((series.x for series in self.series), key=len, default=())
+        if not self.leads or not places:
+            return None
+        nearest = min(range(len(places)), key=lambda place: abs(places[place] - at))
+        return self.leads[nearest] if abs(places[nearest] - at) <= 0.5 and nearest < len(self.leads) else None
 
     def table(self) -> list[list[str]]:
         """The same data as rows, with a header."""
@@ -94,6 +106,7 @@ class HeatChart:
         counts: (R, K) int64.
         shares: (R, K) float64, what is drawn: 0..1.
         note: one line below.
+        ids, column_ids: of the classes of rows and columns; empty where cells lead nowhere.
     """
 
     title: str
@@ -102,10 +115,20 @@ class HeatChart:
     counts: NDArray[np.int64]
     shares: NDArray[np.float64]
     note: str = ""
+    ids: tuple[int, ...] = ()
+    column_ids: tuple[int, ...] = ()
 
     @property
     def empty(self) -> bool:
         return not self.counts.any()
+
+    def lead_at(self, x: float, y: float) -> Any:
+        """The errors behind the cell at these values: ``(truth, prediction)``, of the diagonal ``(truth, None)``; else None."""
+        row, column = round(y), round(x)
+        if not (0 <= row < len(self.ids) and 0 <= column < len(self.column_ids)) or not self.counts[row, column]:
+            return None
+        truth, prediction = self.ids[row], self.column_ids[column]
+        return truth, None if truth == prediction else prediction
 
     def table(self) -> list[list[str]]:
         """Pixel counts with names at both sides."""

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from app.state.charts import Chart, HeatChart, Series, floats
 from app.state.comparison import PLACE_TOKENS
+from app.state.component_walk import ComponentQuery
 from app.state.curves import Curve
 from app.state.progress_log import ProgressSample
 from deeplab_core.catalog import ClassCatalog
 from deeplab_core.inspection.ranking import GainCurve
-from deeplab_core.inspection.slices import AXIS_TEXT, ObjectAxis, PixelSlices, slice_objects
+from deeplab_core.inspection.slices import AXIS_TEXT, ObjectAxis, PixelSlices, Slice, slice_objects
 from deeplab_core.metrics import scores
 from deeplab_core.metrics.bootstrap import RESAMPLES, Samples, intervals
 from deeplab_core.metrics.calibration import reliability_bins
@@ -48,7 +49,8 @@ def trimap_chart(curves: Sequence[Curve], rule: str, scope: str) -> Chart:
     title, note = f"Trimap curve, {scope}", f"Band: {rule}."
     if not curves:
         note = "Judge the whole folder first (Ctrl+J)." if scope == "folder" else "Needs an image with truth in view."
-    return Chart(title, "width of the band, px", "mIoU", series, x_range=(0, 41), note=note, legend="bottom right")
+    leads = tuple(range(1, max((len(curve.values) for curve in curves), default=0) + 1))
+    return Chart(title, "width of the band, px", "mIoU", series, x_range=(0, 41), note=note, legend="bottom right", leads=leads)
 
 
 def image_counts(counts: NDArray[np.int64]) -> ImageCounts:
@@ -92,6 +94,7 @@ def iou_chart(images: Iterable[NDArray[np.int64]], catalog: ClassCatalog, *, res
         x_range=(0, 1),
         y_ticks=tuple((float(place), catalog.names[channel]) for place, channel in enumerate(order)),
         note=f"mIoU {mean:.3f}{between}, pooled over {len(counts)} images; lines are 95 % bootstrap intervals over images.",
+        leads=tuple(ComponentQuery(concerning=catalog.classes[channel].id) for channel in order),
     )
 
 
@@ -109,6 +112,8 @@ def heat_chart(counts: NDArray[np.int64], catalog: ClassCatalog) -> HeatChart:
         part,
         part / total,
         "Rows are the truth, columns the prediction; colours are shares of the row.",
+        tuple(catalog.classes[channel].id for channel in shown.tolist()),
+        tuple(catalog.ignore if channel == len(catalog) else catalog.classes[channel].id for channel in columns),
     )
 
 
@@ -139,7 +144,8 @@ def reliability_chart(levels: NDArray[np.int64]) -> Chart:
 
 def object_chart(rows: NDArray[Any], axis: ObjectAxis) -> Chart:
     """IoU, recall and class swaps of objects over one of their properties."""
-    found = [piece for piece in slice_objects(rows, axis) if piece.objects]
+    pieces = [(place, piece) for place, piece in enumerate(slice_objects(rows, axis)) if piece.objects]
+    found = [piece for _, piece in pieces]
     places = floats(range(len(found)))
     lines = (("IoU", "iou", "accent"), ("recall", "recall", "good"), ("class swap", "swapped", "bad"), ("lost", "lost", "warn"))
     series = tuple(
@@ -156,12 +162,14 @@ def object_chart(rows: NDArray[Any], axis: ObjectAxis) -> Chart:
         y_range=(0, 1),
         x_ticks=ticks,
         note=f"{objects} objects." if found else "No object with this property.",
+        leads=tuple(ComponentQuery(within=Slice(axis, place)) for place, _ in pieces),
     )
 
 
 def pixel_chart(slices: PixelSlices) -> Chart:
     """Pixel accuracy and mean IoU over one property of pixels."""
-    found = [piece for piece in slices.rows() if piece.pixels]
+    pieces = [(place, piece) for place, piece in enumerate(slices.rows()) if piece.pixels]
+    found = [piece for _, piece in pieces]
     places = floats(range(len(found)))
     series = tuple(
         Series(name, places, floats([getattr(piece, field) for piece in found]), shape="points", token=token)
@@ -169,7 +177,10 @@ def pixel_chart(slices: PixelSlices) -> Chart:
     )
     ticks = tuple((place, _span(piece.low, piece.high)) for place, piece in zip(places, found, strict=True))
     title = f"Pixels by {slices.axis.value.replace('_', ' ')}"
-    return Chart(title, AXIS_TEXT[slices.axis.value], "score", series if found else (), y_range=(0, 1), x_ticks=ticks)
+    leads = tuple(ComponentQuery(within=Slice(slices.axis, place)) for place, _ in pieces)
+    return Chart(
+        title, AXIS_TEXT[slices.axis.value], "score", series if found else (), y_range=(0, 1), x_ticks=ticks, leads=leads
+    )
 
 
 def gain_chart(gain: GainCurve, title: str) -> Chart:

@@ -99,6 +99,7 @@ class InspectBinding(QObject):
         from app.ui.judge_pages import JudgePages  # with the plotting library, which takes its time
 
         self.pages = JudgePages(window, program, view)
+        self.pages.listAsked.connect(self.show_list)
         view.closeAsked.connect(self.close)
         view.refreshAsked.connect(program.inspect.inspect_folder)
         view.pageShown.connect(lambda _title: self._refresh())
@@ -120,7 +121,7 @@ class InspectBinding(QObject):
             return
         inspect = self._program.inspect
         folder = inspect.folder
-        view.show_scope(self._scope())
+        self._show_scope(view)
         view.refresh.setEnabled(not inspect.inspecting)
         if view.page is self.matrix:
             self.matrix.show_counts(inspect.counts(), project.catalog, None if folder is None else folder.index)
@@ -131,15 +132,18 @@ class InspectBinding(QObject):
         else:
             self.pages.refresh()
 
-    def _scope(self) -> str:
-        """What the figures are over."""
+    def _show_scope(self, view: JudgeView) -> None:
+        """What the figures are over, or what to do so that there are some."""
         inspect, judge = self._program.inspect, self._program.judge
         known, total = 0 if inspect.index is None else len(inspect.index), len(judge.index)
         if not total:
-            return "No truth was found. Choose the folder of truth in the Truth menu."
-        if not known:
-            return "Reading…" if inspect.inspecting else "No image has both truth and a mask yet. Run the model on the folder."
-        return f"{known} of {total} images with truth"
+            view.show_scope("no truth", hint="No truth was found. Choose the folder of truth in the Truth menu.")
+        elif known:
+            view.show_scope(f"{known:,} of {total:,} images".replace(",", "\u2009"), f"{known} of {total} images with truth")
+        elif inspect.inspecting:
+            view.show_scope("reading…")
+        else:
+            view.show_scope("no masks", hint="No image has both truth and a mask yet. Run the model on the folder.")
 
     def _list(self, query: ComponentQuery) -> None:
         project, folder = self._program.projects.project, self._program.inspect.folder

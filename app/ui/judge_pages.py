@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-from PySide6.QtCore import QObject, QTimer
+from PySide6.QtCore import QObject, QTimer, Signal
 from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QFileDialog
 
@@ -12,6 +13,7 @@ from app.controllers.edit import class_name
 from app.controllers.program import Program
 from app.state.ambiguous import ListedMark, export_marks
 from app.state.charts import Chart
+from app.state.component_walk import ComponentQuery
 from app.state.queues import worst_first
 from app.ui.inspect.ambiguous_page import AmbiguousPage
 from app.ui.inspect.judge_view import JudgeView
@@ -31,7 +33,12 @@ class JudgePages(QObject):
 
     Attributes:
         queue, plots, ambiguous: the pages.
+
+    Signals:
+        listAsked(ComponentQuery): a place of a plot leads to these error components.
     """
+
+    listAsked = Signal(object)
 
     def __init__(self, window: MainWindow, program: Program, view: JudgeView) -> None:
         super().__init__(view)
@@ -52,6 +59,7 @@ class JudgePages(QObject):
         program.thumbnails.ready.connect(self.queue.rows.refresh)
         program.plots.changed.connect(self.refresh)
         self.plots.wanted.connect(self._make_plot)
+        self.plots.chosen.connect(self._follow_plot)
         self.plots.exported.connect(self._say_exported)
         self.plots.failed.connect(program.notifier.report)
         program.ambiguous.changed.connect(lambda _image: self.refresh())
@@ -158,6 +166,20 @@ class JudgePages(QObject):
 
     def _make_plot(self, name: str) -> None:
         self._program.plots.make(name, lambda chart: self.plots.show_chart(name, chart))
+
+    def _follow_plot(self, lead: object) -> None:
+        """From a cell, bar or point to its errors; from a width of the band to the band on the picture."""
+        if isinstance(lead, ComponentQuery):
+            self.listAsked.emit(lead)
+        elif isinstance(lead, tuple):
+            truth, prediction = lead
+            self.listAsked.emit(ComponentQuery(truth=truth, prediction=prediction))
+        elif isinstance(lead, int):
+            judge = self._program.judge
+            judge.set_band(replace(judge.band, width_px=lead))
+            self._window.show_picture()
+            if not self._program.facts["pane_trimap"]:
+                self._program.view.toggle_trimap()
 
     def _say_exported(self, path: Path) -> None:
         self._program.notifier.info(f"{path.name} is written", f"In {path.parent}.", replace_key="plot")

@@ -7,10 +7,13 @@ import io
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QModelIndex, Qt
+from pyqtgraph import PlotWidget
+from PySide6.QtCore import QModelIndex, QPointF, Qt
 from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QFileDialog
 
+from app.state.charts import Chart, Series
+from app.state.component_walk import ComponentQuery
 from app.state.queues import ORDERS
 from app.ui.judge_pages import JudgePages
 from tests.gui.studio import Studio
@@ -166,3 +169,54 @@ def test_progress_is_recorded_when_the_work_moves_on(studio, folder):
     plots.record()
     assert plots.progress[-1].reviewed == 1
     assert plots.progress[-1].miou is not None
+
+
+def show_plot(studio: Studio, page, name: str):
+    page.list.setCurrentItem(page.list.findItems(name, Qt.MatchFlag.MatchExactly)[0])
+    studio.wait(lambda: page.view.isVisible())
+    studio.settle()
+    return page.view
+
+
+def click_plot(studio: Studio, view, x: float, y: float) -> None:
+    plot = view.findChild(PlotWidget)
+    place = plot.mapFromScene(plot.plotItem.vb.mapViewToScene(QPointF(x, y)))
+    studio.qtbot.mouseMove(plot.viewport(), place)
+    studio.qtbot.mouseClick(plot.viewport(), Qt.MouseButton.LeftButton, pos=place)
+
+
+def test_places_of_plots_lead_to_their_pixels(studio, folder):
+    page = pages(studio, folder, "Plots").plots
+    shown = studio.application.binding.inspect
+    heat = show_plot(studio, page, "Confusion matrix")
+    counts = np.where(np.equal.outer(heat.chart.ids, heat.chart.column_ids), 0, heat.chart.counts)
+    row, column = np.unravel_index(counts.argmax(), counts.shape)
+    click_plot(studio, heat, float(column), float(row))
+    assert shown.view.page is shown.components
+    assert shown.components.query == ComponentQuery(heat.chart.ids[row], heat.chart.column_ids[column])
+    studio.press(Qt.Key.Key_Escape, on=shown.view)
+    bars = show_plot(studio, page, "IoU by class")
+    click_plot(studio, bars, 0.01, 0.0)
+    assert shown.components.query == bars.chart.leads[0]
+    assert shown.components.components
+    studio.press(Qt.Key.Key_Escape, on=shown.view)
+    points = show_plot(studio, page, "Pixels by distance")
+    click_plot(studio, points, points.chart.series[0].x[-1], 0.5)
+    assert shown.components.query == points.chart.leads[-1]
+    studio.press(Qt.Key.Key_Escape, on=shown.view)
+    curve = show_plot(studio, page, "Trimap curve, image")
+    click_plot(studio, curve, 17.2, curve.chart.series[0].y[16])
+    assert not shown.in_front
+    assert studio.program.judge.band.width_px == 17
+    assert studio.program.facts["pane_trimap"]
+
+
+def test_the_legend_keeps_off_the_lines(studio, folder):
+    view = pages(studio, folder, "Plots").plots.view
+    low = tuple(0.1 for _ in range(9))
+    for values, wanted in ((low, 0), (tuple(0.95 for _ in low), 1)):
+        places = tuple(float(place) for place in range(9))
+        series = (Series("a", places, values), Series("b", places, values))
+        view.show_chart(Chart("t", "x", "y", series, y_range=(0, 1)))
+        middle = view.findChild(PlotWidget).plotItem.vb.sceneBoundingRect().center()
+        assert (view.findChild(PlotWidget).plotItem.legend.sceneBoundingRect().center().y() > middle.y()) == bool(wanted)

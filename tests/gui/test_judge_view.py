@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from PIL import Image
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtWidgets import QAbstractScrollArea
 
@@ -202,7 +203,8 @@ def test_without_truth_the_view_says_what_to_do(studio: Studio, tmp_path):
     studio.open(make_folder(tmp_path / "blank", truth=False))
     studio.press(Qt.Key.Key_O)
     view = studio.application.binding.inspect.view
-    assert "Choose the folder of truth" in view.scope.toolTip() + view.scope.text()
+    assert view.hint.isVisible()
+    assert "Choose the folder of truth" in view.hint.text()
 
 
 def test_an_error_marked_ambiguous_in_the_list_leaves_all_figures(studio: Studio, folder):
@@ -293,3 +295,19 @@ def test_of_two_changes_in_a_row_the_later_one_stays(studio: Studio, folder, mon
         done(result)
     studio.settle()
     assert studio.program.inspect.counts().sum() == before
+
+
+def test_an_image_of_another_size_is_judged_by_its_own_truth(studio: Studio, folder):
+    small = folder / "photo_1.jpg"
+    truth = folder.parent / "labels" / "photo_1.png"
+    for path in (small, truth):
+        with Image.open(path) as picture:
+            picture.crop((0, 0, 50, 40)).save(path)
+    run_folder(studio, folder)
+    studio.press(Qt.Key.Key_O)
+    images = {record.name: record.id for record in studio.program.projects.project.images}
+    for name in ("photo_1.jpg", "photo_0.jpg", "photo_1.jpg"):
+        studio.program.projects.open_image(images[name])
+        studio.wait(lambda name=name: studio.image.id == images[name])
+        studio.settle()  # an error in a job of the background fails the test
+        assert studio.program.judge.judgement.truth.shape == studio.image.document.labels.shape

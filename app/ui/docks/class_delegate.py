@@ -82,10 +82,11 @@ class ClassDelegate(QStyledItemDelegate):
     def _paint_swatch(self, painter: QPainter, rect: QRect, row: ClassRow) -> None:
         square = QRectF(rect.left() + 7, rect.center().y() - 5.5, 12, 12)
         color = QColor(*row.color)
-        painter.setPen(QPen(self.theme.color("border_strong"), 1))
-        painter.setBrush(color if row.visible else Qt.BrushStyle.NoBrush)
-        if not row.visible:
-            painter.setPen(QPen(color, 1.5))
+        if row.visible:
+            paint_swatch(painter, square, color, self.theme)
+            return
+        painter.setPen(QPen(color, 1.5))
+        painter.setBrush(Qt.BrushStyle.NoBrush)
         painter.drawRoundedRect(square, 3, 3)
 
     def _paint_figures(self, painter: QPainter, rect: QRect, row: ClassRow, hovered: bool, strong: bool) -> int:
@@ -126,6 +127,13 @@ class ClassDelegate(QStyledItemDelegate):
         filled.setWidth(box.width() * max(0.0, min(1.0, row.iou or 0.0)))
         painter.setBrush(readable(QColor(*row.color), self.theme))
         painter.drawRoundedRect(filled, 2, 2)
+
+
+def paint_swatch(painter: QPainter, square: QRectF, color: QColor, theme: Theme, radius: float = 3.0) -> None:
+    """A class's own colour with an edge, so that black, navy and white can be told from the panel and from each other."""
+    painter.setPen(QPen(theme.color("border_strong"), 1))
+    painter.setBrush(color)
+    painter.drawRoundedRect(square, radius, radius)
 
 
 def readable(color: QColor, theme: Theme) -> QColor:

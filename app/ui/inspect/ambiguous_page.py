@@ -49,6 +49,7 @@ class AmbiguousPage(QWidget):
         self.table.verticalHeader().hide()
         header = self.table.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         header.setSectionResizeMode(_WHY, QHeaderView.ResizeMode.Stretch)
         self.table.setAccessibleName("Ambiguous regions")
         self.what = toned("", tone="muted")
@@ -99,7 +100,8 @@ class AmbiguousPage(QWidget):
         total = f"{sum(listed.mark.pixels for listed in marks):,}".replace(",", "\u2009")
         images = len({listed.image for listed in marks})
         self.what.setText(
-            f"{len(marks)} regions in {images} images, {total} px, are in no figure."
+            f"In no figure: {total} px, {len(marks)} {'region' if len(marks) == 1 else 'regions'} "
+            f"in {images} {'image' if images == 1 else 'images'}."
             if marks
             else "Nothing is marked. In the Truth menu: mark the error under the pointer, or what you draw around, as ambiguous."
         )

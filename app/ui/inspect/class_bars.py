@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from app.state.component_walk import KIND_TITLES
 from app.state.failure_table import ClassParts
-from app.ui.docks.class_delegate import readable
+from app.ui.docks.class_delegate import paint_swatch
 from app.ui.inspect.kind_table import PART_TONES
 from app.ui.theme import Theme
 from deeplab_core.inspection.kinds import PARTS, FailureKind
@@ -81,8 +81,7 @@ class ClassBars(QWidget):
         if row == self._row:
             painter.setBrush(theme.color("raised"))
             painter.drawRoundedRect(QRectF(line), 5, 5)
-        painter.setBrush(readable(QColor(*parts.color), theme))
-        painter.drawRoundedRect(QRectF(6, line.center().y() - 5, 11, 11), 3, 3)
+        paint_swatch(painter, QRectF(6, line.center().y() - 5, 11, 11), QColor(*parts.color), theme)
         painter.setFont(theme.font("body"))
         painter.setPen(theme.color("text"))
         name = QFontMetrics(painter.font()).elidedText(parts.name, Qt.TextElideMode.ElideRight, _NAME - 28)

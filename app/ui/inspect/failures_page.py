@@ -8,7 +8,6 @@ from PySide6.QtWidgets import QComboBox, QFrame, QGridLayout, QHBoxLayout, QScro
 
 from app.state.component_walk import ComponentQuery
 from app.state.failure_table import class_parts, failure_lines, slice_charts
-from app.ui.docks.elided_label import ElidedLabel
 from app.ui.docks.panel import toned
 from app.ui.inspect.class_bars import ClassBars
 from app.ui.inspect.kind_table import PART_TONES, KindTable
@@ -61,8 +60,8 @@ class FailuresPage(QWidget):
         column.setSpacing(8)
         head = QHBoxLayout()
         head.addWidget(self.classes)
-        hint = ElidedLabel(Qt.TextElideMode.ElideRight)
-        hint.set_text(_HINT)
+        hint = toned(_HINT, tone="muted", size="small")
+        hint.setWordWrap(True)
         head.addWidget(hint, 1)
         column.addLayout(head)
         column.addWidget(self.kinds)

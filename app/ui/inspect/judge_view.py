@@ -7,6 +7,7 @@ from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QStackedWidget, QTabBar, QVBoxLayout, QWidget
 
 from app.ui.docks.elided_label import ElidedLabel
+from app.ui.docks.panel import toned
 from app.ui.theme import Theme
 
 
@@ -41,8 +42,11 @@ class JudgeView(QWidget):
         self.scope.setProperty("tone", "muted")
         self.refresh = QPushButton("Inspect the folder")
         self.refresh.setToolTip("Compare every mask with its truth; what has not changed since last time is not read again")
-        self.close_button = QPushButton("Back to the picture")
-        self.close_button.setToolTip("Esc")
+        self.close_button = QPushButton("‹ Picture")
+        self.close_button.setToolTip("Back to the picture   Esc")
+        self.hint = toned("")
+        self.hint.setWordWrap(True)
+        self.hint.hide()
         self.stack = QStackedWidget()
         header = QHBoxLayout()
         header.setSpacing(8)
@@ -54,6 +58,7 @@ class JudgeView(QWidget):
         column.setContentsMargins(12, 8, 12, 12)
         column.setSpacing(8)
         column.addLayout(header)
+        column.addWidget(self.hint)
         column.addWidget(self.stack, 1)
         self.tabs.currentChanged.connect(self._show)
         self.tabs.tabBarClicked.connect(lambda place: self.leave_list() if place == self.tabs.currentIndex() else None)
@@ -98,9 +103,18 @@ class JudgeView(QWidget):
         """Bring a page to the front. Raises ValueError where no page has this title."""
         self.tabs.setCurrentIndex(self.titles.index(title))
 
-    def show_scope(self, text: str) -> None:
-        """What the figures are over, e.g. ``"48 images, mIoU 0.41"``."""
+    def show_scope(self, text: str, explained: str = "", *, hint: str = "") -> None:
+        """What the figures are over.
+
+        Args:
+            text: short, e.g. ``"48 of 50 images"``.
+            explained: the same at length, for the tooltip; empty takes ``text``.
+            hint: what to do where there is nothing to show; it gets a line of its own.
+        """
         self.scope.set_text(text)
+        self.scope.setToolTip(explained or text)
+        self.hint.setText(hint)
+        self.hint.setVisible(bool(hint))
 
     def set_theme(self, theme: Theme) -> None:
         """Dress every page that paints itself."""

@@ -19,7 +19,7 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QAbstractScrollArea, QWidget
 
 from app.state.matrix_table import MatrixTable
-from app.ui.docks.class_delegate import readable
+from app.ui.docks.class_delegate import paint_swatch
 from app.ui.theme import Theme
 
 #: Sides of a cell, px; from the text's size on a cell says its figure.
@@ -238,7 +238,11 @@ class MatrixView(QAbstractScrollArea):
         side = min(_SWATCH, max(self._side - 1, 2))
         at = box.left() + _GAP if upwards else box.right() - _GAP - side
         color = catalog.ignore_color if channel == len(catalog) else catalog.classes[channel].color
-        painter.fillRect(QRect(at, box.center().y() - side // 2, side, side), readable(QColor(*color), theme))
+        square = QRectF(at, box.center().y() - side // 2, side, side)
+        if side < 5:  # an edge would leave nothing inside
+            painter.fillRect(square, QColor(*color))
+        else:
+            paint_swatch(painter, square, QColor(*color), theme, radius=1.0)
         if self._side < _ROTATED_FROM and not marked:
             return
         font = theme.font("small" if self._side >= 14 or marked else "caption", bold=marked)

@@ -25,11 +25,13 @@ class PlotPage(QWidget):
         wanted(str): this plot is to be shown; answer with :meth:`show_chart`.
         exported(Path): a file was written.
         failed(AtrousError): it could not be.
+        chosen(object): a place of the plot that leads somewhere was clicked.
     """
 
     wanted = Signal(str)
     exported = Signal(object)
     failed = Signal(object)
+    chosen = Signal(object)
 
     def __init__(self, theme: Theme, names: Sequence[str]) -> None:
         super().__init__()
@@ -48,6 +50,7 @@ class PlotPage(QWidget):
         self.export_button = QPushButton("Export…")
         self.export_button.setToolTip("The plot as PNG or SVG, or its numbers as CSV")
         self.export_button.clicked.connect(self.ask_export)
+        self.view.chosen.connect(self.chosen)
         header = QHBoxLayout()
         header.addWidget(self.title, 1)
         header.addWidget(self.export_button)

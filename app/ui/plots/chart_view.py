@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pyqtgraph as pg
 from pyqtgraph.exporters import ImageExporter
-from PySide6.QtCore import QRectF, Qt
+from PySide6.QtCore import QPointF, QRectF, Qt, Signal
 from PySide6.QtGui import QColor, QPainter
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
@@ -21,10 +21,18 @@ _ROWS = 26
 _LONGEST = 16
 #: Cells of a heat map hold figures up to so many columns.
 _READABLE = 24
+#: Width that a legend takes, as a share of the plot.
+_LEGEND = 0.32
 
 
 class ChartView(QWidget):
-    """One plot. Lines and points stay still; bars of many classes and heat maps can be scrolled and zoomed with the wheel."""
+    """One plot. Lines and points stay still; bars of many classes and heat maps can be scrolled and zoomed with the wheel.
+
+    Signals:
+        chosen(object): a place that leads somewhere was clicked (``lead_at`` of the chart).
+    """
+
+    chosen = Signal(object)
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -43,6 +51,7 @@ class ChartView(QWidget):
         column.addWidget(self._plot)
         self.setMinimumSize(240, 180)
         self._plot.scene().sigMouseMoved.connect(self._hover)
+        self._plot.scene().sigMouseClicked.connect(self._click)
         self.set_theme(theme)
 
     def set_theme(self, theme: Theme) -> None:
@@ -107,16 +116,16 @@ class ChartView(QWidget):
         for series in chart.series:
             {"line": self._line, "points": self._line, "bars": self._bars, "columns": self._columns}[series.shape](series)
         self._legend.setVisible(len(chart.series) > 1)
-        corner, offset = ((0, 0), (10, 8)) if chart.legend == "top left" else ((1, 1), (-10, -8))
-        self._legend.anchor(corner, corner, offset)
         self._fit(chart, lying=lying)
+        corner = self._free_corner(chart)
+        self._legend.anchor(corner, corner, (-10 if corner[0] else 10, -8 if corner[1] else 8))
 
     def _line(self, series: Series) -> None:
         color = self._theme.color(series.token)
         pen = pg.mkPen(color, width=2, style=Qt.PenStyle.DashLine if series.dashed else Qt.PenStyle.SolidLine)
         x, y = np.asarray(series.x), np.asarray(series.y)
         marks = {"symbol": "o", "symbolSize": 7, "symbolBrush": color, "symbolPen": None} if series.shape == "points" else {}
-        self._plot.plot(x, y, pen=pen, connect="finite", name=series.name or None, **marks)
+        self._plot.plot(x, y, pen=pen, connect="finite", name=series.name or None, antialias=True, **marks)
         if series.low and series.shape == "points":
             self._whiskers(x, y, series, lying=False)
 
@@ -148,8 +157,9 @@ class ChartView(QWidget):
         value = (x if lying else y)[there]
         below, above = value - low[there], high[there] - value
         sides = {"left": below, "right": above} if lying else {"bottom": below, "top": above}
-        pen = pg.mkPen(self._theme.color("text"), width=1.5)
-        self._plot.addItem(pg.ErrorBarItem(x=x[there], y=y[there], beam=0.3 if lying else 0.1, pen=pen, **sides))
+        for token, width in (("surface", 4.5), ("text", 1.5)):  # the rim keeps the line apart from bars of its own colour
+            pen = pg.mkPen(self._theme.color(token), width=width)
+            self._plot.addItem(pg.ErrorBarItem(x=x[there], y=y[there], beam=0.3 if lying else 0.1, pen=pen, **sides))
 
     def _draw_heat(self, chart: HeatChart) -> None:
         plot = self._plot
@@ -171,14 +181,16 @@ class ChartView(QWidget):
         for side, names in (("left", chart.names), ("bottom", chart.column_names)):
             plot.getAxis(side).setTicks([[(float(place), _short(name)) for place, name in enumerate(names)]])
         if len(chart.column_names) <= _READABLE:
-            self._write_figures(chart)
+            self._write_figures(chart, image)
         plot.setXRange(-0.5, image.shape[1] - 0.5, padding=0)
         plot.setYRange(-0.5, image.shape[0] - 0.5, padding=0)
 
-    def _write_figures(self, chart: HeatChart) -> None:
+    def _write_figures(self, chart: HeatChart, cells: np.ndarray) -> None:
+        inks = self._theme.color("text"), self._theme.color("on_accent")
         for row, column in zip(*np.nonzero(chart.shares >= 0.005), strict=True):
             share = chart.shares[row, column]
-            color = self._theme.color("on_accent" if share > 0.35 else "text")  # on a strong cell
+            below = _luminance(cells[row, column])
+            color = max(inks, key=lambda ink: _contrast(_luminance(_rgb(ink)), below))
             text = pg.TextItem(f"{100 * share:.0f}", color=color, anchor=(0.5, 0.5))
             text.setFont(self._theme.font("caption"))
             text.setPos(float(column), float(row))
@@ -204,6 +216,7 @@ class ChartView(QWidget):
         axis = self._plot.getAxis(side)
         axis.setLabel(text, **style)
         axis.showLabel(bool(text))
+        axis.resizeEvent(None)  # the label is centred there only, and the text before had another width
 
     def _fit(self, chart: Chart, *, lying: bool) -> None:
         if lying:
@@ -222,8 +235,40 @@ class ChartView(QWidget):
         set_range = self._plot.setXRange if side == "x" else self._plot.setYRange
         set_range(low - room, high + room, padding=0.02 if fixed else 0)
 
+    def _free_corner(self, chart: Chart) -> tuple[int, int]:
+        """Where the legend covers fewest points, the corner that the chart asks for first: (right, bottom), 0 or 1 each."""
+        (left, right), (low, high) = self._plot.plotItem.vb.viewRange()
+        wanted = (0, 0) if chart.legend == "top left" else (1, 1)
+        points = [
+            ((x - left) / max(right - left, 1e-9), (high - y) / max(high - low, 1e-9))
+            for series in chart.series
+            for x, y in zip(series.x, series.y, strict=True)
+            if not math.isnan(y)
+        ]
+        tall = 0.08 + 0.05 * len(chart.series)
+
+        def covered(corner: tuple[int, int]) -> int:
+            return sum(abs(corner[0] - x) < _LEGEND and abs(corner[1] - y) < tall for x, y in points)
+
+        return min((wanted, (1, 1), (0, 0), (1, 0), (0, 1)), key=covered)
+
+    def _lead(self, place: object) -> object:
+        """Where a place of the scene leads to."""
+        view = self._plot.plotItem.vb
+        if self.chart is None or self.chart.empty or not view.sceneBoundingRect().contains(QPointF(place)):
+            return None
+        point = view.mapSceneToView(place)
+        return self.chart.lead_at(point.x(), point.y())
+
+    def _click(self, event: pg.GraphicsScene.mouseEvents.MouseClickEvent) -> None:
+        lead = self._lead(event.scenePos()) if event.button() == Qt.MouseButton.LeftButton else None
+        if lead is not None:
+            self.chosen.emit(lead)
+
     def _hover(self, place: object) -> None:
         chart = self.chart
+        leads = self._lead(place) is not None
+        self._plot.viewport().setCursor(Qt.CursorShape.PointingHandCursor if leads else Qt.CursorShape.ArrowCursor)
         if not isinstance(chart, HeatChart):
             self._plot.setToolTip("")
             return
@@ -243,3 +288,14 @@ def _short(text: str) -> str:
 
 def _rgb(color: QColor) -> np.ndarray:
     return np.array([color.red(), color.green(), color.blue()], dtype=np.float64)
+
+
+def _luminance(color: np.ndarray) -> float:
+    """Relative luminance of 8-bit sRGB, 0..1 (WCAG 2)."""
+    linear = np.where(color <= 10.3, color / 255 / 12.92, ((color / 255 + 0.055) / 1.055) ** 2.4)
+    return float(linear @ (0.2126, 0.7152, 0.0722))
+
+
+def _contrast(one: float, other: float) -> float:
+    """Contrast ratio of two luminances, 1..21 (WCAG 2)."""
+    return (max(one, other) + 0.05) / (min(one, other) + 0.05)
