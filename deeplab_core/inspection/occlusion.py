@@ -89,39 +89,47 @@ def _pieces(
     """(N,) pieces that an occluder leaves of the object that each region seems to belong to."""
     parts = np.ones(len(values), dtype=np.int64)
     sizes = np.bincount(kind.ravel(), minlength=len(values) + 1)
-    points: dict[int, NDArray[np.int64]] = {}
+    groups: list[tuple[int, list[int]]] = []
     for occluder in np.unique(others).tolist():
         near = [int(region) for region in regions[others == occluder] if sizes[region] >= _PIECE_PX]
         for class_id in {int(values[region - 1]) for region in near}:
             group = [region for region in near if values[region - 1] == class_id]
             if len(group) < 2:
                 continue
-            group = sorted(group, key=lambda region: -int(sizes[region]))[:_CROWD]
-            for region in group:
-                if region not in points:
-                    points[region] = _points_of(kind, region)
-            joined = dict.fromkeys(group, 1)
-            for one, other in combinations(group, 2):
-                if _lies_between(kind, points[one], points[other], occluder):
-                    joined[one] += 1
-                    joined[other] += 1
-            for region, pieces in joined.items():
-                parts[region - 1] = max(parts[region - 1], pieces)
+            groups.append((occluder, sorted(group, key=lambda region: -int(sizes[region]))[:_CROWD]))
+    points = _points_of(kind, {region for _, group in groups for region in group}, len(values))
+    for occluder, group in groups:
+        joined = dict.fromkeys(group, 1)
+        for one, other in combinations(group, 2):
+            if _lies_between(kind, points[one], points[other], occluder):
+                joined[one] += 1
+                joined[other] += 1
+        for region, pieces in joined.items():
+            parts[region - 1] = max(parts[region - 1], pieces)
     return parts
 
 
-def _points_of(kind: NDArray[Any], region: int) -> NDArray[np.int64]:
-    """(K, 2) some rows and columns of a region's edge."""
-    mask = kind == region
-    inner = mask.copy()
-    inner[1:] &= mask[:-1]
-    inner[:-1] &= mask[1:]
-    inner[:, 1:] &= mask[:, :-1]
-    inner[:, :-1] &= mask[:, 1:]
-    edge = np.argwhere(mask & ~inner)
-    if not len(edge):  # a region that fills the image
-        edge = np.argwhere(mask)
-    return edge[:: max(1, -(-len(edge) // _POINTS))]
+def _points_of(kind: NDArray[Any], wanted: set[int], number: int) -> dict[int, NDArray[np.int64]]:
+    """(K, 2) some rows and columns of the edge of each wanted region; one look at the image, whatever their number."""
+    if not wanted:
+        return {}
+    edge = np.zeros(kind.shape, dtype=bool)
+    for first, second in ((np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:-1], np.s_[1:])):
+        differ = kind[first] != kind[second]
+        edge[first] |= differ
+        edge[second] |= differ
+    chosen = np.zeros(number + 1, dtype=bool)
+    chosen[list(wanted)] = True
+    edge &= chosen[kind]
+    places = np.argwhere(edge)
+    of = kind[edge]
+    order = np.argsort(of, kind="stable")
+    ends = np.searchsorted(of[order], np.arange(1, number + 2))
+    found = {}
+    for region in wanted:
+        mine = order[ends[region - 1] : ends[region]]
+        found[region] = places[mine[:: max(1, -(-len(mine) // _POINTS))]]
+    return found
 
 
 def _lies_between(kind: NDArray[Any], one: NDArray[np.int64], other: NDArray[np.int64], occluder: int) -> bool:
