@@ -74,6 +74,12 @@ def parse_bands(_context: click.Context, _parameter: click.Parameter, value: str
     help="Photographs of the same names, for the pictures of the worst cases.",
 )
 @click.option(
+    "--ambiguous",
+    metavar="DIR",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="NAME.ambiguous.json: regions that are not scored.",
+)
+@click.option(
     "--slices",
     "slice_files",
     metavar="FILE",
@@ -95,6 +101,7 @@ def evaluate(
     resamples: int,
     seed: int,
     photographs: Path | None,
+    ambiguous: Path | None,
     slice_files: tuple[Path, ...],
     json_file: Path | None,
     html_file: Path | None,
@@ -123,6 +130,7 @@ def evaluate(
             boundary=boundary,
             resamples=resamples,
             seed=seed,
+            ambiguous_dir=ambiguous,
             progress=lambda _done, _total, name: bar.advance(name),
         )
     for path in (json_file, html_file):
@@ -165,6 +173,8 @@ def figures(result: Evaluation) -> str:
     if result.calibration is not None:
         ece = result.calibration.bins().ece
         lines.append(f"{'ECE':>16}  {ece:.4f}   calibration error, {result.calibrated_images} images with a confidence map")
+    if result.excluded_px:
+        lines.append(f"{'ambiguous':>16}  {result.excluded_px:,} px are in no figure")
     if result.cityscapes is not None:
         means = result.cityscapes.to_dict()
         for title, key in (("category IoU", "mean_category_iou"), ("iIoU", "mean_instance_iou")):

@@ -20,8 +20,7 @@ from app.state.opencv import opencv
 from app.state.project import Project
 from deeplab_core.errors import ImageReadError, ProjectError, ProjectLocked
 from deeplab_core.formats.atomic import atomic_write, make_folder
-from deeplab_core.inspection.ambiguous import AmbiguousMark, AmbiguousMarks
-from deeplab_core.inspection.folder import AMBIGUOUS_SUFFIX
+from deeplab_core.inspection.ambiguous import AMBIGUOUS_SUFFIX, AmbiguousMark, AmbiguousMarks
 
 #: Kind of the project's results that holds marks; the folder scan knows it too.
 KIND = "ambiguous"

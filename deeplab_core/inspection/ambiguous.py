@@ -5,17 +5,21 @@ Marks are pixels, never polygons: exact runs of the oriented image. They change 
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab_core.errors import ProjectError
+from deeplab_core.errors import AtrousError, MaskFormatError, ProjectError
 from deeplab_core.inspection.regions import Box, Mask
 
 #: Name and version of the JSON form.
 FORMAT = "atrous-ambiguous-1"
+#: Ending of files with the regions of an image.
+AMBIGUOUS_SUFFIX = ".ambiguous.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +151,31 @@ class AmbiguousMarks:
                 remedy=f"This program reads {FORMAT}; a newer one may have written it",
             ) from error
         return cls(height, width, marks)
+
+
+def read_ambiguous(path: Path, shape: tuple[int, ...]) -> AmbiguousMarks:
+    """Read ``NAME.ambiguous.json`` for an image of ``shape`` (H, W).
+
+    Raises:
+        ProjectError: the file holds something else.
+        MaskFormatError: it cannot be read, or is of another size.
+    """
+    try:
+        marks = AmbiguousMarks.from_dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise MaskFormatError(
+            "the ambiguous regions cannot be read", why=str(error), remedy="Mark them again", path=path
+        ) from error
+    except AtrousError as error:
+        error.path = path
+        raise
+    if (marks.height, marks.width) != tuple(shape[:2]):
+        raise MaskFormatError(
+            f"the ambiguous regions are of {marks.width} x {marks.height} px, the truth of {shape[1]} x {shape[0]} px",
+            remedy="Mark them again on this image",
+            path=path,
+        )
+    return marks
 
 
 def _mark(row: dict[str, Any], height: int, width: int) -> AmbiguousMark:

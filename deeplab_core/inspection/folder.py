@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +15,7 @@ from deeplab_core.errors import AtrousError, Cancelled, MaskFormatError
 from deeplab_core.formats import read_mask
 from deeplab_core.images import read_image
 from deeplab_core.images.probe import IMAGE_SUFFIXES
-from deeplab_core.inspection.ambiguous import AmbiguousMarks
+from deeplab_core.inspection.ambiguous import AMBIGUOUS_SUFFIX, read_ambiguous
 from deeplab_core.inspection.board import FailureBoard
 from deeplab_core.inspection.companions import Companions
 from deeplab_core.inspection.components import ErrorComponent
@@ -27,9 +26,6 @@ from deeplab_core.inspection.objects import OBJECT, read_known_objects
 from deeplab_core.inspection.slices import PixelAxis, PixelSlices, Slice, objects_within
 from deeplab_core.inspection.sparse import SparseCounts
 from deeplab_core.metrics.pairing import MaskPair, pair_masks
-
-#: Ending of files with the ambiguous regions of an image.
-AMBIGUOUS_SUFFIX = ".ambiguous.json"
 
 Progress = Callable[[int, int, str], None]
 
@@ -236,28 +232,3 @@ def _inspect(
 
 def _size(labels: NDArray[Any]) -> str:
     return f"{labels.shape[1]} x {labels.shape[0]} px"
-
-
-def read_ambiguous(path: Path, shape: tuple[int, ...]) -> AmbiguousMarks:
-    """Read ``NAME.ambiguous.json`` for an image of ``shape`` (H, W).
-
-    Raises:
-        ProjectError: the file holds something else.
-        MaskFormatError: it cannot be read, or is of another size.
-    """
-    try:
-        marks = AmbiguousMarks.from_dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
-        raise MaskFormatError(
-            "the ambiguous regions cannot be read", why=str(error), remedy="Mark them again", path=path
-        ) from error
-    except AtrousError as error:
-        error.path = path
-        raise
-    if (marks.height, marks.width) != tuple(shape[:2]):
-        raise MaskFormatError(
-            f"the ambiguous regions are of {marks.width} x {marks.height} px, the truth of {shape[1]} x {shape[0]} px",
-            remedy="Mark them again on this image",
-            path=path,
-        )
-    return marks

@@ -6,6 +6,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from deeplab_core.boundary.band import WIDEST, BandAround, BandRule, band_index, check_width
 from deeplab_core.boundary.boundary_f import mean_boundary_f, mean_csurka_f
 from deeplab_core.boundary.boundary_iou import DILATION_RATIO, DILATION_RATIO_CITYSCAPES, BoundaryIoU
@@ -13,6 +16,8 @@ from deeplab_core.boundary.histogram import BandHistogram
 from deeplab_core.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError, Cancelled, MaskFormatError
 from deeplab_core.formats import read_mask
+from deeplab_core.inspection.ambiguous import AMBIGUOUS_SUFFIX, read_ambiguous
+from deeplab_core.inspection.companions import Companions
 from deeplab_core.metrics.bootstrap import RESAMPLES, intervals
 from deeplab_core.metrics.calibration import Calibration
 from deeplab_core.metrics.cityscapes import CityscapesScores, InstanceCounts, cityscapes_scores
@@ -46,6 +51,7 @@ def evaluate_folders(
     boundary: bool = True,
     resamples: int = RESAMPLES,
     seed: int = 0,
+    ambiguous_dir: Path | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
     cancel: Callable[[], bool] | None = None,
@@ -65,6 +71,7 @@ def evaluate_folders(
         boundary: also measure boundary IoU and the boundary F-measures (some 5 ms for an image of 500 x 375 px).
         resamples: pools drawn for the bootstrap intervals; 0 for none.
         seed: of the draws; equal seeds give equal intervals.
+        ambiguous_dir: ``NAME.ambiguous.json``, regions that count as void in every score; bands lie around the truth as it is.
         threads: that read and count; None takes one for each core, at most eight. The figures do not depend on it.
         progress: called with (done, total, name) after each pair.
         cancel: asked before each pair; True ends the work.
@@ -84,7 +91,8 @@ def evaluate_folders(
             remedy="Prediction and truth belong together by their file names",
             path=Path(prediction_dir),
         )
-    tally = _Tally(BandHistogram(catalog, rule=band_rule, around=band_around), widths, boundary)
+    marks = None if ambiguous_dir is None else Companions(ambiguous_dir, (AMBIGUOUS_SUFFIX,))
+    tally = _Tally(BandHistogram(catalog, rule=band_rule, around=band_around), widths, boundary, marks)
     tally.failures.extend(pairing.ambiguous)
     counted = in_order(tally.count, pairing.pairs, min(available_cores(), _MOST_THREADS) if threads is None else threads)
     for done, pair in enumerate(pairing.pairs, start=1):
@@ -114,15 +122,18 @@ def evaluate_folders(
         failures=tuple(tally.failures),
         missing=pairing.missing,
         extra=pairing.extra,
+        excluded_px=tally.excluded_px,
     )
 
 
 @dataclass(frozen=True, eq=False)
 class _Counted:
-    """One pair."""
+    """One pair. ``truth`` is what is scored: void where ``excluded`` (None: nowhere) is true."""
 
     pair: MaskPair
     truth: Labels
+    excluded: NDArray[np.bool_] | None
+    excluded_px: int
     prediction: Labels
     result: ImageResult
     histogram: BandHistogram
@@ -136,6 +147,8 @@ class _Tally:
     histogram: BandHistogram
     widths: tuple[int, ...]
     wants_boundary: bool
+    marks: Companions | None = None
+    excluded_px: int = 0
     images: list[ImageResult] = field(default_factory=list)
     failures: list[AtrousError] = field(default_factory=list)
     calibrated: int = 0
@@ -161,7 +174,8 @@ class _Tally:
         if counted.boundary is not None and self.boundary is not None:
             self.boundary += counted.boundary
         self.images.append(counted.result)
-        self._add_companions(counted.pair, counted.truth, counted.prediction)
+        self.excluded_px += counted.excluded_px
+        self._add_companions(counted)
 
     def _count(self, pair: MaskPair) -> _Counted:
         catalog, rule, around = self.histogram.catalog, self.histogram.rule, self.histogram.around
@@ -169,6 +183,10 @@ class _Tally:
         if truth.shape != prediction.shape:
             raise _size_mismatch(pair, truth.shape, prediction.shape)
         index = band_index(truth=truth, prediction=prediction, ignore=catalog.ignore, rule=rule, around=around)
+        excluded, excluded_px = self._excluded(pair, truth), 0
+        if excluded is not None:
+            excluded_px = int((excluded & (truth != catalog.ignore)).sum())
+            truth = np.where(excluded, truth.dtype.type(catalog.ignore), truth)
         histogram = BandHistogram(catalog, rule=rule, around=around)
         histogram.update(index=index, truth=truth, prediction=prediction)
         matrix = histogram.total()
@@ -193,17 +211,23 @@ class _Tally:
             davis_f=davis,
             csurka_f=csurka,
         )
-        return _Counted(pair, truth, prediction, result, histogram, boundary)
+        return _Counted(pair, truth, excluded, excluded_px, prediction, result, histogram, boundary)
 
-    def _add_companions(self, pair: MaskPair, truth: Labels, prediction: Labels) -> None:
+    def _excluded(self, pair: MaskPair, truth: Labels) -> NDArray[np.bool_] | None:
+        """(H, W) bool: pixels whose truth a person has marked as ambiguous."""
+        path = None if self.marks is None else self.marks.of(pair.name)
+        return None if path is None else read_ambiguous(path, truth.shape).mask()
+
+    def _add_companions(self, counted: _Counted) -> None:
         """Count the files beside a pair. One that fails is reported; the image itself stays counted."""
+        pair, truth, prediction = counted.pair, counted.truth, counted.prediction
         confidence = confidence_file(pair.prediction)
         if confidence is not None:
             self._try(lambda: self._calibrate(confidence, truth, prediction))
         instances = instance_file(pair.truth) if self.instances is not None else None
         if instances is not None and self.instances is not None:
             counts = self.instances
-            self._try(lambda: counts.update(instances=read_instances(instances, truth.shape), prediction=prediction))
+            self._try(lambda: counts.update(instances=_counting(instances, counted), prediction=prediction))
 
     def _calibrate(self, path: Path, truth: Labels, prediction: Labels) -> None:
         self.calibration.update(truth=truth, prediction=prediction, confidence=read_confidence(path, truth.shape))
@@ -227,6 +251,12 @@ def _cityscapes(matrix: ConfusionMatrix, tally: _Tally) -> CityscapesScores | No
         return None
     # Weighted hits of some images and false alarms of all would not be a score.
     return cityscapes_scores(matrix, tally.instances if tally.instances.images == len(tally.images) else None)
+
+
+def _counting(path: Path, counted: _Counted) -> NDArray[np.int64]:
+    """Instances, none of them where pixels are excluded."""
+    instances = read_instances(path, counted.truth.shape)
+    return instances if counted.excluded is None else np.where(counted.excluded, 0, instances)
 
 
 def _size_mismatch(pair: MaskPair, truth: tuple[int, ...], prediction: tuple[int, ...]) -> MaskFormatError:

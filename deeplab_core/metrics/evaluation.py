@@ -94,6 +94,7 @@ class Evaluation:
         failures: files that could not be compared, each error naming its file.
         missing: truth files without a prediction.
         extra: predictions without truth.
+        excluded_px: labelled pixels that marks of ambiguity kept out of the figures.
     """
 
     catalog: ClassCatalog
@@ -109,6 +110,7 @@ class Evaluation:
     failures: tuple[AtrousError, ...] = ()
     missing: tuple[Path, ...] = ()
     extra: tuple[Path, ...] = ()
+    excluded_px: int = 0
 
     @property
     def worst_first(self) -> tuple[ImageResult, ...]:

@@ -42,6 +42,7 @@ def evaluation_figures(evaluation: Evaluation) -> dict[str, Any]:
         "calibration": _calibration(evaluation),
         "cityscapes": None if evaluation.cityscapes is None else evaluation.cityscapes.to_dict(),
         "images": [_image_row(image, evaluation.catalog) for image in evaluation.images],
+        "excluded_px": evaluation.excluded_px,
         "failures": [error.to_dict() for error in evaluation.failures],
         "truth_without_prediction": [str(path) for path in evaluation.missing],
         "predictions_without_truth": [str(path) for path in evaluation.extra],

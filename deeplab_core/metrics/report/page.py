@@ -100,6 +100,8 @@ def _tiles(evaluation: Evaluation) -> str:
         if rule != "union"
     )
     rule = f"mIoU: {ABSENT_RULE_TEXT['union']}; {rules}. Void truth is not counted."
+    if evaluation.excluded_px:
+        rule += f" Neither are {pixels(evaluation.excluded_px)} px that were marked as ambiguous."
     return f'<div class="tiles">{cards}</div><p class="rule" style="margin-top:8px">{escape(rule)}</p>{_sureness(evaluation)}'
 
 

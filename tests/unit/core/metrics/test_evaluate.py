@@ -13,6 +13,7 @@ from deeplab_core.boundary import BandHistogram, band_index
 from deeplab_core.catalog import ClassCatalog, ClassInfo
 from deeplab_core.errors import Cancelled, MaskFormatError, StorageError
 from deeplab_core.formats import write_indexed_png
+from deeplab_core.inspection import AmbiguousMarks
 from deeplab_core.metrics import ConfusionMatrix
 from deeplab_core.metrics.evaluate import Evaluation, evaluate_folders
 from deeplab_core.metrics.report import render_report, write_report
@@ -237,3 +238,36 @@ def test_long_lists_are_cut_and_say_so(folders: tuple[Path, Path], monkeypatch: 
     assert "3 better images are not listed" in words
     assert "and 2 more" in words
     assert "details" in page.seen
+
+
+def test_ambiguous_regions_are_in_no_figure(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    truth, prediction = scene(0)
+    inside = np.zeros(truth.shape, dtype=bool)
+    inside[5:40, 10:60] = True
+    (tmp_path / "marks").mkdir()
+    path = tmp_path / "marks" / "0.ambiguous.json"
+    path.write_text(json.dumps(AmbiguousMarks(*truth.shape).marked(inside, classes=(3, 8)).to_dict()))
+    Image.fromarray(np.full(truth.shape, 128, np.uint8)).save(folders[0] / "day0" / "0.confidence.png")
+    plain = evaluate_folders(folders[0], [folders[1]], CATALOG)
+    found = evaluate_folders(folders[0], [folders[1]], CATALOG, ambiguous_dir=tmp_path / "marks")
+    scored = np.where(inside, 255, truth).astype(np.uint8)
+    expected = ConfusionMatrix(CATALOG).update(truth=scored, prediction=prediction)
+    assert found.excluded_px == (inside & (truth != 255)).sum() == plain.matrix.total - found.matrix.total
+    assert found.images[0].labelled_px == expected.total
+    assert found.images[0].mean_iou == expected.mean_iou("truth")
+    bands = BandHistogram(CATALOG, rule="edge").update(
+        index=band_index(truth=truth, rule="edge"), truth=scored, prediction=prediction
+    )
+    before = BandHistogram(CATALOG, rule="edge").update(
+        index=band_index(truth=truth, rule="edge"), truth=truth, prediction=prediction
+    )
+    lost = before.inside(4).total - bands.inside(4).total
+    assert plain.histogram.inside(4).total - found.histogram.inside(4).total == lost > 0
+    assert found.calibration is not None
+    assert found.calibration.counts.sum() == (scored[prediction != 255] != 255).sum()
+    assert json.loads(found.to_json())["excluded_px"] == found.excluded_px
+    assert "marked as ambiguous" in render_report(found, "t")
+    assert "marked as ambiguous" not in render_report(plain, "t")
+    path.write_text("{")
+    (error,) = evaluate_folders(folders[0], [folders[1]], CATALOG, ambiguous_dir=tmp_path / "marks").failures
+    assert error.path == path
