@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,11 +34,26 @@ if TYPE_CHECKING:
 
 _KIND = "score"
 
-#: Score, figures of the mask, and those of the prediction where there is one.
-_Measured = tuple[ImageScore, ConfusionMatrix, BandHistogram, ConfusionMatrix | None, BandHistogram | None]
+_Figures = tuple[ConfusionMatrix, BandHistogram]
 
 #: How long the hand rests before the score of the image in view is written anew.
 _SCORE_MS = 600
+
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """One image, measured from what lies on disk.
+
+    Attributes:
+        head: of its journal when the mask was read.
+        score: for the list.
+        now, model: figures of the mask, and those of the prediction where there is one.
+    """
+
+    head: int
+    score: ImageScore
+    now: _Figures
+    model: _Figures | None
 
 
 class FolderJudge(QObject):
@@ -96,10 +112,8 @@ class FolderJudge(QObject):
         image = self._projects.image
         if image is None or image.document is not judgement.document:
             return
-        rule, around = self._band.rule, self._band.around
-        if self._now is not None and self._now.share(str(image.id)) is not None:
-            counted = (judgement.histogram(rule, around),) if judgement.has_histogram(rule, around) else ()
-            self._now.put(str(image.id), judgement.matrix, *counted)
+        if self._now is not None and str(image.id) in self._now:
+            self._put_live(image.id, judgement)
             self.followed.emit()
         kept = self.scores.get(image.id)
         mean = judgement.matrix.mean_iou("truth").value
@@ -152,7 +166,7 @@ class FolderJudge(QObject):
             self._projects.autosaver.save_now()
 
         def finish(found: _Measured | None) -> None:
-            if found is not None and project is self._projects.project:
+            if project is self._projects.project and found is not None:
                 self._take(image, found)
                 self.changed.emit()
 
@@ -164,24 +178,39 @@ class FolderJudge(QObject):
         self._jobs.run(lambda: self._measure(project, image), finish, failed)
 
     def _take(self, image: int, found: _Measured) -> None:
+        """Put an image into the pool; of the image in view what the hand has made of it meanwhile."""
         if self._now is None or self._model is None:
             return
-        score, matrix, histogram, model, model_histogram = found
-        viewed = self._judge.judgement
-        if self._viewed is not None and self._viewed.id == image and viewed is not None:
-            self.follow(viewed)  # strokes since the measuring began are in it
+        self._keep(image, found.score)
+        live = self._live(image)
+        if live is None:
+            self._now.put(str(image), *found.now)
         else:
-            self._now.put(str(image), matrix, histogram)
-        if model is not None and model_histogram is not None:
-            self._model.put(str(image), model, model_histogram)
-        self._keep(image, score)
+            self._put_live(image, live)
+            self.follow(live)  # and its score
+        if found.model is not None:
+            self._model.put(str(image), *found.model)
+
+    def _live(self, image: int) -> ImageJudgement | None:
+        """The judgement that follows the hand, where the image is in view and its truth was read."""
+        viewed, judgement = self._viewed, self._judge.judgement
+        known = viewed is not None and viewed.id == image and judgement is not None and judgement.document is viewed.document
+        return judgement if known else None
+
+    def _put_live(self, image: int, judgement: ImageJudgement) -> None:
+        assert self._now is not None
+        rule, around = self._band.rule, self._band.around
+        counted = (judgement.histogram(rule, around),) if judgement.has_histogram(rule, around) else ()
+        self._now.put(str(image), judgement.matrix, *counted)
 
     def _stop(self) -> None:
         self._work = iter(())
 
     def _next(self, project: Project, job: Job, done: int, total: int) -> None:
-        work = self._work
-        image = None if work is None or project is not self._projects.project else next(work, None)
+        if project is not self._projects.project:
+            job.finish(JobState.CANCELLED)  # what runs now, if anything, belongs to another project
+            return
+        image = None if self._work is None else next(self._work, None)
         if image is None:
             self._work = None
             job.finish(JobState.CANCELLED if job.cancel_asked else JobState.DONE)
@@ -191,12 +220,11 @@ class FolderJudge(QObject):
         job.progress(done, total, project.record(image).name)
 
         def finish(found: _Measured | None) -> None:
-            if found is not None and self._now is not None and self._model is not None:
-                score, matrix, histogram, model, model_histogram = found
-                self._now.put(str(image), matrix, histogram)
-                if model is not None and model_histogram is not None:
-                    self._model.put(str(image), model, model_histogram)
-                self._keep(image, score)
+            if project is self._projects.project and found is not None:
+                if self._live(image) is None and project.journal.head(image) != found.head:
+                    measure()  # painted meanwhile, and out of view again
+                    return
+                self._take(image, found)
             self._next(project, job, done + 1, total)
 
         def failed(error: Exception) -> None:
@@ -205,7 +233,10 @@ class FolderJudge(QObject):
             self._judge.truth_problem(project.record(image).relative_path, str(error))
             self._next(project, job, done + 1, total)
 
-        self._jobs.run(lambda: self._measure(project, image), finish, failed)
+        def measure() -> None:
+            self._jobs.run(lambda: self._measure(project, image), finish, failed)
+
+        measure()
 
     def _measure(self, project: Project, image: int) -> _Measured | None:
         """Figures of one image, on a thread of the pool; None where it has neither mask nor prediction."""
@@ -215,6 +246,7 @@ class FolderJudge(QObject):
         prediction = project.prediction_of(image)
         model = None if prediction is None else self._predict.models.in_project_ids(prediction)
         labels: NDArray[np.uint8] | None = model
+        head = project.journal.head(image)
         if record.touched or record.mask:
             labels = project.load(image, shape).document.labels
         if labels is None:
@@ -226,14 +258,13 @@ class FolderJudge(QObject):
         confidence = None if prediction is None else prediction.confidence
         score = score_labels(labels, catalog, truth=scored, confidence=confidence)
 
-        def figures(found: NDArray[np.uint8]) -> tuple[ConfusionMatrix, BandHistogram]:
+        def figures(found: NDArray[np.uint8]) -> _Figures:
             index = band_index(truth=truth, prediction=found, ignore=catalog.ignore, rule=band.rule, around=band.around)
             histogram = BandHistogram(catalog, rule=band.rule, around=band.around)
             matrix = ConfusionMatrix(catalog).update(truth=scored, prediction=found)
             return matrix, histogram.update(index=index, truth=scored, prediction=found)
 
-        matrix, histogram = figures(labels)
-        return (score, matrix, histogram, *(figures(model) if model is not None else (None, None)))
+        return _Measured(head, score, figures(labels), None if model is None else figures(model))
 
     def _score_prediction(self, image: int, prediction: Prediction) -> None:
         """After each image of a folder run: its place in 'worst first' and 'uncertain first'."""

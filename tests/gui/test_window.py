@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 from PySide6.QtCore import Qt
 
 from app.actions.table import ACTIONS
+from app.controllers import folder_judge
 from app.services.compute_fake import striped_labels
 from app.state.image_record import ImageStatus
 from app.state.panes import PaneKind, PaneLayout
@@ -354,6 +357,62 @@ def test_the_pooled_figures_equal_judging_again(studio, folder):
     live = studio.program.judge.folder.pooled.counts.copy()
     judge_folder(studio)
     np.testing.assert_array_equal(studio.program.judge.folder.pooled.counts, live)
+
+
+@pytest.fixture
+def held_measuring(monkeypatch):
+    """Judging the folder stops once it has read a mask, until it is let go: (reached, go on)."""
+    reached, go_on = threading.Event(), threading.Event()
+    score = folder_judge.score_labels
+
+    def hold(*args, **named):
+        if not reached.is_set():
+            reached.set()
+            assert go_on.wait(10)
+        return score(*args, **named)
+
+    monkeypatch.setattr(folder_judge, "score_labels", hold)
+    yield reached, go_on
+    go_on.set()
+
+
+def open_scored(studio: Studio, folder) -> None:
+    """Open the folder with a prediction of its first image, the only one, scored against the truth."""
+    studio.start_model()
+    studio.open(folder)
+    studio.wait(lambda: studio.program.judge.judgement is not None)
+    studio.program.classes.choose(15)
+
+
+def test_a_stroke_while_its_image_is_judged_is_in_the_pooled_figures(studio, folder, held_measuring):
+    reached, go_on = held_measuring
+    open_scored(studio, folder)
+    judge, before = studio.program.judge, studio.program.judge.judgement.matrix.counts.copy()
+    judge.judge_folder()
+    studio.wait(reached.is_set)
+    studio.paint((10, 10), (30, 30), (10, 40))
+    go_on.set()
+    studio.wait(lambda: any(title.startswith("Folder: mIoU") for title in studio.titles()))
+    studio.settle()
+    assert (judge.judgement.matrix.counts != before).any()
+    np.testing.assert_array_equal(judge.folder.pooled.counts, judge.judgement.matrix.counts)
+
+
+def test_a_stroke_on_an_image_that_is_judged_and_left_is_in_the_pooled_figures(studio, folder, held_measuring):
+    reached, go_on = held_measuring
+    open_scored(studio, folder)
+    judge, first = studio.program.judge, studio.image.id
+    judge.judge_folder()
+    studio.wait(reached.is_set)
+    studio.paint((10, 10), (30, 30), (10, 40))
+    painted = judge.judgement.matrix.counts.copy()
+    studio.press(Qt.Key.Key_D)
+    studio.wait(lambda: studio.image.id != first)
+    go_on.set()
+    studio.wait(lambda: any(title.startswith("Folder: mIoU") for title in studio.titles()))
+    studio.settle()
+    assert judge.folder.images == 2
+    np.testing.assert_array_equal(judge.folder.pooled.counts, painted + judge.judgement.matrix.counts)
 
 
 def test_a_compute_process_that_is_back_shows_its_device_again(studio):
