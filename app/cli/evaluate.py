@@ -85,7 +85,8 @@ def parse_bands(_context: click.Context, _parameter: click.Parameter, value: str
     metavar="FILE",
     multiple=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Curves over size, occlusion, ... to plot in the report (JSON); may be repeated.",
+    help="What 'atrous inspect --json' wrote: kinds of failure and curves over size, occlusion, ... for the report; or curves of "
+    "your own. May be repeated.",
 )
 @click.option("--json", "json_file", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Write every figure.")
 @click.option(
@@ -115,9 +116,10 @@ def evaluate(
     from deeplab_core.formats import atomic_write
     from deeplab_core.metrics.evaluate import evaluate_folders
     from deeplab_core.metrics.pairing import pair_masks
-    from deeplab_core.metrics.report import ReportExtras, read_slices, write_report
+    from deeplab_core.metrics.report import ReportExtras, read_failures, read_slices, write_report
 
     slices = tuple(curve for file in slice_files for curve in read_slices(file))
+    failures = tuple(kind for file in slice_files for kind in read_failures(file))
     catalog = get_catalog(catalog_name)
     total = len(pair_masks(prediction, truths, catalog.name).pairs)
     with progress("evaluate", total) as bar:
@@ -140,7 +142,7 @@ def evaluate(
         atomic_write(json_file, result.to_json().encode())
     if html_file is not None:
         title = f"{prediction} against {', '.join(map(str, truths))}"
-        write_report(result, html_file, title, ReportExtras(photographs=photographs, slices=slices))
+        write_report(result, html_file, title, ReportExtras(photographs=photographs, slices=slices, failures=failures))
     click.echo(figures(result))
     for error in result.failures:
         click.echo(f"atrous: not compared: {error}", err=True)

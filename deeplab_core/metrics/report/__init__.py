@@ -3,7 +3,17 @@
 ``evaluation.schema.json`` declares the JSON twin of the page (:mod:`figures`).
 """
 
+from deeplab_core.metrics.report.failures import KindOfFailure, read_failures
 from deeplab_core.metrics.report.page import ReportExtras, render_report, write_report
 from deeplab_core.metrics.report.slices import SliceCurve, SlicePoint, read_slices
 
-__all__ = ["ReportExtras", "SliceCurve", "SlicePoint", "read_slices", "render_report", "write_report"]
+__all__ = [
+    "KindOfFailure",
+    "ReportExtras",
+    "SliceCurve",
+    "SlicePoint",
+    "read_failures",
+    "read_slices",
+    "render_report",
+    "write_report",
+]

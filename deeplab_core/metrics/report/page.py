@@ -17,6 +17,7 @@ from deeplab_core.formats.atomic import atomic_write
 from deeplab_core.metrics.evaluation import Evaluation
 from deeplab_core.metrics.report import plots, tables
 from deeplab_core.metrics.report.curve import curve_svg
+from deeplab_core.metrics.report.failures import KindOfFailure, failure_table
 from deeplab_core.metrics.report.slices import SliceCurve
 from deeplab_core.metrics.report.style import STYLE
 from deeplab_core.metrics.report.text import NOT_AVAILABLE, interval, percent, pixels
@@ -40,10 +41,12 @@ class ReportExtras:
     Attributes:
         photographs: folder of photographs named like the masks, for the pictures of the worst cases.
         slices: curves over size, occlusion, ...; curves of one title share a plot.
+        failures: kinds of mistake of an inspection of the same masks.
     """
 
     photographs: Path | None = None
     slices: tuple[SliceCurve, ...] = ()
+    failures: tuple[KindOfFailure, ...] = ()
 
 
 def write_report(evaluation: Evaluation, path: Path | str, title: str = "Evaluation", extras: ReportExtras | None = None) -> None:
@@ -56,7 +59,8 @@ def render_report(evaluation: Evaluation, title: str = "Evaluation", extras: Rep
     extras = extras or ReportExtras()
     sections = [
         *_warnings(evaluation), _classes(evaluation), _band(evaluation), _boundary(evaluation), _confusion(evaluation),
-        _calibration(evaluation), _cityscapes(evaluation), *_slices(extras), _cases(evaluation, extras), _images(evaluation),
+        _calibration(evaluation), _cityscapes(evaluation), _failures(evaluation, extras), *_slices(extras),
+        _cases(evaluation, extras), _images(evaluation),
     ]  # fmt: skip
     body = f"<h1>{escape(title)}</h1>{_subtitle(evaluation)}{_tiles(evaluation)}{''.join(sections)}"
     return (
@@ -236,6 +240,17 @@ def _cityscapes(evaluation: Evaluation) -> str:
     rule = "As the benchmark's own evaluation counts (Cordts et al. 2016)."
     missing = "" if found.instance_iou else '<p class="rule">No iIoU: it needs *_instanceIds.png beside every truth file.</p>'
     return _section("Cityscapes", rule, _scroll(tables.score_table(rows)) + missing)
+
+
+def _failures(evaluation: Evaluation, extras: ReportExtras) -> str:
+    if not extras.failures:
+        return ""
+    rule = (
+        "Won is what mending every pixel of a kind would add, in points of mIoU or of the IoU of one class. Boundary, extent and "
+        "segment part the wrong pixels of each class; over all classes they add up to more, because a pixel is a miss of one and "
+        "a false alarm of another. The other kinds overlap."
+    )
+    return _section("Kinds of failure", rule, _scroll(failure_table(extras.failures, evaluation.catalog)))
 
 
 def _slices(extras: ReportExtras) -> Iterable[str]:

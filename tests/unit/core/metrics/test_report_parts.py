@@ -16,9 +16,11 @@ from PIL import Image
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.errors import MaskFormatError
 from deeplab_core.formats import write_indexed_png
+from deeplab_core.inspection.folder import inspect_folders
+from deeplab_core.inspection.summary import inspection_to_dict
 from deeplab_core.metrics import report
 from deeplab_core.metrics.evaluate import evaluate_folders
-from deeplab_core.metrics.report import ReportExtras, read_slices, render_report
+from deeplab_core.metrics.report import ReportExtras, read_failures, read_slices, render_report
 from deeplab_core.metrics.report.axes import polyline, score_ticks
 from deeplab_core.metrics.report.figures import FORMAT
 from deeplab_core.metrics.report.thumbnails import Photographs
@@ -205,6 +207,27 @@ def test_slices_of_an_inspection_become_curves(tmp_path: Path) -> None:
     assert [(point.label, point.score, point.objects) for point in found[0].points] == [
         ("0 \u2013 1024", 0.25, 7), ("9216 or more", 0.75, 2),
     ]  # fmt: skip
+
+
+def test_the_failure_board_of_an_inspection_is_in_the_report(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    found = inspect_folders(folders[0], [folders[1]], CATALOG)
+    path = tmp_path / "inspection.json"
+    path.write_text(json.dumps(inspection_to_dict(found)))
+    kinds = read_failures(path)
+    rows = {row.kind.value: row for row in found.board.rows() if row.pixels}
+    assert {kind.kind: (kind.pixels, kind.images) for kind in kinds} == {
+        name: (row.pixels, row.images) for name, row in rows.items()
+    }
+    for kind in kinds:
+        assert kind.gain == pytest.approx(rows[kind.kind].mean_gain)
+    page = render_report(evaluate_folders(folders[0], [folders[1]], CATALOG), extras=ReportExtras(failures=kinds))
+    assert "<h2>Kinds of failure</h2>" in page
+    assert f"{100 * kinds[0].gain:+.1f}" in page
+    path.write_text('{"format": "atrous-inspection-1"}')
+    with pytest.raises(MaskFormatError, match="no inspection"):
+        read_failures(path)
+    path.write_text('{"format": "atrous-slices-1", "curves": []}')
+    assert read_failures(path) == ()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,95 @@
+"""The failure board of an inspection, read from JSON for the report: kinds of mistake, and what mending each would win."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from deeplab_core.catalog import ClassCatalog
+from deeplab_core.errors import MaskFormatError
+from deeplab_core.metrics.report.slices import INSPECTION
+from deeplab_core.metrics.report.text import percent, pixels
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KindOfFailure:
+    """One kind.
+
+    Attributes:
+        kind, text: its name and what it means.
+        pixels: wrong pixels of it, over all classes.
+        share: of all wrong pixels, 0..1; kinds overlap.
+        images: images that have it.
+        gain: mean IoU that would be won if it were mended, 0..1.
+        class_gain: IoU that each class (id) would win; nan where the class has no IoU.
+    """
+
+    kind: str
+    text: str
+    pixels: int
+    share: float
+    images: int
+    gain: float
+    class_gain: dict[int, float]
+
+
+def read_failures(path: Path | str) -> tuple[KindOfFailure, ...]:
+    """The kinds with wrong pixels in a file of ``atrous inspect --json``; none where the file is of another format.
+
+    Raises:
+        MaskFormatError: the file says that it is an inspection and is none.
+    """
+    path = Path(path)
+    try:
+        data = json.loads(path.read_bytes())
+        if data["format"] != INSPECTION:
+            return ()
+        return tuple(_kind(row) for row in data["failures"] if row["pixels"])
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise MaskFormatError(
+            "this is no inspection",
+            why=f"{type(error).__name__}: {error}",
+            remedy="Write it again with 'atrous inspect --json'",
+            path=path,
+        ) from error
+
+
+def failure_table(kinds: tuple[KindOfFailure, ...], catalog: ClassCatalog) -> str:
+    """The kinds as an HTML table; the last column names the class that would win most."""
+    names = {info.id: info.name for info in catalog.classes}
+    rows = []
+    for row in kinds:
+        known = {class_id: gain for class_id, gain in row.class_gain.items() if class_id in names and not math.isnan(gain)}
+        most = max(known, key=lambda class_id: known[class_id], default=None)
+        won = "" if most is None else f"{escape(names[most])} {_points(known[most])}"
+        rows.append(
+            f'<tr><th>{escape(row.kind.replace("_", " "))}</th><td class="name">{escape(row.text)}</td>'
+            f"<td>{pixels(row.pixels)}</td><td>{percent(row.share)}</td><td>{row.images}</td><td>{_points(row.gain)}</td><td>{won}</td></tr>"
+        )
+    head = ("kind", "what it is", "px", "of the wrong px", "images", "mIoU won", "most for")
+    cells = "".join(f"<th{' class=name' if place < 2 else ''}>{text}</th>" for place, text in enumerate(head))
+    return f'<table class="wide"><thead><tr>{cells}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
+
+
+def _kind(row: dict[str, Any]) -> KindOfFailure:
+    return KindOfFailure(
+        kind=str(row["kind"]),
+        text=str(row["text"]),
+        pixels=int(row["pixels"]),
+        share=_number(row["share"]),
+        images=int(row["images"]),
+        gain=_number(row["mean_gain"]),
+        class_gain={int(one["id"]): _number(one["gain"]) for one in row["classes"]},
+    )
+
+
+def _number(value: Any) -> float:
+    return math.nan if value is None else float(value)
+
+
+def _points(gain: float) -> str:
+    return "" if math.isnan(gain) else f"{100 * gain:+.1f}"
