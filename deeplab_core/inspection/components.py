@@ -200,9 +200,9 @@ def find_errors(
     if kinds is None:  # kinds come from maps that were checked
         check_pair(truth, prediction, catalog)
     wrong = wrong_pixels(truth, prediction, catalog.ignore, exclude)
-    codes = truth.astype(np.int64) * (catalog.ignore + 1) + prediction
     # Regions are sorted by code, and dense codes sort faster than those of the widest ids.
-    present, dense = np.unique(codes[wrong], return_inverse=True)
+    codes = truth[wrong].astype(np.int64) * (catalog.ignore + 1) + prediction[wrong]
+    present, dense = np.unique(codes, return_inverse=True)
     compact = np.zeros(truth.shape, dtype=np.uint16 if len(present) < 1 << 16 else np.int64)
     compact[wrong] = dense
     regions = find_regions(compact, wrong)

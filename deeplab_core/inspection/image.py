@@ -16,7 +16,14 @@ from deeplab_core.inspection.kinds import things_of
 from deeplab_core.inspection.objects import KnownObject, find_objects
 from deeplab_core.inspection.partition import partition_errors
 from deeplab_core.inspection.regions import Mask
-from deeplab_core.inspection.slices import PixelAxis, brightness_map, contrast_map, distance_values, slice_pixels
+from deeplab_core.inspection.slices import (
+    PixelAxis,
+    brightness_map,
+    contrast_map,
+    distance_values,
+    slice_pixels,
+    whole_values,
+)
 from deeplab_core.labels import LabelMap
 
 
@@ -90,6 +97,7 @@ def inspect_image(
         brightness=values.get(PixelAxis.BRIGHTNESS),
         contrast=values.get(PixelAxis.CONTRAST),
     )
+    values = {axis: whole_values(numbers) for axis, numbers in values.items()}
     kinds = kind_masks(
         truth=truth,
         prediction=prediction,

@@ -20,7 +20,7 @@ from deeplab_core.boundary.distance import fill_void
 from deeplab_core.catalog import ClassCatalog
 from deeplab_core.errors import MaskFormatError
 from deeplab_core.inspection.occlusion import contacts, touches_border
-from deeplab_core.inspection.regions import Box, Regions, find_regions
+from deeplab_core.inspection.regions import Box, Regions, find_regions, strips
 from deeplab_core.labels import LabelMap
 
 #: How far a truth region may reach beyond the box that the data gives, px: void rings move outlines.
@@ -192,9 +192,14 @@ def _rows_of(regions: Regions, countable: NDArray[np.bool_]) -> NDArray[Any]:
 
 def _count(numbers: NDArray[np.int32], what: NDArray[Any], rows: int, kind: Any = np.int64) -> NDArray[Any]:
     """Sum of a map over each number, 1..rows; of a bool map the number of true pixels."""
-    if what.dtype == bool:
-        return np.bincount(numbers[what], minlength=rows + 1)[1:].astype(kind)
-    return np.bincount(numbers.ravel(), weights=what.ravel(), minlength=rows + 1)[1:].astype(kind)
+    found = np.zeros(rows + 1, dtype=kind)
+    for strip in strips(numbers.shape):
+        part, chosen = numbers[strip], what[strip]
+        if what.dtype == bool:
+            found += np.bincount(part[chosen], minlength=rows + 1)
+        else:
+            found += np.bincount(part.ravel(), weights=chosen.ravel(), minlength=rows + 1)
+    return found[1:]
 
 
 def _majority(numbers: NDArray[np.int32], prediction: LabelMap, rows: int, catalog: ClassCatalog) -> NDArray[np.int64]:

@@ -6,6 +6,7 @@ OpenCV is imported where it is used: the window's first frame must not wait for 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -13,6 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 Mask = NDArray[np.bool_]  # (H, W)
+
+#: Pixels of a strip.
+_STRIP_PX = 1 << 20
 
 
 class Box(NamedTuple):
@@ -128,16 +132,16 @@ def find_regions(values: NDArray[Any], where: Mask | None = None) -> Regions:
 
 def _boxes(values: NDArray[Any], where: Mask | None) -> list[tuple[int, tuple[slice, slice]]]:
     """Each value that occurs, rising, with the smallest box that holds its pixels."""
-    chosen = values.ravel() if where is None else values[where]
-    if not chosen.size:
+    present = _present(values, where)
+    if not present.size:
         return []
-    present, dense = _present(chosen) if chosen.max() < 1 << 16 else np.unique(chosen, return_inverse=True)
     height, width = values.shape
-    rows = np.broadcast_to(np.arange(height)[:, None], values.shape)
-    columns = np.broadcast_to(np.arange(width), values.shape)
     in_row, in_column = np.zeros((len(present), height), dtype=bool), np.zeros((len(present), width), dtype=bool)
-    in_row[dense, rows.ravel() if where is None else rows[where]] = True
-    in_column[dense, columns.ravel() if where is None else columns[where]] = True
+    for strip in strips(values.shape):
+        rows, columns = np.nonzero(np.ones_like(values[strip], dtype=bool) if where is None else where[strip])
+        dense = np.searchsorted(present, values[strip][rows, columns])
+        in_row[dense, rows + strip.start] = True
+        in_column[dense, columns] = True
     top, left = in_row.argmax(axis=1), in_column.argmax(axis=1)
     bottom, right = height - in_row[:, ::-1].argmax(axis=1), width - in_column[:, ::-1].argmax(axis=1)
     return [
@@ -146,12 +150,21 @@ def _boxes(values: NDArray[Any], where: Mask | None) -> list[tuple[int, tuple[sl
     ]
 
 
-def _present(values: NDArray[Any]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """As ``numpy.unique`` with the inverse, without sorting; for small non-negative integers."""
-    present = np.flatnonzero(np.bincount(values))
-    table = np.zeros(int(present[-1]) + 1, dtype=np.intp)
-    table[present] = np.arange(len(present))
-    return present, table[values]
+def strips(shape: tuple[int, ...]) -> Iterator[slice]:
+    """Rows of an (H, W) map in strips of about a million pixels: what is computed from them stays small, whatever the image."""
+    rows = max(1, _STRIP_PX // max(shape[1], 1))
+    yield from (slice(top, min(top + rows, shape[0])) for top in range(0, shape[0], rows))
+
+
+def _present(values: NDArray[Any], where: Mask | None) -> NDArray[np.int64]:
+    """The values that occur, rising."""
+    found = np.zeros(0, dtype=np.int64)
+    for strip in strips(values.shape):
+        chosen = values[strip].ravel() if where is None else values[strip][where[strip]]
+        if chosen.size:
+            small = chosen.max() < 1 << 16
+            found = np.union1d(found, np.flatnonzero(np.bincount(chosen)) if small else np.unique(chosen))
+    return found
 
 
 def _anchors(numbers: NDArray[np.int32], boxes: NDArray[np.int32]) -> NDArray[np.int32]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from deeplab_core.boundary.band import EXCLUDED, band_index
 from deeplab_core.catalog import ClassCatalog
+from deeplab_core.inspection.regions import strips
 from deeplab_core.labels import LabelMap
 from deeplab_core.metrics.counting import channel_table
 from deeplab_core.metrics.scores import mean_iou, pixel_accuracy
@@ -241,23 +242,32 @@ def slice_pixels(
     """
     table = channel_table(catalog)
     size = len(catalog) * (len(catalog) + 1)
-    labelled = truth != catalog.ignore
-    cells = table.wide_lut.take(truth[labelled]) * (len(catalog) + 1) + table.wide_lut.take(prediction[labelled])
-    found = {}
-    for axis, numbers in values.items():
-        place = slice_places(axis, numbers[labelled]) * size
-        shape = len(PIXEL_EDGES[axis]) + 1, len(catalog), len(catalog) + 1
-        found[axis] = np.bincount(cells + place, minlength=shape[0] * size).reshape(shape)[1:].astype(np.int64)
-    return found
+    shapes = {axis: (len(PIXEL_EDGES[axis]) + 1, len(catalog), len(catalog) + 1) for axis in values}
+    found = {axis: np.zeros(shape, dtype=np.int64) for axis, shape in shapes.items()}
+    for strip in strips(truth.shape):
+        labelled = truth[strip] != catalog.ignore
+        cells = table.wide_lut.take(truth[strip][labelled]) * (len(catalog) + 1)
+        cells += table.wide_lut.take(prediction[strip][labelled])
+        for axis, numbers in values.items():
+            place = slice_places(axis, numbers[strip][labelled]) * size
+            found[axis] += np.bincount(cells + place, minlength=found[axis].size).reshape(shapes[axis])
+    return {axis: counts[1:] for axis, counts in found.items()}
 
 
 def slice_places(axis: PixelAxis, values: NDArray[Any]) -> NDArray[np.int64]:
     """1 + the slice that each value of an axis is in; 0 below its first edge. Any shape."""
-    # The edges are whole numbers up to 255, so a table over whole numbers decides as the values themselves would.
-    whole = np.clip(values, 0, 255).astype(np.uint8)
+    whole = whole_values(values)
     table = np.searchsorted(PIXEL_EDGES[axis], np.arange(256), side="right")
     found: NDArray[np.int64] = table.astype(np.int64)[whole]
     return found
+
+
+def whole_values(values: NDArray[Any]) -> NDArray[np.uint8]:
+    """Values as whole numbers, 0..255; all edges of pixel slices are such, so these decide as the values themselves would."""
+    if values.dtype == np.uint8:
+        return values
+    whole: NDArray[np.uint8] = np.clip(values, 0, 255).astype(np.uint8)
+    return whole
 
 
 def distance_values(truth: LabelMap, ignore: int) -> NDArray[np.uint8]:
