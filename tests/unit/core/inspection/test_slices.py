@@ -19,6 +19,7 @@ from deeplab_core.inspection import (
     PixelSlices,
     Slice,
     inspect_image,
+    regions,
     slice_objects,
 )
 from deeplab_core.inspection.folder import FolderInspection
@@ -167,3 +168,19 @@ def test_pixels_by_distance_to_an_edge() -> None:
     assert rows[0].accuracy == 0.5
     assert rows[1].accuracy == 1
     assert math.isnan(rows[-1].accuracy)
+
+
+def test_an_image_in_strips_gives_what_it_gives_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(4)
+    ids, block = np.array([0, 9, 18, 255], np.uint8), np.ones((5, 5), np.uint8)
+    truth, prediction = (np.kron(random.choice(ids, (8, 10)), block) for _ in "ab")
+    rgb = random.integers(0, 256, (40, 50, 3), np.uint8)
+    at_once = inspect_image(truth=truth, prediction=prediction, catalog=VOC, rgb=rgb)
+    monkeypatch.setattr(regions, "_STRIP_PX", 170)  # three rows
+    assert len(list(regions.strips(truth.shape))) == 14
+    in_strips = inspect_image(truth=truth, prediction=prediction, catalog=VOC, rgb=rgb)
+    assert in_strips.errors.to_bytes() == at_once.errors.to_bytes()
+    for axis, counts in at_once.slices.items():
+        np.testing.assert_array_equal(in_strips.slices[axis], counts)
+    for name in OBJECT.names[:-1]:
+        np.testing.assert_allclose(in_strips.objects[name], at_once.objects[name], rtol=1e-6)
