@@ -98,6 +98,16 @@ def desk(ready: Studio) -> Studio:
     return ready
 
 
+@pytest.mark.parametrize("width", [1120, 1280])
+def test_the_buttons_below_the_models_show_their_whole_text(studio: Studio, folder, width: int):
+    studio.window.resize(width, 780)
+    studio.start_model()
+    studio.open(folder)
+    begin(studio)
+    for button in (dock(studio).add_file, dock(studio).run_folder):
+        assert button.visibleRegion().boundingRect().width() >= button.sizeHint().width()
+
+
 def test_two_models_stand_side_by_side(desk, models):
     assert [peer.path for peer in desk.program.compare.peers] == models[:2]
     assert desk.program.view.layout is PaneLayout.QUAD

@@ -155,7 +155,6 @@ class CompareDock(Panel):
 
     def _build_models(self) -> QWidget:
         box = QWidget()
-        box.setMinimumWidth(150)
         column = QVBoxLayout(box)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(6)
