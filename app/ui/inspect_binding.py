@@ -40,6 +40,8 @@ class InspectBinding(QObject):
         window.centralWidget().layout().insertWidget(1, self.bar)
         inspect = program.inspect
         inspect.viewAsked.connect(self.toggle)
+        window.classes.errorsAsked.connect(self.show_errors_of)
+        window.classes.figuresAsked.connect(self.open)
         inspect.changed.connect(self._refresh)
         inspect.walkChanged.connect(self._show_walk)
         inspect.componentReached.connect(self._show_place)
@@ -86,6 +88,11 @@ class InspectBinding(QObject):
             self._list(query)
             self.components.list.scrollToTop()
             self.view.begin()
+
+    def show_errors_of(self, class_id: int) -> None:
+        """Open the view with what is behind the IoU of a class: its misses and its false alarms in the folder."""
+        self.open()
+        self.show_list(ComponentQuery(concerning=class_id))
 
     def _make_view(self) -> JudgeView:
         window, program = self._window, self._program

@@ -122,6 +122,21 @@ def test_a_class_is_taken_and_hidden(classes, qtbot):
     assert heard == [("chosen", 3), ("visible", 3, False)]
 
 
+def test_figures_lead_to_what_is_behind_them(classes, qtbot):
+    heard = []
+    classes.errorsAsked.connect(heard.append)
+    classes.chosen.connect(lambda _class: heard.append("chosen"))
+    classes.figuresAsked.connect(lambda: heard.append("figures"))
+    place = classes.delegate.iou_rect(classes.view.visualRect(classes.model.index(3))).center()
+    qtbot.mouseClick(classes.view.viewport(), Qt.MouseButton.LeftButton, pos=place)
+    classes.set_mean(0.5, None, "")
+    qtbot.mouseClick(classes.mean, Qt.MouseButton.LeftButton)
+    assert heard == [3, "figures"]
+    classes.set_rows([ClassRow(3, "bird", (1, 2, 3), share=0.1)])  # without truth there is no figure to click
+    qtbot.mouseClick(classes.view.viewport(), Qt.MouseButton.LeftButton, pos=QPoint(place.x(), 10))
+    assert heard == [3, "figures", "chosen"]
+
+
 def test_painting_a_row_shows_its_colour(classes):
     rect = classes.view.visualRect(classes.model.index(9))
     image = classes.view.viewport().grab().toImage()

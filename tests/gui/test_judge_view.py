@@ -179,6 +179,22 @@ def test_the_failure_board_leads_to_components(studio: Studio, folder):
     assert all(concerning in (c.truth, c.prediction) for c in shown.components.components)
 
 
+def test_the_iou_of_a_class_leads_from_the_picture_to_its_errors(studio: Studio, folder):
+    shown = run_folder(studio, folder)
+    studio.press(Qt.Key.Key_Escape, on=shown.view)
+    dock = studio.window.classes
+    place = next(n for n in range(dock.model.rowCount()) if dock.model.class_row(dock.model.index(n)).iou is not None)
+    row = dock.model.class_row(dock.model.index(place))
+    point = dock.delegate.iou_rect(dock.view.visualRect(dock.model.index(place))).center()
+    click(studio, dock.view, point)
+    assert shown.in_front
+    assert shown.components.query == ComponentQuery(concerning=row.class_id)
+    assert shown.components.components
+    studio.press(Qt.Key.Key_Escape, on=shown.view)
+    studio.press(Qt.Key.Key_Escape, on=shown.view)
+    assert not shown.in_front
+
+
 def test_a_bar_of_a_slice_leads_to_its_components(studio: Studio, folder):
     shown = run_folder(studio, folder)
     shown.view.tabs.setCurrentIndex(shown.view.titles.index("Failures"))

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QAbstractItemModel, QEvent, QModelIndex, QPersistentModelIndex, QRect, QRectF, QSize, Qt, Signal
+from PySide6.QtCore import (
+    QAbstractItemModel,
+    QEvent,
+    QModelIndex,
+    QPersistentModelIndex,
+    QPoint,
+    QRect,
+    QRectF,
+    QSize,
+    Qt,
+    Signal,
+)
 from PySide6.QtGui import QColor, QFontMetrics, QMouseEvent, QPainter, QPen
 from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
@@ -21,7 +32,7 @@ class ClassDelegate(QStyledItemDelegate):
     """Uniform rows.
 
     Signals:
-        clicked(row, part): a row was clicked; the part is ``"swatch"``, ``"eye"`` or ``"row"``.
+        clicked(row, part): a row was clicked; the part is ``"swatch"``, ``"eye"``, ``"iou"`` or ``"row"``.
     """
 
     clicked = Signal(int, str)
@@ -48,10 +59,29 @@ class ClassDelegate(QStyledItemDelegate):
             return False
         if event.button() is not Qt.MouseButton.LeftButton:
             return False
-        x = event.position().x()
-        part = "swatch" if x < option.rect.left() + _SWATCH + 2 else "eye" if x > option.rect.right() - 28 else "row"
-        self.clicked.emit(index.row(), part)
+        row = index.model().class_row(index)
+        self.clicked.emit(index.row(), self.part_at(event.position().toPoint(), option.rect, row))
         return True
+
+    def part_at(self, point: QPoint, rect: QRect, row: ClassRow) -> str:
+        """What a click there means, as the row looks under the pointer."""
+        if point.x() < rect.left() + _SWATCH + 2:
+            return "swatch"
+        if point.x() > rect.right() - 28:
+            return "eye"
+        return "iou" if row.iou is not None and self.with_iou and self.iou_rect(rect).contains(point) else "row"
+
+    def iou_rect(self, rect: QRect) -> QRect:
+        """Where the IoU and its bar are in the row under the pointer."""
+        right = self._figures_end(rect, folded=True)
+        return QRect(right - _IOU - _BAR, rect.top(), _IOU + _BAR, rect.height())
+
+    def _figures_end(self, rect: QRect, *, folded: bool) -> int:
+        """Right end of the figures; ``folded`` where the eye stands in the place of the change."""
+        right = rect.right() - 6 - (24 if folded else 0)
+        if not (self.with_iou and self.with_delta):
+            return right - 4
+        return right - (_DELTA - 24 if folded else _DELTA)
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex) -> None:
         model = index.model()
@@ -101,16 +131,16 @@ class ClassDelegate(QStyledItemDelegate):
         elif row.delta is not None and abs(row.delta) >= LEAST_DELTA:
             painter.setPen(theme.color("good" if row.delta > 0 else "bad"))
             painter.drawText(QRect(right - _DELTA, rect.top(), _DELTA, rect.height()), middle, f"{row.delta:+.2f}")
-        if hovered or not row.visible:
-            right -= 24
-        if not self.with_iou:
-            right -= 4
-        else:
-            right -= 4 if not self.with_delta else _DELTA if not (hovered or not row.visible) else _DELTA - 24
+        right = self._figures_end(rect, folded=hovered or not row.visible)
+        if self.with_iou:
             if row.iou is not None:
                 painter.setPen(theme.color("text"))
+                font = theme.font("small")
+                font.setUnderline(hovered)  # it leads to the errors
+                painter.setFont(font)
                 painter.drawText(QRect(right - _IOU, rect.top(), _IOU, rect.height()), middle, f"{row.iou:.2f}")
                 self._paint_bar(painter, QRectF(right - _IOU - _BAR, rect.center().y() - 1.5, _BAR, 4), row)
+                painter.setFont(theme.font("small"))
             right -= _IOU + _BAR
         if row.share > 0:
             painter.setPen(theme.color("muted" if strong else "faint"))

@@ -65,5 +65,6 @@ def _tooltip(row: ClassRow) -> str:
     lines = [f"{row.name} (id {row.class_id})", f"{row.share:.2%} of the image"]
     if row.iou is not None:
         lines.append(f"IoU {row.iou:.4f}" + ("" if row.delta is None else f", {row.delta:+.4f} since the image was opened"))
+        lines.append("Its IoU: click to see the errors behind it.")
     lines.append("Click: take in hand. Colour: click its square. Eye: show or hide. Right click: more.")
     return "\n".join(lines)

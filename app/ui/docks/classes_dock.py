@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import QEvent, QObject, QPoint, Qt, Signal
-from PySide6.QtGui import QColor, QKeyEvent
+from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent
 from PySide6.QtWidgets import QAbstractItemView, QColorDialog, QLineEdit, QListView, QMenu
 
 from app.actions.table import CLASS_KEYS
@@ -22,6 +22,7 @@ class ClassesDock(Panel):
     Signals:
         chosen(class_id), visibilityChosen(class_id, visible), soloChosen(class_id), colorChosen(class_id, QColor),
         keyChosen(class_id, key), leftFinder(): the person found a class and wants the keyboard back on the picture.
+        errorsAsked(class_id), figuresAsked(): what is behind the IoU of a class, behind the mean.
     """
 
     chosen = Signal(int)
@@ -30,10 +31,14 @@ class ClassesDock(Panel):
     colorChosen = Signal(int, QColor)
     keyChosen = Signal(int, str)
     leftFinder = Signal()
+    errorsAsked = Signal(int)
+    figuresAsked = Signal()
 
     def __init__(self, theme: Theme) -> None:
         super().__init__("classes", "Classes")
         self.mean = toned(strong=True)
+        self.mean.setToolTip("Where the wrong pixels are")
+        self.mean.setCursor(Qt.CursorShape.PointingHandCursor)
         self.mean_delta = toned(tone="good")
         self.header.addWidget(self.mean)
         self.header.addWidget(self.mean_delta)
@@ -42,7 +47,8 @@ class ClassesDock(Panel):
         self.finder.setClearButtonEnabled(True)
         self.finder.setAccessibleName("Find a class")
         self.finder.hide()
-        self.finder.installEventFilter(self)
+        for watched in (self.finder, self.mean):
+            watched.installEventFilter(self)
         self.body.addWidget(self.finder)
         self.model = ClassListModel()
         self.finder.textChanged.connect(self.model.set_text)
@@ -103,6 +109,10 @@ class ClassesDock(Panel):
         self.finder.selectAll()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if watched is self.mean and isinstance(event, QMouseEvent) and event.type() == QEvent.Type.MouseButtonRelease:
+            if event.button() is Qt.MouseButton.LeftButton:
+                self.figuresAsked.emit()
+            return True
         if watched is self.finder and isinstance(event, QKeyEvent) and event.type() == QEvent.Type.KeyPress:
             if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
                 if self.model.rowCount():
@@ -125,6 +135,8 @@ class ClassesDock(Panel):
             self._ask_color(row)
         elif part == "eye":
             self.visibilityChosen.emit(row.class_id, not row.visible)
+        elif part == "iou":
+            self.errorsAsked.emit(row.class_id)
         else:
             self.chosen.emit(row.class_id)
 
@@ -142,6 +154,7 @@ class ClassesDock(Panel):
         menu.addAction("Take in hand", lambda: self.chosen.emit(row.class_id))
         menu.addAction("Hide" if row.visible else "Show", lambda: self.visibilityChosen.emit(row.class_id, not row.visible))
         menu.addAction("Show only this class", lambda: self.soloChosen.emit(row.class_id))
+        menu.addAction("Show its errors", lambda: self.errorsAsked.emit(row.class_id)).setEnabled(row.iou is not None)
         menu.addSeparator()
         menu.addAction("Change its colour…", lambda: self._ask_color(row))
         keys = menu.addMenu("Give it a key")
