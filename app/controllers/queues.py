@@ -19,13 +19,13 @@ from app.controllers.project import ProjectController
 from app.services.jobs import Job, JobRegistry, JobState
 from app.services.notifications import Notifier
 from app.state.ambiguous import excluded, fingerprints
-from app.state.doubts import VERSION, ImageDoubt, Labels, measure_doubt
 from app.state.project import Project
 from app.state.provenance import Provenance
 from app.state.queues import DEFAULT_ORDER, ORDERS, Queues, worst_first
 from deeplab_core.errors import AtrousError
 from deeplab_core.formats.masks import read_mask
 from deeplab_core.images.probe import probe_image
+from deeplab_core.inspection.doubts import VERSION, ImageDoubt, Labels, measure_doubt
 from deeplab_core.inspection.ranking import GainCurve
 from deeplab_core.inspection.regions import Box
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from app.state.doubts import DoubtedLabel, ImageDoubt
+from deeplab_core.inspection.doubts import DOUBT_TEXT, DoubtedLabel, ImageDoubt
 from deeplab_core.inspection.ranking import GainCurve, gain_curve
 
 
@@ -30,15 +30,15 @@ _RUN_TRUTH = "It needs truth and a prediction."
 #: Orders by name; scores are higher where an image is worse.
 ORDERS: dict[str, OrderText] = {
     "iou": OrderText("Lowest IoU", "1 - mean IoU of the mask as it is, over the truth's classes", "Judge the folder (Ctrl+J)."),
-    "confidence": OrderText("Least confident", "mean of 1 - confidence, away from predicted edges", _RUN),
-    "least_certain": OrderText("Worst spot", "mean of 1 - confidence over the least certain hundredth, away from edges", _RUN),
-    "expected_wrong": OrderText("Most expected errors", "sum of 1 - confidence, in pixels, away from edges", _RUN),
-    "model_margin": OrderText("Smallest margin", "1 - lead of the first class over the second", _RUN_AGAIN),
-    "model_entropy": OrderText("Highest entropy", "entropy of the class probabilities over ln C", _RUN_AGAIN),
-    "model_passes": OrderText("Flip and scales disagree", "mutual information of the passes", _RUN_PASSES),
-    "other": OrderText("Two models disagree", "pixels on which another kept prediction differs, away from edges", _RUN_SECOND),
-    "crf": OrderText("Model and CRF disagree", "pixels that the CRF changed, away from edges", "Apply the CRF to the folder."),
-    "labels": OrderText("Doubtful truth", "1 - softmin of the confidence in the labels, without edges and void", _RUN_TRUTH),
+    "confidence": OrderText("Least confident", DOUBT_TEXT["confidence"], _RUN),
+    "least_certain": OrderText("Worst spot", DOUBT_TEXT["least_certain"], _RUN),
+    "expected_wrong": OrderText("Most expected errors", DOUBT_TEXT["expected_wrong"], _RUN),
+    "model_margin": OrderText("Smallest margin", DOUBT_TEXT["model_margin"], _RUN_AGAIN),
+    "model_entropy": OrderText("Highest entropy", DOUBT_TEXT["model_entropy"], _RUN_AGAIN),
+    "model_passes": OrderText("Flip and scales disagree", DOUBT_TEXT["model_passes"], _RUN_PASSES),
+    "other": OrderText("Two models disagree", DOUBT_TEXT["other"], _RUN_SECOND),
+    "crf": OrderText("Model and CRF disagree", DOUBT_TEXT["crf"], "Apply the CRF to the folder."),
+    "labels": OrderText("Doubtful truth", DOUBT_TEXT["labels"], _RUN_TRUTH),
 }
 
 DEFAULT_ORDER = "iou"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from app.state.doubts import ImageDoubt, measure_doubt
 from app.state.predictions import PredictionCache
 from app.state.queues import ORDERS, Queues, worst_first
 from deeplab_core.catalog import IGNORE
+from deeplab_core.inspection.doubts import ImageDoubt, measure_doubt
 from deeplab_core.inspection.regions import Box
 from tests.unit.app.test_project_predictions import make_prediction
 

@@ -3,7 +3,8 @@
 Everything here is measured on the kept prediction (labels and confidence), never on the corrected mask, so that the figures say
 how the model does. Doubtful labels of a given truth are found as in :mod:`deeplab_core.inspection.label_quality`, with what is
 kept: where the model agrees with a label its confidence is known exactly, where it does not it is at most one minus the
-confidence in the other class; that bound is used.
+confidence in the other class; that bound is used. The window measures the predictions that a project keeps, ``atrous doubt``
+those that it makes.
 """
 
 from __future__ import annotations
@@ -31,6 +32,19 @@ SURE = 0.8
 PER_IMAGE = 20
 _LEVELS = (256, 2)
 
+#: What each score is, for display beside a figure.
+DOUBT_TEXT = {
+    "confidence": "mean of 1 - confidence, away from predicted edges",
+    "least_certain": "mean of 1 - confidence over the least certain hundredth, away from edges",
+    "expected_wrong": "sum of 1 - confidence, in pixels, away from edges",
+    "model_margin": "1 - lead of the first class over the second",
+    "model_entropy": "entropy of the class probabilities over ln C",
+    "model_passes": "mutual information of the passes",
+    "other": "pixels on which another kept prediction differs, away from edges",
+    "crf": "pixels that the CRF changed, away from edges",
+    "labels": "1 - softmin of the confidence in the labels, without edges and void",
+}
+
 Labels = NDArray[Any]  # (H, W) uint8, or uint16 for a wide catalog
 
 
@@ -57,7 +71,7 @@ class ImageDoubt:
     """Figures of one image.
 
     Attributes:
-        scores: by name (:data:`app.state.queues.ORDERS`), higher is worse; names that could not be measured are missing.
+        scores: by name (keys of :data:`DOUBT_TEXT`), higher is worse; names that could not be measured are missing.
         pixels: labelled pixels with truth, else all.
         wrong_px: pixels that the prediction has wrong; None without truth.
         issues: doubted labels of the truth, largest weight first.
