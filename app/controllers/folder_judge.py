@@ -143,14 +143,11 @@ class FolderJudge(QObject):
         project = self._projects.project
         if project is None or self._work is not None:
             return
+        ids = self._judge.images_with_truth()
+        if not ids:
+            return
         if self._projects.autosaver is not None:
             self._projects.autosaver.save_now()
-        ids = [r.id for r in project.images if not r.missing and self._judge.index.get(r.relative_path) is not None]
-        if not ids:
-            self._notifier.warning(
-                "There is no truth to judge by", "Choose the folder of truth in the Truth menu.", replace_key="truth"
-            )
-            return
         self._band = self._judge.band
         self._now, self._model = FolderJudgement(project.catalog), FolderJudgement(project.catalog)
         job = self._jobs.add(Job("Judging the folder", self._stop))

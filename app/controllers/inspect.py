@@ -156,11 +156,8 @@ class InspectController(QObject):
         project, index = self._projects.project, self.index
         if project is None or index is None or self._work is not None:
             return
-        ids = [r.id for r in project.images if not r.missing and self._truth(project, r.id) is not None]
+        ids = self._judge.images_with_truth()
         if not ids:
-            self._notifier.warning(
-                "There is no truth to judge by", "Choose the folder of truth in the Truth menu.", replace_key="truth"
-            )
             return
         if self._projects.autosaver is not None:
             self._projects.autosaver.save_now()

@@ -160,6 +160,17 @@ class JudgeController(QObject):
             self._read_truth(image)
         self.folder.remeasure(image_id)
 
+    def images_with_truth(self) -> list[int]:
+        """Ids of the images that can be judged; where there is none, a person is told what to do."""
+        project = self._projects.project
+        records = () if project is None else project.images
+        ids = [record.id for record in records if not record.missing and self.index.get(record.relative_path) is not None]
+        if not ids and project is not None:
+            self._notifier.warning(
+                "There is no truth to judge by", "Choose the folder of truth in the Truth menu.", replace_key="truth"
+            )
+        return ids
+
     def judge_folder(self) -> None:
         """Judge every image that has truth and a mask."""
         self.folder.start()
