@@ -104,6 +104,13 @@ SETTINGS: tuple[Setting, ...] = (
         help="Useful for sequences; otherwise every image opens fitted to the window",
     ),
     Setting(
+        key="canvas.pen_pressure",
+        default=False,
+        group=_CANVAS,
+        label="Pressure of a pen sets the brush",
+        help="At full pressure the brush is as wide as its ring; the other end of the pen erases in any case",
+    ),
+    Setting(
         key="work.auto_predict",
         default=True,
         group=_WORK,

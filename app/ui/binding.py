@@ -373,6 +373,8 @@ class Binding(QObject):
     def _wire_bars(self) -> None:
         program, window = self.program, self.window
         window.top_bar.diameterChosen.connect(program.tools.set_diameter)
+        program.settings.changed.connect(self._follow_setting)
+        self._follow_setting(_PEN_PRESSURE)
         self.canvas.hovered.connect(program.readout.hover)
         self.canvas.hovered.connect(program.ambiguous.hover)
         program.readout.changed.connect(window.status.show_readout)
@@ -381,6 +383,10 @@ class Binding(QObject):
         window.themed.connect(self.canvas.set_theme)
         window.heldKey.connect(lambda _action, down: program.look.blink(down))
 
+    def _follow_setting(self, key: str) -> None:
+        if key == _PEN_PRESSURE:
+            self.canvas.set_pen_pressure(self.program.settings[key])
+
     def _show_jobs(self) -> None:
         running = self.program.jobs.running
         shown = next((job for job in running if job.guards_close), running[0] if running else None)
@@ -388,6 +394,7 @@ class Binding(QObject):
 
 
 _NO_SCORE = ImageScore()
+_PEN_PRESSURE = "canvas.pen_pressure"
 
 
 def _suggestion_text(suggestion: Suggestion) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from PySide6.QtCore import QEvent, QPointF, Qt
@@ -12,7 +14,9 @@ from PySide6.QtWidgets import QApplication
 from app.state.edits import capsule_spans, polygon_mask
 from app.state.provenance import Provenance
 from app.state.tools import Tool
+from app.ui.dialogs.settings_dialog import SettingsDialog
 from tests.gui.canvas_fixture import CHAIR, SOFA, make_bench
+from tests.gui.studio import Studio
 
 
 def stamped(shape, start, end, diameter):
@@ -329,3 +333,23 @@ def test_a_pen_paints_by_its_pressure_and_its_other_end_erases(qtbot):
     send_pen(bench, QEvent.Type.TabletMove, (60, 40), pressure=1.0, eraser=True)
     send_pen(bench, QEvent.Type.TabletRelease, (60, 40), pressure=0.0, eraser=True)
     assert not bench.document.labels.any()
+
+
+def test_pressure_counts_once_the_setting_says_so(studio: Studio, folder, qtbot):
+    studio.open(folder)
+    studio.program.tools.set_diameter(20)
+    studio.program.classes.choose(CHAIR)
+    hand = SimpleNamespace(at=studio.point, pane=studio.view)
+
+    def painted_by(y: int) -> int:
+        for kind, pressure in ((QEvent.Type.TabletPress, 0.5), (QEvent.Type.TabletRelease, 0.0)):
+            send_pen(hand, kind, (30, y), pressure=pressure)
+        found = np.count_nonzero(studio.image.document.labels == CHAIR)
+        studio.program.edit.undo()
+        return found
+
+    full = painted_by(30)
+    dialog = SettingsDialog(studio.program.settings, studio.window)
+    qtbot.addWidget(dialog)
+    dialog.editors["canvas.pen_pressure"].click()
+    assert painted_by(30) < full / 3
