@@ -12,7 +12,6 @@ from PySide6.QtCore import QObject, Signal
 from app.actions.facts import Facts
 from app.controllers.compare import CompareController
 from app.controllers.compare_asking import PeerAsking, Said, Wish
-from app.controllers.edit import spaced
 from app.controllers.judge import JudgeController
 from app.controllers.models import ModelsController
 from app.controllers.project import ProjectController
@@ -34,6 +33,7 @@ from app.state.comparison import (
 )
 from app.state.judgement import without_marked
 from app.state.project import Project
+from app.state.wording import spaced
 from app.worker.messages import NORMAL
 from deeplab_core.boundary.band import band_index
 from deeplab_core.errors import AtrousError, Cancelled

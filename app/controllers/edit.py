@@ -15,6 +15,7 @@ from app.state.edits import StrokeSession, eraser_value, fill_patch, polygon_pat
 from app.state.patch import Rect, TilePatch
 from app.state.provenance import Provenance
 from app.state.tools import Tool, ToolState
+from app.state.wording import spaced
 from deeplab_core.catalog import ClassCatalog
 
 Point = tuple[float, float]
@@ -387,10 +388,6 @@ def class_name(catalog: ClassCatalog, class_id: int) -> str:
         return "void"
     return catalog.by_id(class_id).name
 
-
-def spaced(number: int) -> str:
-    """A count with thin spaces between thousands: 1 204."""
-    return f"{number:,}".replace(",", "\u2009")
 
 
 def _nothing() -> None:

@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Qt, Signal, Slot
 
-from app.controllers.edit import spaced
 from app.controllers.predict import PredictController
 from app.controllers.project import ProjectController
 from app.services.jobs import Job, JobRegistry, JobState
 from app.services.notifications import Notifier
 from app.state.image_record import ImageRecord, ImageStatus
 from app.state.project import Project
+from app.state.wording import spaced
 from deeplab_core.errors import AtrousError
 from deeplab_core.formats.export import ExportItem, ExportPlan, ExportSummary, export_masks, get_exporter, plan_export
 from deeplab_core.images.probe import probe_image

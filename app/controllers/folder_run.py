@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass
 
 from PySide6.QtCore import QObject, Signal
 
-from app.controllers.edit import spaced
 from app.controllers.models import ModelsController
 from app.controllers.project import ProjectController
 from app.services.compute_service import ComputeService
@@ -16,6 +15,7 @@ from app.services.jobs import Job, JobRegistry, JobState
 from app.services.notifications import Choice, Notifier
 from app.state.project import Project
 from app.state.runs import ItemState
+from app.state.wording import spaced
 from app.worker.messages import NORMAL, Failed, Predicted, Progress, WasCancelled
 from deeplab_core.errors import AtrousError
 from deeplab_core.records import Prediction, PredictOptions

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 from PySide6.QtCore import QObject, QTimer
 
-from app.controllers.edit import spaced
 from app.controllers.predict import PredictController
 from app.controllers.project import ProjectController
 from app.services.jobs import Job, JobRegistry, JobState
@@ -19,6 +18,7 @@ from app.state.image_record import ImageRecord
 from app.state.patch import TilePatch, diff_patch
 from app.state.project import Project
 from app.state.provenance import Provenance
+from app.state.wording import spaced
 from deeplab_core.errors import AtrousError
 from deeplab_core.formats.masks import read_mask
 from deeplab_core.images.probe import probe_image

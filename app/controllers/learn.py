@@ -11,7 +11,7 @@ from pathlib import Path
 from PySide6.QtCore import QObject, Signal
 
 from app.actions.facts import Facts
-from app.controllers.edit import EditController, spaced
+from app.controllers.edit import EditController
 from app.controllers.models import ModelsController
 from app.controllers.project import ProjectController
 from app.controllers.relay import Relay
@@ -22,6 +22,7 @@ from app.services.settings import SettingsStore
 from app.state.class_mapping import mapping_key
 from app.state.corrections import Corrections, Held, survey
 from app.state.project import Project
+from app.state.wording import counted, spaced
 from app.worker.messages import CorrectedImage, Failed, Learned, LearnTask, Progress, WasCancelled
 from deeplab_core.errors import AtrousError, StorageError
 from deeplab_core.learning import LearnOptions
@@ -135,7 +136,7 @@ class LearnController(QObject):
             output_stride=self._settings["model.output_stride"] or None,
         )
         number = len(corrections.images)
-        job = self._jobs.add(Job(f"Learning from {number} image{'' if number == 1 else 's'}", self.cancel))
+        job = self._jobs.add(Job(f"Learning from {counted(number, 'image')}", self.cancel))
         self._asked = _Asked(self._compute.learn(task), project, corrections, job)
         self._facts.update(learning=True)
 

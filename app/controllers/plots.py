@@ -232,7 +232,7 @@ def _compared(place: int, peer: Peer) -> str:
 
 
 def _nothing(title: str) -> Chart:
-    return Chart(title, "", "", (), note="No image with truth was inspected yet: press Inspect the folder.")
+    return Chart(title, "", "", (), note="No image with truth was inspected yet: press Refresh.")
 
 
 def _raise(error: Exception) -> None:

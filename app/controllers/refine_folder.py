@@ -10,7 +10,7 @@ from PySide6.QtCore import QObject, QTimer
 
 from app.actions.facts import Facts
 from app.controllers.crf_settings import CRFSettings
-from app.controllers.edit import EditController, spaced
+from app.controllers.edit import EditController
 from app.controllers.models import ModelsController
 from app.controllers.predict import PredictController
 from app.controllers.project import ProjectController
@@ -22,6 +22,7 @@ from app.state.patch import Labels, Rect, TilePatch
 from app.state.project import Project
 from app.state.provenance import Provenance
 from app.state.refinement import taking_patch
+from app.state.wording import spaced
 from app.worker.messages import NORMAL, Failed, Predicted, Progress, WasCancelled
 from deeplab_core.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError, CatalogError

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject
 
-from app.controllers.edit import spaced
 from app.controllers.models import ModelsController
 from app.controllers.predict import PredictController
 from app.controllers.project import ProjectController
@@ -17,6 +16,7 @@ from app.state.class_mapping import in_project_ids
 from app.state.patch import TilePatch
 from app.state.project import Project
 from app.state.provenance import Provenance, merge_labels
+from app.state.wording import spaced
 from deeplab_core.errors import AtrousError
 from deeplab_core.records import ModelCard, Prediction
 

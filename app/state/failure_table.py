@@ -9,6 +9,7 @@ import numpy as np
 
 from app.state.component_walk import KIND_TITLES, class_text
 from app.state.slice_text import AXIS_TITLES, bar_label
+from app.state.wording import counted, spaced
 from deeplab_core.catalog import Color
 from deeplab_core.inspection.board import FailureBoard
 from deeplab_core.inspection.folder import FolderInspection
@@ -145,7 +146,7 @@ def slice_charts(folder: FolderInspection, class_id: int | None = None) -> list[
             SliceBar(
                 bar_label(Slice(axis, place)),
                 row.iou,
-                f"{row.objects} object{'' if row.objects == 1 else 's'}: IoU {_score(row.iou)}, recall {_score(row.recall)}, "
+                f"{counted(row.objects, 'object')}: IoU {_score(row.iou)}, recall {_score(row.recall)}, "
                 f"{_percent(row.swapped)} called another object, {_percent(row.lost)} of the objects lost",
                 Slice(axis, place),
             )
@@ -161,7 +162,7 @@ def slice_charts(folder: FolderInspection, class_id: int | None = None) -> list[
             SliceBar(
                 bar_label(Slice(pixel_axis, place)),
                 one.mean_iou,
-                f"{_spaced(one.pixels)} px: mean IoU {_score(one.mean_iou)}, accuracy {_score(one.accuracy)}",
+                f"{spaced(one.pixels)} px: mean IoU {_score(one.mean_iou)}, accuracy {_score(one.accuracy)}",
                 Slice(pixel_axis, place),
             )
             for place, one in enumerate(found)
@@ -171,9 +172,6 @@ def slice_charts(folder: FolderInspection, class_id: int | None = None) -> list[
             charts.append(SliceChart(title, f"Pixels by {AXIS_TEXT[pixel_axis.value]}", "mean IoU", tuple(pixel_bars)))
     return charts
 
-
-def _spaced(number: int) -> str:
-    return f"{number:,}".replace(",", "\u2009")
 
 
 def _score(value: float) -> str:

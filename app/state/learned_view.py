@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.state.corrections import Corrections
+from app.state.wording import counted, spaced
 from deeplab_core.errors import AtrousError
 from deeplab_core.learning import LearnPair, LearnReport
 
@@ -84,7 +85,7 @@ def figures(report: LearnReport) -> tuple[tuple[str, str, str], ...]:
 
 def sentence(report: LearnReport) -> str:
     """The verdict in words, with what was done."""
-    number = f"{report.images} image{'' if report.images == 1 else 's'}"
+    number = counted(report.images, "image")
     seconds = f"{report.seconds:.0f} s" if report.seconds >= 1 else "a moment"
-    pixels = f"{report.pixels:,}".replace(",", "\u2009")
+    pixels = spaced(report.pixels)
     return f"{report.summary} Learned from {pixels} of your pixels in {number}, in {seconds}; changed: {report.layers}."

@@ -19,6 +19,7 @@ from app.state.image_record import ImageRecord
 from app.state.image_scores import ImageScore
 from app.state.panes import PaneKind
 from app.state.project import Project
+from app.state.wording import counted, spaced
 from app.ui.canvas.canvas_area import CanvasArea
 from app.ui.canvas.layers import LayerSet
 from app.ui.canvas.picture import PictureSource
@@ -263,7 +264,8 @@ class Binding(QObject):
             self.window.classes.set_mean(None, None, self._folder_text())
         else:
             delta = None if isnan(figures.mean_before) else figures.mean - figures.mean_before
-            rule = f"Image: mIoU over the {figures.classes} classes in its truth, pixel accuracy {figures.accuracy:.3f}."
+            over = counted(figures.classes, "class", "classes")
+            rule = f"Image: mIoU over the {over} in its truth, pixel accuracy {figures.accuracy:.3f}."
             self.window.classes.set_mean(figures.mean, delta, f"{rule} {self._folder_text()}".rstrip())
 
     def _folder_text(self) -> str:
@@ -274,8 +276,8 @@ class Binding(QObject):
             return ""
         mean = pooled.mean_iou("union")
         return (
-            f"Folder: mIoU {mean.value:.3f} pooled over {folder.images} images, over the {mean.classes} classes with a non-empty "
-            f"union, pixel accuracy {pooled.pixel_accuracy():.3f}."
+            f"Folder: mIoU {mean.value:.3f} pooled over {counted(folder.images, 'image')}, over the "
+            f"{counted(mean.classes, 'class', 'classes')} with a non-empty union, pixel accuracy {pooled.pixel_accuracy():.3f}."
         )
 
     def _iou(self, class_id: int) -> tuple[float | None, float | None]:
@@ -299,6 +301,7 @@ class Binding(QObject):
         predict.suggestionChanged.connect(lambda _suggestion: self._show_banner())
         self._enable_runs(frozenset())
         self.program.facts.subscribe(self._enable_runs)
+        self.program.facts.subscribe(lambda changed: self._show_banner() if "to_check" in changed else None)
         dock.show_device(models.device)
         self._show_models()
 
@@ -326,6 +329,8 @@ class Binding(QObject):
         project, suggestion = self.program.projects.project, self.program.predict.suggestion
         if project is not None and project.read_only_reason:
             self.window.banner.say(f"Read-only. {project.read_only_reason.rstrip('.')}.")
+        elif self.program.facts["to_check"]:
+            self.window.banner.say(_CHECK_TEXT, ("The mask fits", self.program.projects.accept_change))
         elif suggestion is not None:
             predict = self.program.predict
             self.window.banner.say(
@@ -395,10 +400,11 @@ class Binding(QObject):
 
 _NO_SCORE = ImageScore()
 _PEN_PRESSURE = "canvas.pen_pressure"
+_CHECK_TEXT = "The file of this image, or of its mask, is not what it was. Look whether the mask still fits."
 
 
 def _suggestion_text(suggestion: Suggestion) -> str:
-    changes = f"{suggestion.merge.patch.changed_pixels:,}".replace(",", "\u2009")
+    changes = spaced(suggestion.merge.patch.changed_pixels)
     text = f"A newer prediction waits. Taking it changes {changes} px and none that you painted"
     if suggestion.conflicts:
         text += f"; it disagrees with {suggestion.conflicts:,} px of yours".replace(",", "\u2009")

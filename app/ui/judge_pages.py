@@ -15,6 +15,7 @@ from app.state.ambiguous import ListedMark, export_marks
 from app.state.charts import Chart
 from app.state.component_walk import ComponentQuery
 from app.state.queues import worst_first
+from app.state.wording import spaced
 from app.ui.inspect.ambiguous_page import AmbiguousPage
 from app.ui.inspect.judge_view import JudgeView
 from app.ui.inspect.plot_page import PlotPage
@@ -134,7 +135,7 @@ class JudgePages(QObject):
                     self._name(row.image),
                     self._classes((row.label.given,)),
                     self._classes((row.label.suggested,)),
-                    f"{row.label.pixels:,}".replace(",", "\u2009"),
+                    spaced(row.label.pixels),
                 ),
                 row.label.box,
             )

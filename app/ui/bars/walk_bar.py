@@ -6,6 +6,7 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QWidget
 
 from app.state.component_walk import ComponentWalk
+from app.state.wording import spaced
 from app.ui.action_builder import ActionBuilder
 from app.ui.docks.elided_label import ElidedLabel
 from deeplab_core.catalog import ClassCatalog
@@ -46,6 +47,6 @@ class WalkBar(QFrame):
         """Say where the walk is; None hides the bar."""
         self.setVisible(walk is not None and catalog is not None)
         if walk is not None and catalog is not None:
-            pixels = f"{walk.current.pixels:,}".replace(",", "\u2009")
+            pixels = spaced(walk.current.pixels)
             place = f"{walk.place + 1} of {len(walk.components)}"
             self.text.set_text(f"{walk.query.title(catalog)} · {place} · {pixels} px")

@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.state.corrections import ClassCount, Corrections
+from app.state.wording import spaced
 from app.ui.docks.panel import toned
 from deeplab_core.learning import LearnOptions
 
@@ -83,7 +84,7 @@ class LearnDialog(QDialog):
         for row, count in enumerate(self._classes):
             table.setItem(row, 0, _name_item(count))
             for column, number in ((1, count.pixels), (2, count.images)):
-                item = QTableWidgetItem(f"{number:,}".replace(",", "\u2009"))
+                item = QTableWidgetItem(spaced(number))
                 item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
                 table.setItem(row, column, item)
         table.itemChanged.connect(lambda _item: self._check())

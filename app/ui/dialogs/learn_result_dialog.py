@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.state.learned_view import LearnedImage, Pair, figures, percent, sentence
+from app.state.wording import spaced
 from app.ui.dialogs.learn_picture import LearnPicture, composed
 from app.ui.docks.panel import toned
 from deeplab_core.catalog import ClassCatalog
@@ -140,7 +141,7 @@ class LearnResultDialog(QDialog):
             swatch.fill(QColor(*gain.color))
             name.setIcon(swatch)
             table.setItem(row, 0, name)
-            pixels = f"{gain.pixels:,}".replace(",", "\u2009")
+            pixels = spaced(gain.pixels)
             for place, text in enumerate((pixels, *map(percent, (*gain.held_out, *gain.corrected))), start=1):
                 item = QTableWidgetItem(text)
                 item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)

@@ -9,6 +9,7 @@ from PySide6.QtCore import QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPaintEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
+from app.state.wording import spaced
 from app.ui.theme import Theme
 
 if TYPE_CHECKING:  # numpy comes after the first frame
@@ -101,7 +102,7 @@ def difference(before: float, after: float) -> tuple[str, str]:
 
 def balance(figures: RefineFigures) -> str:
     """How many pixels are put right and how many are spoiled."""
-    won, lost = (f"{pixels:,}".replace(",", "\u2009") for pixels in (figures.won, figures.lost))
+    won, lost = (spaced(pixels) for pixels in (figures.won, figures.lost))
     return f"puts {won} px right, spoils {lost}"
 
 

@@ -6,6 +6,7 @@ from PySide6.QtCore import QModelIndex, Qt, Signal
 from PySide6.QtGui import QActionGroup
 from PySide6.QtWidgets import QAbstractItemView, QLineEdit, QListView, QMenu, QToolButton
 
+from app.state.wording import spaced
 from app.ui.docks.image_delegate import ImageDelegate
 from app.ui.docks.image_list_model import SORT_TITLES, ImageListModel, SortBy
 from app.ui.docks.panel import Panel, toned
@@ -112,7 +113,7 @@ class ImagesDock(Panel):
 
     def _show_count(self) -> None:
         shown = self.model.rowCount()
-        self.count.setText(f"{shown:,}".replace(",", "\u2009") + (" shown" if self.model.filtered else " images"))
+        self.count.setText(spaced(shown) + (" shown" if self.model.filtered else " images"))
 
     def _choose(self, index: QModelIndex) -> None:
         self.chosen.emit(self.model.image_row(index).id)

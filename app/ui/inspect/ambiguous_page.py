@@ -17,6 +17,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.state.ambiguous import ListedMark
+from app.state.wording import spaced
 from app.ui.docks.panel import toned
 
 _COLUMNS = ("Image", "Pixels", "May be", "Why (yours to write)")
@@ -87,7 +88,7 @@ class AmbiguousPage(QWidget):
             self._marks = marks
             self.table.setRowCount(len(marks))
             for row, listed in enumerate(marks):
-                pixels = f"{listed.mark.pixels:,}".replace(",", "\u2009")
+                pixels = spaced(listed.mark.pixels)
                 for column, text in enumerate((name(listed.image), pixels, classes(listed.mark.classes), listed.mark.reason)):
                     item = QTableWidgetItem(text)
                     if column != _WHY:
@@ -97,7 +98,7 @@ class AmbiguousPage(QWidget):
                     self.table.setItem(row, column, item)
             if marks:
                 self.table.setCurrentCell(min(max(place, 0), len(marks) - 1), 0)
-        total = f"{sum(listed.mark.pixels for listed in marks):,}".replace(",", "\u2009")
+        total = spaced(sum(listed.mark.pixels for listed in marks))
         images = len({listed.image for listed in marks})
         self.what.setText(
             f"In no figure: {total} px, {len(marks)} {'region' if len(marks) == 1 else 'regions'} "

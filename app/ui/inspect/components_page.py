@@ -9,6 +9,7 @@ from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QListView, QMenu, QPushButton, QVBoxLayout, QWidget
 
 from app.state.component_walk import KIND_TITLES, ComponentQuery, class_text
+from app.state.wording import counted, spaced
 from app.ui.docks.elided_label import ElidedLabel
 from app.ui.docks.panel import toned
 from app.ui.inspect.component_delegate import ComponentDelegate
@@ -137,7 +138,7 @@ class ComponentsPage(QWidget):
         self.model.refresh()
 
     def _tile(self, component: ErrorComponent, catalog: ClassCatalog) -> ComponentTile:
-        parts = [f"{_spaced(component.pixels)} px"]
+        parts = [f"{spaced(component.pixels)} px"]
         if self.query.truth is None or self.query.prediction is None or self.query.both_ways:
             truth, prediction = (class_text(catalog, one) for one in (component.truth, component.prediction))
             parts.append(f"{truth} → {prediction}")
@@ -166,13 +167,10 @@ class ComponentsPage(QWidget):
 def _detail(components: Sequence[ErrorComponent], totals: tuple[int, int] | None) -> str:
     images = len({component.image for component in components})
     if totals is None:
-        return f"the {len(components)} largest, in {images} images" if components else ""
+        return f"the {len(components)} largest, in {counted(images, 'image')}" if components else ""
     pixels, number = totals
-    said = f"{_spaced(pixels)} px in {_spaced(number)} components"
+    said = f"{spaced(pixels)} px in {counted(number, 'component')}"
     if len(components) < number:
-        return f"{said}; the {len(components)} largest, in {images} images"
-    return f"{said}, {images} images"
+        return f"{said}; the {len(components)} largest, in {counted(images, 'image')}"
+    return f"{said}, {counted(images, 'image')}"
 
-
-def _spaced(number: int) -> str:
-    return f"{number:,}".replace(",", "\u2009")

@@ -40,7 +40,7 @@ class JudgeView(QWidget):
         self.tabs.setAccessibleName("Pages of the Judge view")
         self.scope = ElidedLabel(Qt.TextElideMode.ElideRight)
         self.scope.setProperty("tone", "muted")
-        self.refresh = QPushButton("Inspect the folder")
+        self.refresh = QPushButton("Refresh")
         self.refresh.setToolTip("Compare every mask with its truth; what has not changed since last time is not read again")
         self.close_button = QPushButton("‹ Picture")
         self.close_button.setToolTip("Back to the picture   Esc")

@@ -17,6 +17,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.state.failure_table import FailureLine
+from app.state.wording import spaced
 from app.ui.theme import Theme
 from deeplab_core.inspection.kinds import PARTS, FailureKind
 
@@ -73,10 +74,10 @@ class KindTable(QTableWidget):
         self._lines = list(lines)
         self.setRowCount(len(lines))
         for row, line in enumerate(lines):
-            instances = "" if line.instances is None else _spaced(line.instances)
+            instances = "" if line.instances is None else spaced(line.instances)
             share = "" if isnan(line.share) else f"{line.share:.1%}".replace("%", " %")
             gain = "" if isnan(line.gain) else f"{line.gain:+.3f}"
-            texts = (line.title, share, _spaced(line.pixels), instances, _spaced(line.images), gain)
+            texts = (line.title, share, spaced(line.pixels), instances, spaced(line.images), gain)
             for column, text in enumerate(texts):
                 item = self.item(row, column) or QTableWidgetItem()
                 if item.tableWidget() is None:
@@ -118,6 +119,3 @@ class _BarDelegate(QStyledItemDelegate):
         painter.drawRoundedRect(bar, 3, 3)
         painter.restore()
 
-
-def _spaced(number: int) -> str:
-    return f"{number:,}".replace(",", "\u2009")

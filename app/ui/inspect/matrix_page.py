@@ -15,6 +15,7 @@ from app.state.matrix_table import (
     matrix_table,
     short_percent,
 )
+from app.state.wording import counted, spaced
 from app.ui.docks.elided_label import ElidedLabel
 from app.ui.docks.panel import toned
 from app.ui.inspect.matrix_view import LARGEST, SMALLEST, MatrixView
@@ -139,7 +140,7 @@ class MatrixPage(QWidget):
             self.worst.takeItem(self.worst.count() - 1)
         for place, (truth, prediction, pixels) in enumerate(self._costly):
             names = f"{class_text(self._catalog, truth)} → {class_text(self._catalog, prediction)}"
-            text = f"{names}\n{_spaced(pixels)} px · {short_percent(pixels / wrong)} % of all errors"
+            text = f"{names}\n{spaced(pixels)} px · {short_percent(pixels / wrong)} % of all errors"
             if place < self.worst.count():
                 self.worst.item(place).setText(text)
             else:
@@ -157,7 +158,7 @@ class MatrixPage(QWidget):
             return
         truth, prediction = table.cell(row, column)
         names = [class_text(table.catalog, one) for one in (truth, prediction)]
-        pixels = _spaced(int(table.counts[row, column]))
+        pixels = spaced(int(table.counts[row, column]))
         if truth == prediction:
             self.readout.set_text(f"{names[0]}: {pixels} px right, {_share(table, row, column)}")
             return
@@ -165,7 +166,7 @@ class MatrixPage(QWidget):
         said = f"{query.title(table.catalog)}: {pixels} px{_share(table, row, column, ', ')}"
         totals = None if self._index is None else query.totals(self._index)
         if totals is not None and totals[1]:
-            said += f" · {totals[1]:,} components".replace(",", "\u2009")
+            said += f" · {counted(totals[1], 'component')}"
         self.readout.set_text(f"{said} · click to see them" if table.counts[row, column] else said)
 
     def _query(self, row: int, column: int) -> ComponentQuery:
@@ -219,6 +220,3 @@ def _share(table: MatrixTable, row: int, column: int, before: str = "") -> str:
     }[table.scale]
     return f"{before}{short_percent(float(table.values[row, column]))} % {of}"
 
-
-def _spaced(number: int) -> str:
-    return f"{number:,}".replace(",", "\u2009")
