@@ -20,6 +20,7 @@ FACTS: dict[str, str] = {
     "has_truth": "the image on the canvas has truth",
     "suggestion_waiting": "a prediction waits beside a person's work",
     "job_running": "at least one job is running",
+    "to_check": "the file of the image on the canvas, or of its mask, is not what it was, and the project may be written",
     "reviewed": "the image on the canvas is marked reviewed",
     "tool_brush": "the brush is in hand",
     "tool_eraser": "the eraser is in hand",

@@ -73,6 +73,8 @@ _NAVIGATE = (
           tip="Marks this image reviewed and opens the next unreviewed one"),
     _spec(Group.NAVIGATE, "go.toggle_reviewed", "Reviewed", "project.toggle_reviewed", keys="Ctrl+M",
           enabled_when=("image_open", "project_writable"), checked_from="reviewed"),
+    _spec(Group.NAVIGATE, "go.accept_change", "The mask fits the changed file", "project.accept_change", icon="check",
+          enabled_when=("to_check",), tip="Says that you have looked: the image is not listed as changed any more"),
 )
 
 

@@ -303,6 +303,14 @@ class ProjectController(QObject):
             done = self.project.record(self.image.id).status == ImageStatus.REVIEWED
             self.set_status(ImageStatus.TOUCHED if done else ImageStatus.REVIEWED)
 
+    def accept_change(self) -> None:
+        """The mask in view fits the file as it is now: nobody needs to look at it again."""
+        if self.project is not None and self.image is not None:
+            try:
+                self.project.accept_change(self.image.id)
+            except AtrousError as error:
+                self._notifier.report(error)
+
     def set_status(self, status: ImageStatus) -> bool:
         """Say how far the image in view has come; whether that was possible."""
         if self.project is None or self.image is None:
@@ -397,4 +405,5 @@ class ProjectController(QObject):
             can_undo=bool(writable and image is not None and history is not None and history.can_undo),
             can_redo=bool(writable and image is not None and history is not None and history.can_redo),
             reviewed=record is not None and record.status == ImageStatus.REVIEWED,
+            to_check=writable and record is not None and record.to_check,
         )

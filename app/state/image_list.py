@@ -64,6 +64,8 @@ class ImageRow:
             lines.append(f"mIoU {self.iou:.3f} (mean over the classes in the truth)")
         if self.uncertainty is not None:
             lines.append(f"mean uncertainty {self.uncertainty:.3f}")
+        if self.record.changed:
+            lines.append("its file has changed since it was worked on")
         if self.record.note:
             lines.append(self.record.note)
         return "\n".join(lines)

@@ -82,6 +82,11 @@ class ImageRecord:
         return ImageFlag.CHANGED in self.flags
 
     @property
+    def to_check(self) -> bool:
+        """Whether a person should look whether the mask still fits: its image or its mask file is not what it was."""
+        return bool(self.flags & (ImageFlag.CHANGED | ImageFlag.DAMAGED))
+
+    @property
     def suggested(self) -> bool:
         """Whether a newer prediction waits for a person's decision."""
         return ImageFlag.SUGGESTED in self.flags

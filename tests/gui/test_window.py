@@ -6,7 +6,9 @@ import threading
 
 import numpy as np
 import pytest
+from PIL import Image
 from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QPushButton
 
 from app.actions.table import ACTIONS
 from app.controllers import folder_judge
@@ -291,6 +293,28 @@ def test_a_broken_image_is_said_and_the_next_one_opens(studio, folder):
     toast.buttons[0].click()
     studio.wait(lambda: studio.program.projects.image is not None)
     assert studio.image.path.name == "photo_1.jpg"
+
+
+def test_an_image_that_changed_on_disk_is_said_until_a_person_has_looked(studio, folder):
+    studio.open(folder)
+    studio.paint((10, 10), (30, 30))
+    studio.program.projects.close()
+    Image.new("RGB", (WIDTH, HEIGHT), "teal").save(folder / "photo_0.jpg")
+    studio.open(folder)
+    banner, finder = studio.window.banner, studio.window.images.filter
+    studio.wait(banner.isVisible)
+    assert "still fits" in banner.text.text()
+    finder.setText("changed")
+    studio.wait(lambda: studio.application.images.rowCount() == 1)
+    next(button for button in banner.findChildren(QPushButton) if button.text() == "The mask fits").click()
+    studio.wait(lambda: not banner.isVisible())
+    finder.setText("changed ")
+    finder.setText("changed")
+    assert not studio.window.actions["go.accept_change"].isEnabled()
+    studio.program.projects.close()
+    studio.open(folder)
+    assert not banner.isVisible()
+    assert studio.application.images.rowCount() == 0
 
 
 def test_dropping_a_folder_opens_it(studio, folder):
