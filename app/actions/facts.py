@@ -30,6 +30,7 @@ FACTS: dict[str, str] = {
     "tool_polygon": "the polygon is in hand",
     "tool_pick": "the class pick is in hand",
     "tool_pan": "the hand is in hand",
+    "within_on": "strokes paint only over the class where they begin",
     "overlay_on": "masks are drawn over the picture",
     "contours_on": "contours are drawn",
     "keep_view": "zoom and place stay when the image changes",

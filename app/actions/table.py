@@ -111,6 +111,8 @@ _TOOLS = (
     _spec(Group.TOOLS, "brush.larger", "Larger brush", "edit.scale_brush", argument=1, keys="]", enabled_when=_ON_IMAGE,
           separated=True),
     _spec(Group.TOOLS, "brush.smaller", "Smaller brush", "edit.scale_brush", argument=-1, keys="[", enabled_when=_ON_IMAGE),
+    _spec(Group.TOOLS, "brush.within", "Paint only over the class where a stroke begins", "edit.toggle_within", keys="Shift+B",
+          enabled_when=_ON_IMAGE, checked_from="within_on", tip="Everything else is safe from brush, eraser, lasso and polygon"),
 )
 
 #: Keys of the class dock in their order on the keyboard.

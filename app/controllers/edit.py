@@ -111,7 +111,6 @@ class EditController(QObject):
         self._follow_up: Callable[[HeldStroke], bool] | None = None
         self._outline_taker: Callable[[Sequence[Point]], None] | None = None
         self._locked: str | None = None
-        self._only: frozenset[int] | None = None
         self._writer = StepWriter(self)
         self._region: _Region | None = None
         self._background: ThreadPoolExecutor | None = None
@@ -127,11 +126,6 @@ class EditController(QObject):
     def busy(self) -> bool:
         """Whether a stroke is in hand."""
         return self._stroke is not None
-
-    @property
-    def only(self) -> frozenset[int] | None:
-        """Ids that may be overwritten; None protects nothing."""
-        return self._only
 
     def set_document(self, document: Document | None) -> None:
         """Bring another document into view. A stroke in hand is committed to the old one first: nothing is lost."""
@@ -149,10 +143,6 @@ class EditController(QObject):
         """Refuse every change with this reason; None allows them again. A stroke in hand is committed first."""
         self.commit_stroke()
         self._locked = reason
-
-    def set_only(self, ids: frozenset[int] | None) -> None:
-        """Overwrite only pixels of these classes from now on; None lifts the protection."""
-        self._only = ids
 
     def set_follow_up(self, follow: Callable[[HeldStroke], bool] | None) -> None:
         """Whom :meth:`end_stroke` offers a painted stroke. One who returns True has it held until :meth:`finish_held`."""
@@ -172,6 +162,11 @@ class EditController(QObject):
         if not self.busy:
             self.tools.choose_tool(Tool(tool))
 
+    def toggle_within(self) -> None:
+        """Paint only over the class where a stroke or an outline begins, or over all. Ignored in the middle of a stroke."""
+        if not self.busy:
+            self.tools.toggle_within()
+
     def scale_brush(self, steps: int) -> None:
         """Grow (or, with a negative number, shrink) the brush by 10 % a step, at least by one px."""
         self.tools.scale_diameter(steps)
@@ -189,9 +184,10 @@ class EditController(QObject):
             return False
         value = {"paint": self.tools.class_id, "erase": eraser_value(document.catalog), "restore": None}[mode]
         diameter = self._diameter(pressure)
-        self._stroke = StrokeSession(document, value=value, diameter=diameter, only=self._only)
+        only = None if value is None else self._only(document, (x, y))
+        self._stroke = StrokeSession(document, value=value, diameter=diameter, only=only)
         name = _STROKE_TITLES[mode]
-        self._stroke_title = name if value is None else f"{name}: {class_name(document.catalog, value)}"
+        self._stroke_title = name if value is None else f"{name}: {_painted(document.catalog, value, only)}"
         self._stroke_source = Provenance.MODEL if value is None else Provenance.PERSON
         self._stroke_rect = _NOWHERE
         self.busyChanged.emit(True)
@@ -274,10 +270,10 @@ class EditController(QObject):
 
     def fill(self, x: float, y: float) -> None:
         """Fill the 4-connected region of equal labels under a point with the class in hand."""
-        document, value, only = self._ready(), self.tools.class_id, self._only
+        document, value = self._ready(), self.tools.class_id
         if document is not None:
             name = f"Fill: {class_name(document.catalog, value)}"
-            self.carry_out(name, document, lambda: fill_patch(document, x, y, value, only=only))
+            self.carry_out(name, document, lambda: fill_patch(document, x, y, value))
 
     def polygon(self, points: Sequence[Point]) -> None:
         """Paint the inside of a closed polygon with the class in hand, or hand it to whom outlines go."""
@@ -288,12 +284,21 @@ class EditController(QObject):
         self._outline("Lasso", points)
 
     def _outline(self, name: str, points: Sequence[Point]) -> None:
-        document, value, only = self._ready(), self.tools.class_id, self._only
+        document, value = self._ready(), self.tools.class_id
         if document is not None and self._outline_taker is not None:
             self._outline_taker(points)
-        elif document is not None:
-            name = f"{name}: {class_name(document.catalog, value)}"
+        elif document is not None and points:
+            only = self._only(document, points[0])
+            name = f"{name}: {_painted(document.catalog, value, only)}"
             self.carry_out(name, document, lambda: polygon_patch(document, points, value, only=only))
+
+    def _only(self, document: Document, start: Point) -> frozenset[int] | None:
+        """Ids that what begins here may overwrite; None where it may overwrite any."""
+        if not self.tools.within:
+            return None
+        height, width = document.shape
+        column, row = min(max(int(start[0] // 1), 0), width - 1), min(max(int(start[1] // 1), 0), height - 1)
+        return frozenset({int(document.labels[row, column])})
 
     def carry_out(
         self, name: str, document: Document, make: Callable[[], TilePatch], source: Provenance = Provenance.PERSON
@@ -382,12 +387,16 @@ def step_title(name: str, patch: TilePatch, source: Provenance) -> str:
     return f"{name}, {verb} {spaced(patch.changed_provenance())} px"
 
 
+def _painted(catalog: ClassCatalog, value: int, only: frozenset[int] | None) -> str:
+    over = [class_name(catalog, class_id) for class_id in only or ()]
+    return " over ".join([class_name(catalog, value), *over])
+
+
 def class_name(catalog: ClassCatalog, class_id: int) -> str:
     """Name of a label value for a person; the ignore value is 'void'."""
     if class_id == catalog.ignore:
         return "void"
     return catalog.by_id(class_id).name
-
 
 
 def _nothing() -> None:

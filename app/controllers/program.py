@@ -182,5 +182,10 @@ class Program(QObject):
         self.projects.reload_image()
 
     def _follow_tools(self) -> None:
-        self.facts.update(**{f"tool_{tool}": tool is self.tools.tool for tool in Tool})
+        if self.tools.within != self.facts["within_on"]:
+            if self.tools.within:
+                self.notifier.info("Painting only over the class where a stroke begins", replace_key="within")
+            else:
+                self.notifier.info("Painting over every class again", replace_key="within")
+        self.facts.update(within_on=self.tools.within, **{f"tool_{tool}": tool is self.tools.tool for tool in Tool})
         self.settings.set("brush.diameter", self.tools.diameter)

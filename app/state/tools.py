@@ -33,6 +33,7 @@ class ToolState:
         class_id: what brush, fill, lasso and polygon paint.
         previous_class_id: what X swaps with.
         diameter: of the brush, in image px, 1..1000.
+        within: whether a stroke or an outline paints only over the class where it begins.
     """
 
     def __init__(self, class_id: int = 0) -> None:
@@ -40,6 +41,7 @@ class ToolState:
         self.class_id = class_id
         self.previous_class_id = class_id
         self.diameter = 24
+        self.within = False
         self._listeners: Listeners[[]] = Listeners()
 
     def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
@@ -58,6 +60,10 @@ class ToolState:
 
     def swap_classes(self) -> None:
         self.class_id, self.previous_class_id = self.previous_class_id, self.class_id
+        self._tell()
+
+    def toggle_within(self) -> None:
+        self.within = not self.within
         self._tell()
 
     def set_diameter(self, diameter: float) -> None:

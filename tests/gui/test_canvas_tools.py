@@ -259,13 +259,28 @@ def test_losing_the_window_keeps_the_stroke_in_hand(qtbot):
     assert not bench.edit.busy
 
 
-def test_only_the_allowed_classes_are_overwritten(qtbot):
-    bench = make_bench(qtbot)
-    bench.document.labels[:, 60:] = SOFA
-    bench.edit.set_only(frozenset({SOFA}))
-    bench.drag([(50, 40), (70, 40)])
-    assert not bench.document.labels[:, :60].any()
-    assert CHAIR in bench.document.labels[:, 60:]
+def test_a_stroke_may_stay_within_the_class_where_it_begins(studio: Studio, folder):
+    studio.open(folder)
+    document = studio.image.document
+    studio.program.tools.set_diameter(20)
+    studio.program.classes.choose(SOFA)
+    studio.paint((60, 30), (70, 30))
+    sofa = document.labels == SOFA
+    studio.press(Qt.Key.Key_B, Qt.KeyboardModifier.ShiftModifier)
+    assert studio.program.facts["within_on"]
+    studio.program.classes.choose(CHAIR)
+    studio.paint((20, 30), (75, 30))
+    assert np.array_equal(document.labels == SOFA, sofa)
+    assert CHAIR in document.labels
+    studio.press(Qt.Key.Key_E)
+    studio.paint((65, 30), (20, 30))
+    assert CHAIR in document.labels
+    assert not document.labels[sofa].all()
+    assert " over " in studio.steps()[-1]
+    studio.press(Qt.Key.Key_B, Qt.KeyboardModifier.ShiftModifier)
+    studio.press(Qt.Key.Key_B)
+    studio.paint((20, 30), (75, 30))
+    assert " over " not in studio.steps()[-1]
 
 
 def test_shift_wheel_changes_the_brush_and_not_the_scale(qtbot):

@@ -50,7 +50,6 @@ def fill_patch(
     value: int,
     *,
     source: Provenance = Provenance.PERSON,
-    only: frozenset[int] | None = None,
 ) -> TilePatch:
     """Fill the 4-connected region of equal labels around a point (float image px) with ``value``.
 
@@ -61,7 +60,7 @@ def fill_patch(
     if not (0 <= column < width and 0 <= row < height):
         return TilePatch(document.shape, document.labels.dtype.itemsize, (), 0)
     rect, where = connected_region(document.labels, column, row)
-    return region_patch(document, rect, where, value, source=source, only=only)
+    return region_patch(document, rect, where, value, source=source)
 
 
 def connected_region(labels: NDArray[Any], column: int, row: int) -> tuple[Rect, NDArray[np.bool_]]:
