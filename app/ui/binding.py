@@ -302,7 +302,6 @@ class Binding(QObject):
         self._enable_runs(frozenset())
         self.program.facts.subscribe(self._enable_runs)
         self.program.facts.subscribe(lambda changed: self._show_banner() if "to_check" in changed else None)
-        self.program.facts.subscribe(lambda changed: self._show_banner() if "to_check" in changed else None)
         dock.show_device(models.device)
         self._show_models()
 
@@ -330,8 +329,6 @@ class Binding(QObject):
         project, suggestion = self.program.projects.project, self.program.predict.suggestion
         if project is not None and project.read_only_reason:
             self.window.banner.say(f"Read-only. {project.read_only_reason.rstrip('.')}.")
-        elif self.program.facts["to_check"]:
-            self.window.banner.say(_CHECK_TEXT, ("The mask fits", self.program.projects.accept_change))
         elif self.program.facts["to_check"]:
             self.window.banner.say(_CHECK_TEXT, ("The mask fits", self.program.projects.accept_change))
         elif suggestion is not None:
@@ -403,7 +400,6 @@ class Binding(QObject):
 
 _NO_SCORE = ImageScore()
 _PEN_PRESSURE = "canvas.pen_pressure"
-_CHECK_TEXT = "The file of this image, or of its mask, is not what it was. Look whether the mask still fits."
 _CHECK_TEXT = "The file of this image, or of its mask, is not what it was. Look whether the mask still fits."
 
 
