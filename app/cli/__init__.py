@@ -38,6 +38,7 @@ COMMANDS = {
     "compare": "app.cli.compare:compare",
     "demo": "app.cli.demo:demo",
     "doctor": "app.cli.doctor:doctor",
+    "doubt": "app.cli.doubt:doubt",
     "evaluate": "app.cli.evaluate:evaluate",
     "export": "app.cli.export:export",
     "inspect": "app.cli.inspect:inspect",

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Protocol
 
 import click
@@ -48,6 +49,16 @@ def progress(title: str, total: int) -> Iterator[Progress]:
 def emit(event: str, **values: Any) -> None:
     """Write one JSON line to stdout. Paths become strings."""
     click.echo(json.dumps({"event": event, **values}, default=str, ensure_ascii=False))
+
+
+def write_json(path: Path | None, data: dict[str, Any]) -> None:
+    """Write the file of ``--json FILE`` in one step; None writes nothing. Raises ValueError for nan: those figures are null."""
+    if path is None:
+        return
+    from deeplab_core.formats import atomic_write
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    atomic_write(path, (json.dumps(data, ensure_ascii=False, allow_nan=False, indent=1) + "\n").encode())
 
 
 class _Lines:

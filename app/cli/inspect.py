@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from app.cli.console import progress
+from app.cli.console import progress, write_json
+from app.cli.orders import order_lines, place_text
 
 if TYPE_CHECKING:
     from deeplab_core.catalog import ClassCatalog
@@ -91,19 +91,19 @@ def inspect(
     failures = [] if ranking is None else list(ranking.failures)
     if not truths:
         assert ranking is not None
-        click.echo(_orders(ranking, top))
-        _write_json(json_file, _ranking_alone(ranking, catalog))
+        click.echo("\n".join(order_lines(ranking, top)))
+        write_json(json_file, _ranking_alone(ranking, catalog))
         return _complain(failures)
     found = _inspect(prediction, truths, catalog, FolderSources(images=images, objects=objects, ambiguous=ambiguous))
     listed = _components(found, ids, kind, within, top)
     click.echo(_figures(found))
     click.echo(_component_lines(listed, catalog))
     if ranking is not None and ranking.scores:
-        click.echo(_orders(ranking, top))
+        click.echo("\n".join(order_lines(ranking, top)))
     if json_file is not None:
         from deeplab_core.inspection.summary import inspection_to_dict
 
-        _write_json(json_file, inspection_to_dict(found, components=max(top, 50), ranking=ranking))
+        write_json(json_file, inspection_to_dict(found, components=max(top, 50), ranking=ranking))
     if cutouts is not None and images is not None:
         _write_cutouts(found, listed, images, cutouts)
     return _complain(found.failures)
@@ -207,25 +207,10 @@ def _component_lines(listed: list[ErrorComponent], catalog: ClassCatalog) -> str
     names = {info.id: info.name for info in catalog.classes} | {catalog.ignore: "void"}
     lines = ["", "Largest connected errors"]
     lines += [
-        f"  {entry.pixels:9,} px  {names[entry.truth]} called {names[entry.prediction]}  {entry.image}  "
-        f"x {entry.box.x}..{entry.box.x + entry.box.width - 1}, y {entry.box.y}..{entry.box.y + entry.box.height - 1}"
+        f"  {entry.pixels:9,} px  {names[entry.truth]} called {names[entry.prediction]}  {place_text(entry.image, entry.box)}"
         for entry in listed
     ]
     return "\n".join(lines if listed else [*lines, "  none"])
-
-
-def _orders(ranking: FolderRanking, top: int) -> str:
-    from deeplab_core.inspection.folder_ranking import ORDER_TEXT
-
-    lines = []
-    for order in ranking.scores:
-        gain = ranking.gain(order)
-        found = "" if gain is None else (
-            f"; finds {gain.found_after(0.1):.0%} of the wrong px in the first tenth of the images, skill {gain.skill:.2f}"
-        )  # fmt: skip
-        lines += ["", f"Worst first by {order}: {ORDER_TEXT[order]}{found}"]
-        lines += [f"  {ranking.scores[order][name]:12.4f}  {name}" for name in ranking.order(order)[:top]]
-    return "\n".join(lines)
 
 
 def _ranking_alone(ranking: FolderRanking, catalog: ClassCatalog) -> dict[str, object]:
@@ -238,15 +223,6 @@ def _ranking_alone(ranking: FolderRanking, catalog: ClassCatalog) -> dict[str, o
         "orders": ranking_to_dict(ranking),
         "not_inspected": [error.to_dict() for error in ranking.failures],
     }
-
-
-def _write_json(path: Path | None, data: dict[str, object]) -> None:
-    if path is None:
-        return
-    from deeplab_core.formats import atomic_write
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    atomic_write(path, (json.dumps(data, ensure_ascii=False, allow_nan=False, indent=1) + "\n").encode())
 
 
 def _write_cutouts(found: FolderInspection, listed: list[ErrorComponent], images: Path, out: Path) -> None:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections import deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +14,7 @@ from app.cli.console import emit, progress
 from app.cli.crf_choice import CRF_HELP, crf_engine_option, parse_crf
 from app.cli.model_choice import resolve_model
 from app.cli.plan import Task, plan_outputs
+from app.cli.read_ahead import read_ahead
 from deeplab_core.errors import AtrousError, ImageReadError
 
 if TYPE_CHECKING:
@@ -126,7 +125,7 @@ def predict(
     failures: list[tuple[Task, AtrousError]] = []
     notes: set[str] = set()
     with progress("predict", len(todo)) as bar:
-        for task, image in _read_ahead(todo):
+        for task, image in zip(todo, read_ahead([task.image for task in todo]), strict=True):
             try:
                 data = image.result()
                 prediction = predictor(data.rgb)
@@ -227,25 +226,6 @@ def _finished(task: Task, card: ModelCard, frame: str, save_confidence: bool) ->
     except (AtrousError, OSError, SyntaxError):
         return False
     return True
-
-
-def _read_ahead(tasks: Sequence[Task], depth: int = 2) -> Iterator[tuple[Task, Future[ImageData]]]:
-    """Decode the next images while the network computes; at most ``depth`` decoded images wait."""
-    from deeplab_core.images import read_image
-
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="decode") as pool:
-        waiting: deque[tuple[Task, Future[ImageData]]] = deque()
-        rest = iter(tasks)
-        try:
-            while True:
-                while len(waiting) < depth and (task := next(rest, None)) is not None:
-                    waiting.append((task, pool.submit(read_image, task.image)))
-                if not waiting:
-                    return
-                yield waiting.popleft()
-        finally:
-            for _task, future in waiting:
-                future.cancel()
 
 
 def _write(task: Task, prediction: Prediction, data: ImageData, card: ModelCard, frame: str, save_confidence: bool) -> None:

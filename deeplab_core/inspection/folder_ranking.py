@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from deeplab_core.formats import read_mask
 from deeplab_core.formats.stored import read_stored
 from deeplab_core.inspection.companions import Companions
 from deeplab_core.inspection.components import wrong_pixels
+from deeplab_core.inspection.doubts import DOUBT_TEXT
 from deeplab_core.inspection.ranking import GainCurve, gain_curve, worst_first
 from deeplab_core.inspection.uncertainty import UncertaintyMap, confidence_uncertainty, disagreement, score_image
 from deeplab_core.labels import LabelMap
@@ -25,9 +26,7 @@ CONFIDENCE_SUFFIX = ".confidence.png"
 
 #: The orders and what they are, for display beside a figure.
 ORDER_TEXT = {
-    "confidence": "mean of 1 - confidence away from predicted edges",
-    "least_certain": "mean of 1 - confidence over the least certain hundredth",
-    "expected_wrong": "sum of 1 - confidence, in pixels",
+    **{name: DOUBT_TEXT[name] for name in ("confidence", "least_certain", "expected_wrong")},
     "disagreement": "pixels away from edges on which the other masks differ",
 }
 
@@ -37,16 +36,18 @@ class FolderRanking:
     """Scores of a folder by several orders.
 
     Attributes:
-        scores: by order (keys of :data:`ORDER_TEXT`), by image; higher is worse; nan where it could not be measured.
+        scores: by order (keys of ``text``), by image; higher is worse; nan where it could not be measured.
         wrong_px: wrong pixels of each image that has truth.
         pixels: pixels of each image.
         failures: files that could not be read.
+        text: what each order is.
     """
 
     scores: dict[str, dict[str, float]]
     wrong_px: dict[str, int]
     pixels: dict[str, int]
     failures: tuple[AtrousError, ...]
+    text: Mapping[str, str] = field(default_factory=lambda: ORDER_TEXT)
 
     def order(self, name: str) -> list[str]:
         """Images by one order, worst first."""

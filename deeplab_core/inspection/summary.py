@@ -10,7 +10,7 @@ from deeplab_core.catalog import ClassCatalog
 from deeplab_core.inspection.board import FailureRow
 from deeplab_core.inspection.components import ErrorComponent
 from deeplab_core.inspection.folder import FolderInspection
-from deeplab_core.inspection.folder_ranking import ORDER_TEXT, FolderRanking
+from deeplab_core.inspection.folder_ranking import FolderRanking
 from deeplab_core.inspection.kinds import KIND_TEXT
 from deeplab_core.inspection.slices import AXIS_TEXT, ObjectAxis, slice_objects
 from deeplab_core.inspection.views import confused_pairs
@@ -95,7 +95,7 @@ def ranking_to_dict(ranking: FolderRanking) -> dict[str, Any]:
     for order in ranking.scores:
         gain = ranking.gain(order)
         rows[order] = {
-            "text": ORDER_TEXT[order],
+            "text": ranking.text[order],
             "images": [{"image": name, "score": _number(ranking.scores[order][name])} for name in ranking.order(order)],
             "gain": None
             if gain is None
@@ -103,6 +103,7 @@ def ranking_to_dict(ranking: FolderRanking) -> dict[str, Any]:
                 "area": gain.area,
                 "best_area": gain.best_area,
                 "skill": _number(gain.skill),
+                "found_in_first_tenth": gain.found_after(0.1),
                 "looked": gain.looked.tolist(),
                 "found": gain.found.tolist(),
             },

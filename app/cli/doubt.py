@@ -1,0 +1,261 @@
+"""``atrous doubt``: which images to look at first, and which labels of a truth seem wrong, by what a model is unsure of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from app.cli.console import Progress, progress, write_json
+from app.cli.crf_choice import CRF_HELP, crf_engine_option, parse_crf
+from app.cli.model_choice import resolve_model
+from app.cli.orders import order_lines, place_text
+from app.cli.predict import parse_scales
+from app.cli.read_ahead import read_ahead
+from deeplab_core.errors import AtrousError, MaskFormatError
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from deeplab_core.catalog import ClassCatalog
+    from deeplab_core.images import ImageData
+    from deeplab_core.inference import Predictor
+    from deeplab_core.inference.doubt_meter import DoubtMeter
+    from deeplab_core.inspection.companions import Companions
+    from deeplab_core.inspection.folder_doubt import FolderDoubt
+    from deeplab_core.labels import LabelMap
+    from deeplab_core.records import CRFEngine, CRFParams, Precision, PredictOptions
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
+_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+_ORDERS = ("confidence", "least_certain", "expected_wrong", "margin", "entropy", "passes", "second_model", "crf")
+
+
+@click.command()
+@click.argument("images", metavar="IMAGES", type=_FOLDER)
+@click.option(
+    "--model", "model_name", metavar="NAME_OR_FILE", required=True, help="A name from 'atrous models list', or a checkpoint file."
+)
+@click.option("--second-model", "second_name", metavar="NAME_OR_FILE", help="Also order by how another model differs.")
+@click.option("--crf", callback=parse_crf, is_flag=False, flag_value="v1", default=None, metavar="[PRESET]",
+              help=f"Also order by what a CRF changes. {CRF_HELP}")  # fmt: skip
+@crf_engine_option
+@click.option("--flip", is_flag=True, help="Average with the mirrored image, and order by how the passes disagree.")
+@click.option("--scales", callback=parse_scales, default="1", show_default=True, help="The same over these relative sizes.")
+@click.option(
+    "--truth", "truths", metavar="DIR", multiple=True, type=_FOLDER,
+    help="True masks of the same names: says how well each order finds the wrong pixels; may be repeated.",
+)  # fmt: skip
+@click.option("--catalog", "catalog_name", metavar="NAME_OR_FILE", help="What the ids of --truth mean [default: the model's].")
+@click.option("--ambiguous", metavar="DIR", type=_FOLDER, help="NAME.ambiguous.json: regions of the truth that do not count.")
+@click.option("--label-errors", is_flag=True, help="List labels of --truth that seem wrong.")
+@click.option("--order", "orders", multiple=True, type=click.Choice(_ORDERS), help="List this order only; may be repeated.")
+@click.option(
+    "--top", type=click.IntRange(1, 100_000), default=10, show_default=True, help="How many images and regions to list."
+)
+@click.option(
+    "--output-stride", type=click.Choice([8, 16, 32]), default=None,
+    help="Smaller is finer and slower [default: the model's own].",
+)  # fmt: skip
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
+@click.option("--precision", type=click.Choice(["auto", "fp32", "bf16", "fp16"]), default="auto", show_default=True)
+@click.option("--json", "json_file", metavar="FILE", type=_FILE, help="Write every figure.")
+def doubt(
+    images: Path,
+    model_name: str,
+    second_name: str | None,
+    *,
+    crf: CRFParams | None,
+    crf_engine: CRFEngine,
+    flip: bool,
+    scales: tuple[float, ...],
+    truths: tuple[Path, ...],
+    catalog_name: str | None,
+    ambiguous: Path | None,
+    label_errors: bool,
+    orders: tuple[str, ...],
+    top: int,
+    output_stride: int | None,
+    device: str,
+    precision: Precision,
+    json_file: Path | None,
+) -> int:
+    """Run a model over a folder and list the images on which it is least to be trusted, worst first.
+
+    Orders: confidence, margin and entropy of the model itself; with --flip or several --scales the disagreement of the passes,
+    with --second-model that of two models, with --crf that of model and CRF. No truth is needed; with --truth it is said how well
+    each order finds the wrong pixels, and --label-errors lists what seems wrong in the truth itself.
+
+    Exit status 1 says that some files could not be measured; the figures are those of the rest.
+    """
+    _check_usage(orders, truths, catalog_name, ambiguous, label_errors, {
+        "passes": flip or len(scales) > 1, "second_model": second_name is not None, "crf": crf is not None
+    })  # fmt: skip
+    from deeplab_core.images import find_images
+    from deeplab_core.records import PredictOptions
+
+    names = find_images(images)
+    if not names:
+        raise click.UsageError(f"no image found in {images}; give a folder that holds some")
+    options = PredictOptions(
+        output_stride=output_stride, scales=scales, flip=flip, device=device, precision=precision, crf=crf, crf_engine=crf_engine
+    )
+    model_path, second_path = resolve_model(model_name), None if second_name is None else resolve_model(second_name)
+    from deeplab_core.catalogs import get_catalog
+    from deeplab_core.inference.doubt_meter import DoubtMeter
+    from deeplab_core.inspection.folder_doubt import FolderDoubt
+
+    predictor = _predictor(model_path, options)
+    second = None if second_path is None else _predictor(second_path, options)
+    meter = DoubtMeter(predictor, None if catalog_name is None else get_catalog(catalog_name), second)
+    if meter.labels_only and label_errors:
+        raise click.UsageError("--label-errors needs a model that knows how sure it is; this graph gives labels only")
+    found = FolderDoubt(meter.catalog)
+    truth = _Truth(images, names, truths, ambiguous, meter.catalog)
+    found.failures += truth.problems
+    _measure_all(images, names, meter, truth, found)
+    click.echo("\n".join(_report(found, predictor.card.name, truth, orders, top, label_errors=label_errors)))
+    if json_file is not None:
+        about = {
+            "model": {"id": predictor.card.id, "name": predictor.card.name},
+            "second_model": None if second is None else {"id": second.card.id, "name": second.card.name},
+            "options": {"output_stride": output_stride, "scales": list(scales), "flip": flip, "crf": _crf_values(crf)},
+        }
+        data = found.to_dict(label_errors=label_errors)
+        write_json(json_file, {"format": data.pop("format"), **about, **data, "without_truth": truth.missing})
+    if found.failures:
+        click.echo(f"atrous: {len(found.failures)} files could not be measured; the figures are those of the rest", err=True)
+    return 1 if found.failures else 0
+
+
+def _check_usage(
+    orders: tuple[str, ...], truths: tuple[Path, ...], catalog: str | None, ambiguous: Path | None, label_errors: bool,
+    asked: dict[str, bool],
+) -> None:  # fmt: skip
+    needs = {"passes": "--flip or several --scales", "second_model": "--second-model", "crf": "--crf"}
+    for order in orders:
+        if not asked.get(order, True):
+            raise click.UsageError(f"--order {order} needs {needs[order]}")
+    if not truths and (catalog is not None or ambiguous is not None or label_errors):
+        raise click.UsageError("--label-errors, --catalog and --ambiguous need --truth")
+
+
+def _predictor(path: Path, options: PredictOptions) -> Predictor:
+    from deeplab_core.inference import Predictor
+    from deeplab_core.weights import load_model
+
+    model, card = load_model(path, output_stride=options.output_stride)
+    return Predictor(model, card, options=options, device=options.device)
+
+
+class _Truth:
+    """The truth of a folder of images.
+
+    Attributes:
+        missing: images without truth; empty where none was asked for.
+        problems: files that fit more than one image, or the other way round.
+    """
+
+    def __init__(
+        self, images: Path, names: list[str], folders: tuple[Path, ...], ambiguous: Path | None, catalog: ClassCatalog
+    ) -> None:
+        from deeplab_core.formats import find_truth
+        from deeplab_core.inspection.ambiguous import AMBIGUOUS_SUFFIX
+        from deeplab_core.inspection.companions import Companions
+
+        self._catalog = catalog
+        self._marks: Companions | None = None if ambiguous is None else Companions(ambiguous, (AMBIGUOUS_SUFFIX,))
+        self.files: dict[str, Path] = {}
+        self.problems: list[AtrousError] = []
+        for folder in folders:
+            index = find_truth(images, names, truth_folder=folder, catalog=catalog)
+            self.problems += [MaskFormatError(problem.message, path=images / problem.image) for problem in index.problems]
+            for name, path in index.files.items():
+                other = self.files.setdefault(name, path)
+                if other != path:
+                    raise click.UsageError(f"{name} has two true masks, {other} and {path}; name the folder of one")
+        if folders and not self.files:
+            raise click.UsageError(f"no mask in {', '.join(map(str, folders))} has the name of an image")
+        self.missing = [name for name in names if name not in self.files] if folders else []
+
+    def of(self, name: str, image: ImageData) -> tuple[LabelMap | None, Any]:
+        """(H, W) ids and (H, W) bool of what does not count; None where there is none."""
+        from deeplab_core.formats import read_mask
+        from deeplab_core.inspection.ambiguous import read_ambiguous
+
+        path = self.files.get(name)
+        if path is None:
+            return None, None
+        labels = read_mask(path, self._catalog, image.info)
+        marks = None if self._marks is None else self._marks.of(name)
+        return labels, None if marks is None else read_ambiguous(marks, labels.shape).mask()
+
+
+def _measure_all(images: Path, names: list[str], meter: DoubtMeter, truth: _Truth, found: FolderDoubt) -> None:
+    said: set[str] = set()
+    with progress("doubt", len(names)) as bar:
+        for problem in truth.problems:
+            bar.note(f"failed: {problem}")
+        for model, unmatched in meter.unmatched.items():
+            if unmatched:
+                bar.note(f"note: void, because '{meter.catalog.name}' has no such class: {model}'s {', '.join(unmatched)}")
+        paths = [images / name for name in names]
+        for name, path, image in zip(names, paths, read_ahead(paths), strict=True):
+            try:
+                notes = _measure(name, image, meter, truth, found, bar)
+            except AtrousError as error:
+                error.path = error.path or path
+                found.failures.append(error)
+                bar.note(f"failed: {error}")
+            else:
+                for note in notes:
+                    if note not in said:
+                        said.add(note)
+                        bar.note(f"note: {note}")
+            bar.advance(name)
+
+
+def _measure(
+    name: str, image: Future[ImageData], meter: DoubtMeter, truth: _Truth, found: FolderDoubt, bar: Progress
+) -> tuple[str, ...]:
+    data = image.result()
+    try:
+        labels, exclude = truth.of(name, data)
+    except AtrousError as error:  # the image is ranked all the same
+        found.failures.append(error)
+        bar.note(f"failed: {error}")
+        labels, exclude = None, None
+    measured = meter(data.rgb, truth=labels, exclude=exclude)
+    found.add(name, measured.doubt)
+    return measured.notes
+
+
+def _report(found: FolderDoubt, model: str, truth: _Truth, orders: tuple[str, ...], top: int, *, label_errors: bool) -> list[str]:
+    ranking = found.ranking()
+    lines = [f"{model}: {len(found)} images"]
+    if truth.files:
+        labelled = sum(ranking.pixels[name] for name in ranking.wrong_px)
+        lines[0] += f", {len(ranking.wrong_px)} with truth, {sum(ranking.wrong_px.values()):,} of {labelled:,} labelled px wrong"
+    lines += order_lines(ranking, top, orders)
+    return lines + _label_errors(found, top) if label_errors else lines
+
+
+def _label_errors(found: FolderDoubt, top: int) -> list[str]:
+    names = {info.id: info.name for info in found.catalog.classes}
+    quality = found.label_quality()
+    lines = ["", "Quality of the given labels, lowest first: softmin of the confidence in them, without edges and void"]
+    lines += [f"  {quality[image]:12.4f}  {image}" for image in list(quality)[:top]]
+    lines += ["", f"Labels that seem wrong, heaviest first: {found.regions_found:,} regions"]
+    lines += [
+        f"  {region.label.pixels:9,} px  given {names[region.label.given]}, likely {names[region.label.suggested]}  "
+        f"{place_text(region.image, region.label.box)}"
+        for region in found.regions()[:top]
+    ]
+    return lines
+
+
+def _crf_values(crf: CRFParams | None) -> dict[str, Any] | None:
+    from dataclasses import asdict
+
+    return None if crf is None else asdict(crf)

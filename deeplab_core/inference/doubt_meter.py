@@ -1,0 +1,121 @@
+"""How much a model doubts a photograph, and who disagrees with it: everything that orders a folder without truth, in one pass."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deeplab_core.catalog import CatalogMapping, ClassCatalog, map_catalogs
+from deeplab_core.errors import CatalogError
+from deeplab_core.inference.pixels import RGB
+from deeplab_core.inference.predictor import Predictor
+from deeplab_core.inspection.doubts import ImageDoubt, measure_doubt
+from deeplab_core.labels import LabelMap, apply_lut
+
+#: Scores that are made from the confidence, which says nothing of a graph that gives labels only.
+_OF_CONFIDENCE = ("confidence", "least_certain", "expected_wrong", "labels")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MeasuredImage:
+    """One image.
+
+    Attributes:
+        doubt: its figures; they are of the model's own labels, before any CRF.
+        notes: what ran otherwise than asked.
+    """
+
+    doubt: ImageDoubt
+    notes: tuple[str, ...]
+
+
+class DoubtMeter:
+    """Measures images one by one; nothing of an image is kept.
+
+    Args:
+        predictor: the model in question. With a CRF in its options the model is compared with its own CRF; flip and several
+            scales give the disagreement of the passes.
+        catalog: ids of truth and figures; None takes the model's. Classes are mapped by name, those without a partner are void.
+        second: another model to compare with; its options' CRF is not looked at.
+
+    Attributes:
+        catalog: the ids of the figures.
+        unmatched: names of classes that became void, by the model that has them.
+
+    Raises:
+        CatalogError: a model and the catalog have no class in common.
+    """
+
+    def __init__(self, predictor: Predictor, catalog: ClassCatalog | None = None, second: Predictor | None = None) -> None:
+        self._predictor, self._second = predictor, second
+        self.catalog = catalog or predictor.card.catalog
+        self._mapping = _mapping(predictor, self.catalog)
+        self._second_mapping = None if second is None else _mapping(second, self.catalog)
+        self.unmatched = {predictor.card.name: self._mapping.unmatched}
+        if second is not None and self._second_mapping is not None:
+            self.unmatched[second.card.name] = self._second_mapping.unmatched
+
+    @property
+    def labels_only(self) -> bool:
+        """Whether the model is a graph that gives labels without scores; then nothing is known of its confidence."""
+        engine = self._predictor.model.engine
+        return engine is not None and engine.labels_only
+
+    def __call__(self, rgb: RGB, *, truth: LabelMap | None = None, exclude: NDArray[np.bool_] | None = None) -> MeasuredImage:
+        """Predict and measure one image.
+
+        Args:
+            rgb: (H, W, 3) uint8, oriented.
+            truth: (H, W) ids of :attr:`catalog`.
+            exclude: (H, W) bool, pixels of the truth that do not count.
+
+        Raises:
+            AtrousError: as :meth:`Predictor.__call__`.
+        """
+        options = self._predictor.options
+        scores = self._predictor.scores(rgb, options=options)
+        prediction = self._predictor.decide(scores, options=replace(options, crf=None))
+        notes = list(prediction.report.notes)
+        refined, others = None, []
+        if options.crf is not None:
+            by_crf = self._predictor.decide(scores, options=options, rgb=rgb)
+            refined = _translated(by_crf.labels, self._mapping)
+            notes += by_crf.report.notes
+        if self._second is not None and self._second_mapping is not None:
+            other = self._second(rgb, options=replace(self._second.options, crf=None))
+            others.append(_translated(other.labels, self._second_mapping))
+            notes += other.report.notes
+        doubt = measure_doubt(
+            _translated(prediction.labels, self._mapping),
+            prediction.confidence,
+            self.catalog.ignore,
+            doubt=prediction.doubt,
+            truth=truth,
+            exclude=exclude,
+            others=others,
+            refined=refined,
+        )
+        return MeasuredImage(_without_confidence(doubt) if self.labels_only else doubt, tuple(dict.fromkeys(notes)))
+
+
+def _mapping(predictor: Predictor, catalog: ClassCatalog) -> CatalogMapping:
+    mapping = map_catalogs(predictor.card.catalog, catalog)
+    if len(mapping.unmatched) == len(predictor.card.catalog):
+        raise CatalogError(
+            f"the model '{predictor.card.name}' and the catalog '{catalog.name}' have no class in common",
+            why=f"The model knows {', '.join(mapping.unmatched[:5])}, ...; the catalog {', '.join(catalog.names[:5])}, ...",
+            remedy="Choose a model of the same classes",
+        )
+    return mapping
+
+
+def _translated(labels: NDArray[Any], mapping: CatalogMapping) -> NDArray[Any]:
+    return labels if mapping.identity and mapping.lut.dtype == labels.dtype else apply_lut(labels, mapping.lut)
+
+
+def _without_confidence(doubt: ImageDoubt) -> ImageDoubt:
+    kept = {name: score for name, score in doubt.scores.items() if name not in _OF_CONFIDENCE}
+    return replace(doubt, scores=kept, issues=(), levels=None)
