@@ -10,7 +10,7 @@ import click
 from app.cli.console import Progress, progress, write_json
 from app.cli.crf_choice import CRF_HELP, crf_engine_option, parse_crf
 from app.cli.model_choice import resolve_model
-from app.cli.orders import order_lines, place_text
+from app.cli.orders import gain_lines, order_lines, place_text
 from app.cli.predict import parse_scales
 from app.cli.read_ahead import read_ahead
 from deeplab_core.errors import AtrousError, MaskFormatError
@@ -125,7 +125,8 @@ def doubt(
         data = found.to_dict(label_errors=label_errors)
         write_json(json_file, {"format": data.pop("format"), **about, **data, "without_truth": truth.missing})
     if found.failures:
-        click.echo(f"atrous: {len(found.failures)} files could not be measured; the figures are those of the rest", err=True)
+        failed = "1 file" if len(found.failures) == 1 else f"{len(found.failures)} files"
+        click.echo(f"atrous: {failed} could not be measured; the figures are those of the rest", err=True)
     return 1 if found.failures else 0
 
 
@@ -237,7 +238,7 @@ def _report(found: FolderDoubt, model: str, truth: _Truth, orders: tuple[str, ..
     if truth.files:
         labelled = sum(ranking.pixels[name] for name in ranking.wrong_px)
         lines[0] += f", {len(ranking.wrong_px)} with truth, {sum(ranking.wrong_px.values()):,} of {labelled:,} labelled px wrong"
-    lines += order_lines(ranking, top, orders)
+    lines += order_lines(ranking, top, orders) + gain_lines(ranking)
     return lines + _label_errors(found, top) if label_errors else lines
 
 
@@ -246,7 +247,7 @@ def _label_errors(found: FolderDoubt, top: int) -> list[str]:
     quality = found.label_quality()
     lines = ["", "Quality of the given labels, lowest first: softmin of the confidence in them, without edges and void"]
     lines += [f"  {quality[image]:12.4f}  {image}" for image in list(quality)[:top]]
-    lines += ["", f"Labels that seem wrong, heaviest first: {found.regions_found:,} regions"]
+    lines += ["", f"Labels that seem wrong, heaviest first ({found.regions_found:,} found)"]
     lines += [
         f"  {region.label.pixels:9,} px  given {names[region.label.given]}, likely {names[region.label.suggested]}  "
         f"{place_text(region.image, region.label.box)}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from app.cli.console import progress, write_json
-from app.cli.orders import order_lines, place_text
+from app.cli.orders import gain_lines, order_lines, place_text
 
 if TYPE_CHECKING:
     from deeplab_core.catalog import ClassCatalog
@@ -91,7 +91,7 @@ def inspect(
     failures = [] if ranking is None else list(ranking.failures)
     if not truths:
         assert ranking is not None
-        click.echo("\n".join(order_lines(ranking, top)))
+        click.echo("\n".join([*order_lines(ranking, top), *gain_lines(ranking)]))
         write_json(json_file, _ranking_alone(ranking, catalog))
         return _complain(failures)
     found = _inspect(prediction, truths, catalog, FolderSources(images=images, objects=objects, ambiguous=ambiguous))
@@ -99,7 +99,7 @@ def inspect(
     click.echo(_figures(found))
     click.echo(_component_lines(listed, catalog))
     if ranking is not None and ranking.scores:
-        click.echo("\n".join(order_lines(ranking, top)))
+        click.echo("\n".join([*order_lines(ranking, top), *gain_lines(ranking)]))
     if json_file is not None:
         from deeplab_core.inspection.summary import inspection_to_dict
 

@@ -9,27 +9,36 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from deeplab_core.inspection.folder_ranking import FolderRanking
-    from deeplab_core.inspection.ranking import GainCurve
     from deeplab_core.inspection.regions import Box
 
 
 def order_lines(ranking: FolderRanking, top: int, only: Collection[str] = ()) -> list[str]:
-    """The first images of every order, or of some, below a line that says what the order is and how well it found the errors."""
+    """The first images of every order, or of some, each below a line that says what the order is."""
     lines = []
     for order in ranking.scores:
         if only and order not in only:
             continue
-        gain = ranking.gain(order)
-        found = "" if gain is None else f"; {gain_text(gain)}"
-        lines += ["", f"Worst first by {order}: {ranking.text[order]}{found}"]
+        lines += ["", f"Worst first by {order}: {ranking.text[order]}"]
         lines += [f"  {ranking.scores[order][name]:12.4f}  {name}" for name in ranking.order(order)[:top]]
     return lines
 
 
-def gain_text(gain: GainCurve) -> str:
-    """What an order found, in one clause."""
-    skill = "" if math.isnan(gain.skill) else f", skill {gain.skill:.2f}"
-    return f"finds {gain.found_after(0.1):.0%} of the wrong px in the first tenth of the images, area {gain.area:.3f}{skill}"
+def gain_lines(ranking: FolderRanking) -> list[str]:
+    """How well every order finds the wrong pixels, beside a random one; nothing where there is no truth, or nothing is wrong."""
+    gains = [(order, gain) for order in ranking.scores if (gain := ranking.gain(order)) is not None]
+    if not gains:
+        return []
+    lines = ["", f"{'Wrong px found, images worst first':36} {'first tenth':>11} {'area':>6} {'skill':>6}"]
+    lines += [
+        f"  {order:34} {gain.found_after(0.1):11.1%} {gain.area:6.3f} {'' if math.isnan(gain.skill) else f'{gain.skill:.2f}':>6}"
+        for order, gain in gains
+    ]
+    best = max(gain.best_area for _order, gain in gains)
+    return [
+        *lines,
+        f"  {'(a random order)':34} {0.1:11.1%} {0.5:6.3f} {0:6.2f}",
+        f"  {'(the best there is)':34} {'':11} {best:6.3f} {1:6.2f}",
+    ]
 
 
 def place_text(image: str, box: Box) -> str:

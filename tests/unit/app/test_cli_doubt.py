@@ -104,8 +104,10 @@ def test_truth_says_how_well_an_order_finds_the_errors(
     captured = capsys.readouterr()
     assert "3 images, 2 with truth, 900 of 6,144 labelled px wrong" in captured.out
     assert captured.out.count("Worst first by") == 1
-    assert "of the wrong px in the first tenth of the images, area 0." in captured.out
     gain = written(folder)["orders"]["confidence"]["gain"]
+    rows = [line.split() for line in captured.out.splitlines()]
+    assert ["confidence", f"{gain['found_in_first_tenth']:.1%}", f"{gain['area']:.3f}", f"{gain['skill']:.2f}"] in rows
+    assert ["(a", "random", "order)", "10.0%", "0.500", "0.00"] in rows
     assert 0 <= gain["found_in_first_tenth"] <= 0.2
     assert 0.25 <= gain["area"] <= gain["best_area"] == 0.75
 
