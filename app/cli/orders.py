@@ -18,8 +18,10 @@ def order_lines(ranking: FolderRanking, top: int, only: Collection[str] = ()) ->
     for order in ranking.scores:
         if only and order not in only:
             continue
+        scores = ranking.scores[order]
+        form = "12,.0f" if any(score > 1 for score in scores.values()) else "12.4f"  # pixels, or a share
         lines += ["", f"Worst first by {order}: {ranking.text[order]}"]
-        lines += [f"  {ranking.scores[order][name]:12.4f}  {name}" for name in ranking.order(order)[:top]]
+        lines += [f"  {scores[name]:{form}}  {name}" for name in ranking.order(order)[:top]]
     return lines
 
 

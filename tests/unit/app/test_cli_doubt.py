@@ -197,6 +197,14 @@ def test_bad_usage(folder: Path, models: dict[str, Path], more: list[str], says:
     assert error.count("\n") == 1
 
 
+def test_a_graph_of_labels_only_doubts_no_label(
+    folder: Path, models: dict[str, Path], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deeplab_core.inference.doubt_meter.DoubtMeter.labels_only", True)
+    assert doubt(folder, models["random"], "--truth", str(folder / "truth"), "--label-errors") == 2
+    assert "this graph gives labels only" in capsys.readouterr().err
+
+
 def test_a_folder_without_images(folder: Path, models: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "none").mkdir()
     assert run(["doubt", str(folder / "none"), "--model", str(models["random"])]) == 2

@@ -61,7 +61,9 @@ def test_components_of_a_slice(folders: Path, capsys: pytest.CaptureFixture[str]
 def test_orders_without_truth(folders: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = folders / "orders.json"
     assert inspect(folders, "--second", str(folders / "truth"), "--json", str(file)) == 0
-    assert "Worst first by disagreement" in capsys.readouterr().out
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1].split() == ["576", "one.png"]  # of 30 x 30 px those more than 3 px from the edge
+    assert lines[-2].startswith("Worst first by disagreement: ")
     assert json.loads(file.read_text())["orders"]["disagreement"]["images"][0]["image"] == "one.png"
 
 
