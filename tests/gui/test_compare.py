@@ -261,7 +261,9 @@ def test_models_are_looked_for_again_only_when_their_lines_change(desk, models, 
     compare, looked = desk.program.compare, []
     listed = compare.choices
     monkeypatch.setattr(compare, "choices", lambda: looked.append("") or listed())
+    before = desk.image
     desk.press(Qt.Key.Key_D)
+    desk.wait(lambda: desk.image is not before)
     answered(desk)
     compare.resultsChanged.emit()
     assert not looked
