@@ -7,6 +7,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import TypeVar
 
@@ -39,15 +40,29 @@ def in_order(work: Callable[[Item], Result], items: Iterable[Item], threads: int
     if threads <= 1:
         yield from map(work, items)
         return
+    with closing(futures_in_order(work, items, threads, depth=2 * threads)) as futures:
+        for future in futures:
+            yield future.result()
+
+
+def futures_in_order(
+    work: Callable[[Item], Result], items: Iterable[Item], threads: int, *, depth: int
+) -> Generator[Future[Result]]:
+    """As :func:`in_order`, but each result or error waits in a future, so that an error ends nothing.
+
+    Args:
+        threads: that work beside the calling thread, also where it is 1.
+        depth: most items that are under way or wait.
+    """
     waiting: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(threads, thread_name_prefix="in order") as pool:
         try:
             for item in items:
                 waiting.append(pool.submit(work, item))
-                if len(waiting) >= 2 * threads:
-                    yield waiting.popleft().result()
+                if len(waiting) >= depth:
+                    yield waiting.popleft()
             while waiting:
-                yield waiting.popleft().result()
+                yield waiting.popleft()
         finally:
             for future in waiting:
                 future.cancel()
