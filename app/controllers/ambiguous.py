@@ -18,6 +18,7 @@ from app.services.notifications import Choice, Notifier
 from app.state.ambiguous import ListedMark, error_at, list_marks, read_marks, write_marks
 from app.state.edits.raster import Point, polygon_mask
 from app.state.tools import Tool
+from app.state.wording import spaced
 from deeplab_core.errors import AtrousError, ProjectError
 from deeplab_core.inspection.ambiguous import AmbiguousMarks
 
@@ -124,7 +125,7 @@ class AmbiguousController(QObject):
         more = marks.marked(mask, offset=offset, classes=classes, reason=reason)
         if not self._write(image, more):
             return False
-        pixels = f"{more.marks[-1].pixels:,} px".replace(",", "\u2009")
+        pixels = f"{spaced(more.marks[-1].pixels)} px"
         names = " or ".join(self._names(classes))
         self._notifier.info(
             f"{pixels} are ambiguous now" + (f": {names}" if names else ""),

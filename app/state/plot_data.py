@@ -15,6 +15,7 @@ from app.state.comparison import PLACE_TOKENS
 from app.state.component_walk import ComponentQuery
 from app.state.curves import Curve
 from app.state.progress_log import ProgressSample
+from app.state.wording import spaced
 from deeplab_core.catalog import ClassCatalog
 from deeplab_core.inspection.ranking import GainCurve
 from deeplab_core.inspection.slices import AXIS_TEXT, ObjectAxis, PixelSlices, Slice, slice_objects
@@ -137,7 +138,7 @@ def reliability_chart(levels: NDArray[np.int64]) -> Chart:
         token="warn",
     )
     ideal = Series("calibrated", (0.0, 1.0), (0.0, 1.0), token="muted", dashed=True)
-    note = f"ECE {bins.ece:.3f} over {total:,} px".replace(",", "\u2009") if total else "Needs truth and predictions."
+    note = f"ECE {bins.ece:.3f} over {spaced(total)} px" if total else "Needs truth and predictions."
     series = (ideal, bars, claimed) if total else ()
     return Chart("Reliability", "confidence", "share that is right", series, x_range=(0, 1), y_range=(0, 1), note=note)
 

@@ -188,7 +188,7 @@ class Binding(QObject):
             captions[PaneKind.UNCERTAINTY] = "1 − confidence"
         status = self.program.refine.status
         if status.changed is not None:
-            captions[PaneKind.CHANGES] = f"{status.changed:,} px".replace(",", "\u2009")
+            captions[PaneKind.CHANGES] = f"{spaced(status.changed)} px"
             captions[PaneKind.REFINED] = "not applied" if status.phase == "exact" else "not applied, quick look"
         self.canvas.set_captions(captions | self.program.compare.captions())
         self.window.history.set_changed_share(share)
@@ -407,7 +407,7 @@ def _suggestion_text(suggestion: Suggestion) -> str:
     changes = spaced(suggestion.merge.patch.changed_pixels)
     text = f"A newer prediction waits. Taking it changes {changes} px and none that you painted"
     if suggestion.conflicts:
-        text += f"; it disagrees with {suggestion.conflicts:,} px of yours".replace(",", "\u2009")
+        text += f"; it disagrees with {spaced(suggestion.conflicts)} px of yours"
     return text + "."
 
 

@@ -21,6 +21,7 @@ from PySide6.QtWidgets import (
 
 from app.controllers.export import SCOPE_TITLES, ExportController, ExportRequest, Scope
 from app.services.settings import SettingsStore
+from app.state.wording import spaced
 from app.ui.docks.panel import set_tone, toned
 from deeplab_core.errors import AtrousError
 from deeplab_core.formats.export import EXPORTERS
@@ -52,7 +53,7 @@ class ExportDialog(QDialog):
         self.scope = QComboBox()
         for scope in Scope:
             total, _ = controller.count(scope)
-            self.scope.addItem(f"{SCOPE_TITLES[scope]} ({total:,})".replace(",", "\u2009"), scope)
+            self.scope.addItem(f"{SCOPE_TITLES[scope]} ({spaced(total)})", scope)
         self.scope.setCurrentIndex(max(self.scope.findData(Scope(settings["export.scope"])), 0))
         if not controller.count(Scope(self.scope.currentData()))[0]:
             self.scope.setCurrentIndex(self.scope.findData(Scope.ALL))

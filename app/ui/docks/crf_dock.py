@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QPushButton, QScrollArea, QToolButton, QVBoxLayout, QWidget
 
+from app.state.wording import spaced
 from app.ui.action_builder import ActionBuilder
 from app.ui.docks.crf_figures import CRFFigures, difference
 from app.ui.docks.panel import Panel, set_tone, toned
@@ -149,7 +150,7 @@ class CRFDock(Panel):
         set_tone(self.figure, "warn" if status.phase == "no scores" else "muted")
         text = ""
         if status.changed is not None and status.phase in ("quick", "exact"):
-            text = f"Would change {status.changed:,} px ({100 * status.share:.1f} %).".replace(",", "\u2009")
+            text = f"Would change {spaced(status.changed)} px ({100 * status.share:.1f} %)."
         self.status.setText(f"{text} {status.note}".strip())
         self.status.setVisible(bool(self.status.text()))
 

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from app.state.component_walk import KIND_TITLES
 from app.state.failure_table import ClassParts
+from app.state.wording import spaced
 from app.ui.docks.class_delegate import paint_swatch
 from app.ui.inspect.kind_table import PART_TONES
 from app.ui.theme import Theme
@@ -91,7 +92,7 @@ class ClassBars(QWidget):
         right = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight
         iou = "—" if isnan(parts.iou) else f"{parts.iou:.2f}"
         painter.drawText(QRect(_NAME, line.y(), _IOU - 10, _ROW), right, iou)
-        pixels = f"{parts.wrong:,} px".replace(",", "\u2009")
+        pixels = f"{spaced(parts.wrong)} px"
         painter.drawText(QRect(self.width() - _PIXELS, line.y(), _PIXELS - 6, _ROW), right, pixels)
         for kind in PARTS:
             rect = self.part_rect(row, kind)
@@ -132,7 +133,7 @@ class ClassBars(QWidget):
             if row >= 0:
                 parts = self._rows[row]
                 said = [
-                    f"{KIND_TITLES[one]}: {pixels:,} px".replace(",", "\u2009")
+                    f"{KIND_TITLES[one]}: {spaced(pixels)} px"
                     for one, pixels in zip(PARTS, parts.parts, strict=True)
                     if kind is None or one is kind
                 ]

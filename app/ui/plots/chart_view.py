@@ -12,6 +12,7 @@ from PySide6.QtGui import QColor, QPainter
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from app.state.charts import Chart, HeatChart, Series
+from app.state.wording import spaced
 from app.ui.plots.name_axis import NameAxis
 from app.ui.theme import Theme
 
@@ -275,7 +276,7 @@ class ChartView(QWidget):
         point = self._plot.plotItem.vb.mapSceneToView(place)
         row, column = round(point.y()), round(point.x())
         if 0 <= row < len(chart.names) and 0 <= column < len(chart.column_names):
-            pixels = f"{int(chart.counts[row, column]):,} px".replace(",", "\u2009")
+            pixels = f"{spaced(int(chart.counts[row, column]))} px"
             share = f"{100 * chart.shares[row, column]:.1f} % of its truth"
             self._plot.setToolTip(f"{chart.names[row]} called {chart.column_names[column]}: {pixels}, {share}")
         else:
