@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -65,6 +66,10 @@ def process_group(device: torch.device) -> Iterator[Group]:
     if device.type == "cuda":
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
         torch.cuda.set_device(device)
+    # This module takes the group of the moment of its import as a default argument and so keeps it for good. Imported now it
+    # takes none; imported later (an optimizer's first step does it) it would keep gloo's threads alive into the interpreter's
+    # end, where they ask for the interpreter's lock and abort a process that has done its work.
+    importlib.import_module("torch.distributed.nn.functional")
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield Group(dist.get_rank(), dist.get_world_size(), device)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from random import Random
 
@@ -12,7 +13,7 @@ import bpy
 import numpy as np
 from PIL import Image
 
-from tools.rooms.arrange import Scene, aim_camera, furnish
+from tools.rooms.arrange import THEMES, Scene, aim_camera, furnish
 from tools.rooms.degrade import degrade
 from tools.rooms.mask import mask_from_ids
 from tools.rooms.materials import Surfaces
@@ -24,19 +25,29 @@ from tools.rooms.room import build_room
 LEAST_SHARE, MOST_SHARE = 0.04, 0.85
 
 
-def render_room(number: int, *, seed: int, size: tuple[int, int], samples: int, threads: int, out: Path) -> None:
+def render_room(
+    number: int,
+    *,
+    seed: int,
+    size: tuple[int, int],
+    samples: int,
+    threads: int,
+    out: Path,
+    quick: bool = False,
+    themes: Mapping[str, int] = THEMES,
+) -> None:
     """Render one room of the set into ``images``, ``truth`` and ``objects`` below ``out``. ``size`` is (width, height) in px."""
     random = Random(f"{seed}/{number}")
     while True:
         fresh_scene(width=size[0], height=size[1], threads=threads, seed=random.getrandbits(30))
         surfaces = Surfaces(random)
-        furnished = furnish(random, surfaces, build_room(random, surfaces))
+        furnished = furnish(random, surfaces, build_room(random, surfaces), themes)
         if not furnished.things:
             continue
         found = _good_view(random, furnished)
         if found is not None:
             break
-    picture, quality = degrade(render_photo(random, samples=samples), random)
+    picture, quality = degrade(render_photo(random, samples=samples, quick=quick), random)
     stem = f"room_{number:05d}"
     mask = mask_from_ids(found, [thing.voc_id for thing in furnished.things], ring=2 if size[0] >= 480 else 1)
     rows = describe_objects(found, furnished)
@@ -60,6 +71,14 @@ def _good_view(random: Random, furnished: Scene) -> np.ndarray | None:
     return None
 
 
+def _weights(text: str) -> dict[str, int]:
+    """``living=30,dining=24`` as a mapping; argparse turns the errors into its own."""
+    weights = {name: int(weight) for name, _, weight in (part.partition("=") for part in text.split(","))}
+    if not weights.keys() <= THEMES.keys() or min(weights.values()) < 0 or not sum(weights.values()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not like living=30,dining=24 with some of: {', '.join(THEMES)}")
+    return weights
+
+
 def main() -> int:
     """Parse the command line and render."""
     parser = argparse.ArgumentParser(prog="python -m tools.rooms", description="Render indoor scenes with exact VOC-21 truth.")
@@ -70,6 +89,15 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--size", default="640x480", help="WIDTHxHEIGHT in px")
     parser.add_argument("--samples", type=int, default=32, help="paths per pixel before denoising")
+    parser.add_argument(
+        "--quick", action="store_true", help="denoise with the fast filter: half the time at 320x240, softer textures"
+    )
+    parser.add_argument(
+        "--themes",
+        type=_weights,
+        default=THEMES,
+        help="how often each theme occurs, as living=30,dining=24; one of " + ", ".join(THEMES),
+    )
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     width, height = (int(part) for part in options.size.split("x"))
@@ -78,7 +106,14 @@ def main() -> int:
     for number in range(options.first, options.first + options.count, options.step):
         if not (options.out / "images" / f"room_{number:05d}.jpg").exists():
             render_room(
-                number, seed=options.seed, size=(width, height), samples=options.samples, threads=options.threads, out=options.out
+                number,
+                seed=options.seed,
+                size=(width, height),
+                samples=options.samples,
+                threads=options.threads,
+                out=options.out,
+                quick=options.quick,
+                themes=options.themes,
             )
             print(f"room {number} done", flush=True)
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from random import Random
 
@@ -34,10 +35,14 @@ class Scene:
     boxes: list[tuple[float, float, float, float]] = field(default_factory=list)
 
 
-def furnish(random: Random, surfaces: Surfaces, room: Room) -> Scene:
-    """Fill a room by theme: living, dining, office, mixed, or crowded (heavy occlusion)."""
+#: How often a room is furnished by each theme, of 100; crowded rooms have heavy occlusion.
+THEMES = {"living": 30, "dining": 24, "office": 12, "mixed": 20, "crowded": 14}
+
+
+def furnish(random: Random, surfaces: Surfaces, room: Room, themes: Mapping[str, int] = THEMES) -> Scene:
+    """Fill a room by a theme drawn by the weights ``themes``; a theme that is left out does not occur."""
     scene = Scene(room)
-    theme = random.choices(["living", "dining", "office", "mixed", "crowded"], [30, 24, 12, 20, 14])[0]
+    theme = random.choices(list(THEMES), [themes.get(name, 0) for name in THEMES])[0]
     if theme in ("living", "mixed", "crowded"):
         _living(random, surfaces, scene)
     if theme in ("dining", "mixed", "crowded") and (theme != "mixed" or random.random() < 0.6):

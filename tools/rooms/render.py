@@ -30,12 +30,19 @@ def fresh_scene(*, width: int, height: int, threads: int, seed: int) -> None:
     scene.render.image_settings.color_mode = "RGB"
 
 
-def render_photo(random: Random, *, samples: int) -> NDArray[np.uint8]:
-    """The picture: (H, W, 3) uint8 sRGB, path traced with ``samples`` paths a pixel and denoised."""
+def render_photo(random: Random, *, samples: int, quick: bool = False) -> NDArray[np.uint8]:
+    """The picture: (H, W, 3) uint8 sRGB, path traced with ``samples`` paths a pixel and denoised.
+
+    ``quick`` denoises with Open Image Denoise's fast filter, led by the albedo alone: at 320x240 and 2 samples 1.7 s instead
+    of 3.5 on one core, with somewhat softer textures.
+    """
     scene = bpy.context.scene
     scene.cycles.samples = samples
     scene.cycles.use_denoising = True
     scene.cycles.use_adaptive_sampling = True
+    if quick:
+        scene.cycles.denoising_quality, scene.cycles.denoising_prefilter = "FAST", "NONE"
+        scene.cycles.denoising_input_passes = "RGB_ALBEDO"
     scene.view_settings.view_transform = random.choice(["AgX", "Filmic", "Standard"])
     scene.view_settings.exposure = random.uniform(-0.3, 1.0)
     return _render()

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+import importlib
+import os
+import socket
+import weakref
 from datetime import timedelta
 from pathlib import Path
 
@@ -65,6 +70,27 @@ def test_two_processes_norm_as_one(tmp_path: Path) -> None:
             assert torch.allclose(share["state"][name].float(), tensor.float(), rtol=1e-4, atol=1e-5), name
         for name, parameter in model.named_parameters():
             assert torch.allclose(share["gradients"][name], parameter.grad, rtol=1e-3, atol=1e-3), name
+
+
+def join_and_leave(rank: int, port: int) -> None:
+    """What torchrun announces to a process, then the imports that an optimizer makes when it is first used."""
+    announced = {"RANK": rank, "WORLD_SIZE": 2, "LOCAL_RANK": rank, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    os.environ.update({name: str(value) for name, value in announced.items()})
+    torch.set_num_threads(1)
+    with process_group(torch.device("cpu")) as group:
+        importlib.import_module("torch._dynamo")
+        assert group.sum(torch.ones(1)).item() == 2
+        joined = weakref.ref(dist.group.WORLD)
+    gc.collect()
+    assert joined() is None, "something still holds the group, so its threads run on into the interpreter's end"
+
+
+def test_leaving_the_group_ends_its_threads() -> None:
+    """Threads of gloo that outlived the group asked a dying interpreter for its lock, and the process aborted after its work."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    multiprocessing.spawn(join_and_leave, args=(port,), nprocs=2)
 
 
 def test_alone_nothing_changes() -> None:
