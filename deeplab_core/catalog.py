@@ -186,7 +186,8 @@ class ClassCatalog:
             )
         except (KeyError, TypeError, ValueError) as error:
             raise CatalogError(
-                "not a class catalog", why=f"{type(error).__name__}: {error}",
+                "not a class catalog",
+                why=f"{type(error).__name__}: {error}",
                 remedy="A catalog has 'name' and 'classes', each class with 'id', 'name' and 'color' [r, g, b]",
             ) from error
 
@@ -254,5 +255,3 @@ def _color(value: Any) -> Color:
     if not all(0 <= part <= 255 for part in (red, green, blue)):
         raise ValueError(f"colour {value} is outside 0..255")
     return red, green, blue
-
-

@@ -40,4 +40,3 @@ def parse_crf(_context: click.Context, _parameter: click.Parameter, value: str |
     except AtrousError as error:
         raise click.BadParameter(str(error)) from None
     raise click.BadParameter(f"'{value}' is neither a file nor one of {', '.join(PRESETS)}")
-

@@ -88,6 +88,15 @@ def parse_bands(_context: click.Context, _parameter: click.Parameter, value: str
     help="What 'atrous inspect --json' wrote: kinds of failure and curves over size, occlusion, ... for the report; or curves of "
     "your own. May be repeated.",
 )
+@click.option(
+    "--beside",
+    "others",
+    metavar="FILE",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="What 'atrous evaluate --json' wrote of another model on this truth: its trimap curve stands in the report beside this "
+    "one's, named like the file. May be repeated.",
+)
 @click.option("--json", "json_file", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Write every figure.")
 @click.option(
     "--html", "html_file", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Write a report to read."
@@ -104,6 +113,7 @@ def evaluate(
     photographs: Path | None,
     ambiguous: Path | None,
     slice_files: tuple[Path, ...],
+    others: tuple[Path, ...],
     json_file: Path | None,
     html_file: Path | None,
 ) -> int:
@@ -116,11 +126,14 @@ def evaluate(
     from deeplab_core.formats import atomic_write
     from deeplab_core.metrics.evaluate import evaluate_folders
     from deeplab_core.metrics.pairing import pair_masks
-    from deeplab_core.metrics.report import ReportExtras, read_failures, read_slices, write_report
+    from deeplab_core.metrics.report import ReportExtras, read_failures, read_other_curve, read_slices, write_report
 
     slices = tuple(curve for file in slice_files for curve in read_slices(file))
     failures = tuple(kind for file in slice_files for kind in read_failures(file))
+    curves = tuple(read_other_curve(file) for file in others)
     catalog = get_catalog(catalog_name)
+    for curve in curves:
+        curve.check(catalog, band_rule)
     total = len(pair_masks(prediction, truths, catalog.name).pairs)
     with progress("evaluate", total) as bar:
         result = evaluate_folders(
@@ -142,7 +155,8 @@ def evaluate(
         atomic_write(json_file, result.to_json().encode())
     if html_file is not None:
         title = f"{prediction} against {', '.join(map(str, truths))}"
-        write_report(result, html_file, title, ReportExtras(photographs=photographs, slices=slices, failures=failures))
+        extras = ReportExtras(photographs=photographs, slices=slices, failures=failures, others=curves)
+        write_report(result, html_file, title, extras)
     click.echo(figures(result))
     for error in result.failures:
         click.echo(f"atrous: not compared: {error}", err=True)

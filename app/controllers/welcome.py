@@ -18,7 +18,6 @@ from app.state.project import Project
 MASKS = "masks"
 
 
-
 class WelcomeController(QObject):
     """Offers masks at hand when a project without any work in it opens and no model is there to predict one."""
 

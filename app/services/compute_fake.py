@@ -249,7 +249,6 @@ class FakeComputeClient(ComputeService):
         probabilities = tuple(0.8 if n == 0 else 0.2 / max(1, len(ids) - 1) for n in range(len(ids)))
         self.scores.emit(ScoresAt(request_id=request.request_id, class_ids=ids, probabilities=probabilities))
 
-
     def _answer_refine(self, request: Request) -> None:
         assert isinstance(request, (Refine, RefineBox, PrepareRefine))
         base = request.base

@@ -94,9 +94,7 @@ class ComputeService(QObject):
         fails, the model before stays in use.
         """
         return self._submit(
-            LoadModel(
-                request_id=next(self._numbers), priority=URGENT, path=str(path), device=device, output_stride=output_stride
-            )
+            LoadModel(request_id=next(self._numbers), priority=URGENT, path=str(path), device=device, output_stride=output_stride)
         )
 
     def inspect(self, path: str) -> int:

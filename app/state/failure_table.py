@@ -173,7 +173,6 @@ def slice_charts(folder: FolderInspection, class_id: int | None = None) -> list[
     return charts
 
 
-
 def _score(value: float) -> str:
     return "—" if math.isnan(value) else f"{value:.2f}"
 

@@ -65,9 +65,7 @@ def open_directory(folder: Path, project_dir: Path | None, *, read_only: bool = 
     except StorageError as error:
         if exists:
             return _read_only(directory, f"The project cannot be written here. {error.why}")
-        raise StorageError(
-            "the project cannot be created", why=error.why, remedy=_READ_ONLY_REMEDY, path=directory
-        ) from error
+        raise StorageError("the project cannot be created", why=error.why, remedy=_READ_ONLY_REMEDY, path=directory) from error
     try:
         return _writable(directory, lock)
     except StorageError as error:

@@ -272,9 +272,7 @@ class PatchRecorder:
         return TilePatch((height, width), self._labels.dtype.itemsize, tuple(tiles), changed)
 
 
-def diff_patch(
-    labels: Labels, provenance: NDArray[np.uint8], new_labels: Labels, new_provenance: NDArray[np.uint8]
-) -> TilePatch:
+def diff_patch(labels: Labels, provenance: NDArray[np.uint8], new_labels: Labels, new_provenance: NDArray[np.uint8]) -> TilePatch:
     """The patch that turns one pair of (H, W) maps into another, without changing either."""
     return patch_of_region(labels, provenance, Rect.whole(labels.shape), new_labels, new_provenance)
 

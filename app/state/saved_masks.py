@@ -98,9 +98,7 @@ class SavedMasks:
         saved = move == saved_move
         return LoadedImage(document, tuple(self._journal.steps(record.id)), move, saved, notice)
 
-    def save(
-        self, record: ImageRecord, labels: Labels, provenance: NDArray[np.uint8], move: int, catalog: ClassCatalog
-    ) -> str:
+    def save(self, record: ImageRecord, labels: Labels, provenance: NDArray[np.uint8], move: int, catalog: ClassCatalog) -> str:
         """Write an image's mask file; returns its name below the project directory.
 
         The order makes every crash harmless: the journal reaches the disk before the mask that contains it, and the database

@@ -221,9 +221,7 @@ def decide(
                     k = active[n]
                     left[n] = a[k] * vy + c[k] * wy
                     right[n] = b[k] * vy + d[k] * wy
-                if long_run and _decide_run(
-                    left, right, count, x_weight, x0, x1, fixed, values, ratios, winners, confidence[y]
-                ):
+                if long_run and _decide_run(left, right, count, x_weight, x0, x1, fixed, values, ratios, winners, confidence[y]):
                     for x in range(x0, x1):
                         labels[y, x] = ids[active[winners[x]]]
                     continue

@@ -9,7 +9,6 @@ agreed, a sign test could not tell that from chance (2 / 2^5 > 0.05).
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -26,7 +25,7 @@ from deeplab_core.metrics.bootstrap import LEVEL, PooledScores, Samples, Scores,
 from deeplab_core.metrics.confusion import check_same_classes
 from deeplab_core.metrics.evaluation import IMAGE_MEANS
 from deeplab_core.metrics.image_counts import ImageCounts
-from deeplab_core.metrics.report.figures import FORMAT
+from deeplab_core.metrics.report.reading import damaged, read_figures
 
 #: Draws of a comparison: enough for Holm's correction of 150 classes.
 COMPARE_RESAMPLES = 10_000
@@ -191,9 +190,7 @@ class _Pair:
         differences = pick(self._drawn[1]) - pick(self._drawn[0])
         low, high = interval(differences, self._level).tolist()
         p = _p_value(differences)
-        change = Change(
-            name=name, before=before, after=after, low=low, high=high, p=p, images=images, verdict=Verdict.UNCLEAR
-        )
+        change = Change(name=name, before=before, after=after, low=low, high=high, p=p, images=images, verdict=Verdict.UNCLEAR)
         return replace(change, verdict=_verdict(change))
 
 
@@ -254,17 +251,7 @@ def _samples(report: _Report, names: list[str], widths: tuple[int, ...]) -> Samp
 
 
 def _read(path: Path) -> _Report:
-    remedy = "Write it with 'atrous evaluate --json'"
-    try:
-        data = json.loads(path.read_bytes())
-    except OSError as error:
-        raise MaskFormatError("the report cannot be read", why=str(error.strerror), remedy=remedy, path=path) from error
-    except ValueError as error:
-        raise MaskFormatError("this is not a JSON file", why=str(error), remedy=remedy, path=path) from error
-    if not isinstance(data, dict) or data.get("format") != FORMAT:
-        found = data.get("format") if isinstance(data, dict) else None
-        why = f"Its format is {found!r}; this program reads {FORMAT!r}"
-        raise MaskFormatError("this is not a report that can be compared", why=why, remedy=remedy, path=path)
+    data = read_figures(path)
     try:
         catalog = ClassCatalog.from_dict(data["catalog"])
         widths = tuple(int(row["width_px"]) for row in data["bands"]["widths"])
@@ -281,5 +268,4 @@ def _read(path: Path) -> _Report:
         error.path = path
         raise
     except (KeyError, TypeError, ValueError) as error:
-        why = f"{type(error).__name__}: {error}"
-        raise MaskFormatError("the report is damaged", why=why, remedy=remedy, path=path) from error
+        raise damaged(path, error) from error

@@ -36,6 +36,8 @@ def choose_engine(wanted: CRFEngine, device: str) -> Engine:
     if wanted == "auto":
         return "torch" if device.startswith("cuda") else "native"
     return wanted
+
+
 Cancel = Callable[[], bool]
 
 #: Lattices of the appearance kernel kept per image: now, and before the last change.

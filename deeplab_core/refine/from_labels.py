@@ -31,9 +31,7 @@ def labels_as_probabilities(
     return None if found is None else (found[0], found[1].astype(catalog.dtype))
 
 
-def mask_as_probabilities(
-    labels: NDArray[Any], ignore: int, certainty: float
-) -> tuple[ProbabilitySource, NDArray[Any]] | None:
+def mask_as_probabilities(labels: NDArray[Any], ignore: int, certainty: float) -> tuple[ProbabilitySource, NDArray[Any]] | None:
     """As :func:`labels_as_probabilities`, for a mask of which only the void id is known."""
     ids = np.unique(labels)
     ids = ids[ids != ignore]

@@ -51,9 +51,7 @@ _ALL = (
     Preset(
         "readme",
         "pydensecrf example",
-        CRFParams(
-            gaussian_sxy=3, gaussian_compat=3, bilateral_sxy=80, bilateral_srgb=13, bilateral_compat=10, iterations=5
-        ),
+        CRFParams(gaussian_sxy=3, gaussian_compat=3, bilateral_sxy=80, bilateral_srgb=13, bilateral_compat=10, iterations=5),
         "the example of pydensecrf's README: no network in particular",
     ),
 )

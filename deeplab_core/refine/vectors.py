@@ -175,9 +175,7 @@ def _fold(builder: Any, vector: Any, combine: Any) -> Any:
     while width > 1:
         width //= 2
         halves = [
-            builder.shuffle_vector(
-                vector, vector, ir.Constant(ir.VectorType(_I32, width), list(range(first, first + width)))
-            )
+            builder.shuffle_vector(vector, vector, ir.Constant(ir.VectorType(_I32, width), list(range(first, first + width))))
             for first in (0, width)
         ]
         vector = combine(*halves)

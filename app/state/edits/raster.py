@@ -65,9 +65,7 @@ class Spans:
             yield _mask(top + start, lo[band], hi[band], widths[band])
 
 
-def _mask(
-    top: int, lo: NDArray[np.int64], hi: NDArray[np.int64], widths: NDArray[np.int64]
-) -> tuple[Rect, NDArray[np.bool_]]:
+def _mask(top: int, lo: NDArray[np.int64], hi: NDArray[np.int64], widths: NDArray[np.int64]) -> tuple[Rect, NDArray[np.bool_]]:
     left, right = int(lo.min()), int(hi.max())
     # In unsigned numbers 'column - lo < width' answers both ends at once: left of lo it wraps around to a large one.
     narrow = np.uint16 if right - left < 1 << 15 else np.uint32

@@ -173,4 +173,3 @@ def _detail(components: Sequence[ErrorComponent], totals: tuple[int, int] | None
     if len(components) < number:
         return f"{said}; the {len(components)} largest, in {counted(images, 'image')}"
     return f"{said}, {counted(images, 'image')}"
-

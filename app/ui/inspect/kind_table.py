@@ -118,4 +118,3 @@ class _BarDelegate(QStyledItemDelegate):
         painter.setBrush(self.theme.color(tone))
         painter.drawRoundedRect(bar, 3, 3)
         painter.restore()
-

@@ -219,4 +219,3 @@ def _share(table: MatrixTable, row: int, column: int, before: str = "") -> str:
         MatrixScale.PAIRS: "of both",
     }[table.scale]
     return f"{before}{short_percent(float(table.values[row, column]))} % {of}"
-

@@ -5,14 +5,17 @@
 
 from deeplab_core.metrics.report.failures import KindOfFailure, read_failures
 from deeplab_core.metrics.report.page import ReportExtras, render_report, write_report
+from deeplab_core.metrics.report.reading import OtherCurve, read_other_curve
 from deeplab_core.metrics.report.slices import SliceCurve, SlicePoint, read_slices
 
 __all__ = [
     "KindOfFailure",
+    "OtherCurve",
     "ReportExtras",
     "SliceCurve",
     "SlicePoint",
     "read_failures",
+    "read_other_curve",
     "read_slices",
     "render_report",
     "write_report",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from html import escape
 
 import numpy as np
@@ -11,9 +12,12 @@ from numpy.typing import NDArray
 from deeplab_core.boundary.band import WIDEST
 from deeplab_core.boundary.histogram import BandCurve
 from deeplab_core.metrics.report.axes import Axes, polyline, score_ticks
+from deeplab_core.metrics.report.reading import OtherCurve
 
 _TICKS = (1, 5, 10, 15, 20, 25, 30, 35, 40)
 _LABEL_GAP = 15.0
+#: Styles of the other models' lines, and the longest name that fits beside the plot.
+_OTHERS, _LONGEST = ("c", "d", "e"), 18
 
 
 def curve_svg(
@@ -23,6 +27,7 @@ def curve_svg(
     whole_accuracy: float,
     widths: tuple[int, ...],
     intervals: NDArray[np.float64] | None = None,
+    others: Sequence[OtherCurve] = (),
 ) -> str:
     """Mean IoU and pixel accuracy inside the band over its width, with the figures of all pixels as dashed lines.
 
@@ -31,15 +36,15 @@ def curve_svg(
         whole_iou, whole_accuracy: of all labelled pixels, 0..1.
         widths: widths in px that get a dot with its figures.
         intervals: (K, 2) of the mean IoU at each of ``widths``; nan where there is none.
+        others: mean IoU of other models, by the same rule.
     """
-    series = (
-        ("a", "mIoU", curve.mean_iou, whole_iou),
-        ("b", "pixel accuracy", curve.pixel_accuracy, whole_accuracy),
-    )
+    series = [("a", "mIoU", curve.mean_iou, whole_iou), ("b", "pixel accuracy", curve.pixel_accuracy, whole_accuracy)]
+    for number, other in enumerate(others):
+        series.append((_OTHERS[number % len(_OTHERS)], f"mIoU, {_short(other.name)}", other.mean_iou, math.nan))
     bounds = np.full((len(widths), 2), np.nan) if intervals is None else intervals
-    values = [*curve.mean_iou, *curve.pixel_accuracy, whole_iou, whole_accuracy, *bounds.ravel()]
+    values = [*(score for line in series for score in line[2]), whole_iou, whole_accuracy, *bounds.ravel()]
     ticks = score_ticks(values)
-    axes = Axes(x_range=(1, WIDEST), y_range=(ticks[0], ticks[-1]))
+    axes = Axes(x_range=(1, WIDEST), y_range=(ticks[0], ticks[-1]), right=200 if others else 128)
     right = axes.width - axes.right
     parts = axes.frame(
         "Scores inside the boundary band over its width",
@@ -57,12 +62,28 @@ def curve_svg(
             score = float(scores[width - 1])
             if not math.isnan(score):
                 tip = escape(f"{name} {score:.1%} within {width} px, {curve.share[width - 1]:.1%} of the pixels")
-                place = f'cx="{axes.x(width):.1f}" cy="{axes.y(score):.1f}"'
-                parts.append(f'<circle class="{style}" {place} r="4"><title>{tip}</title></circle>')
-    ends = [(axes.y(float(scores[-1])), style, name) for style, name, scores, _ in series if not math.isnan(scores[-1])]
-    if len(ends) == 2 and abs(ends[0][0] - ends[1][0]) < _LABEL_GAP:
-        middle = (ends[0][0] + ends[1][0]) / 2
-        first, second = sorted(ends)
-        ends = [(middle - _LABEL_GAP / 2, *first[1:]), (middle + _LABEL_GAP / 2, *second[1:])]
-    parts.extend(f'<text class="{style}" x="{right + 10}" y="{at + 4:.1f}">{escape(name)}</text>' for at, style, name in ends)
+                centre = f'cx="{axes.x(width):.1f}" cy="{axes.y(score):.1f}"'
+                parts.append(f'<circle class="{style}" {centre} r="4"><title>{tip}</title></circle>')
+    lines = sorted((axes.y(float(scores[-1])), style, name) for style, name, scores, _ in series if not math.isnan(scores[-1]))
+    heights = spread([at for at, _, _ in lines], _LABEL_GAP)
+    parts.extend(
+        f'<text class="{style}" x="{right + 10}" y="{at + 4:.1f}">{escape(name)}</text>'
+        for at, (_, style, name) in zip(heights, lines, strict=True)
+    )
     return "".join([*parts, "</svg>"])
+
+
+def spread(places: Sequence[float], gap: float) -> list[float]:
+    """Rising places moved as little as they must be to lie ``gap`` apart: neighbours that collide share their middle."""
+    groups: list[tuple[float, int]] = []  # middle, members
+    for place in places:
+        middle, members = place, 1
+        while groups and middle - groups[-1][0] < gap * (members + groups[-1][1]) / 2:
+            before, count = groups.pop()
+            middle, members = (before * count + middle * members) / (count + members), count + members
+        groups.append((middle, members))
+    return [middle + gap * (place - (members - 1) / 2) for middle, members in groups for place in range(members)]
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}\u2026"

@@ -18,6 +18,7 @@ from deeplab_core.metrics.evaluation import Evaluation
 from deeplab_core.metrics.report import plots, tables
 from deeplab_core.metrics.report.curve import curve_svg
 from deeplab_core.metrics.report.failures import KindOfFailure, failure_table
+from deeplab_core.metrics.report.reading import OtherCurve
 from deeplab_core.metrics.report.slices import SliceCurve
 from deeplab_core.metrics.report.style import STYLE
 from deeplab_core.metrics.report.text import NOT_AVAILABLE, interval, percent, pixels
@@ -42,11 +43,13 @@ class ReportExtras:
         photographs: folder of photographs named like the masks, for the pictures of the worst cases.
         slices: curves over size, occlusion, ...; curves of one title share a plot.
         failures: kinds of mistake of an inspection of the same masks.
+        others: trimap curves of other models on the same truth, drawn beside this one's.
     """
 
     photographs: Path | None = None
     slices: tuple[SliceCurve, ...] = ()
     failures: tuple[KindOfFailure, ...] = ()
+    others: tuple[OtherCurve, ...] = ()
 
 
 def write_report(evaluation: Evaluation, path: Path | str, title: str = "Evaluation", extras: ReportExtras | None = None) -> None:
@@ -55,10 +58,17 @@ def write_report(evaluation: Evaluation, path: Path | str, title: str = "Evaluat
 
 
 def render_report(evaluation: Evaluation, title: str = "Evaluation", extras: ReportExtras | None = None) -> str:
-    """The page as HTML text. Mask files of the worst images are read again for their pictures."""
+    """The page as HTML text. Mask files of the worst images are read again for their pictures.
+
+    Raises:
+        MaskFormatError: another model's trimap curve is of another band.
+        CatalogError: it is of other classes.
+    """
     extras = extras or ReportExtras()
+    for other in extras.others:
+        other.check(evaluation.catalog, evaluation.histogram.rule, evaluation.histogram.around)
     sections = [
-        *_warnings(evaluation), _classes(evaluation), _band(evaluation), _boundary(evaluation), _confusion(evaluation),
+        *_warnings(evaluation), _classes(evaluation), _band(evaluation, extras), _boundary(evaluation), _confusion(evaluation),
         _calibration(evaluation), _cityscapes(evaluation), _failures(evaluation, extras), *_slices(extras),
         _cases(evaluation, extras), _images(evaluation),
     ]  # fmt: skip
@@ -157,7 +167,7 @@ def _classes(evaluation: Evaluation) -> str:
     return _section("Classes", rule, figure + table + tables.absent_classes(evaluation.matrix))
 
 
-def _band(evaluation: Evaluation) -> str:
+def _band(evaluation: Evaluation, extras: ReportExtras) -> str:
     histogram = evaluation.histogram
     heading = f"Boundary band around the {histogram.around}"
     rule = f"Rule \u2013 {BAND_RULE_TEXT[histogram.rule]}. The two rules are not comparable with each other below about 10 px."
@@ -169,6 +179,7 @@ def _band(evaluation: Evaluation) -> str:
         whole_accuracy=evaluation.matrix.pixel_accuracy(),
         widths=evaluation.widths,
         intervals=evaluation.intervals.band_mean_iou,
+        others=extras.others,
     )
     banded = sum(image.band_px > 0 for image in evaluation.images)
     count = f"{pixels(banded)} of {pixels(len(evaluation.images))} images have such a boundary"

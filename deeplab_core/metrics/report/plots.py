@@ -46,9 +46,7 @@ def bars_svg(matrix: ConfusionMatrix, intervals: Intervals) -> str:
         )
         if not math.isnan(low):
             a, b = axes.x(low), axes.x(high)
-            parts.append(
-                f'<path class="whisker" d="M{a:.1f} {middle}H{b:.1f}M{a:.1f} {middle - 4}v8M{b:.1f} {middle - 4}v8"/>'
-            )
+            parts.append(f'<path class="whisker" d="M{a:.1f} {middle}H{b:.1f}M{a:.1f} {middle - 4}v8M{b:.1f} {middle - 4}v8"/>')
         figures = percent(score) if math.isnan(low) else f"{percent(score)} ({100 * low:.1f} to {percent(high)})"
         parts.append(f'<text x="{axes.width - right + 12}" y="{middle + 4}">{figures}</text>')
     mean = matrix.mean_iou("union").value
@@ -117,8 +115,8 @@ def reliability_svg(calibration: Calibration) -> str:
         top = axes.y(accuracy)
         gap, end = sorted((top, axes.y(confidence)))
         parts.append(
-            f'<g><title>{tip}</title>{_column("bar", x, width, top, floor)}{_column("gap", x, width, gap, end)}'
-            f'{_column("share", x, width, floor - 40 * share, floor)}</g>'
+            f"<g><title>{tip}</title>{_column('bar', x, width, top, floor)}{_column('gap', x, width, gap, end)}"
+            f"{_column('share', x, width, floor - 40 * share, floor)}</g>"
         )
     parts.append(f'<path class="whole" d="M{axes.x(0):.1f} {floor:.1f}L{axes.x(1):.1f} {axes.y(1):.1f}"/>')
     return "".join([*parts, "</svg>"])

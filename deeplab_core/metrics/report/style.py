@@ -7,13 +7,15 @@ STYLE = """
   color-scheme: light dark;
   --page: #f6f7f9; --card: #ffffff; --text: #1b1f27; --quiet: #5b6472; --line: #dde1e8;
   --accent: #2563c9; --second: #b45309;
-  --third: #0f766e; --fourth: #9333a8; --good: 20 140 110; --bad: 214 90 40; --warn-page: #fff5e2; --warn-line: #e3b35c;
+  --third: #0f766e; --fourth: #9333a8; --fifth: #be123c;
+  --good: 20 140 110; --bad: 214 90 40; --warn-page: #fff5e2; --warn-line: #e3b35c;
 }
 @media (prefers-color-scheme: dark) {
   :root {
     --page: #14171c; --card: #1c2027; --text: #e4e8ee; --quiet: #98a2b1; --line: #313743;
     --accent: #6ea6ff; --second: #f0a95a;
-    --third: #4fd1b5; --fourth: #d49bea; --good: 30 145 115; --bad: 196 88 44; --warn-page: #33291a; --warn-line: #8a6a2f;
+    --third: #4fd1b5; --fourth: #d49bea; --fifth: #fb7a90;
+    --good: 30 145 115; --bad: 196 88 44; --warn-page: #33291a; --warn-line: #8a6a2f;
   }
 }
 * { box-sizing: border-box; }
@@ -57,8 +59,9 @@ figure { margin: 8px 0 0; } svg { width: 100%; height: auto; display: block; max
 svg text { fill: var(--quiet); font: 12px system-ui, "Segoe UI", Roboto, sans-serif; }
 svg .grid { stroke: var(--line); stroke-width: 1; } svg path { fill: none; stroke-width: 2; stroke-linejoin: round; }
 svg .a { stroke: var(--accent); } svg .b { stroke: var(--second); } svg .whole { stroke-dasharray: 4 4; stroke-width: 1; }
-svg .c { stroke: var(--third); } svg .d { stroke: var(--fourth); }
-svg circle.c { fill: var(--third); } svg circle.d { fill: var(--fourth); }
+svg .c { stroke: var(--third); } svg .d { stroke: var(--fourth); } svg .e { stroke: var(--fifth); }
+svg circle.c { fill: var(--third); } svg circle.d { fill: var(--fourth); } svg circle.e { fill: var(--fifth); }
+svg text.e { fill: var(--fifth); font-weight: 600; stroke: none; }
 svg text.c { fill: var(--third); font-weight: 600; stroke: none; }
 svg text.d { fill: var(--fourth); font-weight: 600; stroke: none; }
 svg path.whisker { stroke-width: 1.2; stroke: var(--text); } svg path.whole { stroke: var(--quiet); }
@@ -79,7 +82,8 @@ ul { margin: 4px 0 0; padding-left: 20px; } code { font: 12px ui-monospace, Cons
 @media print {
   :root { color-scheme: light; --page: #fff; --card: #fff; --text: #1b1f27; --quiet: #5b6472; --line: #dde1e8;
     --accent: #2563c9; --second: #b45309;
-  --third: #0f766e; --fourth: #9333a8; --good: 20 140 110; --bad: 214 90 40; }
+  --third: #0f766e; --fourth: #9333a8; --fifth: #be123c;
+  --good: 20 140 110; --bad: 214 90 40; }
   main { padding: 0; max-width: none; } .scroll { max-height: none; overflow: visible; }
   figure, .tile, .card, tr { break-inside: avoid; } h2, .rule { break-after: avoid; }
   * { print-color-adjust: exact; }

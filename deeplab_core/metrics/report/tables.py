@@ -19,6 +19,7 @@ from deeplab_core.metrics.report.text import interval, percent, pixels
 _CONFUSIONS = 15
 _IMAGES = 500
 
+
 def class_table(matrix: ConfusionMatrix, intervals: Intervals) -> str:
     """IoU with its interval, Dice, precision, recall and pixels of every class that occurs, in catalog order."""
     rows = []

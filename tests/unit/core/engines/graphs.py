@@ -169,9 +169,7 @@ def write_litert(path: Path, *, size: tuple[int, int] = (33, 49), labels: bool =
         options = schema.Conv2DOptionsT()
         options.padding, options.strideH, options.strideW = schema.Padding.SAME, stride, stride
         options.dilationHFactor = options.dilationWFactor = 1
-        options.fusedActivationFunction = (
-            schema.ActivationFunctionType.RELU if relu else schema.ActivationFunctionType.NONE
-        )
+        options.fusedActivationFunction = schema.ActivationFunctionType.RELU if relu else schema.ActivationFunctionType.NONE
         ohwi = values[weight].transpose(0, 2, 3, 1)
         operator = schema.OperatorT()
         operator.opcodeIndex = 0

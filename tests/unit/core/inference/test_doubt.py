@@ -16,9 +16,7 @@ from tests.unit.core.inference.networks import catalog
 
 
 def made(values: np.ndarray, image: tuple[int, int], *more: np.ndarray) -> Scores:
-    grids = tuple(
-        ScoreGrid(store_scores(grid.astype(np.float32)), Frame(image, image, image), False) for grid in (values, *more)
-    )
+    grids = tuple(ScoreGrid(store_scores(grid.astype(np.float32)), Frame(image, image, image), False) for grid in (values, *more))
     return Scores(grids, catalog(values.shape[-1]))
 
 

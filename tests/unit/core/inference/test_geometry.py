@@ -20,9 +20,9 @@ from deeplab_core.records import Preprocessing
 @given(st.integers(1, 60), st.integers(1, 60), st.booleans())
 def test_taps_are_torchs_interpolation(image: int, grid: int, align_corners: bool) -> None:
     values = torch.arange(grid, dtype=torch.float64) ** 1.5
-    expected = interpolate(
-        values[None, None, :, None], size=(image, 1), mode="bilinear", align_corners=align_corners
-    ).flatten().numpy()
+    expected = (
+        interpolate(values[None, None, :, None], size=(image, 1), mode="bilinear", align_corners=align_corners).flatten().numpy()
+    )
     taps = axis_taps(image=image, scaled=image, canvas=image, grid=grid, align_corners=align_corners)
     row = values.numpy()
     got = row[taps.lower] * (1 - taps.weight) + row[taps.upper] * taps.weight

@@ -310,7 +310,6 @@ def test_a_crf_that_was_asked_for_refines_the_averaged_probabilities(options: Pr
         predictor.decide(predictor.scores(rgb), options=replace(options, crf=params))
 
 
-
 def test_options_of_the_predictor_and_of_the_call() -> None:
     predictor = Predictor(TinyNet(), card(), PredictOptions(flip=True), device="cpu")
     rgb = photograph(32, 32)

@@ -1,0 +1,85 @@
+"""Reading back what ``atrous evaluate --json`` wrote: the layout's check, and the trimap curve of another model."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deeplab_core.boundary.band import WIDEST, BandAround, BandRule
+from deeplab_core.catalog import ClassCatalog
+from deeplab_core.errors import AtrousError, MaskFormatError
+from deeplab_core.metrics.confusion import check_same_classes
+from deeplab_core.metrics.report.figures import FORMAT
+
+_REMEDY = "Write it with 'atrous evaluate --json'"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OtherCurve:
+    """The trimap curve of another model.
+
+    Attributes:
+        name: what the plot calls it.
+        catalog: its classes.
+        rule, around: of its band; curves of different ones must not share a plot.
+        mean_iou: (40,) float64, 0..1 for the widths 1 to 40 px; nan where the band is empty.
+    """
+
+    name: str
+    catalog: ClassCatalog
+    rule: str
+    around: str
+    mean_iou: NDArray[np.float64]
+
+    def check(self, catalog: ClassCatalog, rule: BandRule, around: BandAround = "truth") -> None:
+        """Raise CatalogError or MaskFormatError where this curve cannot stand beside those of such an evaluation."""
+        check_same_classes(catalog, self.catalog)
+        if (self.rule, self.around) != (rule, around):
+            raise MaskFormatError(
+                f"the trimap curve of {self.name} cannot stand in this report",
+                why=f"Its band is '{self.rule}' around the {self.around}, the report's '{rule}' around the {around}",
+                remedy="Evaluate both with the same --band-rule",
+            )
+
+
+def read_figures(path: Path) -> dict[str, Any]:
+    """The plain values of an evaluation. Raises MaskFormatError where the file is none, or one of another version."""
+    try:
+        data = json.loads(path.read_bytes())
+    except OSError as error:
+        raise MaskFormatError("the report cannot be read", why=str(error.strerror), remedy=_REMEDY, path=path) from error
+    except ValueError as error:
+        raise MaskFormatError("this is not a JSON file", why=str(error), remedy=_REMEDY, path=path) from error
+    if not isinstance(data, dict) or data.get("format") != FORMAT:
+        found = data.get("format") if isinstance(data, dict) else None
+        why = f"Its format is {found!r}; this program reads {FORMAT!r}"
+        raise MaskFormatError("this is not a report that can be compared", why=why, remedy=_REMEDY, path=path)
+    return data
+
+
+def damaged(path: Path, error: Exception) -> MaskFormatError:
+    """The error for a report of the right format that lacks what its format promises."""
+    why = f"{type(error).__name__}: {error}"
+    return MaskFormatError("the report is damaged", why=why, remedy=_REMEDY, path=path)
+
+
+def read_other_curve(path: Path | str) -> OtherCurve:
+    """The trimap curve of an evaluation's file, named like the file. Raises MaskFormatError or CatalogError."""
+    path = Path(path)
+    data = read_figures(path)
+    try:
+        bands, catalog = data["bands"], ClassCatalog.from_dict(data["catalog"])
+        scores = {int(row["width_px"]): row["mean_iou"] for row in bands["curve"]}
+        curve = [math.nan if scores[width] is None else float(scores[width]) for width in range(1, WIDEST + 1)]
+        return OtherCurve(path.stem, catalog, str(bands["rule"]), str(bands["around"]), np.array(curve))
+    except AtrousError as error:
+        error.path = path
+        raise
+    except (KeyError, TypeError, ValueError) as error:
+        raise damaged(path, error) from error
