@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from deeplab_core.catalog import ClassCatalog
 from deeplab_core.errors import WeightsError
 from deeplab_core.nn import SegmentationModel, create_model
 from deeplab_core.training.recipe import Recipe
-from deeplab_core.weights import load_model
+from deeplab_core.weights import ModelCard, load_model
 
 #: Backbones where the recipe names none: what a processor can train.
 _LIGHT = {"deeplabv3plus": "mobilenet_v2", "deeplabv3": "mobilenet_v2"}
@@ -28,7 +29,8 @@ def build_network(recipe: Recipe, catalog: ClassCatalog) -> tuple[SegmentationMo
     order, the layers whose shape or meaning depends on the classes start afresh.
 
     Raises:
-        WeightsError: the checkpoint cannot be read, or has its norms folded away and cannot be trained whole.
+        WeightsError: a checkpoint cannot be read, or has its norms folded away and cannot be trained whole, or is to be averaged
+            with others and is of another network or other classes.
     """
     if not recipe.init:
         model = create_model(
@@ -50,6 +52,8 @@ def build_network(recipe: Recipe, catalog: ClassCatalog) -> tuple[SegmentationMo
             path=Path(recipe.init),
         )
     lineage = {"start": card.name, "id": card.id, "sha256": card.sha256}
+    if recipe.average_with:
+        lineage["averaged_with"] = ", ".join(_average(source, card, [Path(name) for name in recipe.average_with]))
     same = [info.name for info in card.catalog.classes] == [info.name for info in catalog.classes]
     if same:
         model = source
@@ -60,6 +64,28 @@ def build_network(recipe: Recipe, catalog: ClassCatalog) -> tuple[SegmentationMo
     if recipe.output_stride in model.output_strides:
         model.output_stride = recipe.output_stride
     return model.requires_grad_(True), lineage
+
+
+def _average(model: SegmentationModel, card: ModelCard, others: Sequence[Path]) -> list[str]:
+    """Give ``model`` the mean of its weights and those of the files; returns their digests. Counters stay the model's own."""
+    total = {name: tensor.double() for name, tensor in model.state_dict().items() if tensor.is_floating_point()}
+    digests = []
+    for path in others:
+        other, its = load_model(path)
+        state = other.state_dict()
+        same = its.catalog.names == card.catalog.names and state.keys() == model.state_dict().keys()
+        if not same or any(state[name].shape != tensor.shape for name, tensor in total.items()):
+            raise WeightsError(
+                "these weights cannot be averaged with those of init",
+                why="their network or their classes differ",
+                remedy="Average only what was trained from one start",
+                path=path,
+            )
+        for name, tensor in total.items():
+            tensor += state[name]
+        digests.append(its.sha256)
+    model.load_state_dict({name: tensor / (len(others) + 1) for name, tensor in total.items()}, strict=False)
+    return digests
 
 
 def _start_even(model: SegmentationModel) -> None:

@@ -29,6 +29,8 @@ class Recipe:
         name, summary, licence: what the finished model's card says.
         init: checkpoint to start from (any file that ``load_model`` reads); empty starts from scratch. Where its classes differ,
             the classifier alone starts afresh.
+        average_with: more checkpoints of the same network and classes; the run begins with the mean of the weights of ``init``
+            and these (a uniform model soup, Wortsman et al. 2022): runs that went apart from one start on several machines.
         epochs: passes over the training images. ``steps`` above 0 wins.
         steps: optimiser steps of the whole run; 0 derives them from ``epochs``.
         batch: images per optimiser step, over all processes and accumulation rounds.
@@ -78,6 +80,7 @@ class Recipe:
     summary: str = ""
     licence: str = ""
     init: str = ""
+    average_with: tuple[str, ...] = ()
     epochs: float = 50
     steps: int = 0
     batch: int = 16
@@ -134,6 +137,7 @@ class Recipe:
         demand(0 <= self.hue <= 0.5, "hue is a turn of 0..0.5", "0.5 allows every hue")
         demand(0 <= self.ema < 1, "ema must lie in 0..1", "Try 0.999")
         demand(1 <= self.band_px <= 40, "band_px must lie in 1..40", "Choose a width there")
+        demand(bool(self.init) or not self.average_with, "average_with needs init", "Name the first of the checkpoints there")
         demand(0 < self.ohem_keep <= 1, "ohem_keep is a share of the pixels", "Choose one in 0..1")
         for name, choices in _CHOICES.items():
             value = getattr(self, name)

@@ -372,7 +372,8 @@ class Trainer:
         last = next((row["val"] for row in reversed(self.state.history) if "val" in row), None)
         training = {
             # A card travels: it says which file the weights came from, not in whose folders that lay.
-            "recipe": recipe.to_dict() | {"init": Path(recipe.init).name},
+            "recipe": recipe.to_dict()
+            | {"init": Path(recipe.init).name, "average_with": [Path(name).name for name in recipe.average_with]},
             "lineage": self.lineage,
             "data": {**self._data_note, "images": len(self.train), "validation_images": len(self.val) if self.val else 0},
             "steps": self.state.step,

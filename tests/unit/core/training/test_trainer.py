@@ -178,6 +178,30 @@ def test_fine_tuning_keeps_everything_but_the_classifier(data: SegmentationDatas
     assert part.lineage["fresh"] == "classifier.bias, classifier.weight"
 
 
+def test_a_run_begins_with_the_mean_of_several(data: SegmentationDataset, tmp_path: Path) -> None:
+    paths = []
+    for seed in range(3):
+        trainer(replace(RECIPE, steps=1, seed=seed), data, tmp_path / str(seed)).run()
+        paths.append(str(tmp_path / str(seed) / "model.safetensors"))
+    part = trainer(replace(RECIPE, init=paths[0], average_with=tuple(paths[1:])), data, tmp_path / "mean")
+    states = [weights(Path(path)) for path in paths]
+    assert any(not torch.equal(states[0][name], states[1][name]) for name in states[0])
+    for name, tensor in part.model.state_dict().items():
+        if tensor.is_floating_point():
+            torch.testing.assert_close(tensor, sum(state[name] for state in states) / 3)
+    training = part.write_model(tmp_path / "mean.safetensors").extra["training"]
+    assert training["recipe"]["average_with"] == ["model.safetensors"] * 2
+    assert len(training["lineage"]["averaged_with"].split(", ")) == 2
+    *kept, last = CATALOG.classes
+    renamed = ClassCatalog("other", "Other", (*kept, replace(last, name="something else")))
+    trainer(replace(RECIPE, steps=1), SegmentationDataset(data.samples, renamed), tmp_path / "renamed").run()
+    other = str(tmp_path / "renamed" / "model.safetensors")
+    with pytest.raises(WeightsError, match="cannot be averaged"):
+        trainer(replace(RECIPE, init=paths[0], average_with=(other,)), data, tmp_path / "wrong")
+    with pytest.raises(AtrousError, match="average_with needs init"):
+        replace(RECIPE, average_with=(other,))
+
+
 def test_backbone_and_head_have_their_own_rates_and_norms_do_not_decay(data: SegmentationDataset, tmp_path: Path) -> None:
     part = trainer(replace(RECIPE, backbone_rate=0.1), data, tmp_path / "run")
     by_name = {part.names[id(p)]: group for group in part.optimizer.param_groups for p in group["params"]}
