@@ -17,7 +17,7 @@ from app.cli.console import emit
 
 if TYPE_CHECKING:
     from app.state.project import ImageRecord, Project
-    from deeplab_core.catalog import ClassCatalog
+    from deeplab_core.catalog import CatalogMapping, ClassCatalog
     from deeplab_core.labels import LabelMap
     from deeplab_core.training import Sample
 
@@ -70,7 +70,9 @@ def _recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--project", "projects", multiple=True, metavar="FOLDER",
               type=click.Path(exists=True, file_okay=False, path_type=Path),
               help="A folder labelled in the window: its corrected masks; may be repeated.")  # fmt: skip
-@click.option("--catalog", default=None, help="Classes: voc21, cityscapes19, camvid11, ade20k150 or a catalog file [voc21].")
+@click.option("--catalog", default=None,
+              help="Classes: voc21, cityscapes19, camvid11, ade20k150 or a file [those of the first project, else voc21].")  # fmt: skip
+@click.option("--unmatched-to-void", is_flag=True, help="Projects: classes that the catalog has no partner for become void.")
 @click.option("--crop", default=None, metavar="HxW", help="Size of a training crop in px.")
 @click.option("--scales", default=None, metavar="LEAST,MOST", help="Random scale of an image.")
 @_recipe_options
@@ -93,6 +95,7 @@ def train(
     exclude: tuple[str, ...],
     projects: tuple[Path, ...],
     catalog: str | None,
+    unmatched_to_void: bool,
     crop: str | None,
     scales: str | None,
     settings: tuple[str, ...],
@@ -120,7 +123,7 @@ def train(
     recipe = recipe.changed(_flag_values(flags, settings, crop, scales))
     data = tables.get("data", {})
     base = recipe_file.parent if recipe_file else Path()
-    classes = get_catalog(catalog or str(data.get("catalog", "voc21")))
+    named = catalog or data.get("catalog")
     chosen, why = pick_device(device)
     if threads:
         torch.set_num_threads(threads)
@@ -138,8 +141,11 @@ def train(
         watcher = _Watcher(as_json) if speaks else _Silent()
         if why and speaks:
             watcher.note(f"note: {why}")
+        # What a person corrected keeps its classes unless somebody asks for others.
+        classes = opened[0].catalog if opened and not named else get_catalog(str(named or "voc21"))
         samples = [sample for source in sources for sample in source.samples(classes)]
-        samples += [sample for project in opened for sample in project_samples(project, classes)]
+        for project in opened:
+            samples += project_samples(project, classes, unmatched_to_void=unmatched_to_void)
         cache = int(cache_gb * (1 << 30)) // (2 if held_out else 1)
         say = watcher.note if speaks else (lambda _text: None)
         training = SegmentationDataset(samples, classes, cache_bytes=cache, say=say, progress=watcher.reading)
@@ -170,17 +176,22 @@ def train(
     return 0
 
 
-def project_samples(project: Project, catalog: ClassCatalog) -> list[Sample]:
+def project_samples(project: Project, catalog: ClassCatalog, *, unmatched_to_void: bool = False) -> list[Sample]:
     """What a person made of a project's images.
 
     A reviewed image counts whole. Of an image that was touched but not reviewed, only the person's (and imported) pixels count;
     the rest is void.
+
+    Raises:
+        CatalogError: labelled classes have no partner in the catalog, and nobody agreed to void.
     """
     from app.state.image_record import ImageStatus
-    from deeplab_core.catalog import map_catalogs
     from deeplab_core.training import Sample
 
-    mapping = map_catalogs(project.catalog, catalog)
+    mapping = _to_training(project, catalog)
+    records = [record for record in project.images if record.status >= ImageStatus.TOUCHED and not record.missing]
+    if mapping.unmatched and not unmatched_to_void:
+        _demand_partners(project, records, mapping, catalog)
     return [
         Sample(
             image=project.path_of(record),
@@ -188,9 +199,49 @@ def project_samples(project: Project, catalog: ClassCatalog) -> list[Sample]:
             labels=partial(_corrected, project, record, mapping.lut),
             name=record.relative_path,
         )
-        for record in project.images
-        if record.status >= ImageStatus.TOUCHED and not record.missing
+        for record in records
     ]
+
+
+def _to_training(project: Project, catalog: ClassCatalog) -> CatalogMapping:
+    """How the project's classes become those of the training: what the project knows of the other direction, turned around."""
+    from app.state.class_mapping import project_mapping
+    from deeplab_core.catalog import map_catalogs
+
+    if project.catalog.names == catalog.names:
+        return map_catalogs(project.catalog, catalog)
+    sources: dict[int, list[int]] = {}
+    for theirs, mine in project_mapping(project, catalog).pairs:
+        if mine is not None:
+            sources.setdefault(mine, []).append(theirs)
+    by_name = dict(map_catalogs(project.catalog, catalog).pairs)
+    # Where several classes became one, only the one of the same name is a way back.
+    chosen = {mine: theirs[0] for mine, theirs in sources.items() if len(theirs) == 1 and theirs[0] != by_name.get(mine)}
+    return map_catalogs(project.catalog, catalog, dict(chosen))
+
+
+def _demand_partners(project: Project, records: list[ImageRecord], mapping: CatalogMapping, catalog: ClassCatalog) -> None:
+    """Raise CatalogError where a labelled pixel would be lost; classes that nobody used do not matter."""
+    import numpy as np
+
+    from deeplab_core.errors import AtrousError, CatalogError
+
+    lost: set[str] = set()
+    same = np.arange(len(mapping.lut), dtype=project.catalog.dtype)
+    for record in records:
+        try:
+            found = np.unique(_corrected(project, record, same))
+        except AtrousError:
+            continue  # the training names it when it reads the image
+        lost |= {project.catalog.by_id(int(value)).name for value in found if value != project.catalog.ignore}
+    names = [name for name in mapping.unmatched if name in lost]
+    if names:
+        raise CatalogError(
+            f"'{catalog.name}' has no class for {', '.join(names)}",
+            why="Their corrected pixels would be lost",
+            remedy="Leave --catalog out to train the project's own classes, or let them become void with --unmatched-to-void",
+            path=project.folder,
+        )
 
 
 def _corrected(project: Project, record: ImageRecord, lut: Any) -> LabelMap:

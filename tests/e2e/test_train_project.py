@@ -1,0 +1,108 @@
+"""``atrous train --project``: what a person corrected in the window is what the network learns, no pixel dropped in silence."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from app.cli import run
+from app.cli.train import project_samples
+from app.state.class_mapping import mapping_key
+from app.state.image_record import ImageStatus
+from app.state.patch import diff_patch
+from app.state.project import Project
+from app.state.provenance import Provenance
+from deeplab_core.catalog import ClassCatalog, ClassInfo
+from deeplab_core.catalogs import get_catalog
+from deeplab_core.errors import CatalogError
+from deeplab_core.weights import load_model
+from tests.unit.app.folders import SHAPE, image_id, make_folder
+
+CAMVID = get_catalog("camvid11")
+RECIPE = """
+[recipe]
+options = { separable = true, aspp_channels = 8, decoder_channels = 8 }
+crop = [32, 32]
+batch = 2
+steps = 1
+"""
+
+pytestmark = pytest.mark.e2e
+
+
+def ids(catalog: ClassCatalog, *names: str) -> list[int]:
+    found = [catalog.by_name(name) for name in names]
+    return [info.id for info in found if info is not None]
+
+
+def label(project: Project, name: str, values: list[int]) -> None:
+    """Horizontal stripes of these classes by hand over the upper half of an image."""
+    image = image_id(project, name)
+    document = project.load(image).document
+    after, mine = document.labels.copy(), document.provenance.copy()
+    rows = SHAPE[0] // 2 // len(values)
+    for place, value in enumerate(values):
+        after[place * rows : (place + 1) * rows] = value
+        mine[place * rows : (place + 1) * rows] = Provenance.PERSON
+    project.append_step(image, "Brush", Provenance.PERSON, diff_patch(document.labels, document.provenance, after, mine))
+
+
+def labelled(folder: Path, catalog: ClassCatalog, *names: str) -> Path:
+    """A project of two images with these classes painted on them."""
+    make_folder(folder, "a.png", "b.png")
+    with Project.open(folder, catalog=catalog) as project:
+        for name in ("a.png", "b.png"):
+            label(project, name, ids(catalog, *names))
+    return folder
+
+
+def train(tmp_path: Path, *arguments: str | Path) -> int:
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(RECIPE)
+    fixed = ["train", "--recipe", recipe, "-o", tmp_path / "run", "--threads", "1", "--json"]
+    return run([str(part) for part in (*fixed, *arguments)])
+
+
+def test_the_classes_are_those_of_the_project(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photos = labelled(tmp_path / "photos", CAMVID, "tree", "road", "sky")
+    assert train(tmp_path, "--project", photos) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert lines[0]["loss"] > 0
+    _, card = load_model(tmp_path / "run" / "model.safetensors")
+    assert card.catalog.names == CAMVID.names
+
+
+def test_classes_without_a_partner_are_named_before_anything_is_lost(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photos = labelled(tmp_path / "photos", CAMVID, "tree", "car")
+    assert train(tmp_path, "--project", photos, "--catalog", "voc21") == 2
+    said = capsys.readouterr().err
+    assert "has no class for tree." in said
+    assert "--unmatched-to-void" in said
+    assert train(tmp_path, "--project", photos, "--catalog", "voc21", "--unmatched-to-void") == 0
+
+
+def test_only_classes_that_occur_matter(tmp_path: Path) -> None:
+    photos = labelled(tmp_path / "photos", CAMVID, "car")
+    with Project.open(photos, read_only=True) as project:
+        assert len(project_samples(project, get_catalog("voc21"))) == 2
+
+
+def test_what_a_person_decided_about_the_classes_counts(tmp_path: Path) -> None:
+    """The mapping that the window keeps says that VOC's sofa and dining table are the project's furniture and desk."""
+    own = ClassCatalog("own", "Own", (ClassInfo(0, "ground", (9, 9, 9)), ClassInfo(4, "furniture", (200, 0, 0)),
+                                      ClassInfo(6, "chair", (0, 200, 0))))  # fmt: skip
+    voc = get_catalog("voc21")
+    sofa, chair, stool, floor = (*ids(voc, "sofa", "chair", "bottle", "background"),)
+    photos = labelled(tmp_path / "photos", own, "ground", "furniture", "chair")
+    with Project.open(photos) as project:
+        with pytest.raises(CatalogError, match=r"ground, furniture"):
+            project_samples(project, voc)
+        # Two classes of VOC became the project's chair: the one of the same name is the way back.
+        project.set_setting(mapping_key(voc), {str(sofa): 4, str(stool): 6, str(floor): 0})
+        project.set_status(image_id(project, "a.png"), ImageStatus.REVIEWED)
+        labels = project_samples(project, voc)[1].labels
+        assert labels is not None
+        assert set(np.unique(labels())) == {floor, sofa, chair, 255}
