@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 #: What made the masks of an output folder; --resume refuses to mix two models or two sets of options.
 RUN_RECORD = "atrous-run.json"
+#: How long a process that has done its share waits for the others, whose shares may be of larger images.
+_PATIENCE = timedelta(days=7)
 
 
 def parse_scales(_context: click.Context, _parameter: click.Parameter, value: str) -> tuple[float, ...]:
@@ -93,7 +96,8 @@ def predict(
 ) -> int:
     """Predict images and folders of images; write one indexed PNG each.
 
-    Paths below each INPUT are kept. Under torchrun every process takes its share of the images.
+    Paths below each INPUT are kept. Under torchrun every process takes its share of the images; all leave with 1 where any of
+    them failed.
     """
     from deeplab_core.records import PredictOptions
 
@@ -151,7 +155,7 @@ def predict(
                     )
             bar.advance(task.name)
     _summarise(out, card, len(tasks), len(todo), failures, as_json=as_json)
-    return 1 if failures else 0
+    return 1 if _failures_everywhere(len(failures), world) else 0
 
 
 def _shard(device: str) -> tuple[int, int, str]:
@@ -163,6 +167,21 @@ def _shard(device: str) -> tuple[int, int, str]:
         if torch.cuda.is_available():
             device = f"cuda:{int(os.environ.get('LOCAL_RANK', '0')) % torch.cuda.device_count()}"
     return rank, world, device
+
+
+def _failures_everywhere(mine: int, world: int) -> int:
+    """Failures of all processes, once all have done their shares.
+
+    torchrun ends all processes as soon as one leaves with an error: a share with a broken image must not cut the others off.
+    """
+    if world == 1:
+        return mine
+    import torch
+
+    from deeplab_core.training import process_group
+
+    with process_group(torch.device("cpu"), patience=_PATIENCE) as group:
+        return int(group.sum(torch.tensor(mine)))
 
 
 def _confidence_path(task: Task) -> Path:

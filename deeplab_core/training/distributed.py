@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import numpy as np
@@ -57,8 +58,13 @@ class Group:
 
 
 @contextmanager
-def process_group(device: torch.device) -> Iterator[Group]:
-    """Join the group that torchrun announces in the environment; alone without it. Gloo on CPUs, NCCL on GPUs."""
+def process_group(device: torch.device, *, patience: timedelta | None = None) -> Iterator[Group]:
+    """Join the group that torchrun announces in the environment; alone without it. Gloo on CPUs, NCCL on GPUs.
+
+    Args:
+        device: where this process computes; of several GPUs it gets the one of its local rank.
+        patience: how long to wait for the other processes; None for torch's own limit (minutes).
+    """
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1:
         yield Group(0, 1, device)
@@ -70,7 +76,7 @@ def process_group(device: torch.device) -> Iterator[Group]:
     # takes none; imported later (an optimizer's first step does it) it would keep gloo's threads alive into the interpreter's
     # end, where they ask for the interpreter's lock and abort a process that has done its work.
     importlib.import_module("torch.distributed.nn.functional")
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=patience)
     try:
         yield Group(dist.get_rank(), dist.get_world_size(), device)
     finally:
@@ -100,9 +106,11 @@ class CrossProcessBatchNorm2d(nn.BatchNorm2d):
     """
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002  (torch's name)
-        """``(N, C, H, W)`` to the same shape."""
+        """``(N, C, H, W)`` to the same shape and dtype."""
         if not self.training:
             return super().forward(input)
+        # Under autocast the input may be bfloat16, which cannot even count the pixels of a crop: all sums are float32.
+        kind, input = input.dtype, input.float()  # noqa: A001
         sums = torch.cat([input.sum((0, 2, 3)), input.new_tensor([input.numel() / input.shape[1]])])
         total: Tensor = _SumOverProcesses.apply(sums)
         mean, count = total[:-1] / total[-1], total[-1]
@@ -119,8 +127,8 @@ class CrossProcessBatchNorm2d(nn.BatchNorm2d):
                     self.num_batches_tracked += 1
         scale = torch.rsqrt(variance + self.eps)
         if not self.affine:
-            return centred * scale.view(1, -1, 1, 1)
-        return centred * (scale * self.weight).view(1, -1, 1, 1) + self.bias.view(1, -1, 1, 1)
+            return (centred * scale.view(1, -1, 1, 1)).to(kind)
+        return (centred * (scale * self.weight).view(1, -1, 1, 1) + self.bias.view(1, -1, 1, 1)).to(kind)
 
 
 def synchronise_norms(model: M, group: Group) -> M:

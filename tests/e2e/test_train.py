@@ -88,12 +88,23 @@ def test_from_files_to_masks(recipe: Path, tmp_path: Path, capsys: pytest.Captur
     assert "--resume" in capsys.readouterr().err
 
 
+def test_flags_leave_out_images_of_the_recipe_too(recipe: Path, tmp_path: Path) -> None:
+    flags = ["--exclude", "room_[0-3]*", "--set", "steps=1", "--threads", "1"]
+    assert run(["train", "--recipe", str(recipe), "-o", str(tmp_path / "run"), *flags]) == 0
+    _, card = load_model(tmp_path / "run" / "model.safetensors")
+    data = card.extra["training"]["data"]
+    assert data["images"] == 2
+    assert data["validation_images"] == 2, "what is held out is chosen by the recipe alone"
+
+
 def test_mistakes_get_one_line_and_status_2(recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for arguments, named in (
         (["-o", str(tmp_path / "x")], "--images"),
         (["-o", str(tmp_path / "x"), "--recipe", str(recipe), "--crop", "big"], "--crop"),
         (["-o", str(tmp_path / "x"), "--recipe", str(recipe), "--set", "name=mine"], "quotes"),
         (["-o", str(tmp_path / "x"), "--recipe", str(recipe), "--set", "speed=3"], "speed"),
+        (["-o", str(tmp_path / "x"), "--recipe", str(recipe), "--truth", "masks"], "--truth goes with --images"),
+        (["-o", str(tmp_path / "x"), "--recipe", str(recipe), "--val-truth", "masks"], "--val-truth goes with --val-images"),
     ):
         assert run(["train", *arguments]) in (1, 2)
         said = capsys.readouterr().err.strip()
@@ -167,3 +178,20 @@ def test_two_processes_predict_what_one_predicts(tmp_path: Path) -> None:
     assert len(masks) == 5
     for mask in masks:
         assert (tmp_path / "two" / mask.name).read_bytes() == mask.read_bytes()
+
+
+def test_a_broken_image_of_one_share_cuts_no_other_share_off(tmp_path: Path) -> None:
+    """torchrun ends all processes once one leaves with an error: the short share with the broken image waits for the long one."""
+    model = save_tiny_model(tmp_path / "tiny.safetensors")
+    photographs = tmp_path / "in"
+    photographs.mkdir()
+    for number in range(0, 12, 2):  # process 0 has much to do
+        save_photograph(photographs / f"p{number:02}.png", 300, 400, seed=number)
+        (photographs / f"p{number + 1:02}.png").write_bytes(b"")
+    base = ["predict", photographs, "--model", model, "--device", "cpu", "-o"]
+    done = subprocess.run(
+        command(*base, tmp_path / "two", processes=2), env=environment(), capture_output=True, text=True, check=False
+    )
+    assert done.returncode != 0
+    assert "p01.png" in done.stderr
+    assert sorted(path.stem for path in (tmp_path / "two").glob("*.png")) == [f"p{number:02}" for number in range(0, 12, 2)]

@@ -72,6 +72,35 @@ def test_two_processes_norm_as_one(tmp_path: Path) -> None:
             assert torch.allclose(share["gradients"][name], parameter.grad, rtol=1e-3, atol=1e-3), name
 
 
+def norm_half(rank: int, folder: str) -> None:
+    """Half of a batch in bfloat16, as autocast hands it over; more pixels than bfloat16 can count."""
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
+    norm = synchronise_norms(nn.Sequential(nn.BatchNorm2d(2)), Group(rank, 2, torch.device("cpu")))
+    x = fine_batch()[rank : rank + 1].bfloat16().requires_grad_()
+    out = norm(x)
+    out.float().square().sum().backward()
+    assert out.dtype == torch.bfloat16
+    torch.save({"out": out.detach(), "state": norm.state_dict(), "x": x.grad}, f"{folder}/{rank}.pt")
+    dist.destroy_process_group()
+
+
+def fine_batch() -> torch.Tensor:
+    return torch.randn(2, 2, 37, 41, generator=torch.Generator().manual_seed(2)) * 2 + 5
+
+
+def test_autocast_keeps_its_dtype_and_loses_no_counts(tmp_path: Path) -> None:
+    multiprocessing.spawn(norm_half, args=(str(tmp_path),), nprocs=2)
+    shares = [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2)]
+    norm = nn.Sequential(nn.BatchNorm2d(2))
+    expected = norm(fine_batch().bfloat16().float())
+    assert torch.allclose(torch.cat([share["out"] for share in shares]).float(), expected, atol=0.02)
+    for share in shares:
+        for name, tensor in norm.state_dict().items():
+            assert torch.allclose(share["state"][name].float(), tensor.float(), rtol=1e-4, atol=1e-5), name
+        assert share["x"].dtype == torch.bfloat16
+
+
 def join_and_leave(rank: int, port: int) -> None:
     """What torchrun announces to a process, then the imports that an optimizer makes when it is first used."""
     announced = {"RANK": rank, "WORLD_SIZE": 2, "LOCAL_RANK": rank, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
