@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -65,13 +66,18 @@ def _recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--images", multiple=True, metavar="DIR", type=click.Path(path_type=Path), help="Training images; may be repeated.")
 @click.option("--truth", metavar="DIR", type=click.Path(path_type=Path), help="Their masks [default: found beside the images].")
 @click.option("--val-images", multiple=True, metavar="DIR", type=click.Path(path_type=Path), help="Validation images.")
-@click.option("--val-truth", metavar="DIR", type=click.Path(path_type=Path))
-@click.option("--exclude", multiple=True, metavar="PATTERN", help="Leave out training images of this name, e.g. 'Seq05VD_*'.")
+@click.option("--val-truth", metavar="DIR", type=click.Path(path_type=Path), help="Masks of --val-images.")
+@click.option(
+    "--exclude",
+    multiple=True,
+    metavar="PATTERN",
+    help="Leave out training images of this name, e.g. 'Seq05VD_*'; wherever they come from.",
+)
 @click.option("--project", "projects", multiple=True, metavar="FOLDER",
               type=click.Path(exists=True, file_okay=False, path_type=Path),
               help="A folder labelled in the window: its corrected masks; may be repeated.")  # fmt: skip
 @click.option("--catalog", default=None,
-              help="Classes: voc21, cityscapes19, camvid11, ade20k150 or a file [those of the first project, else voc21].")  # fmt: skip
+              help="voc21, cityscapes19, camvid11, ade20k150 or a catalog file [the first project's, else voc21].")  # fmt: skip
 @click.option("--unmatched-to-void", is_flag=True, help="Projects: classes that the catalog has no partner for become void.")
 @click.option("--crop", default=None, metavar="HxW", help="Size of a training crop in px.")
 @click.option("--scales", default=None, metavar="LEAST,MOST", help="Random scale of an image.")
@@ -119,6 +125,10 @@ def train(
     from deeplab_core.inference import pick_device
     from deeplab_core.training import DataSource, Recipe, SegmentationDataset, Trainer, process_group
 
+    for name, folder, needed in (("--truth", truth, images), ("--val-truth", val_truth, val_images)):
+        if folder is not None and not needed:
+            of = name.replace("truth", "images")
+            raise click.UsageError(f"{name} goes with {of}; give it too, or set 'truth' in the recipe's table of these images")
     recipe, tables = Recipe.read(recipe_file) if recipe_file else (Recipe(), {})
     recipe = recipe.changed(_flag_values(flags, settings, crop, scales))
     data = tables.get("data", {})
@@ -127,10 +137,11 @@ def train(
     chosen, why = pick_device(device)
     if threads:
         torch.set_num_threads(threads)
-    sources = [DataSource(images=folder, truth=truth, exclude=exclude) for folder in images]
+    sources = [DataSource(images=folder, truth=truth) for folder in images]
     held_out = [DataSource(images=folder, truth=val_truth) for folder in val_images]
     if not sources and not projects:
         sources = [DataSource.from_table(table, base) for table in _tables(data, "train")]
+    sources = [replace(source, exclude=(*source.exclude, *exclude)) for source in sources]
     held_out = held_out or [DataSource.from_table(table, base) for table in _tables(data, "val")]
     if not sources and not projects:
         raise click.UsageError("nothing to train on; give --images, --project or a recipe with [[data.train]]")
@@ -145,7 +156,7 @@ def train(
         classes = opened[0].catalog if opened and not named else get_catalog(str(named or "voc21"))
         samples = [sample for source in sources for sample in source.samples(classes)]
         for project in opened:
-            samples += project_samples(project, classes, unmatched_to_void=unmatched_to_void)
+            samples += project_samples(project, classes, exclude, unmatched_to_void=unmatched_to_void)
         cache = int(cache_gb * (1 << 30)) // (2 if held_out else 1)
         say = watcher.note if speaks else (lambda _text: None)
         training = SegmentationDataset(samples, classes, cache_bytes=cache, say=say, progress=watcher.reading)
@@ -176,8 +187,10 @@ def train(
     return 0
 
 
-def project_samples(project: Project, catalog: ClassCatalog, *, unmatched_to_void: bool = False) -> list[Sample]:
-    """What a person made of a project's images.
+def project_samples(
+    project: Project, catalog: ClassCatalog, exclude: tuple[str, ...] = (), *, unmatched_to_void: bool = False
+) -> list[Sample]:
+    """What a person made of a project's images, those of ``exclude`` (shell patterns) left out.
 
     A reviewed image counts whole. Of an image that was touched but not reviewed, only the person's (and imported) pixels count;
     the rest is void.
@@ -186,10 +199,14 @@ def project_samples(project: Project, catalog: ClassCatalog, *, unmatched_to_voi
         CatalogError: labelled classes have no partner in the catalog, and nobody agreed to void.
     """
     from app.state.image_record import ImageStatus
-    from deeplab_core.training import Sample
+    from deeplab_core.training import Sample, fits
 
     mapping = _to_training(project, catalog)
-    records = [record for record in project.images if record.status >= ImageStatus.TOUCHED and not record.missing]
+    records = [
+        record
+        for record in project.images
+        if record.status >= ImageStatus.TOUCHED and not record.missing and not fits(record.relative_path, exclude)
+    ]
     if mapping.unmatched and not unmatched_to_void:
         _demand_partners(project, records, mapping, catalog)
     return [

@@ -3,7 +3,7 @@
 from deeplab_core.training.dataset import SegmentationDataset
 from deeplab_core.training.distributed import Group, process_group
 from deeplab_core.training.recipe import Recipe
-from deeplab_core.training.samples import DataSource, Sample
+from deeplab_core.training.samples import DataSource, Sample, fits
 from deeplab_core.training.trainer import Outcome, Trainer, Watcher
 from deeplab_core.training.validation import Validation, validate
 
@@ -17,6 +17,7 @@ __all__ = [
     "Trainer",
     "Validation",
     "Watcher",
+    "fits",
     "process_group",
     "validate",
 ]

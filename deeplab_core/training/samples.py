@@ -94,6 +94,13 @@ class DataSource:
             images=images, truth=place("truth"), include=patterns("include"), exclude=patterns("exclude"), split=place("split")
         )
 
+    def to_table(self) -> dict[str, Any]:
+        """What :meth:`from_table` reads, with absolute paths."""
+        paths = {"images": self.images, "truth": self.truth, "split": self.split}
+        table: dict[str, Any] = {key: str(path.absolute()) for key, path in paths.items() if path is not None}
+        patterns = {"include": self.include, "exclude": self.exclude}
+        return table | {key: list(value) for key, value in patterns.items() if value}
+
     def samples(self, catalog: ClassCatalog) -> list[Sample]:
         """The images that have a mask, in natural order.
 
@@ -118,16 +125,17 @@ class DataSource:
         return found
 
     def _takes(self, name: str) -> bool:
-        base = name.rsplit("/", 1)[-1]
-
-        def matches(patterns: Sequence[str]) -> bool:
-            return any(fnmatch(name, pattern) or fnmatch(base, pattern) for pattern in patterns)
-
-        if self.include and not matches(self.include):
+        if self.include and not fits(name, self.include):
             return False
-        if matches(self.exclude):
+        if fits(name, self.exclude):
             return False
-        return self.split is None or base.rsplit(".", 1)[0] in _stems(self.split)
+        return self.split is None or name.rsplit("/", 1)[-1].rsplit(".", 1)[0] in _stems(self.split)
+
+
+def fits(name: str, patterns: Sequence[str]) -> bool:
+    """Whether a relative path, or its last part alone, matches one of these shell patterns."""
+    base = name.rsplit("/", 1)[-1]
+    return any(fnmatch(name, pattern) or fnmatch(base, pattern) for pattern in patterns)
 
 
 def _stems(path: Path) -> frozenset[str]:

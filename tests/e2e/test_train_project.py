@@ -88,6 +88,7 @@ def test_only_classes_that_occur_matter(tmp_path: Path) -> None:
     photos = labelled(tmp_path / "photos", CAMVID, "car")
     with Project.open(photos, read_only=True) as project:
         assert len(project_samples(project, get_catalog("voc21"))) == 2
+        assert [sample.name for sample in project_samples(project, CAMVID, ("a.*",))] == ["b.png"]
 
 
 def test_what_a_person_decided_about_the_classes_counts(tmp_path: Path) -> None:
