@@ -17,6 +17,9 @@ from deeplab_core.learning import LearnPair, LearnReport
 #: Longest side of the pictures.
 _SIDE = 640
 _DASH = "–"
+#: From this many corrected images on a third of them is left out; fewer are left out in two halves. The learning half decides
+#: it (``training.adaptation.choosing``), which the window's process cannot import; a test holds the two together.
+_MANY = 12
 
 Pair = tuple[float | None, float | None]
 
@@ -64,13 +67,32 @@ def percent(value: float | None) -> str:
     return _DASH if value is None else f"{100 * value:.1f}"
 
 
+def left_out_how(report: LearnReport) -> str:
+    """Which images were left out while learning, and what their figure is worth."""
+    if report.held_out is None:
+        return "With one corrected image nothing could be left out"
+    if report.images >= _MANY:
+        out = report.images // 3
+        rest = report.images - out
+        how = f"{out} of the {report.images} corrected images were left out, and a model learned from the other {rest}"
+    else:
+        how = (
+            f"The {report.images} corrected images were divided in two, and a model learned from each part, "
+            "so that every image was left out once"
+        )
+    return (
+        f"{how}; what it says of the images left out is compared with your masks. The finished model learns from all of them. "
+        "How far learning goes was chosen on the same images: expect a little less on new ones"
+    )
+
+
 def figures(report: LearnReport) -> tuple[tuple[str, str, str], ...]:
     """(title, value, explanation) of the figures that matter."""
     left_out = _DASH if report.held_out is None else f"{percent(report.held_out[0])} → {percent(report.held_out[1])}"
     return (
         (
             "mean IoU on images left out", left_out,
-            "Every corrected image was left out once, learned for without it, and compared with your mask",
+            left_out_how(report),
         ),
         (
             "mean IoU on the corrected images", f"{percent(report.corrected[0])} → {percent(report.corrected[1])}",

@@ -14,7 +14,7 @@ from deeplab_core.inference.watch import Cancel, ReportProgress, Watch
 from deeplab_core.learning import LearnOptions, LearnPair, LearnReport
 from deeplab_core.nn import SegmentationModel
 from deeplab_core.records import ModelCard
-from deeplab_core.training.adaptation.choosing import PAIRS, Choice, choose, folds_of, reduced
+from deeplab_core.training.adaptation.choosing import PAIRS, Choice, choose, folds_of, reduced, taken_less
 from deeplab_core.training.adaptation.classes import ClassPlan, grow, plan_classes
 from deeplab_core.training.adaptation.fit import Learner, Pace, State
 from deeplab_core.training.adaptation.gathering import Gathered, Gatherer, lesson_of, spread, votes
@@ -136,11 +136,15 @@ class _Course:
         choice = choose(learner, judge, corrected, untouched, pace, options.seed, watch, (0.4, 0.8))
         state = learner.learn(corrected, untouched, pace, options.seed, watch, (0.8, 0.95), (choice.step,))[-1]
         blend, kept = self._put(learner, judge, state, choice.blend, untouched)
+        if blend != choice.blend:
+            watch.step(0.96, 0.0, "checking on images left out")
+            choice = taken_less(choice, blend, learner, judge, corrected, options.seed, watch)
+            learner.put(state, blend)
         watch.step(0.97, 0.0, "comparing")
         report, pairs = self._compared(judge, corrected, choice)
         return (
             halves,
-            replace(report, background=len(untouched), skipped=tuple(gathered.skipped), kept=kept, blend=blend,
+            replace(report, background=len(untouched), skipped=tuple(gathered.skipped), kept=kept,
                     steps=pace.steps, layers=halves.title),
             pairs,
         )  # fmt: skip

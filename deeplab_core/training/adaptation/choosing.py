@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from deeplab_core.inference.watch import Watch
 from deeplab_core.learning import LearnPair, Verdict
 from deeplab_core.metrics import ConfusionMatrix
-from deeplab_core.training.adaptation.fit import Learner, Pace
+from deeplab_core.training.adaptation.fit import Learner, Pace, State
 from deeplab_core.training.adaptation.gathering import spread
 from deeplab_core.training.adaptation.judging import Judge, mean_iou
 from deeplab_core.training.adaptation.lessons import Lesson
@@ -31,6 +31,7 @@ _LEAST_GAIN = 0.001
 _FEW, _NOISE = 6, 0.01
 #: Pictures that are kept for a person to look at, and their longest side.
 PAIRS, PAIR_SIDE = 6, 640
+_CHECKING = "checking on images left out"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,6 +44,7 @@ class Choice:
         left_out: before and after, pooled over images while they were left out; None where nothing could be left out.
         pairs: what left-out images looked like before and after.
         images: how many were corrected.
+        states: what was learned without the images of each fold, after ``step``.
     """
 
     step: int
@@ -50,6 +52,7 @@ class Choice:
     left_out: tuple[ConfusionMatrix, ConfusionMatrix] | None
     pairs: tuple[LearnPair, ...]
     images: int
+    states: tuple[State, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
@@ -99,34 +102,79 @@ def choose(
     found = {way: judge.nothing() for way in ways}
     before = judge.nothing()
     maps: dict[tuple[int, tuple[int, float]], NDArray[Any]] = {}
-    shown = spread(sorted(place for _, out in folds for place in out), PAIRS)
+    learned: list[list[State]] = []
+    shown = _shown(folds)
     length = (span[1] - span[0]) / len(folds)
     for number, (inside, outside) in enumerate(folds):
         begin = span[0] + number * length
         states = learner.learn(
             [corrected[place] for place in inside], untouched, pace, seed, watch, (begin, begin + 0.8 * length), stops
         )
+        learned.append(states)
         for place in outside:
             mask = corrected[place].mask
             assert mask is not None
             before.update(truth=mask, prediction=corrected[place].before)
         for done, (step, blend) in enumerate(ways):
-            watch.step(begin + length * (0.8 + 0.2 * done / len(ways)), 0.0, "checking on images left out")
+            watch.step(begin + length * (0.8 + 0.2 * done / len(ways)), 0.0, _CHECKING)
             learner.put(states[stops.index(step)], blend)
-            for place in outside:
-                watch.check()
-                mask, predicted = corrected[place].mask, judge.predicted(corrected[place])
-                assert mask is not None
-                found[step, blend].update(truth=mask, prediction=predicted)
-                if place in shown:
-                    maps[place, (step, blend)] = reduced(predicted)
+            for place, small in _judge(judge, corrected, outside, found[step, blend], shown, watch).items():
+                maps[place, (step, blend)] = small
     # Ties go to the smaller change.
     best = max(ways, key=lambda way: (round(mean_iou(found[way]), 4), -way[1], -way[0]))
-    pairs = tuple(
-        LearnPair(name=corrected[place].name, before=reduced(corrected[place].before), after=maps[place, best], held_out=True)
-        for place in shown
+    pairs = _pairs(corrected, {place: maps[place, best] for place in shown})
+    states_there = tuple(states[stops.index(best[0])] for states in learned)
+    return Choice(best[0], best[1], (before, found[best]), pairs, len(corrected), states_there)
+
+
+def taken_less(
+    choice: Choice, blend: float, learner: Learner, judge: Judge, corrected: Sequence[Lesson], seed: int, watch: Watch
+) -> Choice:
+    """The choice with another share of the change, and what the images that were left out say of that one.
+
+    Figures must be of what is saved: those of a larger share would praise a model that nobody gets. The learning half is left
+    with what the last fold learned.
+
+    Raises:
+        Cancelled: asked between two images.
+    """
+    if choice.left_out is None:
+        return replace(choice, blend=blend)
+    folds = folds_of(len(corrected), seed)
+    shown, after = _shown(folds), judge.nothing()
+    maps: dict[int, NDArray[Any]] = {}
+    for state, (_, outside) in zip(choice.states, folds, strict=True):
+        learner.put(state, blend)
+        maps |= _judge(judge, corrected, outside, after, shown, watch)
+    return replace(choice, blend=blend, left_out=(choice.left_out[0], after), pairs=_pairs(corrected, maps))
+
+
+def _shown(folds: Sequence[tuple[list[int], list[int]]]) -> list[int]:
+    """Places of the left-out images that a person gets to see, ascending."""
+    return spread(sorted(place for _, out in folds for place in out), PAIRS)
+
+
+def _judge(
+    judge: Judge, corrected: Sequence[Lesson], outside: Sequence[int], into: ConfusionMatrix, shown: Sequence[int], watch: Watch
+) -> dict[int, NDArray[Any]]:
+    """Count what the network as it is now makes of images that were left out; small predictions of those that are shown."""
+    small = {}
+    for place in outside:
+        watch.check()
+        mask, predicted = corrected[place].mask, judge.predicted(corrected[place])
+        assert mask is not None
+        into.update(truth=mask, prediction=predicted)
+        if place in shown:
+            small[place] = reduced(predicted)
+    return small
+
+
+def _pairs(corrected: Sequence[Lesson], after: dict[int, NDArray[Any]]) -> tuple[LearnPair, ...]:
+    """What left-out images looked like before, and after by place."""
+    return tuple(
+        LearnPair(name=corrected[place].name, before=reduced(corrected[place].before), after=after[place], held_out=True)
+        for place in sorted(after)
     )
-    return Choice(best[0], best[1], (before, found[best]), pairs, len(corrected))
 
 
 def reduced(labels: NDArray[Any]) -> NDArray[Any]:

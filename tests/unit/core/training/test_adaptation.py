@@ -132,6 +132,30 @@ def test_one_image_cannot_be_checked_and_little_of_it_is_taken(taught) -> None:
 
 
 @pytest.mark.usefixtures("brief")
+def test_what_is_said_of_images_left_out_belongs_to_the_share_that_is_taken(taught, monkeypatch) -> None:
+    """Where too little would be kept elsewhere, less is taken; the figures, the advice and the pictures follow."""
+    adapting, choosing = (import_module(f"deeplab_core.training.adaptation.{name}") for name in ("adapt", "choosing"))
+    monkeypatch.setattr(choosing, "stops_of", lambda steps: (steps,))
+    rooms = [corrected(seed, "chair", "blue sofa") for seed in range(20, 23)]
+
+    def learned(kept: float, *blends: float) -> Adapted:
+        monkeypatch.setattr(adapting, "_KEPT", kept)
+        monkeypatch.setattr(choosing, "BLENDS", blends)
+        return adapt(*taught, rooms, [untouched(30, "chair", "sofa")], options=LearnOptions(strength="strong"))
+
+    free, limited, little = learned(0.0, 1.0), learned(1.01, 1.0), learned(0.0, 0.0625)
+    assert free.report.held_out != limited.report.held_out
+    assert limited.report.blend == little.report.blend == 0.0625
+    assert replace(limited.report, seconds=0.0) == replace(little.report, seconds=0.0)
+    assert limited.card.extra["lineage"] == little.card.extra["lineage"]
+    for one, other in zip(limited.pairs, little.pairs, strict=True):
+        assert one.name == other.name
+        np.testing.assert_array_equal(one.after, other.after)
+    for key, tensor in limited.model.state_dict().items():
+        assert torch.equal(tensor, little.model.state_dict()[key]), key
+
+
+@pytest.mark.usefixtures("brief")
 def test_what_nobody_vouches_for_in_a_reviewed_mask_judges_nothing(taught) -> None:
     """Void that the old model filled would be right before, and wrong after every change."""
 
