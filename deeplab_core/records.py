@@ -57,6 +57,10 @@ class Preprocessing:
     pad_value: tuple[float, float, float] = (123.675, 116.28, 103.53)
 
 
+#: Key of the card in a safetensors file's metadata.
+CARD_KEY = "atrous_card"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelCard:
     """Everything about a checkpoint that its tensors do not say.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,8 +10,9 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal
 
 from app.actions.facts import Facts
-from app.places import BUNDLED_MODELS, FIRST_MODEL, model_folders
+from app.places import BUNDLED_MODELS, FIRST_MODEL, is_sample_project, model_folders
 from app.services.compute_service import ComputeService
+from app.services.model_notes import note_of
 from app.services.notifications import Choice, Notifier
 from app.services.settings import SettingsStore
 from app.state.class_mapping import card_key, in_project_ids, mapping_key, project_mapping
@@ -59,6 +59,7 @@ class ModelsController(QObject):
         self._project: Project | None = None
         self._loading: dict[int, Path] = {}
         self._untried: list[Path] = []
+        self._chosen = False
         self.card: ModelCard | None = None
         self.path: Path | None = None
         self.hello: Hello | None = None
@@ -81,7 +82,8 @@ class ModelsController(QObject):
         choices = self.choices()
         last = Path(self._settings["model.path"]) if self._settings["model.path"] else None
         if last is not None and last.is_file():
-            self.load(last)
+            self._untried = []
+            self.load(last, chosen=False)
         elif choices:
             # Nobody chose; where one fails, the next one is tried.
             self._untried = sorted((choice.path for choice in choices), key=_first_choice)
@@ -98,16 +100,17 @@ class ModelsController(QObject):
         found = [path for folder in folders for path in sorted(folder.iterdir()) if path.suffix in MODEL_SUFFIXES]
         if self.path is not None and self.path not in found:
             found.insert(0, self.path)
-        return [ModelChoice(path, self._title(path), str(path)) for path in found]
+        return [ModelChoice(path, self._title(path), _tip(path)) for path in found]
 
     def load(self, path: Path, *, chosen: bool = True) -> None:
         """Load a model file; the one before stays in use where that fails.
 
         Args:
-            chosen: a person wants this one; otherwise the next one at hand is tried where it fails.
+            chosen: a person wants this one; otherwise the next one at hand is tried where it fails, and the sample project
+                may take the model that was made for it.
         """
         if chosen:
-            self._untried = []
+            self._untried, self._chosen = [], True
         stride = self._settings["model.output_stride"] or None
         self._loading[self._compute.load(str(path), self._settings["model.device"], stride)] = path
         self._show(DeviceView(state="loading…"))
@@ -117,7 +120,7 @@ class ModelsController(QObject):
             self.choicesChanged.emit()
 
     def _title(self, path: Path) -> str:
-        return self.card.name if self.card is not None and path == self.path else _named_beside(path) or path.stem
+        return self.card.name if self.card is not None and path == self.path else note_of(path).name or path.stem
 
     # -- how it is run ---------------------------------------------------------------------------------------------------
 
@@ -157,9 +160,8 @@ class ModelsController(QObject):
 
     def set_project(self, project: Project | None) -> None:
         """Follow another project: its catalog decides what the model's classes become."""
-        self._project = project
-        if project is not None and self.card is not None and not self.agreed():
-            self.mappingNeeded.emit()
+        self._project, self._chosen = project, False
+        self._check_classes()
 
     def mapping(self, catalog: ClassCatalog | None = None) -> CatalogMapping | None:
         """How classes of the model (or of another catalog) become the project's."""
@@ -173,6 +175,15 @@ class ModelsController(QObject):
         """Whether every class of the model has a partner, or the person said that the others become void."""
         mapping = self.mapping()
         return mapping is None or not mapping.unmatched
+
+    def _check_classes(self) -> None:
+        """Ask what becomes of classes without a partner; the sample project asks nothing and takes its own model."""
+        if self._project is None or self.card is None or self.agreed():
+            return
+        if is_sample_project(self._project.folder) and not self._chosen and self.path != FIRST_MODEL and FIRST_MODEL.is_file():
+            self.load(FIRST_MODEL, chosen=False)
+            return
+        self.mappingNeeded.emit()
 
     def agree(self, overrides: dict[int, int | None]) -> None:
         """The person's choice for the model in use: its class id -> the project's, or None for void."""
@@ -230,8 +241,7 @@ class ModelsController(QObject):
         self._facts.update(model_ready=True)
         self.cardChanged.emit(answer.card)
         self.choicesChanged.emit()
-        if self._project is not None and not self.agreed():
-            self.mappingNeeded.emit()
+        self._check_classes()
 
     def _fail(self, answer: Failed) -> None:
         path = self._loading.pop(answer.request_id, None)
@@ -283,15 +293,12 @@ class ModelsController(QObject):
         self.deviceChanged.emit(view)
 
 
+def _tip(path: Path) -> str:
+    """What the model knows, in one line, and where it lies."""
+    summary = note_of(path).summary
+    return f"{summary}\n{path}" if summary else str(path)
+
+
 def _first_choice(path: Path) -> tuple[bool, bool, bool]:
     """Sorts models that nobody chose: the person's own before the bundled ones, weights before graphs of other engines."""
     return path.parent == BUNDLED_MODELS, path.suffix in _ENGINE_SUFFIXES, path != FIRST_MODEL
-
-
-def _named_beside(path: Path) -> str:
-    """The name in the card beside a model, which was read when it was fetched or edited; empty where there is none."""
-    try:
-        card = json.loads(path.with_name(path.name + ".card.json").read_text(encoding="utf-8"))
-        return str(card.get("name", ""))
-    except (OSError, ValueError, AttributeError):
-        return ""

@@ -60,11 +60,11 @@ class FakeComputeClient(ComputeService):
     as they are, and floods the box of a stroke with the stroke's class.
 
     Args:
-        catalog: classes of every model that is "loaded", and of one that is inspected unless ``catalogs`` says otherwise.
+        catalog: classes of every model that is loaded or inspected unless ``catalogs`` says otherwise.
 
     Attributes:
         errors: path of an image or model -> error that predicting or inspecting it gives.
-        catalogs: path of a model -> classes that inspecting it finds.
+        catalogs: path of a model -> classes that inspecting or loading it finds; its predictions stay those of ``catalog``.
         paused: answers wait while this is set; setting it to False lets them go.
         asked: every request, in order of asking.
     """
@@ -161,7 +161,12 @@ class FakeComputeClient(ComputeService):
             self.failed.emit(Failed(request_id=request.request_id, error=self.errors[request.path].to_dict()))
             return
         name = "Stripes" if LEARNED not in Path(request.path).name else "Stripes · learned"
-        self._card = ModelCard(id=f"fake-{request.path}", name=name, architecture={"name": "stripes"}, catalog=self.catalog)
+        self._card = ModelCard(
+            id=f"fake-{request.path}",
+            name=name,
+            architecture={"name": "stripes"},
+            catalog=self.catalogs.get(request.path, self.catalog),
+        )
         self.loaded.emit(Loaded(request_id=request.request_id, card=self._card, device="cpu"))
 
     def _answer_inspect(self, request: Request) -> None:

@@ -16,9 +16,6 @@ from deeplab_core.errors import AtrousError, WeightsError
 from deeplab_core.formats import atomic_write
 from deeplab_core.records import ModelCard
 
-#: Key of the card in a safetensors file's metadata.
-METADATA_KEY = "atrous_card"
-
 
 def card_path(weights: Path) -> Path:
     """Where a card beside a weights file stands: ``net.pth.card.json`` beside ``net.pth``."""

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from deeplab_core.errors import AtrousError, WeightsError
 from deeplab_core.nn import SegmentationModel, create_model
-from deeplab_core.records import ModelCard
+from deeplab_core.records import CARD_KEY, ModelCard
 from deeplab_core.weights import cards
 from deeplab_core.weights.families import Recognised, recognise
 from deeplab_core.weights.families.base import Variant
@@ -41,7 +41,7 @@ def load_model(path: str | Path, output_stride: int | None = None) -> tuple[Segm
     if _is_graph(path):
         return _load_graph(path, output_stride)
     checkpoint = read_checkpoint(path)
-    if cards.METADATA_KEY in checkpoint.metadata:
+    if CARD_KEY in checkpoint.metadata:
         model, card = _load_own(checkpoint)
     else:
         found = recognise(checkpoint)
@@ -76,7 +76,7 @@ def _load_graph(path: Path, output_stride: int | None) -> tuple[SegmentationMode
 
 
 def _load_own(checkpoint: Checkpoint) -> tuple[SegmentationModel, ModelCard]:
-    card = cards.card_from_metadata(checkpoint.metadata[cards.METADATA_KEY], checkpoint.path)
+    card = cards.card_from_metadata(checkpoint.metadata[CARD_KEY], checkpoint.path)
     try:
         with torch.device("meta"):
             model = create_model(**card.architecture)
@@ -229,8 +229,8 @@ def read_card(path: str | Path) -> ModelCard:
 
         return cards.finish_card(read_engine_card(path, beside), path)
     checkpoint = read_checkpoint(path)
-    if cards.METADATA_KEY in checkpoint.metadata:
-        card = cards.card_from_metadata(checkpoint.metadata[cards.METADATA_KEY], path)
+    if CARD_KEY in checkpoint.metadata:
+        card = cards.card_from_metadata(checkpoint.metadata[CARD_KEY], path)
     else:
         found = recognise(checkpoint)
         with torch.device("meta"):

@@ -12,7 +12,7 @@ from safetensors.torch import save as to_bytes
 from deeplab_core.errors import WeightsError
 from deeplab_core.formats import atomic_write
 from deeplab_core.nn import SegmentationModel
-from deeplab_core.records import ModelCard
+from deeplab_core.records import CARD_KEY, ModelCard
 from deeplab_core.weights import cards
 
 
@@ -48,6 +48,6 @@ def save_model(path: str | Path, model: SegmentationModel, card: ModelCard, *, h
                 remedy="Save in single precision",
                 path=path,
             )
-    metadata = {"format": "pt", cards.METADATA_KEY: json.dumps(card.to_dict(), ensure_ascii=False)}
+    metadata = {"format": "pt", CARD_KEY: json.dumps(card.to_dict(), ensure_ascii=False)}
     atomic_write(path, to_bytes(state, metadata))
     return cards.finish_card(card, path)

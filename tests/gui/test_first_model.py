@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
+
+from app.places import SAMPLE_PROJECT
+from deeplab_core.catalogs import get_catalog
 from deeplab_core.errors import WeightsError
-from tests.gui.studio import Studio, studio  # noqa: F401  (a fixture)
+from tests.gui.studio import Studio, folder, make_folder, studio  # noqa: F401  (fixtures)
+from tests.unit.app.tiny_model import save_tiny_model
 
 
 def test_the_next_model_is_tried_where_the_first_cannot_be_read(studio: Studio, tmp_path) -> None:  # noqa: F811
@@ -45,3 +52,57 @@ def test_after_a_persons_own_models_the_rooms_come_before_other_bundled_ones(stu
     studio.compute.errors[str(tmp_path / "models" / "stripes.safetensors")] = WeightsError("not a safetensors file")
     studio.start_model()
     assert studio.program.models.path == bundled / "rooms-voc.safetensors"
+
+
+@pytest.fixture
+def bundled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The model of the sample rooms, as it is shipped."""
+    path = tmp_path / "bundled" / "rooms-voc.safetensors"
+    path.parent.mkdir()
+    path.write_bytes(b"")
+    monkeypatch.setattr("app.controllers.models.FIRST_MODEL", path)
+    return path
+
+
+def sample(root: Path) -> Path:
+    """A copy of the sample project with one small image."""
+    folder = make_folder(root / "sample", 1)
+    (folder / "README.md").write_bytes((SAMPLE_PROJECT / "README.md").read_bytes())
+    return folder
+
+
+def test_the_sample_opens_with_its_own_model_after_streets_were_labelled(studio: Studio, tmp_path, bundled):  # noqa: F811
+    studio.compute.catalogs[str(tmp_path / "models" / "stripes.safetensors")] = get_catalog("camvid11")
+    asked = []
+    studio.program.models.mappingNeeded.connect(lambda: asked.append(True))
+    studio.start_model()
+    studio.open(sample(tmp_path))
+    studio.wait(lambda: studio.program.models.path == bundled)
+    assert not asked
+    # Who then asks for the street model gets it, and the question.
+    studio.program.models.load(tmp_path / "models" / "stripes.safetensors")
+    studio.wait(lambda: bool(asked))
+    studio.settle()
+    assert studio.program.models.path == tmp_path / "models" / "stripes.safetensors"
+
+
+def test_another_folder_keeps_the_model_used_last_and_asks(studio: Studio, tmp_path, folder, bundled):  # noqa: F811
+    street = tmp_path / "models" / "stripes.safetensors"
+    studio.compute.catalogs[str(street)] = get_catalog("camvid11")
+    asked = []
+    studio.program.models.mappingNeeded.connect(lambda: asked.append(True))
+    studio.start_model()
+    studio.open(folder)
+    studio.wait(lambda: bool(asked))
+    assert studio.program.models.path == street
+
+
+def test_every_model_in_the_dock_says_what_it_knows(studio: Studio, tmp_path):  # noqa: F811
+    mine = tmp_path / "models" / "model.safetensors"
+    save_tiny_model(mine, name="My floors", summary="Knows floors")
+    choice = next(choice for choice in studio.program.models.choices() if choice.path == mine)
+    assert choice.title == "My floors"
+    assert choice.tooltip.splitlines() == ["Knows floors", str(mine)]
+    mine.write_bytes(b"damaged")
+    choice = next(choice for choice in studio.program.models.choices() if choice.path == mine)
+    assert (choice.title, choice.tooltip) == ("model", str(mine))

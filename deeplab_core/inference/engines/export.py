@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from deeplab_core.errors import ExportError
 from deeplab_core.formats import atomic_write
 from deeplab_core.nn import SegmentationModel
-from deeplab_core.records import ModelCard
+from deeplab_core.records import CARD_KEY, ModelCard
 from deeplab_core.weights import cards
 
 Output = Literal["logits", "labels"]
@@ -112,7 +112,7 @@ def export_onnx(
         preprocessing=card.preprocessing if size is None else _fixed(card, size),
     )  # fmt: skip
     entry = proto.metadata_props.add()
-    entry.key, entry.value = cards.METADATA_KEY, json.dumps(stored.to_dict(), ensure_ascii=False)
+    entry.key, entry.value = CARD_KEY, json.dumps(stored.to_dict(), ensure_ascii=False)
     atomic_write(path, proto.SerializeToString())
     return Exported(path, cards.finish_card(stored, path), sizes, difference, deviation, agreement)
 

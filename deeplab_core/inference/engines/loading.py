@@ -12,7 +12,7 @@ from deeplab_core.inference.engines.network import EngineModel
 from deeplab_core.inference.engines.onnx_file import OnnxFile, looks_like_onnx, read_onnx_file
 from deeplab_core.inference.engines.onnx_runner import OnnxRunner
 from deeplab_core.inference.engines.signature import Signature, find_signature
-from deeplab_core.records import ModelCard
+from deeplab_core.records import CARD_KEY, ModelCard
 from deeplab_core.weights import cards
 
 #: Endings that people know these files by; what a file is, its content tells.
@@ -122,7 +122,7 @@ def _architecture(card: ModelCard, engine: str) -> dict[str, object]:
 
 
 def _card_inside(facts: OnnxFile, path: Path) -> ModelCard | None:
-    text = facts.metadata.get(cards.METADATA_KEY)
+    text = facts.metadata.get(CARD_KEY)
     return None if text is None else cards.card_from_metadata(text, path)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 
-def save_tiny_model(path: Path, *, seed: int = 0, sure_of: int | None = None) -> Path:
+def save_tiny_model(path: Path, *, seed: int = 0, sure_of: int | None = None, name: str = "Tiny", summary: str = "") -> Path:
     """DeepLabv3+ over MobileNetV2 with five classes, random weights; ``sure_of`` one class everywhere where one is named."""
     import torch
 
@@ -25,7 +25,12 @@ def save_tiny_model(path: Path, *, seed: int = 0, sure_of: int | None = None) ->
             bias[sure_of] += 50
     catalog = ClassCatalog("tiny", "Tiny", tuple(ClassInfo(i, f"class {i}", (i, 2 * i, 3 * i)) for i in range(5)))
     card = ModelCard(
-        id="tiny", name="Tiny", architecture=dict(model.architecture), catalog=catalog, align_corners=model.align_corners
+        id="tiny",
+        name=name,
+        summary=summary,
+        architecture=dict(model.architecture),
+        catalog=catalog,
+        align_corners=model.align_corners,
     )
     save_model(path, model, card)
     return path
