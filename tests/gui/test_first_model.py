@@ -66,9 +66,9 @@ def bundled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def sample(root: Path) -> Path:
     """A copy of the sample project with one small image."""
-    folder = make_folder(root / "sample", 1)
-    (folder / "README.md").write_bytes((SAMPLE_PROJECT / "README.md").read_bytes())
-    return folder
+    rooms = make_folder(root / "sample", 1)
+    (rooms / "README.md").write_bytes((SAMPLE_PROJECT / "README.md").read_bytes())
+    return rooms
 
 
 def test_the_sample_opens_with_its_own_model_after_streets_were_labelled(studio: Studio, tmp_path, bundled):  # noqa: F811

@@ -20,6 +20,7 @@ from tools.rooms.materials import Surfaces
 from tools.rooms.objects import describe_objects
 from tools.rooms.render import fresh_scene, render_ids, render_photo
 from tools.rooms.room import build_room
+from tools.rooms.settings import OtherRoomsError, keep_settings
 
 #: A view is kept if objects of a class cover at least this share of it, and no more than the second.
 LEAST_SHARE, MOST_SHARE = 0.04, 0.85
@@ -101,6 +102,10 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     width, height = (int(part) for part in options.size.split("x"))
+    try:
+        keep_settings(options.out, {name: getattr(options, name) for name in ("seed", "size", "samples", "quick", "themes")})
+    except OtherRoomsError as error:
+        sys.exit(str(error))
     for folder in ("images", "truth", "objects"):
         (options.out / folder).mkdir(parents=True, exist_ok=True)
     for number in range(options.first, options.first + options.count, options.step):

@@ -18,6 +18,7 @@ from PIL import Image
 
 from tools.rooms.degrade import degrade
 from tools.rooms.mask import VOID, mask_from_ids
+from tools.rooms.settings import OtherRoomsError, keep_settings
 
 ROOT = Path(__file__).resolve().parents[3]
 renderer = pytest.mark.skipif(find_spec("bpy") is None, reason="the renderer (extra 'scenes') is not installed")
@@ -64,6 +65,21 @@ def test_the_camera_is_deterministic_and_keeps_the_picture_recognisable() -> Non
     assert 60 <= quality <= 100
     assert not np.array_equal(one, degrade(picture, Random(6))[0])
     assert abs(one.astype(float).mean() - picture.mean()) < 30
+
+
+def test_a_folder_keeps_rooms_of_one_making(tmp_path: Path) -> None:
+    wanted = {"seed": 1, "themes": {"living": 30}}
+    keep_settings(tmp_path / "set", wanted)
+    keep_settings(tmp_path / "set", wanted)  # a run that was stopped goes on
+    with pytest.raises(OtherRoomsError, match="seed is 1 there"):
+        keep_settings(tmp_path / "set", {**wanted, "seed": 2})
+    (tmp_path / "old" / "images").mkdir(parents=True)
+    (tmp_path / "old" / "images" / "room_00000.jpg").write_bytes(b"")
+    with pytest.raises(OtherRoomsError, match="unknown settings"):
+        keep_settings(tmp_path / "old", wanted)
+    (tmp_path / "set" / "rooms.json").write_text("[")
+    with pytest.raises(OtherRoomsError, match="damaged"):
+        keep_settings(tmp_path / "set", wanted)
 
 
 @renderer
