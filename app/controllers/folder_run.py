@@ -32,6 +32,7 @@ class _Run:
     number: int
     card_id: str
     options: PredictOptions
+    plain: str
     waiting: deque[int]
     job: Job
     total: int
@@ -65,6 +66,7 @@ class FolderRun(QObject):
         super().__init__(parent)
         self._projects, self._models, self._compute, self._jobs, self._notifier = projects, models, compute, jobs, notifier
         self._run: _Run | None = None
+        self._next: tuple[Project, PredictOptions] | None = None
         self._asked: dict[int, int] = {}
         self._failures: list[tuple[int, str]] = []
         compute.predicted.connect(self._take)
@@ -77,11 +79,20 @@ class FolderRun(QObject):
         return self._run is not None
 
     def start(self, options: PredictOptions) -> None:
-        """Run over the folder, or go on with the run that was interrupted with the same model and options."""
+        """Run over the folder, or go on with the run that was interrupted with the same model and options.
+
+        A run of another model or with other options is stopped first: it would leave a part of the folder as the other one
+        saw it.
+        """
         project, card = self._projects.project, self._models.card
-        if self._run is not None or project is None or card is None or project.read_only:
+        if project is None or card is None or project.read_only:
             return
         plain = json.dumps(asdict(options), sort_keys=True)
+        if self._run is not None:
+            if (self._run.project, self._run.card_id, self._run.plain) != (project, card.id, plain):
+                self._next = project, options
+                self._stop(self._run)
+            return
         unfinished = project.runs.unfinished()
         if unfinished is not None and unfinished.card_id == card.id and unfinished.options == plain:
             number = unfinished.id
@@ -97,7 +108,7 @@ class FolderRun(QObject):
         self._models.remember_card()
         job = Job("Folder run", self._cancel, guards_close=True)
         self._failures = []
-        self._run = _Run(project, number, card.id, options, deque(waiting), job, total, done=total - len(waiting))
+        self._run = _Run(project, number, card.id, options, plain, deque(waiting), job, total, done=total - len(waiting))
         job.progress(self._run.done, total)
         self._jobs.add(job)
         self._feed()
@@ -181,16 +192,29 @@ class FolderRun(QObject):
         run.job.progress(run.done, run.total, run.project.record(image).name)
 
     def _cancel(self) -> None:
+        """The person wants no run: neither this one nor one that waits for its end."""
+        self._next = None
         if self._run is not None:
-            self._run.cancelled = True
-            for request in list(self._asked):
-                self._compute.cancel(request)
-            self._feed()
+            self._stop(self._run)
+
+    def _stop(self, run: _Run) -> None:
+        run.cancelled = True
+        for request in list(self._asked):
+            self._compute.cancel(request)
+        self._feed()
 
     def _finish(self, run: _Run) -> None:
         self._run = None
         left = len(run.waiting)
         run.job.finish(JobState.CANCELLED if run.cancelled else JobState.DONE)
+        following, self._next = self._next, None
+        if following is not None and following[0] is self._projects.project:
+            name = "" if self._models.card is None else f" with {self._models.card.name}"
+            self._notifier.info(
+                "Folder run begins anew", f"Every image is predicted{name}; your own pixels stay.", replace_key="run"
+            )
+            self.start(following[1])
+            return
         failed = len(self._failures)
         facts = [f"{spaced(run.done - failed)} predicted" + (f" ({spaced(run.reused)} kept from before)" if run.reused else "")]
         if run.suggested:

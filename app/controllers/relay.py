@@ -24,6 +24,8 @@ from deeplab_core.records import ModelCard, Prediction
 class Relay(QObject):
     """Waits for a model to be loaded, runs it over the folder, and replaces labels that only a model has set.
 
+    A folder run of the old model that is under way is stopped for it (:meth:`FolderRun.start`).
+
     Images that a person has worked on are left to the folder run, which lets the new prediction wait beside the person's work;
     images that nobody has opened have no labels yet and take them from the newest prediction.
     """

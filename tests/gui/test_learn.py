@@ -11,12 +11,13 @@ import pytest
 from PySide6.QtCore import Qt, QTimer
 from PySide6.QtWidgets import QApplication
 
+from app.services.compute_fake import LEARNED, striped_labels
 from app.state.provenance import Provenance
 from app.ui.dialogs.learn_dialog import LearnDialog
 from app.ui.dialogs.learn_result_dialog import LearnResultDialog
 from app.worker.messages import Learn, LearnTask, Predict
 from deeplab_core.errors import ComputeError
-from tests.gui.studio import Studio
+from tests.gui.studio import Studio, make_folder
 
 
 def result_dialog(studio: Studio) -> LearnResultDialog | None:
@@ -155,6 +156,77 @@ def test_accepted_the_model_is_used_and_the_rest_is_predicted_anew(learned):
         learned.window.actions["go.previous"].trigger()
         learned.settle()
     assert (learned.image.document.labels[20, 15:55] == 9).all()
+
+
+def run_folder_until(studio: Studio, number: int) -> None:
+    """Run the model on the folder; the compute process stands still after so many images."""
+    done: list[int] = []
+
+    def count(image: int, _prediction: object) -> None:
+        done.append(image)
+        if len(done) == number:
+            studio.compute.paused = True
+
+    run = studio.program.predict.folder_run
+    run.predicted.connect(count)
+    studio.window.actions["model.run_folder"].trigger()
+    studio.wait(lambda: len(done) >= number)
+    run.predicted.disconnect(count)
+    assert run.running
+
+
+@pytest.fixture
+def half_way(studio: Studio, tmp_path: Path) -> Studio:
+    """A result waits, and the old model is in the middle of twelve images."""
+    studio.start_model()
+    studio.open(make_folder(tmp_path / "twelve", 12, truth=False))
+    correct(studio)
+    go(studio, Qt.Key.Key_D)
+    correct(studio, row=40)
+    learn(studio)
+    studio.wait(lambda: result_dialog(studio) is not None)
+    studio.settle()
+    run_folder_until(studio, 5)
+    return studio
+
+
+def test_accepted_during_a_folder_run_the_whole_folder_gets_the_new_model(half_way):
+    studio, project = half_way, half_way.program.projects.project
+    result_dialog(studio).accept_button.click()
+    studio.compute.paused = False
+    studio.wait(lambda: studio.program.models.card.name == "Stripes · learned")
+    studio.wait(lambda: not studio.program.predict.folder_run.running)
+    studio.settle()
+    assert "Folder run finished" in studio.titles()
+    assert project.runs.unfinished() is None
+    by_old = []
+    for record in project.images:
+        touched = project.record(record.id).touched
+        studio.program.projects.open_image(record.id)
+        studio.wait(lambda record=record: studio.image.id == record.id)
+        studio.settle()
+        labels, key = studio.image.document.labels, studio.image.key
+        if touched:
+            by_hand = studio.image.document.provenance == Provenance.PERSON
+            assert by_hand.any()
+            assert (labels[by_hand] == 9).all()
+        elif not np.array_equal(labels, striped_labels(studio.compute.catalog, *labels.shape, key + LEARNED)):
+            by_old.append(record.name)
+    assert by_old == []
+
+
+def test_a_folder_run_that_is_to_begin_anew_can_be_cancelled(half_way):
+    studio = half_way
+    run = studio.program.predict.folder_run
+    asked_before = len([one for one in studio.compute.asked if isinstance(one, Predict)])
+    options = replace(studio.program.models.run_settings.options(), flip=True)
+    run.start(options)
+    studio.program.predict.cancel()
+    studio.compute.paused = False
+    studio.wait(lambda: not run.running)
+    studio.settle()
+    assert "Folder run stopped" in studio.titles()
+    assert len([one for one in studio.compute.asked if isinstance(one, Predict)]) == asked_before
 
 
 def test_discarded_everything_is_as_it_was(learned):
