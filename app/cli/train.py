@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from app.state.project import ImageRecord, Project
     from deeplab_core.catalog import CatalogMapping, ClassCatalog
     from deeplab_core.labels import LabelMap
-    from deeplab_core.training import Sample
+    from deeplab_core.training import DataSource, Sample
+    from deeplab_core.training.tables import DataTables
 
 #: Flags that set a value of the recipe, by its name there.
 _NUMBERS: dict[str, type] = {
@@ -117,52 +118,72 @@ def train(
     """Train a network on images and masks, or on what was corrected in the window.
 
     Data sets in the layouts of VOC, Cityscapes and CamVid, folders of images and masks, and Atrous projects are read alike. Under
-    torchrun every process takes its share of each batch. Ctrl+C saves the state; --resume goes on from it.
+    torchrun every process takes its share of each batch. Ctrl+C saves the state; --resume goes on from it
+    and needs no other flag but -o.
     """
     import torch
 
     from deeplab_core.catalogs import get_catalog
+    from deeplab_core.formats.atomic import make_folder
     from deeplab_core.inference import pick_device
     from deeplab_core.training import DataSource, Recipe, SegmentationDataset, Trainer, process_group
+    from deeplab_core.training.tables import DataTables
 
     for name, folder, needed in (("--truth", truth, images), ("--val-truth", val_truth, val_images)):
         if folder is not None and not needed:
             of = name.replace("truth", "images")
             raise click.UsageError(f"{name} goes with {of}; give it too, or set 'truth' in the recipe's table of these images")
+    state = out / "state.safetensors"
+    if resume and not state.is_file():
+        raise click.UsageError(f"{out} holds no run to go on with; leave --resume out to begin one")
+    if not resume and state.exists():
+        raise click.UsageError(f"{out} holds a run; add --resume to go on with it, or choose another folder")
+    if resume and recipe_file is None and not images and not projects and (out / "recipe.toml").is_file():
+        recipe_file = out / "recipe.toml"
     recipe, tables = Recipe.read(recipe_file) if recipe_file else (Recipe(), {})
     recipe = recipe.changed(_flag_values(flags, settings, crop, scales))
-    data = tables.get("data", {})
-    base = recipe_file.parent if recipe_file else Path()
-    named = catalog or data.get("catalog")
+    data = DataTables.read(tables, recipe_file) if recipe_file else DataTables()
+    if images or projects:
+        data = replace(data, train=tuple(DataSource(images=folder, truth=truth) for folder in images), projects=projects)
+    if val_images:
+        data = replace(data, val=tuple(DataSource(images=folder, truth=val_truth) for folder in val_images))
+    data = replace(
+        data,
+        catalog=get_catalog(catalog) if catalog else data.catalog,
+        train=tuple(replace(source, exclude=(*source.exclude, *exclude)) for source in data.train),
+        exclude=(*data.exclude, *exclude) if data.projects else (),
+        unmatched_to_void=unmatched_to_void or data.unmatched_to_void,
+    )
+    if not data.train and not data.projects:
+        where = f"; {recipe_file} names no data" if recipe_file else ""
+        raise click.UsageError(f"nothing to train on; give --images, --project or a recipe with [[data.train]]{where}")
     chosen, why = pick_device(device)
     if threads:
         torch.set_num_threads(threads)
-    sources = [DataSource(images=folder, truth=truth) for folder in images]
-    held_out = [DataSource(images=folder, truth=val_truth) for folder in val_images]
-    if not sources and not projects:
-        sources = [DataSource.from_table(table, base) for table in _tables(data, "train")]
-    sources = [replace(source, exclude=(*source.exclude, *exclude)) for source in sources]
-    held_out = held_out or [DataSource.from_table(table, base) for table in _tables(data, "val")]
-    if not sources and not projects:
-        raise click.UsageError("nothing to train on; give --images, --project or a recipe with [[data.train]]")
-    if not resume and (out / "state.safetensors").exists():
-        raise click.UsageError(f"{out} holds a run; add --resume to go on with it, or choose another folder")
-    with process_group(torch.device(chosen)) as group, _stop_on_signals() as stop, _opened(projects) as opened:
+    make_folder(out)
+    with (
+        process_group(torch.device(chosen)) as group,
+        _only_writer(out, group.leads),
+        _stop_on_signals() as stop,
+        _opened(data.projects) as opened,
+    ):
         speaks = group.leads
         watcher = _Watcher(as_json) if speaks else _Silent()
         if why and speaks:
             watcher.note(f"note: {why}")
-        # What a person corrected keeps its classes unless somebody asks for others.
-        classes = opened[0].catalog if opened and not named else get_catalog(str(named or "voc21"))
-        samples = [sample for source in sources for sample in source.samples(classes)]
+        if data.catalog is None:  # what a person corrected keeps its classes unless somebody asks for others
+            data = replace(data, catalog=opened[0].catalog if opened else get_catalog("voc21"))
+        classes = data.catalog
+        assert classes is not None
+        samples = [sample for source in data.train for sample in source.samples(classes)]
         for project in opened:
-            samples += project_samples(project, classes, exclude, unmatched_to_void=unmatched_to_void)
-        cache = int(cache_gb * (1 << 30)) // (2 if held_out else 1)
+            samples += project_samples(project, classes, data.exclude, unmatched_to_void=data.unmatched_to_void)
+        cache = int(cache_gb * (1 << 30)) // (2 if data.val else 1)
         say = watcher.note if speaks else (lambda _text: None)
         training = SegmentationDataset(samples, classes, cache_bytes=cache, say=say, progress=watcher.reading)
         validation = None
-        if held_out:
-            rows = [sample for source in held_out for sample in source.samples(classes)]
+        if data.val:
+            rows = [sample for source in data.val for sample in source.samples(classes)]
             validation = SegmentationDataset(rows, classes, cache_bytes=cache, say=say)
         trainer = Trainer(
             recipe,
@@ -171,7 +192,8 @@ def train(
             out,
             group,
             watcher,
-            data_note=_data_note(sources, held_out, projects),
+            data_note=_data_note(data),
+            data_tables=data,
             minutes_between_states=state_minutes,
             tensorboard=tensorboard,
             stop=stop,
@@ -293,21 +315,44 @@ def _flag_values(flags: dict[str, Any], settings: tuple[str, ...], crop: str | N
     return values
 
 
-def _tables(data: dict[str, Any], key: str) -> list[dict[str, Any]]:
-    value = data.get(key, [])
-    return [value] if isinstance(value, dict) else list(value)
-
-
-def _data_note(sources: Any, held_out: Any, projects: tuple[Path, ...]) -> dict[str, Any]:
+def _data_note(data: DataTables) -> dict[str, Any]:
     """What the card says of the data: names of folders only, never whole paths of the person's machine."""
 
-    def rows(found: Any) -> list[dict[str, Any]]:
+    def rows(found: tuple[DataSource, ...]) -> list[dict[str, Any]]:
         return [
             {"images": f"{source.images.parent.name}/{source.images.name}", "include": source.include, "exclude": source.exclude}
             for source in found
         ]
 
-    return {"train": rows(sources), "val": rows(held_out), "projects": [project.name for project in projects]}
+    return {"train": rows(data.train), "val": rows(data.val), "projects": [project.name for project in data.projects]}
+
+
+@contextmanager
+def _only_writer(out: Path, leads: bool) -> Iterator[None]:
+    """Hold the folder of the run, so that no second training writes into it.
+
+    Raises:
+        AtrousError: another one does; it is named.
+        StorageError: nothing can be written there.
+    """
+    from app.state.lock import ProjectLock
+    from deeplab_core.errors import AtrousError, ProjectLocked
+
+    lock = ProjectLock(out / "run.lock")
+    if leads:
+        try:
+            lock.acquire()
+        except ProjectLocked:
+            raise AtrousError(
+                "another training writes into this folder",
+                why=str(lock.holder()),
+                remedy="Wait for it or stop it, or choose another folder",
+                path=out,
+            ) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @contextmanager
@@ -405,6 +450,6 @@ class _Watcher(_Silent):
         if self._json:
             emit("summary", output=out, model=model, skipped=skipped, validation=found, process=os.getpid())
         elif model is None:
-            click.echo(f"stopped; the state is kept, and 'atrous train --resume -o {out}' with the same recipe goes on", err=True)
+            click.echo(f"stopped; the state is kept, and 'atrous train --resume -o {out}' goes on", err=True)
         else:
             click.echo(f"{model}: mIoU {found.get('mean_iou', 'not validated')}{f', {skipped} files skipped' if skipped else ''}")

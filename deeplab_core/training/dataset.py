@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -93,6 +95,11 @@ class SegmentationDataset:
 
     def __len__(self) -> int:
         return len(self.samples)
+
+    def identity(self) -> dict[str, Any]:
+        """What a continued run must find again: how many images, and the sha256 of their names in order."""
+        names = "\n".join(sample.name or sample.image.name for sample in self.samples)
+        return {"images": len(self), "sha256": hashlib.sha256(names.encode("utf-8", "surrogateescape")).hexdigest()}
 
     def _try_read(self, sample: Sample) -> Pair | AtrousError:
         try:

@@ -188,14 +188,26 @@ class Recipe:
             raise AtrousError(error.what, why=error.why, remedy=error.remedy, path=path) from error
         return recipe, tables
 
-    def to_toml(self) -> str:
-        """The ``[recipe]`` table with every value that differs from the default."""
+    def to_toml(self, data: Mapping[str, Any] | None = None) -> str:
+        """The ``[recipe]`` table with every value that differs from the default, and the ``[data]`` tables where they are given.
+
+        Args:
+            data: as :func:`deeplab_core.training.tables.data_tables` gives it.
+        """
         usual = type(self)()
         lines = ["[recipe]"]
         for item in fields(self):
             value = getattr(self, item.name)
             if value != getattr(usual, item.name):
                 lines.append(f"{item.name} = {_toml(value)}")
+        if data is not None:
+            # Plain values belong to [data] itself, so they stand before the tables below it.
+            lines += ["", "[data]", *(f"{key} = {_toml(value)}" for key, value in data.items() if not _is_table(value))]
+            for key, value in data.items():
+                if _is_table(value):
+                    header = f"[data.{key}]" if isinstance(value, Mapping) else f"[[data.{key}]]"
+                    for row in [value] if isinstance(value, Mapping) else value:
+                        lines += ["", header, *(f"{name} = {_toml(part)}" for name, part in row.items())]
         return "\n".join(lines) + "\n"
 
     @property
@@ -241,9 +253,14 @@ def _as(key: str, value: Any, usual: Any) -> Any:
     return dict(value)
 
 
+def _is_table(value: Any) -> bool:
+    return isinstance(value, Mapping) or (isinstance(value, list) and bool(value) and isinstance(value[0], Mapping))
+
+
 def _toml(value: Any) -> str:
     if isinstance(value, Mapping):
         return "{ " + ", ".join(f"{key} = {_toml(part)}" for key, part in value.items()) + " }"
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(_toml(part) for part in value) + "]"
-    return json.dumps(value, ensure_ascii=False)
+    # TOML writes texts as JSON does, but allows no bare delete character.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

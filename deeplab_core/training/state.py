@@ -31,6 +31,7 @@ class RunState:
         scaler: state of the fp16 loss scaler.
         history: one row of figures per epoch.
         recipe: of the run, for comparison.
+        data: names of the classes and what the data sets are, for comparison; empty in states of older versions.
         best: largest validation mIoU and its epoch.
         seconds: of training so far.
         epoch_loss: sum of the losses of the epoch in hand, and how many steps they are of.
@@ -44,6 +45,7 @@ class RunState:
     scaler: dict[str, float] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
     recipe: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict)
     best: tuple[float, int] = (float("-inf"), -1)
     seconds: float = 0.0
     epoch_loss: tuple[float, int] = (0.0, 0)
@@ -66,6 +68,7 @@ class RunState:
             "scaler": self.scaler,
             "history": self.history,
             "recipe": self.recipe,
+            "data": self.data,
             "best": [None if self.best[1] < 0 else self.best[0], self.best[1]],
             "seconds": self.seconds,
             "epoch_loss": list(self.epoch_loss),
@@ -91,6 +94,7 @@ class RunState:
                 scaler=dict(note["scaler"]),
                 history=list(note["history"]),
                 recipe=dict(note["recipe"]),
+                data=dict(note.get("data", {})),
                 best=(float("-inf") if note["best"][0] is None else float(note["best"][0]), int(note["best"][1])),
                 seconds=float(note["seconds"]),
                 epoch_loss=(float(note["epoch_loss"][0]), int(note["epoch_loss"][1])),

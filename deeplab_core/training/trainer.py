@@ -15,8 +15,10 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from deeplab_core.errors import AtrousError
+from deeplab_core.formats.atomic import atomic_write, make_folder
 from deeplab_core.nn import SegmentationModel
 from deeplab_core.records import ModelCard, Preprocessing
+from deeplab_core.training.continuing import data_identity, demand_same_data, demand_same_recipe
 from deeplab_core.training.dataset import SegmentationDataset
 from deeplab_core.training.distributed import Group, synchronise_norms
 from deeplab_core.training.logs import RunLog
@@ -25,11 +27,9 @@ from deeplab_core.training.network import MovingAverage, build_network, freeze_n
 from deeplab_core.training.recipe import Recipe
 from deeplab_core.training.schedule import poly_rate
 from deeplab_core.training.state import RunState, random_states, restore_random
+from deeplab_core.training.tables import DataTables
 from deeplab_core.training.validation import Validation, validate
 from deeplab_core.weights import save_model
-
-#: Values of a recipe that may change between a run and its continuation.
-_FREE = {"name", "summary", "licence", "validate_every", "half", "compile"}
 
 
 class Watcher(Protocol):
@@ -104,6 +104,7 @@ class Trainer:
         watcher: Watcher,
         *,
         data_note: dict[str, Any] | None = None,
+        data_tables: DataTables | None = None,
         minutes_between_states: float = 10.0,
         tensorboard: bool = False,
         stop: Callable[[], bool] = lambda: False,
@@ -113,6 +114,7 @@ class Trainer:
         Args:
             stop: asked after every step; True saves the state and ends the run.
             data_note: JSON values about the data for the card.
+            data_tables: where the data lies, for the folder's ``recipe.toml``, which is then enough to go on.
         """
         if recipe.micro_batch % group.world:
             raise AtrousError(
@@ -122,7 +124,7 @@ class Trainer:
         torch.manual_seed(recipe.seed)
         self.recipe, self.train, self.val, self.folder, self.group = recipe, train, val, folder, group
         self.watcher, self._stop, self._minutes = watcher, stop, minutes_between_states
-        self._tensorboard, self._data_note = tensorboard, dict(data_note or {})
+        self._tensorboard, self._data_note, self._data_tables = tensorboard, dict(data_note or {}), data_tables
         model, self.lineage = build_network(recipe, train.catalog)
         if recipe.norm == "frozen":
             freeze_norms(model)
@@ -151,7 +153,7 @@ class Trainer:
             self.forward = torch.compile(self._plain_forward)
         self.per_epoch = train.steps_per_epoch(recipe)
         self.steps = recipe.steps or max(1, math.ceil(recipe.epochs * self.per_epoch))
-        self.state = RunState(recipe=recipe.to_dict())
+        self.state = RunState(recipe=recipe.to_dict(), data=data_identity(train, val))
         self._saved = time.monotonic()
         torch.manual_seed(recipe.seed + 7919 * group.rank)  # dropout differs between processes
 
@@ -162,17 +164,16 @@ class Trainer:
 
         Raises:
             WeightsError: there is none, or it is damaged.
-            AtrousError: it belongs to another recipe; the first difference is named.
+            AtrousError: it belongs to another recipe, other classes or other images; the first difference is named.
         """
         state = RunState.read(self.state_path)
-        mine = self.recipe.to_dict()
-        for key in mine.keys() - _FREE:
-            if state.recipe.get(key) != mine[key]:
-                raise AtrousError(
-                    f"the run has another recipe: {key} was {state.recipe.get(key)!r} and is {mine[key]!r}",
-                    remedy="Resume with the recipe.toml of that run, or choose another folder",
-                    path=self.state_path,
-                )
+        mine = data_identity(self.train, self.val)
+        demand_same_recipe(state, self.recipe, self.state_path)
+        if not demand_same_data(state, mine, self.state_path):
+            # Figures on other images cannot be compared, so the best network is looked for anew.
+            state.best = (float("-inf"), -1)
+            if self.group.leads:
+                self.watcher.note("note: the validation images differ from those before; the best network is chosen anew")
         self.model.load_state_dict(state.model)
         if self.average is not None:
             self.average.model.load_state_dict(state.ema)
@@ -187,6 +188,7 @@ class Trainer:
         if state.scaler:
             self.scaler.load_state_dict(state.scaler)
         restore_random(state.random, self.group.device, self.group.rank)
+        state.recipe, state.data = self.recipe.to_dict(), mine
         self.state = state
 
     def run(self) -> Outcome:
@@ -196,8 +198,9 @@ class Trainer:
             AtrousError: the loss is not finite; the images of the batch are named and the last good state stays on disk.
         """
         if self.group.leads:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            (self.folder / "recipe.toml").write_text(self.recipe.to_toml(), encoding="utf-8")
+            make_folder(self.folder)
+            tables = None if self._data_tables is None else self._data_tables.to_dict()
+            atomic_write(self.folder / "recipe.toml", self.recipe.to_toml(tables).encode("utf-8", "surrogateescape"))
         log = RunLog(self.folder, tensorboard=self._tensorboard) if self.group.leads else None
         try:
             while self.state.step < self.steps:

@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from app.cli import run
+from app.state.lock import ProjectLock
 from deeplab_core.weights import load_model
 from tests.unit.app.tiny_model import save_photograph, save_tiny_model
 from tests.unit.core.training.made_data import make_folder
@@ -110,6 +111,34 @@ def test_mistakes_get_one_line_and_status_2(recipe: Path, tmp_path: Path, capsys
         said = capsys.readouterr().err.strip()
         assert named in said
         assert len(said.splitlines()) == 1
+
+
+def test_a_run_goes_on_without_being_told_its_recipe(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What the program advises works: the folder of the run names its recipe, classes and images."""
+    out = tmp_path / "run"
+    monkeypatch.chdir(tmp_path)
+    flags = ["--set", "steps=1", "--threads", "1"]
+    assert run(["train", "--recipe", "recipe.toml", "-o", "run", "--exclude", "room_5.png", *flags]) == 0
+    before = weights(out / "model.safetensors")
+    (out / "model.safetensors").unlink()
+    recipe.unlink()
+    monkeypatch.chdir(tmp_path.parent)
+    capsys.readouterr()
+    assert run(["train", "--resume", "-o", str(out), "--threads", "1"]) == 0
+    assert "going on after step 1 of 1" in capsys.readouterr().err
+    after = weights(out / "model.safetensors")
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert run(["train", "--resume", "-o", str(out), "--threads", "1", "--catalog", "voc21"]) == 1
+    assert "3 classes, not 21" in capsys.readouterr().err
+    assert run(["train", "--resume", "-o", str(tmp_path / "nothing")]) == 2
+    assert "no run to go on with" in capsys.readouterr().err
+    lock = ProjectLock(out / "run.lock")
+    lock.acquire()
+    assert run(["train", "--resume", "-o", str(out)]) == 1
+    assert "another training writes into this folder" in capsys.readouterr().err
+    lock.release()
 
 
 def test_killed_and_resumed_it_ends_with_the_same_weights(recipe: Path, tmp_path: Path) -> None:

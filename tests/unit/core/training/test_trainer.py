@@ -146,6 +146,46 @@ def test_another_recipe_cannot_continue_a_run(data: SegmentationDataset, tmp_pat
     trainer(replace(RECIPE, steps=1, summary="another text is free to change"), data, tmp_path / "run").resume()
 
 
+def test_other_data_cannot_continue_a_run(data: SegmentationDataset, tmp_path: Path) -> None:
+    recipe = replace(RECIPE, steps=1)
+    trainer(recipe, data, tmp_path / "run", val=data).run()
+    *kept, last = CATALOG.classes
+    renamed = ClassCatalog("other", "Other", (*kept, replace(last, name="couch bed")))
+    with pytest.raises(AtrousError, match="class 3 of the run is 'sofa', not 'couch bed'"):
+        trainer(recipe, SegmentationDataset(data.samples, renamed), tmp_path / "run").resume()
+    wider = ClassCatalog("more", "More", (*CATALOG.classes, ClassInfo(9, "table", (1, 2, 3))))
+    with pytest.raises(AtrousError, match="3 classes, not 4"):
+        trainer(recipe, SegmentationDataset(data.samples, wider), tmp_path / "run").resume()
+    with pytest.raises(AtrousError, match="6 training images, now there are 5"):
+        trainer(recipe, SegmentationDataset(data.samples[1:], CATALOG), tmp_path / "run").resume()
+    swapped = (data.samples[1], data.samples[0], *data.samples[2:])
+    with pytest.raises(AtrousError, match="other names"):
+        trainer(recipe, SegmentationDataset(swapped, CATALOG), tmp_path / "run").resume()
+    # Other validation images change no weight: that is only said.
+    notes = Notes()
+    trainer(recipe, data, tmp_path / "run", notes).resume()
+    assert "validation images differ" in notes.said[0]
+
+
+def test_a_run_of_an_older_version_goes_on(data: SegmentationDataset, tmp_path: Path) -> None:
+    """Its state knows neither the data nor the younger keys of a recipe, and names files as they were typed."""
+    part = trainer(replace(RECIPE, steps=1), data, tmp_path / "run")
+    part.run()
+    start = tmp_path / "run" / "model.safetensors"
+    state = RunState.read(part.state_path)
+    state.data = {}
+    del state.recipe["average_with"]
+    state.recipe["init"] = "run/model.safetensors"
+    state.write(part.state_path)
+    again = trainer(replace(RECIPE, steps=1, init=str(start)), data, tmp_path / "run")
+    again.resume()
+    assert again.state.data["train"]["images"] == 6
+    state.recipe["init"] = "other.safetensors"
+    state.write(part.state_path)
+    with pytest.raises(AtrousError, match="init"):
+        again.resume()
+
+
 @pytest.mark.parametrize("spoil", ["truncate", "foreign", "missing"])
 def test_a_damaged_state_is_named(spoil: str, data: SegmentationDataset, tmp_path: Path) -> None:
     part = trainer(replace(RECIPE, steps=1), data, tmp_path / "run")
