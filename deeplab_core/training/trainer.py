@@ -31,6 +31,9 @@ from deeplab_core.training.tables import DataTables
 from deeplab_core.training.validation import Validation, validate
 from deeplab_core.weights import save_model
 
+#: Scale of fp16's loss below which an overflow is the network's, not the format's.
+_LEAST_SCALE = 2.0**-14
+
 
 class Watcher(Protocol):
     """What a run reports to; called by the leading process only."""
@@ -154,7 +157,7 @@ class Trainer:
         self.per_epoch = train.steps_per_epoch(recipe)
         self.steps = recipe.steps or max(1, math.ceil(recipe.epochs * self.per_epoch))
         self.state = RunState(recipe=recipe.to_dict(), data=data_identity(train, val))
-        self._saved = time.monotonic()
+        self._saved, self._saved_step = time.monotonic(), 0
         torch.manual_seed(recipe.seed + 7919 * group.rank)  # dropout differs between processes
 
     # The run
@@ -189,13 +192,14 @@ class Trainer:
             self.scaler.load_state_dict(state.scaler)
         restore_random(state.random, self.group.device, self.group.rank)
         state.recipe, state.data = self.recipe.to_dict(), mine
-        self.state = state
+        self.state, self._saved_step = state, state.step
 
     def run(self) -> Outcome:
         """Train to the end, or until ``stop``.
 
         Raises:
-            AtrousError: the loss is not finite; the images of the batch are named and the last good state stays on disk.
+            AtrousError: the loss, the gradient or a weight is not finite; the images of the batch are named and the last good
+                state stays on disk.
         """
         if self.group.leads:
             make_folder(self.folder)
@@ -263,6 +267,7 @@ class Trainer:
 
     def _validate(self, row: dict[str, Any]) -> None:
         assert self.val is not None
+        self._demand_finite()
         found: Validation = validate(self.best_network, self.val, self.recipe, self.group)
         row["val"] = found.to_dict()
         if found.mean_iou > self.state.best[0]:
@@ -297,16 +302,33 @@ class Trainer:
         figures = self.group.sum(figures)
         loss = float(figures[0]) / max(float(figures[1]), 1e-9)
         if not math.isfinite(loss):
-            raise AtrousError(
-                f"the loss is {loss} at step {self.state.step + 1}; training stopped before the network was spoiled",
-                why=f"batch of {', '.join(images)}",
-                remedy="Look at these images and masks; else lower the rate, set clip, or use fp32",
-            )
-        self._apply(pixels / max(float(figures[1]), 1e-9))
+            raise self._nonsense(f"the loss is {loss}", images)
+        norm = self._gather_gradients(pixels / max(float(figures[1]), 1e-9))
+        # In fp16 gradients overflow now and then: the scaler leaves such a step out and scales less. Where that never ends, no
+        # scale helps.
+        bearable = self.scaler.is_enabled() and self.scaler.get_scale() > _LEAST_SCALE
+        if not (bearable or math.isfinite(norm)):
+            raise self._nonsense(f"the gradient has the norm {norm}", images)
+        self._take_step()
         return loss, (bool(figures[2]), bool(figures[3]))
 
-    def _apply(self, factor: float) -> None:
-        """Sum gradients over processes, scale them to the mean over the batch's pixels, step."""
+    def _nonsense(self, what: str, images: list[str]) -> AtrousError:
+        """The error that ends a run before a step that would spoil it; names the images of all processes."""
+        if self.group.world > 1:
+            shares: list[list[str]] = [[] for _ in range(self.group.world)]
+            dist.all_gather_object(shares, images)
+            images = [name for share in shares for name in share]
+        remedy = "Look at these images and masks; else lower the rate, set clip, or use fp32"
+        if self.state.step and self._saved_step == self.state.step:
+            remedy = "The state on disk leads here again, so begin anew in another folder: lower the rate, set clip, or use fp32"
+        return AtrousError(
+            f"{what} at step {self.state.step + 1}; training stopped before the network was spoiled",
+            why=f"Batch of {', '.join(images)}",
+            remedy=remedy,
+        )
+
+    def _gather_gradients(self, factor: float) -> float:
+        """Sum gradients over processes, scale them to the mean over the batch's pixels, clip; returns their norm before that."""
         parameters = [p for group in self.optimizer.param_groups for p in group["params"] if p.grad is not None]
         gradients = [p.grad for p in parameters if p.grad is not None]
         if self.group.world > 1:
@@ -316,8 +338,13 @@ class Trainer:
                 gradient.copy_(part.view(gradient.shape))
         self.scaler.unscale_(self.optimizer)
         torch._foreach_mul_(gradients, factor)
+        # Without a bound the norm is only looked at: the gradients stay as they are, bit for bit.
+        norm = nn.utils.get_total_norm(gradients)
         if self.recipe.clip:
-            nn.utils.clip_grad_norm_(parameters, self.recipe.clip)
+            nn.utils.clip_grads_with_norm_(parameters, self.recipe.clip, norm)
+        return float(norm)
+
+    def _take_step(self) -> None:
         self.scaler.step(self.optimizer)
         self.scaler.update()
         if self.average is not None:
@@ -346,8 +373,34 @@ class Trainer:
         """The moving average where there is one, else the network itself."""
         return self.model if self.average is None else self.average.model
 
+    def _demand_finite(self) -> None:
+        """To be called by all processes before weights are written.
+
+        Raises:
+            AtrousError: a weight or statistic is not finite, or so large that its square is not.
+        """
+        held = [("", self.model), *([] if self.average is None else [("moving average: ", self.average.model)])]
+        spoiled = [
+            f"{prefix}{name}"
+            for prefix, model in held
+            for name, tensor in model.state_dict().items()
+            if tensor.is_floating_point() and not bool(torch.isfinite(torch.linalg.vector_norm(tensor.float())))
+        ]
+        if self._agree(bool(spoiled)):
+            raise AtrousError(
+                f"the network is spoiled after step {self.state.step}, so it is not written",
+                why=f"Not finite: {', '.join(spoiled[:3])}" if spoiled else "Another process found values that are not finite",
+                remedy="Lower the rate, set clip, or use fp32; an older state in the folder is as it was",
+                path=self.folder,
+            )
+
     def _save_state(self) -> None:
-        """Collect every process's generator and write, in the leading process."""
+        """Collect every process's generator and write, in the leading process.
+
+        Raises:
+            AtrousError: the weights are not finite.
+        """
+        self._demand_finite()
         state, group = self.state, self.group
         mine = random_states(group.device, group.rank)
         held: list[dict[str, Tensor]] = [mine]
@@ -367,7 +420,7 @@ class Trainer:
             state.scaler = dict(self.scaler.state_dict())
             state.write(self.state_path)
         group.wait()
-        self._saved = time.monotonic()
+        self._saved, self._saved_step = time.monotonic(), state.step
 
     def write_model(self, path: Path, figures: dict[str, Any] | None = None) -> ModelCard:
         """Write the network (the moving average where there is one) with its card."""

@@ -139,6 +139,36 @@ def test_a_loss_that_is_no_number_ends_the_run_and_names_the_batch(data: Segment
     assert not (tmp_path / "run" / "model.safetensors").exists()
 
 
+def test_a_gradient_that_is_no_number_ends_the_run_before_its_step(data: SegmentationDataset, tmp_path: Path) -> None:
+    part = trainer(replace(RECIPE, steps=3), data, tmp_path / "run")
+    weight = part.model.classifier.weight
+    weight.register_hook(lambda gradient: gradient * float("nan"))  # the loss itself stays finite
+    before = weight.detach().clone()
+    with pytest.raises(AtrousError, match=r"gradient.*step 1.*room_"):
+        part.run()
+    assert torch.equal(before, weight)
+    assert not (tmp_path / "run" / "model.safetensors").exists()
+    assert not part.state_path.exists()
+
+
+def test_a_network_that_ran_away_is_not_written(data: SegmentationDataset, tmp_path: Path) -> None:
+    """The loss of a step is that of the weights before it: the last step of all is followed by none that could tell."""
+    part = trainer(replace(RECIPE, steps=1, rate=1e30), data, tmp_path / "run")
+    with pytest.raises(AtrousError, match="spoiled after step 1"):
+        part.run()
+    assert not part.state_path.exists()
+    assert not (tmp_path / "run" / "model.safetensors").exists()
+
+
+def test_a_state_that_leads_to_nonsense_again_is_called_so(data: SegmentationDataset, tmp_path: Path) -> None:
+    trainer(replace(RECIPE, steps=3), data, tmp_path / "run", stop=lambda: True).run()
+    again = trainer(replace(RECIPE, steps=3), data, tmp_path / "run")
+    again.resume()
+    again.model.classifier.bias.register_hook(lambda gradient: gradient * float("inf"))
+    with pytest.raises(AtrousError, match="leads here again"):
+        again.run()
+
+
 def test_another_recipe_cannot_continue_a_run(data: SegmentationDataset, tmp_path: Path) -> None:
     trainer(replace(RECIPE, steps=1), data, tmp_path / "run").run()
     with pytest.raises(AtrousError, match="batch"):
