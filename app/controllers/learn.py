@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -158,9 +159,9 @@ class LearnController(QObject):
         waiting = Path(result.learned.path)
         target = project.directory / MODELS / waiting.name
         try:
-            with _said(target):
+            # The file moves last: whatever fails before or with it, the result still waits where it was.
+            with _remembered_classes(project, result), _said(target):
                 waiting.replace(target)
-            self._remember_classes(project, result)
         except AtrousError as error:
             self._report(error)
             return
@@ -249,16 +250,6 @@ class LearnController(QObject):
             detail = f"{corrections.skipped[0][1]} {detail}"
         self._notifier.warning("There is nothing to learn from yet", detail, replace_key="learn")
 
-    def _remember_classes(self, project: Project, result: LearnResult) -> None:
-        """What the old model's classes mean here, the learned one's mean too."""
-        card = result.learned.card
-        pairs = {str(source): target for source, target in result.corrections.pairs}
-        if len(card.catalog) != len(pairs):  # classes were added: it is another catalog, to which no choice belongs yet
-            for info in card.catalog.classes[len(pairs) :]:
-                partner = project.catalog.by_name(info.name.removesuffix(" (new)"))
-                pairs[str(info.id)] = None if partner is None else partner.id
-            project.set_setting(mapping_key(card.catalog), pairs)
-
     def _follow_project(self, project: Project | None) -> None:
         if project is self._project:
             return
@@ -278,6 +269,33 @@ class LearnController(QObject):
     def _tell(self) -> None:
         self._facts.update(learned_waiting=self.result is not None)
         self.resultChanged.emit(self.result)
+
+
+@contextlib.contextmanager
+def _remembered_classes(project: Project, result: LearnResult) -> Iterator[None]:
+    """What the old model's classes mean here, the learned one's mean too; not where the block fails with an AtrousError.
+
+    Raises:
+        StorageError: the project cannot be written.
+    """
+    card = result.learned.card
+    pairs = {str(source): target for source, target in result.corrections.pairs}
+    if len(card.catalog) == len(pairs):
+        yield
+        return
+    # Classes were added: it is another catalog, to which no choice belongs yet.
+    for info in card.catalog.classes[len(pairs) :]:
+        partner = project.catalog.by_name(info.name.removesuffix(" (new)"))
+        pairs[str(info.id)] = None if partner is None else partner.id
+    key = mapping_key(card.catalog)
+    before = project.setting(key, {})
+    project.set_setting(key, pairs)
+    try:
+        yield
+    except AtrousError:
+        with contextlib.suppress(AtrousError):
+            project.set_setting(key, before)
+        raise
 
 
 class _said(contextlib.AbstractContextManager[None]):  # noqa: N801  (reads as a verb where it is used)

@@ -12,11 +12,12 @@ from PySide6.QtCore import Qt, QTimer
 from PySide6.QtWidgets import QApplication
 
 from app.services.compute_fake import LEARNED, striped_labels
+from app.state.class_mapping import mapping_key
 from app.state.provenance import Provenance
 from app.ui.dialogs.learn_dialog import LearnDialog
 from app.ui.dialogs.learn_result_dialog import LearnResultDialog
 from app.worker.messages import Learn, LearnTask, Predict
-from deeplab_core.errors import ComputeError
+from deeplab_core.errors import ComputeError, StorageError
 from tests.gui.studio import Studio, make_folder
 
 
@@ -295,3 +296,63 @@ def test_a_class_of_the_project_that_the_model_lacks_is_offered(studio, folder):
     assert texts == {"name": "chair — new to the model", "ready": True, "without": False}
     assert asked(studio)[0].options.new_classes == (9,)
     assert result_dialog(studio).table.item(0, 0).text() == "chair (new)"
+
+
+@pytest.fixture
+def learned_a_class(studio: Studio, folder: Path) -> Studio:
+    """A result with more classes than the model had waits for a decision."""
+    studio.open(folder)
+    known = studio.compute.catalog
+    studio.compute.catalog = replace(known, classes=known.classes[:-1])
+    studio.start_model()
+    correct(studio)
+    go(studio, Qt.Key.Key_D)
+    correct(studio)
+    studio.compute.paused = True
+    learn(studio)
+    studio.wait(lambda: bool(asked(studio)))
+    studio.compute.catalog = known
+    studio.compute.paused = False
+    studio.wait(lambda: result_dialog(studio) is not None)
+    studio.settle()
+    return studio
+
+
+def model_files(studio: Studio) -> list[str]:
+    """Of models that were learned, below the project's ``models``."""
+    models = studio.program.projects.project.directory / "models"
+    return [path.relative_to(models).parent.as_posix() for path in models.rglob("*.safetensors") if path.is_file()]
+
+
+def test_a_project_that_cannot_be_written_leaves_the_result_waiting(learned_a_class, monkeypatch):
+    studio, project = learned_a_class, learned_a_class.program.projects.project
+
+    def full(key: str, value: object) -> None:
+        raise StorageError("the project cannot be written", why="the disk is full", remedy="Free some space")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(project, "set_setting", full)
+        result_dialog(studio).accept_button.click()
+        studio.settle()
+        assert "disk is full" in studio.program.notifier.messages[-1].detail
+        assert model_files(studio) == ["waiting"]
+        assert studio.program.models.card.name == "Stripes"
+    result_dialog(studio).accept_button.click()
+    studio.wait(lambda: studio.program.models.card.name == "Stripes · learned")
+    studio.settle()
+    assert model_files(studio) == ["."]
+    assert studio.program.models.agreed()
+
+
+def test_a_model_that_cannot_be_moved_leaves_nothing_behind_when_discarded(learned_a_class):
+    studio, project = learned_a_class, learned_a_class.program.projects.project
+    (waiting,) = (project.directory / "models" / "waiting").glob("*.safetensors")
+    (project.directory / "models" / waiting.name).mkdir()  # in the way
+    result_dialog(studio).accept_button.click()
+    studio.settle()
+    assert "accept it again" in studio.program.notifier.messages[-1].detail
+    assert model_files(studio) == ["waiting"]
+    assert not project.setting(mapping_key(studio.compute.catalog))
+    result_dialog(studio).discard.click()
+    studio.settle()
+    assert model_files(studio) == []
