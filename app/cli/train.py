@@ -175,6 +175,7 @@ def train(
             data = replace(data, catalog=opened[0].catalog if opened else get_catalog("voc21"))
         classes = data.catalog
         assert classes is not None
+        recipe.check_classes(classes)
         samples = [sample for source in data.train for sample in source.samples(classes)]
         for project in opened:
             samples += project_samples(project, classes, data.exclude, unmatched_to_void=data.unmatched_to_void)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
-from deeplab_core.errors import AtrousError
+from deeplab_core.catalog import ClassCatalog
+from deeplab_core.errors import AtrousError, WeightsError
+from deeplab_core.inference.geometry import frame_for
+from deeplab_core.records import Preprocessing
 
 ClassWeighting = Literal["none", "median_frequency", "log_1.02", "log_1.10"]
 Loss = Literal["cross_entropy", "ohem", "top_k", "focal"]
@@ -128,20 +132,51 @@ class Recipe:
             if not good:
                 raise AtrousError(f"training recipe: {what}", remedy=remedy)
 
+        for item in fields(self):
+            value = getattr(self, item.name)
+            numbers = value if isinstance(value, tuple) else (value,)
+            finite = all(math.isfinite(number) for number in numbers if isinstance(number, float))
+            demand(finite, f"{item.name} = {value!r} is not finite", "Give a number")
         demand(self.batch >= 1 and self.accumulate >= 1, "batch and accumulate must be at least 1", "Correct them")
         demand(self.batch % self.accumulate == 0, "accumulate must divide batch", "Choose a divisor of the batch")
         demand(len(self.crop) == 2 and min(self.crop) >= 1, "crop must be two sizes in px", "Give height and width")
         demand(0 < self.scales[0] <= self.scales[1], "scales must be a least and a most, above 0", "Order them")
         demand(self.epochs > 0 or self.steps > 0, "epochs or steps must be above 0", "Give one of them")
+        demand(self.steps >= 0, "steps must be at least 0", "0 derives them from epochs")
         demand(self.rate > 0, "rate must be above 0", "Try 0.05 from scratch, 0.007 for fine-tuning")
         demand(0 <= self.hue <= 0.5, "hue is a turn of 0..0.5", "0.5 allows every hue")
         demand(0 <= self.ema < 1, "ema must lie in 0..1", "Try 0.999")
         demand(1 <= self.band_px <= 40, "band_px must lie in 1..40", "Choose a width there")
         demand(bool(self.init) or not self.average_with, "average_with needs init", "Name the first of the checkpoints there")
         demand(0 < self.ohem_keep <= 1, "ohem_keep is a share of the pixels", "Choose one in 0..1")
+        demand(0 <= self.seed < 1 << 63, f"seed {self.seed} is out of range", "Choose a whole number from 0 on")
+        demand(len(self.mean) == 3 and len(self.std) == 3, "mean and std have a value per colour", "Give three numbers")
+        demand(
+            min(self.std) > 0, f"std {self.std} divides the colours and must be above 0", "Give the deviation on the 0..255 scale"
+        )
+        demand(self.hard_repeat >= 1, "hard_repeat must be at least 1", "1 repeats nothing")
+        demand(0 <= self.momentum < 1, "momentum must lie in 0..1, 1 left out", "Try 0.9")
+        for name in ("scale_step", "jitter", "backbone_rate", "power", "warmup", "weight_decay", "clip", "auxiliary_weight"):
+            demand(getattr(self, name) >= 0, f"{name} {getattr(self, name)} is below 0", "Give 0 or more")
+        for name in ("blur", "noise"):
+            demand(0 <= getattr(self, name) <= 1, f"{name} is a probability", "Choose one in 0..1")
+        demand(self.validate_every >= 0, "validate_every must be at least 0", "0 validates at the end only")
+        try:
+            frame_for((8, 8), Preprocessing(resize=self.resize), align_corners=False)
+        except WeightsError as error:
+            raise AtrousError(f"training recipe: {error.what}", remedy=error.remedy) from None
         for name, choices in _CHOICES.items():
             value = getattr(self, name)
             demand(value in choices, f"{name} '{value}' is unknown", f"Choose one of {', '.join(choices)}")
+
+    def check_classes(self, catalog: ClassCatalog) -> None:
+        """Raise AtrousError where ``hard_classes`` names what is no class of the catalog."""
+        unknown = [name for name in self.hard_classes if catalog.by_name(name) is None]
+        if unknown:
+            raise AtrousError(
+                f"training recipe: hard_classes names '{unknown[0]}', which is no class of '{catalog.name}'",
+                remedy=f"Choose among {', '.join(catalog.names)}",
+            )
 
     # Conversion
 
@@ -192,7 +227,7 @@ class Recipe:
         """The ``[recipe]`` table with every value that differs from the default, and the ``[data]`` tables where they are given.
 
         Args:
-            data: as :func:`deeplab_core.training.tables.data_tables` gives it.
+            data: as ``DataTables.to_dict`` gives it.
         """
         usual = type(self)()
         lines = ["[recipe]"]
@@ -233,6 +268,8 @@ def _as(key: str, value: Any, usual: Any) -> Any:
             raise wrong
         return value
     if isinstance(usual, (int, float)):
+        if isinstance(value, float) and not math.isfinite(value):
+            raise wrong
         if isinstance(value, bool) or not isinstance(value, (int, float)) or (isinstance(usual, int) and value != int(value)):
             raise wrong
         return type(usual)(value)
@@ -246,7 +283,7 @@ def _as(key: str, value: Any, usual: Any) -> Any:
         kind = type(usual[0]) if usual else str
         try:
             return tuple(kind(part) for part in value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise wrong from None
     if not isinstance(value, Mapping):
         raise wrong

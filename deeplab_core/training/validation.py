@@ -12,8 +12,10 @@ from torch.nn import functional
 
 from deeplab_core.boundary.band import band_index
 from deeplab_core.boundary.histogram import BandHistogram
+from deeplab_core.inference.geometry import frame_for
 from deeplab_core.metrics import ConfusionMatrix
 from deeplab_core.nn import SegmentationModel
+from deeplab_core.records import Preprocessing
 from deeplab_core.training.dataset import SegmentationDataset
 from deeplab_core.training.distributed import Group
 from deeplab_core.training.losses import VOID
@@ -84,7 +86,8 @@ def validate(
         for done, number in enumerate(numbers, start=1):
             rgb, channels = data.pair(number)
             x = torch.from_numpy(rgb).to(group.device).permute(2, 0, 1).unsqueeze(0).float()
-            size = _network_size((rgb.shape[0], rgb.shape[1]), recipe.resize)
+            card = Preprocessing(resize=recipe.resize)
+            size = frame_for((rgb.shape[0], rgb.shape[1]), card, align_corners=model.align_corners).scaled
             x = functional.interpolate(x, size=size, mode="bilinear", align_corners=False) if size != rgb.shape[:2] else x
             x = ((x - mean) / std).contiguous(memory_format=torch.channels_last)
             logits = functional.interpolate(
@@ -107,15 +110,6 @@ def validate(
     loss = group.sum(loss.to(group.device) if group.device.type != "mps" else loss.float()).cpu()
     bands = BandHistogram(catalog, rule="edge", counts=counts)
     return Validation(bands.total(), bands, float(loss[0] / loss[1].clamp(min=1)), recipe.band_px)
-
-
-def _network_size(size: tuple[int, int], resize: str) -> tuple[int, int]:
-    """(height, width) that the network sees; ``resize`` as in :class:`deeplab_core.records.Preprocessing`."""
-    if resize == "native":
-        return size
-    side, _, length = resize.partition(":")
-    scale = int(length) / (max(size) if side == "long_side" else min(size))
-    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
 def _rounded(value: float) -> float | None:

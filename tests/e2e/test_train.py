@@ -104,6 +104,9 @@ def test_mistakes_get_one_line_and_status_2(recipe: Path, tmp_path: Path, capsys
         (["-o", str(tmp_path / "x"), "--recipe", str(recipe), "--crop", "big"], "--crop"),
         (["-o", str(tmp_path / "x"), "--recipe", str(recipe), "--set", "name=mine"], "quotes"),
         (["-o", str(tmp_path / "x"), "--recipe", str(recipe), "--set", "speed=3"], "speed"),
+        (["-o", str(recipe / "x"), "--recipe", str(recipe)], "the folder cannot be created"),
+        (["-o", str(tmp_path / "x"), "--recipe", str(recipe), "--resize", "321"], "321"),
+        (["-o", str(tmp_path / "x"), "--recipe", str(recipe), "--set", "hard_classes=['chiar']"], "chiar"),
         (["-o", str(tmp_path / "x"), "--recipe", str(recipe), "--truth", "masks"], "--truth goes with --images"),
         (["-o", str(tmp_path / "x"), "--recipe", str(recipe), "--val-truth", "masks"], "--val-truth goes with --val-images"),
     ):

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deeplab_core.catalogs import get_catalog
 from deeplab_core.errors import AtrousError
 from deeplab_core.training import Recipe
 from deeplab_core.training.schedule import poly_rate
@@ -48,11 +49,32 @@ def test_a_recipe_comes_back_from_toml_and_json(tmp_path_factory: pytest.TempPat
         ({"flip": 1}, "flip"),
         ({"options": 3}, "options"),
         ({"mean": ["a", 2, 3]}, "mean"),
+        ({"resize": "321"}, "321.*long_side"),
+        ({"resize": "long_side:big"}, "long_side:big"),
+        ({"seed": -1}, "seed"),
+        ({"scale_step": -1}, "scale_step"),
+        ({"std": [1, 0, 1]}, "std"),
+        ({"std": [1, float("nan"), 1]}, "std"),
+        ({"rate": float("inf")}, "rate"),
+        ({"batch": float("inf")}, "batch"),
+        ({"crop": [float("inf"), 2]}, "crop"),
+        ({"weight_decay": -0.1}, "weight_decay"),
+        ({"steps": -3}, "steps"),
+        ({"blur": 2}, "blur"),
+        ({"momentum": 1}, "momentum"),
+        ({"hard_repeat": 0}, "hard_repeat"),
     ],
 )
 def test_a_mistake_is_named(values: dict[str, object], named: str) -> None:
     with pytest.raises(AtrousError, match=named):
         Recipe().changed(values)
+
+
+def test_hard_classes_are_classes() -> None:
+    voc = get_catalog("voc21")
+    Recipe(hard_classes=("chair", "Potted Plant")).check_classes(voc)
+    with pytest.raises(AtrousError, match=r"'chiar'.*voc21.*chair"):
+        Recipe(hard_classes=("chair", "chiar")).check_classes(voc)
 
 
 def test_whole_numbers_stand_for_floats() -> None:
