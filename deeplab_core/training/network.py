@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from deeplab_core.catalog import ClassCatalog
-from deeplab_core.errors import WeightsError
+from deeplab_core.errors import AtrousError, WeightsError
 from deeplab_core.nn import SegmentationModel, create_model
+from deeplab_core.nn.models.deeplab import ASPP
 from deeplab_core.training.recipe import Recipe
 from deeplab_core.weights import ModelCard, load_model
 
@@ -126,6 +127,28 @@ def freeze_norms(model: nn.Module) -> None:
             module.eval()
             for parameter in module.parameters():
                 parameter.requires_grad_(False)
+
+
+def demand_enough_images(model: SegmentationModel, recipe: Recipe, world: int) -> None:
+    """Raise AtrousError where batch norm would see one value only: the image-level branch of atrous spatial pyramid pooling gives
+    it one value per image and channel. Networks without that branch may take single images.
+
+    Args:
+        world: number of processes.
+    """
+    images = recipe.micro_batch if recipe.sync_norm else recipe.micro_batch // world
+    pools = any(
+        isinstance(norm, nn.BatchNorm2d)
+        for module in model.modules()
+        if isinstance(module, ASPP) and module.pooling is not None
+        for norm in module.pooling.modules()
+    )
+    if recipe.norm == "train" and images < 2 and pools:
+        raise AtrousError(
+            f"batch norm cannot be trained on rounds of {images} image",
+            why="The network pools over each image, so a single one leaves its norm nothing to compare",
+            remedy='Set norm = "frozen" (with init), or choose a larger batch or a smaller accumulate',
+        )
 
 
 def parameter_groups(model: SegmentationModel, recipe: Recipe) -> list[dict[str, Any]]:

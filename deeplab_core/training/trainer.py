@@ -23,7 +23,7 @@ from deeplab_core.training.dataset import SegmentationDataset
 from deeplab_core.training.distributed import Group, synchronise_norms
 from deeplab_core.training.logs import RunLog
 from deeplab_core.training.losses import class_weights, pixel_loss
-from deeplab_core.training.network import MovingAverage, build_network, freeze_norms, parameter_groups
+from deeplab_core.training.network import MovingAverage, build_network, demand_enough_images, freeze_norms, parameter_groups
 from deeplab_core.training.recipe import Recipe
 from deeplab_core.training.schedule import poly_rate
 from deeplab_core.training.state import RunState, random_states, restore_random
@@ -130,6 +130,7 @@ class Trainer:
         self.watcher, self._stop, self._minutes = watcher, stop, minutes_between_states
         self._tensorboard, self._data_note, self._data_tables = tensorboard, dict(data_note or {}), data_tables
         model, self.lineage = build_network(recipe, train.catalog)
+        demand_enough_images(model, recipe, group.world)
         if recipe.norm == "frozen":
             freeze_norms(model)
         self.average = MovingAverage(model.to(group.device), recipe.ema) if recipe.ema else None

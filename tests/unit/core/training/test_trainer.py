@@ -316,6 +316,18 @@ def test_auxiliary_heads_and_bf16_train_too(data: SegmentationDataset, tmp_path:
     assert outcome.model_path.stat().st_size < 6e6
 
 
+def test_rounds_of_one_image_are_refused_where_the_network_pools_over_it(data: SegmentationDataset, tmp_path: Path) -> None:
+    for values in ({"batch": 1}, {"accumulate": 4}):
+        with pytest.raises(AtrousError, match=r"rounds of 1 image.*frozen"):
+            trainer(replace(RECIPE, **values), data, tmp_path)
+    alone = replace(RECIPE, batch=2, sync_norm=False)
+    with pytest.raises(AtrousError, match="rounds of 1 image"):
+        Trainer(alone, data, None, tmp_path, Group(0, 2, torch.device("cpu")), Notes())
+    trainer(replace(RECIPE, batch=1, norm="frozen", steps=1), data, tmp_path / "frozen").run()
+    without = replace(RECIPE, batch=1, steps=1, options={**RECIPE.options, "image_pooling": False})
+    trainer(without, data, tmp_path / "without").run()
+
+
 def test_a_batch_that_processes_cannot_share_is_refused(data: SegmentationDataset, tmp_path: Path) -> None:
     with pytest.raises(AtrousError, match="3 processes"):
         Trainer(RECIPE, data, None, tmp_path, Group(0, 3, torch.device("cpu")), Notes())
