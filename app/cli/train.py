@@ -169,22 +169,22 @@ def train(
     ):
         speaks = group.leads
         watcher = _Watcher(as_json) if speaks else _Silent()
-        if why and speaks:
-            watcher.note(f"note: {why}")
+        say = watcher.note if speaks else (lambda _text: None)
+        if why:
+            say(f"note: {why}")
         if data.catalog is None:  # what a person corrected keeps its classes unless somebody asks for others
             data = replace(data, catalog=opened[0].catalog if opened else get_catalog("voc21"))
         classes = data.catalog
         assert classes is not None
         recipe.check_classes(classes)
-        samples = [sample for source in data.train for sample in source.samples(classes)]
+        samples = [sample for source in data.train for sample in source.samples(classes, say)]
         for project in opened:
             samples += project_samples(project, classes, data.exclude, unmatched_to_void=data.unmatched_to_void)
         cache = int(cache_gb * (1 << 30)) // (2 if data.val else 1)
-        say = watcher.note if speaks else (lambda _text: None)
         training = SegmentationDataset(samples, classes, cache_bytes=cache, say=say, progress=watcher.reading)
         validation = None
         if data.val:
-            rows = [sample for source in data.val for sample in source.samples(classes)]
+            rows = [sample for source in data.val for sample in source.samples(classes, say)]
             validation = SegmentationDataset(rows, classes, cache_bytes=cache, say=say)
         trainer = Trainer(
             recipe,

@@ -19,7 +19,7 @@ from deeplab_core.errors import AtrousError
 from deeplab_core.training.augment import augment, generator
 from deeplab_core.training.losses import VOID
 from deeplab_core.training.recipe import Recipe
-from deeplab_core.training.samples import BadFiles, Sample
+from deeplab_core.training.samples import BadFiles, Sample, some
 
 Pair = tuple[NDArray[np.uint8], NDArray[np.int16]]
 
@@ -60,7 +60,7 @@ class SegmentationDataset:
         """Read every sample once, to find the bad ones before hours of training do.
 
         Raises:
-            AtrousError: nothing usable is left.
+            AtrousError: nothing usable is left, or no pixel of it is labelled.
         """
         self.catalog = catalog
         self.bad = BadFiles(say)
@@ -71,6 +71,7 @@ class SegmentationDataset:
         pixels = np.zeros(len(catalog), dtype=np.int64)
         present = np.zeros(len(catalog), dtype=np.int64)
         held: list[frozenset[int]] = []
+        empty: list[str] = []
         with ThreadPoolExecutor(4, thread_name_prefix="read") as pool:
             for done, (sample, pair) in enumerate(zip(samples, pool.map(self._try_read, samples), strict=True), start=1):
                 progress(done, len(samples))
@@ -86,6 +87,17 @@ class SegmentationDataset:
                 if size <= self._room:
                     self._room -= size
                     self._cache[sample] = pair
+                if not held[-1]:
+                    empty.append(sample.name or sample.image.name)
+        if usable and len(empty) == len(usable):
+            raise AtrousError(
+                f"no pixel of the {len(usable)} images is labelled",
+                why="Their masks hold nothing but void",
+                remedy="Label some pixels, or name other masks or other classes",
+                path=usable[0].mask if usable[0].labels is None else usable[0].image,
+            )
+        if empty:
+            say(f"no labelled pixel in {some(empty)}; {'it teaches' if len(empty) == 1 else 'they teach'} nothing")
         if not usable:
             raise AtrousError(
                 "no image can be trained on", why=f"{len(self.bad.named)} were skipped", remedy="See the list above"

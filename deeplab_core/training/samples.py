@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
@@ -101,8 +102,8 @@ class DataSource:
         patterns = {"include": self.include, "exclude": self.exclude}
         return table | {key: list(value) for key, value in patterns.items() if value}
 
-    def samples(self, catalog: ClassCatalog) -> list[Sample]:
-        """The images that have a mask, in natural order.
+    def samples(self, catalog: ClassCatalog, say: Callable[[str], None] = lambda _text: None) -> list[Sample]:
+        """The images that have a mask, in natural order; ``say`` hears which have none.
 
         Raises:
             AtrousError: the folder is missing or no image of it has a mask.
@@ -111,17 +112,20 @@ class DataSource:
             raise AtrousError("there is no such folder of images", remedy="Check the path", path=self.images)
         names = [name for name in find_images(self.images) if self._takes(name)]
         index = find_truth(self.images, names, truth_folder=self.truth, catalog=catalog)
-        found = [
-            Sample(self.images / name, index.files[name], name=name)
-            for name in names
-            if name in index.files and index.files[name] != self.images / name
-        ]
+        # Masks may lie among the images; they are no photographs that lack one.
+        masks = {os.path.abspath(mask) for mask in index.files.values()}  # noqa: PTH100  (links stay as they are)
+        names = [name for name in names if os.path.abspath(self.images / name) not in masks]  # noqa: PTH100
+        found = [Sample(self.images / name, index.files[name], name=name) for name in names if name in index.files]
         if not found:
             raise AtrousError(
                 f"no image of the {len(names)} chosen here has a mask",
                 remedy="Name the folder of the masks with 'truth'",
                 path=self.images,
             )
+        bare = [name for name in names if name not in index.files]
+        if bare:
+            have = "has" if len(bare) == 1 else "have"
+            say(f"{self.images}: {len(found)} of {len(names)} images can be used; {len(bare)} {have} no mask ({some(bare)})")
         return found
 
     def _takes(self, name: str) -> bool:
@@ -130,6 +134,12 @@ class DataSource:
         if fits(name, self.exclude):
             return False
         return self.split is None or name.rsplit("/", 1)[-1].rsplit(".", 1)[0] in _stems(self.split)
+
+
+def some(names: Sequence[str]) -> str:
+    """The first three of several names, and how many more there are."""
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more
 
 
 def fits(name: str, patterns: Sequence[str]) -> bool:

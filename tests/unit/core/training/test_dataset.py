@@ -44,6 +44,29 @@ def test_bad_files_are_named_once_and_left_out(tmp_path: Path) -> None:
         SegmentationDataset([sample for sample in samples if "room_1" in sample.name], CATALOG)
 
 
+def test_images_without_masks_and_masks_without_labels_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = make_folder(tmp_path)
+    said: list[str] = []
+    (folder / "labels" / "room_1.png").unlink()
+    for number in (0, 3):
+        write_mask(folder / "labels" / f"room_{number}.png", np.full((40, 48), 255, np.uint8), CATALOG)
+    samples = DataSource(images=folder / "images").samples(CATALOG, said.append)
+    assert len(said) == 1
+    assert "5 of 6 images can be used; 1 has no mask (room_1.png)" in said[0]
+    SegmentationDataset(samples, CATALOG, say=said.append)
+    assert said[1:] == ["no labelled pixel in room_0.png, room_3.png; they teach nothing"]
+    with pytest.raises(AtrousError, match="no pixel of the 2 images is labelled"):
+        SegmentationDataset([sample for sample in samples if sample.name in ("room_0.png", "room_3.png")], CATALOG)
+    # Masks that lie among the images lack none themselves.
+    for number in range(2, 6):
+        shutil.copy(folder / "labels" / f"room_{number}.png", folder / "images" / f"room_{number}_mask.png")
+    monkeypatch.chdir(folder)
+    shutil.rmtree(folder / "labels")
+    said.clear()
+    assert len(DataSource(images=Path("images")).samples(CATALOG, said.append)) == 4
+    assert "4 of 6 images can be used; 2 have no mask (room_0.png, room_1.png)" in said[0]
+
+
 def test_a_file_that_goes_bad_later_does_not_end_the_run(tmp_path: Path) -> None:
     folder = make_folder(tmp_path)
     said: list[str] = []
