@@ -141,7 +141,8 @@ def train(
     if resume and recipe_file is None and not images and not projects and (out / "recipe.toml").is_file():
         recipe_file = out / "recipe.toml"
     recipe, tables = Recipe.read(recipe_file) if recipe_file else (Recipe(), {})
-    recipe = recipe.changed(_flag_values(flags, settings, crop, scales))
+    values = _flag_values(flags, settings, crop, scales)
+    recipe = recipe.changed(_located(recipe.to_dict(), values, recipe_file) | values | _located(values, {}, None))
     data = DataTables.read(tables, recipe_file) if recipe_file else DataTables()
     if images or projects:
         data = replace(data, train=tuple(DataSource(images=folder, truth=truth) for folder in images), projects=projects)
@@ -314,6 +315,32 @@ def _flag_values(flags: dict[str, Any], settings: tuple[str, ...], crop: str | N
         except tomllib.TOMLDecodeError as error:
             raise click.UsageError(f"--set {setting}: {error}; write texts in quotes, e.g. --set 'name=\"mine\"'") from None
     return values
+
+
+def _located(values: dict[str, Any], without: dict[str, Any], file: Path | None) -> dict[str, Any]:
+    """The checkpoints that a recipe begins with, as absolute paths.
+
+    Args:
+        values: of a recipe; ``init`` and ``average_with`` are looked at, other types than theirs are left to the recipe's check.
+        without: values that win over these.
+        file: the recipe file, whose folder relative paths are taken from; None takes the working directory.
+    """
+    found: dict[str, Any] = {}
+    for key in (name for name in ("init", "average_with") if values.get(name) and name not in without):
+        value = values[key]
+        if isinstance(value, str):
+            found[key] = _weights(value, file)
+        elif isinstance(value, list) and all(isinstance(part, str) for part in value):
+            found[key] = [_weights(part, file) for part in value]
+    return found
+
+
+def _weights(name: str, file: Path | None) -> str:
+    """A checkpoint beside the recipe, in the working directory, or of a known model as ``predict --model`` takes it."""
+    from app.cli.model_choice import resolve_model
+
+    beside = (file.parent if file else Path()) / Path(name).expanduser()
+    return str((beside if beside.is_file() else resolve_model(name)).absolute())
 
 
 def _data_note(data: DataTables) -> dict[str, Any]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from app.cli import run
-from app.cli.train import project_samples
+from app.cli.train import _located, project_samples
 from app.state.class_mapping import mapping_key
 from app.state.image_record import ImageStatus
 from app.state.patch import diff_patch
@@ -20,6 +21,7 @@ from deeplab_core.catalogs import get_catalog
 from deeplab_core.errors import CatalogError
 from deeplab_core.weights import load_model
 from tests.unit.app.folders import SHAPE, image_id, make_folder
+from tests.unit.app.tiny_model import save_tiny_model
 
 CAMVID = get_catalog("camvid11")
 RECIPE = """
@@ -73,6 +75,36 @@ def test_the_classes_are_those_of_the_project(tmp_path: Path, capsys: pytest.Cap
     assert lines[0]["loss"] > 0
     _, card = load_model(tmp_path / "run" / "model.safetensors")
     assert card.catalog.names == CAMVID.names
+
+
+def test_the_start_is_found_by_name_and_beside_the_recipe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    models = tmp_path / "models"
+    models.mkdir()
+    start = save_tiny_model(models / "start.safetensors")
+    save_tiny_model(tmp_path / "beside.safetensors", seed=1)
+    monkeypatch.setenv("ATROUS_MODEL_DIR", str(models))
+    values: dict[str, Any] = {"init": "start"}
+    assert _located(values, {}, None) == {"init": str(start)}
+    file = tmp_path / "recipe.toml"
+    both = {"init": "models/start.safetensors", "average_with": ["beside.safetensors", "start"], "seed": 3}
+    found = {"init": str(start), "average_with": [str(tmp_path / "beside.safetensors"), str(start)]}
+    assert _located(both, {}, file) == found
+    assert _located(both, {"init": "", "average_with": []}, file) == {}
+    monkeypatch.chdir(tmp_path)
+    assert _located({"init": "beside.safetensors"}, {}, None) == {"init": str(tmp_path / "beside.safetensors")}
+    photos = labelled(tmp_path / "photos", get_catalog("voc21"), "chair", "sofa")
+    capsys.readouterr()
+    assert train(tmp_path, "--project", photos, "--init", "strat") == 2
+    assert "start" in capsys.readouterr().err, "the choices are listed"
+    # The example of docs/training.md, on smaller crops.
+    small = ["--steps", "1", "--batch", "2", "--crop", "64x64", "--threads", "1", "-o", str(tmp_path / "mine")]
+    rest = ["--init", "rooms-voc", "--norm", "frozen", "--rate", "0.001"]
+    assert run(["train", "--project", str(photos), *rest, *small]) == 0
+    _, card = load_model(tmp_path / "mine" / "model.safetensors")
+    assert card.extra["training"]["lineage"]["start"] == "rooms-voc"
+    assert card.extra["training"]["recipe"]["init"] == "rooms-voc.safetensors"
 
 
 def test_classes_without_a_partner_are_named_before_anything_is_lost(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
