@@ -110,4 +110,9 @@ def sentence(report: LearnReport) -> str:
     number = counted(report.images, "image")
     seconds = f"{report.seconds:.0f} s" if report.seconds >= 1 else "a moment"
     pixels = spaced(report.pixels)
-    return f"{report.summary} Learned from {pixels} of your pixels in {number}, in {seconds}; changed: {report.layers}."
+    text = f"{report.summary} Learned from {pixels} of your pixels in {number}, in {seconds}; changed: {report.layers}."
+    if report.skipped:
+        name, why = report.skipped[0]
+        more = f" (and {len(report.skipped) - 1} more)" if len(report.skipped) > 1 else ""
+        text += f" Not used: {name}{more}: {why.rstrip('.')}."
+    return text

@@ -86,6 +86,7 @@ def adapt(
 
     Raises:
         AtrousError: no corrected image can be used.
+        StorageError: the temporary folder has no room for the features of a single image.
         WeightsError: the network cannot learn new classes.
         ComputeError: the network gives numbers that are not finite.
         Cancelled: ``cancel`` returned True.

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from deeplab_core.errors import AtrousError, Cancelled, ComputeError, MaskFormatError
+from deeplab_core.errors import AtrousError, Cancelled, ComputeError, MaskFormatError, StorageError
 from deeplab_core.inference.pixels import RGB
 from deeplab_core.inference.watch import Watch
 from deeplab_core.labels import LabelMap
@@ -25,6 +25,10 @@ T = TypeVar("T")
 
 #: Confidence (0..255) from which a prediction of the old model is one that must stay: 0.7.
 CONFIDENT = 178
+#: Share of the room for features that corrected images may take where not everything fits: without images that nobody has
+#: corrected, the network would forget.
+_CORRECTED_SHARE = 0.75
+_NO_ROOM = "there was no room to keep what the network says of it while learning"
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,30 +76,55 @@ class Gatherer:
     ) -> Gathered:
         """Read what is to be learned from.
 
+        Where the store cannot keep what the network says of all of them, evenly chosen ones that fit are learned from.
+
         Args:
             background: how many of ``untouched`` are used.
             span: fractions of the progress at begin and end.
 
         Raises:
             AtrousError: no corrected image can be used.
+            StorageError: not a single corrected image can be kept.
         """
         found = Gathered()
-        sources: list[Corrected | Untouched] = [*spread(corrected, MOST_IMAGES), *spread(untouched, background)]
-        for number, source in enumerate(sources):
-            self._watch.step(span[0] + (span[1] - span[0]) * number / len(sources), 0.0, f"looking at {source.name}")
-            try:
-                if isinstance(source, Untouched):
-                    found.untouched.append(Raw(source.name, self._encoded(source.read(), mirrored=False)))
-                else:
-                    self._take(source, found)
-            except (Cancelled, ComputeError):
-                raise
-            except AtrousError as error:
-                found.skipped.append((source.name, str(error)))
+        wanted, others = spread(corrected, MOST_IMAGES), spread(untouched, background)
+        length = (span[1] - span[0]) / max(1, len(wanted) + len(others))
+        room, size = self._store.room, 0
+        done = 0
+        while done < len(wanted):
+            self._read(wanted[done], found, span[0] + length * done)
+            done += 1
+            if found.corrected and not size:
+                size = room - self._store.room  # of the first one, plain and mirrored: the others will be about as large
+                fitting = spread(wanted[done:], int(_CORRECTED_SHARE * room / max(1, size)) - 1)
+                found.skipped += [(source.name, _NO_ROOM) for source in wanted[done:] if source not in fitting]
+                wanted[done:] = fitting
         if not found.corrected:
             why = found.skipped[0][1] if found.skipped else "no corrected pixel is of a class that the model has or is to get"
             raise AtrousError("there is nothing to learn from", why=why, remedy="Correct an image or two, then learn again")
+        for number, other in enumerate(spread(others, int(self._store.room / max(1, size / 2))), start=done):
+            self._read(other, found, span[0] + length * number)
         return found
+
+    def _read(self, source: Corrected | Untouched, found: Gathered, fraction: float) -> None:
+        """Take one image, or say why not."""
+        self._watch.step(fraction, 0.0, f"looking at {source.name}")
+        try:
+            if self._store.full:
+                raise StorageError(_NO_ROOM)  # encoding it would be in vain
+            if isinstance(source, Untouched):
+                found.untouched.append(Raw(source.name, self._encoded(source.read(), mirrored=False)))
+            else:
+                self._take(source, found)
+        except (Cancelled, ComputeError):
+            raise
+        except AtrousError as error:
+            if not self._store.full:
+                found.skipped.append((source.name, str(error)))
+            elif not found.corrected:
+                raise
+            elif isinstance(source, Corrected):
+                found.skipped.append((source.name, _NO_ROOM))
 
     def _take(self, source: Corrected, found: Gathered) -> None:
         rgb, labels, mask = source.read()

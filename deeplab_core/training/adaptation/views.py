@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from deeplab_core.catalog import ClassCatalog
-from deeplab_core.errors import ComputeError
+from deeplab_core.errors import ComputeError, StorageError
 from deeplab_core.inference import ScoreGrid, Scores
 from deeplab_core.inference.geometry import AxisTaps, Frame, frame_for
 from deeplab_core.inference.pixels import RGB, Canvas, resize_rgb
@@ -29,14 +31,22 @@ _LARGEST_HALF = 65504.0
 class FeatureStore:
     """Keeps features in half precision: in memory up to a bound, the rest in files that vanish with the store.
 
+    The files lie in the temporary folder and take at most half of what is free there, for others write there too.
+
     Args:
         memory_bytes: bound of what is kept in memory.
+        disk_bytes: bound of what is kept in files.
+
+    Attributes:
+        full: something could not be kept.
     """
 
-    def __init__(self, memory_bytes: int = 512 << 20) -> None:
-        self._room = memory_bytes
+    def __init__(self, memory_bytes: int = 512 << 20, disk_bytes: int = 4 << 30) -> None:
+        self._memory, self._disk = memory_bytes, disk_bytes
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._files = 0
+        self._written = 0
+        self.full = False
 
     def __enter__(self) -> FeatureStore:
         return self
@@ -45,20 +55,58 @@ class FeatureStore:
         if self._folder is not None:
             self._folder.cleanup()
 
+    @property
+    def room(self) -> int:
+        """Bytes that can still be kept."""
+        with contextlib.suppress(OSError):
+            return self._memory + self._room_on_disk()
+        return self._memory
+
     def keep(self, features: Features) -> tuple[NDArray[np.float16], ...]:
-        """(1, C, h, w) float32 tensors as float16 arrays."""
+        """(1, C, h, w) float32 tensors as float16 arrays.
+
+        Raises:
+            StorageError: there is no room, or the temporary folder cannot be written.
+        """
         return tuple(self._keep(part.detach().clamp(-_LARGEST_HALF, _LARGEST_HALF).half().cpu().numpy()) for part in features)
 
     def _keep(self, part: NDArray[np.float16]) -> NDArray[np.float16]:
-        if part.nbytes <= self._room:
-            self._room -= part.nbytes
+        if part.nbytes <= self._memory:
+            self._memory -= part.nbytes
             return np.ascontiguousarray(part)
-        if self._folder is None:
-            self._folder = tempfile.TemporaryDirectory(prefix="atrous-features-", ignore_cleanup_errors=True)
-        path = Path(self._folder.name) / f"{self._files}.f16"
+        path: Path | None = None
+        try:
+            if part.nbytes > self._room_on_disk():
+                raise self._refusal("there is too little room in the temporary folder")
+            if self._folder is None:
+                self._folder = tempfile.TemporaryDirectory(prefix="atrous-features-", ignore_cleanup_errors=True)
+            path = Path(self._folder.name) / f"{self._files}.f16"
+            path.write_bytes(np.ascontiguousarray(part))
+            kept = np.memmap(path, np.float16, "r", shape=part.shape)
+        except OSError as error:
+            if path is not None:
+                with contextlib.suppress(OSError):
+                    path.unlink(missing_ok=True)  # half a file takes room from others
+            raise self._refusal(error.strerror or str(error)) from error
         self._files += 1
-        part.tofile(path)
-        return np.memmap(path, np.float16, "r", shape=part.shape)
+        self._written += part.nbytes
+        return kept
+
+    def _room_on_disk(self) -> int:
+        free = shutil.disk_usage(tempfile.gettempdir()).free
+        return max(0, min(self._disk, (free + self._written) // 2) - self._written)
+
+    def _refusal(self, why: str) -> StorageError:
+        self.full = True
+        folder: str | None = None
+        with contextlib.suppress(OSError):
+            folder = tempfile.gettempdir()
+        return StorageError(
+            "what the network says of the images cannot be kept while it learns",
+            why=why,
+            remedy="Free some space there, or set TMPDIR (TEMP on Windows) to a folder with more and start Atrous again",
+            path=folder,
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,6 +190,9 @@ def encode(
     """Run the frozen half over an image (H, W, 3) uint8, prepared as the model card says.
 
     An image that would be longer than :data:`LONGEST_SIDE` on the canvas is made smaller.
+
+    Raises:
+        StorageError: the store cannot keep more.
     """
     size = (rgb.shape[0], rgb.shape[1])
     frame = frame_for(size, preprocessing, align_corners=align_corners)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from app.state.learned_view import figures, left_out_how
+from app.state.learned_view import figures, left_out_how, sentence
 from deeplab_core.learning import LearnReport
 from deeplab_core.training.adaptation.choosing import folds_of
 
@@ -35,3 +37,9 @@ def test_nothing_left_out_is_a_dash_that_says_why() -> None:
     (title, value, tip), *_ = figures(report(1))
     assert (title, value) == ("mean IoU on images left out", "–")
     assert "nothing could be left out" in tip
+
+
+def test_images_that_were_not_used_are_named() -> None:
+    assert "Not used" not in sentence(report(3))
+    text = sentence(replace(report(3), skipped=(("a.jpg", "it is truncated."), ("b.jpg", "no room"))))
+    assert text.endswith("Not used: a.jpg (and 1 more): it is truncated.")

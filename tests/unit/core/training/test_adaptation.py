@@ -11,12 +11,13 @@ import pytest
 import torch
 
 from deeplab_core.catalog import ClassCatalog, ClassInfo
-from deeplab_core.errors import AtrousError, Cancelled, ImageReadError
+from deeplab_core.errors import AtrousError, Cancelled, ImageReadError, StorageError
 from deeplab_core.inference import Predictor
 from deeplab_core.metrics import ConfusionMatrix
 from deeplab_core.nn import SegmentationModel
 from deeplab_core.records import ModelCard
 from deeplab_core.training.adaptation import Adapted, Corrected, LearnOptions, LearnReport, adapt
+from deeplab_core.training.adaptation.views import FeatureStore
 from deeplab_core.weights import load_model, save_model
 from tests.unit.core.training.learner_world import CATALOG, LAMP, WITH_LAMPS, corrected, room, taught_network, untouched
 
@@ -272,6 +273,44 @@ def test_bad_images_are_named_and_the_rest_is_learned(taught) -> None:
     adapted = adapt(*taught, [Corrected("broken", broken), resized, corrected(20, "chair", "blue sofa")])
     assert [name for name, _ in adapted.report.skipped] == ["broken", "other size"]
     assert adapted.report.images == 1
+
+
+#: Bytes of what the encoder says of a room: 64 channels at stride 4 and 512 at stride 16, in half precision.
+ROOM_BYTES = 2 * (64 * 16 * 20 + 512 * 4 * 5)
+
+
+def bounded(monkeypatch: pytest.MonkeyPatch, memory: int, disk: int) -> None:
+    adapting = import_module("deeplab_core.training.adaptation.adapt")
+    monkeypatch.setattr(adapting, "FeatureStore", lambda: FeatureStore(memory, disk))
+
+
+@pytest.mark.usefixtures("brief")
+def test_where_not_all_fit_as_many_as_do_are_learned_from(taught, monkeypatch) -> None:
+    bounded(monkeypatch, 4 * ROOM_BYTES, 4 * ROOM_BYTES)
+    rooms = [corrected(seed, "chair", "blue sofa") for seed in range(20, 26)]
+    adapted = adapt(*taught, rooms, [untouched(seed, "chair") for seed in range(30, 36)])
+    assert (adapted.report.images, adapted.report.background) == (3, 2)
+    assert len(adapted.report.skipped) == 3
+    assert all("no room" in why for _, why in adapted.report.skipped)
+    assert adapted.card.extra["lineage"][0]["corrected"] == ["room 20", "room 21", "room 25"]
+
+
+@pytest.mark.usefixtures("brief")
+def test_larger_images_than_the_first_end_the_reading_and_not_the_learning(taught, monkeypatch) -> None:
+    bounded(monkeypatch, 9 * ROOM_BYTES, 0)
+    small, large = corrected(20, "chair", "blue sofa"), corrected(21, "chair", "blue sofa")
+    doubled = Corrected("large", lambda: tuple(part.repeat(2, 0).repeat(2, 1) for part in large.read()))
+    adapted = adapt(*taught, [small, doubled, large], [untouched(30, "chair")])
+    assert adapted.report.images == 1
+    assert [name for name, _ in adapted.report.skipped] == ["large", "room 21"]
+
+
+@pytest.mark.usefixtures("brief")
+def test_not_even_one_image_fits(taught, monkeypatch) -> None:
+    bounded(monkeypatch, 0, ROOM_BYTES)
+    with pytest.raises(StorageError, match="temporary folder") as caught:
+        adapt(*taught, [corrected(20, "chair", "blue sofa")])
+    assert "TMPDIR" in caught.value.remedy
 
 
 @pytest.mark.usefixtures("brief")

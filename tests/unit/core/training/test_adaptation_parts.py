@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+from pathlib import Path
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +14,7 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from deeplab_core.catalog import ClassCatalog, ClassInfo
-from deeplab_core.errors import WeightsError
+from deeplab_core.errors import StorageError, WeightsError
 from deeplab_core.inference import Predictor
 from deeplab_core.learning import PackedLabels
 from deeplab_core.metrics import ConfusionMatrix
@@ -84,6 +88,56 @@ def test_features_beyond_the_memory_bound_lie_in_files_and_vanish(tmp_path, monk
         assert list(tmp_path.rglob("*.f16"))
         del more
     assert not list(tmp_path.rglob("*.f16"))
+
+
+def test_features_that_do_not_fit_are_refused_with_a_remedy(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    features = (torch.zeros(1, 4, 8, 8),)
+    with FeatureStore(memory_bytes=600, disk_bytes=600) as store:
+        assert store.room == 1200
+        store.keep(features)
+        store.keep(features)
+        assert store.room == 1200 - 2 * 512
+        assert not store.full
+        with pytest.raises(StorageError, match="too little room") as caught:
+            store.keep(features)
+        assert store.full
+        assert caught.value.path == tmp_path
+        assert "TMPDIR" in caught.value.remedy
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_temporary_folder_leaves_half_of_what_is_free_to_others(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with FeatureStore(memory_bytes=0) as store:
+        monkeypatch.setattr("shutil.disk_usage", lambda _folder: SimpleNamespace(free=2000))
+        assert store.room == 1000
+        store.keep((torch.zeros(1, 4, 8, 8),))
+        monkeypatch.setattr("shutil.disk_usage", lambda _folder: SimpleNamespace(free=2000 - 512))
+        assert store.room == 1000 - 512
+
+
+def test_a_temporary_folder_that_cannot_be_written_is_no_bug_of_ours(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
+    with FeatureStore(memory_bytes=0) as store:
+        assert store.room == 0
+        with pytest.raises(StorageError, match="cannot be kept") as caught:
+            store.keep((torch.zeros(1, 4, 8, 8),))
+    assert "No such file" in caught.value.why
+
+
+def test_half_a_file_is_removed_where_the_disk_is_full(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+
+    def full(path: Path, _data: object) -> None:
+        path.touch()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with FeatureStore(memory_bytes=0) as store:
+        with pytest.raises(StorageError, match="No space left"):
+            store.keep((torch.zeros(1, 4, 8, 8),))
+        assert not list(tmp_path.rglob("*.f16"))
 
 
 @pytest.mark.parametrize("mirrored", [False, True])
