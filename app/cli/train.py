@@ -181,6 +181,9 @@ def train(
         samples = [sample for source in data.train for sample in source.samples(classes, say)]
         for project in opened:
             samples += project_samples(project, classes, data.exclude, unmatched_to_void=data.unmatched_to_void)
+        if not samples:  # a folder of images without masks has spoken for itself by now
+            names = ", ".join(str(folder) for folder in data.projects)
+            raise click.UsageError(f"nobody has worked on an image of {names} yet; correct some in the window first")
         cache = int(cache_gb * (1 << 30)) // (2 if data.val else 1)
         training = SegmentationDataset(samples, classes, cache_bytes=cache, say=say, progress=watcher.reading)
         validation = None

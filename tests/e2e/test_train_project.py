@@ -116,6 +116,22 @@ def test_classes_without_a_partner_are_named_before_anything_is_lost(tmp_path: P
     assert train(tmp_path, "--project", photos, "--catalog", "voc21", "--unmatched-to-void") == 0
 
 
+def test_a_project_without_corrections_has_nothing_to_teach(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photos = make_folder(tmp_path / "photos", "a.png")
+    with Project.open(photos):
+        pass
+    assert train(tmp_path, "--project", photos) == 2
+    assert "correct some in the window" in capsys.readouterr().err
+
+
+def test_a_run_on_a_project_goes_on_by_its_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photos = labelled(tmp_path / "photos", CAMVID, "tree", "car")
+    assert train(tmp_path, "--project", photos, "--catalog", "voc21", "--unmatched-to-void", "--exclude", "b.*") == 0
+    capsys.readouterr()
+    assert run(["train", "--resume", "-o", str(tmp_path / "run"), "--threads", "1"]) == 0
+    assert "going on after step 1 of 1" in capsys.readouterr().err
+
+
 def test_only_classes_that_occur_matter(tmp_path: Path) -> None:
     photos = labelled(tmp_path / "photos", CAMVID, "car")
     with Project.open(photos, read_only=True) as project:
