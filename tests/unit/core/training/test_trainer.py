@@ -151,6 +151,18 @@ def test_a_gradient_that_is_no_number_ends_the_run_before_its_step(data: Segment
     assert not part.state_path.exists()
 
 
+def test_overflow_in_half_precision_is_borne_until_no_scale_helps(data: SegmentationDataset, tmp_path: Path) -> None:
+    notes = Notes()
+    part = trainer(replace(RECIPE, steps=60, precision="fp16", validate_every=0), data, tmp_path / "run", notes)
+    weight = part.model.classifier.weight
+    weight.register_hook(lambda gradient: gradient * float("nan"))
+    before = weight.detach().clone()
+    with pytest.raises(AtrousError, match="gradient"):
+        part.run()
+    assert 10 < len(notes.losses) < 40, "every step halves the scale"
+    assert torch.equal(before, weight)
+
+
 def test_a_network_that_ran_away_is_not_written(data: SegmentationDataset, tmp_path: Path) -> None:
     """The loss of a step is that of the weights before it: the last step of all is followed by none that could tell."""
     part = trainer(replace(RECIPE, steps=1, rate=1e30), data, tmp_path / "run")
