@@ -1,0 +1,47 @@
+"""``benchmarks/learn.py`` scores the network that has learned, whatever of it has."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+
+from deeplab_core.inference import Predictor
+from deeplab_core.learning import LearnOptions
+from tests.unit.core.training.learner_world import CATALOG, room, taught_network
+
+SCRIPT = Path(__file__).parents[4] / "benchmarks" / "learn.py"
+
+
+@pytest.fixture(scope="module")
+def benchmark_module() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("learn_benchmark", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # its dataclasses look themselves up
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("layers", ["decoder", "all"])
+def test_the_score_is_that_of_the_network_that_has_learned(benchmark_module, monkeypatch, layers) -> None:
+    adapting = import_module("deeplab_core.training.adaptation.adapt")
+    monkeypatch.setattr(adapting, "_STEPS", (6, 6))
+    torch.set_num_threads(1)
+    model, card = taught_network()
+    photos = [benchmark_module.Photo(str(seed), *room(seed, "chair", "blue sofa")) for seed in range(20, 24)]
+    bench = benchmark_module.Bench(model, card, CATALOG, photos)
+    adapted = bench.learn([0], [1, 2, 3], "reviewed", LearnOptions(layers=layers, strength="strong"))
+    predictor = Predictor(adapted.model, adapted.card)
+    found = bench.predict(adapted.model, adapted.card, [1, 2, 3])
+    for place in (1, 2, 3):
+        expected = predictor(photos[place].rgb).labels
+        assert np.mean(expected != bench.before[place]) > 0.01
+        assert np.mean(found[place] == expected) > 0.98  # features in half precision
