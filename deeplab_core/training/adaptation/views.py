@@ -81,7 +81,7 @@ class FeatureStore:
             if self._folder is None:
                 self._folder = tempfile.TemporaryDirectory(prefix="atrous-features-", ignore_cleanup_errors=True)
             path = Path(self._folder.name) / f"{self._files}.f16"
-            path.write_bytes(np.ascontiguousarray(part))
+            path.write_bytes(np.ascontiguousarray(part).data)
             kept = np.memmap(path, np.float16, "r", shape=part.shape)
         except OSError as error:
             if path is not None:
