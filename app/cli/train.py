@@ -8,19 +8,16 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from app.cli.console import emit
+from app.cli.train_projects import opened_projects, project_samples
 
 if TYPE_CHECKING:
-    from app.state.project import ImageRecord, Project
-    from deeplab_core.catalog import CatalogMapping, ClassCatalog
-    from deeplab_core.labels import LabelMap
-    from deeplab_core.training import DataSource, Sample
+    from deeplab_core.training import DataSource
     from deeplab_core.training.tables import DataTables
 
 #: Flags that set a value of the recipe, by its name there.
@@ -166,7 +163,7 @@ def train(
         process_group(torch.device(chosen)) as group,
         _only_writer(out, group.leads),
         _stop_on_signals() as stop,
-        _opened(data.projects) as opened,
+        opened_projects(data.projects) as opened,
     ):
         speaks = group.leads
         watcher = _Watcher(as_json) if speaks else _Silent()
@@ -212,93 +209,6 @@ def train(
     if outcome.model_path is None:
         return 130
     return 0
-
-
-def project_samples(
-    project: Project, catalog: ClassCatalog, exclude: tuple[str, ...] = (), *, unmatched_to_void: bool = False
-) -> list[Sample]:
-    """What a person made of a project's images, those of ``exclude`` (shell patterns) left out.
-
-    A reviewed image counts whole. Of an image that was touched but not reviewed, only the person's (and imported) pixels count;
-    the rest is void.
-
-    Raises:
-        CatalogError: labelled classes have no partner in the catalog, and nobody agreed to void.
-    """
-    from app.state.image_record import ImageStatus
-    from deeplab_core.training import Sample, fits
-
-    mapping = _to_training(project, catalog)
-    records = [
-        record
-        for record in project.images
-        if record.status >= ImageStatus.TOUCHED and not record.missing and not fits(record.relative_path, exclude)
-    ]
-    if mapping.unmatched and not unmatched_to_void:
-        _demand_partners(project, records, mapping, catalog)
-    return [
-        Sample(
-            image=project.path_of(record),
-            mask=project.directory / record.mask,
-            labels=partial(_corrected, project, record, mapping.lut),
-            name=record.relative_path,
-        )
-        for record in records
-    ]
-
-
-def _to_training(project: Project, catalog: ClassCatalog) -> CatalogMapping:
-    """How the project's classes become those of the training: what the project knows of the other direction, turned around."""
-    from app.state.class_mapping import project_mapping
-    from deeplab_core.catalog import map_catalogs
-
-    if project.catalog.names == catalog.names:
-        return map_catalogs(project.catalog, catalog)
-    sources: dict[int, list[int]] = {}
-    for theirs, mine in project_mapping(project, catalog).pairs:
-        if mine is not None:
-            sources.setdefault(mine, []).append(theirs)
-    by_name = dict(map_catalogs(project.catalog, catalog).pairs)
-    # Where several classes became one, only the one of the same name is a way back.
-    chosen = {mine: theirs[0] for mine, theirs in sources.items() if len(theirs) == 1 and theirs[0] != by_name.get(mine)}
-    return map_catalogs(project.catalog, catalog, dict(chosen))
-
-
-def _demand_partners(project: Project, records: list[ImageRecord], mapping: CatalogMapping, catalog: ClassCatalog) -> None:
-    """Raise CatalogError where a labelled pixel would be lost; classes that nobody used do not matter."""
-    import numpy as np
-
-    from deeplab_core.errors import AtrousError, CatalogError
-
-    lost: set[str] = set()
-    same = np.arange(len(mapping.lut), dtype=project.catalog.dtype)
-    for record in records:
-        try:
-            found = np.unique(_corrected(project, record, same))
-        except AtrousError:
-            continue  # the training names it when it reads the image
-        lost |= {project.catalog.by_id(int(value)).name for value in found if value != project.catalog.ignore}
-    names = [name for name in mapping.unmatched if name in lost]
-    if names:
-        raise CatalogError(
-            f"'{catalog.name}' has no class for {', '.join(names)}",
-            why="Their corrected pixels would be lost",
-            remedy="Leave --catalog out to train the project's own classes, or let them become void with --unmatched-to-void",
-            path=project.folder,
-        )
-
-
-def _corrected(project: Project, record: ImageRecord, lut: Any) -> LabelMap:
-    from app.state.image_record import ImageStatus
-    from app.state.provenance import Provenance
-    from deeplab_core.labels import apply_lut
-
-    document = project.load(record.id).document
-    labels = apply_lut(document.labels, lut)
-    if record.status < ImageStatus.REVIEWED:
-        by_hand = (document.provenance == Provenance.PERSON) | (document.provenance == Provenance.IMPORT)
-        labels[~by_hand] = lut[-1]
-    return labels
 
 
 def _flag_values(flags: dict[str, Any], settings: tuple[str, ...], crop: str | None, scales: str | None) -> dict[str, Any]:
@@ -384,16 +294,6 @@ def _only_writer(out: Path, leads: bool) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-@contextmanager
-def _opened(folders: tuple[Path, ...]) -> Iterator[list[Project]]:
-    from contextlib import ExitStack
-
-    from app.state.project import Project
-
-    with ExitStack() as stack:
-        yield [stack.enter_context(Project.open(folder, read_only=True)) for folder in folders]
 
 
 @contextmanager

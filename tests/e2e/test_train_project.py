@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from app.cli import run
-from app.cli.train import _located, project_samples
+from app.cli.train import _located
+from app.cli.train_projects import project_samples
 from app.state.class_mapping import mapping_key
 from app.state.image_record import ImageStatus
 from app.state.patch import diff_patch
