@@ -173,8 +173,9 @@ def _failures_everywhere(mine: int, world: int) -> int:
     """Failures of all processes, once all have done their shares.
 
     torchrun ends all processes as soon as one leaves with an error: a share with a broken image must not cut the others off.
+    Shares that were started by hand, with RANK and WORLD_SIZE alone, have nobody to wait for.
     """
-    if world == 1:
+    if world == 1 or "MASTER_ADDR" not in os.environ:
         return mine
     import torch
 
