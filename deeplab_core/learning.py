@@ -13,6 +13,8 @@ from deeplab_core.errors import AtrousError
 
 #: Corrected images that are learned from at most; of more, evenly chosen ones are.
 MOST_IMAGES = 64
+#: From this many corrected images on a third of them is left out once to judge by; fewer are left out in two halves, in turn.
+MANY_IMAGES = 12
 
 Layers = Literal["decoder", "classifier", "all"]
 Strength = Literal["gentle", "normal", "strong"]

@@ -9,6 +9,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -59,6 +60,11 @@ class Preprocessing:
 
 #: Key of the card in a safetensors file's metadata.
 CARD_KEY = "atrous_card"
+
+
+def card_path(weights: Path) -> Path:
+    """Where a card beside a weights file stands: ``net.pth.card.json`` beside ``net.pth``."""
+    return weights.with_name(weights.name + ".card.json")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+
+from app.cli.console import write_json
 
 if TYPE_CHECKING:
     from deeplab_core.metrics.compare import Change, Comparison
@@ -35,14 +36,10 @@ def compare(before: Path, after: Path, resamples: int, seed: int, json_file: Pat
     than 5 % of the draws; over the classes this is corrected for their number. A class in fewer than six images gets no
     verdict (?).
     """
-    from deeplab_core.formats import atomic_write
     from deeplab_core.metrics.compare import compare_reports
 
     result = compare_reports(before, after, resamples=resamples, seed=seed)
-    if json_file is not None:
-        json_file.parent.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(result.to_dict(), ensure_ascii=False, allow_nan=False, indent=1) + "\n"
-        atomic_write(json_file, text.encode())
+    write_json(json_file, result.to_dict())
     click.echo(table(result))
     for names, report in ((result.only_before, before), (result.only_after, after)):
         if names:

@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from deeplab_core.records import CARD_KEY
+from deeplab_core.records import CARD_KEY, card_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class ModelNote:
 
 def note_of(path: Path) -> ModelNote:
     """The note of a model file as it is now; remembered until it, or the card beside it, is written again."""
-    beside = path.with_name(path.name + ".card.json")
+    beside = card_path(path)
     return _read(path, beside, _version(path), _version(beside))
 
 
@@ -37,7 +37,7 @@ def _version(path: Path) -> tuple[int, int]:
 @lru_cache(maxsize=512)
 def _read(path: Path, beside: Path, _version: tuple[int, int], _beside_version: tuple[int, int]) -> ModelNote:
     try:
-        card = json.loads(beside.read_text(encoding="utf-8")) if beside.is_file() else json.loads(_inside(path))
+        card = json.loads(beside.read_text(encoding="utf-8") if beside.is_file() else _inside(path))
     except (OSError, ValueError):
         return ModelNote()
     if not isinstance(card, Mapping):

@@ -12,14 +12,11 @@ from numpy.typing import NDArray
 from app.state.corrections import Corrections
 from app.state.wording import counted, spaced
 from deeplab_core.errors import AtrousError
-from deeplab_core.learning import LearnPair, LearnReport
+from deeplab_core.learning import MANY_IMAGES, LearnPair, LearnReport
 
 #: Longest side of the pictures.
 _SIDE = 640
 _DASH = "–"
-#: From this many corrected images on a third of them is left out; fewer are left out in two halves. The learning half decides
-#: it (``training.adaptation.choosing``), which the window's process cannot import; a test holds the two together.
-_MANY = 12
 
 Pair = tuple[float | None, float | None]
 
@@ -71,7 +68,7 @@ def left_out_how(report: LearnReport) -> str:
     """Which images were left out while learning, and what their figure is worth."""
     if report.held_out is None:
         return "With one corrected image nothing could be left out"
-    if report.images >= _MANY:
+    if report.images >= MANY_IMAGES:
         out = report.images // 3
         rest = report.images - out
         how = f"{out} of the {report.images} corrected images were left out, and a model learned from the other {rest}"

@@ -139,7 +139,9 @@ def write_published_card(path: Path, card: ModelCard, model: PublishedModel) -> 
     Raises:
         StorageError: the folder cannot be written.
     """
-    target = path.with_name(path.name + ".card.json")
+    from deeplab_core.records import card_path
+
+    target = card_path(path)
     if target.exists():
         return None
     text = json.dumps(published_card(card, model).to_dict(), indent=2, ensure_ascii=False) + "\n"

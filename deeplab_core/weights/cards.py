@@ -14,12 +14,7 @@ from deeplab_core.catalog import ClassCatalog, ClassInfo
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.errors import AtrousError, WeightsError
 from deeplab_core.formats import atomic_write
-from deeplab_core.records import ModelCard
-
-
-def card_path(weights: Path) -> Path:
-    """Where a card beside a weights file stands: ``net.pth.card.json`` beside ``net.pth``."""
-    return weights.with_name(weights.name + ".card.json")
+from deeplab_core.records import ModelCard, card_path
 
 
 def read_card_file(weights: Path) -> ModelCard | None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,18 +18,8 @@ from tests.unit.app.tiny_model import save_photograph
 
 pytestmark = pytest.mark.e2e
 PATIENCE = 120_000
-ROOT = Path(__file__).resolve().parents[2]
 HEIGHT, WIDTH = 40, 56
 LABELS = ClassCatalog("tiny", "Tiny", tuple(ClassInfo(i, f"class {i}", (i, 2 * i, 3 * i)) for i in range(5)))
-
-
-@pytest.fixture(scope="module")
-def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Saved by another process, so that this one, which plays the window, never imports torch for it."""
-    path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
-    code = f"import pathlib; from tests.unit.app.tiny_model import save_tiny_model as save; save(pathlib.Path({str(path)!r}))"
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
-    return path
 
 
 @pytest.fixture(scope="module")

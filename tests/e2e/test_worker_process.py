@@ -28,15 +28,6 @@ LONG = PredictOptions(scales=tuple(1.0 + n / 64 for n in range(8)))
 
 
 @pytest.fixture(scope="module")
-def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Saved by another process, so that this one, which plays the window, never imports torch for it."""
-    path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
-    code = f"import pathlib; from tests.unit.app.tiny_model import save_tiny_model as save; save(pathlib.Path({str(path)!r}))"
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
-    return path
-
-
-@pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(save_photograph(tmp_path_factory.mktemp("images") / "photo.png", 240, 320))
 

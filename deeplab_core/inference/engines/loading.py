@@ -12,7 +12,7 @@ from deeplab_core.inference.engines.network import EngineModel
 from deeplab_core.inference.engines.onnx_file import OnnxFile, looks_like_onnx, read_onnx_file
 from deeplab_core.inference.engines.onnx_runner import OnnxRunner
 from deeplab_core.inference.engines.signature import Signature, find_signature
-from deeplab_core.records import CARD_KEY, ModelCard
+from deeplab_core.records import CARD_KEY, ModelCard, card_path
 from deeplab_core.weights import cards
 
 #: Endings that people know these files by; what a file is, its content tells.
@@ -63,7 +63,7 @@ def load_engine(path: Path, beside: ModelCard | None = None) -> tuple[EngineMode
     if not classes:
         raise WeightsError(
             "the graph gives labels only, and nothing in it tells how many classes it knows",
-            remedy=f"Put a model card with its catalog beside it, as {cards.card_path(path).name}",
+            remedy=f"Put a model card with its catalog beside it, as {card_path(path).name}",
             path=path,
         )
     align = graph.runner.align_corners.get(graph.signature.output.name)

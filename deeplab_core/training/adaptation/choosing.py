@@ -10,15 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.inference.watch import Watch
-from deeplab_core.learning import LearnPair, Verdict
+from deeplab_core.learning import MANY_IMAGES, LearnPair, Verdict
 from deeplab_core.metrics import ConfusionMatrix
 from deeplab_core.training.adaptation.fit import Learner, Pace, State
 from deeplab_core.training.adaptation.gathering import spread
 from deeplab_core.training.adaptation.judging import Judge, mean_iou
 from deeplab_core.training.adaptation.lessons import Lesson
 
-#: From this many corrected images on a third of them is left out once; fewer are left out in turn.
-_MANY = 12
 _FOLDS = 2
 #: Shares of the change that are tried.
 BLENDS = (0.25, 0.5, 1.0)
@@ -70,7 +68,7 @@ def folds_of(count: int, seed: int) -> list[tuple[list[int], list[int]]]:
     if count < 2:
         return []
     order = np.random.Generator(np.random.PCG64([seed, count])).permutation(count).tolist()
-    if count >= _MANY:
+    if count >= MANY_IMAGES:
         out = count // 3
         return [(sorted(order[out:]), sorted(order[:out]))]
     folds = min(_FOLDS, count)

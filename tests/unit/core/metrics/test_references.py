@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 from deeplab_core.metrics import compiled
-
-SCRIPT = Path(__file__).parents[4] / "benchmarks" / "exactness.py"
+from tests.benchmark_scripts import load_script
 
 
 @pytest.fixture(scope="module")
 def exactness() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("exactness", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["exactness"] = module  # its dataclass looks itself up
-    spec.loader.exec_module(module)
-    return module
+    return load_script("exactness")
 
 
 @pytest.fixture(params=["plain", "compiled"])

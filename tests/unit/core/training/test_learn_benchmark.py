@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from importlib import import_module
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -14,20 +11,13 @@ import torch
 
 from deeplab_core.inference import Predictor
 from deeplab_core.learning import LearnOptions
+from tests.benchmark_scripts import load_script
 from tests.unit.core.training.learner_world import CATALOG, room, taught_network
-
-SCRIPT = Path(__file__).parents[4] / "benchmarks" / "learn.py"
 
 
 @pytest.fixture(scope="module")
 def benchmark_module() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("learn_benchmark", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # its dataclasses look themselves up
-    spec.loader.exec_module(module)
-    return module
+    return load_script("learn")
 
 
 @pytest.mark.parametrize("layers", ["decoder", "all"])

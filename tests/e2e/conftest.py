@@ -1,0 +1,20 @@
+"""What tests of the real processes share."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Saved by another process, so that this one, which plays the window, never imports torch for it."""
+    path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
+    code = f"import pathlib; from tests.unit.app.tiny_model import save_tiny_model as save; save(pathlib.Path({str(path)!r}))"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+    return path
