@@ -5,6 +5,7 @@
     AtrousError
     ├── ImageReadError        an image file cannot be decoded
     ├── MaskFormatError       a mask or truth file does not hold what its catalog declares
+    │   └── AmbiguousFrameError   a mask fits the image as stored and as displayed, and nothing says which is meant
     ├── CatalogError          a catalog file is wrong, or two catalogs do not fit
     ├── WeightsError          a checkpoint cannot be used
     │   ├── UnknownCheckpoint     no known family fits the keys
@@ -77,6 +78,10 @@ class ImageReadError(AtrousError):
 
 class MaskFormatError(AtrousError):
     """A mask or truth file does not hold what its catalog declares."""
+
+
+class AmbiguousFrameError(MaskFormatError):
+    """A mask fits its image as stored and as displayed, and nothing says which is meant; the user must be asked once."""
 
 
 class CatalogError(AtrousError):

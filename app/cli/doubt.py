@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from deeplab_core.catalog import ClassCatalog
+    from deeplab_core.formats import Frame
     from deeplab_core.images import ImageData
     from deeplab_core.inference import Predictor
     from deeplab_core.inference.doubt_meter import DoubtMeter
@@ -159,13 +160,20 @@ class _Truth:
     """
 
     def __init__(
-        self, images: Path, names: list[str], folders: tuple[Path, ...], ambiguous: Path | None, catalog: ClassCatalog
+        self,
+        images: Path,
+        names: list[str],
+        folders: tuple[Path, ...],
+        ambiguous: Path | None,
+        catalog: ClassCatalog,
+        frame: Frame = "auto",
     ) -> None:
         from deeplab_core.formats import find_truth
         from deeplab_core.inspection.ambiguous import AMBIGUOUS_SUFFIX
         from deeplab_core.inspection.companions import Companions
 
         self._catalog = catalog
+        self._frame: Frame = frame
         self._marks: Companions | None = None if ambiguous is None else Companions(ambiguous, (AMBIGUOUS_SUFFIX,))
         self.files: dict[str, Path] = {}
         self.problems: list[AtrousError] = []
@@ -188,7 +196,7 @@ class _Truth:
         path = self.files.get(name)
         if path is None:
             return None, None
-        labels = read_mask(path, self._catalog, image.info)
+        labels = read_mask(path, self._catalog, image.info, frame=self._frame)
         marks = None if self._marks is None else self._marks.of(name)
         return labels, None if marks is None else read_ambiguous(marks, labels.shape).mask()
 

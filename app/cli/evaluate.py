@@ -146,6 +146,7 @@ def evaluate(
             resamples=resamples,
             seed=seed,
             ambiguous_dir=ambiguous,
+            images_dir=photographs,
             progress=lambda _done, _total, name: bar.advance(name),
         )
     for path in (json_file, html_file):

@@ -14,6 +14,7 @@ from app.cli.orders import gain_lines, order_lines, place_text
 if TYPE_CHECKING:
     from deeplab_core.catalog import ClassCatalog
     from deeplab_core.errors import AtrousError
+    from deeplab_core.formats import Frame
     from deeplab_core.inspection import ErrorComponent
     from deeplab_core.inspection.folder import FolderInspection, FolderSources
     from deeplab_core.inspection.folder_ranking import FolderRanking
@@ -87,7 +88,7 @@ def inspect(
     catalog = get_catalog(catalog_name)
     ids = (None, None) if cell is None else _cell_ids(cell, catalog)
     within = None if slice_name is None else _slice(slice_name)
-    ranking = _rank(prediction, catalog, truths, second)
+    ranking = _rank(prediction, catalog, truths, second, images)
     failures = [] if ranking is None else list(ranking.failures)
     if not truths:
         assert ranking is not None
@@ -105,7 +106,7 @@ def inspect(
 
         write_json(json_file, inspection_to_dict(found, components=max(top, 50), ranking=ranking))
     if cutouts is not None and images is not None:
-        _write_cutouts(found, listed, images, cutouts)
+        _write_cutouts(found, listed, prediction, images, cutouts)
     return _complain(found.failures)
 
 
@@ -132,13 +133,20 @@ def _inspect(prediction: Path, truths: tuple[Path, ...], catalog: ClassCatalog, 
         )
 
 
-def _rank(prediction: Path, catalog: ClassCatalog, truths: tuple[Path, ...], second: Path | None) -> FolderRanking | None:
+def _rank(
+    prediction: Path,
+    catalog: ClassCatalog,
+    truths: tuple[Path, ...],
+    second: Path | None,
+    images: Path | None,
+    frame: Frame = "auto",
+) -> FolderRanking | None:
     from deeplab_core.inspection.folder_ranking import CONFIDENCE_SUFFIX, rank_folder
 
     saved = next(prediction.rglob(f"*{CONFIDENCE_SUFFIX}"), None)
     if truths and saved is None and second is None:
         return None
-    return rank_folder(prediction, catalog, truth_dirs=truths, second_dir=second)
+    return rank_folder(prediction, catalog, truth_dirs=truths, second_dir=second, images_dir=images, frame=frame)
 
 
 def _slice(text: str) -> Slice:
@@ -225,26 +233,31 @@ def _ranking_alone(ranking: FolderRanking, catalog: ClassCatalog) -> dict[str, o
     }
 
 
-def _write_cutouts(found: FolderInspection, listed: list[ErrorComponent], images: Path, out: Path) -> None:
+def _write_cutouts(
+    found: FolderInspection,
+    listed: list[ErrorComponent],
+    prediction_dir: Path,
+    images: Path,
+    out: Path,
+    frame: Frame = "auto",
+) -> None:
     """One picture per listed component: rank, classes and image in its name."""
-    from deeplab_core.formats import atomic_write, encode_png, make_folder, read_mask
+    from deeplab_core.formats import atomic_write, encode_png, make_folder
     from deeplab_core.images import read_image
-    from deeplab_core.images.probe import IMAGE_SUFFIXES
     from deeplab_core.inspection import component_mask
-    from deeplab_core.inspection.companions import Companions
     from deeplab_core.inspection.cutout import cutout
+    from deeplab_core.metrics.pair_reader import PairReader
 
     names = {info.id: info.name for info in found.catalog.classes} | {found.catalog.ignore: "void"}
-    photographs = Companions(images, tuple(sorted(IMAGE_SUFFIXES)))
+    reader = PairReader(prediction_dir, found.catalog, images_dir=images, frame=frame)
     make_folder(out)
     for rank, entry in enumerate(listed, start=1):
-        photograph = photographs.of(entry.image)
+        photograph = reader.photograph(entry.image)
         if photograph is None:
             click.echo(f"atrous: no photograph for {entry.image} in {images}", err=True)
             continue
         data, pair = read_image(photograph), found.pairs[entry.image]
-        truth = read_mask(pair.truth, found.catalog, data.info)
-        prediction = read_mask(pair.prediction, found.catalog, data.info)
+        truth, prediction = reader.truth(pair.truth, data.info), reader.prediction(pair.prediction, data.info)
         picture = cutout(data.rgb, entry, component_mask(entry, truth=truth, prediction=prediction))
         name = f"{rank:03d}_{names[entry.truth]}_called_{names[entry.prediction]}_{Path(entry.image).stem}.png"
         atomic_write(out / name.replace(" ", "_").replace("/", "_"), encode_png(picture))

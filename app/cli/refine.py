@@ -18,6 +18,7 @@ from deeplab_core.errors import AtrousError
 
 if TYPE_CHECKING:
     from deeplab_core.catalog import ClassCatalog
+    from deeplab_core.formats import Frame
     from deeplab_core.records import CRFEngine, CRFParams
     from deeplab_core.refine.dense_crf import Engine
     from deeplab_core.refine.search import Sample, SearchReport
@@ -115,6 +116,7 @@ def _refine_masks(
     engine: Engine,
     device: str,
     overwrite: bool,
+    frame: Frame = "auto",
 ) -> int:
     from deeplab_core.catalogs import get_catalog
     from deeplab_core.formats import read_mask, write_mask
@@ -138,7 +140,7 @@ def _refine_masks(
         for task, path in partners.items():
             try:
                 image = read_image(task.image)
-                labels = read_mask(path, catalog, image.info)
+                labels = read_mask(path, catalog, image.info, frame=frame)
                 found = labels_as_probabilities(labels, catalog, certainty)
                 if found is None:
                     refined = labels
@@ -166,6 +168,7 @@ def _search(
     limit: int,
     report_file: Path | None,
     device: str,
+    frame: Frame = "auto",
 ) -> int:
     from deeplab_core.formats import atomic_write
     from deeplab_core.inference import Predictor
@@ -179,7 +182,7 @@ def _search(
     if len(chosen) < 2:
         raise click.UsageError(f"a search needs at least two images with truth; {len(chosen)} have some in {truth}")
     with progress("predict", len(chosen)) as bar:
-        samples = [_sample(task, path, predictor, bar) for task, path in chosen]
+        samples = [_sample(task, path, predictor, bar, frame) for task, path in chosen]
     usable = [sample for sample in samples if sample is not None]
     with progress("search", 4 * len(usable)) as bar:
         result = search_parameters(
@@ -193,7 +196,7 @@ def _search(
     return 0
 
 
-def _sample(task: Task, path: Path, predictor: Any, bar: Any) -> Sample | None:
+def _sample(task: Task, path: Path, predictor: Any, bar: Any, frame: Frame) -> Sample | None:
     from deeplab_core.formats import read_mask
     from deeplab_core.images import read_image
     from deeplab_core.refine import ProbabilitySource
@@ -201,7 +204,7 @@ def _sample(task: Task, path: Path, predictor: Any, bar: Any) -> Sample | None:
 
     try:
         image = read_image(task.image)
-        labels = read_mask(path, predictor.card.catalog, image.info)
+        labels = read_mask(path, predictor.card.catalog, image.info, frame=frame)
         return Sample(task.name, image.rgb, ProbabilitySource.of_scores(predictor.scores(image.rgb)), labels)
     except AtrousError as error:
         bar.note(f"left out: {error}")

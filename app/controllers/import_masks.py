@@ -20,6 +20,7 @@ from app.state.project import Project
 from app.state.provenance import Provenance
 from app.state.wording import spaced
 from deeplab_core.errors import AtrousError
+from deeplab_core.formats.frames import Frame
 from deeplab_core.formats.masks import read_mask
 from deeplab_core.images.probe import probe_image
 
@@ -35,6 +36,7 @@ class _Import:
     job: Job
     waiting: deque[tuple[int, Path]]
     total: int
+    frame: Frame
     done: int = 0
     kept: int = 0
     failures: list[tuple[int, str]] = field(default_factory=list)
@@ -59,15 +61,20 @@ class ImportController(QObject):
         self._projects, self._predict, self._jobs, self._notifier = projects, predict, jobs, notifier
         self._run: _Import | None = None
 
-    def start_from_file(self, path: Path) -> None:
-        """Replace the mask in view by a mask file, as one undoable step."""
+    def start_from_file(self, path: Path, frame: Frame = "auto") -> None:
+        """Replace the mask in view by a mask file, as one undoable step; ``frame`` says how the file is turned."""
         try:
-            self._into_view(path)
+            self._into_view(path, frame)
         except AtrousError as error:
             self._notifier.report(error)
 
-    def import_masks(self, folder: Path) -> None:
-        """Take mask files from a folder for every image that nobody has worked on; the others keep their masks."""
+    def import_masks(self, folder: Path, frame: Frame = "auto") -> None:
+        """Take mask files from a folder for every image that nobody has worked on; the others keep their masks.
+
+        Args:
+            folder: searched recursively.
+            frame: frame of the photographs that its masks are stored in.
+        """
         from deeplab_core.formats.truth import find_truth
 
         project = self._projects.project
@@ -78,7 +85,7 @@ class ImportController(QObject):
 
         def found(files: dict[str, Path]) -> None:
             waiting = [(record.id, files[record.relative_path]) for record in project.images if record.relative_path in files]
-            self._run = _Import(project, job, deque(waiting), len(waiting))
+            self._run = _Import(project, job, deque(waiting), len(waiting), frame)
             self._next()
 
         def failed(error: Exception) -> None:
@@ -118,7 +125,7 @@ class ImportController(QObject):
             QTimer.singleShot(_RETRY_MS, self._next)
             return
         try:
-            self._into_view(path)
+            self._into_view(path, run.frame)
             run.done += 1
         except AtrousError as error:
             run.failures.append((image, str(error)))
@@ -141,7 +148,7 @@ class ImportController(QObject):
                     run.failures.append((image, str(error)))
             self._later()
 
-        self._jobs.run(lambda: _import_patch(project, project.record(image), path), end, self._note(run, image))
+        self._jobs.run(lambda: _import_patch(project, project.record(image), path, run.frame), end, self._note(run, image))
 
     def _note(self, run: _Import, image: int) -> Callable[[Exception], None]:
         def failed(error: Exception) -> None:
@@ -172,20 +179,20 @@ class ImportController(QObject):
             f"{spaced(run.done)} masks imported", " ".join(parts), replace_key="import", choices=(choice,) if failures else ()
         )
 
-    def _into_view(self, path: Path) -> None:
+    def _into_view(self, path: Path, frame: Frame) -> None:
         image = self._projects.image
         if image is not None:
-            labels = read_mask(path, image.document.catalog, image.info)
+            labels = read_mask(path, image.document.catalog, image.info, frame=frame)
             self._predict.replace_all(labels, Provenance.IMPORT, f"Import {path.name}")
 
 
-def _import_patch(project: Project, record: ImageRecord, path: Path) -> TilePatch:
+def _import_patch(project: Project, record: ImageRecord, path: Path, frame: Frame) -> TilePatch:
     """The step that makes a mask file the mask of an image.
 
     Raises:
         AtrousError: the file does not fit the image or the catalog.
     """
     info = probe_image(project.path_of(record))
-    labels = read_mask(path, project.catalog, info)
+    labels = read_mask(path, project.catalog, info, frame=frame)
     document = project.load(record.id, (info.height, info.width)).document
     return diff_patch(document.labels, document.provenance, labels, np.full_like(document.provenance, Provenance.IMPORT))

@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from deeplab_core.formats.atomic import atomic_write, make_folder
+    from deeplab_core.formats.frames import MASK_FRAMES, Frame, is_ambiguous_frame, recorded_frame
     from deeplab_core.formats.guess import CatalogGuess, guess_catalog
     from deeplab_core.formats.masks import read_mask
     from deeplab_core.formats.png import encode_indexed_png, encode_png, write_indexed_png, write_mask
     from deeplab_core.formats.truth import TruthIndex, TruthProblem, find_truth
 
 __all__ = [
+    "MASK_FRAMES",
     "CatalogGuess",
+    "Frame",
     "TruthIndex",
     "TruthProblem",
     "atomic_write",
@@ -24,14 +27,17 @@ __all__ = [
     "encode_png",
     "find_truth",
     "guess_catalog",
+    "is_ambiguous_frame",
     "make_folder",
     "read_mask",
+    "recorded_frame",
     "write_indexed_png",
     "write_mask",
 ]
 
 _MODULES = {
     "atomic": ("atomic_write", "make_folder"),
+    "frames": ("MASK_FRAMES", "Frame", "is_ambiguous_frame", "recorded_frame"),
     "guess": ("CatalogGuess", "guess_catalog"),
     "masks": ("read_mask",),
     "png": ("encode_indexed_png", "encode_png", "write_indexed_png", "write_mask"),

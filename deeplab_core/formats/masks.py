@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,12 +12,11 @@ from numpy.typing import NDArray
 from deeplab_core.catalog import ClassCatalog, Color, map_catalogs
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.errors import MaskFormatError
+from deeplab_core.formats.frames import Frame, frame_of
 from deeplab_core.formats.stored import StoredMask, read_stored
 from deeplab_core.images.orientation import to_oriented
 from deeplab_core.images.probe import ImageInfo
 from deeplab_core.labels import NAMED_VALUES, LabelMap, apply_lut, describe_values, undeclared, value_counts
-
-Frame = Literal["auto", "stored", "oriented"]
 
 _CITYSCAPES_NAME = re.compile(r"_gt(?:Fine|Coarse)_(labelIds|labelTrainIds|instanceIds|instanceTrainIds)\.png$")
 _STRIP_ROWS = 256
@@ -39,21 +37,23 @@ def read_mask(path: str | Path, catalog: ClassCatalog, info: ImageInfo | None = 
         path: the mask file.
         catalog: what the values mean.
         info: the photograph's header facts; with it the mask comes back in the oriented frame and its size is checked.
-        frame: which frame of the photograph the mask is stored in. ``auto`` tells by the size, and where both frames have the
-            same size takes the stored one, as masks are exported.
+        frame: which frame of the photograph the mask is stored in. ``auto`` tells by the size, or by the record that Atrous left
+            beside its own masks.
 
     Returns:
         (H, W) C-contiguous label map of ``catalog.dtype``, writable.
 
     Raises:
         MaskFormatError: unreadable, undeclared ids or unknown colours (named with their pixel counts), or wrong size.
+        AmbiguousFrameError: ``frame`` is ``auto``, both frames have the mask's size, and no record says which one is meant.
     """
     path = Path(path)
     stored = read_stored(path)
     if info is not None:
         _check_frame(stored.size, info, frame, path)
+        frame = frame_of(path, stored.size, info, frame)
     labels = interpret(stored, catalog, path)
-    if info is not None and _is_stored_frame(stored.size, info, frame):
+    if info is not None and frame == "stored":
         labels = to_oriented(labels, info.orientation)
     return labels if labels.flags.writeable else labels.copy()
 
@@ -178,10 +178,6 @@ def _color_error(refused: Counter[int], catalog: ClassCatalog, table: dict[Color
         else "Choose the catalog that this mask was coloured with",
         path=path,
     )
-
-
-def _is_stored_frame(size: tuple[int, int], info: ImageInfo, frame: Frame) -> bool:
-    return frame == "stored" or (frame == "auto" and size == info.stored_size)
 
 
 def _check_frame(size: tuple[int, int], info: ImageInfo, frame: Frame, path: Path) -> None:

@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from deeplab_core.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError, Cancelled, MaskFormatError
-from deeplab_core.formats import read_mask
+from deeplab_core.formats.frames import Frame
 from deeplab_core.images import read_image
-from deeplab_core.images.probe import IMAGE_SUFFIXES
 from deeplab_core.inspection.ambiguous import AMBIGUOUS_SUFFIX, read_ambiguous
 from deeplab_core.inspection.board import FailureBoard
 from deeplab_core.inspection.companions import Companions
@@ -25,6 +24,7 @@ from deeplab_core.inspection.image import ImageInspection, inspect_image
 from deeplab_core.inspection.objects import OBJECT, read_known_objects
 from deeplab_core.inspection.slices import PixelAxis, PixelSlices, Slice, objects_within
 from deeplab_core.inspection.sparse import SparseCounts
+from deeplab_core.metrics.pair_reader import PairReader
 from deeplab_core.metrics.pairing import MaskPair, pair_masks
 
 Progress = Callable[[int, int, str], None]
@@ -125,11 +125,15 @@ class FolderSources:
         images: photographs, for brightness and contrast.
         objects: lists of objects of rendered rooms, for visible fractions.
         ambiguous: ``NAME.ambiguous.json``, regions that are not scored.
+        frame: frame of the photographs that the truth is stored in; counts only with ``images``.
+        prediction_frame: that of the predictions; None takes what Atrous recorded in their folder, else ``frame``.
     """
 
     images: Path | None = None
     objects: Path | None = None
     ambiguous: Path | None = None
+    frame: Frame = "auto"
+    prediction_frame: Frame | None = None
 
 
 def inspect_folders(
@@ -171,12 +175,20 @@ def inspect_folders(
             path=Path(prediction_dir),
         )
     found = FolderInspection(catalog, failures=list(pairing.ambiguous), missing=pairing.missing, extra=pairing.extra)
-    beside = _Beside(FolderSources() if sources is None else sources)
+    sources = FolderSources() if sources is None else sources
+    beside = _Beside(sources)
+    reader = PairReader(
+        Path(prediction_dir),
+        catalog,
+        images_dir=sources.images,
+        frame=sources.frame,
+        prediction_frame=sources.prediction_frame,
+    )
     for done, pair in enumerate(pairing.pairs, start=1):
         if cancel is not None and cancel():
             raise Cancelled()
         try:
-            inspection, excluded = _inspect(pair, catalog, beside, things, rules)
+            inspection, excluded = _inspect(pair, reader, beside, things, rules)
         except AtrousError as error:
             if error.path is None:
                 error.path = pair.prediction
@@ -194,19 +206,17 @@ class _Beside:
     """The companions of the masks."""
 
     def __init__(self, sources: FolderSources) -> None:
-        images = tuple(sorted(IMAGE_SUFFIXES))
-        self.images = None if sources.images is None else Companions(sources.images, images)
         self.objects = None if sources.objects is None else Companions(sources.objects, (".json",))
         self.ambiguous = None if sources.ambiguous is None else Companions(sources.ambiguous, (AMBIGUOUS_SUFFIX,))
 
 
 def _inspect(
-    pair: MaskPair, catalog: ClassCatalog, beside: _Beside, things: frozenset[int] | None, rules: FailureRules | None
+    pair: MaskPair, reader: PairReader, beside: _Beside, things: frozenset[int] | None, rules: FailureRules | None
 ) -> tuple[ImageInspection, int]:
-    photograph = None if beside.images is None else beside.images.of(pair.name)
+    catalog, photograph = reader.catalog, reader.photograph(pair.name)
     data = None if photograph is None else read_image(photograph)
     info = None if data is None else data.info
-    truth, prediction = read_mask(pair.truth, catalog, info), read_mask(pair.prediction, catalog, info)
+    truth, prediction = reader.truth(pair.truth, info), reader.prediction(pair.prediction, info)
     if truth.shape != prediction.shape:
         raise MaskFormatError(
             f"the prediction is {_size(prediction)}, its truth {_size(truth)}",

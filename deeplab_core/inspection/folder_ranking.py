@@ -11,14 +11,16 @@ import numpy as np
 
 from deeplab_core.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError, MaskFormatError
-from deeplab_core.formats import read_mask
+from deeplab_core.formats.frames import Frame
 from deeplab_core.formats.stored import read_stored
+from deeplab_core.images.probe import ImageInfo, probe_image
 from deeplab_core.inspection.companions import Companions
 from deeplab_core.inspection.components import wrong_pixels
 from deeplab_core.inspection.doubts import DOUBT_TEXT
 from deeplab_core.inspection.ranking import GainCurve, gain_curve, worst_first
 from deeplab_core.inspection.uncertainty import UncertaintyMap, confidence_uncertainty, disagreement, score_image
 from deeplab_core.labels import LabelMap
+from deeplab_core.metrics.pair_reader import PairReader
 from deeplab_core.metrics.pairing import pair_masks
 
 #: Ending of stored confidences, 255 x the largest probability (``atrous predict --save-confidence``).
@@ -66,6 +68,8 @@ def rank_folder(
     *,
     truth_dirs: Sequence[Path] = (),
     second_dir: Path | None = None,
+    images_dir: Path | None = None,
+    frame: Frame = "auto",
     progress: Callable[[str], None] | None = None,
 ) -> FolderRanking:
     """Score every mask of a folder by its confidence file and by how it differs from a second folder.
@@ -75,6 +79,9 @@ def rank_folder(
         catalog: the classes.
         truth_dirs: truth, for the gain curves; images without it are ranked all the same.
         second_dir: masks of another model, of the CRF, of a flipped pass, ...
+        images_dir: photographs of the same names; with them every mask is read in the displayed frame.
+        frame: frame of the photographs that the truth is stored in (see :func:`deeplab_core.formats.read_mask`), and the other
+            folders unless Atrous recorded theirs.
         progress: called with each name.
 
     Raises:
@@ -84,16 +91,20 @@ def rank_folder(
     names = _names(prediction_dir, truth_dirs, catalog)
     seconds = {} if second_dir is None else {pair.name: pair.truth for pair in pair_masks(prediction_dir, [second_dir]).pairs}
     truths = {pair.name: pair.truth for pair in pair_masks(prediction_dir, truth_dirs, catalog.name).pairs} if truth_dirs else {}
+    reader = PairReader(prediction_dir, catalog, images_dir=images_dir, frame=frame)
+    others = reader if second_dir is None else PairReader(second_dir, catalog, frame=frame)
     scores: dict[str, dict[str, float]] = {name: {} for name in ORDER_TEXT}
     wrong: dict[str, int] = {}
     pixels: dict[str, int] = {}
     failures: list[AtrousError] = []
     for name, path in names.items():
         try:
-            labels = read_mask(path, catalog)
-            found = _scores_of(labels, confidences.of(name), seconds.get(name), catalog)
+            photograph = reader.photograph(name)
+            info = None if photograph is None else probe_image(photograph)
+            labels = reader.prediction(path, info)
+            found = _scores_of(labels, info, confidences.of(name), reader, seconds.get(name), others)
             if name in truths:
-                wrong[name] = _wrong_px(read_mask(truths[name], catalog), labels, catalog, path)
+                wrong[name] = _wrong_px(reader.truth(truths[name], info), labels, catalog, path)
         except AtrousError as error:
             error.path = error.path or path
             failures.append(error)
@@ -120,24 +131,28 @@ def _names(prediction_dir: Path, truth_dirs: Sequence[Path], catalog: ClassCatal
     return {path.relative_to(prediction_dir).as_posix(): path for path in sorted(paths)}
 
 
-def _scores_of(labels: LabelMap, confidence: Path | None, second: Path | None, catalog: ClassCatalog) -> dict[str, float]:
+def _scores_of(
+    labels: LabelMap, info: ImageInfo | None, confidence: Path | None, reader: PairReader, second: Path | None, others: PairReader
+) -> dict[str, float]:
+    catalog = reader.catalog
     scores = dict.fromkeys(ORDER_TEXT, math.nan)
     if confidence is not None:
-        found = score_image(_read_confidence(confidence, labels), labels, catalog.ignore)
+        found = score_image(_read_confidence(confidence, info, labels, reader), labels, catalog.ignore)
         scores |= {"confidence": found.mean, "least_certain": found.worst, "expected_wrong": found.expected_wrong}
     if second is not None:
-        other = read_mask(second, catalog)
+        other = others.prediction(second, info)
         _check_size(other, labels, second)
         scores["disagreement"] = score_image(disagreement(labels, other, catalog.ignore), labels, catalog.ignore).expected_wrong
     return scores
 
 
-def _read_confidence(path: Path, labels: LabelMap) -> UncertaintyMap:
+def _read_confidence(path: Path, info: ImageInfo | None, labels: LabelMap, reader: PairReader) -> UncertaintyMap:
     stored = read_stored(path)
     if stored.values is None or stored.values.dtype != np.uint8:
         raise MaskFormatError("this is no confidence", why="It is not an 8-bit grey image", remedy="Predict again", path=path)
-    _check_size(stored.values, labels, path)
-    return confidence_uncertainty(np.ascontiguousarray(stored.values))
+    values = reader.turned_like_prediction(stored.values, path, info)
+    _check_size(values, labels, path)
+    return confidence_uncertainty(np.ascontiguousarray(values))
 
 
 def _wrong_px(truth: LabelMap, labels: LabelMap, catalog: ClassCatalog, path: Path) -> int:

@@ -15,7 +15,8 @@ from deeplab_core.boundary.boundary_iou import DILATION_RATIO, DILATION_RATIO_CI
 from deeplab_core.boundary.histogram import BandHistogram
 from deeplab_core.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError, Cancelled, MaskFormatError
-from deeplab_core.formats import read_mask
+from deeplab_core.formats.frames import Frame
+from deeplab_core.images.probe import ImageInfo
 from deeplab_core.inspection.ambiguous import AMBIGUOUS_SUFFIX, read_ambiguous
 from deeplab_core.inspection.companions import Companions
 from deeplab_core.metrics.bootstrap import RESAMPLES, intervals
@@ -26,6 +27,7 @@ from deeplab_core.metrics.confusion import ConfusionMatrix
 from deeplab_core.metrics.counting import Labels
 from deeplab_core.metrics.evaluation import Evaluation, ImageResult, samples_of
 from deeplab_core.metrics.image_counts import ImageCounts
+from deeplab_core.metrics.pair_reader import PairReader
 from deeplab_core.metrics.pairing import MaskPair, pair_masks
 from deeplab_core.parallel import available_cores, in_order
 
@@ -52,6 +54,9 @@ def evaluate_folders(
     resamples: int = RESAMPLES,
     seed: int = 0,
     ambiguous_dir: Path | None = None,
+    images_dir: Path | None = None,
+    frame: Frame = "auto",
+    prediction_frame: Frame | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
     cancel: Callable[[], bool] | None = None,
@@ -72,6 +77,10 @@ def evaluate_folders(
         resamples: pools drawn for the bootstrap intervals; 0 for none.
         seed: of the draws; equal seeds give equal intervals.
         ambiguous_dir: ``NAME.ambiguous.json``, regions that count as void in every score; bands lie around the truth as it is.
+        images_dir: photographs of the same names. With them, masks of images that carry an EXIF orientation are compared in the
+            displayed frame; without them, truth and prediction are taken to be in the same frame.
+        frame: frame of the photographs that the truth is stored in (see :func:`deeplab_core.formats.read_mask`).
+        prediction_frame: that of the predictions; None takes what Atrous recorded in their folder, else ``frame``.
         threads: that read and count; None takes one for each core, at most eight. The figures do not depend on it.
         progress: called with (done, total, name) after each pair.
         cancel: asked before each pair; True ends the work.
@@ -92,7 +101,10 @@ def evaluate_folders(
             path=Path(prediction_dir),
         )
     marks = None if ambiguous_dir is None else Companions(ambiguous_dir, (AMBIGUOUS_SUFFIX,))
-    tally = _Tally(BandHistogram(catalog, rule=band_rule, around=band_around), widths, boundary, marks)
+    reader = PairReader(
+        Path(prediction_dir), catalog, images_dir=images_dir, frame=frame, prediction_frame=prediction_frame
+    )
+    tally = _Tally(BandHistogram(catalog, rule=band_rule, around=band_around), widths, boundary, reader, marks)
     tally.failures.extend(pairing.ambiguous)
     counted = in_order(tally.count, pairing.pairs, min(available_cores(), _MOST_THREADS) if threads is None else threads)
     for done, pair in enumerate(pairing.pairs, start=1):
@@ -135,6 +147,7 @@ class _Counted:
     excluded: NDArray[np.bool_] | None
     excluded_px: int
     prediction: Labels
+    info: ImageInfo | None
     result: ImageResult
     histogram: BandHistogram
     boundary: BoundaryIoU | None
@@ -147,6 +160,7 @@ class _Tally:
     histogram: BandHistogram
     widths: tuple[int, ...]
     wants_boundary: bool
+    reader: PairReader
     marks: Companions | None = None
     excluded_px: int = 0
     images: list[ImageResult] = field(default_factory=list)
@@ -179,7 +193,8 @@ class _Tally:
 
     def _count(self, pair: MaskPair) -> _Counted:
         catalog, rule, around = self.histogram.catalog, self.histogram.rule, self.histogram.around
-        truth, prediction = read_mask(pair.truth, catalog), read_mask(pair.prediction, catalog)
+        labels = self.reader.read(pair)
+        truth, prediction = labels.truth, labels.prediction
         if truth.shape != prediction.shape:
             raise _size_mismatch(pair, truth.shape, prediction.shape)
         index = band_index(truth=truth, prediction=prediction, ignore=catalog.ignore, rule=rule, around=around)
@@ -211,7 +226,7 @@ class _Tally:
             davis_f=davis,
             csurka_f=csurka,
         )
-        return _Counted(pair, truth, excluded, excluded_px, prediction, result, histogram, boundary)
+        return _Counted(pair, truth, excluded, excluded_px, prediction, labels.info, result, histogram, boundary)
 
     def _excluded(self, pair: MaskPair, truth: Labels) -> NDArray[np.bool_] | None:
         """(H, W) bool: pixels whose truth a person has marked as ambiguous."""
@@ -220,18 +235,29 @@ class _Tally:
 
     def _add_companions(self, counted: _Counted) -> None:
         """Count the files beside a pair. One that fails is reported; the image itself stays counted."""
-        pair, truth, prediction = counted.pair, counted.truth, counted.prediction
+        pair, prediction = counted.pair, counted.prediction
         confidence = confidence_file(pair.prediction)
         if confidence is not None:
-            self._try(lambda: self._calibrate(confidence, truth, prediction))
+            self._try(lambda: self._calibrate(confidence, counted))
         instances = instance_file(pair.truth) if self.instances is not None else None
         if instances is not None and self.instances is not None:
             counts = self.instances
-            self._try(lambda: counts.update(instances=_counting(instances, counted), prediction=prediction))
+            self._try(lambda: counts.update(instances=self._instances(instances, counted), prediction=prediction))
 
-    def _calibrate(self, path: Path, truth: Labels, prediction: Labels) -> None:
-        self.calibration.update(truth=truth, prediction=prediction, confidence=read_confidence(path, truth.shape))
+    def _calibrate(self, path: Path, counted: _Counted) -> None:
+        truth, prediction = counted.truth, counted.prediction
+        confidence = read_confidence(
+            path, truth.shape, lambda pixels: self.reader.turned_like_prediction(pixels, path, counted.info)
+        )
+        self.calibration.update(truth=truth, prediction=prediction, confidence=confidence)
         self.calibrated += 1
+
+    def _instances(self, path: Path, counted: _Counted) -> NDArray[np.int64]:
+        """Instances, none of them where pixels are excluded."""
+        instances = read_instances(
+            path, counted.truth.shape, lambda pixels: self.reader.turned_like_truth(pixels, path, counted.info)
+        )
+        return instances if counted.excluded is None else np.where(counted.excluded, 0, instances)
 
     def _try(self, work: Callable[[], object]) -> None:
         try:
@@ -251,12 +277,6 @@ def _cityscapes(matrix: ConfusionMatrix, tally: _Tally) -> CityscapesScores | No
         return None
     # Weighted hits of some images and false alarms of all would not be a score.
     return cityscapes_scores(matrix, tally.instances if tally.instances.images == len(tally.images) else None)
-
-
-def _counting(path: Path, counted: _Counted) -> NDArray[np.int64]:
-    """Instances, none of them where pixels are excluded."""
-    instances = read_instances(path, counted.truth.shape)
-    return instances if counted.excluded is None else np.where(counted.excluded, 0, instances)
 
 
 def _size_mismatch(pair: MaskPair, truth: tuple[int, ...], prediction: tuple[int, ...]) -> MaskFormatError:

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from deeplab_core.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError, MaskFormatError
-from deeplab_core.formats import find_truth, read_mask
-from deeplab_core.images import find_images, probe_image, read_image
+from deeplab_core.formats import MASK_FRAMES, Frame, find_truth, read_mask
+from deeplab_core.images import find_images, read_image
 from deeplab_core.labels import LabelMap
 
 
@@ -28,12 +28,14 @@ class Sample:
         mask: file of the labels, in the catalog's ids.
         labels: gives the labels instead, (H, W) in the oriented frame; the corrected masks of a project come this way.
         name: what reports call it.
+        frame: frame of the photograph that ``mask`` is stored in; see :func:`deeplab_core.formats.read_mask`.
     """
 
     image: Path
     mask: Path
     labels: Callable[[], LabelMap] | None = None
     name: str = ""
+    frame: Frame = "auto"
 
     def read(self, catalog: ClassCatalog) -> tuple[NDArray[np.uint8], LabelMap]:
         """The oriented image (H, W, 3) uint8 and its (H, W) labels, void where a pixel does not count.
@@ -42,7 +44,7 @@ class Sample:
             ImageReadError, MaskFormatError: with the file at fault.
         """
         image = read_image(self.image)
-        labels = read_mask(self.mask, catalog, probe_image(self.image)) if self.labels is None else self.labels()
+        labels = read_mask(self.mask, catalog, image.info, frame=self.frame) if self.labels is None else self.labels()
         if labels.shape != image.rgb.shape[:2]:
             raise MaskFormatError(
                 f"the mask is {labels.shape[1]}x{labels.shape[0]}, the image {image.rgb.shape[1]}x{image.rgb.shape[0]}",
@@ -62,6 +64,7 @@ class DataSource:
         include, exclude: shell patterns on the relative path; an image must match one of ``include`` (if any) and none of
             ``exclude``. CamVid's sequences are told apart by them.
         split: file with one stem per line (VOC's ``ImageSets/Segmentation/train.txt``); None takes all.
+        frame: frame of the photographs that the masks are stored in; ``mask_frame = "stored"`` or ``"displayed"`` in TOML.
     """
 
     images: Path
@@ -69,6 +72,7 @@ class DataSource:
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     split: Path | None = None
+    frame: Frame = "auto"
 
     @classmethod
     def from_table(cls, table: dict[str, Any], base: Path) -> DataSource:
@@ -77,10 +81,13 @@ class DataSource:
         Raises:
             AtrousError: unknown or missing keys.
         """
-        unknown = sorted(set(table) - {"images", "truth", "include", "exclude", "split"})
+        unknown = sorted(set(table) - {"images", "truth", "include", "exclude", "split", "mask_frame"})
         if unknown or "images" not in table:
             what = f"unknown key '{unknown[0]}'" if unknown else "no 'images'"
-            raise AtrousError(f"training data: {what}", remedy="Keys are images, truth, include, exclude, split")
+            raise AtrousError(f"training data: {what}", remedy="Keys are images, truth, include, exclude, split, mask_frame")
+        frame = table.get("mask_frame", "auto")
+        if frame != "auto" and frame not in MASK_FRAMES:
+            raise AtrousError(f"training data: mask_frame = {frame!r}", remedy=f"Choose {' or '.join(MASK_FRAMES)}")
 
         def place(key: str) -> Path | None:
             return base / Path(str(table[key])).expanduser() if table.get(key) else None
@@ -92,7 +99,12 @@ class DataSource:
         images = place("images")
         assert images is not None
         return cls(
-            images=images, truth=place("truth"), include=patterns("include"), exclude=patterns("exclude"), split=place("split")
+            images=images,
+            truth=place("truth"),
+            include=patterns("include"),
+            exclude=patterns("exclude"),
+            split=place("split"),
+            frame=MASK_FRAMES.get(frame, "auto"),
         )
 
     def to_table(self) -> dict[str, Any]:
@@ -100,6 +112,7 @@ class DataSource:
         paths = {"images": self.images, "truth": self.truth, "split": self.split}
         table: dict[str, Any] = {key: str(path.absolute()) for key, path in paths.items() if path is not None}
         patterns = {"include": self.include, "exclude": self.exclude}
+        table.update((("mask_frame", name) for name, frame in MASK_FRAMES.items() if frame == self.frame))
         return table | {key: list(value) for key, value in patterns.items() if value}
 
     def samples(self, catalog: ClassCatalog, say: Callable[[str], None] = lambda _text: None) -> list[Sample]:
@@ -115,7 +128,8 @@ class DataSource:
         # Masks may lie among the images; they are no photographs that lack one.
         masks = {os.path.abspath(mask) for mask in index.files.values()}  # noqa: PTH100  (links stay as they are)
         names = [name for name in names if os.path.abspath(self.images / name) not in masks]  # noqa: PTH100
-        found = [Sample(self.images / name, index.files[name], name=name) for name in names if name in index.files]
+        with_mask = [name for name in names if name in index.files]
+        found = [Sample(self.images / name, index.files[name], name=name, frame=self.frame) for name in with_mask]
         if not found:
             raise AtrousError(
                 f"no image of the {len(names)} chosen here has a mask",

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from deeplab_core.catalogs import get_catalog
-from deeplab_core.errors import MaskFormatError
-from deeplab_core.formats import encode_png, read_mask
+from deeplab_core.errors import AmbiguousFrameError, MaskFormatError
+from deeplab_core.formats import encode_png, is_ambiguous_frame, read_mask, recorded_frame
+from deeplab_core.formats.frames import RUN_RECORD
 from deeplab_core.images import probe_image, to_stored
 
 from .samples import CATALOGS, WIDE, blobs, label_maps, photograph
@@ -190,25 +191,55 @@ class TestRenumberedPalettes:
 
 
 class TestFrames:
-    @pytest.mark.parametrize("orientation", range(1, 9))
-    def test_stored_masks_come_back_oriented(self, tmp_path: Path, orientation: int) -> None:
-        labels = blobs(VOC)
-        info = probe_image(photograph(tmp_path / "a.jpg", labels.shape, orientation))
-        path = save(tmp_path / "a.png", to_stored(labels, orientation))
-        assert np.array_equal(read_mask(path, VOC, info), labels)
-
     @pytest.mark.parametrize("orientation", [1, 5, 6, 7, 8])
-    def test_oriented_masks_are_recognised_by_their_size(self, tmp_path: Path, orientation: int) -> None:
+    def test_the_size_tells_where_the_sides_change_places(self, tmp_path: Path, orientation: int) -> None:
         labels = blobs(VOC)
         info = probe_image(photograph(tmp_path / "a.jpg", labels.shape, orientation))
-        assert np.array_equal(read_mask(save(tmp_path / "a.png", labels), VOC, info), labels)
+        stored = save(tmp_path / "stored.png", to_stored(labels, orientation))
+        displayed = save(tmp_path / "displayed.png", labels)
+        assert np.array_equal(read_mask(stored, VOC, info), labels)
+        assert np.array_equal(read_mask(displayed, VOC, info), labels)
 
-    def test_where_size_says_nothing_the_caller_can(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize(
+        ("orientation", "shape"), [(n, (30, 41)) for n in (2, 3, 4)] + [(n, (33, 33)) for n in range(2, 9)]
+    )
+    def test_where_both_frames_fit_the_user_is_asked(self, tmp_path: Path, orientation: int, shape: tuple[int, int]) -> None:
+        labels = blobs(VOC, shape)
+        info = probe_image(photograph(tmp_path / "a.jpg", shape, orientation))
+        stored = save(tmp_path / "stored.png", to_stored(labels, orientation))
+        displayed = save(tmp_path / "displayed.png", labels)
+        assert is_ambiguous_frame((shape[1], shape[0]), info)
+        for path in (stored, displayed):
+            with pytest.raises(AmbiguousFrameError, match=rf"{path.name}.*--mask-frame stored") as caught:
+                read_mask(path, VOC, info)
+            assert "--mask-frame displayed" in str(caught.value)
+            assert isinstance(AmbiguousFrameError.from_dict(caught.value.to_dict()), AmbiguousFrameError)
+        assert np.array_equal(read_mask(stored, VOC, info, frame="stored"), labels)
+        assert np.array_equal(read_mask(displayed, VOC, info, frame="oriented"), labels)
+
+    @pytest.mark.parametrize(("orientation", "shape"), [(1, (33, 33)), (6, (30, 41)), (8, (41, 30))])
+    def test_nothing_is_ambiguous_where_the_frames_are_one_or_differ_in_size(
+        self, tmp_path: Path, orientation: int, shape: tuple[int, int]
+    ) -> None:
+        info = probe_image(photograph(tmp_path / "a.jpg", shape, orientation))
+        assert not is_ambiguous_frame(info.size, info)
+        assert not is_ambiguous_frame(info.stored_size, info)
+        assert not is_ambiguous_frame((1, 1), info)
+
+    @pytest.mark.parametrize("frame", ["stored", "oriented"])
+    def test_the_record_of_a_run_answers_for_its_own_masks(self, tmp_path: Path, frame: str) -> None:
         labels = blobs(VOC)
         info = probe_image(photograph(tmp_path / "a.jpg", labels.shape, 3))
-        path = save(tmp_path / "a.png", labels)
-        assert np.array_equal(read_mask(path, VOC, info), labels[::-1, ::-1])
-        assert np.array_equal(read_mask(path, VOC, info, frame="oriented"), labels)
+        (tmp_path / "out" / "deep").mkdir(parents=True)
+        (tmp_path / "out" / RUN_RECORD).write_text(f'{{"frame": "{frame}"}}', encoding="utf-8")
+        content = to_stored(labels, 3) if frame == "stored" else labels
+        assert np.array_equal(read_mask(save(tmp_path / "out" / "deep" / "a.png", content), VOC, info), labels)
+        assert recorded_frame(tmp_path / "out" / "deep") == frame
+
+    @pytest.mark.parametrize("record", ["", "[]", '{"frame": 3}', "[" * 100_000, "\x00"])
+    def test_a_record_that_says_nothing_leaves_the_question_open(self, tmp_path: Path, record: str) -> None:
+        (tmp_path / RUN_RECORD).write_text(record, encoding="utf-8")
+        assert recorded_frame(tmp_path) is None
 
     def test_a_wrong_size_names_both(self, tmp_path: Path) -> None:
         info = probe_image(photograph(tmp_path / "a.jpg", (30, 41), 6))

@@ -1,0 +1,105 @@
+"""Reading a prediction and its truth into one frame: what evaluation, error analysis and ranking of folders share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from numpy.typing import NDArray
+
+from deeplab_core.catalog import ClassCatalog
+from deeplab_core.formats.frames import Frame, frame_of, recorded_frame
+from deeplab_core.formats.masks import read_mask
+from deeplab_core.images.orientation import to_oriented
+from deeplab_core.images.probe import IMAGE_SUFFIXES, ImageInfo, probe_image
+from deeplab_core.inspection.companions import Companions
+from deeplab_core.labels import LabelMap
+from deeplab_core.metrics.pairing import MaskPair
+
+Array = TypeVar("Array", bound=NDArray[Any])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PairLabels:
+    """A pair as it is compared.
+
+    Attributes:
+        truth, prediction: (H, W) label maps, in the displayed frame where the photograph is known, else as stored. Their sizes
+            may differ.
+        info: header facts of the photograph, or None.
+    """
+
+    truth: LabelMap
+    prediction: LabelMap
+    info: ImageInfo | None
+
+
+class PairReader:
+    """Reads pairs of one folder of predictions; several threads may use one reader.
+
+    Without photographs, truth and prediction are taken to be in the same frame, and nothing is turned.
+    """
+
+    def __init__(
+        self,
+        prediction_dir: Path,
+        catalog: ClassCatalog,
+        *,
+        images_dir: Path | None = None,
+        frame: Frame = "auto",
+        prediction_frame: Frame | None = None,
+    ) -> None:
+        """Prepare to read.
+
+        Args:
+            prediction_dir: folder of the predictions.
+            catalog: classes of both sides.
+            images_dir: photographs of the same names.
+            frame: frame of the photographs that the truth is stored in; see :func:`deeplab_core.formats.read_mask`.
+            prediction_frame: that of the predictions; None takes what Atrous recorded in their folder, else ``frame``.
+
+        Raises:
+            MaskFormatError: ``images_dir`` does not exist.
+        """
+        self.catalog = catalog
+        self._images = None if images_dir is None else Companions(images_dir, tuple(sorted(IMAGE_SUFFIXES)))
+        self._truth_frame: Frame = frame
+        self._prediction_frame: Frame = prediction_frame or recorded_frame(prediction_dir) or frame
+
+    def photograph(self, name: str) -> Path | None:
+        """The photograph of a prediction (its path below its folder), or None."""
+        return None if self._images is None else self._images.of(name)
+
+    def read(self, pair: MaskPair) -> PairLabels:
+        """Read both masks of a pair.
+
+        Raises:
+            ImageReadError, MaskFormatError: with the file at fault.
+        """
+        photograph = self.photograph(pair.name)
+        info = None if photograph is None else probe_image(photograph)
+        return PairLabels(self.truth(pair.truth, info), self.prediction(pair.prediction, info), info)
+
+    def truth(self, path: Path, info: ImageInfo | None) -> LabelMap:
+        """Read a truth mask into the displayed frame."""
+        return read_mask(path, self.catalog, info, frame=self._truth_frame)
+
+    def prediction(self, path: Path, info: ImageInfo | None) -> LabelMap:
+        """Read a predicted mask into the displayed frame."""
+        return read_mask(path, self.catalog, info, frame=self._prediction_frame)
+
+    def turned_like_truth(self, array: Array, path: Path, info: ImageInfo | None) -> Array:
+        """Bring (H, W) pixels of a file that is stored like the truth at ``path`` into the displayed frame."""
+        return _displayed(array, path, info, self._truth_frame)
+
+    def turned_like_prediction(self, array: Array, path: Path, info: ImageInfo | None) -> Array:
+        """Bring (H, W) pixels of a file that is stored like the prediction at ``path`` into the displayed frame."""
+        return _displayed(array, path, info, self._prediction_frame)
+
+
+def _displayed(array: Array, path: Path, info: ImageInfo | None, frame: Frame) -> Array:
+    if info is None or info.orientation == 1:
+        return array
+    stored = frame_of(path, (array.shape[1], array.shape[0]), info, frame) == "stored"
+    return to_oriented(array, info.orientation) if stored else array
