@@ -15,7 +15,9 @@
     ├── Cancelled             a person (or a newer request) cancelled the work
     ├── ProjectError          project data is corrupt or of a newer version
     │   └── ProjectLocked         another window holds the project
+    ├── DataFileError         a JSON, YAML or TOML file cannot be read, or does not hold what is expected
     ├── StorageError          full disk, read-only folder, a file that cannot be written
+    │   └── ProtectedFile         a photograph, an image of an open folder or a link would be replaced
     ├── DownloadError         a file cannot be fetched, or is not what was published
     ├── ExportError           an export could not be written, or did not read back equal
     └── ComputeError          the compute process died, or answered something unusable
@@ -125,6 +127,14 @@ class ProjectLocked(ProjectError):
 
 class StorageError(AtrousError):
     """A file cannot be written: full disk, read-only folder, missing rights."""
+
+
+class ProtectedFile(StorageError):
+    """A photograph, an image of an open folder or a link would have been replaced; it was left as it is."""
+
+
+class DataFileError(AtrousError):
+    """A JSON, YAML or TOML file cannot be read, or does not hold what is expected."""
 
 
 class DownloadError(AtrousError):

@@ -95,7 +95,8 @@ class ThumbnailLoader(QObject):
             picture = QImage(str(kept))
             if not picture.isNull():
                 return picture
-        from deeplab_core.formats.atomic import atomic_write, make_folder
+            kept.unlink(missing_ok=True)  # damaged; a JPEG file is never replaced, not even our own
+        from deeplab_core.atomic import atomic_write, make_folder
         from deeplab_core.images.decode import read_thumbnail
 
         rgb = read_thumbnail(path, SIDE)

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from deeplab_core.formats.atomic import atomic_write, make_folder
+    from deeplab_core.atomic import atomic_write, make_folder
     from deeplab_core.formats.frames import MASK_FRAMES, Frame, is_ambiguous_frame, recorded_frame
     from deeplab_core.formats.guess import CatalogGuess, guess_catalog
     from deeplab_core.formats.masks import read_mask
@@ -36,19 +36,19 @@ __all__ = [
 ]
 
 _MODULES = {
-    "atomic": ("atomic_write", "make_folder"),
     "frames": ("MASK_FRAMES", "Frame", "is_ambiguous_frame", "recorded_frame"),
     "guess": ("CatalogGuess", "guess_catalog"),
     "masks": ("read_mask",),
     "png": ("encode_indexed_png", "encode_png", "write_indexed_png", "write_mask"),
     "truth": ("TruthIndex", "TruthProblem", "find_truth"),
 }
-_HOMES = {name: module for module, names in _MODULES.items() for name in names}
+_HOMES = {name: f"{__name__}.{module}" for module, names in _MODULES.items() for name in names}
+_HOMES |= dict.fromkeys(("atomic_write", "make_folder"), "deeplab_core.atomic")
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    value = getattr(import_module(_HOMES[name]), name)
     globals()[name] = value
     return value

@@ -14,10 +14,11 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from deeplab_core.atomic import atomic_write
 from deeplab_core.catalog import ClassCatalog
 from deeplab_core.errors import MaskFormatError
-from deeplab_core.formats.atomic import atomic_write
 from deeplab_core.labels import LabelMap, apply_lut, check_labels
+from deeplab_core.pictures import PNG_MARK
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _GREY, _RGB, _INDEXED = 0, 2, 3
@@ -83,15 +84,22 @@ def encode_png(pixels: NDArray[Any], *, palette: NDArray[np.uint8] | None = None
         palette: (N, 3) uint8 colours, N <= 256.
 
     Returns:
-        The file in parts, ready for :func:`deeplab_core.formats.atomic.atomic_write`.
+        The file in parts, ready for :func:`deeplab_core.atomic.atomic_write`.
     """
     height, width = pixels.shape[:2]
     depth = 8 * pixels.dtype.itemsize
     kind = _INDEXED if palette is not None else _RGB if pixels.ndim == 3 else _GREY
     parts = [_SIGNATURE, *_chunk(b"IHDR", [struct.pack(">2I5B", width, height, depth, kind, 0, 0, 0)])]
+    parts += _chunk(b"tEXt", [PNG_MARK])
     if palette is not None:
         parts += _chunk(b"PLTE", [np.ascontiguousarray(palette, dtype=np.uint8).tobytes()])
     return [*parts, *_chunk(b"IDAT", _compress(pixels)), *_chunk(b"IEND", [])]
+
+
+def marked(png: bytes) -> list[bytes]:
+    """A PNG that another encoder made, with the text that says that this program wrote it."""
+    header = len(_SIGNATURE) + 25
+    return [png[:header], *_chunk(b"tEXt", [PNG_MARK]), png[header:]]
 
 
 def _compress(pixels: NDArray[Any]) -> list[bytes]:

@@ -10,8 +10,9 @@ from PySide6.QtSvg import QSvgGenerator
 
 from app.state.charts import csv_text
 from app.ui.plots.chart_view import ChartView
+from deeplab_core.atomic import atomic_write
 from deeplab_core.errors import StorageError
-from deeplab_core.formats.atomic import atomic_write
+from deeplab_core.formats.png import marked
 
 #: File endings, in the order in which they are offered.
 ENDINGS = (".png", ".svg", ".csv")
@@ -46,7 +47,7 @@ def _png(view: ChartView) -> bytes:
     painter.end()
     if not image.save(buffer, "PNG"):
         raise StorageError("the picture could not be made", remedy="Try again with a smaller window")
-    return bytes(data.data())
+    return b"".join(marked(bytes(data.data())))
 
 
 def _svg(view: ChartView) -> bytes:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from deeplab_core.errors import ExportError
 from deeplab_core.formats.export.exporter import REMEDY, ExportItem, FileExporter
 from deeplab_core.formats.export.masks import color_table
-from deeplab_core.formats.png import to_file_values
+from deeplab_core.formats.png import marked, to_file_values
 from deeplab_core.labels import LabelMap
 
 _STRIP_ROWS = 256
@@ -42,7 +42,7 @@ class OverlayExporter(FileExporter):
         done, data = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 1])
         if not done:
             raise ExportError("the overlay could not be encoded", remedy="Export the mask instead", path=item.name)
-        return [data.tobytes()]
+        return marked(data.tobytes())
 
     def check(self, item: ExportItem, labels: LabelMap, path: Path) -> None:
         from deeplab_core.images import read_image

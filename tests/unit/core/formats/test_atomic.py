@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from deeplab_core.errors import ExportError, StorageError
-from deeplab_core.formats.atomic import atomic_write, make_folder
+from deeplab_core.atomic import atomic_write, make_folder
+from deeplab_core.errors import ExportError, ProtectedFile, StorageError
 
 POSIX = pytest.mark.skipif(os.name == "nt", reason="POSIX permissions and links")
 
@@ -156,11 +156,14 @@ def test_read_only_folders_are_named(target: Path) -> None:
 
 
 @POSIX
-def test_permissions_are_kept_and_links_followed(target: Path) -> None:
+def test_permissions_are_kept_and_links_followed_only_on_request(target: Path) -> None:
     target.chmod(0o640)
     link = target.parent / "link.png"
     link.symlink_to(target)
-    atomic_write(link, b"new")
+    with pytest.raises(ProtectedFile, match="link"):
+        atomic_write(link, b"new")
+    assert target.read_bytes() == b"old"
+    atomic_write(link, b"new", follow_links=True)
     assert link.is_symlink()
     assert target.read_bytes() == b"new"
     assert stat.S_IMODE(target.stat().st_mode) == 0o640

@@ -1,0 +1,225 @@
+"""Writing a file so that a reader sees the old content or the new one, never a part; and never over a photograph.
+
+Every file that this program replaces or renames goes through :func:`atomic_write`, :func:`replace_file` or
+:func:`rename_file`, and all of them ask :func:`refuse_photograph` first.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import stat
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from deeplab_core.errors import ProtectedFile, StorageError
+from deeplab_core.pictures import Picture, picture_kind
+
+Buffer = bytes | bytearray | memoryview
+
+_REMEDIES = {
+    errno.ENOSPC: ("the disk is full", "Free some space, then save again"),
+    errno.EDQUOT: ("your disk quota is used up", "Free some space, then save again"),
+    errno.EROFS: ("the disk is read-only", "Choose a folder that can be written"),
+    errno.EACCES: ("the folder or file may not be written", "Choose another folder or ask for the right to write here"),
+    errno.EPERM: ("the folder or file may not be written", "Choose another folder or ask for the right to write here"),
+    errno.ENOENT: ("the folder does not exist", "Create the folder or choose another"),
+    errno.ENOTDIR: ("the folder does not exist", "Create the folder or choose another"),
+    errno.EISDIR: ("there is a folder of this name", "Choose another name"),
+    errno.ENAMETOOLONG: ("the file name is too long for this disk", "Choose a shorter name"),
+    errno.EIO: ("the disk reports an error", "Save to another disk and check this one"),
+}
+
+
+#: Images of the folders that are open, by the folder's real path: names relative to it, with ``/``.
+_OPEN_IMAGES: dict[str, frozenset[str]] = {}
+
+
+def protect_images(folder: str | Path, images: Iterable[str]) -> None:
+    """Name the images of a folder that is open: from now on none of them is replaced or renamed by this process.
+
+    Args:
+        folder: the opened folder.
+        images: paths relative to it, with ``/``; they take the place of those that were named for this folder before.
+    """
+    _OPEN_IMAGES[os.path.realpath(folder)] = frozenset(images)
+
+
+def release_images(folder: str | Path) -> None:
+    """Forget what :func:`protect_images` was told about a folder. Photographs are still known by their content."""
+    _OPEN_IMAGES.pop(os.path.realpath(folder), None)
+
+
+def refuse_photograph(path: str | Path, *, follow_links: bool = False) -> None:
+    """Raise unless an existing file may be replaced or renamed. A name that is free may always be taken.
+
+    Refused, whatever option was given: a link; a photograph, judged by its content; an image of an open folder (see
+    :func:`protect_images`). Masks, and pictures that this program wrote, are no photographs.
+
+    Args:
+        path: the file that would be replaced or renamed.
+        follow_links: look at the file that a link points to instead of refusing the link.
+
+    Raises:
+        ProtectedFile: with the reason, and what can be done.
+    """
+    path = Path(path)
+    if not follow_links and os.path.islink(path):  # noqa: PTH114 -- never raises, even for a name that no disk can hold
+        raise ProtectedFile(
+            "this is a link, and links are not written through",
+            why=f"It points to {os.path.realpath(path)}",
+            remedy="Choose another name, or remove the link",
+            path=path,
+        )
+    kind = picture_kind(path)
+    if kind is None or kind is Picture.OURS:
+        return
+    if kind is Picture.PHOTOGRAPH:
+        raise ProtectedFile(
+            "a photograph is never replaced",
+            why="Its content is that of a photograph, not of a mask",
+            remedy="Choose another name or folder, or move this file away yourself",
+            path=path,
+        )
+    for folder, names in _containing(path):
+        if names:
+            raise ProtectedFile(
+                "this is one of the images of the open folder, and they are never replaced",
+                why=f"{folder} lists it as an image",
+                remedy="Choose another name or folder",
+                path=path,
+            )
+
+
+def _containing(path: Path) -> Iterator[tuple[str, bool]]:
+    """The open folders that hold a file, and whether they list it as an image."""
+    real = os.path.join(os.path.realpath(path.parent), path.name)  # noqa: PTH118
+    for folder, images in list(_OPEN_IMAGES.items()):
+        if real.startswith(folder + os.sep):
+            yield folder, real[len(folder) + 1 :].replace(os.sep, "/") in images
+
+
+def rename_file(path: str | Path, target: str | Path) -> None:
+    """Rename a file, or move it within its disk, unless it or what stands at ``target`` is protected.
+
+    Raises:
+        ProtectedFile: see :func:`refuse_photograph`.
+        StorageError: the system does not allow it.
+    """
+    refuse_photograph(path)
+    replace_file(path, target)
+
+
+def replace_file(temporary: str | Path, target: str | Path) -> None:
+    """Give a file that this program has just written its final name, replacing what is there unless that is protected.
+
+    Raises:
+        ProtectedFile: see :func:`refuse_photograph`.
+        StorageError: the system does not allow it.
+    """
+    refuse_photograph(target)
+    try:
+        Path(temporary).replace(target)
+    except OSError as error:
+        raise storage_error(error, target) from error
+
+
+def atomic_write(
+    path: str | Path,
+    data: Buffer | Iterable[Buffer],
+    *,
+    check: Callable[[Path], None] | None = None,
+    follow_links: bool = False,
+) -> int:
+    """Write ``data`` to ``path`` through a temporary file in the same folder, flushed to disk and renamed over the target.
+
+    A failure at any point leaves an existing file byte for byte as it was and no temporary file behind. Permissions of an
+    existing file are kept; a write-protected file, a link and a photograph are not replaced (:func:`refuse_photograph`).
+
+    Args:
+        path: the target; its folder must exist.
+        data: the content, or its parts in order.
+        check: called with the complete temporary file before it takes the target's place; what it raises ends the write.
+        follow_links: replace the file that a link points to; for files of the user's own configuration, which may be linked.
+
+    Returns:
+        Number of bytes written.
+
+    Raises:
+        ProtectedFile: a photograph, an image of an open folder or a link stands there.
+        StorageError: full disk, read-only folder, missing rights and the like.
+    """
+    refuse_photograph(path, follow_links=follow_links)
+    target = Path(os.path.realpath(path) if follow_links else os.path.abspath(path))  # noqa: PTH100 -- resolve() follows links
+    mode = _existing_mode(target)
+    parts = (data,) if isinstance(data, bytes | bytearray | memoryview) else data
+    # The temporary name does not repeat the target's, which may already be as long as the disk allows.
+    temporary = target.with_name(f".atrous-{secrets.token_hex(8)}.tmp")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    written = 0
+    try:
+        descriptor = os.open(temporary, flags, 0o666)
+        try:
+            for part in parts:
+                view = memoryview(part).cast("B")
+                while view:
+                    count = os.write(descriptor, view)
+                    written += count
+                    view = view[count:]
+            if mode is not None and hasattr(os, "fchmod"):
+                os.fchmod(descriptor, mode)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        if check is not None:
+            check(temporary)
+        refuse_photograph(target)  # again: writing may have taken minutes, in which another program put a file here
+        temporary.replace(target)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        if isinstance(error, OSError):
+            raise storage_error(error, path) from error
+        raise
+    _flush_folder(target.parent)
+    return written
+
+
+def make_folder(path: str | Path) -> None:
+    """Create a folder and its parents; an existing one is fine. Raises StorageError."""
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise storage_error(error, path, what="the folder cannot be created") from error
+
+
+def storage_error(error: OSError, path: str | Path, what: str = "the file cannot be written") -> StorageError:
+    """The StorageError that says what an OSError of a write means and what to do."""
+    why, remedy = _REMEDIES.get(
+        error.errno or 0, (error.strerror or str(error), "Choose another folder or disk, then save again")
+    )
+    return StorageError(what, why=why[0].upper() + why[1:], remedy=remedy, path=path)
+
+
+def _existing_mode(target: Path) -> int | None:
+    try:
+        status = target.stat()
+    except OSError:
+        return None
+    if not status.st_mode & stat.S_IWUSR or not os.access(target, os.W_OK):
+        raise StorageError("the file is write-protected", remedy="Remove the protection or choose another name", path=target)
+    return stat.S_IMODE(status.st_mode)
+
+
+def _flush_folder(folder: Path) -> None:
+    """Make the rename itself durable. Not every system can; the file's content is safe either way."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,374 @@
+"""Reading JSON, YAML and TOML: bounded in size and depth, and every failure named with the file and the place.
+
+Whatever a file holds, its reader raises an :class:`AtrousError` of the kind that the caller names, never anything else, and never
+takes longer than the size limit allows. What a file must hold is checked under :func:`expecting`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import reprlib
+import stat
+import tomllib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from deeplab_core.errors import AtrousError, DataFileError
+
+#: Largest file of data that is read, bytes, unless the caller says otherwise.
+MAX_BYTES = 4 << 20
+#: Deepest nesting of lists and tables.
+MAX_DEPTH = 64
+#: Most values of a YAML file, those counted again that an alias repeats.
+_MOST_YAML_VALUES = 200_000
+
+_CORRECT = "Correct the file, or write it again"
+_PROBLEMS = (
+    ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError, MemoryError, AssertionError,
+)  # fmt: skip
+
+
+def read_bytes(path: str | Path, *, limit: int, what: str = "the file", error: type[AtrousError] = DataFileError) -> bytes:
+    """The content of an ordinary file of at most ``limit`` bytes. Pipes and devices are refused without waiting for them.
+
+    Args:
+        limit: bytes.
+        what: what the file is, for the message: "the class list".
+        error: kind of the errors.
+
+    Raises:
+        AtrousError: of kind ``error``; the file is missing, no ordinary file, too large, or may not be read.
+    """
+    path = Path(path)
+    try:
+        # Looked at before it is opened: opening a pipe would wait for its writer, and opening a device may start it.
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            kind = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe or device"
+            raise error(f"{what} cannot be read", why=f"This is {kind}, not a file", remedy="Choose a file", path=path)
+        if status.st_size > limit:
+            raise _too_large(status.st_size, limit, what, path, error)
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        with os.fdopen(descriptor, "rb") as stream:
+            data = stream.read(limit + 1)
+    except FileNotFoundError as problem:
+        raise error(f"{what} does not exist", remedy="Check the path", path=path) from problem
+    except (OSError, ValueError) as problem:
+        raise _unread(problem, what, path, error) from problem
+    if len(data) > limit:
+        raise _too_large(len(data), limit, what, path, error)
+    return data
+
+
+def read_text(
+    path: str | Path, *, limit: int = MAX_BYTES, what: str = "the file", error: type[AtrousError] = DataFileError
+) -> str:
+    """The text of a file: UTF-8 with or without a byte order mark, UTF-16 with one. Raises as :func:`read_bytes`."""
+    return decode_text(read_bytes(path, limit=limit, what=what, error=error), path=path, what=what, error=error)
+
+
+def decode_text(
+    data: bytes, *, path: str | Path | None = None, what: str = "the file", error: type[AtrousError] = DataFileError
+) -> str:
+    """As :func:`read_text`, for content that is in memory already; ``path`` is what errors name."""
+    encoding = "utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
+    try:
+        return data.decode(encoding)
+    except UnicodeError as problem:
+        why = f"Byte {getattr(problem, 'start', 0) + 1} is no UTF-8"
+        raise error(f"{what} cannot be read", why=why, remedy="Save it as UTF-8 text", path=path) from problem
+
+
+def read_json(
+    path: str | Path,
+    *,
+    limit: int = MAX_BYTES,
+    what: str = "the file",
+    remedy: str = _CORRECT,
+    error: type[AtrousError] = DataFileError,
+) -> Any:
+    """Plain values of a JSON file: dict, list, str, int, float, bool, None.
+
+    Args:
+        limit: bytes.
+        what: what the file is, for the message: "the class list".
+        remedy: what the user can do with a file that is none.
+        error: kind of the errors.
+
+    Raises:
+        AtrousError: of kind ``error``; see :func:`read_bytes`, or it is no JSON, names line and column.
+    """
+    data = read_bytes(path, limit=limit, what=what, error=error)
+    return parse_json(data, path=path, limit=limit, what=what, remedy=remedy, error=error)
+
+
+def parse_json(
+    data: str | bytes,
+    *,
+    path: str | Path | None = None,
+    limit: int = MAX_BYTES,
+    what: str = "the text",
+    remedy: str = _CORRECT,
+    error: type[AtrousError] = DataFileError,
+) -> Any:
+    """As :func:`read_json`, for content that is in memory already; ``path`` is what errors name."""
+    return _parse(json.loads, "JSON", data, path, limit, what, remedy, error)
+
+
+def read_yaml(
+    path: str | Path,
+    *,
+    limit: int = MAX_BYTES,
+    what: str = "the file",
+    remedy: str = _CORRECT,
+    error: type[AtrousError] = DataFileError,
+) -> Any:
+    """As :func:`read_json`, for YAML without tags; aliases may not multiply its values beyond 200,000."""
+    data = read_bytes(path, limit=limit, what=what, error=error)
+    return parse_yaml(data, path=path, limit=limit, what=what, remedy=remedy, error=error)
+
+
+def parse_yaml(
+    data: str | bytes,
+    *,
+    path: str | Path | None = None,
+    limit: int = MAX_BYTES,
+    what: str = "the text",
+    remedy: str = _CORRECT,
+    error: type[AtrousError] = DataFileError,
+) -> Any:
+    """As :func:`read_yaml`, for content that is in memory already; ``path`` is what errors name."""
+    return _parse(_load_yaml, "YAML", data, path, limit, what, remedy, error)
+
+
+def read_toml(
+    path: str | Path,
+    *,
+    limit: int = MAX_BYTES,
+    what: str = "the file",
+    remedy: str = _CORRECT,
+    error: type[AtrousError] = DataFileError,
+) -> dict[str, Any]:
+    """As :func:`read_json`, for TOML."""
+    data = read_bytes(path, limit=limit, what=what, error=error)
+    return parse_toml(data, path=path, limit=limit, what=what, remedy=remedy, error=error)
+
+
+def parse_toml(
+    data: str | bytes,
+    *,
+    path: str | Path | None = None,
+    limit: int = MAX_BYTES,
+    what: str = "the text",
+    remedy: str = _CORRECT,
+    error: type[AtrousError] = DataFileError,
+) -> dict[str, Any]:
+    """As :func:`read_toml`, for content that is in memory already; ``path`` is what errors name."""
+    table: dict[str, Any] = _parse(tomllib.loads, "TOML", data, path, limit, what, remedy, error)
+    return table
+
+
+@contextmanager
+def expecting(
+    what: str,
+    *,
+    path: str | Path | None = None,
+    remedy: str = _CORRECT,
+    error: type[AtrousError] = DataFileError,
+) -> Iterator[None]:
+    """Turn whatever values of the wrong form raise into an error that names the file.
+
+    ``with expecting("not a model card", path=path): return ModelCard.from_dict(values)``. An AtrousError raised inside goes
+    through; it gets the path if it has none.
+
+    Raises:
+        AtrousError: of kind ``error``.
+    """
+    try:
+        yield
+    except AtrousError as problem:
+        if problem.path is None and path is not None:
+            problem.path = Path(path)
+        raise
+    except _PROBLEMS as problem:
+        raise error(what, why=reason(problem), remedy=remedy, path=path) from problem
+
+
+def reason(problem: BaseException) -> str:
+    """An exception as a clause for the user, short whatever it quotes."""
+    if isinstance(problem, KeyError):
+        return f"It has no {shorten(problem.args[0]) if problem.args else 'such entry'}"
+    if isinstance(problem, RecursionError):
+        return "It is nested too deeply"
+    if isinstance(problem, MemoryError):
+        return "It is too large"
+    text = " ".join(str(problem).split())
+    if isinstance(problem, ValueError) and "integer string conversion" in text:
+        return "It holds a number of thousands of digits"
+    return _cut(text, 300) or type(problem).__name__
+
+
+def shorten(value: Any, length: int = 80) -> str:
+    """``repr`` for messages: at most ``length`` characters, and bounded work for values that repeat or contain themselves."""
+    return _cut(_SHORT.repr(value), length)
+
+
+def whole(value: Any, *, least: int | None = None, most: int | None = None) -> int:
+    """A whole number out of a file: an int, or a float without a fraction.
+
+    Raises:
+        ValueError: anything else (true, text, NaN, Infinity), or outside ``least``..``most``.
+    """
+    if isinstance(value, float) and math.isfinite(value) and value == int(value):
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError(f"{shorten(value)} is no whole number")
+    if (least is not None and value < least) or (most is not None and value > most):
+        raise ValueError(f"{shorten(value)} is outside {least if least is not None else ''}..{most if most is not None else ''}")
+    return value
+
+
+class _Short(reprlib.Repr):
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel, self.maxdict, self.maxlist, self.maxstring, self.maxother = 3, 4, 6, 70, 60
+
+    def repr_int(self, x: int, level: int) -> str:  # noqa: ARG002 -- str() of a huge int raises
+        return repr(x) if x.bit_length() < 256 else f"a whole number of {x.bit_length()} bits"
+
+
+_SHORT = _Short()
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 3] + "..."
+
+
+def _parse(
+    parse: Callable[[str], Any],
+    form: str,
+    data: str | bytes,
+    path: str | Path | None,
+    limit: int,
+    what: str,
+    remedy: str,
+    error: type[AtrousError],
+) -> Any:
+    if len(data) > limit:
+        raise _too_large(len(data), limit, what, path, error)
+    text = data.removeprefix("\ufeff") if isinstance(data, str) else decode_text(data, path=path, what=what, error=error)
+    try:
+        values = parse(text)
+        _check_depth(values)
+    except Exception as problem:
+        if isinstance(problem, AtrousError):
+            raise
+        raise error(f"{what} is not valid {form}", why=_place(problem, text), remedy=remedy, path=path) from problem
+    return values
+
+
+def _check_depth(values: Any) -> None:
+    """Raise ValueError for values nested deeper than :data:`MAX_DEPTH`, or containing themselves. Visits every container once."""
+    seen: set[int] = set()
+    level = [values]
+    for _ in range(MAX_DEPTH + 1):
+        below = []
+        for value in level:
+            parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+            for part in parts:
+                if isinstance(part, dict | list) and id(part) not in seen:
+                    seen.add(id(part))
+                    below.append(part)
+        if not below:
+            return
+        level = below
+    raise ValueError(f"It is nested deeper than {MAX_DEPTH} levels")
+
+
+_TOML_PLACE = re.compile(r" \(at (.*)\)$")
+
+
+def _place(problem: Exception, text: str) -> str:
+    """Where and why a text cannot be read."""
+    if isinstance(problem, json.JSONDecodeError):
+        return f"Line {problem.lineno}, column {problem.colno}: {problem.msg}"
+    mark = getattr(problem, "problem_mark", None)
+    if mark is not None:
+        return f"Line {mark.line + 1}, column {mark.column + 1}: {_cut(str(getattr(problem, 'problem', None) or problem), 200)}"
+    if isinstance(problem, tomllib.TOMLDecodeError):
+        said = str(problem)
+        found = _TOML_PLACE.search(said)
+        return said if found is None else f"{found[1][0].upper()}{found[1][1:]}: {said[: found.start()]}"
+    digits = re.search(r"\d{4300,}", text) if isinstance(problem, ValueError) else None
+    if digits is not None:
+        return f"Line {text.count(chr(10), 0, digits.start()) + 1}: a number of {len(digits[0]):,} digits"
+    return reason(problem)
+
+
+def _load_yaml(text: str) -> Any:
+    loader = _yaml_loader()(text)
+    try:
+        return loader.get_single_data()
+    finally:
+        loader.dispose()
+
+
+@cache
+def _yaml_loader() -> Any:
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        """Counts what aliases repeat, and bounds the nesting, before anything is built."""
+
+        def __init__(self, stream: str) -> None:
+            super().__init__(stream)
+            self._weights: dict[int, int] = {}
+            self._open: list[int] = []
+
+        def compose_node(self, parent: Any, index: Any) -> Any:
+            alias = self.check_event(yaml.AliasEvent)
+            event = self.peek_event()  # type: ignore[no-untyped-call]
+            if len(self._open) > MAX_DEPTH:
+                raise yaml.composer.ComposerError(None, None, f"nested deeper than {MAX_DEPTH} levels", event.start_mark)
+            self._open.append(1)
+            node = super().compose_node(parent, index)
+            weight = self._open.pop()
+            if alias:
+                if id(node) not in self._weights:
+                    raise yaml.composer.ComposerError(None, None, "an alias within what it stands for", event.start_mark)
+                weight = self._weights[id(node)]
+            else:
+                self._weights[id(node)] = weight
+            if self._open:
+                self._open[-1] += weight
+            if weight > _MOST_YAML_VALUES:
+                raise yaml.composer.ComposerError(None, None, "aliases multiply the values beyond measure", event.start_mark)
+            return node
+
+        def construct_object(self, node: Any, deep: bool = False) -> Any:
+            try:
+                return super().construct_object(node, deep=deep)
+            except (ValueError, OverflowError) as problem:
+                raise yaml.constructor.ConstructorError(None, None, reason(problem), node.start_mark) from problem
+
+    return Loader
+
+
+def _unread(problem: Exception, what: str, path: Path, error: type[AtrousError]) -> AtrousError:
+    why = getattr(problem, "strerror", None) or reason(problem)
+    return error(f"{what} cannot be read", why=why, remedy="Check the path and the rights", path=path)
+
+
+def _too_large(size: int, limit: int, what: str, path: str | Path | None, error: type[AtrousError]) -> AtrousError:
+    return error(
+        f"{what} is too large to be read",
+        why=f"It has {size:,} bytes; at most {limit:,} are read",
+        remedy="Choose the right file",
+        path=path,
+    )

@@ -1,0 +1,185 @@
+"""Whatever a text file holds, its reader answers or raises a named error, soon."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deeplab_core.errors import AtrousError, CatalogError, DataFileError
+from deeplab_core.reading import (
+    MAX_DEPTH,
+    decode_text,
+    expecting,
+    parse_json,
+    parse_toml,
+    parse_yaml,
+    read_bytes,
+    read_json,
+    read_text,
+    read_toml,
+    read_yaml,
+    shorten,
+    whole,
+)
+
+PARSERS = {"json": parse_json, "yaml": parse_yaml, "toml": parse_toml}
+READERS = {"json": read_json, "yaml": read_yaml, "toml": read_toml}
+LAUGHS = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
+    f"{name}: &{name} [{','.join(['*' + chr(ord(name) - 1)] * 9)}]\n" for name in "bcdefghij"
+)
+MERGED = "a: &a {x: 1}\n" + "".join(
+    f"{name}: &{name}\n  <<: [{','.join(['*' + chr(ord(name) - 1)] * 9)}]\n" for name in "bcdefghij"
+)
+
+BAD = {
+    "nested lists": ("json", "[" * 5000 + "]" * 5000, "nested"),
+    "nested tables": ("json", '{"a":' * 400 + "1" + "}" * 400, "nested"),
+    "open lists": ("json", "[" * 100_000, "nested"),
+    "nested YAML": ("yaml", "[" * 3000 + "]" * 3000, "nested"),
+    "open YAML": ("yaml", "{" * 3000, "nested"),
+    "indented YAML": ("yaml", "".join(" " * depth + "a:\n" for depth in range(200)), "nested"),
+    "nested TOML": ("toml", "a = " + "[" * 3000 + "]" * 3000, "nested"),
+    "digits in JSON": ("json", '{"id":\n' + "9" * 6000 + "}", "Line 2: a number of 6,000 digits"),
+    "digits in YAML": ("yaml", "id: 1\nno: " + "9" * 6000, "Line 2"),
+    "digits in TOML": ("toml", "id = " + "9" * 6000, "digits"),
+    "a day that is none": ("yaml", "made: 2024-13-45", "Line 1, column 7"),
+    "an hour that is none": ("yaml", "made: 2024-01-01 25:61:00", "Line 1"),
+    "a thousand millions": ("yaml", LAUGHS, "aliases"),
+    "merged a thousand million times": ("yaml", MERGED, "aliases"),
+    "a list in itself": ("yaml", "&a [*a]", "alias"),
+    "a tag": ("yaml", "!!python/object/apply:os.system ['true']", "Line 1"),
+    "a list as key": ("yaml", "? [1]\n: 2", "unhashable"),
+    "two documents": ("yaml", "a: 1\n---\nb: 2", "Line 2"),
+    "a control character": ("yaml", "a: \x07", "special characters"),
+    "nothing": ("json", "", "Line 1, column 1"),
+    "a comma": ("json", '{"a": 1,\n}', "Line 2, column 1"),
+    "a tab": ("yaml", "a:\n\t- b", "Line 2"),
+    "twice": ("toml", "a = 1\na = 2", "overwrite"),
+    "no value": ("toml", "a = 1\nb =", "Invalid value"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_text_is_named_with_file_and_place(tmp_path: Path, name: str) -> None:
+    form, text, said = BAD[name]
+    path = tmp_path / f"classes.{form}"
+    path.write_text(text, encoding="utf-8", newline="\n")
+    begun = time.process_time()
+    with pytest.raises(CatalogError) as caught:
+        READERS[form](path, what="the class list", error=CatalogError)
+    assert time.process_time() - begun < 20  # a bound on work, far above what a slow machine needs
+    assert caught.value.path == path
+    assert said in caught.value.why
+    assert len(str(caught.value)) < 600 + len(str(path))
+    with pytest.raises(DataFileError):
+        PARSERS[form](text)
+
+
+@pytest.mark.parametrize(
+    ("form", "text", "value"),
+    [
+        ("json", '{"a": [1, 2.5, null, true, "\u00e9"]}', {"a": [1, 2.5, None, True, "\u00e9"]}),
+        ("yaml", "a: &x [1, 2]\nb: *x\n", {"a": [1, 2], "b": [1, 2]}),
+        ("yaml", "base: &b {x: 1}\nown:\n  <<: *b\n  y: 2\n", {"base": {"x": 1}, "own": {"x": 1, "y": 2}}),
+        ("yaml", "", None),
+        ("toml", "[a]\nb = 1\n", {"a": {"b": 1}}),
+        ("json", "[" * MAX_DEPTH + "]" * MAX_DEPTH, None),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_good_text_is_read_in_every_unicode_form(tmp_path: Path, form: str, text: str, value: Any, encoding: str) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(text.replace("\n", "\r\n").encode(encoding))
+    found = READERS[form](path)
+    if value is not None:
+        assert found == value
+
+
+@pytest.mark.parametrize("form", PARSERS)
+def test_files_are_bounded_in_size(tmp_path: Path, form: str) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b" " * 1000)
+    with pytest.raises(DataFileError, match="too large") as caught:
+        READERS[form](path, limit=999)
+    assert "1,000 bytes" in caught.value.why
+    with path.open("wb") as stream:
+        stream.truncate(1 << 40)
+    with pytest.raises(DataFileError, match="too large"):
+        READERS[form](path)
+    with pytest.raises(DataFileError, match="too large"):
+        PARSERS[form]("x" * 1000, limit=999)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="POSIX pipes")
+@pytest.mark.parametrize("form", PARSERS)
+def test_what_is_no_file_is_named(tmp_path: Path, form: str) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "zero").symlink_to("/dev/zero")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    for name, said in (("pipe", "pipe"), ("zero", "device"), ("loop", ""), ("none", ""), ("", "folder"), ("a\0b", "")):
+        with pytest.raises(DataFileError) as caught:
+            READERS[form](tmp_path / name)
+        assert said in caught.value.why
+        assert caught.value.remedy
+
+
+@pytest.mark.parametrize("data", [b"\xff", b"a\xe9", b"\xff\xfe\x00", b"\xc0\x80"])
+def test_bytes_that_are_no_text_are_named(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "a").write_bytes(data)
+    with pytest.raises(DataFileError, match="UTF-8"):
+        read_text(tmp_path / "a")
+    with pytest.raises(DataFileError):
+        decode_text(data)
+    assert read_bytes(tmp_path / "a", limit=10) == data
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [ValueError("x"), TypeError("x"), KeyError("x"), IndexError("x"), AttributeError("x"), OverflowError("x"), RecursionError()],
+)
+def test_values_of_the_wrong_form_are_named(tmp_path: Path, problem: Exception) -> None:
+    with (
+        pytest.raises(CatalogError, match="not a class list") as caught,
+        expecting("not a class list", path=tmp_path, error=CatalogError),
+    ):
+        raise problem
+    assert caught.value.path == tmp_path
+    assert caught.value.why
+
+
+def test_named_errors_go_through_and_get_the_path(tmp_path: Path) -> None:
+    with pytest.raises(AtrousError, match="inner") as caught, expecting("outer", path=tmp_path):
+        raise CatalogError("inner")
+    assert caught.value.path == tmp_path
+    with pytest.raises(KeyboardInterrupt), expecting("outer"):
+        raise KeyboardInterrupt
+
+
+def test_quotes_are_short_whatever_they_quote() -> None:
+    laughs: Any = ["x"] * 9
+    for _ in range(30):
+        laughs = [laughs] * 9
+    loop: Any = []
+    loop.append(loop)
+    for value in (laughs, loop, "x" * 10**6, 10**9999, {"a": laughs}, float("nan"), b"x" * 10**6):
+        assert len(shorten(value)) <= 80
+    assert shorten("chair") == "'chair'"
+    assert shorten({"id": 3}) == "{'id': 3}"
+
+
+@pytest.mark.parametrize(
+    "value", [math.inf, -math.inf, math.nan, True, None, "3", [], 2.5, 10**5000, -1, 256], ids=lambda value: type(value).__name__
+)
+def test_what_is_no_whole_number_is_named(value: Any) -> None:
+    with pytest.raises(ValueError, match=r"whole number|outside"):
+        whole(value, least=0, most=255)
+
+
+def test_whole_numbers_are_taken() -> None:
+    assert [whole(value) for value in (3, 3.0, -7, 0)] == [3, 3, -7, 0]
+    assert isinstance(whole(3.0), int)
