@@ -13,7 +13,7 @@ from app.cli.console import write_json
 if TYPE_CHECKING:
     from deeplab_core.metrics.compare import Change, Comparison
 
-_SIGNS = {"better": "+", "worse": "-", "unclear": " ", "too few images": "?"}
+_SIGNS = {"better": "+", "worse": "-", "unclear": " ", "too few images": "?", "not the same ground truth": " "}
 
 
 @click.command()
@@ -32,9 +32,10 @@ _SIGNS = {"better": "+", "worse": "-", "unclear": " ", "too few images": "?"}
 def compare(before: Path, after: Path, resamples: int, seed: int, json_file: Path | None) -> None:
     """Say what got better (+) and worse (-) from one 'evaluate --json' file to another of the same images.
 
-    Both are pooled over the same random draws of images (paired bootstrap). A difference counts where chance explains it in fewer
-    than 5 % of the draws; over the classes this is corrected for their number. A class in fewer than six images gets no
-    verdict (?).
+    Means run over the classes of the ground truth on both sides. Both are pooled over the same random draws of images (paired
+    bootstrap). A difference counts where chance explains it in fewer than 5 % of the draws, corrected for the number of overall
+    rows and for the number of classes. A class in fewer than six images gets no verdict (?). Reports of different classes are
+    compared over the common ones; then, and where the ground truth differs, nothing is marked.
     """
     from deeplab_core.metrics.compare import compare_reports
 
@@ -48,22 +49,28 @@ def compare(before: Path, after: Path, resamples: int, seed: int, json_file: Pat
 
 def table(result: Comparison) -> str:
     """One line per score: verdict, before, after, the difference with its interval, p, and the images behind it."""
-    head = f"  {'':>20}  before   after   change   95 % interval       p       images"
-    lines = [head, *(_line(change) for change in result.overall), "", *(_line(change) for change in result.classes)]
-    better, worse = (sum(str(change.verdict) == verdict for change in result.classes) for verdict in ("better", "worse"))
-    lines.append("")
-    lines.append(f"{better} classes better, {worse} worse, {len(result.classes) - better - worse} without a clear change")
+    head = f"  {'':>20}  before   after   change   95 % interval       p       classes  images"
+    lines = [head, *(_line(change) for change in result.overall), "", *(_line(change) for change in result.classes), ""]
+    lines += result.notes
+    number = len(result.class_set)
+    classes = "1 class" if number == 1 else f"{number} classes"
+    lines.append(f"Means are over the {classes} of the ground truth; inside a band, over those found there.")
+    if result.same_truth:
+        lines.append(result.families)
+        better, worse = (sum(str(change.verdict) == verdict for change in result.classes) for verdict in ("better", "worse"))
+        lines.append(f"{better} classes better, {worse} worse, {len(result.classes) - better - worse} without a clear change")
     return "\n".join(lines)
 
 
 def _line(change: Change) -> str:
+    count = "" if change.classes is None else str(change.classes)
     if math.isnan(change.difference):
         scores = f"{_score(change.before)}  {_score(change.after)}       -"
-        return f"  {change.name:>20}  {scores}  {'':<26}  {change.images:>6}"
+        return f"  {change.name:>20}  {scores}  {'':<28}  {count:>7}  {change.images:>6}"
     interval = "" if math.isnan(change.low) else f"[{change.low:+.4f}, {change.high:+.4f}]"
     p = "" if math.isnan(change.p) else f"{change.p:.4f}"
     scores = f"{_score(change.before)}  {_score(change.after)}  {change.difference:+.4f}"
-    return f"{_SIGNS[change.verdict]} {change.name:>20}  {scores}  {interval:<18}  {p:<6}  {change.images:>6}"
+    return f"{_SIGNS[change.verdict]} {change.name:>20}  {scores}  {interval:<20}  {p:<6}  {count:>7}  {change.images:>6}"
 
 
 def _score(value: float) -> str:

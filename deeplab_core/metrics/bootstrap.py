@@ -12,7 +12,7 @@ stands beside each interval.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +30,8 @@ LEVEL = 0.95
 #: Cells of the draws held at once, and bytes of the counts held at once.
 _DRAWS = 4_000_000
 _HELD_BYTES = 512 << 20
+#: Bytes of one block of pools.
+_BLOCK_BYTES = 128 << 20
 
 
 class Samples:
@@ -66,27 +68,37 @@ class Samples:
 
     def pooled(self) -> PooledScores:
         """The scores of the whole set, as a batch of one."""
-        return self._score(np.ones((1, self.images)))
+        return PooledScores(next(self.pools()))
 
     def resampled(self, resamples: int = RESAMPLES, seed: int = 0) -> PooledScores:
         """Scores of ``resamples`` pools drawn with replacement. The draws depend on seed and number of images only."""
+        found = [pools.sums for pools in self.pools(resamples, seed)]
+        return PooledScores(Pools(np.concatenate(found), self.classes, len(self.widths)))
+
+    def pools(self, resamples: int = 0, seed: int = 0) -> Iterator[Pools]:
+        """The pools of :meth:`resampled` in blocks, so that two reports can be compared draw by draw; 0: the whole set, once."""
+        if not resamples:
+            yield self._pools(np.ones((1, self.images)))
+            return
         generator = np.random.default_rng(seed)
-        block = max(1, _DRAWS // max(self.images, 1))
-        found = []
+        block = max(1, min(_DRAWS // max(self.images, 1), _BLOCK_BYTES // (8 * self._feature_count)))
         for start in range(0, resamples, block):
             rows = min(block, resamples - start)
             drawn = generator.integers(0, self.images, (rows, self.images))
             drawn += np.arange(rows)[:, None] * self.images
             weights = np.bincount(drawn.ravel(), minlength=rows * self.images).reshape(rows, self.images)
-            found.append(self._sums(weights.astype(np.float64)))
-        return PooledScores(np.concatenate(found), self.classes, len(self.widths))
+            yield self._pools(weights.astype(np.float64))
 
-    def _score(self, weights: NDArray[np.float64]) -> PooledScores:
-        return PooledScores(self._sums(weights), self.classes, len(self.widths))
+    def _pools(self, weights: NDArray[np.float64]) -> Pools:
+        return Pools(self._sums(weights), self.classes, len(self.widths))
+
+    @property
+    def _feature_count(self) -> int:
+        return self.classes * (3 * (1 + len(self.widths)) + 2) + 2 * int(self._means.shape[1])
 
     def _sums(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
         """(R, F): weighted sums of the images' features. Whole numbers below 2^53, so the order of addition does not matter."""
-        features = self.classes * (3 * (1 + len(self.widths)) + 2) + 2 * self._means.shape[1]
+        features = self._feature_count
         chunk = max(1, _HELD_BYTES // (8 * features))
         if self.images <= chunk:
             if self._held is None:
@@ -111,6 +123,30 @@ class Samples:
         return table
 
 
+class Pools:
+    """What R pools of images hold, by class.
+
+    Attributes:
+        sums: (R, F) float64, whole numbers: everything below, side by side.
+        totals: (R, 3, C) hits, truth and prediction pixels.
+        bands: (R, K, 3, C) the same inside each band width.
+        boundary: (R, 2, C) pixels in both and in either inner boundary.
+        means: (R, 2, M) sums of the figures of single images, and how many images have them.
+    """
+
+    __slots__ = ("bands", "boundary", "means", "sums", "totals")
+
+    def __init__(self, sums: NDArray[np.float64], classes: int, widths: int) -> None:
+        batch = sums.shape[0]
+        sorts = 3 * (1 + widths) + 2
+        pooled = sums[:, : sorts * classes].reshape(batch, sorts, classes)
+        self.sums = sums
+        self.totals = pooled[:, :3]
+        self.bands = pooled[:, 3 : 3 + 3 * widths].reshape(batch, widths, 3, classes)
+        self.boundary = pooled[:, -2:]
+        self.means = sums[:, sorts * classes :].reshape(batch, 2, -1)
+
+
 class PooledScores:
     """Scores of R pools at once. Means over classes run over those present in truth or prediction of the pool.
 
@@ -123,21 +159,17 @@ class PooledScores:
         image_means: (R, M), means of the figures of single images.
     """
 
-    def __init__(self, sums: NDArray[np.float64], classes: int, widths: int) -> None:
-        batch = sums.shape[0]
-        sorts = 3 * (1 + widths) + 2
-        pooled = sums[:, : sorts * classes].reshape(batch, sorts, classes)
-        hits, truth, prediction = pooled[:, 0], pooled[:, 1], pooled[:, 2]
+    def __init__(self, pools: Pools) -> None:
+        hits, truth, prediction = np.moveaxis(pools.totals, -2, 0)
         self.iou = scores.iou_of(hits, truth, prediction)
         self.mean_iou = scores.mean_over_present(hits, truth, prediction, "union")[0]
         self.pixel_accuracy = scores.ratio(hits.sum(axis=-1), truth.sum(axis=-1))
-        bands = pooled[:, 3 : 3 + 3 * widths].reshape(batch, widths, 3, classes)
-        self.band_mean_iou = scores.mean_over_present(bands[:, :, 0], bands[:, :, 1], bands[:, :, 2], "union")[0]
-        both, either = pooled[:, -2], pooled[:, -1]
+        inside = np.moveaxis(pools.bands, -2, 0)
+        self.band_mean_iou = scores.mean_over_present(inside[0], inside[1], inside[2], "union")[0]
+        both, either = np.moveaxis(pools.boundary, -2, 0)
         self.boundary_iou = scores.ratio(both, either)
         self.mean_boundary_iou = scores.ratio(np.nansum(self.boundary_iou, axis=-1), (either > 0).sum(axis=-1))
-        means = sums[:, sorts * classes :].reshape(batch, 2, -1)
-        self.image_means = scores.ratio(means[:, 0], means[:, 1])
+        self.image_means = scores.ratio(pools.means[:, 0], pools.means[:, 1])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

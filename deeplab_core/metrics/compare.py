@@ -1,16 +1,20 @@
 """What got better and what got worse between two evaluations of the same images.
 
-Both reports are pooled over the same draws of images (paired bootstrap, :mod:`deeplab_core.metrics.bootstrap`); the interval is
-that of the difference. ``p`` is the two-sided bootstrap p-value, ``2 min(P(d <= 0), P(d >= 0))`` with one draw added to both
-counts, so that it is never 0. Over the classes it is corrected by Holm's method (Holm 1979): of twenty classes that did not
-change one would else be called changed. A class that occurs in fewer than six images gets no verdict: even if all of them
-agreed, a sign test could not tell that from chance (2 / 2^5 > 0.05).
+Both reports are scored over one class set, that of the ground truth, and pooled over the same draws of images (paired bootstrap,
+:mod:`deeplab_core.metrics.paired`); the interval is that of the difference. ``p`` is the two-sided bootstrap p-value,
+``2 min(P(d <= 0), P(d >= 0))`` with one draw added to both counts, so that it is never 0. It is corrected by Holm's method
+(Holm 1979), once over the overall rows and once over the classes: of twenty rows that did not change one would else be called
+changed. A class that occurs in fewer than six images gets no verdict: even if all of them agreed, a sign test could not tell that
+from chance (2 / 2^5 > 0.05). Nor does a difference that rounds to 0.0000.
+
+Reports of different classes, or of different ground truth, are compared over the classes that both ground truths have; then no
+difference is called significant, because part of it comes from what was measured and not from the model.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -19,13 +23,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab_core.catalog import ClassCatalog
+from deeplab_core.catalog import ClassCatalog, fold_name
 from deeplab_core.errors import AtrousError, MaskFormatError
-from deeplab_core.metrics.bootstrap import LEVEL, PooledScores, Samples, Scores, interval
-from deeplab_core.metrics.confusion import check_same_classes
+from deeplab_core.metrics.bootstrap import LEVEL, Samples, Scores, interval
+from deeplab_core.metrics.confusion import same_classes
 from deeplab_core.metrics.evaluation import IMAGE_MEANS
 from deeplab_core.metrics.image_counts import ImageCounts
+from deeplab_core.metrics.paired import PairedScores, paired_scores
 from deeplab_core.metrics.report.reading import damaged, read_figures
+from deeplab_core.metrics.truth_hash import ground_truth_hash, image_key
+
+FORMAT = "atrous-comparison-2"
 
 #: Draws of a comparison: enough for Holm's correction of 150 classes.
 COMPARE_RESAMPLES = 10_000
@@ -33,8 +41,10 @@ COMPARE_RESAMPLES = 10_000
 FEWEST_IMAGES = 6
 
 _SIGNIFICANT = 0.05
-
-Pick = Callable[[PooledScores], Scores]
+#: A difference below this is printed as 0.0000. One wrong pixel in every image is never chance, and never worth a mark.
+_SHOWN = 0.00005
+#: Names listed in a sentence.
+_LISTED = 6
 
 _TITLES = {"davis_f": "DAVIS boundary F", "csurka_f": "Csurka boundary F"}
 
@@ -46,6 +56,7 @@ class Verdict(StrEnum):
     WORSE = "worse"
     UNCLEAR = "unclear"
     FEW = "too few images"
+    WITHHELD = "not the same ground truth"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,9 +67,10 @@ class Change:
         name: of the score or class.
         before, after: the score of both reports.
         low, high: interval of the difference after - before.
-        p: two-sided p-value, over the classes corrected for their number; nan where there is no verdict to be had.
+        p: two-sided p-value, corrected for the number of rows in its family (overall or classes); nan without a verdict.
         images: images that the score rests on.
         verdict: see :class:`Verdict`.
+        classes: how many classes a mean runs over, the same before and after; None for a score that is no mean over classes.
     """
 
     name: str
@@ -69,6 +81,7 @@ class Change:
     p: float
     images: int
     verdict: Verdict
+    classes: int | None = None
 
     @property
     def difference(self) -> float:
@@ -79,7 +92,7 @@ class Change:
         """Plain values for JSON; null where there is none."""
         numbers = ("before", "after", "difference", "low", "high", "p")
         plain = {key: None if math.isnan(value := float(getattr(self, key))) else value for key in numbers}
-        return {"name": self.name, **plain, "images": self.images, "verdict": str(self.verdict)}
+        return {"name": self.name, **plain, "classes": self.classes, "images": self.images, "verdict": str(self.verdict)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,8 +102,12 @@ class Comparison:
     Attributes:
         images: number of images in both reports.
         only_before, only_after: names of images that one report lacks; they are in no figure here.
-        overall: pooled scores, band scores and boundary scores.
-        classes: IoU by class, in catalog order; classes that neither report has are left out.
+        overall: pooled scores, band scores and boundary scores, one family of tests.
+        classes: IoU by class, in catalog order, the other family; classes that neither report has are left out.
+        class_set: names of the classes that the means run over: those that the ground truth of both reports has.
+        truth_before, truth_after: hash of the ground truth of the common images; None where the report has none.
+        same_truth: whether both reports measured the same thing; without it no difference is called significant.
+        notes: what a reader must know of this comparison, one sentence or two each.
     """
 
     images: int
@@ -98,27 +115,67 @@ class Comparison:
     only_after: tuple[str, ...]
     overall: tuple[Change, ...]
     classes: tuple[Change, ...]
+    class_set: tuple[str, ...]
+    truth_before: str | None
+    truth_after: str | None
+    same_truth: bool
+    notes: tuple[str, ...]
+
+    @property
+    def families(self) -> str:
+        """Over which rows p is corrected, as a sentence."""
+        overall, classes = (sum(not math.isnan(change.p) for change in rows) for rows in (self.overall, self.classes))
+        if not overall + classes:
+            return "No p-values."
+        return f"p is corrected by Holm's method, over the {overall} overall rows and over {classes} classes separately."
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return {
-            "format": "atrous-comparison-1",
+            "format": FORMAT,
             "images": self.images,
             "only_before": list(self.only_before),
             "only_after": list(self.only_after),
+            "class_set": list(self.class_set),
+            "truth_sha256": {"before": self.truth_before, "after": self.truth_after},
+            "same_truth": self.same_truth,
+            "correction": self.families,
+            "notes": list(self.notes),
             "overall": [change.to_dict() for change in self.overall],
             "classes": [change.to_dict() for change in self.classes],
         }
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class _Image:
+    name: str
+    counts: ImageCounts
+    means: tuple[float, ...]
+    truth_hash: str | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class _Report:
+    """``images`` by :func:`image_key`; ``ratio``: width of the boundary as a share of the diagonal, None without."""
+
     path: Path
     catalog: ClassCatalog
     band_rule: tuple[str, str]
     widths: tuple[int, ...]
-    has_boundary: bool
-    images: dict[str, tuple[ImageCounts, tuple[float, ...]]]
+    ratio: float | None
+    images: dict[str, _Image]
+
+    def truth_hash(self, keys: Iterable[str]) -> str | None:
+        found = [(key, self.images[key].truth_hash) for key in keys]
+        known = [(key, digest) for key, digest in found if digest is not None]
+        return ground_truth_hash(known) if len(known) == len(found) else None
+
+    def renumbered(self, channels: list[int]) -> _Report:
+        """The report as if its catalog had these channels only, in this order."""
+        place = np.full(len(self.catalog), -1, dtype=np.int64)
+        place[channels] = np.arange(len(channels))
+        images = {key: replace(image, counts=image.counts.select(place, len(channels))) for key, image in self.images.items()}
+        return replace(self, images=images)
 
 
 def compare_reports(
@@ -127,81 +184,129 @@ def compare_reports(
     """Compare two files that ``atrous evaluate --json`` wrote.
 
     Args:
-        before, after: the files. Images are matched by name; the truth must be the same.
+        before, after: the files. Images are matched by name, classes of different catalogs too.
         resamples, seed: of the bootstrap.
         level: of the intervals.
 
     Raises:
-        MaskFormatError: a file is no such report, or of another version, or the truth differs, or fewer than two images are in
-            both.
-        CatalogError: other classes.
+        MaskFormatError: a file is no such report, or of another version, or fewer than two images are in both, or the ground
+            truths have no class in common.
     """
     old, new = _read(Path(before)), _read(Path(after))
-    check_same_classes(old.catalog, new.catalog)
-    names = [name for name in old.images if name in new.images]
-    if len(names) < 2:
+    keys = [key for key in old.images if key in new.images]
+    if len(keys) < 2:
         raise MaskFormatError(
-            f"the reports have {len(names)} images in common",
+            f"the reports have {len(keys)} images in common",
             why="Images belong together by their names",
             remedy="Compare reports of the same images",
             path=new.path,
         )
-    _check_truth(old, new, names)
-    widths = tuple(width for width in old.widths if width in new.widths) if old.band_rule == new.band_rule else ()
-    pair = _Pair(_samples(old, names, widths), _samples(new, names, widths), resamples, seed, level)
-    scores = [("mIoU", _score("mean_iou")), ("pixel accuracy", _score("pixel_accuracy"))]
-    scores += [(f"mIoU within {width} px", _score("band_mean_iou", place)) for place, width in enumerate(widths)]
-    if old.has_boundary and new.has_boundary:
-        scores.append(("boundary IoU", _score("mean_boundary_iou")))
-        scores += [(_TITLES[name], _score("image_means", place)) for place, name in enumerate(IMAGE_MEANS)]
-    classes = [
-        pair.change(old.catalog.names[channel], _score("iou", channel), images)
-        for channel, images in enumerate(pair.images_with().tolist())
-        if images
-    ]
+    truths = old.truth_hash(keys), new.truth_hash(keys)
+    names, notes = old.catalog.names, []
+    same_catalog = same_classes(old.catalog, new.catalog)
+    if not same_catalog:
+        shared = _shared(old.catalog, new.catalog)
+        names = tuple(old.catalog.names[channel] for channel, _ in shared)
+        old, new = old.renumbered([ours for ours, _ in shared]), new.renumbered([theirs for _, theirs in shared])
+    ours, theirs = (_truth_classes(report, keys, len(names)) for report in (old, new))
+    class_set = tuple(name for name, here, there in zip(names, ours, theirs, strict=True) if here and there)
+    if not class_set:
+        raise MaskFormatError(
+            "the ground truths of the two reports have no class in common",
+            why=f"The reports are of the catalogs '{old.catalog.name}' and '{new.catalog.name}'",
+            remedy="Evaluate both predictions with the same --catalog and --truth",
+            path=new.path,
+        )
+    same_set = same_catalog and np.array_equal(ours, theirs)
+    differing = [] if not same_catalog else _differing(old, new, keys)
+    same_truth = same_set and not differing
+    if not same_set:
+        notes.append(_other_classes(old, new, same_catalog, len(class_set)))
+    if differing:
+        notes.append(
+            f"Not the same ground truth: it differs in {len(differing)} of {len(keys)} images, e.g. {differing[0]}. "
+            "No difference is marked as significant."
+        )
+    if None in truths and same_truth:
+        notes.append("A report of an older version has no hash of its ground truth; only the pixels of each class were checked.")
+    notes += [note for report in (old, new) for note in _invented(report, keys, names)]
+    widths, ratio = _common(old, new, notes)
+    if not same_set and ratio is not None:
+        notes.append("Boundary F is left out: it is measured image by image, over all classes of each ground truth.")
+    pair = _Pair(*_samples(old, new, keys, widths, len(names)), resamples, seed, level, same_truth)
     return Comparison(
-        images=len(names),
-        only_before=tuple(sorted(old.images.keys() - new.images.keys())),
-        only_after=tuple(sorted(new.images.keys() - old.images.keys())),
-        overall=tuple(pair.change(name, pick, len(names)) for name, pick in scores),
-        classes=_corrected(classes),
+        images=len(keys),
+        only_before=_only(old, new),
+        only_after=_only(new, old),
+        overall=pair.overall(widths, boundary=ratio is not None, image_means=ratio is not None and same_set),
+        classes=pair.by_class(names),
+        class_set=class_set,
+        truth_before=truths[0],
+        truth_after=truths[1],
+        same_truth=same_truth,
+        notes=tuple(notes),
     )
 
 
 class _Pair:
     """Two reports pooled over the same draws."""
 
-    def __init__(self, before: Samples, after: Samples, resamples: int, seed: int, level: float) -> None:
+    def __init__(self, before: Samples, after: Samples, resamples: int, seed: int, level: float, same_truth: bool) -> None:
         self._sides = before, after
         self._level = level
-        self._whole = before.pooled(), after.pooled()
-        self._drawn = before.resampled(resamples, seed), after.resampled(resamples, seed)
+        self._same_truth = same_truth
+        self._whole = paired_scores(before, after)
+        self._drawn = paired_scores(before, after, resamples, seed)
 
-    def images_with(self) -> NDArray[np.int64]:
+    def overall(self, widths: tuple[int, ...], *, boundary: bool, image_means: bool) -> tuple[Change, ...]:
+        """The rows over all classes, corrected as one family."""
+        whole, images = self._whole, self._sides[0].images
+        rows = [self._change("mIoU", images, "mean_iou", classes=int(whole.classes[0]))]
+        rows.append(self._change("pixel accuracy", images, "pixel_accuracy"))
+        for place, width in enumerate(widths):
+            over = int(whole.band_classes[0, place])
+            rows.append(self._change(f"mIoU within {width} px", images, "band_mean_iou", place, classes=over))
+        if boundary:
+            over = int(whole.boundary_classes[0])
+            rows.append(self._change("boundary IoU", images, "mean_boundary_iou", classes=over))
+        for place, name in enumerate(IMAGE_MEANS if image_means else ()):
+            rows.append(self._change(_TITLES[name], images, "image_means", place))
+        return self._judged(rows)
+
+    def by_class(self, names: tuple[str, ...]) -> tuple[Change, ...]:
+        """One row for each class that occurs, corrected as one family."""
+        found = self._images_with().tolist()
+        rows = [self._change(name, found[place], "iou", place) for place, name in enumerate(names) if found[place]]
+        return self._judged(rows)
+
+    def _judged(self, rows: list[Change]) -> tuple[Change, ...]:
+        if self._same_truth:
+            return _corrected(rows)
+        return tuple(replace(row, p=math.nan, verdict=Verdict.WITHHELD) for row in rows)
+
+    def _images_with(self) -> NDArray[np.int64]:
         """(C,) images in which a class occurs in the truth or in either prediction."""
         found = np.zeros(self._sides[0].classes, dtype=np.int64)
         for before, after in zip(self._sides[0].counts, self._sides[1].counts, strict=True):
             found[np.union1d(before.channels, after.channels)] += 1
         return found
 
-    def change(self, name: str, pick: Pick, images: int) -> Change:
-        """The change of one score; ``pick`` takes it, (R,), from a batch of pools."""
-        before, after = (float(pick(scores)[0]) for scores in self._whole)
-        differences = pick(self._drawn[1]) - pick(self._drawn[0])
+    def _change(self, name: str, images: int, score: str, column: int | None = None, classes: int | None = None) -> Change:
+        """The change of one score of :class:`PairedScores`, or of one column of it."""
+        before, after = _column(self._whole, score, column)[:, 0].tolist()
+        drawn = _column(self._drawn, score, column)
+        differences = drawn[1] - drawn[0]
         low, high = interval(differences, self._level).tolist()
-        p = _p_value(differences)
-        change = Change(name=name, before=before, after=after, low=low, high=high, p=p, images=images, verdict=Verdict.UNCLEAR)
-        return replace(change, verdict=_verdict(change))
+        p = math.nan if math.isnan(after - before) else _p_value(differences)
+        verdict = Verdict.UNCLEAR
+        return Change(
+            name=name, before=before, after=after, low=low, high=high, p=p, images=images, verdict=verdict, classes=classes
+        )
 
 
-def _score(name: str, column: int | None = None) -> Pick:
-    """A score of :class:`PooledScores`, or one column of it."""
-
-    def pick(scores: PooledScores) -> Scores:
-        found: Scores = getattr(scores, name)
-        return found if column is None else found[:, column]
-
-    return pick
+def _column(scores: PairedScores, name: str, column: int | None) -> Scores:
+    found: Scores = getattr(scores, name)
+    return found if column is None else found[..., column]
 
 
 def _p_value(differences: Scores) -> float:
@@ -215,7 +320,7 @@ def _p_value(differences: Scores) -> float:
 def _verdict(change: Change) -> Verdict:
     if change.images < FEWEST_IMAGES:
         return Verdict.FEW
-    if math.isnan(change.difference) or not change.p <= _SIGNIFICANT or change.difference == 0:
+    if not (abs(change.difference) >= _SHOWN and change.p <= _SIGNIFICANT):
         return Verdict.UNCLEAR
     return Verdict.BETTER if change.difference > 0 else Verdict.WORSE
 
@@ -224,7 +329,8 @@ def _corrected(changes: list[Change]) -> tuple[Change, ...]:
     """Holm's correction over the changes that can have a verdict."""
     few = {place for place, change in enumerate(changes) if change.images < FEWEST_IMAGES}
     result = [replace(change, p=math.nan, verdict=Verdict.FEW) if at in few else change for at, change in enumerate(changes)]
-    judged = sorted(set(range(len(changes))) - few, key=lambda place: changes[place].p)
+    tested = {place for place, change in enumerate(changes) if not math.isnan(change.p)}
+    judged = sorted(tested - few, key=lambda place: changes[place].p)
     largest = 0.0
     for rank, place in enumerate(judged):
         largest = max(largest, min(1.0, (len(judged) - rank) * changes[place].p))
@@ -233,21 +339,98 @@ def _corrected(changes: list[Change]) -> tuple[Change, ...]:
     return tuple(result)
 
 
-def _check_truth(old: _Report, new: _Report, names: list[str]) -> None:
-    for name in names:
-        if not np.array_equal(old.images[name][0].truth_px, new.images[name][0].truth_px):
-            raise MaskFormatError(
-                f"the two reports used different truth for {name}",
-                remedy="Evaluate both predictions against the same truth",
-                path=new.path,
-            )
+def _shared(old: ClassCatalog, new: ClassCatalog) -> list[tuple[int, int]]:
+    """Channels of the classes of one name in both catalogs; spelling counts only where it tells two classes apart."""
+    pairs = [(channel, new.names.index(name)) for channel, name in enumerate(old.names) if name in new.names]
+    folded = [[fold_name(name) for name in catalog.names] for catalog in (old, new)]
+    settled = {ours for ours, _ in pairs}, {theirs for _, theirs in pairs}
+    for channel, name in enumerate(folded[0]):
+        if channel not in settled[0] and [names.count(name) for names in folded] == [1, 1]:
+            partner = folded[1].index(name)
+            if partner not in settled[1]:
+                pairs.append((channel, partner))
+    return sorted(pairs)
 
 
-def _samples(report: _Report, names: list[str], widths: tuple[int, ...]) -> Samples:
-    chosen = [report.widths.index(width) for width in widths]
-    counts = [replace(report.images[name][0], bands=report.images[name][0].bands[chosen]) for name in names]
-    means = np.array([report.images[name][1] for name in names], dtype=np.float64)
-    return Samples(counts, means, len(report.catalog), widths)
+def _truth_classes(report: _Report, keys: list[str], classes: int) -> NDArray[np.bool_]:
+    """(C,) whether the ground truth of these images has each class."""
+    found = np.zeros(classes, dtype=bool)
+    for key in keys:
+        counts = report.images[key].counts
+        found[counts.channels[counts.totals[1] > 0]] = True
+    return found
+
+
+def _differing(old: _Report, new: _Report, keys: list[str]) -> list[str]:
+    """Names of the images whose ground truth differs: in its hash, or, without one, in the pixels of a class."""
+    differing = []
+    for key in keys:
+        ours, theirs = old.images[key], new.images[key]
+        known = None not in (ours.truth_hash, theirs.truth_hash)
+        same = ours.truth_hash == theirs.truth_hash if known else np.array_equal(ours.counts.truth_px, theirs.counts.truth_px)
+        if not same:
+            differing.append(ours.name)
+    return differing
+
+
+def _other_classes(old: _Report, new: _Report, same_catalog: bool, common: int) -> str:
+    what = "their ground truths hold different classes"
+    if not same_catalog:
+        what = f"their catalogs are '{old.catalog.name}' ({len(old.catalog)}) and '{new.catalog.name}' ({len(new.catalog)})"
+    number = "the one class" if common == 1 else f"the {common} classes"
+    return (
+        f"The reports have different class sets: {what}. All figures are over {number} that both ground truths have, "
+        "and no difference is marked as significant."
+    )
+
+
+def _invented(report: _Report, keys: list[str], names: tuple[str, ...]) -> Iterable[str]:
+    """What a prediction names that the ground truth does not have."""
+    px = np.zeros((2, len(names)), dtype=np.int64)
+    for key in keys:
+        counts = report.images[key].counts
+        px[:, counts.channels] += counts.totals[1:]
+    invented = np.flatnonzero((px[0] == 0) & (px[1] > 0))
+    invented = invented[np.argsort(-px[1, invented], kind="stable")].tolist()
+    if invented:
+        listed = ", ".join(f"{names[channel]} ({px[1, channel]:,} px)" for channel in invented[:_LISTED])
+        more = f" and {len(invented) - _LISTED} more" if len(invented) > _LISTED else ""
+        yield (
+            f"{report.path.name} predicts classes that the ground truth does not have: {listed}{more}. Each such pixel is a miss "
+            "of its true class; no mean runs over them."
+        )
+
+
+def _common(old: _Report, new: _Report, notes: list[str]) -> tuple[tuple[int, ...], float | None]:
+    """Band widths and boundary width that both reports measured; what is left out is added to ``notes``."""
+    widths = tuple(width for width in old.widths if width in new.widths)
+    left_out = sorted({*old.widths, *new.widths} - set(widths))
+    if old.band_rule != new.band_rule:
+        rules = " and ".join(f"'{rule}' around the {around}" for rule, around in (old.band_rule, new.band_rule))
+        notes.append(f"The bands are left out: their rules are {rules}.")
+        widths = ()
+    elif left_out:
+        notes.append(f"Band widths of one report only are left out: {', '.join(map(str, left_out))} px.")
+    if old.ratio == new.ratio:
+        return widths, old.ratio
+    missing = None in (old.ratio, new.ratio)
+    notes.append(f"Boundary scores are left out: {'one report has none' if missing else 'their widths differ'}.")
+    return widths, None
+
+
+def _only(report: _Report, other: _Report) -> tuple[str, ...]:
+    return tuple(sorted(image.name for key, image in report.images.items() if key not in other.images))
+
+
+def _samples(old: _Report, new: _Report, keys: list[str], widths: tuple[int, ...], classes: int) -> tuple[Samples, Samples]:
+    means = np.array([[side.images[key].means for key in keys] for side in (old, new)], dtype=np.float64)
+    means[:, np.isnan(means).any(axis=0)] = np.nan  # one set of images on both sides
+    found = []
+    for report, own in zip((old, new), means, strict=True):
+        chosen = [report.widths.index(width) for width in widths]
+        images = [report.images[key].counts for key in keys]
+        found.append(Samples([replace(counts, bands=counts.bands[chosen]) for counts in images], own, classes, widths))
+    return found[0], found[1]
 
 
 def _read(path: Path) -> _Report:
@@ -255,17 +438,19 @@ def _read(path: Path) -> _Report:
     try:
         catalog = ClassCatalog.from_dict(data["catalog"])
         widths = tuple(int(row["width_px"]) for row in data["bands"]["widths"])
-        images = {
-            str(row["name"]): (
-                ImageCounts.from_rows(row["counts"], catalog.ids, widths),
-                tuple(math.nan if row[name] is None else float(row[name]) for name in IMAGE_MEANS),
-            )
-            for row in data["images"]
-        }
+        images = {image_key(str(row["name"])): _image(row, catalog, widths) for row in data["images"]}
         rule = str(data["bands"]["rule"]), str(data["bands"]["around"])
-        return _Report(path, catalog, rule, widths, data["boundary"] is not None, images)
+        ratio = None if data["boundary"] is None else float(data["boundary"]["boundary_iou"]["ratio"])
+        return _Report(path, catalog, rule, widths, ratio, images)
     except AtrousError as error:
         error.path = path
         raise
     except (KeyError, TypeError, ValueError) as error:
         raise damaged(path, error) from error
+
+
+def _image(row: dict[str, Any], catalog: ClassCatalog, widths: tuple[int, ...]) -> _Image:
+    means = tuple(math.nan if row[name] is None else float(row[name]) for name in IMAGE_MEANS)
+    digest = row.get("truth_sha256")
+    counts = ImageCounts.from_rows(row["counts"], catalog.ids, widths)
+    return _Image(str(row["name"]), counts, means, None if digest is None else str(digest))

@@ -29,6 +29,7 @@ from deeplab_core.metrics.evaluation import Evaluation, ImageResult, samples_of
 from deeplab_core.metrics.image_counts import ImageCounts
 from deeplab_core.metrics.pair_reader import PairReader
 from deeplab_core.metrics.pairing import MaskPair, pair_masks
+from deeplab_core.metrics.truth_hash import label_map_hash
 from deeplab_core.parallel import available_cores, in_order
 
 __all__ = ["DEFAULT_BANDS", "Evaluation", "ImageResult", "Progress", "evaluate_folders"]
@@ -225,6 +226,7 @@ class _Tally:
             counts=ImageCounts.of(histogram, self.widths, boundary),
             davis_f=davis,
             csurka_f=csurka,
+            truth_sha256=label_map_hash(truth),
         )
         return _Counted(pair, truth, excluded, excluded_px, prediction, labels.info, result, histogram, boundary)
 

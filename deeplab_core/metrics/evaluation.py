@@ -19,6 +19,7 @@ from deeplab_core.metrics.calibration import Calibration
 from deeplab_core.metrics.cityscapes import CityscapesScores
 from deeplab_core.metrics.confusion import ConfusionMatrix, MeanScore
 from deeplab_core.metrics.image_counts import ImageCounts
+from deeplab_core.metrics.truth_hash import ground_truth_hash
 
 #: Figures of single images that are averaged over images, in the order of :attr:`ImageResult.means`.
 IMAGE_MEANS = ("davis_f", "csurka_f")
@@ -39,6 +40,7 @@ class ImageResult:
         widths: reported band widths, px.
         counts: pixels by class, from which pools are made.
         davis_f, csurka_f: boundary F-measures, means over the classes of the truth; nan where not measured or without contours.
+        truth_sha256: hash of the ground truth as it was scored (:func:`deeplab_core.metrics.truth_hash.label_map_hash`).
     """
 
     name: str
@@ -54,6 +56,7 @@ class ImageResult:
     counts: ImageCounts
     davis_f: float
     csurka_f: float
+    truth_sha256: str
 
     @property
     def iou(self) -> NDArray[np.float64]:
@@ -116,6 +119,11 @@ class Evaluation:
     def worst_first(self) -> tuple[ImageResult, ...]:
         """Images by rising mean IoU; those without labelled pixels last."""
         return tuple(sorted(self.images, key=lambda image: (np.isnan(image.mean_iou.value), image.mean_iou.value, image.name)))
+
+    @property
+    def truth_sha256(self) -> str:
+        """Hash of the ground truth of all images, as it was scored; the order of the files does not matter."""
+        return ground_truth_hash((image.name, image.truth_sha256) for image in self.images)
 
     def image_mean(self, name: str) -> MeanScore:
         """Mean of a figure of single images (one of :data:`IMAGE_MEANS`) and how many images have it; (nan, 0) for none."""

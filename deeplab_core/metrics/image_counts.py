@@ -76,6 +76,24 @@ class ImageCounts:
         hits, truth, prediction = np.moveaxis(self.dense(self.bands), 1, 0)
         return scores.mean_over_present(hits, truth, prediction, "truth")[0]
 
+    def select(self, place: NDArray[np.int64], classes: int) -> ImageCounts:
+        """The counts of some classes, renumbered.
+
+        Args:
+            place: (C,) int64: the new channel of each class, -1 for classes that are left out.
+            classes: number of new channels.
+        """
+        moved = place[self.channels]
+        kept = np.flatnonzero(moved >= 0)
+        kept = kept[np.argsort(moved[kept], kind="stable")]
+        return ImageCounts(
+            classes=classes,
+            channels=moved[kept],
+            totals=self.totals[:, kept],
+            bands=self.bands[:, :, kept],
+            boundary=self.boundary[:, kept],
+        )
+
     def to_rows(self, ids: NDArray[np.int64], widths: tuple[int, ...]) -> list[dict[str, Any]]:
         """One plain row per class that occurs, for JSON; :meth:`from_rows` is the inverse."""
         rows = []

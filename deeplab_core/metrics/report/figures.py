@@ -28,6 +28,7 @@ def evaluation_figures(evaluation: Evaluation) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "catalog": evaluation.catalog.to_dict(),
+        "truth_sha256": evaluation.truth_sha256,
         "absent_class_rule": {"pooled": ABSENT_RULE_TEXT["union"], "image": ABSENT_RULE_TEXT["truth"]},
         "bootstrap": {
             "unit": "image",
@@ -104,8 +105,10 @@ def scores_of(matrix: ConfusionMatrix) -> dict[str, Any]:
 
 def _bands(evaluation: Evaluation) -> dict[str, Any]:
     histogram = evaluation.histogram
-    curve = histogram.curve("union").rows(tuple(range(1, WIDEST + 1)))
-    for row in curve:
+    widths = tuple(range(1, WIDEST + 1))
+    curve = histogram.curve("union").rows(widths)
+    for row, compared in zip(curve, histogram.curve("truth").rows(widths), strict=True):
+        row["mean_iou_truth"], row["classes_truth"] = compared["mean_iou"], compared["classes"]
         row["pixel_error"] = None if row["pixel_accuracy"] is None else 1.0 - row["pixel_accuracy"]
     return {
         "rule": histogram.rule,
@@ -178,6 +181,7 @@ def _image_row(image: ImageResult, catalog: ClassCatalog) -> dict[str, Any]:
         "band_mean_iou": {str(width): none_if_nan(iou) for width, iou in image.band_iou.items()},
         "davis_f": none_if_nan(image.davis_f),
         "csurka_f": none_if_nan(image.csurka_f),
+        "truth_sha256": image.truth_sha256,
         "counts": image.counts.to_rows(catalog.ids, image.widths),
     }
 

@@ -23,7 +23,7 @@ from deeplab_core.metrics.report.slices import SliceCurve
 from deeplab_core.metrics.report.style import STYLE
 from deeplab_core.metrics.report.text import NOT_AVAILABLE, interval, percent, pixels
 from deeplab_core.metrics.report.thumbnails import Photographs, thumbnails
-from deeplab_core.metrics.scores import ABSENT_RULE_TEXT
+from deeplab_core.metrics.scores import ABSENT_RULE_TEXT, AbsentRule
 
 #: Files named at once in a warning; the others unfold.
 _LISTED = 5
@@ -84,7 +84,9 @@ def _subtitle(evaluation: Evaluation) -> str:
     catalog = evaluation.catalog
     return (
         f'<p class="quiet">{pixels(number)} {"image" if number == 1 else "images"} · '
-        f"{pixels(evaluation.matrix.total)} labelled px · {escape(catalog.title)}</p>"
+        f"{pixels(evaluation.matrix.total)} labelled px · {escape(catalog.title)} · "
+        f'<span title="SHA-256 over the label maps of the ground truth as they were scored">ground truth '
+        f"<code>{evaluation.truth_sha256[:16]}</code></span></p>"
     )
 
 
@@ -173,17 +175,26 @@ def _band(evaluation: Evaluation, extras: ReportExtras) -> str:
     rule = f"Rule \u2013 {BAND_RULE_TEXT[histogram.rule]}. The two rules are not comparable with each other below about 10 px."
     if not histogram.inside(WIDEST).total:
         return _section(heading, rule, f"<p>{NOT_AVAILABLE}: no pixel lies within {WIDEST} px of such a boundary.</p>")
+    # Models are compared over one class set, that of the ground truth; the report's own intervals are of the other rule.
+    over: AbsentRule = "truth" if extras.others and all(other.over_truth for other in extras.others) else "union"
     figure = curve_svg(
-        histogram.curve("union"),
-        whole_iou=evaluation.matrix.mean_iou("union").value,
+        histogram.curve(over),
+        whole_iou=evaluation.matrix.mean_iou(over).value,
         whole_accuracy=evaluation.matrix.pixel_accuracy(),
         widths=evaluation.widths,
-        intervals=evaluation.intervals.band_mean_iou,
+        intervals=evaluation.intervals.band_mean_iou if over == "union" else None,
         others=extras.others,
     )
     banded = sum(image.band_px > 0 for image in evaluation.images)
-    count = f"{pixels(banded)} of {pixels(len(evaluation.images))} images have such a boundary"
-    caption = f"<figcaption>Inside the band, pooled; dashed: all labelled pixels. {count}.</figcaption>"
+    text = f"Inside the band, pooled; dashed: all labelled pixels. {pixels(banded)} of {pixels(len(evaluation.images))} images "
+    text += f"have such a boundary. mIoU: {ABSENT_RULE_TEXT[over]}."
+    older = [other.name for other in extras.others if not other.over_truth]
+    if older:
+        text += (
+            f" {', '.join(older)}: from an older version, which does not know the mean over the ground truth's classes; evaluate "
+        )
+        text += "again to compare over one class set."
+    caption = f"<figcaption>{escape(text)}</figcaption>"
     details = ""
     if evaluation.widths:
         details = _scroll(tables.band_table(histogram, evaluation.widths)) + _scroll(

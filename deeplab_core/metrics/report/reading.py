@@ -29,6 +29,8 @@ class OtherCurve:
         catalog: its classes.
         rule, around: of its band; curves of different ones must not share a plot.
         mean_iou: (40,) float64, 0..1 for the widths 1 to 40 px; nan where the band is empty.
+        over_truth: whether the means run over the classes of the ground truth, so that models can be compared by them; reports
+            of older versions have them over the classes of ground truth or prediction only.
     """
 
     name: str
@@ -36,6 +38,7 @@ class OtherCurve:
     rule: str
     around: str
     mean_iou: NDArray[np.float64]
+    over_truth: bool = True
 
     def check(self, catalog: ClassCatalog, rule: BandRule, around: BandAround = "truth") -> None:
         """Raise CatalogError or MaskFormatError where this curve cannot stand beside those of such an evaluation."""
@@ -75,9 +78,10 @@ def read_other_curve(path: Path | str) -> OtherCurve:
     data = read_figures(path)
     try:
         bands, catalog = data["bands"], ClassCatalog.from_dict(data["catalog"])
-        scores = {int(row["width_px"]): row["mean_iou"] for row in bands["curve"]}
+        over_truth = all("mean_iou_truth" in row for row in bands["curve"])
+        scores = {int(row["width_px"]): row["mean_iou_truth" if over_truth else "mean_iou"] for row in bands["curve"]}
         curve = [math.nan if scores[width] is None else float(scores[width]) for width in range(1, WIDEST + 1)]
-        return OtherCurve(path.stem, catalog, str(bands["rule"]), str(bands["around"]), np.array(curve))
+        return OtherCurve(path.stem, catalog, str(bands["rule"]), str(bands["around"]), np.array(curve), over_truth)
     except AtrousError as error:
         error.path = path
         raise

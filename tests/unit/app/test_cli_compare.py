@@ -108,3 +108,48 @@ def test_the_trimap_curve_of_another_model_stands_in_the_report(scenes: Path, ca
     assert evaluate(scenes, "after", *beside) == 2
     assert "damaged" in capsys.readouterr().err
     assert not page.exists()
+
+
+def test_an_invented_class_is_no_gain(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One wrong 'sheep' pixel in each of 14 images once gave '+ mIoU +0.04 p 0.0002', because one mean had a class more."""
+    for seed in range(14):
+        rng = np.random.default_rng(seed)
+        truth = np.kron(rng.choice([0, 9, 15, 18], (6, 8)), np.ones((32, 32))).astype(np.uint8)
+        wrong = np.where(np.kron(rng.random((6, 8)) < 0.4, np.ones((32, 32))) > 0, 0, truth).astype(np.uint8)
+        stray = wrong.copy()
+        stray[0, 0] = 17
+        for name, labels in (("truth", truth), ("before", stray), ("after", wrong)):
+            (tmp_path / name).mkdir(exist_ok=True)
+            write_indexed_png(tmp_path / name / f"{seed}.png", labels, VOC)
+    assert evaluate(tmp_path, "before", "--resamples", "0") == evaluate(tmp_path, "after", "--resamples", "0") == 0
+    capsys.readouterr()
+    target = tmp_path / "change.json"
+    arguments = [str(tmp_path / "before.json"), str(tmp_path / "after.json"), "--resamples", "500", "--json", str(target)]
+    assert run(["compare", *arguments]) == 0
+    found = capsys.readouterr().out
+    assert "classes  images" in found
+    assert "before.json predicts classes that the ground truth does not have: sheep (14 px)" in found
+    rows = {row["name"]: row for row in json.loads(target.read_text())["overall"]}
+    for name, row in rows.items():
+        if name.startswith("mIoU") or name == "boundary IoU":
+            assert row["classes"] == 4
+            assert abs(row["difference"]) < 0.0005, name
+    line = next(line for line in found.splitlines() if " mIoU " in line)
+    assert not line.startswith("+")
+
+
+def test_reports_of_other_classes_get_no_mark(scenes: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """VOC against one's own classes of the same names: common classes, a sentence, no '+'."""
+    own = scenes / "own.yaml"
+    own.write_text(
+        "classes:\n"
+        + "".join(f"  - {{id: {i}, name: {n}}}\n" for i, n in ((0, "background"), (9, "chair"), (15, "x"), (18, "y")))
+    )
+    assert evaluate(scenes, "before", "--resamples", "0") == 0
+    arguments = ["--prediction", str(scenes / "after"), "--truth", str(scenes / "truth"), "--catalog", str(own)]
+    assert run(["evaluate", *arguments, "--resamples", "0", "--json", str(scenes / "after.json")]) == 0
+    capsys.readouterr()
+    assert run(["compare", str(scenes / "before.json"), str(scenes / "after.json"), "--resamples", "200"]) == 0
+    found = capsys.readouterr().out
+    assert "different class sets" in found
+    assert not any(line.startswith(("+", "-")) for line in found.splitlines())
