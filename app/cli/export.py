@@ -125,11 +125,7 @@ def _in_scope(scope: str) -> Callable[[ImageRecord], bool]:
 
 
 def _labels(project: Project, record: ImageRecord) -> LabelMap | None:
-    """Labels as they were left; of an image that nobody has worked on its prediction; None where there is neither."""
-    from app.state.class_mapping import in_project_ids
+    """Labels as they were left; of an image that nobody has worked on its prediction; None without either."""
+    from app.state.samples import load_sample
 
-    document = project.load(record.id).document
-    if record.touched or document.provenance.any():
-        return document.labels
-    prediction = project.prediction_of(record.id)
-    return None if prediction is None else in_project_ids(project, prediction)
+    return load_sample(project, record.id, truth=False).labels

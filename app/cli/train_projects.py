@@ -99,13 +99,9 @@ def _demand_partners(project: Project, records: list[ImageRecord], mapping: Cata
 
 
 def _corrected(project: Project, record: ImageRecord, lut: Any) -> LabelMap:
-    from app.state.image_record import ImageStatus
-    from app.state.provenance import Provenance
+    from app.state.samples import load_sample
     from deeplab_core.labels import apply_lut
 
-    document = project.load(record.id).document
-    labels = apply_lut(document.labels, lut)
-    if record.status < ImageStatus.REVIEWED:
-        by_hand = (document.provenance == Provenance.PERSON) | (document.provenance == Provenance.IMPORT)
-        labels[~by_hand] = lut[-1]
-    return labels
+    labels = load_sample(project, record.id, labels="confirmed", truth=False).labels
+    assert labels is not None, "a touched image has a mask"
+    return apply_lut(labels, lut)

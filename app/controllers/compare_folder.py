@@ -18,7 +18,6 @@ from app.controllers.project import ProjectController
 from app.services.compute_service import ComputeService
 from app.services.jobs import Job, JobRegistry, JobState
 from app.services.notifications import Choice, Notifier
-from app.state.ambiguous import excluded
 from app.state.comparison import (
     ImageDifference,
     ModelCount,
@@ -31,14 +30,12 @@ from app.state.comparison import (
     pairs_of,
     pooled_count,
 )
-from app.state.judgement import without_marked
 from app.state.project import Project
+from app.state.samples import load_sample
 from app.state.wording import spaced
 from app.worker.messages import NORMAL
 from deeplab_core.boundary.band import band_index
 from deeplab_core.errors import AtrousError, Cancelled
-from deeplab_core.formats.masks import read_mask
-from deeplab_core.images.probe import probe_image
 from deeplab_core.learning import PackedLabels
 from deeplab_core.records import PredictOptions, TrimapBand
 
@@ -221,20 +218,15 @@ class CompareFolder(QObject):
             return
         image = images.popleft()
         said, project = run.said.pop(image), run.project
-        record = project.record(image)
-        truth_path = self._judge.index.get(record.relative_path)
         catalog, band = project.catalog, run.band
 
         def work() -> tuple[list[ModelCount], dict[tuple[int, int], PairCount]]:
             labels = [said[place].unpacked() for place in range(len(run.result.peers))]
-            truth = index = None
-            if truth_path is not None:
-                whole = read_mask(truth_path, catalog, probe_image(project.path_of(record)))
-                truth = without_marked(whole, excluded(project, image, whole.shape), catalog.ignore)
-                if band.around == "truth":  # one for all models
-                    index = band_index(
-                        truth=whole, prediction=whole, ignore=catalog.ignore, rule=band.rule, around="truth"
-                    )  # fmt: skip
+            index = None
+            sample = load_sample(project, image, labels="none")
+            truth, whole = sample.scored, sample.truth
+            if whole is not None and band.around == "truth":  # one for all models
+                index = band_index(truth=whole, prediction=whole, ignore=catalog.ignore, rule=band.rule, around="truth")
             counts = [count_model(each, catalog, band, truth, index) for each in labels]
             places = pairs_of(len(labels))
             return counts, {(a, b): count_pair(labels[a], labels[b], catalog.ignore, truth) for a, b in places}

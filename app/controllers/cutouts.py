@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QObject, QTimer, Signal
 
-from app.controllers.judge import JudgeController
 from app.controllers.models import ModelsController
 from app.controllers.project import ProjectController
 from app.services.jobs import JobRegistry
-from app.state.inspecting import read_case
 from app.state.project import Project
+from app.state.samples import load_sample
 from deeplab_core.errors import AtrousError
 from deeplab_core.inspection.components import ErrorComponent, component_mask
 from deeplab_core.inspection.cutout import cutout
-from deeplab_core.records import Prediction
 
 #: Longer side of a picture, px: a tile at twice the usual pixel density.
 SIDE = 288
@@ -41,12 +38,11 @@ class CutoutShelf(QObject):
         self,
         projects: ProjectController,
         models: ModelsController,
-        judge: JudgeController,
         jobs: JobRegistry,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._projects, self._models, self._judge, self._jobs = projects, models, judge, jobs
+        self._projects, self._models, self._jobs = projects, models, jobs
         self._kept: OrderedDict[ErrorComponent, Picture] = OrderedDict()
         self._wanted: dict[ErrorComponent, None] = {}
         self._busy = False
@@ -79,7 +75,6 @@ class CutoutShelf(QObject):
             return
         image = next(iter(self._wanted)).image
         components = [component for component in self._wanted if component.image == image]
-        truth = self._judge.index.get(project.record(int(image)).relative_path)
         self._busy = True
 
         def done(pictures: list[Picture]) -> None:
@@ -98,19 +93,17 @@ class CutoutShelf(QObject):
                 raise error
             done([_NOTHING for _ in components])  # the image says why when it is opened
 
-        self._jobs.run(lambda: self._cut(project, int(image), truth, components), done, failed)
+        self._jobs.run(lambda: self._cut(project, int(image), components), done, failed)
 
-    def _cut(self, project: Project, image: int, truth: Path | None, components: list[ErrorComponent]) -> list[Picture]:
-        case = None if truth is None else read_case(project, image, truth, self._in_project_ids)
-        if case is None or case.truth.shape != case.labels.shape:
+    def _cut(self, project: Project, image: int, components: list[ErrorComponent]) -> list[Picture]:
+        sample = load_sample(project, image, rgb=True, to_project=self._models.in_project_ids)
+        rgb, truth, labels = sample.rgb, sample.truth, sample.labels
+        if rgb is None or truth is None or labels is None:
             return [_NOTHING for _ in components]
         return [
-            cutout(case.rgb, component, component_mask(component, truth=case.truth, prediction=case.labels), side=SIDE)
+            cutout(rgb, component, component_mask(component, truth=truth, prediction=labels), side=SIDE)
             for component in components
         ]
-
-    def _in_project_ids(self, prediction: Prediction) -> NDArray[np.uint8] | None:
-        return self._models.in_project_ids(prediction)
 
 
 _NOTHING = np.zeros((0, 0, 3), dtype=np.uint8)

@@ -18,10 +18,10 @@ from app.services.jobs import Job, JobRegistry, JobState
 from app.services.notifications import Notifier
 from app.state.image_record import ImageRecord, ImageStatus
 from app.state.project import Project
+from app.state.samples import LabelSource, load_sample
 from app.state.wording import spaced
 from deeplab_core.errors import AtrousError
 from deeplab_core.formats.export import ExportItem, ExportPlan, ExportSummary, export_masks, get_exporter, plan_export
-from deeplab_core.images.probe import probe_image
 
 
 class Scope(StrEnum):
@@ -132,15 +132,10 @@ class ExportController(QObject):
         ]
 
     def _labels(self, project: Project, record: ImageRecord, with_predictions: bool) -> NDArray[np.uint8] | None:
-        """Labels of one image, on a thread of the pool: its mask, else its prediction, else nothing."""
-        info = probe_image(project.path_of(record))
-        loaded = project.load(record.id, (info.height, info.width))
-        if bool(np.any(loaded.document.provenance)):
-            return loaded.document.labels
-        if record.touched:
-            return loaded.document.labels
-        prediction = project.prediction_of(record.id) if with_predictions else None
-        return None if prediction is None else self._predict.models.in_project_ids(prediction)
+        """Labels of one image, on a thread of the pool: its mask, else its prediction, else None."""
+        source: LabelSource = "effective" if with_predictions else "mask"
+        to_project = self._predict.models.in_project_ids
+        return load_sample(project, record.id, labels=source, truth=False, to_project=to_project).labels
 
     def _note(self, done: int, total: int) -> None:
         self._noted.emit(done, total)  # from a thread of the pool

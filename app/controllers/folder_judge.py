@@ -7,23 +7,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal
 
 from app.controllers.open_image import OpenImage
 from app.services.jobs import Job, JobRegistry, JobState
 from app.services.notifications import Notifier
 from app.services.timers import single_shot
-from app.state.ambiguous import excluded
 from app.state.curves import Curve
 from app.state.image_scores import ImageScore, score_labels
-from app.state.judgement import FolderJudgement, ImageJudgement, without_marked
+from app.state.judgement import FolderJudgement, ImageJudgement
 from app.state.project import Project
+from app.state.samples import EvaluationSample, Held, Labels, load_sample, truth_stamp
 from deeplab_core.boundary.band import band_index
 from deeplab_core.boundary.histogram import BandHistogram
-from deeplab_core.errors import AtrousError
-from deeplab_core.formats.masks import read_mask
-from deeplab_core.images.probe import probe_image
+from deeplab_core.errors import AtrousError, MaskFormatError
 from deeplab_core.metrics import ConfusionMatrix
 from deeplab_core.records import Prediction, TrimapBand
 
@@ -46,11 +43,13 @@ class _Measured:
 
     Attributes:
         head: of its journal when the mask was read.
+        stamp: of the ground truth that was read.
         score: for the list.
         now, model: figures of the mask, and those of the prediction where there is one.
     """
 
     head: int
+    stamp: str
     score: ImageScore
     now: _Figures
     model: _Figures | None
@@ -89,6 +88,7 @@ class FolderJudge(QObject):
         self._score_timer = single_shot(self, _SCORE_MS, self._score_view)
         predict.folder_run.predicted.connect(self._score_prediction)
         projects.imageChanged.connect(self._leave_image)
+        projects.stepWritten.connect(self._follow_step)
 
     @property
     def pooled(self) -> ConfusionMatrix | None:
@@ -178,7 +178,7 @@ class FolderJudge(QObject):
         """Put an image into the pool; of the image in view what the hand has made of it meanwhile."""
         if self._now is None or self._model is None:
             return
-        self._keep(image, found.score)
+        self._keep(image, found.score, found.stamp)
         live = self._live(image)
         if live is None:
             self._now.put(str(image), *found.now)
@@ -236,54 +236,73 @@ class FolderJudge(QObject):
         measure()
 
     def _measure(self, project: Project, image: int) -> _Measured | None:
-        """Figures of one image, on a thread of the pool; None where it has neither mask nor prediction."""
-        record, catalog, band = project.record(image), project.catalog, self._band
-        info = probe_image(project.path_of(record))
-        shape = info.height, info.width
-        prediction = project.prediction_of(image)
-        model = None if prediction is None else self._predict.models.in_project_ids(prediction)
-        labels: NDArray[np.uint8] | None = model
-        head = project.journal.head(image)
-        if record.touched or record.mask:
-            labels = project.load(image, shape).document.labels
-        if labels is None:
+        """Figures of one image, on a thread of the pool; None without labels or ground truth."""
+        catalog, band = project.catalog, self._band
+        to_project = self._predict.models.in_project_ids
+        sample = load_sample(project, image, with_prediction=True, to_project=to_project)
+        truth, scored = sample.truth, sample.scored
+        if sample.labels is None or truth is None or scored is None:
             return None
-        path = self._judge.index.get(record.relative_path)
-        assert path is not None
-        truth = read_mask(path, catalog, info)
-        scored = without_marked(truth, excluded(project, image, truth.shape), catalog.ignore)
-        confidence = None if prediction is None else prediction.confidence
-        score = score_labels(labels, catalog, truth=scored, confidence=confidence)
+        score = score_labels(sample.labels, catalog, truth=scored, confidence=sample.confidence)
 
-        def figures(found: NDArray[np.uint8]) -> _Figures:
+        def figures(found: Labels) -> _Figures:
             index = band_index(truth=truth, prediction=found, ignore=catalog.ignore, rule=band.rule, around=band.around)
             histogram = BandHistogram(catalog, rule=band.rule, around=band.around)
             matrix = ConfusionMatrix(catalog).update(truth=scored, prediction=found)
             return matrix, histogram.update(index=index, truth=scored, prediction=found)
 
-        return _Measured(head, score, figures(labels), None if model is None else figures(model))
+        model = None if sample.predicted is None else figures(sample.predicted)
+        return _Measured(sample.head, truth_stamp(project, image), score, figures(sample.labels), model)
 
     def _score_prediction(self, image: int, prediction: Prediction) -> None:
         """After each image of a folder run: its place in 'worst first' and 'uncertain first'."""
+        self._score(image, prediction=prediction)
+
+    def _follow_step(self, image: int) -> None:
+        """A run over the folder has changed a mask: its score in the list and its share of the pooled figures."""
+        if self._now is not None and str(image) in self._now:
+            self.remeasure(image)  # and its score
+        else:
+            self._score(image)
+
+    def _score_open(self, left: OpenImage) -> None:
+        """Score an image that is or was in view, with every finished pixel."""
+        document = left.document
+        # Not copied: a change meanwhile has it scored again.
+        held = Held(document.labels, document.provenance, left.info)
+        self._score(left.id, held=held, prediction=left.prediction)
+
+    def _score(self, image: int, *, held: Held | None = None, prediction: Prediction | None = None) -> None:
+        """Score one image for the list, in the background."""
         project = self._projects.project
-        if project is None or project.record(image).touched:
+        if project is None:
             return
-        path = self._judge.index.get(project.record(image).relative_path)
 
-        def work() -> ImageScore | None:
-            labels = self._predict.models.in_project_ids(prediction)
-            if labels is None:
+        def work() -> tuple[ImageScore, str] | None:
+            try:
+                sample = self._sample(project, image, held, prediction, truth=True)
+                stamp = truth_stamp(project, image)
+            except MaskFormatError as error:
+                self._judge.truth_problem(project.record(image).relative_path, str(error))
+                sample, stamp = self._sample(project, image, held, prediction, truth=False), ""
+            if sample.labels is None:
                 return None
-            truth = None
-            if path is not None:
-                try:
-                    truth = read_mask(path, project.catalog, probe_image(project.path_of(project.record(image))))
-                    truth = without_marked(truth, excluded(project, image, truth.shape), project.catalog.ignore)
-                except AtrousError as error:
-                    self._judge.truth_problem(project.record(image).relative_path, str(error))
-            return score_labels(labels, project.catalog, truth=truth, confidence=prediction.confidence)
+            score = score_labels(sample.labels, project.catalog, truth=sample.scored, confidence=sample.confidence)
+            return score, stamp
 
-        self._jobs.run(work, lambda score: self._keep(image, score), self._ignore)
+        def done(found: tuple[ImageScore, str] | None) -> None:
+            if found is not None and project is self._projects.project:
+                self._keep(image, *found)
+
+        self._jobs.run(work, done, self._ignore)
+
+    def _sample(
+        self, project: Project, image: int, held: Held | None, prediction: Prediction | None, *, truth: bool
+    ) -> EvaluationSample:
+        return load_sample(
+            project, image, truth=truth, with_prediction=True, held=held, prediction=prediction,
+            to_project=self._predict.models.in_project_ids,
+        )  # fmt: skip
 
     def _leave_image(self, image: OpenImage | None) -> None:
         """Score the image that goes out of view, as it is now."""
@@ -296,26 +315,14 @@ class FolderJudge(QObject):
         if self._viewed is not None:
             self._score_open(self._viewed)
 
-    def _score_open(self, left: OpenImage) -> None:
-        if self._projects.project is None:
-            return
-        judged = self._judge.judgement
-        truth = judged.scored if judged is not None and judged.document is left.document else None
-        labels = left.document.labels  # not copied: a change meanwhile has it scored again
-        confidence = None if left.prediction is None else left.prediction.confidence
-        self._jobs.run(
-            lambda: score_labels(labels, left.document.catalog, truth=truth, confidence=confidence),
-            lambda score: self._keep(left.id, score),
-            self._ignore,
-        )
-
-    def _keep(self, image: int, score: ImageScore | None) -> None:
+    def _keep(self, image: int, score: ImageScore, stamp: str) -> None:
+        """Show a score and keep it with the project; ``stamp`` names the ground truth that it was measured against."""
         project = self._projects.project
-        if score is None or project is None:
+        if project is None:
             return
         self.scores[image] = score
         try:
-            project.put_result(image, _KIND, "", score.to_bytes())
+            project.put_result(image, _KIND, stamp, score.to_bytes())
         except AtrousError as error:
             self._notifier.report(error, replace_key="save")
         self.scored.emit(image)

@@ -21,17 +21,16 @@ from app.services.jobs import Job, JobRegistry, JobState
 from app.services.notifications import Notifier
 from app.services.timers import single_shot
 from app.state.component_walk import ComponentQuery, ComponentWalk
-from app.state.inspecting import ImageCase, ObjectLists, inspect_case, read_case
+from app.state.inspecting import ObjectLists, inspect_sample
 from app.state.inspection_index import InspectionIndex, inspection_key, read_kept
 from app.state.project import Project
+from app.state.samples import Held, load_sample, truth_path
 from app.state.tools import Tool
 from deeplab_core.errors import AtrousError
-from deeplab_core.formats.masks import read_mask
 from deeplab_core.inspection.components import ErrorComponent, component_mask
 from deeplab_core.inspection.folder import FolderInspection
 from deeplab_core.inspection.image import ImageInspection
 from deeplab_core.inspection.regions import Mask
-from deeplab_core.records import Prediction
 
 #: The hand rests this long before the components of the image in view are found anew.
 _RESTING_MS = 400
@@ -204,13 +203,14 @@ class InspectController(QObject):
     def find_region(self, component: ErrorComponent, then: Callable[[Mask], None]) -> None:
         """Find the pixels of a component as they are now, within its box, and call back; not where none is left."""
         project, image = self._projects.project, int(component.image)
-        truth = None if project is None else self._truth(project, image)
-        if project is None or truth is None:
+        if project is None:
             return
 
         def find() -> Mask | None:
-            case = read_case(project, image, truth, self._in_project_ids)
-            return None if case is None else component_mask(component, truth=case.truth, prediction=case.labels)
+            sample = load_sample(project, image, to_project=self._models.in_project_ids)
+            if sample.truth is None or sample.labels is None:
+                return None
+            return component_mask(component, truth=sample.truth, prediction=sample.labels)
 
         def done(mask: Mask | None) -> None:
             if mask is not None and mask.any() and project is self._projects.project:
@@ -262,18 +262,19 @@ class InspectController(QObject):
 
     def _inspect(self, project: Project, image: int, known: str) -> _Found | None:
         """On a thread of the pool; None where the image has neither mask nor prediction."""
-        truth = self._truth(project, image)
-        if truth is None:
+        if truth_path(project, image) is None:
             return None
         objects = self._objects(project, image)
-        key = inspection_key(project, project.record(image), truth, objects)
+        key = inspection_key(project, project.record(image), objects)
         if key == known:
             return _Found(key, None)
         kept = read_kept(project, image, key)
         if kept is not None:
             return _Found(key, kept)
-        case = read_case(project, image, truth, self._in_project_ids)
-        return None if case is None else _Found(key, inspect_case(project, image, case, objects), fresh=True)
+        sample = load_sample(project, image, rgb=True, to_project=self._models.in_project_ids)
+        if sample.labels is None or sample.truth is None:
+            return None
+        return _Found(key, inspect_sample(project, sample, objects), fresh=True)
 
     def _take(self, project: Project, image: int, found: _Found | None) -> None:
         index = self.index
@@ -311,27 +312,34 @@ class InspectController(QObject):
         self._recount_image(project, index, image, last=False)
 
     def _recount_image(self, project: Project, index: InspectionIndex, image: OpenImage, *, last: bool) -> None:
-        truth_path = self._truth(project, image.id)
-        if truth_path is None:
+        if truth_path(project, image.id) is None:
             return
         judgement, document = self._judge.judgement, image.document
         truth = judgement.truth if judgement is not None and judgement.document is document else None
-        revision, labels = document.revision, document.labels.copy()
+        revision = document.revision
+        held = Held(document.labels.copy(), document.provenance.copy(), image.info, image.rgb, truth)
         self._counting = image.id
 
-        def work() -> tuple[ImageInspection, Path | None]:
-            found = read_mask(truth_path, document.catalog, image.info) if truth is None else truth
+        def work() -> tuple[ImageInspection, Path | None] | None:
+            sample = load_sample(
+                project, image.id, rgb=True, held=held, prediction=image.prediction, to_project=self._models.in_project_ids
+            )
+            if sample.labels is None or sample.truth is None:
+                return None
             objects = self._objects(project, image.id)
-            return inspect_case(project, image.id, ImageCase(image.rgb, found, labels), objects), objects
+            return inspect_sample(project, sample, objects), objects
 
-        def done(found: tuple[ImageInspection, Path | None]) -> None:
+        def done(found: tuple[ImageInspection, Path | None] | None) -> None:
             self._counting = None
             if index is not self.index:
+                return
+            if found is None:
+                self._take(project, image.id, None)
                 return
             inspection, objects = found
             current = document.revision == revision
             record = project.record(image.id)
-            key = inspection_key(project, record, truth_path, objects) if current else ""
+            key = inspection_key(project, record, objects) if current else ""
             self._take(project, image.id, _Found(key, inspection, fresh=current))
             if current:
                 self._stale.discard(image.id)
@@ -411,17 +419,11 @@ class InspectController(QObject):
             self._stale.update(record.id for record in project.images)
         self._tell()
 
-    def _truth(self, project: Project, image: int) -> Path | None:
-        return self._judge.index.get(project.record(image).relative_path)
-
     def _objects(self, project: Project, image: int) -> Path | None:
         lists = self._lists
         if lists is None:
             lists = self._lists = ObjectLists(self._judge.index)
         return lists.of(project.record(image).relative_path)
-
-    def _in_project_ids(self, prediction: Prediction) -> NDArray[np.uint8] | None:
-        return self._models.in_project_ids(prediction)
 
     def _tell(self) -> None:
         if not self._telling.isActive():

@@ -20,24 +20,23 @@ from app.services.jobs import JobRegistry
 from app.services.notifications import Notifier
 from app.services.settings import SettingsStore
 from app.services.timers import single_shot
-from app.state.ambiguous import excluded
 from app.state.curves import Curve, CurveSet
 from app.state.document import Document
+from app.state.ground_truth import GroundTruth
 from app.state.judgement import Count, ImageJudgement, Labels, count_image
 from app.state.project import Project
 from app.state.provenance import Provenance
+from app.state.samples import Held, load_sample, truth_path
 from deeplab_core.boundary.band import BandAround, BandRule, band_index
 from deeplab_core.boundary.histogram import BandHistogram
 from deeplab_core.errors import AtrousError
-from deeplab_core.formats.masks import read_mask
 from deeplab_core.formats.truth import TruthIndex, find_truth
 from deeplab_core.metrics import ConfusionMatrix
 from deeplab_core.records import TrimapBand
 
 #: Figures follow a stroke at this pace; the curve, which costs more to draw, a little later.
 _FIGURES_MS, _CURVE_MS, _RESTING_MS = 50, 250, 900
-
-
+_NO_TRUTH = TruthIndex()
 #: So often a count that was overtaken by changes is repeated before the window counts itself.
 _AGAIN = 5
 
@@ -120,7 +119,6 @@ class JudgeController(QObject):
         self._projects, self._predict, self._edit = projects, predict, edit
         self._jobs, self._notifier, self._settings, self._facts = jobs, notifier, settings, facts
         self._report = partial(notifier.report_or_raise, replace_key="truth")
-        self.index = TruthIndex()
         self.judgement: ImageJudgement | None = None
         self.problems: list[tuple[str, str]] = []
         self._before: ConfusionMatrix | None = None
@@ -137,6 +135,12 @@ class JudgeController(QObject):
         projects.imageChanged.connect(self._follow_image)
         predict.predictionChanged.connect(self._measure_model)
         edit.changed.connect(self._wake)
+
+    @property
+    def index(self) -> TruthIndex:
+        """Ground truth files of the open project; empty without one."""
+        project = self._projects.project
+        return _NO_TRUTH if project is None else project.ground_truth.index
 
     # -- truth -----------------------------------------------------------------------------------------------------------
 
@@ -278,7 +282,7 @@ class JudgeController(QObject):
         def done(index: TruthIndex) -> None:
             if project is not self._projects.project:
                 return
-            self.index = index
+            project.ground_truth = GroundTruth(index)
             self.problems = [(problem.image, problem.message) for problem in index.problems]
             if folder is not None and not project.read_only:
                 project.set_setting("truth_folder", str(folder))
@@ -305,7 +309,7 @@ class JudgeController(QObject):
     # -- the image in view -----------------------------------------------------------------------------------------------
 
     def _follow_project(self, project: Project | None) -> None:
-        self.index, self.problems = TruthIndex(), []
+        self.problems = []
         self.folder.set_project(project)
         if project is not None:
             stored = project.setting("truth_folder")
@@ -321,23 +325,26 @@ class JudgeController(QObject):
     def _read_truth(self, image: OpenImage) -> None:
         project = self._projects.project
         assert project is not None
-        path = self.index.get(project.record(image.id).relative_path)
-        if path is None:
+        if truth_path(project, image.id) is None:
             self._tell_nothing()
             return
-
         rule, around, document = self.band.rule, self.band.around, image.document
+        held = Held(document.labels, document.provenance, image.info)
 
-        def read() -> _Truth:
-            truth = read_mask(path, document.catalog, image.info)
-            truth.flags.writeable = False
-            exclude = excluded(project, image.id, truth.shape)
-            return _Truth(truth, exclude, count_image(truth, document, rule, around, exclude=exclude))
+        def read() -> _Truth | None:
+            sample = load_sample(project, image.id, labels="none", held=held)
+            if sample.truth is None:
+                return None
+            count = count_image(sample.truth, document, rule, around, exclude=sample.exclude)
+            return _Truth(sample.truth, sample.exclude, count)
 
-        def done(found: _Truth, again: int = _AGAIN) -> None:
-            count = found.count
+        def done(found: _Truth | None, again: int = _AGAIN) -> None:
             if self._projects.image is not image:
                 return
+            if found is None:
+                self._tell_nothing()
+                return
+            count = found.count
             if count.revision != document.revision and again:
                 # Somebody paints, or a prediction is being laid: better later than with the window standing still.
                 self._jobs.run(lambda: found.counted_again(document, rule, around), lambda newer: done(newer, again - 1), failed)

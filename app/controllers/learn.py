@@ -21,8 +21,9 @@ from app.services.jobs import Job, JobRegistry, JobState
 from app.services.notifications import Choice, Notifier
 from app.services.settings import SettingsStore
 from app.state.class_mapping import mapping_key
-from app.state.corrections import Corrections, Held, survey
+from app.state.corrections import Corrections, survey
 from app.state.project import Project
+from app.state.samples import Held
 from app.state.wording import counted, spaced
 from app.worker.messages import CorrectedImage, Failed, Learned, LearnTask, Progress, WasCancelled
 from deeplab_core.errors import AtrousError, StorageError

@@ -85,7 +85,7 @@ class Program(QObject):
             self.projects, self.models, self.judge, self.edit, self.jobs, notifier, facts, self
         )  # fmt: skip
         self.ambiguous.changed.connect(self.inspect.refresh_image)
-        self.cutouts = CutoutShelf(self.projects, self.models, self.judge, self.jobs, self)
+        self.cutouts = CutoutShelf(self.projects, self.models, self.jobs, self)
         self.refine = RefineController(
             self.projects, self.models, self.predict, self.judge, self.edit, self.view, compute, self.jobs, notifier, settings,
             facts, self,

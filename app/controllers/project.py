@@ -50,6 +50,7 @@ class ProjectController(QObject):
         projectChanged(Project | None): another project is open.
         imageChanged(OpenImage | None): another image is in view, its document ready to be painted.
         recordChanged(ImageRecord): status, flags or note of one image.
+        stepWritten(image id): a step was written straight to the journal of an image that is not open.
         listChanged(): images came or went.
         saveStateChanged(SaveState): for the status bar.
         opening(str): a folder is being opened; empty when that is over.
@@ -58,6 +59,7 @@ class ProjectController(QObject):
     projectChanged = Signal(object)
     imageChanged = Signal(object)
     recordChanged = Signal(object)
+    stepWritten = Signal(int)
     listChanged = Signal()
     saveStateChanged = Signal(object)
     opening = Signal(str)
@@ -339,6 +341,7 @@ class ProjectController(QObject):
             return
         self.history.forget(image)  # what it remembers is older than the journal now; it is read again with the image
         self.project.append_step(image, title, source, patch)
+        self.stepWritten.emit(image)
 
     def _unreviewed(self, image: int) -> bool:
         return self.project is not None and self.project.record(image).status != ImageStatus.REVIEWED

@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 from PySide6.QtCore import QObject, Signal
@@ -18,13 +17,12 @@ from app.controllers.predict import PredictController
 from app.controllers.project import ProjectController
 from app.services.jobs import Job, JobRegistry, JobState
 from app.services.notifications import Notifier
-from app.state.ambiguous import excluded, fingerprints
+from app.state.ambiguous import fingerprints
 from app.state.project import Project
 from app.state.provenance import Provenance
 from app.state.queues import DEFAULT_ORDER, ORDERS, Queues, worst_first
+from app.state.samples import load_sample, truth_stamp
 from deeplab_core.errors import AtrousError
-from deeplab_core.formats.masks import read_mask
-from deeplab_core.images.probe import probe_image
 from deeplab_core.inspection.doubts import VERSION, ImageDoubt, Labels, measure_doubt
 from deeplab_core.inspection.ranking import GainCurve
 from deeplab_core.inspection.regions import Box
@@ -216,9 +214,9 @@ class QueuesController(QObject):
     def _measure(self, project: Project, image: int, before: str, kept: _Kept, marks: dict[int, int]) -> _Measured | None:
         """On a thread of the pool; None where nothing has changed, or the prediction is gone."""
         record = project.record(image)
-        path = self._judge.index.get(record.relative_path)
         others = sorted(" ".join(other) for other in kept.get(record.content_key, ()))
-        parts = (VERSION, record.prediction, record.content_key, record.mask, marks.get(image, 0), _stamp(path), *others)
+        truth = truth_stamp(project, image)
+        parts = (VERSION, record.prediction, record.content_key, record.mask, marks.get(image, 0), truth, *others)
         key = hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()[:24]
         if key == before:
             return None
@@ -227,16 +225,15 @@ class QueuesController(QObject):
             doubt = ImageDoubt.from_bytes(stored[1])
             if doubt is not None:
                 return _Measured(key, doubt, fresh=False)
-        doubt = self._read_and_measure(project, image, path, kept)
+        doubt = self._read_and_measure(project, image, kept)
         return None if doubt is None else _Measured(key, doubt, fresh=True)
 
-    def _read_and_measure(self, project: Project, image: int, path: Path | None, kept: _Kept) -> ImageDoubt | None:
+    def _read_and_measure(self, project: Project, image: int, kept: _Kept) -> ImageDoubt | None:
         record, catalog = project.record(image), project.catalog
-        prediction = project.prediction_of(image)
-        labels = None if prediction is None else self._models.in_project_ids(prediction)
+        sample = load_sample(project, image, labels="prediction", to_project=self._models.in_project_ids)
+        prediction, labels = sample.prediction, sample.labels
         if prediction is None or labels is None:
             return None
-        truth = None if path is None else read_mask(path, catalog, probe_image(project.path_of(record)))
         mine = prediction.card_id, prediction.options.cache_key()
         others: list[Labels] = []
         for card_id, options_key in kept.get(record.content_key, ()):
@@ -249,8 +246,8 @@ class QueuesController(QObject):
             prediction.confidence,
             catalog.ignore,
             doubt=prediction.doubt,
-            truth=truth,
-            exclude=None if truth is None else excluded(project, image, truth.shape),
+            truth=sample.truth,
+            exclude=sample.exclude,
             others=others,
             refined=_refined(project, image, labels) if record.mask else None,
         )
@@ -288,13 +285,3 @@ def _refined(project: Project, image: int, labels: Labels) -> Labels | None:
     document = project.load(image, labels.shape).document
     by_crf = document.provenance == Provenance.CRF
     return np.where(by_crf, document.labels, labels) if by_crf.any() else None
-
-
-def _stamp(path: Path | None) -> str:
-    if path is None:
-        return ""
-    try:
-        status = path.stat()
-    except OSError:
-        return "gone"
-    return f"{path} {status.st_size} {status.st_mtime_ns}"

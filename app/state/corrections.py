@@ -10,9 +10,8 @@ import numpy as np
 
 from app.state.class_mapping import project_mapping
 from app.state.image_record import ImageStatus
-from app.state.patch import Labels
 from app.state.project import Project
-from app.state.provenance import Provenance
+from app.state.samples import Held, confirmed_labels, load_sample
 from deeplab_core.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError
 from deeplab_core.learning import MOST_IMAGES, PackedLabels
@@ -21,14 +20,6 @@ T = TypeVar("T")
 
 #: Images nobody has corrected that are handed on at most.
 _MOST_UNTOUCHED = 32
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """Labels and provenance (H, W) of an image that is open: newer than what is on disk."""
-
-    labels: Labels
-    provenance: Labels
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,15 +114,14 @@ def survey(project: Project, model: ClassCatalog, held: Mapping[int, Held]) -> C
     images, skipped, empty = [], [], 0
     for record in _evenly(touched, MOST_IMAGES):
         try:
-            now = held.get(record.id)
-            if now is None:
-                document = project.load(record.id).document
-                now = Held(document.labels, document.provenance)
+            now = load_sample(project, record.id, labels="mask", truth=False, held=held.get(record.id))
         except AtrousError as error:
             skipped.append((record.relative_path, str(error)))
             continue
+        assert now.labels is not None, "a touched image has a mask"
+        assert now.provenance is not None
         reviewed = record.status >= ImageStatus.REVIEWED
-        known = known_labels(now, project.catalog.ignore, reviewed=reviewed)
+        known = confirmed_labels(now.labels, now.provenance, project.catalog.ignore, reviewed=reviewed)
         values, counts = np.unique(known, return_counts=True)
         pixels = {int(v): int(n) for v, n in zip(values, counts, strict=True) if v != project.catalog.ignore}
         if not pixels:
@@ -146,15 +136,6 @@ def survey(project: Project, model: ClassCatalog, held: Mapping[int, Held]) -> C
     untouched = [str(project.path_of(record)) for record in _evenly([r for r in records if not r.touched], _MOST_UNTOUCHED)]
     pairs = project_mapping(project, model).pairs
     return Corrections(tuple(images), len(touched), empty, tuple(untouched), project.catalog, pairs, tuple(skipped))
-
-
-def known_labels(now: Held, ignore: int, *, reviewed: bool) -> Labels:
-    """(H, W) labels that a person vouches for, ``ignore`` elsewhere."""
-    if reviewed:
-        return now.labels
-    by_hand = (now.provenance == Provenance.PERSON) | (now.provenance == Provenance.IMPORT)
-    known: Labels = np.where(by_hand, now.labels, now.labels.dtype.type(ignore))
-    return known
 
 
 def _evenly(items: list[T], most: int) -> list[T]:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from app.state.class_mapping import card_key, mapping_key
 from app.state.image_record import ImageFlag, ImageRecord
 from app.state.project import Project
+from app.state.samples import truth_stamp
 from deeplab_core.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError, ProjectError
 from deeplab_core.inspection.components import ImageErrors
@@ -29,7 +30,7 @@ from deeplab_core.inspection.sparse import SparseCounts
 #: Kind of the project's results that holds inspections, and of those that hold marks of ambiguity.
 KIND, _MARKS = "inspection", "ambiguous"
 #: Goes up when an inspection means something else than before.
-_VERSION = 2
+_VERSION = 3
 _MAGIC = b"AIN1"
 _FAILURES = ("counts", "missed", "false", "pixels", "instances")
 
@@ -76,25 +77,26 @@ class InspectionIndex:
             self.folder.remove(str(image))
 
 
-def inspection_key(project: Project, record: ImageRecord, truth: Path, objects: Path | None) -> str:
+def inspection_key(project: Project, record: ImageRecord, objects: Path | None) -> str:
     """What an inspection of an image follows from; another key means that it must be made anew.
 
     Args:
-        project, record: the image.
-        truth: its truth file.
+        project, record: the image; its ground truth is the project's.
         objects: what the data says of its objects, where there is such a file.
     """
     marks = project.result(record.id, _MARKS)
-    head = project.journal.head(record.id)
-    worked = record.touched or bool(record.mask) or head > 0
+    head, damaged = project.journal.head(record.id), ImageFlag.DAMAGED in record.flags
+    # Of an image that was not touched the prediction may count, see load_sample.
+    predicted = None if record.touched else (record.prediction, _mapping(project, record))
     parts = (
         _VERSION,
         _classes(project.catalog),
         (record.size, record.mtime_ns),
-        _stamp(truth),
+        truth_stamp(project, record.id),
         None if objects is None else _stamp(objects),
         None if marks is None else zlib.crc32(marks[1]),
-        (head, ImageFlag.DAMAGED in record.flags) if worked else (record.prediction, _mapping(project, record)),
+        (head, record.touched, damaged),
+        predicted,
     )
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
 

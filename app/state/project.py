@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from app.listeners import Listeners
 from app.state.folder_scan import ScanReport, reconcile, stat_images
+from app.state.ground_truth import GroundTruth
 from app.state.image_record import RECORD_COLUMNS, ImageFlag, ImageRecord, ImageStatus, record_from_row
 from app.state.journal import Journal, JournalStep
 from app.state.opening import Opened, open_directory, replace_damaged
@@ -47,6 +48,7 @@ class Project:
         read_only_reason: why nothing can be written, in words for a person; None where it can.
         notices: what was found when opening that a person should know, in words.
         report: what happened to the folder's files since the last visit.
+        ground_truth: which ground truth belongs to the images; empty until it was looked for.
         journal, predictions, runs: the project's further rooms.
     """
 
@@ -61,6 +63,7 @@ class Project:
         self._catalog = catalog
         self._mutex = threading.RLock()
         self._listeners: Listeners[ImageRecord] = Listeners()
+        self.ground_truth = GroundTruth()
         self.journal = Journal(opened.store)
         self.runs = RunLog(opened.store)
         self.predictions = PredictionCache(self.directory / "predictions", read_only=self.read_only)

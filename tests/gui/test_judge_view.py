@@ -155,7 +155,7 @@ def test_what_was_inspected_is_not_read_again_at_the_next_visit(studio: Studio, 
     def refuse(*_args):
         raise AssertionError("an image was inspected again")
 
-    monkeypatch.setattr("app.controllers.inspect.inspect_case", refuse)
+    monkeypatch.setattr("app.controllers.inspect.inspect_sample", refuse)
     studio.open(folder)
     studio.press(Qt.Key.Key_O)
     studio.wait(lambda: len(studio.program.inspect.index) == 4 and not studio.program.inspect.inspecting)

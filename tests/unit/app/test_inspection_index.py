@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from app.state.ground_truth import GroundTruth
 from app.state.inspection_index import (
     KIND,
     InspectionIndex,
@@ -24,6 +25,7 @@ from app.state.project import Project
 from app.state.provenance import Provenance
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.errors import ProjectError
+from deeplab_core.formats.truth import TruthIndex
 from deeplab_core.inspection import inspect_image
 
 VOC = get_catalog("voc21")
@@ -84,11 +86,12 @@ def project(tmp_path: Path):
         Image.fromarray(np.zeros((24, 30, 3), np.uint8)).save(folder / f"{name}.png")
     (tmp_path / "truth.png").write_bytes(b"truth")
     with Project.open(folder) as made:
+        made.ground_truth = GroundTruth(TruthIndex(files={"a.png": tmp_path / "truth.png"}))
         yield made
 
 
 def key_of(project: Project) -> str:
-    return inspection_key(project, project.images[0], project.folder.parent / "truth.png", None)
+    return inspection_key(project, project.images[0], None)
 
 
 def test_what_is_kept_is_read_again_and_only_under_its_key(project):
@@ -115,15 +118,16 @@ def test_the_key_changes_with_a_stroke_the_truth_and_marks(project):
     seen.add(key_of(project))
     project.put_result(image, "ambiguous", "", b"{}")
     seen.add(key_of(project))
-    assert len(seen) == 4
+    project.ground_truth = replace(project.ground_truth, frame="stored")
+    seen.add(key_of(project))
+    assert len(seen) == 5
     assert key_of(project) in seen
 
 
 def test_the_key_of_an_untouched_image_follows_its_prediction(project):
     record = project.images[0]
-    truth = project.folder.parent / "truth.png"
     one, other = (replace(record, prediction=name) for name in ("model one", "model two"))
-    assert inspection_key(project, one, truth, None) != inspection_key(project, other, truth, None)
+    assert inspection_key(project, one, None) != inspection_key(project, other, None)
 
 
 def test_replacing_and_dropping_leave_no_trace(project):

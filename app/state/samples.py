@@ -1,0 +1,232 @@
+"""One image as it is evaluated, compared, ranked, exported or learned from: its labels, its ground truth, what is left out.
+
+No Qt, no torch. For jobs: it reads files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.state.ambiguous import excluded
+from app.state.class_mapping import in_project_ids
+from app.state.image_record import ImageStatus
+from app.state.judgement import without_marked
+from app.state.project import Project
+from app.state.provenance import Provenance
+from deeplab_core.errors import MaskFormatError
+from deeplab_core.formats.masks import read_mask
+from deeplab_core.images.decode import read_image
+from deeplab_core.images.probe import ImageInfo, probe_image
+from deeplab_core.records import Prediction
+
+Labels = NDArray[Any]  # (H, W) uint8, or uint16 for a wide catalog
+#: A prediction's labels in the project's ids; None where its classes are unknown or not matched.
+ToProject = Callable[[Prediction], Labels | None]
+#: Which labels of an image count, see :func:`load_sample`.
+LabelSource = Literal["effective", "mask", "confirmed", "prediction", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What is known in memory of an image that is open: newer than the disk, and not read again.
+
+    Attributes:
+        labels, provenance: (H, W) of its document.
+        info: the photograph's header facts, or None.
+        rgb: (H, W, 3) uint8, oriented, or None.
+        truth: (H, W) ground truth as :func:`load_sample` gave it, or None.
+    """
+
+    labels: Labels
+    provenance: NDArray[np.uint8]
+    info: ImageInfo | None = None
+    rgb: NDArray[np.uint8] | None = None
+    truth: Labels | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EvaluationSample:
+    """One image with everything a figure rests on. All arrays are in the oriented frame and in the project's ids.
+
+    Attributes:
+        labels: (H, W) labels that count; None where the image has none of the kind that was asked for.
+        truth: (H, W) ground truth as its file says; None without one, or where it was not asked for.
+        exclude: (H, W) bool, what the user marked as ambiguous; None where nothing is marked.
+        scored: (H, W) ``truth`` with the marked pixels void: figures count on this.
+        confidence: (H, W) uint8 of the newest prediction, 255 = certain; None where no prediction was read.
+        prediction: the newest prediction; read for ``labels="prediction"``, where it stands in for a missing mask, and on demand.
+        predicted: (H, W) its labels in the project's ids.
+        provenance: (H, W) uint8 of the mask; None where the mask was not read.
+        rgb: (H, W, 3) uint8, where it was asked for.
+        head: number of the image's last journal step when its labels were read.
+    """
+
+    labels: Labels | None = None
+    truth: Labels | None = None
+    exclude: NDArray[np.bool_] | None = None
+    scored: Labels | None = None
+    confidence: NDArray[np.uint8] | None = None
+    prediction: Prediction | None = None
+    predicted: Labels | None = None
+    provenance: NDArray[np.uint8] | None = None
+    rgb: NDArray[np.uint8] | None = None
+    head: int = 0
+
+
+def load_sample(
+    project: Project,
+    image: int,
+    *,
+    labels: LabelSource = "effective",
+    truth: bool = True,
+    rgb: bool = False,
+    with_prediction: bool = False,
+    held: Held | None = None,
+    prediction: Prediction | None = None,
+    to_project: ToProject | None = None,
+) -> EvaluationSample:
+    """Read one image of a project. The only place that decides which labels count and which ground truth belongs to them.
+
+    Labels:
+
+    - ``"effective"``: the mask where the user worked on the image or any pixel of the mask is set; else the newest prediction.
+      This is what the canvas shows and what an export writes.
+    - ``"mask"``: the same without the prediction.
+    - ``"confirmed"``: pixels that the user vouches for, void elsewhere: the whole mask of a reviewed image; of any other image
+      the pixels that the user painted or imported.
+    - ``"prediction"``: the newest prediction alone. One of other content than the file's counts for nothing.
+    - ``"none"``: only the ground truth is asked for.
+
+    Ground truth: the file that ``project.ground_truth`` names for the image, read with the project's catalog in the frame that
+    is stored for its folder. Ambiguous regions of the image are void in ``scored``. Without labels (unless ``"none"``) the
+    ground truth is not read.
+
+    Args:
+        project, image: whose marks, classes and choices count.
+        truth: read the ground truth.
+        rgb: read the pixels too.
+        with_prediction: read the newest prediction also where the mask counts.
+        held: labels of an image that is open.
+        prediction: the newest prediction, where it is in memory.
+        to_project: turns predictions into the project's ids; by default what the project remembers of the model's classes.
+
+    Raises:
+        ImageReadError, MaskFormatError, ProjectError: a file cannot be used, or sizes differ.
+    """
+    record = project.record(image)
+    pixels = None if held is None else held.rgb
+    info = None if held is None else held.info
+    if rgb and pixels is None:
+        data = read_image(project.path_of(record))
+        pixels, info = data.rgb, data.info
+    elif info is None and labels != "none":
+        info = probe_image(project.path_of(record))
+    head = project.journal.head(image)
+    found, provenance = (None, None) if labels in ("none", "prediction") else _mask(project, image, held, info)
+    if labels == "confirmed" and found is not None and provenance is not None:
+        found = confirmed_labels(found, provenance, project.catalog.ignore, reviewed=record.status >= ImageStatus.REVIEWED)
+    newest = predicted = None
+    if labels == "prediction" or with_prediction or (labels == "effective" and found is None):
+        newest = prediction or _newest(project, image)
+        if newest is not None:
+            predicted = in_project_ids(project, newest) if to_project is None else to_project(newest)
+        if predicted is not None and info is not None and predicted.shape != (info.height, info.width):
+            newest = predicted = None
+        if found is None and labels in ("effective", "prediction"):
+            found = predicted
+    if not truth or (found is None and labels != "none"):
+        whole = exclude = scored = None
+    else:
+        whole = read_truth(project, image, info) if held is None or held.truth is None else held.truth
+        if whole is not None and found is not None and whole.shape != found.shape:
+            raise MaskFormatError(
+                f"the ground truth is {whole.shape[1]} x {whole.shape[0]} px, the mask {found.shape[1]} x {found.shape[0]} px",
+                remedy="Choose the ground truth of this image; it is never resized",
+                path=truth_path(project, image),
+            )
+        exclude = None if whole is None else excluded(project, image, whole.shape)
+        scored = None if whole is None else without_marked(whole, exclude, project.catalog.ignore)
+    return EvaluationSample(
+        labels=found,
+        truth=whole,
+        exclude=exclude,
+        scored=scored,
+        confidence=None if newest is None else newest.confidence,
+        prediction=newest,
+        predicted=predicted,
+        provenance=provenance,
+        rgb=pixels,
+        head=head,
+    )
+
+
+def truth_path(project: Project, image: int) -> Path | None:
+    """The ground truth file of an image; None without one."""
+    return project.ground_truth.get(project.record(image).relative_path)
+
+
+def truth_stamp(project: Project, image: int) -> str:
+    """A text that changes with the ground truth of an image: another file, other content, another frame; empty without one."""
+    path = truth_path(project, image)
+    if path is None:
+        return ""
+    try:
+        status = path.stat()
+    except OSError:
+        return f"{path} gone"
+    return f"{path} {status.st_size} {status.st_mtime_ns} {project.ground_truth.frame}"
+
+
+def read_truth(project: Project, image: int, info: ImageInfo | None = None) -> Labels | None:
+    """(H, W) ground truth of an image in the oriented frame, read-only; None without one.
+
+    Args:
+        info: the photograph's header facts, where they are known.
+
+    Raises:
+        ImageReadError, MaskFormatError: a file cannot be used.
+    """
+    path = truth_path(project, image)
+    if path is None:
+        return None
+    info = info or probe_image(project.path_of(project.record(image)))
+    truth = read_mask(path, project.catalog, info, frame=project.ground_truth.frame)
+    truth.flags.writeable = False
+    return truth
+
+
+def confirmed_labels(labels: Labels, provenance: NDArray[np.uint8], ignore: int, *, reviewed: bool) -> Labels:
+    """(H, W) labels that the user vouches for, ``ignore`` elsewhere; ``labels`` itself where all of them count."""
+    if reviewed:
+        return labels
+    by_hand = (provenance == Provenance.PERSON) | (provenance == Provenance.IMPORT)
+    known: Labels = np.where(by_hand, labels, labels.dtype.type(ignore))
+    return known
+
+
+def _mask(
+    project: Project, image: int, held: Held | None, info: ImageInfo | None
+) -> tuple[Labels | None, NDArray[np.uint8] | None]:
+    """Labels and provenance of the mask; None where nothing was set in it."""
+    record = project.record(image)
+    if held is not None:
+        labels, provenance = held.labels, held.provenance
+    elif record.touched or record.mask or project.journal.head(image):
+        document = project.load(image, None if info is None else (info.height, info.width)).document
+        labels, provenance = document.labels, document.provenance
+    else:
+        return None, None
+    return (labels, provenance) if record.touched or provenance.any() else (None, None)
+
+
+def _newest(project: Project, image: int) -> Prediction | None:
+    record = project.record(image)
+    if record.content_key and not record.missing and not project.read_only:
+        project.content_key(image)  # a file that was replaced has another key, under which nothing was predicted
+    return project.prediction_of(image)
