@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from types import ModuleType
 
 import cv2
 import numpy as np
@@ -28,6 +29,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from deeplab_core.boundary import BandHistogram, BoundaryIoU, band_index, boundary_f, csurka_f, fill_void
 from deeplab_core.boundary.boundary_f import perimeter
+from deeplab_core.catalog import ClassCatalog
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.metrics import ConfusionMatrix
 from deeplab_core.metrics.bootstrap import Samples
@@ -313,7 +315,15 @@ def cityscapes_checks(scenes: int) -> Iterator[Check]:
     for train_id, label in trainId2label.items():
         if 0 <= train_id < 19:
             to_id[train_id] = label.id
-    matrix, instances = ConfusionMatrix(CITY), InstanceCounts(CITY)
+    yield from _cityscapes_checks(scenes, official, name, CITY, to_id)
+    # Label ids: the ground truth holds classes that the benchmark ignores, and the predictions name them.
+    yield from _cityscapes_checks(scenes, official, f"{name}, label ids", get_catalog("cityscapes34"), to_id)
+
+
+def _cityscapes_checks(scenes: int, official: ModuleType, name: str, catalog: ClassCatalog, to_id: Labels) -> Iterator[Check]:
+    from cityscapesscripts.helpers.labels import name2label
+
+    matrix, instances = ConfusionMatrix(catalog), InstanceCounts(catalog)
     args = official.args
     args.evalLabels, args.evalInstLevelScore, args.quiet = [], True, True
     total, weights = official.generateMatrix(args), official.generateInstanceStats(args)
@@ -321,22 +331,38 @@ def cityscapes_checks(scenes: int) -> Iterator[Check]:
         for seed in range(scenes):
             truth, instance, prediction = street(seed)
             files = [Path(folder, f"a_{seed}_{kind}.png") for kind in ("pred", "gtFine_labelIds", "gtFine_instanceIds")]
-            for path, values in zip(files, (to_id[prediction], to_id[truth], instance), strict=True):
+            stored = to_id[prediction], to_id[truth]
+            if catalog is not CITY:
+                truth, prediction = with_ignored(seed, *stored)
+                stored = prediction, truth
+            for path, values in zip(files, (*stored, instance), strict=True):
                 Image.fromarray(values).save(path)
             with in1d():
                 official.evaluatePair(str(files[0]), str(files[1]), total, weights, {}, args)
             matrix.update(truth=truth, prediction=prediction)
             instances.update(instances=instance, prediction=prediction)
     ours = cityscapes_scores(matrix, instances)
-    ids = {CITY.names[train_id]: label.id for train_id, label in trainId2label.items() if 0 <= train_id < 19}
-    plain = [official.getIouScoreForLabel(ids[name], total, args) for name in CITY.names]
-    weighted = [official.getInstanceIouScoreForLabel(ids[name], total, weights, args) for name in ours.instance_iou]
+    plain = [official.getIouScoreForLabel(name2label[name].id, total, args) for name in ours.class_iou]
+    weighted = [official.getInstanceIouScoreForLabel(name2label[name].id, total, weights, args) for name in ours.instance_iou]
     categories = [official.getIouScoreForCategory(name, total, args) for name in ours.category_iou]
     by_instance = [official.getInstanceIouScoreForCategory(name, total, weights, args) for name in ours.category_instance_iou]
-    yield compare("IoU by class", name, iter([(matrix.iou(), plain)]))
+    yield compare("IoU by class", name, iter([(list(ours.class_iou.values()), plain)]))
     yield compare("iIoU by class", name, iter([(list(ours.instance_iou.values()), weighted)]))
     yield compare("IoU by category", name, iter([(list(ours.category_iou.values()), categories)]))
     yield compare("iIoU by category", name, iter([(list(ours.category_instance_iou.values()), by_instance)]))
+
+
+def with_ignored(seed: int, prediction: Labels, truth: Labels) -> tuple[Labels, Labels]:
+    """Ground truth and prediction in label ids, with classes that the benchmark ignores in both."""
+    rng = np.random.default_rng(seed)
+    ignored = [1, 4, 5, 6, 9, 10, 14, 15, 16, 18, 29, 30]
+    truth, prediction = truth.copy(), prediction.copy()
+    truth[-6:] = 1
+    for labels, number in ((truth, 3), (prediction, 6)):
+        for _ in range(number):
+            y, x = (int(v) for v in rng.integers(0, 60, 2))
+            labels[y : y + int(rng.integers(2, 12)), x : x + int(rng.integers(2, 30))] = int(rng.choice(ignored))
+    return truth, prediction
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -193,11 +193,25 @@ def figures(result: Evaluation) -> str:
     if result.excluded_px:
         lines.append(f"{'ambiguous':>16}  {result.excluded_px:,} px are in no figure")
     if result.cityscapes is not None:
-        means = result.cityscapes.to_dict()
-        for title, key in (("category IoU", "mean_category_iou"), ("iIoU", "mean_instance_iou")):
-            if means[key] is not None:
-                lines.append(f"{title:>16}  {means[key]:.4f}   mean, as the Cityscapes benchmark counts")
+        lines += _benchmark(result.cityscapes.to_dict(), result.catalog.name)
     return "\n".join(lines)
+
+
+def _benchmark(means: dict[str, Any], catalog: str) -> list[str]:
+    """The means that the Cityscapes benchmark gives; its mIoU only where the one above runs over other classes."""
+    rows = [("category IoU", "mean_category_iou"), ("iIoU", "mean_instance_iou"), ("category iIoU", "mean_category_instance_iou")]
+    if catalog != "cityscapes19":
+        rows.insert(0, ("benchmark mIoU", "mean_class_iou"))
+    lines = [
+        f"{title:>16}  {means[key]:.4f}   mean, as the Cityscapes benchmark counts"
+        for title, key in rows
+        if means[key] is not None
+    ]
+    if lines and catalog != "cityscapes19":
+        lines[0] += f": {means['classes']} of its 19 classes; the mIoU above is over all of {catalog}"
+    if means["mean_instance_iou"] is None:
+        lines.append(f"{'iIoU':>16}     n/a   it needs *_instanceIds.png beside every truth file")
+    return lines
 
 
 def _line(name: str, value: float, bounds: NDArray[np.float64], rest: str) -> str:

@@ -1,4 +1,8 @@
-"""The two scores that the Cityscapes benchmark adds to IoU: by category, and weighted by instances (iIoU).
+"""The Cityscapes benchmark's own scores: IoU of its 19 classes, by category, and weighted by instances (iIoU).
+
+They are the same from masks of train ids (catalog ``cityscapes19``) and of label ids (``cityscapes34``). Under label ids the
+ground truth has fifteen more classes, "ego vehicle" and "static" among them, which the benchmark ignores: their pixels are not
+counted, and a prediction of one is a miss of the true class and a false alarm of none.
 
 Cordts et al. 2016, section 4.1, and the benchmark's own ``evalPixelLevelSemanticLabeling``. In iIoU the hits and misses of an
 instance are weighted by ``average size of the class / size of the instance``, so that near, large objects do not decide alone;
@@ -8,6 +12,7 @@ vehicle.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +21,6 @@ from numpy.typing import NDArray
 
 from deeplab_core.catalog import ClassCatalog
 from deeplab_core.errors import CatalogError
-from deeplab_core.metrics import scores
 from deeplab_core.metrics.confusion import ConfusionMatrix
 
 #: The evaluated classes of each category.
@@ -30,6 +34,11 @@ CATEGORIES: dict[str, tuple[str, ...]] = {
     "vehicle": ("car", "truck", "bus", "train", "motorcycle", "bicycle"),
 }
 
+#: The classes that the benchmark evaluates.
+_EVALUATED = tuple(name for names in CATEGORIES.values() for name in names)
+#: Catalogs whose masks the benchmark's scores are given for.
+CATALOGS = ("cityscapes19", "cityscapes34")
+
 #: Average size in px of an instance of each class in the benchmark's data, and the class's label id in instance files.
 _INSTANCE_CLASSES: dict[str, tuple[int, float]] = {
     "person": (24, 3462.4756337644),
@@ -41,7 +50,8 @@ _INSTANCE_CLASSES: dict[str, tuple[int, float]] = {
     "motorcycle": (32, 6298.7200839748),
     "bicycle": (33, 4672.3249222261),
 }
-_INSTANCE_CATEGORIES = ("human", "vehicle")
+#: What counts as a hit of a category in its iIoU: also classes that have instances and no score of their own.
+_INSTANCE_CATEGORIES = {"human": CATEGORIES["human"], "vehicle": (*CATEGORIES["vehicle"], "caravan", "trailer")}
 #: Instance files hold ``label id * 1000 + number``; smaller values are plain label ids without instances.
 _PER_CLASS = 1000
 
@@ -51,20 +61,23 @@ class CityscapesScores:
     """The benchmark's scores, 0..1; nan where there is none.
 
     Attributes:
+        class_iou: by class, the 19 of the benchmark.
         category_iou: by category.
         instance_iou: iIoU by class; empty without instance files.
         category_instance_iou: iIoU by category; empty without instance files.
     """
 
+    class_iou: dict[str, float]
     category_iou: dict[str, float]
     instance_iou: dict[str, float]
     category_instance_iou: dict[str, float]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, with the means over what has a score; null where there is none."""
-        names = ("category_iou", "instance_iou", "category_instance_iou")
+        names = ("class_iou", "category_iou", "instance_iou", "category_instance_iou")
         tables: dict[str, dict[str, float]] = {name: getattr(self, name) for name in names}
         rows: dict[str, Any] = {name: {key: _plain(value) for key, value in table.items()} for name, table in tables.items()}
+        rows["classes"] = sum(not np.isnan(value) for value in self.class_iou.values())
         return {**rows, **{f"mean_{name}": _plain(mean_of(table)) for name, table in tables.items()}}
 
 
@@ -72,7 +85,7 @@ class InstanceCounts:
     """Hits and misses weighted by instance size, pooled over images.
 
     Attributes:
-        catalog: has the classes of ``cityscapes19`` by name.
+        catalog: has the classes of ``cityscapes19`` by name: that catalog, or ``cityscapes34``.
         images: number of images counted.
     """
 
@@ -81,7 +94,8 @@ class InstanceCounts:
         missing = [name for name in _INSTANCE_CLASSES if name not in catalog.names]
         if missing:
             raise CatalogError(
-                f"the catalog '{catalog.name}' has no class '{missing[0]}'", remedy="iIoU is defined for cityscapes19 only"
+                f"the catalog '{catalog.name}' has no class '{missing[0]}'",
+                remedy="iIoU is defined for cityscapes19 and cityscapes34",
             )
         self.catalog = catalog
         self.images = 0
@@ -108,9 +122,7 @@ class InstanceCounts:
             weight = average / size[own]
             groups: list[tuple[NDArray[np.float64], tuple[str, ...]]] = [(self._by_class[row], (name,))]
             groups += [
-                (self._by_category[at], CATEGORIES[category])
-                for at, category in enumerate(_INSTANCE_CATEGORIES)
-                if name in CATEGORIES[category]
+                (self._by_category[at], members) for at, members in enumerate(_INSTANCE_CATEGORIES.values()) if name in members
             ]
             for total, accepted in groups:
                 ids = [info.id for info in self.catalog.classes if info.name in accepted]
@@ -121,27 +133,38 @@ class InstanceCounts:
 
     def class_iou(self, matrix: ConfusionMatrix) -> dict[str, float]:
         """IIoU by class, with the false alarms of ``matrix``."""
-        false = matrix.prediction_pixels() - scores.hits(matrix.counts)
         return {
-            name: _weighted_iou(self._by_class[row], int(false[matrix.catalog.names.index(name)]))
+            name: _weighted_iou(self._by_class[row], _false_alarms(matrix, (name,), (name,)))
             for row, name in enumerate(_INSTANCE_CLASSES)
         }
 
     def category_iou(self, matrix: ConfusionMatrix) -> dict[str, float]:
         """IIoU by category, with the false alarms of ``matrix`` on pixels of other categories."""
-        found = {}
-        for row, category in enumerate(_INSTANCE_CATEGORIES):
-            members = np.asarray(_channels(matrix.catalog, category), dtype=np.intp)
-            others = np.setdiff1d(np.arange(len(matrix.catalog)), members)
-            found[category] = _weighted_iou(self._by_category[row], int(matrix.counts[np.ix_(others, members)].sum()))
-        return found
+        return {
+            category: _weighted_iou(self._by_category[row], _false_alarms(matrix, CATEGORIES[category], members))
+            for row, (category, members) in enumerate(_INSTANCE_CATEGORIES.items())
+        }
+
+
+def benchmark_matrix(matrix: ConfusionMatrix) -> ConfusionMatrix:
+    """The matrix of the 19 evaluated classes from one of either Cityscapes catalog; ignored predictions become void."""
+    from deeplab_core.catalogs import get_catalog
+
+    target = get_catalog(CATALOGS[0])
+    channels = _channels(matrix.catalog, target.names)
+    rows = matrix.counts[channels]
+    return ConfusionMatrix(
+        target, np.concatenate([rows[:, channels], np.delete(rows, channels, axis=1).sum(1, keepdims=True)], 1)
+    )
 
 
 def cityscapes_scores(matrix: ConfusionMatrix, instances: InstanceCounts | None = None) -> CityscapesScores:
-    """The scores of a pooled matrix of the catalog ``cityscapes19``; ``instances`` counts the same images."""
-    categories = matrix.group_iou([_channels(matrix.catalog, category) for category in CATEGORIES])
+    """The scores of a pooled matrix of one of :data:`CATALOGS`; ``instances`` counts the same images."""
+    evaluated = benchmark_matrix(matrix)
+    categories = evaluated.group_iou([_channels(evaluated.catalog, names) for names in CATEGORIES.values()])
     counted = instances if instances is not None and instances.images else None
     return CityscapesScores(
+        class_iou=dict(zip(evaluated.catalog.names, evaluated.iou().tolist(), strict=True)),
         category_iou=dict(zip(CATEGORIES, categories.tolist(), strict=True)),
         instance_iou={} if counted is None else counted.class_iou(matrix),
         category_instance_iou={} if counted is None else counted.category_iou(matrix),
@@ -154,8 +177,14 @@ def mean_of(table: dict[str, float]) -> float:
     return float(np.mean(values)) if values else float("nan")
 
 
-def _channels(catalog: ClassCatalog, category: str) -> list[int]:
-    return [channel for channel, name in enumerate(catalog.names) if name in CATEGORIES[category]]
+def _channels(catalog: ClassCatalog, names: Sequence[str]) -> list[int]:
+    return [catalog.names.index(name) for name in names if name in catalog.names]
+
+
+def _false_alarms(matrix: ConfusionMatrix, own: Sequence[str], called: Sequence[str]) -> int:
+    """Pixels of evaluated classes other than ``own`` that are called one of ``called``."""
+    others = _channels(matrix.catalog, [name for name in _EVALUATED if name not in own])
+    return int(matrix.counts[np.ix_(others, _channels(matrix.catalog, called))].sum())
 
 
 def _weighted_iou(hits_and_misses: NDArray[np.float64], false_alarms: int) -> float:

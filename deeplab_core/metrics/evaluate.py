@@ -21,7 +21,7 @@ from deeplab_core.inspection.ambiguous import AMBIGUOUS_SUFFIX, read_ambiguous
 from deeplab_core.inspection.companions import Companions
 from deeplab_core.metrics.bootstrap import RESAMPLES, intervals
 from deeplab_core.metrics.calibration import Calibration
-from deeplab_core.metrics.cityscapes import CityscapesScores, InstanceCounts, cityscapes_scores
+from deeplab_core.metrics.cityscapes import CATALOGS, CityscapesScores, InstanceCounts, cityscapes_scores
 from deeplab_core.metrics.companions import confidence_file, instance_file, read_confidence, read_instances
 from deeplab_core.metrics.confusion import ConfusionMatrix
 from deeplab_core.metrics.counting import Labels
@@ -65,8 +65,8 @@ def evaluate_folders(
     """Compare every predicted mask below a folder with the truth of the same name (:func:`pair_masks`).
 
     Masks are compared as they are: one of another size than its truth is a failure of that file, never resized. A file that fails
-    is collected and the rest goes on. ``NAME.confidence.png`` beside a prediction gives the calibration; under the catalog
-    ``cityscapes19`` the ``*_instanceIds.png`` beside every truth file give the instance-weighted IoU.
+    is collected and the rest goes on. ``NAME.confidence.png`` beside a prediction gives the calibration; under the catalogs
+    ``cityscapes19`` and ``cityscapes34`` the ``*_instanceIds.png`` beside every truth file give the instance-weighted IoU.
 
     Args:
         prediction_dir: predicted masks.
@@ -102,9 +102,7 @@ def evaluate_folders(
             path=Path(prediction_dir),
         )
     marks = None if ambiguous_dir is None else Companions(ambiguous_dir, (AMBIGUOUS_SUFFIX,))
-    reader = PairReader(
-        Path(prediction_dir), catalog, images_dir=images_dir, frame=frame, prediction_frame=prediction_frame
-    )
+    reader = PairReader(Path(prediction_dir), catalog, images_dir=images_dir, frame=frame, prediction_frame=prediction_frame)
     tally = _Tally(BandHistogram(catalog, rule=band_rule, around=band_around), widths, boundary, reader, marks)
     tally.failures.extend(pairing.ambiguous)
     counted = in_order(tally.count, pairing.pairs, min(available_cores(), _MOST_THREADS) if threads is None else threads)
@@ -172,7 +170,7 @@ class _Tally:
         catalog = self.histogram.catalog
         self.calibration = Calibration(catalog)
         self.boundary = self._empty_boundary()
-        self.instances = InstanceCounts(catalog) if catalog.name == "cityscapes19" else None
+        self.instances = InstanceCounts(catalog) if catalog.name in CATALOGS else None
 
     def count(self, pair: MaskPair) -> _Counted | AtrousError:
         """Count one pair by itself, or say why it cannot be; changes nothing here, so that several threads may."""

@@ -91,7 +91,7 @@ class Evaluation:
         boundary: boundary IoU, pooled over all images; None where it was not asked for.
         calibration: pooled over the images that have a confidence map; None where none has.
         calibrated_images: number of those images.
-        cityscapes: categories and iIoU under the catalog ``cityscapes19``, else None.
+        cityscapes: the benchmark's own scores under the catalogs ``cityscapes19`` and ``cityscapes34``, else None.
         intervals: bootstrap over images.
         images: one result per compared pair, by name.
         failures: files that could not be compared, each error naming its file.

@@ -256,10 +256,19 @@ def _cityscapes(evaluation: Evaluation) -> str:
     if evaluation.cityscapes is None:
         return ""
     found = evaluation.cityscapes
-    rows = [(name, score, "", "category") for name, score in found.category_iou.items()]
+    rows = []
+    if evaluation.catalog.name != "cityscapes19":  # else the table of classes above has them
+        rows = [(name, score, "", "class of the benchmark") for name, score in found.class_iou.items() if not math.isnan(score)]
+    rows += [(name, score, "", "category") for name, score in found.category_iou.items()]
     rows += [(name, score, "", "iIoU, weighted by instance size") for name, score in found.instance_iou.items()]
     rows += [(name, score, "", "category iIoU") for name, score in found.category_instance_iou.items()]
-    rule = "As the benchmark's own evaluation counts (Cordts et al. 2016)."
+    means = found.to_dict()
+    shown = [("mIoU", "class_iou"), ("category IoU", "category_iou"), ("iIoU", "instance_iou")]
+    shown.append(("category iIoU", "category_instance_iou"))
+    summary = ", ".join(f"{title} {percent(means[f'mean_{key}'])}" for title, key in shown if means[f"mean_{key}"] is not None)
+    rule = f"As the benchmark's own evaluation counts (Cordts et al. 2016), over {means['classes']} of its 19 classes: {summary}."
+    if evaluation.catalog.name != "cityscapes19":
+        rule += f" The figures above run over {escape(evaluation.catalog.name)}, with the classes that the benchmark ignores."
     missing = "" if found.instance_iou else '<p class="rule">No iIoU: it needs *_instanceIds.png beside every truth file.</p>'
     return _section("Cityscapes", rule, _scroll(tables.score_table(rows)) + missing)
 
