@@ -216,8 +216,8 @@ class EditController(QObject):
         stroke, self._stroke = self._stroke, None
         if stroke is not None:
             patch = stroke.commit()
-            self.busyChanged.emit(False)
             self._tell(self._stroke_title, patch, self._stroke_source)
+            self.busyChanged.emit(False)
 
     def end_stroke(self) -> None:
         """The brush was lifted: commit the stroke, unless somebody takes it over (:meth:`set_follow_up`)."""
@@ -229,6 +229,7 @@ class EditController(QObject):
         patch = stroke.commit()
         held = HeldStroke(document, self._stroke_title, patch, self._stroke_rect, document.revision)
         self._held = held
+        document.open_step(patch)  # no step yet: no mask file may hold it
         self.busyChanged.emit(False)
         if not (patch.tiles and self._follow_up(held)):
             self.finish_held()
@@ -244,6 +245,7 @@ class EditController(QObject):
         if held is None:
             return
         patch = held.patch
+        held.document.close_step(patch)
         if follow is not None and follow.tiles:
             held.document.apply(follow)
             patch = patch.then(follow)

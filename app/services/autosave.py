@@ -21,6 +21,7 @@ from app.services.undo import Step
 from app.state.document import Document
 from app.state.journal import JOURNAL_BYTES
 from app.state.project import Project
+from app.state.snapshot import Snapshot
 from deeplab_core.errors import AtrousError, ProjectError
 
 _LOG = logging.getLogger(__name__)
@@ -58,18 +59,21 @@ class _Held:
     """A document that is looked after.
 
     Attributes:
-        saved_revision: revision of the document that its mask file holds; None where no file holds it.
-        writing: revision that the writer thread has in hand; None while it has none.
+        steps: how many steps, undos and redos were recorded since the document is looked after. Pixels of a stroke that is
+            still being painted do not count: they are no step yet, and no mask file holds them.
+        saved: how many of ``steps`` its mask file holds; None if no file holds the document.
+        writing: how many of ``steps`` the file that is being written will hold; None while none is.
     """
 
     image: int
     document: Document
-    saved_revision: int | None
+    saved: int | None
+    steps: int = 0
     writing: int | None = None
 
     @property
     def dirty(self) -> bool:
-        return self.saved_revision != self.document.revision
+        return self.saved != self.steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +92,16 @@ class Autosaver(QObject):
         failed: (AtrousError) something could not be written and will be tried again; told once per failure.
         recovered: () everything that had failed is on disk now.
         saved: (image id) a mask file is up to date.
+        noticed: (image id, text) what was found when a mask file was written, in words.
     """
 
     stateChanged = Signal(object)
     failed = Signal(object)
     recovered = Signal()
     saved = Signal(int)
+    noticed = Signal(int, str)
 
-    _written = Signal(int, int, object)  # image, revision, AtrousError or None
+    _written = Signal(int, int, object)  # image, steps, AtrousError or None
     _flushed = Signal(object)  # AtrousError or None
 
     def __init__(
@@ -149,7 +155,7 @@ class Autosaver(QObject):
         held = self._held.get(image)
         if held is None or held.document is not document:
             saved = saved or self._project.read_only  # what another window has not saved yet is not ours to save
-            self._held[image] = _Held(image, document, document.revision if saved else None)
+            self._held[image] = _Held(image, document, 0 if saved else None)
         if self._held[image].dirty:
             self._idle.start()
         self._tell()
@@ -188,8 +194,7 @@ class Autosaver(QObject):
         if not self._drain():
             return
         for held in list(self._held.values()):
-            held.document.settle()
-            if held.dirty and held.writing != held.document.revision:
+            if held.dirty and held.writing != held.steps:
                 self._start_write(held)
         self._tell()
 
@@ -218,10 +223,9 @@ class Autosaver(QObject):
         if not self._drain():
             raise self._failures[_JOURNAL]
         for held in list(self._held.values()):
-            held.document.settle()
             if held.dirty:
-                self._write(held.image, held.document, self._project.journal.head(held.image))
-                held.saved_revision = held.document.revision
+                self._write(held.image, held.document.snapshot(), self._project.journal.head(held.image))
+                held.saved = held.steps
                 held.writing = None
                 self._succeed(_mask(held.image))
                 self.saved.emit(held.image)
@@ -242,6 +246,9 @@ class Autosaver(QObject):
 
     def _record(self, entry: _Entry) -> None:
         self._entries.append(entry)
+        held = self._held.get(entry.step.image)
+        if held is not None:
+            held.steps += 1
         # While the disk refuses, only the retry timer asks it again: a stroke must not wait for a dead disk every time.
         if _JOURNAL not in self._failures:
             self._drain()
@@ -279,33 +286,38 @@ class Autosaver(QObject):
 
     # -- mask files ------------------------------------------------------------------------------------------------------
 
-    def _write(self, image: int, document: Document, move: int) -> None:
-        # Copied here, in the writer thread: at 100 megapixels a copy takes longer than a hand that paints may wait. Every step
-        # up to ``move`` is in the copy. Some pixels of a later one may be, too: that raises the revision, so the file is written
-        # again, and should the program die before, the journal writes the later steps' tiles as a whole.
-        self._project.save_mask(image, document.labels.copy(), document.provenance.copy(), move)
+    def _write(self, image: int, snapshot: Snapshot, move: int) -> None:
+        try:
+            labels, provenance = snapshot.take()
+        finally:
+            snapshot.drop()
+        notice = self._project.save_mask(image, labels, provenance, move)
+        if notice:
+            self.noticed.emit(image, notice)
 
     def _start_write(self, held: _Held) -> None:
-        image, revision, document = held.image, held.document.revision, held.document
+        # Every entry is in the journal now, so the last step boundary of the document is the journal's head. The copy is taken
+        # in the writer thread: at 100 megapixels it takes longer than a hand that paints may wait.
+        image, steps, snapshot = held.image, held.steps, held.document.snapshot()
         move = self._project.journal.head(image)
-        held.writing = revision
+        held.writing = steps
 
         def work() -> None:
-            self._write(image, document, move)
+            self._write(image, snapshot, move)
             self._project.tidy(self._journal_bytes)
 
-        self._submit(work, lambda error: self._written.emit(image, revision, error))
+        self._submit(work, lambda error: self._written.emit(image, steps, error))
 
     @Slot(int, int, object)
-    def _finish_write(self, image: int, revision: int, error: AtrousError | None) -> None:
+    def _finish_write(self, image: int, steps: int, error: AtrousError | None) -> None:
         held = self._held.get(image)
-        if held is None or held.writing != revision:
+        if held is None or held.writing != steps:
             return  # A flush or a newer writing has overtaken this one.
         held.writing = None
         if error is not None:
             self._fail(_mask(image), error)
             return
-        held.saved_revision = revision
+        held.saved = steps
         self._succeed(_mask(image))
         if not held.dirty:
             self.saved.emit(image)

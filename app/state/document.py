@@ -13,6 +13,7 @@ from app.listeners import Listeners
 from app.state.opencv import opencv
 from app.state.patch import Labels, Rect, TilePatch
 from app.state.provenance import Provenance
+from app.state.snapshot import OpenStep, Snapshot
 from deeplab_core.catalog import ClassCatalog
 from deeplab_core.errors import ProjectError
 
@@ -71,6 +72,8 @@ class Document:
         self.revision = 0
         self._listeners: Listeners[Change] = Listeners()
         self._parts: Iterator[None] | None = None
+        self._open_steps: list[OpenStep] = []
+        self._snapshots: list[Snapshot] = []
 
     @staticmethod
     def blank(shape: tuple[int, int], catalog: ClassCatalog) -> Document:
@@ -93,6 +96,7 @@ class Document:
         ``rect`` must lie inside the image. Listeners hear of it once.
         """
         self.settle()
+        self._touch(rect)
         region = self.labels[rect.slices]
         before = region.copy()
         _write(region, np.asarray(values, dtype=self.labels.dtype), where)
@@ -110,12 +114,31 @@ class Document:
         rect = patch.bounds
         if rect.empty:
             return rect
+        self._touch(rect)
         before = self.labels[rect.slices].copy()
         for place, labels, provenance in tiles:
             self.labels[place.slices] = labels
             self.provenance[place.slices] = provenance
         self._tell(rect, before)
         return rect
+
+    def open_step(self, step: OpenStep) -> None:
+        """Announce a step whose pixels are painted before the journal knows of it; :meth:`close_step` ends that.
+
+        Until then no :meth:`snapshot`, and so no mask file, holds them.
+        """
+        self._open_steps.append(step)
+
+    def close_step(self, step: OpenStep) -> None:
+        """The step is about to be recorded, or was taken back. Nothing happens where it is not open."""
+        self._open_steps = [known for known in self._open_steps if known is not step]
+
+    def snapshot(self) -> Snapshot:
+        """The maps at the last step boundary, to be copied by another thread. What is written in parts is finished first."""
+        self.settle()
+        made = Snapshot(self.labels, self.provenance, self._open_steps)
+        self._snapshots = [*(known for known in self._snapshots if known.open), made]
+        return made
 
     def start(self, patch: TilePatch) -> None:
         """Begin to write the 'after' side of a patch, a part with every :meth:`advance`; listeners hear of every part.
@@ -161,6 +184,7 @@ class Document:
             for part in patch.parts(PART_TILES):
                 tiles = list(part.after_tiles())
                 rect = part.bounds
+                self._touch(rect)
                 before = self.labels[rect.slices].copy()
                 written.append((rect, before, self.provenance[rect.slices].copy()))
                 for place, labels, provenance in tiles:
@@ -170,6 +194,7 @@ class Document:
                 yield
         except ProjectError:
             for rect, old_labels, old_provenance in reversed(written):
+                self._touch(rect)
                 before = self.labels[rect.slices].copy()
                 self.labels[rect.slices], self.provenance[rect.slices] = old_labels, old_provenance
                 self._tell(rect, before)
@@ -178,6 +203,10 @@ class Document:
     def _check(self, patch: TilePatch) -> None:
         if patch.shape != self.shape or patch.itemsize != self.labels.dtype.itemsize:
             raise ValueError(f"a patch for {patch.shape} does not fit a document of {self.shape}")
+
+    def _touch(self, rect: Rect) -> None:
+        for snapshot in self._snapshots:
+            snapshot.touch(rect)
 
     def _tell(self, rect: Rect, before: Labels) -> None:
         self.revision += 1

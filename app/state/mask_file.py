@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from app.state.own_files import read_plain, unpack
 from app.state.patch import Labels
 from deeplab_core.catalog import ClassCatalog
 from deeplab_core.errors import MaskFormatError, ProjectError
@@ -29,6 +30,9 @@ _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PROVENANCE = b"prOV"
 _TEXT = b"tEXt"
 _KEYWORD = b"Atrous"
+
+#: No journal has so many moves; a larger number would leave no room for the next one.
+_MOST_MOVES = 1 << 53
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,18 @@ class MaskContent:
     note: MaskNote
 
 
+class WrongSize(ProjectError):
+    """A sound mask of another size than its image.
+
+    Attributes:
+        size: (H, W) of the mask.
+    """
+
+    def __init__(self, size: tuple[int, int], path: Path) -> None:
+        super().__init__(f"the saved mask is {size[1]} x {size[0]} px", path=path)
+        self.size = size
+
+
 def encode_mask(labels: Labels, provenance: NDArray[np.uint8], catalog: ClassCatalog, note: MaskNote) -> list[bytes]:
     """The parts of a mask file. Raises MaskFormatError where the labels are not valid in the catalog."""
     from deeplab_core.formats.png import encode_ids_png, encode_indexed_png
@@ -90,17 +106,23 @@ def write_mask_file(path: Path, labels: Labels, provenance: NDArray[np.uint8], c
     return atomic_write(path, parts)
 
 
-def read_mask_file(path: Path, catalog: ClassCatalog) -> MaskContent:
+def read_mask_file(path: Path, catalog: ClassCatalog, shape: tuple[int, int] | None = None) -> MaskContent:
     """Read a mask file back and check every part of it.
 
+    Args:
+        shape: (H, W) that the mask must have; None takes any. A file of another size is refused before it is unpacked.
+
     Raises:
+        WrongSize: the mask is sound as far as it was read, but of another size than ``shape``.
         ProjectError: the file is missing, cut short, has a wrong checksum, holds undeclared ids, or was changed by another
             program (which has dropped the provenance).
     """
     from deeplab_core.formats.stored import read_stored
     from deeplab_core.labels import check_labels
 
-    note, packed = _own_chunks(path)
+    note, packed, size = _own_chunks(path)
+    if shape is not None and size != shape:
+        raise WrongSize(size, path)
     try:
         values = read_stored(path).values
         if values is None:
@@ -111,7 +133,7 @@ def read_mask_file(path: Path, catalog: ClassCatalog) -> MaskContent:
         raise _damaged(path, f"{error.what}. {error.why}".strip()) from error
     try:
         provenance = _unpack_runs(packed, labels.size)
-    except (zlib.error, ValueError) as error:
+    except ValueError as error:
         raise _damaged(path, f"Provenance: {error}") from error
     return MaskContent(labels, provenance.reshape(labels.shape), note)
 
@@ -134,7 +156,7 @@ def _pack_runs(provenance: NDArray[np.uint8]) -> bytes:
 
 def _unpack_runs(packed: bytes, pixels: int) -> NDArray[np.uint8]:
     """Inverse of :func:`_pack_runs`; raises ValueError where it does not give so many pixels."""
-    raw = zlib.decompress(packed)
+    raw = unpack(packed, 5 * pixels)
     count, rest = divmod(len(raw), 5)
     lengths = np.frombuffer(raw, dtype="<u4", offset=count) if rest == 0 else np.zeros(0, np.uint32)
     if int(lengths.sum(dtype=np.uint64)) != pixels:
@@ -142,23 +164,32 @@ def _unpack_runs(packed: bytes, pixels: int) -> NDArray[np.uint8]:
     return np.repeat(np.frombuffer(raw, dtype=np.uint8, count=count), lengths)
 
 
-def _own_chunks(path: Path) -> tuple[MaskNote, bytes]:
+def _own_chunks(path: Path) -> tuple[MaskNote, bytes, tuple[int, int]]:
+    """The note, the packed provenance and (H, W) as the header has it."""
     try:
-        data = path.read_bytes()
+        data = read_plain(path)
     except OSError as error:
         raise _damaged(path, error.strerror or str(error)) from error
-    said, packed = None, None
+    except ValueError as error:
+        raise _damaged(path, str(error)) from error
+    said, packed, size = None, None, None
     for kind, content in _chunks(data, path):
-        if kind == _PROVENANCE:
+        if kind == b"IHDR" and len(content) == 13:
+            width, height = struct.unpack_from(">II", content)
+            size = height, width
+        elif kind == _PROVENANCE:
             packed = content
         elif kind == _TEXT and content.startswith(_KEYWORD + b"\0"):
             said = content[len(_KEYWORD) + 1 :]
-    if said is None or packed is None:
+    if said is None or packed is None or size is None:
         raise _damaged(path, "Another program has changed it")
     try:
         values: dict[str, Any] = json.loads(said)
-        return MaskNote(int(values["move"]), str(values["image"]), str(values["content_key"])), packed
-    except (ValueError, KeyError, TypeError) as error:
+        note = MaskNote(int(values["move"]), str(values["image"]), str(values["content_key"]))
+        if not 0 <= note.move < _MOST_MOVES:
+            raise ValueError(f"move {note.move}")
+        return note, packed, size
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise _damaged(path, f"Its note cannot be read: {error}") from error
 
 

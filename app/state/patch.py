@@ -6,6 +6,7 @@ on a fixed grid from the image's top left corner; tiles at the right and bottom 
 
 from __future__ import annotations
 
+import contextlib
 import struct
 import zlib
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from app.state.own_files import unpack
 from deeplab_core.errors import ProjectError
 
 #: Side of a tile in px. One 1500-px stroke of radius 20 packs to about 14 KB at this size; smaller tiles cost more headers,
@@ -158,6 +160,10 @@ class TilePatch:
                 changed += differing
         return TilePatch(self.shape, self.itemsize, tuple(tiles), changed)
 
+    def before_tiles(self) -> Iterator[tuple[Rect, Labels, NDArray[np.uint8]]]:
+        """Yield (rect, labels, provenance) of each tile before the change."""
+        return self.inverted().after_tiles()
+
     def after_tiles(self) -> Iterator[tuple[Rect, Labels, NDArray[np.uint8]]]:
         """Yield (rect, labels, provenance) of each tile after the change."""
         for tile in self.tiles:
@@ -189,23 +195,75 @@ class TilePatch:
 
     @staticmethod
     def from_bytes(data: bytes) -> TilePatch:
-        """Rebuild a patch. Raises ProjectError where the bytes are damaged."""
+        """Rebuild a patch; its tiles are unpacked, and checked, when they are used. Raises ProjectError for damaged bytes."""
         try:
-            magic, height, width, itemsize, count, changed = _HEAD.unpack_from(data)
-            if magic != _MAGIC:
-                raise ValueError(f"magic is {magic!r}")
-            place = _HEAD.size
-            tiles = []
-            for _ in range(count):
-                row, column, before, after = _TILE.unpack_from(data, place)
-                place += _TILE.size
-                if place + before + after > len(data):
-                    raise ValueError("it ends early")
-                tiles.append(TileChange(row, column, data[place : place + before], data[place + before : place + before + after]))
-                place += before + after
-            return TilePatch((height, width), itemsize, tuple(tiles), changed)
-        except (struct.error, ValueError) as error:
-            raise ProjectError("a stroke record is damaged", why=str(error)) from error
+            shape, itemsize, count, changed = _read_head(data)
+            tiles = tuple(_read_tiles(data, shape, count))
+        except (struct.error, ValueError, TypeError) as error:
+            raise damaged_step(str(error)) from error
+        return TilePatch(shape, itemsize, tiles, changed)
+
+    @staticmethod
+    def salvage(data: bytes, direction: int) -> tuple[TilePatch | None, int]:
+        """What can be read of a damaged patch for one way of applying it.
+
+        Args:
+            direction: 1 to do the step, -1 to undo it.
+
+        Returns:
+            (patch to apply, number of 64-px tiles that are lost); None where not even the head can be read.
+        """
+        try:
+            shape, itemsize, count, changed = _read_head(data)
+        except (struct.error, ValueError, TypeError):
+            return None, 0
+        sound: list[TileChange] = []
+        # What stands behind a length that is wrong cannot be found.
+        with contextlib.suppress(struct.error, ValueError):
+            for tile in _read_tiles(data, shape, count):
+                wanted = tile if direction > 0 else tile.inverted()
+                with contextlib.suppress(ProjectError):
+                    _unpack(wanted.after, tile_rect(tile.row, tile.column, shape), itemsize)
+                    sound.append(wanted)
+        return TilePatch(shape, itemsize, tuple(sound), changed), count - len(sound)
+
+    def check(self) -> None:
+        """Unpack both sides of every tile. Raises ProjectError where one is damaged."""
+        for tile in self.tiles:
+            rect = tile_rect(tile.row, tile.column, self.shape)
+            _unpack(tile.before, rect, self.itemsize)
+            _unpack(tile.after, rect, self.itemsize)
+
+
+def damaged_step(why: str) -> ProjectError:
+    """The error for a record of the journal that cannot be read."""
+    return ProjectError(
+        "a step of the journal is damaged", why=why, remedy="Open the image again: the mask and all sound steps are kept"
+    )
+
+
+def _read_head(data: bytes) -> tuple[tuple[int, int], int, int, int]:
+    """((H, W), bytes per label, tiles, changed pixels); raises struct.error, ValueError or TypeError."""
+    magic, height, width, itemsize, count, changed = _HEAD.unpack_from(data)
+    if magic != _MAGIC:
+        raise ValueError(f"magic is {magic!r}")
+    if itemsize not in (1, 2):
+        raise ValueError(f"{itemsize} bytes per label")
+    return (height, width), itemsize, count, changed
+
+
+def _read_tiles(data: bytes, shape: tuple[int, int], count: int) -> Iterator[TileChange]:
+    """Yield the tiles in order; raises struct.error or ValueError at the first that cannot be there."""
+    place = _HEAD.size
+    for _ in range(count):
+        row, column, before, after = _TILE.unpack_from(data, place)
+        place += _TILE.size
+        if place + before + after > len(data):
+            raise ValueError("it ends early")
+        if row * TILE >= shape[0] or column * TILE >= shape[1]:
+            raise ValueError(f"tile {row}, {column} lies outside")
+        yield TileChange(row, column, data[place : place + before], data[place + before : place + before + after])
+        place += before + after
 
 
 def tile_rect(row: int, column: int, shape: tuple[int, int]) -> Rect:
@@ -242,6 +300,10 @@ class PatchRecorder:
                 index = tile_rect(*place, (shape[0], shape[1])).slices
                 self._before[place] = self._labels[index].copy(), self._provenance[index].copy()
 
+    def keep(self, tile: Rect, labels: Labels, provenance: NDArray[np.uint8]) -> None:
+        """Keep what a tile of the grid held earlier, unless a touch already has; the arrays are not copied."""
+        self._before.setdefault((tile.y // TILE, tile.x // TILE), (labels, provenance))
+
     def original(self, rect: Rect) -> Labels:
         """(h, w) labels of ``rect`` as they were before the step."""
         height, width = self._labels.shape
@@ -255,6 +317,12 @@ class PatchRecorder:
                     y - tile.y : bottom - tile.y, x - tile.x : right - tile.x
                 ]
         return found
+
+    def before_tiles(self) -> Iterator[tuple[Rect, Labels, NDArray[np.uint8]]]:
+        """Yield (rect, labels, provenance) of each tile that was touched, as it was before; do not change the arrays."""
+        height, width = self._labels.shape
+        for place, (labels, provenance) in self._before.items():
+            yield tile_rect(*place, (height, width)), labels, provenance
 
     def finish(self) -> TilePatch:
         """The patch of everything that differs now from what was kept."""
@@ -308,13 +376,13 @@ def _pack(labels: Labels, provenance: NDArray[np.uint8]) -> bytes:
 
 
 def _unpack(data: bytes, rect: Rect, itemsize: int) -> tuple[Labels, NDArray[np.uint8]]:
-    try:
-        raw = zlib.decompress(data)
-    except zlib.error as error:
-        raise ProjectError("a stroke record is damaged", why=str(error)) from error
     pixels = rect.width * rect.height
+    try:
+        raw = unpack(data, pixels * (itemsize + 1))
+    except ValueError as error:
+        raise damaged_step(str(error)) from error
     if len(raw) != pixels * (itemsize + 1):
-        raise ProjectError("a stroke record is damaged", why=f"a tile has {len(raw)} bytes, expected {pixels * (itemsize + 1)}")
+        raise damaged_step(f"a tile has {len(raw)} bytes, expected {pixels * (itemsize + 1)}")
     shape = rect.height, rect.width
     labels = np.frombuffer(raw, dtype=np.uint8 if itemsize == 1 else np.uint16, count=pixels).reshape(shape)
     return labels, np.frombuffer(raw, dtype=np.uint8, offset=pixels * itemsize).reshape(shape)

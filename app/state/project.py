@@ -241,8 +241,11 @@ class Project:
             self._replace(replace(record, status=status))
         return step
 
-    def save_mask(self, image: int, labels: Labels, provenance: NDArray[np.uint8], move: int) -> None:
+    def save_mask(self, image: int, labels: Labels, provenance: NDArray[np.uint8], move: int) -> str:
         """Write an image's mask file, which contains the journal up to ``move``. Takes long: meant for another thread.
+
+        Returns:
+            What the user should know, e.g. that a file in its place was set aside; empty for most.
 
         Raises:
             StorageError: it cannot be written; an older mask file is as it was.
@@ -260,8 +263,9 @@ class Project:
                 pass  # The mask is worth saving without it.
             else:
                 self._store.write("UPDATE images SET content_key = ? WHERE id = ?", (record.content_key, image))
-        self._masks.save(record, labels, provenance, move, self._catalog)
+        notice = self._masks.save(record, labels, provenance, move, self._catalog)
         self._refresh(image, tell=False)
+        return notice
 
     def start_over(self, image: int) -> ImageRecord:
         """Forget labels and steps of an image; its mask file is set aside, never deleted."""

@@ -5,12 +5,15 @@ import errno
 import itertools
 import os
 import sqlite3
+import threading
 
+import numpy as np
 import pytest
 
 import app.state.saved_masks
 from app.services.autosave import Autosaver, SaveState
 from app.services.undo import UndoHistory
+from app.state.edits import StrokeSession
 from app.state.project import Project
 from app.state.provenance import Provenance
 from deeplab_core.errors import StorageError
@@ -352,3 +355,58 @@ def test_the_log_of_the_database_is_folded_in_idle_time(qtbot, desk):
     connection = sqlite3.connect(desk.folder / "copy.db")
     assert connection.execute("SELECT count(*) FROM steps").fetchone() == (1,)
     connection.close()
+
+
+def test_the_mask_file_holds_no_half_stroke_and_esc_does_not_bring_one_back(qtbot, desk):
+    """Ctrl+S and idle time with the pen down: what is on disk is the last step boundary, and taking the stroke back leaves it."""
+    desk.show("a.png")
+    desk.draw(1)
+    document = desk.document
+    boundary = document.labels.copy(), document.provenance.copy()
+    stroke = StrokeSession(document, value=15, diameter=30)
+    stroke.begin(40, 40)
+    with qtbot.waitSignal(desk.saver.saved):
+        desk.saver.save_now()
+    assert desk.stored("a.png").saved
+    for save in (desk.saver.save_now, desk.saver._save_idle, desk.saver.flush):
+        stroke.extend([(60, 60), (90, 50)])
+        save()
+        found = desk.stored("a.png").document
+        assert np.array_equal(found.labels, boundary[0])
+        assert np.array_equal(found.provenance, boundary[1])
+    stroke.abort()
+    desk.saver.flush()
+    assert same(desk.stored("a.png").document, document)
+    assert np.array_equal(document.labels, boundary[0])
+    assert desk.saver.state is SaveState.SAVED
+    patch = paint(document, 5)
+    desk.history.push("after", patch, Provenance.PERSON)
+    desk.saver.flush()
+    assert same(desk.stored("a.png").document, document)
+
+
+def test_the_journal_is_on_the_disk_before_a_mask_that_contains_it(qtbot, desk, monkeypatch):
+    """A power cut may take what was not flushed: the copy ends at a move that was flushed before the mask was written."""
+    order = []
+    real_sync, real_write = desk.project._store.sync, app.state.saved_masks.write_mask_file
+    monkeypatch.setattr(desk.project._store, "sync", lambda: (order.append("sync"), real_sync())[1])
+
+    def write(path, labels, provenance, catalog, note):
+        order.append(("mask", note.move, labels.copy()))
+        return real_write(path, labels, provenance, catalog, note)
+
+    monkeypatch.setattr(app.state.saved_masks, "write_mask_file", write)
+    image = desk.show("a.png")
+    desk.draw(1)
+    head, boundary = desk.project.journal.head(image), desk.document.labels.copy()
+    gate = threading.Event()
+    desk.saver._writer.submit(gate.wait)
+    desk.saver.save_now()
+    desk.draw(2)  # painted and recorded before the writer thread gets to its copy
+    gate.set()
+    qtbot.waitUntil(lambda: any(entry != "sync" for entry in order))
+    place = next(place for place, entry in enumerate(order) if entry != "sync")
+    assert "sync" in order[:place]
+    assert order[place][1] == head
+    assert np.array_equal(order[place][2], boundary)
+    desk.saver.flush()

@@ -57,6 +57,7 @@ class StrokeSession:
         self._source = Provenance.MODEL if value is None else source
         self._only = only
         self._recorder = PatchRecorder(document.labels, document.provenance)
+        document.open_step(self._recorder)
         self._last: Point | None = None
         self._open = True
 
@@ -84,12 +85,15 @@ class StrokeSession:
     def commit(self) -> TilePatch:
         """End the stroke and return what it changed; a stroke that changed nothing gives a patch without tiles."""
         self._end()
+        self._document.close_step(self._recorder)
         return self._recorder.finish()
 
     def abort(self) -> Rect:
         """End the stroke and restore every pixel. Returns the rectangle that changed back."""
         self._end()
-        return self._document.apply(self._recorder.finish().inverted())
+        rect = self._document.apply(self._recorder.finish().inverted())
+        self._document.close_step(self._recorder)
+        return rect
 
     def _end(self) -> None:
         if not self._open:

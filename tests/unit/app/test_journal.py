@@ -88,7 +88,7 @@ def test_a_damaged_step_is_an_error_that_says_so(project):
     image = image_id(project, "a.png")
     stroke(project, image, project.load(image).document, 1)
     project._store.write("UPDATE steps SET patch = substr(patch, 1, 40)")
-    with pytest.raises(ProjectError, match="stroke record is damaged"):
+    with pytest.raises(ProjectError, match="step of the journal is damaged"):
         project.load(image)
 
 

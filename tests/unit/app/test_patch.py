@@ -120,3 +120,28 @@ def test_rectangles():
     assert Rect(-5, -5, 10, 20).clipped(8, 100) == Rect(0, 0, 5, 8)
     assert list(tiles_under(Rect(60, 60, 10, 3))) == [(0, 0), (0, 1)]
     assert list(tiles_under(Rect(5, 5, 0, 3))) == []
+
+
+@given(seeds, st.integers(0, 10_000), st.sampled_from([1, -1]))
+def test_whatever_a_flipped_or_missing_byte_leaves_of_a_patch_is_exact(seed, place, direction):
+    """Every tile that is salvaged is byte for byte the tile of the sound patch; the others are counted."""
+    labels, provenance = maps(seed, (150, 140), NARROW)
+    patch = diff_patch(labels, provenance, *maps(seed + 1, (150, 140), NARROW))
+    wanted = {(t.row, t.column): t.after for t in (patch if direction > 0 else patch.inverted()).tiles}
+    data = bytearray(patch.to_bytes())
+    place %= len(data)
+    for damaged in (bytes(data[:place]), bytes(data[:place]) + bytes([data[place] ^ 4]) + bytes(data[place + 1 :])):
+        found, lost = TilePatch.salvage(damaged, direction)
+        if found is None or found.shape != patch.shape or found.itemsize != 1:
+            continue  # the head is damaged: whoever applies it sees that it does not fit
+        assert all(t.after == wanted[t.row, t.column] for t in found.tiles if (t.row, t.column) in wanted and place > 30)
+        assert len(found.tiles) + lost >= len(patch.tiles) or place < 30
+
+
+@pytest.mark.parametrize("row", [3, 60_000])
+def test_a_tile_outside_the_map_is_damage(row):
+    labels, provenance = maps(1, (150, 140), NARROW)
+    data = bytearray(diff_patch(labels, provenance, *maps(2, (150, 140), NARROW)).to_bytes())
+    data[21:23] = row.to_bytes(2, "little")
+    with pytest.raises(ProjectError, match="outside"):
+        TilePatch.from_bytes(bytes(data))
