@@ -188,11 +188,15 @@ def atomic_write(
 
 
 def make_folder(path: str | Path) -> None:
-    """Create a folder and its parents; an existing one is fine. Raises StorageError."""
+    """Create a folder and its parents, so that they survive a power cut; an existing one is fine. Raises StorageError."""
+    path = Path(path)
+    missing = [folder for folder in (path, *path.parents) if not os.path.lexists(folder)]
     try:
-        Path(path).mkdir(parents=True, exist_ok=True)
+        path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise storage_error(error, path, what="the folder cannot be created") from error
+    for folder in missing:
+        _flush_folder(folder.parent)
 
 
 def storage_error(error: OSError, path: str | Path, what: str = "the file cannot be written") -> StorageError:

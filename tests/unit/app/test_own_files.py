@@ -113,7 +113,7 @@ def test_a_step_that_unpacks_without_end_is_refused(memory):
 def test_a_note_that_makes_no_sense_is_damage(tmp_path, move):
     labels = np.zeros((20, 30), np.uint8)
     data = b"".join(encode_mask(labels, labels, VOC, MaskNote(1, "a.png")))
-    start = data.index(b"tEXt") - 4
+    start = data.index(b"tEXtAtrous\0") - 4
     (length,) = struct.unpack_from(">I", data, start)
     content = b"Atrous\0" + b'{"image": "a.png", "content_key": "", "move": ' + move.encode() + b"}"
     chunk = struct.pack(">I", len(content)) + b"tEXt" + content + struct.pack(">I", zlib.crc32(content, zlib.crc32(b"tEXt")))
