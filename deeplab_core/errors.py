@@ -5,7 +5,8 @@
     AtrousError
     ├── ImageReadError        an image file cannot be decoded
     ├── MaskFormatError       a mask or truth file does not hold what its catalog declares
-    │   └── AmbiguousFrameError   a mask fits the image as stored and as displayed, and nothing says which is meant
+    │   ├── AmbiguousFrameError   a mask fits the image as stored and as displayed, and nothing says which is meant
+    │   └── PredictedTruthError   a folder named as ground truth holds predictions that Atrous wrote
     ├── CatalogError          a catalog file is wrong, or two catalogs do not fit
     ├── WeightsError          a checkpoint cannot be used
     │   ├── UnknownCheckpoint     no known family fits the keys
@@ -84,6 +85,10 @@ class MaskFormatError(AtrousError):
 
 class AmbiguousFrameError(MaskFormatError):
     """A mask fits its image as stored and as displayed, and nothing says which is meant; the user must be asked once."""
+
+
+class PredictedTruthError(MaskFormatError):
+    """A folder named as ground truth holds predictions or refined masks that Atrous wrote; see ``allow_predicted``."""
 
 
 class CatalogError(AtrousError):

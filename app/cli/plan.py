@@ -24,6 +24,11 @@ class Task:
     output: Path
 
 
+def output_names(out: Path, tasks: Sequence[Task]) -> dict[str, None]:
+    """What the marker of ``out`` lists: the results below it. How much of them users set is nothing that a command knows."""
+    return {task.output.relative_to(out).as_posix(): None for task in tasks}
+
+
 def plan_outputs(inputs: Sequence[Path], out: Path, suffix: str = ".png") -> list[Task]:
     """List the images of ``inputs`` (files and folders) with their results below ``out``.
 

@@ -14,12 +14,13 @@ import click
 from app.cli.console import emit, progress
 from app.cli.crf_choice import CRF_HELP, crf_engine_option, parse_crf
 from app.cli.model_choice import resolve_model
-from app.cli.plan import Task, plan_outputs
+from app.cli.plan import Task, output_names, plan_outputs
 from app.cli.read_ahead import read_ahead
 from deeplab_core.errors import AtrousError, ImageReadError
 
 if TYPE_CHECKING:
     from deeplab_core.images import ImageData
+    from deeplab_core.masks.output_marker import StoredFrame
     from deeplab_core.records import CRFEngine, CRFParams, ModelCard, Precision, Prediction, PredictOptions
 
 #: What made the masks of an output folder; --resume refuses to mix two models or two sets of options.
@@ -88,7 +89,7 @@ def predict(
     crf_engine: CRFEngine,
     device: str,
     precision: Precision,
-    frame: str,
+    frame: StoredFrame,
     save_confidence: bool,
     resume: bool,
     overwrite: bool,
@@ -104,12 +105,13 @@ def predict(
     tasks = plan_outputs(inputs, out)
     _refuse_collisions(tasks, save_confidence)
     rank, world, device = _shard(device)
-    tasks = tasks[rank::world]
+    every, tasks = tasks, tasks[rank::world]
     if not (resume or overwrite):
         _refuse_existing(tasks)
     model_path = resolve_model(model_name)
 
     from deeplab_core.inference import Predictor
+    from deeplab_core.masks import mark_output, read_marker
     from deeplab_core.weights import load_model
 
     options = PredictOptions(
@@ -123,7 +125,11 @@ def predict(
     )
     model, card = load_model(model_path, output_stride=output_stride)
     predictor = Predictor(model, card, options=options, device=device)
+    earlier = read_marker(out)  # before the run's own record lies there
     _check_run_record(out, card, options, frame, resume=resume, write=rank == 0)
+    if rank == 0:
+        names = output_names(out, every)
+        mark_output(out, "prediction", names, catalog=card.catalog, model=card.id, frame=frame, earlier=earlier)
 
     todo = [task for task in tasks if not (resume and _finished(task, card, frame, save_confidence))]
     failures: list[tuple[Task, AtrousError]] = []

@@ -12,7 +12,7 @@ import click
 from app.cli.console import progress
 from app.cli.crf_choice import CRF_HELP, crf_engine_option, parse_crf
 from app.cli.model_choice import resolve_model
-from app.cli.plan import Task, plan_outputs
+from app.cli.plan import Task, output_names, plan_outputs
 from app.cli.predict import predict
 from deeplab_core.errors import AtrousError
 
@@ -97,12 +97,14 @@ def refine(
     )
 
 
-def _partners(inputs: Sequence[Path], tasks: Sequence[Task], folder: Path, catalog: ClassCatalog) -> dict[Task, Path]:
+def _partners(
+    inputs: Sequence[Path], tasks: Sequence[Task], folder: Path, catalog: ClassCatalog, *, allow: bool
+) -> dict[Task, Path]:
     """The mask of every image that has one, by relative path or unique stem."""
     images = inputs[0] if inputs[0].is_dir() else inputs[0].parent
     from deeplab_core.formats import find_truth
 
-    index = find_truth(images, [task.name for task in tasks], truth_folder=folder, catalog=catalog)
+    index = find_truth(images, [task.name for task in tasks], truth_folder=folder, catalog=catalog, allow_predicted=allow)
     return {task: path for task in tasks if (path := index.get(task.name)) is not None}
 
 
@@ -121,6 +123,7 @@ def _refine_masks(
     from deeplab_core.catalogs import get_catalog
     from deeplab_core.formats import read_mask, write_mask
     from deeplab_core.images import read_image, to_stored
+    from deeplab_core.masks import mark_output, read_marker
     from deeplab_core.refine import DenseCRF
     from deeplab_core.refine.from_labels import labels_as_probabilities
 
@@ -128,13 +131,14 @@ def _refine_masks(
     if out.resolve() == masks.resolve():
         raise click.UsageError("the refined masks would replace those they are made from; choose another folder with -o")
     tasks = plan_outputs(inputs, out)
-    partners = _partners(inputs, tasks, masks, catalog)
+    partners = _partners(inputs, tasks, masks, catalog, allow=True)
     if not partners:
         raise click.UsageError(f"no mask in {masks} has the name of an image")
     taken = [task.output for task in partners if task.output.exists()]
     if taken and not overwrite:
         there = f"{len(taken)} masks are already there, e.g. {taken[0]}"
         raise click.UsageError(f"{there}; add --overwrite, or choose another folder")
+    mark_output(out, "refined", output_names(out, list(partners)), catalog=catalog, frame="stored", earlier=read_marker(out))
     failures: list[str] = []
     with progress("refine", len(partners)) as bar:
         for task, path in partners.items():
@@ -177,7 +181,7 @@ def _search(
 
     model, card = load_model(resolve_model(model_name))
     predictor = Predictor(model, card, device=device)
-    partners = _partners(inputs, plan_outputs(inputs, truth / ".refine"), truth, card.catalog)
+    partners = _partners(inputs, plan_outputs(inputs, truth / ".refine"), truth, card.catalog, allow=False)
     chosen = list(partners.items())[:: max(1, -(-len(partners) // limit))]
     if len(chosen) < 2:
         raise click.UsageError(f"a search needs at least two images with truth; {len(chosen)} have some in {truth}")

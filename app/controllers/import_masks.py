@@ -75,7 +75,7 @@ class ImportController(QObject):
             folder: searched recursively.
             frame: frame of the photographs that its masks are stored in.
         """
-        from deeplab_core.formats.truth import find_truth
+        from deeplab_core.datasets import find_truth
 
         project = self._projects.project
         if project is None or project.read_only or self._run is not None:
@@ -92,9 +92,13 @@ class ImportController(QObject):
             job.finish(JobState.FAILED)
             self._notifier.report_or_raise(error)
 
-        self._jobs.run(
-            lambda: find_truth(project.folder, names, truth_folder=folder, catalog=project.catalog).files, found, failed
-        )
+        def find() -> dict[str, Path]:  # masks to work on, so predictions are welcome
+            index = find_truth(
+                project.folder, names, truth_folder=folder, catalog=project.catalog, allow_predicted=True
+            )
+            return dict(index.files)
+
+        self._jobs.run(find, found, failed)
 
     def _stop(self) -> None:
         if self._run is not None:

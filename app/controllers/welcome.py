@@ -14,7 +14,7 @@ from app.services.notifications import Choice, Notifier
 from app.state.image_record import ImageStatus
 from app.state.project import Project
 
-#: Name of a folder of masks to correct, as the sample project has one. Truth has other names (see deeplab_core.formats.truth).
+#: Name of a folder of masks to correct, as the sample project has one. Ground truth has other names.
 MASKS = "masks"
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from deeplab_core.formats.truth import TruthIndex
+from deeplab_core.datasets.ground_truth import TruthIndex
 
 #: Which frame of a photograph with an EXIF orientation its masks are in; ``auto`` tells by the size.
 Frame: TypeAlias = Literal["auto", "stored", "oriented"]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from app.state.project import Project
 from app.state.samples import EvaluationSample
-from deeplab_core.formats.truth import TruthIndex
+from deeplab_core.datasets.ground_truth import TruthIndex
 from deeplab_core.inspection.companions import Companions
 from deeplab_core.inspection.image import ImageInspection, inspect_image
 from deeplab_core.inspection.objects import read_known_objects

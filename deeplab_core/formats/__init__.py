@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from deeplab_core.atomic import atomic_write, make_folder
+    from deeplab_core.datasets.catalog_guess import CatalogGuess, guess_catalog
+    from deeplab_core.datasets.ground_truth import TruthIndex, TruthProblem, find_truth
     from deeplab_core.formats.frames import MASK_FRAMES, Frame, is_ambiguous_frame, recorded_frame
-    from deeplab_core.formats.guess import CatalogGuess, guess_catalog
     from deeplab_core.formats.masks import read_mask
     from deeplab_core.formats.png import encode_indexed_png, encode_png, write_indexed_png, write_mask
-    from deeplab_core.formats.truth import TruthIndex, TruthProblem, find_truth
 
 __all__ = [
     "MASK_FRAMES",
@@ -36,14 +36,14 @@ __all__ = [
 ]
 
 _MODULES = {
-    "frames": ("MASK_FRAMES", "Frame", "is_ambiguous_frame", "recorded_frame"),
-    "guess": ("CatalogGuess", "guess_catalog"),
-    "masks": ("read_mask",),
-    "png": ("encode_indexed_png", "encode_png", "write_indexed_png", "write_mask"),
-    "truth": ("TruthIndex", "TruthProblem", "find_truth"),
+    "deeplab_core.atomic": ("atomic_write", "make_folder"),
+    "deeplab_core.datasets.catalog_guess": ("CatalogGuess", "guess_catalog"),
+    "deeplab_core.datasets.ground_truth": ("TruthIndex", "TruthProblem", "find_truth"),
+    "deeplab_core.formats.frames": ("MASK_FRAMES", "Frame", "is_ambiguous_frame", "recorded_frame"),
+    "deeplab_core.formats.masks": ("read_mask",),
+    "deeplab_core.formats.png": ("encode_indexed_png", "encode_png", "write_indexed_png", "write_mask"),
 }
-_HOMES = {name: f"{__name__}.{module}" for module, names in _MODULES.items() for name in names}
-_HOMES |= dict.fromkeys(("atomic_write", "make_folder"), "deeplab_core.atomic")
+_HOMES = {name: module for module, names in _MODULES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:

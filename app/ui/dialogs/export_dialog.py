@@ -65,7 +65,7 @@ class ExportDialog(QDialog):
         frames = QVBoxLayout()
         frames.addWidget(self.stored)
         frames.addWidget(self.oriented)
-        self.target = QLineEdit(str(folder.parent / f"{folder.name}_masks"))
+        self.target = QLineEdit(str(folder.parent / f"{folder.name}_export"))
         choose = QPushButton("Choose…")
         choose.clicked.connect(self._choose)
         line = QHBoxLayout()

@@ -15,6 +15,7 @@ from deeplab_core.errors import ExportError, MaskFormatError
 from deeplab_core.formats.masks import interpret
 from deeplab_core.formats.stored import read_stored
 from deeplab_core.labels import LabelMap
+from deeplab_core.masks.output_marker import Untouched
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +27,8 @@ class ExportItem:
         catalog: of the labels.
         labels: called when the item's turn comes; gives the (H, W) label map in the oriented frame, or None where the image
             has no mask.
+        untouched: called after ``labels``; says how much of the labels no user set, None where unknown. It is counted in the
+            marker of the target folder.
         image_path: the photograph; gives the orientation and the size that the labels must have. None for labels alone.
     """
 
@@ -33,6 +36,7 @@ class ExportItem:
     catalog: ClassCatalog
     labels: Callable[[], LabelMap | None]
     image_path: Path | None = None
+    untouched: Callable[[], Untouched | None] | None = None
 
     @property
     def stem(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -15,6 +16,7 @@ from deeplab_core.formats.export.plan import ExportPlan, existing_target, plan_e
 from deeplab_core.images.orientation import to_stored
 from deeplab_core.images.probe import probe_image
 from deeplab_core.labels import LabelMap, class_histogram
+from deeplab_core.masks.output_marker import OutputMarker, Untouched, mark_output, read_marker, unmark_output
 
 OnExisting = Literal["ask", "error", "replace", "skip"]
 Frame = Literal["stored", "oriented"]
@@ -68,6 +70,8 @@ def export_masks(
 ) -> ExportSummary:
     """Write masks to a folder. Each is read back and compared before it takes its place; labels are loaded one at a time.
 
+    The folder gets a marker (:mod:`deeplab_core.masks.output_marker`), so that the masks are never found as ground truth.
+
     Args:
         items: what to export.
         exporter: how; see :data:`deeplab_core.formats.export.EXPORTERS`.
@@ -80,7 +84,7 @@ def export_masks(
 
     Raises:
         ExportError: equal names, an existing target, or a target that cannot be (see :func:`plan_export`).
-        StorageError: the target folder cannot be created.
+        StorageError: the target folder cannot be created or marked.
     """
     plan = plan_export(items, exporter, target)
     if plan.existing and on_existing in ("ask", "error"):
@@ -90,12 +94,64 @@ def export_masks(
             why="Nothing was written", remedy="Choose to replace or to skip them, or another folder", path=target,
         )  # fmt: skip
     make_folder(target)
-    run = _Run(items, plan, on_existing, frame, progress, cancel)
-    if isinstance(exporter, CollectionExporter):
-        run.write_collection(exporter)
-    elif isinstance(exporter, FileExporter):
-        run.write_files(exporter)
+    marking = _Marking(Path(target), items, plan, exporter, frame, replace=on_existing == "replace")
+    run = _Run(items, plan, on_existing, frame, progress, cancel, marking)
+    try:
+        if isinstance(exporter, CollectionExporter):
+            run.write_collection(exporter)
+        elif isinstance(exporter, FileExporter):
+            run.write_files(exporter)
+    finally:
+        marking.end()
     return run.summary()
+
+
+class _Marking:
+    """The marker of the target folder: written before the first mask, and again with what was written in the end."""
+
+    def __init__(
+        self, target: Path, items: Sequence[ExportItem], plan: ExportPlan, exporter: Exporter, frame: Frame, *, replace: bool
+    ) -> None:
+        self._target = target
+        self._catalog = items[0].catalog if items else None
+        self._frame: Frame = frame if exporter.follows_frame else "oriented"
+        self._earlier: OutputMarker | None = read_marker(target)
+        self._begun = False
+        one_file = isinstance(exporter, CollectionExporter)
+        pairs = list(zip(items, plan.outputs, strict=True))
+        self._names = {item.name: item.name if one_file else path.relative_to(target).as_posix() for item, path in pairs}
+        # Files that will be skipped are not ours.
+        taken = set() if replace else {existing.path for existing in plan.existing}
+        self._planned = [self._names[item.name] for item, path in pairs if path not in taken]
+        self.written: dict[str, Untouched | None] = {}
+
+    def note(self, item: ExportItem) -> None:
+        """An item was written."""
+        self.written[self._names[item.name]] = None if item.untouched is None else item.untouched()
+
+    def begin(self) -> None:
+        """Call before every mask. Raises StorageError: the folder cannot be marked, so no mask may be written."""
+        if not self._begun:
+            self._write(dict.fromkeys(self._planned))
+            self._begun = True
+
+    def end(self) -> None:
+        earlier, written = self._earlier, self.written
+        if not self._begun:
+            return
+        with suppress(StorageError):  # what was planned is marked, which is the safe side
+            if written:
+                self._write(written)
+            elif earlier is None:
+                unmark_output(self._target)
+            else:
+                mark_output(
+                    self._target, earlier.kind, {}, catalog=earlier.catalog, model=earlier.model, frame=earlier.frame,
+                    earlier=earlier,
+                )  # fmt: skip
+
+    def _write(self, outputs: dict[str, Untouched | None]) -> None:
+        mark_output(self._target, "export", outputs, catalog=self._catalog, frame=self._frame, earlier=self._earlier)
 
 
 class _Run:
@@ -107,8 +163,10 @@ class _Run:
         frame: Frame,
         progress: Callable[[int, int], None] | None,
         cancel: Callable[[], bool] | None,
+        marking: _Marking,
     ) -> None:
         self._items = items
+        self._marking = marking
         self._plan = plan
         self._replace = on_existing == "replace"
         self._frame = frame
@@ -149,6 +207,7 @@ class _Run:
             return
         parts = exporter.encode(item, labels)
         make_folder(path.parent)
+        self._marking.begin()
         self._nbytes += atomic_write(path, parts, check=lambda written: exporter.check(item, labels, written))
         self._count(item, labels)
 
@@ -183,6 +242,7 @@ class _Run:
             yield session.finish()
 
         try:
+            self._marking.begin()
             self._nbytes = atomic_write(path, parts(), check=session.check)
         except Cancelled:
             self._cancelled = True
@@ -190,7 +250,8 @@ class _Run:
         except _NothingToWrite:
             self._forget()
         except AtrousError as error:
-            lost = self._written
+            told = {name for name, _ in (*self._skipped, *self._failed)}
+            lost = self._written or [item.name for item in self._items if item.name not in told]
             self._forget()
             self._failed += [(name, error) for name in lost]
 
@@ -221,11 +282,13 @@ class _Run:
 
     def _count(self, item: ExportItem, labels: LabelMap) -> None:
         self._written.append(item.name)
+        self._marking.note(item)
         counts = class_histogram(labels, item.catalog)
         self._pixels.update({name: int(n) for name, n in zip((*item.catalog.names, "void"), counts, strict=True) if n})
 
     def _forget(self) -> None:
         self._written = []
+        self._marking.written.clear()
         self._pixels.clear()
 
 

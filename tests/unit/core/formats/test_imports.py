@@ -14,7 +14,8 @@ LIGHT = (
     "deeplab_core.images.probe",
     "deeplab_core.atomic",
     "deeplab_core.reading",
-    "deeplab_core.formats.truth",
+    "deeplab_core.datasets.ground_truth",
+    "deeplab_core.masks.output_marker",
     "deeplab_core.formats.masks",
     "deeplab_core.formats.export",
 )
@@ -27,8 +28,9 @@ def test_listing_and_planning_load_no_decoder() -> None:
     assert found.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("package", ["deeplab_core.images", "deeplab_core.formats"])
-def test_every_public_name_can_be_had(package: str) -> None:
+@pytest.mark.parametrize("name", ["images", "formats", "masks", "datasets"])
+def test_every_public_name_can_be_had(name: str) -> None:
+    package = f"deeplab_core.{name}"
     module = __import__(package, fromlist=["__all__"])
     assert all(getattr(module, name) is not None for name in module.__all__)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):

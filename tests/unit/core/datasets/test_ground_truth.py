@@ -12,8 +12,7 @@ from deeplab_core.catalogs import get_catalog
 from deeplab_core.errors import MaskFormatError
 from deeplab_core.formats import find_truth, guess_catalog, write_indexed_png
 from deeplab_core.images import find_images
-
-from .samples import CATALOGS, blobs
+from tests.unit.core.formats.samples import CATALOGS, blobs
 
 
 @pytest.fixture

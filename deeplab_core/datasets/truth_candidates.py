@@ -1,0 +1,224 @@
+"""Which folders may hold the ground truth of a folder of images, and which of their files belong to which image: by names."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+from deeplab_core.images.find import MASK_SUFFIXES
+from deeplab_core.images.label_names import is_label_folder, mask_stem, photo_stem
+
+Layout = Literal["auto", "voc", "cityscapes", "camvid", "same_stem", "chosen", "none"]
+
+#: How far above the opened folder masks are looked for: Cityscapes opened at one city has them three folders up.
+_LEVELS_ABOVE = {"cityscapes": 3}
+_LEVELS_ABOVE_OTHERS = 1
+
+_TRUTH_SUFFIXES = (".png", *sorted(MASK_SUFFIXES - {".png"}), ".npy")
+_NO_CLASSES = ("segmentationobject", "instance")
+#: Endings of Cityscapes' label files, the preferred one first.
+CITYSCAPES_KINDS = {"cityscapes19": ("_labelTrainIds", "_labelIds"), "other": ("_labelIds", "_labelTrainIds")}
+
+#: Folder and name of a possible mask: paths are made only of the few that are chosen.
+_File = tuple[Path, str]
+
+
+@dataclass(frozen=True, slots=True)
+class TruthProblem:
+    """Why an image has no ground truth although files were found, or what else to know. ``image`` is its relative path."""
+
+    image: str
+    message: str
+
+
+@dataclass(slots=True)
+class Candidate:
+    """A folder that may hold the ground truth of the images of one folder.
+
+    Attributes:
+        folder: where the files are.
+        source: what it is a part of: all candidates of one source are judged by their contents together. The opened folder for
+            masks beside their images, ``*/masks`` for a sub-folder of the images' own, the folder that is named for a neighbour.
+        named: the folder whose name announces masks.
+        layout: by that name.
+        affinity: 2 named after the images' folder, 1 the masks of a known layout, 0 any folder of masks.
+        outspoken: whether the name says ground truth; 'masks' may hold anything.
+        inside: whether it lies in the opened folder.
+        borrowed: whether nothing but the name of the images' folder speaks for it (``photos_masks`` beside ``photos``).
+        files: image -> mask.
+        problems: images that more than one file claims.
+    """
+
+    folder: Path
+    source: str
+    named: Path
+    layout: Layout
+    affinity: int = 0
+    outspoken: bool = False
+    inside: bool = True
+    borrowed: bool = False
+    files: dict[str, Path] = field(default_factory=dict)
+    problems: list[TruthProblem] = field(default_factory=list)
+
+    def match(self, image: str, masks: dict[str, list[_File]], kinds: tuple[str, ...]) -> None:
+        """Find the mask of an image among those of a folder, by their stems."""
+        own, _ = _split(_name(image))
+        stem = photo_stem(own)
+        rivals = masks.get(own) or masks.get(stem)
+        if not rivals:
+            return
+        chosen = _preferred(rivals, stem, kinds)
+        if len(chosen) == 1:
+            folder, name = chosen[0]
+            self.files[image] = folder / name
+        elif chosen:
+            names = " and ".join(sorted({name for _, name in chosen}))
+            folders = " and ".join(sorted({str(folder) for folder, _ in chosen}))
+            self.problems.append(TruthProblem(image, f"{names} in {folders} claim to be its ground truth; keep one"))
+
+
+class Listings:
+    """Directory contents, each read once."""
+
+    def __init__(self, root: Path, images: Sequence[str]) -> None:
+        # By their real folders: a linked copy of the photographs is no folder of masks, whatever its name.
+        real = {place: os.path.realpath(root / place) for place in {place_of(image) for image in images}}
+        self._photographs = {(real[place_of(image)], _name(image)) for image in images}
+        self._masks: dict[Path, dict[str, list[_File]]] = {}
+        self._folders: dict[Path, list[str]] = {}
+
+    def masks(self, folder: Path) -> dict[str, list[_File]]:
+        """Possible masks of a folder, by their own stem and by the stem they point to."""
+        if folder not in self._masks:
+            found: dict[str, list[_File]] = defaultdict(list)
+            real = os.path.realpath(folder)
+            for name in _names(folder, folders=False):
+                own, suffix = _split(name)
+                if suffix in _TRUTH_SUFFIXES and (real, name) not in self._photographs:
+                    for stem in {own, mask_stem(own)}:
+                        found[stem].append((folder, name))
+            self._masks[folder] = found
+        return self._masks[folder]
+
+    def label_folders(self, parent: Path) -> list[str]:
+        """Sub-folders that are named like class masks."""
+        return [name for name in self.folders(parent) if is_label_folder(name) and not name.casefold().startswith(_NO_CLASSES)]
+
+    def folders(self, parent: Path) -> list[str]:
+        """Names of the sub-folders, hidden ones left out."""
+        if parent not in self._folders:
+            self._folders[parent] = sorted(_names(parent, folders=True))
+        return self._folders[parent]
+
+
+def _names(folder: Path, *, folders: bool) -> list[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return [entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir() == folders]
+    except OSError:  # a candidate that does not exist, or may not be opened, holds no masks
+        return []
+
+
+def candidates(listings: Listings, root: Path, place: Path) -> Iterator[Candidate]:
+    """Every folder whose name and place say that it may hold the masks of the images in ``place``."""
+    yield Candidate(folder=place, source=str(root), named=place, layout="same_stem", affinity=2)
+    for name in listings.label_folders(place):
+        yield _candidate(place / name, place / name, f"*/{name}", affinity=2)
+    ancestor, way_down, above = place, PurePosixPath(), 0
+    while ancestor.parent != ancestor:
+        parent = ancestor.parent
+        neighbours = set(listings.folders(parent))
+        for name in listings.label_folders(parent):
+            if name == ancestor.name or _belongs_to_another(name, ancestor.name, neighbours):
+                continue
+            named = parent / name
+            candidate = _candidate(named / way_down, named, str(named), affinity=_affinity(name, ancestor.name))
+            candidate.inside = not above and ancestor != root
+            candidate.borrowed = _is_borrowed(candidate, ancestor.name)
+            if above < _LEVELS_ABOVE.get(candidate.layout, _LEVELS_ABOVE_OTHERS):
+                yield candidate
+        above += ancestor == root or above > 0
+        if above >= max(_LEVELS_ABOVE.values()):
+            return
+        way_down = PurePosixPath(ancestor.name) / way_down
+        ancestor = parent
+
+
+def _candidate(folder: Path, named: Path, source: str, affinity: int) -> Candidate:
+    lower = named.name.casefold()
+    layout: Layout = "same_stem"
+    if lower.startswith(("gtfine", "gtcoarse")):
+        layout = "cityscapes"
+    elif lower.startswith("segmentationclass"):
+        layout = "voc"
+    elif lower.endswith("annot"):
+        layout = "camvid"
+    outspoken = "truth" in lower or bool({"gt", "gts"} & set(_words(lower)))
+    return Candidate(folder=folder, source=source, named=named, layout=layout, affinity=affinity, outspoken=outspoken)
+
+
+def _words(lower: str) -> list[str]:
+    return "".join(letter if letter.isalnum() else " " for letter in lower).split()
+
+
+def _affinity(name: str, photographs: str) -> int:
+    lower = name.casefold()
+    if photographs.casefold() in lower:
+        return 2
+    return 1 if lower in ("segmentationclass", "gtfine", "labels") else 0
+
+
+def _is_borrowed(candidate: Candidate, photographs: str) -> bool:
+    """Whether a neighbour says nothing but whose masks it holds, as the exports of older versions do: ``photos_masks``."""
+    lower, own = candidate.named.name.casefold(), photographs.casefold()
+    rest = lower.removeprefix(own)
+    named_after = 0 < len(rest) < len(lower) and (not rest[0].isalnum() or is_label_folder(rest))
+    return named_after and candidate.layout == "same_stem" and not candidate.outspoken
+
+
+def _belongs_to_another(name: str, own: str, neighbours: set[str]) -> bool:
+    """Whether a folder of masks is named after another folder of photographs: ``trainannot`` where ``train`` is not ours."""
+    lower = name.casefold()
+    if lower.startswith(own.casefold()):
+        return False
+    return any(
+        lower.startswith(other.casefold()) and not is_label_folder(other) and other not in (own, name) for other in neighbours
+    )
+
+
+def _preferred(files: list[_File], stem: str, kinds: tuple[str, ...]) -> list[_File]:
+    """The best of several files for one image; more than one where nothing tells them apart."""
+    if len(files) == 1 and files[0][1] == f"{stem}.png":
+        return files
+    ranked: dict[int, list[_File]] = defaultdict(list)
+    for file in files:
+        own, suffix = _split(file[1])
+        tail = own[len(stem) :]
+        if tail.startswith(("_gtFine", "_gtCoarse")):
+            kind = next((position for position, name in enumerate(kinds) if tail.endswith(name)), None)
+            if kind is None:  # colours and instances
+                continue
+            rank = kind
+        else:
+            rank = (0 if not tail else len(_TRUTH_SUFFIXES)) + _TRUTH_SUFFIXES.index(suffix)
+        ranked[rank].append(file)
+    return ranked[min(ranked)] if ranked else []
+
+
+def place_of(image: str) -> str:
+    """Folder of a relative path with ``/``; empty for the opened folder itself."""
+    return image.rpartition("/")[0]
+
+
+def _name(image: str) -> str:
+    return image.rpartition("/")[2]
+
+
+def _split(name: str) -> tuple[str, str]:
+    """Stem and lower-case ending of a file name."""
+    stem, dot, suffix = name.rpartition(".")
+    return (stem, f".{suffix.lower()}") if stem else (dot + suffix, "")
