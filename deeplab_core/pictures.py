@@ -65,18 +65,35 @@ def picture_kind(path: str | Path) -> Picture | None:
 
 def holds_labels(path: str | Path) -> bool:
     """Whether the pixels of a picture are flat regions of few values, as in label maps. False for one that cannot be decoded."""
+    found = _measured(Path(path))
+    if found is None:
+        return False
+    values, flat = found
+    return values <= _MOST_VALUES and flat >= (_FLAT if values <= _FEW_VALUES else _VERY_FLAT)
+
+
+def is_photographed(path: str | Path) -> bool:
+    """Whether the pixels of a picture are many values that change from neighbour to neighbour. False if it cannot be decoded.
+
+    Neither this nor :func:`holds_labels` is true of colour masks with soft edges.
+    """
+    found = _measured(Path(path))
+    return found is not None and found[0] > _FEW_VALUES and found[1] < _FLAT
+
+
+def _measured(path: Path) -> tuple[int, float] | None:
+    """Number of different values of a picture, and the share of pixels that equal their left neighbour."""
     import numpy as np
 
-    pixels = _decoded(Path(path))
+    pixels = _decoded(path)
     if pixels is None or pixels.size == 0:
-        return False
+        return None
     if pixels.ndim == 3:
         wide = pixels[..., :4].astype(np.int64)
         weights = 1 << (16 * np.arange(wide.shape[2], dtype=np.int64))
         pixels = wide @ weights
     flat = float(np.mean(pixels[:, 1:] == pixels[:, :-1])) if pixels.shape[1] > 1 else 1.0
-    values = len(np.unique(pixels))
-    return values <= _MOST_VALUES and flat >= (_FLAT if values <= _FEW_VALUES else _VERY_FLAT)
+    return len(np.unique(pixels)), flat
 
 
 _SUFFIXES = frozenset(

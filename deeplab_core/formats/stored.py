@@ -14,7 +14,7 @@ from deeplab_core.errors import ImageReadError, MaskFormatError
 from deeplab_core.images.guard import decoder_guard
 from deeplab_core.images.limits import check_size
 from deeplab_core.images.pillow import Image, UnidentifiedImageError
-from deeplab_core.images.probe import unreadable
+from deeplab_core.images.probe import read_file
 
 _LOSSY = frozenset({"JPEG", "MPO", "WEBP", "JPEG2000", "AVIF"})
 _EXACT_REMEDY = "Save the mask as PNG again from its source"
@@ -50,10 +50,10 @@ def read_stored(path: str | Path) -> StoredMask:
     """
     path = Path(path)
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        cause = unreadable(error, path)
-        raise MaskFormatError("the mask file cannot be read", why=str(error), remedy=cause.remedy, path=path) from error
+        data = read_file(path)
+    except ImageReadError as error:
+        why = str(error.__cause__) if isinstance(error.__cause__, OSError) else f"{error.what}. {error.why}"
+        raise MaskFormatError("the mask file cannot be read", why=why, remedy=error.remedy, path=path) from error
     if data.startswith(b"\x93NUMPY"):
         return StoredMask(values=_npy_values(data, path))
     with decoder_guard(MaskFormatError, "the mask file is damaged", path, _EXACT_REMEDY):

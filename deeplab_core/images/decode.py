@@ -16,7 +16,7 @@ from deeplab_core.images.guard import decoder_guard
 from deeplab_core.images.identity import key_of
 from deeplab_core.images.orientation import to_oriented
 from deeplab_core.images.pillow import Image
-from deeplab_core.images.probe import ImageInfo, probe_bytes, unreadable
+from deeplab_core.images.probe import ImageInfo, probe_bytes, read_file
 from deeplab_core.images.tiff import decode_tiff
 
 #: Formats that OpenCV decodes fastest and without applying the orientation itself (its WebP and TIFF readers do).
@@ -55,7 +55,7 @@ def read_image(path: str | Path) -> ImageData:
         ImageReadError: missing, truncated, damaged, no image, or larger than ``MAX_PIXELS``.
     """
     path = Path(path)
-    return decode_image(_load(path), path)
+    return decode_image(read_file(path), path)
 
 
 def decode_image(data: bytes, path: Path) -> ImageData:
@@ -83,7 +83,7 @@ def read_thumbnail(path: str | Path, side: int) -> NDArray[np.uint8]:
         ImageReadError: as :func:`read_image`.
     """
     path = Path(path)
-    data = _load(path)
+    data = read_file(path)
     info = probe_bytes(data, path)
     long_side = max(info.size)
     factor = next((factor for factor in (8, 4, 2) if long_side // factor >= side), 1)
@@ -93,13 +93,6 @@ def read_thumbnail(path: str | Path, side: int) -> NDArray[np.uint8]:
             # The reduced flags know no RGB variant; turning a small picture costs nothing.
             return to_oriented(_shrink(bgr_to_rgb(np.asarray(reduced, dtype=np.uint8)), side), info.orientation)
     return _shrink(decode_image(data, path).rgb, side)
-
-
-def _load(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise unreadable(error, path) from error
 
 
 def _shrink(rgb: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:

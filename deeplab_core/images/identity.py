@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from deeplab_core.images.probe import unreadable
+from deeplab_core.images.probe import check_file, unreadable
 
 
 def content_key(path: str | Path) -> str:
     """SHA-256 of the file's bytes, 64 lower-case hex digits. Raises ImageReadError where the file cannot be read."""
     path = Path(path)
+    check_file(path)
     try:
         with path.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
+import stat
 import struct
 from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import BinaryIO
 
@@ -15,21 +18,32 @@ from deeplab_core.images.orientation import swaps_sides
 
 #: Files of these endings are offered as images.
 IMAGE_SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".tif", ".tiff", ".bmp", ".dib", ".webp", ".ppm", ".pgm", ".pnm", ".jp2"}
-)
+    {
+        ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".tif", ".tiff", ".bmp", ".dib", ".webp", ".ppm", ".pgm", ".pnm", ".jp2",
+        ".gif", ".avif",
+    }
+)  # fmt: skip
+#: What to do to have HEIC images read.
+INSTALL_HEIC = "install pillow-heif (pip install 'atrous[heic]') to read HEIC"
+
+#: Largest image file, bytes.
+MAX_FILE_BYTES = 2 << 30
 
 _ORIENTATION_TAG = 0x0112
 _EXIF_HEADER = b"Exif\x00\x00"
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_HEIC_BRANDS = (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypmsf1")
+_HEIC_BRANDS = (b"ftypheic", b"ftypheix", b"ftyphevc", b"ftypheim", b"ftypheis", b"ftypmif1", b"ftypmsf1")
+_AVIF_BRANDS = (b"ftypavif", b"ftypavis")
 _TIFF_SIGNATURES = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 
 
 __all__ = [
     "IMAGE_SUFFIXES",
+    "INSTALL_HEIC",
     "MAX_PIXELS",
     "ImageInfo",
     "exif_orientation",
+    "heic_readable",
     "probe_bytes",
     "probe_image",
     "probe_stream",
@@ -76,9 +90,40 @@ def probe_image(path: str | Path) -> ImageInfo:
         ImageReadError: no such file, not an image, a damaged header, or more than :data:`MAX_PIXELS`.
     """
     path = Path(path)
+    check_file(path)
     try:
         with path.open("rb") as stream:
             return probe_stream(stream, path, path.stat().st_size)
+    except OSError as error:
+        raise unreadable(error, path) from error
+
+
+def check_file(path: Path) -> None:
+    """Raise unless this is an ordinary file of a size that can be read; opening a pipe would wait, a device would never end.
+
+    Raises:
+        ImageReadError: missing, a folder, a pipe or device, or larger than :data:`MAX_FILE_BYTES`.
+    """
+    try:
+        status = path.stat()
+    except (OSError, ValueError) as error:
+        raise unreadable(error if isinstance(error, OSError) else OSError(str(error)), path) from error
+    if stat.S_ISDIR(status.st_mode):
+        raise unreadable(IsADirectoryError(), path)
+    if not stat.S_ISREG(status.st_mode):
+        raise ImageReadError("this is a pipe or device, not an image file", remedy="Move it out of the folder", path=path)
+    if status.st_size > MAX_FILE_BYTES:
+        size, most = f"{status.st_size / 1e9:.1f} GB", f"{MAX_FILE_BYTES / 1e9:.1f} GB"
+        raise ImageReadError(
+            f"the file of {size} is too large", why=f"At most {most} are read", remedy="Cut it into tiles", path=path
+        )
+
+
+def read_file(path: Path) -> bytes:
+    """The content of an image file. Raises ImageReadError as :func:`check_file`, or if it cannot be read."""
+    check_file(path)
+    try:
+        return path.read_bytes()
     except OSError as error:
         raise unreadable(error, path) from error
 
@@ -102,6 +147,12 @@ def probe_stream(stream: BinaryIO, path: Path, nbytes: int) -> ImageInfo:
         info = _probe_with_pillow(stream, path, nbytes, head)
     check_size(info.width, info.height, path)
     return info
+
+
+@cache
+def heic_readable() -> bool:
+    """Whether HEIC images can be read: with pillow-heif installed, which this does not import."""
+    return find_spec("pillow_heif") is not None
 
 
 def exif_orientation(exif: bytes) -> int:
@@ -141,6 +192,8 @@ def unreadable(error: OSError, path: Path) -> ImageReadError:
 def _probe_with_pillow(stream: BinaryIO, path: Path, nbytes: int, head: bytes) -> ImageInfo:
     from deeplab_core.images.pillow import Image, UnidentifiedImageError
 
+    if head[4:12] in _HEIC_BRANDS and heic_readable():
+        _register_heic()
     with decoder_guard(ImageReadError, "the image header is damaged", path):
         try:
             picture = Image.open(stream)
@@ -160,9 +213,22 @@ def _probe_with_pillow(stream: BinaryIO, path: Path, nbytes: int, head: bytes) -
     return ImageInfo(path=path, width=width, height=height, orientation=orientation, mode=mode, format=kind, nbytes=nbytes)
 
 
+@cache
+def _register_heic() -> None:
+    import pillow_heif
+
+    # Rotation is applied by its decoder, which then reports the orientation as 1.
+    pillow_heif.register_heif_opener()
+
+
 def _no_image(head: bytes, path: Path) -> ImageReadError:
-    if head[4:12] in _HEIC_BRANDS:
-        return ImageReadError("HEIC images are not read", remedy="Convert it to JPEG or PNG first", path=path)
+    if head[4:12] in _HEIC_BRANDS and not heic_readable():
+        remedy = f"{INSTALL_HEIC[0].upper()}{INSTALL_HEIC[1:]}, or convert it to JPEG or PNG"
+        return ImageReadError("HEIC images are not read", why="pillow-heif is not installed", remedy=remedy, path=path)
+    if head[4:12] in _AVIF_BRANDS:
+        return ImageReadError(
+            "AVIF images are not read", why="This Pillow cannot decode them", remedy="Install Pillow 11.3 or later", path=path
+        )
     return ImageReadError("this is not an image", why="The content is of no known kind", remedy=COPY_AGAIN, path=path)
 
 

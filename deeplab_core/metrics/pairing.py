@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from deeplab_core.errors import AtrousError, MaskFormatError
 from deeplab_core.images.find import MASK_SUFFIXES
-from deeplab_core.images.label_names import mask_stem, photo_stem
+from deeplab_core.images.label_names import bare_stem, is_passed_over, mask_stem, name_key, photo_stem
 
 #: Companions of masks that hold something else: our own confidence maps, Cityscapes' colour and instance renderings.
 _NOT_MASKS = (".confidence", "_color", "_instanceIds", "_instanceTrainIds")
@@ -52,23 +52,28 @@ class _Mask:
 
     @property
     def exact(self) -> str:
-        return str(self.relative.with_suffix(""))
+        return name_key(str(self.relative.with_suffix("")))
 
     @property
     def folded(self) -> str:
-        return str(self.relative.with_name(self.stem))
+        return name_key(str(self.relative.with_name(photo_stem(mask_stem(name_key(self.relative.stem))))))
+
+    @property
+    def bare(self) -> str:
+        return name_key(str(self.relative.with_name(self.stem)))
 
     @property
     def stem(self) -> str:
-        return photo_stem(mask_stem(self.relative.stem))
+        return bare_stem(self.relative.stem)
 
 
 def pair_masks(prediction_dir: Path, truth_dirs: Sequence[Path], catalog_name: str = "") -> Pairing:
     """Pair mask files by name.
 
-    Three rules, each for what the ones before left over: equal paths below the folders, file endings aside; equal paths after
-    the usual additions to mask names (``_gtFine_labelIds``, ``_mask``, ...) are dropped; equal file names anywhere below the
-    folders. Where a rule fits more than one file the files are reported and not paired.
+    Four rules, each for what the ones before left over: equal paths below the folders, file endings aside; equal paths after the
+    usual additions to mask names (``_gtFine_labelIds``, ``_mask``, ...) are dropped; after the photograph's own ending is dropped
+    too (``a.jpg.png``); equal file names anywhere below the folders. Names are compared in one Unicode form. Where a rule fits
+    more than one file the files are reported and not paired.
 
     Args:
         prediction_dir: folder of predicted masks, read with its sub-folders; hidden files and folders are passed over.
@@ -83,7 +88,12 @@ def pair_masks(prediction_dir: Path, truth_dirs: Sequence[Path], catalog_name: s
     left_predictions, left_truths = predictions, list(truths.values())
     pairs: list[MaskPair] = []
     ambiguous: list[AtrousError] = []
-    rules: tuple[Callable[[_Mask], str], ...] = (lambda mask: mask.exact, lambda mask: mask.folded, lambda mask: mask.stem)
+    rules: tuple[Callable[[_Mask], str], ...] = (
+        lambda mask: mask.exact,
+        lambda mask: mask.folded,
+        lambda mask: mask.bare,
+        lambda mask: mask.stem,
+    )
     for rule in rules:
         named_predictions, named_truths = _by(rule, left_predictions), _by(rule, left_truths)
         settled: set[Path] = set()
@@ -109,10 +119,10 @@ def _masks(folder: Path, catalog_name: str) -> Iterator[_Mask]:
         raise MaskFormatError("there is no such folder", remedy="Name a folder of masks", path=folder)
     found: dict[str, list[_Mask]] = defaultdict(list)
     for root, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = sorted(name for name in folders if not is_passed_over(name))
         for name in sorted(files):
             path = Path(root, name)
-            if not name.startswith(".") and path.suffix.lower() in _SUFFIXES and not path.stem.endswith(_NOT_MASKS):
+            if not is_passed_over(name) and path.suffix.lower() in _SUFFIXES and not path.stem.endswith(_NOT_MASKS):
                 mask = _Mask(path, PurePosixPath(path.relative_to(folder).as_posix()))
                 found[mask.folded].append(mask)
     preferred = _PREFERRED.get(catalog_name, "_labelIds")

@@ -17,7 +17,7 @@ from deeplab_core.errors import AtrousError
 from deeplab_core.formats import read_mask
 from deeplab_core.formats.png import encode_png
 from deeplab_core.images import find_images, read_thumbnail
-from deeplab_core.images.label_names import mask_stem, photo_stem
+from deeplab_core.images.label_names import bare_stem, name_key
 from deeplab_core.metrics.evaluation import ImageResult
 
 #: Long side of a picture, px: sharp at twice the size that it is shown at.
@@ -31,24 +31,32 @@ _JPEG_QUALITY = 80
 class Photographs:
     """Photographs of a folder, found by the names of masks."""
 
+    by_name: dict[str, Path]
     by_path: dict[str, Path]
     by_stem: dict[str, Path]
 
     @staticmethod
     def below(folder: Path | None) -> Photographs:
         """Index a folder; nothing is found where it is None."""
+        by_name: dict[str, Path] = {}
         by_path: dict[str, Path] = {}
         by_stem: dict[str, Path] = {}
         for name in find_images(folder) if folder is not None else ():
-            relative = PurePosixPath(name)
-            by_path.setdefault(str(relative.with_suffix("")), Path(folder or "", name))
-            by_stem.setdefault(photo_stem(relative.stem), Path(folder or "", name))
-        return Photographs(by_path, by_stem)
+            relative, path = PurePosixPath(name), Path(folder or "", name)
+            by_name[name_key(name)] = path
+            by_path.setdefault(_path_key(relative), path)
+            by_stem.setdefault(bare_stem(relative.stem), path)
+        return Photographs(by_name, by_path, by_stem)
 
     def of(self, mask_name: str) -> Path | None:
-        """The photograph of a mask: the same path, else the same stem."""
+        """The photograph of a mask: ``a.jpg`` for ``a.jpg.png``, else the same path, else the same stem."""
         relative = PurePosixPath(mask_name)
-        return self.by_path.get(str(relative.with_suffix(""))) or self.by_stem.get(photo_stem(mask_stem(relative.stem)))
+        own = self.by_name.get(name_key(str(relative.with_suffix(""))))
+        return own or self.by_path.get(_path_key(relative)) or self.by_stem.get(bare_stem(relative.stem))
+
+
+def _path_key(relative: PurePosixPath) -> str:
+    return name_key(str(relative.with_name(bare_stem(relative.stem))))
 
 
 def thumbnails(image: ImageResult, catalog: ClassCatalog, photographs: Photographs) -> str:
