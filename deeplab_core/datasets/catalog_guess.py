@@ -1,7 +1,9 @@
-"""Guessing which catalog a folder of masks was made for, from file names, values and palettes."""
+"""Guessing which catalog a folder of masks was made for, from its marker, layout, file names, palettes and values."""
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,14 +13,28 @@ from numpy.typing import NDArray
 
 from deeplab_core.catalog import ClassCatalog
 from deeplab_core.catalogs import builtin_catalogs
-from deeplab_core.errors import MaskFormatError
+from deeplab_core.datasets.truth_checks import Origins
+from deeplab_core.errors import AtrousError, MaskFormatError
 from deeplab_core.formats.stored import StoredMask, read_stored
 from deeplab_core.labels import value_counts
+from deeplab_core.reading import read_text
 
 #: How many masks are opened, spread evenly over the list.
 SAMPLES = 16
 
-_BY_NAME = {"_labelIds.png": "cityscapes34", "_labelTrainIds.png": "cityscapes19"}
+#: Fewer values than this may fit one catalog by chance.
+_TELLING_VALUES = 5
+
+_BY_ENDING = {"_labelIds.png": "cityscapes34", "_labelTrainIds.png": "cityscapes19"}
+_BY_STEM = {
+    "voc21": re.compile(r"\d{4}_\d{6}"),
+    "camvid11": re.compile(r"(?:0001TP|0006R0|0016E5|Seq05VD)_\w+"),
+    "ade20k150": re.compile(r"ADE_(?:train|val|test)_\d{8}"),
+}
+_CAMVID_FOLDERS = frozenset({"trainannot", "valannot", "testannot"})
+#: Lists of class names that labelling programs write beside the masks.
+_CLASS_LISTS = ("labelmap.txt", "class_names.txt", "labels.txt", "classes.txt")
+_NO_CLASS = frozenset({"", "background", "void", "ignore", "unlabeled", "unlabelled"})
 # Small enough to decide only between catalogs that explain the values about equally well.
 _PRIOR = {"voc21": 0.05}
 
@@ -28,19 +44,29 @@ class CatalogGuess:
     """Which catalogs can explain the masks.
 
     Attributes:
-        names: of the catalogs that fit every sampled mask, likeliest first; empty where none fits.
-        certain: whether file names or palettes, not values alone, speak for the first, or nothing else fits.
-        reason: what the guess rests on, in words.
+        names: of the catalogs that fit every sampled mask, likeliest first; empty if none fits.
+        certain: whether a marker, the layout, file names or palettes, not values alone, speak for the first and nothing
+            speaks against it. Ask if it is False.
+        reason: what the guess rests on, or what contradicts it, in words.
+        catalogs: the same as ``names``; a catalog from a marker is the user's own, whatever its name.
+        hinted: whether anything but values speaks for a catalog, also where it is contradicted.
     """
 
     names: tuple[str, ...]
     certain: bool
     reason: str
+    catalogs: tuple[ClassCatalog, ...] = ()
+    hinted: bool = False
 
     @property
     def best(self) -> str | None:
-        """The likeliest catalog, or None where none fits."""
+        """The likeliest catalog, or None if none fits."""
         return self.names[0] if self.names else None
+
+    @property
+    def catalog(self) -> ClassCatalog | None:
+        """The likeliest catalog, or None if none fits."""
+        return self.catalogs[0] if self.catalogs else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,44 +77,167 @@ class _Evidence:
     palettes: tuple[dict[int, tuple[int, int, int]], ...]
     colors: frozenset[tuple[int, int, int]]
 
+    @property
+    def empty(self) -> bool:
+        return not self.values and not self.colors
+
+    @property
+    def binary(self) -> bool:
+        return not self.colors and 255 in self.values and self.values <= {0, 255}
+
+
+@dataclass(frozen=True, slots=True)
+class _Hint:
+    """What speaks for a catalog beside the pixels."""
+
+    catalog: ClassCatalog
+    reason: str
+    weight: int
+
 
 def guess_catalog(paths: Iterable[str | Path], catalogs: Sequence[ClassCatalog] | None = None) -> CatalogGuess:
     """Rank the catalogs that fit the masks.
 
-    Cityscapes' file names decide by themselves. Otherwise a catalog must declare every value (or colour) that occurs; among
-    those that do, agreeing palettes count most, then the presence of the catalog's void value, then the share of its classes
-    that occur. Masks that cannot be read are left out.
+    A catalog must declare every value (or colour) that occurs. For one of those speak, in this order: the marker of a folder
+    that Atrous wrote; file names and layouts of the known data sets (``*_gtFine_labelIds``, ``trainannot``,
+    ``SegmentationClass``, ``2007_000032``, ``ADE_val_00000001``); palettes or colours that are the catalog's. Values alone are
+    certain only if many occur and no other catalog declares them: all ids of CamVid and all train ids of Cityscapes are ids of
+    VOC too. The guess is not certain if two hints disagree, if the pixels contradict the hint, if a list of class names beside
+    the masks has other names, or if only 0 and 255 occur. Masks that cannot be read are left out.
 
     Args:
         paths: mask files; at most :data:`SAMPLES` of them are opened.
-        catalogs: what to choose from; the built-in ones by default.
+        catalogs: what to choose from, beside what a marker holds; the built-in ones by default.
     """
     masks = [Path(path) for path in paths]
-    for ending, name in _BY_NAME.items():
-        if masks and all(path.name.endswith(ending) for path in masks):
-            return CatalogGuess(names=(name,), certain=True, reason=f"The files are named *{ending}")
-    evidence = _look_at(masks[:: max(1, len(masks) // SAMPLES)][:SAMPLES])
-    if not evidence.values and not evidence.colors:
-        return CatalogGuess(names=(), certain=False, reason="No mask could be read")
-    scores = {}
-    agreeing = set()
-    for catalog in builtin_catalogs().values() if catalogs is None else catalogs:
+    known = list(builtin_catalogs().values() if catalogs is None else catalogs)
+    sample = masks[:: max(1, len(masks) // SAMPLES)][:SAMPLES]
+    evidence = _look_at(sample)
+    hints = _hints(masks, sample, evidence, known)
+    if evidence.empty:
+        known = []  # only a hint can speak for a catalog now
+    known += [hint.catalog for hint in hints if hint.catalog not in known]
+    scores: list[tuple[float, ClassCatalog]] = []
+    agreeing = []
+    for catalog in known:
         if not _fits(evidence, catalog):
             continue
         declared = set(catalog.ids.tolist())
         score = len(evidence.values & declared) / len(declared) + _PRIOR.get(catalog.name, 0.0)
         score += 0.5 * (catalog.file_ignore in evidence.values)
         if evidence.colors or _palettes_agree(evidence, catalog):
-            agreeing.add(catalog.name)
+            agreeing.append(catalog)
             score += 10
-        scores[catalog.name] = score
-    names = tuple(sorted(scores, key=lambda name: -scores[name]))
-    if not names:
-        return CatalogGuess(names=(), certain=False, reason="No known catalog declares all their values")
+        score += sum(hint.weight for hint in hints if hint.catalog == catalog)
+        scores.append((score, catalog))
+    fitting = tuple(catalog for _, catalog in sorted(scores, key=lambda pair: -pair[0]))
+    certain, reason = _verdict(evidence, hints, fitting, agreeing)
+    if certain and (against := _other_classes(masks, fitting[0])):
+        certain, reason = False, against
+    return CatalogGuess(
+        names=tuple(catalog.name for catalog in fitting),
+        certain=certain,
+        reason=reason,
+        catalogs=fitting,
+        hinted=bool(hints) or bool(agreeing),
+    )
+
+
+def _verdict(
+    evidence: _Evidence, hints: list[_Hint], fitting: tuple[ClassCatalog, ...], agreeing: list[ClassCatalog]
+) -> tuple[bool, str]:
+    """Whether the first of the fitting catalogs is certain, and why or why not."""
+    if not fitting:
+        return False, "No mask could be read" if evidence.empty else "No known catalog declares all their values"
+    misfit = next((hint for hint in hints if hint.catalog not in fitting), None)
+    if misfit is not None:
+        strange = sorted(evidence.values - {*misfit.catalog.ids.tolist(), misfit.catalog.file_ignore})
+        which = f"the ids {', '.join(map(str, strange[:5]))}" if strange else "their colours"
+        return False, f"{misfit.reason}, but {which} are not those of '{misfit.catalog.name}'"
+    marked = [hint for hint in hints if hint.weight == _MARKED]
+    others = [hint for hint in hints if hint.catalog != hints[0].catalog]
+    if others and not marked:
+        return False, f"{hints[0].reason}, but {others[0].reason[0].lower()}{others[0].reason[1:]}"
+    if evidence.binary and not marked:
+        return False, "They hold 0 and 255 only, as binary masks do"
+    if hints:
+        against = agreeing and hints[0].catalog not in agreeing
+        if against and not marked:
+            return False, f"{hints[0].reason}, but the colours are those of '{agreeing[0].name}'"
+        return (not evidence.empty or hints[0].weight > _LAYOUT), hints[0].reason
+    if evidence.empty:
+        return False, "No mask could be read"
     if agreeing:
-        return CatalogGuess(names=names, certain=len(agreeing) == 1, reason="The colours are those of the catalog")
-    reason = "Only this catalog declares all their values" if len(names) == 1 else "The values fit best, but not only, here"
-    return CatalogGuess(names=names, certain=len(names) == 1, reason=reason)
+        return len(agreeing) == 1, "The colours are those of the catalog"
+    if len(fitting) > 1:
+        return False, "The values fit best, but not only, here"
+    telling = len(evidence.values - {fitting[0].file_ignore}) >= _TELLING_VALUES
+    return telling, "Only this catalog declares all their values" if telling else "Too few values occur to tell the catalog"
+
+
+_MARKED, _NAMED, _LAYOUT = 1000, 200, 100
+
+
+def _hints(masks: list[Path], sample: list[Path], evidence: _Evidence, known: list[ClassCatalog]) -> list[_Hint]:
+    """What marker, file names and folder names say, strongest first."""
+    by_name = {catalog.name: catalog for catalog in known}
+    found: list[_Hint] = []
+    marked = _marked_catalog(sample)
+    if marked is not None:
+        found.append(_Hint(marked, f"Atrous wrote these masks with the classes of '{marked.name}'", _MARKED))
+
+    def add(name: str, reason: str, weight: int) -> None:
+        if name in by_name:
+            found.append(_Hint(by_name[name], reason, weight))
+
+    if not masks:
+        return found
+    for ending, name in _BY_ENDING.items():
+        if all(path.name.endswith(ending) for path in masks):
+            add(name, f"The files are named *{ending}", _NAMED)
+    for name, pattern in _BY_STEM.items():
+        if all(pattern.fullmatch(path.stem.removesuffix("_L")) for path in masks):
+            add(name, f"The files are named as those of {by_name[name].title if name in by_name else name}", _LAYOUT)
+    folders = {part.casefold() for path in sample for part in path.parts[-5:-1]}
+    if folders & _CAMVID_FOLDERS:
+        add("camvid11", f"The folder is called {sorted(folders & _CAMVID_FOLDERS)[0]}, as CamVid's", _LAYOUT)
+    if any(part.startswith("segmentationclass") for part in folders):
+        add("voc21", "The folder is called SegmentationClass, as PASCAL VOC's", _LAYOUT)
+    if folders & {"gtfine", "gtcoarse"} and not any(hint.weight == _NAMED for hint in found):
+        train = 255 in evidence.values and max(evidence.values - {255}, default=0) <= 18
+        if train or any(19 <= value <= 33 for value in evidence.values):
+            add("cityscapes19" if train else "cityscapes34", "The folder is called gtFine, as Cityscapes'", _LAYOUT)
+    return found
+
+
+def _marked_catalog(sample: list[Path]) -> ClassCatalog | None:
+    """The catalog that the markers of all sampled masks give, or None."""
+    origins = Origins()
+    found: ClassCatalog | None = None
+    for path in sample:
+        marker = origins.writer_of(Path(os.path.abspath(path)), None)  # noqa: PTH100 -- links stay as they are
+        if marker is None or marker.catalog is None or (found is not None and marker.catalog != found):
+            return None
+        found = marker.catalog
+    return found
+
+
+def _other_classes(masks: list[Path], catalog: ClassCatalog) -> str:
+    """What a list of class names beside the masks says against a catalog; empty if there is none, or it agrees."""
+    folder = masks[0].parent
+    for place in (folder, folder.parent):
+        for name in _CLASS_LISTS:
+            if not (place / name).is_file():
+                continue
+            try:
+                lines = read_text(place / name, limit=1 << 20).splitlines()
+            except AtrousError:
+                continue
+            names = [re.split(r"[:,;\t]", line)[0].strip() for line in lines if not line.startswith("#")]
+            strange = [word for word in names if word.strip("_").lower() not in _NO_CLASS and catalog.by_name(word) is None]
+            if strange:
+                return f"{place / name} lists classes that '{catalog.name}' has not: {', '.join(strange[:5])}"
+    return ""
 
 
 def _look_at(paths: list[Path]) -> _Evidence:

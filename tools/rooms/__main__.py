@@ -13,6 +13,8 @@ import bpy
 import numpy as np
 from PIL import Image
 
+from deeplab_core.catalogs import get_catalog
+from deeplab_core.formats import write_indexed_png
 from tools.rooms.arrange import THEMES, Scene, aim_camera, furnish
 from tools.rooms.degrade import degrade
 from tools.rooms.mask import mask_from_ids
@@ -53,7 +55,7 @@ def render_room(
     mask = mask_from_ids(found, [thing.voc_id for thing in furnished.things], ring=2 if size[0] >= 480 else 1)
     rows = describe_objects(found, furnished)
     (out / "objects" / f"{stem}.json").write_text(json.dumps({"seed": seed, "number": number, "objects": rows}, indent=1))
-    Image.fromarray(mask).save(out / "truth" / f"{stem}.png", optimize=True)
+    write_indexed_png(out / "truth" / f"{stem}.png", mask, get_catalog("voc21"))
     # The picture is written last: its presence marks a finished room.
     part = out / "images" / f"{stem}.part"
     Image.fromarray(picture).save(part, format="JPEG", quality=quality)
