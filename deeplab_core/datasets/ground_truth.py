@@ -21,6 +21,7 @@ from deeplab_core.datasets.truth_candidates import (
 )
 from deeplab_core.datasets.truth_checks import Origins, check_truth_folder, contents_refusal, refuse_predicted
 from deeplab_core.errors import MaskFormatError
+from deeplab_core.images.label_names import is_passed_over
 from deeplab_core.masks.output_marker import OutputMarker
 
 __all__ = ["Layout", "TruthAlternative", "TruthIndex", "TruthProblem", "check_truth_folder", "find_truth"]
@@ -320,7 +321,7 @@ def _in_named_folder(
     listings, origins = Listings(root, images), Origins()
     places = []
     for place, below, _files in os.walk(truth_folder):
-        below[:] = sorted(name for name in below if not name.startswith("."))
+        below[:] = sorted(name for name in below if not is_passed_over(name))
         places.append(Path(place))
     predicted = [] if allow_predicted else [place for place in places if _is_predicted(place, origins, root)]
     # Predictions somewhere below a folder of ground truth: the rest of it is searched.

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from deeplab_core.images.find import MASK_SUFFIXES
-from deeplab_core.images.label_names import is_label_folder, mask_stem, photo_stem
+from deeplab_core.images.label_names import is_label_folder, is_passed_over, mask_stem, name_key, photo_stem, split_name
 
 Layout = Literal["auto", "voc", "cityscapes", "camvid", "same_stem", "chosen", "none"]
 
@@ -50,7 +50,8 @@ class Candidate:
         inside: whether it lies in the opened folder.
         borrowed: whether nothing but the name of the images' folder speaks for it (``photos_masks`` beside ``photos``).
         files: image -> mask.
-        problems: images that more than one file claims.
+        problems: images that more than one file claims, and images of one folder that claim the same file.
+        owners: mask -> image that has claimed it, None once two images of one folder did.
     """
 
     folder: Path
@@ -63,22 +64,51 @@ class Candidate:
     borrowed: bool = False
     files: dict[str, Path] = field(default_factory=dict)
     problems: list[TruthProblem] = field(default_factory=list)
+    owners: dict[Path, str | None] = field(default_factory=dict)
 
     def match(self, image: str, masks: dict[str, list[_File]], kinds: tuple[str, ...]) -> None:
-        """Find the mask of an image among those of a folder, by their stems."""
-        own, _ = _split(_name(image))
+        """Find the mask of an image among those of a folder: ``a.jpg.png`` for ``a.jpg``, else by their stems."""
+        whole = name_key(_name(image))
+        own, _ = split_name(whole)
         stem = photo_stem(own)
-        rivals = masks.get(own) or masks.get(stem)
+        exact = masks.get(whole)
+        rivals = exact or masks.get(own) or masks.get(stem)
         if not rivals:
             return
+        if exact:
+            stem = whole
         chosen = _preferred(rivals, stem, kinds)
         if len(chosen) == 1:
             folder, name = chosen[0]
-            self.files[image] = folder / name
+            self._claim(image, folder / name, exact=bool(exact))
         elif chosen:
             names = " and ".join(sorted({name for _, name in chosen}))
             folders = " and ".join(sorted({str(folder) for folder, _ in chosen}))
             self.problems.append(TruthProblem(image, f"{names} in {folders} claim to be its ground truth; keep one"))
+
+    def _claim(self, image: str, mask: Path, *, exact: bool) -> None:
+        """Take a mask for an image, unless another image of the same folder has the same stem: then neither gets it."""
+        other = self.owners.get(mask, image)
+        if other is not None and (other == image or place_of(other) != place_of(image)):
+            self.files[image] = mask
+            self.owners[mask] = image
+            return
+        if other is not None and split_name(mask.name)[0] != _name(other):
+            del self.files[other]
+            self.problems.append(_contested(other, image, mask))
+            self.owners[mask] = None
+        if exact:
+            self.files[image] = mask
+            self.owners[mask] = image
+        else:
+            self.problems.append(_contested(image, other, mask))
+
+
+def _contested(image: str, other: str | None, mask: Path) -> TruthProblem:
+    rival = f"{_name(image)} and {_name(other)}" if other is not None else f"{_name(image)} and another image"
+    remedy = f"name it {_name(image)}{mask.suffix} to say whose it is"
+    what = f"{rival} have the same name but for the ending or the Unicode form"
+    return TruthProblem(image, f"{what}, and {mask} fits both; {remedy}")
 
 
 class Listings:
@@ -97,7 +127,7 @@ class Listings:
             found: dict[str, list[_File]] = defaultdict(list)
             real = os.path.realpath(folder)
             for name in _names(folder, folders=False):
-                own, suffix = _split(name)
+                own, suffix = split_name(name_key(name))
                 if suffix in _TRUTH_SUFFIXES and (real, name) not in self._photographs:
                     for stem in {own, mask_stem(own)}:
                         found[stem].append((folder, name))
@@ -118,7 +148,7 @@ class Listings:
 def _names(folder: Path, *, folders: bool) -> list[str]:
     try:
         with os.scandir(folder) as entries:
-            return [entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir() == folders]
+            return [entry.name for entry in entries if not is_passed_over(entry.name) and entry.is_dir() == folders]
     except OSError:  # a candidate that does not exist, or may not be opened, holds no masks
         return []
 
@@ -196,7 +226,7 @@ def _preferred(files: list[_File], stem: str, kinds: tuple[str, ...]) -> list[_F
         return files
     ranked: dict[int, list[_File]] = defaultdict(list)
     for file in files:
-        own, suffix = _split(file[1])
+        own, suffix = split_name(name_key(file[1]))
         tail = own[len(stem) :]
         if tail.startswith(("_gtFine", "_gtCoarse")):
             kind = next((position for position, name in enumerate(kinds) if tail.endswith(name)), None)
@@ -216,9 +246,3 @@ def place_of(image: str) -> str:
 
 def _name(image: str) -> str:
     return image.rpartition("/")[2]
-
-
-def _split(name: str) -> tuple[str, str]:
-    """Stem and lower-case ending of a file name."""
-    stem, dot, suffix = name.rpartition(".")
-    return (stem, f".{suffix.lower()}") if stem else (dot + suffix, "")
