@@ -1,10 +1,13 @@
-"""What kind of file system a folder lies on, as far as the project's database has to know."""
+"""What a project has to know of the file system: whether a folder is on a network, whether a path is a link, which file it is."""
 
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from pathlib import Path
+
+from deeplab_core.errors import ProjectError
 
 #: File systems that more than one computer may have mounted. SQLite's write-ahead log shares memory between its users and
 #: must not be used there (sqlite.org/wal.html, "All processes using a database must be on the same host computer").
@@ -42,3 +45,43 @@ def _kind_of(path: str, mountinfo: list[str]) -> str:
         carried = kind.removeprefix("fuse.")
         return "davfs" if carried in {"sshfs", "rclone", "s3fs", "davfs2", "gcsfuse"} else carried
     return kind
+
+
+def identity(path: Path) -> tuple[int, int] | None:
+    """(device, number) of the file that a path leads to, itself if it is a link; None if there is none."""
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def refuse_link(path: Path, *, folder: bool = False) -> None:
+    """Raise ProjectError if a path of a project is a link, or neither missing nor a plain file (a folder, if ``folder``).
+
+    A project folder may come from a stranger: through a link it would write into files and folders elsewhere.
+    """
+    try:
+        mode = os.lstat(path).st_mode
+    except OSError:
+        return
+    if stat.S_ISLNK(mode):
+        raise ProjectError(
+            f"{path.name} is a link, and a project never writes through links",
+            why=f"It leads to {_target(path)}",
+            remedy="Put the real file or folder in its place, or keep the project elsewhere: atrous FOLDER --project DIR",
+            path=path,
+        )
+    if not (stat.S_ISDIR(mode) if folder else stat.S_ISREG(mode)):
+        raise ProjectError(
+            f"{path.name} is not a {'folder' if folder else 'file'}",
+            remedy="Move it away, or keep the project elsewhere: atrous FOLDER --project DIR",
+            path=path,
+        )
+
+
+def _target(path: Path) -> str:
+    try:
+        return str(path.readlink())
+    except OSError:
+        return "an unknown place"

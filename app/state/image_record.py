@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 from pathlib import PurePosixPath
+from typing import Any
 
 
 class ImageStatus(IntEnum):
@@ -33,6 +34,10 @@ class ImageFlag(IntFlag):
     FAILED = 4
     SUGGESTED = 8
     DAMAGED = 16
+
+    def without(self, flag: ImageFlag) -> ImageFlag:
+        """These flags less ``flag``. Flags of a later version stay set, which ``& ~flag`` would drop."""
+        return ImageFlag(int(self) & ~int(flag))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +104,27 @@ class ImageRecord:
 #: Columns of the ``images`` table in the order of :func:`record_from_row`.
 RECORD_COLUMNS = "id, path, size, mtime_ns, status, flags, note, content_key, mask, prediction"
 
+#: Python types of :data:`RECORD_COLUMNS`, for ``Store.rows``.
+RECORD_KINDS = (int, str, int, int, int, int, str, str, str, str)
+
 _STATUSES = {int(status): status for status in ImageStatus}
 _FLAGS = {bits: ImageFlag(bits) for bits in range(32)}
 
 
-def record_from_row(row: tuple[int, str, int, int, int, int, str, str, str, str]) -> ImageRecord:
-    """The record that a row of :data:`RECORD_COLUMNS` describes."""
+def record_from_row(row: tuple[Any, ...]) -> ImageRecord:
+    """The record that a row of :data:`RECORD_COLUMNS` describes.
+
+    A status or flag of a later version is no damage: the database keeps it. Here such a status counts as worked on, never as
+    reviewed, and an unknown flag stays set beside the known ones.
+
+    Raises:
+        ValueError: a number is out of its range, or the path leads out of the folder.
+    """
     image, path, size, mtime_ns, status, flags, note, key, mask, prediction = row
-    return ImageRecord(image, path, size, mtime_ns, _STATUSES[status], _FLAGS[flags], note, key, mask, prediction)
+    if status < 0 or flags < 0:
+        raise ValueError(f"image {image} has status {status} and flags {flags}")
+    if not path or path.startswith("/") or "\0" in path or ".." in path.split("/"):
+        raise ValueError(f"image {image} has the path {path!r}")
+    known = _STATUSES.get(status, ImageStatus.TOUCHED)
+    bits = _FLAGS.get(flags) or ImageFlag(flags)
+    return ImageRecord(image, path, size, mtime_ns, known, bits, note, key, mask, prediction)

@@ -6,16 +6,24 @@ import contextlib
 import json
 import os
 import socket
+import stat
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from deeplab_core.errors import ProjectLocked
+from app.state.filesystem import identity
+from deeplab_core.errors import ProjectLocked, StorageError
 from deeplab_core.formats.atomic import storage_error
 
 #: The locked byte lies far behind the text that names the holder: Windows forbids others to read what is locked.
 _LOCKED_BYTE = 1 << 20
+
+#: How the text that names the holder begins, and a bound of its length in bytes.
+_MARK_START, _MARK_BYTES = b'{"pid": ', 1000
+
+#: No link is followed, and a pipe does not make the program wait.
+_CAREFUL = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +31,7 @@ class LockHolder:
     """Who holds a project.
 
     Attributes:
-        pid: process id on ``host``; 0 where the file does not say.
+        pid: process id on ``host``; 0 if the file does not say.
         since: Unix time in seconds.
     """
 
@@ -54,17 +62,28 @@ class ProjectLock:
     def held(self) -> bool:
         return self._descriptor is not None
 
+    @property
+    def in_place(self) -> bool:
+        """Whether it is held and its file is still the one that others would lock."""
+        if self._descriptor is None:
+            return False
+        held = os.fstat(self._descriptor)
+        return identity(self._path) == (held.st_dev, held.st_ino)
+
     def acquire(self) -> None:
         """Take the lock.
 
         Raises:
-            ProjectLocked: somebody else holds it; ``why`` says who and since when.
-            StorageError: the lock file cannot be written.
+            ProjectLocked: another process holds it; ``why`` says which and since when.
+            StorageError: the lock file cannot be written, or is a link or a thing that is no file.
         """
         try:
-            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | _CAREFUL, 0o666)
         except OSError as error:
             raise storage_error(error, self._path) from error
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise StorageError("the lock of the project is not a file", remedy="Move it away", path=self._path)
         try:
             _lock(descriptor)
         except OSError:
@@ -77,14 +96,17 @@ class ProjectLock:
             ) from None
         self._descriptor = descriptor
         mark = json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": time.time()}).encode()
-        # On a full disk the lock itself still holds; only the name of its holder is missing.
+        # On a full disk the lock itself still holds; only the name of its holder is missing. A file that holds something else
+        # than such a mark (a hard link to the user's work, in a project from elsewhere) is locked, never written.
         with contextlib.suppress(OSError):
-            os.ftruncate(descriptor, 0)
             os.lseek(descriptor, 0, os.SEEK_SET)
-            os.write(descriptor, mark)
+            if os.read(descriptor, len(_MARK_START)) in (b"", _MARK_START) and os.fstat(descriptor).st_size < _MARK_BYTES:
+                os.ftruncate(descriptor, 0)
+                os.lseek(descriptor, 0, os.SEEK_SET)
+                os.write(descriptor, mark)
 
     def release(self) -> None:
-        """Give the lock back; nothing happens where it is not held."""
+        """Give the lock back; nothing happens if it is not held."""
         if self._descriptor is not None:
             _unlock(self._descriptor)
             os.close(self._descriptor)
@@ -93,9 +115,10 @@ class ProjectLock:
     def holder(self) -> LockHolder:
         """Who wrote the lock file last."""
         try:
-            data = json.loads(self._path.read_bytes())
-            return LockHolder(int(data["pid"]), str(data["host"]), float(data["since"]))
-        except (OSError, ValueError, KeyError, TypeError):
+            with self._path.open("rb") as stream:
+                data = json.loads(stream.read(_MARK_BYTES))
+            return LockHolder(int(data["pid"]), str(data["host"])[:80], float(data["since"]))
+        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
             return LockHolder(0, "", 0.0)
 
 

@@ -1,35 +1,55 @@
-"""Getting hold of a project's directory: create it, lock it, open its database, and mend what a crash or a bad disk left."""
+"""Getting hold of a project's directory: create it, lock it, open its database, and repair what a crash or a bad disk left."""
 
 from __future__ import annotations
 
 import contextlib
-import sqlite3
+import errno
+import json
+import os
+import re
+import stat
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from app.state.image_record import ImageStatus
+from app.state.filesystem import refuse_link
+from app.state.folder_scan import ScanReport, reconcile
 from app.state.lock import ProjectLock
-from app.state.mask_file import read_note
-from app.state.store import DamagedStore, Store, set_aside
-from deeplab_core.errors import ProjectError, ProjectLocked, StorageError
+from app.state.rebuild import MASKS, adopt_masks, renewed
+from app.state.store import COMPANIONS, DamagedStore, Store
+from deeplab_core.catalog import ClassCatalog
+from deeplab_core.catalogs import get_catalog
+from deeplab_core.errors import AtrousError, CatalogError, ProjectError, ProjectLocked, StorageError
+from deeplab_core.formats.atomic import make_folder, storage_error
 
 DIRECTORY_NAME = ".atrous"
 DATABASE = "project.db"
-MASKS = "masks"
+PREDICTIONS = "predictions"
+BACKUPS = "backups"
 
-_READ_ONLY_REMEDY = "Make the folder writable, or keep the project elsewhere: atrous FOLDER --project DIR"
+#: Catalog of a new project until the user chooses another.
+DEFAULT_CATALOG = "voc21"
+
+_ELSEWHERE = "atrous FOLDER --project DIR"
+LOCK, _IGNORE = "lock", ".gitignore"
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+
+#: Names of our temporary files (:mod:`deeplab_core.formats.atomic`), and how old one is that nobody writes any more.
+_TEMPORARY = re.compile(r"\.atrous-[0-9a-f]+\.tmp")
+_DAY_S = 86_400
 
 
 @dataclass(slots=True)
 class Opened:
-    """A project directory in hand.
+    """An open project directory.
 
     Attributes:
         directory: where the project's data lies.
         store: its database.
         lock: held unless the project is read-only.
-        read_only_reason: why nothing can be written, in words; None where it can.
-        notices: what was found and mended, in words.
+        read_only_reason: why nothing can be written, in words; None if it can.
+        notices: what was found and repaired, in words.
     """
 
     directory: Path
@@ -42,159 +62,240 @@ class Opened:
 def open_directory(folder: Path, project_dir: Path | None, *, read_only: bool = False) -> Opened:
     """Open or create the project directory of a folder.
 
-    Where another process holds the project, or an existing project cannot be written, it is opened read-only with a reason.
+    If another process holds the project, or an existing project cannot be written, it is opened read-only with a reason.
 
     Raises:
-        StorageError: there is no project yet and none can be created here.
-        ProjectError: the project is of a newer version, belongs to another folder, or is damaged and cannot be mended.
+        StorageError: there is no project yet and none can be created here; nothing is left behind.
+        ProjectError: the project is of a newer version, belongs to another folder, is damaged beyond repair, or a part of it is a
+            link to somewhere else.
     """
     directory = project_dir if project_dir is not None else folder / DIRECTORY_NAME
+    refuse_links(directory, chosen=project_dir is not None)
     exists = (directory / DATABASE).is_file()
     if read_only:
         if not exists:
             raise ProjectError("there is no project here yet", remedy="Open the folder for editing first", path=directory)
-        return _read_only(directory, "It was opened for reading only")
-    lock = ProjectLock(directory / "lock")
+        return open_read_only(directory, "It was opened for reading only")
+    lock = ProjectLock(directory / LOCK)
+    made = not os.path.lexists(directory)
     try:
-        _create(directory)
+        create_directory(directory)
         lock.acquire()
+        return _writable(directory, lock)
     except ProjectLocked as error:
         if not exists:
             raise
-        return _read_only(directory, f"Another window has this project open. {error.why}")
-    except StorageError as error:
-        if exists:
-            return _read_only(directory, f"The project cannot be written here. {error.why}")
-        raise StorageError("the project cannot be created", why=error.why, remedy=_READ_ONLY_REMEDY, path=directory) from error
-    try:
-        return _writable(directory, lock)
+        return open_read_only(directory, f"Another window has this project open. {error.why}")
     except StorageError as error:
         lock.release()
         if exists:
-            return _read_only(directory, f"The project cannot be written here. {error.why}")
-        raise
+            return open_read_only(directory, cannot_write(error))
+        if made:
+            _remove(directory)
+        raise StorageError(
+            "the project cannot be created", why=error.why, remedy=_creation_remedy(error), path=directory
+        ) from error
     except BaseException:
         lock.release()
         raise
 
 
-def replace_damaged(opened: Opened) -> None:
+def open_read_only(directory: Path, reason: str) -> Opened:
+    """Open a project that exists, to look at. Raises ProjectError and StorageError as :class:`Store`."""
+    store = Store(directory / DATABASE, read_only=True)
+    opened = Opened(directory, store, None, reason)
+    _tell_losses(opened)
+    return opened
+
+
+def look_only(opened: Opened, error: StorageError) -> None:
+    """Go on read-only with a project that cannot be written; a new one that holds nothing yet raises the error."""
+    if opened.lock is None or opened.store.row("SELECT 1 FROM images LIMIT 1") is None:
+        raise error
+    opened.store.close()
+    opened.lock.release()
+    again = open_read_only(opened.directory, cannot_write(error))
+    opened.store, opened.lock, opened.read_only_reason = again.store, None, again.read_only_reason
+
+
+def meet_folder(
+    folder: Path, opened: Opened, catalog: ClassCatalog | None, found: dict[str, tuple[int, int]]
+) -> tuple[ClassCatalog, ScanReport]:
+    """Check that a project belongs to a folder and bring it in line with the files there.
+
+    Args:
+        catalog: classes of a new project; an existing one keeps its own.
+        found: result of :func:`app.state.folder_scan.stat_images`.
+
+    Raises:
+        ProjectError: it belongs to another folder; DamagedStore: what it says about itself cannot be read.
+        StorageError: it cannot be written.
+    """
+    store = opened.store
+    try:
+        stored = dict(store.rows("SELECT key, value FROM meta", (), (str, str)))
+        settings = {key: meta_json(text, key) for key, text in stored.items()}
+        if "catalog" in settings:
+            catalog = ClassCatalog.from_dict(settings["catalog"])
+        owner = Path(str(settings["folder"])) if "folder" in settings else None
+    except (CatalogError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        raise DamagedStore(
+            "the project's database is damaged", why=f"Its settings cannot be read: {error}", path=store.path
+        ) from error
+    # A project directory elsewhere belongs to one folder; the one inside moves about with its images.
+    if owner is not None and opened.directory.parent != folder and owner != folder and owner.is_dir():
+        raise ProjectError(
+            "this project directory belongs to another folder", why=str(owner),
+            remedy="Choose another directory with --project DIR", path=opened.directory,
+        )  # fmt: skip
+    if catalog is None:
+        catalog = get_catalog(DEFAULT_CATALOG)
+    if opened.read_only_reason is not None:
+        return catalog, ScanReport()
+    new = {"folder": json.dumps(str(folder)), "catalog": json.dumps(catalog.to_dict())}
+    changed = [(key, text) for key, text in new.items() if stored.get(key) != text]
+    if changed:
+        with store.transaction() as connection:
+            connection.executemany("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", changed)
+    return catalog, reconcile(store, folder, found)
+
+
+def meta_json(text: str, key: str) -> Any:
+    """A value of the ``meta`` table; what is no JSON is damage."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise DamagedStore(
+            "the project's database is damaged", why=f"Its setting {key} cannot be read: {error}",
+            remedy="Open the folder again: the file is set aside, and what can be read of it is kept",
+        ) from error  # fmt: skip
+
+
+def write_directory_again(directory: Path, folder: Path, store: Store, lock: ProjectLock) -> ProjectLock:
+    """Write a project's directory and database again that were removed or replaced; returns the lock that holds it now.
+
+    Raises:
+        ProjectLocked: another window has opened a project in its place.
+        StorageError: it cannot be written; nothing was changed.
+    """
+    refuse_links(directory, chosen=directory.parent != folder)
+    create_directory(directory)
+    held = lock if lock.in_place else ProjectLock(directory / LOCK)
+    if held is not lock:
+        held.acquire()
+    try:
+        store.write_again()
+    except BaseException:
+        if held is not lock:
+            held.release()
+        raise
+    if held is not lock:
+        lock.release()
+    return held
+
+
+def replace_damaged(opened: Opened, error: DamagedStore) -> None:
     """Set a database aside that turned out damaged while it was read, and go on with a fresh one made from what is left."""
     opened.store.close()
-    opened.store = _renewed(opened.directory, opened.notices)
+    opened.store = renewed(opened.directory / DATABASE, error, opened.notices)
 
 
-def _create(directory: Path) -> None:
-    from deeplab_core.formats.atomic import make_folder, storage_error
+def cannot_write(error: AtrousError) -> str:
+    """Why an existing project is read-only, in words."""
+    return f"The project cannot be written here. {error.why or error.what}"
 
+
+def create_directory(directory: Path) -> None:
+    """Make the directory of a project. Raises StorageError."""
     make_folder(directory)
-    ignore = directory / ".gitignore"
-    if not ignore.exists():
-        # A person's masks are wanted in exports, not by accident in the repository of their photographs.
-        try:
-            ignore.write_text("*\n")
-        except OSError as error:
-            raise storage_error(error, ignore) from error
+    ignore = directory / _IGNORE
+    # The user wants masks in exports, not by accident in the repository of the photographs. Exclusive creation follows no link.
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
+    try:
+        descriptor = os.open(ignore, flags, 0o666)
+    except FileExistsError:
+        return
+    except OSError as error:
+        raise storage_error(error, ignore) from error
+    try:
+        os.write(descriptor, b"*\n")
+    except OSError as error:
+        raise storage_error(error, ignore) from error
+    finally:
+        os.close(descriptor)
 
 
-def _read_only(directory: Path, reason: str) -> Opened:
-    return Opened(directory, Store(directory / DATABASE, read_only=True), None, reason)
+def refuse_links(directory: Path, *, chosen: bool) -> None:
+    """Raise ProjectError if a part of a project's directory is a link or a thing that is no plain file or folder.
+
+    Args:
+        chosen: whether the user named the directory, which may then be a link itself.
+    """
+    if not chosen:
+        refuse_link(directory, folder=True)
+    for name in (MASKS, PREDICTIONS, BACKUPS):
+        refuse_link(directory / name, folder=True)
+    for name in (LOCK, DATABASE, *(DATABASE + suffix for suffix in COMPANIONS)):
+        refuse_link(directory / name)
+
+
+def sweep(directory: Path, now: float | None = None) -> int:
+    """Delete temporary files that a killed program left in the project's own folders more than a day ago; returns how many."""
+    now = time.time() if now is None else now
+    removed = 0
+    places = [directory]
+    for name in (MASKS, PREDICTIONS, BACKUPS):
+        if not (directory / name).is_symlink():
+            places += [Path(place) for place, _, _ in os.walk(directory / name)]
+    for place in places:
+        with contextlib.suppress(OSError):
+            for entry in os.scandir(place):
+                if not _TEMPORARY.fullmatch(entry.name):
+                    continue
+                status = entry.stat(follow_symlinks=False)
+                if stat.S_ISREG(status.st_mode) and now - status.st_mtime > _DAY_S:
+                    with contextlib.suppress(OSError):
+                        Path(entry.path).unlink()
+                        removed += 1
+    return removed
 
 
 def _writable(directory: Path, lock: ProjectLock) -> Opened:
     path = directory / DATABASE
-    fresh = not path.exists()
     notices: list[str] = []
     try:
         store = Store(path)
-    except DamagedStore:
-        store = _renewed(directory, notices)
-    else:
-        if fresh:
-            _adopt_masks(store, directory, notices)
-    return Opened(directory, store, lock, None, notices)
-
-
-def _renewed(directory: Path, notices: list[str]) -> Store:
-    path = directory / DATABASE
-    aside = set_aside(path)
-    for suffix in ("-wal", "-shm"):
-        with contextlib.suppress(OSError):
-            path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
-    store = Store(path)
-    complete = _salvage(aside, store)
-    notices.append(f"The project's database was damaged; it was set aside as {aside.name}.")
-    if complete:
-        notices.append("All steps could be read from it; nothing is lost.")
-    else:
-        notices.append("The saved masks are kept; undo steps, and strokes since an image was last saved, may be lost.")
-    _adopt_masks(store, directory, notices)
-    return store
-
-
-def _salvage(damaged: Path, store: Store) -> bool:
-    """Copy what can be read of a damaged database; returns whether everything could.
-
-    Steps and moves count only together and complete: with a gap in them a replay would write wrong pixels.
-    """
+        opened = Opened(directory, store, lock, None, notices)
+        _tell_losses(opened)
+    except DamagedStore as error:
+        return Opened(directory, renewed(path, error, notices), lock, None, notices)
     try:
-        source = Store(damaged, read_only=True)
-    except (ProjectError, StorageError):
-        return False
-    with contextlib.closing(source):
-        complete = True
-        for tables in (("meta",), ("images",), ("steps", "moves")):
-            try:
-                found = [(table, source.rows(f"SELECT * FROM {table}")) for table in tables]
-                _copy(found, store)
-            except (ProjectError, StorageError, sqlite3.Error):
-                complete = False
-                if tables == ("images",):
-                    return False
-    if not complete:
-        # The masks now stand for everything that happened up to the number they carry.
-        with store.transaction() as connection:
-            connection.execute("DELETE FROM moves")
-            connection.execute("DELETE FROM steps")
-            connection.execute("UPDATE images SET journal_base = max(journal_base, mask_move, 1)")
-    return complete
+        adopt_masks(store, directory, notices)
+    except DamagedStore as error:
+        replace_damaged(opened, error)
+    except BaseException:
+        store.close()
+        raise
+    return opened
 
 
-def _copy(found: list[tuple[str, list[tuple[object, ...]]]], store: Store) -> None:
-    with store.transaction() as connection:
-        for table, rows in found:
-            if rows:
-                connection.executemany(f"INSERT INTO {table} VALUES ({', '.join('?' * len(rows[0]))})", rows)
+def _tell_losses(opened: Opened) -> None:
+    if opened.store.lost is not None:
+        opened.notices.append(opened.store.lost.sentence())
 
 
-def _adopt_masks(store: Store, directory: Path, notices: list[str]) -> None:
-    """Take in mask files that the database does not know: they say themselves to which image they belong."""
-    known = {name for (name,) in store.rows("SELECT mask FROM images WHERE mask != ''")}
-    adopted = 0
-    found = []
-    for path in sorted((directory / MASKS).rglob("*.png")):
-        name = path.relative_to(directory).as_posix()
-        if name not in known:
-            # What is not one of ours, or damaged, stays where it is.
-            with contextlib.suppress(ProjectError):
-                found.append((read_note(path), name))
-    # Should two files claim an image, the one that holds more of the journal is the later one.
-    for note, name in sorted(found, key=lambda entry: -entry[0].move):
-        if not note.image or store.row("SELECT 1 FROM images WHERE path = ? AND mask != ''", (note.image,)):
-            continue
-        with store.transaction() as connection:
-            connection.execute(
-                "INSERT INTO images (path, size, mtime_ns, content_key, status, mask, mask_move, journal_base)"
-                " VALUES (?, -1, 0, ?, ?, ?, ?, ?) ON CONFLICT (path) DO UPDATE SET content_key = excluded.content_key,"
-                " status = max(status, excluded.status), mask = excluded.mask, mask_move = excluded.mask_move,"
-                " journal_base = excluded.journal_base",
-                (note.image, note.content_key, ImageStatus.TOUCHED, name, note.move, max(note.move, 1)),
-            )
-            last = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'moves'").fetchone()
-            if last is None:
-                connection.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('moves', ?)", (note.move,))
-            elif last[0] < note.move:
-                connection.execute("UPDATE sqlite_sequence SET seq = ? WHERE name = 'moves'", (note.move,))
-        adopted += 1
-    if adopted:
-        notices.append(f"{adopted} saved mask{'s were' if adopted > 1 else ' was'} taken up again.")
+def _creation_remedy(error: StorageError) -> str:
+    cause = error.__cause__
+    full = (isinstance(cause, OSError) and cause.errno in _FULL) or "disk is full" in error.why.lower()
+    if full:
+        return f"Free some space, or keep the project on another disk: {_ELSEWHERE}"
+    return f"Make the folder writable, or keep the project elsewhere: {_ELSEWHERE}"
+
+
+def _remove(directory: Path) -> None:
+    """Take back what :func:`create_directory` and the database made of a directory that did not exist before."""
+    for name in (LOCK, _IGNORE, DATABASE, *(DATABASE + suffix for suffix in COMPANIONS)):
+        with contextlib.suppress(OSError):
+            (directory / name).unlink()
+    with contextlib.suppress(OSError):
+        directory.rmdir()

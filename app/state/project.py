@@ -15,23 +15,29 @@ from numpy.typing import NDArray
 from app.listeners import Listeners
 from app.state.folder_scan import ScanReport, reconcile, stat_images
 from app.state.ground_truth import GroundTruth
-from app.state.image_record import RECORD_COLUMNS, ImageFlag, ImageRecord, ImageStatus, record_from_row
+from app.state.image_record import RECORD_COLUMNS, RECORD_KINDS, ImageFlag, ImageRecord, ImageStatus, record_from_row
 from app.state.journal import Journal, JournalStep
-from app.state.opening import Opened, open_directory, replace_damaged
+from app.state.opening import (
+    DEFAULT_CATALOG,
+    Opened,
+    look_only,
+    meet_folder,
+    meta_json,
+    open_directory,
+    replace_damaged,
+    write_directory_again,
+)
 from app.state.patch import Labels, TilePatch
 from app.state.predictions import PredictionCache
 from app.state.provenance import Provenance
 from app.state.runs import RunLog
 from app.state.saved_masks import LoadedImage, SavedMasks
-from app.state.store import DamagedStore
+from app.state.store import DamagedStore, RemovedStore
 from deeplab_core.catalog import ClassCatalog
-from deeplab_core.errors import CatalogError, ProjectError, ProjectLocked
+from deeplab_core.errors import CatalogError, ProjectLocked, StorageError
 from deeplab_core.records import Prediction
 
-__all__ = ["ImageFlag", "ImageRecord", "ImageStatus", "LoadedImage", "Project", "ScanReport"]
-
-#: Catalog of a new project until a person chooses another.
-DEFAULT_CATALOG = "voc21"
+__all__ = ["DEFAULT_CATALOG", "ImageFlag", "ImageRecord", "ImageStatus", "LoadedImage", "Project", "ScanReport"]
 
 Listener = Callable[[ImageRecord], None]
 
@@ -98,13 +104,7 @@ class Project:
         found = stat_images(folder, find_images(folder))
         opened = open_directory(folder, None if project_dir is None else Path(project_dir).absolute(), read_only=read_only)
         try:
-            try:
-                return _assemble(folder, opened, catalog, found)
-            except DamagedStore:
-                if opened.read_only_reason is not None:
-                    raise
-                replace_damaged(opened)
-                return _assemble(folder, opened, catalog, found)
+            return _assembled(folder, opened, catalog, found)
         except BaseException:
             opened.store.close()
             if opened.lock is not None:
@@ -167,11 +167,11 @@ class Project:
     def set_failed(self, image: int, why: str) -> ImageRecord:
         """Note that a run or opening failed; an empty text takes it back."""
         flags = self.record(image).flags
-        return self._update(image, flags=flags | ImageFlag.FAILED if why else flags & ~ImageFlag.FAILED, note=why)
+        return self._update(image, flags=flags | ImageFlag.FAILED if why else flags.without(ImageFlag.FAILED), note=why)
 
     def accept_change(self, image: int) -> ImageRecord:
         """A person has looked at an image that was changed or damaged: take the flags back."""
-        flags = self.record(image).flags & ~(ImageFlag.CHANGED | ImageFlag.DAMAGED)
+        flags = self.record(image).flags.without(ImageFlag.CHANGED | ImageFlag.DAMAGED)
         return self._update(image, flags=flags, note="")
 
     def content_key(self, image: int) -> str:
@@ -233,7 +233,7 @@ class Project:
         self._check_writable()
         status = ImageStatus.PREDICTED if source in (Provenance.MODEL, Provenance.CRF) else ImageStatus.TOUCHED
         record = self.record(image)
-        with self._store.transaction():
+        with self._store.transaction(record.relative_path):
             step = self.journal.append(image, title, source, patch)
             if record.status < status:
                 self._store.write("UPDATE images SET status = ? WHERE id = ?", (status, image))
@@ -284,6 +284,30 @@ class Project:
             self.journal.prune(journal_bytes)
             self._store.checkpoint()
 
+    def write_again(self) -> tuple[str, ...]:
+        """Write a project that was removed or replaced while it was open again, from what this process still holds.
+
+        What lies in its place now is set aside. Mask files that are gone are rebuilt from the journal when their image is opened;
+        the caller saves the documents that it has in memory.
+
+        Returns:
+            Paths of images whose labels are lost: their mask file is gone and the journal does not reach back to the beginning.
+
+        Raises:
+            ProjectLocked: another window has opened a project in its place.
+            StorageError: it cannot be written; nothing was changed.
+        """
+        self._check_writable()
+        assert self._lock is not None
+        self._lock = write_directory_again(self.directory, self.folder, self._store, self._lock)
+        rows = self._store.rows("SELECT id, path, mask, journal_base FROM images WHERE mask != ''", (), (int, str, str, int))
+        gone = [row for row in rows if not (self.directory / row[2]).is_file()]
+        whole = [(image,) for image, _, _, base in gone if not base]
+        with self._store.transaction() as connection:
+            connection.executemany("UPDATE images SET mask = '' WHERE id = ?", whole)
+        self._read_records()
+        return tuple(path for _, path, _, base in gone if base)
+
     # -- predictions -----------------------------------------------------------------------------------------------------
 
     def keep_prediction(self, image: int, prediction: Prediction, *, suggestion: bool = False) -> ImageRecord:
@@ -295,13 +319,13 @@ class Project:
         self._check_writable()
         self.predictions.put(prediction)
         record = self.record(image)
-        flags = record.flags & ~ImageFlag.FAILED
-        flags = flags | ImageFlag.SUGGESTED if suggestion else flags & ~ImageFlag.SUGGESTED
-        status = max(record.status, ImageStatus.PREDICTED)
+        flags = record.flags.without(ImageFlag.FAILED)
+        flags = flags | ImageFlag.SUGGESTED if suggestion else flags.without(ImageFlag.SUGGESTED)
+        further = {} if record.status >= ImageStatus.PREDICTED else {"status": ImageStatus.PREDICTED}
         key = f"{prediction.card_id} {prediction.options.cache_key()}"
         # By the content it was made from it is found again, also before any mask of the image is saved.
         content = record.content_key or prediction.source_key
-        return self._update(image, prediction=key, flags=flags, status=status, note="", content_key=content)
+        return self._update(image, prediction=key, flags=flags, note="", content_key=content, **further)
 
     def prediction_of(self, image: int) -> Prediction | None:
         """The newest prediction of an image, in its model's ids; None where there is none or the cache dropped it."""
@@ -313,7 +337,7 @@ class Project:
 
     def dismiss_suggestion(self, image: int) -> ImageRecord:
         """A person has decided about the waiting prediction."""
-        return self._update(image, flags=self.record(image).flags & ~ImageFlag.SUGGESTED)
+        return self._update(image, flags=self.record(image).flags.without(ImageFlag.SUGGESTED))
 
     # -- settings and results --------------------------------------------------------------------------------------------
 
@@ -343,8 +367,8 @@ class Project:
 
     def setting(self, key: str, default: Any = None) -> Any:
         """A JSON value kept with the project: colours, visibility, keys, truth folder, class mapping, view."""
-        row = self._store.row("SELECT value FROM meta WHERE key = ?", (key,))
-        return default if row is None else json.loads(row[0])
+        row = self._store.row("SELECT value FROM meta WHERE key = ?", (key,), (str,))
+        return default if row is None else meta_json(row[0], key)
 
     def set_setting(self, key: str, value: Any) -> None:
         """Keep a JSON value with the project."""
@@ -360,8 +384,8 @@ class Project:
 
     def result(self, image: int, kind: str) -> tuple[str, bytes] | None:
         """(key, data) of one result of an image; None where there is none."""
-        row = self._store.row("SELECT key, data FROM results WHERE image = ? AND kind = ?", (image, kind))
-        return None if row is None else (str(row[0]), bytes(row[1]))
+        row = self._store.row("SELECT key, data FROM results WHERE image = ? AND kind = ?", (image, kind), (str, bytes))
+        return None if row is None else (row[0], row[1])
 
     def drop_result(self, image: int, kind: str) -> None:
         """Forget one result of an image; nothing happens where there is none."""
@@ -370,7 +394,7 @@ class Project:
 
     def results(self, kind: str) -> dict[int, tuple[str, bytes]]:
         """Per image id: (key, data) of all results of a kind."""
-        rows = self._store.rows("SELECT image, key, data FROM results WHERE kind = ?", (kind,))
+        rows = self._store.rows("SELECT image, key, data FROM results WHERE kind = ?", (kind,), (int, str, bytes))
         return {image: (key, data) for image, key, data in rows}
 
     # -- inside ----------------------------------------------------------------------------------------------------------
@@ -393,7 +417,7 @@ class Project:
         return record
 
     def _refresh(self, image: int, *, tell: bool = True) -> ImageRecord:
-        row = self._store.row(f"SELECT {RECORD_COLUMNS} FROM images WHERE id = ?", (image,))
+        row = self._store.row(f"SELECT {RECORD_COLUMNS} FROM images WHERE id = ?", (image,), RECORD_KINDS)
         assert row is not None
         return self._replace(record_from_row(row), tell=tell)
 
@@ -413,35 +437,27 @@ class Project:
     def _read_records(self) -> None:
         from deeplab_core.images.find import natural_sort
 
-        rows = self._store.rows(f"SELECT {RECORD_COLUMNS} FROM images")
-        by_path = {row[1]: record_from_row(row) for row in rows}
+        rows = self._store.rows(f"SELECT {RECORD_COLUMNS} FROM images", (), RECORD_KINDS)
+        try:
+            by_path = {row[1]: record_from_row(row) for row in rows}
+        except ValueError as error:
+            raise DamagedStore("the project's database is damaged", why=str(error), path=self._store.path) from error
         with self._mutex:
             self._records = [by_path[path] for path in natural_sort(by_path)]
             self._places = {record.id: place for place, record in enumerate(self._records)}
 
 
-def _assemble(folder: Path, opened: Opened, catalog: ClassCatalog | None, found: dict[str, tuple[int, int]]) -> Project:
-    store = opened.store
-    owner = store.row("SELECT value FROM meta WHERE key = 'folder'")
-    # A project directory elsewhere belongs to one folder; the one inside moves about with its images.
-    if owner is not None and opened.directory.parent != folder:
-        other = Path(json.loads(owner[0]))
-        if other != folder and other.is_dir():
-            raise ProjectError(
-                "this project directory belongs to another folder", why=str(other),
-                remedy="Choose another directory with --project DIR", path=opened.directory,
-            )  # fmt: skip
-    stored = store.row("SELECT value FROM meta WHERE key = 'catalog'")
-    if stored is not None:
-        catalog = ClassCatalog.from_dict(json.loads(stored[0]))
-    elif catalog is None:
-        from deeplab_core.catalogs import get_catalog
-
-        catalog = get_catalog(DEFAULT_CATALOG)
-    report = ScanReport()
-    if opened.read_only_reason is None:
-        with store.transaction() as connection:
-            for key, value in (("folder", str(folder)), ("catalog", catalog.to_dict())):
-                connection.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", (key, json.dumps(value)))
-        report = reconcile(store, folder, found)
-    return Project(folder, opened, catalog, report)
+def _assembled(folder: Path, opened: Opened, catalog: ClassCatalog | None, found: dict[str, tuple[int, int]]) -> Project:
+    """The project of an open directory, and what helps if its database turns out damaged or cannot be written."""
+    try:
+        return Project(folder, opened, *meet_folder(folder, opened, catalog, found))
+    except DamagedStore as error:
+        if opened.read_only_reason is not None:
+            raise
+        replace_damaged(opened, error)
+    except RemovedStore:
+        raise
+    except StorageError as error:
+        # A disk that filled up while the project was closed: what is there can be looked at.
+        look_only(opened, error)
+    return Project(folder, opened, *meet_folder(folder, opened, catalog, found))

@@ -4,101 +4,50 @@ Durability. A committed transaction survives the death of the process at any ins
 system's cache before the call returns. A power cut may take what the disk had not yet received: with the write-ahead log that
 is at most the time since the last :meth:`Store.sync`, which the autosaver calls within a second of each step; the database
 itself stays consistent. With a rollback journal (network folders) every commit reaches the disk before it returns.
+
+Trust. The file may come from somebody else. It is no link, it is ours by its mark and its schema is the one we made before
+anything is written; SQLite's advice for untrusted files holds on every connection (ADR 0051).
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import sqlite3
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from app.state.filesystem import on_network
+from app.state.careful import (
+    COMPANIONS,
+    DamagedStore,
+    Patience,
+    RemovedStore,
+    be_careful,
+    check_kinds,
+    connect,
+    foreign,
+    set_aside,
+    set_database_aside,
+    store_error,
+)
+from app.state.filesystem import identity, on_network, refuse_link
+from app.state.log_mark import LogMark, MarkNote
+from app.state.schema import APPLICATION_ID, MIGRATIONS, strange_objects
 from deeplab_core.errors import AtrousError, ProjectError, StorageError
+from deeplab_core.formats.atomic import storage_error
 
-#: "Atro": tells a file manager, and us, whose database this is.
-_APPLICATION_ID = 0x4174726F
+__all__ = ["COMPANIONS", "DamagedStore", "RemovedStore", "Store", "set_aside", "set_database_aside", "store_error"]
 
-#: One script per schema version; a database of version n runs those from n on. Never change one that was released.
-MIGRATIONS: tuple[str, ...] = (
-    """
-    CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-    CREATE TABLE images (
-        id INTEGER PRIMARY KEY AUTOINCREMENT,
-        path TEXT NOT NULL UNIQUE,          -- below the folder, with slashes
-        size INTEGER NOT NULL,              -- bytes
-        mtime_ns INTEGER NOT NULL,
-        content_key TEXT NOT NULL DEFAULT '',
-        status INTEGER NOT NULL DEFAULT 0,
-        flags INTEGER NOT NULL DEFAULT 0,
-        note TEXT NOT NULL DEFAULT '',
-        mask TEXT NOT NULL DEFAULT '',      -- file below the project directory, with slashes
-        mask_move INTEGER NOT NULL DEFAULT 0,   -- last move that the mask file is known to hold
-        journal_base INTEGER NOT NULL DEFAULT 0, -- moves up to this one may be gone; 0 where all are still here
-        prediction TEXT NOT NULL DEFAULT ''
-    );
-    CREATE TABLE steps (
-        seq INTEGER PRIMARY KEY AUTOINCREMENT,
-        image INTEGER NOT NULL REFERENCES images (id) ON DELETE CASCADE,
-        title TEXT NOT NULL,
-        source INTEGER NOT NULL,
-        time REAL NOT NULL,
-        pixels INTEGER NOT NULL,
-        bytes INTEGER NOT NULL,
-        state INTEGER NOT NULL DEFAULT 0,   -- 0 in effect, 1 undone, 2 undone and superseded
-        patch BLOB NOT NULL
-    );
-    CREATE INDEX steps_of_image ON steps (image, seq, state, bytes); -- covers what bounding the journal asks
-    CREATE TABLE moves (
-        n INTEGER PRIMARY KEY AUTOINCREMENT,
-        image INTEGER NOT NULL REFERENCES images (id) ON DELETE CASCADE,
-        step INTEGER NOT NULL,
-        direction INTEGER NOT NULL          -- 1 done, -1 undone
-    );
-    CREATE INDEX moves_of_image ON moves (image, n);
-    CREATE INDEX moves_of_step ON moves (step, n);
-    CREATE TABLE runs (
-        id INTEGER PRIMARY KEY AUTOINCREMENT,
-        title TEXT NOT NULL,
-        card_id TEXT NOT NULL,
-        options TEXT NOT NULL,
-        started REAL NOT NULL,
-        finished REAL
-    );
-    CREATE TABLE run_items (
-        run INTEGER NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
-        image INTEGER NOT NULL REFERENCES images (id) ON DELETE CASCADE,
-        state INTEGER NOT NULL DEFAULT 0,
-        note TEXT NOT NULL DEFAULT '',
-        PRIMARY KEY (run, image)
-    ) WITHOUT ROWID;
-    CREATE TABLE results (
-        image INTEGER NOT NULL REFERENCES images (id) ON DELETE CASCADE,
-        kind TEXT NOT NULL,
-        key TEXT NOT NULL,
-        data BLOB NOT NULL,
-        PRIMARY KEY (image, kind)
-    );
-    """,
+#: The database counts its transactions here, so that a lost end of the log can be noticed (:mod:`app.state.log_mark`).
+_CHANGES = "changes"
+_COUNT = (
+    f"INSERT INTO meta (key, value) VALUES ('{_CHANGES}', '1')"
+    " ON CONFLICT (key) DO UPDATE SET value = CAST(CAST(value AS INTEGER) + 1 AS TEXT) RETURNING value"
 )
 
-_CORRUPT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
-_WHY = {
-    sqlite3.SQLITE_FULL: ("The disk is full", "Free some space; saving goes on by itself"),
-    sqlite3.SQLITE_READONLY: ("The project folder is read-only", "Make it writable, or open the folder with --project DIR"),
-    sqlite3.SQLITE_CANTOPEN: ("The project folder cannot be written", "Make it writable, or open the folder with --project DIR"),
-    sqlite3.SQLITE_PERM: ("The project folder may not be written", "Make it writable, or open the folder with --project DIR"),
-    sqlite3.SQLITE_BUSY: ("Another program is using the project's database", "Close it; saving goes on by itself"),
-    sqlite3.SQLITE_IOERR: ("The disk reports an error", "Check the disk; saving goes on by itself"),
-}
-
-
-class DamagedStore(ProjectError):
-    """The database file is not what SQLite wrote: set it aside and begin a new one."""
 
 
 class Store:
@@ -111,6 +60,9 @@ class Store:
         path: the database file; created where it does not exist.
         read_only: never write; the file must exist.
 
+    Attributes:
+        lost: what the log should have held and does not, found when opening; None if nothing is missing.
+
     Raises:
         ProjectError: not ours, or of a newer version; its subclass DamagedStore: the file is damaged.
         StorageError: it cannot be created or opened.
@@ -120,51 +72,98 @@ class Store:
         self.path = path
         self.read_only = read_only
         self.write_ahead = False
+        self.lost: MarkNote | None = None
         self._mutex = threading.RLock()
         self._depth = 0
+        self._about = ""
+        self._identity: tuple[tuple[int, int] | None, ...] | None = None
+        self._patience = Patience(path)
+        for suffix in ("", *COMPANIONS):
+            refuse_link(path.with_name(path.name + suffix))
+        self._mark = LogMark(path.with_name(path.name + "-mark"))
         try:
             self._connection = self._open_to_read() if read_only else self._open_to_write()
         except sqlite3.Error as error:
             raise store_error(error, path) from error
+        try:
+            self._compare_mark()
+        except BaseException:
+            self._connection.close()
+            raise
+        if not read_only:
+            self._identity = self._now()
 
     def close(self) -> None:
         """Close the connection; the last one folds the write-ahead log into the database."""
         with self._mutex:
             self._connection.close()
+            self._mark.close()
 
     @contextlib.contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
-        """All or nothing; nested uses join the outer one. SQLite's errors become ProjectError and StorageError."""
+    def transaction(self, about: str = "") -> Iterator[sqlite3.Connection]:
+        """All or nothing; nested uses join the outer one. SQLite's errors become ProjectError and StorageError.
+
+        Args:
+            about: path of the image whose labels it changes; named if the end of the log should get lost.
+        """
         with self._mutex:
             outermost = self._depth == 0
+            if outermost:
+                self.check_present()
+                self._about = ""
+                self._patience.renew()
+            self._about = self._about or about
             self._depth += 1
+            counted = None
             try:
                 if outermost:
                     self._connection.execute("BEGIN IMMEDIATE")
+                    before = self._connection.total_changes
                 yield self._connection
                 if outermost:
+                    if self._connection.total_changes != before:
+                        (counted,) = self._connection.execute(_COUNT).fetchall()
                     self._connection.execute("COMMIT")
             except BaseException as error:
                 if outermost and self._connection.in_transaction:
                     with contextlib.suppress(sqlite3.Error):
                         self._connection.execute("ROLLBACK")
                 if isinstance(error, sqlite3.Error):
-                    raise store_error(error, self.path) from error
+                    raise self._error(error) from error
                 raise
             finally:
                 self._depth -= 1
+            if counted is not None:
+                self._mark.note(int(counted[0]), self._about)
 
-    def rows(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """All rows of a query."""
+    def rows(self, sql: str, values: Sequence[Any] = (), kinds: Sequence[type] | None = None) -> list[tuple[Any, ...]]:
+        """All rows of a query.
+
+        Args:
+            kinds: the Python type of each column: int, float, str, bytes, or object for any. SQLite keeps whatever was written
+                into a column, so a damaged or hostile row may hold text where a number belongs.
+
+        Raises:
+            DamagedStore: a row holds something else than ``kinds``, or the database is damaged.
+            StorageError: it cannot be read.
+        """
         with self._mutex:
+            self._patience.renew()
             try:
-                return self._connection.execute(sql, values).fetchall()
+                found = self._connection.execute(sql, values).fetchall()
             except sqlite3.Error as error:
-                raise store_error(error, self.path) from error
+                raise self._error(error) from error
+        if kinds is not None:
+            try:
+                check_kinds(found, kinds, self.path)
+            except DamagedStore:
+                self._mark.damaged()
+                raise
+        return found
 
-    def row(self, sql: str, values: Sequence[Any] = ()) -> tuple[Any, ...] | None:
-        """First row of a query, or None."""
-        found = self.rows(sql, values)
+    def row(self, sql: str, values: Sequence[Any] = (), kinds: Sequence[type] | None = None) -> tuple[Any, ...] | None:
+        """First row of a query, or None. ``kinds`` and errors as in :meth:`rows`."""
+        found = self.rows(sql, values, kinds)
         return found[0] if found else None
 
     def write(self, sql: str, values: Sequence[Any] = ()) -> int:
@@ -172,21 +171,36 @@ class Store:
         with self.transaction() as connection:
             return connection.execute(sql, values).lastrowid or 0
 
+    def check_present(self) -> None:
+        """Raise RemovedStore if the path no longer leads to the files that were opened: they were deleted or replaced.
+
+        SQLite would go on writing into files that nobody can open again.
+        """
+        if self._identity is None or self._identity == self._now():
+            return
+        there = identity(self.path) is not None
+        raise RemovedStore(
+            "the project was removed or replaced while it was open",
+            why=f"{self.path.name} {'is another file now' if there else 'is gone'}; everything is still in memory",
+            remedy="Write the project again, or, if you moved the folder, close this window and open it at its new place",
+            path=self.path,
+        )
+
     def sync(self) -> None:
         """Ask the disk to take what was committed. Needs no lock, so that another thread may wait for the disk.
 
         Raises:
-            StorageError: the disk refused.
+            StorageError: the disk refused; RemovedStore: the files are gone.
         """
+        self.check_present()
         if not self.write_ahead:
             return
         # SQLite takes its POSIX locks on the database and the -shm file; opening and closing the -wal file drops none of them.
         log = self.path.with_name(self.path.name + "-wal")
         try:
             descriptor = os.open(log, os.O_RDWR)
-        except FileNotFoundError:
-            return
         except OSError as error:
+            self.check_present()
             raise StorageError("the project cannot be flushed to disk", why=str(error), path=log) from error
         try:
             os.fsync(descriptor)
@@ -194,31 +208,96 @@ class Store:
             raise StorageError("the project cannot be flushed to disk", why=str(error), path=log) from error
         finally:
             os.close(descriptor)
+        self._mark.sync()
 
     @contextlib.contextmanager
     def reader(self) -> Iterator[sqlite3.Connection]:
         """A connection of its own for a long query, so that no transaction of the window waits for it."""
+        self.check_present()
         try:
-            with contextlib.closing(sqlite3.connect(self.path, timeout=2.0)) as connection:
+            with contextlib.closing(self._further(timeout=2.0)) as connection:
                 connection.execute("PRAGMA query_only = ON")
                 yield connection
         except sqlite3.Error as error:
-            raise store_error(error, self.path) from error
+            raise self._error(error) from error
 
     def checkpoint(self) -> None:
-        """Fold the write-ahead log into the database, as far as readers allow. Meant for idle time: it waits for the disk."""
+        """Fold the write-ahead log into the database, as far as readers allow. Meant for idle time: it waits for the disk.
+
+        Where nothing reads meanwhile, the log is empty afterwards and the plain file holds everything.
+        """
         if self.read_only or not self.write_ahead:
             return
+        self.check_present()
         # A connection of its own, so that a stroke never waits behind it.
         try:
-            with contextlib.closing(sqlite3.connect(self.path, timeout=1.0)) as connection:
-                connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            with contextlib.closing(self._further(timeout=1.0)) as connection:
+                busy, log, folded = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+                if not busy and log == folded:
+                    # Everything is in the plain file: what remains is to cut the log, which takes no time. A stroke or a
+                    # reader that came in between is not waited for.
+                    connection.execute("PRAGMA busy_timeout = 0")
+                    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+                    self._mark.folded()
         except sqlite3.Error as error:
-            raise store_error(error, self.path) from error
+            raise self._error(error) from error
+
+    def write_again(self) -> None:
+        """Write a database that was removed or replaced again, from the files that this connection still holds.
+
+        What lies in its place now is set aside. The folder must exist and be locked.
+
+        Raises:
+            StorageError: it cannot be written, or what is held cannot be read any more; nothing was changed.
+        """
+        temporary = self.path.with_name(f".atrous-{secrets.token_hex(8)}.tmp")
+        with self._mutex:
+            try:
+                with contextlib.closing(connect(temporary, "rwc", timeout=2.0)) as target:
+                    self._connection.backup(target)
+                set_database_aside(self.path, "replaced")
+                temporary.rename(self.path)
+                renewed = self._open_to_write()
+            except (OSError, sqlite3.Error) as error:
+                with contextlib.suppress(OSError):
+                    temporary.unlink()
+                if isinstance(error, sqlite3.Error):
+                    raise self._error(error) from error
+                raise storage_error(error, self.path) from error
+            # SQLite deletes no log at closing whose database has moved away, so the new one's is safe.
+            self._connection.close()
+            self._connection = renewed
+            self._mark.renew()
+            self._identity = self._now()
+        self.sync()
+
+    # -- inside ----------------------------------------------------------------------------------------------------------
+
+    def _error(self, error: sqlite3.Error) -> AtrousError:
+        """:func:`store_error`; damage is noted, so that the next opening sets the file aside."""
+        meant = store_error(error, self.path)
+        if isinstance(meant, DamagedStore):
+            self._mark.damaged()
+        return meant
+
+    def _now(self) -> tuple[tuple[int, int] | None, ...]:
+        """Which files the paths lead to now."""
+        names = (self.path.name, f"{self.path.name}-wal") if self.write_ahead else (self.path.name,)
+        return tuple(identity(self.path.with_name(name)) for name in names)
+
+    def _further(self, timeout: float) -> sqlite3.Connection:
+        """One more connection to the file that is open; never creates one."""
+        connection = connect(self.path, "ro" if self.read_only else "rw", timeout=timeout)
+        be_careful(connection, Patience(self.path))
+        return connection
 
     def _open_to_write(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self.path, timeout=2.0, isolation_level=None, check_same_thread=False)
+        refuse_foreign(self.path)
+        connection = connect(self.path, "rwc", timeout=2.0)
         try:
+            be_careful(connection, self._patience)
+            version = self._check_version(connection)
+            self._check_schema(connection, version)
             connection.execute("PRAGMA foreign_keys = ON")
             if on_network(self.path.parent):
                 connection.execute("PRAGMA journal_mode = TRUNCATE").fetchall()
@@ -229,7 +308,7 @@ class Store:
                 connection.execute("PRAGMA synchronous = NORMAL")
                 # Checkpoints wait for the disk; ours happen in idle time, never behind a stroke.
                 connection.execute("PRAGMA wal_autocheckpoint = 0")
-            self._migrate(connection)
+            self._migrate(connection, version)
         except BaseException:
             connection.close()
             raise
@@ -239,11 +318,18 @@ class Store:
         # On a medium that cannot be written SQLite has nowhere to keep the log's index; 'immutable' reads without one.
         last: sqlite3.Error | None = None
         for query in ("mode=ro", "immutable=1"):
-            uri = f"{self.path.absolute().as_uri()}?{query}"
-            connection = sqlite3.connect(uri, uri=True, timeout=2.0, isolation_level=None, check_same_thread=False)
+            connection = connect(self.path, query.removeprefix("mode="), timeout=2.0)
             try:
+                be_careful(connection, self._patience)
                 connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-                self._check_version(connection)
+                version = self._check_version(connection)
+                if version == 0:
+                    raise ProjectError(
+                        "the project's database is empty",
+                        remedy="Open the folder for editing: saved masks are taken up again",
+                        path=self.path,
+                    )
+                self._check_schema(connection, version, reading=True)
             except sqlite3.Error as error:
                 connection.close()
                 last = error
@@ -258,6 +344,9 @@ class Store:
     def _check_version(self, connection: sqlite3.Connection) -> int:
         version = int(connection.execute("PRAGMA user_version").fetchone()[0])
         owner = int(connection.execute("PRAGMA application_id").fetchone()[0])
+        tables = int(connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
+        if owner != APPLICATION_ID and tables:
+            raise foreign(self.path)
         if version > len(MIGRATIONS):
             raise ProjectError(
                 "this project was written by a newer version of Atrous",
@@ -265,46 +354,46 @@ class Store:
                 remedy="Install the newer version",
                 path=self.path,
             )
-        tables = int(connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
-        if owner != _APPLICATION_ID and tables:
-            raise ProjectError("this is not a project of Atrous", remedy="Choose another project folder", path=self.path)
+        if version < 0:
+            raise DamagedStore("the project's database is damaged", why=f"Its data has version {version}", path=self.path)
         return version
 
-    def _migrate(self, connection: sqlite3.Connection) -> None:
-        version = self._check_version(connection)
+    def _check_schema(self, connection: sqlite3.Connection, version: int, *, reading: bool = False) -> None:
+        strange = strange_objects(connection, version, reading=reading)
+        if strange:
+            more = f" and {len(strange) - 5} more" if len(strange) > 5 else ""
+            raise DamagedStore(
+                "the project's database is not as Atrous made it",
+                why=f"In it, {', '.join(strange[:5])}{more}",
+                remedy="Open the folder in the window: the file is set aside, and what can be read of it is kept",
+                path=self.path,
+            )
+
+    def _migrate(self, connection: sqlite3.Connection, version: int) -> None:
         for number in range(version, len(MIGRATIONS)):
             # The script, the version and the owner's mark become true together or not at all.
             connection.executescript(
                 f"BEGIN IMMEDIATE;\n{MIGRATIONS[number]}\nPRAGMA user_version = {number + 1};\n"
-                f"PRAGMA application_id = {_APPLICATION_ID};\nCOMMIT;"
+                f"PRAGMA application_id = {APPLICATION_ID};\nCOMMIT;"
             )
 
+    def _compare_mark(self) -> None:
+        """Find out whether the database holds every transaction that was committed (ADR 0050)."""
+        row = self.row("SELECT value FROM meta WHERE key = ?", (_CHANGES,), (str,))
+        held = int(row[0]) if row and row[0].isdecimal() and len(row[0]) < 18 else 0
+        marked = self._mark.read()
+        if marked is not None and marked.damaged and not self.read_only:
+            raise DamagedStore("the project's database is damaged", why="This was found while it was last open", path=self.path)
+        if marked is not None and marked.changes > held:
+            self.lost = marked.behind(held)
+        if self.read_only:
+            return
+        self._mark.open(held)
+        if self.lost is not None:
+            # Said once: from here on the database counts on from what the mark says.
+            with self.transaction() as connection:
+                connection.execute(
+                    "INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", (_CHANGES, str(held + self.lost.changes))
+                )
 
-def store_error(error: sqlite3.Error, path: Path) -> AtrousError:
-    """What an error of SQLite means to a person: damaged data is a ProjectError, anything else a StorageError."""
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-    if code in _CORRUPT:
-        return DamagedStore("the project's database is damaged", why=str(error), remedy="Open the folder again", path=path)
-    why, remedy = _WHY.get(code, (f"The database says: {error}", "Try again"))
-    return StorageError("the project cannot be saved", why=why, remedy=remedy, path=path)
 
-
-def set_aside(path: Path) -> Path:
-    """Rename a damaged file so that a fresh one can take its place; it is never deleted. Returns its new name.
-
-    Raises:
-        StorageError: it cannot be renamed.
-    """
-    stamp = time.strftime("%Y%m%d-%H%M%S")
-    target = path.with_name(f"{path.name}.damaged-{stamp}")
-    number = 1
-    while target.exists():
-        number += 1
-        target = path.with_name(f"{path.name}.damaged-{stamp}-{number}")
-    try:
-        path.rename(target)
-    except OSError as error:
-        raise StorageError(
-            "a damaged file cannot be set aside", why=str(error), remedy="Check the folder's rights", path=path
-        ) from error
-    return target

@@ -1,0 +1,225 @@
+"""Connections to SQLite files that may come from anybody, what their errors mean, and setting a file aside.
+
+SQLite's advice for untrusted files (sqlite.org/security.html) holds on every connection that is made here: nothing of the schema
+is trusted, cells are checked, limits are low, and a statement that never ends is ended.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from app.state.schema import APPLICATION_ID
+from deeplab_core.errors import AtrousError, ProjectError, StorageError
+
+#: Files that SQLite and we keep beside the database.
+COMPANIONS = ("-wal", "-shm", "-journal", "-mark")
+
+_CORRUPT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
+_WHY = {
+    sqlite3.SQLITE_FULL: ("The disk is full", "Free some space; saving goes on by itself"),
+    sqlite3.SQLITE_READONLY: ("The project folder is read-only", "Make it writable, or open the folder with --project DIR"),
+    sqlite3.SQLITE_CANTOPEN: ("The project folder cannot be written", "Make it writable, or open the folder with --project DIR"),
+    sqlite3.SQLITE_PERM: ("The project folder may not be written", "Make it writable, or open the folder with --project DIR"),
+    sqlite3.SQLITE_BUSY: ("Another program is using the project's database", "Close it; saving goes on by itself"),
+    sqlite3.SQLITE_IOERR: ("The disk reports an error", "Check the disk; saving goes on by itself"),
+}
+
+# No statement of ours comes near these bounds; a hostile file that makes one of them long is stopped.
+_LIMITS = (
+    (sqlite3.SQLITE_LIMIT_SQL_LENGTH, 100_000),
+    (sqlite3.SQLITE_LIMIT_COLUMN, 100),
+    (sqlite3.SQLITE_LIMIT_EXPR_DEPTH, 50),
+    (sqlite3.SQLITE_LIMIT_COMPOUND_SELECT, 5),
+    (sqlite3.SQLITE_LIMIT_VDBE_OP, 25_000),
+    (sqlite3.SQLITE_LIMIT_FUNCTION_ARG, 8),
+    (sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 100),
+    (sqlite3.SQLITE_LIMIT_TRIGGER_DEPTH, 10),
+)
+
+#: One statement may run so many steps of SQLite's machine, and so many more per byte of the file. The largest of ours, over
+#: 100,000 images, needs some ten million; pages that refer to each other in a crafted file give rows without end.
+_STEPS, _STEPS_PER_BYTE, _TICK = 200_000_000, 5, 100_000
+
+
+class DamagedStore(ProjectError):
+    """The database file is not what Atrous wrote: set it aside and begin a new one."""
+
+
+class RemovedStore(StorageError):
+    """The database was deleted or replaced while it was open: what is written goes nowhere until it is written again."""
+
+
+class Patience:
+    """Ends a statement that runs longer than any of ours could on a file of this size; SQLite asks every so many steps."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._bytes = 0
+        self._ticks = 0
+        self.renew()
+
+    def measure(self) -> None:
+        """Look how large the file and its log are now."""
+        self._bytes = 0
+        for suffix in ("", "-wal"):
+            with contextlib.suppress(OSError):
+                self._bytes += self._path.with_name(self._path.name + suffix).stat().st_size
+        self.renew()
+
+    def renew(self) -> None:
+        """Begin to count again, for the next statement."""
+        self._ticks = (_STEPS + _STEPS_PER_BYTE * self._bytes) // _TICK
+
+    def __call__(self) -> bool:
+        self._ticks -= 1
+        return self._ticks < 0
+
+
+def connect(path: Path, mode: str, *, timeout: float) -> sqlite3.Connection:
+    """A connection by URI; ``mode`` is one of SQLite's (``ro``, ``rw``, ``rwc``) or ``immutable=1``."""
+    query = mode if "=" in mode else f"mode={mode}"
+    uri = f"{path.absolute().as_uri()}?{query}"
+    return sqlite3.connect(uri, uri=True, timeout=timeout, isolation_level=None, check_same_thread=False)
+
+
+def be_careful(connection: sqlite3.Connection, patience: Patience) -> None:
+    """What sqlite.org/security.html advises for files from elsewhere, before anything is read."""
+    for limit, value in _LIMITS:
+        connection.setlimit(limit, value)
+    patience.measure()
+    connection.set_progress_handler(patience, _TICK)
+    connection.execute("PRAGMA trusted_schema = OFF")
+    connection.execute("PRAGMA cell_size_check = ON")
+    connection.execute("PRAGMA mmap_size = 0")
+
+
+@contextlib.contextmanager
+def look_into(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection that only reads the plain file and touches nothing, neither locks nor companions. Raises sqlite3.Error."""
+    with contextlib.closing(connect(path, "immutable=1", timeout=0.0)) as connection:
+        be_careful(connection, Patience(path))
+        yield connection
+
+
+@contextlib.contextmanager
+def damaged_reader(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection that reads a file that was set aside, with its log if that can be read. Raises sqlite3.Error."""
+    last: sqlite3.Error | None = None
+    for mode in ("ro", "immutable=1"):
+        connection = connect(path, mode, timeout=0.0)
+        patience = Patience(path)
+        try:
+            be_careful(connection, patience)
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        except sqlite3.Error as error:
+            connection.close()
+            last = error
+            continue
+        with contextlib.closing(connection):
+            yield connection
+            return
+    assert last is not None
+    raise last
+
+
+def refuse_foreign(path: Path) -> None:
+    """Raise ProjectError if a file is somebody else's database. It is not changed, not even its journal mode."""
+    try:
+        if not path.is_file() or path.stat().st_size == 0:
+            return
+        with look_into(path) as connection:
+            (owner,) = connection.execute("PRAGMA application_id").fetchone()
+            (objects,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except (OSError, sqlite3.Error):
+        return  # Damaged, or its pages are still in a log: the connection that reads those asks once more, before it writes.
+    if owner != APPLICATION_ID and objects:
+        raise foreign(path)
+
+
+def foreign(path: Path) -> ProjectError:
+    return ProjectError("this is not a project of Atrous", remedy="Choose another project folder", path=path)
+
+
+def check_kinds(rows: list[tuple[Any, ...]], kinds: Sequence[type], path: Path) -> None:
+    """Raise DamagedStore if a row does not hold these types; whole numbers pass as float, anything as object."""
+    wanted = tuple(kinds)
+    for row in rows:
+        if tuple(map(type, row)) == wanted:
+            continue
+        for value, kind in zip(row, wanted, strict=True):
+            if not isinstance(value, (float, int) if kind is float else kind):
+                raise DamagedStore(
+                    "the project's database is damaged",
+                    why=f"A row holds {type(value).__name__} where {kind.__name__} belongs",
+                    remedy="Open the folder again: the file is set aside, and what can be read of it is kept",
+                    path=path,
+                )
+
+
+def store_error(error: sqlite3.Error, path: Path) -> AtrousError:
+    """What an error of SQLite means to the user: damaged data is a ProjectError, anything else a StorageError."""
+    full_code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+    code = full_code & 0xFF
+    unreadable = isinstance(error, sqlite3.OperationalError) and "decode" in str(error)  # text that is no UTF-8
+    endless = code == sqlite3.SQLITE_INTERRUPT
+    if code in _CORRUPT or unreadable or endless:
+        return DamagedStore(
+            "the project's database is damaged",
+            why="It holds more rows than a file of its size can" if endless else str(error),
+            remedy="Open the folder again: the file is set aside, and what can be read of it is kept",
+            path=path,
+        )
+    if full_code == sqlite3.SQLITE_READONLY_DBMOVED:
+        return RemovedStore(
+            "the project was removed or replaced while it was open",
+            why=f"{path.name} was moved; everything is still in memory",
+            remedy="Write the project again, or, if you moved the folder, close this window and open it at its new place",
+            path=path,
+        )
+    why, remedy = _WHY.get(code, (f"The database says: {error}", "Try again"))
+    return StorageError("the project cannot be saved", why=why, remedy=remedy, path=path)
+
+
+def set_aside(path: Path, reason: str = "damaged") -> Path:
+    """Rename a file so that another one can take its place; it is never deleted. Returns its new name.
+
+    Args:
+        reason: why, one word; it becomes part of the name.
+
+    Raises:
+        StorageError: it cannot be renamed.
+    """
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    target = path.with_name(f"{path.name}.{reason}-{stamp}")
+    number = 1
+    while os.path.lexists(target):
+        number += 1
+        target = path.with_name(f"{path.name}.{reason}-{stamp}-{number}")
+    try:
+        path.rename(target)
+    except OSError as error:
+        raise StorageError(
+            "a file cannot be set aside", why=str(error), remedy="Check the folder's rights", path=path
+        ) from error
+    return target
+
+
+def set_database_aside(path: Path, reason: str) -> Path | None:
+    """:func:`set_aside` for a database and the files beside it, so that they still belong together; None if there is none."""
+    aside = set_aside(path, reason) if os.path.lexists(path) else None
+    for suffix in COMPANIONS:
+        companion = path.with_name(path.name + suffix)
+        if not os.path.lexists(companion):
+            continue
+        if aside is None:
+            set_aside(companion, reason)
+        else:
+            with contextlib.suppress(OSError):
+                companion.rename(aside.with_name(aside.name + suffix))
+    return aside

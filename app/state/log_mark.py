@@ -1,0 +1,156 @@
+"""How much a project's database should hold: a small file beside it that notices a lost end of the write-ahead log.
+
+With a write-ahead log the newest transactions are in ``project.db-wal`` only. If that file is deleted, cut or left behind by a
+copy, SQLite opens the older state without a word. The database therefore counts its transactions, and ``project.db-mark`` holds
+the count of the last one that was committed, with the images that it and those before changed since the log was last folded.
+A count in the mark that is higher than the database's means that something is missing, and says how much and where.
+
+Written after each commit into the same 4096 bytes, never waited for. A mark that cannot be read says nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import stat
+import time
+import zlib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+#: Length of the file in bytes: one block of nearly every file system, so that it is rarely torn.
+_LENGTH = 4096
+
+#: So many images are named at most; of the others only the number of changes is known.
+_MOST_IMAGES = 12
+
+
+@dataclass(frozen=True, slots=True)
+class MarkNote:
+    """What a mark says.
+
+    Attributes:
+        changes: number of transactions.
+        when: Unix time of the last one in seconds.
+        images: path of an image -> steps since the log was last folded; the most recent ones.
+        damaged: whether the database turned out damaged while it was open.
+    """
+
+    changes: int
+    when: float
+    images: dict[str, int] = field(default_factory=dict)
+    damaged: bool = False
+
+    def behind(self, held: int) -> MarkNote:
+        """What a database that holds ``held`` transactions lacks."""
+        return MarkNote(self.changes - held, self.when, self.images)
+
+    def sentence(self) -> str:
+        """A loss in words."""
+        count = "1 change is" if self.changes == 1 else f"{self.changes} changes are"
+        when = time.strftime("%d %b %H:%M", time.localtime(self.when))
+        named = [f"{path} ({steps} step{'s' if steps > 1 else ''})" for path, steps in self.images.items()]
+        where = f" They may concern {', '.join(named)}." if named else ""
+        return (
+            f"The log project.db-wal is missing or damaged: the last {count} not in the database; the last one was made on"
+            f" {when}.{where} Saved masks are kept. Copy the folder .atrous as a whole, never project.db alone."
+        )
+
+
+class LogMark:
+    """The mark file of one database."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._descriptor: int | None = None
+        self._images: dict[str, int] = {}
+        self._changes = 0
+        self._damaged = False
+
+    def read(self) -> MarkNote | None:
+        """What the file says; None if there is no file or it cannot be read."""
+        try:
+            descriptor = os.open(self._path, os.O_RDONLY | _CAREFUL)
+            try:
+                data = os.read(descriptor, _LENGTH) if stat.S_ISREG(os.fstat(descriptor).st_mode) else b""
+            finally:
+                os.close(descriptor)
+            checksum, _, text = data.rstrip(b" \n").partition(b" ")
+            if int(checksum, 16) != zlib.crc32(text):
+                return None
+            said = json.loads(text)
+            images = {str(path): int(steps) for path, steps in dict(said["images"]).items()}
+            return MarkNote(int(said["changes"]), float(said["when"]), images, said.get("damaged") is True)
+        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
+            return None
+
+    def open(self, changes: int) -> None:
+        """Get ready to write; the database holds ``changes``.
+
+        Without a mark the program works as well, so a disk that refuses is not an error.
+        """
+        self._changes = changes
+        with contextlib.suppress(OSError):
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | _CAREFUL, 0o666)
+            if stat.S_ISREG(os.fstat(descriptor).st_mode):
+                self._descriptor = descriptor
+            else:
+                os.close(descriptor)
+
+    def note(self, changes: int, image: str = "") -> None:
+        """A transaction was committed: ``changes`` in all, this one to an image, if any."""
+        if image:
+            self._images[image] = self._images.pop(image, 0) + 1
+            while len(self._images) > _MOST_IMAGES:
+                del self._images[next(iter(self._images))]
+        self._changes = changes
+        self._write()
+
+    def damaged(self) -> None:
+        """The database turned out damaged: the next opening must not go on with it."""
+        self._damaged = True
+        self._write()
+
+    def _write(self) -> None:
+        if self._descriptor is None:
+            return
+        images = dict(self._images)
+        text = self._text(images)
+        while len(text) > _LENGTH - 16 and images:
+            del images[next(iter(images))]
+            text = self._text(images)
+        block = (b"%08x " % zlib.crc32(text)) + text
+        with contextlib.suppress(OSError):
+            os.lseek(self._descriptor, 0, os.SEEK_SET)
+            os.write(self._descriptor, block.ljust(_LENGTH - 1) + b"\n")
+
+    def folded(self) -> None:
+        """The database holds everything without its log."""
+        self._images.clear()
+
+    def sync(self) -> None:
+        """Ask the disk to take it."""
+        if self._descriptor is not None:
+            with contextlib.suppress(OSError):
+                os.fsync(self._descriptor)
+
+    def renew(self) -> None:
+        """Begin a new file where the old one was removed."""
+        self.close()
+        self.open(self._changes)
+        self._write()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def _text(self, images: dict[str, int]) -> bytes:
+        said = {"changes": self._changes, "when": time.time(), "images": images, "damaged": self._damaged}
+        return json.dumps(said).encode("ascii")
+
+
+#: No link is followed, and a pipe does not make the program wait.
+_CAREFUL = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)

@@ -1,0 +1,399 @@
+"""A database that was damaged, lost or tampered with: set it aside, begin a fresh one, and save every row that can be read."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sqlite3
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from app.state.careful import check_kinds, damaged_reader
+from app.state.image_record import ImageFlag, ImageStatus, record_from_row
+from app.state.journal import StepState
+from app.state.mask_file import MaskNote, read_note
+from app.state.patch import TilePatch
+from app.state.provenance import Provenance
+from app.state.schema import APPLICATION_ID, table_as_expected
+from app.state.store import DamagedStore, Store, set_database_aside
+from deeplab_core.catalog import ClassCatalog
+from deeplab_core.errors import AtrousError, ProjectError
+
+MASKS = "masks"
+
+#: So many failing questions are asked to find the readable rows around damaged ones.
+_MOST_PROBES = 20_000
+
+Row = tuple[Any, ...]
+
+
+def renewed(path: Path, error: DamagedStore, notices: list[str]) -> Store:
+    """Set a database aside and make a fresh one from what can be read of it and from the mask files beside it.
+
+    Args:
+        error: what was found; its cause is told.
+        notices: what happened is added in words.
+
+    Raises:
+        StorageError: it cannot be set aside, or the fresh one cannot be written.
+    """
+    aside = set_database_aside(path, "damaged")
+    store = Store(path)
+    try:
+        losses = _salvage(aside, store) if aside is not None else _Losses(["everything"])
+        why = f" ({error.why.rstrip('.')})" if error.why else ""
+        name = "" if aside is None else f"; it was set aside as {aside.name}"
+        notices.append(f"The project's database was damaged{why}{name}.")
+        notices.extend(losses.sentences())
+        adopt_masks(store, path.parent, notices)
+    except BaseException:
+        store.close()
+        raise
+    return store
+
+
+def adopt_masks(store: Store, directory: Path, notices: list[str]) -> None:
+    """Take in mask files that the database cannot know: they say themselves to which image they belong.
+
+    That is every mask beside a database without images, because it was lost or emptied; beside another one, those that hold
+    moves which it has not seen. A mask that *Start over* left behind in a crash holds none.
+    """
+    blank = store.row("SELECT 1 FROM images LIMIT 1") is None
+    seen = _last_move(store)
+    known = {name for (name,) in store.rows("SELECT mask FROM images WHERE mask != ''", (), (str,))}
+    found: list[tuple[MaskNote, str]] = []
+    for name in _mask_names(directory):
+        if name not in known:
+            # What is not one of ours, or damaged, stays where it is.
+            with contextlib.suppress(ProjectError):
+                note = read_note(directory / name)
+                if note.image and _inside(note.image) and (blank or note.move > seen):
+                    found.append((note, name))
+    adopted = 0
+    # Should two files claim an image, the one that holds more of the journal is the later one.
+    for note, name in sorted(found, key=lambda entry: -entry[0].move):
+        if store.row("SELECT 1 FROM images WHERE path = ? AND mask != ''", (note.image,)):
+            continue
+        with store.transaction() as connection:
+            connection.execute(
+                "INSERT INTO images (path, size, mtime_ns, content_key, status, mask, mask_move, journal_base)"
+                " VALUES (?, -1, 0, ?, ?, ?, ?, ?) ON CONFLICT (path) DO UPDATE SET content_key = excluded.content_key,"
+                " status = max(status, excluded.status), mask = excluded.mask, mask_move = excluded.mask_move,"
+                " journal_base = excluded.journal_base",
+                (note.image, note.content_key, ImageStatus.TOUCHED, name, note.move, max(note.move, 1)),
+            )
+            # Steps from before what the mask holds cannot be undone without what came between.
+            for table in ("moves", "steps"):
+                connection.execute(f"DELETE FROM {table} WHERE image = (SELECT id FROM images WHERE path = ?)", (note.image,))
+            _count_from(connection, note.move)
+        adopted += 1
+    if adopted:
+        notices.append(f"{adopted} saved mask{'s were' if adopted > 1 else ' was'} taken up again.")
+        if blank:
+            notices.append(
+                "The database that knew them is lost, and with it statuses and undo steps."
+                " Daily copies of it are listed by: atrous project restore --list"
+            )
+
+
+def _mask_names(directory: Path) -> list[str]:
+    """Names of the mask files below the project's directory, with slashes; links are passed over."""
+    names = []
+    for place, _, files in os.walk(directory / MASKS):
+        for file in files:
+            path = Path(place) / file
+            if file.endswith(".png") and not path.is_symlink():
+                names.append(path.relative_to(directory).as_posix())
+    return sorted(names)
+
+
+def _inside(path: str) -> bool:
+    """Whether a path from a file is below the folder."""
+    return not (path.startswith("/") or "\0" in path or ".." in path.split("/"))
+
+
+def _last_move(store: Store) -> int:
+    """The highest number that a move of this project has had."""
+    counted = store.row("SELECT seq FROM sqlite_sequence WHERE name = 'moves'", (), (int,))
+    masks = store.row("SELECT coalesce(max(max(mask_move, journal_base)), 0) FROM images", (), (int,))
+    return max(counted[0] if counted else 0, masks[0] if masks else 0)
+
+
+def _count_from(connection: sqlite3.Connection, move: int) -> None:
+    """Later moves get numbers above ``move``."""
+    last = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'moves'").fetchone()
+    if last is None:
+        connection.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('moves', ?)", (move,))
+    elif last[0] < move:
+        connection.execute("UPDATE sqlite_sequence SET seq = ? WHERE name = 'moves'", (move,))
+
+
+# -- saving rows ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Losses:
+    """What could not be read.
+
+    Attributes:
+        tables: names of tables of which rows are missing, in words.
+        images: paths of images whose labels may lack strokes.
+    """
+
+    tables: list[str] = field(default_factory=list)
+    images: list[str] = field(default_factory=list)
+
+    def sentences(self) -> list[str]:
+        if not self.tables:
+            return ["Everything could be read from it; nothing is lost."]
+        told = [f"Not all of it could be read: {', '.join(self.tables)}. The saved masks are kept."]
+        if self.images:
+            more = f" and {len(self.images) - 5} more" if len(self.images) > 5 else ""
+            told.append(f"Strokes or undo steps of these images are lost; check them: {', '.join(self.images[:5])}{more}.")
+        told.append("Daily copies are listed by: atrous project restore --list")
+        return told
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """How a table is read: its key, the type of each column, and what else a row must fulfil."""
+
+    name: str
+    words: str
+    key: str
+    kinds: tuple[type, ...]
+    check: Callable[[Row], object]
+
+
+def _check_meta(row: Row) -> None:
+    value = json.loads(row[1])
+    if row[0] == "catalog":
+        ClassCatalog.from_dict(value)
+
+
+def _check_step(row: Row) -> None:
+    Provenance(row[3])
+    StepState(row[7])
+    TilePatch.from_bytes(row[8])
+
+
+def _check_move(row: Row) -> None:
+    if row[3] not in (-1, 1):
+        raise ValueError("no direction")
+
+
+_META = _Table("meta", "settings", "key", (str, str), _check_meta)
+_IMAGES = _Table(
+    "images", "images", "id", (int, str, int, int, str, int, int, str, str, int, int, str),
+    lambda row: record_from_row((*row[:4], *row[5:8], row[4], row[8], row[11])),
+)  # fmt: skip
+_STEPS = _Table("steps", "steps", "seq", (int, int, str, int, float, int, int, int, bytes), _check_step)
+_MOVES = _Table("moves", "moves", "n", (int, int, int, int), _check_move)
+#: What can be computed again: one unreadable row of these is no loss to speak of, but it is counted.
+_OTHERS = (
+    _Table("runs", "runs", "id", (int, str, str, str, float, object), lambda _: None),
+    _Table("run_items", "runs", "run", (int, int, int, str), lambda _: None),
+    _Table("results", "results", "rowid", (int, str, str, bytes), lambda _: None),
+)
+
+
+def _salvage(damaged: Path, store: Store) -> _Losses:
+    """Copy what can be read of a database into a fresh one."""
+    losses = _Losses()
+    try:
+        with damaged_reader(damaged) as source:
+            (owner,) = source.execute("PRAGMA application_id").fetchone()
+            if owner != APPLICATION_ID:
+                raise sqlite3.DatabaseError("it does not bear our mark")
+            images = _read(source, _IMAGES, losses)[0]
+            steps = _read(source, _STEPS, losses)[0]
+            moves, bad_moves, lost_moves = _read(source, _MOVES, losses)
+            others = [(table, _read(source, table, losses)[0]) for table in (_META, *_OTHERS)]
+            last = _sequence(source)
+    except sqlite3.Error:
+        return _Losses(["nothing of it could be read"])
+    known = {row[0] for row in images}
+    journal = _Journal(images, steps, moves, bad_moves, lost_moves)
+    if any(row[1] not in known for row in steps):
+        losses.tables.append("strokes of images that are not known any more")
+    with store.transaction() as connection:
+        _insert(connection, "images", journal.images)
+        _insert(connection, "steps", journal.steps)
+        _insert(connection, "moves", journal.moves)
+        for table, rows in others:
+            place = {"run_items": 1, "results": 0}.get(table.name)
+            kept = [row for row in rows if place is None or row[place] in known]
+            with contextlib.suppress(sqlite3.IntegrityError):  # rows that refer to lost ones
+                _insert(connection, table.name, kept)
+        _count_from(connection, max([last, *(max(row[9], row[10]) for row in images)], default=0))
+    losses.images = journal.cut
+    return losses
+
+
+def _insert(connection: sqlite3.Connection, table: str, rows: list[Row]) -> None:
+    if rows:
+        marks = ", ".join("?" * len(rows[0]))
+        connection.executemany(f"INSERT OR REPLACE INTO {table} VALUES ({marks})", rows)
+
+
+def _sequence(source: sqlite3.Connection) -> int:
+    with contextlib.suppress(sqlite3.Error):
+        for (seq,) in source.execute("SELECT seq FROM sqlite_sequence WHERE name = 'moves'").fetchmany(1):
+            if isinstance(seq, int):
+                return seq
+    return 0
+
+
+def _read(source: sqlite3.Connection, table: _Table, losses: _Losses) -> tuple[list[Row], list[Row], list[tuple[int, int]]]:
+    """The sound rows of a table, the damaged ones, and the ranges of keys that cannot be read; what is missing is counted."""
+    if not table_as_expected(source, table.name, 1):
+        losses.tables.append(f"{table.words} (the table is missing or was changed)")
+        return [], [], [(0, _MOST_KEY)]
+    gaps: list[tuple[int, int]] = []
+    sound: list[Row] = []
+    bad: list[Row] = []
+    rows = _by_number(source, table, gaps) if table.key in ("id", "seq", "n", "rowid") else _from_both_ends(source, table, gaps)
+    for row in rows:
+        try:
+            check_kinds([row], table.kinds, Path(table.name))
+            table.check(row)
+        except (AtrousError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
+            bad.append(row)
+        else:
+            sound.append(row)
+    if gaps or bad:
+        losses.tables.append(f"{len(bad)} of the {table.words}" if bad else f"some of the {table.words}")
+    return sound, bad, _joined(gaps)
+
+
+def _joined(gaps: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Ranges that touch become one."""
+    joined: list[tuple[int, int]] = []
+    for low, high in sorted(gaps):
+        if joined and low <= joined[-1][1] + 1:
+            joined[-1] = (joined[-1][0], max(high, joined[-1][1]))
+        else:
+            joined.append((low, high))
+    return joined
+
+
+_MOST_KEY = 2**62
+
+
+def _by_number(source: sqlite3.Connection, table: _Table, gaps: list[tuple[int, int]]) -> Iterator[Row]:
+    """Rows in the order of their numbers; around damaged pages by ever smaller ranges."""
+    probes = _MOST_PROBES
+    waiting = [(0, _highest(source, table))]
+    while waiting:
+        low, high = waiting.pop()
+        try:
+            rows = source.execute(
+                f"SELECT * FROM {table.name} WHERE {table.key} BETWEEN ? AND ? ORDER BY {table.key}", (low, high)
+            ).fetchall()
+        except sqlite3.Error:
+            probes -= 1
+            if low == high or probes < 0:
+                gaps.append((low, high))
+            else:
+                middle = (low + high) // 2
+                waiting += [(middle + 1, high), (low, middle)]
+            continue
+        yield from rows
+
+
+def _highest(source: sqlite3.Connection, table: _Table) -> int:
+    for query in (
+        f"SELECT max({table.key}) FROM {table.name}",
+        f"SELECT seq FROM sqlite_sequence WHERE name = '{table.name}'",
+    ):
+        with contextlib.suppress(sqlite3.Error):
+            for (highest,) in source.execute(query).fetchmany(1):
+                if isinstance(highest, int):
+                    return min(highest, _MOST_KEY)
+                if highest is None:
+                    return 0
+    return 2**32
+
+
+def _from_both_ends(source: sqlite3.Connection, table: _Table, gaps: list[tuple[int, int]]) -> Iterator[Row]:
+    """Rows of a table without numbers: forwards up to the damage, and backwards up to it."""
+    seen = set()
+    for order in ("ASC", "DESC"):
+        try:
+            cursor = source.execute(f"SELECT * FROM {table.name} ORDER BY {table.key} {order}")
+            for row in cursor:
+                if row not in seen:
+                    seen.add(row)
+                    yield row
+        except sqlite3.Error:
+            gaps.append((0, 0))
+        else:
+            return
+
+
+class _Journal:
+    """Steps and moves that fit together, per image, out of what could be read.
+
+    With a gap in the moves a replay would write wrong pixels. A gap that the image's mask already holds costs undo steps: the
+    moves up to it go. Moves behind a gap that the mask does not hold go too: the labels stay as they were before it.
+
+    Attributes:
+        images, steps, moves: rows to write.
+        cut: paths of the images that lost something.
+    """
+
+    def __init__(
+        self, images: list[Row], steps: list[Row], moves: list[Row], bad_moves: list[Row], lost: list[tuple[int, int]]
+    ) -> None:
+        self.images: list[Row] = []
+        self.steps: list[Row] = []
+        self.moves: list[Row] = []
+        self.cut: list[str] = []
+        known = {row[0]: row for row in steps}
+        moves_of, steps_of = defaultdict(list), defaultdict(list)
+        for row in sorted(moves):
+            moves_of[row[1]].append(row)
+        for row in steps:
+            steps_of[row[1]].append(row)
+        gaps_of = defaultdict(list)
+        ids = {row[0] for row in images}
+        for n, image, *_ in bad_moves:
+            for concerned in [image] if image in ids else ids:
+                gaps_of[concerned].append((n, n))
+        for row in images:
+            self._take(row, steps_of[row[0]], moves_of[row[0]], known, lost + gaps_of[row[0]])
+
+    def _take(
+        self, image: Row, steps: list[Row], moves: list[Row], known: dict[int, Row], lost: list[tuple[int, int]]
+    ) -> None:
+        held = image[9]
+        broken = [n for n, _, step, _ in moves if step not in known or known[step][1] != image[0]]
+        gaps = [(n, n) for n in broken] + lost
+        low = max((min(end, held) for start, end in gaps if start <= held), default=0)
+        high = min((max(start, held + 1) for start, end in gaps if end > held), default=_MOST_KEY)
+        kept = [row for row in moves if low < row[0] < high]
+        if low == 0 and len(kept) == len(moves):
+            self.images.append(image)
+            self.steps += steps
+            self.moves += moves
+            return
+        states: dict[int, StepState] = {}
+        for _, _, step, direction in kept:
+            if direction > 0 and step not in states:
+                states = {
+                    other: StepState.SUPERSEDED if state is StepState.UNDONE else state for other, state in states.items()
+                }
+            states[step] = StepState.DONE if direction > 0 else StepState.UNDONE
+        self.moves += kept
+        self.steps += [(*row[:7], int(states[row[0]]), row[8]) for row in steps if row[0] in states]
+        if len(kept) < len(moves) or steps:
+            self.cut.append(image[1])
+        flags, note, base = image[6], image[7], max(image[10], low)
+        if any(n >= high for n, *_ in moves):
+            flags |= ImageFlag.DAMAGED
+            note = "The last strokes could not be read from the damaged database."
+        self.images.append((*image[:6], flags, note, *image[8:10], base, image[11]))
