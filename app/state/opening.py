@@ -16,7 +16,8 @@ from typing import Any
 from app.state.filesystem import refuse_link
 from app.state.folder_scan import ScanReport, reconcile
 from app.state.lock import ProjectLock
-from app.state.rebuild import MASKS, adopt_masks, renewed
+from app.state.rebuild import MASKS as MASKS
+from app.state.rebuild import adopt_masks, renewed
 from app.state.store import COMPANIONS, DamagedStore, Store
 from deeplab_core.catalog import ClassCatalog
 from deeplab_core.catalogs import get_catalog

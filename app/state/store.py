@@ -29,6 +29,7 @@ from app.state.careful import (
     check_kinds,
     connect,
     foreign,
+    refuse_foreign,
     set_aside,
     set_database_aside,
     store_error,
