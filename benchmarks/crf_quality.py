@@ -102,13 +102,13 @@ def main() -> None:
             changed[name] += int((labels != plain).sum())
         pixels += plain.size
         number += 1
-    print(f"{number} photographs; mIoU over classes that occur, pooled; in bands around the truth's class edges")
+    print(f"{number} photographs; mIoU over the classes of the ground truth, pooled; in bands around the truth's class edges")
     print(f"{'':10} {'mIoU':>6} {'pixel':>6} {'thin':>6} {'changed':>8}  " + " ".join(f"{width:>3} px" for width in WIDTHS))
     for name, band in bands.items():
         total = band.total()
-        curve = " ".join(f"{100 * band.inside(width).mean_iou('union').value:6.2f}" for width in WIDTHS)
+        curve = " ".join(f"{100 * band.inside(width).mean_iou('truth').value:6.2f}" for width in WIDTHS)
         print(
-            f"{name:10} {100 * total.mean_iou('union').value:6.2f} {100 * total.pixel_accuracy():6.2f} "
+            f"{name:10} {100 * total.mean_iou('truth').value:6.2f} {100 * total.pixel_accuracy():6.2f} "
             f"{100 * thin[name][0] / max(1, thin[name][1]):6.2f} {100 * changed[name] / pixels:7.2f}%  {curve}"
         )
     if arguments.search_images >= 2 and not arguments.params:

@@ -223,7 +223,8 @@ def figures(result: SearchReport) -> str:
     lines += [f"{name:>16}   {old:.4f}  {new:.4f}  {100 * (new - old):+5.1f}" for name, old, new in result.class_gains]
     lines += [
         f"{'mIoU':>16}   {result.baseline:.4f}  {result.validated:.4f}  {100 * (result.validated - result.baseline):+5.1f}"
-        f"   on images left out of the search ({result.images} images, {result.folds} folds, {result.tried} sets)",
+        f"   over {result.classes} classes, on images left out of the search ({result.images} images, {result.folds} folds, "
+        f"{result.tried} sets)",
         f"{'':>16}           {result.fitted:.4f}         on the images it was tuned on",
         f"{'images':>16}   {result.improved} better, {result.worsened} worse (pixel accuracy)",
         f"{'parameters':>16}   bilateral {result.params.bilateral_compat:g}, {result.params.bilateral_sxy:g} px, "

@@ -154,7 +154,7 @@ class CompareFolder(QObject):
         result, project = self.result, self._projects.project
         if result is None or project is None:
             return []
-        return [None if count is None else figures_of(count, project.catalog, pooled=True) for count in result.counts]
+        return [None if count is None else figures_of(count, project.catalog) for count in result.counts]
 
     def open_image(self, image: int) -> None:
         """Bring an image of the list into view."""

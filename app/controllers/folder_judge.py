@@ -15,9 +15,10 @@ from app.services.notifications import Notifier
 from app.services.timers import single_shot
 from app.state.curves import Curve
 from app.state.image_scores import ImageScore, score_labels
-from app.state.judgement import FolderJudgement, ImageJudgement
+from app.state.judgement import FolderJudgement, ImageJudgement, folder_mean_text
 from app.state.project import Project
 from app.state.samples import EvaluationSample, Held, Labels, load_sample, truth_stamp
+from app.state.wording import counted
 from deeplab_core.boundary.band import band_index
 from deeplab_core.boundary.histogram import BandHistogram
 from deeplab_core.errors import AtrousError, MaskFormatError
@@ -134,7 +135,8 @@ class FolderJudge(QObject):
         found = []
         for name, pool in (("model", self._model), ("now", self._now)):
             if pool is not None and pool.band_images(band.rule, band.around):
-                values = pool.histogram(band.rule, band.around).curve("union").mean_iou
+                # Model and mask are compared here: over the classes of the ground truth, which both have.
+                values = pool.histogram(band.rule, band.around).curve("truth").mean_iou
                 found.append(Curve(name, tuple(values.tolist())))
         return tuple(found)
 
@@ -338,7 +340,7 @@ class FolderJudge(QObject):
         part = " so far" if job.cancel_asked else ""
         self._notifier.info(
             f"Folder{part}: mIoU {mean.value:.3f}",
-            f"Pooled over {self.images} images, mean over {mean.classes} classes with a non-empty union; "
+            f"mIoU {folder_mean_text(pooled)}, pooled over {counted(self.images, 'image')}; "
             f"pixel accuracy {pooled.pixel_accuracy():.3f}.",
             replace_key="judge",
         )

@@ -113,7 +113,7 @@ class PlotsController(QObject):
         if project is None or project.read_only:
             return
         records, pooled = project.images, self._judge.folder.pooled
-        miou = None if pooled is None else pooled.mean_iou("union").value
+        miou = None if pooled is None else pooled.mean_iou("truth").value  # followed over time: one class set
         sample = ProgressSample(
             time=time.time(),
             images=len(records),

@@ -8,6 +8,7 @@ from math import isnan
 from pathlib import Path
 
 from app.state.comparison import LETTERS, ImageDifference, ModelFigures, PairCount, shown_classes
+from app.state.wording import counted
 from deeplab_core.catalog import ClassCatalog, Color
 
 _MINUS, _DASH = "−", "–"
@@ -73,13 +74,14 @@ def table_rows(
         times: milliseconds by place; None or nan where unknown.
     """
     judged = any(found is not None and found.iou for found in figures)
-    over = "classes with a non-empty union in the folder" if folder else "classes in the truth of this image"
+    over = "in the ground truth of the folder" if folder else "in the ground truth of this image"
     rows = []
     if judged:
         means = [None if found is None else found.mean for found in figures]
         counts = {found.classes for found in figures if found is not None}
-        tip = f"Mean IoU over the {max(counts)} {over}" if counts else ""
-        rows.append(TableRow("mIoU", _percents(means), best=_best(means), tip=tip))
+        number = counted(max(counts), "class", "classes") if counts else ""
+        tip = f"Mean IoU over the {number} {over}, the same for every model" if counts else ""
+        rows.append(TableRow(f"mIoU, {number}" if counts else "mIoU", _percents(means), best=_best(means), tip=tip))
         accuracies = [None if found is None else found.accuracy for found in figures]
         tip = "Share of the labelled pixels that are right"
         rows.append(TableRow("Pixel accuracy", _percents(accuracies), best=_best(accuracies), tip=tip))

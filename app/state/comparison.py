@@ -98,8 +98,8 @@ class ModelFigures:
 
     Attributes:
         iou: class id -> IoU, nan for a class that neither truth nor model has; empty without truth.
-        mean: mean IoU: of an image over the classes in its truth, of a folder over those with a non-empty union; nan without
-            truth.
+        mean: mean IoU over the classes of the ground truth, of the image or of the folder, so that all models have the same; nan
+            without truth.
         classes: how many classes that mean is over.
         accuracy: share of labelled pixels that are right; nan without truth.
         curve: mIoU inside the band of width 1, 2, ... px; empty without truth.
@@ -173,19 +173,19 @@ def count_pair(one: Labels, other: Labels, ignore: int, truth: Labels | None = N
     return PairCount(one.size, places.size, first, second, labelled - first - second, places.size - labelled)
 
 
-def figures_of(count: ModelCount, catalog: ClassCatalog, *, pooled: bool = False) -> ModelFigures:
-    """Figures of a count; ``pooled`` takes the mean over the classes with a non-empty union, as for a folder."""
+def figures_of(count: ModelCount, catalog: ClassCatalog) -> ModelFigures:
+    """Figures of a count, of one image or pooled."""
     total = sum(count.pixels.values())
     shares = {value: pixels / total for value, pixels in count.pixels.items()} if total else {}
     if count.matrix is None or count.histogram is None:
         return ModelFigures({}, float("nan"), 0, float("nan"), (), shares)
-    mean = count.matrix.mean_iou("union" if pooled else "truth")
+    mean = count.matrix.mean_iou("truth")
     return ModelFigures(
         iou=dict(zip(catalog.ids.tolist(), count.matrix.iou().tolist(), strict=True)),
         mean=mean.value,
         classes=mean.classes,
         accuracy=count.matrix.pixel_accuracy(),
-        curve=tuple(count.histogram.curve("union" if pooled else "truth").mean_iou.tolist()),
+        curve=tuple(count.histogram.curve("truth").mean_iou.tolist()),
         shares=shares,
     )
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.state.document import Change, Document
+from app.state.wording import counted
 from deeplab_core.boundary.band import BandAround, BandRule, band_index
 from deeplab_core.boundary.histogram import BandHistogram
 from deeplab_core.catalog import ClassCatalog
@@ -98,6 +99,18 @@ def _check_size(truth: Labels, document: Document) -> None:
             f"the truth is {truth.shape[1]} x {truth.shape[0]} px, the image {document.shape[1]} x {document.shape[0]} px",
             remedy="Choose the truth of this image; it is never resized",
         )
+
+
+def folder_mean_text(pooled: ConfusionMatrix) -> str:
+    """A folder's mIoU with its class count, and, where the model names classes that the ground truth lacks, the mean without.
+
+    The second is the one to compare by: an invented class counts 0 in the first, and goes when its last pixel goes.
+    """
+    mean, compared = pooled.mean_iou("union"), pooled.mean_iou("truth")
+    text = f"{mean.value:.3f} over {counted(mean.classes, 'class', 'classes')}"
+    if compared.classes == mean.classes:
+        return text
+    return f"{text} ({compared.value:.3f} over the {compared.classes} of the ground truth)"
 
 
 class ImageJudgement:

@@ -15,7 +15,7 @@ from app.state.comparison import PLACE_TOKENS
 from app.state.component_walk import ComponentQuery
 from app.state.curves import Curve
 from app.state.progress_log import ProgressSample
-from app.state.wording import spaced
+from app.state.wording import counted, spaced
 from deeplab_core.catalog import ClassCatalog
 from deeplab_core.inspection.ranking import GainCurve
 from deeplab_core.inspection.slices import AXIS_TEXT, ObjectAxis, PixelSlices, Slice, slice_objects
@@ -86,6 +86,7 @@ def iou_chart(images: Iterable[NDArray[np.int64]], catalog: ClassCatalog, *, res
         colors=tuple(catalog.classes[channel].color for channel in order),
     )
     mean, (low, high) = float(pooled.mean_iou[0]), bounds.mean_iou.tolist()
+    over = counted(len(order), "class", "classes")
     between = "" if math.isnan(low) else f" ({low:.3f} to {high:.3f})"
     return Chart(
         "IoU by class",
@@ -94,7 +95,8 @@ def iou_chart(images: Iterable[NDArray[np.int64]], catalog: ClassCatalog, *, res
         (series,),
         x_range=(0, 1),
         y_ticks=tuple((float(place), catalog.names[channel]) for place, channel in enumerate(order)),
-        note=f"mIoU {mean:.3f}{between}, pooled over {len(counts)} images; lines are 95 % bootstrap intervals over images.",
+        note=f"mIoU {mean:.3f}{between} over the {over} in ground truth or masks, pooled over {len(counts)} images; lines are "
+        "95 % bootstrap intervals over images.",
         leads=tuple(ComponentQuery(concerning=catalog.classes[channel].id) for channel in order),
     )
 
@@ -206,13 +208,19 @@ def progress_chart(samples: Sequence[ProgressSample]) -> Chart:
     def shares(counts: Sequence[int]) -> tuple[float, ...]:
         return tuple(count / max(sample.images, 1) for count, sample in zip(counts, samples, strict=True))
 
-    miou = tuple(math.nan if sample.miou is None else sample.miou for sample in samples)
+    def means(older: bool) -> tuple[float, ...]:
+        return tuple(math.nan if s.miou is None or s.older_rule != older else s.miou for s in samples)
+
     series = [
         Series("reviewed", days, shares([sample.reviewed for sample in samples]), shape="points", token="good"),
         Series("worked on", days, shares([sample.touched for sample in samples]), shape="points", token="accent"),
     ]
-    if any(not math.isnan(value) for value in miou):
-        series.append(Series("mIoU of the folder", days, miou, shape="points", token="warn"))
+    for name, values, token in (
+        ("mIoU over all classes found, older version", means(True), "muted"),
+        ("mIoU of the folder", means(False), "warn"),
+    ):
+        if any(not math.isnan(value) for value in values):
+            series.append(Series(name, days, values, shape="points", token=token))
     last = samples[-1]
     began = datetime.fromtimestamp(first, UTC).strftime("%Y-%m-%d %H:%M")
     note = f"{last.reviewed} of {last.images} images are reviewed, {last.touched} worked on."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 #: Moments nearer than this are one; the older half is thinned out where there are too many.
@@ -19,7 +19,8 @@ class ProgressSample:
         time: Unix time in seconds.
         images: in the project.
         reviewed, touched: of them, marked reviewed, and changed by a person (reviewed ones included).
-        miou: mean IoU of the folder, where it was judged.
+        miou: mean IoU of the folder over the classes of its ground truth, where it was evaluated.
+        older_rule: the mean also runs over classes that only the masks had; so it is in what older versions wrote.
     """
 
     time: float
@@ -27,12 +28,13 @@ class ProgressSample:
     reviewed: int
     touched: int
     miou: float | None = None
+    older_rule: bool = False
 
 
 def appended(samples: tuple[ProgressSample, ...], sample: ProgressSample) -> tuple[ProgressSample, ...]:
     """The log with one more moment. One that follows another within minutes replaces it, unless it is the first."""
     if samples and sample.time < samples[-1].time:  # the clock was set back: order counts, not the clock
-        sample = ProgressSample(samples[-1].time, sample.images, sample.reviewed, sample.touched, sample.miou)
+        sample = replace(sample, time=samples[-1].time)
     if len(samples) > 1 and sample.time - samples[-2].time < APART_SECONDS:
         samples = samples[:-1]
     samples = (*samples, sample)
@@ -44,7 +46,10 @@ def appended(samples: tuple[ProgressSample, ...], sample: ProgressSample) -> tup
 
 def to_plain(samples: tuple[ProgressSample, ...]) -> list[list[Any]]:
     """JSON values; :func:`from_plain` is the inverse."""
-    return [[sample.time, sample.images, sample.reviewed, sample.touched, sample.miou] for sample in samples]
+    return [
+        [sample.time, sample.images, sample.reviewed, sample.touched, sample.miou, *([] if sample.older_rule else ["truth"])]
+        for sample in samples
+    ]
 
 
 def from_plain(data: Any) -> tuple[ProgressSample, ...]:
@@ -52,8 +57,10 @@ def from_plain(data: Any) -> tuple[ProgressSample, ...]:
     found = []
     for row in data if isinstance(data, list) else []:
         try:
-            time, images, reviewed, touched, miou = row
-            sample = ProgressSample(float(time), int(images), int(reviewed), int(touched), None if miou is None else float(miou))
+            time, images, reviewed, touched, miou, *rule = row
+            score = None if miou is None else float(miou)
+            older = score is not None and rule != ["truth"]
+            sample = ProgressSample(float(time), int(images), int(reviewed), int(touched), score, older)
         except (TypeError, ValueError):
             continue
         if math.isfinite(sample.time):

@@ -17,6 +17,7 @@ from app.state.class_rows import ClassRow, arranged
 from app.state.image_list import ImageRow
 from app.state.image_record import ImageRecord
 from app.state.image_scores import ImageScore
+from app.state.judgement import folder_mean_text
 from app.state.panes import PaneKind
 from app.state.project import Project
 from app.state.wording import counted, spaced
@@ -274,11 +275,8 @@ class Binding(QObject):
         pooled = folder.pooled
         if pooled is None:
             return ""
-        mean = pooled.mean_iou("union")
-        return (
-            f"Folder: mIoU {mean.value:.3f} pooled over {counted(folder.images, 'image')}, over the "
-            f"{counted(mean.classes, 'class', 'classes')} with a non-empty union, pixel accuracy {pooled.pixel_accuracy():.3f}."
-        )
+        pixels = f"pixel accuracy {pooled.pixel_accuracy():.3f}"
+        return f"Folder: mIoU {folder_mean_text(pooled)}, pooled over {counted(folder.images, 'image')}; {pixels}."
 
     def _iou(self, class_id: int) -> tuple[float | None, float | None]:
         if self._figures is None:

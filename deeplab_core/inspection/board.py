@@ -31,7 +31,7 @@ class FailureRow:
         missed, false: (C,) int64 pixels by truth class and by predicted class.
         repaired: (C,) float64 IoU after the repair; nan for a class that is then in neither truth nor prediction.
         gain: (C,) float64 IoU won back; nan where there is none before or after.
-        mean_gain: gain of the mean IoU (rule "union"), nan without classes.
+        mean_gain: gain of the mean IoU over the classes of the ground truth, which a repair does not change; nan without any.
     """
 
     kind: FailureKind
@@ -143,7 +143,7 @@ def _row(kind: FailureKind, total: ImageFailures, place: int, wrong: int, images
 def repaired_iou(
     counts: NDArray[np.int64], missed: NDArray[np.int64], false: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], float]:
-    """IoU of every class, and their mean (rule "union"), after an oracle has repaired some wrong pixels.
+    """IoU of every class, and the mean over those of the ground truth, after an oracle has repaired some wrong pixels.
 
     Args:
         counts: (C, C + 1) confusion matrix.
@@ -151,10 +151,10 @@ def repaired_iou(
         false: (C,) false alarms of each class that go away.
 
     Returns:
-        (C,) float64, nan for a class that is then in neither truth nor prediction, and the mean over the others.
+        (C,) float64, nan for a class that is then in neither truth nor prediction, and the mean over the classes in the truth.
     """
     hit, truth = hits(counts) + missed, truth_pixels(counts)
     called = prediction_pixels(counts) + missed - false
     union = truth + called - hit
     iou = np.divide(hit, union, out=np.full(len(hit), np.nan), where=union > 0)
-    return iou, float(mean_over_present(hit, truth, called, "union")[0])
+    return iou, float(mean_over_present(hit, truth, called, "truth")[0])

@@ -58,10 +58,11 @@ class SearchReport:
         images: how many were used.
         folds: how many groups they were divided into.
         tried: parameter sets that were computed.
+        classes: how many classes the means run over: those of the images' ground truth, whatever a CRF makes of them.
         baseline: mean IoU without CRF, pooled over the images.
         fitted: mean IoU of ``params`` on the images they were chosen on: too bright by construction.
         validated: mean IoU of every image refined with parameters that were chosen without it.
-        class_gains: (class name, IoU without, IoU cross-validated) of classes that occur.
+        class_gains: (class name, IoU without, IoU cross-validated) of the classes in the ground truth.
         improved: images whose pixel accuracy rose, cross-validated.
         worsened: images whose pixel accuracy fell.
     """
@@ -71,6 +72,7 @@ class SearchReport:
     images: int
     folds: int
     tried: int
+    classes: int
     baseline: float
     fitted: float
     validated: float
@@ -142,13 +144,13 @@ def search_parameters(
 def _report(book: _Book, params: CRFParams, held_out: Sequence[ConfusionMatrix], folds: int) -> SearchReport:
     plain = book.matrices[None]
     before, after = book.pooled(plain), book.pooled(held_out)
-    baseline, validated = before.mean_iou("union").value, after.mean_iou("union").value
+    (baseline, classes), validated = before.mean_iou("truth"), after.mean_iou("truth").value
     changes = [new.pixel_accuracy() - old.pixel_accuracy() for old, new in zip(plain, held_out, strict=True)]
     names = [info.name for info in book.catalog.classes]
     gains = tuple(
         (name, float(old), float(new))
-        for name, old, new in zip(names, before.iou(), after.iou(), strict=True)
-        if np.isfinite(old) and np.isfinite(new)
+        for name, old, new, truth in zip(names, before.iou(), after.iou(), before.truth_pixels(), strict=True)
+        if truth
     )
     return SearchReport(
         params=params,
@@ -156,6 +158,7 @@ def _report(book: _Book, params: CRFParams, held_out: Sequence[ConfusionMatrix],
         images=len(plain),
         folds=folds,
         tried=len(book.matrices) - 1,
+        classes=classes,
         baseline=baseline,
         fitted=book.score(params, np.arange(len(plain))),
         validated=validated,
@@ -214,9 +217,9 @@ class _Book:
         return total
 
     def score(self, params: CRFParams, images: NDArray[np.int64]) -> float:
-        """Mean IoU pooled over some images."""
+        """Mean IoU pooled over some images, over the classes of their ground truth: the same for every parameter set."""
         chosen = self.matrices[params]
-        return float(self.pooled([chosen[i] for i in images]).mean_iou("union").value)
+        return float(self.pooled([chosen[i] for i in images]).mean_iou("truth").value)
 
 
 def _coarse(start: CRFParams) -> list[CRFParams]:

@@ -32,7 +32,7 @@ class RunState:
         history: one row of figures per epoch.
         recipe: of the run, for comparison.
         data: names of the classes and what the data sets are, for comparison; empty in states of older versions.
-        best: largest validation mIoU and its epoch.
+        best: largest validation mIoU over the classes of the ground truth, and its epoch.
         seconds: of training so far.
         epoch_loss: sum of the losses of the epoch in hand, and how many steps they are of.
     """

@@ -272,8 +272,8 @@ class Trainer:
         self._demand_finite()
         found: Validation = validate(self.best_network, self.val, self.recipe, self.group)
         row["val"] = found.to_dict()
-        if found.mean_iou > self.state.best[0]:
-            self.state.best = (found.mean_iou, int(row["epoch"]))
+        if found.compared_iou > self.state.best[0]:
+            self.state.best = (found.compared_iou, int(row["epoch"]))
             if self.group.leads:
                 self.write_model(self.folder / "best.safetensors", figures=row["val"])
 

@@ -44,6 +44,11 @@ class Validation:
         return float(self.matrix.mean_iou().value)
 
     @property
+    def compared_iou(self) -> float:
+        """Over the classes of the ground truth, the same in every epoch: what the best epoch is chosen by."""
+        return float(self.matrix.mean_iou("truth").value)
+
+    @property
     def band_mean_iou(self) -> float:
         """Inside the band of :attr:`band_px` px around class edges."""
         return float(self.bands.inside(self.band_px).mean_iou().value)
@@ -54,6 +59,8 @@ class Validation:
         return {
             "mean_iou": _rounded(self.mean_iou),
             "classes": self.matrix.mean_iou().classes,
+            "mean_iou_truth": _rounded(self.compared_iou),
+            "classes_truth": self.matrix.mean_iou("truth").classes,
             "pixel_accuracy": _rounded(float(self.matrix.pixel_accuracy())),
             f"band_{self.band_px}px_mean_iou": _rounded(self.band_mean_iou),
             "loss": _rounded(self.loss),

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from app.state.document import Document
 from app.state.edits import StrokeSession, fill_patch
-from app.state.judgement import FolderJudgement, ImageJudgement, count_image
+from app.state.judgement import FolderJudgement, ImageJudgement, count_image, folder_mean_text
 from app.state.patch import PatchRecorder, Rect, TilePatch, diff_patch
 from app.state.provenance import Provenance
 from deeplab_core.boundary import BandHistogram, band_index
@@ -21,6 +21,14 @@ CATALOG = ClassCatalog(
 VALUES = [4, 0, 11, IGNORE]
 SHAPE = 70, 150  # tiles of 64 px and smaller ones at both borders
 RULES = [("void", "truth"), ("edge", "truth"), ("edge", "prediction")]
+
+
+def test_a_folder_mean_says_its_classes_and_what_it_is_without_invented_ones():
+    counts = np.zeros((3, 4), dtype=np.int64)
+    counts[0, 0], counts[1, 1], counts[1, 2] = 10, 9, 1
+    assert folder_mean_text(ConfusionMatrix(CATALOG, counts)) == "0.633 over 3 classes (0.950 over the 2 of the ground truth)"
+    counts[1, 2] = 0
+    assert folder_mean_text(ConfusionMatrix(CATALOG, counts)) == "1.000 over 2 classes"
 
 
 def scene(seed: int) -> tuple[np.ndarray, Document]:

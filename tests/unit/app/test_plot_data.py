@@ -42,6 +42,7 @@ def test_bars_are_the_pooled_iou_highest_first_with_an_interval_around_each() ->
     assert list(bars.y) == sorted(bars.y, reverse=True)
     assert all(low <= iou <= high for low, iou, high in zip(bars.low, bars.y, bars.high, strict=True))
     assert f"mIoU {pooled.mean_iou('union').value:.3f}" in chart.note
+    assert f"over the {pooled.mean_iou('union').classes} classes in ground truth or masks" in chart.note
     assert "8 images" in chart.note
 
 
@@ -133,6 +134,15 @@ def test_a_log_comes_back_without_what_is_damaged() -> None:
     assert from_plain(to_plain(log)) == log
     assert from_plain([[1.0], "x", *to_plain(log), [math.inf, 1, 1, 1, None]]) == log
     assert from_plain({"no": "list"}) == ()
+
+
+def test_means_of_older_versions_are_a_line_of_their_own():
+    older = from_plain([[1.0, 10, 1, 1, 0.4], [2.0, 10, 2, 2, None]])
+    assert [entry.older_rule for entry in older] == [True, False]
+    chart = plot_data.progress_chart((*older, sample(86400.0, 5)))
+    lines = {series.name: series.y for series in chart.series}
+    assert [value for value in lines["mIoU over all classes found, older version"] if not math.isnan(value)] == [0.4]
+    assert [value for value in lines["mIoU of the folder"] if not math.isnan(value)] == [0.5]
 
 
 def test_progress_is_drawn_as_shares_over_days() -> None:

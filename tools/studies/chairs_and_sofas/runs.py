@@ -100,7 +100,7 @@ class Result:
 
     def band_curve(self) -> NDArray[np.float64]:
         """(40,) mean IoU within 1..40 px of a class edge of the truth."""
-        return np.asarray(self.evaluation.histogram.curve().mean_iou)
+        return np.asarray(self.evaluation.histogram.curve("truth").mean_iou)
 
     def sliced(self, axis: ObjectAxis, name: str) -> list[Any]:
         """Scores of the objects of one class by an axis."""
