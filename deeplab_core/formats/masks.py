@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,17 +19,34 @@ from deeplab_core.formats.stored import StoredMask, read_stored
 from deeplab_core.images.orientation import to_oriented
 from deeplab_core.images.probe import ImageInfo
 from deeplab_core.labels import NAMED_VALUES, LabelMap, apply_lut, describe_values, undeclared, value_counts
+from deeplab_core.notes import Note
 
 _CITYSCAPES_NAME = re.compile(r"_gt(?:Fine|Coarse)_(labelIds|labelTrainIds|instanceIds|instanceTrainIds)\.png$")
 _STRIP_ROWS = 256
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class MaskData:
+    """A mask file that was read.
+
+    Attributes:
+        labels: (H, W) C-contiguous label map of the catalog's dtype, writable.
+        notes: what was read in an unusual way or left out; :class:`deeplab_core.notes.RunNotes` counts them.
+    """
+
+    labels: LabelMap
+    notes: tuple[Note, ...] = ()
+
+
 def read_mask(path: str | Path, catalog: ClassCatalog, info: ImageInfo | None = None, *, frame: Frame = "auto") -> LabelMap:
     """Read a mask file as a label map of ``catalog``.
 
-    - *Indexed* and *grey* files (1 to 16 bit, ``.npy`` too): the stored values are the ids. An indexed file is read by its
-      colours instead where a tool that shrinks palettes has renumbered it: every used entry is a colour of the catalog, and
-      the values are undeclared, or the used entries fill the table without a gap and disagree with the ids.
+    - *Indexed* and *grey* files (1 to 64 bit, ``.npy`` too): the stored values are the ids. Floats are read where all are whole
+      numbers.
+    - An indexed file *contradicts itself* where every used entry has exactly the colour of a class (or void) and at least one
+      has the colour of another id than its own: some tool has rebuilt its palette. It is read by its colours, and a note says so;
+      where classes share such a colour it is refused. A palette with a used entry of any other colour says nothing, and the
+      values count.
     - *RGB* files: every pixel has exactly the colour of a class or of void.
     - The catalog's void value (``file_ignore``) becomes the in-memory ignore value; no other undeclared value passes.
     - Cityscapes' own file names say which ids they hold: ``*_labelIds.png`` under the catalog cityscapes19 and
@@ -44,22 +63,32 @@ def read_mask(path: str | Path, catalog: ClassCatalog, info: ImageInfo | None = 
         (H, W) C-contiguous label map of ``catalog.dtype``, writable.
 
     Raises:
-        MaskFormatError: unreadable, undeclared ids or unknown colours (named with their pixel counts), or wrong size.
+        MaskFormatError: unreadable, undeclared ids or unknown colours (named with their pixel counts), a palette that contradicts
+            the ids in colours that classes share, or wrong size.
         AmbiguousFrameError: ``frame`` is ``auto``, both frames have the mask's size, and no record says which one is meant.
     """
+    return load_mask(path, catalog, info, frame=frame).labels
+
+
+def load_mask(path: str | Path, catalog: ClassCatalog, info: ImageInfo | None = None, *, frame: Frame = "auto") -> MaskData:
+    """As :func:`read_mask`, with the notes that belong to the file. Whoever reads many masks counts and shows them."""
     path = Path(path)
     stored = read_stored(path)
     if info is not None:
         _check_frame(stored.size, info, frame, path)
         frame = frame_of(path, stored.size, info, frame)
-    labels = interpret(stored, catalog, path)
+    labels, notes = _interpret(stored, catalog, path)
     if info is not None and frame == "stored":
         labels = to_oriented(labels, info.orientation)
-    return labels if labels.flags.writeable else labels.copy()
+    return MaskData(labels if labels.flags.writeable else labels.copy(), (*stored.notes, *notes))
 
 
 def interpret(stored: StoredMask, catalog: ClassCatalog, path: Path) -> LabelMap:
     """What the content of a mask file means in a catalog, by the rules of :func:`read_mask`; ``path`` gives the file's name."""
+    return _interpret(stored, catalog, path)[0]
+
+
+def _interpret(stored: StoredMask, catalog: ClassCatalog, path: Path) -> tuple[LabelMap, list[Note]]:
     named = _CITYSCAPES_NAME.search(path.name)
     if named is None or catalog.name not in ("cityscapes19", "cityscapes34"):
         return _by_catalog(stored, catalog, path)
@@ -70,29 +99,44 @@ def interpret(stored: StoredMask, catalog: ClassCatalog, path: Path) -> LabelMap
             path=path,
         )
     source = get_catalog("cityscapes34" if named[1] == "labelIds" else "cityscapes19")
-    labels = _by_catalog(stored, source, path)
-    return labels if source.name == catalog.name else apply_lut(labels, map_catalogs(source, catalog).lut)
+    labels, notes = _by_catalog(stored, source, path)
+    return (labels if source.name == catalog.name else apply_lut(labels, map_catalogs(source, catalog).lut)), notes
 
 
-def _by_catalog(stored: StoredMask, catalog: ClassCatalog, path: Path) -> LabelMap:
+def _by_catalog(stored: StoredMask, catalog: ClassCatalog, path: Path) -> tuple[LabelMap, list[Note]]:
     if stored.colors is not None:
-        return _from_colors(stored.colors, catalog, path)
+        return _from_colors(stored.colors, catalog, path), []
     assert stored.values is not None
     counts = value_counts(stored.values)
-    allowed = np.append(catalog.ids, catalog.file_ignore)
-    strangers = undeclared(counts, allowed)
+    notes: list[Note] = []
     if stored.palette is not None:
-        renumbered = _renumbered(stored.palette, counts, catalog, bool(strangers))
-        if renumbered is not None:
-            return apply_lut(stored.values, renumbered)
+        meaning = palette_meaning(stored.palette, np.flatnonzero(counts), catalog)
+        if meaning.kind == "shared":
+            raise _palette_error(meaning, catalog, path)
+        if meaning.kind == "renumbered":
+            lut = np.full(len(counts), catalog.ignore, dtype=catalog.dtype)
+            lut[list(meaning.labels)] = list(meaning.labels.values())
+            return apply_lut(stored.values, lut), [_by_colour_note(meaning, catalog)]
+        if meaning.kind == "partly":
+            notes.append(_partly_note(meaning, catalog))
+    strangers = undeclared(counts, np.append(catalog.ids, catalog.file_ignore))
     if strangers:
         raise MaskFormatError(
             f"the mask holds ids that '{catalog.name}' does not declare: {describe_values(strangers)}",
-            why=f"Its void value is {catalog.file_ignore}",
+            why=_why_strange(strangers, counts, catalog),
             remedy="Choose the catalog that this mask was made for",
             path=path,
         )
-    return _from_file_values(stored.values, catalog)
+    return _from_file_values(stored.values, catalog), notes
+
+
+def _why_strange(strangers: dict[int, int], counts: NDArray[np.int64], catalog: ClassCatalog) -> str:
+    last = int(catalog.ids.max())
+    why = f"Its void value is {catalog.file_ignore}"
+    first = int(catalog.ids.min())
+    if list(strangers) == [last + 1] and not counts[first]:
+        why += f"; the ids look shifted by one: {first + 1}..{last + 1} instead of {first}..{last}"
+    return why
 
 
 def _from_file_values(values: NDArray[np.uint8] | NDArray[np.uint16], catalog: ClassCatalog) -> LabelMap:
@@ -104,26 +148,90 @@ def _from_file_values(values: NDArray[np.uint8] | NDArray[np.uint16], catalog: C
     return apply_lut(values, lut)
 
 
-def _renumbered(
-    palette: NDArray[np.uint8], counts: NDArray[np.int64], catalog: ClassCatalog, strange: bool
-) -> NDArray[np.uint8] | NDArray[np.uint16] | None:
-    """Lookup table from palette entry to label for a file whose palette was rebuilt by a tool; None for ordinary files."""
-    used = np.flatnonzero(counts)
-    if used[-1] >= len(palette):
-        return None
-    meaning = _color_table(catalog)
-    found = [meaning.get((int(r), int(g), int(b))) for r, g, b in palette[used]]
-    if any(len(values or ()) != 1 for values in found):
-        return None
-    labels = [next(iter(values)) for values in found if values]
-    as_ids = [catalog.ignore if int(value) == catalog.file_ignore else int(value) for value in used]
-    # Some writers pad the shrunk table to a power of two.
-    shrunk = used[-1] == len(used) - 1 and len(palette) <= max(2, 1 << (len(used) - 1).bit_length())
-    if not strange and (not shrunk or labels == as_ids):
-        return None
-    lut = np.full(len(counts), catalog.ignore, dtype=catalog.dtype)
-    lut[used] = labels
-    return lut
+PaletteKind = Literal["agrees", "renumbered", "shared", "partly", "other"]
+
+
+@dataclass(frozen=True, slots=True)
+class PaletteMeaning:
+    """What the palette of an indexed file says about its ids under a catalog.
+
+    Attributes:
+        kind: ``"agrees"``: every used entry has the colour of its own id; ``"renumbered"``: every used entry has the colour of
+            one class, and at least one of another id than its own; ``"shared"``: the same, but a colour stands for several
+            classes; ``"partly"``: some used entries have the colour of another class, others no colour of the catalog;
+            ``"other"``: the palette says nothing.
+        labels: used entry -> in-memory label by its colour, for ``"renumbered"``.
+        wrong: used entries with the colour of another id than their own.
+        colors: colour of each of ``wrong``.
+        shared: a used colour that stands for several classes, for ``"shared"``.
+    """
+
+    kind: PaletteKind
+    labels: dict[int, int]
+    wrong: tuple[int, ...] = ()
+    colors: tuple[Color, ...] = ()
+    shared: Color | None = None
+
+
+def palette_meaning(palette: NDArray[np.uint8], used: NDArray[np.int64], catalog: ClassCatalog) -> PaletteMeaning:
+    """Compare a palette with the ids of a catalog; the length of the table does not matter, only the entries that occur.
+
+    Args:
+        palette: (N, 3) uint8 colours.
+        used: (M,) entries that occur in the file, ascending.
+        catalog: whose colours are asked.
+    """
+    if not used.size or used[-1] >= len(palette):
+        return PaletteMeaning("other", {})
+    owners = _color_table(catalog)
+    colored = zip(used.tolist(), palette[used].tolist(), strict=True)
+    entries = [(entry, (red, green, blue)) for entry, (red, green, blue) in colored]
+    own = {entry: catalog.ignore if entry == catalog.file_ignore else entry for entry, _ in entries}
+    wrong = [(entry, color) for entry, color in entries if color in owners and own[entry] not in owners[color]]
+    places, colors = tuple(entry for entry, _ in wrong), tuple(color for _, color in wrong)
+    if all(color in owners for _, color in entries):
+        if not wrong:
+            return PaletteMeaning("agrees", {})
+        shared = next((color for _, color in entries if len(owners[color]) > 1), None)
+        if shared is not None:
+            return PaletteMeaning("shared", {}, places, colors, shared)
+        return PaletteMeaning("renumbered", {entry: next(iter(owners[color])) for entry, color in entries}, places, colors)
+    # Black and white stand in any table; another class's own colour is no accident.
+    telling = any(len(set(color)) > 1 for color in colors)
+    return PaletteMeaning("partly" if telling else "other", {}, places, colors)
+
+
+def _by_colour_note(meaning: PaletteMeaning, catalog: ClassCatalog) -> Note:
+    entry = meaning.wrong[0]
+    text = (
+        f"the palette contradicts the ids and the mask is read by its colours: entry {entry} has the colour of "
+        f"{_owner_names({meaning.labels[entry]}, catalog)}"
+    )
+    return Note("by_colour", text, "was read by colour, because its palette contradicts its ids", warning=True)
+
+
+def _partly_note(meaning: PaletteMeaning, catalog: ClassCatalog) -> Note:
+    owners = _owner_names(_color_table(catalog)[meaning.colors[0]], catalog)
+    text = f"the mask is read by its ids, although entry {meaning.wrong[0]} has the colour of {owners}"
+    return Note("palette", text, "has colours of other classes in its palette and was read by its ids", warning=True)
+
+
+def _palette_error(meaning: PaletteMeaning, catalog: ClassCatalog, path: Path) -> MaskFormatError:
+    table = _color_table(catalog)
+    owners = _owner_names(table[meaning.colors[0]], catalog)
+    why = f"Entry {meaning.wrong[0]} has the colour of {owners}"
+    if meaning.shared is not None and meaning.shared != meaning.colors[0]:
+        why += f", and {meaning.shared} stands for {_owner_names(table[meaning.shared], catalog)}"
+    return MaskFormatError(
+        "the palette of the mask contradicts its ids, and its colours do not tell the classes apart",
+        why=why,
+        remedy="Save the ids as a grey PNG again from their source, or give the classes different colours",
+        path=path,
+    )
+
+
+def _owner_names(labels: set[int], catalog: ClassCatalog) -> str:
+    return " and ".join("void" if label == catalog.ignore else catalog.by_id(label).name for label in sorted(labels))
 
 
 def _color_table(catalog: ClassCatalog) -> dict[Color, set[int]]:
@@ -165,8 +273,7 @@ def _color_error(refused: Counter[int], catalog: ClassCatalog, table: dict[Color
         color = (code >> 16, code >> 8 & 255, code & 255)
         names.append(f"{color} ({pixels:,} px)")
         if color in table:
-            owners = [catalog.by_id(value).name if value != catalog.ignore else "void" for value in sorted(table[color])]
-            shared.append(f"{color} stands for {' and '.join(owners)}")
+            shared.append(f"{color} stands for {_owner_names(table[color], catalog)}")
     more = len(refused) - len(names)
     grey = all(code >> 16 == code >> 8 & 255 == code & 255 for code in refused)
     return MaskFormatError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ from deeplab_core.errors import ImageReadError, MaskFormatError
 from deeplab_core.images.guard import decoder_guard
 from deeplab_core.images.limits import check_size
 from deeplab_core.images.pillow import Image, UnidentifiedImageError
-from deeplab_core.images.probe import read_file
+from deeplab_core.images.probe import TIFF_SIGNATURES, read_file
+from deeplab_core.notes import Note
 
 _LOSSY = frozenset({"JPEG", "MPO", "WEBP", "JPEG2000", "AVIF"})
 _EXACT_REMEDY = "Save the mask as PNG again from its source"
@@ -28,11 +29,13 @@ class StoredMask:
         values: (H, W) uint8 or uint16 ids as stored, or None for a colour file.
         colors: (H, W, 3) uint8 RGB, or None for a file of ids.
         palette: (N, 3) uint8 colours that an indexed file declares, N as long as the file's own table; else None.
+        notes: what was left out or read in an unusual way.
     """
 
     values: NDArray[Any] | None = None
     colors: NDArray[np.uint8] | None = None
     palette: NDArray[np.uint8] | None = None
+    notes: tuple[Note, ...] = ()
 
     @property
     def size(self) -> tuple[int, int]:
@@ -45,6 +48,9 @@ class StoredMask:
 def read_stored(path: str | Path) -> StoredMask:
     """Decode a mask file without interpreting it: PNG, TIFF, BMP, GIF, PGM/PPM, or ``.npy`` (pickles are never loaded).
 
+    TIFF and ``.npy`` may hold ids of any integer type, or floats that are whole numbers. Of several pages or frames the first is
+    read, with a note.
+
     Raises:
         MaskFormatError: missing, damaged, lossy (JPEG, WebP), half-transparent, or of a kind that cannot hold a mask.
     """
@@ -56,6 +62,8 @@ def read_stored(path: str | Path) -> StoredMask:
         raise MaskFormatError("the mask file cannot be read", why=why, remedy=error.remedy, path=path) from error
     if data.startswith(b"\x93NUMPY"):
         return StoredMask(values=_npy_values(data, path))
+    if data.startswith(TIFF_SIGNATURES):
+        return _from_tiff(data, path)
     with decoder_guard(MaskFormatError, "the mask file is damaged", path, _EXACT_REMEDY):
         try:
             picture = Image.open(io.BytesIO(data))
@@ -74,8 +82,13 @@ def read_stored(path: str | Path) -> StoredMask:
                     remedy=_EXACT_REMEDY,
                     path=path,
                 )
+            frames = int(getattr(picture, "n_frames", 1))
+            picture.seek(0)
             picture.load()
-            return _from_picture(picture, data, path)
+            found = _from_picture(picture, data, path)
+    if frames > 1:
+        return replace(found, notes=(Note("pages", f"the first of {frames:,} frames is read", "has further frames"),))
+    return found
 
 
 def _from_picture(picture: Image.Image, data: bytes, path: Path) -> StoredMask:
@@ -88,13 +101,10 @@ def _from_picture(picture: Image.Image, data: bytes, path: Path) -> StoredMask:
     if mode == "L":
         return StoredMask(values=_unscaled(np.asarray(picture), data))
     if mode.startswith("I"):
-        return StoredMask(values=_sixteen_bit(np.asarray(picture), path))
+        return StoredMask(values=_ids(np.asarray(picture), path))
     if mode in ("LA", "PA", "RGBA"):
         if np.asarray(picture.getchannel("A")).min() < 255:
-            raise MaskFormatError(
-                "the mask has transparent pixels", why="Their class cannot be told",
-                remedy="Save it without transparency", path=path,
-            )  # fmt: skip
+            raise _transparent(path)
         return (
             StoredMask(values=np.asarray(picture.getchannel(0)))
             if mode == "LA"
@@ -116,24 +126,93 @@ def _unscaled(values: NDArray[np.uint8], data: bytes) -> NDArray[np.uint8]:
     return values
 
 
-def _sixteen_bit(values: NDArray[Any], path: Path) -> NDArray[np.uint16]:
-    low, high = int(values.min()), int(values.max())
+def _from_tiff(data: bytes, path: Path) -> StoredMask:
+    from deeplab_core.images.tiff import load_tiff  # brings OpenCV, which listing a folder does without
+
+    try:
+        found = load_tiff(data, path)
+        check_size(found.pixels.shape[1], found.pixels.shape[0], path)
+    except ImageReadError as error:
+        why = "; ".join(part for part in (error.what, error.why) if part)
+        raise MaskFormatError("the mask file is damaged", why=why, remedy=_EXACT_REMEDY, path=path) from error
+    if found.lossy:
+        raise MaskFormatError(
+            "a mask cannot be compressed as JPEG",
+            why="This compression does not keep values exactly", remedy=_EXACT_REMEDY, path=path,
+        )  # fmt: skip
+    pixels, notes, samples = found.pixels, list(found.notes), found.pixels.shape[2]
+    if found.palette is not None:
+        return StoredMask(values=_ids(pixels[..., 0], path), palette=found.palette, notes=tuple(notes))
+    if found.photometric == "MINISWHITE" and samples == 1:
+        text = "the file shows 0 as white; its values are read as they are stored"
+        notes.append(Note("inverted", text, "is stored with white as 0"))
+    if samples in (2, 4) and found.photometric != "SEPARATED":
+        opaque = np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else 1
+        if (pixels[..., -1] != opaque).any():
+            raise _transparent(path)
+        pixels, samples = pixels[..., :-1], samples - 1
+    if samples == 1:
+        return StoredMask(values=_ids(pixels[..., 0], path), notes=tuple(notes))
+    if samples == 3 and found.photometric in ("RGB", "MINISBLACK"):
+        return StoredMask(colors=_eight_bit_colors(pixels, path), notes=tuple(notes))
+    raise MaskFormatError(
+        f"a TIFF of {samples} bands cannot hold a mask",
+        remedy="Save ids as one band, or colours as RGB of 8 bits", path=path,
+    )  # fmt: skip
+
+
+def _eight_bit_colors(pixels: NDArray[Any], path: Path) -> NDArray[np.uint8]:
+    if pixels.dtype == np.uint8:
+        return np.ascontiguousarray(pixels)
+    if pixels.dtype == np.uint16 and not (pixels % 257).any():  # 8-bit colours written with 16 bits
+        return np.ascontiguousarray((pixels // 257).astype(np.uint8))
+    raise MaskFormatError(
+        f"colours of the type {pixels.dtype} cannot be told apart", remedy="Save it as RGB of 8 bits", path=path
+    )
+
+
+def _transparent(path: Path) -> MaskFormatError:
+    return MaskFormatError(
+        "the mask has transparent pixels", why="Their class cannot be told", remedy="Save it without transparency", path=path
+    )
+
+
+def _ids(values: NDArray[Any], path: Path) -> NDArray[Any]:
+    """(H, W) uint8 or uint16 ids, C-contiguous, from numbers of any type.
+
+    Raises:
+        MaskFormatError: numbers that are not whole, or outside 0..65535.
+    """
+    if values.dtype == np.uint8 or values.dtype.kind == "b":
+        return np.asarray(values, dtype=np.uint8, order="C")
+    if values.dtype.kind == "f":
+        broken = ~np.isfinite(values) | (values != np.round(values))
+        if broken.any():
+            raise MaskFormatError(
+                f"the mask holds numbers that are no ids: {values[broken][0]:g} and others in {int(broken.sum()):,} px",
+                why="Ids are whole numbers",
+                remedy="Save the ids as whole numbers; a map of probabilities is not a mask",
+                path=path,
+            )
+    elif values.dtype.kind not in "iu":
+        raise MaskFormatError(f"numbers of the type {values.dtype} are no ids", remedy=_EXACT_REMEDY, path=path)
+    low, high = values.min(), values.max()
     if low < 0 or high > 65535:
         raise MaskFormatError(
-            f"the mask holds the value {low if low < 0 else high}", why="Ids are 0..65535", remedy=_EXACT_REMEDY, path=path
+            f"the mask holds the value {low if low < 0 else high:.0f}", why="Ids are 0..65535", remedy=_EXACT_REMEDY, path=path
         )
-    return values.astype(np.uint16)
+    return np.ascontiguousarray(values.astype(np.uint16))
 
 
 def _npy_values(data: bytes, path: Path) -> NDArray[Any]:
     with decoder_guard(MaskFormatError, "the .npy file is damaged or holds objects", path, _EXACT_REMEDY):
         values = np.load(io.BytesIO(data), allow_pickle=False)
-    if values.ndim != 2 or values.size == 0 or values.dtype.kind not in "bui":
+    if values.ndim == 3 and values.shape[2] == 1:
+        values = values[..., 0]
+    if values.ndim != 2 or values.size == 0 or values.dtype.kind not in "buif":
         raise MaskFormatError(
             "a mask is a two-dimensional array of whole numbers",
             why=f"This one has the shape {values.shape} and the type {values.dtype}", remedy=_EXACT_REMEDY, path=path,
         )  # fmt: skip
     check_size(values.shape[1], values.shape[0], path)
-    if values.dtype.kind == "b":
-        return np.asarray(values, dtype=np.uint8)
-    return np.asarray(values, dtype=np.uint8, order="C") if values.dtype == np.uint8 else _sixteen_bit(values, path)
+    return _ids(values, path)

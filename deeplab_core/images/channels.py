@@ -1,46 +1,97 @@
-"""Pixel values of every kind to the three 8-bit channels that the rest of the program works on."""
+"""Pixel values of every kind to the three 8-bit channels that the rest of the program works on.
+
+One function scales, whatever file the values come from (:func:`scale_to_uint8`), so that the same picture looks the same, is
+predicted the same and refined the same as PNG, TIFF or anything else.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from deeplab_core.notes import Note, note_text
+
 #: Largest values of the bit depths that cameras and scanners store in 16-bit files.
 _FULL_SCALES = (255, 1023, 4095, 16383, 65535)
+#: How far the largest value may lie above the bit depth that holds 99 % of the values before it is taken for an outlier.
+_OUTLIER_FACTOR = 8
+#: Values that programs write where they have no data and do not declare it. Taken as such only where they stand far apart.
+_NO_DATA_HABITS = (-9999.0, -99999.0, -32768.0, -32767.0, -999.0, -2147483648.0, 9999.0, 32767.0, 65535.0, 99999.0, 4294967295.0)
+#: Beyond this, floats are fill values of some program (1e20, 9.97e36, 3.4e38), not measurements.
+_FILL = 1e19
+#: What pixels without data become: the middle of the range, which neither a viewer nor a network takes for something.
+NEUTRAL = 128
+#: Share of the values, at either end, that may be outliers.
+_FEW = 0.01
+_SAMPLE = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declared:
+    """What a file itself says about its values; None where it says nothing.
+
+    Attributes:
+        bits: significant bits of 16-bit samples (PNG's ``sBIT``, TIFF's ``BitsPerSample``).
+        no_data: the value of pixels without data (GDAL's tag 42113); may be nan.
+        low, high: the values shown black and white (TIFF's ``MinSampleValue``, ``MaxSampleValue`` and ``WhiteLevel``).
+    """
+
+    bits: int | None = None
+    no_data: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+NOTHING_DECLARED = Declared()
+
+
+def scale_to_uint8(values: NDArray[Any], declared: Declared = NOTHING_DECLARED) -> tuple[NDArray[np.uint8], list[Note]]:
+    """Scale pixel values of any type to 0..255.
+
+    - 8-bit values stay as they are.
+    - 16-bit values, none below 0, are divided by the full scale of their bit depth: the declared one, else the smallest usual one
+      (8, 10, 12, 14, 16) that holds the largest value, because 10- to 14-bit sensors store their values unscaled. A declared
+      range of values comes first. Of 16 bits the high byte is kept.
+    - Floats of 0..1 are multiplied by 255, floats of 0..255 are rounded; everything else is stretched from the smallest to the
+      largest value.
+    - nan, infinities and the declared value for "no data" are left out of all this and become :data:`NEUTRAL`. So does a usual
+      fill value (-9999, -3.4e38, ...) that stands farther from the others than these from each other.
+    - Up to 1 % of the values at either end are outliers where they lie far from the rest: they are clipped, so that they neither
+      blacken nor whiten the picture.
+
+    Args:
+        values: (H, W) or (H, W, S), any real dtype.
+        declared: what the file says.
+
+    Returns:
+        uint8 array of the same shape, and a note for each thing that was scaled or left out.
+    """
+    if values.dtype == np.bool_:
+        return values.astype(np.uint8) * np.uint8(255), []
+    valid, fill = _with_data(values, declared)
+    if values.dtype == np.uint8:
+        return values, _no_data_notes(valid, fill, drawn="as stored")
+    known = values if valid is None else values[valid]
+    if not known.size:
+        return np.full(values.shape, NEUTRAL, np.uint8), _no_data_notes(valid, fill)
+    lowest, highest = known.min(), known.max()
+    if values.dtype.kind in "ui" and values.dtype.itemsize == 2 and lowest >= 0:
+        scaled, note = _by_bit_depth(values, known, declared)
+    else:
+        scaled, note = _by_range(values, known, float(lowest), float(highest), declared)
+    if valid is not None:
+        scaled[~valid] = NEUTRAL
+    return scaled, [note, *_no_data_notes(valid, fill)]
 
 
 def to_uint8(values: NDArray[Any]) -> tuple[NDArray[np.uint8], str]:
-    """Scale pixel values of any type to 0..255.
-
-    Unsigned 16-bit values are divided by the full scale of the smallest usual bit depth (8, 10, 12, 14, 16) that holds the
-    largest value, because 10- to 14-bit sensors store their values unscaled. Floats in 0..1 are multiplied by 255; wider
-    types outside 0..255 are stretched from smallest to largest. Negative 16-bit values and NaN become 0.
-
-    Returns:
-        uint8 array of the same shape, and a note in words (empty where nothing was scaled).
-    """
-    if values.dtype == np.uint8:
-        return values, ""
-    if values.dtype == np.bool_:
-        return values.astype(np.uint8) * 255, ""
-    if values.dtype in (np.uint16, np.int16):
-        positive = np.maximum(values, 0).astype(np.uint16)
-        top = int(positive.max(initial=0))
-        full = next(scale for scale in _FULL_SCALES if top <= scale)
-        if full == 255:
-            return positive.astype(np.uint8), "16-bit file with 8-bit values"
-        table = np.round(np.arange(65536) * (255.0 / full)).clip(0, 255).astype(np.uint8)
-        return table[positive], f"16-bit values of 0..{full} scaled to 0..255 (largest {top})"
-    finite = np.nan_to_num(values.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
-    low, high = float(finite.min(initial=0.0)), float(finite.max(initial=0.0))
-    if low >= 0 and high <= 1:
-        return np.round(finite * 255).astype(np.uint8), "values of 0..1 scaled to 0..255"
-    if low >= 0 and high <= 255:
-        return np.round(finite).astype(np.uint8), "values rounded to whole numbers"
-    return np.round((finite - low) * (255.0 / (high - low))).astype(np.uint8), f"values {low:g}..{high:g} stretched to 0..255"
+    """:func:`scale_to_uint8` of values of which nothing is declared, with its notes in one line."""
+    scaled, notes = scale_to_uint8(values)
+    return scaled, note_text(notes)
 
 
 def grey_to_rgb(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -51,3 +102,167 @@ def grey_to_rgb(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def bgr_to_rgb(bgr: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """(H, W, 3) in OpenCV's order to RGB."""
     return np.asarray(cv2.cvtColor(np.ascontiguousarray(bgr), cv2.COLOR_BGR2RGB), dtype=np.uint8)
+
+
+def _with_data(values: NDArray[Any], declared: Declared) -> tuple[NDArray[np.bool_] | None, str]:
+    """Where the values are data, None for everywhere; and which value is not, in words."""
+    valid: NDArray[np.bool_] | None = None
+    fill = ""
+    if values.dtype.kind == "f":
+        finite = np.isfinite(values)
+        if not finite.all():
+            valid, fill = finite, "nan or infinity"
+    no_data = declared.no_data
+    if no_data is not None and np.isfinite(no_data):
+        missing = _equal(values, no_data)
+        if missing is not None and missing.any():
+            valid = ~missing if valid is None else valid & ~missing
+            fill = f"{no_data:g}, declared as no data"
+        return valid, fill
+    if values.dtype.itemsize > 1:
+        for value in _habitual_fill(values if valid is None else values[valid]):
+            missing = values == value
+            valid = ~missing if valid is None else valid & ~missing
+            fill = f"{float(value):g}, taken as no data"
+    return valid, fill
+
+
+def _equal(values: NDArray[Any], value: float) -> NDArray[np.bool_] | None:
+    """Where the values equal one that a file gives as text; None where their type cannot hold it."""
+    if values.dtype.kind == "f":
+        # A float of 32 bits written as text of 64 differs in its last digits.
+        found: NDArray[np.bool_] = np.isclose(values, value, rtol=1e-6, atol=0.0)
+        return found
+    limits = np.iinfo(values.dtype)
+    if value != int(value) or not limits.min <= value <= limits.max:
+        return None
+    return np.asarray(values == values.dtype.type(int(value)))
+
+
+def _habitual_fill(known: NDArray[Any]) -> list[Any]:
+    """The usual fill values among the extremes that stand farther from the rest than its values from each other."""
+    found = []
+    for extreme, farther in ((np.min, np.min), (np.max, np.max)):
+        if not known.size:
+            break
+        value = extreme(known)
+        if float(value) not in _NO_DATA_HABITS and abs(float(value)) < _FILL:
+            continue
+        rest = known[known != value]
+        if not rest.size:
+            continue
+        gap = abs(float(farther(rest)) - float(value))
+        # The other end may be a fill value too; it must not widen what is compared.
+        ordinary = rest[np.abs(rest) < _FILL] if known.dtype.kind == "f" else rest
+        spread = float(np.ptp(ordinary)) if ordinary.size else 0.0
+        # The largest value of an unsigned type is also what saturated pixels and the white of two-coloured pictures have.
+        white = known.dtype.kind == "u" and (not spread or known.size - rest.size <= _FEW * known.size)
+        if gap > spread and not white:
+            found.append(value)
+            known = rest
+    return found
+
+
+def _no_data_notes(valid: NDArray[np.bool_] | None, fill: str, drawn: str = "grey") -> list[Note]:
+    if valid is None:
+        return []
+    missing = int((~(valid if valid.ndim == 2 else valid.all(axis=-1))).sum()) if valid.ndim > 1 else int((~valid).sum())
+    return [Note("no_data", f"{missing:,} px without data ({fill}) drawn {drawn}", "has pixels without data")]
+
+
+def _by_bit_depth(values: NDArray[Any], known: NDArray[Any], declared: Declared) -> tuple[NDArray[np.uint8], Note]:
+    top = int(known.max())
+    common = int(np.quantile(_sample(known), 1 - _FEW, method="lower"))
+    span = _declared_range(declared, 0.0, float(common), full=65535.0)
+    if span is not None:
+        return _as_declared(values, span)
+    full = _full_scale(top)
+    if declared.bits is not None and 8 < declared.bits <= 16 and top < 1 << declared.bits:
+        full = (1 << declared.bits) - 1
+    elif full > _OUTLIER_FACTOR * max(_full_scale(common), _FULL_SCALES[1]):
+        full = max(_full_scale(common), _FULL_SCALES[1])
+    clipped = int((known > full).sum())
+    stored = np.arange(65536)
+    table = stored >> 8 if full == 65535 else stored if full == 255 else np.round(stored * (255.0 / full))
+    scaled = table.clip(0, 255).astype(np.uint8)[np.clip(values, 0, 65535).astype(np.uint16)]
+    if full == 255:
+        return scaled, Note("scaled", "16-bit file with 8-bit values", "holds 8-bit values in 16 bit")
+    outliers = f", {clipped:,} values above clipped" if clipped else ""
+    bits = full.bit_length()
+    return scaled, Note(
+        "scaled", f"16-bit values of 0..{full} scaled to 0..255 (largest {top}{outliers})", f"was scaled from {bits} bit"
+    )
+
+
+def _full_scale(top: int) -> int:
+    return next(scale for scale in _FULL_SCALES if top <= scale)
+
+
+def _by_range(
+    values: NDArray[Any], known: NDArray[Any], lowest: float, highest: float, declared: Declared
+) -> tuple[NDArray[np.uint8], Note]:
+    low, high = _without_outliers(known, lowest, highest)
+    span = _declared_range(declared, low, high, full=None)
+    if span is not None:
+        return _as_declared(values, span)
+    clipped = int((known < low).sum() + (known > high).sum()) if (low, high) != (lowest, highest) else 0
+    outliers = f" ({clipped:,} outliers of {lowest:g}..{highest:g} clipped)" if clipped else ""
+    if low >= 0 and high <= 1:
+        return _linear(values, 0.0, 1.0, f"values of 0..1 scaled to 0..255{outliers}", "was scaled from values of 0..1")
+    if low >= 0 and 32 <= high <= 255:
+        return _linear(values, 0.0, 255.0, f"values rounded to whole numbers{outliers}", "was rounded to whole numbers")
+    if low == high:
+        low, high = low - 1, high + 1
+    text = f"values {low:g}..{high:g} stretched to 0..255{outliers}"
+    return _linear(values, low, high, text, "was stretched to its own range of values")
+
+
+def _as_declared(values: NDArray[Any], span: tuple[float, float]) -> tuple[NDArray[np.uint8], Note]:
+    text = f"the declared values {span[0]:g}..{span[1]:g} scaled to 0..255"
+    return _linear(values, *span, text, "was scaled as its file declares")
+
+
+def _linear(values: NDArray[Any], low: float, high: float, text: str, summary: str) -> tuple[NDArray[np.uint8], Note]:
+    with np.errstate(invalid="ignore", over="ignore"):
+        # Through float64 only where float32 has too few digits, so that a large picture does not take eight bytes a sample.
+        small = values.dtype.itemsize <= 2 or (values.dtype.itemsize == 4 and values.dtype.kind == "f")
+        exact = small and high - low < 1e30
+        # Plain Python numbers take the type of the array.
+        share: NDArray[Any] = values.astype("float32" if exact else "float64")
+        share = (share - low) * 255.0 / (high - low)
+        np.nan_to_num(share, copy=False, nan=0.0, posinf=255.0, neginf=0.0)
+    return np.round(share, out=share).clip(0, 255).astype(np.uint8), Note("scaled", text, summary)
+
+
+def _without_outliers(known: NDArray[Any], lowest: float, highest: float) -> tuple[float, float]:
+    """The range of the values, without up to 1 % at either end where these lie far from the rest."""
+    sample = _sample(known)
+    inner_low, inner_high = (float(bound) for bound in np.quantile(sample, (_FEW, 1 - _FEW)))
+    spread = inner_high - inner_low
+    if spread <= 0:
+        return lowest, highest
+    low, high = lowest, highest
+    if highest > inner_high + 4 * spread:
+        high = float(known[known <= inner_high + spread].max())
+    if lowest < inner_low - 4 * spread:
+        low = float(known[known >= inner_low - spread].min())
+    return low, high
+
+
+def _declared_range(declared: Declared, low: float, high: float, *, full: float | None) -> tuple[float, float] | None:
+    """The declared range, if it says more than the type of the values does and the picture fills a fair part of it."""
+    if declared.high is None:
+        return None
+    start, end = declared.low if declared.low is not None else 0.0, declared.high
+    if not (np.isfinite(start) and np.isfinite(end)) or end <= start or (start, end) == (0.0, full):
+        return None
+    # A range that most of the picture lies outside of, or that would leave it black or white, is a mistake of some writer.
+    if high > end + 0.01 * (end - start) or low < start - 0.01 * (end - start):
+        return None
+    fills = high - max(low, start) if full is None else high - start
+    return (start, end) if fills >= (end - start) / 16 else None
+
+
+def _sample(known: NDArray[Any]) -> NDArray[Any]:
+    flat = known.reshape(-1)
+    return flat[:: max(1, flat.size // _SAMPLE)]

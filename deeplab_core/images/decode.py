@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,16 +12,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.errors import ImageReadError
-from deeplab_core.images.channels import bgr_to_rgb, grey_to_rgb, to_uint8
-from deeplab_core.images.guard import decoder_guard
+from deeplab_core.images.channels import Declared, bgr_to_rgb, grey_to_rgb, scale_to_uint8
+from deeplab_core.images.guard import COPY_AGAIN, decoder_guard
 from deeplab_core.images.identity import key_of
+from deeplab_core.images.jpeg import END, jpeg_state, missing_share
 from deeplab_core.images.orientation import to_oriented
 from deeplab_core.images.pillow import Image
 from deeplab_core.images.probe import ImageInfo, probe_bytes, read_file
 from deeplab_core.images.tiff import decode_tiff
+from deeplab_core.notes import Note, note_text
 
 #: Formats that OpenCV decodes fastest and without applying the orientation itself (its WebP and TIFF readers do).
 _OPENCV_FORMATS = frozenset({"JPEG", "MPO", "PNG", "BMP"})
+
+#: Of the pictures that an MPO file holds besides the first, only these are pictures to look at: no thumbnails, no gain maps.
+_MPO_PICTURES = "Multi-Frame Image"
 
 _RGB = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
 _REDUCED = {2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4, 8: cv2.IMREAD_REDUCED_COLOR_8}
@@ -34,22 +40,28 @@ class ImageData:
         rgb: (H, W, 3) uint8, 0..255 sRGB as stored in the file, oriented, C-contiguous.
         info: header facts; ``info.width`` and ``info.height`` are the sides of ``rgb``.
         key: content key of the file (see :func:`content_key`).
-        note: what was scaled or left out, in words; empty for ordinary photographs.
+        notes: what was scaled or left out; none for ordinary photographs.
     """
 
     rgb: NDArray[np.uint8]
     info: ImageInfo
     key: str
-    note: str = ""
+    notes: tuple[Note, ...] = ()
+
+    @property
+    def note(self) -> str:
+        """The notes in one line; empty for ordinary photographs."""
+        return note_text(self.notes)
 
 
 def read_image(path: str | Path) -> ImageData:
     """Decode an image file; EXIF orientation applied, the file only ever read.
 
     Grey becomes three equal channels; alpha is dropped (the colours under it are shown); palettes are expanded; CMYK is
-    converted; 16-bit PNG keeps its high bytes; other 16-bit and float pixels are scaled as
-    :func:`deeplab_core.images.channels.to_uint8` says. Of several frames or pages the first is read. Colour profiles are not
-    applied: networks are trained on the stored values.
+    converted; pixels of more than 8 bits are scaled as :func:`deeplab_core.images.channels.scale_to_uint8` says, whatever the
+    format. Of several frames or pages the first is read, and a note says how many there are. A JPEG that lacks only its end
+    marker, or in which the decoder filled missing data with grey, is read with a note. Colour profiles are not applied: networks
+    are trained on the stored values.
 
     Raises:
         ImageReadError: missing, truncated, damaged, no image, or larger than ``MAX_PIXELS``.
@@ -61,14 +73,17 @@ def read_image(path: str | Path) -> ImageData:
 def decode_image(data: bytes, path: Path) -> ImageData:
     """As :func:`read_image`, for a file that is in memory already; ``path`` is what errors name."""
     info = probe_bytes(data, path)
-    note = ""
     if info.format == "TIFF":
-        stored, note = decode_tiff(data, path)
+        stored, notes = decode_tiff(data, path)
+    elif info.format in ("JPEG", "MPO"):
+        stored, notes = _decode_jpeg(data, info)
+    elif info.format == "PNG":
+        stored, notes = _decode_png(data, info)
     elif info.format in _OPENCV_FORMATS:
-        stored, note = _decode_with_opencv(data, info)
+        stored, notes = _decode_with_opencv(data, info)
     else:
-        stored, note = _decode_with_pillow(data, info)
-    return ImageData(rgb=to_oriented(stored, info.orientation), info=info, key=key_of(data), note=note)
+        stored, notes = _decode_with_pillow(data, info)
+    return ImageData(rgb=to_oriented(stored, info.orientation), info=info, key=key_of(data), notes=tuple(notes))
 
 
 def read_thumbnail(path: str | Path, side: int) -> NDArray[np.uint8]:
@@ -104,7 +119,85 @@ def _shrink(rgb: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     return np.asarray(cv2.resize(rgb, target, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
-def _decode_with_opencv(data: bytes, info: ImageInfo) -> tuple[NDArray[np.uint8], str]:
+def _decode_jpeg(data: bytes, info: ImageInfo) -> tuple[NDArray[np.uint8], list[Note]]:
+    state = jpeg_state(data)
+    if state.ended:
+        stored, notes = _decode_with_opencv(data, info)
+        missing = missing_share(stored)
+        if missing:
+            text = f"data are missing: about {_percent(missing)} of the picture, at its end, is filled with grey"
+            notes.append(Note("incomplete", text, "ends too early", warning=True))
+    else:
+        # With an end marker the decoders give what there is; without one they give nothing.
+        stored, notes = _decode_with_opencv(data + END, info)
+        missing = missing_share(stored)
+        if missing:
+            raise ImageReadError(
+                "the image file is damaged",
+                why=f"The file ends too early: about {_percent(missing)} of the picture is missing",
+                remedy=COPY_AGAIN,
+                path=info.path,
+            )
+        notes.append(Note("incomplete", "the file has no end marker; the picture is all there", "has no end marker"))
+    if not state.detailed:
+        text = "the file ends too early: the fine detail of the picture is missing"
+        notes.append(Note("incomplete", text, "ends too early", warning=True))
+    return stored, notes
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %" if share >= 0.01 else "1 %"
+
+
+def _decode_png(data: bytes, info: ImageInfo) -> tuple[NDArray[np.uint8], list[Note]]:
+    facts = _png_facts(data)
+    notes = [] if facts.frames < 2 else [_frames_note(facts.frames)]
+    if facts.depth != 16:
+        stored, more = _decode_with_opencv(data, info)
+        return stored, more + notes
+    flags = cv2.IMREAD_IGNORE_ORIENTATION | cv2.IMREAD_ANYDEPTH | (0 if facts.grey else cv2.IMREAD_COLOR_RGB)
+    try:
+        values = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error:
+        values = None
+    width, height = info.stored_size
+    if values is None or values.shape[:2] != (height, width) or values.dtype != np.uint16:
+        stored, more = _decode_with_pillow(data, info)
+        return stored, more + notes
+    scaled, more = scale_to_uint8(np.asarray(values), Declared(bits=facts.significant))
+    return (grey_to_rgb(scaled) if scaled.ndim == 2 else scaled), more + notes
+
+
+@dataclass(frozen=True, slots=True)
+class _PngFacts:
+    depth: int
+    grey: bool
+    significant: int | None
+    frames: int
+
+
+def _png_facts(data: bytes) -> _PngFacts:
+    """Bit depth, kind, significant bits (``sBIT``) and frames (``acTL``) from the chunks before the pixels."""
+    depth, kind = data[24], data[25]
+    significant, frames, place = None, 1, 33
+    while place + 8 <= len(data):
+        length, name = struct.unpack_from(">I4s", data, place)
+        body = data[place + 8 : place + 8 + min(length, 16)]
+        if name in (b"IDAT", b"IEND"):
+            break
+        if name == b"sBIT" and body:
+            significant = max(body[:3] if kind in (2, 6) else body[:1])
+        elif name == b"acTL" and len(body) >= 4:
+            (frames,) = struct.unpack_from(">I", body)
+        place += 12 + length
+    return _PngFacts(depth, kind == 0, significant if significant and 0 < significant <= depth else None, frames)
+
+
+def _frames_note(frames: int) -> Note:
+    return Note("pages", f"the first of {frames:,} frames is read", "has further frames")
+
+
+def _decode_with_opencv(data: bytes, info: ImageInfo) -> tuple[NDArray[np.uint8], list[Note]]:
     try:
         stored = cv2.imdecode(np.frombuffer(data, np.uint8), _RGB)
     except cv2.error:
@@ -113,14 +206,29 @@ def _decode_with_opencv(data: bytes, info: ImageInfo) -> tuple[NDArray[np.uint8]
     if stored is None or stored.shape != (height, width, 3):
         # Pillow reads a few files that OpenCV refuses, and says why it refuses the others.
         return _decode_with_pillow(data, info)
-    note = "16-bit values, the high bytes shown" if info.mode.startswith("I;16") else ""
-    return np.asarray(stored, dtype=np.uint8), note
+    notes = []
+    if info.format == "MPO":
+        with decoder_guard(ImageReadError, "the image file is damaged", info.path), Image.open(io.BytesIO(data)) as picture:
+            notes = _further_pictures(picture)
+    return np.asarray(stored, dtype=np.uint8), notes
 
 
-def _decode_with_pillow(data: bytes, info: ImageInfo) -> tuple[NDArray[np.uint8], str]:
+def _decode_with_pillow(data: bytes, info: ImageInfo) -> tuple[NDArray[np.uint8], list[Note]]:
     with decoder_guard(ImageReadError, "the image file is damaged", info.path), Image.open(io.BytesIO(data)) as picture:
+        notes = _further_pictures(picture)
+        picture.seek(0)
         picture.load()
         if picture.mode.startswith(("I", "F")):
-            values, note = to_uint8(np.asarray(picture))
-            return grey_to_rgb(values), note
-        return np.ascontiguousarray(picture.convert("RGB")), ""
+            values, scaled = scale_to_uint8(np.asarray(picture))
+            return grey_to_rgb(values), scaled + notes
+        return np.ascontiguousarray(picture.convert("RGB")), notes
+
+
+def _further_pictures(picture: Image.Image) -> list[Note]:
+    """A note where a file holds more frames than the one that is read."""
+    frames = int(getattr(picture, "n_frames", 1))
+    if picture.format == "MPO":
+        entries = (getattr(picture, "mpinfo", None) or {}).get(0xB002, ())
+        kinds = [str(entry.get("Attribute", {}).get("MPType", "")) for entry in entries[1:]]
+        frames = 1 + sum(kind.startswith(_MPO_PICTURES) for kind in kinds)
+    return [_frames_note(frames)] if frames > 1 else []

@@ -34,7 +34,8 @@ _EXIF_HEADER = b"Exif\x00\x00"
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _HEIC_BRANDS = (b"ftypheic", b"ftypheix", b"ftyphevc", b"ftypheim", b"ftypheis", b"ftypmif1", b"ftypmsf1")
 _AVIF_BRANDS = (b"ftypavif", b"ftypavis")
-_TIFF_SIGNATURES = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
+#: How TIFF and BigTIFF files of both byte orders begin.
+TIFF_SIGNATURES = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 
 
 __all__ = [
@@ -139,7 +140,7 @@ def probe_stream(stream: BinaryIO, path: Path, nbytes: int) -> ImageInfo:
     stream.seek(0)
     if not head:
         raise ImageReadError("the image file is empty", remedy="Copy it again from its source", path=path)
-    if head.startswith(_TIFF_SIGNATURES):
+    if head.startswith(TIFF_SIGNATURES):
         from deeplab_core.images.tiff import probe_tiff
 
         info = probe_tiff(stream, path, nbytes)

@@ -1,9 +1,14 @@
-"""TIFF: the one image format whose pixels may be anything. Decoded with tifffile, libtiff where a compression asks for it."""
+"""TIFF: the one image format whose pixels may be anything. Decoded with tifffile, libtiff where a compression asks for it.
+
+:func:`load_tiff` gives the stored values; photographs (:func:`decode_tiff`) and masks
+(:func:`deeplab_core.formats.stored.read_stored`) are both read through it.
+"""
 
 from __future__ import annotations
 
 import io
 import struct
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -12,19 +17,49 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.errors import ImageReadError
-from deeplab_core.images.channels import bgr_to_rgb, grey_to_rgb, to_uint8
+from deeplab_core.images.channels import NOTHING_DECLARED, Declared, scale_to_uint8
 from deeplab_core.images.guard import decoder_guard
 from deeplab_core.images.orientation import swaps_sides
 from deeplab_core.images.pillow import Image
 from deeplab_core.images.probe import ImageInfo, valid_orientation
+from deeplab_core.notes import Note
 
 _ORIENTATION_TAG = 274
+_GDAL_NO_DATA_TAG = 42113
+#: MinSampleValue and its signed or float form, MaxSampleValue and the same, DNG's WhiteLevel and BlackLevel.
+_LOW_TAGS, _HIGH_TAGS = (340, 280, 50714), (341, 281, 50717)
+_OLD_SUBFILE_TAG, _OLD_REDUCED = 255, 2
 _REMEDY = "Save it as PNG, or as TIFF without compression"
+#: Pages that are asked what they are; a stack of thousands has no thumbnails behind them.
+_PAGES_LOOKED_AT = 64
+#: JPEG (old and new), JPEG 2000 and JPEG XL in TIFF: values come back changed.
+_LOSSY = frozenset({6, 7, 33003, 33005, 34712, 34892, 50002, 52546})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TiffPicture:
+    """The picture of a TIFF file, as stored.
+
+    Attributes:
+        pixels: (H, W, S), any dtype: samples as they stand in the file, palette indices for ``"PALETTE"``.
+        photometric: how the samples are meant: ``"MINISBLACK"``, ``"MINISWHITE"``, ``"RGB"``, ``"PALETTE"``, ``"SEPARATED"``, ...
+        palette: (N, 3) uint8 colours of a palette picture, else None.
+        lossy: whether the compression changes values.
+        declared: what the file says about its values.
+        notes: pages that were left out.
+    """
+
+    pixels: NDArray[Any]
+    photometric: str
+    palette: NDArray[np.uint8] | None = None
+    lossy: bool = False
+    declared: Declared = NOTHING_DECLARED
+    notes: list[Note] = field(default_factory=list)
 
 
 def probe_tiff(stream: BinaryIO, path: Path, nbytes: int) -> ImageInfo:
-    """Header facts of the first page. Raises ImageReadError for a damaged header."""
-    page = _first_page(stream, path)
+    """Header facts of the page that :func:`load_tiff` reads. Raises ImageReadError for a damaged header."""
+    page, _ = _picture_page(stream, path)
     with decoder_guard(ImageReadError, "the TIFF header is damaged", path, _REMEDY):
         orientation = _orientation(page)
         width, height = int(page.imagewidth), int(page.imagelength)
@@ -35,44 +70,104 @@ def probe_tiff(stream: BinaryIO, path: Path, nbytes: int) -> ImageInfo:
     return ImageInfo(path=path, width=width, height=height, orientation=orientation, mode=mode, format="TIFF", nbytes=nbytes)
 
 
-def decode_tiff(data: bytes, path: Path) -> tuple[NDArray[np.uint8], str]:
-    """Decode the first page.
+def decode_tiff(data: bytes, path: Path) -> tuple[NDArray[np.uint8], list[Note]]:
+    """Decode the picture of a TIFF file to RGB.
 
     Pages of one, three or four samples become grey, RGB and RGBA (CMYK where the file says so); of more samples the first
-    three are shown. Values of other types than uint8 are scaled by :func:`deeplab_core.images.channels.to_uint8`.
+    three are shown. Values are scaled by :func:`deeplab_core.images.channels.scale_to_uint8`.
 
     Returns:
-        (H, W, 3) uint8 RGB in the *stored* frame, and a note that says what was scaled or left out (empty for plain files).
+        (H, W, 3) uint8 RGB in the *stored* frame, and notes of what was scaled or left out (none for plain files).
 
     Raises:
         ImageReadError: truncated, damaged, or compressed in a way that cannot be read.
     """
-    page = _first_page(io.BytesIO(data), path)
+    found = load_tiff(data, path)
+    if found.palette is not None:
+        indices = np.minimum(found.pixels[..., 0], len(found.palette) - 1)
+        return np.ascontiguousarray(found.palette[indices]), found.notes
+    pixels, notes = found.pixels, list(found.notes)
+    inks = found.photometric == "SEPARATED" and pixels.shape[2] == 4
+    if pixels.shape[2] > 4 or pixels.shape[2] == 2:
+        shown = "first three" if pixels.shape[2] > 4 else "first"
+        notes.append(Note("bands", f"{pixels.shape[2]} bands, the {shown} shown", "has further bands"))
+    if not inks:
+        pixels = pixels[..., :3] if pixels.shape[2] >= 3 else pixels[..., :1]
+    values, scaled = scale_to_uint8(pixels, found.declared)
+    notes = scaled + notes
+    if found.photometric == "MINISWHITE":
+        values = np.uint8(255) - values
+    if inks:
+        return np.asarray(Image.fromarray(np.ascontiguousarray(values), "CMYK").convert("RGB")), notes
+    return np.ascontiguousarray(values if values.shape[2] == 3 else np.repeat(values, 3, axis=2)), notes
+
+
+def load_tiff(data: bytes, path: Path) -> TiffPicture:
+    """Read the picture of a TIFF file without scaling or interpreting it.
+
+    The picture is the first page that is neither a reduced copy nor a mask of another; a file whose pages are all reduced keeps
+    its picture in the sub-files of the first. Further pages are left out, with a note.
+
+    Raises:
+        ImageReadError: truncated, damaged, or compressed in a way that cannot be read.
+    """
+    page, index = _picture_page(io.BytesIO(data), path)
+    with decoder_guard(ImageReadError, "the TIFF header is damaged", path, _REMEDY):
+        photometric = getattr(page.photometric, "name", "")
+        notes = _page_notes(page)
+        declared = _declared(page)
+        lossy = int(page.compression) in _LOSSY
     try:
-        pixels = _samples_last(page, page.asarray())
+        pixels, slices = _samples_last(page, page.asarray())
     except Exception as error:  # tifffile raises many kinds for damaged files and missing codecs alike
-        return _decode_with_libtiff(data, page, path, error)
-    photometric = getattr(page.photometric, "name", "")
+        return _with_libtiff(data, page, index, path, error, notes, declared, lossy)
+    if slices > 1:
+        notes.append(Note("pages", f"the first of {slices:,} slices is read", "has further slices"))
+    palette = None
     if photometric == "PALETTE" and page.colormap is not None:
-        # TIFF 6.0, section 5: colour maps are 16-bit, (3, 2**bits).
-        return np.ascontiguousarray((page.colormap.T >> 8).astype(np.uint8)[pixels[..., 0]]), ""
-    values, note = to_uint8(pixels)
-    if photometric == "MINISWHITE":
-        values = 255 - values
-    if photometric == "SEPARATED" and values.shape[2] == 4:
-        return np.asarray(Image.fromarray(values, "CMYK").convert("RGB")), note
-    if values.shape[2] > 4 or values.shape[2] == 2:
-        shown = "first three" if values.shape[2] > 4 else "first"
-        note = "; ".join(filter(None, (note, f"{values.shape[2]} bands, the {shown} shown")))
-    bands = values[..., :3] if values.shape[2] >= 3 else np.repeat(values[..., :1], 3, axis=2)
-    return np.ascontiguousarray(bands), note
+        # TIFF 6.0, section 5: colour maps are 16-bit, (3, 2**bits). Some writers leave them at 8 bit.
+        colors = np.asarray(page.colormap).T
+        palette = (colors >> 8 if colors.max(initial=0) > 255 else colors).astype(np.uint8)
+    return TiffPicture(pixels=pixels, photometric=photometric, palette=palette, lossy=lossy, declared=declared, notes=notes)
 
 
-def _first_page(stream: BinaryIO, path: Path) -> Any:
+def _picture_page(stream: BinaryIO, path: Path) -> tuple[Any, int | None]:
+    """The page that holds the picture, and its number among the file's pages; None for one in a sub-file."""
     import tifffile
 
     with decoder_guard(ImageReadError, "the TIFF header is damaged", path, _REMEDY):
-        return tifffile.TiffFile(stream).pages.first
+        pages = tifffile.TiffFile(stream).pages
+        first = pages.first
+        if not _is_aside(first):
+            return first, 0
+        looked_at = [pages[index] for index in range(min(len(pages), _PAGES_LOOKED_AT))]
+        for index, page in enumerate(looked_at):
+            if not _is_aside(page):
+                return page, index
+        for page in looked_at:
+            for below in page.pages or ():
+                if not _is_aside(below):
+                    return below, None
+        return first, 0
+
+
+def _is_aside(page: Any) -> bool:
+    """Whether a page is a smaller copy, or the transparency mask, of another page."""
+    old = page.tags.get(_OLD_SUBFILE_TAG)
+    return bool(int(page.subfiletype) & 0b101) or (old is not None and old.value == _OLD_REDUCED)
+
+
+def _page_notes(page: Any) -> list[Note]:
+    pages = page.parent.pages
+    total = len(pages)
+    looked_at = min(total, _PAGES_LOOKED_AT)
+    others = sum(not _is_aside(pages[index]) for index in range(looked_at)) + total - looked_at
+    metadata = page.parent.imagej_metadata if page.parent.is_imagej else None
+    if isinstance(metadata, dict) and total == 1:  # ImageJ stores a large stack behind a single page
+        others = max(others, int(metadata.get("images", 1)))
+    if others <= 1:
+        return []
+    return [Note("pages", f"the first of {others:,} pages is read", "has further pages")]
 
 
 def _bits(page: Any) -> int:
@@ -85,32 +180,97 @@ def _orientation(page: Any) -> int:
     return valid_orientation(int(tag.value)) if tag is not None else 1
 
 
-def _samples_last(page: Any, pixels: NDArray[Any]) -> NDArray[Any]:
-    """(H, W, S) whatever the page's axes are; of a volume the first slice."""
+def _declared(page: Any) -> Declared:
+    no_data = page.tags.get(_GDAL_NO_DATA_TAG)
+    bits = _bits(page)
+    return Declared(
+        bits=bits if 8 < bits < 16 else None,
+        no_data=None if no_data is None else _number(no_data.value),
+        low=_first_number(page, _LOW_TAGS, min),
+        high=_first_number(page, _HIGH_TAGS, max),
+    )
+
+
+def _first_number(page: Any, tags: tuple[int, ...], joined: Any) -> float | None:
+    for tag in tags:
+        entry = page.tags.get(tag)
+        value = None if entry is None else entry.value
+        numbers = [_number(part) for part in (value if isinstance(value, (tuple, list)) else (value,))]
+        known = [number for number in numbers if number is not None]
+        if known:
+            return float(joined(known))
+    return None
+
+
+def _number(value: Any) -> float | None:
+    """A tag's value as a number; GDAL writes text, with a NUL or blanks around it."""
+    if isinstance(value, bytes):
+        value = value.decode("ascii", "replace")
+    if isinstance(value, str):
+        value = value.strip("\0 \t\r\n")
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def _samples_last(page: Any, pixels: NDArray[Any]) -> tuple[NDArray[Any], int]:
+    """(H, W, S) whatever the page's axes are, and the number of slices; of a volume the first slice."""
     axes = str(page.axes)
+    slices = 1
     while len(axes) > 2 and axes[0] not in "SYX":
+        slices *= pixels.shape[0]
         pixels, axes = pixels[0], axes[1:]
     if axes == "SYX":
-        return np.moveaxis(pixels, 0, -1)
-    return pixels.reshape(pixels.shape[0], pixels.shape[1], -1)
+        return np.moveaxis(pixels, 0, -1), slices
+    return pixels.reshape(pixels.shape[0], pixels.shape[1], -1), slices
 
 
-def _decode_with_libtiff(data: bytes, page: Any, path: Path, cause: Exception) -> tuple[NDArray[np.uint8], str]:
-    """LZW, JPEG and other compressions through the libtiff of OpenCV (16 bit) or Pillow (8 bit)."""
+def _with_libtiff(
+    data: bytes,
+    page: Any,
+    index: int | None,
+    path: Path,
+    cause: Exception,
+    notes: list[Note],
+    declared: Declared,
+    lossy: bool,
+) -> TiffPicture:
+    """LZW, JPEG and other compressions through the libtiff of OpenCV (16 bit and more) or Pillow (8 bit)."""
     hint = str(cause) if "codec" in str(cause) else ""
-    with decoder_guard(ImageReadError, f"the TIFF cannot be decoded{' (' + hint + ')' if hint else ''}", path, _REMEDY):
+    what = f"the TIFF cannot be decoded{' (' + hint + ')' if hint else ''}"
+    if index is None:
+        raise ImageReadError(what, why="The picture is in a sub-file", remedy=_REMEDY, path=path) from cause
+    photometric = getattr(page.photometric, "name", "")
+    with decoder_guard(ImageReadError, what, path, _REMEDY):
         upright = _without_orientation(data, page)
-        if _bits(page) == 16:
-            pixels = cv2.imdecode(np.frombuffer(upright, np.uint8), cv2.IMREAD_UNCHANGED)
-            if pixels is not None and pixels.dtype == np.uint16:
-                values, note = to_uint8(pixels)
-                return (grey_to_rgb(values) if values.ndim == 2 else bgr_to_rgb(values[..., :3])), note
+        if _bits(page) >= 16:
+            pixels = _with_opencv(upright, index)
+            if pixels is not None:
+                return TiffPicture(pixels=pixels, photometric=photometric, lossy=lossy, declared=declared, notes=notes)
         with Image.open(io.BytesIO(upright)) as picture:
+            picture.seek(index)
             picture.load()
-            if picture.mode.startswith(("I", "F")):
-                values, note = to_uint8(np.asarray(picture))
-                return grey_to_rgb(values), note
-            return np.asarray(picture.convert("RGB")), ""
+            palette = None
+            if picture.mode == "P":
+                palette = np.array(picture.getpalette("RGB"), dtype=np.uint8).reshape(-1, 3)
+            pixels = np.asarray(picture.convert("RGB") if photometric == "YCBCR" else picture)
+            # Pillow turns the samples of MINISWHITE around, which is undone: this function gives what is stored.
+            if photometric == "MINISWHITE" and picture.mode in ("1", "L"):
+                pixels = ~pixels
+            photometric = "RGB" if photometric == "YCBCR" else photometric
+    pixels = pixels.reshape(pixels.shape[0], pixels.shape[1], -1)
+    return TiffPicture(pixels=pixels, photometric=photometric, palette=palette, lossy=lossy, declared=declared, notes=notes)
+
+
+def _with_opencv(data: bytes, index: int) -> NDArray[Any] | None:
+    found, pages = cv2.imdecodemulti(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED, range=(index, index + 1))
+    if not found or not pages or pages[0].dtype == np.uint8:
+        return None
+    pixels = np.asarray(pages[0])
+    if pixels.ndim == 3 and pixels.shape[2] >= 3:  # OpenCV's order to the file's
+        pixels = pixels[..., [2, 1, 0, *range(3, pixels.shape[2])]]
+    return pixels.reshape(pixels.shape[0], pixels.shape[1], -1)
 
 
 def _without_orientation(data: bytes, page: Any) -> bytes:

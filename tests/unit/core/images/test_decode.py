@@ -14,7 +14,7 @@ from PIL import Image
 
 from deeplab_core.errors import ImageReadError
 from deeplab_core.images import MAX_PIXELS, content_key, decode_image, probe_image, read_image, read_thumbnail, to_oriented
-from deeplab_core.images.channels import to_uint8
+from deeplab_core.images.channels import NEUTRAL, to_uint8
 
 
 @pytest.fixture(scope="module")
@@ -175,7 +175,7 @@ class TestTiff:
         (np.array([0, 65535], np.uint16), [0, 255]),
         (np.array([-5, 4095], np.int16), [0, 255]),
         (np.array([False, True]), [0, 255]),
-        (np.array([0.0, 0.5, np.nan]), [0, 128, 0]),
+        (np.array([0.0, 0.5, np.nan]), [0, 128, NEUTRAL]),
         (np.array([0.0, 254.6]), [0, 255]),
         (np.array([-100.0, 0.0, 100.0]), [0, 128, 255]),
         (np.array([7, 9], np.uint8), [7, 9]),
