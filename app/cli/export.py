@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from app.cli.console import emit, progress
+from app.cli.plan import keep_suffix_option
 
 if TYPE_CHECKING:
     from app.state.project import ImageRecord, Project
@@ -52,6 +53,7 @@ FORMATS = ("indexed", "raw_ids", "cityscapes_ids", "cityscapes_train_ids", "colo
     show_default=True,
     help="What to do where files are already there.",
 )
+@keep_suffix_option
 @click.option("--unmatched-to-void", is_flag=True, help="Cityscapes formats: write classes without a partner as void.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON line per problem and one summary, on stdout.")
 def export(
@@ -64,6 +66,7 @@ def export(
     frame: Literal["stored", "oriented"],
     existing: Literal["error", "skip", "replace"],
     unmatched_to_void: bool,
+    keep_suffix: bool,
     as_json: bool,
 ) -> int:
     """Write the corrected masks of a project; each is read back and compared before it takes its place."""
@@ -82,6 +85,7 @@ def export(
                 catalog=project.catalog,
                 labels=partial(_labels, project, record),
                 image_path=project.path_of(record),
+                keep_suffix=keep_suffix,
             )
             for record in wanted
         ]

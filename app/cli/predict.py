@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from app.cli.console import emit, progress
+from app.cli.console import Progress, emit, progress
 from app.cli.crf_choice import CRF_HELP, crf_engine_option, parse_crf
 from app.cli.model_choice import resolve_model
-from app.cli.plan import Task, output_names, plan_outputs
+from app.cli.plan import OutputPlan, Task, keep_suffix_option, output_names, plan_outputs, report_refused
 from app.cli.read_ahead import read_ahead
 from deeplab_core.errors import AtrousError, ImageReadError
 
@@ -73,6 +73,7 @@ def parse_scales(_context: click.Context, _parameter: click.Parameter, value: st
     show_default=True,
     help="Masks fit the file's raw pixels, or the picture as its EXIF tag turns it.",
 )
+@keep_suffix_option
 @click.option("--save-confidence", is_flag=True, help="Also write NAME.confidence.png: 255 x the largest probability.")
 @click.option("--resume", is_flag=True, help="Keep finished masks of an earlier, equal run.")
 @click.option("--overwrite", is_flag=True, help="Replace masks that are already there.")
@@ -94,6 +95,7 @@ def predict(
     resume: bool,
     overwrite: bool,
     as_json: bool,
+    keep_suffix: bool = False,
 ) -> int:
     """Predict images and folders of images; write one indexed PNG each.
 
@@ -102,10 +104,11 @@ def predict(
     """
     from deeplab_core.records import PredictOptions
 
-    tasks = plan_outputs(inputs, out)
-    _refuse_collisions(tasks, save_confidence)
+    plan = plan_outputs(inputs, out, keep_suffix=keep_suffix)
+    every = list(plan.tasks)
+    _refuse_collisions(every, save_confidence)
     rank, world, device = _shard(device)
-    every, tasks = tasks, tasks[rank::world]
+    tasks = every[rank::world]
     if not (resume or overwrite):
         _refuse_existing(tasks)
     model_path = resolve_model(model_name)
@@ -135,6 +138,8 @@ def predict(
     failures: list[tuple[Task, AtrousError]] = []
     notes: set[str] = set()
     with progress("predict", len(todo)) as bar:
+        if rank == 0:
+            failures += _refused(plan, bar, as_json=as_json)
         for task, image in zip(todo, read_ahead([task.image for task in todo]), strict=True):
             try:
                 data = image.result()
@@ -160,8 +165,16 @@ def predict(
                         notes=prediction.report.notes,
                     )
             bar.advance(task.name)
-    _summarise(out, card, len(tasks), len(todo), failures, as_json=as_json)
+    refused = len(plan.refused) if rank == 0 else 0
+    _summarise(out, card, len(tasks) + refused, len(todo) + refused, failures, as_json=as_json)
     return 1 if _failures_everywhere(len(failures), world) else 0
+
+
+def _refused(plan: OutputPlan, bar: Progress, *, as_json: bool) -> list[tuple[Task, AtrousError]]:
+    report_refused(plan, bar.note)
+    for task, error in plan.refused if as_json else ():
+        emit("failed", image=task.image, error=error.to_dict())
+    return list(plan.refused)
 
 
 def _shard(device: str) -> tuple[int, int, str]:
@@ -279,6 +292,6 @@ def _summarise(
     unreadable = sum(isinstance(error, ImageReadError) for _task, error in failures)
     if failures:
         click.echo(
-            f"atrous: {len(failures)} of {total} images failed ({unreadable} unreadable); mend them and run again with --resume",
+            f"atrous: {len(failures)} of {total} images failed ({unreadable} unreadable); fix them and run again with --resume",
             err=True,
         )

@@ -12,7 +12,7 @@ import click
 from app.cli.console import progress
 from app.cli.crf_choice import CRF_HELP, crf_engine_option, parse_crf
 from app.cli.model_choice import resolve_model
-from app.cli.plan import Task, output_names, plan_outputs
+from app.cli.plan import Task, keep_suffix_option, output_names, plan_outputs, report_refused
 from app.cli.predict import predict
 from deeplab_core.errors import AtrousError
 
@@ -50,6 +50,7 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.option("--report", metavar="FILE", type=_FILE, help="Write the search's result as JSON, for --crf.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
 @click.option("--overwrite", is_flag=True, help="Replace masks that are already there.")
+@keep_suffix_option
 @click.pass_context
 def refine(
     ctx: click.Context,
@@ -69,6 +70,7 @@ def refine(
     report: Path | None,
     device: str,
     overwrite: bool,
+    keep_suffix: bool,
 ) -> int:
     """Refine with a fully connected CRF: a network's probabilities (--model) or masks (--masks).
 
@@ -85,7 +87,7 @@ def refine(
         raise click.UsageError("say with -o where the masks go")
     if model_name is not None:
         same = {"inputs": inputs, "model_name": model_name, "out": out, "device": device, "overwrite": overwrite}
-        return int(ctx.invoke(predict, **same, scales=(1.0,), crf=crf, crf_engine=crf_engine))
+        return int(ctx.invoke(predict, **same, scales=(1.0,), crf=crf, crf_engine=crf_engine, keep_suffix=keep_suffix))
     if catalog_name is None:
         raise click.UsageError("--masks needs --catalog")
     assert masks is not None
@@ -93,8 +95,9 @@ def refine(
 
     torch_device = device if device.startswith("cuda") else "cpu"
     return _refine_masks(
-        inputs, out, masks, catalog_name, certainty, crf, choose_engine(crf_engine, device), torch_device, overwrite
-    )
+        inputs, out, masks, catalog_name, certainty, crf, choose_engine(crf_engine, device), torch_device, overwrite,
+        keep_suffix=keep_suffix,
+    )  # fmt: skip
 
 
 def _partners(
@@ -119,6 +122,8 @@ def _refine_masks(
     device: str,
     overwrite: bool,
     frame: Frame = "auto",
+    *,
+    keep_suffix: bool = False,
 ) -> int:
     from deeplab_core.catalogs import get_catalog
     from deeplab_core.formats import read_mask, write_mask
@@ -130,7 +135,8 @@ def _refine_masks(
     catalog = get_catalog(catalog_name)
     if out.resolve() == masks.resolve():
         raise click.UsageError("the refined masks would replace those they are made from; choose another folder with -o")
-    tasks = plan_outputs(inputs, out)
+    plan = plan_outputs(inputs, out, keep_suffix=keep_suffix)
+    tasks = plan.tasks
     partners = _partners(inputs, tasks, masks, catalog, allow=True)
     if not partners:
         raise click.UsageError(f"no mask in {masks} has the name of an image")
@@ -139,8 +145,9 @@ def _refine_masks(
         there = f"{len(taken)} masks are already there, e.g. {taken[0]}"
         raise click.UsageError(f"{there}; add --overwrite, or choose another folder")
     mark_output(out, "refined", output_names(out, list(partners)), catalog=catalog, frame="stored", earlier=read_marker(out))
-    failures: list[str] = []
+    failures: list[str] = [str(error) for _task, error in plan.refused]
     with progress("refine", len(partners)) as bar:
+        report_refused(plan, bar.note)
         for task, path in partners.items():
             try:
                 image = read_image(task.image)
@@ -159,7 +166,8 @@ def _refine_masks(
             bar.advance(task.name)
     left = len(tasks) - len(partners)
     without = f"; {left} images have none" if left else ""
-    click.echo(f"refined {len(partners) - len(failures)} of {len(tasks)} masks into {out}{without}")
+    done = len(partners) + len(plan.refused) - len(failures)
+    click.echo(f"refined {done} of {len(tasks) + len(plan.refused)} masks into {out}{without}")
     return 1 if failures else 0
 
 
@@ -181,7 +189,8 @@ def _search(
 
     model, card = load_model(resolve_model(model_name))
     predictor = Predictor(model, card, device=device)
-    partners = _partners(inputs, plan_outputs(inputs, truth / ".refine"), truth, card.catalog, allow=False)
+    tasks = plan_outputs(inputs, truth / ".refine", keep_suffix=True).tasks
+    partners = _partners(inputs, tasks, truth, card.catalog, allow=False)
     chosen = list(partners.items())[:: max(1, -(-len(partners) // limit))]
     if len(chosen) < 2:
         raise click.UsageError(f"a search needs at least two images with truth; {len(chosen)} have some in {truth}")

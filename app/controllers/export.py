@@ -44,6 +44,7 @@ class ExportRequest:
     frame: Literal["stored", "oriented"]
     target: Path
     with_predictions: bool = True
+    keep_suffix: bool = False
 
 
 class ExportController(QObject):
@@ -127,6 +128,7 @@ class ExportController(QObject):
                 catalog=project.catalog,
                 labels=lambda record=record: self._labels(project, record, request.with_predictions),  # type: ignore[misc]
                 image_path=project.path_of(record),
+                keep_suffix=request.keep_suffix,
             )
             for record in self.records(request.scope)
         ]

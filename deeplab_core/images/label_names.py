@@ -9,8 +9,13 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from deeplab_core.images.probe import IMAGE_SUFFIXES
-
+#: Files of these endings are offered as images.
+IMAGE_SUFFIXES = frozenset(
+    {
+        ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".tif", ".tiff", ".bmp", ".dib", ".webp", ".ppm", ".pgm", ".pnm", ".jp2",
+        ".gif", ".avif",
+    }
+)  # fmt: skip
 _FOLDER_WORDS = frozenset(
     {
         "label", "labels", "mask", "masks", "annotation", "annotations", "annot", "annots", "truth", "groundtruth", "gt", "seg",

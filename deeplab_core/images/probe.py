@@ -13,16 +13,10 @@ from typing import BinaryIO
 
 from deeplab_core.errors import ImageReadError
 from deeplab_core.images.guard import COPY_AGAIN, decoder_guard
+from deeplab_core.images.label_names import IMAGE_SUFFIXES
 from deeplab_core.images.limits import MAX_PIXELS, check_size, too_large
 from deeplab_core.images.orientation import swaps_sides
 
-#: Files of these endings are offered as images.
-IMAGE_SUFFIXES = frozenset(
-    {
-        ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".tif", ".tiff", ".bmp", ".dib", ".webp", ".ppm", ".pgm", ".pnm", ".jp2",
-        ".gif", ".avif",
-    }
-)  # fmt: skip
 #: What to do to have HEIC images read.
 INSTALL_HEIC = "install pillow-heif (pip install 'atrous[heic]') to read HEIC"
 

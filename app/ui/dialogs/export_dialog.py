@@ -59,6 +59,7 @@ class ExportDialog(QDialog):
             self.scope.setCurrentIndex(self.scope.findData(Scope.ALL))
         self.predictions = QCheckBox("Export the model's prediction where nobody has corrected it")
         self.predictions.setChecked(True)
+        self.keep_suffix = QCheckBox("Keep the image's ending in the name: a.jpg.png for a.jpg")
         self.stored = QRadioButton("As the file stores its pixels (fits a training that ignores EXIF)")
         self.oriented = QRadioButton("As shown here (EXIF orientation applied)")
         (self.stored if settings["export.frame"] == "stored" else self.oriented).setChecked(True)
@@ -75,6 +76,7 @@ class ExportDialog(QDialog):
             ("Format", self.format),
             ("Images", self.scope),
             ("", self.predictions),
+            ("Names", self.keep_suffix),
             ("Frame", frames),
             ("Into", line),
         ):
@@ -108,6 +110,7 @@ class ExportDialog(QDialog):
             box.currentIndexChanged.connect(self._check)
         self.target.textChanged.connect(self._check)
         self.predictions.toggled.connect(self._check)
+        self.keep_suffix.toggled.connect(self._check)
         self._check()
 
     def request(self) -> ExportRequest:
@@ -118,6 +121,7 @@ class ExportDialog(QDialog):
             frame="stored" if self.stored.isChecked() else "oriented",
             target=Path(self.target.text()).expanduser(),
             with_predictions=self.predictions.isChecked(),
+            keep_suffix=self.keep_suffix.isChecked(),
         )
 
     def _check(self) -> None:
@@ -141,6 +145,10 @@ class ExportDialog(QDialog):
             sentences.append(
                 f"{bare} images have no corrected mask: their prediction is taken, or they are left out and counted."
             )
+        if plan.refused:
+            tone = "warn"
+            first = str(next(iter(plan.refused.values()))).replace(" (--keep-suffix)", "")
+            sentences.append(f"{spaced(len(plan.refused))} cannot be exported; the others are. {first}")
         if plan.existing:
             self.existing.show()
             tone = "warn"

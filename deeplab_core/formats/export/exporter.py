@@ -30,6 +30,7 @@ class ExportItem:
         untouched: called after ``labels``; says how much of the labels no user set, None where unknown. It is counted in the
             marker of the target folder.
         image_path: the photograph; gives the orientation and the size that the labels must have. None for labels alone.
+        keep_suffix: name the output after the whole image name, ``a.jpg.png`` for ``a.jpg``, so that ``a.png`` has another.
     """
 
     name: str
@@ -37,11 +38,12 @@ class ExportItem:
     labels: Callable[[], LabelMap | None]
     image_path: Path | None = None
     untouched: Callable[[], Untouched | None] | None = None
+    keep_suffix: bool = False
 
     @property
     def stem(self) -> str:
-        """``name`` without its ending."""
-        return str(PurePosixPath(self.name).with_suffix(""))
+        """What the output's name begins with: ``name`` without its ending, unless that is kept."""
+        return self.name if self.keep_suffix else str(PurePosixPath(self.name).with_suffix(""))
 
 
 class Exporter(ABC):

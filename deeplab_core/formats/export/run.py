@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from deeplab_core.errors import AtrousError, Cancelled, ExportError, StorageError
+from deeplab_core.errors import AtrousError, Cancelled, ExportError, ProtectedFile, StorageError
 from deeplab_core.formats.atomic import atomic_write, make_folder
 from deeplab_core.formats.export.exporter import CollectionExporter, Exporter, ExportItem, FileExporter
 from deeplab_core.formats.export.plan import ExportPlan, existing_target, plan_export
@@ -83,7 +83,8 @@ def export_masks(
         cancel: asked before every item; True ends the run. Files already written stay; a collection is then not written.
 
     Raises:
-        ExportError: equal names, an existing target, or a target that cannot be (see :func:`plan_export`).
+        ExportError: an existing target, or a target that cannot be (see :func:`plan_export`). Items that the plan refuses,
+            because two would be one file or a photograph stands there, fail alone.
         StorageError: the target folder cannot be created or marked.
     """
     plan = plan_export(items, exporter, target)
@@ -122,7 +123,7 @@ class _Marking:
         self._names = {item.name: item.name if one_file else path.relative_to(target).as_posix() for item, path in pairs}
         # Files that will be skipped are not ours.
         taken = set() if replace else {existing.path for existing in plan.existing}
-        self._planned = [self._names[item.name] for item, path in pairs if path not in taken]
+        self._planned = [self._names[item.name] for item, path in pairs if path not in taken and item.name not in plan.refused]
         self.written: dict[str, Untouched | None] = {}
 
     def note(self, item: ExportItem) -> None:
@@ -186,11 +187,14 @@ class _Run:
                 self._cancelled = True
                 return
             try:
+                if item.name in self._plan.refused:
+                    raise self._plan.refused[item.name]
                 self._write_file(exporter, item, path)
                 refusals = 0
             except AtrousError as error:
                 self._failed.append((item.name, error))
-                refusals = refusals + 1 if isinstance(error, StorageError) else 0
+                disk = isinstance(error, StorageError) and not isinstance(error, ProtectedFile)
+                refusals = refusals + 1 if disk else 0
             if self._progress is not None:
                 self._progress(position + 1, len(self._items))
             if refusals == _REFUSALS:
@@ -215,6 +219,9 @@ class _Run:
         if not self._items:
             return
         path = self._plan.outputs[0]
+        if self._plan.refused:  # one file for all: none can be written
+            self._failed += [(item.name, self._plan.refused[item.name]) for item in self._items]
+            return
         if not self._replace and existing_target(path) is not None:
             self._skipped += [(item.name, "already there") for item in self._items]
             return

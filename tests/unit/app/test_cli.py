@@ -85,24 +85,58 @@ class TestPlan:
         photograph(tmp_path / "one" / "a.jpg")
         photograph(tmp_path / "one" / "deep" / "b.png")
         single = photograph(tmp_path / "two" / "c.jpg")
-        tasks = plan_outputs([tmp_path / "one", single], tmp_path / "out")
+        tasks = plan_outputs([tmp_path / "one", single], tmp_path / "out").tasks
         assert {task.output.relative_to(tmp_path / "out").as_posix() for task in tasks} == {"a.png", "deep/b.png", "c.png"}
 
     def test_equal_outputs_name_both(self, tmp_path: Path) -> None:
         first, second = photograph(tmp_path / "one" / "a.jpg"), photograph(tmp_path / "two" / "a.jpg")
-        with pytest.raises(click.UsageError) as caught:
-            plan_outputs([tmp_path / "one", tmp_path / "two"], tmp_path / "out")
-        assert str(first) in str(caught.value)
-        assert str(second) in str(caught.value)
+        photograph(tmp_path / "two" / "b.jpg")
+        plan = plan_outputs([tmp_path / "one", tmp_path / "two"], tmp_path / "out")
+        assert [task.name for task in plan.tasks] == ["b.jpg"]
+        for _task, error in plan.refused:
+            assert str(first) in str(error)
+            assert str(second) in str(error)
+            assert "output folder of its own" in error.remedy
+
+    @pytest.mark.parametrize("pair", [("a.jpg", "a.png"), ("Z\u00fc.jpg", "Zu\u0308.jpg")])
+    def test_an_equal_pair_of_one_folder_stops_only_itself(self, tmp_path: Path, pair: tuple[str, str]) -> None:
+        for name in (*pair, "b.jpg", "c.png"):
+            photograph(tmp_path / "in" / name)
+        plan = plan_outputs([tmp_path / "in"], tmp_path / "out")
+        assert {task.name for task in plan.tasks} == {"b.jpg", "c.png"}
+        assert {task.name for task, _error in plan.refused} == set(pair)
+        assert all(pair[0] in str(error) and pair[1] in str(error) for _task, error in plan.refused)
+        kept = plan_outputs([tmp_path / "in"], tmp_path / "out", keep_suffix=True)
+        if pair[0] == "a.jpg":
+            assert kept.refused == ()
+            assert {task.output.name for task in kept.tasks} == {"a.jpg.png", "a.png.png", "b.jpg.png", "c.png.png"}
+        else:
+            assert all("Rename" in error.remedy for _task, error in kept.refused)
+
+    def test_a_photograph_where_a_mask_would_go_stops_only_its_image(self, tmp_path: Path) -> None:
+        photograph(tmp_path / "in" / "a.jpg")
+        photograph(tmp_path / "in" / "b.jpg")
+        (tmp_path / "out").mkdir()
+        rng = np.random.default_rng(0)
+        Image.fromarray(rng.integers(0, 256, (30, 30, 3), dtype=np.uint8)).save(tmp_path / "out" / "a.png")
+        plan = plan_outputs([tmp_path / "in"], tmp_path / "out")
+        assert [task.name for task in plan.tasks] == ["b.jpg"]
+        assert "never replaced" in str(plan.refused[0][1])
+
+    def test_what_is_left_out_is_told(self, tmp_path: Path) -> None:
+        photograph(tmp_path / "in" / "a.jpg")
+        (tmp_path / "in" / "b.cr2").write_bytes(b"x")
+        (said,) = plan_outputs([tmp_path / "in"], tmp_path / "out").left_out
+        assert "b.cr2" in said
 
     def test_one_image_given_twice_is_one_task(self, tmp_path: Path) -> None:
         single = photograph(tmp_path / "one" / "a.jpg")
-        assert len(plan_outputs([tmp_path / "one", single], tmp_path / "out")) == 1
+        assert len(plan_outputs([tmp_path / "one", single], tmp_path / "out").tasks) == 1
 
     def test_earlier_results_inside_the_input_are_no_images(self, tmp_path: Path) -> None:
         photograph(tmp_path / "a.jpg")
         photograph(tmp_path / "out" / "zzz.png")
-        assert [task.name for task in plan_outputs([tmp_path], tmp_path / "out")] == ["a.jpg"]
+        assert [task.name for task in plan_outputs([tmp_path], tmp_path / "out").tasks] == ["a.jpg"]
 
     def test_a_mask_never_replaces_its_image(self, tmp_path: Path) -> None:
         photograph(tmp_path / "a.png")
@@ -174,7 +208,7 @@ class TestEvaluate:
 
     def test_a_file_of_another_size_fails_alone(self, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
         copy_sample_project(tmp_path)
-        odd = sorted((tmp_path / "masks").iterdir())[0]
+        odd = sorted((tmp_path / "masks").glob("*.png"))[0]
         Image.new("P", (5, 5)).save(odd)
         arguments = ["--prediction", str(tmp_path / "masks"), "--truth", str(tmp_path / "truth"), "--catalog", "voc21"]
         assert run(["evaluate", *arguments]) == 1

@@ -20,6 +20,7 @@ from deeplab_core.formats import read_mask
 from deeplab_core.formats.export import EXPORTERS, ExportItem, export_masks, get_exporter, plan_export
 from deeplab_core.formats.export.masks import ColorExporter
 from deeplab_core.formats.export.overlay import class_edges
+from deeplab_core.formats.export.run import OnExisting
 from deeplab_core.images import probe_image, read_image, to_stored
 from deeplab_core.masks import MARKER_NAME
 
@@ -159,11 +160,28 @@ class TestOverlay:
 
 
 class TestPlanning:
-    def test_equal_outputs_name_both_inputs(self, tmp_path: Path) -> None:
-        items = [item("x/a.jpg", blobs(VOC)), item("x/a.png", blobs(VOC))]
-        with pytest.raises(ExportError, match=r"'x/a\.jpg' and 'x/a\.png' would both be exported as 'x/a\.png'"):
-            export_masks(items, get_exporter("indexed"), tmp_path / "out")
-        assert not (tmp_path / "out").exists()
+    @pytest.mark.parametrize("kind", ["indexed", "npy", "overlay", "cityscapes_ids"])
+    @pytest.mark.parametrize("pair", [("x/a.jpg", "x/a.png"), ("x/Z\u00fc.jpg", "x/Zu\u0308.jpg")])
+    def test_an_equal_pair_is_named_and_stops_only_itself(self, tmp_path: Path, pair: tuple[str, str], kind: str) -> None:
+        catalog = get_catalog("cityscapes34") if kind == "cityscapes_ids" else VOC
+        labels = blobs(catalog)
+        photo = photograph(tmp_path / "photo.jpg", labels.shape)
+        items = [item(name, labels, catalog, image=photo) for name in (*pair, "x/b.jpg", "c.png")]
+        summary = export_masks(items, get_exporter(kind), tmp_path / "out")
+        assert summary.written == ("x/b.jpg", "c.png")
+        assert [name for name, _error in summary.failed] == list(pair)
+        assert all(pair[0] in str(error) and pair[1] in str(error) and error.remedy for _name, error in summary.failed)
+
+    def test_the_remedy_for_an_equal_pair_works(self, tmp_path: Path) -> None:
+        labels = blobs(VOC)
+        names = ("x/a.jpg", "x/a.png", "x/b.jpg")
+        items = [ExportItem(name=name, catalog=VOC, labels=lambda: labels, keep_suffix=True) for name in names]
+        assert export_masks(items, get_exporter("indexed"), tmp_path / "out").written == names
+        assert files(tmp_path / "out") == ["x/a.jpg.png", "x/a.png.png", "x/b.jpg.png"]
+
+    def test_an_equal_pair_fits_into_one_file_for_all(self, tmp_path: Path) -> None:
+        items = [item("a.jpg", blobs(VOC)), item("a.png", blobs(VOC))]
+        assert export_masks(items, get_exporter("coco_rle"), tmp_path / "out").written == ("a.jpg", "a.png")
 
     def test_existing_files_are_listed_and_never_overwritten_unasked(self, tmp_path: Path) -> None:
         (tmp_path / "a.png").write_bytes(b"precious")
@@ -195,17 +213,52 @@ class TestPlanning:
         labels = blobs(VOC)
         photo = photograph(tmp_path / "a.png", labels.shape)
         before = photo.read_bytes()
-        with pytest.raises(ExportError, match="overwrite a photograph"):
-            export_masks([item("a.png", labels, image=photo)], get_exporter("indexed"), tmp_path, on_existing="replace")
+        items = [item("a.png", labels, image=photo), item("b.jpg", labels)]
+        summary = export_masks(items, get_exporter("indexed"), tmp_path, on_existing="replace")
+        assert summary.written == ("b.jpg",)
+        assert "overwrite a photograph" in str(summary.failed[0][1])
         assert photo.read_bytes() == before
+
+    @pytest.mark.parametrize("answer", ["replace", "skip", "error", "ask"])
+    @pytest.mark.parametrize("kind", ["indexed", "raw_ids", "color", "npy", "coco_rle"])
+    def test_no_photograph_is_overwritten_even_if_it_is_not_exported(self, tmp_path: Path, kind: str, answer: OnExisting) -> None:
+        exporter = get_exporter(kind)
+        target = tmp_path / {"npy": "c2.npy", "coco_rle": "annotations.json"}.get(kind, "c2.png")
+        if kind == "coco_rle":
+            target = plan_export([item("c2.jpg", blobs(VOC))], exporter, tmp_path).outputs[0]
+        rng = np.random.default_rng(0)
+        Image.fromarray(rng.integers(0, 256, (30, 40, 3), dtype=np.uint8)).save(target, "PNG")
+        before = target.read_bytes()
+        summary = export_masks([item("c2.jpg", blobs(VOC))], exporter, tmp_path, on_existing=answer)
+        assert summary.written == ()
+        assert "never replaced" in str(summary.failed[0][1])
+        assert target.read_bytes() == before
+
+    @pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
+    def test_a_target_that_is_a_link_is_not_written_through(self, tmp_path: Path) -> None:
+        (tmp_path / "precious").write_bytes(b"precious")
+        (tmp_path / "a.png").symlink_to(tmp_path / "precious")
+        summary = export_masks([item("a.jpg", blobs(VOC))], get_exporter("indexed"), tmp_path, on_existing="replace")
+        assert "link" in str(summary.failed[0][1])
+        assert (tmp_path / "precious").read_bytes() == b"precious"
+
+    def test_many_photographs_in_the_way_do_not_end_the_run(self, tmp_path: Path) -> None:
+        for number in range(5):
+            rng = np.random.default_rng(number)
+            Image.fromarray(rng.integers(0, 256, (30, 40, 3), dtype=np.uint8)).save(tmp_path / f"{number}.png")
+        items = [item(f"{number}.jpg", blobs(VOC)) for number in range(7)]
+        summary = export_masks(items, get_exporter("indexed"), tmp_path, on_existing="replace")
+        assert summary.written == ("5.jpg", "6.jpg")
+        assert len(summary.failed) == 5
 
     @pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
     def test_not_even_through_a_link(self, tmp_path: Path) -> None:
         labels = blobs(VOC)
         photo = photograph(tmp_path / "photos/a.png", labels.shape)
         (tmp_path / "link").symlink_to(tmp_path / "photos", target_is_directory=True)
-        with pytest.raises(ExportError, match="overwrite a photograph"):
-            plan_export([item("a.png", labels, image=photo)], get_exporter("indexed"), tmp_path / "link")
+        plan = plan_export([item("a.png", labels, image=photo)], get_exporter("indexed"), tmp_path / "link")
+        assert "overwrite a photograph" in str(plan.refused["a.png"])
+        assert plan.existing == ()
 
     @pytest.mark.parametrize("name", ["../a.jpg", "/etc/a.jpg", "x/../../a.jpg", ""])
     def test_names_that_lead_out_of_the_target_are_refused(self, tmp_path: Path, name: str) -> None:
