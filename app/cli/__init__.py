@@ -45,6 +45,7 @@ COMMANDS = {
     "models": "app.cli.models:models",
     "open": "app.cli.window:window",
     "predict": "app.cli.predict:predict",
+    "project": "app.cli.project:project",
     "refine": "app.cli.refine:refine",
     "train": "app.cli.train:train",
 }

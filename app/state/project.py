@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.listeners import Listeners
+from app.state.backups import Upkeep
 from app.state.folder_scan import ScanReport, reconcile, stat_images
 from app.state.ground_truth import GroundTruth
 from app.state.image_record import RECORD_COLUMNS, RECORD_KINDS, ImageFlag, ImageRecord, ImageStatus, record_from_row
@@ -74,6 +75,7 @@ class Project:
         self.runs = RunLog(opened.store)
         self.predictions = PredictionCache(self.directory / "predictions", read_only=self.read_only)
         self._masks = SavedMasks(self.directory, opened.store, self.journal)
+        self._upkeep = Upkeep(opened.store, self.directory)
         self._records: list[ImageRecord] = []
         self._places: dict[int, int] = {}
         self._read_records()
@@ -113,6 +115,7 @@ class Project:
 
     def close(self) -> None:
         """Close the database and give the lock back. Call the autosaver's flush before."""
+        self.stop_upkeep()
         self._store.close()
         if self._lock is not None:
             self._lock.release()
@@ -279,10 +282,28 @@ class Project:
             self._store.sync()
 
     def tidy(self, journal_bytes: int) -> None:
-        """Idle work: bound the journal and fold the database's log. Waits for the disk: meant for another thread."""
+        """Idle work: bound the journal, fold the database's log, and on a new day what :meth:`upkeep` does.
+
+        Waits for the disk: meant for another thread.
+        """
         if not self.read_only:
             self.journal.prune(journal_bytes)
             self._store.checkpoint()
+            self._upkeep.daily(quietly=True)
+
+    def upkeep(self) -> None:
+        """Once a day: sweep temporary files of killed programs, copy the database, check it. Takes long: for another thread.
+
+        Raises:
+            ProjectError: the database is damaged; opening the folder again sets it aside and rebuilds it.
+            StorageError: no copy could be written.
+        """
+        if not self.read_only:
+            self._upkeep.daily()
+
+    def stop_upkeep(self) -> None:
+        """The project is about to be closed: end :meth:`upkeep` in another thread soon."""
+        self._upkeep.stop()
 
     def write_again(self) -> tuple[str, ...]:
         """Write a project that was removed or replaced while it was open again, from what this process still holds.

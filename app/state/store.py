@@ -272,6 +272,16 @@ class Store:
             self._identity = self._now()
         self.sync()
 
+    def note_damage(self, why: str) -> DamagedStore:
+        """The error for damage that a check has found; the next opening sets the file aside."""
+        self._mark.damaged()
+        return DamagedStore(
+            "the project's database is damaged",
+            why=why,
+            remedy="Open the folder again: the file is set aside, and what can be read of it is kept",
+            path=self.path,
+        )
+
     # -- inside ----------------------------------------------------------------------------------------------------------
 
     def _error(self, error: sqlite3.Error) -> AtrousError:
