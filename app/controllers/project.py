@@ -13,6 +13,7 @@ from PySide6.QtCore import QObject, Signal
 from app.actions.facts import Facts
 from app.controllers.edit import EditController
 from app.controllers.open_image import OpenImage
+from app.controllers.project_health import ProjectHealth
 from app.services.autosave import Autosaver, SaveState
 from app.services.jobs import Job, JobRegistry, JobState
 from app.services.notifications import Choice, Notifier
@@ -25,6 +26,7 @@ from app.state.patch import TilePatch
 from app.state.project import LoadedImage, Project
 from app.state.provenance import Provenance
 from app.state.pyramid import Pyramid, halved_levels
+from app.state.store import DamagedStore, RemovedStore
 from deeplab_core.errors import AtrousError, StorageError
 from deeplab_core.images.decode import ImageData
 from deeplab_core.records import Prediction
@@ -77,6 +79,7 @@ class ProjectController(QObject):
         super().__init__(parent)
         self._edit, self._jobs, self._notifier, self._settings, self._facts = edit, jobs, notifier, settings, facts
         self.recent = RecentFolders(settings)
+        self.health = ProjectHealth(self, jobs, notifier)
         self.project: Project | None = None
         self.image: OpenImage | None = None
         self.history: UndoHistory | None = None
@@ -122,12 +125,13 @@ class ProjectController(QObject):
             except AtrousError as error:
                 if self.image is not None:
                     self._edit.set_document(self.image.document)
-                self._notifier.report(error, replace_key="save")
+                self.health.say_unsaved(error)
                 return False
             self.autosaver.stop()
             self.autosaver.deleteLater()
         if self.history is not None:
             self.history.close()
+        self.project.stop_upkeep()
         self._jobs.wait()  # background work must not meet a closed database
         project, self.project, self.autosaver, self.image, self._wanted = self.project, None, None, None, None
         self.imageChanged.emit(None)
@@ -168,16 +172,15 @@ class ProjectController(QObject):
         self.history.stepMoved.connect(self.autosaver.record_move)
         self.history.changed.connect(self._tell_facts)
         self.autosaver.stateChanged.connect(self.saveStateChanged)
-        self.autosaver.failed.connect(self._say_unsaved)
-        self.autosaver.recovered.connect(self._say_recovered)
+        self.autosaver.failed.connect(self.health.say_unsaved)
+        self.autosaver.recovered.connect(self.health.say_recovered)
         self._edit.set_history(self.history)
         self._edit.set_locked(project.read_only_reason)
         project.subscribe(self._recordReplaced.emit)
         self.recent.remember(project.folder)
         self.projectChanged.emit(project)
         self.saveStateChanged.emit(SaveState.SAVED)
-        if project.notices:
-            self._notifier.info("Since your last visit", " ".join(project.notices), replace_key="notices")
+        self.health.greet(project)
         self._tell_facts()
         start = project.setting("last_image")
         ids = [record.id for record in project.images]
@@ -209,9 +212,10 @@ class ProjectController(QObject):
         def failed(error: Exception) -> None:
             if self._wanted == image and self.project is project:
                 self._wanted = None
-                if isinstance(error, AtrousError) and not project.read_only:
+                broken = isinstance(error, DamagedStore | RemovedStore)  # the project, not the image
+                if isinstance(error, AtrousError) and not broken and not project.read_only:
                     project.set_failed(image, str(error))
-                self._notifier.report_or_raise(error, choices=(Choice("Next image", lambda: self._step_from(image, 1)),))
+                self.health.report(error, choices=(Choice("Next image", lambda: self._step_from(image, 1)),))
 
         self._jobs.run(read, done, failed)
 
@@ -379,14 +383,6 @@ class ProjectController(QObject):
     def _push(self, title: str, patch: object, source: object) -> None:
         if self.history is not None:
             self.history.push(title, patch, source)  # type: ignore[arg-type]
-
-    def _say_unsaved(self, error: AtrousError) -> None:
-        retry = Choice("Try again", lambda: self.autosaver.retry() if self.autosaver else None)
-        self._notifier.report(error, replace_key="save", choices=(retry,))
-
-    def _say_recovered(self) -> None:
-        self._notifier.withdraw("save")
-        self._notifier.info("Everything is saved again", replace_key="saved again")
 
     def _follow_record(self, record: ImageRecord) -> None:
         if self.project is None:

@@ -213,6 +213,16 @@ class Autosaver(QObject):
             self.save_now()
             self._start_sync()
 
+    def save_again(self) -> tuple[int, ...]:
+        """Write every document in memory again because its file is gone; returns the ids of their images."""
+        kept = []
+        for held in self._held.values():
+            if held.document.provenance.any():
+                held.saved = None
+                kept.append(held.image)
+        self.retry()
+        return tuple(kept)
+
     def flush(self) -> None:
         """Bring everything onto the disk before returning: closing the window, handing masks to an export.
 

@@ -53,7 +53,8 @@ class Project:
         folder: the images' folder.
         directory: where the project's data lies.
         read_only_reason: why nothing can be written, in words for a person; None where it can.
-        notices: what was found when opening that a person should know, in words.
+        repairs: what was found damaged or lost when opening and what was done about it, in words; empty for most.
+        notices: the repairs, and what has happened to the images since the last visit.
         report: what happened to the folder's files since the last visit.
         ground_truth: which ground truth belongs to the images; empty until it was looked for.
         journal, predictions, runs: the project's further rooms.
@@ -64,7 +65,8 @@ class Project:
         self.directory = opened.directory
         self.read_only_reason = opened.read_only_reason
         self.report = report
-        self.notices = (*opened.notices, *report.sentences())
+        self.repairs = tuple(opened.notices)
+        self.notices = (*self.repairs, *report.sentences())
         self._store = opened.store
         self._lock = opened.lock
         self._catalog = catalog

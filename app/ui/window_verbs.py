@@ -317,7 +317,7 @@ class WindowVerbs(QObject):
         box.setWindowTitle("Atrous")
         box.setText("Some of your work is not on disk yet, because it cannot be written.")
         box.setInformativeText(
-            "Closing now loses what is only in memory. Free some space or make the folder writable, then try again."
+            "Closing now loses what is only in memory. Stay, and do what the message in the window says."
         )
         lose = box.addButton("Close and lose it", QMessageBox.ButtonRole.DestructiveRole)
         stay = box.addButton("Stay", QMessageBox.ButtonRole.RejectRole)

@@ -1,0 +1,116 @@
+"""The files of a project under the open window: removed, damaged, copied once a day."""
+
+import shutil
+import sqlite3
+from contextlib import closing
+
+import numpy as np
+from PySide6.QtCore import Qt
+
+from app.services.autosave import SaveState
+from app.services.notifications import Severity
+from app.state.backups import backup_names
+from app.state.project import Project
+
+
+def press(studio, text):
+    """Press the button of the newest message that has it."""
+    for message in reversed(studio.program.notifier.messages):
+        for choice in message.choices:
+            if choice.text == text:
+                choice.run()
+                return
+    raise AssertionError(f"no message offers {text}: {studio.titles()}")
+
+
+def stored(folder, path):
+    with Project.open(folder, read_only=True) as project:
+        image = next(record.id for record in project.images if record.relative_path == path)
+        return project.load(image)
+
+
+def test_a_project_that_is_deleted_is_said_and_written_again(studio, folder):
+    studio.open(folder)
+    studio.paint((10, 10), (60, 40))
+    studio.program.projects.save_now()
+    studio.wait(lambda: studio.program.projects.autosaver.state is SaveState.SAVED)
+    studio.settle()
+    shutil.rmtree(folder / ".atrous")
+    studio.paint((20, 50), (70, 20))
+    studio.wait(lambda: any("removed or replaced while it was open" in title for title in studio.titles()))
+    assert studio.program.projects.autosaver.state is SaveState.FAILED
+    assert not (folder / ".atrous").exists()
+    assert not studio.program.projects.close()
+    press(studio, "Write the project again")
+    studio.wait(lambda: studio.program.projects.autosaver.state is SaveState.SAVED)
+    studio.settle()
+    assert "The project was written again" in studio.titles()
+    document, steps = studio.image.document, studio.steps()
+    labels = document.labels.copy()
+    assert len(steps) == 2
+    assert studio.program.projects.close()
+    loaded = stored(folder, "photo_0.jpg")
+    assert np.array_equal(loaded.document.labels, labels)
+    assert [step.title for step in loaded.steps] == steps
+    assert (folder / ".atrous/masks/photo_0.jpg.png").is_file()
+
+
+def test_a_project_that_is_deleted_while_nothing_is_done_is_noticed_at_closing(studio, folder):
+    studio.open(folder)
+    studio.paint((10, 10), (60, 40))
+    studio.settle()
+    shutil.rmtree(folder / ".atrous")
+    assert not studio.program.projects.close()
+    assert any("removed or replaced" in title for title in studio.titles())
+    press(studio, "Write the project again")
+    studio.settle()
+    assert studio.program.projects.close()
+    assert stored(folder, "photo_0.jpg").document.provenance.any()
+
+
+def test_undo_and_new_strokes_meanwhile_are_kept(studio, folder):
+    studio.open(folder)
+    for row in (10, 20, 30):
+        studio.paint((10, row), (60, row))
+    studio.settle()
+    shutil.rmtree(folder / ".atrous")
+    studio.press(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    studio.paint((10, 50), (60, 50))
+    labels, steps = studio.image.document.labels.copy(), studio.steps()
+    press(studio, "Write the project again")
+    studio.wait(lambda: studio.program.projects.autosaver.state is SaveState.SAVED)
+    assert studio.program.projects.close()
+    loaded = stored(folder, "photo_0.jpg")
+    assert np.array_equal(loaded.document.labels, labels)
+    assert [step.title for step in loaded.steps] == steps
+
+
+def test_damage_that_an_image_meets_is_rebuilt_by_opening_the_folder_again(studio, folder):
+    studio.open(folder)
+    for row in (10, 20, 30):
+        studio.paint((10, row), (60, row))
+    labels = studio.image.document.labels.copy()
+    assert studio.program.projects.close()
+    database = folder / ".atrous/project.db"
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("UPDATE moves SET direction = x'00' WHERE n = 3")
+        (root,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'moves_of_image'").fetchone()
+        connection.commit()
+    content = bytearray(database.read_bytes())
+    content[(root - 1) * 4096 : (root - 1) * 4096 + 64] = bytes(64)
+    database.write_bytes(content)
+    studio.program.projects.open(folder)
+    studio.wait(lambda: any("database is damaged" in title for title in studio.titles()))
+    press(studio, "Open the folder again")
+    studio.wait(lambda: studio.program.projects.image is not None)
+    assert np.array_equal(studio.image.document.labels, labels)
+    told = [message for message in studio.program.notifier.messages if message.title == "Since your last visit"]
+    assert told
+    assert told[-1].severity is Severity.WARNING
+
+
+def test_opening_a_folder_copies_the_database_of_the_day(studio, folder):
+    studio.open(folder)
+    studio.settle()
+    assert len(backup_names(folder / ".atrous")) == 1
+    assert not [message for message in studio.program.notifier.messages if message.severity >= Severity.WARNING]
