@@ -106,7 +106,7 @@ def inspect(
 
         write_json(json_file, inspection_to_dict(found, components=max(top, 50), ranking=ranking))
     if cutouts is not None and images is not None:
-        _write_cutouts(found, listed, prediction, images, cutouts)
+        _write_cutouts(found, listed, images, cutouts)
     return _complain(found.failures)
 
 
@@ -236,7 +236,6 @@ def _ranking_alone(ranking: FolderRanking, catalog: ClassCatalog) -> dict[str, o
 def _write_cutouts(
     found: FolderInspection,
     listed: list[ErrorComponent],
-    prediction_dir: Path,
     images: Path,
     out: Path,
     frame: Frame = "auto",
@@ -249,7 +248,7 @@ def _write_cutouts(
     from deeplab_core.metrics.pair_reader import PairReader
 
     names = {info.id: info.name for info in found.catalog.classes} | {found.catalog.ignore: "void"}
-    reader = PairReader(prediction_dir, found.catalog, images_dir=images, frame=frame)
+    reader = PairReader(found.catalog, images_dir=images, frame=frame)
     make_folder(out)
     for rank, entry in enumerate(listed, start=1):
         photograph = reader.photograph(entry.image)

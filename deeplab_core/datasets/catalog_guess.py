@@ -15,6 +15,7 @@ from deeplab_core.catalog import ClassCatalog
 from deeplab_core.catalogs import builtin_catalogs
 from deeplab_core.datasets.truth_checks import Origins
 from deeplab_core.errors import AtrousError, MaskFormatError
+from deeplab_core.formats.masks import palette_meaning
 from deeplab_core.formats.stored import StoredMask, read_stored
 from deeplab_core.labels import value_counts
 from deeplab_core.reading import read_text
@@ -71,11 +72,12 @@ class CatalogGuess:
 
 @dataclass(frozen=True, slots=True)
 class _Evidence:
-    """What the sampled masks hold: file values and their palette colours, or plain colours."""
+    """What the sampled masks hold: file values, used entries and palette of each indexed file, or plain colours."""
 
     values: frozenset[int]
-    palettes: tuple[dict[int, tuple[int, int, int]], ...]
+    palettes: tuple[tuple[NDArray[np.int64], NDArray[np.uint8]], ...]
     colors: frozenset[tuple[int, int, int]]
+    plain: frozenset[int] = frozenset()
 
     @property
     def empty(self) -> bool:
@@ -242,6 +244,7 @@ def _other_classes(masks: list[Path], catalog: ClassCatalog) -> str:
 
 def _look_at(paths: list[Path]) -> _Evidence:
     values: set[int] = set()
+    plain: set[int] = set()
     colors: set[tuple[int, int, int]] = set()
     palettes = []
     for path in paths:
@@ -254,10 +257,11 @@ def _look_at(paths: list[Path]) -> _Evidence:
             continue
         used = np.flatnonzero(value_counts(stored.values))
         values.update(used.tolist())
-        if stored.palette is not None:
-            table = stored.palette.tolist()
-            palettes.append({int(value): tuple(table[value]) for value in used if value < len(table)})
-    return _Evidence(values=frozenset(values), palettes=tuple(palettes), colors=frozenset(colors))
+        if stored.palette is None:
+            plain.update(used.tolist())
+        else:
+            palettes.append((used, stored.palette))
+    return _Evidence(values=frozenset(values), palettes=tuple(palettes), colors=frozenset(colors), plain=frozenset(plain))
 
 
 def _unique_colors(stored: StoredMask) -> set[tuple[int, int, int]]:
@@ -268,12 +272,24 @@ def _unique_colors(stored: StoredMask) -> set[tuple[int, int, int]]:
 
 
 def _fits(evidence: _Evidence, catalog: ClassCatalog) -> bool:
+    """Whether every mask can be read in a catalog, by the rules of :func:`deeplab_core.masks.read_mask`."""
     colors = {info.color for info in catalog.classes} | {catalog.ignore_color}
-    return evidence.values <= {*catalog.ids.tolist(), catalog.file_ignore} and evidence.colors <= colors
+    declared = {*catalog.ids.tolist(), catalog.file_ignore}
+    if not (evidence.plain <= declared and evidence.colors <= colors):
+        return False
+    for used, palette in evidence.palettes:
+        kind = palette_meaning(palette, used, catalog).kind
+        if kind == "shared" or (kind != "renumbered" and not declared.issuperset(used.tolist())):
+            return False
+    return True
 
 
 def _palettes_agree(evidence: _Evidence, catalog: ClassCatalog) -> bool:
-    """Whether every used palette entry has its class's colour, and at least one of them is not black, which any table holds."""
-    declared = {info.id: info.color for info in catalog.classes} | {catalog.file_ignore: catalog.ignore_color}
-    entries = [item for table in evidence.palettes for item in table.items()]
-    return any(any(color) for _, color in entries) and all(declared.get(value) == color for value, color in entries)
+    """Whether every used palette entry is a colour of the catalog, and one of them at least is not black, as any table's may be.
+
+    Entries at other places than their classes' ids count too: such a file is read by its colours.
+    """
+    colored = any(palette[used[used < len(palette)]].any() for used, palette in evidence.palettes)
+    return colored and all(
+        palette_meaning(palette, used, catalog).kind in ("agrees", "renumbered") for used, palette in evidence.palettes
+    )

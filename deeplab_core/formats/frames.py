@@ -6,24 +6,23 @@ turns it. Where the sides change places, the size tells; where both frames have 
 
 from __future__ import annotations
 
-import json
+from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from deeplab_core.errors import AmbiguousFrameError
 from deeplab_core.images.probe import ImageInfo
+
+if TYPE_CHECKING:
+    from deeplab_core.masks.output_marker import OutputMarker
 
 Frame = Literal["auto", "stored", "oriented"]
 
 #: What the user calls the frames, on the command line and in TOML files.
 MASK_FRAMES: dict[str, Frame] = {"stored": "stored", "displayed": "oriented"}
 
-#: Written by ``atrous predict`` into the folder of its masks; holds, among others, the frame they are in.
-RUN_RECORD = "atrous-run.json"
-
-#: How far above a mask its folder's record is looked for: a run keeps the sub-folders of its images.
+#: How far above a mask its folder's marker is looked for: a run keeps the sub-folders of its images.
 _LEVELS = 8
-_LARGEST_RECORD = 1 << 20
 
 
 def is_ambiguous_frame(mask_size: tuple[int, int], info: ImageInfo) -> bool:
@@ -41,7 +40,7 @@ def is_ambiguous_frame(mask_size: tuple[int, int], info: ImageInfo) -> bool:
 def frame_of(path: Path, mask_size: tuple[int, int], info: ImageInfo, frame: Frame) -> Frame:
     """Resolve ``"auto"`` to the frame that a mask file is in; other values pass unchanged.
 
-    A size that fits one frame decides. Where both fit, the record that Atrous left in the mask's folder decides.
+    A size that fits one frame decides. Where both fit, the marker that Atrous left in the mask's folder decides.
 
     Args:
         path: the mask file.
@@ -59,7 +58,7 @@ def frame_of(path: Path, mask_size: tuple[int, int], info: ImageInfo, frame: Fra
         return frame
     if not is_ambiguous_frame(mask_size, info):
         return "stored" if mask_size == info.stored_size else "oriented"
-    recorded = recorded_frame(path.parent)
+    recorded = recorded_frame(path)
     if recorded is None:
         raise AmbiguousFrameError(
             "the mask fits the image both as it is stored and as it is displayed",
@@ -71,16 +70,36 @@ def frame_of(path: Path, mask_size: tuple[int, int], info: ImageInfo, frame: Fra
     return recorded
 
 
-def recorded_frame(folder: Path) -> Literal["stored", "oriented"] | None:
-    """The frame that Atrous's own record in this folder, or in one above it, gives for the masks; None without a record."""
-    for place in (folder, *list(folder.parents)[:_LEVELS]):
-        record = place / RUN_RECORD
-        try:
-            if not record.is_file() or record.stat().st_size > _LARGEST_RECORD:
-                continue
-            content = json.loads(record.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError):
+def recorded_frame(path: Path) -> Literal["stored", "oriented"] | None:
+    """The frame that Atrous recorded for a mask file, or for a whole folder, that it wrote; None for masks of other programs.
+
+    Args:
+        path: a mask file, or a folder. A marker that lists its files speaks for these files only.
+    """
+    from deeplab_core.masks.output_marker import MARKER_NAME, RUN_RECORD
+
+    inside = path.is_dir()
+    for place in ((path,) if inside else ()) + tuple(path.parents)[:_LEVELS]:
+        stamps = tuple(_stamp(place / name) for name in (MARKER_NAME, RUN_RECORD))
+        if not any(stamps):
             continue
-        found = content.get("frame") if isinstance(content, dict) else None
-        return found if found in ("stored", "oriented") else None
+        marker = _marker(place, stamps)
+        if marker is not None and marker.frame is not None and (inside or marker.wrote(path)):
+            return marker.frame
     return None
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size
+
+
+@lru_cache(maxsize=16)
+def _marker(folder: Path, _stamps: tuple[tuple[int, int] | None, ...]) -> OutputMarker | None:
+    """A marker, read once for all masks of its folder: it may list a hundred thousand of them."""
+    from deeplab_core.masks.output_marker import read_marker
+
+    return read_marker(folder)

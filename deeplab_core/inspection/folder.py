@@ -178,7 +178,6 @@ def inspect_folders(
     sources = FolderSources() if sources is None else sources
     beside = _Beside(sources)
     reader = PairReader(
-        Path(prediction_dir),
         catalog,
         images_dir=sources.images,
         frame=sources.frame,

@@ -91,8 +91,7 @@ def rank_folder(
     names = _names(prediction_dir, truth_dirs, catalog)
     seconds = {} if second_dir is None else {pair.name: pair.truth for pair in pair_masks(prediction_dir, [second_dir]).pairs}
     truths = {pair.name: pair.truth for pair in pair_masks(prediction_dir, truth_dirs, catalog.name).pairs} if truth_dirs else {}
-    reader = PairReader(prediction_dir, catalog, images_dir=images_dir, frame=frame)
-    others = reader if second_dir is None else PairReader(second_dir, catalog, frame=frame)
+    reader = PairReader(catalog, images_dir=images_dir, frame=frame)
     scores: dict[str, dict[str, float]] = {name: {} for name in ORDER_TEXT}
     wrong: dict[str, int] = {}
     pixels: dict[str, int] = {}
@@ -102,7 +101,7 @@ def rank_folder(
             photograph = reader.photograph(name)
             info = None if photograph is None else probe_image(photograph)
             labels = reader.prediction(path, info)
-            found = _scores_of(labels, info, confidences.of(name), reader, seconds.get(name), others)
+            found = _scores_of(labels, info, path, confidences.of(name), seconds.get(name), reader)
             if name in truths:
                 wrong[name] = _wrong_px(reader.truth(truths[name], info), labels, catalog, path)
         except AtrousError as error:
@@ -132,25 +131,25 @@ def _names(prediction_dir: Path, truth_dirs: Sequence[Path], catalog: ClassCatal
 
 
 def _scores_of(
-    labels: LabelMap, info: ImageInfo | None, confidence: Path | None, reader: PairReader, second: Path | None, others: PairReader
+    labels: LabelMap, info: ImageInfo | None, path: Path, confidence: Path | None, second: Path | None, reader: PairReader
 ) -> dict[str, float]:
     catalog = reader.catalog
     scores = dict.fromkeys(ORDER_TEXT, math.nan)
     if confidence is not None:
-        found = score_image(_read_confidence(confidence, info, labels, reader), labels, catalog.ignore)
+        found = score_image(_read_confidence(confidence, path, info, labels, reader), labels, catalog.ignore)
         scores |= {"confidence": found.mean, "least_certain": found.worst, "expected_wrong": found.expected_wrong}
     if second is not None:
-        other = others.prediction(second, info)
+        other = reader.prediction(second, info)
         _check_size(other, labels, second)
         scores["disagreement"] = score_image(disagreement(labels, other, catalog.ignore), labels, catalog.ignore).expected_wrong
     return scores
 
 
-def _read_confidence(path: Path, info: ImageInfo | None, labels: LabelMap, reader: PairReader) -> UncertaintyMap:
+def _read_confidence(path: Path, mask: Path, info: ImageInfo | None, labels: LabelMap, reader: PairReader) -> UncertaintyMap:
     stored = read_stored(path)
     if stored.values is None or stored.values.dtype != np.uint8:
         raise MaskFormatError("this is no confidence", why="It is not an 8-bit grey image", remedy="Predict again", path=path)
-    values = reader.turned_like_prediction(stored.values, path, info)
+    values = reader.turned_like_prediction(stored.values, mask, info)
     _check_size(values, labels, path)
     return confidence_uncertainty(np.ascontiguousarray(values))
 

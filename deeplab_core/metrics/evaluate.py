@@ -102,7 +102,7 @@ def evaluate_folders(
             path=Path(prediction_dir),
         )
     marks = None if ambiguous_dir is None else Companions(ambiguous_dir, (AMBIGUOUS_SUFFIX,))
-    reader = PairReader(Path(prediction_dir), catalog, images_dir=images_dir, frame=frame, prediction_frame=prediction_frame)
+    reader = PairReader(catalog, images_dir=images_dir, frame=frame, prediction_frame=prediction_frame)
     tally = _Tally(BandHistogram(catalog, rule=band_rule, around=band_around), widths, boundary, reader, marks)
     tally.failures.extend(pairing.ambiguous)
     counted = in_order(tally.count, pairing.pairs, min(available_cores(), _MOST_THREADS) if threads is None else threads)
@@ -247,7 +247,7 @@ class _Tally:
     def _calibrate(self, path: Path, counted: _Counted) -> None:
         truth, prediction = counted.truth, counted.prediction
         confidence = read_confidence(
-            path, truth.shape, lambda pixels: self.reader.turned_like_prediction(pixels, path, counted.info)
+            path, truth.shape, lambda pixels: self.reader.turned_like_prediction(pixels, counted.pair.prediction, counted.info)
         )
         self.calibration.update(truth=truth, prediction=prediction, confidence=confidence)
         self.calibrated += 1
@@ -255,7 +255,7 @@ class _Tally:
     def _instances(self, path: Path, counted: _Counted) -> NDArray[np.int64]:
         """Instances, none of them where pixels are excluded."""
         instances = read_instances(
-            path, counted.truth.shape, lambda pixels: self.reader.turned_like_truth(pixels, path, counted.info)
+            path, counted.truth.shape, lambda pixels: self.reader.turned_like_truth(pixels, counted.pair.truth, counted.info)
         )
         return instances if counted.excluded is None else np.where(counted.excluded, 0, instances)
 

@@ -43,7 +43,6 @@ class PairReader:
 
     def __init__(
         self,
-        prediction_dir: Path,
         catalog: ClassCatalog,
         *,
         images_dir: Path | None = None,
@@ -53,11 +52,10 @@ class PairReader:
         """Prepare to read.
 
         Args:
-            prediction_dir: folder of the predictions.
             catalog: classes of both sides.
             images_dir: photographs of the same names.
             frame: frame of the photographs that the truth is stored in; see :func:`deeplab_core.formats.read_mask`.
-            prediction_frame: that of the predictions; None takes what Atrous recorded in their folder, else ``frame``.
+            prediction_frame: that of the predictions; None takes what Atrous recorded beside each of them, else ``frame``.
 
         Raises:
             MaskFormatError: ``images_dir`` does not exist.
@@ -65,7 +63,7 @@ class PairReader:
         self.catalog = catalog
         self._images = None if images_dir is None else Companions(images_dir, tuple(sorted(IMAGE_SUFFIXES)))
         self._truth_frame: Frame = frame
-        self._prediction_frame: Frame = prediction_frame or recorded_frame(prediction_dir) or frame
+        self._prediction_frame: Frame | None = prediction_frame
 
     def photograph(self, name: str) -> Path | None:
         """The photograph of a prediction (its path below its folder), or None."""
@@ -87,7 +85,7 @@ class PairReader:
 
     def prediction(self, path: Path, info: ImageInfo | None) -> LabelMap:
         """Read a predicted mask into the displayed frame."""
-        return read_mask(path, self.catalog, info, frame=self._prediction_frame)
+        return read_mask(path, self.catalog, info, frame=self._frame_of_prediction(path, info))
 
     def turned_like_truth(self, array: Array, path: Path, info: ImageInfo | None) -> Array:
         """Bring (H, W) pixels of a file that is stored like the truth at ``path`` into the displayed frame."""
@@ -95,7 +93,13 @@ class PairReader:
 
     def turned_like_prediction(self, array: Array, path: Path, info: ImageInfo | None) -> Array:
         """Bring (H, W) pixels of a file that is stored like the prediction at ``path`` into the displayed frame."""
-        return _displayed(array, path, info, self._prediction_frame)
+        return _displayed(array, path, info, self._frame_of_prediction(path, info))
+
+    def _frame_of_prediction(self, path: Path, info: ImageInfo | None) -> Frame:
+        if self._prediction_frame is not None or info is None or info.orientation == 1:
+            return self._prediction_frame or self._truth_frame
+        # What is recorded counts where the size leaves both open, and that is what "auto" does.
+        return "auto" if recorded_frame(path) is not None else self._truth_frame
 
 
 def _displayed(array: Array, path: Path, info: ImageInfo | None, frame: Frame) -> Array:

@@ -150,3 +150,24 @@ def test_other_catalogs_may_be_offered(tmp_path: Path) -> None:
     guess: CatalogGuess = guess_catalog([path], [CRACKS])
     assert guess.names == ("cracks",)
     assert not guess.certain
+
+
+def test_a_rebuilt_palette_speaks_for_the_catalog_of_its_colours(tmp_path: Path) -> None:
+    """The ids 0, 1, 2 are ids of every catalog; the colours of person, chair and background are VOC's."""
+    picture = Image.fromarray(np.array([[0, 1, 2]], np.uint8))
+    table = np.zeros((256, 3), np.uint8)
+    table[:3] = [VOC.by_id(value).color for value in (15, 9, 0)]
+    picture.putpalette(table.reshape(-1).tolist())
+    picture.save(tmp_path / "a.png")
+    guess = guess_catalog([tmp_path / "a.png"])
+    assert (guess.best, guess.certain) == ("voc21", True)
+
+
+def test_a_palette_that_cannot_be_read_in_a_catalog_speaks_against_it(tmp_path: Path) -> None:
+    city = get_catalog("cityscapes34")
+    picture = Image.fromarray(np.array([[7, 8]], np.uint8))
+    table = np.zeros((256, 3), np.uint8)
+    table[[7, 8]] = city.by_id(17).color, city.by_id(7).color  # pole and polegroup share the first
+    picture.putpalette(table.reshape(-1).tolist())
+    picture.save(tmp_path / "a.png")
+    assert "cityscapes34" not in guess_catalog([tmp_path / "a.png"]).names

@@ -84,7 +84,7 @@ class TestRoundTrips:
             assert picture.size == source.size
             stored = np.asarray(picture)
         assert np.array_equal(stored, to_stored(labels, orientation))
-        assert np.array_equal(read_mask(tmp_path / "stored/photo.png", VOC, probe_image(photo), frame="stored"), labels)
+        assert np.array_equal(read_mask(tmp_path / "stored/photo.png", VOC, probe_image(photo)), labels)
         export_masks(items, get_exporter("indexed"), tmp_path / "oriented", frame="oriented")
         assert np.array_equal(read_mask(tmp_path / "oriented/photo.png", VOC), labels)
 

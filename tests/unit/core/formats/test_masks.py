@@ -14,8 +14,8 @@ from PIL import Image
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.errors import AmbiguousFrameError, MaskFormatError
 from deeplab_core.formats import encode_png, is_ambiguous_frame, read_mask, recorded_frame
-from deeplab_core.formats.frames import RUN_RECORD
 from deeplab_core.images import probe_image, to_stored
+from deeplab_core.masks.output_marker import MARKER_NAME, RUN_RECORD, mark_output
 
 from .samples import CATALOGS, WIDE, blobs, label_maps, photograph
 
@@ -226,10 +226,21 @@ class TestFrames:
         labels = blobs(VOC)
         info = probe_image(photograph(tmp_path / "a.jpg", labels.shape, 3))
         (tmp_path / "out" / "deep").mkdir(parents=True)
-        (tmp_path / "out" / RUN_RECORD).write_text(f'{{"frame": "{frame}"}}', encoding="utf-8")
+        record = f'{{"model": "m", "catalog": "voc21", "options": "", "frame": "{frame}"}}'
+        (tmp_path / "out" / RUN_RECORD).write_text(record, encoding="utf-8")
         content = to_stored(labels, 3) if frame == "stored" else labels
         assert np.array_equal(read_mask(save(tmp_path / "out" / "deep" / "a.png", content), VOC, info), labels)
         assert recorded_frame(tmp_path / "out" / "deep") == frame
+
+    def test_a_marker_speaks_for_the_files_that_it_lists(self, tmp_path: Path) -> None:
+        labels = blobs(VOC)
+        info = probe_image(photograph(tmp_path / "a.jpg", labels.shape, 3))
+        mark_output(tmp_path / "out", "export", {"deep/a.png": None}, catalog=VOC, frame="oriented")
+        (tmp_path / "out" / "deep").mkdir()
+        assert np.array_equal(read_mask(save(tmp_path / "out" / "deep" / "a.png", labels), VOC, info), labels)
+        with pytest.raises(AmbiguousFrameError):
+            read_mask(save(tmp_path / "out" / "deep" / "other.png", labels), VOC, info)
+        assert (tmp_path / "out" / MARKER_NAME).is_file()
 
     @pytest.mark.parametrize("record", ["", "[]", '{"frame": 3}', "[" * 100_000, "\x00"])
     def test_a_record_that_says_nothing_leaves_the_question_open(self, tmp_path: Path, record: str) -> None:

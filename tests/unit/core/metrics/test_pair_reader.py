@@ -10,10 +10,10 @@ import pytest
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.errors import AmbiguousFrameError
 from deeplab_core.formats import encode_png, write_indexed_png
-from deeplab_core.formats.frames import RUN_RECORD
 from deeplab_core.images import to_stored
 from deeplab_core.inspection.folder import FolderSources, inspect_folders
 from deeplab_core.inspection.folder_ranking import rank_folder
+from deeplab_core.masks.output_marker import mark_output
 from deeplab_core.metrics.evaluate import evaluate_folders
 from deeplab_core.training.samples import DataSource
 from tests.unit.core.formats.samples import blobs, photograph
@@ -27,7 +27,8 @@ def mixed(tmp_path: Path) -> Path:
     """One photograph of every orientation; the truth is stored as displayed, the prediction (equal to it) as the raw pixels."""
     for folder in ("images", "truth", "prediction"):
         (tmp_path / folder).mkdir()
-    (tmp_path / "prediction" / RUN_RECORD).write_text('{"frame": "stored"}', encoding="utf-8")
+    names = {f"{orientation}.png": None for orientation in range(1, 9)}
+    mark_output(tmp_path / "prediction", "prediction", names, catalog=VOC, frame="stored")
     for orientation in range(1, 9):
         labels = blobs(VOC, SHAPE, seed=orientation)
         photograph(tmp_path / "images" / f"{orientation}.jpg", SHAPE, orientation)
