@@ -10,6 +10,9 @@ from PySide6.QtCore import QObject, QTimer
 from PySide6.QtWidgets import QApplication
 
 from app.ui.main_window import DEFAULT_SIZE
+from app.ui.plots.chart_export import png_of
+from deeplab_core.atomic import atomic_write
+from deeplab_core.errors import AtrousError
 
 if TYPE_CHECKING:
     from app.main import Application
@@ -65,8 +68,10 @@ class SmokeRun(QObject):
 
     def _end(self, status: int) -> None:
         self._picture.parent.mkdir(parents=True, exist_ok=True)
-        if not self._application.window.grab().save(str(self._picture)):
-            _LOG.error("smoke run: the picture could not be written to %s", self._picture)
+        try:
+            atomic_write(self._picture, png_of(self._application.window.grab().toImage()))
+        except AtrousError as error:
+            _LOG.error("smoke run: %s", error)
             status = 1
         self._application.window.close()
         QApplication.exit(status)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from app.cli.console import write_json
+from app.cli.console import ReportFile, overwrite_option, write_json
 
 if TYPE_CHECKING:
     from deeplab_core.metrics.compare import Change, Comparison
@@ -28,7 +28,8 @@ _SIGNS = {"better": "+", "worse": "-", "unclear": " ", "too few images": "?", "n
     help="Draws of images for intervals and p-values.",
 )
 @click.option("--seed", metavar="N", type=click.IntRange(0), default=0, show_default=True, help="Of the draws.")
-@click.option("--json", "json_file", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Write every figure.")
+@click.option("--json", "json_file", metavar="FILE", type=ReportFile("JSON"), help="Write every figure.")
+@overwrite_option
 def compare(before: Path, after: Path, resamples: int, seed: int, json_file: Path | None) -> None:
     """Say what got better (+) and worse (-) from one 'evaluate --json' file to another of the same images.
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import click
+
+from deeplab_core.errors import AtrousError
 
 
 class Progress(Protocol):
@@ -49,6 +51,66 @@ def progress(title: str, total: int) -> Iterator[Progress]:
 def emit(event: str, **values: Any) -> None:
     """Write one JSON line to stdout. Paths become strings."""
     click.echo(json.dumps({"event": event, **values}, default=str, ensure_ascii=False))
+
+
+_OVERWRITE = "app.cli.overwrite"
+
+
+def remember_overwrite(context: click.Context, _parameter: click.Parameter, value: bool) -> bool:
+    """Callback of an eager ``--overwrite``, so that :class:`ReportFile` knows of it."""
+    context.meta[_OVERWRITE] = value
+    return value
+
+
+def overwrite_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """``--overwrite`` of commands whose only files are reports."""
+    return click.option(
+        "--overwrite", is_flag=True, is_eager=True, expose_value=False, callback=remember_overwrite,
+        help="Let a report replace a file of another kind.",
+    )(command)  # fmt: skip
+
+
+class ReportFile(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.4 on
+    """A file that a command writes. An older report is replaced, a file of another kind only with ``--overwrite``.
+
+    A photograph and a link are never replaced. Checked before the command's work begins.
+
+    Args:
+        kind: ``"JSON"`` or ``"HTML"``.
+    """
+
+    name = "file"
+
+    def __init__(self, kind: Literal["JSON", "HTML"]) -> None:
+        self.kind = kind
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """The path. Fails where a folder, a photograph, a link, or without ``--overwrite`` a file of another kind is there."""
+        from deeplab_core.atomic import refuse_photograph
+
+        path = Path(value)
+        if path.is_dir():
+            self.fail(f"{path} is a folder.", param, ctx)
+        try:
+            refuse_photograph(path)
+        except AtrousError as error:
+            self.fail(str(error), param, ctx)
+        overwrite = ctx is not None and ctx.meta.get(_OVERWRITE, False)
+        if not overwrite and path.exists() and not _is_report(path, self.kind):
+            there = f"{path} is there already and no {self.kind} file"
+            self.fail(f"{there}; choose another name, or replace it with --overwrite.", param, ctx)
+        return path
+
+
+def _is_report(path: Path, kind: str) -> bool:
+    """Whether a file is empty, or begins as files of this kind do."""
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    except OSError:
+        return False
+    beginnings = (b"{", b"[") if kind == "JSON" else (b"<!doctype html", b"<html", b"<!--")
+    return not head or head.startswith(beginnings)
 
 
 def write_json(path: Path | None, data: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from app.cli.console import Progress, progress, write_json
+from app.cli.console import Progress, ReportFile, overwrite_option, progress, write_json
 from app.cli.crf_choice import CRF_HELP, crf_engine_option, parse_crf
 from app.cli.model_choice import resolve_model
 from app.cli.orders import gain_lines, order_lines, place_text
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from deeplab_core.labels import LabelMap
     from deeplab_core.records import CRFEngine, CRFParams, Precision, PredictOptions
 
-_FILE = click.Path(dir_okay=False, path_type=Path)
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 _ORDERS = ("confidence", "least_certain", "expected_wrong", "margin", "entropy", "passes", "second_model", "crf")
 
@@ -61,7 +60,8 @@ _ORDERS = ("confidence", "least_certain", "expected_wrong", "margin", "entropy",
 )  # fmt: skip
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
 @click.option("--precision", type=click.Choice(["auto", "fp32", "bf16", "fp16"]), default="auto", show_default=True)
-@click.option("--json", "json_file", metavar="FILE", type=_FILE, help="Write every figure.")
+@click.option("--json", "json_file", metavar="FILE", type=ReportFile("JSON"), help="Write every figure.")
+@overwrite_option
 def doubt(
     images: Path,
     model_name: str,

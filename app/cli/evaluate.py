@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from app.cli.console import progress
+from app.cli.console import ReportFile, overwrite_option, progress
 
 if TYPE_CHECKING:
     import numpy as np
@@ -97,10 +97,11 @@ def parse_bands(_context: click.Context, _parameter: click.Parameter, value: str
     help="What 'atrous evaluate --json' wrote of another model on this truth: its trimap curve stands in the report beside this "
     "one's, named like the file. May be repeated.",
 )
-@click.option("--json", "json_file", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Write every figure.")
+@click.option("--json", "json_file", metavar="FILE", type=ReportFile("JSON"), help="Write every figure.")
 @click.option(
-    "--html", "html_file", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Write a report to read."
+    "--html", "html_file", metavar="FILE", type=ReportFile("HTML"), help="Write a report to read."
 )
+@overwrite_option
 def evaluate(
     prediction: Path,
     truths: tuple[Path, ...],

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from app.cli.console import progress, write_json
+from app.cli.console import ReportFile, overwrite_option, progress, write_json
 from app.cli.orders import gain_lines, order_lines, place_text
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from deeplab_core.inspection.folder_ranking import FolderRanking
     from deeplab_core.inspection.slices import Slice
 
-_FILE = click.Path(dir_okay=False, path_type=Path)
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 _KINDS = (
     "boundary", "extent", "segment", "class_swap", "missed_object", "invented_object",
@@ -52,7 +51,8 @@ _KINDS = (
 @click.option(
     "--cutouts", metavar="DIR", type=click.Path(file_okay=False, path_type=Path), help="Write pictures of the listed components."
 )
-@click.option("--json", "json_file", metavar="FILE", type=_FILE, help="Write every figure.")
+@click.option("--json", "json_file", metavar="FILE", type=ReportFile("JSON"), help="Write every figure.")
+@overwrite_option
 def inspect(
     prediction: Path,
     truths: tuple[Path, ...],

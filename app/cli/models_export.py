@@ -9,6 +9,7 @@ import click
 
 from app.cli.console import emit
 from app.cli.model_choice import resolve_model
+from deeplab_core.atomic import refuse_photograph
 
 
 @click.command("export")
@@ -71,6 +72,7 @@ def _size(text: str) -> tuple[int, int]:
 
 
 def refuse_overwriting(target: Path, force: bool) -> None:
-    """Raise UsageError where a target exists and is not meant to be replaced."""
+    """Raise UsageError where a target exists and is not meant to be replaced, ProtectedFile for a photograph or a link."""
+    refuse_photograph(target)
     if target.exists() and not force:
         raise click.UsageError(f"{target} exists; choose another name, or replace it with --force")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from app.cli.console import progress
+from app.cli.console import ReportFile, progress, remember_overwrite
 from app.cli.crf_choice import CRF_HELP, crf_engine_option, parse_crf
 from app.cli.model_choice import resolve_model
 from app.cli.plan import Task, keep_suffix_option, output_names, plan_outputs, report_refused
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from deeplab_core.refine.dense_crf import Engine
     from deeplab_core.refine.search import Sample, SearchReport
 
-_FILE = click.Path(dir_okay=False, path_type=Path)
 _OUTPUT = click.Path(file_okay=False, path_type=Path)
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
@@ -47,9 +46,12 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.option("--truth", metavar="DIR", type=_FOLDER, help="True masks for --search.")
 @click.option("--folds", type=click.IntRange(2), default=5, show_default=True, help="Groups of the cross-validation.")
 @click.option("--limit", type=click.IntRange(2), default=100, show_default=True, help="Images that --search uses at most.")
-@click.option("--report", metavar="FILE", type=_FILE, help="Write the search's result as JSON, for --crf.")
+@click.option("--report", metavar="FILE", type=ReportFile("JSON"), help="Write the search's result as JSON, for --crf.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
-@click.option("--overwrite", is_flag=True, help="Replace masks that are already there.")
+@click.option(
+    "--overwrite", is_flag=True, is_eager=True, callback=remember_overwrite,
+    help="Replace masks that are already there; let --report replace a file of another kind.",
+)  # fmt: skip
 @keep_suffix_option
 @click.pass_context
 def refine(

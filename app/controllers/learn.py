@@ -26,6 +26,7 @@ from app.state.project import Project
 from app.state.samples import Held
 from app.state.wording import counted, spaced
 from app.worker.messages import CorrectedImage, Failed, Learned, LearnTask, Progress, WasCancelled
+from deeplab_core.atomic import replace_file
 from deeplab_core.errors import AtrousError, StorageError
 from deeplab_core.learning import LearnOptions
 
@@ -162,7 +163,7 @@ class LearnController(QObject):
         try:
             # The file moves last: whatever fails before or with it, the result still waits where it was.
             with _remembered_classes(project, result), _said(target):
-                waiting.replace(target)
+                replace_file(waiting, target)
         except AtrousError as error:
             self._report(error)
             return

@@ -68,7 +68,7 @@ class SettingsStore(QObject):
         values = {key: value for key, value in self._values.items() if value != BY_KEY[key].default}
         try:
             make_folder(self._path.parent)
-            atomic_write(self._path, _to_toml(self._foreign | values).encode())
+            atomic_write(self._path, _to_toml(self._foreign | values).encode(), follow_links=True)
         except StorageError as error:
             _LOG.warning("settings not written: %s", error)
             self.failed.emit(error)

@@ -12,12 +12,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
+from deeplab_core.atomic import atomic_write, make_folder, replace_file, storage_error
 from deeplab_core.errors import DownloadError
-from deeplab_core.formats.atomic import atomic_write, make_folder, storage_error
 
 #: The locked byte lies far behind any content: Windows forbids others to read what is locked.
 _LOCKED_BYTE = 1 << 60
 _CHUNK = 1 << 20
+#: A link of this name is not followed.
+_FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ class PartFile:
     def __enter__(self) -> Self:
         make_folder(self.target.parent)
         try:
-            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
+            descriptor = os.open(self.path, _FLAGS, 0o666)
         except OSError as error:
             raise storage_error(error, self.path) from error
         try:
@@ -122,7 +124,7 @@ class PartFile:
             os.fsync(self._stream.fileno())
             self._stream.close()  # Windows renames no open file
             self._stream = None
-            self.path.replace(self.target)
+            replace_file(self.path, self.target)
         except OSError as error:
             raise storage_error(error, self.target) from error
         self._notes.unlink(missing_ok=True)

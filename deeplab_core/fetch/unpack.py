@@ -10,8 +10,8 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
+from deeplab_core.atomic import replace_file, storage_error
 from deeplab_core.errors import Cancelled, DownloadError
-from deeplab_core.formats.atomic import storage_error
 
 #: Bytes that an archive may unpack to while its member is looked for; the largest official release has 0.9 GB.
 LARGEST = 4 * 2**30
@@ -58,7 +58,7 @@ def take_member(archive: Path, name: str, target: Path, cancel: Callable[[], boo
                 content = packed.extractfile(member)
                 if content is not None:
                     _write(content.read, temporary, cancel)
-                    temporary.replace(target)
+                    replace_file(temporary, target)
                     return
     except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DownloadError(
@@ -78,7 +78,8 @@ def take_member(archive: Path, name: str, target: Path, cancel: Callable[[], boo
 
 
 def _write(read: Callable[[int], bytes], path: Path, cancel: Callable[[], bool] | None) -> None:
-    with path.open("wb") as out:
+    path.unlink(missing_ok=True)  # never written through a link that has this name
+    with path.open("xb") as out:
         while block := read(_CHUNK):
             if cancel is not None and cancel():
                 raise Cancelled()

@@ -35,19 +35,24 @@ def export_chart(view: ChartView, path: Path) -> None:
     atomic_write(path, make(view))
 
 
-def _png(view: ChartView) -> bytes:
+def png_of(image: QImage) -> bytes:
+    """A picture as a PNG file that says that this program wrote it. Raises StorageError if it cannot be encoded."""
     data = QByteArray()
     buffer = QBuffer(data)
     buffer.open(QIODevice.OpenModeFlag.WriteOnly)
+    if not image.save(buffer, "PNG"):
+        raise StorageError("the picture could not be made", remedy="Try again with a smaller window")
+    return b"".join(marked(bytes(data.data())))
+
+
+def _png(view: ChartView) -> bytes:
     image = QImage(view.size() * _SHARP, QImage.Format.Format_RGB32)
     image.setDevicePixelRatio(_SHARP)
     image.fill(0)
     painter = QPainter(image)
     view.draw_on(painter)
     painter.end()
-    if not image.save(buffer, "PNG"):
-        raise StorageError("the picture could not be made", remedy="Try again with a smaller window")
-    return b"".join(marked(bytes(data.data())))
+    return png_of(image)
 
 
 def _svg(view: ChartView) -> bytes:

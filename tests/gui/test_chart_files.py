@@ -1,0 +1,45 @@
+"""A chart is saved as a file, and never over a photograph or through a link."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from pytestqt.qtbot import QtBot
+
+from app.state.charts import Chart, Series
+from app.ui.plots.chart_export import ENDINGS, export_chart
+from app.ui.plots.chart_view import ChartView
+from app.ui.theme import load_theme
+from deeplab_core.errors import ProtectedFile
+
+
+@pytest.fixture
+def view(qtbot: QtBot) -> ChartView:
+    view = ChartView(load_theme("dark"))
+    qtbot.addWidget(view)
+    view.resize(320, 240)
+    view.show_chart(Chart("IoU", "width, px", "IoU", (Series("a", (1.0, 2.0, 3.0), (0.2, 0.4, 0.5)),)))
+    return view
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_chart_replaces_a_chart_and_nothing_else(tmp_path: Path, view: ChartView, ending: str) -> None:
+    path = tmp_path / f"a{ending}"
+    for _ in range(2):
+        export_chart(view, path)
+    assert path.stat().st_size > 0
+    rng = np.random.default_rng(0)
+    Image.fromarray(rng.integers(0, 256, (40, 40, 3), dtype=np.uint8)).save(path, "JPEG")
+    before = path.read_bytes()
+    with pytest.raises(ProtectedFile):
+        export_chart(view, path)
+    assert path.read_bytes() == before
+    link = tmp_path / f"link{ending}"
+    (tmp_path / "precious").write_bytes(b"precious")
+    link.symlink_to(tmp_path / "precious")
+    with pytest.raises(ProtectedFile):
+        export_chart(view, link)
+    assert (tmp_path / "precious").read_bytes() == b"precious"
