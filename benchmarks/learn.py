@@ -171,7 +171,7 @@ class Bench:
         """What was won on ``rest``."""
         before = np.stack([self._base[place] for place in rest])
         after = before
-        if adapted.report.verdict != "no better":
+        if adapted.report.verdict != "worse":
             found = self._counts(self.predict(adapted.model, adapted.card, rest), rest)
             after = np.stack([found[place] for place in rest])
         draws = random.multinomial(len(rest), np.full(len(rest), 1 / len(rest)), DRAWS)

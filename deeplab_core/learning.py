@@ -18,7 +18,7 @@ MANY_IMAGES = 12
 
 Layers = Literal["decoder", "classifier", "all"]
 Strength = Literal["gentle", "normal", "strong"]
-Verdict = Literal["better", "no better", "unknown"]
+Verdict = Literal["better", "worse", "not sure"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +52,27 @@ class LearnOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GainInterval:
+    """A change of IoU on images that were left out while learning.
+
+    Attributes:
+        gain: after - before.
+        low, high: its 95 % interval over the images; None with fewer than two images, or where all of it hangs on one.
+        images: how many images it rests on.
+    """
+
+    gain: float
+    low: float | None
+    high: float | None
+    images: int
+
+    @property
+    def certain(self) -> bool:
+        """Whether the interval excludes 0."""
+        return self.low is not None and self.high is not None and not self.low <= 0 <= self.high
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClassGain:
     """One class before and after learning.
 
@@ -62,6 +83,7 @@ class ClassGain:
         corrected: IoU before and after on the corrected images, with the finished model; None where the class does not occur.
         held_out: the same on images that were left out while learning; None where nothing could be left out.
         new: the model did not know the class.
+        change: of ``held_out``, with its interval; None where nothing could be left out or no image left out has the class.
     """
 
     id: int
@@ -72,6 +94,7 @@ class ClassGain:
     corrected: tuple[float | None, float | None] = (None, None)
     held_out: tuple[float | None, float | None] = (None, None)
     new: bool = False
+    change: GainInterval | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,8 +102,8 @@ class LearnReport:
     """What came of learning.
 
     Attributes:
-        verdict: what the images that were left out say; ``"unknown"`` where there was none to leave out, or
-            where so few of them neither gained nor lost.
+        verdict: what the images that were left out say: ``"better"`` or ``"worse"`` where the interval of their gain excludes
+            0, else ``"not sure"``, also where there was none to leave out.
         summary: one or two sentences for a person, with what to do.
         images: corrected images that were learned from.
         background: images whose confident predictions were kept.
@@ -94,6 +117,7 @@ class LearnReport:
         seconds: that it took.
         classes: those that were corrected or occur in the corrected masks.
         skipped: (name, why) of images that could not be used.
+        change: of ``held_out``, with its interval; None where nothing could be left out.
     """
 
     verdict: Verdict
@@ -111,6 +135,13 @@ class LearnReport:
     seconds: float
     classes: tuple[ClassGain, ...]
     skipped: tuple[tuple[str, str], ...] = ()
+    change: GainInterval | None = None
+
+    @property
+    def lost_most(self) -> ClassGain | None:
+        """The class that lost most IoU on images left out; None where none lost any."""
+        losers = [row for row in self.classes if row.change is not None and row.change.gain < 0]
+        return min(losers, key=lambda row: row.change.gain if row.change is not None else 0.0, default=None)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values; :meth:`from_dict` is the inverse."""
@@ -123,12 +154,16 @@ class LearnReport:
         def pair(value: Any) -> Any:
             return None if value is None else tuple(value)
 
+        def change(value: Any) -> GainInterval | None:
+            return None if value is None else GainInterval(**value)
+
         try:
             rows = []
             for row in data["classes"]:
                 places = {key: pair(row[key]) for key in ("color", "corrected", "held_out")}
-                rows.append(ClassGain(**{**row, **places}))
+                rows.append(ClassGain(**{**row, **places, "change": change(row.get("change"))}))
             places = {key: pair(data[key]) for key in ("corrected", "held_out")}
+            places["change"] = change(data.get("change"))
             skipped = tuple((str(name), str(why)) for name, why in data["skipped"])
             return cls(**{**data, **places, "classes": tuple(rows), "skipped": skipped})
         except (KeyError, TypeError, ValueError) as error:

@@ -44,7 +44,7 @@ from app.worker.messages import (
 from deeplab_core.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError, ComputeError
 from deeplab_core.images import probe_image
-from deeplab_core.learning import ClassGain, LearnPair, LearnReport
+from deeplab_core.learning import ClassGain, GainInterval, LearnPair, LearnReport
 from deeplab_core.receptive import Reach, ReceptiveField
 from deeplab_core.records import ModelCard, Prediction, RunReport
 
@@ -304,13 +304,15 @@ def imagined_report(task: LearnTask) -> tuple[LearnReport, tuple[LearnPair, ...]
                 ClassGain(
                     id=info.id, name=info.name, color=info.color, pixels=sum(counts), images=len([c for c in counts if c]),
                     corrected=(0.5, 0.8), held_out=(0.5, 0.6), new=info.id in task.options.new_classes,
+                    change=GainInterval(gain=0.1, low=0.05, high=0.15, images=len(masks)) if len(masks) > 1 else None,
                 )
             )  # fmt: skip
     report = LearnReport(
-        verdict="better" if len(masks) > 1 else "unknown", summary="It is worth accepting.", images=len(masks),
+        verdict="better" if len(masks) > 1 else "not sure", summary="It is worth accepting.", images=len(masks),
         background=len(task.untouched), pixels=sum(gain.pixels for gain in gains), corrected=(0.5, 0.8),
         held_out=(0.5, 0.6) if len(masks) > 1 else None, kept=0.99, step=16, steps=16, blend=1.0,
         layers="everything behind the encoder", seconds=1.0, classes=tuple(gains),
+        change=GainInterval(gain=0.1, low=0.05, high=0.15, images=len(masks)) if len(masks) > 1 else None,
     )  # fmt: skip
     return report, tuple(
         LearnPair(name=name, before=moved(mask, 9), after=moved(mask, 3), held_out=len(masks) > 1) for name, _, mask in masks[:3]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from app.state.corrections import Corrections
 from app.state.wording import counted, spaced
 from deeplab_core.errors import AtrousError
-from deeplab_core.learning import MANY_IMAGES, LearnPair, LearnReport
+from deeplab_core.learning import MANY_IMAGES, GainInterval, LearnPair, LearnReport
 
 #: Longest side of the pictures.
 _SIDE = 640
@@ -78,7 +78,8 @@ def left_out_how(report: LearnReport) -> str:
             "so that every image was left out once"
         )
     return (
-        f"{how}; what it says of the images left out is compared with your masks. The finished model learns from all of them. "
+        f"{how}; what it says of the images left out is compared with your masks. The range is the 95 % interval over "
+        "these images. The finished model learns from all of them. "
         "How far learning goes was chosen on the same images: expect a little less on new ones"
     )
 
@@ -86,11 +87,11 @@ def left_out_how(report: LearnReport) -> str:
 def figures(report: LearnReport) -> tuple[tuple[str, str, str], ...]:
     """(title, value, explanation) of the figures that matter."""
     left_out = _DASH if report.held_out is None else f"{percent(report.held_out[0])} → {percent(report.held_out[1])}"
+    title = "mean IoU on images left out"
+    if report.change is not None:
+        title += f", {change_text(report.change)}"
     return (
-        (
-            "mean IoU on images left out", left_out,
-            left_out_how(report),
-        ),
+        (title, left_out, left_out_how(report)),
         (
             "mean IoU on the corrected images", f"{percent(report.corrected[0])} → {percent(report.corrected[1])}",
             "The finished model on the images that it learned from: always better than on others",
@@ -102,12 +103,36 @@ def figures(report: LearnReport) -> tuple[tuple[str, str, str], ...]:
     )  # fmt: skip
 
 
+def change_text(change: GainInterval) -> str:
+    """``"+5.2 points (+1.1 to +9.3, 4 images)"``; without bounds where all of it hangs on one image."""
+    images = counted(change.images, "image")
+    inside = images if change.low is None or change.high is None else f"{points(change.low)} to {points(change.high)}, {images}"
+    return f"{points(change.gain)} points ({inside})"
+
+
+def points(share: float) -> str:
+    """A difference of shares as signed points: ``+5.2``, ``−0.4``."""
+    return f"{100 * share:+.1f}".replace("-", "−")
+
+
+def lost_most(report: LearnReport) -> str:
+    """A sentence on the class that lost most on images left out; empty where none lost anything that is shown."""
+    row = report.lost_most
+    if row is None or row.change is None or points(row.change.gain) in ("−0.0", "+0.0"):
+        return ""
+    sure = "" if row.change.certain else "; not sure, for the interval holds 0"
+    if row.change.low is None:
+        sure = "; not sure, with one image"
+    return f"Lost most: {row.name}, {change_text(row.change)}{sure}."
+
+
 def sentence(report: LearnReport) -> str:
     """The verdict in words, with what was done."""
     number = counted(report.images, "image")
     seconds = f"{report.seconds:.0f} s" if report.seconds >= 1 else "a moment"
     pixels = spaced(report.pixels)
-    text = f"{report.summary} Learned from {pixels} of your pixels in {number}, in {seconds}; changed: {report.layers}."
+    done = f"Learned from {pixels} of your pixels in {number}, in {seconds}; changed: {report.layers}."
+    text = " ".join(part for part in (report.summary, lost_most(report), done) if part)
     if report.skipped:
         name, why = report.skipped[0]
         more = f" (and {len(report.skipped) - 1} more)" if len(report.skipped) > 1 else ""

@@ -19,12 +19,12 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.state.learned_view import LearnedImage, Pair, figures, percent, sentence
+from app.state.learned_view import LearnedImage, Pair, change_text, figures, percent, sentence
 from app.state.wording import spaced
 from app.ui.dialogs.learn_picture import LearnPicture, composed
 from app.ui.docks.panel import toned
 from deeplab_core.catalog import ClassCatalog
-from deeplab_core.learning import LearnReport
+from deeplab_core.learning import GainInterval, LearnReport
 
 _COLUMNS = ("Class", "Your pixels", "Left out: before", "after", "Corrected: before", "after")
 _PANES = ("Before", "After", "Yours")
@@ -53,7 +53,7 @@ class LearnResultDialog(QDialog):
         column.setContentsMargins(24, 20, 24, 20)
         column.setSpacing(12)
         column.addWidget(toned("What the model has learned", size="title"))
-        self.verdict = toned(sentence(report), tone="warn" if report.verdict == "no better" else "")
+        self.verdict = toned(sentence(report), tone="warn" if report.verdict == "worse" else "")
         self.verdict.setWordWrap(True)
         column.addWidget(self.verdict)
         column.addLayout(self._build_figures())
@@ -146,8 +146,8 @@ class LearnResultDialog(QDialog):
                 item = QTableWidgetItem(text)
                 item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
                 table.setItem(row, place, item)
-            for place, pair in ((3, gain.held_out), (5, gain.corrected)):
-                _mark(table.item(row, place), pair)
+            _mark(table.item(row, 3), gain.held_out, gain.change)
+            _mark(table.item(row, 5), gain.corrected)
         return table
 
     def _build_buttons(self) -> QHBoxLayout:
@@ -159,8 +159,9 @@ class LearnResultDialog(QDialog):
         self.accept_button = QPushButton("Accept")
         self.accept_button.setToolTip("Uses this model from now on and predicts the images that you have not touched anew")
         self.accept_button.clicked.connect(self.acceptAsked)
-        advised = self.discard if self._report.verdict == "no better" else self.accept_button
-        advised.setProperty("primary", True)
+        advised = {"better": self.accept_button, "worse": self.discard}.get(self._report.verdict)
+        if advised is not None:
+            advised.setProperty("primary", True)
         row.addWidget(later)
         row.addStretch(1)
         row.addWidget(self.discard)
@@ -183,14 +184,14 @@ class LearnResultDialog(QDialog):
         self.caption.setText(f"{image.name} · {self._place + 1} of {len(self._images)} · after: {seen}")
 
 
-def _mark(item: QTableWidgetItem | None, pair: Pair) -> None:
-    """A gain is bold; a loss says so in its tooltip."""
+def _mark(item: QTableWidgetItem | None, pair: Pair, interval: GainInterval | None = None) -> None:
+    """A gain is bold, on images left out only where its interval excludes 0; the tooltip has the change."""
     before, after = pair
     if item is None or before is None or after is None:
         return
     change = 100 * (after - before)
-    item.setToolTip(f"{change:+.1f} points")
-    if change >= 0.05:
+    item.setToolTip(f"{change:+.1f} points" if interval is None else change_text(interval))
+    if change >= 0.05 and (interval is None or interval.certain):
         font = item.font()
         font.setBold(True)
         item.setFont(font)

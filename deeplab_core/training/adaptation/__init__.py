@@ -3,7 +3,7 @@
 ::
 
     adapted = adapt(model, card, corrected, untouched)      # Corrected, Untouched: readers of images and masks
-    if adapted.report.verdict != "no better":
+    if adapted.report.verdict == "better":  # or "not sure", "worse"
         save_model("learned.safetensors", adapted.model, adapted.card)
 """
 

@@ -12,6 +12,7 @@ import torch
 from deeplab_core.catalog import ClassCatalog
 from deeplab_core.inference.watch import Cancel, ReportProgress, Watch
 from deeplab_core.learning import LearnOptions, LearnPair, LearnReport
+from deeplab_core.metrics import ConfusionMatrix
 from deeplab_core.nn import SegmentationModel
 from deeplab_core.records import ModelCard
 from deeplab_core.training.adaptation.choosing import PAIRS, Choice, choose, folds_of, reduced, taken_less
@@ -211,11 +212,12 @@ class _Course:
         report = LearnReport(
             verdict=verdict,
             summary=summary(verdict, len(corrected)),
+            change=None if left_out is None else left_out.gain,
             images=len(corrected),
             background=0,
             pixels=sum(lesson.taught.pixels for lesson in corrected if lesson.taught is not None),
-            corrected=(round(mean_iou(before), 5), round(mean_iou(after), 5)),
-            held_out=None if left_out is None else (round(mean_iou(left_out[0]), 5), round(mean_iou(left_out[1]), 5)),
+            corrected=_means(before, after),
+            held_out=None if left_out is None else _means(*left_out.pooled),
             kept=None,
             step=choice.step,
             steps=choice.step,
@@ -225,3 +227,7 @@ class _Course:
             classes=class_gains(corrected, self._plan, (before, after), left_out),
         )
         return report, tuple(pairs)
+
+
+def _means(before: ConfusionMatrix, after: ConfusionMatrix) -> tuple[float, float]:
+    return round(mean_iou(before), 5), round(mean_iou(after), 5)

@@ -15,6 +15,7 @@ from deeplab_core.metrics import ConfusionMatrix
 from deeplab_core.training.adaptation.fit import Learner, Pace, State
 from deeplab_core.training.adaptation.gathering import spread
 from deeplab_core.training.adaptation.judging import Judge, mean_iou
+from deeplab_core.training.adaptation.left_out import LeftOut
 from deeplab_core.training.adaptation.lessons import Lesson
 
 _FOLDS = 2
@@ -22,11 +23,6 @@ _FOLDS = 2
 BLENDS = (0.25, 0.5, 1.0)
 #: Without anything to leave out only part of the way is gone.
 UNCHECKED_BLEND = 0.5
-#: Gain in mean IoU below which learning is said to have brought nothing.
-_LEAST_GAIN = 0.001
-#: Corrected images below which a small loss says nothing, and how small: on one or two images left out, a class of a few hundred
-#: pixels moves the mean IoU by more.
-_FEW, _NOISE = 6, 0.01
 #: Pictures that are kept for a person to look at, and their longest side.
 PAIRS, PAIR_SIDE = 6, 640
 _CHECKING = "checking on images left out"
@@ -39,7 +35,7 @@ class Choice:
     Attributes:
         step: of the pace, after which learning stops.
         blend: share of the change that is taken.
-        left_out: before and after, pooled over images while they were left out; None where nothing could be left out.
+        left_out: images while they were left out; None where nothing could be left out.
         pairs: what left-out images looked like before and after.
         images: how many were corrected.
         states: what was learned without the images of each fold, after ``step``.
@@ -47,7 +43,7 @@ class Choice:
 
     step: int
     blend: float
-    left_out: tuple[ConfusionMatrix, ConfusionMatrix] | None
+    left_out: LeftOut | None
     pairs: tuple[LearnPair, ...]
     images: int
     states: tuple[State, ...] = ()
@@ -55,12 +51,7 @@ class Choice:
     @property
     def verdict(self) -> Verdict:
         """What the images that were left out say."""
-        if self.left_out is None:
-            return "unknown"
-        gain = mean_iou(self.left_out[1]) - mean_iou(self.left_out[0])
-        if gain > _LEAST_GAIN:
-            return "better"
-        return "unknown" if self.images < _FEW and gain > -_NOISE else "no better"
+        return "not sure" if self.left_out is None else self.left_out.verdict
 
 
 def folds_of(count: int, seed: int) -> list[tuple[list[int], list[int]]]:
@@ -97,8 +88,8 @@ def choose(
     if not folds:
         return Choice(stops[-1], UNCHECKED_BLEND, None, (), len(corrected))
     ways = [(step, blend) for step in stops for blend in BLENDS]
-    found = {way: judge.nothing() for way in ways}
-    before = judge.nothing()
+    found: dict[tuple[int, float], list[ConfusionMatrix]] = {way: [] for way in ways}
+    before: list[ConfusionMatrix] = []
     maps: dict[tuple[int, tuple[int, float]], NDArray[Any]] = {}
     learned: list[list[State]] = []
     shown = _shown(folds)
@@ -112,17 +103,18 @@ def choose(
         for place in outside:
             mask = corrected[place].mask
             assert mask is not None
-            before.update(truth=mask, prediction=corrected[place].before)
+            before.append(judge.nothing().update(truth=mask, prediction=corrected[place].before))
         for done, (step, blend) in enumerate(ways):
             watch.step(begin + length * (0.8 + 0.2 * done / len(ways)), 0.0, _CHECKING)
             learner.put(states[stops.index(step)], blend)
             for place, small in _judge(judge, corrected, outside, found[step, blend], shown, watch).items():
                 maps[place, (step, blend)] = small
     # Ties go to the smaller change.
-    best = max(ways, key=lambda way: (round(mean_iou(found[way]), 4), -way[1], -way[0]))
+    results = {way: LeftOut(tuple(before), tuple(after)) for way, after in found.items()}
+    best = max(ways, key=lambda way: (round(mean_iou(results[way].pooled[1]), 4), -way[1], -way[0]))
     pairs = _pairs(corrected, {place: maps[place, best] for place in shown})
     states_there = tuple(states[stops.index(best[0])] for states in learned)
-    return Choice(best[0], best[1], (before, found[best]), pairs, len(corrected), states_there)
+    return Choice(best[0], best[1], results[best], pairs, len(corrected), states_there)
 
 
 def taken_less(
@@ -139,12 +131,13 @@ def taken_less(
     if choice.left_out is None:
         return replace(choice, blend=blend)
     folds = folds_of(len(corrected), seed)
-    shown, after = _shown(folds), judge.nothing()
+    shown = _shown(folds)
+    after: list[ConfusionMatrix] = []
     maps: dict[int, NDArray[Any]] = {}
     for state, (_, outside) in zip(choice.states, folds, strict=True):
         learner.put(state, blend)
         maps |= _judge(judge, corrected, outside, after, shown, watch)
-    return replace(choice, blend=blend, left_out=(choice.left_out[0], after), pairs=_pairs(corrected, maps))
+    return replace(choice, blend=blend, left_out=LeftOut(choice.left_out.before, tuple(after)), pairs=_pairs(corrected, maps))
 
 
 def _shown(folds: Sequence[tuple[list[int], list[int]]]) -> list[int]:
@@ -153,7 +146,12 @@ def _shown(folds: Sequence[tuple[list[int], list[int]]]) -> list[int]:
 
 
 def _judge(
-    judge: Judge, corrected: Sequence[Lesson], outside: Sequence[int], into: ConfusionMatrix, shown: Sequence[int], watch: Watch
+    judge: Judge,
+    corrected: Sequence[Lesson],
+    outside: Sequence[int],
+    into: list[ConfusionMatrix],
+    shown: Sequence[int],
+    watch: Watch,
 ) -> dict[int, NDArray[Any]]:
     """Count what the network as it is now makes of images that were left out; small predictions of those that are shown."""
     small = {}
@@ -161,7 +159,7 @@ def _judge(
         watch.check()
         mask, predicted = corrected[place].mask, judge.predicted(corrected[place])
         assert mask is not None
-        into.update(truth=mask, prediction=predicted)
+        into.append(judge.nothing().update(truth=mask, prediction=predicted))
         if place in shown:
             small[place] = reduced(predicted)
     return small

@@ -10,14 +10,18 @@ from deeplab_core.learning import ClassGain, LearnOptions, LearnReport, Verdict
 from deeplab_core.metrics import ConfusionMatrix
 from deeplab_core.records import ModelCard
 from deeplab_core.training.adaptation.classes import ClassPlan
+from deeplab_core.training.adaptation.left_out import LeftOut
 from deeplab_core.training.adaptation.lessons import Lesson
+
+#: Corrected images below which more of them are asked for.
+_FEW, _MORE = 10, ", and correct more images first"
 
 Before = ConfusionMatrix
 After = ConfusionMatrix
 
 
 def class_gains(
-    lessons: Sequence[Lesson], plan: ClassPlan, seen: tuple[Before, After], left_out: tuple[Before, After] | None
+    lessons: Sequence[Lesson], plan: ClassPlan, seen: tuple[Before, After], left_out: LeftOut | None
 ) -> tuple[ClassGain, ...]:
     """Gain of every class that was corrected or that the corrected masks hold; those with most pixels first."""
     new = {int(plan.means[channel]) for channel in plan.new}
@@ -30,24 +34,21 @@ def class_gains(
             ClassGain(
                 id=info.id, name=info.name, color=info.color, pixels=sum(counts), images=len(counts), new=place in new,
                 corrected=(_iou(seen[0], place), _iou(seen[1], place)),
-                held_out=(None, None) if left_out is None else (_iou(left_out[0], place), _iou(left_out[1], place)),
+                held_out=_pair(left_out, place), change=None if left_out is None else left_out.class_gain(place),
             )
         )  # fmt: skip
     return tuple(sorted(rows, key=lambda row: (-row.pixels, row.id)))
 
 
 def summary(verdict: Verdict, images: int) -> str:
-    """What a person should make of it."""
+    """What the user should make of it."""
     if verdict == "better":
-        return "Images that were left out while learning came out better. It is worth accepting."
-    if verdict == "no better":
-        return (
-            "Images that were left out while learning came out no better: discard this"
-            f"{', and correct more images first' if images < 10 else ''}."
-        )
+        return "Better: images that were left out while learning gained. It is worth accepting."
+    if verdict == "worse":
+        return f"Worse: images that were left out while learning lost: discard this{_MORE if images < _FEW else ''}."
     if images > 1:
-        return "So few images that were left out came out neither better nor worse: look closely, or correct more images first."
-    return "With one corrected image nothing could be left out to check on, so look closely. Correct a second one for a check."
+        return "Not sure: on the images that were left out the change may be chance. Look closely, or correct more images first."
+    return "Not sure: with one corrected image nothing could be left out for a check. Look closely, or correct a second one."
 
 
 def card_with_lineage(card: ModelCard, plan: ClassPlan, names: Sequence[str], report: LearnReport, options: LearnOptions,
@@ -69,6 +70,7 @@ def card_with_lineage(card: ModelCard, plan: ClassPlan, names: Sequence[str], re
             "verdict": report.verdict,
             "corrected_mean_iou": list(report.corrected),
             "held_out_mean_iou": None if report.held_out is None else list(report.held_out),
+            "held_out_gain": None if report.change is None else asdict(report.change),
             "kept": report.kept,
             "step": report.step,
             "blend": report.blend,
@@ -88,6 +90,13 @@ def card_with_lineage(card: ModelCard, plan: ClassPlan, names: Sequence[str], re
         summary=f"{root}, adapted to {images} that you corrected",
         extra={**card.extra, "lineage": lineage},
     )
+
+
+def _pair(left_out: LeftOut | None, place: int) -> tuple[float | None, float | None]:
+    if left_out is None:
+        return None, None
+    before, after = left_out.pooled
+    return _iou(before, place), _iou(after, place)
 
 
 def _iou(matrix: ConfusionMatrix, place: int) -> float | None:

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from app.state.learned_view import figures, left_out_how, sentence
-from deeplab_core.learning import LearnReport
+from app.state.learned_view import figures, left_out_how, lost_most, sentence
+from deeplab_core.learning import ClassGain, GainInterval, LearnReport
 from deeplab_core.training.adaptation.choosing import folds_of
 
 
@@ -37,6 +37,24 @@ def test_nothing_left_out_is_a_dash_that_says_why() -> None:
     (title, value, tip), *_ = figures(report(1))
     assert (title, value) == ("mean IoU on images left out", "–")
     assert "nothing could be left out" in tip
+
+
+def gained(name: str, gain: float, low: float | None, high: float | None, images: int = 4) -> ClassGain:
+    change = GainInterval(gain=gain, low=low, high=high, images=images)
+    return ClassGain(id=0, name=name, color=(0, 0, 0), pixels=9, images=images, change=change)
+
+
+def test_the_class_that_lost_most_is_named_with_its_interval() -> None:
+    gain = GainInterval(gain=0.052, low=0.011, high=0.093, images=4)
+    learned = replace(report(4), change=gain, classes=(gained("chair", 0.1, 0.05, 0.15), gained("sofa", -0.01, -0.02, 0.0)))
+    assert figures(learned)[0][0] == "mean IoU on images left out, +5.2 points (+1.1 to +9.3, 4 images)"
+    assert lost_most(learned) == "Lost most: sofa, −1.0 points (−2.0 to +0.0, 4 images); not sure, for the interval holds 0."
+    assert lost_most(learned) in sentence(learned)
+    worse = replace(learned, classes=(*learned.classes, gained("person", -0.05, -0.09, -0.01)))
+    assert lost_most(worse) == "Lost most: person, −5.0 points (−9.0 to −1.0, 4 images)."
+    alone = replace(learned, classes=(gained("cat", -0.2, None, None, 1),))
+    assert lost_most(alone) == "Lost most: cat, −20.0 points (1 image); not sure, with one image."
+    assert lost_most(replace(learned, classes=(gained("chair", 0.1, 0.05, 0.15),))) == ""
 
 
 def test_images_that_were_not_used_are_named() -> None:

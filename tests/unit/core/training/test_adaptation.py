@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -62,6 +63,13 @@ def test_corrections_help_on_images_that_nobody_corrected(taught, blue) -> None:
     assert blue.report.held_out is not None
     assert blue.report.held_out[1] > blue.report.held_out[0] + 0.05
     assert blue.report.corrected[1] > blue.report.corrected[0]
+    change = blue.report.change
+    assert change is not None
+    assert change.low is not None
+    assert change.low > 0
+    assert change.images == 4
+    assert change.gain == pytest.approx(blue.report.held_out[1] - blue.report.held_out[0], abs=2e-5)
+    assert LearnReport.from_dict(json.loads(json.dumps(blue.report.to_dict()))) == blue.report
 
 
 def test_nothing_is_forgotten(taught, blue) -> None:
@@ -125,7 +133,7 @@ def test_the_same_corrections_give_the_same_model(taught) -> None:
 @pytest.mark.usefixtures("brief")
 def test_one_image_cannot_be_checked_and_little_of_it_is_taken(taught) -> None:
     adapted = adapt(*taught, [corrected(20, "chair", "blue sofa")])
-    assert adapted.report.verdict == "unknown"
+    assert adapted.report.verdict == "not sure"
     assert adapted.report.held_out is None
     assert adapted.report.blend <= 0.5
     assert "second" in adapted.report.summary
@@ -180,8 +188,9 @@ def test_corrections_that_contradict_themselves_are_not_recommended(taught) -> N
         return Corrected(f"noise {seed}", lambda: (rgb, noise, truth))
 
     adapted = adapt(*taught, [nonsense(seed) for seed in range(6)])
-    assert adapted.report.verdict == "no better"
-    assert "discard" in adapted.report.summary
+    assert adapted.report.verdict in ("worse", "not sure")
+    assert ("discard" in adapted.report.summary) == (adapted.report.verdict == "worse")
+    assert adapted.report.change is not None
 
 
 def test_a_few_dabs_count_and_the_rest_of_the_image_stays(taught) -> None:
