@@ -235,9 +235,9 @@ _REFINE = (
 )
 
 _TRUTH = (
-    _spec(Group.TRUTH, "truth.choose", "Choose the folder of truth…", "window.choose_truth", icon="truth",
-          enabled_when=("has_images",)),
-    _spec(Group.TRUTH, "truth.find", "Look for truth beside the images", "judge.find_truth", icon="search",
+    _spec(Group.TRUTH, "truth.choose", "Choose ground truth…", "truth.review", icon="truth",
+          enabled_when=("has_images",), tip="Which folder holds the masks that figures are measured against"),
+    _spec(Group.TRUTH, "truth.find", "Look for ground truth beside the images", "truth.find", icon="search",
           enabled_when=("has_images",)),
     _spec(Group.TRUTH, "truth.judge_folder", "Judge the whole folder", "judge.judge_folder", icon="trimap", keys="Ctrl+J",
           enabled_when=("has_images",), tip="Per-class IoU and trimap curve pooled over every image that has truth and a mask"),
@@ -256,7 +256,7 @@ _TRUTH = (
           tip="Draw around what cannot be decided with lasso or polygon"),
     _spec(Group.TRUTH, "ambiguous.unmark", "Not ambiguous after all", "ambiguous.unmark_here", keys="Alt+H",
           enabled_when=("image_open", "project_writable"), tip="Unmarks what lies under the pointer"),
-    _spec(Group.TRUTH, "truth.problems", "Truth files that could not be used…", "window.show_truth_problems", icon="warning",
+    _spec(Group.TRUTH, "truth.problems", "Ground truth files that could not be used…", "window.show_truth_problems", icon="warning",
           enabled_when=("project_open",)),
 )
 

@@ -122,6 +122,7 @@ class CompareFolder(QObject):
         self._run: _Run | None = None
         self.result: FolderResult | None = None
         projects.projectChanged.connect(self._leave)
+        judge.truthFound.connect(lambda _index: self._leave(None))
 
     def start(self) -> None:
         """Compare the chosen models on every image of the folder, as one job that can be stopped."""
@@ -264,7 +265,7 @@ class CompareFolder(QObject):
             self._finish(run)
 
     def _leave(self, _project: Project | None) -> None:
-        """Another folder: nothing of the old one is shown any more."""
+        """Another folder, or other ground truth: nothing of the old one is shown any more."""
         if self._run is not None:
             self._run.job.cancel()
         self.result = None

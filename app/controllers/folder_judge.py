@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -81,6 +81,8 @@ class FolderJudge(QObject):
         super().__init__(parent)
         self._projects, self._judge, self._predict, self._jobs, self._notifier = projects, judge, predict, jobs, notifier
         self.scores: dict[int, ImageScore] = {}
+        self._stamps: dict[int, str] = {}  # of the ground truth that each score was measured against
+        self._rescoring: Job | None = None
         self._now: FolderJudgement | None = None
         self._model: FolderJudgement | None = None
         self._work: Iterator[int] | None = None
@@ -103,10 +105,62 @@ class FolderJudge(QObject):
 
     def set_project(self, project: Project | None) -> None:
         """Follow another project and read its kept scores."""
-        self.scores, self._now, self._model, self._work, self._viewed = {}, None, None, None, None
+        self.scores, self._stamps, self._now, self._model, self._work, self._viewed = {}, {}, None, None, None, None
         if project is not None:
-            self.scores = {image: ImageScore.from_bytes(data) for image, (_, data) in project.results(_KIND).items()}
+            kept = project.results(_KIND)
+            self.scores = {image: ImageScore.from_bytes(data) for image, (_, data) in kept.items()}
+            self._stamps = {image: stamp for image, (stamp, _) in kept.items()}
         self.changed.emit()
+
+    def follow_truth(self) -> None:
+        """The project's ground truth is known, or another one: figures that rest on another are measured again."""
+        project = self._projects.project
+        if project is None:
+            return
+        judged, stamps = self._now is not None, dict(self._stamps)
+        self._now, self._model = None, None
+        if self._work is not None:
+            self._stop()
+        if self._rescoring is not None:
+            self._rescoring.cancel()
+        self.changed.emit()
+
+        def done(stale: list[int]) -> None:
+            if project is not self._projects.project:
+                return
+            for image in stale:
+                if image in self.scores:
+                    self.scores[image] = replace(self.scores[image], iou=None)
+                    self.scored.emit(image)
+            if judged and len(self._judge.index):
+                self.start()
+            elif stale:
+                self._score_again(project, stale)
+
+        def find() -> list[int]:
+            return [image for image, stamp in stamps.items() if truth_stamp(project, image) != stamp]
+
+        self._jobs.run(find, done, self._ignore)
+
+    def _score_again(self, project: Project, images: list[int]) -> None:
+        """Score images one after the other, as one job that can be stopped."""
+        total, waiting = len(images), iter(images)
+        job = self._rescoring = self._jobs.add(Job("Scoring images", lambda: None))
+
+        def step(done: int) -> None:
+            image = None if job.cancel_asked or project is not self._projects.project else next(waiting, None)
+            if image is None:
+                job.finish(JobState.CANCELLED if job.cancel_asked else JobState.DONE)
+                if self._rescoring is job:
+                    self._rescoring = None
+                return
+            job.progress(done, total)
+            if project.record(image).missing:
+                step(done + 1)
+            else:
+                self._score(image, then=lambda: step(done + 1))
+
+        step(0)
 
     def follow(self, judgement: ImageJudgement) -> None:
         """Let the pooled figures and the list follow the image in view. Costs O(classes^2), whatever the image's size."""
@@ -172,7 +226,7 @@ class FolderJudge(QObject):
         def failed(error: Exception) -> None:
             if not isinstance(error, AtrousError):
                 raise error
-            self._judge.truth_problem(project.record(image).relative_path, str(error))
+            self._judge.truth_problem(project.record(image).relative_path, error)
 
         self._jobs.run(lambda: self._measure(project, image), finish, failed)
 
@@ -229,7 +283,7 @@ class FolderJudge(QObject):
         def failed(error: Exception) -> None:
             if not isinstance(error, AtrousError):
                 raise error
-            self._judge.truth_problem(project.record(image).relative_path, str(error))
+            self._judge.truth_problem(project.record(image).relative_path, error)
             self._next(project, job, done + 1, total)
 
         def measure() -> None:
@@ -274,18 +328,27 @@ class FolderJudge(QObject):
         held = Held(document.labels, document.provenance, left.info)
         self._score(left.id, held=held, prediction=left.prediction)
 
-    def _score(self, image: int, *, held: Held | None = None, prediction: Prediction | None = None) -> None:
-        """Score one image for the list, in the background."""
+    def _score(
+        self,
+        image: int,
+        *,
+        held: Held | None = None,
+        prediction: Prediction | None = None,
+        then: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Score one image for the list, in the background; ``then`` is called in the end, whatever came of it."""
         project = self._projects.project
         if project is None:
             return
+
+        problems: list[MaskFormatError] = []
 
         def work() -> tuple[ImageScore, str] | None:
             try:
                 sample = self._sample(project, image, held, prediction, truth=True)
                 stamp = truth_stamp(project, image)
             except MaskFormatError as error:
-                self._judge.truth_problem(project.record(image).relative_path, str(error))
+                self._judge.truth_problem(project.record(image).relative_path, error)
                 sample, stamp = self._sample(project, image, held, prediction, truth=False), ""
             if sample.labels is None:
                 return None
@@ -293,10 +356,18 @@ class FolderJudge(QObject):
             return score, stamp
 
         def done(found: tuple[ImageScore, str] | None) -> None:
-            if found is not None and project is self._projects.project:
-                self._keep(image, *found)
+            if project is self._projects.project:
+                for problem in problems:
+                    self._judge.truth_problem(project.record(image).relative_path, problem)
+                if found is not None:
+                    self._keep(image, *found)
+            then()
 
-        self._jobs.run(work, done, self._ignore)
+        def failed(error: Exception) -> None:
+            self._ignore(error)
+            then()
+
+        self._jobs.run(work, done, failed)
 
     def _sample(
         self, project: Project, image: int, held: Held | None, prediction: Prediction | None, *, truth: bool
@@ -322,7 +393,7 @@ class FolderJudge(QObject):
         project = self._projects.project
         if project is None:
             return
-        self.scores[image] = score
+        self.scores[image], self._stamps[image] = score, stamp
         try:
             project.put_result(image, _KIND, stamp, score.to_bytes())
         except AtrousError as error:

@@ -87,6 +87,7 @@ class InspectController(QObject):
         self._lists: ObjectLists | None = None
         self._viewed: OpenImage | None = None
         self._edited = False
+        self._again = False  # other ground truth came while the folder was inspected
         self._counting: int | None = None
         self._awaited: ErrorComponent | None = None
         self._stale: set[int] = set()
@@ -236,6 +237,10 @@ class InspectController(QObject):
         if image is None:
             self._work = None
             job.finish(JobState.CANCELLED if job.cancel_asked else JobState.DONE)
+            if self._again:
+                self._again = False
+                if len(self._judge.index):
+                    self.inspect_folder()
             if job.cancel_asked and self.index is not None:
                 self._stale.update(r.id for r in project.images if r.id not in self.index)
             self._tell()
@@ -253,7 +258,7 @@ class InspectController(QObject):
         def failed(error: Exception) -> None:
             if not isinstance(error, AtrousError):
                 raise error
-            self._judge.truth_problem(project.record(image).relative_path, str(error))
+            self._judge.truth_problem(project.record(image).relative_path, error)
             if self.index is not None and self.index.project is project:
                 self.index.drop(image)
             self._next(project, job, done + 1, total)
@@ -406,17 +411,25 @@ class InspectController(QObject):
     def _follow_project(self, project: Project | None) -> None:
         self.index = None if project is None else InspectionIndex(project)
         self._work, self._lists, self._viewed, self._awaited, self._counting = None, None, None, None, None
-        self._edited = False
+        self._edited, self._again = False, False
         self._stale.clear()
         self._set_walk(None)
         self._tell()
 
     def _follow_truth(self, _index: object) -> None:
-        """Other truth: what was known is checked against it at the next inspection."""
+        """Other ground truth: nothing that rests on another is shown any longer."""
         self._lists = None
-        project = self._projects.project
+        project, index = self._projects.project, self.index
         if project is not None:
             self._stale.update(record.id for record in project.images)
+        if project is not None and index is not None and index.project is project and (len(index) or self.inspecting):
+            self.index = InspectionIndex(project)
+            self._set_walk(None)
+            if self.inspecting:
+                self._again = True
+                self._stop()
+            elif len(self._judge.index):
+                self.inspect_folder()
         self._tell()
 
     def _objects(self, project: Project, image: int) -> Path | None:

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 
 import numpy as np
+from deeplab_core.datasets import TruthIndex
 from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal
 
 from app.actions.facts import Facts
 from app.controllers.edit import EditController
 from app.controllers.folder_judge import FolderJudge
+from app.controllers.ground_truth import GroundTruthController
 from app.controllers.open_image import OpenImage
 from app.controllers.predict import PredictController
 from app.controllers.project import ProjectController
 from app.services.jobs import JobRegistry
-from app.services.notifications import Notifier
+from app.services.notifications import Choice, Notifier
 from app.services.settings import SettingsStore
 from app.services.timers import single_shot
 from app.state.curves import Curve, CurveSet
 from app.state.document import Document
-from app.state.ground_truth import GroundTruth
 from app.state.judgement import Count, ImageJudgement, Labels, count_image
 from app.state.project import Project
 from app.state.provenance import Provenance
@@ -36,7 +36,6 @@ from deeplab_core.records import TrimapBand
 
 #: Figures follow a stroke at this pace; the curve, which costs more to draw, a little later.
 _FIGURES_MS, _CURVE_MS, _RESTING_MS = 50, 250, 900
-_NO_TRUTH = TruthIndex()
 #: So often a count that was overtaken by changes is repeated before the window counts itself.
 _AGAIN = 5
 
@@ -109,6 +108,7 @@ class JudgeController(QObject):
         projects: ProjectController,
         predict: PredictController,
         edit: EditController,
+        truth: GroundTruthController,
         jobs: JobRegistry,
         notifier: Notifier,
         settings: SettingsStore,
@@ -116,11 +116,10 @@ class JudgeController(QObject):
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._projects, self._predict, self._edit = projects, predict, edit
+        self._projects, self._predict, self._edit, self._truth = projects, predict, edit, truth
         self._jobs, self._notifier, self._settings, self._facts = jobs, notifier, settings, facts
         self._report = partial(notifier.report_or_raise, replace_key="truth")
         self.judgement: ImageJudgement | None = None
-        self.problems: list[tuple[str, str]] = []
         self._before: ConfusionMatrix | None = None
         self._model_curve: BandHistogram | None = None
         self._band_shown: _Band | None = None
@@ -132,6 +131,7 @@ class JudgeController(QObject):
         self._figures_timer = single_shot(self, _FIGURES_MS, self._tell_figures)
         self._curve_timer = single_shot(self, _CURVE_MS, self._tell_curves)
         projects.projectChanged.connect(self._follow_project)
+        truth.changed.connect(self._follow_truth)
         projects.imageChanged.connect(self._follow_image)
         predict.predictionChanged.connect(self._measure_model)
         edit.changed.connect(self._wake)
@@ -139,18 +139,9 @@ class JudgeController(QObject):
     @property
     def index(self) -> TruthIndex:
         """Ground truth files of the open project; empty without one."""
-        project = self._projects.project
-        return _NO_TRUTH if project is None else project.ground_truth.index
+        return self._truth.index
 
     # -- truth -----------------------------------------------------------------------------------------------------------
-
-    def find_truth(self) -> None:
-        """Look for truth beside the images."""
-        self._search(None, say=True)
-
-    def choose_truth(self, folder: Path) -> None:
-        """Take the truth from a folder that a person chose."""
-        self._search(folder, say=True)
 
     def start_from_truth(self) -> None:
         """Replace the whole mask by the truth, as one step."""
@@ -171,7 +162,10 @@ class JudgeController(QObject):
         ids = [record.id for record in records if not record.missing and self.index.get(record.relative_path) is not None]
         if not ids and project is not None:
             self._notifier.warning(
-                "There is no truth to judge by", "Choose the folder of truth in the Truth menu.", replace_key="truth"
+                "There is no ground truth",
+                "Choose the folder of ground truth in the Classes panel.",
+                replace_key="truth",
+                choices=(Choice("Choose ground truth…", self._truth.review),),
             )
         return ids
 
@@ -268,52 +262,22 @@ class JudgeController(QObject):
 
         self._jobs.run(count, done, failed)
 
-    def truth_problem(self, image: str, message: str) -> None:
-        """Note a truth file that cannot be used; each is said once."""
-        if (image, message) not in self.problems:
-            self.problems.append((image, message))
-
-    def _search(self, folder: Path | None, *, say: bool) -> None:
-        project = self._projects.project
-        if project is None:
-            return
-        names = [record.relative_path for record in project.images]
-
-        def done(index: TruthIndex) -> None:
-            if project is not self._projects.project:
-                return
-            project.ground_truth = GroundTruth(index)
-            self.problems = [(problem.image, problem.message) for problem in index.problems]
-            if folder is not None and not project.read_only:
-                project.set_setting("truth_folder", str(folder))
-            if say:
-                self._say_found(index)
-            self.truthFound.emit(index)
-            self._follow_image(self._projects.image)
-
-        self._jobs.run(
-            lambda: find_truth(project.folder, names, truth_folder=folder, catalog=project.catalog), done, self._report
-        )
-
-    def _say_found(self, index: TruthIndex) -> None:
-        if len(index):
-            where = ", ".join(folder.name for folder in index.folders[:3])
-            self._notifier.info(f"Truth found for {len(index)} images", f"In {where}.", replace_key="truth")
-        else:
-            self._notifier.warning(
-                "No truth found",
-                "A truth mask has the name of its image. Choose the folder that holds them.",
-                replace_key="truth",
-            )
+    def truth_problem(self, image: str, error: AtrousError) -> None:
+        """Note a ground truth file that cannot be used."""
+        self._truth.note_problem(image, error)
 
     # -- the image in view -----------------------------------------------------------------------------------------------
 
     def _follow_project(self, project: Project | None) -> None:
-        self.problems = []
         self.folder.set_project(project)
-        if project is not None:
-            stored = project.setting("truth_folder")
-            self._search(Path(stored) if stored and Path(stored).is_dir() else None, say=False)
+        self.folder.follow_truth()
+        self.truthFound.emit(self.index)
+
+    def _follow_truth(self, _truth: object) -> None:
+        """Other ground truth, or another frame of it: every figure is measured again."""
+        self.folder.follow_truth()
+        self.truthFound.emit(self.index)
+        self._follow_image(self._projects.image)
 
     def _follow_image(self, image: OpenImage | None) -> None:
         self._forget()
@@ -355,7 +319,7 @@ class JudgeController(QObject):
             if not isinstance(error, AtrousError):
                 raise error
             if self._projects.image is image:
-                self.truth_problem(project.record(image.id).relative_path, str(error))
+                self.truth_problem(project.record(image.id).relative_path, error)
                 self._notifier.report(error, replace_key="truth")
                 self._tell_nothing()
 

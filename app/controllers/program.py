@@ -15,6 +15,7 @@ from app.controllers.compare_folder import CompareFolder
 from app.controllers.cutouts import CutoutShelf
 from app.controllers.edit import EditController
 from app.controllers.export import ExportController
+from app.controllers.ground_truth import GroundTruthController
 from app.controllers.import_masks import ImportController
 from app.controllers.inspect import InspectController
 from app.controllers.judge import JudgeController
@@ -73,11 +74,14 @@ class Program(QObject):
         self.look = LookController(self.view, settings, facts, self)
         self.classes = ClassesController(self.edit, self.view, notifier, self)
         self.projects = ProjectController(self.edit, self.jobs, notifier, settings, facts, self)
+        self.truth = GroundTruthController(self.projects, self.jobs, notifier, self)
         self.models = ModelsController(compute, notifier, settings, facts, self)
         self.predict = PredictController(
             self.projects, self.models, self.edit, compute, self.jobs, notifier, settings, facts, self
         )
-        self.judge = JudgeController(self.projects, self.predict, self.edit, self.jobs, notifier, settings, facts, self)
+        self.judge = JudgeController(
+            self.projects, self.predict, self.edit, self.truth, self.jobs, notifier, settings, facts, self
+        )
         self.ambiguous = AmbiguousController(self.projects, self.judge, self.edit, notifier, facts, self)
         self.queues = QueuesController(self.projects, self.models, self.predict, self.judge, self.jobs, notifier, self)
         self.ambiguous.changed.connect(self.queues.remeasure)
@@ -86,6 +90,7 @@ class Program(QObject):
         )  # fmt: skip
         self.ambiguous.changed.connect(self.inspect.refresh_image)
         self.cutouts = CutoutShelf(self.projects, self.models, self.jobs, self)
+        self.judge.truthFound.connect(lambda _index: self.cutouts.clear())
         self.refine = RefineController(
             self.projects, self.models, self.predict, self.judge, self.edit, self.view, compute, self.jobs, notifier, settings,
             facts, self,
@@ -140,6 +145,7 @@ class Program(QObject):
             "look": self.look,
             "classes": self.classes,
             "predict": self.predict,
+            "truth": self.truth,
             "judge": self.judge,
             "inspect": self.inspect,
             "ambiguous": self.ambiguous,

@@ -88,6 +88,10 @@ class ProjectController(QObject):
         self.walk: Callable[[], list[int]] = list
         #: Scores that 'next worst' goes by, lowest is worst; the judge sets it.
         self.worst_first: Callable[[], list[int]] = list
+        #: What a project needs before it is shown, on a thread of the pool; its answer is :attr:`prepared`.
+        self.prepare: Callable[[Project], object] = lambda _project: None
+        self.prepared: object = None
+        self._unsubscribe: Callable[[], None] = lambda: None
         self._wanted: int | None = None
         self._recordReplaced.connect(self._follow_record)
         edit.stepDone.connect(self._push)
@@ -100,10 +104,22 @@ class ProjectController(QObject):
         job = self._jobs.add(Job(f"Opening {folder.name}"))
         self.opening.emit(str(folder))
 
-        def done(project: Project) -> None:
+        def read() -> tuple[Project, object]:
+            project = Project.open(folder, project_dir, read_only=read_only)
+            try:
+                return project, self.prepare(project)
+            except BaseException:
+                project.close()
+                raise
+
+        def done(found: tuple[Project, object]) -> None:
+            project, prepared = found
             job.finish()
             self.opening.emit("")
-            self._take(project)
+            if not self.close():
+                project.close()
+            else:
+                self._take(project, prepared)
 
         def failed(error: Exception) -> None:
             job.finish(JobState.FAILED)
@@ -112,12 +128,49 @@ class ProjectController(QObject):
             choices = (again,) if not read_only and (folder / ".atrous").is_dir() else ()
             self._notifier.report_or_raise(error, choices=choices)
 
-        self._jobs.run(lambda: Project.open(folder, project_dir, read_only=read_only), done, failed)
+        self._jobs.run(read, done, failed)
 
     def close(self) -> bool:
         """Save everything and close the project; False where something could not be saved, and then nothing is closed."""
-        if self.project is None:
+        project = self.project
+        if project is None:
             return True
+        if not self._leave():
+            return False
+        project.close()
+        return True
+
+    def change_classes(self, change: Callable[[Project], object], done: Callable[[], None]) -> None:
+        """Run ``change``, which gives the project other classes, while none of its images is open; then show it again.
+
+        Documents, undo steps and figures in memory speak the old ids, so all of them are made again.
+        """
+        project = self.project
+        if project is None or project.read_only or not self._leave():
+            return
+        job = self._jobs.add(Job("Changing the classes", guards_close=True))
+        self.opening.emit(str(project.folder))
+
+        def over(prepared: object = None) -> None:
+            job.finish()
+            self.opening.emit("")
+            if self.project is None:
+                self._take(project, prepared)
+            else:
+                project.close()  # another folder was opened meanwhile
+
+        def changed(prepared: object) -> None:
+            over(prepared)
+            done()
+
+        def failed(error: Exception) -> None:
+            over()
+            self._notifier.report_or_raise(error)
+
+        self._jobs.run(lambda: change(project), changed, failed)
+
+    def _leave(self) -> bool:
+        """Save everything and let go of the project, which stays open; whether it could be saved."""
         self._edit.set_document(None)
         if self.autosaver is not None:
             try:
@@ -133,10 +186,10 @@ class ProjectController(QObject):
             self.history.close()
         self.project.stop_upkeep()
         self._jobs.wait()  # background work must not meet a closed database
-        project, self.project, self.autosaver, self.image, self._wanted = self.project, None, None, None, None
+        self._unsubscribe()
+        self.project, self.autosaver, self.image, self._wanted, self.prepared = None, None, None, None, None
         self.imageChanged.emit(None)
         self.projectChanged.emit(None)
-        project.close()
         self._tell_facts()
         return True
 
@@ -161,11 +214,8 @@ class ProjectController(QObject):
         if self.autosaver is not None:
             self.autosaver.save_now()
 
-    def _take(self, project: Project) -> None:
-        if not self.close():
-            project.close()
-            return
-        self.project = project
+    def _take(self, project: Project, prepared: object) -> None:
+        self.project, self.prepared = project, prepared
         self.history = UndoHistory(self, budget=self._settings["work.undo_megabytes"] * _MEGABYTE)
         self.autosaver = Autosaver(project, self, idle_ms=self._settings["work.autosave_seconds"] * 1000)
         self.history.stepPushed.connect(self.autosaver.record_step)
@@ -176,11 +226,12 @@ class ProjectController(QObject):
         self.autosaver.recovered.connect(self.health.say_recovered)
         self._edit.set_history(self.history)
         self._edit.set_locked(project.read_only_reason)
-        project.subscribe(self._recordReplaced.emit)
+        self._unsubscribe = project.subscribe(self._recordReplaced.emit)
         self.recent.remember(project.folder)
         self.projectChanged.emit(project)
         self.saveStateChanged.emit(SaveState.SAVED)
         self.health.greet(project)
+        project.notices = ()
         self._tell_facts()
         start = project.setting("last_image")
         ids = [record.id for record in project.images]

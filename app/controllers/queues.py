@@ -81,7 +81,7 @@ class QueuesController(QObject):
         projects.imageChanged.connect(self._follow_image)
         predict.folder_run.predicted.connect(lambda _image, _prediction: self._forget_known())
         predict.predictionChanged.connect(lambda _image: self._forget_known())
-        judge.truthFound.connect(lambda _index: self._forget_known())
+        judge.truthFound.connect(lambda _index: self._follow_truth())
         judge.folder.scored.connect(lambda _image: self.changed.emit())
 
     # -- what is known ---------------------------------------------------------------------------------------------------
@@ -206,7 +206,7 @@ class QueuesController(QObject):
         def failed(error: Exception) -> None:
             if not isinstance(error, AtrousError):
                 raise error
-            self._judge.truth_problem(project.record(image).relative_path, str(error))
+            self._judge.truth_problem(project.record(image).relative_path, error)
             self._next(project, job, known, done + 1, total)
 
         self._jobs.run(lambda: self._measure(project, image, before, *known), finish, failed)
@@ -275,6 +275,12 @@ class QueuesController(QObject):
         awaited, self._awaited = self._awaited, None
         if image is not None and awaited is not None and awaited[0] == image.id:
             self.placeReached.emit(awaited[1])
+
+    def _follow_truth(self) -> None:
+        """Other ground truth: what is shown is measured again."""
+        self._known = False
+        if len(self.queues):
+            self.measure_folder()
 
     def _forget_known(self) -> None:
         self._known = False

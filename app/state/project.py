@@ -278,6 +278,11 @@ class Project:
         self._masks.start_over(self.record(image))
         return self._refresh(image)
 
+    def labelled(self) -> set[int]:
+        """Ids of the images that have a mask or steps, whoever set them."""
+        rows = self._store.rows("SELECT id FROM images WHERE mask != '' UNION SELECT image FROM steps")
+        return {image for (image,) in rows}
+
     def sync(self) -> None:
         """Make what was recorded survive a power cut too. Waits for the disk: meant for another thread."""
         if not self.read_only:

@@ -1,0 +1,412 @@
+"""The ground truth, the classes and the frame of the masks: found, asked for once, stored with the project, changeable."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from deeplab_core.datasets import TruthIndex
+from PySide6.QtCore import QObject, Signal
+
+from app.controllers.project import ProjectController
+from app.places import is_sample_project
+from app.services.jobs import Job, JobRegistry, JobState
+from app.services.notifications import Choice, Notifier
+from app.state.class_choice import (
+    ClassDecision,
+    ClassQuestion,
+    apply_decision,
+    choose_catalog,
+    class_question,
+    decide_classes,
+    labelled_images,
+    store_how,
+)
+from app.state.ground_truth import (
+    FrameQuestion,
+    GroundTruth,
+    How,
+    TruthChoice,
+    frame_question,
+    ground_truth_of,
+    index_of,
+    search,
+    store_choice,
+    store_frame,
+    stored_choice,
+    stored_frame_of,
+    taken_folders,
+)
+from app.state.project import Project
+from app.state.wording import counted, spaced
+from deeplab_core.catalog import ClassCatalog
+from deeplab_core.errors import AmbiguousFrameError, AtrousError, PredictedTruthError
+from deeplab_core.formats.frames import Frame
+
+_KEY = "truth"
+
+
+@dataclass(frozen=True, slots=True)
+class OpenQuestions:
+    """What opening a project could not decide by itself.
+
+    Attributes:
+        truth: folders that may be ground truth; None where that is decided.
+        classes, frame: see :class:`ClassQuestion`, :class:`FrameQuestion`.
+        refused: the folder that an older program took for ground truth, and what Atrous wrote there.
+        error: the project could not keep what was found.
+    """
+
+    truth: TruthIndex | None = None
+    classes: ClassQuestion | None = None
+    frame: FrameQuestion | None = None
+    refused: PredictedTruthError | None = None
+    error: AtrousError | None = None
+
+
+def settle(project: Project) -> OpenQuestions:
+    """Take or find the ground truth of a project and its classes, before anything is shown. Meant for another thread.
+
+    What is certain is stored with the project; what is not becomes a question.
+    """
+    refused = None
+    try:
+        choice = stored_choice(project)
+        if choice is None:
+            found = search(project)
+            if not found.certain:
+                project.ground_truth = GroundTruth(replace(found, files={}))
+                return OpenQuestions(truth=found)
+            if not found.files:
+                project.ground_truth = GroundTruth(found)
+                return OpenQuestions()
+            choice = TruthChoice(taken_folders(found), "certain")
+            store_choice(project, choice)
+            project.ground_truth = GroundTruth(found, stored_frame_of(project, choice.folders), choice)
+        else:
+            project.ground_truth = ground_truth_of(project, choice)
+        return follow_up(project)
+    except PredictedTruthError as error:
+        refused = error
+    except AtrousError as error:
+        return OpenQuestions(error=error)
+    found = search(project)
+    project.ground_truth = GroundTruth(replace(found, files={}))
+    return OpenQuestions(truth=found, refused=refused)
+
+
+def follow_up(project: Project) -> OpenQuestions:
+    """What the project's ground truth says about its classes and its frame; takes what is certain. No image may be open.
+
+    Raises:
+        AtrousError: the project cannot be written.
+    """
+    decision = decide_classes(project, project.ground_truth)
+    apply_decision(project, decision)
+    if decision.catalog is not None:
+        read_again(project)
+    return OpenQuestions(classes=decision.question, frame=_frame_question(project))
+
+
+def read_again(project: Project) -> None:
+    """Which of several files belongs to an image depends on the classes (Cityscapes)."""
+    if project.ground_truth.choice is not None:
+        project.ground_truth = ground_truth_of(project, project.ground_truth.choice)
+
+
+def _frame_question(project: Project) -> FrameQuestion | None:
+    truth = project.ground_truth
+    if not truth.files or truth.frame != "auto" or truth.choice is None or not truth.choice.folders:
+        return None
+    return frame_question(project, truth.choice.folders[0], truth.files)
+
+
+T = TypeVar("T")
+
+
+class GroundTruthController(QObject):
+    """Owns the project's choices about its data, and asks what only the user knows: one question at a time, each once.
+
+    Attributes:
+        problems: (image, why) of ground truth files that could not be used.
+        asks: whether questions are asked; a run without hands sets it to False.
+
+    Signals:
+        changed(GroundTruth): other files, or another frame. Another project says so itself.
+        truthAsked(TruthIndex): which folder is the ground truth?
+        classesAsked(ClassQuestion): which classes do the masks hold?
+        frameAsked(FrameQuestion): how are the masks turned?
+        predictedAsked(Path, PredictedTruthError): the user chose masks that a model made. Really?
+        classesChanged(): the project has other classes, or they were confirmed.
+    """
+
+    changed = Signal(object)
+    truthAsked = Signal(object)
+    classesAsked = Signal(object)
+    frameAsked = Signal(object)
+    predictedAsked = Signal(object, object)
+    classesChanged = Signal()
+
+    def __init__(
+        self, projects: ProjectController, jobs: JobRegistry, notifier: Notifier, parent: QObject | None = None
+    ) -> None:
+        super().__init__(parent)
+        self._projects, self._jobs, self._notifier = projects, jobs, notifier
+        self._report = partial(notifier.report_or_raise, replace_key=_KEY)
+        self._questions = OpenQuestions()
+        self.problems: list[tuple[str, str]] = []
+        self.asks = True
+        projects.prepare = settle
+        projects.projectChanged.connect(self._follow_project)
+        projects.imageChanged.connect(lambda image: self._ask() if image is not None else None)
+
+    @property
+    def truth(self) -> GroundTruth:
+        """What the open project has; empty without one."""
+        project = self._projects.project
+        return GroundTruth() if project is None else project.ground_truth
+
+    @property
+    def index(self) -> TruthIndex:
+        """Ground truth files of the open project; empty without one."""
+        return self.truth.index
+
+    # -- ground truth ----------------------------------------------------------------------------------------------------
+
+    def find(self) -> None:
+        """Look for ground truth beside the images; asks where there is a doubt."""
+        self._with_project(lambda project: search(project), self._found)
+
+    def review(self) -> None:
+        """Show what can be chosen, whether there is a doubt or not."""
+        self._with_project(lambda project: search(project), lambda _project, found: self.truthAsked.emit(found))
+
+    def choose(self, folder: Path, how: How = "user", *, predicted: bool = False) -> None:
+        """Take the ground truth from a folder; masks that a model made only after :attr:`predictedAsked`."""
+        choice = TruthChoice((folder,), how, predicted)
+
+        def look(project: Project) -> TruthIndex:
+            return index_of(project, choice)
+
+        def done(project: Project, index: TruthIndex) -> None:
+            if not index.files:
+                self._notifier.warning(
+                    f"No mask in {folder.name} has the name of an image",
+                    "A ground truth mask has the name of its image. Nothing was changed.",
+                    replace_key=_KEY,
+                )
+                return
+            self._take(project, choice, index)
+
+        def failed(error: Exception) -> None:
+            if isinstance(error, PredictedTruthError):
+                self.predictedAsked.emit(folder, error)
+            else:
+                self._report(error)
+
+        self._with_project(look, done, failed)
+
+    def choose_none(self, how: How = "user") -> None:
+        """Have no ground truth; ``how="later"`` puts the question off until the user asks for it."""
+        project = self._projects.project
+        if project is not None:
+            self._take(project, TruthChoice((), how), TruthIndex())
+
+    # -- frame -----------------------------------------------------------------------------------------------------------
+
+    def set_frame(self, folder: Path, frame: Frame) -> None:
+        """Say how the masks of a folder are turned; ``auto`` puts the question off."""
+        project = self._projects.project
+        if project is None:
+            return
+        try:
+            store_frame(project, folder, frame)
+        except AtrousError as error:
+            self._notifier.report(error, replace_key="save")
+        choice = project.ground_truth.choice
+        if choice is not None and folder in choice.folders and frame != project.ground_truth.frame:
+            project.ground_truth = replace(project.ground_truth, frame=frame)
+            self.problems = [(problem.image, problem.message) for problem in self.index.problems]
+            self.changed.emit(project.ground_truth)
+
+    def note_problem(self, image: str, error: AtrousError) -> None:
+        """Note a ground truth file that cannot be used, each once; ask for the frame where only that is unknown."""
+        if (image, str(error)) not in self.problems:
+            self.problems.append((image, str(error)))
+        project = self._projects.project
+        if not isinstance(error, AmbiguousFrameError) or project is None:
+            return
+        choice = project.ground_truth.choice
+        if choice is None or not choice.folders or self._questions.frame is not None or image not in self.truth.files:
+            return
+        question = frame_question(project, choice.folders[0], {image: self.truth.files[image]})
+        if question is not None:
+            self._questions = replace(self._questions, frame=question)
+            self._ask()
+
+    # -- classes ---------------------------------------------------------------------------------------------------------
+
+    def compare_catalogs(self, then: Callable[[ClassQuestion], None]) -> None:
+        """Measure what each catalog makes of the ground truth, in the background."""
+
+        def measure(project: Project) -> ClassQuestion:
+            touched, predicted = labelled_images(project)
+            return class_question(project, project.ground_truth, touched=touched, predicted=predicted)
+
+        self._with_project(measure, lambda _project, question: then(question))
+
+    def choose_catalog(self, catalog: ClassCatalog, how: str = "user") -> None:
+        """Give the project other classes; everything is read again."""
+        taken = "asked" if how == "asked" else "user"
+        cleared = 0
+
+        def change(project: Project) -> OpenQuestions:
+            nonlocal cleared
+            cleared = choose_catalog(project, catalog, taken)
+            read_again(project)
+            return OpenQuestions(frame=_frame_question(project))
+
+        def done() -> None:
+            detail = f"{counted(cleared, 'mask')} of the model {'was' if cleared == 1 else 'were'} set aside." if cleared else ""
+            self._notifier.info(f"The classes are {catalog.title}", detail, replace_key=_KEY)
+            self.classesChanged.emit()
+
+        self._questions = replace(self._questions, classes=None)
+        self._projects.change_classes(change, done)
+
+    def keep_catalog(self, how: str = "asked") -> None:
+        """Keep the project's classes; ``how="later"`` puts the question off."""
+        project = self._projects.project
+        self._questions = replace(self._questions, classes=None)
+        if project is not None:
+            try:
+                store_how(project, "later" if how == "later" else "asked")
+            except AtrousError as error:
+                self._notifier.report(error, replace_key="save")
+            self.classesChanged.emit()
+        self._ask()
+
+    # -- inside ----------------------------------------------------------------------------------------------------------
+
+    def _follow_project(self, project: Project | None) -> None:
+        self._questions = OpenQuestions()
+        if project is not None and isinstance(self._projects.prepared, OpenQuestions):
+            self._questions = self._projects.prepared
+        self.problems = [(problem.image, problem.message) for problem in self.index.problems]
+        if self._questions.error is not None:
+            self._notifier.report(self._questions.error, replace_key="save")
+        if project is not None and project.ground_truth.problem:
+            choose = Choice("Choose ground truth…", self.review)
+            self._notifier.warning(
+                "The ground truth of this project cannot be read", project.ground_truth.problem, replace_key=_KEY,
+                choices=(choose,),
+            )  # fmt: skip
+
+    def _found(self, project: Project, found: TruthIndex) -> None:
+        if found.files and found.certain:
+            self._take(project, TruthChoice(taken_folders(found), "certain"), found)
+        elif found.files:
+            self._questions = replace(self._questions, truth=found)
+            self._ask()
+        else:
+            self._notifier.warning(
+                "No ground truth found",
+                f"{found.reason}." if found.reason else
+                "A ground truth mask has the name of its image. Choose the folder that holds them.",
+                replace_key=_KEY,
+                choices=(Choice("Choose ground truth…", self.review),),
+            )  # fmt: skip
+
+    def _take(self, project: Project, choice: TruthChoice, index: TruthIndex) -> None:
+        """Store a choice, show it, and see what follows for classes and frame."""
+        self._questions = OpenQuestions()
+        try:
+            store_choice(project, choice)
+        except AtrousError as error:
+            self._notifier.report(error, replace_key="save")
+        project.ground_truth = GroundTruth(index, stored_frame_of(project, choice.folders), choice)
+        if not index.files:
+            self._tell(project)
+            return
+
+        def look(project: Project) -> tuple[ClassDecision, FrameQuestion | None]:
+            return decide_classes(project, project.ground_truth, again=True), _frame_question(project)
+
+        def done(project: Project, found: tuple[ClassDecision, FrameQuestion | None]) -> None:
+            decision, frame = found
+            self._say_taken(project)
+            if decision.catalog is None:
+                self._questions = OpenQuestions(classes=decision.question, frame=frame)
+                self._tell(project)
+                self._ask()
+                return
+
+            def change(project: Project) -> OpenQuestions:
+                apply_decision(project, decision)
+                read_again(project)
+                return OpenQuestions(frame=_frame_question(project))
+
+            self._projects.change_classes(change, self.classesChanged.emit)
+
+        self._with_project(look, done)
+
+    def _tell(self, project: Project) -> None:
+        self.problems = [(problem.image, problem.message) for problem in project.ground_truth.index.problems]
+        self.changed.emit(project.ground_truth)
+
+    def _say_taken(self, project: Project) -> None:
+        index = project.ground_truth.index
+        number = f"{spaced(len(index))} of {counted(len(project.images), 'image')} have ground truth"
+        where = ", ".join(folder.name for folder in index.folders[:3])
+        parts = [f"In {where}."]
+        if index.marker is not None:
+            parts.append(f"It is {index.marker.text()}.")
+        self._notifier.info(number, " ".join(parts), replace_key=_KEY)
+
+    def _ask(self) -> None:
+        """Ask the first open question, once an image is in view."""
+        project, questions = self._projects.project, self._questions
+        if project is None or self._projects.image is None:
+            return
+        if not self.asks or is_sample_project(project.folder):
+            self._questions = OpenQuestions()
+        elif questions.truth is not None:
+            self._questions = replace(questions, truth=None)
+            self.truthAsked.emit(questions.truth)
+        elif questions.classes is not None:
+            self._questions = replace(questions, classes=None)
+            self.classesAsked.emit(questions.classes)
+        elif questions.frame is not None:
+            self._questions = replace(questions, frame=None)
+            self.frameAsked.emit(questions.frame)
+
+    def ask_next(self) -> None:
+        """A question was answered: ask the next one, if any."""
+        self._ask()
+
+    def _with_project(
+        self,
+        work: Callable[[Project], T],
+        done: Callable[[Project, T], None],
+        failed: Callable[[Exception], None] | None = None,
+    ) -> None:
+        """Run ``work`` in the background; the answer counts only while the same project is open."""
+        project = self._projects.project
+        if project is None:
+            return
+        job = self._jobs.add(Job("Looking at the ground truth"))
+
+        def finish(found: T) -> None:
+            job.finish()
+            if project is self._projects.project:
+                done(project, found)
+
+        def fail(error: Exception) -> None:
+            job.finish(JobState.FAILED)
+            if project is self._projects.project:
+                (failed or self._report)(error)
+
+        self._jobs.run(lambda: work(project), finish, fail)

@@ -1,0 +1,271 @@
+"""Which classes a project has, and what its ground truth says about it. No Qt, no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, get_args
+
+import numpy as np
+from deeplab_core.datasets import CatalogGuess, guess_catalog
+
+from deeplab_core.catalogs import builtin_catalogs
+from deeplab_core.errors import CatalogError, MaskFormatError
+from deeplab_core.formats.masks import interpret
+from deeplab_core.formats.stored import StoredMask, read_stored
+from deeplab_core.labels import value_counts
+from deeplab_core.metrics.confusion import same_classes
+
+if TYPE_CHECKING:
+    from app.state.ground_truth import GroundTruth
+    from app.state.project import Project
+    from deeplab_core.catalog import ClassCatalog
+
+#: ``certain``: the ground truth says so; ``labels``: the ground truth allows it and the project is labelled in it; the others as
+#: for the ground truth (:data:`app.state.ground_truth.How`).
+How = Literal["certain", "labels", "asked", "user", "later"]
+
+#: Setting that keeps who chose the classes; the classes themselves are the project's catalog.
+SETTING = "catalog_choice"
+#: Masks that a preview reads, spread evenly over the folder.
+_SAMPLES = 12
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogEffect:
+    """What a catalog makes of the ground truth, measured on a sample of its files.
+
+    Attributes:
+        catalog: the classes.
+        images: images with ground truth.
+        sampled: how many of their masks were read.
+        refused: how many of those the catalog cannot read.
+        void: share of the pixels of the readable ones that become void, 0..1; nan if none is readable.
+        undeclared: ids that occur and that the catalog does not declare -> pixels.
+        classes: how many of its classes occur.
+    """
+
+    catalog: ClassCatalog
+    images: int
+    sampled: int
+    refused: int
+    void: float
+    undeclared: dict[int, int] = field(default_factory=dict)
+    classes: int = 0
+
+    @property
+    def fits(self) -> bool:
+        """Whether every mask of the sample can be read."""
+        return bool(self.sampled) and not self.refused
+
+
+@dataclass(frozen=True, slots=True)
+class ClassQuestion:
+    """The ground truth allows other classes than the project has, or several.
+
+    Attributes:
+        effects: the catalogs to choose from, likeliest first.
+        reason: why it is asked, in words.
+        current: name of the project's catalog.
+        touched: images that the user worked on: their ids stay, so catalogs that lack one cannot be chosen.
+        predicted: images with labels of a model or CRF alone: they are cleared for other ids, and predicted again.
+    """
+
+    effects: tuple[CatalogEffect, ...]
+    reason: str
+    current: str
+    touched: int = 0
+    predicted: int = 0
+
+
+def stored_how(project: Project) -> How | None:
+    """Who chose the project's classes; None before anybody or anything did."""
+    found = project.setting(SETTING)
+    how = found.get("how") if isinstance(found, dict) else None
+    return how if how in get_args(How) else None
+
+
+def store_how(project: Project, how: How, reason: str = "") -> None:
+    """Keep who chose the classes; a read-only project keeps nothing. Raises StorageError."""
+    if not project.read_only:
+        project.set_setting(SETTING, {"how": how, "reason": reason})
+
+
+def stored_reason(project: Project) -> str:
+    """What the choice rests on, in words; empty if unknown."""
+    found = project.setting(SETTING)
+    return str(found.get("reason", "")) if isinstance(found, dict) else ""
+
+
+def known_catalogs(project: Project) -> list[ClassCatalog]:
+    """The project's own catalog first, then the built-in ones."""
+    own = project.catalog
+    return [own, *(catalog for catalog in builtin_catalogs().values() if not same_classes(catalog, own))]
+
+
+def guess_classes(project: Project, truth: GroundTruth) -> CatalogGuess:
+    """Which catalogs fit the ground truth; an export of Atrous says so itself."""
+    marker = truth.index.marker
+    if marker is not None and marker.catalog is not None:
+        return CatalogGuess(names=(marker.catalog.name,), certain=True, reason="Atrous recorded the classes beside the masks")
+    return guess_catalog(truth.files.values(), known_catalogs(project))
+
+
+@dataclass(frozen=True, slots=True)
+class ClassDecision:
+    """What the ground truth says about the classes of a project.
+
+    Attributes:
+        how, reason: to be stored; None where there is nothing to store.
+        catalog: other classes to take; None keeps those of the project.
+        question: what only the user knows; None without a doubt.
+    """
+
+    how: How | None = None
+    reason: str = ""
+    catalog: ClassCatalog | None = None
+    question: ClassQuestion | None = None
+
+
+def decide_classes(project: Project, truth: GroundTruth, *, again: bool = False) -> ClassDecision:
+    """Find the classes that the ground truth is made in. Changes nothing: see :func:`apply_decision`.
+
+    Nothing is guessed without ground truth, and a labelled project never gets other classes by itself.
+
+    Args:
+        again: other ground truth was chosen: the stored choice does not count, if the ground truth contradicts it.
+    """
+    stored = stored_how(project)
+    if not truth.files or project.read_only or (stored is not None and not again):
+        return ClassDecision()
+    guess = guess_classes(project, truth)
+    if not guess.names and guess.reason == "No mask could be read":
+        return ClassDecision()  # every file is named when it is read
+    current = project.catalog.name
+    allowed = current in guess.names
+    if allowed and stored is not None:
+        return ClassDecision()
+    if guess.certain and guess.best == current:
+        return ClassDecision("certain", guess.reason)
+    touched, predicted = labelled_images(project)
+    labelled = bool(touched or predicted)
+    if not labelled and guess.certain and guess.best is not None:
+        best = _by_name(project, truth, guess.best)
+        if best is not None:
+            return ClassDecision("certain", guess.reason, best)
+    if allowed and labelled:
+        return ClassDecision("labels", guess.reason)
+    return ClassDecision(question=class_question(project, truth, guess, touched=touched, predicted=predicted))
+
+
+def apply_decision(project: Project, decision: ClassDecision) -> None:
+    """Take what is decided. No image may be open. Raises StorageError, CatalogError."""
+    if decision.catalog is not None and decision.how is not None:
+        choose_catalog(project, decision.catalog, decision.how, decision.reason)
+    elif decision.how is not None:
+        store_how(project, decision.how, decision.reason)
+
+
+def class_question(
+    project: Project, truth: GroundTruth, guess: CatalogGuess | None = None, *, touched: int = 0, predicted: int = 0
+) -> ClassQuestion:
+    """What to show where the user has to choose, or wants to: every catalog with its effect, likeliest first."""
+    guess = guess or (guess_classes(project, truth) if truth.files else CatalogGuess(names=(), certain=False, reason=""))
+    effects = measure_effects(list(truth.files.values()), known_catalogs(project))
+    order = {name: place for place, name in enumerate(guess.names)}
+
+    def rank(effect: CatalogEffect) -> tuple[int, int, bool]:
+        return effect.refused, order.get(effect.catalog.name, len(order)), effect.catalog.name != project.catalog.name
+
+    return ClassQuestion(tuple(sorted(effects, key=rank)), guess.reason, project.catalog.name, touched, predicted)
+
+
+def measure_effects(files: Sequence[Path], catalogs: Sequence[ClassCatalog]) -> list[CatalogEffect]:
+    """What each catalog makes of ground truth files; each file of the sample is decoded once."""
+    masks: list[tuple[Path, StoredMask]] = []
+    for path in files[:: max(1, -(-len(files) // _SAMPLES))]:
+        try:
+            masks.append((path, read_stored(path)))
+        except MaskFormatError:
+            continue  # it is named when it is read
+    return [_effect(catalog, len(files), masks) for catalog in catalogs]
+
+
+def _effect(catalog: ClassCatalog, images: int, masks: Sequence[tuple[Path, StoredMask]]) -> CatalogEffect:
+    refused = void = total = 0
+    undeclared: dict[int, int] = {}
+    present: set[int] = set()
+    declared = {*catalog.ids.tolist(), catalog.file_ignore}
+    for path, stored in masks:
+        try:
+            labels = interpret(stored, catalog, path)
+        except MaskFormatError:
+            refused += 1
+            if stored.values is not None:
+                counts = value_counts(stored.values)
+                for value in np.flatnonzero(counts).tolist():
+                    if value not in declared:
+                        undeclared[value] = undeclared.get(value, 0) + int(counts[value])
+            continue
+        counts = value_counts(labels)
+        void += int(counts[catalog.ignore])
+        total += labels.size
+        present |= set(np.flatnonzero(counts).tolist()) - {catalog.ignore}
+    share = void / total if total else float("nan")
+    return CatalogEffect(catalog, images, len(masks), refused, share, dict(sorted(undeclared.items())), len(present))
+
+
+def meaning_changes(old: ClassCatalog, new: ClassCatalog) -> str:
+    """Why labels of one catalog would mean something else in another, in words; empty if every id keeps its meaning."""
+    names = {info.id: info.name for info in new.classes}
+    lost = [info.name for info in old.classes if info.id not in names]
+    if lost:
+        return f"It has no class for {', '.join(lost[:4])}" + (f" and {len(lost) - 4} more" if len(lost) > 4 else "")
+    other = next((info for info in old.classes if names[info.id] != info.name), None)
+    if other is not None:
+        return f"Its id {other.id} is {names[other.id]}, not {other.name}"
+    return "Its masks have another number of bits" if old.wide != new.wide else ""
+
+
+def labelled_images(project: Project) -> tuple[int, int]:
+    """(images that the user worked on, images with labels of a model or CRF alone)."""
+    touched = {record.id for record in project.images if record.touched}
+    return len(touched), len(project.labelled() - touched)
+
+
+def choose_catalog(project: Project, catalog: ClassCatalog, how: How, reason: str = "") -> int:
+    """Give the project other classes, and clear labels that only a model or CRF has set where their ids would be lost.
+
+    The masks of those images are set aside, never deleted. Meant for another thread.
+
+    Returns:
+        How many images were cleared.
+
+    Raises:
+        CatalogError: an image that the user worked on has ids that would be lost; nothing was changed.
+        StorageError, ProjectLocked: the project cannot be written.
+    """
+    cleared = 0
+    why = meaning_changes(project.catalog, catalog)
+    if why:
+        touched, _ = labelled_images(project)
+        if touched:
+            raise CatalogError(
+                f"the classes cannot become {catalog.title}, because you worked on {touched} images in other ids",
+                why=why,
+                remedy="Keep the classes, or begin a new project with --project DIR",
+            )
+        for image in project.labelled():
+            project.start_over(image)
+            cleared += 1
+    project.set_catalog(catalog)
+    store_how(project, how, reason)
+    return cleared
+
+
+def _by_name(project: Project, truth: GroundTruth, name: str) -> ClassCatalog | None:
+    marker = truth.index.marker
+    if marker is not None and marker.catalog is not None and marker.catalog.name == name:
+        return marker.catalog
+    return next((catalog for catalog in known_catalogs(project) if catalog.name == name), None)
