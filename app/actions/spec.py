@@ -17,7 +17,7 @@ class Group(StrEnum):
     VIEW = "View"
     MODEL = "Model"
     REFINE = "Refine"
-    TRUTH = "Truth"
+    TRUTH = "Ground truth"
     WINDOW = "Window"
     HELP = "Help"
 

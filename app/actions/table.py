@@ -256,8 +256,8 @@ _TRUTH = (
           tip="Draw around what cannot be decided with lasso or polygon"),
     _spec(Group.TRUTH, "ambiguous.unmark", "Not ambiguous after all", "ambiguous.unmark_here", keys="Alt+H",
           enabled_when=("image_open", "project_writable"), tip="Unmarks what lies under the pointer"),
-    _spec(Group.TRUTH, "truth.problems", "Ground truth files that could not be used…", "window.show_truth_problems", icon="warning",
-          enabled_when=("project_open",)),
+    _spec(Group.TRUTH, "truth.problems", "Ground truth files that could not be used…", "window.show_truth_problems",
+          icon="warning", enabled_when=("project_open",)),
 )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,8 +12,7 @@ from app.cli.console import emit, progress
 from app.cli.plan import keep_suffix_option
 
 if TYPE_CHECKING:
-    from app.state.project import ImageRecord, Project
-    from deeplab_core.labels import LabelMap
+    from app.state.project import ImageRecord
 
 FORMATS = ("indexed", "raw_ids", "cityscapes_ids", "cityscapes_train_ids", "color", "overlay", "npy", "coco_rle")
 
@@ -71,7 +69,8 @@ def export(
 ) -> int:
     """Write the corrected masks of a project; each is read back and compared before it takes its place."""
     from app.state.project import Project
-    from deeplab_core.formats.export import ExportItem, export_masks, get_exporter
+    from app.state.samples import ExportSource
+    from deeplab_core.formats.export import export_masks, get_exporter
 
     options: dict[str, Any] = {"unmatched_to_void": True} if unmatched_to_void and kind.startswith("cityscapes") else {}
     exporter = get_exporter(kind, **options)
@@ -79,16 +78,7 @@ def export(
         wanted = [record for record in project.images if _in_scope(scope)(record) and not record.missing]
         if not wanted:
             raise click.UsageError(f"no image of {folder} is {scope}; label some in the window, or choose another --scope")
-        items = [
-            ExportItem(
-                name=record.relative_path,
-                catalog=project.catalog,
-                labels=partial(_labels, project, record),
-                image_path=project.path_of(record),
-                keep_suffix=keep_suffix,
-            )
-            for record in wanted
-        ]
+        items = [ExportSource(project, record.id, keep_suffix=keep_suffix).item() for record in wanted]
         names = iter([record.relative_path for record in wanted])
         with progress("export", len(items)) as bar:
             summary = export_masks(
@@ -126,10 +116,3 @@ def _in_scope(scope: str) -> Callable[[ImageRecord], bool]:
 
     least = {"reviewed": ImageStatus.REVIEWED, "touched": ImageStatus.TOUCHED, "all": ImageStatus.NEW}[scope]
     return lambda record: record.status >= least
-
-
-def _labels(project: Project, record: ImageRecord) -> LabelMap | None:
-    """Labels as they were left; of an image that nobody has worked on its prediction; None without either."""
-    from app.state.samples import load_sample
-
-    return load_sample(project, record.id, truth=False).labels

@@ -8,8 +8,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Qt, Signal, Slot
 
 from app.controllers.predict import PredictController
@@ -17,8 +15,7 @@ from app.controllers.project import ProjectController
 from app.services.jobs import Job, JobRegistry, JobState
 from app.services.notifications import Notifier
 from app.state.image_record import ImageRecord, ImageStatus
-from app.state.project import Project
-from app.state.samples import LabelSource, load_sample
+from app.state.samples import ExportSource, LabelSource
 from app.state.wording import spaced
 from deeplab_core.errors import AtrousError
 from deeplab_core.formats.export import ExportItem, ExportPlan, ExportSummary, export_masks, get_exporter, plan_export
@@ -122,22 +119,12 @@ class ExportController(QObject):
     def _items(self, request: ExportRequest) -> list[ExportItem]:
         project = self._projects.project
         assert project is not None
+        source: LabelSource = "effective" if request.with_predictions else "mask"
+        to_project = self._predict.models.in_project_ids
         return [
-            ExportItem(
-                name=record.relative_path,
-                catalog=project.catalog,
-                labels=lambda record=record: self._labels(project, record, request.with_predictions),  # type: ignore[misc]
-                image_path=project.path_of(record),
-                keep_suffix=request.keep_suffix,
-            )
+            ExportSource(project, record.id, source, to_project, keep_suffix=request.keep_suffix).item()
             for record in self.records(request.scope)
         ]
-
-    def _labels(self, project: Project, record: ImageRecord, with_predictions: bool) -> NDArray[np.uint8] | None:
-        """Labels of one image, on a thread of the pool: its mask, else its prediction, else None."""
-        source: LabelSource = "effective" if with_predictions else "mask"
-        to_project = self._predict.models.in_project_ids
-        return load_sample(project, record.id, labels=source, truth=False, to_project=to_project).labels
 
     def _note(self, done: int, total: int) -> None:
         self._noted.emit(done, total)  # from a thread of the pool

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from deeplab_core.datasets import TruthIndex
 from PySide6.QtCore import QObject, Signal
 
 from app.controllers.project import ProjectController
@@ -25,6 +24,7 @@ from app.state.class_choice import (
     labelled_images,
     store_how,
 )
+from app.state.frame_preview import FramePreview, frame_preview
 from app.state.ground_truth import (
     FrameQuestion,
     GroundTruth,
@@ -37,16 +37,20 @@ from app.state.ground_truth import (
     store_choice,
     store_frame,
     stored_choice,
+    stored_frame,
     stored_frame_of,
     taken_folders,
 )
 from app.state.project import Project
 from app.state.wording import counted, spaced
 from deeplab_core.catalog import ClassCatalog
+from deeplab_core.datasets import TruthIndex
 from deeplab_core.errors import AmbiguousFrameError, AtrousError, PredictedTruthError
 from deeplab_core.formats.frames import Frame
 
 _KEY = "truth"
+#: Longer side of the pictures that show a mask both ways, px.
+_PREVIEW_PX = 340
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +140,7 @@ class GroundTruthController(QObject):
 
     Signals:
         changed(GroundTruth): other files, or another frame. Another project says so itself.
-        truthAsked(TruthIndex): which folder is the ground truth?
+        truthAsked(TruthIndex, asked): which folder is the ground truth? ``asked`` by the program, not by the user.
         classesAsked(ClassQuestion): which classes do the masks hold?
         frameAsked(FrameQuestion): how are the masks turned?
         predictedAsked(Path, PredictedTruthError): the user chose masks that a model made. Really?
@@ -144,7 +148,7 @@ class GroundTruthController(QObject):
     """
 
     changed = Signal(object)
-    truthAsked = Signal(object)
+    truthAsked = Signal(object, bool)
     classesAsked = Signal(object)
     frameAsked = Signal(object)
     predictedAsked = Signal(object, object)
@@ -157,6 +161,7 @@ class GroundTruthController(QObject):
         self._projects, self._jobs, self._notifier = projects, jobs, notifier
         self._report = partial(notifier.report_or_raise, replace_key=_KEY)
         self._questions = OpenQuestions()
+        self._waiting: Callable[[Frame], None] | None = None
         self.problems: list[tuple[str, str]] = []
         self.asks = True
         projects.prepare = settle
@@ -182,7 +187,7 @@ class GroundTruthController(QObject):
 
     def review(self) -> None:
         """Show what can be chosen, whether there is a doubt or not."""
-        self._with_project(lambda project: search(project), lambda _project, found: self.truthAsked.emit(found))
+        self._with_project(lambda project: search(project), lambda _project, found: self.truthAsked.emit(found, False))
 
     def choose(self, folder: Path, how: How = "user", *, predicted: bool = False) -> None:
         """Take the ground truth from a folder; masks that a model made only after :attr:`predictedAsked`."""
@@ -217,8 +222,28 @@ class GroundTruthController(QObject):
 
     # -- frame -----------------------------------------------------------------------------------------------------------
 
-    def set_frame(self, folder: Path, frame: Frame) -> None:
+    def preview_frame(self, question: FrameQuestion, then: Callable[[FramePreview], None]) -> None:
+        """Draw the mask of a question over its photograph both ways, in the background."""
+
+        def draw(project: Project) -> FramePreview:
+            return frame_preview(project.folder / question.image, question.mask, project.catalog, _PREVIEW_PX)
+
+        def failed(error: Exception) -> None:
+            self._report(error)
+            self._ask()
+
+        self._with_project(draw, lambda _project, preview: then(preview), failed)
+
+    def answer_frame(self, question: FrameQuestion, frame: Frame) -> None:
         """Say how the masks of a folder are turned; ``auto`` puts the question off."""
+        self.set_frame(question.folder, frame)
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            waiting(frame)
+        self._ask()
+
+    def set_frame(self, folder: Path, frame: Frame) -> None:
+        """Keep how the masks of a folder are turned; the ground truth is read again if it lies there."""
         project = self._projects.project
         if project is None:
             return
@@ -226,11 +251,32 @@ class GroundTruthController(QObject):
             store_frame(project, folder, frame)
         except AtrousError as error:
             self._notifier.report(error, replace_key="save")
-        choice = project.ground_truth.choice
-        if choice is not None and folder in choice.folders and frame != project.ground_truth.frame:
-            project.ground_truth = replace(project.ground_truth, frame=frame)
-            self.problems = [(problem.image, problem.message) for problem in self.index.problems]
-            self.changed.emit(project.ground_truth)
+        truth = project.ground_truth
+        if truth.choice is not None and folder in truth.choice.folders and frame != truth.frame:
+            project.ground_truth = replace(truth, frame=frame)
+            self._tell(project)
+
+    def with_frame(self, folder: Path, files: Mapping[str, Path], then: Callable[[Frame], None]) -> None:
+        """Call ``then`` with the frame of the masks of a folder; asks first where nothing but the user knows it.
+
+        Args:
+            folder: of the masks.
+            files: relative image path -> mask.
+        """
+
+        def look(project: Project) -> tuple[Frame, FrameQuestion | None]:
+            frame = stored_frame(project, folder)
+            return frame, frame_question(project, folder, files) if frame == "auto" else None
+
+        def done(_project: Project, found: tuple[Frame, FrameQuestion | None]) -> None:
+            frame, question = found
+            if question is None or not self.asks:
+                then(frame)
+            else:
+                self._waiting = then
+                self.frameAsked.emit(question)
+
+        self._with_project(look, done)
 
     def note_problem(self, image: str, error: AtrousError) -> None:
         """Note a ground truth file that cannot be used, each once; ask for the frame where only that is unknown."""
@@ -258,14 +304,13 @@ class GroundTruthController(QObject):
 
         self._with_project(measure, lambda _project, question: then(question))
 
-    def choose_catalog(self, catalog: ClassCatalog, how: str = "user") -> None:
+    def choose_catalog(self, catalog: ClassCatalog, *, asked: bool = False) -> None:
         """Give the project other classes; everything is read again."""
-        taken = "asked" if how == "asked" else "user"
         cleared = 0
 
         def change(project: Project) -> OpenQuestions:
             nonlocal cleared
-            cleared = choose_catalog(project, catalog, taken)
+            cleared = choose_catalog(project, catalog, "asked" if asked else "user")
             read_again(project)
             return OpenQuestions(frame=_frame_question(project))
 
@@ -277,13 +322,13 @@ class GroundTruthController(QObject):
         self._questions = replace(self._questions, classes=None)
         self._projects.change_classes(change, done)
 
-    def keep_catalog(self, how: str = "asked") -> None:
-        """Keep the project's classes; ``how="later"`` puts the question off."""
+    def keep_catalog(self, *, later: bool = False) -> None:
+        """Keep the project's classes; ``later`` puts the question off until the user asks for it."""
         project = self._projects.project
         self._questions = replace(self._questions, classes=None)
         if project is not None:
             try:
-                store_how(project, "later" if how == "later" else "asked")
+                store_how(project, "later" if later else "asked")
             except AtrousError as error:
                 self._notifier.report(error, replace_key="save")
             self.classesChanged.emit()
@@ -292,7 +337,7 @@ class GroundTruthController(QObject):
     # -- inside ----------------------------------------------------------------------------------------------------------
 
     def _follow_project(self, project: Project | None) -> None:
-        self._questions = OpenQuestions()
+        self._questions, self._waiting = OpenQuestions(), None
         if project is not None and isinstance(self._projects.prepared, OpenQuestions):
             self._questions = self._projects.prepared
         self.problems = [(problem.image, problem.message) for problem in self.index.problems]
@@ -375,7 +420,7 @@ class GroundTruthController(QObject):
             self._questions = OpenQuestions()
         elif questions.truth is not None:
             self._questions = replace(questions, truth=None)
-            self.truthAsked.emit(questions.truth)
+            self.truthAsked.emit(questions.truth, True)
         elif questions.classes is not None:
             self._questions = replace(questions, classes=None)
             self.classesAsked.emit(questions.classes)

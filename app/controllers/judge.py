@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
-from deeplab_core.datasets import TruthIndex
 from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal
 
@@ -29,7 +28,7 @@ from app.state.provenance import Provenance
 from app.state.samples import Held, load_sample, truth_path
 from deeplab_core.boundary.band import BandAround, BandRule, band_index
 from deeplab_core.boundary.histogram import BandHistogram
-from deeplab_core.datasets.ground_truth import TruthIndex, find_truth
+from deeplab_core.datasets import TruthIndex
 from deeplab_core.errors import AtrousError
 from deeplab_core.metrics import ConfusionMatrix
 from deeplab_core.records import TrimapBand

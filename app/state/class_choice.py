@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
-from deeplab_core.datasets import CatalogGuess, guess_catalog
 
 from deeplab_core.catalogs import builtin_catalogs
+from deeplab_core.datasets import CatalogGuess, guess_catalog
 from deeplab_core.errors import CatalogError, MaskFormatError
 from deeplab_core.formats.masks import interpret
 from deeplab_core.formats.stored import StoredMask, read_stored

@@ -20,9 +20,11 @@ from app.state.judgement import without_marked
 from app.state.project import Project
 from app.state.provenance import Provenance
 from deeplab_core.errors import MaskFormatError
+from deeplab_core.formats.export import ExportItem
 from deeplab_core.formats.masks import read_mask
 from deeplab_core.images.decode import read_image
 from deeplab_core.images.probe import ImageInfo, probe_image
+from deeplab_core.masks import Untouched
 from deeplab_core.records import Prediction
 
 Labels = NDArray[Any]  # (H, W) uint8, or uint16 for a wide catalog
@@ -205,9 +207,54 @@ def confirmed_labels(labels: Labels, provenance: NDArray[np.uint8], ignore: int,
     """(H, W) labels that the user vouches for, ``ignore`` elsewhere; ``labels`` itself where all of them count."""
     if reviewed:
         return labels
-    by_hand = (provenance == Provenance.PERSON) | (provenance == Provenance.IMPORT)
-    known: Labels = np.where(by_hand, labels, labels.dtype.type(ignore))
+    known: Labels = np.where(_by_hand(provenance), labels, labels.dtype.type(ignore))
     return known
+
+
+class ExportSource:
+    """Labels of one image for an export, and how much of them no user set; read when the export asks for them."""
+
+    def __init__(
+        self,
+        project: Project,
+        image: int,
+        source: LabelSource = "effective",
+        to_project: ToProject | None = None,
+        *,
+        keep_suffix: bool = False,
+    ) -> None:
+        self._keep_suffix = keep_suffix
+        self._project, self._image, self._source, self._to_project = project, image, source, to_project
+        self._untouched: Untouched | None = None
+
+    def item(self) -> ExportItem:
+        """What :func:`deeplab_core.formats.export.export_masks` takes."""
+        record = self._project.record(self._image)
+        return ExportItem(
+            name=record.relative_path,
+            catalog=self._project.catalog,
+            labels=self._labels,
+            image_path=self._project.path_of(record),
+            untouched=lambda: self._untouched,
+            keep_suffix=self._keep_suffix,
+        )
+
+    def _labels(self) -> Labels | None:
+        sample = load_sample(self._project, self._image, labels=self._source, truth=False, to_project=self._to_project)
+        if sample.labels is None:
+            return None
+        by_hand = 0
+        if sample.provenance is not None:
+            by_hand = int(np.count_nonzero(_by_hand(sample.provenance)))
+        whole = not self._project.record(self._image).touched
+        self._untouched = Untouched(sample.labels.size - by_hand, whole)
+        return sample.labels
+
+
+def _by_hand(provenance: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """(H, W) bool: pixels that the user painted or imported."""
+    found: NDArray[np.bool_] = (provenance == Provenance.PERSON) | (provenance == Provenance.IMPORT)
+    return found
 
 
 def _mask(

@@ -30,6 +30,7 @@ from app.ui.docks.image_list_model import ImageListModel, SortBy
 from app.ui.inspect_binding import InspectBinding
 from app.ui.learn_binding import LearnBinding
 from app.ui.main_window import MainWindow
+from app.ui.truth_binding import TruthBinding
 from deeplab_core.metrics.confusion import same_classes
 
 
@@ -356,6 +357,7 @@ class Binding(QObject):
         self.crf = CRFBinding(self.window, self.program)
         self.learn = LearnBinding(self.window, self.program)
         self.inspect = InspectBinding(self.window, self.program, self.canvas)
+        self.truth = TruthBinding(self.window, self.program)
 
     def _show_figures(self, figures: Figures | None) -> None:
         self._figures = figures

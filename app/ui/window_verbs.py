@@ -111,11 +111,6 @@ class WindowVerbs(QObject):
         if path:
             self._program.imports.start_from_file(Path(path))
 
-    def choose_truth(self) -> None:
-        folder = QFileDialog.getExistingDirectory(self._window, "Folder of truth masks", self._folder())
-        if folder:
-            self._program.judge.choose_truth(Path(folder))
-
     def export_masks(self) -> None:
         from app.ui.dialogs.export_dialog import ExportDialog
 
@@ -172,13 +167,13 @@ class WindowVerbs(QObject):
         ).exec()
 
     def show_truth_problems(self) -> None:
-        problems = self._program.judge.problems
+        problems = self._program.truth.problems
         intro = (
-            "These files were left out; every other image is judged."
+            "These files were left out; every other image is evaluated."
             if problems
-            else "Every truth file that was read could be used."
+            else "Every ground truth file that was read could be used."
         )
-        ListDialog("Truth files", intro, problems, None, self._window).exec()
+        ListDialog("Ground truth files", intro, problems, None, self._window).exec()
 
     def find_class(self) -> None:
         self._window.classes.show()

@@ -385,7 +385,7 @@ def test_the_pooled_figures_equal_judging_again(studio, folder):
 
 def test_judging_and_inspecting_without_truth_say_what_to_do(studio, tmp_path):
     studio.open(make_folder(tmp_path / "blank", truth=False))
-    wanted = "There is no truth to judge by"
+    wanted = "There is no ground truth"
     studio.press(Qt.Key.Key_J, Qt.KeyboardModifier.ControlModifier)
     assert studio.titles().count(wanted) == 1
     studio.press(Qt.Key.Key_O)

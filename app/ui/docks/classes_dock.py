@@ -12,6 +12,7 @@ from app.actions.table import CLASS_KEYS
 from app.state.class_rows import ClassRow
 from app.ui.docks.class_delegate import LEAST_DELTA, ClassDelegate
 from app.ui.docks.class_list_model import ClassListModel
+from app.ui.docks.data_choice import DataChoice
 from app.ui.docks.panel import Panel, set_tone, toned
 from app.ui.theme import Theme
 
@@ -71,6 +72,9 @@ class ClassesDock(Panel):
         self.note = toned("", tone="faint", size="caption")
         self.note.setWordWrap(True)
         self.body.addWidget(self.note)
+        self.choice = DataChoice()
+        self.choice.hide()
+        self.body.addWidget(self.choice)
         self.body.setContentsMargins(6, 0, 6, 8)
 
     def set_rows(self, rows: Sequence[ClassRow]) -> None:

@@ -1,0 +1,134 @@
+"""Which classes the project has: every catalog with what it makes of the ground truth, before anything changes."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QDialog,
+    QHBoxLayout,
+    QHeaderView,
+    QPushButton,
+    QTableWidget,
+    QTableWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from app.state.class_choice import ClassQuestion
+from app.state.truth_options import effect_cells, effect_text
+from app.state.wording import counted
+from app.ui.docks.panel import set_tone, toned
+from deeplab_core.catalog import ClassCatalog
+
+_COLUMNS = ("Classes", "Files read", "Void", "Undeclared ids")
+
+
+class ClassesDialog(QDialog):
+    """A table of catalogs; it does not block the window.
+
+    Signals:
+        decided(ClassCatalog): take these classes.
+        later(): the question is put off.
+    """
+
+    decided = Signal(object)
+    later = Signal()
+
+    def __init__(
+        self, question: ClassQuestion, current: ClassCatalog, wanted: str, *, asked: bool, parent: QWidget | None = None
+    ) -> None:
+        """Show the catalogs.
+
+        Args:
+            question: what each of them makes of the ground truth.
+            current: the project's classes.
+            wanted: name of the catalog to select.
+            asked: the program asks, so that closing the dialog puts the question off.
+        """
+        super().__init__(parent)
+        self.setWindowTitle("Classes of the project")
+        self.setWindowModality(Qt.WindowModality.WindowModal)
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self._question, self._current, self._asked = question, current, asked
+        column = QVBoxLayout(self)
+        column.setContentsMargins(24, 20, 24, 20)
+        column.setSpacing(12)
+        title = "Which classes does the ground truth hold?" if asked else "Classes of the project"
+        column.addWidget(toned(title, size="title"))
+        intro = toned(self._intro(), tone="muted")
+        intro.setWordWrap(True)
+        column.addWidget(intro)
+        self.table = QTableWidget(len(question.effects), len(_COLUMNS))
+        self.table.setHorizontalHeaderLabels(_COLUMNS)
+        self.table.verticalHeader().hide()
+        self.table.setShowGrid(False)
+        self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.table.setAccessibleName("Classes")
+        header = self.table.horizontalHeader()
+        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        for row, effect in enumerate(question.effects):
+            now = " · now" if effect.catalog.name == current.name else ""
+            for place, text in enumerate((f"{effect.catalog.title}{now}", *effect_cells(effect))):
+                self.table.setItem(row, place, QTableWidgetItem(text))
+        self.table.itemSelectionChanged.connect(self._check)
+        self.table.doubleClicked.connect(self._decide)
+        column.addWidget(self.table, 1)
+        self.note = toned("", tone="muted", size="small")
+        self.note.setWordWrap(True)
+        self.note.setMinimumHeight(36)
+        self.note.setAlignment(Qt.AlignmentFlag.AlignTop)
+        column.addWidget(self.note)
+        buttons = QHBoxLayout()
+        buttons.addStretch(1)
+        cancel = QPushButton("Decide later" if asked else "Cancel")
+        cancel.setAutoDefault(False)
+        cancel.clicked.connect(self.reject)
+        self.go = QPushButton("Use these classes")
+        self.go.setProperty("primary", True)
+        self.go.setDefault(True)
+        self.go.clicked.connect(self._decide)
+        buttons.addWidget(cancel)
+        buttons.addWidget(self.go)
+        column.addLayout(buttons)
+        self.resize(620, 440)
+        names = [effect.catalog.name for effect in question.effects]
+        self.table.selectRow(names.index(wanted) if wanted in names else 0)
+        self._check()
+
+    def select(self, name: str) -> None:
+        """Select a catalog by its name."""
+        self.table.selectRow([effect.catalog.name for effect in self._question.effects].index(name))
+
+    def reject(self) -> None:
+        super().reject()
+        if self._asked:
+            self.later.emit()
+
+    def _intro(self) -> str:
+        effects = self._question.effects
+        if not effects or not effects[0].images:
+            return "There is no ground truth, so nothing speaks for or against a choice."
+        reason = f"{self._question.reason}. " if self._question.reason else ""
+        over = f"{counted(effects[0].images, 'image')} have ground truth; {effects[0].sampled} of the files were tried."
+        return f"{reason}{over}"
+
+    def _check(self) -> None:
+        row = self.table.currentRow()
+        if row < 0:
+            self.go.setEnabled(False)
+            return
+        text, possible = effect_text(self._question.effects[row], self._current, self._question)
+        set_tone(self.note, "muted" if possible and self._question.effects[row].fits else "warn")
+        self.note.setText(text)
+        self.go.setEnabled(possible)
+
+    def _decide(self) -> None:
+        row = self.table.currentRow()
+        if row >= 0 and self.go.isEnabled():
+            self.accept()
+            self.decided.emit(self._question.effects[row].catalog)

@@ -1,0 +1,111 @@
+"""How the masks of a folder are turned: one photograph with the edges of its mask both ways."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QImage, QMouseEvent, QPixmap
+from PySide6.QtWidgets import QDialog, QHBoxLayout, QLabel, QPushButton, QRadioButton, QVBoxLayout, QWidget
+
+from app.state.frame_preview import FramePreview
+from app.state.ground_truth import FrameQuestion
+from app.state.wording import counted
+from app.ui.docks.elided_label import ElidedLabel
+from app.ui.docks.panel import toned
+
+
+class FrameDialog(QDialog):
+    """Asks in which frame the masks are stored; it does not block the window.
+
+    Signals:
+        decided(str): ``"stored"`` or ``"oriented"``.
+        later(): the question is put off.
+    """
+
+    decided = Signal(str)
+    later = Signal()
+
+    def __init__(self, question: FrameQuestion, preview: FramePreview, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWindowTitle("Orientation of the masks")
+        self.setWindowModality(Qt.WindowModality.WindowModal)
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(24, 20, 24, 20)
+        column.setSpacing(12)
+        column.addWidget(toned("Which outline fits the picture?", size="title"))
+        others = f" So do at least {counted(question.images - 1, 'other')}." if question.images > 1 else ""
+        text = (
+            f"{question.image} has EXIF orientation {question.orientation}, and its mask fits it both as the pixels are stored "
+            f"and as the picture is displayed.{others} The answer holds for the folder and is kept with the project."
+        )
+        intro = toned(text, tone="muted")
+        intro.setWordWrap(True)
+        column.addWidget(intro)
+        folder = ElidedLabel(Qt.TextElideMode.ElideMiddle)
+        folder.setProperty("textSize", "small")
+        folder.set_text(str(question.folder))
+        column.addWidget(folder)
+        row = QHBoxLayout()
+        row.setSpacing(16)
+        self.stored = QRadioButton("As the pixels are stored")
+        self.oriented = QRadioButton("As the picture is displayed")
+        for button, pixels in ((self.stored, preview.stored), (self.oriented, preview.oriented)):
+            part = QVBoxLayout()
+            part.setSpacing(8)
+            picture = _Picture(pixels)
+            picture.setAccessibleName(button.text())
+            picture.clicked.connect(button.click)
+            part.addWidget(picture, 1, Qt.AlignmentFlag.AlignCenter)
+            part.addWidget(button)
+            button.toggled.connect(self._check)
+            row.addLayout(part, 1)
+        column.addLayout(row, 1)
+        buttons = QHBoxLayout()
+        note = toned("Until then these images have no figures.", tone="muted", size="small")
+        buttons.addWidget(note)
+        buttons.addStretch(1)
+        cancel = QPushButton("Decide later")
+        cancel.setAutoDefault(False)
+        cancel.clicked.connect(self.reject)
+        self.go = QPushButton("Use for this folder")
+        self.go.setProperty("primary", True)
+        self.go.setDefault(True)
+        self.go.setEnabled(False)
+        self.go.clicked.connect(self._decide)
+        buttons.addWidget(cancel)
+        buttons.addWidget(self.go)
+        column.addLayout(buttons)
+
+    def reject(self) -> None:
+        super().reject()
+        self.later.emit()
+
+    def _check(self) -> None:
+        self.go.setEnabled(self.stored.isChecked() or self.oriented.isChecked())
+
+    def _decide(self) -> None:
+        self.accept()
+        self.decided.emit("stored" if self.stored.isChecked() else "oriented")
+
+
+class _Picture(QLabel):
+    """A picture that can be clicked.
+
+    Signals:
+        clicked().
+    """
+
+    clicked = Signal()
+
+    def __init__(self, pixels: NDArray[np.uint8]) -> None:
+        super().__init__()
+        height, width = pixels.shape[:2]
+        image = QImage(pixels.data, width, height, 3 * width, QImage.Format.Format_RGB888)
+        self.setPixmap(QPixmap.fromImage(image.copy()))
+        self.setCursor(Qt.CursorShape.PointingHandCursor)
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        event.accept()
+        self.clicked.emit()

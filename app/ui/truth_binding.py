@@ -1,0 +1,146 @@
+"""Shows the project's choices about its data in the Classes panel, and asks what the program does not know."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PySide6.QtCore import QObject, Qt
+from PySide6.QtWidgets import QDialog, QMessageBox
+
+from app.controllers.program import Program
+from app.state.class_choice import ClassQuestion, known_catalogs, stored_how, stored_reason
+from app.state.frame_preview import FramePreview
+from app.state.ground_truth import FrameQuestion
+from app.state.project import Project
+from app.state.truth_options import classes_source, truth_intro, truth_line, truth_options
+from app.ui.dialogs.classes_dialog import ClassesDialog
+from app.ui.dialogs.frame_dialog import FrameDialog
+from app.ui.dialogs.truth_dialog import TruthDialog
+from app.ui.main_window import MainWindow
+from deeplab_core.catalog import ClassCatalog
+from deeplab_core.datasets import TruthIndex
+from deeplab_core.errors import PredictedTruthError
+
+
+class TruthBinding(QObject):
+    """The wires between the Classes panel, the questions and :class:`GroundTruthController`.
+
+    Attributes:
+        dialog: the question that is open; None without one.
+    """
+
+    def __init__(self, window: MainWindow, program: Program) -> None:
+        super().__init__(window)
+        self._window, self._program = window, program
+        self.dialog: QDialog | None = None
+        truth, choice = program.truth, window.classes.choice
+        choice.catalogAsked.connect(self._ask_catalog)
+        choice.truthAsked.connect(truth.review)
+        program.projects.projectChanged.connect(self._follow_project)
+        program.judge.truthFound.connect(lambda _index: self._show())
+        program.classes.changed.connect(self._show)
+        truth.classesChanged.connect(self._show)
+        truth.truthAsked.connect(self._ask_truth)
+        truth.classesAsked.connect(self._ask_classes)
+        truth.frameAsked.connect(self._ask_frame)
+        truth.predictedAsked.connect(self._ask_predicted)
+        self._show()
+
+    def _follow_project(self, _project: Project | None) -> None:
+        dialog, self.dialog = self.dialog, None
+        if dialog is not None:
+            dialog.blockSignals(True)
+            dialog.close()
+        self._show()
+
+    def _show(self) -> None:
+        """Show the classes and the ground truth with their sources."""
+        choice, project = self._window.classes.choice, self._program.projects.project
+        choice.setVisible(project is not None)
+        if project is None:
+            return
+        truth = project.ground_truth
+        tip = classes_source(project.catalog, stored_how(project), stored_reason(project), truth=bool(truth.files))
+        choice.show_catalogs([(each.name, each.title) for each in known_catalogs(project)], project.catalog.name, tip)
+        choice.catalog.setEnabled(not project.read_only)
+        choice.show_truth(*truth_line(truth, len(project.images)))
+
+    # -- questions -------------------------------------------------------------------------------------------------------
+
+    def _ask_truth(self, found: TruthIndex, asked: bool) -> None:
+        project, truth = self._program.projects.project, self._program.truth
+        if project is None:
+            return
+        options = truth_options(found, project.ground_truth.choice, len(project.images), project.ground_truth)
+        intro = truth_intro(found, asked=asked)
+        dialog = TruthDialog(options, intro, project.folder.parent, asked=asked, parent=self._window)
+
+        def decide(folder: Path | None) -> None:
+            how = "asked" if asked else "user"
+            if folder is None:
+                truth.choose_none(how)
+            else:
+                truth.choose(folder, how)
+
+        dialog.decided.connect(decide)
+        dialog.later.connect(lambda: truth.choose_none("later"))
+        self._open(dialog)
+
+    def _ask_catalog(self, name: str) -> None:
+        """The user picked other classes in the panel: show what they would change first."""
+        self._program.truth.compare_catalogs(lambda question: self._show_classes(question, name, asked=False))
+
+    def _ask_classes(self, question: ClassQuestion) -> None:
+        self._show_classes(question, question.effects[0].catalog.name, asked=True)
+
+    def _show_classes(self, question: ClassQuestion, wanted: str, *, asked: bool) -> None:
+        project, truth = self._program.projects.project, self._program.truth
+        if project is None:
+            return
+        dialog = ClassesDialog(question, project.catalog, wanted, asked=asked, parent=self._window)
+
+        def decide(catalog: ClassCatalog) -> None:
+            if catalog.name == project.catalog.name:
+                truth.keep_catalog()
+            else:
+                truth.choose_catalog(catalog, asked=asked)
+
+        dialog.decided.connect(decide)
+        dialog.later.connect(lambda: truth.keep_catalog(later=True))
+        self._open(dialog)
+
+    def _ask_frame(self, question: FrameQuestion) -> None:
+        self._program.truth.preview_frame(question, lambda preview: self._show_frame(question, preview))
+
+    def _show_frame(self, question: FrameQuestion, preview: FramePreview) -> None:
+        truth = self._program.truth
+        dialog = FrameDialog(question, preview, self._window)
+        dialog.decided.connect(lambda frame: truth.answer_frame(question, "stored" if frame == "stored" else "oriented"))
+        dialog.later.connect(lambda: truth.answer_frame(question, "auto"))
+        self._open(dialog)
+
+    def _ask_predicted(self, folder: Path, error: PredictedTruthError) -> None:
+        """The user named masks that a model made."""
+        box = QMessageBox(self._window)
+        box.setIcon(QMessageBox.Icon.Warning)
+        box.setWindowTitle("Ground truth")
+        box.setText("These masks are predictions. Use them as ground truth?")
+        what = f"{error.what[:1].upper()}{error.what[1:]}."
+        box.setInformativeText(f"{folder}\n\n{what} {error.why}.")
+        box.addButton("Use them", QMessageBox.ButtonRole.AcceptRole).clicked.connect(
+            lambda: self._program.truth.choose(folder, "user", predicted=True)
+        )
+        keep = box.addButton("Do not use them", QMessageBox.ButtonRole.RejectRole)
+        box.setDefaultButton(keep)
+        box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self._open(box)
+
+    def _open(self, dialog: QDialog) -> None:
+        self.dialog = dialog
+
+        def closed() -> None:
+            if self.dialog is dialog:
+                self.dialog = None
+
+        dialog.finished.connect(closed)
+        dialog.open()
