@@ -131,6 +131,7 @@ def main(folder: Path | None = None, *, project_dir: Path | None = None, smoke: 
             watch.unexpected.connect(application.verbs.show_trouble)
             if traces:
                 application.verbs.offer_crash(traces)
+        program.truth.asks = smoke is None
         if folder is not None:
             program.projects.open(folder, project_dir)
         QTimer.singleShot(0, program.models.start)

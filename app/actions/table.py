@@ -239,6 +239,8 @@ _TRUTH = (
           enabled_when=("has_images",), tip="Which folder holds the masks that figures are measured against"),
     _spec(Group.TRUTH, "truth.find", "Look for ground truth beside the images", "truth.find", icon="search",
           enabled_when=("has_images",)),
+    _spec(Group.TRUTH, "truth.frame", "Orientation of the masks…", "truth.review_frame", enabled_when=("has_images",),
+          tip="Shows a photograph with an EXIF orientation and its mask both ways"),
     _spec(Group.TRUTH, "truth.judge_folder", "Judge the whole folder", "judge.judge_folder", icon="trimap", keys="Ctrl+J",
           enabled_when=("has_images",), tip="Per-class IoU and trimap curve pooled over every image that has truth and a mask"),
     _spec(Group.TRUTH, "inspect.view", "Judge view", "inspect.toggle_view", icon="matrix", keys="O",

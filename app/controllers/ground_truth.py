@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -24,6 +24,7 @@ from app.state.class_choice import (
     labelled_images,
     store_how,
 )
+from app.state.data_choices import OpenQuestions, open_frame_question, read_again, settle
 from app.state.frame_preview import FramePreview, frame_preview
 from app.state.ground_truth import (
     FrameQuestion,
@@ -31,12 +32,10 @@ from app.state.ground_truth import (
     How,
     TruthChoice,
     frame_question,
-    ground_truth_of,
     index_of,
     search,
     store_choice,
     store_frame,
-    stored_choice,
     stored_frame,
     stored_frame_of,
     taken_folders,
@@ -51,81 +50,6 @@ from deeplab_core.formats.frames import Frame
 _KEY = "truth"
 #: Longer side of the pictures that show a mask both ways, px.
 _PREVIEW_PX = 340
-
-
-@dataclass(frozen=True, slots=True)
-class OpenQuestions:
-    """What opening a project could not decide by itself.
-
-    Attributes:
-        truth: folders that may be ground truth; None where that is decided.
-        classes, frame: see :class:`ClassQuestion`, :class:`FrameQuestion`.
-        refused: the folder that an older program took for ground truth, and what Atrous wrote there.
-        error: the project could not keep what was found.
-    """
-
-    truth: TruthIndex | None = None
-    classes: ClassQuestion | None = None
-    frame: FrameQuestion | None = None
-    refused: PredictedTruthError | None = None
-    error: AtrousError | None = None
-
-
-def settle(project: Project) -> OpenQuestions:
-    """Take or find the ground truth of a project and its classes, before anything is shown. Meant for another thread.
-
-    What is certain is stored with the project; what is not becomes a question.
-    """
-    refused = None
-    try:
-        choice = stored_choice(project)
-        if choice is None:
-            found = search(project)
-            if not found.certain:
-                project.ground_truth = GroundTruth(replace(found, files={}))
-                return OpenQuestions(truth=found)
-            if not found.files:
-                project.ground_truth = GroundTruth(found)
-                return OpenQuestions()
-            choice = TruthChoice(taken_folders(found), "certain")
-            store_choice(project, choice)
-            project.ground_truth = GroundTruth(found, stored_frame_of(project, choice.folders), choice)
-        else:
-            project.ground_truth = ground_truth_of(project, choice)
-        return follow_up(project)
-    except PredictedTruthError as error:
-        refused = error
-    except AtrousError as error:
-        return OpenQuestions(error=error)
-    found = search(project)
-    project.ground_truth = GroundTruth(replace(found, files={}))
-    return OpenQuestions(truth=found, refused=refused)
-
-
-def follow_up(project: Project) -> OpenQuestions:
-    """What the project's ground truth says about its classes and its frame; takes what is certain. No image may be open.
-
-    Raises:
-        AtrousError: the project cannot be written.
-    """
-    decision = decide_classes(project, project.ground_truth)
-    apply_decision(project, decision)
-    if decision.catalog is not None:
-        read_again(project)
-    return OpenQuestions(classes=decision.question, frame=_frame_question(project))
-
-
-def read_again(project: Project) -> None:
-    """Which of several files belongs to an image depends on the classes (Cityscapes)."""
-    if project.ground_truth.choice is not None:
-        project.ground_truth = ground_truth_of(project, project.ground_truth.choice)
-
-
-def _frame_question(project: Project) -> FrameQuestion | None:
-    truth = project.ground_truth
-    if not truth.files or truth.frame != "auto" or truth.choice is None or not truth.choice.folders:
-        return None
-    return frame_question(project, truth.choice.folders[0], truth.files)
 
 
 T = TypeVar("T")
@@ -256,6 +180,25 @@ class GroundTruthController(QObject):
             project.ground_truth = replace(truth, frame=frame)
             self._tell(project)
 
+    def review_frame(self) -> None:
+        """Show a photograph with its mask both ways, asked before or not."""
+        choice = self.truth.choice
+
+        def look(project: Project) -> FrameQuestion | None:
+            if choice is None or not choice.folders:
+                return None
+            return frame_question(project, choice.folders[0], project.ground_truth.files, again=True)
+
+        def done(_project: Project, question: FrameQuestion | None) -> None:
+            if question is not None:
+                self.frameAsked.emit(question)
+            else:
+                self._notifier.info(
+                    "No ground truth mask fits its image both ways", "There is nothing to choose.", replace_key=_KEY
+                )
+
+        self._with_project(look, done)
+
     def with_frame(self, folder: Path, files: Mapping[str, Path], then: Callable[[Frame], None]) -> None:
         """Call ``then`` with the frame of the masks of a folder; asks first where nothing but the user knows it.
 
@@ -312,7 +255,7 @@ class GroundTruthController(QObject):
             nonlocal cleared
             cleared = choose_catalog(project, catalog, "asked" if asked else "user")
             read_again(project)
-            return OpenQuestions(frame=_frame_question(project))
+            return OpenQuestions(frame=open_frame_question(project))
 
         def done() -> None:
             detail = f"{counted(cleared, 'mask')} of the model {'was' if cleared == 1 else 'were'} set aside." if cleared else ""
@@ -343,6 +286,14 @@ class GroundTruthController(QObject):
         self.problems = [(problem.image, problem.message) for problem in self.index.problems]
         if self._questions.error is not None:
             self._notifier.report(self._questions.error, replace_key="save")
+        refused = self._questions.refused
+        if refused is not None:
+            self._notifier.warning(
+                "The ground truth of this project is not used any more",
+                f"{refused.path}: {refused.what}.",
+                replace_key=_KEY,
+                choices=(Choice("Choose ground truth…", self.review),),
+            )
         if project is not None and project.ground_truth.problem:
             choose = Choice("Choose ground truth…", self.review)
             self._notifier.warning(
@@ -378,7 +329,7 @@ class GroundTruthController(QObject):
             return
 
         def look(project: Project) -> tuple[ClassDecision, FrameQuestion | None]:
-            return decide_classes(project, project.ground_truth, again=True), _frame_question(project)
+            return decide_classes(project, project.ground_truth, again=True), open_frame_question(project)
 
         def done(project: Project, found: tuple[ClassDecision, FrameQuestion | None]) -> None:
             decision, frame = found
@@ -392,7 +343,7 @@ class GroundTruthController(QObject):
             def change(project: Project) -> OpenQuestions:
                 apply_decision(project, decision)
                 read_again(project)
-                return OpenQuestions(frame=_frame_question(project))
+                return OpenQuestions(frame=open_frame_question(project))
 
             self._projects.change_classes(change, self.classesChanged.emit)
 

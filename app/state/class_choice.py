@@ -105,11 +105,10 @@ def known_catalogs(project: Project) -> list[ClassCatalog]:
 
 
 def guess_classes(project: Project, truth: GroundTruth) -> CatalogGuess:
-    """Which catalogs fit the ground truth; an export of Atrous says so itself."""
-    marker = truth.index.marker
-    if marker is not None and marker.catalog is not None:
-        return CatalogGuess(names=(marker.catalog.name,), certain=True, reason="Atrous recorded the classes beside the masks")
-    return guess_catalog(truth.files.values(), known_catalogs(project))
+    """Which catalogs fit the ground truth: the built-in ones, the project's own, one that Atrous recorded beside the masks."""
+    builtin = list(builtin_catalogs().values())
+    own = [] if any(same_classes(catalog, project.catalog) for catalog in builtin) else [project.catalog]
+    return guess_catalog(truth.files.values(), [*builtin, *own])
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,18 +141,16 @@ def decide_classes(project: Project, truth: GroundTruth, *, again: bool = False)
     guess = guess_classes(project, truth)
     if not guess.names and guess.reason == "No mask could be read":
         return ClassDecision()  # every file is named when it is read
-    current = project.catalog.name
-    allowed = current in guess.names
+    current = project.catalog
+    allowed = any(same_classes(catalog, current) for catalog in guess.catalogs)
     if allowed and stored is not None:
         return ClassDecision()
-    if guess.certain and guess.best == current:
+    if guess.certain and guess.catalog is not None and same_classes(guess.catalog, current):
         return ClassDecision("certain", guess.reason)
     touched, predicted = labelled_images(project)
     labelled = bool(touched or predicted)
-    if not labelled and guess.certain and guess.best is not None:
-        best = _by_name(project, truth, guess.best)
-        if best is not None:
-            return ClassDecision("certain", guess.reason, best)
+    if not labelled and guess.certain and guess.catalog is not None:
+        return ClassDecision("certain", guess.reason, guess.catalog)
     if allowed and labelled:
         return ClassDecision("labels", guess.reason)
     return ClassDecision(question=class_question(project, truth, guess, touched=touched, predicted=predicted))
@@ -172,11 +169,13 @@ def class_question(
 ) -> ClassQuestion:
     """What to show where the user has to choose, or wants to: every catalog with its effect, likeliest first."""
     guess = guess or (guess_classes(project, truth) if truth.files else CatalogGuess(names=(), certain=False, reason=""))
-    effects = measure_effects(list(truth.files.values()), known_catalogs(project))
-    order = {name: place for place, name in enumerate(guess.names)}
+    known = known_catalogs(project)
+    known += [catalog for catalog in guess.catalogs if not any(same_classes(catalog, other) for other in known)]
+    effects = measure_effects(list(truth.files.values()), known)
 
-    def rank(effect: CatalogEffect) -> tuple[int, int, bool]:
-        return effect.refused, order.get(effect.catalog.name, len(order)), effect.catalog.name != project.catalog.name
+    def rank(effect: CatalogEffect) -> tuple[int, int]:
+        fits = (place for place, catalog in enumerate(guess.catalogs) if same_classes(catalog, effect.catalog))
+        return effect.refused, next(fits, len(guess.catalogs))
 
     return ClassQuestion(tuple(sorted(effects, key=rank)), guess.reason, project.catalog.name, touched, predicted)
 
@@ -262,10 +261,3 @@ def choose_catalog(project: Project, catalog: ClassCatalog, how: How, reason: st
     project.set_catalog(catalog)
     store_how(project, how, reason)
     return cleared
-
-
-def _by_name(project: Project, truth: GroundTruth, name: str) -> ClassCatalog | None:
-    marker = truth.index.marker
-    if marker is not None and marker.catalog is not None and marker.catalog.name == name:
-        return marker.catalog
-    return next((catalog for catalog in known_catalogs(project) if catalog.name == name), None)

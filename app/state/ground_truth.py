@@ -212,14 +212,17 @@ def stored_frame_of(project: Project, folders: Sequence[Path]) -> Frame:
     return next((answer for answer in answers if answer != "auto"), "auto")
 
 
-def frame_question(project: Project, folder: Path, files: Mapping[str, Path]) -> FrameQuestion | None:
+def frame_question(
+    project: Project, folder: Path, files: Mapping[str, Path], *, again: bool = False
+) -> FrameQuestion | None:
     """Whether masks fit their photographs both ways and nothing says which is meant; reads headers only.
 
     Args:
         folder: for which the answer is stored.
         files: relative image path -> mask; of many, some are looked at.
+        again: also if the user was asked before.
     """
-    if frame_was_asked(project, folder):
+    if not again and frame_was_asked(project, folder):
         return None
     names = list(files)
     found: list[tuple[str, ImageInfo]] = []
