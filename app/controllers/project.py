@@ -135,7 +135,7 @@ class ProjectController(QObject):
         project = self.project
         if project is None:
             return True
-        if not self._leave():
+        if not self._leave(closing=True):
             return False
         project.close()
         return True
@@ -169,8 +169,8 @@ class ProjectController(QObject):
 
         self._jobs.run(lambda: change(project), changed, failed)
 
-    def _leave(self) -> bool:
-        """Save everything and let go of the project, which stays open; whether it could be saved."""
+    def _leave(self, *, closing: bool = False) -> bool:
+        """Save everything and let go of the project, which is not closed yet; whether it could be saved."""
         self._edit.set_document(None)
         if self.autosaver is not None:
             try:
@@ -184,7 +184,8 @@ class ProjectController(QObject):
             self.autosaver.deleteLater()
         if self.history is not None:
             self.history.close()
-        self.project.stop_upkeep()
+        if closing and self.project is not None:
+            self.project.stop_upkeep()
         self._jobs.wait()  # background work must not meet a closed database
         self._unsubscribe()
         self.project, self.autosaver, self.image, self._wanted, self.prepared = None, None, None, None, None
