@@ -19,15 +19,16 @@ from app.services.jobs import Job, JobRegistry, JobState
 from app.services.notifications import Choice, Notifier
 from app.services.recent import RecentFolders
 from app.services.settings import SettingsStore
-from app.services.undo import UndoHistory
+from app.services.undo import Step, UndoHistory
 from app.state.document import Document
 from app.state.image_record import ImageRecord, ImageStatus
 from app.state.patch import TilePatch
-from app.state.project import LoadedImage, Project
+from app.state.project import LoadedImage, MaskRefused, Project
 from app.state.provenance import Provenance
 from app.state.pyramid import Pyramid, halved_levels
+from app.state.saved_masks import START_OVER, USE_MASK
 from app.state.store import DamagedStore, RemovedStore
-from deeplab_core.errors import AtrousError, StorageError
+from deeplab_core.errors import AtrousError, ProjectError, StorageError
 from deeplab_core.images.decode import ImageData
 from deeplab_core.records import Prediction
 
@@ -221,6 +222,8 @@ class ProjectController(QObject):
         self.autosaver = Autosaver(project, self, idle_ms=self._settings["work.autosave_seconds"] * 1000)
         self.history.stepPushed.connect(self.autosaver.record_step)
         self.history.stepMoved.connect(self.autosaver.record_move)
+        self.history.stepDamaged.connect(self._drop_step)
+        self.autosaver.noticed.connect(self._tell_notice)
         self.history.changed.connect(self._tell_facts)
         self.autosaver.stateChanged.connect(self.saveStateChanged)
         self.autosaver.failed.connect(self.health.say_unsaved)
@@ -267,9 +270,35 @@ class ProjectController(QObject):
                 broken = isinstance(error, DamagedStore | RemovedStore)  # the project, not the image
                 if isinstance(error, AtrousError) and not broken and not project.read_only:
                     project.set_failed(image, str(error))
-                self.health.report(error, choices=(Choice("Next image", lambda: self._step_from(image, 1)),))
+                choices = (*self._ways_out(image, error), Choice("Next image", lambda: self._step_from(image, 1)))
+                self.health.report(error, choices=choices)
 
         self._jobs.run(read, done, failed)
+
+    def _ways_out(self, image: int, error: Exception) -> tuple[Choice, ...]:
+        """What can be done about an image whose labels cannot be put together."""
+        project = self.project
+        if project is None or project.read_only or not isinstance(error, ProjectError):
+            return ()
+
+        def decide(decision: Callable[[int], object]) -> None:
+            def work() -> None:
+                try:
+                    project.load(image)  # the message may be old: what can be read by now is only opened
+                except ProjectError:
+                    decision(image)
+
+            def done(_nothing: None) -> None:
+                if project is self.project:
+                    self.open_image(image)
+
+            if project is self.project and not self.in_hand(image):
+                self._jobs.run(work, done, self._notifier.report_or_raise)
+
+        choices = [Choice(START_OVER, lambda: decide(project.start_over))]
+        if isinstance(error, MaskRefused) and error.usable:
+            choices.insert(0, Choice(USE_MASK, lambda: decide(project.take_mask)))
+        return tuple(choices)
 
     def _show(self, image: int, found: _Read, held: Document | None) -> None:
         project, history, autosaver = self.project, self.history, self.autosaver
@@ -299,7 +328,7 @@ class ProjectController(QObject):
         history.open(image, document, steps)
         self._edit.set_document(document)
         if found.loaded is not None and found.loaded.notice:
-            self._notifier.warning("This mask was mended", found.loaded.notice)
+            self._notifier.warning("This mask was repaired", found.loaded.notice)
         if not project.read_only:
             # On a full disk the image is shown all the same; the autosaver tells about the disk.
             with contextlib.suppress(StorageError):
@@ -435,6 +464,20 @@ class ProjectController(QObject):
     def _push(self, title: str, patch: object, source: object) -> None:
         if self.history is not None:
             self.history.push(title, patch, source)  # type: ignore[arg-type]
+
+    def _drop_step(self, image: int, step: Step, error: ProjectError) -> None:
+        if self.project is not None and step.seq is not None:
+            # Where the disk refuses, the step is found again when the image is opened.
+            with contextlib.suppress(AtrousError):
+                self.project.journal.retire(image, step.seq)
+        self._notifier.warning(
+            "A damaged step was taken out of the history",
+            f"'{step.title}': {error.why.rstrip('.')}. The mask and all other steps are kept, but undo and redo end there.",
+            replace_key="damaged step",
+        )
+
+    def _tell_notice(self, _image: int, text: str) -> None:
+        self._notifier.warning("A mask file was kept aside", text, replace_key="kept aside")
 
     def _follow_record(self, record: ImageRecord) -> None:
         if self.project is None:

@@ -1,7 +1,8 @@
 """Undo and redo: one QUndoStack per image in a QUndoGroup, each command a named patch of 64-px tiles.
 
-Commands only copy tiles, which cannot fail; whatever can (the journal's disk) listens to the signals and deals with it. The
-stacks of a session and the steps of the journal are the same records, so a reopened image can be undone further.
+Commands only copy tiles. What can fail (the journal's disk) listens to the signals and deals with it; a step whose record is
+damaged changes nothing and is cut out of the history. The stacks of a session and the steps of the journal are the same records,
+so a reopened image can be undone further.
 """
 
 from __future__ import annotations
@@ -9,14 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, Qt, Signal, Slot
 from PySide6.QtGui import QUndoCommand, QUndoGroup, QUndoStack
 
-from app.services.step_writer import StepWriter
+from app.services.step_writer import AT_ONCE, StepWriter
 from app.state.document import Document
 from app.state.journal import JournalStep
 from app.state.patch import TilePatch
 from app.state.provenance import Provenance
+from deeplab_core.errors import ProjectError
 
 #: Packed bytes of all steps kept in memory. The journal keeps what is dropped here, within its own bound.
 UNDO_BYTES = 256 * 1024 * 1024
@@ -32,6 +34,7 @@ class Step:
         source: who did it.
         patch: what it changed.
         seq: its number in the journal; None until it is recorded there.
+        checked: whether all its tiles are known to be sound; those that come from the disk may not be.
     """
 
     image: int
@@ -39,15 +42,22 @@ class Step:
     source: Provenance
     patch: TilePatch
     seq: int | None = None
+    checked: bool = True
 
 
 @dataclass(slots=True)
 class _Target:
-    """What the commands of one stack act on; replaced as a whole when the image is opened again."""
+    """What the commands of one stack act on; replaced as a whole when the image is opened again.
+
+    Attributes:
+        silent: while a stack is put together, commands move without touching pixels.
+        failure: the command that could not be carried out, its direction, and why. Commands do nothing until the stack is cut.
+    """
 
     image: int
     document: Document
-    silent: bool = False  # while a stack is put together, commands move without touching pixels
+    silent: bool = False
+    failure: tuple[_StepCommand, int, ProjectError] | None = None
 
 
 class _StepCommand(QUndoCommand):
@@ -63,14 +73,25 @@ class _StepCommand(QUndoCommand):
     def redo(self) -> None:
         if self._painted:
             self._painted = False
-        elif not self._target.silent:
-            self._history.writer.write(self._target.document, self.step.patch)
-            self._history.stepMoved.emit(self._target.image, self.step, 1)
+        else:
+            self._move(self.step.patch, 1)
 
     def undo(self) -> None:
-        if not self._target.silent:
-            self._history.writer.write(self._target.document, self.step.patch.inverted())
-            self._history.stepMoved.emit(self._target.image, self.step, -1)
+        self._move(self.step.patch.inverted(), -1)
+
+    def _move(self, patch: TilePatch, direction: int) -> None:
+        target = self._target
+        if target.silent or target.failure is not None:
+            return
+        try:
+            if not self.step.checked and len(patch.tiles) > AT_ONCE:
+                patch.check()  # a smaller one is unpacked as a whole before its first tile is written
+            self._history.writer.write(target.document, patch)
+        except ProjectError as error:
+            target.failure = self, direction, error
+            self._history.cutNeeded.emit()
+        else:
+            self._history.stepMoved.emit(target.image, self.step, direction)
 
 
 @dataclass(slots=True)
@@ -93,12 +114,16 @@ class UndoHistory(QObject):
         stepPushed: (image id, Step) a new step was done; undone steps of the image are gone.
         stepMoved: (image id, Step, direction) a step was undone (-1) or done again (1); the document has changed, or, by
             much, is changing.
+        stepDamaged: (image id, Step, ProjectError) a step could be neither undone nor done again; the pixels are as they were
+            before that, and the step is in the history no more, nor is what can only be reached through it.
         changed: () anything that menus or the history list show.
     """
 
     stepPushed = Signal(int, object)
     stepMoved = Signal(int, object, int)
+    stepDamaged = Signal(int, object, object)
     changed = Signal()
+    cutNeeded = Signal()
 
     def __init__(self, parent: QObject | None = None, *, budget: int = UNDO_BYTES) -> None:
         super().__init__(parent)
@@ -108,6 +133,8 @@ class UndoHistory(QObject):
         self._shelves: dict[int, _Shelf] = {}
         self.group.indexChanged.connect(self.changed)
         self.group.activeStackChanged.connect(self.changed)
+        # Not while the stack that calls the commands is still at it (the history list jumps over several steps at once).
+        self.cutNeeded.connect(self._cut, Qt.ConnectionType.QueuedConnection)
 
     def open(self, image: int, document: Document, steps: Iterable[JournalStep]) -> None:
         """Make an image's stack the active one, put together from its journal steps (undone ones can be redone).
@@ -117,7 +144,7 @@ class UndoHistory(QObject):
         shelf = self._shelves.get(image)
         if shelf is None or shelf.target.document is not document:
             self._remove(image)
-            known = [(Step(image, step.title, step.source, step.patch, step.seq), step.undone) for step in steps]
+            known = [(Step(image, step.title, step.source, step.patch, step.seq, checked=False), step.undone) for step in steps]
             done = [step for step, undone in known if not undone]
             undone = [step for step, undone in known if undone]
             shelf = self._build(_Target(image, document), [*done, *undone], len(done))
@@ -138,6 +165,7 @@ class UndoHistory(QObject):
 
     def push(self, title: str, patch: TilePatch, source: Provenance) -> Step | None:
         """Take a step of the image in view that was just painted. A patch without tiles is no step: None."""
+        self._cut()
         shelf = self._active()
         if shelf is None or patch.empty:
             return None
@@ -153,10 +181,12 @@ class UndoHistory(QObject):
     def undo(self) -> None:
         """Take the last step of the image in view back; nothing happens where there is none."""
         self.group.undo()
+        self._cut()
 
     def redo(self) -> None:
         """Do the step that was undone last again; nothing happens where there is none."""
         self.group.redo()
+        self._cut()
 
     @property
     def can_undo(self) -> bool:
@@ -207,6 +237,27 @@ class UndoHistory(QObject):
         target.silent = False
         return shelf
 
+    @Slot()
+    def _cut(self) -> None:
+        """Go on with the part of a history that a damaged step leaves: what is newer than it, or older where it is undone."""
+        for image, shelf in list(self._shelves.items()):
+            if shelf.target.failure is None:
+                continue
+            command, direction, error = shelf.target.failure
+            place = shelf.commands.index(command)
+            rest = shelf.commands[place + 1 :] if direction < 0 else shelf.commands[:place]
+            self._replace(shelf, [other.step for other in rest], 0 if direction < 0 else place)
+            self.stepDamaged.emit(image, command.step, error)
+
+    def _replace(self, shelf: _Shelf, steps: Sequence[Step], index: int) -> None:
+        """Put a stack of other steps in a stack's place; an active one stays active."""
+        image, active = shelf.target.image, shelf is self._active()
+        rebuilt = self._build(_Target(image, shelf.target.document), steps, index)
+        self._remove(image)
+        self._shelves[image] = rebuilt
+        if active:
+            self.group.setActiveStack(rebuilt.stack)
+
     def _remove(self, image: int) -> None:
         shelf = self._shelves.pop(image, None)
         if shelf is not None:
@@ -237,9 +288,4 @@ class UndoHistory(QObject):
             drop += 1
         if drop == 0:
             return
-        image = shelf.target.image
-        steps = [command.step for command in shelf.commands[drop:]]
-        rebuilt = self._build(_Target(image, shelf.target.document), steps, index - drop)
-        self._remove(image)
-        self._shelves[image] = rebuilt
-        self.group.setActiveStack(rebuilt.stack)
+        self._replace(shelf, [command.step for command in shelf.commands[drop:]], index - drop)

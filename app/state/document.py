@@ -200,8 +200,12 @@ class Document:
                 self._tell(rect, before)
             raise
 
+    def fits(self, patch: TilePatch) -> bool:
+        """Whether a patch was made for maps of this size and type."""
+        return patch.shape == self.shape and patch.itemsize == self.labels.dtype.itemsize
+
     def _check(self, patch: TilePatch) -> None:
-        if patch.shape != self.shape or patch.itemsize != self.labels.dtype.itemsize:
+        if not self.fits(patch):
             raise ValueError(f"a patch for {patch.shape} does not fit a document of {self.shape}")
 
     def _touch(self, rect: Rect) -> None:

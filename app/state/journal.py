@@ -15,12 +15,12 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 
 from app.state.document import Document
-from app.state.patch import TilePatch
+from app.state.patch import TilePatch, WrongSize
 from app.state.provenance import Provenance
 from app.state.store import Store
 from deeplab_core.errors import ProjectError
@@ -33,6 +33,9 @@ _PRUNE_STEPS = 16
 
 #: A journal over its bound is cut to this part of it.
 _PRUNE_TO = 0.95
+
+# What a damaged row may say of its step, before it is shown.
+_LONGEST_TITLE, _LAST_TIME = 120, 4e9
 
 # Steps in effect are dropped from the oldest on, undone ones from the newest on. Both orders leave histories without gaps: of
 # two steps in effect the newer was moved last, of two undone ones the older.
@@ -72,6 +75,28 @@ class JournalStep:
     pixels: int
     undone: bool
     patch: TilePatch
+
+
+@dataclass(frozen=True, slots=True)
+class DamagedStep:
+    """A step whose record cannot be read, or not wholly.
+
+    Attributes:
+        seq: number of the step; 0 where only its moves are left.
+        title: what it was; empty where that is lost too.
+        time: Unix time in seconds; 0 where it is not known.
+        lost_tiles: tiles of 64 px that it should have written when the labels were put together and that could not be read;
+            None where nothing of it could, 0 where no pixel depends on the damage.
+    """
+
+    seq: int
+    title: str
+    time: float
+    lost_tiles: int | None = 0
+
+    def __str__(self) -> str:
+        name = f"'{self.title}'" if self.title else "a step without a name"
+        return f"{name} ({time.strftime('%d %b %Y %H:%M', time.localtime(self.time))})" if self.time else name
 
 
 class Journal:
@@ -129,57 +154,108 @@ class Journal:
             "SELECT max(coalesce((SELECT max(n) FROM moves WHERE image = images.id), 0), mask_move, journal_base)"
             " FROM images WHERE id = ?",
             (image,),
+            (int,),
         )
         return int(row[0]) if row else 0
 
     def heads(self) -> dict[int, int]:
         """:meth:`head` of every image, in one query."""
         rows = self._store.rows(
-            "SELECT id, max(coalesce((SELECT max(n) FROM moves WHERE image = images.id), 0), mask_move, journal_base) FROM images"
+            "SELECT id, max(coalesce((SELECT max(n) FROM moves WHERE image = images.id), 0), mask_move, journal_base) FROM images",
+            kinds=(int, int),
         )
         return {int(image): int(head) for image, head in rows}
 
     def steps(self, image: int) -> list[JournalStep]:
-        """The steps that can be undone or redone, oldest first. Raises ProjectError where one is damaged."""
+        """The steps that can be undone or redone, oldest first; those behind a damaged one cannot (:meth:`read_steps`)."""
+        return self.read_steps(image)[0]
+
+    def read_steps(
+        self, image: int, known: Iterable[int] = (), document: Document | None = None
+    ) -> tuple[list[JournalStep], list[DamagedStep]]:
+        """The steps that can be undone or redone, oldest first, and those whose records are damaged.
+
+        A step is undone only after all newer ones, so a damaged step in effect, and what is older, cannot be undone; a damaged
+        undone step, and what came after it, cannot be redone.
+
+        Args:
+            known: numbers of steps that are known to be damaged inside.
+            document: the image's labels: a step that does not fit them is damaged.
+        """
         rows = self._store.rows(
             "SELECT seq, title, source, time, pixels, state, patch FROM steps WHERE image = ? AND state != ? ORDER BY seq",
             (image, StepState.SUPERSEDED),
         )
-        return [
-            JournalStep(seq, title, Provenance(source), when, pixels, state == StepState.UNDONE, TilePatch.from_bytes(patch))
-            for seq, title, source, when, pixels, state, patch in rows
-        ]
+        broken = set(known)
+        steps, damaged = [], []
+        for seq, title, source, when, pixels, state, data in rows:
+            try:
+                patch, undone = TilePatch.from_bytes(data), StepState(state) is StepState.UNDONE
+                if document is not None and not document.fits(patch):
+                    raise ValueError(f"it is for {patch.shape}")
+                steps.append(JournalStep(seq, str(title), Provenance(source), float(when), int(pixels), undone, patch))
+            except (ProjectError, ValueError, TypeError):
+                broken.add(seq)
+                damaged.append(_damaged(seq, title, when))
+        in_effect = {row[0] for row in rows if row[5] != StepState.UNDONE}
+        ahead = {row[0] for row in rows} - in_effect
+        if broken - in_effect - ahead:  # steps of which only the moves are left stand in the way as those in effect do
+            in_effect |= broken - {seq for (seq,) in self._store.rows("SELECT seq FROM steps WHERE image = ?", (image,))}
+        newest, oldest = max(broken & in_effect, default=0), min(broken & ahead, default=None)
+        return [step for step in steps if step.seq > newest and (oldest is None or step.seq < oldest)], damaged
 
-    def moves_after(self, image: int, move: int) -> Iterator[tuple[int, TilePatch]]:
-        """Yield (number, patch to apply) of the moves behind ``move``, oldest first; undoing moves give inverted patches.
+    def retire(self, image: int, seq: int) -> None:
+        """A damaged step, and the steps that can only be reached through it, are no longer offered for undo and redo.
+
+        Their records stay in the journal until it is bounded, as those of superseded steps do.
+        """
+        with self._store.transaction() as connection:
+            row = connection.execute("SELECT state FROM steps WHERE image = ? AND seq = ?", (image, seq)).fetchone()
+            undone = row is not None and row[0] == StepState.UNDONE
+            which = "seq >= ? AND state = ?" if undone else "seq <= ? AND state != ?"
+            connection.execute(
+                f"UPDATE steps SET state = ? WHERE image = ? AND {which}", (StepState.SUPERSEDED, image, seq, StepState.UNDONE)
+            )
+
+    def replay(self, document: Document, image: int, move: int) -> tuple[int, list[DamagedStep]]:
+        """Apply the moves behind ``move`` to a document, as far as they can be read.
+
+        Args:
+            move: the last one that the document holds; 0 for a blank document.
+
+        Returns:
+            The number of the last move, or ``move``; and the steps that could not be applied wholly. Their sound tiles are.
 
         Raises:
-            ProjectError: a patch is missing or damaged.
+            WrongSize: all steps of a blank document were made for a picture of another size; nothing was changed.
         """
+        blank = move == 0
         rows = self._store.rows(
-            "SELECT n, direction, patch FROM moves LEFT JOIN steps ON steps.seq = moves.step"
+            "SELECT n, direction, step, title, time, patch FROM moves LEFT JOIN steps ON steps.seq = moves.step"
             " WHERE moves.image = ? AND n > ? ORDER BY n",
             (image, move),
         )
-        for n, direction, data in rows:
-            if data is None:
-                raise ProjectError("a step of the journal is missing", why=f"Move {n} has no patch")
-            patch = TilePatch.from_bytes(data)
-            yield n, patch if direction > 0 else patch.inverted()
-
-    def replay(self, document: Document, image: int, move: int) -> int:
-        """Apply the moves behind ``move`` to a document; returns the number of the last one, or ``move``.
-
-        Raises:
-            ProjectError: a patch is missing, damaged, or made for a picture of another size. What came before it is applied.
-        """
-        for n, patch in self.moves_after(image, move):
-            try:
-                document.apply(patch)
-            except ValueError as error:
-                raise ProjectError("a step of the journal does not fit its image", why=str(error)) from error
+        damaged: list[DamagedStep] = []
+        other: tuple[int, int] | None = None
+        sound = False
+        for n, direction, seq, title, when, data in rows:
             move = n
-        return move
+            way = 1 if direction == 1 else -1
+            try:
+                patch = TilePatch.from_bytes(data)
+                other = patch.shape if patch.shape != document.shape else other
+                document.apply(patch if way > 0 else patch.inverted())
+                sound = True
+            except (ProjectError, ValueError):
+                rest, lost = TilePatch.salvage(data, way)
+                fits = rest is not None and document.fits(rest)
+                if rest is not None and fits:
+                    document.apply(rest)
+                    sound = True
+                damaged.append(_damaged(seq, title, when, lost if fits else None))
+        if blank and other is not None and not sound:
+            raise WrongSize(other)
+        return move, damaged
 
     def reset(self, image: int, move: int) -> None:
         """Forget all steps of an image because its mask, which holds ``move``, is all that is left of it.
@@ -222,7 +298,7 @@ class Journal:
                     if excess <= 0:
                         return dropped
                     if self._drop(connection, seq, image):
-                        excess -= size
+                        excess -= size if isinstance(size, int) else 0
                         dropped += 1
         return dropped
 
@@ -238,3 +314,13 @@ class Journal:
             "DELETE FROM moves WHERE image = ? AND n <= (SELECT journal_base FROM images WHERE id = ?)", (image, image)
         )
         return True
+
+
+def _damaged(seq: object, title: object, when: object, lost_tiles: int | None = 0) -> DamagedStep:
+    known = isinstance(when, float) and 0 < when < _LAST_TIME
+    return DamagedStep(
+        seq if isinstance(seq, int) else 0,
+        title[:_LONGEST_TITLE] if isinstance(title, str) else "",
+        when if known and isinstance(when, float) else 0.0,
+        lost_tiles,
+    )

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.state.own_files import read_plain, unpack
-from app.state.patch import Labels
+from app.state.patch import Labels, WrongSize
 from deeplab_core.catalog import ClassCatalog
 from deeplab_core.errors import MaskFormatError, ProjectError
 
@@ -63,18 +63,6 @@ class MaskContent:
     labels: Labels
     provenance: NDArray[np.uint8]
     note: MaskNote
-
-
-class WrongSize(ProjectError):
-    """A sound mask of another size than its image.
-
-    Attributes:
-        size: (H, W) of the mask.
-    """
-
-    def __init__(self, size: tuple[int, int], path: Path) -> None:
-        super().__init__(f"the saved mask is {size[1]} x {size[0]} px", path=path)
-        self.size = size
 
 
 def encode_mask(labels: Labels, provenance: NDArray[np.uint8], catalog: ClassCatalog, note: MaskNote) -> list[bytes]:

@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,10 @@ TILE = 64
 _MAGIC = b"ATP1"
 _HEAD = struct.Struct("<4sIIBII")  # magic, height, width, bytes per label, tiles, changed pixels
 _TILE = struct.Struct("<HHII")  # row, column, packed length before, packed length after
+# Behind the tiles: a checksum of the head and of all tile heads (the packed bytes carry their own). Records of older versions
+# lack it, and those versions do not read so far.
+_TAIL = struct.Struct("<4sI")
+_TAIL_MAGIC = b"CRC1"
 
 Labels = NDArray[Any]  # (H, W) uint8, or uint16 for a wide catalog
 
@@ -129,7 +134,7 @@ class TilePatch:
     @property
     def nbytes(self) -> int:
         """Packed size in bytes: what the undo budget counts."""
-        return sum(len(tile.before) + len(tile.after) + _TILE.size for tile in self.tiles) + _HEAD.size
+        return sum(len(tile.before) + len(tile.after) + _TILE.size for tile in self.tiles) + _HEAD.size + _TAIL.size
 
     def inverted(self) -> TilePatch:
         """The patch that takes this one back."""
@@ -188,10 +193,13 @@ class TilePatch:
 
     def to_bytes(self) -> bytes:
         """The journal's form; :meth:`from_bytes` is the inverse."""
-        parts = [_HEAD.pack(_MAGIC, self.shape[0], self.shape[1], self.itemsize, len(self.tiles), self.changed_pixels)]
+        head = _HEAD.pack(_MAGIC, self.shape[0], self.shape[1], self.itemsize, len(self.tiles), self.changed_pixels)
+        parts, checksum = [head], zlib.crc32(head)
         for tile in self.tiles:
-            parts += (_TILE.pack(tile.row, tile.column, len(tile.before), len(tile.after)), tile.before, tile.after)
-        return b"".join(parts)
+            head = _TILE.pack(tile.row, tile.column, len(tile.before), len(tile.after))
+            checksum = zlib.crc32(head, checksum)
+            parts += (head, tile.before, tile.after)
+        return b"".join([*parts, _TAIL.pack(_TAIL_MAGIC, checksum)])
 
     @staticmethod
     def from_bytes(data: bytes) -> TilePatch:
@@ -215,6 +223,8 @@ class TilePatch:
         """
         try:
             shape, itemsize, count, changed = _read_head(data)
+            if data[-_TAIL.size :].startswith(_TAIL_MAGIC):
+                list(_read_tiles(data, shape, count))  # with a wrong checksum nothing says where its tiles belong
         except (struct.error, ValueError, TypeError):
             return None, 0
         sound: list[TileChange] = []
@@ -228,11 +238,23 @@ class TilePatch:
         return TilePatch(shape, itemsize, tuple(sound), changed), count - len(sound)
 
     def check(self) -> None:
-        """Unpack both sides of every tile. Raises ProjectError where one is damaged."""
-        for tile in self.tiles:
-            rect = tile_rect(tile.row, tile.column, self.shape)
-            _unpack(tile.before, rect, self.itemsize)
-            _unpack(tile.after, rect, self.itemsize)
+        """Unpack what every tile is after the change. Raises ProjectError where one is damaged."""
+        for _ in self.after_tiles():
+            pass
+
+
+class WrongSize(ProjectError):
+    """Labels made for a picture of another size.
+
+    Attributes:
+        size: (H, W) of the labels.
+    """
+
+    def __init__(self, size: tuple[int, int], path: Path | None = None) -> None:
+        super().__init__(
+            f"the labels are {size[1]} x {size[0]} px", remedy="Put the image back that they were made for", path=path
+        )
+        self.size = size
 
 
 def damaged_step(why: str) -> ProjectError:
@@ -253,17 +275,21 @@ def _read_head(data: bytes) -> tuple[tuple[int, int], int, int, int]:
 
 
 def _read_tiles(data: bytes, shape: tuple[int, int], count: int) -> Iterator[TileChange]:
-    """Yield the tiles in order; raises struct.error or ValueError at the first that cannot be there."""
-    place = _HEAD.size
+    """Yield the tiles in order; raises struct.error or ValueError at the first that cannot be there, or for a wrong checksum."""
+    place, last, checksum = _HEAD.size, (-1, -1), zlib.crc32(data[: _HEAD.size])
     for _ in range(count):
         row, column, before, after = _TILE.unpack_from(data, place)
+        checksum = zlib.crc32(data[place : place + _TILE.size], checksum)
         place += _TILE.size
         if place + before + after > len(data):
             raise ValueError("it ends early")
-        if row * TILE >= shape[0] or column * TILE >= shape[1]:
-            raise ValueError(f"tile {row}, {column} lies outside")
+        if row * TILE >= shape[0] or column * TILE >= shape[1] or (row, column) <= last:
+            raise ValueError(f"tile {row}, {column} cannot be there")
+        last = row, column
         yield TileChange(row, column, data[place : place + before], data[place + before : place + before + after])
         place += before + after
+    if place < len(data) and data[place:] != _TAIL.pack(_TAIL_MAGIC, checksum):
+        raise ValueError("its checksum is wrong")
 
 
 def tile_rect(row: int, column: int, shape: tuple[int, int]) -> Rect:

@@ -32,13 +32,13 @@ from app.state.patch import Labels, TilePatch
 from app.state.predictions import PredictionCache
 from app.state.provenance import Provenance
 from app.state.runs import RunLog
-from app.state.saved_masks import LoadedImage, SavedMasks
+from app.state.saved_masks import ACCEPTED, LoadedImage, MaskRefused, SavedMasks, oriented_shape
 from app.state.store import DamagedStore, RemovedStore
 from deeplab_core.catalog import ClassCatalog
 from deeplab_core.errors import CatalogError, ProjectLocked, StorageError
 from deeplab_core.records import Prediction
 
-__all__ = ["DEFAULT_CATALOG", "ImageFlag", "ImageRecord", "ImageStatus", "LoadedImage", "Project", "ScanReport"]
+__all__ = ["DEFAULT_CATALOG", "ImageFlag", "ImageRecord", "ImageStatus", "LoadedImage", "MaskRefused", "Project", "ScanReport"]
 
 Listener = Callable[[ImageRecord], None]
 
@@ -176,7 +176,10 @@ class Project:
 
     def accept_change(self, image: int) -> ImageRecord:
         """A person has looked at an image that was changed or damaged: take the flags back."""
-        flags = self.record(image).flags.without(ImageFlag.CHANGED | ImageFlag.DAMAGED)
+        record = self.record(image)
+        if record.content_key:
+            self.put_result(image, ACCEPTED, record.content_key, b"")
+        flags = record.flags.without(ImageFlag.CHANGED | ImageFlag.DAMAGED)
         return self._update(image, flags=flags, note="")
 
     def content_key(self, image: int) -> str:
@@ -212,15 +215,13 @@ class Project:
             shape: (H, W) of the oriented image; None reads the file's header.
 
         Raises:
-            ProjectError: the mask is damaged beyond mending, or the image now has another size.
+            MaskRefused: the mask is damaged beyond repair, older than the journal, or another image's.
+            ProjectError: the image now has another size.
             ImageReadError: the image's header cannot be read.
         """
         record = self.record(image)
         if shape is None:
-            from deeplab_core.images.probe import probe_image
-
-            width, height = probe_image(self.path_of(record)).size
-            shape = height, width
+            shape = oriented_shape(self.path_of(record))
         if record.content_key and not record.missing:
             self.content_key(image)
         try:
@@ -271,6 +272,17 @@ class Project:
         notice = self._masks.save(record, labels, provenance, move, self._catalog)
         self._refresh(image, tell=False)
         return notice
+
+    def take_mask(self, image: int) -> ImageRecord:
+        """Make the mask file of an image its labels, whatever the journal says (:class:`MaskRefused`); its steps are forgotten.
+
+        Raises:
+            ProjectError: the file cannot be used either, or the project is read-only.
+        """
+        self._check_writable()
+        record = self.record(image)
+        self._masks.take_as_it_is(record, oriented_shape(self.path_of(record)), self._catalog)
+        return self.accept_change(image)
 
     def start_over(self, image: int) -> ImageRecord:
         """Forget labels and steps of an image; its mask file is set aside, never deleted."""

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import os
+import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -10,13 +15,39 @@ from numpy.typing import NDArray
 
 from app.state.document import Document
 from app.state.image_record import ImageFlag, ImageRecord
-from app.state.journal import Journal, JournalStep
+from app.state.journal import DamagedStep, Journal, JournalStep
 from app.state.mask_file import MaskContent, MaskNote, read_mask_file, read_note, write_mask_file
 from app.state.opening import MASKS
-from app.state.patch import Labels
+from app.state.own_files import contained
+from app.state.patch import Labels, WrongSize
 from app.state.store import Store, set_aside
 from deeplab_core.catalog import ClassCatalog
-from deeplab_core.errors import ProjectError
+from deeplab_core.errors import ProjectError, StorageError
+
+#: A mask's name is cut to so many bytes, so that there is room for what is added when the file is set aside.
+_LONGEST_NAME = 180
+
+#: So begins the note of an image of which pixels were lost: saving its mask again does not make them good.
+_LOST = "Pixels were lost. "
+
+_MOST_NAMED = 3
+
+#: What the window offers for an image whose mask is refused; the remedies name it.
+START_OVER, USE_MASK = "Start this image again", "Use this mask as it is"
+
+
+class MaskRefused(ProjectError):
+    """The mask file of an image is not used, and the journal alone cannot give the labels. The user decides.
+
+    Attributes:
+        usable: whether the file itself is sound, so that it can be taken as it is (``Project.take_mask``).
+    """
+
+    def __init__(self, what: str, *, why: str, usable: bool, path: str) -> None:
+        choices = f"'{START_OVER}' or '{USE_MASK}'" if usable else f"'{START_OVER}'"
+        remedy = f"Put the right file back, or open the image in the window and choose {choices} there; the file is kept"
+        super().__init__(what, why=why, remedy=remedy, path=path)
+        self.usable = usable
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +55,11 @@ class LoadedImage:
     """An image's labels as they were left.
 
     Attributes:
-        document: labels and provenance; blank where nobody has worked on the image yet.
+        document: labels and provenance; blank for an image that was never worked on.
         steps: what can be undone and redone, oldest first.
         move: number of the last journal move that the document contains.
         saved: whether the mask file contains all of it; also where there is nothing to save yet.
-        notice: what was found damaged and how it was mended, in words; empty for most.
+        notice: what was found damaged and how it was repaired, in words; empty for most.
     """
 
     document: Document
@@ -38,6 +69,29 @@ class LoadedImage:
     notice: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """What the database says of an image's mask: its name, empty before the first save, and where the journal begins."""
+
+    mask: str
+    base: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Problem:
+    """Why a mask file is not used.
+
+    Attributes:
+        why: in words, a sentence without a full stop.
+        path: the file; None where its name may not be followed.
+        sound: it can be read, but is not the mask of this image or this state.
+    """
+
+    why: str
+    path: Path | None = None
+    sound: bool = False
+
+
 class SavedMasks:
     """Mask files of one project, each with the number of the last move it contains."""
 
@@ -45,6 +99,9 @@ class SavedMasks:
         self._directory = directory
         self._store = store
         self._journal = journal
+        self._seen: dict[int, tuple[int, int, int]] = {}  # by image: the file that was read or written last, see _signature
+
+    # -- loading ---------------------------------------------------------------------------------------------------------
 
     def load(self, record: ImageRecord, shape: tuple[int, int], catalog: ClassCatalog) -> LoadedImage:
         """Labels of an image: its mask file and the moves behind it.
@@ -53,80 +110,257 @@ class SavedMasks:
             shape: (H, W) of the oriented image.
 
         Raises:
-            ProjectError: the mask is damaged and the journal does not reach back to the beginning, or the labels were made
-                for a picture of another size. Damaged files are set aside, never deleted.
+            MaskRefused: the mask is damaged, older than the journal or another image's, and the journal does not reach back to
+                the beginning. Damaged files are set aside, never deleted; others stay where they are.
+            ProjectError: the labels were made for a picture of another size.
         """
-        row = self._store.row("SELECT mask, journal_base FROM images WHERE id = ?", (record.id,))
-        if row is None:
-            raise ProjectError("the project does not know this image", remedy="Reload the folder", path=record.relative_path)
-        mask, base = row
-        content, notice = None, ""
-        if mask:
+        for last in (False, True):
+            row = self._row(record)
+            content, problem = self._content(row, record, shape, catalog)
+            document = Document(content.labels, catalog, content.provenance) if content else Document.blank(shape, catalog)
+            saved_move = content.note.move if content else 0
             try:
-                content = read_mask_file(self._directory / mask, catalog)
-            except ProjectError as error:
-                notice = self._put_aside(record, mask, error, rebuilt=base == 0)
-        if content is None and base > 0:
-            raise ProjectError(
-                "the mask of this image is damaged and its journal does not reach back to the beginning",
-                why=notice or record.note,
-                remedy="Start this image again from the model, from a mask file or from blank; the damaged file is kept",
+                move, damaged = self._journal.replay(document, record.id, saved_move)
+            except WrongSize as error:
+                raise _other_size(error, shape, record) from error
+            # Another process may save and bound its journal while this one reads. What it drops, it drops together with
+            # raising the base: looked at after the moves, the base tells whether any of them were gone already.
+            now = self._row(record)
+            stale = saved_move < now.base
+            if last or not (stale or problem or now.mask != row.mask):
+                break
+        if problem is None and stale and content is not None:
+            why = f"It holds the state up to step {saved_move} of the journal, which begins behind step {now.base}"
+            raise MaskRefused("the mask file is older than the project", why=why, usable=True, path=record.relative_path)
+        notices = []
+        if problem is not None:
+            notices.append(self._without_mask(record, row, problem, rebuilt=now.base == 0))
+        if stale:
+            raise MaskRefused(
+                "the mask of this image cannot be used and its journal does not reach back to the beginning",
+                why=" ".join(notices) or record.note,
+                usable=problem is not None and problem.sound,
                 path=record.relative_path,
             )
-        return self._assembled(record, shape, catalog, content, notice)
-
-    def _assembled(
-        self, record: ImageRecord, shape: tuple[int, int], catalog: ClassCatalog, content: MaskContent | None, notice: str
-    ) -> LoadedImage:
-        saved_move = 0
         if content is not None:
-            _check_size(content.labels.shape, shape, record)
-            document = Document(content.labels, catalog, content.provenance)
-            saved_move = content.note.move
+            notices += self._other_content(record, content.note)
             if saved_move > self._journal.head(record.id):
                 # A power cut took the end of the journal, but the mask had reached the disk: it is all that counts now.
                 if not self._store.read_only:
                     self._journal.reset(record.id, saved_move)
-                return LoadedImage(document, (), saved_move, True, "Undo steps of this image were lost in a power cut.")
-        else:
-            document = Document.blank(shape, catalog)
-        first = next(iter(self._journal.moves_after(record.id, saved_move)), None)
-        if first is not None:
-            _check_size(first[1].shape, shape, record)
-        move = self._journal.replay(document, record.id, saved_move)
+                notices.append("Undo steps of this image were lost in a power cut.")
+                return LoadedImage(document, (), saved_move, True, " ".join(notices))
+        steps, unreadable = self._journal.read_steps(record.id, [step.seq for step in damaged], document)
+        notices += self._set_steps_aside(record, damaged, unreadable)
         document.revision = 0
-        saved = move == saved_move
-        return LoadedImage(document, tuple(self._journal.steps(record.id)), move, saved, notice)
+        return LoadedImage(document, tuple(steps), move, move == saved_move, " ".join(notices))
+
+    def _row(self, record: ImageRecord) -> _Row:
+        row = self._store.row("SELECT mask, journal_base FROM images WHERE id = ?", (record.id,), (str, int))
+        if row is None:
+            raise ProjectError("the project does not know this image", remedy="Reload the folder", path=record.relative_path)
+        return _Row(*row)
+
+    def _content(
+        self, row: _Row, record: ImageRecord, shape: tuple[int, int], catalog: ClassCatalog
+    ) -> tuple[MaskContent | None, _Problem | None]:
+        if not row.mask:
+            return None, None
+        try:
+            path = contained(self._directory, row.mask, below=MASKS)
+        except ProjectError as error:
+            return None, _Problem(f"The project names a file that does not belong to it: {error.why}; it was not touched")
+        signature = _signature(path)
+        if signature is None and row.base == 0 and not self._was_saved(record):
+            return None, None  # the name was taken, but the program ended before the file was written
+        try:
+            content = read_mask_file(path, catalog, shape)
+        except WrongSize as error:
+            other = self._whose(read_note(path), record)
+            if other:
+                return None, _Problem(other, path, sound=True)
+            raise _other_size(error, shape, record) from error
+        except ProjectError as error:
+            return None, _Problem(f"The saved mask was damaged: {error.why.rstrip('.')}", path)
+        other = self._whose(content.note, record)
+        if other:
+            return None, _Problem(other, path, sound=True)
+        if signature is not None:
+            self._seen[record.id] = signature
+        return content, None
+
+    def _was_saved(self, record: ImageRecord) -> bool:
+        row = self._store.row("SELECT 1 FROM images WHERE id = ? AND mask_move > 0", (record.id,))
+        return row is not None
+
+    def _whose(self, note: MaskNote, record: ImageRecord) -> str:
+        """Why a mask is another image's, in words; empty where it is this one's.
+
+        An image that was renamed keeps its mask, which still carries the old name: then the content tells.
+        """
+        if _normal(note.image) == _normal(record.relative_path):
+            return ""
+        if note.content_key and note.content_key == record.content_key:
+            return ""
+        owner = self._store.row(
+            "SELECT path FROM images WHERE id != ? AND (path = ? AND NOT ? OR content_key != '' AND content_key = ?)",
+            (record.id, note.image.encode(errors="replace").decode(), record.changed, note.content_key),
+        )
+        if owner is not None:
+            return f"The mask file in its place is that of {owner[0]}"
+        if note.content_key and record.content_key and not record.changed:
+            return f"The mask file in its place was made for another image, {note.image or 'of an unknown name'}"
+        return ""
+
+    def _other_content(self, record: ImageRecord, note: MaskNote) -> list[str]:
+        """A mask that was made for other content of the same file is shown, and marked to be looked at."""
+        if not note.content_key or not record.content_key or note.content_key == record.content_key or record.changed:
+            return []
+        accepted = self._store.row("SELECT key FROM results WHERE image = ? AND kind = ?", (record.id, ACCEPTED))
+        if accepted is not None and accepted[0] == record.content_key:
+            return []
+        if not self._store.read_only:
+            self._store.write("UPDATE images SET flags = flags | ? WHERE id = ?", (int(ImageFlag.CHANGED), record.id))
+        return ["The mask was made for other content of this image file; check whether it still fits."]
+
+    def _without_mask(self, record: ImageRecord, row: _Row, problem: _Problem, *, rebuilt: bool) -> str:
+        """Go on without a mask file: set it aside unless it is sound and still needed. Returns the notice."""
+        kept = ""
+        outcome = "Its labels were rebuilt from the journal." if rebuilt else "Its labels could not be rebuilt."
+        if not self._store.read_only and (rebuilt or not problem.sound):
+            if problem.path is not None and os.path.lexists(problem.path) and not self._is_shared(record, row.mask):
+                word = "It is" if problem.sound else "The damaged file is"
+                kept = f" {word} kept as {set_aside(problem.path, 'kept' if problem.sound else 'damaged').name}."
+            flag = int(ImageFlag.DAMAGED)
+            self._store.write(
+                "UPDATE images SET mask = '', flags = flags | ?, note = ? WHERE id = ?",
+                (flag, f"{problem.why}. {outcome}", record.id),
+            )
+        return f"{problem.why}.{kept}" + (f" {outcome}" if rebuilt else "")
+
+    def _set_steps_aside(self, record: ImageRecord, lost: list[DamagedStep], unreadable: list[DamagedStep]) -> list[str]:
+        """Take damaged steps out of the history. Returns what to tell."""
+        damaged = {step.seq: step for step in (*unreadable, *lost)}
+        if not damaged:
+            return []
+        named = [str(step) for step in list(damaged.values())[:_MOST_NAMED]]
+        more = f" and {len(damaged) - _MOST_NAMED} more" if len(damaged) > _MOST_NAMED else ""
+        head = "A damaged step of the journal was" if len(damaged) == 1 else f"{len(damaged)} damaged steps of the journal were"
+        told = f"{head} set aside: {', '.join(named)}{more}. The mask and all other steps are kept, but undo ends there."
+        tiles = sum(step.lost_tiles or 0 for step in lost)
+        wholly = sum(step.lost_tiles is None for step in lost)
+        if tiles or wholly:
+            parts = [f"{tiles} tile{'s' if tiles > 1 else ''} of 64 x 64 px"] if tiles else []
+            parts += [f"all of {wholly} step{'s' if wholly > 1 else ''}"] if wholly else []
+            told += f" The mask did not hold {' and '.join(parts)} yet: check it."
+        if not self._store.read_only:
+            for step in damaged.values():
+                self._journal.retire(record.id, step.seq)
+            if tiles or wholly:
+                self._store.write(
+                    "UPDATE images SET flags = flags | ?, note = ? WHERE id = ?",
+                    (int(ImageFlag.DAMAGED), _LOST + told, record.id),
+                )
+        return [told]
+
+    # -- saving ----------------------------------------------------------------------------------------------------------
 
     def save(self, record: ImageRecord, labels: Labels, provenance: NDArray[np.uint8], move: int, catalog: ClassCatalog) -> str:
-        """Write an image's mask file; returns its name below the project directory.
+        """Write an image's mask file; returns what the user should know, empty for most.
 
         The order makes every crash harmless: the journal reaches the disk before the mask that contains it, and the database
-        learns of the mask after it is in place; until then it merely believes an older number.
+        learns of the mask after it is in place; until then it merely believes an older number. A file that the journal does
+        not account for - newer than its last move, another image's, another program's - is set aside first.
 
         Args:
             move: number of the last journal move that ``labels`` contain.
 
         Raises:
             StorageError: it cannot be written; the older mask file is as it was.
+            ProjectError: the folder of the masks leads elsewhere.
         """
+        name, path, notice = self._place(record)
         self._store.sync()
-        name = self._name(record)
-        write_mask_file(
-            self._directory / name, labels, provenance, catalog, MaskNote(move, record.relative_path, record.content_key)
-        )
+        write_mask_file(path, labels, provenance, catalog, MaskNote(move, record.relative_path, record.content_key))
+        signature = _signature(path)
+        if signature is not None:
+            self._seen[record.id] = signature
         with self._store.transaction() as connection:
             connection.execute(
-                "UPDATE images SET mask = ?, mask_move = max(mask_move, ?), flags = flags & ? WHERE id = ?",
-                (name, move, ~int(ImageFlag.DAMAGED), record.id),
+                "UPDATE images SET mask = ?, mask_move = max(mask_move, ?),"
+                " flags = CASE WHEN substr(note, 1, ?) = ? THEN flags ELSE flags & ? END WHERE id = ?",
+                (name, move, len(_LOST), _LOST, ~int(ImageFlag.DAMAGED), record.id),
             )
-        return name
+        return notice
+
+    def _place(self, record: ImageRecord) -> tuple[str, Path, str]:
+        """(name, path) where the mask is written, and what to tell of a file that stood there."""
+        row = self._row(record)
+        if row.mask:
+            try:
+                path = contained(self._directory, row.mask, below=MASKS)
+            except ProjectError:
+                return self._new_place(record)  # it was told when the image was loaded; the file is not touched
+            why = "" if self._seen.get(record.id) == _signature(path) else self._why_kept(path, record, row)
+            if not why:
+                return row.mask, path, ""
+            if self._is_shared(record, row.mask):
+                return self._new_place(record)
+            return row.mask, path, f"{why}. It is kept as {set_aside(path, 'kept').name}."
+        return self._new_place(record)
+
+    def _new_place(self, record: ImageRecord) -> tuple[str, Path, str]:
+        """A name that no image has. The database takes it first: a file of that name that it finds later is then not ours."""
+        for name in _names(record.relative_path):
+            if self._store.row("SELECT 1 FROM images WHERE mask = ?", (name,)):
+                continue
+            contained(self._directory, str(PurePosixPath(name).parent / "x"), below=MASKS)  # no link on the way
+            try:
+                path = contained(self._directory, name, below=MASKS)
+                found = read_note(path) if os.path.lexists(path) else None
+            except ProjectError:
+                continue  # not one of ours, or damaged: it stays
+            if found is not None and _normal(found.image) != _normal(record.relative_path):
+                continue
+            notice = ""
+            if found is not None:
+                notice = f"There was a mask of {record.relative_path} that the project did not know."
+                notice += f" It is kept as {set_aside(path, 'kept').name}."
+            self._store.write("UPDATE images SET mask = ? WHERE id = ?", (name, record.id))
+            return name, path, notice
+        raise StorageError("there is no free name for the mask file", remedy="Tidy the folder 'masks' of the project")
+
+    def _why_kept(self, path: Path, record: ImageRecord, row: _Row) -> str:
+        """Why the file in the mask's place must not be replaced, in words; empty where it may."""
+        if not os.path.lexists(path):
+            return ""
+        try:
+            note = read_note(path)
+        except ProjectError as error:
+            return f"The mask file of {record.relative_path} was changed or damaged meanwhile: {error.why.rstrip('.')}"
+        other = self._whose(note, record)
+        if other:
+            return other
+        if note.move > self._journal.head(record.id):
+            return f"The mask file of {record.relative_path} is newer than what the project's database knows"
+        if note.move < row.base:
+            return f"The mask file of {record.relative_path} was replaced by an older one meanwhile"
+        return ""
+
+    def _is_shared(self, record: ImageRecord, name: str) -> bool:
+        """Whether another image claims the same file, which only a damaged database can say."""
+        return self._store.row("SELECT 1 FROM images WHERE mask = ? AND id != ?", (name, record.id)) is not None
+
+    # -- decisions of the user -------------------------------------------------------------------------------------------
 
     def start_over(self, record: ImageRecord) -> None:
-        """Forget the labels and steps of an image. Its mask file is set aside, not deleted."""
-        row = self._store.row("SELECT mask FROM images WHERE id = ?", (record.id,))
-        if row and row[0] and (self._directory / row[0]).exists():
-            set_aside(self._directory / row[0])
+        """Forget the labels and steps of an image. Its mask file is set aside, not deleted.
+
+        The database first, flushed, then the file: whatever stops the program in between leaves a file that the database does
+        not know, and the next save sets it aside.
+        """
+        row = self._row(record)
+        shared = self._is_shared(record, row.mask)
         with self._store.transaction() as connection:
             connection.execute("DELETE FROM moves WHERE image = ?", (record.id,))
             connection.execute("DELETE FROM steps WHERE image = ?", (record.id,))
@@ -135,49 +369,80 @@ class SavedMasks:
                 " WHERE id = ?",
                 (int(ImageFlag.MISSING), record.id),
             )
+        self._seen.pop(record.id, None)
+        # Names that lead elsewhere are left alone, and a file that cannot be renamed now is set aside by the next save.
+        with contextlib.suppress(ProjectError, StorageError):
+            if row.mask and not shared:
+                self._store.sync()
+                path = contained(self._directory, row.mask, below=MASKS)
+                if path.exists():
+                    set_aside(path)
 
-    def _put_aside(self, record: ImageRecord, mask: str, error: ProjectError, *, rebuilt: bool) -> str:
-        path = self._directory / mask
-        kept = ""
-        if not self._store.read_only:
-            if path.exists():
-                kept = f" The damaged file is kept as {set_aside(path).name}."
-            mended = "Its labels were rebuilt from the journal." if rebuilt else "Its labels could not be rebuilt."
-            self._store.write(
-                "UPDATE images SET mask = '', flags = flags | ?, note = ? WHERE id = ?",
-                (ImageFlag.DAMAGED, f"The saved mask was damaged: {error.why}. {mended}", record.id),
-            )
-        head = f"The saved mask was damaged: {error.why.rstrip('.')}.{kept}"
-        return f"{head} Its labels were rebuilt from the journal." if rebuilt else head
+    def take_as_it_is(self, record: ImageRecord, shape: tuple[int, int], catalog: ClassCatalog) -> None:
+        """Make the mask file the labels of its image, whatever the journal says; undo steps of the image are forgotten.
 
-    def _name(self, record: ImageRecord) -> str:
-        """Where the mask belongs: beside its namesakes, and never on a file that belongs to another image."""
-        row = self._store.row("SELECT mask FROM images WHERE id = ?", (record.id,))
-        if row and row[0]:
-            return str(row[0])
-        plain = PurePosixPath(MASKS) / f"{record.relative_path}.png"
-        name, number = str(plain), 1
-        while self._store.row("SELECT 1 FROM images WHERE mask = ?", (name,)) or self._is_foreign(name, record):
-            number += 1
-            name = str(plain.with_name(f"{plain.stem}~{number}.png"))
-        return name
-
-    def _is_foreign(self, name: str, record: ImageRecord) -> bool:
-        """Whether a file of this name is there that is not this image's own, left by a crash right after it was written."""
-        path = self._directory / name
-        if not path.exists():
-            return False
+        Raises:
+            ProjectError: it cannot be read, or is of another size.
+        """
+        row = self._row(record)
+        path = contained(self._directory, row.mask, below=MASKS)
         try:
-            return read_note(path).image != record.relative_path
-        except ProjectError:
-            return True
-
-
-def _check_size(found: tuple[int, ...], shape: tuple[int, int], record: ImageRecord) -> None:
-    if tuple(found[:2]) != shape:
-        raise ProjectError(
-            f"the labels are {found[1]} x {found[0]} px, but the image is {shape[1]} x {shape[0]}",
-            why="The image file was replaced by one of another size",
-            remedy="Put the old file back, or start this image again; the old mask is kept",
-            path=record.relative_path,
+            content = read_mask_file(path, catalog, shape)
+        except WrongSize as error:
+            raise _other_size(error, shape, record) from error
+        move = max(self._journal.head(record.id), content.note.move, 1)
+        # The database first: should the program end in between, the file is older than the journal's base, and refused again.
+        self._journal.reset(record.id, move)
+        self._store.sync()
+        write_mask_file(
+            path, content.labels, content.provenance, catalog, MaskNote(move, record.relative_path, record.content_key)
         )
+
+
+#: Kind of the result that says for which content of an image its mask was accepted, see ``Project.accept_change``.
+ACCEPTED = "accepted content"
+
+
+def oriented_shape(image: Path) -> tuple[int, int]:
+    """(H, W) of an image file as it is shown, from its header. Raises ImageReadError."""
+    from deeplab_core.images.probe import probe_image
+
+    width, height = probe_image(image).size
+    return height, width
+
+
+def _names(relative_path: str) -> Iterable[str]:
+    """Names for an image's mask, the plain one first; long ones are cut and told apart by a checksum."""
+    plain = PurePosixPath(MASKS) / f"{relative_path}.png"
+    stem = plain.stem
+    if len(os.fsencode(plain.name)) > _LONGEST_NAME:
+        digest = hashlib.sha256(relative_path.encode(errors="surrogateescape")).hexdigest()[:10]
+        while len(os.fsencode(stem)) > _LONGEST_NAME - 20:
+            stem = stem[:-1]
+        stem = f"{stem}-{digest}"
+    yield str(plain.with_name(f"{stem}.png"))
+    for number in range(2, 1000):
+        yield str(plain.with_name(f"{stem}~{number}.png"))
+
+
+def _signature(path: Path) -> tuple[int, int, int] | None:
+    """Tells a file from every other that may take its place: inode, time of change in ns, bytes. None without a file."""
+    try:
+        status = path.lstat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns, status.st_size
+
+
+def _normal(path: str) -> str:
+    return unicodedata.normalize("NFC", path)
+
+
+def _other_size(error: WrongSize, shape: tuple[int, int], record: ImageRecord) -> ProjectError:
+    height, width = error.size
+    return ProjectError(
+        f"the labels are {width} x {height} px, but the image is {shape[1]} x {shape[0]}",
+        why="The image file was replaced by one of another size",
+        remedy=f"Put the old file back, or open the image in the window and choose '{START_OVER}'; the old mask is kept",
+        path=record.relative_path,
+    )

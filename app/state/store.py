@@ -406,5 +406,3 @@ class Store:
                 connection.execute(
                     "INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", (_CHANGES, str(held + self.lost.changes))
                 )
-
-

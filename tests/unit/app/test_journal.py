@@ -84,14 +84,6 @@ def test_images_do_not_mix(project):
     assert same(project.load(b).document, other)
 
 
-def test_a_damaged_step_is_an_error_that_says_so(project):
-    image = image_id(project, "a.png")
-    stroke(project, image, project.load(image).document, 1)
-    project._store.write("UPDATE steps SET patch = substr(patch, 1, 40)")
-    with pytest.raises(ProjectError, match="step of the journal is damaged"):
-        project.load(image)
-
-
 def test_a_damaged_tile_changes_nothing():
     document = Document.blank(SHAPE, _catalog())
     patch = paint(document, 3)

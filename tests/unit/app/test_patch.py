@@ -132,10 +132,10 @@ def test_whatever_a_flipped_or_missing_byte_leaves_of_a_patch_is_exact(seed, pla
     place %= len(data)
     for damaged in (bytes(data[:place]), bytes(data[:place]) + bytes([data[place] ^ 4]) + bytes(data[place + 1 :])):
         found, lost = TilePatch.salvage(damaged, direction)
-        if found is None or found.shape != patch.shape or found.itemsize != 1:
-            continue  # the head is damaged: whoever applies it sees that it does not fit
-        assert all(t.after == wanted[t.row, t.column] for t in found.tiles if (t.row, t.column) in wanted and place > 30)
-        assert len(found.tiles) + lost >= len(patch.tiles) or place < 30
+        if found is None:
+            continue  # nothing says where its tiles belong
+        assert all(t.after == wanted[t.row, t.column] for t in found.tiles)
+        assert len(found.tiles) + lost == len(patch.tiles)
 
 
 @pytest.mark.parametrize("row", [3, 60_000])
@@ -143,5 +143,17 @@ def test_a_tile_outside_the_map_is_damage(row):
     labels, provenance = maps(1, (150, 140), NARROW)
     data = bytearray(diff_patch(labels, provenance, *maps(2, (150, 140), NARROW)).to_bytes())
     data[21:23] = row.to_bytes(2, "little")
-    with pytest.raises(ProjectError, match="outside"):
+    with pytest.raises(ProjectError, match="cannot be there"):
         TilePatch.from_bytes(bytes(data))
+
+
+def test_records_of_older_versions_have_no_checksum_and_are_read():
+    """8f62d5b wrote no tail, and reads no further than the last tile."""
+    labels, provenance = maps(3, (150, 140), NARROW)
+    patch = diff_patch(labels, provenance, *maps(4, (150, 140), NARROW))
+    data = patch.to_bytes()
+    assert TilePatch.from_bytes(data[:-8]) == TilePatch.from_bytes(data) == patch
+    swapped = bytearray(data)
+    swapped[25:29], swapped[29:33] = data[29:33], data[25:29]
+    with pytest.raises(ProjectError):
+        TilePatch.from_bytes(bytes(swapped))
