@@ -161,7 +161,8 @@ class Journal:
     def heads(self) -> dict[int, int]:
         """:meth:`head` of every image, in one query."""
         rows = self._store.rows(
-            "SELECT id, max(coalesce((SELECT max(n) FROM moves WHERE image = images.id), 0), mask_move, journal_base) FROM images",
+            "SELECT id, max(coalesce((SELECT max(n) FROM moves WHERE image = images.id), 0), mask_move, journal_base)"
+            " FROM images",
             kinds=(int, int),
         )
         return {int(image): int(head) for image, head in rows}
