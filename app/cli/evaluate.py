@@ -160,11 +160,21 @@ def evaluate(
         extras = ReportExtras(photographs=photographs, slices=slices, failures=failures, others=curves)
         write_report(result, html_file, title, extras)
     click.echo(figures(result))
+    for text in mask_lines(result):
+        click.echo(f"atrous: {text}", err=True)
     for error in result.failures:
         click.echo(f"atrous: not compared: {error}", err=True)
     if result.missing:
         click.echo(f"atrous: {len(result.missing)} truth files have no prediction, e.g. {result.missing[0]}", err=True)
     return 1 if result.failures else 0
+
+
+def mask_lines(result: Evaluation) -> list[str]:
+    """What the masks themselves look wrong in, and how some were read."""
+    lines = [f"{'warning' if note.warning else 'note'}: {note.text}" for note in result.warnings]
+    for notes in (result.truth_notes, result.prediction_notes):
+        lines += [f"{'warning' if notes.warning else 'note'}: {line}" for line in notes.lines()]
+    return lines
 
 
 def figures(result: Evaluation) -> str:

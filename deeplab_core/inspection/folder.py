@@ -24,8 +24,9 @@ from deeplab_core.inspection.image import ImageInspection, inspect_image
 from deeplab_core.inspection.objects import OBJECT, read_known_objects
 from deeplab_core.inspection.slices import PixelAxis, PixelSlices, Slice, objects_within
 from deeplab_core.inspection.sparse import SparseCounts
-from deeplab_core.metrics.pair_reader import PairReader
+from deeplab_core.metrics.pair_reader import PairLabels, PairReader
 from deeplab_core.metrics.pairing import MaskPair, pair_masks
+from deeplab_core.notes import RunNotes
 
 Progress = Callable[[int, int, str], None]
 
@@ -44,6 +45,7 @@ class FolderInspection:
         missing: truth files without a prediction.
         extra: predictions without truth.
         excluded_px: labelled pixels that marks of ambiguity kept out of the figures.
+        truth_notes, prediction_notes: mask files that were read in an unusual way, counted.
     """
 
     catalog: ClassCatalog
@@ -55,6 +57,8 @@ class FolderInspection:
     missing: tuple[Path, ...] = ()
     extra: tuple[Path, ...] = ()
     excluded_px: int = 0
+    truth_notes: RunNotes = field(default_factory=lambda: RunNotes("ground truth mask"))
+    prediction_notes: RunNotes = field(default_factory=lambda: RunNotes("predicted mask"))
     _objects: dict[str, NDArray[Any]] = field(default_factory=dict, repr=False)
     _joined: NDArray[Any] | None = field(default=None, repr=False)
     _slices_of: dict[str, dict[PixelAxis, SparseCounts]] = field(default_factory=dict, repr=False)
@@ -187,7 +191,7 @@ def inspect_folders(
         if cancel is not None and cancel():
             raise Cancelled()
         try:
-            inspection, excluded = _inspect(pair, reader, beside, things, rules)
+            inspection, excluded, labels = _inspect(pair, reader, beside, things, rules)
         except AtrousError as error:
             if error.path is None:
                 error.path = pair.prediction
@@ -195,6 +199,8 @@ def inspect_folders(
         else:
             found.update(pair.name, inspection)
             found.pairs[pair.name] = pair
+            found.truth_notes.add(pair.name, labels.truth_notes)
+            found.prediction_notes.add(pair.name, labels.prediction_notes)
             found.excluded_px += excluded
         if progress is not None:
             progress(done, len(pairing.pairs), pair.name)
@@ -211,11 +217,11 @@ class _Beside:
 
 def _inspect(
     pair: MaskPair, reader: PairReader, beside: _Beside, things: frozenset[int] | None, rules: FailureRules | None
-) -> tuple[ImageInspection, int]:
+) -> tuple[ImageInspection, int, PairLabels]:
     catalog, photograph = reader.catalog, reader.photograph(pair.name)
     data = None if photograph is None else read_image(photograph)
-    info = None if data is None else data.info
-    truth, prediction = reader.truth(pair.truth, info), reader.prediction(pair.prediction, info)
+    labels = reader.read(pair, None if data is None else data.info)
+    truth, prediction = labels.truth, labels.prediction
     if truth.shape != prediction.shape:
         raise MaskFormatError(
             f"the prediction is {_size(prediction)}, its truth {_size(truth)}",
@@ -236,7 +242,7 @@ def _inspect(
         exclude=exclude,
         rules=rules,
     )
-    return inspection, 0 if exclude is None else int((exclude & (truth != catalog.ignore)).sum())
+    return inspection, 0 if exclude is None else int((exclude & (truth != catalog.ignore)).sum()), labels
 
 
 def _size(labels: NDArray[Any]) -> str:

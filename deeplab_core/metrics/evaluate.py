@@ -16,9 +16,10 @@ from deeplab_core.boundary.histogram import BandHistogram
 from deeplab_core.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError, Cancelled, MaskFormatError
 from deeplab_core.formats.frames import Frame
-from deeplab_core.images.probe import ImageInfo
 from deeplab_core.inspection.ambiguous import AMBIGUOUS_SUFFIX, read_ambiguous
 from deeplab_core.inspection.companions import Companions
+from deeplab_core.labels import class_histogram
+from deeplab_core.masks.plausibility import MaskStatistics, hidden_by_void, shifted_by_one
 from deeplab_core.metrics.bootstrap import RESAMPLES, intervals
 from deeplab_core.metrics.calibration import Calibration
 from deeplab_core.metrics.cityscapes import CATALOGS, CityscapesScores, InstanceCounts, cityscapes_scores
@@ -27,9 +28,10 @@ from deeplab_core.metrics.confusion import ConfusionMatrix
 from deeplab_core.metrics.counting import Labels
 from deeplab_core.metrics.evaluation import Evaluation, ImageResult, samples_of
 from deeplab_core.metrics.image_counts import ImageCounts
-from deeplab_core.metrics.pair_reader import PairReader
+from deeplab_core.metrics.pair_reader import PairLabels, PairReader
 from deeplab_core.metrics.pairing import MaskPair, pair_masks
 from deeplab_core.metrics.truth_hash import label_map_hash
+from deeplab_core.notes import Note, RunNotes
 from deeplab_core.parallel import available_cores, in_order
 
 __all__ = ["DEFAULT_BANDS", "Evaluation", "ImageResult", "Progress", "evaluate_folders"]
@@ -134,6 +136,10 @@ def evaluate_folders(
         missing=pairing.missing,
         extra=pairing.extra,
         excluded_px=tally.excluded_px,
+        warnings=tally.warnings(matrix),
+        truth=tally.truth,
+        truth_notes=tally.truth_notes,
+        prediction_notes=tally.prediction_notes,
     )
 
 
@@ -146,7 +152,9 @@ class _Counted:
     excluded: NDArray[np.bool_] | None
     excluded_px: int
     prediction: Labels
-    info: ImageInfo | None
+    labels: PairLabels
+    truth_px: NDArray[np.int64]
+    over_void: NDArray[np.int64]
     result: ImageResult
     histogram: BandHistogram
     boundary: BoundaryIoU | None
@@ -171,6 +179,17 @@ class _Tally:
         self.calibration = Calibration(catalog)
         self.boundary = self._empty_boundary()
         self.instances = InstanceCounts(catalog) if catalog.name in CATALOGS else None
+        self.truth = MaskStatistics(catalog)
+        self.over_void = np.zeros(len(catalog) + 1, dtype=np.int64)
+        self.truth_notes, self.prediction_notes = RunNotes("ground truth mask"), RunNotes("predicted mask")
+
+    def warnings(self, matrix: ConfusionMatrix) -> tuple[Note, ...]:
+        """What is implausible about the masks, the most serious first."""
+        catalog, counts = self.histogram.catalog, matrix.counts
+        shifted = shifted_by_one(counts, catalog)
+        hidden = hidden_by_void(counts, self.over_void, catalog)
+        found = [*([] if shifted is None else [shifted]), *hidden, *self.truth.findings()]
+        return tuple(sorted(found, key=lambda note: not note.warning))
 
     def count(self, pair: MaskPair) -> _Counted | AtrousError:
         """Count one pair by itself, or say why it cannot be; changes nothing here, so that several threads may."""
@@ -187,6 +206,10 @@ class _Tally:
         if counted.boundary is not None and self.boundary is not None:
             self.boundary += counted.boundary
         self.images.append(counted.result)
+        self.truth.add(counted.pair.name, counted.truth_px)
+        self.over_void += counted.over_void
+        self.truth_notes.add(counted.pair.name, counted.labels.truth_notes)
+        self.prediction_notes.add(counted.pair.name, counted.labels.prediction_notes)
         self.excluded_px += counted.excluded_px
         self._add_companions(counted)
 
@@ -196,6 +219,10 @@ class _Tally:
         truth, prediction = labels.truth, labels.prediction
         if truth.shape != prediction.shape:
             raise _size_mismatch(pair, truth.shape, prediction.shape)
+        truth_px = class_histogram(truth, catalog)
+        over_void = np.zeros_like(truth_px)
+        if truth_px[-1]:
+            over_void = class_histogram(np.ascontiguousarray(prediction[truth == catalog.ignore][None]), catalog)
         index = band_index(truth=truth, prediction=prediction, ignore=catalog.ignore, rule=rule, around=around)
         excluded, excluded_px = self._excluded(pair, truth), 0
         if excluded is not None:
@@ -226,7 +253,7 @@ class _Tally:
             csurka_f=csurka,
             truth_sha256=label_map_hash(truth),
         )
-        return _Counted(pair, truth, excluded, excluded_px, prediction, labels.info, result, histogram, boundary)
+        return _Counted(pair, truth, excluded, excluded_px, prediction, labels, truth_px, over_void, result, histogram, boundary)
 
     def _excluded(self, pair: MaskPair, truth: Labels) -> NDArray[np.bool_] | None:
         """(H, W) bool: pixels whose truth a person has marked as ambiguous."""
@@ -246,17 +273,15 @@ class _Tally:
 
     def _calibrate(self, path: Path, counted: _Counted) -> None:
         truth, prediction = counted.truth, counted.prediction
-        confidence = read_confidence(
-            path, truth.shape, lambda pixels: self.reader.turned_like_prediction(pixels, counted.pair.prediction, counted.info)
-        )
+        mask, info = counted.pair.prediction, counted.labels.info
+        confidence = read_confidence(path, truth.shape, lambda pixels: self.reader.turned_like_prediction(pixels, mask, info))
         self.calibration.update(truth=truth, prediction=prediction, confidence=confidence)
         self.calibrated += 1
 
     def _instances(self, path: Path, counted: _Counted) -> NDArray[np.int64]:
         """Instances, none of them where pixels are excluded."""
-        instances = read_instances(
-            path, counted.truth.shape, lambda pixels: self.reader.turned_like_truth(pixels, counted.pair.truth, counted.info)
-        )
+        mask, info = counted.pair.truth, counted.labels.info
+        instances = read_instances(path, counted.truth.shape, lambda pixels: self.reader.turned_like_truth(pixels, mask, info))
         return instances if counted.excluded is None else np.where(counted.excluded, 0, instances)
 
     def _try(self, work: Callable[[], object]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,14 @@ from deeplab_core.boundary.boundary_iou import BoundaryIoU
 from deeplab_core.boundary.histogram import BandHistogram
 from deeplab_core.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError
+from deeplab_core.masks.plausibility import MaskStatistics
 from deeplab_core.metrics.bootstrap import Intervals, Samples
 from deeplab_core.metrics.calibration import Calibration
 from deeplab_core.metrics.cityscapes import CityscapesScores
 from deeplab_core.metrics.confusion import ConfusionMatrix, MeanScore
 from deeplab_core.metrics.image_counts import ImageCounts
 from deeplab_core.metrics.truth_hash import ground_truth_hash
+from deeplab_core.notes import Note, RunNotes
 
 #: Figures of single images that are averaged over images, in the order of :attr:`ImageResult.means`.
 IMAGE_MEANS = ("davis_f", "csurka_f")
@@ -98,6 +100,9 @@ class Evaluation:
         missing: truth files without a prediction.
         extra: predictions without truth.
         excluded_px: labelled pixels that marks of ambiguity kept out of the figures.
+        warnings: what makes the masks implausible, or is worth knowing about them (:mod:`deeplab_core.masks.plausibility`).
+        truth: pixels of the ground truth by class, void included; None where they were not counted.
+        truth_notes, prediction_notes: mask files that were read in an unusual way, counted.
     """
 
     catalog: ClassCatalog
@@ -114,6 +119,10 @@ class Evaluation:
     missing: tuple[Path, ...] = ()
     extra: tuple[Path, ...] = ()
     excluded_px: int = 0
+    warnings: tuple[Note, ...] = ()
+    truth: MaskStatistics | None = None
+    truth_notes: RunNotes = field(default_factory=lambda: RunNotes("ground truth mask"))
+    prediction_notes: RunNotes = field(default_factory=lambda: RunNotes("predicted mask"))
 
     @property
     def worst_first(self) -> tuple[ImageResult, ...]:

@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from deeplab_core.catalog import ClassCatalog
 from deeplab_core.formats.frames import Frame, frame_of, recorded_frame
-from deeplab_core.formats.masks import read_mask
+from deeplab_core.formats.masks import load_mask, read_mask
 from deeplab_core.images.orientation import to_oriented
 from deeplab_core.images.probe import IMAGE_SUFFIXES, ImageInfo, probe_image
 from deeplab_core.inspection.companions import Companions
 from deeplab_core.labels import LabelMap
 from deeplab_core.metrics.pairing import MaskPair
+from deeplab_core.notes import Note
 
 Array = TypeVar("Array", bound=NDArray[Any])
 
@@ -28,11 +29,14 @@ class PairLabels:
         truth, prediction: (H, W) label maps, in the displayed frame where the photograph is known, else as stored. Their sizes
             may differ.
         info: header facts of the photograph, or None.
+        truth_notes, prediction_notes: what was read in an unusual way.
     """
 
     truth: LabelMap
     prediction: LabelMap
     info: ImageInfo | None
+    truth_notes: tuple[Note, ...] = ()
+    prediction_notes: tuple[Note, ...] = ()
 
 
 class PairReader:
@@ -69,15 +73,21 @@ class PairReader:
         """The photograph of a prediction (its path below its folder), or None."""
         return None if self._images is None else self._images.of(name)
 
-    def read(self, pair: MaskPair) -> PairLabels:
+    def read(self, pair: MaskPair, info: ImageInfo | None = None) -> PairLabels:
         """Read both masks of a pair.
+
+        Args:
+            pair: the files.
+            info: header facts of the photograph, where they are known; else its header is read.
 
         Raises:
             ImageReadError, MaskFormatError: with the file at fault.
         """
-        photograph = self.photograph(pair.name)
-        info = None if photograph is None else probe_image(photograph)
-        return PairLabels(self.truth(pair.truth, info), self.prediction(pair.prediction, info), info)
+        photograph = None if info is not None else self.photograph(pair.name)
+        info = info if photograph is None else probe_image(photograph)
+        truth = load_mask(pair.truth, self.catalog, info, frame=self._truth_frame)
+        prediction = load_mask(pair.prediction, self.catalog, info, frame=self._frame_of_prediction(pair.prediction, info))
+        return PairLabels(truth.labels, prediction.labels, info, truth.notes, prediction.notes)
 
     def truth(self, path: Path, info: ImageInfo | None) -> LabelMap:
         """Read a truth mask into the displayed frame."""

@@ -70,7 +70,7 @@ def render_report(evaluation: Evaluation, title: str = "Evaluation", extras: Rep
     sections = [
         *_warnings(evaluation), _classes(evaluation), _band(evaluation, extras), _boundary(evaluation), _confusion(evaluation),
         _calibration(evaluation), _cityscapes(evaluation), _failures(evaluation, extras), *_slices(extras),
-        _cases(evaluation, extras), _images(evaluation),
+        _cases(evaluation, extras), _images(evaluation), _about_masks(evaluation),
     ]  # fmt: skip
     body = f"<h1>{escape(title)}</h1>{_subtitle(evaluation)}{_tiles(evaluation)}{''.join(sections)}"
     return (
@@ -144,6 +144,18 @@ def _warnings(evaluation: Evaluation) -> Iterable[str]:
             heading = f"{len(items)} {'file' if len(items) == 1 else 'files'} {what}"
             listed = _list(items[:_LISTED]) + _folded(items[_LISTED:])
             yield f'<section class="warning"><h2>{escape(heading)}</h2>{listed}</section>'
+
+
+    serious = [escape(note.text) for note in evaluation.warnings if note.warning]
+    if serious:
+        yield f'<section class="warning"><h2>These masks may not be what they are taken for</h2>{_list(serious)}</section>'
+
+
+def _about_masks(evaluation: Evaluation) -> str:
+    """What is worth knowing about the masks, and how some files were read."""
+    texts = [note.text for note in evaluation.warnings if not note.warning]
+    texts += evaluation.truth_notes.lines() + evaluation.prediction_notes.lines()
+    return f"<section><h2>About these masks</h2>{_list([escape(text) for text in texts])}</section>" if texts else ""
 
 
 def _folded(items: list[str]) -> str:
