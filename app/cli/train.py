@@ -28,6 +28,7 @@ _NUMBERS: dict[str, type] = {
     "accumulate": int,
     "rate": float,
     "backbone_rate": float,
+    "init_rate": float,
     "weight_decay": float,
     "warmup": int,
     "ema": float,
@@ -79,6 +80,12 @@ def _recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--unmatched-to-void", is_flag=True, help="Projects: classes that the catalog has no partner for become void.")
 @click.option("--crop", default=None, metavar="HxW", help="Size of a training crop in px.")
 @click.option("--scales", default=None, metavar="LEAST,MOST", help="Random scale of an image.")
+@click.option("--freeze", multiple=True, metavar="PATTERN", help="Layers that stay as they are, e.g. 'encoder.blocks.?'.")
+@click.option("--fixed-scales", default=None, metavar="SCALE,...", help="A fixed set of views at these scales, not random ones.")
+@click.option("--cache-features/--no-cache-features", default=None, help="Keep what frozen layers give for fixed views on disk.")
+@click.option("--feature-cache", metavar="DIR", type=click.Path(file_okay=False, path_type=Path),
+              help="Where that is kept [default: 'features' in the output folder].")  # fmt: skip
+@click.option("--feature-gb", type=float, default=8.0, show_default=True, help="Room for it on disk.")
 @_recipe_options
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any other value of the recipe, as in TOML.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
@@ -102,6 +109,11 @@ def train(
     unmatched_to_void: bool,
     crop: str | None,
     scales: str | None,
+    freeze: tuple[str, ...],
+    fixed_scales: str | None,
+    cache_features: bool | None,
+    feature_cache: Path | None,
+    feature_gb: float,
     settings: tuple[str, ...],
     device: str,
     threads: int | None,
@@ -138,7 +150,10 @@ def train(
     if resume and recipe_file is None and not images and not projects and (out / "recipe.toml").is_file():
         recipe_file = out / "recipe.toml"
     recipe, tables = Recipe.read(recipe_file) if recipe_file else (Recipe(), {})
-    values = _flag_values(flags, settings, crop, scales)
+    flags |= {"freeze": list(freeze) or None, "cache_features": cache_features}
+    values = _flag_values(flags, settings, crop=crop, scales=scales, fixed_scales=fixed_scales)
+    if recipe.steps and "epochs" in values and "steps" not in values:
+        raise click.UsageError(f"the recipe sets steps = {recipe.steps}, which counts rather than epochs; give --steps instead")
     recipe = recipe.changed(_located(recipe.to_dict(), values, recipe_file) | values | _located(values, {}, None))
     data = DataTables.read(tables, recipe_file) if recipe_file else DataTables()
     if images or projects:
@@ -196,6 +211,8 @@ def train(
             watcher,
             data_note=_data_note(data),
             data_tables=data,
+            feature_folder=feature_cache,
+            feature_bytes=int(feature_gb * 1e9),
             minutes_between_states=state_minutes,
             tensorboard=tensorboard,
             stop=stop,
@@ -211,17 +228,19 @@ def train(
     return 0
 
 
-def _flag_values(flags: dict[str, Any], settings: tuple[str, ...], crop: str | None, scales: str | None) -> dict[str, Any]:
+def _flag_values(flags: dict[str, Any], settings: tuple[str, ...], **lists: str | None) -> dict[str, Any]:
+    """Values of the recipe that flags and ``--set`` name; ``lists`` are numbers with an x or a comma between them."""
     import tomllib
 
     values = {name: value for name, value in flags.items() if value is not None}
-    try:
-        if crop is not None:
-            values["crop"] = [int(part) for part in crop.lower().split("x")]
-        if scales is not None:
-            values["scales"] = [float(part) for part in scales.split(",")]
-    except ValueError:
-        raise click.UsageError("--crop is like 240x320, --scales like 0.5,2") from None
+    for name, text in lists.items():
+        if text is not None:
+            try:
+                parts = text.lower().split("x" if name == "crop" else ",")
+                values[name] = [int(part) if name == "crop" else float(part) for part in parts]
+            except ValueError:
+                like = {"crop": "240x320", "scales": "0.5,2", "fixed_scales": "0.8,1"}[name]
+                raise click.UsageError(f"--{name.replace('_', '-')} is like {like}, not '{text}'") from None
     for setting in settings:
         try:
             values.update(tomllib.loads(setting))

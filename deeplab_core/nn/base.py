@@ -156,6 +156,28 @@ class Encoder(nn.Module, ABC):
     def set_output_stride(self, output_stride: int) -> None:
         """Set strides and atrous rates for an output stride of 8, 16 or 32."""
 
+    @property
+    def chain(self) -> tuple[tuple[str, ...], ...]:
+        """Names of the modules of each part, in the order in which the parts run; each part needs only what the one before gave.
+
+        Empty where the encoder is not such a chain; then it can only be run whole.
+        """
+        return ()
+
+    def run_chain(
+        self, x: Tensor, levels: tuple[Tensor, ...] = (), *, first: int = 0, stop: int | None = None
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Run the parts ``first`` to ``stop`` (exclusive; None runs to the end) of :attr:`chain`.
+
+        Args:
+            x: ``(N, 3, H, W)`` input of the network, or what part ``first - 1`` gave.
+            levels: levels found so far.
+
+        Returns:
+            What the last of these parts gave, and all levels found so far; the five levels once the chain has ended.
+        """
+        raise NotImplementedError("this encoder is no chain")
+
     def levels(self, x: Tensor) -> tuple[Tensor, ...]:
         """``(N, 3, H, W)`` to five ``(N, C_i, H_i, W_i)``; sizes are ceil(H / stride) for padded networks."""
         out: tuple[Tensor, ...] = self(x)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +12,10 @@ from deeplab_core.training.recipe import Recipe
 
 Rgb = NDArray[np.uint8]
 Channels = NDArray[np.int16]
+Colour = tuple[float, float, float]
+
+#: Stands where the epoch of a random crop stands.
+_FIXED = 0xFFFFFFFD
 
 
 def generator(seed: int, epoch: int, number: int) -> np.random.Generator:
@@ -17,7 +23,9 @@ def generator(seed: int, epoch: int, number: int) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64([seed, epoch, number]))
 
 
-def augment(rgb: Rgb, labels: Channels, recipe: Recipe, random: np.random.Generator, *, void: int) -> tuple[Rgb, Channels]:
+def augment(
+    rgb: Rgb, labels: Channels, recipe: Recipe, random: np.random.Generator, *, void: int, pad: Colour | None = None
+) -> tuple[Rgb, Channels]:
     """One training crop.
 
     Args:
@@ -26,24 +34,78 @@ def augment(rgb: Rgb, labels: Channels, recipe: Recipe, random: np.random.Genera
         recipe: its augmentation.
         random: from :func:`generator`.
         void: label of padding.
+        pad: RGB value of padding, 0..255; None takes the recipe's mean.
 
     Returns:
-        (h, w, 3) uint8 and (h, w) int16 of the recipe's crop. What the image does not cover has the mean colour and is void.
+        (h, w, 3) uint8 and (h, w) int16 of the recipe's crop. What the image does not cover has the padding's colour and is void.
     """
-    rgb, labels = _scaled_crop(rgb, labels, recipe, random, void)
-    if recipe.flip and random.random() < 0.5:
-        rgb, labels = rgb[:, ::-1], labels[:, ::-1]
-    return _recoloured(rgb, recipe, random), np.ascontiguousarray(labels)
-
-
-def _scaled_crop(rgb: Rgb, labels: Channels, recipe: Recipe, random: np.random.Generator, void: int) -> tuple[Rgb, Channels]:
-    """Crop first, then resize: the same pixels as resizing first, at the cost of the crop only."""
     least, most = recipe.scales
     scale = float(random.uniform(least, most))
     if recipe.scale_step:
         steps = round((most - least) / recipe.scale_step)
         scale = least + recipe.scale_step * int(random.integers(steps + 1))
-    height, width = recipe.crop
+    rgb, labels = _scaled_crop(rgb, labels, recipe.crop, scale, random, void, recipe.mean if pad is None else pad)
+    if recipe.flip and random.random() < 0.5:
+        rgb, labels = rgb[:, ::-1], labels[:, ::-1]
+    return _recoloured(rgb, recipe, random), np.ascontiguousarray(labels)
+
+
+@dataclass(frozen=True, slots=True)
+class FixedView:
+    """One of the views that ``fixed_scales`` asks for.
+
+    Attributes:
+        place: of its scale in the recipe; a plain view and its mirror image have the same.
+        scale: relative to the image.
+        crop: (height, width) in px at this scale.
+        mirrored: left to right.
+    """
+
+    place: int
+    scale: float
+    crop: tuple[int, int]
+    mirrored: bool
+
+
+def fixed_views(recipe: Recipe) -> tuple[FixedView, ...]:
+    """Every view of an image, by scale; empty where views are drawn at random.
+
+    A smaller scale shows the same part of the image with fewer pixels: crops of 16 k + 1 px stay such, so that their corners fall
+    on features.
+    """
+    most = max(recipe.fixed_scales, default=1.0)
+    sides = (False, True) if recipe.flip else (False,)
+    found = []
+    for place, scale in enumerate(recipe.fixed_scales):
+        crop = tuple(_shrunk(length, scale / most) for length in recipe.crop)
+        found += [FixedView(place, scale, (crop[0], crop[1]), mirrored) for mirrored in sides]
+    return tuple(found)
+
+
+def fixed_crop(
+    rgb: Rgb, labels: Channels, recipe: Recipe, view: FixedView, number: int, *, void: int, pad: Colour
+) -> tuple[Rgb, Channels]:
+    """The crop of one view of image ``number``: always the same pixels. Arguments and result as :func:`augment`."""
+    random = generator(recipe.seed, _FIXED, number * len(recipe.fixed_scales) + view.place)
+    rgb, labels = _scaled_crop(rgb, labels, view.crop, view.scale, random, void, pad)
+    rgb = _recoloured(rgb, recipe, random)
+    if view.mirrored:
+        rgb, labels = rgb[:, ::-1], labels[:, ::-1]
+    return np.ascontiguousarray(rgb), np.ascontiguousarray(labels)
+
+
+def _shrunk(length: int, factor: float) -> int:
+    step = 16 if length > 16 else 1
+    odd = (length - 1) % step == 0
+    steps = max(1, round((length - odd) * factor / step))
+    return length if factor == 1 else steps * step + odd
+
+
+def _scaled_crop(
+    rgb: Rgb, labels: Channels, crop: tuple[int, int], scale: float, random: np.random.Generator, void: int, pad: Colour
+) -> tuple[Rgb, Channels]:
+    """Crop first, then resize: the same pixels as resizing first, at the cost of the crop only."""
+    height, width = crop
     rows, columns = rgb.shape[:2]
     # the crop in source pixels, placed anywhere inside the image, or the image anywhere inside the crop
     wanted_rows, wanted_columns = height / scale, width / scale
@@ -60,7 +122,7 @@ def _scaled_crop(rgb: Rgb, labels: Channels, recipe: Recipe, random: np.random.G
     if part.shape[:2] == (height, width):
         return part, part_labels
     canvas = np.empty((height, width, 3), dtype=np.uint8)
-    canvas[:] = np.round(np.asarray(recipe.mean)).astype(np.uint8)
+    canvas[:] = np.round(np.asarray(pad)).astype(np.uint8)
     blank = np.full((height, width), void, dtype=np.int16)
     y = min(height - target_rows, max(0, round(-top * scale)))
     x = min(width - target_columns, max(0, round(-left * scale)))

@@ -16,11 +16,14 @@ from torch import Tensor
 
 from deeplab_core.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError
-from deeplab_core.training.augment import augment, generator
+from deeplab_core.records import Preprocessing
+from deeplab_core.training.augment import augment, fixed_crop, fixed_views, generator
 from deeplab_core.training.losses import VOID
 from deeplab_core.training.recipe import Recipe
 from deeplab_core.training.samples import BadFiles, Sample, some
 
+#: Stands where an epoch's number stands, for crops that measure and do not teach.
+_MEASURED = 0xFFFFFFFC
 Pair = tuple[NDArray[np.uint8], NDArray[np.int16]]
 
 
@@ -146,48 +149,130 @@ class SegmentationDataset:
             numbers = np.concatenate([numbers, np.repeat(np.array(again, dtype=np.int64), recipe.hard_repeat - 1)])
         return generator(recipe.seed, epoch, -1 & 0xFFFFFFFF).permutation(numbers)
 
-    def crops(
-        self, recipe: Recipe, epoch: int, *, first: int = 0, rank: int = 0, world: int = 1, threads: int = 2
-    ) -> Iterator[tuple[Tensor, Tensor, list[str]]]:
-        """Micro-batches of an epoch from step ``first`` on, ``recipe.accumulate`` for each step, cut while the network computes.
+    def plan(self, epoch: int, recipe: Recipe) -> NDArray[np.int64]:
+        """Which crops an epoch passes, in order.
 
-        Every process gets its share of each micro-batch; together they see what one process alone would see. The last, short
-        batch of an epoch is filled from the epoch's beginning, so that batch norm never meets a batch of one.
+        The last, short batch of an epoch is filled from the epoch's beginning, so that batch norm never meets a batch of one.
 
         Returns:
-            (n, 3, h, w) float32 normalised, (n, h, w) int64, and the names of the images.
+            (rows, images of a round): numbers of samples; with ``fixed_scales`` number times views plus place of the view, all of
+            one step at one scale.
         """
         order = self.order(epoch, recipe)
-        batch = recipe.micro_batch
-        count = self.steps_per_epoch(recipe) * recipe.accumulate
-        places = np.resize(order, count * batch).reshape(count, batch)
-        mean = torch.tensor(recipe.mean).view(1, 3, 1, 1)
-        std = torch.tensor(recipe.std).view(1, 3, 1, 1)
+        views = fixed_views(recipe)
+        if not views:
+            count = self.steps_per_epoch(recipe) * recipe.accumulate
+            return np.resize(order, count * recipe.micro_batch).reshape(count, recipe.micro_batch)
+        steps = []
+        for place in range(len(recipe.fixed_scales)):
+            mine = [index for index, view in enumerate(views) if view.place == place]
+            codes = (order[:, None] * len(views) + np.array(mine)).ravel()
+            codes = generator(recipe.seed, epoch, 0xFFFFFFFE - place).permutation(codes)
+            count = -(-len(codes) // recipe.batch)
+            steps.append(np.resize(codes, count * recipe.batch).reshape(count, recipe.batch))
+        whole = np.concatenate(steps)
+        mixed = generator(recipe.seed, epoch, 0xEFFFFFFF).permutation(len(whole))
+        return whole[mixed].reshape(-1, recipe.micro_batch)
 
-        def cut(number: int, place: int) -> Pair:
+    def batches(
+        self,
+        recipe: Recipe,
+        epoch: int,
+        *,
+        preprocessing: Preprocessing | None = None,
+        first: int = 0,
+        rank: int = 0,
+        world: int = 1,
+        threads: int = 2,
+    ) -> Iterator[Batch]:
+        """Micro-batches of an epoch from step ``first`` on, ``recipe.accumulate`` for each step, cut while the network computes.
+
+        Every process gets its share of each micro-batch; together they see what one process alone would see.
+
+        Args:
+            preprocessing: how the network's input is prepared; None takes mean and std of the recipe.
+        """
+        prepared = preprocessing or Preprocessing(mean=recipe.mean, std=recipe.std, pad_value=recipe.mean)
+        pad = prepared.pad_value if prepared.channel_order == "RGB" else prepared.pad_value[::-1]
+        colour = (pad[0], pad[1], pad[2])
+        places, views = self.plan(epoch, recipe), fixed_views(recipe)
+
+        def cut(code: int, place: int) -> Pair:
+            number, view = divmod(code, len(views)) if views else (code, 0)
             try:
                 rgb, channels = self.pair(number)
             except AtrousError as error:  # it was readable at the start: say so, and go on with an unlabelled crop
                 self.bad.add(self.samples[number], error)
                 rgb, channels = np.zeros((1, 1, 3), dtype=np.uint8), np.full((1, 1), VOID, dtype=np.int16)
-            return augment(rgb, channels, recipe, generator(recipe.seed, epoch, place), void=VOID)
+            if views:
+                return fixed_crop(rgb, channels, recipe, views[view], number, void=VOID, pad=colour)
+            return augment(rgb, channels, recipe, generator(recipe.seed, epoch, place), void=VOID, pad=colour)
 
         with ThreadPoolExecutor(max(1, threads), thread_name_prefix="augment") as pool:
             waiting: deque[tuple[list[int], list[Future[Pair]]]] = deque()
-            rows = iter(range(first * recipe.accumulate, count))
+            batch = recipe.micro_batch
+            rows = iter(range(first * recipe.accumulate, len(places)))
             while True:
                 while len(waiting) < 3 and (row := next(rows, None)) is not None:
-                    numbers = [int(places[row, column]) for column in range(rank, batch, world)]
-                    jobs = [pool.submit(cut, number, row * batch + rank + index * world) for index, number in enumerate(numbers)]
-                    waiting.append((numbers, jobs))
+                    codes = [int(places[row, column]) for column in range(rank, batch, world)]
+                    jobs = [pool.submit(cut, code, row * batch + rank + index * world) for index, code in enumerate(codes)]
+                    waiting.append((codes, jobs))
                 if not waiting:
                     return
-                numbers, jobs = waiting.popleft()
+                codes, jobs = waiting.popleft()
                 pairs = [job.result() for job in jobs]
-                pixels = torch.from_numpy(np.stack([rgb for rgb, _ in pairs])).permute(0, 3, 1, 2)
-                labels = torch.from_numpy(np.stack([channels for _, channels in pairs])).long()
-                yield (pixels.float() - mean) / std, labels, [str(self.samples[number].image) for number in numbers]
+                yield Batch(
+                    np.stack([rgb for rgb, _ in pairs]),
+                    torch.from_numpy(np.stack([channels for _, channels in pairs])).long(),
+                    [str(self.samples[code // max(1, len(views))].image) for code in codes],
+                    prepared,
+                )
+
+    def crops(
+        self, recipe: Recipe, epoch: int, *, first: int = 0, rank: int = 0, world: int = 1, threads: int = 2
+    ) -> Iterator[tuple[Tensor, Tensor, list[str]]]:
+        """:meth:`batches` as (n, 3, h, w) float32 normalised, (n, h, w) int64, and the names of the images."""
+        for batch in self.batches(recipe, epoch, first=first, rank=rank, world=world, threads=threads):
+            yield batch.input(), batch.labels, batch.names
+
+    def some_inputs(self, recipe: Recipe, preprocessing: Preprocessing, images: int = 32) -> Iterator[Tensor]:
+        """Network inputs (n, 3, h, w) of about so many crops, the same ones at every call."""
+        seen = 0
+        for batch in self.batches(recipe, _MEASURED, preprocessing=preprocessing):
+            yield batch.input()
+            seen += len(batch.names)
+            if seen >= images:
+                return
 
     def steps_per_epoch(self, recipe: Recipe) -> int:
         """Optimiser steps of one epoch."""
-        return -(-len(self.order(0, recipe)) // recipe.batch)
+        images = len(self.order(0, recipe))
+        scales = max(1, len(recipe.fixed_scales))
+        sides = len(fixed_views(recipe)) // scales or 1
+        return scales * -(-images * sides // recipe.batch)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """Crops of one size.
+
+    Attributes:
+        pixels: (n, h, w, 3) uint8 RGB.
+        labels: (n, h, w) int64 channels with VOID.
+        names: of the images.
+        preprocessing: how the network's input is made of the pixels.
+    """
+
+    pixels: NDArray[np.uint8]
+    labels: Tensor
+    names: list[str]
+    preprocessing: Preprocessing
+
+    def input(self, place: int | None = None) -> Tensor:
+        """(n, 3, h, w) float32 normalised; only the crop at ``place`` where one is named, with n = 1."""
+        pixels = self.pixels if place is None else self.pixels[place : place + 1]
+        if self.preprocessing.channel_order == "BGR":
+            pixels = np.ascontiguousarray(pixels[..., ::-1])
+        mean = torch.tensor(self.preprocessing.mean).view(1, 3, 1, 1)
+        std = torch.tensor(self.preprocessing.std).view(1, 3, 1, 1)
+        return (torch.from_numpy(pixels).permute(0, 3, 1, 2).float() - mean) / std

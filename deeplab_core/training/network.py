@@ -1,123 +1,103 @@
-"""The network of a run: built or loaded, its parameters grouped, its moving average."""
+"""The network of a run: built or loaded, what of it is trained and how fast, its moving average."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from deeplab_core.catalog import ClassCatalog
-from deeplab_core.errors import AtrousError, WeightsError
+from deeplab_core.errors import AtrousError
 from deeplab_core.nn import SegmentationModel, create_model
 from deeplab_core.nn.models.deeplab import ASPP
+from deeplab_core.records import Preprocessing
 from deeplab_core.training.recipe import Recipe
-from deeplab_core.weights import ModelCard, load_model
+from deeplab_core.training.transfer import Pictures, Start, classifier_names, start_even, start_from
 
-#: Backbones where the recipe names none: what a processor can train.
+#: The network where neither the recipe nor a checkpoint names one, and backbones that a processor can train.
+_USUAL = "deeplabv3plus"
 _LIGHT = {"deeplabv3plus": "mobilenet_v2", "deeplabv3": "mobilenet_v2"}
 #: Prefix of the backbone's parameters in every network with an encoder.
 _BACKBONE = "encoder."
 
 
-def build_network(recipe: Recipe, catalog: ClassCatalog) -> tuple[SegmentationModel, dict[str, Any]]:
-    """The network to train and its lineage for the card.
+def build_network(recipe: Recipe, catalog: ClassCatalog, pictures: Pictures | None = None) -> Start:
+    """The network to train: from scratch, or with what fits of ``recipe.init``.
 
-    With ``recipe.init`` the checkpoint's architecture is taken. Where its classes are not the catalog's, name by name and in
-    order, the layers whose shape or meaning depends on the classes start afresh.
+    Args:
+        pictures: as in :func:`deeplab_core.training.transfer.start_from`.
 
     Raises:
-        WeightsError: a checkpoint cannot be read, or has its norms folded away and cannot be trained whole, or is to be averaged
-            with others and is of another network or other classes.
+        WeightsError, AtrousError: as there.
     """
-    if not recipe.init:
-        model = create_model(
-            recipe.network,
-            backbone=recipe.backbone or _LIGHT.get(recipe.network),
-            num_classes=len(catalog),
-            output_stride=recipe.output_stride or None,
-            backbone_options=recipe.backbone_options,
-            **recipe.options,
-        )
-        _start_even(model)
-        return model, {"start": "scratch"}
-    source, card = load_model(Path(recipe.init))
-    if recipe.norm == "train" and not any(isinstance(module, nn.BatchNorm2d) for module in source.modules()):
-        raise WeightsError(
-            "these weights have no batch norm to train",
-            why="their norms were folded into the convolutions",
-            remedy='Set norm = "frozen" to fine-tune them as they are, or start from other weights',
-            path=Path(recipe.init),
-        )
-    lineage = {"start": card.name, "id": card.id, "sha256": card.sha256}
-    if recipe.average_with:
-        lineage["averaged_with"] = ", ".join(_average(source, card, [Path(name) for name in recipe.average_with]))
-    same = [info.name for info in card.catalog.classes] == [info.name for info in catalog.classes]
-    if same:
-        model = source
-    else:
-        model = create_model(**{**source.architecture, "num_classes": len(catalog)})
-        kept = copy_fitting(source.state_dict(), model, without=classifier_names(source))
-        lineage["fresh"] = ", ".join(kept)
-    if recipe.output_stride in model.output_strides:
-        model.output_stride = recipe.output_stride
-    return model.requires_grad_(True), lineage
-
-
-def _average(model: SegmentationModel, card: ModelCard, others: Sequence[Path]) -> list[str]:
-    """Give ``model`` the mean of its weights and those of the files; returns their digests. Counters stay the model's own."""
-    total = {name: tensor.double() for name, tensor in model.state_dict().items() if tensor.is_floating_point()}
-    digests = []
-    for path in others:
-        other, its = load_model(path)
-        state = other.state_dict()
-        same = its.catalog.names == card.catalog.names and state.keys() == model.state_dict().keys()
-        if not same or any(state[name].shape != tensor.shape for name, tensor in total.items()):
-            raise WeightsError(
-                "these weights cannot be averaged with those of init",
-                why="their network or their classes differ",
-                remedy="Average only what was trained from one start",
-                path=path,
-            )
-        for name, tensor in total.items():
-            tensor += state[name]
-        digests.append(its.sha256)
-    model.load_state_dict({name: tensor / (len(others) + 1) for name, tensor in total.items()}, strict=False)
-    return digests
-
-
-def _start_even(model: SegmentationModel) -> None:
-    """Small weights for the classifier (standard deviation 0.01 as in the authors' code): at first all classes are as likely."""
-    for name in classifier_names(model):
-        layer = model.get_submodule(name)
-        assert isinstance(layer, nn.Conv2d)
-        nn.init.normal_(layer.weight, std=0.01)
-        if layer.bias is not None:
-            nn.init.zeros_(layer.bias)
-
-
-def classifier_names(model: SegmentationModel) -> tuple[str, ...]:
-    """Names of the modules whose output channels are the classes."""
-    return tuple(
-        name
-        for name, module in model.named_modules()
-        if isinstance(module, nn.Conv2d) and module.out_channels == model.num_classes and not name.startswith(_BACKBONE)
+    if recipe.init:
+        start = start_from(recipe, catalog, pictures)
+        start.model.requires_grad_(True)
+        return start
+    name = recipe.network or _USUAL
+    model = create_model(
+        name,
+        backbone=recipe.backbone or _LIGHT.get(name),
+        num_classes=len(catalog),
+        output_stride=recipe.output_stride or None,
+        backbone_options=recipe.backbone_options,
+        **recipe.options,
     )
+    for layer in classifier_names(model):
+        start_even(model.get_submodule(layer))
+    mean, std = recipe.mean, recipe.std
+    preprocessing = Preprocessing(mean=mean, std=std, resize=recipe.resize, padding=recipe.padding or "none", pad_value=mean)
+    return Start(model, preprocessing, {"start": "scratch"})
 
 
-def copy_fitting(state: dict[str, Tensor], model: nn.Module, *, without: tuple[str, ...] = ()) -> tuple[str, ...]:
-    """Load what fits in name and shape and does not belong to ``without``; returns the names that stayed fresh."""
-    target = model.state_dict()
-    taken = {
-        name: tensor
-        for name, tensor in state.items()
-        if name in target and target[name].shape == tensor.shape and not any(name.startswith(f"{head}.") for head in without)
-    }
-    model.load_state_dict({**target, **taken})
-    return tuple(sorted(set(target) - set(taken)))
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """What of a network stays as it is.
+
+    Attributes:
+        modules: whole modules, without any parameter that learns.
+        norms: batch norms that keep statistics and affine parameters, those inside ``modules`` among them.
+    """
+
+    modules: tuple[nn.Module, ...]
+    norms: tuple[nn.Module, ...]
+
+    def apply(self) -> None:
+        """Eval mode and no gradients for all of it. To be called again after every ``model.train()``."""
+        for module in (*self.modules, *self.norms):
+            module.eval().requires_grad_(False)
+
+
+def frozen_parts(model: SegmentationModel, recipe: Recipe, taken: frozenset[str]) -> Frozen:
+    """What ``freeze``, ``freeze_norms`` and ``norm`` of a recipe say of a network.
+
+    Args:
+        taken: names of the layers that came from a checkpoint.
+
+    Raises:
+        AtrousError: a pattern names no module, or nothing is left to train.
+    """
+    whole = tuple(module for _, module in _matching(model, recipe.freeze, "freeze"))
+    places = [name for name, _ in _matching(model, recipe.freeze_norms, "freeze_norms")]
+    if recipe.norm == "frozen":
+        places += taken if recipe.init else [""]
+    inside = {id(part) for module in whole for part in module.modules()}
+    norms = tuple(
+        module
+        for name, module in model.named_modules()
+        if isinstance(module, _BatchNorm) and (id(module) in inside or any(_within(name, place) for place in places))
+    )
+    if all(any(id(module) in inside for module in _holders(model, name)) for name, _ in model.named_parameters()):
+        raise AtrousError(
+            "training recipe: freeze leaves nothing to train", remedy="Name fewer modules, e.g. only those of the encoder"
+        )
+    return Frozen(whole, norms)
 
 
 def freeze_norms(model: nn.Module) -> None:
@@ -129,21 +109,48 @@ def freeze_norms(model: nn.Module) -> None:
                 parameter.requires_grad_(False)
 
 
+def _matching(model: nn.Module, patterns: Sequence[str], key: str) -> Iterator[tuple[str, nn.Module]]:
+    names = dict(model.named_modules())
+    del names[""]
+    for pattern in patterns:
+        found = [name for name in names if fnmatchcase(name, pattern)]
+        if not found:
+            outer = [name for name in names if name.count(".") < 2]
+            raise AtrousError(
+                f"training recipe: {key} names '{pattern}', which is no module of the network",
+                remedy=f"Modules are {', '.join(outer[:24])}{', ...' if len(outer) > 24 else ''}",
+            )
+        yield from ((name, names[name]) for name in found)
+
+
+def _within(name: str, place: str) -> bool:
+    return not place or name == place or name.startswith(f"{place}.")
+
+
+def _holders(model: nn.Module, parameter: str) -> Iterator[nn.Module]:
+    """The modules that a parameter lies in, innermost first."""
+    names = parameter.split(".")[:-1]
+    while names:
+        yield model.get_submodule(".".join(names))
+        names.pop()
+
+
 def demand_enough_images(model: SegmentationModel, recipe: Recipe, world: int) -> None:
     """Raise AtrousError where batch norm would see one value only: the image-level branch of atrous spatial pyramid pooling gives
     it one value per image and channel. Networks without that branch may take single images.
 
     Args:
+        model: in the modes that it is trained in.
         world: number of processes.
     """
     images = recipe.micro_batch if recipe.sync_norm else recipe.micro_batch // world
     pools = any(
-        isinstance(norm, nn.BatchNorm2d)
+        isinstance(norm, _BatchNorm) and norm.training
         for module in model.modules()
         if isinstance(module, ASPP) and module.pooling is not None
         for norm in module.pooling.modules()
     )
-    if recipe.norm == "train" and images < 2 and pools:
+    if images < 2 and pools:
         raise AtrousError(
             f"batch norm cannot be trained on rounds of {images} image",
             why="The network pools over each image, so a single one leaves its norm nothing to compare",
@@ -151,20 +158,25 @@ def demand_enough_images(model: SegmentationModel, recipe: Recipe, world: int) -
         )
 
 
-def parameter_groups(model: SegmentationModel, recipe: Recipe) -> list[dict[str, Any]]:
-    """SGD's groups: backbone and head, with and without decay; ``factor`` multiplies the scheduled rate."""
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+def parameter_groups(model: SegmentationModel, recipe: Recipe, taken: frozenset[str] = frozenset()) -> list[dict[str, Any]]:
+    """The optimiser's groups: backbone and head, taken and new, with and without decay; ``factor`` multiplies the scheduled rate.
+
+    Args:
+        taken: names of the layers that came from a checkpoint.
+    """
+    groups: dict[tuple[bool, bool, bool], list[nn.Parameter]] = {}
+    places = tuple(f"{name}." for name in taken) if recipe.init_rate != 1 else ()
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             plain = parameter.ndim <= 1 and not recipe.decay_norms
-            groups.setdefault((name.startswith(_BACKBONE), plain), []).append(parameter)
+            groups.setdefault((name.startswith(_BACKBONE), name.startswith(places), plain), []).append(parameter)
     return [
         {
             "params": parameters,
             "weight_decay": 0.0 if plain else recipe.weight_decay,
-            "factor": recipe.backbone_rate if backbone else 1.0,
+            "factor": (recipe.backbone_rate if backbone else 1.0) * (recipe.init_rate if old else 1.0),
         }
-        for (backbone, plain), parameters in groups.items()
+        for (backbone, old, plain), parameters in groups.items()
     ]
 
 

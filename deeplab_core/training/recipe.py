@@ -28,11 +28,14 @@ class Recipe:
 
     Attributes:
         network, backbone, options, backbone_options: arguments of :func:`deeplab_core.nn.create_model`.
-            An empty backbone is MobileNetV2 for DeepLabv3 and v3+, the network's usual one otherwise.
+            With ``init`` an empty network or backbone is the checkpoint's; else an empty network is DeepLabv3+, an empty backbone
+            MobileNetV2 for DeepLabv3 and v3+ and the network's usual one otherwise. Where one of the four is named beside
+            ``init``, the head is built as named here and only the encoder is the checkpoint's.
         output_stride: likewise; 0 takes 16 or the only one that the network has, and of ``init`` the one it was trained with.
         name, summary, licence: what the finished model's card says.
-        init: checkpoint to start from (any file that ``load_model`` reads); empty starts from scratch. Where its classes differ,
-            the classifier alone starts afresh.
+        init: checkpoint to start from (any file that ``load_model`` reads); empty starts from scratch. What fits is taken
+            (:mod:`deeplab_core.training.transfer`): the encoder whole, other layers where name and shape agree, the classifier
+            where the classes agree too. Mean, std and channel order of the input are then the checkpoint's.
         average_with: more checkpoints of the same network and classes; the run begins with the mean of the weights of ``init``
             and these (a uniform model soup, Wortsman et al. 2022): runs that went apart from one start on several machines.
         epochs: passes over the training images. ``steps`` above 0 wins.
@@ -51,6 +54,15 @@ class Recipe:
         optimizer: SGD with momentum as in the papers; AdamW (Loshchilov and Hutter 2019) gets further in short runs from scratch.
         rate: base learning rate of the head.
         backbone_rate: factor on the rate of the backbone.
+        init_rate: factor on the rate of every layer that was taken from ``init``; both factors multiply.
+        freeze: shell patterns of module names, e.g. ``encoder.blocks.1[0-2]``: everything inside these modules stays as it is,
+            norms too.
+        freeze_norms: likewise, but only the batch norms inside stay as they are.
+        fixed_scales: a fixed set of views in place of random ones: every image at each of these scales (of the largest the crop
+            is taken; smaller ones show the same part with fewer pixels), plain and, with ``flip``, mirrored. Place and colour are
+            drawn once for each view. An epoch passes all views, each batch at one scale. Empty draws at random.
+        cache_features: what the frozen layers give for each view is computed once and kept on disk, in half precision. Needs
+            ``fixed_scales`` and frozen layers.
         power: of the poly schedule ``rate * (1 - step / steps) ** power``.
         warmup: steps of linear warm-up.
         momentum: of SGD.
@@ -62,7 +74,8 @@ class Recipe:
         ohem_threshold, ohem_keep: see ``loss``; ``ohem_keep`` is a share of the labelled pixels.
         class_weighting: ``median_frequency`` (SegNet), ``log_1.02`` (ENet: 1 / ln(1.02 + frequency)) or ``log_1.10`` (ERFNet).
         auxiliary_weight: of the auxiliary head's loss, where the network has one.
-        norm: ``frozen`` keeps batch norm's statistics and affine parameters (fine-tuning with small batches).
+        norm: ``frozen`` keeps batch norm's statistics and affine parameters (fine-tuning with small batches). With ``init`` these
+            are the norms that were taken from it; norms of new layers, which have no statistics yet, are trained.
         sync_norm: statistics over the whole batch of all processes; only matters under torchrun.
         precision: autocast of the forward pass.
         channels_last: NHWC memory, faster on CPUs and tensor cores.
@@ -71,11 +84,13 @@ class Recipe:
         seed: of everything random.
         validate_every: epochs between validations; 0 validates at the end only.
         band_px: width of the boundary band that is validated too.
-        resize, mean, std: preprocessing written to the card; ``mean`` and ``std`` on the 0..255 scale.
+        resize, padding, mean, std: preprocessing written to the card; ``mean`` and ``std`` on the 0..255 scale. With ``init`` the
+            last three are the checkpoint's unless they are named here; other values than its own for ``mean`` and ``std`` are
+            refused.
         half: the finished model is stored in half precision.
     """
 
-    network: str = "deeplabv3plus"
+    network: str = ""
     backbone: str = ""
     output_stride: int = 0
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -92,6 +107,8 @@ class Recipe:
     crop: tuple[int, int] = (512, 512)
     scales: tuple[float, float] = (0.5, 2.0)
     scale_step: float = 0.0
+    fixed_scales: tuple[float, ...] = ()
+    cache_features: bool = False
     flip: bool = True
     jitter: float = 0.3
     hue: float = 0.0
@@ -102,6 +119,9 @@ class Recipe:
     optimizer: Optimizer = "sgd"
     rate: float = 0.05
     backbone_rate: float = 1.0
+    init_rate: float = 1.0
+    freeze: tuple[str, ...] = ()
+    freeze_norms: tuple[str, ...] = ()
     power: float = 0.9
     warmup: int = 0
     momentum: float = 0.9
@@ -123,6 +143,7 @@ class Recipe:
     validate_every: int = 1
     band_px: int = 4
     resize: str = "native"
+    padding: str = ""
     mean: tuple[float, float, float] = (123.675, 116.28, 103.53)
     std: tuple[float, float, float] = (58.395, 57.12, 57.375)
     half: bool = False
@@ -156,13 +177,22 @@ class Recipe:
         )
         demand(self.hard_repeat >= 1, "hard_repeat must be at least 1", "1 repeats nothing")
         demand(0 <= self.momentum < 1, "momentum must lie in 0..1, 1 left out", "Try 0.9")
-        for name in ("scale_step", "jitter", "backbone_rate", "power", "warmup", "weight_decay", "clip", "auxiliary_weight"):
+        rates = ("backbone_rate", "init_rate", "power", "warmup", "weight_decay", "clip", "auxiliary_weight")
+        for name in ("scale_step", "jitter", *rates):
             demand(getattr(self, name) >= 0, f"{name} {getattr(self, name)} is below 0", "Give 0 or more")
         for name in ("blur", "noise"):
             demand(0 <= getattr(self, name) <= 1, f"{name} is a probability", "Choose one in 0..1")
         demand(self.validate_every >= 0, "validate_every must be at least 0", "0 validates at the end only")
+        demand(all(scale > 0 for scale in self.fixed_scales), "fixed_scales must be above 0", "1.0 is the image's own size")
+        demand(len(set(self.fixed_scales)) == len(self.fixed_scales), "fixed_scales names a scale twice", "Name each once")
+        demand(bool(self.fixed_scales) or not self.cache_features, "cache_features needs a fixed set of views",
+               "Set fixed_scales, e.g. [0.8, 1.0]")  # fmt: skip
+        demand(bool(self.freeze) or not self.cache_features, "cache_features needs frozen layers",
+               'Set freeze, e.g. ["encoder.stem", "encoder.blocks.?"]')  # fmt: skip
+        demand(not (self.compile and self.cache_features), "compile does not work on cached features", "Set one of them to false")
         try:
-            frame_for((8, 8), Preprocessing(resize=self.resize), align_corners=False)
+            plan = Preprocessing(resize=self.resize, padding=self.padding or "none")
+            frame_for((8, 8), plan, align_corners=False)
         except WeightsError as error:
             raise AtrousError(f"training recipe: {error.what}", remedy=error.remedy) from None
         for name, choices in _CHOICES.items():
@@ -260,6 +290,12 @@ _CHOICES: dict[str, tuple[str, ...]] = {
 }
 
 
+#: Lists of any length, by the type of their values.
+_LISTS: dict[str, type] = {
+    "average_with": str, "hard_classes": str, "freeze": str, "freeze_norms": str, "fixed_scales": float,
+}  # fmt: skip
+
+
 def _as(key: str, value: Any, usual: Any) -> Any:
     """``value`` in the type of the field's present value."""
     wrong = AtrousError(f"training recipe: {key} = {value!r} is malformed", remedy=f"It looks like {usual!r}")
@@ -278,9 +314,12 @@ def _as(key: str, value: Any, usual: Any) -> Any:
             raise wrong
         return value
     if isinstance(usual, tuple):
-        if not isinstance(value, (list, tuple)) or (usual and len(value) != len(usual)):
+        free = key in _LISTS
+        if not isinstance(value, (list, tuple)) or (not free and len(value) != len(usual)):
             raise wrong
-        kind = type(usual[0]) if usual else str
+        kind = _LISTS[key] if free else type(usual[0])
+        if free and not all(isinstance(part, str) == (kind is str) and not isinstance(part, bool) for part in value):
+            raise wrong
         try:
             return tuple(kind(part) for part in value)
         except (TypeError, ValueError, OverflowError):

@@ -34,6 +34,9 @@ class RunState:
         data: names of the classes and what the data sets are, for comparison; empty in states of older versions.
         best: largest validation mIoU over the classes of the ground truth, and its epoch.
         seconds: of training so far.
+        steps: optimiser steps of the whole run; 0 in states of older versions.
+        raised: where the length of the run was raised: the step, and the lengths before and after.
+        preprocessing: of the network's input, as its card says it; empty in states of older versions, which took the recipe's.
         epoch_loss: sum of the losses of the epoch in hand, and how many steps they are of.
     """
 
@@ -49,6 +52,9 @@ class RunState:
     best: tuple[float, int] = (float("-inf"), -1)
     seconds: float = 0.0
     epoch_loss: tuple[float, int] = (0.0, 0)
+    steps: int = 0
+    raised: list[dict[str, int]] = field(default_factory=list)
+    preprocessing: dict[str, Any] = field(default_factory=dict)
 
     def write(self, path: Path) -> None:
         """Save atomically as safetensors; the old state stays until the new one is whole.
@@ -72,6 +78,9 @@ class RunState:
             "best": [None if self.best[1] < 0 else self.best[0], self.best[1]],
             "seconds": self.seconds,
             "epoch_loss": list(self.epoch_loss),
+            "steps": self.steps,
+            "raised": self.raised,
+            "preprocessing": self.preprocessing,
         }
         path.parent.mkdir(parents=True, exist_ok=True)
         atomic_write(path, to_bytes(tensors, {_NOTE: json.dumps(note)}))
@@ -98,6 +107,9 @@ class RunState:
                 best=(float("-inf") if note["best"][0] is None else float(note["best"][0]), int(note["best"][1])),
                 seconds=float(note["seconds"]),
                 epoch_loss=(float(note["epoch_loss"][0]), int(note["epoch_loss"][1])),
+                steps=int(note.get("steps", 0)),
+                raised=list(note.get("raised", [])),
+                preprocessing=dict(note.get("preprocessing", {})),
             )
         except (OSError, SafetensorError, ValueError, KeyError, TypeError, IndexError) as error:
             raise WeightsError(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,12 +19,15 @@ from deeplab_core.errors import AtrousError
 from deeplab_core.formats.atomic import atomic_write, make_folder
 from deeplab_core.nn import SegmentationModel
 from deeplab_core.records import ModelCard, Preprocessing
-from deeplab_core.training.continuing import data_identity, demand_same_data, demand_same_recipe
-from deeplab_core.training.dataset import SegmentationDataset
-from deeplab_core.training.distributed import Group, synchronise_norms
+from deeplab_core.training.augment import fixed_views
+from deeplab_core.training.continuing import data_identity, demand_same_data, demand_same_recipe, load_weights, raise_length
+from deeplab_core.training.dataset import Batch, SegmentationDataset
+from deeplab_core.training.distributed import Group, same_everywhere, synchronise_norms
+from deeplab_core.training.forward import LossOfNetwork
+from deeplab_core.training.frozen_part import FeatureCache, FrozenPart
 from deeplab_core.training.logs import RunLog
-from deeplab_core.training.losses import class_weights, pixel_loss
-from deeplab_core.training.network import MovingAverage, build_network, demand_enough_images, freeze_norms, parameter_groups
+from deeplab_core.training.losses import class_weights
+from deeplab_core.training.network import MovingAverage, build_network, demand_enough_images, frozen_parts, parameter_groups
 from deeplab_core.training.recipe import Recipe
 from deeplab_core.training.schedule import poly_rate
 from deeplab_core.training.state import RunState, random_states, restore_random
@@ -65,27 +69,6 @@ class Outcome:
     step: int
 
 
-class _Forward(nn.Module):
-    """Network and loss in one, so that torch.compile sees both."""
-
-    def __init__(self, model: SegmentationModel, recipe: Recipe, weights: Tensor | None) -> None:
-        super().__init__()
-        self.model = model
-        self.recipe = recipe
-        self.weights = weights
-
-    def forward(self, x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Sum of the loss and its weight."""
-        if getattr(self.model, "auxiliary", None) is not None:
-            logits, extra = self.model.logits_with_auxiliary(x)  # type: ignore[operator]
-        else:
-            logits, extra = self.model(x), None
-        total, weight = pixel_loss(logits, labels, self.recipe, self.weights)
-        if extra is not None:
-            total = total + self.recipe.auxiliary_weight * pixel_loss(extra, labels, self.recipe, self.weights)[0]
-        return total, weight
-
-
 class Trainer:
     """Trains one network by one recipe; :meth:`run` may be called once.
 
@@ -108,6 +91,8 @@ class Trainer:
         *,
         data_note: dict[str, Any] | None = None,
         data_tables: DataTables | None = None,
+        feature_folder: Path | None = None,
+        feature_bytes: int = 8 << 30,
         minutes_between_states: float = 10.0,
         tensorboard: bool = False,
         stop: Callable[[], bool] = lambda: False,
@@ -117,6 +102,8 @@ class Trainer:
         Args:
             stop: asked after every step; True saves the state and ends the run.
             data_note: JSON values about the data for the card.
+            feature_folder, feature_bytes: where the features of frozen layers are kept, ``folder/features`` where None, and how
+                much they may take; only with ``cache_features``.
             data_tables: where the data lies, for the folder's ``recipe.toml``, which is then enough to go on.
         """
         if recipe.micro_batch % group.world:
@@ -129,19 +116,23 @@ class Trainer:
         self.recipe, self.train, self.val, self.folder, self.group = recipe, train, val, folder, group
         self.watcher, self._stop, self._minutes = watcher, stop, minutes_between_states
         self._tensorboard, self._data_note, self._data_tables = tensorboard, dict(data_note or {}), data_tables
-        model, self.lineage = build_network(recipe, train.catalog)
+        start = build_network(recipe, train.catalog, lambda how: train.some_inputs(recipe, how))
+        model, self.lineage, self.preprocessing, self.start_lines = start.model, start.lineage, start.preprocessing, start.lines
+        self._frozen = frozen_parts(model, recipe, start.taken)
+        model.train()
+        self._frozen.apply()
         demand_enough_images(model, recipe, group.world)
-        if recipe.norm == "frozen":
-            freeze_norms(model)
+        same_everywhere(model, group)
         self.average = MovingAverage(model.to(group.device), recipe.ema) if recipe.ema else None
-        if recipe.sync_norm and recipe.norm == "train":
+        if recipe.sync_norm:
             model = synchronise_norms(model, group)
+            self._frozen = frozen_parts(model, recipe, start.taken)
         model.to(group.device)
         if recipe.channels_last:
             model.to(memory_format=torch.channels_last)
         self.model: SegmentationModel = model
         self.names = {id(parameter): name for name, parameter in model.named_parameters()}
-        groups = parameter_groups(model, recipe)
+        groups = parameter_groups(model, recipe, start.taken)
         self.optimizer: torch.optim.Optimizer = (
             torch.optim.SGD(groups, lr=recipe.rate, momentum=recipe.momentum)
             if recipe.optimizer == "sgd"
@@ -152,13 +143,21 @@ class Trainer:
         weights = None
         if rule != "none":
             weights = torch.from_numpy(class_weights(train.counts.pixels, train.counts.present, rule)).to(group.device)
-        self._plain_forward = _Forward(model, recipe, weights)
+        self._plain_forward = LossOfNetwork(model, recipe, weights)
         self.forward: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] = self._plain_forward
         if recipe.compile:
             self.forward = torch.compile(self._plain_forward)
         self.per_epoch = train.steps_per_epoch(recipe)
         self.steps = recipe.steps or max(1, math.ceil(recipe.epochs * self.per_epoch))
-        self.state = RunState(recipe=recipe.to_dict(), data=data_identity(train, val))
+        self.state = RunState(
+            recipe=recipe.to_dict(), data=data_identity(train, val), steps=self.steps, preprocessing=asdict(self.preprocessing)
+        )
+        self.features: FeatureCache | None = None
+        if recipe.cache_features:
+            part = FrozenPart(model, self._plain_forward.scores)
+            views = len(train) * len(fixed_views(recipe))
+            say = watcher.note if group.leads else (lambda _text: None)
+            self.features = FeatureCache(part, feature_folder or folder / "features", feature_bytes, views=views, say=say)
         self._saved, self._saved_step = time.monotonic(), 0
         torch.manual_seed(recipe.seed + 7919 * group.rank)  # dropout differs between processes
 
@@ -174,12 +173,19 @@ class Trainer:
         state = RunState.read(self.state_path)
         mine = data_identity(self.train, self.val)
         demand_same_recipe(state, self.recipe, self.state_path)
+        raised = raise_length(state, self.steps, self.per_epoch, self._rate, self.state_path)
+        if raised and self.group.leads:
+            self.watcher.note(raised)
         if not demand_same_data(state, mine, self.state_path):
             # Figures on other images cannot be compared, so the best network is looked for anew.
             state.best = (float("-inf"), -1)
             if self.group.leads:
                 self.watcher.note("note: the validation images differ from those before; the best network is chosen anew")
-        self.model.load_state_dict(state.model)
+        if not state.preprocessing:  # a run of an older version took the recipe's, whatever it began with
+            mean, std = self.recipe.mean, self.recipe.std
+            self.preprocessing = Preprocessing(mean=mean, std=std, resize=self.recipe.resize, pad_value=mean)
+            state.preprocessing = asdict(self.preprocessing)
+        load_weights(self.model, state.model, self.state_path)
         if self.average is not None:
             self.average.model.load_state_dict(state.ema)
         for group in self.optimizer.param_groups:
@@ -205,6 +211,11 @@ class Trainer:
         """
         if self.group.leads:
             make_folder(self.folder)
+            if not self.state.step:
+                for line in self.start_lines:
+                    self.watcher.note(line)
+                note = {"lineage": self.lineage, "preprocessing": asdict(self.preprocessing)}
+                atomic_write(self.folder / "start.json", (json.dumps(note, indent=1, ensure_ascii=False) + "\n").encode())
             tables = None if self._data_tables is None else self._data_tables.to_dict()
             atomic_write(self.folder / "recipe.toml", self.recipe.to_toml(tables).encode("utf-8", "surrogateescape"))
         log = RunLog(self.folder, tensorboard=self._tensorboard) if self.group.leads else None
@@ -226,12 +237,13 @@ class Trainer:
         epoch, first = divmod(state.step, self.per_epoch)
         started = time.monotonic()
         self.model.train()
-        if recipe.norm == "frozen":
-            freeze_norms(self.model)
-        batches = self.train.crops(recipe, epoch, first=first, rank=self.group.rank, world=self.group.world)
+        self._frozen.apply()
+        batches = self.train.batches(
+            recipe, epoch, preprocessing=self.preprocessing, first=first, rank=self.group.rank, world=self.group.world
+        )
         last = min(self.steps, (epoch + 1) * self.per_epoch)
         while state.step < last:
-            rate = recipe.rate * poly_rate(state.step, self.steps, power=recipe.power, warmup=recipe.warmup)
+            rate = self._rate(state.step, self.steps)
             now = time.monotonic()
             wants = (self._stop(), now - self._saved > 60 * self._minutes)
             loss, wants = self._step(batches, rate, wants)
@@ -249,6 +261,7 @@ class Trainer:
         row: dict[str, Any] = {
             "epoch": epoch + 1,
             "step": state.step,
+            "steps": self.steps,
             "rate": rate,
             "loss": round(state.epoch_loss[0] / max(1, state.epoch_loss[1]), 5),
             "seconds": round(state.seconds, 1),
@@ -270,16 +283,14 @@ class Trainer:
     def _validate(self, row: dict[str, Any]) -> None:
         assert self.val is not None
         self._demand_finite()
-        found: Validation = validate(self.best_network, self.val, self.recipe, self.group)
+        found: Validation = validate(self.best_network, self.val, self.recipe, self.group, preprocessing=self.preprocessing)
         row["val"] = found.to_dict()
         if found.compared_iou > self.state.best[0]:
             self.state.best = (found.compared_iou, int(row["epoch"]))
             if self.group.leads:
                 self.write_model(self.folder / "best.safetensors", figures=row["val"])
 
-    def _step(
-        self, batches: Iterator[tuple[Tensor, Tensor, list[str]]], rate: float, wants: tuple[bool, bool]
-    ) -> tuple[float, tuple[bool, bool]]:
+    def _step(self, batches: Iterator[Batch], rate: float, wants: tuple[bool, bool]) -> tuple[float, tuple[bool, bool]]:
         """One optimiser step; returns the mean loss over the whole batch and what the processes agreed to do."""
         recipe, device = self.recipe, self.group.device
         for group in self.optimizer.param_groups:
@@ -289,13 +300,10 @@ class Trainer:
         figures[2], figures[3] = float(wants[0]), float(wants[1])
         images: list[str] = []
         for _ in range(recipe.accumulate):
-            x, labels, names = next(batches)
-            images += names
-            x, labels = x.to(device, non_blocking=True), labels.to(device, non_blocking=True)
-            if recipe.channels_last:
-                x = x.contiguous(memory_format=torch.channels_last)
-            with self._autocast():
-                total, weight = self.forward(x, labels)
+            batch = next(batches)
+            images += batch.names
+            labels = batch.labels.to(device, non_blocking=True)
+            total, weight = self._loss(batch, labels)
             # A constant keeps the gradient in range; the exact divisor is known when all rounds are summed.
             self.scaler.scale(total / labels.numel()).backward()  # type: ignore[no-untyped-call]
             figures[0] += total.detach()
@@ -313,6 +321,25 @@ class Trainer:
             raise self._nonsense(f"the gradient has the norm {norm}", images)
         self._take_step()
         return loss, (bool(figures[2]), bool(figures[3]))
+
+    def _loss(self, batch: Batch, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Sum of the loss of a round and its weight."""
+        device = self.group.device
+        if self.features is None:
+            x = batch.input().to(device, non_blocking=True)
+            if self.recipe.channels_last:
+                x = x.contiguous(memory_format=torch.channels_last)
+            with self._autocast():
+                return self.forward(x, labels)
+        features = self.features.features(batch, device)
+        # Only the size of the input matters any more.
+        x = features[0].new_zeros(()).expand(len(batch.names), 3, *batch.pixels.shape[1:3])
+        with self.features.part.replay(features), self._autocast():
+            return self.forward(x, labels)
+
+    def _rate(self, step: int, steps: int) -> float:
+        """Base rate at a step of a run of so many steps."""
+        return self.recipe.rate * poly_rate(step, steps, power=self.recipe.power, warmup=self.recipe.warmup)
 
     def _nonsense(self, what: str, images: list[str]) -> AtrousError:
         """The error that ends a run before a step that would spoil it; names the images of all processes."""
@@ -426,7 +453,7 @@ class Trainer:
 
     def write_model(self, path: Path, figures: dict[str, Any] | None = None) -> ModelCard:
         """Write the network (the moving average where there is one) with its card."""
-        recipe = self.recipe
+        recipe, built = self.recipe, self.model.architecture
         last = next((row["val"] for row in reversed(self.state.history) if "val" in row), None)
         training = {
             # A card travels: it says which file the weights came from, not in whose folders that lay.
@@ -440,10 +467,10 @@ class Trainer:
         }
         card = ModelCard(
             id="",
-            name=recipe.name or f"{recipe.network} {recipe.backbone}, {self.train.catalog.title}",
+            name=recipe.name or f"{built['name']} {built['backbone']}, {self.train.catalog.title}",
             architecture=self.model.architecture,
             catalog=self.train.catalog,
-            preprocessing=Preprocessing(mean=recipe.mean, std=recipe.std, resize=recipe.resize, pad_value=recipe.mean),
+            preprocessing=self.preprocessing,
             align_corners=self.model.align_corners,
             output_stride=self.model.output_stride,
             source="trained with atrous train",

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.nn import functional
 
 from deeplab_core.boundary.band import band_index
 from deeplab_core.boundary.histogram import BandHistogram
-from deeplab_core.inference.geometry import frame_for
+from deeplab_core.inference.geometry import Frame, axis_taps, frame_for
 from deeplab_core.metrics import ConfusionMatrix
 from deeplab_core.nn import SegmentationModel
 from deeplab_core.records import Preprocessing
@@ -74,17 +75,24 @@ def validate(
     recipe: Recipe,
     group: Group,
     *,
+    preprocessing: Preprocessing | None = None,
     progress: Callable[[int, int], None] = lambda _done, _all: None,
 ) -> Validation:
     """Predict every image whole, as the recipe's ``resize`` says, and compare at the truth's size.
 
     The band follows the edge rule, because many data sets have no void ring. Each process takes its share of the images.
+
+    Args:
+        preprocessing: how the network's input is prepared; None takes the recipe's values.
     """
     catalog = data.catalog
     ids = np.array([info.id for info in catalog.classes], dtype=catalog.dtype)
     histogram = BandHistogram(catalog, rule="edge")
-    mean = torch.tensor(recipe.mean, device=group.device).view(1, 3, 1, 1)
-    std = torch.tensor(recipe.std, device=group.device).view(1, 3, 1, 1)
+    prepared = preprocessing or Preprocessing(mean=recipe.mean, std=recipe.std, resize=recipe.resize, pad_value=recipe.mean)
+    mean, std, pad = (
+        torch.tensor(values, device=group.device).view(1, 3, 1, 1) for values in (prepared.mean, prepared.std, prepared.pad_value)
+    )
+    pad = (pad - mean) / std
     loss = torch.zeros(2, dtype=torch.float64)
     was_training = model.training
     model.eval()
@@ -92,14 +100,22 @@ def validate(
     with torch.inference_mode():
         for done, number in enumerate(numbers, start=1):
             rgb, channels = data.pair(number)
-            x = torch.from_numpy(rgb).to(group.device).permute(2, 0, 1).unsqueeze(0).float()
-            card = Preprocessing(resize=recipe.resize)
-            size = frame_for((rgb.shape[0], rgb.shape[1]), card, align_corners=model.align_corners).scaled
-            x = functional.interpolate(x, size=size, mode="bilinear", align_corners=False) if size != rgb.shape[:2] else x
-            x = ((x - mean) / std).contiguous(memory_format=torch.channels_last)
-            logits = functional.interpolate(
-                model.coarse_logits(x).float(), size=rgb.shape[:2], mode="bilinear", align_corners=model.align_corners
-            )
+            shape = (rgb.shape[0], rgb.shape[1])
+            pixels = rgb if prepared.channel_order == "RGB" else np.ascontiguousarray(rgb[..., ::-1])
+            x = torch.from_numpy(pixels).to(group.device).permute(2, 0, 1).unsqueeze(0).float()
+            frame = frame_for(shape, prepared, align_corners=model.align_corners)
+            if frame.scaled != shape:
+                x = functional.interpolate(x, size=frame.scaled, mode="bilinear", align_corners=False)
+            x = (x - mean) / std
+            if frame.canvas != frame.scaled:
+                canvas = pad.expand(1, 3, *frame.canvas).clone()
+                canvas[..., : frame.scaled[0], : frame.scaled[1]] = x
+                x = canvas
+            coarse = model.coarse_logits(x.contiguous(memory_format=torch.channels_last)).float()
+            if frame.canvas != frame.scaled:
+                logits = _read_grid(coarse, frame, align_corners=model.align_corners)
+            else:
+                logits = functional.interpolate(coarse, size=shape, mode="bilinear", align_corners=model.align_corners)
             known = torch.from_numpy(channels).long().unsqueeze(0).to(group.device)
             loss += torch.stack(
                 [
@@ -117,6 +133,19 @@ def validate(
     loss = group.sum(loss.to(group.device) if group.device.type != "mps" else loss.float()).cpu()
     bands = BandHistogram(catalog, rule="edge", counts=counts)
     return Validation(bands.total(), bands, float(loss[0] / loss[1].clamp(min=1)), recipe.band_px)
+
+
+def _read_grid(coarse: Tensor, frame: Frame, *, align_corners: bool) -> Tensor:
+    """(1, C, h, w) logits of a padded canvas at the image's pixels, as inference reads them: padding is cropped exactly."""
+    for axis in (0, 1):
+        taps = axis_taps(
+            image=frame.image[axis], scaled=frame.scaled[axis], canvas=frame.canvas[axis], grid=coarse.shape[2 + axis],
+            align_corners=align_corners,
+        )  # fmt: skip
+        lower, upper, weight = (torch.from_numpy(values).to(coarse.device) for values in (taps.lower, taps.upper, taps.weight))
+        weight = weight.view(-1, 1) if axis == 0 else weight
+        coarse = torch.lerp(coarse.index_select(2 + axis, lower), coarse.index_select(2 + axis, upper), weight)
+    return coarse
 
 
 def _rounded(value: float) -> float | None:

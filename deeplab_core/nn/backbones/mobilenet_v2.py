@@ -151,18 +151,37 @@ class MobileNetV2(Encoder):
                 first = index == 0
                 block.set_atrous(plan.stride if first else 1, plan.first_rate if first else plan.rest_rate)
 
+    @property
+    def chain(self) -> tuple[tuple[str, ...], ...]:
+        """The stem, the units, the last convolution where there is one."""
+        last = () if isinstance(self.last, nn.Identity) else (("last",),)
+        return (("stem",), *((f"blocks.{index}",) for index in range(len(self.blocks))), *last)
+
+    def run_chain(
+        self, x: Tensor, levels: tuple[Tensor, ...] = (), *, first: int = 0, stop: int | None = None
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """See :meth:`Encoder.run_chain`."""
+        end = len(self.chain) if stop is None else stop
+        out, found = x, list(levels)
+        for part in range(first, end):
+            index = part - 1
+            if part == 0:
+                out = self.stem(out)
+            elif index == len(self.blocks):
+                out = self.last(out)
+            elif index in _LEVEL_UNITS and self.options.level_tap == "depthwise":
+                block = self.blocks[index]
+                assert isinstance(block, InvertedResidual)
+                found.append(block.expanded(out))
+                out = block.finish(out, found[-1])
+            else:
+                out = self.blocks[index](out)
+                if index in _LEVEL_UNITS:
+                    found.append(out)
+        if end == len(self.chain):
+            found.append(out)
+        return out, tuple(found)
+
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """``(N, 3, H, W)`` to the five levels."""
-        out = self.stem(x)
-        levels: list[Tensor] = []
-        for index, block in enumerate(self.blocks):
-            if index in _LEVEL_UNITS and self.options.level_tap == "depthwise":
-                assert isinstance(block, InvertedResidual)
-                levels.append(block.expanded(out))
-                out = block.finish(out, levels[-1])
-                continue
-            out = block(out)
-            if index in _LEVEL_UNITS:
-                levels.append(out)
-        levels.append(self.last(out))
-        return tuple(levels)
+        return self.run_chain(x)[1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Literal
 
 from torch import Tensor, nn
@@ -160,11 +161,29 @@ class ResNet(Encoder):
                 rates = (plan.first_rate if index == 0 else plan.rest_rate, plan.rest_rate)
                 unit.set_atrous(plan.stride if index == 0 else 1, rates[0] * relative, rates[1] * relative)
 
+    @property
+    def chain(self) -> tuple[tuple[str, ...], ...]:
+        """The first convolution with its norm, then every unit."""
+        units = ((f"layer{stage}.{index}",) for stage, count in enumerate(self.depths, start=1) for index in range(count))
+        return (("conv1", "bn1"), *units)
+
+    def run_chain(
+        self, x: Tensor, levels: tuple[Tensor, ...] = (), *, first: int = 0, stop: int | None = None
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """See :meth:`Encoder.run_chain`."""
+        chain = self.chain
+        ends = set(accumulate(self.depths))  # parts that end a stage
+        out, found = x, list(levels)
+        for part in range(first, len(chain) if stop is None else stop):
+            if part == 0:
+                found.append(self.relu(self.bn1(self.conv1(out))))
+                out = self.maxpool(found[0])
+                continue
+            out = self.get_submodule(chain[part][0])(out)
+            if part in ends:
+                found.append(out)
+        return out, tuple(found)
+
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """``(N, 3, H, W)`` to the five levels."""
-        levels = [self.relu(self.bn1(self.conv1(x)))]
-        out = self.maxpool(levels[0])
-        for number in range(1, 5):
-            out = self.get_submodule(f"layer{number}")(out)
-            levels.append(out)
-        return tuple(levels)
+        return self.run_chain(x)[1]

@@ -15,7 +15,7 @@ from deeplab_core.catalog import ClassCatalog, ClassInfo, map_catalogs
 from deeplab_core.errors import WeightsError
 from deeplab_core.labels import apply_lut
 from deeplab_core.nn import SegmentationModel, create_model
-from deeplab_core.training.network import classifier_names
+from deeplab_core.training.transfer import classifier_names
 
 #: Share of the parent's probability that a new class begins with.
 _BEGINNING = 0.1

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
-from typing import Protocol, overload
+from collections.abc import Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,9 @@ from deeplab_core.inference import prepare_for_inference
 from deeplab_core.learning import Layers
 from deeplab_core.nn import SegmentationModel
 from deeplab_core.nn.base import Encoder
-from deeplab_core.training.network import classifier_names, freeze_norms
+from deeplab_core.training.frozen_part import ReadLevels
+from deeplab_core.training.network import freeze_norms
+from deeplab_core.training.transfer import classifier_names
 
 Features = tuple[Tensor, ...]
 
@@ -122,28 +124,6 @@ class WholeNetwork:
         return copy.deepcopy(self.learning).cpu().requires_grad_(False)
 
 
-class _Levels(Sequence[Tensor]):
-    """Levels of an encoder that note which ones are looked at."""
-
-    def __init__(self, levels: Sequence[Tensor]) -> None:
-        self._levels = levels
-        self.read: set[int] = set()
-
-    def __len__(self) -> int:
-        return len(self._levels)
-
-    @overload
-    def __getitem__(self, place: int) -> Tensor: ...
-    @overload
-    def __getitem__(self, place: slice) -> Sequence[Tensor]: ...
-    def __getitem__(self, place: int | slice) -> Tensor | Sequence[Tensor]:
-        self.read.update(range(*place.indices(len(self))) if isinstance(place, slice) else (place % len(self),))
-        return self._levels[place]
-
-    def __iter__(self) -> Iterator[Tensor]:
-        return (self[place] for place in range(len(self)))
-
-
 class _Replayed(Encoder):
     """Stands where the encoder stood and gives back what the encoder once said."""
 
@@ -177,7 +157,7 @@ class BehindEncoder:
         side = max(_PROBE_SIDE, model.minimum_side)
         probe = torch.zeros(1, 3, side, side, device=device)
         with torch.no_grad():
-            levels = _Levels(self._levels_of(probe))
+            levels = ReadLevels(self._levels_of(probe))
             self._replay.held = levels
             self.learning.coarse_logits(probe)
         self._count, self._places = len(levels), tuple(sorted(levels.read))

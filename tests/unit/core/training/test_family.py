@@ -20,7 +20,8 @@ LARGE = ("dilatednet", "deconvnet")
 def test_a_network_learns_by_its_name_alone(name: str) -> None:
     torch.manual_seed(1)
     recipe = Recipe(network=name)
-    model, lineage = build_network(recipe, CATALOG)
+    start = build_network(recipe, CATALOG)
+    model, lineage = start.model, start.lineage
     assert lineage == {"start": "scratch"}
     assert model.num_classes == len(CATALOG)
     if name in LARGE:
