@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -161,15 +162,15 @@ class SegmentationDataset:
         order = self.order(epoch, recipe)
         views = fixed_views(recipe)
         if not views:
-            count = self.steps_per_epoch(recipe) * recipe.accumulate
-            return np.resize(order, count * recipe.micro_batch).reshape(count, recipe.micro_batch)
+            rounds = self.steps_per_epoch(recipe) * recipe.accumulate
+            return np.resize(order, rounds * recipe.micro_batch).reshape(rounds, recipe.micro_batch)
         steps = []
         for place in range(len(recipe.fixed_scales)):
             mine = [index for index, view in enumerate(views) if view.place == place]
             codes = (order[:, None] * len(views) + np.array(mine)).ravel()
             codes = generator(recipe.seed, epoch, 0xFFFFFFFE - place).permutation(codes)
-            count = -(-len(codes) // recipe.batch)
-            steps.append(np.resize(codes, count * recipe.batch).reshape(count, recipe.batch))
+            batches = -(-len(codes) // recipe.batch)
+            steps.append(np.resize(codes, batches * recipe.batch).reshape(batches, recipe.batch))
         whole = np.concatenate(steps)
         mixed = generator(recipe.seed, epoch, 0xEFFFFFFF).permutation(len(whole))
         return whole[mixed].reshape(-1, recipe.micro_batch)
@@ -238,11 +239,12 @@ class SegmentationDataset:
     def some_inputs(self, recipe: Recipe, preprocessing: Preprocessing, images: int = 32) -> Iterator[Tensor]:
         """Network inputs (n, 3, h, w) of about so many crops, the same ones at every call."""
         seen = 0
-        for batch in self.batches(recipe, _MEASURED, preprocessing=preprocessing):
-            yield batch.input()
-            seen += len(batch.names)
-            if seen >= images:
-                return
+        for again in count():
+            for batch in self.batches(recipe, _MEASURED - again, preprocessing=preprocessing):
+                yield batch.input()
+                seen += len(batch.names)
+                if seen >= images:
+                    return
 
     def steps_per_epoch(self, recipe: Recipe) -> int:
         """Optimiser steps of one epoch."""

@@ -138,10 +138,12 @@ def average(model: SegmentationModel, card: ModelCard, others: Sequence[Path]) -
 def _architecture(recipe: Recipe, source: SegmentationModel, classes: int) -> dict[str, Any]:
     """Arguments of ``create_model``: the checkpoint's, or the recipe's head on the checkpoint's encoder."""
     theirs = source.architecture
-    stride = recipe.output_stride if recipe.output_stride in source.output_strides else source.output_stride
+    stride: int | None = recipe.output_stride if recipe.output_stride in source.output_strides else source.output_stride
     options = {key: value for key, value in theirs.items() if key not in ("name", "backbone", "backbone_options")}
     name, backbone = recipe.network or theirs["name"], recipe.backbone or theirs["backbone"]
-    inner = dict(theirs["backbone_options"]) if backbone == theirs["backbone"] else {}
+    inner = dict(theirs["backbone_options"])
+    if backbone != theirs["backbone"]:
+        inner, stride = {}, None
     if recipe.network or recipe.backbone or recipe.options or recipe.backbone_options:
         kept = _MEANINGS if name in _DEEPLABS and theirs["name"] in _DEEPLABS else ()
         options = {key: value for key, value in options.items() if key in kept} | dict(recipe.options)
