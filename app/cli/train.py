@@ -74,7 +74,7 @@ def _recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
 )
 @click.option("--project", "projects", multiple=True, metavar="FOLDER",
               type=click.Path(exists=True, file_okay=False, path_type=Path),
-              help="A folder labelled in the window: its corrected masks; may be repeated.")  # fmt: skip
+              help="A folder labelled in the window, or the DIR of its data (its --project DIR); may be repeated.")  # fmt: skip
 @click.option("--catalog", default=None,
               help="voc21, cityscapes19, camvid11, ade20k150 or a catalog file [the first project's, else voc21].")  # fmt: skip
 @click.option("--unmatched-to-void", is_flag=True, help="Projects: classes that the catalog has no partner for become void.")

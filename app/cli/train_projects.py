@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,12 +17,50 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def opened_projects(folders: tuple[Path, ...]) -> Iterator[list[Project]]:
-    """The projects of some folders, to read; closed at the end."""
+def opened_projects(places: tuple[Path, ...]) -> Iterator[list[Project]]:
+    """Some projects, to read; closed at the end.
+
+    Args:
+        places: as :func:`project_place` takes them.
+    """
     from app.state.project import Project
 
     with ExitStack() as stack:
-        yield [stack.enter_context(Project.open(folder, read_only=True)) for folder in folders]
+        yield [stack.enter_context(Project.open(*project_place(place), read_only=True)) for place in places]
+
+
+def project_place(place: Path) -> tuple[Path, Path | None]:
+    """Where images and data of a project lie.
+
+    Args:
+        place: a folder of images that was opened in the window, or the directory that holds a project's data (``--project DIR``
+            of the window), which knows its folder of images.
+
+    Returns:
+        The folder of images, and the directory of the data; None where it lies inside the folder, or where there is none.
+
+    Raises:
+        AtrousError: the data is there and the images are not.
+    """
+    from app.state.opening import DATABASE, DIRECTORY_NAME
+    from app.state.store import Store
+    from deeplab_core.errors import AtrousError
+
+    if (place / DIRECTORY_NAME / DATABASE).is_file() or not (place / DATABASE).is_file():
+        return place, None
+    if place.absolute().name == DIRECTORY_NAME:  # it moves about with its folder
+        return place.absolute().parent, None
+    with closing(Store(place / DATABASE, read_only=True)) as store:
+        row = store.row("SELECT value FROM meta WHERE key = 'folder'")
+    folder = None if row is None else Path(json.loads(row[0]))
+    if folder is None or not folder.is_dir():
+        raise AtrousError(
+            "the images of this project are missing",
+            why="It names no folder" if folder is None else f"They were in {folder}",
+            remedy=f"Bring the folder back, or open it where it is now: atrous FOLDER --project {place}",
+            path=place,
+        )
+    return folder, place
 
 
 def project_samples(

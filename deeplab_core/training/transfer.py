@@ -300,7 +300,7 @@ class _Report:
 
 def _counted(found: Mapping[str, nn.Module]) -> dict[str, tuple[int, int]]:
     counts: dict[str, tuple[int, int]] = {}
-    for name, module in found.items():
+    for name, module in sorted(found.items(), key=lambda item: not item[0].startswith("encoder.")):
         part = name.split(".")[0]
         for key, tensor in module.state_dict().items():
             if not key.endswith(_COUNTER):

@@ -89,6 +89,30 @@ def test_from_files_to_masks(recipe: Path, tmp_path: Path, capsys: pytest.Captur
     assert "--resume" in capsys.readouterr().err
 
 
+def test_a_checkpoint_gives_its_encoder_to_another_head(recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert run(["train", "--recipe", str(recipe), "-o", str(first), "--set", "steps=1", "--threads", "1"]) == 0
+    capsys.readouterr()
+    flags = ["--init", str(first / "model.safetensors"), "--init-rate", "0.1", "--freeze", "encoder.stem", "--freeze",
+             "encoder.blocks.?", "--fixed-scales", "0.75,1", "--cache-features", "--feature-cache", str(tmp_path / "kept"),
+             "--set", "options={aspp_channels=16, decoder_channels=8}", "--set", "steps=3", "--norm", "frozen"]  # fmt: skip
+    assert run(["train", "--recipe", str(recipe), "-o", str(second), "--threads", "1", *flags]) == 0
+    said = capsys.readouterr().err
+    for words in ("init: toy rooms", "taken: encoder (", "new: aspp (", "left: aspp (", "features of"):
+        assert words in said
+    assert list((tmp_path / "kept").glob("*/*.safetensors"))
+    old, new = weights(first / "model.safetensors"), weights(second / "model.safetensors")
+    assert all(torch.equal(old[key], new[key]) for key in old if key.startswith(("encoder.stem.", "encoder.blocks.0.")))
+    assert not torch.equal(old["encoder.blocks.16.project.conv.weight"], new["encoder.blocks.16.project.conv.weight"])
+    _, card = load_model(second / "model.safetensors")
+    assert card.extra["training"]["lineage"]["start"] == "toy rooms"
+    capsys.readouterr()
+    assert run(["train", "--resume", "-o", str(second), "--epochs", "9", "--threads", "1"]) == 2
+    assert "steps = 3" in capsys.readouterr().err
+    assert run(["train", "--recipe", str(recipe), "-o", str(tmp_path / "x"), "--fixed-scales", "big"]) == 2
+    assert "--fixed-scales is like 0.8,1, not 'big'" in capsys.readouterr().err
+
+
 def test_flags_leave_out_images_of_the_recipe_too(recipe: Path, tmp_path: Path) -> None:
     flags = ["--exclude", "room_[0-3]*", "--set", "steps=1", "--threads", "1"]
     assert run(["train", "--recipe", str(recipe), "-o", str(tmp_path / "run"), *flags]) == 0

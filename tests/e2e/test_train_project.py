@@ -11,7 +11,7 @@ import pytest
 
 from app.cli import run
 from app.cli.train import _located
-from app.cli.train_projects import project_samples
+from app.cli.train_projects import project_place, project_samples
 from app.state.class_mapping import mapping_key
 from app.state.image_record import ImageStatus
 from app.state.patch import diff_patch
@@ -67,6 +67,33 @@ def train(tmp_path: Path, *arguments: str | Path) -> int:
     recipe.write_text(RECIPE)
     fixed = ["train", "--recipe", recipe, "-o", tmp_path / "run", "--threads", "1", "--json"]
     return run([str(part) for part in (*fixed, *arguments)])
+
+
+def test_a_project_whose_data_lies_elsewhere_is_found_by_either_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos, data = make_folder(tmp_path / "photos", "a.png", "b.png"), tmp_path / "data"
+    with Project.open(photos, data, catalog=CAMVID) as project:
+        for name in ("a.png", "b.png"):
+            label(project, name, ids(CAMVID, "tree", "road"))
+    assert not (photos / ".atrous").exists()
+    assert project_place(data) == (photos, data)
+    assert train(tmp_path, "--project", data) == 0
+    assert load_model(tmp_path / "run" / "model.safetensors")[1].catalog.names == CAMVID.names
+    # The folder's recipe goes on without further words, from anywhere.
+    monkeypatch.chdir(tmp_path.parent)
+    assert run(["train", "--resume", "-o", str(tmp_path / "run"), "--set", "steps=2", "--threads", "1"]) == 0
+    assert "raised from 1 to 2 steps" in capsys.readouterr().err
+    # A project inside its folder may be named by either, and moves about with it.
+    inside = labelled(tmp_path / "inside", CAMVID, "tree")
+    inside.rename(tmp_path / "moved")
+    assert project_place(tmp_path / "moved" / ".atrous") == (tmp_path / "moved", None)
+    assert project_place(tmp_path / "moved") == (tmp_path / "moved", None)
+    photos.rename(tmp_path / "gone")
+    assert run(["train", "--project", str(data), "-o", str(tmp_path / "other")]) == 1
+    said = capsys.readouterr().err
+    assert "the images of this project are missing" in said
+    assert str(photos) in said
 
 
 def test_the_classes_are_those_of_the_project(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
