@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 
 import cv2
@@ -83,10 +84,13 @@ def fixed_views(recipe: Recipe) -> tuple[FixedView, ...]:
 
 
 def fixed_crop(
-    rgb: Rgb, labels: Channels, recipe: Recipe, view: FixedView, number: int, *, void: int, pad: Colour
+    rgb: Rgb, labels: Channels, recipe: Recipe, view: FixedView, name: str, *, void: int, pad: Colour
 ) -> tuple[Rgb, Channels]:
-    """The crop of one view of image ``number``: always the same pixels. Arguments and result as :func:`augment`."""
-    random = generator(recipe.seed, _FIXED, number * len(recipe.fixed_scales) + view.place)
+    """The crop of one view of an image: the same pixels in every run, whatever other images there are.
+
+    Arguments and result as :func:`augment`; ``name`` is the image's.
+    """
+    random = generator(recipe.seed, _FIXED + view.place * (1 << 32), zlib.crc32(name.encode("utf-8", "surrogateescape")))
     rgb, labels = _scaled_crop(rgb, labels, view.crop, view.scale, random, void, pad)
     rgb = _recoloured(rgb, recipe, random)
     if view.mirrored:

@@ -206,7 +206,8 @@ class SegmentationDataset:
                 self.bad.add(self.samples[number], error)
                 rgb, channels = np.zeros((1, 1, 3), dtype=np.uint8), np.full((1, 1), VOID, dtype=np.int16)
             if views:
-                return fixed_crop(rgb, channels, recipe, views[view], number, void=VOID, pad=colour)
+                name = self.samples[number].name or self.samples[number].image.name
+                return fixed_crop(rgb, channels, recipe, views[view], name, void=VOID, pad=colour)
             return augment(rgb, channels, recipe, generator(recipe.seed, epoch, place), void=VOID, pad=colour)
 
         with ThreadPoolExecutor(max(1, threads), thread_name_prefix="augment") as pool:
