@@ -49,8 +49,8 @@ def progress(title: str, total: int) -> Iterator[Progress]:
 
 
 def emit(event: str, **values: Any) -> None:
-    """Write one JSON line to stdout. Paths become strings."""
-    click.echo(json.dumps({"event": event, **values}, default=str, ensure_ascii=False))
+    """Write one JSON line to stdout. Paths become strings; in one with foreign bytes these are escaped."""
+    click.echo(json_text({"event": event, **values}, default=str))
 
 
 _OVERWRITE = "app.cli.overwrite"
@@ -120,7 +120,17 @@ def write_json(path: Path | None, data: dict[str, Any]) -> None:
     from deeplab_core.formats import atomic_write
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    atomic_write(path, (json.dumps(data, ensure_ascii=False, allow_nan=False, indent=1) + "\n").encode())
+    atomic_write(path, (json_text(data, allow_nan=False, indent=1) + "\n").encode())
+
+
+def json_text(data: Any, **options: Any) -> str:
+    """JSON as text that every encoding can hold: a file name that is no UTF-8 is escaped, and reads back as it was."""
+    text = json.dumps(data, ensure_ascii=False, **options)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return json.dumps(data, ensure_ascii=True, **options)
+    return text
 
 
 class _Lines:

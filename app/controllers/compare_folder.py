@@ -251,7 +251,7 @@ class CompareFolder(QObject):
         result.counts = [pooled_count(before, count) for before, count in zip(result.counts, counts, strict=True)]
         result.pairs = {pair: result.pairs[pair] + count for pair, count in pairs.items()}
         means = tuple(float("nan") if count.matrix is None else count.matrix.mean_iou("truth").value for count in counts)
-        result.rows.append(ImageDifference(image, run.project.record(image).relative_path, pairs, means))
+        result.rows.append(ImageDifference(image, run.project.record(image).shown, pairs, means))
         result.judged += counts[0].matrix is not None
         run.done += 1
         if run is self._run:

@@ -21,6 +21,7 @@ from app.services.notifications import Notifier
 from app.services.settings import SettingsStore
 from app.state.patch import TilePatch, diff_patch
 from app.state.provenance import Merge, Provenance, merge_labels, would_change
+from app.state.wording import displayed
 from app.worker.messages import URGENT, Failed, Predicted, Progress, WasCancelled
 from deeplab_core.errors import AtrousError
 from deeplab_core.metrics.confusion import same_classes
@@ -106,7 +107,7 @@ class PredictController(QObject):
         if not self.models.agreed():
             self.models.mappingNeeded.emit()
             return
-        job = Job(f"Running on {image.path.name}", lambda: self._cancel_image(image.id))
+        job = Job(f"Running on {displayed(image.path.name)}", lambda: self._cancel_image(image.id))
         options = self.models.run_settings.options()
         request = self._compute.predict(str(image.path), image.key, options, URGENT)
         self._asked[request] = _Asked(image.id, image.document.revision, job)

@@ -28,6 +28,7 @@ from app.state.provenance import Provenance
 from app.state.pyramid import Pyramid, halved_levels
 from app.state.saved_masks import START_OVER, USE_MASK
 from app.state.store import DamagedStore, RemovedStore
+from app.state.wording import displayed
 from deeplab_core.errors import AtrousError, ProjectError, StorageError
 from deeplab_core.images.decode import ImageData
 from deeplab_core.records import Prediction
@@ -102,7 +103,7 @@ class ProjectController(QObject):
 
     def open(self, folder: Path, project_dir: Path | None = None, *, read_only: bool = False) -> None:
         """Open a folder in the background; the project that is open stays until the new one is ready."""
-        job = self._jobs.add(Job(f"Opening {folder.name}"))
+        job = self._jobs.add(Job(f"Opening {displayed(folder.name)}"))
         self.opening.emit(str(folder))
 
         def read() -> tuple[Project, object]:

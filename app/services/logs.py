@@ -32,7 +32,9 @@ def start_logging(folder: Path) -> None:
     root.setLevel(logging.INFO)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        handler = RotatingFileHandler(folder / LOG_NAME, maxBytes=_SIZE, backupCount=_COPIES, encoding="utf-8")
+        handler = RotatingFileHandler(
+            folder / LOG_NAME, maxBytes=_SIZE, backupCount=_COPIES, encoding="utf-8", errors="backslashreplace"
+        )
     except OSError as error:
         logging.getLogger(__name__).warning("no log file: %s", error)
         return

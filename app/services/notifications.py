@@ -10,6 +10,7 @@ from itertools import count
 
 from PySide6.QtCore import QObject, Signal
 
+from app.state.wording import displayed
 from deeplab_core.errors import AtrousError
 
 _LOG = logging.getLogger(__name__)
@@ -95,6 +96,7 @@ class Notifier(QObject):
         self.withdrawn.emit(replace_key)
 
     def _say(self, severity: Severity, title: str, detail: str, replace_key: str, choices: tuple[Choice, ...]) -> None:
+        title, detail = displayed(title), displayed(detail)
         message = Message(severity, title, detail, replace_key, choices, next(_numbers))
         _LOG.log(int(severity), "%s%s", title, f" | {detail}" if detail else "")
         self.messages.append(message)

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from app.state.image_list import twins
 from app.state.opencv import opencv
 from app.state.project import Project
 from deeplab_core.errors import ImageReadError, ProjectError, ProjectLocked
@@ -129,13 +130,16 @@ def fingerprints(project: Project) -> dict[int, int]:
 def export_marks(project: Project, folder: Path) -> int:
     """Write ``NAME.ambiguous.json`` for every marked image, as ``atrous inspect --ambiguous`` reads it; returns how many.
 
+    Of two images whose names differ only in their endings each file keeps the ending: ``a.jpg.ambiguous.json``.
+
     Raises:
         StorageError: a file cannot be written.
     """
     stored = project.results(KIND)
+    alike = twins(project.images)
     for image, (_, data) in stored.items():
-        name = PurePosixPath(project.record(image).relative_path).with_suffix(AMBIGUOUS_SUFFIX)
-        path = folder / name
+        name = PurePosixPath(project.record(image).relative_path)
+        path = folder / (name.with_name(name.name + AMBIGUOUS_SUFFIX) if image in alike else name.with_suffix(AMBIGUOUS_SUFFIX))
         make_folder(path.parent)
         atomic_write(path, data)
     return len(stored)

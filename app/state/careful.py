@@ -10,9 +10,10 @@ import contextlib
 import os
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, unquote_to_bytes
 
 from app.state.schema import APPLICATION_ID
 from deeplab_core.errors import AtrousError, ProjectError, StorageError
@@ -82,10 +83,62 @@ class Patience:
 
 
 def connect(path: Path, mode: str, *, timeout: float) -> sqlite3.Connection:
-    """A connection by URI; ``mode`` is one of SQLite's (``ro``, ``rw``, ``rwc``) or ``immutable=1``."""
+    """A connection by URI; ``mode`` is one of SQLite's (``ro``, ``rw``, ``rwc``) or ``immutable=1``.
+
+    Names in foreign bytes, which SQLite's text cannot hold, go in and come out as they are (:class:`_Connection`).
+    """
     query = mode if "=" in mode else f"mode={mode}"
     uri = f"{path.absolute().as_uri()}?{query}"
-    return sqlite3.connect(uri, uri=True, timeout=timeout, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(
+        uri, uri=True, timeout=timeout, isolation_level=None, check_same_thread=False, factory=_Connection
+    )
+    connection.text_factory = _from_text
+    return connection
+
+
+#: Begins a text that stands for one with foreign bytes. No relative path begins so.
+_FOREIGN = "/foreign:"
+
+
+class _Connection(sqlite3.Connection):
+    """A connection that takes names that are no UTF-8.
+
+    Unzipped on another system, a name may hold any bytes; Python gives them as lone surrogates, which SQLite refuses. They are
+    kept percent-encoded behind a mark, one form for each name, so that they can be compared.
+    """
+
+    def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
+        return super().execute(sql, _storable(parameters))
+
+    def executemany(self, sql: str, parameters: Iterable[Any], /) -> sqlite3.Cursor:
+        return super().executemany(sql, map(_storable, parameters))
+
+
+def _storable(values: Any) -> Any:
+    if not isinstance(values, tuple | list):
+        return values
+    return [_to_text(value) if type(value) is str and not value.isascii() else value for value in values]
+
+
+def _to_text(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        try:
+            return _FOREIGN + quote(text.encode("utf-8", "surrogateescape"))
+        except UnicodeEncodeError:  # half of a surrogate pair, which no file name gives
+            return text.encode("utf-8", "backslashreplace").decode()
+    return text
+
+
+def _from_text(data: bytes) -> str:
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        raise sqlite3.OperationalError(f"Could not decode text: {error.reason}") from error
+    if text.startswith(_FOREIGN):
+        return unquote_to_bytes(text[len(_FOREIGN) :]).decode("utf-8", "surrogateescape")
+    return text
 
 
 def be_careful(connection: sqlite3.Connection, patience: Patience) -> None:

@@ -6,6 +6,7 @@ with work on it is gone or looks changed, and a file that could be it has appear
 
 from __future__ import annotations
 
+import json
 import os
 from collections import defaultdict
 from collections.abc import Iterable
@@ -14,7 +15,11 @@ from pathlib import Path, PurePosixPath
 
 from app.state.image_record import ImageFlag
 from app.state.store import Store
+from deeplab_core.atomic import protect_images
 from deeplab_core.errors import ImageReadError
+
+#: Key of the ``meta`` table: what was left out at the last visit.
+_LEFT_OUT = "left_out"
 
 #: At most so many bytes of images are read to tell a copied folder (new times, same content) from renamed files. Whatever is
 #: left is compared when the image is opened.
@@ -31,6 +36,7 @@ class ScanReport:
         missing: paths of images that are gone but have work on them; it is kept.
         moved: (old path, new path) of images that were found elsewhere; their work went with them.
         changed: paths of images whose content is another than the one that was worked on.
+        left_out: sentences about what the folder holds besides images, if that differs from the last visit.
     """
 
     added: int = 0
@@ -38,9 +44,10 @@ class ScanReport:
     missing: tuple[str, ...] = ()
     moved: tuple[tuple[str, str], ...] = ()
     changed: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     def sentences(self) -> tuple[str, ...]:
-        """The report in words, what needs attention only: moved, changed, missing."""
+        """The report in words, what needs attention only: moved, changed, missing, left out."""
         told = []
         if self.moved:
             told.append(f"{_images(len(self.moved))} moved; the masks went along. {_named([new for _, new in self.moved])}")
@@ -48,7 +55,7 @@ class ScanReport:
             told.append(f"{_images(len(self.changed))} changed since the last visit; check the masks. {_named(self.changed)}")
         if self.missing:
             told.append(f"{_images(len(self.missing))} with masks not found any more; the masks are kept. {_named(self.missing)}")
-        return tuple(told)
+        return (*told, *self.left_out)
 
 
 @dataclass(slots=True)
@@ -75,6 +82,33 @@ class _Plan:
     changed: list[_Known] = field(default_factory=list)
     suspect: list[_Known] = field(default_factory=list)  # same size, other time
     gone: list[_Known] = field(default_factory=list)
+
+
+def survey(folder: Path) -> tuple[dict[str, tuple[int, int]], tuple[str, ...]]:
+    """Look through a folder of images; from then on none of them is replaced by this process.
+
+    Returns:
+        What :func:`stat_images` says of its images, and sentences about what else it holds and is not offered as an image.
+
+    Raises:
+        ImageReadError: the folder does not exist or cannot be opened.
+    """
+    from deeplab_core.images.find import scan_folder
+
+    scan = scan_folder(folder)
+    protect_images(folder, scan.images)
+    return stat_images(folder, scan.images), scan.left_out()
+
+
+def unheard(store: Store, left_out: tuple[str, ...]) -> tuple[str, ...]:
+    """What of :func:`survey`'s sentences to say: all if anything differs from the last visit, else nothing."""
+    text = json.dumps(left_out)
+    row = store.row("SELECT value FROM meta WHERE key = ?", (_LEFT_OUT,), (str,))
+    if text == (row[0] if row is not None else "[]"):
+        return ()
+    if not store.read_only:
+        store.write("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", (_LEFT_OUT, text))
+    return left_out
 
 
 def stat_images(folder: Path, paths: Iterable[str]) -> dict[str, tuple[int, int]]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from app.state.image_record import ImageRecord, ImageStatus
+from deeplab_core.images.label_names import name_key
 
 STATUS_TITLES: dict[ImageStatus, str] = {
     ImageStatus.NEW: "new",
@@ -26,6 +29,7 @@ class ImageRow:
         uncertainty: mean of 1 - confidence over the prediction, 0..1; None before a model ran.
         classes: lower-case names of the classes in its mask.
         has_truth: whether a truth file was found for it.
+        has_twin: whether another image of its folder has the same name but for the ending or the Unicode form.
     """
 
     record: ImageRecord
@@ -34,6 +38,7 @@ class ImageRow:
     uncertainty: float | None = None
     classes: frozenset[str] = frozenset()
     has_truth: bool = False
+    has_twin: bool = False
     _text: str = field(init=False, repr=False, compare=False, default="")
 
     def __post_init__(self) -> None:
@@ -49,8 +54,9 @@ class ImageRow:
 
     @property
     def title(self) -> str:
-        """File name without its ending."""
-        return PurePosixPath(self.record.relative_path).stem
+        """File name without its ending; with it if another image of the folder has the same name but for that."""
+        shown = PurePosixPath(self.record.shown)
+        return shown.name if self.has_twin else shown.stem
 
     @property
     def lower_path(self) -> str:
@@ -59,7 +65,7 @@ class ImageRow:
     @property
     def tooltip(self) -> str:
         """Path, status and figures, one a line."""
-        lines = [self.record.relative_path, STATUS_TITLES[self.status]]
+        lines = [self.record.shown, STATUS_TITLES[self.status]]
         if self.iou is not None:
             lines.append(f"mIoU {self.iou:.3f} (mean over the classes in the truth)")
         if self.uncertainty is not None:
@@ -69,6 +75,14 @@ class ImageRow:
         if self.record.note:
             lines.append(self.record.note)
         return "\n".join(lines)
+
+
+def twins(records: Iterable[ImageRecord]) -> frozenset[int]:
+    """Ids of the images whose names differ from another's of the same folder only in the ending or the Unicode form."""
+    groups: dict[str, list[int]] = defaultdict(list)
+    for record in records:
+        groups[name_key(record.relative_path.rpartition(".")[0])].append(record.id)
+    return frozenset(image for group in groups.values() if len(group) > 1 for image in group)
 
 
 _FLAG_WORDS = ("failed", "missing", "changed", "truth", "unreviewed")

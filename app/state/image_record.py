@@ -7,6 +7,8 @@ from enum import IntEnum, IntFlag
 from pathlib import PurePosixPath
 from typing import Any
 
+from app.state.wording import displayed
+
 
 class ImageStatus(IntEnum):
     """How far the work on an image has come; it never goes back by itself."""
@@ -72,6 +74,11 @@ class ImageRecord:
     def name(self) -> str:
         """File name without folders."""
         return PurePosixPath(self.relative_path).name
+
+    @property
+    def shown(self) -> str:
+        """``relative_path`` for the window's texts."""
+        return displayed(self.relative_path)
 
     @property
     def touched(self) -> bool:

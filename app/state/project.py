@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from app.listeners import Listeners
 from app.state.backups import Upkeep
-from app.state.folder_scan import ScanReport, reconcile, stat_images
+from app.state.folder_scan import ScanReport, reconcile, stat_images, survey, unheard
 from app.state.ground_truth import GroundTruth
 from app.state.image_record import RECORD_COLUMNS, RECORD_KINDS, ImageFlag, ImageRecord, ImageStatus, record_from_row
 from app.state.journal import Journal, JournalStep
@@ -102,13 +102,13 @@ class Project:
             StorageError: there is no project yet and none can be created; the remedy names ``--project``.
             ProjectError: of a newer version, of another folder, or damaged beyond mending.
         """
-        from deeplab_core.images.find import find_images
-
         folder = Path(folder).absolute()
-        found = stat_images(folder, find_images(folder))
+        found, left_out = survey(folder)
         opened = open_directory(folder, None if project_dir is None else Path(project_dir).absolute(), read_only=read_only)
         try:
-            return _assembled(folder, opened, catalog, found)
+            project = _assembled(folder, opened, catalog, found)
+            project.notices += unheard(opened.store, left_out)
+            return project
         except BaseException:
             opened.store.close()
             if opened.lock is not None:
@@ -157,11 +157,9 @@ class Project:
 
     def rescan(self) -> ScanReport:
         """Look at the folder again: new, moved, changed and missing images."""
-        from deeplab_core.images.find import find_images
-
-        found = stat_images(self.folder, find_images(self.folder))
+        found, left_out = survey(self.folder)
         if not self.read_only:
-            self.report = reconcile(self._store, self.folder, found)
+            self.report = replace(reconcile(self._store, self.folder, found), left_out=unheard(self._store, left_out))
             self._read_records()
         return self.report
 

@@ -14,13 +14,13 @@ from app.controllers.open_image import OpenImage
 from app.controllers.predict import Suggestion
 from app.controllers.program import Program
 from app.state.class_rows import ClassRow, arranged
-from app.state.image_list import ImageRow
+from app.state.image_list import ImageRow, twins
 from app.state.image_record import ImageRecord
 from app.state.image_scores import ImageScore
 from app.state.judgement import folder_mean_text
 from app.state.panes import PaneKind
 from app.state.project import Project
-from app.state.wording import counted, spaced
+from app.state.wording import counted, displayed, spaced
 from app.ui.canvas.canvas_area import CanvasArea
 from app.ui.canvas.layers import LayerSet
 from app.ui.canvas.picture import PictureSource
@@ -48,6 +48,7 @@ class Binding(QObject):
         self._order: list[int] = []
         self._arranged: frozenset[int] = frozenset()
         self._position: dict[int, int] = {}
+        self._twins: frozenset[int] = frozenset()
         self._in_band: float | None = None
         program.projects.walk = images.shown_ids
         self._wire_projects()
@@ -85,7 +86,7 @@ class Binding(QObject):
         self.program.thumbnails.clear()
         self._show_rows()
         window = self.window
-        window.setWindowTitle("Atrous" if project is None else f"{project.folder.name} — Atrous")
+        window.setWindowTitle("Atrous" if project is None else f"{displayed(project.folder.name)} — Atrous")
         window.start_page.show_recent(self.program.projects.recent.folders())
         if project is None:
             window.status.show_save_state(None)
@@ -99,6 +100,7 @@ class Binding(QObject):
 
     def _show_rows(self) -> None:
         project = self.program.projects.project
+        self._twins = frozenset() if project is None else twins(project.images)
         rows = [] if project is None else [self._row(record, place) for place, record in enumerate(project.images)]
         self._position = {row.id: row.position for row in rows}
         self.model.set_rows(rows)
@@ -115,6 +117,7 @@ class Binding(QObject):
             uncertainty=score.uncertainty,
             classes=frozenset(name.lower() for name in score.classes),
             has_truth=self.program.judge.index.get(record.relative_path) is not None,
+            has_twin=record.id in self._twins,
         )
 
     def _show_record(self, record: ImageRecord) -> None:
@@ -143,11 +146,11 @@ class Binding(QObject):
     def _show_title(self) -> None:
         image, project = self.program.projects.image, self.program.projects.project
         if image is None or project is None:
-            self.window.top_bar.show_title("" if project is None else project.folder.name, "")
+            self.window.top_bar.show_title("" if project is None else displayed(project.folder.name), "")
             return
         place = self.model.row_of(image.id)
         where = f"{place + 1} of {self.model.rowCount()}" if place is not None else f"not among {self.model.rowCount()} shown"
-        name = project.record(image.id).relative_path
+        name = project.record(image.id).shown
         self.window.top_bar.show_title(name, f"{image.info.width}×{image.info.height} · {where}")
 
     def _show_layers(self) -> None:

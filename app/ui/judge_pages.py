@@ -124,7 +124,7 @@ class JudgePages(QObject):
             score = scores[image]
             figure = f"{score:,.0f} px".replace(",", "\u2009") if score > 1 else f"{score:.3f}"
             iou = f"{ious[image]:.3f}" if image in ious else ""
-            rows.append(QueueRow(image, (record.relative_path, figure, iou, record.status.name.lower())))
+            rows.append(QueueRow(image, (record.shown, figure, iou, record.status.name.lower())))
         return rows
 
     def _doubted_rows(self) -> list[QueueRow]:
@@ -193,7 +193,7 @@ class JudgePages(QObject):
 
     def _name(self, image: int) -> str:
         project = self._program.projects.project
-        return "" if project is None else project.record(image).relative_path
+        return "" if project is None else project.record(image).shown
 
     def _classes(self, classes: tuple[int, ...]) -> str:
         project = self._program.projects.project

@@ -8,6 +8,7 @@ from pathlib import Path
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
+from app.state.wording import displayed
 from app.ui.docks.panel import toned
 from app.ui.icons import icon_pixmap
 from app.ui.theme import Theme
@@ -77,9 +78,9 @@ class StartPage(QWidget):
                 widget.deleteLater()
         self.recent_title.setVisible(bool(folders))
         for folder in folders[:_SHOWN]:
-            button = QPushButton(f"{folder.name}  —  {_shortened(folder.parent)}")
+            button = QPushButton(displayed(f"{folder.name}  —  {_shortened(folder.parent)}"))
             button.setProperty("link", True)
-            button.setToolTip(str(folder))
+            button.setToolTip(displayed(str(folder)))
             button.setStyleSheet("text-align: left;")
             button.clicked.connect(lambda _checked=False, folder=folder: self.folderChosen.emit(folder))
             self._recent.addWidget(button)

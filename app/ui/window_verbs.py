@@ -16,6 +16,7 @@ from app.places import SAMPLE_PROJECT, copy_sample_project, sample_home
 from app.services.folders import layout_file, log_folder
 from app.services.logs import report_text
 from app.services.notifications import Choice
+from app.state.wording import displayed
 from app.ui.dialogs.command_palette import CommandPalette
 from app.ui.dialogs.key_sheet import KeySheet
 from app.ui.dialogs.list_dialog import ListDialog
@@ -160,7 +161,7 @@ class WindowVerbs(QObject):
         project = self._program.projects.project
         if project is None:
             return
-        rows = [(project.record(image).relative_path, why) for image, why in failures]
+        rows = [(project.record(image).shown, displayed(why)) for image, why in failures]
         intro = "The run went on with the rest. Each image is listed with the reason; 'Run folder' tries them again."
         ListDialog(
             "What failed", intro, rows, lambda row: self._program.projects.open_image(failures[row][0]), self._window
@@ -238,7 +239,7 @@ class WindowVerbs(QObject):
         menu = self._window.recent_menu
         menu.clear()
         for folder in self._program.projects.recent.folders():
-            menu.addAction(str(folder), lambda folder=folder: self._program.projects.open(folder))
+            menu.addAction(displayed(str(folder)), lambda folder=folder: self._program.projects.open(folder))
         menu.setEnabled(True)
         if menu.isEmpty():
             menu.addAction("No folder yet").setEnabled(False)
