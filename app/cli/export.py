@@ -20,7 +20,12 @@ FORMATS = ("indexed", "raw_ids", "cityscapes_ids", "cityscapes_train_ids", "colo
 @click.command()
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option(
-    "-o", "--output", "out", metavar="DIR", required=True, type=click.Path(file_okay=False, path_type=Path), help="Target."
+    "-o",
+    "--output",
+    "out",
+    metavar="DIR",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Target [default: FOLDER_export beside FOLDER].",
 )
 @click.option(
     "--project",
@@ -56,7 +61,7 @@ FORMATS = ("indexed", "raw_ids", "cityscapes_ids", "cityscapes_train_ids", "colo
 @click.option("--json", "as_json", is_flag=True, help="One JSON line per problem and one summary, on stdout.")
 def export(
     folder: Path,
-    out: Path,
+    out: Path | None,
     *,
     project_dir: Path | None,
     kind: str,
@@ -72,6 +77,9 @@ def export(
     from app.state.samples import ExportSource
     from deeplab_core.formats.export import export_masks, get_exporter
 
+    if out is None:
+        own = folder.resolve()
+        out = own.parent / f"{own.name}_export"
     options: dict[str, Any] = {"unmatched_to_void": True} if unmatched_to_void and kind.startswith("cityscapes") else {}
     exporter = get_exporter(kind, **options)
     with Project.open(folder, project_dir, read_only=True) as project:

@@ -117,6 +117,7 @@ class ExportController(QObject):
         self._jobs.run(work, lambda summary: self._end(summary, request), self._fail)
 
     def _items(self, request: ExportRequest) -> list[ExportItem]:
+        """Per image its mask, else its prediction; read on a thread of the pool."""
         project = self._projects.project
         assert project is not None
         source: LabelSource = "effective" if request.with_predictions else "mask"
