@@ -5,6 +5,7 @@
     AtrousError
     ├── ImageReadError        an image file cannot be decoded
     ├── MaskFormatError       a mask or truth file does not hold what its catalog declares
+    │   ├── AmbiguousTruthError   several folders may be the ground truth, or the only one may hold predictions
     │   ├── AmbiguousFrameError   a mask fits the image as stored and as displayed, and nothing says which is meant
     │   └── PredictedTruthError   a folder named as ground truth holds predictions that Atrous wrote
     ├── CatalogError          a catalog file is wrong, or two catalogs do not fit
@@ -85,6 +86,10 @@ class MaskFormatError(AtrousError):
 
 class AmbiguousFrameError(MaskFormatError):
     """A mask fits its image as stored and as displayed, and nothing says which is meant; the user must be asked once."""
+
+
+class AmbiguousTruthError(MaskFormatError):
+    """Several folders may be the ground truth, or the only one may hold predictions; the user must name one."""
 
 
 class PredictedTruthError(MaskFormatError):

@@ -10,6 +10,7 @@ import click
 from app.cli.console import Progress, ReportFile, overwrite_option, progress, write_json
 from app.cli.crf_choice import CRF_HELP, crf_engine_option, parse_crf
 from app.cli.model_choice import resolve_model
+from app.cli.options import GroundTruth, TruthOptions, named_truth, truth_options
 from app.cli.orders import gain_lines, order_lines, place_text
 from app.cli.predict import parse_scales
 from app.cli.read_ahead import read_ahead
@@ -43,11 +44,10 @@ _ORDERS = ("confidence", "least_certain", "expected_wrong", "margin", "entropy",
 @crf_engine_option
 @click.option("--flip", is_flag=True, help="Average with the mirrored image, and order by how the passes disagree.")
 @click.option("--scales", callback=parse_scales, default="1", show_default=True, help="The same over these relative sizes.")
-@click.option(
-    "--truth", "truths", metavar="DIR", multiple=True, type=_FOLDER,
-    help="True masks of the same names: says how well each order finds the wrong pixels; may be repeated.",
-)  # fmt: skip
-@click.option("--catalog", "catalog_name", metavar="NAME_OR_FILE", help="What the ids of --truth mean [default: the model's].")
+@truth_options(
+    "Ground truth, masks of the same names: says how well each order finds the wrong pixels",
+    catalog_help="What the ids of --truth mean [default: recognised from the masks; the model's if only the values fit]",
+)
 @click.option("--ambiguous", metavar="DIR", type=_FOLDER, help="NAME.ambiguous.json: regions of the truth that do not count.")
 @click.option("--label-errors", is_flag=True, help="List labels of --truth that seem wrong.")
 @click.option("--order", "orders", multiple=True, type=click.Choice(_ORDERS), help="List this order only; may be repeated.")
@@ -71,8 +71,7 @@ def doubt(
     crf_engine: CRFEngine,
     flip: bool,
     scales: tuple[float, ...],
-    truths: tuple[Path, ...],
-    catalog_name: str | None,
+    truth: TruthOptions,
     ambiguous: Path | None,
     label_errors: bool,
     orders: tuple[str, ...],
@@ -90,7 +89,7 @@ def doubt(
 
     Exit status 1 says that some files could not be measured; the figures are those of the rest.
     """
-    _check_usage(orders, truths, catalog_name, ambiguous, label_errors, {
+    _check_usage(orders, truth, ambiguous, label_errors, {
         "passes": flip or len(scales) > 1, "second_model": second_name is not None, "crf": crf is not None
     })  # fmt: skip
     from deeplab_core.images import find_images
@@ -103,28 +102,32 @@ def doubt(
         output_stride=output_stride, scales=scales, flip=flip, device=device, precision=precision, crf=crf, crf_engine=crf_engine
     )
     model_path, second_path = resolve_model(model_name), None if second_name is None else resolve_model(second_name)
-    from deeplab_core.catalogs import get_catalog
     from deeplab_core.inference.doubt_meter import DoubtMeter
     from deeplab_core.inspection.folder_doubt import FolderDoubt
 
     predictor = _predictor(model_path, options)
     second = None if second_path is None else _predictor(second_path, options)
-    meter = DoubtMeter(predictor, None if catalog_name is None else get_catalog(catalog_name), second)
+    ground = _ground_truth(images, names, truth, predictor.card.catalog)
+    meter = DoubtMeter(predictor, None if ground is None else ground.catalog, second)
     if meter.labels_only and label_errors:
         raise click.UsageError("--label-errors needs a model that knows how sure it is; this graph gives labels only")
     found = FolderDoubt(meter.catalog)
-    truth = _Truth(images, names, truths, ambiguous, meter.catalog)
-    found.failures += truth.problems
-    _measure_all(images, names, meter, truth, found)
-    click.echo("\n".join(_report(found, predictor.card.name, truth, orders, top, label_errors=label_errors)))
+    labels = _Truth(images, names, truth, ambiguous, meter.catalog)
+    if ground is not None:
+        ground.tell()
+    found.failures += labels.problems
+    _measure_all(images, names, meter, labels, found)
+    click.echo("\n".join(_report(found, predictor.card.name, labels, orders, top, label_errors=label_errors)))
     if json_file is not None:
         about = {
             "model": {"id": predictor.card.id, "name": predictor.card.name},
             "second_model": None if second is None else {"id": second.card.id, "name": second.card.name},
             "options": {"output_stride": output_stride, "scales": list(scales), "flip": flip, "crf": _crf_values(crf)},
         }
+        if ground is not None:
+            about["ground_truth"] = ground.to_dict()
         data = found.to_dict(label_errors=label_errors)
-        write_json(json_file, {"format": data.pop("format"), **about, **data, "without_truth": truth.missing})
+        write_json(json_file, {"format": data.pop("format"), **about, **data, "without_truth": labels.missing})
     if found.failures:
         failed = "1 file" if len(found.failures) == 1 else f"{len(found.failures)} files"
         click.echo(f"atrous: {failed} could not be measured; the figures are those of the rest", err=True)
@@ -132,14 +135,13 @@ def doubt(
 
 
 def _check_usage(
-    orders: tuple[str, ...], truths: tuple[Path, ...], catalog: str | None, ambiguous: Path | None, label_errors: bool,
-    asked: dict[str, bool],
+    orders: tuple[str, ...], truth: TruthOptions, ambiguous: Path | None, label_errors: bool, asked: dict[str, bool]
 ) -> None:  # fmt: skip
     needs = {"passes": "--flip or several --scales", "second_model": "--second-model", "crf": "--crf"}
     for order in orders:
         if not asked.get(order, True):
             raise click.UsageError(f"--order {order} needs {needs[order]}")
-    if not truths and (catalog is not None or ambiguous is not None or label_errors):
+    if not truth.folders and (truth.catalog_name is not None or ambiguous is not None or label_errors):
         raise click.UsageError("--label-errors, --catalog and --ambiguous need --truth")
 
 
@@ -149,6 +151,23 @@ def _predictor(path: Path, options: PredictOptions) -> Predictor:
 
     model, card = load_model(path, output_stride=options.output_stride)
     return Predictor(model, card, options=options, device=options.device)
+
+
+def _ground_truth(images: Path, names: list[str], truth: TruthOptions, model: ClassCatalog) -> GroundTruth | None:
+    """What the user named as ground truth, with its classes; None without."""
+    from deeplab_core.datasets import find_truth
+
+    if not truth.folders:
+        return None
+
+    def masks() -> list[Path]:
+        return [
+            path
+            for folder in truth.folders
+            for path in find_truth(images, names, truth_folder=folder, allow_predicted=True).files.values()
+        ]
+
+    return named_truth(truth, masks, fallback=model)
 
 
 class _Truth:
@@ -163,22 +182,24 @@ class _Truth:
         self,
         images: Path,
         names: list[str],
-        folders: tuple[Path, ...],
+        truth: TruthOptions,
         ambiguous: Path | None,
         catalog: ClassCatalog,
-        frame: Frame = "auto",
     ) -> None:
-        from deeplab_core.formats import find_truth
+        from deeplab_core.datasets import find_truth
         from deeplab_core.inspection.ambiguous import AMBIGUOUS_SUFFIX
         from deeplab_core.inspection.companions import Companions
 
         self._catalog = catalog
-        self._frame: Frame = frame
+        self._frame: Frame = truth.frame
+        folders = truth.folders
         self._marks: Companions | None = None if ambiguous is None else Companions(ambiguous, (AMBIGUOUS_SUFFIX,))
         self.files: dict[str, Path] = {}
         self.problems: list[AtrousError] = []
         for folder in folders:
-            index = find_truth(images, names, truth_folder=folder, catalog=catalog)
+            index = find_truth(
+                images, names, truth_folder=folder, catalog=catalog, allow_predicted=truth.allow_predicted
+            )
             self.problems += [MaskFormatError(problem.message, path=images / problem.image) for problem in index.problems]
             for name, path in index.files.items():
                 other = self.files.setdefault(name, path)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from app.cli.console import ReportFile, overwrite_option, progress
+from app.cli.console import ReportFile, overwrite_option, progress, write_json
+from app.cli.options import TruthOptions, masks_truth, truth_options
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,16 +37,10 @@ def parse_bands(_context: click.Context, _parameter: click.Parameter, value: str
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Masks to judge.",
 )
-@click.option(
-    "--truth",
-    "truths",
-    metavar="DIR",
-    required=True,
-    multiple=True,
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="True masks of the same names; may be repeated.",
+@truth_options(
+    "Ground truth: masks of the same names [default: found beside --images]",
+    catalog_help="What the ids mean: voc21, ... or a file [default: recognised from the ground truth]",
 )
-@click.option("--catalog", "catalog_name", metavar="NAME_OR_FILE", required=True, help="What the ids mean: voc21, ... or a file.")
 @click.option(
     "--bands", callback=parse_bands, default="1,2,4,8,16,40", show_default=True, help="Widths of the boundary band, px."
 )
@@ -71,7 +66,7 @@ def parse_bands(_context: click.Context, _parameter: click.Parameter, value: str
     "photographs",
     metavar="DIR",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Photographs of the same names, for the pictures of the worst cases.",
+    help="Photographs of the same names: finds the ground truth beside them, and shows the worst cases.",
 )
 @click.option(
     "--ambiguous",
@@ -104,8 +99,8 @@ def parse_bands(_context: click.Context, _parameter: click.Parameter, value: str
 @overwrite_option
 def evaluate(
     prediction: Path,
-    truths: tuple[Path, ...],
-    catalog_name: str,
+    *,
+    truth: TruthOptions,
     bands: tuple[int, ...],
     band_rule: Literal["edge", "void"],
     boundary: bool,
@@ -118,13 +113,14 @@ def evaluate(
     json_file: Path | None,
     html_file: Path | None,
 ) -> int:
-    """Compare masks with their truth: IoU per class, pooled and per image, and near the boundaries.
+    """Compare masks with their ground truth: IoU per class, pooled and per image, and near the boundaries.
+
+    Ground truth that is found but not certain is never used: name it with --truth. What was found, and which classes were
+    recognised, is printed and recorded in the JSON.
 
     NAME.confidence.png beside the masks gives the calibration, *_instanceIds.png beside Cityscapes' truth the weighted IoU.
     Exit status 1 says that some files could not be compared; the figures are those of the rest.
     """
-    from deeplab_core.catalogs import get_catalog
-    from deeplab_core.formats import atomic_write
     from deeplab_core.metrics.evaluate import evaluate_folders
     from deeplab_core.metrics.pairing import pair_masks
     from deeplab_core.metrics.report import ReportExtras, read_failures, read_other_curve, read_slices, write_report
@@ -132,7 +128,9 @@ def evaluate(
     slices = tuple(curve for file in slice_files for curve in read_slices(file))
     failures = tuple(kind for file in slice_files for kind in read_failures(file))
     curves = tuple(read_other_curve(file) for file in others)
-    catalog = get_catalog(catalog_name)
+    ground = masks_truth(truth, prediction, photographs)
+    ground.tell()
+    truths, catalog = ground.folders, ground.catalog
     for curve in curves:
         curve.check(catalog, band_rule)
     total = len(pair_masks(prediction, truths, catalog.name).pairs)
@@ -148,13 +146,14 @@ def evaluate(
             seed=seed,
             ambiguous_dir=ambiguous,
             images_dir=photographs,
+            frame=truth.frame,
             progress=lambda _done, _total, name: bar.advance(name),
         )
     for path in (json_file, html_file):
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
     if json_file is not None:
-        atomic_write(json_file, result.to_json().encode())
+        write_json(json_file, {**result.to_dict(), "ground_truth": ground.to_dict()})
     if html_file is not None:
         title = f"{prediction} against {', '.join(map(str, truths))}"
         extras = ReportExtras(photographs=photographs, slices=slices, failures=failures, others=curves)
@@ -165,7 +164,7 @@ def evaluate(
     for error in result.failures:
         click.echo(f"atrous: not compared: {error}", err=True)
     if result.missing:
-        click.echo(f"atrous: {len(result.missing)} truth files have no prediction, e.g. {result.missing[0]}", err=True)
+        click.echo(f"atrous: {len(result.missing)} ground truth files have no prediction, e.g. {result.missing[0]}", err=True)
     return 1 if result.failures else 0
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from app.cli.console import ReportFile, overwrite_option, progress, write_json
+from app.cli.options import TruthOptions, masks_classes, masks_truth, truth_options
 from app.cli.orders import gain_lines, order_lines, place_text
 
 if TYPE_CHECKING:
@@ -29,10 +30,10 @@ _KINDS = (
 
 @click.command("inspect")
 @click.option("--prediction", metavar="DIR", required=True, type=_FOLDER, help="Masks to look into.")
-@click.option(
-    "--truth", "truths", metavar="DIR", multiple=True, type=_FOLDER, help="True masks of the same names; may be repeated."
+@truth_options(
+    "Ground truth: masks of the same names",
+    catalog_help="What the ids mean: voc21, ... or a file [default: recognised from the masks]",
 )
-@click.option("--catalog", "catalog_name", metavar="NAME_OR_FILE", required=True, help="What the ids mean: voc21, ... or a file.")
 @click.option("--images", metavar="DIR", type=_FOLDER, help="Photographs: adds brightness and contrast; --cutouts needs them.")
 @click.option("--objects", metavar="DIR", type=_FOLDER, help="Lists of objects of rendered rooms: adds visible fractions.")
 @click.option("--ambiguous", metavar="DIR", type=_FOLDER, help="NAME.ambiguous.json: regions that are not scored.")
@@ -55,8 +56,8 @@ _KINDS = (
 @overwrite_option
 def inspect(
     prediction: Path,
-    truths: tuple[Path, ...],
-    catalog_name: str,
+    *,
+    truth: TruthOptions,
     images: Path | None,
     objects: Path | None,
     ambiguous: Path | None,
@@ -76,26 +77,30 @@ def inspect(
 
     Exit status 1 says that some files could not be inspected; the figures are those of the rest.
     """
-    from deeplab_core.catalogs import get_catalog
     from deeplab_core.inspection.folder import FolderSources
 
+    truths = truth.folders
     if not truths and (cell or kind or slice_name or cutouts or objects or ambiguous):
         raise click.UsageError("--cell, --kind, --slice, --cutouts, --objects and --ambiguous need --truth")
     if slice_name and (cell or kind):
         raise click.UsageError("--slice lists by itself; leave --cell and --kind out")
     if cutouts is not None and images is None:
         raise click.UsageError("--cutouts needs the photographs; name their folder with --images")
-    catalog = get_catalog(catalog_name)
+    ground = masks_truth(truth, prediction, images) if truths else None
+    catalog = masks_classes(truth, prediction) if ground is None else ground.catalog
+    if ground is not None:
+        ground.tell()
     ids = (None, None) if cell is None else _cell_ids(cell, catalog)
     within = None if slice_name is None else _slice(slice_name)
-    ranking = _rank(prediction, catalog, truths, second, images)
+    ranking = _rank(prediction, catalog, truths, second, images, truth.frame)
     failures = [] if ranking is None else list(ranking.failures)
     if not truths:
         assert ranking is not None
         click.echo("\n".join([*order_lines(ranking, top), *gain_lines(ranking)]))
         write_json(json_file, _ranking_alone(ranking, catalog))
         return _complain(failures)
-    found = _inspect(prediction, truths, catalog, FolderSources(images=images, objects=objects, ambiguous=ambiguous))
+    sources = FolderSources(images=images, objects=objects, ambiguous=ambiguous, frame=truth.frame)
+    found = _inspect(prediction, truths, catalog, sources)
     listed = _components(found, ids, kind, within, top)
     click.echo(_figures(found))
     click.echo(_component_lines(listed, catalog))
@@ -104,9 +109,10 @@ def inspect(
     if json_file is not None:
         from deeplab_core.inspection.summary import inspection_to_dict
 
-        write_json(json_file, inspection_to_dict(found, components=max(top, 50), ranking=ranking))
+        about = {} if ground is None else {"ground_truth": ground.to_dict()}
+        write_json(json_file, {**inspection_to_dict(found, components=max(top, 50), ranking=ranking), **about})
     if cutouts is not None and images is not None:
-        _write_cutouts(found, listed, images, cutouts)
+        _write_cutouts(found, listed, images, cutouts, truth.frame)
     for notes in (found.truth_notes, found.prediction_notes):
         for line in notes.lines():
             click.echo(f"atrous: {'warning' if notes.warning else 'note'}: {line}", err=True)

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from app.cli.console import ReportFile, progress, remember_overwrite
+from app.cli.console import ReportFile, progress, remember_overwrite, write_json
 from app.cli.crf_choice import CRF_HELP, crf_engine_option, parse_crf
 from app.cli.model_choice import resolve_model
+from app.cli.options import GroundTruth, TruthOptions, found_truth, tell_classes, truth_options
 from app.cli.plan import Task, keep_suffix_option, output_names, plan_outputs, report_refused
 from app.cli.predict import predict
 from deeplab_core.errors import AtrousError
 
 if TYPE_CHECKING:
-    from deeplab_core.catalog import ClassCatalog
-    from deeplab_core.formats import Frame
+    from deeplab_core.catalog import CatalogMapping
     from deeplab_core.records import CRFEngine, CRFParams
     from deeplab_core.refine.dense_crf import Engine
     from deeplab_core.refine.search import Sample, SearchReport
@@ -32,7 +31,11 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.option("-o", "--output", "out", metavar="DIR", type=_OUTPUT, help="Folder of the masks.")
 @click.option("--model", "model_name", metavar="NAME_OR_FILE", help="Refine what this network says.")
 @click.option("--masks", metavar="DIR", type=_FOLDER, help="Refine these masks instead; void is filled in.")
-@click.option("--catalog", "catalog_name", metavar="NAME_OR_FILE", help="What the ids of --masks mean: voc21, ... or a file.")
+@truth_options(
+    "Ground truth for --search [default: found beside the images]",
+    catalog_help="What the ids of --masks or --truth mean: voc21, ... or a file [default: recognised from the masks]",
+    many=False,
+)
 @click.option(
     "--certainty",
     type=click.FloatRange(0.01, 0.99),
@@ -42,8 +45,7 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 )
 @click.option("--crf", callback=parse_crf, default="v1", show_default=True, metavar="PRESET", help=CRF_HELP)
 @crf_engine_option
-@click.option("--search", is_flag=True, help="Search parameters on the images that have --truth, with the network's --model.")
-@click.option("--truth", metavar="DIR", type=_FOLDER, help="True masks for --search.")
+@click.option("--search", is_flag=True, help="Search parameters on images with ground truth, with the network's --model.")
 @click.option("--folds", type=click.IntRange(2), default=5, show_default=True, help="Groups of the cross-validation.")
 @click.option("--limit", type=click.IntRange(2), default=100, show_default=True, help="Images that --search uses at most.")
 @click.option("--report", metavar="FILE", type=ReportFile("JSON"), help="Write the search's result as JSON, for --crf.")
@@ -60,13 +62,12 @@ def refine(
     out: Path | None,
     model_name: str | None,
     masks: Path | None,
-    catalog_name: str | None,
     certainty: float,
     crf: CRFParams,
     crf_engine: CRFEngine,
     *,
+    truth: TruthOptions,
     search: bool,
-    truth: Path | None,
     folds: int,
     limit: int,
     report: Path | None,
@@ -80,8 +81,8 @@ def refine(
     the CRF does not help.
     """
     if search:
-        if model_name is None or truth is None:
-            raise click.UsageError("--search needs --model and --truth")
+        if model_name is None:
+            raise click.UsageError("--search needs --model, and ground truth beside the images or in --truth")
         return _search(inputs, model_name, truth, crf, folds, limit, report, device)
     if (model_name is None) == (masks is None):
         raise click.UsageError("give either --model or --masks")
@@ -90,58 +91,53 @@ def refine(
     if model_name is not None:
         same = {"inputs": inputs, "model_name": model_name, "out": out, "device": device, "overwrite": overwrite}
         return int(ctx.invoke(predict, **same, scales=(1.0,), crf=crf, crf_engine=crf_engine, keep_suffix=keep_suffix))
-    if catalog_name is None:
-        raise click.UsageError("--masks needs --catalog")
     assert masks is not None
     from deeplab_core.refine import choose_engine
 
     torch_device = device if device.startswith("cuda") else "cpu"
     return _refine_masks(
-        inputs, out, masks, catalog_name, certainty, crf, choose_engine(crf_engine, device), torch_device, overwrite,
+        inputs, out, masks, truth, certainty, crf, choose_engine(crf_engine, device), torch_device, overwrite,
         keep_suffix=keep_suffix,
     )  # fmt: skip
 
 
-def _partners(
-    inputs: Sequence[Path], tasks: Sequence[Task], folder: Path, catalog: ClassCatalog, *, allow: bool
-) -> dict[Task, Path]:
-    """The mask of every image that has one, by relative path or unique stem."""
-    images = inputs[0] if inputs[0].is_dir() else inputs[0].parent
-    from deeplab_core.formats import find_truth
-
-    index = find_truth(images, [task.name for task in tasks], truth_folder=folder, catalog=catalog, allow_predicted=allow)
-    return {task: path for task in tasks if (path := index.get(task.name)) is not None}
+def _images_of(inputs: Sequence[Path]) -> Path:
+    return inputs[0] if inputs[0].is_dir() else inputs[0].parent
 
 
 def _refine_masks(
     inputs: tuple[Path, ...],
     out: Path,
     masks: Path,
-    catalog_name: str,
+    options: TruthOptions,
     certainty: float,
     crf: CRFParams,
     engine: Engine,
     device: str,
     overwrite: bool,
-    frame: Frame = "auto",
     *,
     keep_suffix: bool = False,
 ) -> int:
-    from deeplab_core.catalogs import get_catalog
+    from deeplab_core.datasets import survey_truth
     from deeplab_core.formats import read_mask, write_mask
     from deeplab_core.images import read_image, to_stored
     from deeplab_core.masks import mark_output, read_marker
     from deeplab_core.refine import DenseCRF
     from deeplab_core.refine.from_labels import labels_as_probabilities
 
-    catalog = get_catalog(catalog_name)
     if out.resolve() == masks.resolve():
         raise click.UsageError("the refined masks would replace those they are made from; choose another folder with -o")
     plan = plan_outputs(inputs, out, keep_suffix=keep_suffix)
     tasks = plan.tasks
-    partners = _partners(inputs, tasks, masks, catalog, allow=True)
+    # Masks to refine are no ground truth: predictions are what they usually are.
+    names = [task.name for task in tasks]
+    found = survey_truth(_images_of(inputs), names, truth_folder=masks, catalog=options.catalog(), allow_predicted=True)
+    partners = {task: path for task in tasks if (path := found.index.get(task.name)) is not None}
     if not partners:
         raise click.UsageError(f"no mask in {masks} has the name of an image")
+    catalog = found.classes.certain(masks)
+    if options.catalog_name is None:
+        tell_classes(catalog, found.classes.reason)
     taken = [task.output for task in partners if task.output.exists()]
     if taken and not overwrite:
         there = f"{len(taken)} masks are already there, e.g. {taken[0]}"
@@ -153,12 +149,12 @@ def _refine_masks(
         for task, path in partners.items():
             try:
                 image = read_image(task.image)
-                labels = read_mask(path, catalog, image.info, frame=frame)
-                found = labels_as_probabilities(labels, catalog, certainty)
-                if found is None:
+                labels = read_mask(path, catalog, image.info, frame=options.frame)
+                split = labels_as_probabilities(labels, catalog, certainty)
+                if split is None:
                     refined = labels
                 else:
-                    source, ids = found
+                    source, ids = split
                     refined = DenseCRF(image.rgb, crf, engine=engine, device=device).marginals(source).labels(ids)
                 task.output.parent.mkdir(parents=True, exist_ok=True)
                 write_mask(task.output, to_stored(refined, image.info.orientation), catalog)
@@ -176,28 +172,34 @@ def _refine_masks(
 def _search(
     inputs: tuple[Path, ...],
     model_name: str,
-    truth: Path,
+    truth: TruthOptions,
     start: CRFParams,
     folds: int,
     limit: int,
     report_file: Path | None,
     device: str,
-    frame: Frame = "auto",
 ) -> int:
-    from deeplab_core.formats import atomic_write
+    from deeplab_core.catalog import map_catalogs
     from deeplab_core.inference import Predictor
     from deeplab_core.refine.search import search_parameters
     from deeplab_core.weights import load_model
 
     model, card = load_model(resolve_model(model_name))
     predictor = Predictor(model, card, device=device)
-    tasks = plan_outputs(inputs, truth / ".refine", keep_suffix=True).tasks
-    partners = _partners(inputs, tasks, truth, card.catalog, allow=False)
+    images = _images_of(inputs)
+    tasks = plan_outputs(inputs, images / ".refine", keep_suffix=True).tasks
+    ground, index = found_truth(truth, images, [task.name for task in tasks], fallback=card.catalog)
+    ground.tell()
+    mapping = map_catalogs(ground.catalog, card.catalog)
+    if mapping.unmatched:
+        click.echo(f"atrous: void in this search, for the model has no such class: {', '.join(mapping.unmatched)}", err=True)
+    partners = {task: path for task in tasks if (path := index.get(task.name)) is not None}
     chosen = list(partners.items())[:: max(1, -(-len(partners) // limit))]
     if len(chosen) < 2:
-        raise click.UsageError(f"a search needs at least two images with truth; {len(chosen)} have some in {truth}")
+        where = ", ".join(map(str, ground.folders))
+        raise click.UsageError(f"a search needs at least two images with ground truth; {len(chosen)} have some in {where}")
     with progress("predict", len(chosen)) as bar:
-        samples = [_sample(task, path, predictor, bar, frame) for task, path in chosen]
+        samples = [_sample(task, path, predictor, bar, ground, mapping) for task, path in chosen]
     usable = [sample for sample in samples if sample is not None]
     with progress("search", 4 * len(usable)) as bar:
         result = search_parameters(
@@ -205,21 +207,23 @@ def _search(
         )
     click.echo(figures(result))
     if report_file is not None:
-        report_file.parent.mkdir(parents=True, exist_ok=True)
-        atomic_write(report_file, (json.dumps(result.to_dict(), indent=2) + "\n").encode())
+        write_json(report_file, {**result.to_dict(), "ground_truth": ground.to_dict()})
         click.echo(f"use it: --crf {report_file}" if result.helps else f"details: {report_file}")
     return 0
 
 
-def _sample(task: Task, path: Path, predictor: Any, bar: Any, frame: Frame) -> Sample | None:
+def _sample(task: Task, path: Path, predictor: Any, bar: Any, ground: GroundTruth, mapping: CatalogMapping) -> Sample | None:
     from deeplab_core.formats import read_mask
     from deeplab_core.images import read_image
+    from deeplab_core.labels import apply_lut
     from deeplab_core.refine import ProbabilitySource
     from deeplab_core.refine.search import Sample
 
     try:
         image = read_image(task.image)
-        labels = read_mask(path, predictor.card.catalog, image.info, frame=frame)
+        labels = read_mask(path, ground.catalog, image.info, frame=ground.frame)
+        if ground.catalog != predictor.card.catalog:
+            labels = apply_lut(labels, mapping.lut)
         return Sample(task.name, image.rgb, ProbabilitySource.of_scores(predictor.scores(image.rgb)), labels)
     except AtrousError as error:
         bar.note(f"left out: {error}")

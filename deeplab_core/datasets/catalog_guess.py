@@ -51,6 +51,7 @@ class CatalogGuess:
         reason: what the guess rests on, or what contradicts it, in words.
         catalogs: the same as ``names``; a catalog from a marker is the user's own, whatever its name.
         hinted: whether anything but values speaks for a catalog, also where it is contradicted.
+        unread: whether no mask could be read.
     """
 
     names: tuple[str, ...]
@@ -58,6 +59,7 @@ class CatalogGuess:
     reason: str
     catalogs: tuple[ClassCatalog, ...] = ()
     hinted: bool = False
+    unread: bool = False
 
     @property
     def best(self) -> str | None:
@@ -142,6 +144,7 @@ def guess_catalog(paths: Iterable[str | Path], catalogs: Sequence[ClassCatalog] 
         reason=reason,
         catalogs=fitting,
         hinted=bool(hints) or bool(agreeing),
+        unread=evidence.empty,
     )
 
 

@@ -20,7 +20,7 @@ from deeplab_core.datasets.truth_candidates import (
     place_of,
 )
 from deeplab_core.datasets.truth_checks import Origins, check_truth_folder, contents_refusal, refuse_predicted
-from deeplab_core.errors import MaskFormatError
+from deeplab_core.errors import AmbiguousTruthError, MaskFormatError
 from deeplab_core.images.label_names import is_passed_over
 from deeplab_core.masks.output_marker import OutputMarker
 
@@ -82,6 +82,14 @@ class TruthIndex:
     def get(self, image: str) -> Path | None:
         """Ground truth file of an image, or None."""
         return self.files.get(image)
+
+    def check_certain(self) -> None:
+        """Raise AmbiguousTruthError, with the folders to choose from, unless the choice is certain."""
+        if not self.certain:
+            folders = " or ".join(str(entry.folder) for entry in self.alternatives if entry.possible)
+            raise AmbiguousTruthError(
+                "the ground truth is not certain", why=self.reason, remedy=f"Name it with --truth DIR: {folders}"
+            )
 
 
 def find_truth(

@@ -208,7 +208,7 @@ class TestEvaluate:
 
     def test_a_file_of_another_size_fails_alone(self, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
         copy_sample_project(tmp_path)
-        odd = sorted((tmp_path / "masks").glob("*.png"))[0]
+        odd = min((tmp_path / "masks").glob("*.png"))
         Image.new("P", (5, 5)).save(odd)
         arguments = ["--prediction", str(tmp_path / "masks"), "--truth", str(tmp_path / "truth"), "--catalog", "voc21"]
         assert run(["evaluate", *arguments]) == 1

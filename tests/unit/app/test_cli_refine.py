@@ -99,8 +99,8 @@ def test_search_writes_what_crf_reads(
     [
         (["-o", "out"], "either --model or --masks"),
         (["--masks", "."], "say with -o"),
-        (["--masks", ".", "-o", "out"], "--masks needs --catalog"),
-        (["--search"], "--search needs --model and --truth"),
+        (["--masks", ".", "-o", "out"], "no mask in . has the name of an image"),
+        (["--search"], "--search needs --model, and ground truth"),
         (["--crf", "v9", "-o", "out"], "neither a file nor one of v1"),
     ],
 )
