@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from deeplab_core.datasets import ClassChoice, TruthIndex
     from deeplab_core.formats import Frame
     from deeplab_core.masks import OutputMarker
+    from deeplab_core.training import DataSource
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
@@ -42,17 +43,21 @@ class TruthOptions:
         return None if self.catalog_name is None else get_catalog(self.catalog_name)
 
 
-def truth_options(truth_help: str, *, catalog_help: str, many: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def truth_options(
+    truth_help: str, *, catalog_help: str, many: bool = True, existing: bool = True
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Add ``--truth``, ``--allow-predicted-truth``, ``--mask-frame`` and ``--catalog``; the command gets them as ``truth``.
 
     Args:
         truth_help, catalog_help: what the folders are for, and what is taken without ``--catalog``.
         many: whether ``--truth`` may be repeated.
+        existing: whether a folder that is missing is a wrong option at once.
     """
     repeated = "; may be repeated" if many else ""
+    folder = FOLDER if existing else click.Path(path_type=Path)
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
-        @click.option("--truth", "truth_folders", metavar="DIR", multiple=True, type=FOLDER, help=f"{truth_help}{repeated}.")
+        @click.option("--truth", "truth_folders", metavar="DIR", multiple=True, type=folder, help=f"{truth_help}{repeated}.")
         @click.option(
             "--allow-predicted-truth", is_flag=True, help="Accept a --truth folder that holds what 'predict' or 'refine' wrote."
         )
@@ -139,6 +144,62 @@ class GroundTruth:
                 for marker in self.markers
             ],
         }
+
+
+class TrainingTruth:
+    """Where the masks of training data lie: said, and kept for the summary.
+
+    Attributes:
+        rows: one per source, plain values.
+    """
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self.rows: list[dict[str, Any]] = []
+
+    def of(self, source: DataSource) -> Callable[[TruthIndex], None]:
+        """What hears of the ground truth of one source."""
+
+        def note(index: TruthIndex) -> None:
+            found, marker = source.truth is None, index.marker
+            if found:
+                self._say(f"ground truth: {index.reason}")
+            if marker is not None:
+                self._say(f"ground truth: {marker.folder} is {marker.text()}")
+            folders = [str(entry.folder) for entry in index.alternatives if entry.taken] or [
+                str(place) for place in index.folders
+            ]
+            untouched = None if marker is None else marker.untouched_images
+            row = {"images": str(source.images), "folders": folders, "found": found, "untouched_images": untouched}
+            self.rows.append(row)
+
+        return note
+
+
+def recognised_classes(sources: Sequence[DataSource], say: Callable[[str], None]) -> ClassCatalog:
+    """The classes of the masks of training data, recognised and said; all sources must have the same.
+
+    Raises:
+        CatalogError: those of a source are not certain, or two sources have different ones.
+        AtrousError: as :meth:`deeplab_core.training.DataSource.survey`.
+    """
+    from deeplab_core.errors import CatalogError
+
+    found: list[tuple[ClassCatalog, Path]] = []
+    for source in sources:
+        survey = source.survey()
+        if not survey.index.files:
+            raise source.without_masks(survey.index)
+        catalog = survey.classes.certain(source.truth or source.images)
+        if found and found[0][0] != catalog:
+            raise CatalogError(
+                f"the classes are those of '{found[0][0].name}' for {found[0][1]}, but of '{catalog.name}' for {source.images}",
+                remedy="Name the classes that all have with --catalog, or train on one of the folders",
+            )
+        if not found:
+            say(f"classes: {catalog.title} ('{catalog.name}'). {survey.classes.reason}")
+        found.append((catalog, source.images))
+    return found[0][0]
 
 
 def tell_classes(catalog: ClassCatalog, reason: str) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from app.cli.console import emit
+from app.cli.options import TrainingTruth, TruthOptions, recognised_classes, truth_options
 from app.cli.train_projects import opened_projects, project_samples
 
 if TYPE_CHECKING:
@@ -63,7 +64,13 @@ def _recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("-o", "--output", "out", metavar="DIR", required=True, type=click.Path(file_okay=False, path_type=Path),
               help="Folder of the run: state, log, finished model.")  # fmt: skip
 @click.option("--images", multiple=True, metavar="DIR", type=click.Path(path_type=Path), help="Training images; may be repeated.")
-@click.option("--truth", metavar="DIR", type=click.Path(path_type=Path), help="Their masks [default: found beside the images].")
+@truth_options(
+    "Their masks [default: found beside the images]",
+    catalog_help="voc21, cityscapes19, camvid11, ade20k150 or a catalog file [default: the first project's, else recognised from "
+    "the masks]",
+    many=False,
+    existing=False,
+)
 @click.option("--val-images", multiple=True, metavar="DIR", type=click.Path(path_type=Path), help="Validation images.")
 @click.option("--val-truth", metavar="DIR", type=click.Path(path_type=Path), help="Masks of --val-images.")
 @click.option(
@@ -75,8 +82,6 @@ def _recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--project", "projects", multiple=True, metavar="FOLDER",
               type=click.Path(exists=True, file_okay=False, path_type=Path),
               help="A folder labelled in the window, or the DIR of its data (its --project DIR); may be repeated.")  # fmt: skip
-@click.option("--catalog", default=None,
-              help="voc21, cityscapes19, camvid11, ade20k150 or a catalog file [the first project's, else voc21].")  # fmt: skip
 @click.option("--unmatched-to-void", is_flag=True, help="Projects: classes that the catalog has no partner for become void.")
 @click.option("--crop", default=None, metavar="HxW", help="Size of a training crop in px.")
 @click.option("--scales", default=None, metavar="LEAST,MOST", help="Random scale of an image.")
@@ -100,12 +105,11 @@ def train(
     recipe_file: Path | None,
     out: Path,
     images: tuple[Path, ...],
-    truth: Path | None,
+    truth: TruthOptions,
     val_images: tuple[Path, ...],
     val_truth: Path | None,
     exclude: tuple[str, ...],
     projects: tuple[Path, ...],
-    catalog: str | None,
     unmatched_to_void: bool,
     crop: str | None,
     scales: str | None,
@@ -132,14 +136,13 @@ def train(
     """
     import torch
 
-    from deeplab_core.catalogs import get_catalog
     from deeplab_core.formats.atomic import make_folder
     from deeplab_core.inference import pick_device
     from deeplab_core.training import DataSource, Recipe, SegmentationDataset, Trainer, process_group
     from deeplab_core.training.tables import DataTables
 
-    for name, folder, needed in (("--truth", truth, images), ("--val-truth", val_truth, val_images)):
-        if folder is not None and not needed:
+    for name, given, needed in (("--truth", truth.folders, images), ("--val-truth", val_truth, val_images)):
+        if given and not needed:
             of = name.replace("truth", "images")
             raise click.UsageError(f"{name} goes with {of}; give it too, or set 'truth' in the recipe's table of these images")
     state = out / "state.safetensors"
@@ -157,12 +160,14 @@ def train(
     recipe = recipe.changed(_located(recipe.to_dict(), values, recipe_file) | values | _located(values, {}, None))
     data = DataTables.read(tables, recipe_file) if recipe_file else DataTables()
     if images or projects:
-        data = replace(data, train=tuple(DataSource(images=folder, truth=truth) for folder in images), projects=projects)
+        named = next(iter(truth.folders), None)
+        data = replace(data, train=tuple(DataSource(images=folder, truth=named) for folder in images), projects=projects)
     if val_images:
         data = replace(data, val=tuple(DataSource(images=folder, truth=val_truth) for folder in val_images))
+    data = replace(data, train=_as_asked(data.train, truth), val=_as_asked(data.val, truth))
     data = replace(
         data,
-        catalog=get_catalog(catalog) if catalog else data.catalog,
+        catalog=truth.catalog() or data.catalog,
         train=tuple(replace(source, exclude=(*source.exclude, *exclude)) for source in data.train),
         exclude=(*data.exclude, *exclude) if data.projects else (),
         unmatched_to_void=unmatched_to_void or data.unmatched_to_void,
@@ -185,12 +190,13 @@ def train(
         say = watcher.note if speaks else (lambda _text: None)
         if why:
             say(f"note: {why}")
-        if data.catalog is None:  # what a person corrected keeps its classes unless somebody asks for others
-            data = replace(data, catalog=opened[0].catalog if opened else get_catalog("voc21"))
+        if data.catalog is None:  # corrections keep the classes of their project unless the user asks for others
+            data = replace(data, catalog=opened[0].catalog if opened else recognised_classes(data.train, say))
         classes = data.catalog
         assert classes is not None
         recipe.check_classes(classes)
-        samples = [sample for source in data.train for sample in source.samples(classes, say)]
+        truths = TrainingTruth(say)
+        samples = [sample for source in data.train for sample in source.samples(classes, say, truths.of(source))]
         for project in opened:
             samples += project_samples(project, classes, data.exclude, unmatched_to_void=data.unmatched_to_void)
         if not samples:  # a folder of images without masks has spoken for itself by now
@@ -200,7 +206,7 @@ def train(
         training = SegmentationDataset(samples, classes, cache_bytes=cache, say=say, progress=watcher.reading)
         validation = None
         if data.val:
-            rows = [sample for source in data.val for sample in source.samples(classes, say)]
+            rows = [sample for source in data.val for sample in source.samples(classes, say, truths.of(source))]
             validation = SegmentationDataset(rows, classes, cache_bytes=cache, say=say)
         trainer = Trainer(
             recipe,
@@ -222,10 +228,22 @@ def train(
             watcher.note(f"going on after step {trainer.state.step} of {trainer.steps}")
         outcome = trainer.run()
         watcher.close()
-        watcher.summary(out, outcome.model_path, outcome.history, len(training.bad.named))
+        watcher.summary(out, outcome.model_path, outcome.history, len(training.bad.named), truths.rows)
     if outcome.model_path is None:
         return 130
     return 0
+
+
+def _as_asked(sources: tuple[DataSource, ...], truth: TruthOptions) -> tuple[DataSource, ...]:
+    """Sources with what the flags say about their ground truth; a recipe's own words stay where there is no flag."""
+    return tuple(
+        replace(
+            source,
+            frame=source.frame if truth.frame == "auto" else truth.frame,
+            allow_predicted=source.allow_predicted or truth.allow_predicted,
+        )
+        for source in sources
+    )
 
 
 def _flag_values(flags: dict[str, Any], settings: tuple[str, ...], **lists: str | None) -> dict[str, Any]:
@@ -341,7 +359,9 @@ class _Silent:
     def epoch(self, row: dict[str, Any]) -> None: ...
     def note(self, text: str) -> None: ...
     def close(self) -> None: ...
-    def summary(self, out: Path, model: Path | None, history: list[dict[str, Any]], skipped: int) -> None: ...
+    def summary(
+        self, out: Path, model: Path | None, history: list[dict[str, Any]], skipped: int, truth: list[dict[str, Any]]
+    ) -> None: ...
 
 
 class _Watcher(_Silent):
@@ -394,11 +414,15 @@ class _Watcher(_Silent):
     def close(self) -> None:
         self._bar.stop()
 
-    def summary(self, out: Path, model: Path | None, history: list[dict[str, Any]], skipped: int) -> None:
+    def summary(
+        self, out: Path, model: Path | None, history: list[dict[str, Any]], skipped: int, truth: list[dict[str, Any]]
+    ) -> None:
         """The last words of a run."""
         found: dict[str, Any] = next((row["val"] for row in reversed(history) if "val" in row), {})
         if self._json:
-            emit("summary", output=out, model=model, skipped=skipped, validation=found, process=os.getpid())
+            emit(
+                "summary", output=out, model=model, skipped=skipped, validation=found, ground_truth=truth, process=os.getpid()
+            )  # fmt: skip
         elif model is None:
             click.echo(f"stopped; the state is kept, and 'atrous train --resume -o {out}' goes on", err=True)
         else:

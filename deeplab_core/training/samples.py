@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.catalog import ClassCatalog
+from deeplab_core.datasets import TruthIndex, TruthSurvey, survey_truth
 from deeplab_core.errors import AtrousError, MaskFormatError
-from deeplab_core.formats import MASK_FRAMES, Frame, find_truth, read_mask
+from deeplab_core.formats import MASK_FRAMES, Frame, read_mask
 from deeplab_core.images import find_images, read_image
 from deeplab_core.labels import LabelMap
 
@@ -54,6 +55,9 @@ class Sample:
         return image.rgb, labels
 
 
+_KEYS = ("images", "truth", "include", "exclude", "split", "mask_frame", "allow_predicted_truth")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataSource:
     """A folder of images and where its masks are; VOC, Cityscapes, CamVid and plain folder pairs are all found this way.
@@ -65,6 +69,7 @@ class DataSource:
             ``exclude``. CamVid's sequences are told apart by them.
         split: file with one stem per line (VOC's ``ImageSets/Segmentation/train.txt``); None takes all.
         frame: frame of the photographs that the masks are stored in; ``mask_frame = "stored"`` or ``"displayed"`` in TOML.
+        allow_predicted: train on masks of ``truth`` also if 'predict' or 'refine' wrote them; ``allow_predicted_truth`` in TOML.
     """
 
     images: Path
@@ -73,6 +78,7 @@ class DataSource:
     exclude: tuple[str, ...] = ()
     split: Path | None = None
     frame: Frame = "auto"
+    allow_predicted: bool = False
 
     @classmethod
     def from_table(cls, table: dict[str, Any], base: Path) -> DataSource:
@@ -81,10 +87,10 @@ class DataSource:
         Raises:
             AtrousError: unknown or missing keys.
         """
-        unknown = sorted(set(table) - {"images", "truth", "include", "exclude", "split", "mask_frame"})
+        unknown = sorted(set(table) - set(_KEYS))
         if unknown or "images" not in table:
             what = f"unknown key '{unknown[0]}'" if unknown else "no 'images'"
-            raise AtrousError(f"training data: {what}", remedy="Keys are images, truth, include, exclude, split, mask_frame")
+            raise AtrousError(f"training data: {what}", remedy=f"Keys are {', '.join(_KEYS)}")
         frame = table.get("mask_frame", "auto")
         if frame != "auto" and frame not in MASK_FRAMES:
             raise AtrousError(f"training data: mask_frame = {frame!r}", remedy=f"Choose {' or '.join(MASK_FRAMES)}")
@@ -105,6 +111,7 @@ class DataSource:
             exclude=patterns("exclude"),
             split=place("split"),
             frame=MASK_FRAMES.get(frame, "auto"),
+            allow_predicted=table.get("allow_predicted_truth") is True,
         )
 
     def to_table(self) -> dict[str, Any]:
@@ -113,29 +120,67 @@ class DataSource:
         table: dict[str, Any] = {key: str(path.absolute()) for key, path in paths.items() if path is not None}
         patterns = {"include": self.include, "exclude": self.exclude}
         table.update((("mask_frame", name) for name, frame in MASK_FRAMES.items() if frame == self.frame))
+        if self.allow_predicted:
+            table["allow_predicted_truth"] = True
         return table | {key: list(value) for key, value in patterns.items() if value}
 
-    def samples(self, catalog: ClassCatalog, say: Callable[[str], None] = lambda _text: None) -> list[Sample]:
-        """The images that have a mask, in natural order; ``say`` hears which have none.
+    def survey(self, catalog: ClassCatalog | None = None) -> TruthSurvey:
+        """The ground truth of the chosen images and its classes; ``catalog`` is what the user named, None recognises them.
 
         Raises:
-            AtrousError: the folder is missing or no image of it has a mask.
+            AmbiguousTruthError: it was found, but is not certain.
+            PredictedTruthError: ``truth`` holds predictions, and they are not allowed.
+            AtrousError: a folder is missing.
         """
+        return self._survey(self._chosen(), catalog)
+
+    def without_masks(self, index: TruthIndex) -> AtrousError:
+        """The error for images of which none has a mask in ``index``."""
+        return AtrousError(
+            f"no image of the {len(index.files) + len(index.missing)} chosen here has a mask",
+            why=index.reason if self.truth is None else "",
+            remedy="Name the folder of the masks with 'truth'",
+            path=self.images,
+        )
+
+    def _chosen(self) -> list[str]:
         if not self.images.is_dir():
             raise AtrousError("there is no such folder of images", remedy="Check the path", path=self.images)
-        names = [name for name in find_images(self.images) if self._takes(name)]
-        index = find_truth(self.images, names, truth_folder=self.truth, catalog=catalog)
+        return [name for name in find_images(self.images) if self._takes(name)]
+
+    def _survey(self, names: list[str], catalog: ClassCatalog | None) -> TruthSurvey:
+        found = survey_truth(self.images, names, truth_folder=self.truth, catalog=catalog, allow_predicted=self.allow_predicted)
+        found.index.check_certain()
+        return found
+
+    def samples(
+        self,
+        catalog: ClassCatalog,
+        say: Callable[[str], None] = lambda _text: None,
+        found_truth: Callable[[TruthIndex], None] = lambda _index: None,
+    ) -> list[Sample]:
+        """The images that have a mask, in natural order.
+
+        Args:
+            catalog: classes of the masks.
+            say: hears which images have no mask.
+            found_truth: hears where the masks lie.
+
+        Raises:
+            AmbiguousTruthError, PredictedTruthError: see :meth:`survey`.
+            AtrousError: the folder is missing or no image of it has a mask.
+        """
+        names = self._chosen()
+        index = self._survey(names, catalog).index
+        if index.files:
+            found_truth(index)
         # Masks may lie among the images; they are no photographs that lack one.
         masks = {os.path.abspath(mask) for mask in index.files.values()}  # noqa: PTH100  (links stay as they are)
         names = [name for name in names if os.path.abspath(self.images / name) not in masks]  # noqa: PTH100
         with_mask = [name for name in names if name in index.files]
         found = [Sample(self.images / name, index.files[name], name=name, frame=self.frame) for name in with_mask]
         if not found:
-            raise AtrousError(
-                f"no image of the {len(names)} chosen here has a mask",
-                remedy="Name the folder of the masks with 'truth'",
-                path=self.images,
-            )
+            raise self.without_masks(index)
         bare = [name for name in names if name not in index.files]
         if bare:
             have = "has" if len(bare) == 1 else "have"
