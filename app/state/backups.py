@@ -12,13 +12,12 @@ import logging
 import re
 import secrets
 import shutil
-import sqlite3
 import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.state.careful import connect, look_into
+from app.state.careful import SQLITE_ERRORS, connect, look_into
 from app.state.filesystem import refuse_link
 from app.state.lock import ProjectLock
 from app.state.mask_file import read_note
@@ -305,7 +304,7 @@ def _look(path: Path, *, thorough: bool = False) -> tuple[Backup, str]:
             )
     except OSError as error:
         problem = error.strerror or str(error)
-    except sqlite3.Error as error:
+    except SQLITE_ERRORS as error:
         problem = store_error(error, path).why
     except ProjectError as error:
         problem = error.what
@@ -316,7 +315,7 @@ def _look(path: Path, *, thorough: bool = False) -> tuple[Backup, str]:
 
 def _changes(path: Path) -> str | None:
     """The count of transactions that a copy holds; None if it cannot be read."""
-    with contextlib.suppress(sqlite3.Error, OSError), look_into(path) as connection:
+    with contextlib.suppress(*SQLITE_ERRORS, OSError), look_into(path) as connection:
         for (value,) in connection.execute("SELECT value FROM meta WHERE key = 'changes'").fetchmany(1):
             return str(value)
     return None

@@ -21,6 +21,9 @@ from deeplab_core.errors import AtrousError, ProjectError, StorageError
 #: Files that SQLite and we keep beside the database.
 COMPANIONS = ("-wal", "-shm", "-journal", "-mark")
 
+#: What SQLite raises through Python; the message about a damaged schema quotes it, which need not be text.
+SQLITE_ERRORS = (sqlite3.Error, UnicodeDecodeError)
+
 _CORRUPT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
 _WHY = {
     sqlite3.SQLITE_FULL: ("The disk is full", "Free some space; saving goes on by itself"),
@@ -163,14 +166,14 @@ def look_into(path: Path) -> Iterator[sqlite3.Connection]:
 @contextlib.contextmanager
 def damaged_reader(path: Path) -> Iterator[sqlite3.Connection]:
     """A connection that reads a file that was set aside, with its log if that can be read. Raises sqlite3.Error."""
-    last: sqlite3.Error | None = None
+    last: Exception | None = None
     for mode in ("ro", "immutable=1"):
         connection = connect(path, mode, timeout=0.0)
         patience = Patience(path)
         try:
             be_careful(connection, patience)
             connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        except sqlite3.Error as error:
+        except SQLITE_ERRORS as error:
             connection.close()
             last = error
             continue
@@ -189,7 +192,7 @@ def refuse_foreign(path: Path) -> None:
         with look_into(path) as connection:
             (owner,) = connection.execute("PRAGMA application_id").fetchone()
             (objects,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    except (OSError, sqlite3.Error):
+    except (OSError, *SQLITE_ERRORS):
         return  # Damaged, or its pages are still in a log: the connection that reads those asks once more, before it writes.
     if owner != APPLICATION_ID and objects:
         raise foreign(path)
@@ -215,11 +218,13 @@ def check_kinds(rows: list[tuple[Any, ...]], kinds: Sequence[type], path: Path) 
                 )
 
 
-def store_error(error: sqlite3.Error, path: Path) -> AtrousError:
+def store_error(error: Exception, path: Path) -> AtrousError:
     """What an error of SQLite means to the user: damaged data is a ProjectError, anything else a StorageError."""
     full_code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
     code = full_code & 0xFF
-    unreadable = isinstance(error, sqlite3.OperationalError) and "decode" in str(error)  # text that is no UTF-8
+    unreadable = isinstance(error, UnicodeDecodeError) or (
+        isinstance(error, sqlite3.OperationalError) and "decode" in str(error)  # text that is no UTF-8
+    )
     endless = code == sqlite3.SQLITE_INTERRUPT
     if code in _CORRUPT or unreadable or endless:
         return DamagedStore(

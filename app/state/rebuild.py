@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from app.state.careful import check_kinds, damaged_reader
+from app.state.careful import SQLITE_ERRORS, check_kinds, damaged_reader
 from app.state.image_record import ImageFlag, ImageStatus, record_from_row
 from app.state.journal import StepState
 from app.state.mask_file import MaskNote, read_note
@@ -214,7 +214,7 @@ def _salvage(damaged: Path, store: Store) -> _Losses:
             moves, bad_moves, lost_moves = _read(source, _MOVES, losses)
             others = [(table, _read(source, table, losses)[0]) for table in (_META, *_OTHERS)]
             last = _sequence(source)
-    except sqlite3.Error:
+    except SQLITE_ERRORS:
         return _Losses(["nothing of it could be read"])
     known = {row[0] for row in images}
     journal = _Journal(images, steps, moves, bad_moves, lost_moves)
@@ -241,7 +241,7 @@ def _insert(connection: sqlite3.Connection, table: str, rows: list[Row]) -> None
 
 
 def _sequence(source: sqlite3.Connection) -> int:
-    with contextlib.suppress(sqlite3.Error):
+    with contextlib.suppress(*SQLITE_ERRORS):
         for (seq,) in source.execute("SELECT seq FROM sqlite_sequence WHERE name = 'moves'").fetchmany(1):
             if isinstance(seq, int):
                 return seq
@@ -294,7 +294,7 @@ def _by_number(source: sqlite3.Connection, table: _Table, gaps: list[tuple[int, 
             rows = source.execute(
                 f"SELECT * FROM {table.name} WHERE {table.key} BETWEEN ? AND ? ORDER BY {table.key}", (low, high)
             ).fetchall()
-        except sqlite3.Error:
+        except SQLITE_ERRORS:
             probes -= 1
             if low == high or probes < 0:
                 gaps.append((low, high))
@@ -310,7 +310,7 @@ def _highest(source: sqlite3.Connection, table: _Table) -> int:
         f"SELECT max({table.key}) FROM {table.name}",
         f"SELECT seq FROM sqlite_sequence WHERE name = '{table.name}'",
     ):
-        with contextlib.suppress(sqlite3.Error):
+        with contextlib.suppress(*SQLITE_ERRORS):
             for (highest,) in source.execute(query).fetchmany(1):
                 if isinstance(highest, int):
                     return min(highest, _MOST_KEY)
@@ -329,7 +329,7 @@ def _from_both_ends(source: sqlite3.Connection, table: _Table, gaps: list[tuple[
                 if row not in seen:
                     seen.add(row)
                     yield row
-        except sqlite3.Error:
+        except SQLITE_ERRORS:
             gaps.append((0, 0))
         else:
             return

@@ -19,6 +19,11 @@ class ItemState(IntEnum):
     SUGGESTED = 3  # a person's work was there, so the prediction waits for a decision
 
 
+_STATES = {int(state): state for state in ItemState}
+#: Types of the columns of a run; ``finished`` may be None.
+_KINDS = (int, str, str, str, float, object)
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """A run over images of a project.
@@ -74,27 +79,31 @@ class RunLog:
     def waiting(self, run: int) -> list[int]:
         """Ids of the images that a run still has to do, in the order of their numbers."""
         query = "SELECT image FROM run_items WHERE run = ? AND state = ? ORDER BY image"
-        return [row[0] for row in self._store.rows(query, (run, ItemState.WAITING))]
+        return [row[0] for row in self._store.rows(query, (run, ItemState.WAITING), (int,))]
 
     def failures(self, run: int) -> list[tuple[int, str]]:
         """(image id, why) of the images that failed."""
         query = "SELECT image, note FROM run_items WHERE run = ? AND state = ? ORDER BY image"
-        return [(image, note) for image, note in self._store.rows(query, (run, ItemState.FAILED))]
+        return [(image, note) for image, note in self._store.rows(query, (run, ItemState.FAILED), (int, str))]
 
     def unfinished(self) -> Run | None:
         """The run that can be resumed, or None."""
         row = self._store.row(
-            "SELECT id, title, card_id, options, started, finished FROM runs WHERE finished IS NULL ORDER BY id DESC LIMIT 1"
+            "SELECT id, title, card_id, options, started, finished FROM runs WHERE finished IS NULL ORDER BY id DESC LIMIT 1",
+            (),
+            _KINDS,
         )
         return None if row is None else self._run(row)
 
     def get(self, run: int) -> Run | None:
         """A run by its number."""
-        row = self._store.row("SELECT id, title, card_id, options, started, finished FROM runs WHERE id = ?", (run,))
+        row = self._store.row("SELECT id, title, card_id, options, started, finished FROM runs WHERE id = ?", (run,), _KINDS)
         return None if row is None else self._run(row)
 
     def _run(self, row: tuple[int, str, str, str, float, float | None]) -> Run:
-        counts = {ItemState(state): n for state, n in self._store.rows(
-            "SELECT state, count(*) FROM run_items WHERE run = ? GROUP BY state", (row[0],)
-        )}  # fmt: skip
+        found = self._store.rows(
+            "SELECT state, count(*) FROM run_items WHERE run = ? GROUP BY state", (row[0],), (int, int)
+        )
+        # A state of a later version is none of ours to count.
+        counts = {_STATES[state]: n for state, n in found if state in _STATES}
         return Run(*row, counts)

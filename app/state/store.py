@@ -22,6 +22,7 @@ from typing import Any
 
 from app.state.careful import (
     COMPANIONS,
+    SQLITE_ERRORS,
     DamagedStore,
     Patience,
     RemovedStore,
@@ -84,7 +85,7 @@ class Store:
         self._mark = LogMark(path.with_name(path.name + "-mark"))
         try:
             self._connection = self._open_to_read() if read_only else self._open_to_write()
-        except sqlite3.Error as error:
+        except SQLITE_ERRORS as error:
             raise store_error(error, path) from error
         try:
             self._compare_mark()
@@ -129,7 +130,7 @@ class Store:
                 if outermost and self._connection.in_transaction:
                     with contextlib.suppress(sqlite3.Error):
                         self._connection.execute("ROLLBACK")
-                if isinstance(error, sqlite3.Error):
+                if isinstance(error, SQLITE_ERRORS):
                     raise self._error(error) from error
                 raise
             finally:
@@ -152,7 +153,7 @@ class Store:
             self._patience.renew()
             try:
                 found = self._connection.execute(sql, values).fetchall()
-            except sqlite3.Error as error:
+            except SQLITE_ERRORS as error:
                 raise self._error(error) from error
         if kinds is not None:
             try:
@@ -219,7 +220,7 @@ class Store:
             with contextlib.closing(self._further(timeout=2.0)) as connection:
                 connection.execute("PRAGMA query_only = ON")
                 yield connection
-        except sqlite3.Error as error:
+        except SQLITE_ERRORS as error:
             raise self._error(error) from error
 
     def checkpoint(self) -> None:
@@ -240,7 +241,7 @@ class Store:
                     connection.execute("PRAGMA busy_timeout = 0")
                     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
                     self._mark.folded()
-        except sqlite3.Error as error:
+        except SQLITE_ERRORS as error:
             raise self._error(error) from error
 
     def write_again(self) -> None:
@@ -259,10 +260,10 @@ class Store:
                 set_database_aside(self.path, "replaced")
                 temporary.rename(self.path)
                 renewed = self._open_to_write()
-            except (OSError, sqlite3.Error) as error:
+            except (OSError, *SQLITE_ERRORS) as error:
                 with contextlib.suppress(OSError):
                     temporary.unlink()
-                if isinstance(error, sqlite3.Error):
+                if isinstance(error, SQLITE_ERRORS):
                     raise self._error(error) from error
                 raise storage_error(error, self.path) from error
             # SQLite deletes no log at closing whose database has moved away, so the new one's is safe.
@@ -284,7 +285,7 @@ class Store:
 
     # -- inside ----------------------------------------------------------------------------------------------------------
 
-    def _error(self, error: sqlite3.Error) -> AtrousError:
+    def _error(self, error: Exception) -> AtrousError:
         """:func:`store_error`; damage is noted, so that the next opening sets the file aside."""
         meant = store_error(error, self.path)
         if isinstance(meant, DamagedStore):
@@ -327,7 +328,7 @@ class Store:
 
     def _open_to_read(self) -> sqlite3.Connection:
         # On a medium that cannot be written SQLite has nowhere to keep the log's index; 'immutable' reads without one.
-        last: sqlite3.Error | None = None
+        last: Exception | None = None
         for query in ("mode=ro", "immutable=1"):
             connection = connect(self.path, query.removeprefix("mode="), timeout=2.0)
             try:
@@ -341,7 +342,7 @@ class Store:
                         path=self.path,
                     )
                 self._check_schema(connection, version, reading=True)
-            except sqlite3.Error as error:
+            except SQLITE_ERRORS as error:
                 connection.close()
                 last = error
             except BaseException:

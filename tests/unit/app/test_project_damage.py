@@ -594,3 +594,69 @@ def test_the_mark_survives_nonsense(folder):
         mark.write_bytes(nonsense)
         with Project.open(folder) as project:
             assert project.notices == ()
+
+
+# -- every column, every wrong kind --------------------------------------------------------------------------------------
+
+COLUMNS = {
+    "images": (
+        "path", "size", "mtime_ns", "content_key", "status", "flags", "note", "mask", "mask_move", "journal_base", "prediction",
+    ),
+    "steps": ("image", "title", "source", "time", "pixels", "bytes", "state", "patch"),
+    "moves": ("image", "step", "direction"),
+    "meta": ("value",),
+    "runs": ("title", "card_id", "options", "started", "finished"),
+    "run_items": ("state", "note"),
+    "results": ("kind", "key", "data"),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def busy(tmp_path_factory):
+    """A project with something in every table."""
+    folder = make_folder(tmp_path_factory.mktemp("busy") / "photos", "a.png", "b.png")
+    for path in ("a.png", "b.png"):
+        work_on(folder, path)
+    with Project.open(folder) as project:
+        ids = [record.id for record in project.images]
+        project.runs.start("Predict", "card", "{}", ids)
+        for image in ids:
+            project.put_result(image, "score", "x", b"1")
+        project.set_setting("view", 1)
+    return folder
+
+
+@pytest.mark.parametrize("value", ["'x'", "-7", "CAST(x'ff' AS TEXT)"])
+@pytest.mark.parametrize(("table", "column"), [(table, column) for table, columns in COLUMNS.items() for column in columns])
+def test_no_value_in_any_column_stops_the_program(busy, tmp_path, table, column, value):
+    """The folder opens, at the second attempt at the latest, and the image whose rows are sound is whole."""
+    folder = shutil.copytree(busy, tmp_path / "copy")
+    first = {"images": "path = 'a.png'", "meta": "key = 'view'"}.get(table, "rowid = 1" if table != "run_items" else "image = 1")
+    with closing(sqlite3.connect(database(folder))) as connection:
+        connection.execute(f"UPDATE {table} SET {column} = {value} WHERE {first}")
+        connection.commit()
+    for attempt in range(2):
+        with Project.open(folder) as project:
+            try:
+                for record in list(project.images):
+                    try:
+                        loaded = project.load(record.id)
+                    except DamagedStore:
+                        raise
+                    except ProjectError:
+                        assert record.relative_path != "b.png"
+                        continue
+                    if record.relative_path == "b.png":
+                        assert len(loaded.steps) == 3
+                        assert loaded.document.provenance.any()
+                run = project.runs.unfinished()
+                if run is not None:
+                    project.runs.waiting(run.id)
+                    project.runs.failures(run.id)
+                project.results("score")
+                project.setting("view")
+                project.upkeep()
+            except DamagedStore:
+                assert attempt == 0
+                continue
+            break
