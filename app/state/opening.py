@@ -9,16 +9,17 @@ import os
 import re
 import stat
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from app.state.filesystem import refuse_link
 from app.state.folder_scan import ScanReport, reconcile
 from app.state.lock import ProjectLock
 from app.state.rebuild import MASKS as MASKS
 from app.state.rebuild import adopt_masks, renewed
-from app.state.store import COMPANIONS, DamagedStore, Store
+from app.state.store import COMPANIONS, DamagedStore, RemovedStore, Store
 from deeplab_core.catalog import ClassCatalog
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.errors import AtrousError, CatalogError, ProjectError, ProjectLocked, StorageError
@@ -28,6 +29,8 @@ DIRECTORY_NAME = ".atrous"
 DATABASE = "project.db"
 PREDICTIONS = "predictions"
 BACKUPS = "backups"
+#: Folder of the models that have learned from the project's corrections.
+MODELS = "models"
 
 #: Catalog of a new project until the user chooses another.
 DEFAULT_CATALOG = "voc21"
@@ -35,6 +38,8 @@ DEFAULT_CATALOG = "voc21"
 _ELSEWHERE = "atrous FOLDER --project DIR"
 LOCK, _IGNORE = "lock", ".gitignore"
 _FULL = {errno.ENOSPC, errno.EDQUOT}
+
+T = TypeVar("T")
 
 #: Names of our temporary files (:mod:`deeplab_core.formats.atomic`), and how old one is that nobody writes any more.
 _TEMPORARY = re.compile(r"\.atrous-[0-9a-f]+\.tmp")
@@ -107,6 +112,22 @@ def open_read_only(directory: Path, reason: str) -> Opened:
     opened = Opened(directory, store, None, reason)
     _tell_losses(opened)
     return opened
+
+
+def repaired(opened: Opened, make: Callable[[], T]) -> T:
+    """What ``make`` makes of an open directory; again after a repair if the database is damaged or cannot be written."""
+    try:
+        return make()
+    except DamagedStore as error:
+        if opened.read_only_reason is not None:
+            raise
+        replace_damaged(opened, error)
+    except RemovedStore:
+        raise
+    except StorageError as error:
+        # A disk that filled up while the project was closed: what is there can be looked at.
+        look_only(opened, error)
+    return make()
 
 
 def look_only(opened: Opened, error: StorageError) -> None:
@@ -234,7 +255,7 @@ def refuse_links(directory: Path, *, chosen: bool) -> None:
     """
     if not chosen:
         refuse_link(directory, folder=True)
-    for name in (MASKS, PREDICTIONS, BACKUPS):
+    for name in (MASKS, PREDICTIONS, BACKUPS, MODELS):
         refuse_link(directory / name, folder=True)
     for name in (LOCK, DATABASE, *(DATABASE + suffix for suffix in COMPANIONS)):
         refuse_link(directory / name)

@@ -21,11 +21,10 @@ from app.state.journal import Journal, JournalStep
 from app.state.opening import (
     DEFAULT_CATALOG,
     Opened,
-    look_only,
     meet_folder,
     meta_json,
     open_directory,
-    replace_damaged,
+    repaired,
     write_directory_again,
 )
 from app.state.patch import Labels, TilePatch
@@ -33,9 +32,9 @@ from app.state.predictions import PredictionCache
 from app.state.provenance import Provenance
 from app.state.runs import RunLog
 from app.state.saved_masks import ACCEPTED, LoadedImage, MaskRefused, SavedMasks, oriented_shape
-from app.state.store import DamagedStore, RemovedStore
+from app.state.store import DamagedStore
 from deeplab_core.catalog import ClassCatalog
-from deeplab_core.errors import CatalogError, ProjectLocked, StorageError
+from deeplab_core.errors import CatalogError, ProjectLocked
 from deeplab_core.records import Prediction
 
 __all__ = ["DEFAULT_CATALOG", "ImageFlag", "ImageRecord", "ImageStatus", "LoadedImage", "MaskRefused", "Project", "ScanReport"]
@@ -106,7 +105,7 @@ class Project:
         found, left_out = survey(folder)
         opened = open_directory(folder, None if project_dir is None else Path(project_dir).absolute(), read_only=read_only)
         try:
-            project = _assembled(folder, opened, catalog, found)
+            project = repaired(opened, lambda: Project(folder, opened, *meet_folder(folder, opened, catalog, found)))
             project.notices += unheard(opened.store, left_out)
             return project
         except BaseException:
@@ -483,19 +482,3 @@ class Project:
         with self._mutex:
             self._records = [by_path[path] for path in natural_sort(by_path)]
             self._places = {record.id: place for place, record in enumerate(self._records)}
-
-
-def _assembled(folder: Path, opened: Opened, catalog: ClassCatalog | None, found: dict[str, tuple[int, int]]) -> Project:
-    """The project of an open directory, and what helps if its database turns out damaged or cannot be written."""
-    try:
-        return Project(folder, opened, *meet_folder(folder, opened, catalog, found))
-    except DamagedStore as error:
-        if opened.read_only_reason is not None:
-            raise
-        replace_damaged(opened, error)
-    except RemovedStore:
-        raise
-    except StorageError as error:
-        # A disk that filled up while the project was closed: what is there can be looked at.
-        look_only(opened, error)
-    return Project(folder, opened, *meet_folder(folder, opened, catalog, found))

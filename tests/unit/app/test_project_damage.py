@@ -410,7 +410,7 @@ def test_a_statement_that_never_ends_is_ended(tmp_path):
     store.close()
 
 
-LINKS = ["lock", ".gitignore", "project.db", "project.db-wal", "project.db-mark", "masks", "predictions", "backups"]
+LINKS = ["lock", ".gitignore", "project.db", "project.db-wal", "project.db-mark", "masks", "predictions", "backups", "models"]
 
 
 @pytest.mark.parametrize("name", LINKS)
@@ -418,7 +418,7 @@ LINKS = ["lock", ".gitignore", "project.db", "project.db-wal", "project.db-mark"
 def test_nothing_is_written_through_a_link(folder, tmp_path, name, there):
     victim = tmp_path / "victim"
     if there:
-        if name in ("masks", "predictions", "backups"):
+        if name in ("masks", "predictions", "backups", "models"):
             victim.mkdir()
         else:
             victim.write_text("my thesis")
