@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from app.services.compute_service import ComputeService
     from app.ui.binding import Binding
     from app.ui.window_verbs import WindowVerbs
+    from deeplab_core.catalog import ClassCatalog
 
 #: Names a file that gets the seconds from this module's import to the first painted frame; for the start-up benchmark.
 FIRST_FRAME_VARIABLE = "ATROUS_FIRST_FRAME"
@@ -103,11 +104,18 @@ class _FirstFrame(QObject):
         return super().eventFilter(watched, event)
 
 
-def main(folder: Path | None = None, *, project_dir: Path | None = None, smoke: Path | None = None) -> int:
+def main(
+    folder: Path | None = None,
+    *,
+    project_dir: Path | None = None,
+    catalog: ClassCatalog | None = None,
+    smoke: Path | None = None,
+) -> int:
     """Open the window, on a folder where one is given; returns the exit status when it is closed.
 
     Args:
         project_dir: where the project's data lies; None means ``<folder>/.atrous``.
+        catalog: classes of a new project; None recognises them from the ground truth.
         smoke: open, wait for the compute process and, where a model is at hand, one prediction; save a picture of the window
             here and quit.
     """
@@ -133,7 +141,7 @@ def main(folder: Path | None = None, *, project_dir: Path | None = None, smoke: 
                 application.verbs.offer_crash(traces)
         program.truth.asks = smoke is None
         if folder is not None:
-            program.projects.open(folder, project_dir)
+            program.projects.open(folder, project_dir, catalog=catalog)
         QTimer.singleShot(0, program.models.start)
         QTimer.singleShot(200, application.window.trimap.build_plot)
         if smoke is not None:

@@ -25,6 +25,12 @@ def has_screen() -> bool:
     type=click.Path(file_okay=False, path_type=Path),
     help="Keep the project's data here instead of FOLDER/.atrous, e.g. for a read-only folder.",
 )
+@click.option(
+    "--catalog",
+    "catalog_name",
+    metavar="NAME_OR_FILE",
+    help="Classes of a new project: voc21, ... or a file [default: those of its ground truth, asked in doubt; else voc21].",
+)
 @click.option("--sample", is_flag=True, help="Open a copy of the sample project.")
 @click.option(
     "--smoke",
@@ -34,13 +40,27 @@ def has_screen() -> bool:
     help="Open, wait for the compute process and one prediction, save a picture of the window, quit.",
 )
 @click.pass_context
-def window(context: click.Context, folder: Path | None, project_dir: Path | None, sample: bool, smoke: Path | None) -> int:
+def window(
+    context: click.Context,
+    folder: Path | None,
+    project_dir: Path | None,
+    catalog_name: str | None,
+    sample: bool,
+    smoke: Path | None,
+) -> int:
     """Open the window, on FOLDER where one is given."""
     if folder is not None and not folder.is_dir():
         root = context.find_root().command
         known = [root.get_command(context, name) for name in root.list_commands(context)] if isinstance(root, click.Group) else []
         commands = [command.name or "" for command in known if command is not None and not command.hidden]
         raise click.UsageError(f"'{folder}' is neither a folder of images nor one of the commands {', '.join(commands)}")
+    if catalog_name is not None and (folder is None or sample):
+        raise click.UsageError("--catalog names the classes of a new project; give the FOLDER of its images too")
+    catalog = None
+    if catalog_name is not None:
+        from deeplab_core.catalogs import get_catalog
+
+        catalog = get_catalog(catalog_name)
     if sample:
         if not has_screen():
             from app.cli import run
@@ -56,4 +76,4 @@ def window(context: click.Context, folder: Path | None, project_dir: Path | None
         )
     from app.main import main
 
-    return int(main(folder, project_dir=project_dir, smoke=smoke))
+    return int(main(folder, project_dir=project_dir, catalog=catalog, smoke=smoke))

@@ -20,6 +20,7 @@ from app.services.notifications import Choice, Notifier
 from app.services.recent import RecentFolders
 from app.services.settings import SettingsStore
 from app.services.undo import Step, UndoHistory
+from app.state.class_choice import take_named
 from app.state.document import Document
 from app.state.image_record import ImageRecord, ImageStatus
 from app.state.patch import TilePatch
@@ -29,6 +30,7 @@ from app.state.pyramid import Pyramid, halved_levels
 from app.state.saved_masks import START_OVER, USE_MASK
 from app.state.store import DamagedStore, RemovedStore
 from app.state.wording import displayed
+from deeplab_core.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError, ProjectError, StorageError
 from deeplab_core.images.decode import ImageData
 from deeplab_core.records import Prediction
@@ -101,14 +103,21 @@ class ProjectController(QObject):
 
     # -- folders ---------------------------------------------------------------------------------------------------------
 
-    def open(self, folder: Path, project_dir: Path | None = None, *, read_only: bool = False) -> None:
-        """Open a folder in the background; the project that is open stays until the new one is ready."""
+    def open(
+        self, folder: Path, project_dir: Path | None = None, *, read_only: bool = False, catalog: ClassCatalog | None = None
+    ) -> None:
+        """Open a folder in the background; the project that is open stays until the new one is ready.
+
+        ``catalog`` are the classes that the user named for a new project; see :func:`app.state.class_choice.take_named`.
+        """
         job = self._jobs.add(Job(f"Opening {displayed(folder.name)}"))
         self.opening.emit(str(folder))
 
         def read() -> tuple[Project, object]:
-            project = Project.open(folder, project_dir, read_only=read_only)
+            project = Project.open(folder, project_dir, read_only=read_only, catalog=catalog)
             try:
+                if catalog is not None:
+                    take_named(project, catalog)
                 return project, self.prepare(project)
             except BaseException:
                 project.close()

@@ -139,7 +139,7 @@ def decide_classes(project: Project, truth: GroundTruth, *, again: bool = False)
     if not truth.files or project.read_only or (stored is not None and not again):
         return ClassDecision()
     guess = guess_classes(project, truth)
-    if not guess.names and guess.reason == "No mask could be read":
+    if not guess.names and guess.unread:
         return ClassDecision()  # every file is named when it is read
     current = project.catalog
     allowed = any(same_classes(catalog, current) for catalog in guess.catalogs)
@@ -231,6 +231,22 @@ def labelled_images(project: Project) -> tuple[int, int]:
     """(images that the user worked on, images with labels of a model or CRF alone)."""
     touched = {record.id for record in project.images if record.touched}
     return len(touched), len(project.labelled() - touched)
+
+
+def take_named(project: Project, catalog: ClassCatalog) -> None:
+    """Take the classes that the user named when the folder was opened, if nothing is labelled yet.
+
+    A project with labels keeps its classes, and one of its notices says so. Raises StorageError.
+    """
+    other = not same_classes(project.catalog, catalog)
+    if other and (project.read_only or any(labelled_images(project))):
+        why = "it is read-only" if project.read_only else "images are labelled in them"
+        notice = f"The project keeps its classes ({project.catalog.title}) instead of those that you named, because {why}."
+        project.notices = (*project.notices, notice)
+        return
+    if other:
+        project.set_catalog(catalog)
+    store_how(project, "user", "You named them when the folder was opened")
 
 
 def choose_catalog(project: Project, catalog: ClassCatalog, how: How, reason: str = "") -> int:
