@@ -31,6 +31,10 @@ class Note:
     summary: str
     warning: bool = False
 
+    def spoken(self) -> str:
+        """The fact as a command says it: begins with ``note:`` or ``warning:``."""
+        return _spoken(self.warning, self.text)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return {"kind": self.kind, "text": self.text, "warning": self.warning}
@@ -80,13 +84,17 @@ class RunNotes:
 
     def lines(self) -> list[str]:
         """One line for each kind, with the first files by name and what the first one says."""
-        found = []
-        for counted in self._counted.values():
-            more = counted.count - len(counted.names)
-            names = ", ".join(counted.names) + (f" and {more:,} more" if more else "")
-            subject = _number(counted.count, self.noun)
-            found.append(f"{subject} {_verb(counted.note.summary, counted.count)} ({names}): {counted.note.text}")
-        return found
+        return [self._line(counted) for counted in self._counted.values()]
+
+    def spoken(self) -> list[str]:
+        """:meth:`lines` as a command says them: each begins with ``note:`` or ``warning:``."""
+        return [_spoken(counted.note.warning, self._line(counted)) for counted in self._counted.values()]
+
+    def _line(self, counted: _Counted) -> str:
+        more = counted.count - len(counted.names)
+        names = ", ".join(counted.names) + (f" and {more:,} more" if more else "")
+        subject = _number(counted.count, self.noun)
+        return f"{subject} {_verb(counted.note.summary, counted.count)} ({names}): {counted.note.text}"
 
     @property
     def warning(self) -> bool:
@@ -106,6 +114,10 @@ class RunNotes:
             }
             for counted in self._counted.values()
         ]
+
+
+def _spoken(warning: bool, text: str) -> str:
+    return f"{'warning' if warning else 'note'}: {text}"
 
 
 def _number(count: int, noun: str) -> str:

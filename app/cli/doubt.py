@@ -15,6 +15,7 @@ from app.cli.orders import gain_lines, order_lines, place_text
 from app.cli.predict import parse_scales
 from app.cli.read_ahead import read_ahead
 from deeplab_core.errors import AtrousError, MaskFormatError
+from deeplab_core.notes import RunNotes
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -176,6 +177,7 @@ class _Truth:
     Attributes:
         missing: images without truth; empty where none was asked for.
         problems: files that fit more than one image, or the other way round.
+        notes: files that were read in an unusual way, counted.
     """
 
     def __init__(
@@ -194,6 +196,7 @@ class _Truth:
         self._frame: Frame = truth.frame
         folders = truth.folders
         self._marks: Companions | None = None if ambiguous is None else Companions(ambiguous, (AMBIGUOUS_SUFFIX,))
+        self.notes = RunNotes("ground truth mask")
         self.files: dict[str, Path] = {}
         self.problems: list[AtrousError] = []
         for folder in folders:
@@ -211,19 +214,22 @@ class _Truth:
 
     def of(self, name: str, image: ImageData) -> tuple[LabelMap | None, Any]:
         """(H, W) ids and (H, W) bool of what does not count; None where there is none."""
-        from deeplab_core.formats import read_mask
+        from deeplab_core.formats.masks import load_mask
         from deeplab_core.inspection.ambiguous import read_ambiguous
 
         path = self.files.get(name)
         if path is None:
             return None, None
-        labels = read_mask(path, self._catalog, image.info, frame=self._frame)
+        mask = load_mask(path, self._catalog, image.info, frame=self._frame)
+        self.notes.add(name, mask.notes)
+        labels = mask.labels
         marks = None if self._marks is None else self._marks.of(name)
         return labels, None if marks is None else read_ambiguous(marks, labels.shape).mask()
 
 
 def _measure_all(images: Path, names: list[str], meter: DoubtMeter, truth: _Truth, found: FolderDoubt) -> None:
     said: set[str] = set()
+    image_notes = RunNotes("image")
     with progress("doubt", len(names)) as bar:
         for problem in truth.problems:
             bar.note(f"failed: {problem}")
@@ -234,6 +240,7 @@ def _measure_all(images: Path, names: list[str], meter: DoubtMeter, truth: _Trut
         for name, path, image in zip(names, paths, read_ahead(paths), strict=True):
             try:
                 notes = _measure(name, image, meter, truth, found, bar)
+                image_notes.add(name, image.result().notes)
             except AtrousError as error:
                 error.path = error.path or path
                 found.failures.append(error)
@@ -244,6 +251,8 @@ def _measure_all(images: Path, names: list[str], meter: DoubtMeter, truth: _Trut
                         said.add(note)
                         bar.note(f"note: {note}")
             bar.advance(name)
+        for line in image_notes.spoken() + truth.notes.spoken():
+            bar.note(line)
 
 
 def _measure(

@@ -170,10 +170,7 @@ def evaluate(
 
 def mask_lines(result: Evaluation) -> list[str]:
     """What the masks themselves look wrong in, and how some were read."""
-    lines = [f"{'warning' if note.warning else 'note'}: {note.text}" for note in result.warnings]
-    for notes in (result.truth_notes, result.prediction_notes):
-        lines += [f"{'warning' if notes.warning else 'note'}: {line}" for line in notes.lines()]
-    return lines
+    return [note.spoken() for note in result.warnings] + result.truth_notes.spoken() + result.prediction_notes.spoken()
 
 
 def figures(result: Evaluation) -> str:

@@ -111,6 +111,7 @@ def export(
             failed=len(summary.failed),
             not_reached=summary.not_reached,
             pixels=summary.class_pixels,
+            notes=summary.notes.to_list(),
         )
     else:
         click.echo(f"{summary.text()} in {out}")

@@ -113,9 +113,8 @@ def inspect(
         write_json(json_file, {**inspection_to_dict(found, components=max(top, 50), ranking=ranking), **about})
     if cutouts is not None and images is not None:
         _write_cutouts(found, listed, images, cutouts, truth.frame)
-    for notes in (found.truth_notes, found.prediction_notes):
-        for line in notes.lines():
-            click.echo(f"atrous: {'warning' if notes.warning else 'note'}: {line}", err=True)
+    for line in found.truth_notes.spoken() + found.prediction_notes.spoken():
+        click.echo(f"atrous: {line}", err=True)
     return _complain(found.failures)
 
 

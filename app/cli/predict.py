@@ -17,6 +17,7 @@ from app.cli.model_choice import resolve_model
 from app.cli.plan import OutputPlan, Task, keep_suffix_option, output_names, plan_outputs, report_refused
 from app.cli.read_ahead import read_ahead
 from deeplab_core.errors import AtrousError, ImageReadError
+from deeplab_core.notes import RunNotes
 
 if TYPE_CHECKING:
     from deeplab_core.images import ImageData
@@ -137,6 +138,7 @@ def predict(
     todo = [task for task in tasks if not (resume and _finished(task, card, frame, save_confidence))]
     failures: list[tuple[Task, AtrousError]] = []
     notes: set[str] = set()
+    image_notes = RunNotes("image")
     with progress("predict", len(todo)) as bar:
         if rank == 0:
             failures += _refused(plan, bar, as_json=as_json)
@@ -151,6 +153,7 @@ def predict(
                 if as_json:
                     emit("failed", image=task.image, error=error.to_dict())
             else:
+                image_notes.add(task.name, data.notes)
                 for note in prediction.report.notes:
                     if note not in notes:
                         notes.add(note)
@@ -163,10 +166,11 @@ def predict(
                         milliseconds=round(prediction.report.milliseconds, 1),
                         device=prediction.report.device,
                         notes=prediction.report.notes,
+                        image_notes=[note.to_dict() for note in data.notes],
                     )
             bar.advance(task.name)
     refused = len(plan.refused) if rank == 0 else 0
-    _summarise(out, card, len(tasks) + refused, len(todo) + refused, failures, as_json=as_json)
+    _summarise(out, card, len(tasks) + refused, len(todo) + refused, failures, image_notes, as_json=as_json)
     return 1 if _failures_everywhere(len(failures), world) else 0
 
 
@@ -281,14 +285,23 @@ def _write(task: Task, prediction: Prediction, data: ImageData, card: ModelCard,
 
 
 def _summarise(
-    out: Path, card: ModelCard, total: int, tried: int, failures: Sequence[tuple[Task, AtrousError]], *, as_json: bool
+    out: Path,
+    card: ModelCard,
+    total: int,
+    tried: int,
+    failures: Sequence[tuple[Task, AtrousError]],
+    notes: RunNotes,
+    *,
+    as_json: bool,
 ) -> None:
     written, kept = tried - len(failures), total - tried
     if as_json:
-        emit("summary", model=card.id, output=out, written=written, kept=kept, failed=len(failures))
+        emit("summary", model=card.id, output=out, written=written, kept=kept, failed=len(failures), notes=notes.to_list())
         return
     parts = [f"{written} written", *([f"{kept} kept"] if kept else []), *([f"{len(failures)} failed"] if failures else [])]
     click.echo(f"{card.name}: {', '.join(parts)} in {out}")
+    for line in notes.spoken():
+        click.echo(f"atrous: {line}", err=True)
     unreadable = sum(isinstance(error, ImageReadError) for _task, error in failures)
     if failures:
         click.echo(

@@ -15,6 +15,7 @@ from app.cli.options import GroundTruth, TruthOptions, found_truth, tell_classes
 from app.cli.plan import Task, keep_suffix_option, output_names, plan_outputs, report_refused
 from app.cli.predict import predict
 from deeplab_core.errors import AtrousError
+from deeplab_core.notes import RunNotes
 
 if TYPE_CHECKING:
     from deeplab_core.catalog import CatalogMapping
@@ -119,7 +120,8 @@ def _refine_masks(
     keep_suffix: bool = False,
 ) -> int:
     from deeplab_core.datasets import survey_truth
-    from deeplab_core.formats import read_mask, write_mask
+    from deeplab_core.formats import write_mask
+    from deeplab_core.formats.masks import load_mask
     from deeplab_core.images import read_image, to_stored
     from deeplab_core.masks import mark_output, read_marker
     from deeplab_core.refine import DenseCRF
@@ -144,12 +146,14 @@ def _refine_masks(
         raise click.UsageError(f"{there}; add --overwrite, or choose another folder")
     mark_output(out, "refined", output_names(out, list(partners)), catalog=catalog, frame="stored", earlier=read_marker(out))
     failures: list[str] = [str(error) for _task, error in plan.refused]
+    image_notes, mask_notes = RunNotes("image"), RunNotes("mask")
     with progress("refine", len(partners)) as bar:
         report_refused(plan, bar.note)
         for task, path in partners.items():
             try:
                 image = read_image(task.image)
-                labels = read_mask(path, catalog, image.info, frame=options.frame)
+                mask = load_mask(path, catalog, image.info, frame=options.frame)
+                labels = mask.labels
                 split = labels_as_probabilities(labels, catalog, certainty)
                 if split is None:
                     refined = labels
@@ -158,6 +162,8 @@ def _refine_masks(
                     refined = DenseCRF(image.rgb, crf, engine=engine, device=device).marginals(source).labels(ids)
                 task.output.parent.mkdir(parents=True, exist_ok=True)
                 write_mask(task.output, to_stored(refined, image.info.orientation), catalog)
+                image_notes.add(task.name, image.notes)
+                mask_notes.add(task.name, mask.notes)
             except AtrousError as error:
                 failures.append(str(error))
                 bar.note(f"failed: {error}")
@@ -166,6 +172,8 @@ def _refine_masks(
     without = f"; {left} images have none" if left else ""
     done = len(partners) + len(plan.refused) - len(failures)
     click.echo(f"refined {done} of {len(tasks) + len(plan.refused)} masks into {out}{without}")
+    for line in image_notes.spoken() + mask_notes.spoken():
+        click.echo(f"atrous: {line}", err=True)
     return 1 if failures else 0
 
 
@@ -199,7 +207,10 @@ def _search(
         where = ", ".join(map(str, ground.folders))
         raise click.UsageError(f"a search needs at least two images with ground truth; {len(chosen)} have some in {where}")
     with progress("predict", len(chosen)) as bar:
-        samples = [_sample(task, path, predictor, bar, ground, mapping) for task, path in chosen]
+        notes = RunNotes("image"), RunNotes("ground truth mask")
+        samples = [_sample(task, path, predictor, bar, ground, mapping, notes) for task, path in chosen]
+    for line in notes[0].spoken() + notes[1].spoken():
+        click.echo(f"atrous: {line}", err=True)
     usable = [sample for sample in samples if sample is not None]
     with progress("search", 4 * len(usable)) as bar:
         result = search_parameters(
@@ -212,8 +223,16 @@ def _search(
     return 0
 
 
-def _sample(task: Task, path: Path, predictor: Any, bar: Any, ground: GroundTruth, mapping: CatalogMapping) -> Sample | None:
-    from deeplab_core.formats import read_mask
+def _sample(
+    task: Task,
+    path: Path,
+    predictor: Any,
+    bar: Any,
+    ground: GroundTruth,
+    mapping: CatalogMapping,
+    notes: tuple[RunNotes, RunNotes],
+) -> Sample | None:
+    from deeplab_core.formats.masks import load_mask
     from deeplab_core.images import read_image
     from deeplab_core.labels import apply_lut
     from deeplab_core.refine import ProbabilitySource
@@ -221,9 +240,12 @@ def _sample(task: Task, path: Path, predictor: Any, bar: Any, ground: GroundTrut
 
     try:
         image = read_image(task.image)
-        labels = read_mask(path, ground.catalog, image.info, frame=ground.frame)
+        mask = load_mask(path, ground.catalog, image.info, frame=ground.frame)
+        labels = mask.labels
         if ground.catalog != predictor.card.catalog:
             labels = apply_lut(labels, mapping.lut)
+        notes[0].add(task.name, image.notes)
+        notes[1].add(task.name, mask.notes)
         return Sample(task.name, image.rgb, ProbabilitySource.of_scores(predictor.scores(image.rgb)), labels)
     except AtrousError as error:
         bar.note(f"left out: {error}")

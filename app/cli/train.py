@@ -18,7 +18,7 @@ from app.cli.options import TrainingTruth, TruthOptions, recognised_classes, tru
 from app.cli.train_projects import opened_projects, project_samples
 
 if TYPE_CHECKING:
-    from deeplab_core.training import DataSource
+    from deeplab_core.training import DataSource, SegmentationDataset
     from deeplab_core.training.tables import DataTables
 
 #: Flags that set a value of the recipe, by its name there.
@@ -204,10 +204,14 @@ def train(
             raise click.UsageError(f"nobody has worked on an image of {names} yet; correct some in the window first")
         cache = int(cache_gb * (1 << 30)) // (2 if data.val else 1)
         training = SegmentationDataset(samples, classes, cache_bytes=cache, say=say, progress=watcher.reading)
+        if speaks:
+            _say_remarks(training, "training", say, as_json)
         validation = None
         if data.val:
             rows = [sample for source in data.val for sample in source.samples(classes, say, truths.of(source))]
             validation = SegmentationDataset(rows, classes, cache_bytes=cache, say=say)
+            if speaks:
+                _say_remarks(validation, "validation", say, as_json)
         trainer = Trainer(
             recipe,
             training,
@@ -291,6 +295,14 @@ def _weights(name: str, file: Path | None) -> str:
 
     beside = (file.parent if file else Path()) / Path(name).expanduser()
     return str((beside if beside.is_file() else resolve_model(name)).absolute())
+
+
+def _say_remarks(data: SegmentationDataset, name: str, say: Callable[[str], None], as_json: bool) -> None:
+    """What the masks look wrong in and what was scaled or left out, before hours of training."""
+    for line in data.remarks():
+        say(f"{name} data: {line}")
+    if as_json:
+        emit("data", data=name, **data.remarks_dict())
 
 
 def _data_note(data: DataTables) -> dict[str, Any]:

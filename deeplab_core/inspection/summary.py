@@ -51,6 +51,7 @@ def inspection_to_dict(found: FolderInspection, *, components: int = 50, ranking
         },
         "components": [component_to_dict(component) for component in found.index.components(limit=components)],
         **({} if ranking is None else {"orders": ranking_to_dict(ranking)}),
+        "notes": {"truth": found.truth_notes.to_list(), "prediction": found.prediction_notes.to_list()},
         "not_inspected": [error.to_dict() for error in found.failures],
         "truth_without_prediction": [str(path) for path in found.missing],
         "predictions_without_truth": [str(path) for path in found.extra],

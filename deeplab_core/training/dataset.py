@@ -17,6 +17,8 @@ from torch import Tensor
 
 from deeplab_core.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError
+from deeplab_core.masks.plausibility import MaskStatistics
+from deeplab_core.notes import Note, RunNotes
 from deeplab_core.records import Preprocessing
 from deeplab_core.training.augment import augment, fixed_crop, fixed_views, generator
 from deeplab_core.training.losses import VOID
@@ -50,6 +52,8 @@ class SegmentationDataset:
         samples: the usable ones; a file that cannot be read is reported once by name and left out.
         catalog: channels are its classes in order.
         bad: what was left out.
+        image_notes, mask_notes: images that were scaled or cut, masks that were read in an unusual way, counted.
+        statistics: pixels of the masks by class, void included.
     """
 
     def __init__(
@@ -68,6 +72,8 @@ class SegmentationDataset:
         """
         self.catalog = catalog
         self.bad = BadFiles(say)
+        self.image_notes, self.mask_notes = RunNotes("image"), RunNotes("mask")
+        self.statistics = MaskStatistics(catalog)
         self._lut = catalog.index_lut()
         self._cache: dict[Sample, Pair] = {}
         self._room = cache_bytes
@@ -77,13 +83,18 @@ class SegmentationDataset:
         held: list[frozenset[int]] = []
         empty: list[str] = []
         with ThreadPoolExecutor(4, thread_name_prefix="read") as pool:
-            for done, (sample, pair) in enumerate(zip(samples, pool.map(self._try_read, samples), strict=True), start=1):
+            for done, (sample, found) in enumerate(zip(samples, pool.map(self._try_read, samples), strict=True), start=1):
                 progress(done, len(samples))
-                if isinstance(pair, AtrousError):
-                    self.bad.add(sample, pair)
+                if isinstance(found, AtrousError):
+                    self.bad.add(sample, found)
                     continue
+                pair, image_notes, mask_notes = found
                 usable.append(sample)
+                name = sample.name or sample.image.name
+                self.image_notes.add(name, image_notes)
+                self.mask_notes.add(name, mask_notes)
                 counts = np.bincount(pair[1][pair[1] >= 0].ravel(), minlength=len(catalog))
+                self.statistics.add(name, np.append(counts, pair[1].size - counts.sum()))
                 pixels += counts
                 present += np.where(counts > 0, counts.sum(), 0)
                 held.append(frozenset(np.flatnonzero(counts).tolist()))
@@ -92,7 +103,7 @@ class SegmentationDataset:
                     self._room -= size
                     self._cache[sample] = pair
                 if not held[-1]:
-                    empty.append(sample.name or sample.image.name)
+                    empty.append(name)
         if usable and len(empty) == len(usable):
             raise AtrousError(
                 f"no pixel of the {len(usable)} images is labelled",
@@ -112,22 +123,37 @@ class SegmentationDataset:
     def __len__(self) -> int:
         return len(self.samples)
 
+    def remarks(self) -> list[str]:
+        """What is implausible about the masks, and what was scaled, left out or read in an unusual way; one line each."""
+        return [*(note.spoken() for note in self.statistics.findings()), *self.mask_notes.spoken(), *self.image_notes.spoken()]
+
+    def remarks_dict(self) -> dict[str, Any]:
+        """:meth:`remarks` as plain values for JSON."""
+        return {
+            "warnings": [note.to_dict() for note in self.statistics.findings()],
+            "masks": self.statistics.to_dict(),
+            "notes": {"masks": self.mask_notes.to_list(), "images": self.image_notes.to_list()},
+        }
+
     def identity(self) -> dict[str, Any]:
         """What a continued run must find again: how many images, and the sha256 of their names in order."""
         names = "\n".join(sample.name or sample.image.name for sample in self.samples)
         return {"images": len(self), "sha256": hashlib.sha256(names.encode("utf-8", "surrogateescape")).hexdigest()}
 
-    def _try_read(self, sample: Sample) -> Pair | AtrousError:
+    def _try_read(self, sample: Sample) -> tuple[Pair, tuple[Note, ...], tuple[Note, ...]] | AtrousError:
         try:
-            return self._read(sample)
+            return self._load(sample)
         except AtrousError as error:
             return error
 
     def _read(self, sample: Sample) -> Pair:
-        rgb, labels = sample.read(self.catalog)
+        return self._load(sample)[0]
+
+    def _load(self, sample: Sample) -> tuple[Pair, tuple[Note, ...], tuple[Note, ...]]:
+        rgb, labels, image_notes, mask_notes = sample.load(self.catalog)
         channels = self._lut[labels]
         unknown = (channels < 0) | (channels >= len(self.catalog))
-        return rgb, np.where(unknown, VOID, channels).astype(np.int16)
+        return (rgb, np.where(unknown, VOID, channels).astype(np.int16)), image_notes, mask_notes
 
     def pair(self, number: int) -> Pair:
         """(H, W, 3) uint8 and (H, W) int16 channels with VOID, of the sample of this number.

@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 from deeplab_core.catalog import ClassCatalog
 from deeplab_core.datasets import TruthIndex, TruthSurvey, survey_truth
 from deeplab_core.errors import AtrousError, MaskFormatError
-from deeplab_core.formats import MASK_FRAMES, Frame, read_mask
+from deeplab_core.formats import MASK_FRAMES, Frame
+from deeplab_core.formats.masks import MaskData, load_mask
 from deeplab_core.images import find_images, read_image
 from deeplab_core.labels import LabelMap
+from deeplab_core.notes import Note
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +46,21 @@ class Sample:
         Raises:
             ImageReadError, MaskFormatError: with the file at fault.
         """
+        rgb, labels, _, _ = self.load(catalog)
+        return rgb, labels
+
+    def load(self, catalog: ClassCatalog) -> tuple[NDArray[np.uint8], LabelMap, tuple[Note, ...], tuple[Note, ...]]:
+        """As :meth:`read`, with the notes of the image and those of the mask."""
         image = read_image(self.image)
-        labels = read_mask(self.mask, catalog, image.info, frame=self.frame) if self.labels is None else self.labels()
+        mask = MaskData(self.labels()) if self.labels else load_mask(self.mask, catalog, image.info, frame=self.frame)
+        labels = mask.labels
         if labels.shape != image.rgb.shape[:2]:
             raise MaskFormatError(
                 f"the mask is {labels.shape[1]}x{labels.shape[0]}, the image {image.rgb.shape[1]}x{image.rgb.shape[0]}",
                 remedy="Put the mask of this image here",
                 path=self.mask,
             )
-        return image.rgb, labels
+        return image.rgb, labels, image.notes, mask.notes
 
 
 _KEYS = ("images", "truth", "include", "exclude", "split", "mask_frame", "allow_predicted_truth")

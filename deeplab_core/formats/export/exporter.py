@@ -16,6 +16,7 @@ from deeplab_core.formats.masks import interpret
 from deeplab_core.formats.stored import read_stored
 from deeplab_core.labels import LabelMap
 from deeplab_core.masks.output_marker import Untouched
+from deeplab_core.notes import Note
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +77,11 @@ class FileExporter(Exporter):
     @abstractmethod
     def check(self, item: ExportItem, labels: LabelMap, path: Path) -> None:
         """Read the written file and raise ExportError unless it holds exactly what ``labels`` say."""
+
+    def notes(self, item: ExportItem) -> tuple[Note, ...]:
+        """What was scaled or left out of the photograph of the item that was encoded last; none for masks alone."""
+        del item
+        return ()
 
 
 class CollectionSession(ABC):

@@ -12,6 +12,7 @@ from deeplab_core.formats.export.exporter import REMEDY, ExportItem, FileExporte
 from deeplab_core.formats.export.masks import color_table
 from deeplab_core.formats.png import marked, to_file_values
 from deeplab_core.labels import LabelMap
+from deeplab_core.notes import Note
 
 _STRIP_ROWS = 256
 
@@ -34,6 +35,7 @@ class OverlayExporter(FileExporter):
             raise ValueError(f"opacity {opacity} is outside 0..1")
         self.opacity = opacity
         self.contours = contours
+        self._seen: tuple[str, tuple[Note, ...]] = ("", ())
 
     def encode(self, item: ExportItem, labels: LabelMap) -> list[bytes]:
         import cv2
@@ -51,13 +53,17 @@ class OverlayExporter(FileExporter):
         if not np.array_equal(found, self._compose(item, labels)):
             raise ExportError("the exported overlay does not read back equal", remedy=REMEDY, path=item.name)
 
+    def notes(self, item: ExportItem) -> tuple[Note, ...]:
+        return self._seen[1] if self._seen[0] == item.name else ()
+
     def _compose(self, item: ExportItem, labels: LabelMap) -> NDArray[np.uint8]:
         from deeplab_core.images import read_image
 
         if item.image_path is None:
             raise ExportError("an overlay needs the photograph", remedy="Export the mask instead", path=item.name)
         to_file_values(labels, item.catalog)
-        rgb = read_image(item.image_path).rgb
+        data = read_image(item.image_path)
+        rgb, self._seen = data.rgb, (item.name, data.notes)
         if rgb.shape[:2] != labels.shape:
             raise ExportError("the mask does not have the size of its photograph", remedy="Reload the project", path=item.name)
         return blend(rgb, labels, color_table(item.catalog), self._clear_values(item), self.opacity, contours=self.contours)

@@ -17,6 +17,7 @@ from deeplab_core.images.orientation import to_stored
 from deeplab_core.images.probe import probe_image
 from deeplab_core.labels import LabelMap, class_histogram
 from deeplab_core.masks.output_marker import OutputMarker, Untouched, mark_output, read_marker, unmark_output
+from deeplab_core.notes import RunNotes
 
 OnExisting = Literal["ask", "error", "replace", "skip"]
 Frame = Literal["stored", "oriented"]
@@ -37,6 +38,7 @@ class ExportSummary:
         nbytes: bytes written.
         class_pixels: pixels per class name over all written masks, ``"void"`` included; classes that do not occur are left out.
         cancelled: whether the run was cancelled.
+        notes: photographs under overlay pictures that were scaled or cut, counted.
     """
 
     written: tuple[str, ...] = ()
@@ -46,6 +48,7 @@ class ExportSummary:
     nbytes: int = 0
     class_pixels: dict[str, int] = field(default_factory=dict)
     cancelled: bool = False
+    notes: RunNotes = field(default_factory=RunNotes)
 
     def text(self) -> str:
         """The summary in one sentence."""
@@ -55,6 +58,8 @@ class ExportSummary:
             parts.append(f"{len(self.failed)} failed")
         if self.not_reached:
             parts.append(f"{self.not_reached} not tried")
+        if self.notes:
+            parts.append(self.notes.text())
         return ("Cancelled: " if self.cancelled else "") + ", ".join(parts)
 
 
@@ -178,6 +183,7 @@ class _Run:
         self._failed: list[tuple[str, AtrousError]] = []
         self._pixels: Counter[str] = Counter()
         self._nbytes = 0
+        self._notes = RunNotes("image")
         self._cancelled = False
 
     def write_files(self, exporter: FileExporter) -> None:
@@ -214,6 +220,7 @@ class _Run:
         self._marking.begin()
         self._nbytes += atomic_write(path, parts, check=lambda written: exporter.check(item, labels, written))
         self._count(item, labels)
+        self._notes.add(item.name, exporter.notes(item))
 
     def write_collection(self, exporter: CollectionExporter) -> None:
         if not self._items:
@@ -272,6 +279,7 @@ class _Run:
             nbytes=self._nbytes,
             class_pixels=dict(self._pixels),
             cancelled=self._cancelled,
+            notes=self._notes,
         )
 
     def _load(self, item: ExportItem, exporter: Exporter) -> LabelMap | None:

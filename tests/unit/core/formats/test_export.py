@@ -139,6 +139,15 @@ class TestOverlay:
         assert found[5, 5].tolist() == [192, 0, 0]
         assert np.abs(found[10, 10] - (rgb[10, 10] + (192, 0, 0)) / 2).max() <= 1
 
+    def test_photographs_that_were_scaled_are_counted(self, tmp_path: Path) -> None:
+        labels = blobs(VOC)
+        for name in ("a.png", "b.png"):
+            Image.fromarray((np.mgrid[0 : labels.shape[0], 0 : labels.shape[1]][1] * 90).astype(np.uint16)).save(tmp_path / name)
+        items = [item(name, labels, image=tmp_path / name) for name in ("a.png", "b.png")]
+        summary = export_masks(items, get_exporter("overlay"), tmp_path / "out")
+        assert summary.text() == "2 exported and read back, 2 images were scaled from 12 bit"
+        assert not export_masks(items, get_exporter("indexed"), tmp_path / "masks").notes
+
     def test_overlays_are_oriented_whatever_the_frame(self, tmp_path: Path) -> None:
         labels = blobs(VOC)
         photo = photograph(tmp_path / "photo.jpg", labels.shape, 6)

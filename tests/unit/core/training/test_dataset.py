@@ -154,3 +154,41 @@ def test_labels_may_come_from_a_project(tmp_path: Path) -> None:
     _, channels = SegmentationDataset([sample], CATALOG).pair(0)
     assert np.count_nonzero(channels == 2) == 4 * 48
     assert np.count_nonzero(channels == VOID) == 36 * 48
+
+
+def test_odd_masks_and_scaled_images_are_remarked_once(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path, count=4)
+    for number in range(4):
+        mask = np.zeros((40, 48), np.uint8)
+        mask[10:20, 10 : 20 + number] = 255
+        Image.fromarray(mask).save(folder / "labels" / f"room_{number}.png")
+    for number in range(3):
+        Image.fromarray((np.mgrid[0:40, 0:48][1] * 4095 // 47).astype(np.uint16)).save(folder / "images" / f"room_{number}.png")
+    data = dataset(folder)
+    remarks = data.remarks()
+    assert remarks[0].startswith("warning: the masks hold only 0 (floor) and 255")
+    assert "each of the 2 other classes never occurs" in remarks[0]
+    assert any(line.startswith("note: 3 images were scaled from 12 bit (room_0.png,") for line in remarks)
+    plain = data.remarks_dict()
+    assert [note["kind"] for note in plain["warnings"] if note["warning"]] == ["void"]
+    assert plain["notes"]["images"][0]["count"] == 3
+    assert plain["masks"]["absent_classes"] == ["chair", "sofa"]
+
+
+def test_masks_read_by_their_colours_are_remarked(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path, count=2)
+    before = [dataset(folder).pair(number)[1] for number in range(2)]
+    table = np.zeros((256, 3), np.uint8)
+    order = [255, 7, 3, 0]
+    for place, label in enumerate(order):
+        table[place] = CATALOG.palette()[label]
+    for number in range(2):
+        stored = np.asarray(Image.open(folder / "labels" / f"room_{number}.png"))
+        places = np.zeros(256, np.uint8)
+        places[order] = range(4)
+        picture = Image.fromarray(places[stored])
+        picture.putpalette(table.reshape(-1).tolist())
+        picture.save(folder / "labels" / f"room_{number}.png")
+    data = dataset(folder)
+    assert all(np.array_equal(data.pair(number)[1], before[number]) for number in range(2))
+    assert any(line.startswith("warning: 2 masks were read by colour") for line in data.remarks())
