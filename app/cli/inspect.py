@@ -189,6 +189,7 @@ def _components(
 def _figures(found: FolderInspection) -> str:
     """Confused pairs, kinds of failure and slices of objects as text."""
     from deeplab_core.inspection import KIND_TEXT, ObjectAxis, confused_pairs, slice_objects
+    from deeplab_core.inspection.kinds import KIND_NEEDS
 
     catalog = found.catalog
     names = {info.id: info.name for info in catalog.classes}
@@ -208,6 +209,7 @@ def _figures(found: FolderInspection) -> str:
         for row in found.board.rows()
         if row.pixels
     ]
+    lines += [f"{kind.value:18} not measured: {KIND_NEEDS[kind]}" for kind in sorted(found.unmeasured)]
     for axis in (ObjectAxis.SIZE, ObjectAxis.VISIBLE_FRACTION, ObjectAxis.BORDER_SHARE, ObjectAxis.CONTRAST):
         rows = [row for row in slice_objects(found.objects, axis) if row.objects]
         if rows:

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from PySide6.QtCore import QObject, Signal
 
+from app.controllers.image_scorer import ImageScorer
 from app.controllers.open_image import OpenImage
 from app.services.jobs import Job, JobRegistry, JobState
 from app.services.notifications import Notifier
 from app.services.timers import single_shot
 from app.state.curves import Curve
-from app.state.image_scores import ImageScore, score_labels
+from app.state.image_scores import ImageScore, sample_stamp, score_labels
 from app.state.judgement import FolderJudgement, ImageJudgement, folder_mean_text
 from app.state.project import Project
-from app.state.samples import EvaluationSample, Held, Labels, load_sample, truth_stamp
+from app.state.samples import Labels, load_sample
 from app.state.wording import counted
 from deeplab_core.boundary.band import band_index
 from deeplab_core.boundary.histogram import BandHistogram
-from deeplab_core.errors import AtrousError, MaskFormatError
+from deeplab_core.errors import AtrousError
 from deeplab_core.metrics import ConfusionMatrix
 from deeplab_core.records import Prediction, TrimapBand
 
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     from app.controllers.judge import JudgeController
     from app.controllers.predict import PredictController
     from app.controllers.project import ProjectController
-
-_KIND = "score"
 
 _Figures = tuple[ConfusionMatrix, BandHistogram]
 
@@ -44,7 +43,7 @@ class _Measured:
 
     Attributes:
         head: of its journal when the mask was read.
-        stamp: of the ground truth that was read.
+        stamp: of everything that was measured.
         score: for the list.
         now, model: figures of the mask, and those of the prediction where there is one.
     """
@@ -57,17 +56,19 @@ class _Measured:
 
 
 class FolderJudge(QObject):
-    """Scores of all images; kept with the project, so that the list shows them at the next visit.
+    """Figures pooled over the folder, and the scores of its images.
 
     Signals:
         changed(): the folder was judged, or another one is open: figures and curve are others.
         followed(): the pooled figures have followed the image in view.
-        scored(image id): one image has another score.
+        scored(image id): one image has another score, or none any more.
+        rescored(): many images have.
     """
 
     changed = Signal()
     followed = Signal()
     scored = Signal(int)
+    rescored = Signal()
 
     def __init__(
         self,
@@ -80,9 +81,9 @@ class FolderJudge(QObject):
     ) -> None:
         super().__init__(parent)
         self._projects, self._judge, self._predict, self._jobs, self._notifier = projects, judge, predict, jobs, notifier
-        self.scores: dict[int, ImageScore] = {}
-        self._stamps: dict[int, str] = {}  # of the ground truth that each score was measured against
-        self._rescoring: Job | None = None
+        self._scorer = ImageScorer(projects, judge, predict, jobs, notifier, self)
+        self._scorer.scored.connect(self.scored)
+        self._scorer.changed.connect(self.rescored)
         self._now: FolderJudgement | None = None
         self._model: FolderJudgement | None = None
         self._work: Iterator[int] | None = None
@@ -92,6 +93,15 @@ class FolderJudge(QObject):
         predict.folder_run.predicted.connect(self._score_prediction)
         projects.imageChanged.connect(self._leave_image)
         projects.stepWritten.connect(self._follow_step)
+
+    @property
+    def scores(self) -> Mapping[int, ImageScore]:
+        """Scores of single images by id: only what belongs to their labels and ground truth as they are."""
+        return self._scorer.scores
+
+    def look(self) -> None:
+        """The scores are looked at: what is missing or old is measured."""
+        self._scorer.begin()
 
     @property
     def pooled(self) -> ConfusionMatrix | None:
@@ -105,62 +115,22 @@ class FolderJudge(QObject):
 
     def set_project(self, project: Project | None) -> None:
         """Follow another project and read its kept scores."""
-        self.scores, self._stamps, self._now, self._model, self._work, self._viewed = {}, {}, None, None, None, None
-        if project is not None:
-            kept = project.results(_KIND)
-            self.scores = {image: ImageScore.from_bytes(data) for image, (_, data) in kept.items()}
-            self._stamps = {image: stamp for image, (stamp, _) in kept.items()}
+        self._now, self._model, self._work, self._viewed = None, None, None, None
+        self._scorer.set_project(project)
         self.changed.emit()
 
     def follow_truth(self) -> None:
         """The project's ground truth is known, or another one: figures that rest on another are measured again."""
-        project = self._projects.project
-        if project is None:
+        if self._projects.project is None:
             return
-        judged, stamps = self._now is not None, dict(self._stamps)
+        judged = self._now is not None and bool(len(self._judge.index))
         self._now, self._model = None, None
         if self._work is not None:
             self._stop()
-        if self._rescoring is not None:
-            self._rescoring.cancel()
         self.changed.emit()
-
-        def done(stale: list[int]) -> None:
-            if project is not self._projects.project:
-                return
-            for image in stale:
-                if image in self.scores:
-                    self.scores[image] = replace(self.scores[image], iou=None)
-                    self.scored.emit(image)
-            if judged and len(self._judge.index):
-                self.start()
-            elif stale:
-                self._score_again(project, stale)
-
-        def find() -> list[int]:
-            return [image for image, stamp in stamps.items() if truth_stamp(project, image) != stamp]
-
-        self._jobs.run(find, done, self._ignore)
-
-    def _score_again(self, project: Project, images: list[int]) -> None:
-        """Score images one after the other, as one job that can be stopped."""
-        total, waiting = len(images), iter(images)
-        job = self._rescoring = self._jobs.add(Job("Scoring images", lambda: None))
-
-        def step(done: int) -> None:
-            image = None if job.cancel_asked or project is not self._projects.project else next(waiting, None)
-            if image is None:
-                job.finish(JobState.CANCELLED if job.cancel_asked else JobState.DONE)
-                if self._rescoring is job:
-                    self._rescoring = None
-                return
-            job.progress(done, total)
-            if project.record(image).missing:
-                step(done + 1)
-            else:
-                self._score(image, then=lambda: step(done + 1))
-
-        step(0)
+        self._scorer.follow_project(measure=not judged)
+        if judged:
+            self.start()
 
     def follow(self, judgement: ImageJudgement) -> None:
         """Let the pooled figures and the list follow the image in view. Costs O(classes^2), whatever the image's size."""
@@ -173,7 +143,7 @@ class FolderJudge(QObject):
         kept = self.scores.get(image.id)
         mean = judgement.matrix.mean_iou("truth").value
         known = kept is not None and kept.iou is not None and abs(kept.iou - mean) < 1e-9
-        if not known and not np.isnan(mean) and (kept is not None or image.document.revision):
+        if not known and not np.isnan(mean):
             self._score_timer.start()
 
     def worst_first(self) -> list[int]:
@@ -213,7 +183,10 @@ class FolderJudge(QObject):
     def remeasure(self, image: int) -> None:
         """Measure one image of the pool again, because other pixels of its truth count now."""
         project = self._projects.project
-        if project is None or self._now is None or self._now.share(str(image)) is None:
+        if project is None:
+            return
+        if self._now is None or self._now.share(str(image)) is None:
+            self._scorer.ask(image)
             return
         if self._projects.autosaver is not None:
             self._projects.autosaver.save_now()
@@ -234,7 +207,7 @@ class FolderJudge(QObject):
         """Put an image into the pool; of the image in view what the hand has made of it meanwhile."""
         if self._now is None or self._model is None:
             return
-        self._keep(image, found.score, found.stamp)
+        self._scorer.keep(image, found.score, found.stamp)
         live = self._live(image)
         if live is None:
             self._now.put(str(image), *found.now)
@@ -269,6 +242,7 @@ class FolderJudge(QObject):
             job.finish(JobState.CANCELLED if job.cancel_asked else JobState.DONE)
             self._say(job)
             self.changed.emit()
+            self._scorer.follow_project()
             return
         job.progress(done, total, project.record(image).name)
 
@@ -308,97 +282,29 @@ class FolderJudge(QObject):
             return matrix, histogram.update(index=index, truth=scored, prediction=found)
 
         model = None if sample.predicted is None else figures(sample.predicted)
-        return _Measured(sample.head, truth_stamp(project, image), score, figures(sample.labels), model)
+        return _Measured(sample.head, sample_stamp(project, image, sample.head), score, figures(sample.labels), model)
 
     def _score_prediction(self, image: int, prediction: Prediction) -> None:
         """After each image of a folder run: its place in 'worst first' and 'uncertain first'."""
-        self._score(image, prediction=prediction)
+        self._scorer.ask(image, prediction=prediction)
 
     def _follow_step(self, image: int) -> None:
         """A run over the folder has changed a mask: its score in the list and its share of the pooled figures."""
         if self._now is not None and str(image) in self._now:
             self.remeasure(image)  # and its score
         else:
-            self._score(image)
-
-    def _score_open(self, left: OpenImage) -> None:
-        """Score an image that is or was in view, with every finished pixel."""
-        document = left.document
-        # Not copied: a change meanwhile has it scored again.
-        held = Held(document.labels, document.provenance, left.info)
-        self._score(left.id, held=held, prediction=left.prediction)
-
-    def _score(
-        self,
-        image: int,
-        *,
-        held: Held | None = None,
-        prediction: Prediction | None = None,
-        then: Callable[[], None] = lambda: None,
-    ) -> None:
-        """Score one image for the list, in the background; ``then`` is called in the end, whatever came of it."""
-        project = self._projects.project
-        if project is None:
-            return
-
-        problems: list[MaskFormatError] = []
-
-        def work() -> tuple[ImageScore, str] | None:
-            try:
-                sample = self._sample(project, image, held, prediction, truth=True)
-                stamp = truth_stamp(project, image)
-            except MaskFormatError as error:
-                self._judge.truth_problem(project.record(image).relative_path, error)
-                sample, stamp = self._sample(project, image, held, prediction, truth=False), ""
-            if sample.labels is None:
-                return None
-            score = score_labels(sample.labels, project.catalog, truth=sample.scored, confidence=sample.confidence)
-            return score, stamp
-
-        def done(found: tuple[ImageScore, str] | None) -> None:
-            if project is self._projects.project:
-                for problem in problems:
-                    self._judge.truth_problem(project.record(image).relative_path, problem)
-                if found is not None:
-                    self._keep(image, *found)
-            then()
-
-        def failed(error: Exception) -> None:
-            self._ignore(error)
-            then()
-
-        self._jobs.run(work, done, failed)
-
-    def _sample(
-        self, project: Project, image: int, held: Held | None, prediction: Prediction | None, *, truth: bool
-    ) -> EvaluationSample:
-        return load_sample(
-            project, image, truth=truth, with_prediction=True, held=held, prediction=prediction,
-            to_project=self._predict.models.in_project_ids,
-        )  # fmt: skip
+            self._scorer.ask(image)
 
     def _leave_image(self, image: OpenImage | None) -> None:
         """Score the image that goes out of view, as it is now."""
         left, self._viewed = self._viewed, image
         self._score_timer.stop()
         if left is not None and left.document.revision:
-            self._score_open(left)
+            self._scorer.score_open(left)
 
     def _score_view(self) -> None:
         if self._viewed is not None:
-            self._score_open(self._viewed)
-
-    def _keep(self, image: int, score: ImageScore, stamp: str) -> None:
-        """Show a score and keep it with the project; ``stamp`` names the ground truth that it was measured against."""
-        project = self._projects.project
-        if project is None:
-            return
-        self.scores[image], self._stamps[image] = score, stamp
-        try:
-            project.put_result(image, _KIND, stamp, score.to_bytes())
-        except AtrousError as error:
-            self._notifier.report(error, replace_key="save")
-        self.scored.emit(image)
+            self._scorer.score_open(self._viewed)
 
     def _say(self, job: Job) -> None:
         pooled = self.pooled
@@ -415,7 +321,3 @@ class FolderJudge(QObject):
             f"pixel accuracy {pooled.pixel_accuracy():.3f}.",
             replace_key="judge",
         )
-
-    def _ignore(self, error: Exception) -> None:
-        if not isinstance(error, AtrousError):
-            raise error

@@ -83,6 +83,7 @@ class QueuesController(QObject):
         predict.predictionChanged.connect(lambda _image: self._forget_known())
         judge.truthFound.connect(lambda _index: self._follow_truth())
         judge.folder.scored.connect(lambda _image: self.changed.emit())
+        judge.folder.rescored.connect(self.changed)
 
     # -- what is known ---------------------------------------------------------------------------------------------------
 
@@ -139,7 +140,8 @@ class QueuesController(QObject):
             self._projects.open_image(image)
 
     def begin(self) -> None:
-        """Somebody looks at the queues: measure what has come or changed since."""
+        """The queues are looked at: measure what has come or changed since."""
+        self._judge.folder.look()
         if not self._known:
             self.measure_folder()
 

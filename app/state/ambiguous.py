@@ -127,6 +127,12 @@ def fingerprints(project: Project) -> dict[int, int]:
     return {image: zlib.crc32(data) for image, (_, data) in project.results(KIND).items()}
 
 
+def fingerprint(project: Project, image: int) -> int:
+    """As :func:`fingerprints` of one image; 0 without marks."""
+    stored = project.result(image, KIND)
+    return 0 if stored is None else zlib.crc32(stored[1])
+
+
 def export_marks(project: Project, folder: Path) -> int:
     """Write ``NAME.ambiguous.json`` for every marked image, as ``atrous inspect --ambiguous`` reads it; returns how many.
 

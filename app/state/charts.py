@@ -27,6 +27,7 @@ class Series:
         token: colour of the theme.
         colors: one per value for bars; empty takes ``token``.
         dashed: drawn as a reference.
+        pale: places whose value rests on few objects or images; drawn muted.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Series:
     token: str = "accent"
     colors: tuple[Color, ...] = ()
     dashed: bool = False
+    pale: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,9 @@ from app.state.wording import counted, spaced
 from deeplab_core.catalog import Color
 from deeplab_core.inspection.board import FailureBoard
 from deeplab_core.inspection.folder import FolderInspection
-from deeplab_core.inspection.kinds import KIND_TEXT, KINDS, PARTS, FailureKind
+from deeplab_core.inspection.kinds import KIND_NEEDS, KIND_TEXT, KINDS, PARTS, FailureKind
 from deeplab_core.inspection.slices import AXIS_TEXT, ObjectAxis, Slice, slice_objects
-from deeplab_core.metrics.scores import hits, prediction_pixels, truth_pixels
+from deeplab_core.metrics.scores import FEW_IMAGES, FEW_OBJECTS, hits, prediction_pixels, truth_pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,7 @@ class FailureLine:
         images: images that have some.
         gain: IoU won back if this kind were repaired: of the mean, or of the class; nan where there is none.
         part: whether it belongs to the exact partition; the other kinds overlap.
+        missing: what the data lacks to measure it; empty where it was measured. Without it the figures say nothing.
     """
 
     kind: FailureKind
@@ -42,6 +43,7 @@ class FailureLine:
     images: int
     gain: float
     part: bool
+    missing: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +75,16 @@ class SliceBar:
     Attributes:
         label: what it is over.
         value: its height, 0..1; nan where nothing is there.
+        count: objects, or images for slices of pixels, that it rests on.
+        few: whether these are so few that it may be any other next time.
         text: everything known of it, in words.
         within: the slice that it shows.
     """
 
     label: str
     value: float
+    count: int
+    few: bool
     text: str
     within: Slice
 
@@ -93,8 +99,9 @@ class SliceChart:
     bars: tuple[SliceBar, ...]
 
 
-def failure_lines(board: FailureBoard, class_id: int | None = None) -> list[FailureLine]:
+def failure_lines(folder: FolderInspection, class_id: int | None = None) -> list[FailureLine]:
     """All kinds, in their order; of one class where its id is given."""
+    board, unmeasured = folder.board, folder.unmeasured
     channel = None if class_id is None else board.catalog.index_of(class_id)
     counts = board.total().counts
     lines = []
@@ -111,6 +118,7 @@ def failure_lines(board: FailureBoard, class_id: int | None = None) -> list[Fail
             FailureLine(
                 row.kind, KIND_TITLES[row.kind].capitalize(), KIND_TEXT[row.kind], pixels, share,
                 row.instances if channel is None else None, images, gain, row.kind in PARTS,
+                KIND_NEEDS[row.kind] if row.kind in unmeasured else "",
             )
         )  # fmt: skip
     return lines
@@ -146,6 +154,8 @@ def slice_charts(folder: FolderInspection, class_id: int | None = None) -> list[
             SliceBar(
                 bar_label(Slice(axis, place)),
                 row.iou,
+                row.objects,
+                row.objects < FEW_OBJECTS,
                 f"{counted(row.objects, 'object')}: IoU {_score(row.iou)}, recall {_score(row.recall)}, "
                 f"{_percent(row.swapped)} called another object, {_percent(row.lost)} of the objects lost",
                 Slice(axis, place),
@@ -162,7 +172,10 @@ def slice_charts(folder: FolderInspection, class_id: int | None = None) -> list[
             SliceBar(
                 bar_label(Slice(pixel_axis, place)),
                 one.mean_iou,
-                f"{spaced(one.pixels)} px: mean IoU {_score(one.mean_iou)}, accuracy {_score(one.accuracy)}",
+                one.images,
+                one.images < FEW_IMAGES,
+                f"{spaced(one.pixels)} px: mean IoU {_score(one.mean_iou)}, accuracy {_score(one.accuracy)}, "
+                f"{counted(one.images, 'image')}",
                 Slice(pixel_axis, place),
             )
             for place, one in enumerate(found)

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.catalog import ClassCatalog
+
+if TYPE_CHECKING:
+    from app.state.project import Project
+
+#: Rises when scores are measured in another way.
+_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,3 +64,63 @@ def score_labels(
     present = value_counts(labels)
     names = tuple(info.name for info in catalog.classes if present[info.id])
     return ImageScore(iou, uncertainty, names)
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What :func:`due_images` found, in the order of the project.
+
+    Attributes:
+        stale: ids of the images whose score was measured from something else, or that have none.
+        gone: ids with a score but no labels any more.
+    """
+
+    stale: tuple[int, ...]
+    gone: tuple[int, ...]
+
+
+def sample_stamp(project: Project, image: int, head: int, marks: int | None = None) -> str:
+    """A text that changes with everything that the score of an image is measured from.
+
+    Args:
+        head: number of the journal's last step in the labels.
+        marks: fingerprint of the image's ambiguous regions; None reads it.
+    """
+    from app.state.ambiguous import fingerprint
+    from app.state.samples import truth_stamp
+
+    record = project.record(image)
+    found = fingerprint(project, image) if marks is None else marks
+    parts = _VERSION, head, record.touched, record.prediction, record.content_key, found, truth_stamp(project, image)
+    text = "\n".join(map(str, (*parts, _classes_digest(project.catalog))))
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:24]
+
+
+def due_images(project: Project, stamps: Mapping[int, str], only: frozenset[int] | None = None) -> Due:
+    """Which images need another score. Looks at every ground truth file's time: meant for another thread.
+
+    Args:
+        stamps: :func:`sample_stamp` of the scores that are known, by image id.
+        only: look at these images alone.
+    """
+    from app.state.ambiguous import fingerprint, fingerprints
+
+    journal = project.journal
+    heads = journal.heads() if only is None else {image: journal.head(image) for image in only}
+    marks = fingerprints(project) if only is None else {image: fingerprint(project, image) for image in only}
+    stale, gone = [], []
+    for record in project.images:
+        image, head = record.id, heads.get(record.id, 0)
+        if record.missing or (only is not None and image not in only):
+            continue
+        if not (record.prediction or record.mask or record.touched or head):
+            if stamps.get(image):
+                gone.append(image)
+        elif stamps.get(image) != sample_stamp(project, image, head, marks.get(image, 0)):
+            stale.append(image)
+    return Due(tuple(stale), tuple(gone))
+
+
+@lru_cache(maxsize=4)
+def _classes_digest(catalog: ClassCatalog) -> str:
+    return hashlib.sha256(json.dumps([catalog.ids.tolist(), catalog.names]).encode()).hexdigest()

@@ -23,6 +23,7 @@ from deeplab_core.metrics import scores
 from deeplab_core.metrics.bootstrap import RESAMPLES, Samples, intervals
 from deeplab_core.metrics.calibration import reliability_bins
 from deeplab_core.metrics.image_counts import ImageCounts
+from deeplab_core.metrics.scores import FEW_IMAGES, FEW_OBJECTS
 
 _TOKENS = {"model": "muted", "now": "good", "with CRF": "accent"}
 _NAMES = {"now": "mask as it is"}
@@ -74,7 +75,7 @@ def iou_chart(images: Iterable[NDArray[np.int64]], catalog: ClassCatalog, *, res
     if not counts:
         return Chart("IoU by class", "IoU", "", (), note="No image has truth and a mask.")
     pooled, bounds = samples.pooled(), intervals(samples, resamples=resamples)
-    iou = pooled.iou[0]
+    iou, behind = pooled.iou[0], bounds.images_with.tolist()
     order = [channel for channel in np.argsort(-iou, kind="stable").tolist() if not math.isnan(iou[channel])]
     series = Series(
         "IoU",
@@ -84,6 +85,7 @@ def iou_chart(images: Iterable[NDArray[np.int64]], catalog: ClassCatalog, *, res
         floats(bounds.iou[order, 1]),
         shape="bars",
         colors=tuple(catalog.classes[channel].color for channel in order),
+        pale=frozenset(place for place, channel in enumerate(order) if behind[channel] < FEW_IMAGES),
     )
     mean, (low, high) = float(pooled.mean_iou[0]), bounds.mean_iou.tolist()
     over = counted(len(order), "class", "classes")
@@ -94,9 +96,9 @@ def iou_chart(images: Iterable[NDArray[np.int64]], catalog: ClassCatalog, *, res
         "",
         (series,),
         x_range=(0, 1),
-        y_ticks=tuple((float(place), catalog.names[channel]) for place, channel in enumerate(order)),
+        y_ticks=tuple((float(place), f"{catalog.names[channel]}, n {behind[channel]}") for place, channel in enumerate(order)),
         note=f"mIoU {mean:.3f}{between} over the {over} in ground truth or masks, pooled over {len(counts)} images; lines are "
-        "95 % bootstrap intervals over images.",
+        f"95 % bootstrap intervals over images. n: images with the class; pale bars rest on fewer than {FEW_IMAGES}.",
         leads=tuple(ComponentQuery(concerning=catalog.classes[channel].id) for channel in order),
     )
 
@@ -150,12 +152,15 @@ def object_chart(rows: NDArray[Any], axis: ObjectAxis) -> Chart:
     pieces = [(place, piece) for place, piece in enumerate(slice_objects(rows, axis)) if piece.objects]
     found = [piece for _, piece in pieces]
     places = floats(range(len(found)))
+    pale = frozenset(place for place, piece in enumerate(found) if piece.objects < FEW_OBJECTS)
     lines = (("IoU", "iou", "accent"), ("recall", "recall", "good"), ("class swap", "swapped", "bad"), ("lost", "lost", "warn"))
     series = tuple(
-        Series(name, places, floats([getattr(piece, field) for piece in found]), shape="points", token=token)
+        Series(name, places, floats([getattr(piece, field) for piece in found]), shape="points", token=token, pale=pale)
         for name, field, token in lines
     )
-    ticks = tuple((place, _span(piece.low, piece.high)) for place, piece in zip(places, found, strict=True))
+    ticks = tuple(
+        (place, f"{_span(piece.low, piece.high)}, n {piece.objects}") for place, piece in zip(places, found, strict=True)
+    )
     objects = sum(piece.objects for piece in found)
     return Chart(
         _OBJECT_TITLES[axis],
@@ -164,7 +169,9 @@ def object_chart(rows: NDArray[Any], axis: ObjectAxis) -> Chart:
         series if found else (),
         y_range=(0, 1),
         x_ticks=ticks,
-        note=f"{objects} objects." if found else "No object with this property.",
+        note=f"{objects} objects. n: objects; pale marks rest on fewer than {FEW_OBJECTS}."
+        if found
+        else "Not measured: no object with this property.",
         leads=tuple(ComponentQuery(within=Slice(axis, place)) for place, _ in pieces),
     )
 
@@ -173,17 +180,21 @@ def pixel_chart(slices: PixelSlices) -> Chart:
     """Pixel accuracy and mean IoU over one property of pixels."""
     pieces = [(place, piece) for place, piece in enumerate(slices.rows()) if piece.pixels]
     found = [piece for _, piece in pieces]
+    pale = frozenset(place for place, piece in enumerate(found) if piece.images < FEW_IMAGES)
     places = floats(range(len(found)))
     series = tuple(
-        Series(name, places, floats([getattr(piece, field) for piece in found]), shape="points", token=token)
+        Series(name, places, floats([getattr(piece, field) for piece in found]), shape="points", token=token, pale=pale)
         for name, field, token in (("mIoU", "mean_iou", "accent"), ("pixel accuracy", "accuracy", "good"))
     )
-    ticks = tuple((place, _span(piece.low, piece.high)) for place, piece in zip(places, found, strict=True))
+    ticks = tuple(
+        (place, f"{_span(piece.low, piece.high)}, n {piece.images}") for place, piece in zip(places, found, strict=True)
+    )
     title = f"Pixels by {slices.axis.value.replace('_', ' ')}"
     leads = tuple(ComponentQuery(within=Slice(slices.axis, place)) for place, _ in pieces)
     return Chart(
-        title, AXIS_TEXT[slices.axis.value], "score", series if found else (), y_range=(0, 1), x_ticks=ticks, leads=leads
-    )
+        title, AXIS_TEXT[slices.axis.value], "score", series if found else (), y_range=(0, 1), x_ticks=ticks, leads=leads,
+        note=f"n: images; pale marks rest on fewer than {FEW_IMAGES}." if found else "Not measured.",
+    )  # fmt: skip
 
 
 def gain_chart(gain: GainCurve, title: str) -> Chart:

@@ -77,6 +77,7 @@ class Binding(QObject):
         self.program.thumbnails.ready.connect(self.model.refresh)
         self.program.judge.folder.scored.connect(lambda image: self._show_record(projects.project.record(image)))
         self.program.judge.truthFound.connect(lambda _index: self._show_rows())
+        self.program.judge.folder.rescored.connect(self._show_rows)
         window.images.chosen.connect(projects.open_image)
         window.images.sortChosen.connect(lambda order: self.program.settings.set("images.sort", str(order)))
         window.images.arranged.connect(self._show_title)

@@ -21,6 +21,7 @@ from deeplab_core.inspection.components import ErrorComponent
 from deeplab_core.inspection.error_index import ErrorIndex
 from deeplab_core.inspection.failures import FailureRules
 from deeplab_core.inspection.image import ImageInspection, inspect_image
+from deeplab_core.inspection.kinds import FailureKind
 from deeplab_core.inspection.objects import OBJECT, read_known_objects
 from deeplab_core.inspection.slices import PixelAxis, PixelSlices, Slice, objects_within
 from deeplab_core.inspection.sparse import SparseCounts
@@ -95,6 +96,12 @@ class FolderInspection:
         if self._joined is None:
             self._joined = np.concatenate([np.zeros(0, dtype=OBJECT), *self._objects.values()])
         return self._joined
+
+    @property
+    def unmeasured(self) -> frozenset[FailureKind]:
+        """Kinds that the data says nothing about. Their 0 pixels are no finding, and must not be shown as one."""
+        known = bool((~np.isnan(self.objects["visible_fraction"])).any())
+        return frozenset() if known else frozenset({FailureKind.LOW_VISIBLE})
 
     def objects_within(self, within: Slice, class_id: int | None = None) -> dict[str, NDArray[np.int64]]:
         """Numbers, from 1, of the objects that a slice holds, by image; images without any are left out."""

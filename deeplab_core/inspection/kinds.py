@@ -41,6 +41,11 @@ KIND_TEXT: dict[FailureKind, str] = {
     FailureKind.BORDER_TRUNCATED: "an object cut by the image border",
 }
 
+#: What the data must say before a kind can be measured; the other kinds need nothing.
+KIND_NEEDS: dict[FailureKind, str] = {
+    FailureKind.LOW_VISIBLE: "no object's visible share is known; 'atrous inspect --objects' reads it",
+}
+
 #: Names of classes that are stuff, not objects, in Cityscapes, CamVid and ADE20K (the words are Caesar et al.'s, 2018).
 STUFF_NAMES = frozenset(
     (

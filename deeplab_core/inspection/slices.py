@@ -118,13 +118,17 @@ class ObjectSlice:
 
 @dataclass(frozen=True, slots=True)
 class PixelSlice:
-    """Labelled pixels between two values of an axis: their number, accuracy and mean IoU over the classes in their truth."""
+    """Labelled pixels between two values of an axis: their number, accuracy and mean IoU over the classes in their truth.
+
+    ``images``: how many have such pixels.
+    """
 
     low: float
     high: float
     pixels: int
     accuracy: float
     mean_iou: float
+    images: int
 
 
 def brightness_map(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -207,6 +211,7 @@ class PixelSlices:
         self.catalog = catalog
         self.axis = axis
         self._counts = np.zeros((len(PIXEL_EDGES[axis]), len(catalog), len(catalog) + 1), dtype=np.int64)
+        self._images = np.zeros(len(PIXEL_EDGES[axis]), dtype=np.int64)
 
     @property
     def counts(self) -> NDArray[np.int64]:
@@ -216,14 +221,17 @@ class PixelSlices:
     def add(self, counts: NDArray[np.int64], sign: int = 1) -> None:
         """Add (or with -1 take away) what :func:`slice_pixels` counted in an image."""
         self._counts += sign * counts
+        self._images += sign * counts.any(axis=(1, 2))
 
     def rows(self) -> list[PixelSlice]:
         """Scores of each slice."""
         limits = [*PIXEL_EDGES[self.axis], math.inf]
         scores, accuracy = mean_iou(self._counts, "truth")[0], pixel_accuracy(self._counts)
         return [
-            PixelSlice(float(low), float(high), int(counts.sum()), float(exact), float(score))
-            for low, high, counts, exact, score in zip(limits[:-1], limits[1:], self._counts, accuracy, scores, strict=True)
+            PixelSlice(float(low), float(high), int(counts.sum()), float(exact), float(score), int(images))
+            for low, high, counts, exact, score, images in zip(
+                limits[:-1], limits[1:], self._counts, accuracy, scores, self._images, strict=True
+            )
         ]
 
 

@@ -11,7 +11,7 @@ from deeplab_core.inspection.board import FailureRow
 from deeplab_core.inspection.components import ErrorComponent
 from deeplab_core.inspection.folder import FolderInspection
 from deeplab_core.inspection.folder_ranking import FolderRanking
-from deeplab_core.inspection.kinds import KIND_TEXT
+from deeplab_core.inspection.kinds import KIND_TEXT, FailureKind
 from deeplab_core.inspection.slices import AXIS_TEXT, ObjectAxis, slice_objects
 from deeplab_core.inspection.views import confused_pairs
 
@@ -37,10 +37,11 @@ def inspection_to_dict(found: FolderInspection, *, components: int = 50, ranking
         "confusion": {"ids": catalog.ids.tolist(), "counts": counts.tolist()},
         "error_components": found.index.component_counts.tolist(),
         "pairs": [asdict(pair) for pair in confused_pairs(counts, catalog)],
-        "failures": [failure_row_to_dict(row, catalog) for row in found.board.rows()],
+        "failures": [failure_row_to_dict(row, catalog, measured=row.kind not in found.unmeasured) for row in found.board.rows()],
         "object_slices": {
             axis.value: {
                 "text": AXIS_TEXT[axis.value],
+                "measured": axis is not ObjectAxis.VISIBLE_FRACTION or FailureKind.LOW_VISIBLE not in found.unmeasured,
                 "rows": [_plain(asdict(row)) for row in slice_objects(found.objects, axis)],
             }
             for axis in ObjectAxis
@@ -58,11 +59,15 @@ def inspection_to_dict(found: FolderInspection, *, components: int = 50, ranking
     }
 
 
-def failure_row_to_dict(row: FailureRow, catalog: ClassCatalog) -> dict[str, Any]:
-    """One kind of failure; classes that it does not concern are left out."""
+def failure_row_to_dict(row: FailureRow, catalog: ClassCatalog, *, measured: bool = True) -> dict[str, Any]:
+    """One kind of failure; classes that it does not concern are left out. Of one that was not measured every figure is null."""
+    if not measured:
+        figures = dict.fromkeys(("pixels", "share", "instances", "images", "mean_gain"))
+        return {"kind": row.kind.value, "text": KIND_TEXT[row.kind], "measured": False, **figures, "classes": []}
     return {
         "kind": row.kind.value,
         "text": KIND_TEXT[row.kind],
+        "measured": True,
         "pixels": row.pixels,
         "share": _number(row.share),
         "instances": row.instances,

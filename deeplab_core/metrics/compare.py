@@ -31,6 +31,7 @@ from deeplab_core.metrics.evaluation import IMAGE_MEANS
 from deeplab_core.metrics.image_counts import ImageCounts
 from deeplab_core.metrics.paired import PairedScores, paired_scores
 from deeplab_core.metrics.report.reading import damaged, read_figures
+from deeplab_core.metrics.scores import FEW_IMAGES
 from deeplab_core.metrics.truth_hash import ground_truth_hash, image_key
 
 FORMAT = "atrous-comparison-2"
@@ -38,7 +39,7 @@ FORMAT = "atrous-comparison-2"
 #: Draws of a comparison: enough for Holm's correction of 150 classes.
 COMPARE_RESAMPLES = 10_000
 #: Images that a class must occur in for a verdict.
-FEWEST_IMAGES = 6
+FEWEST_IMAGES = FEW_IMAGES
 
 _SIGNIFICANT = 0.05
 #: A difference below this is printed as 0.0000. One wrong pixel in every image is never chance, and never worth a mark.

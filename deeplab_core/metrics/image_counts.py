@@ -94,13 +94,19 @@ class ImageCounts:
             boundary=self.boundary[:, kept],
         )
 
-    def to_rows(self, ids: NDArray[np.int64], widths: tuple[int, ...]) -> list[dict[str, Any]]:
-        """One plain row per class that occurs, for JSON; :meth:`from_rows` is the inverse."""
+    def to_rows(self, ids: NDArray[np.int64], widths: tuple[int, ...], *, boundary: bool = True) -> list[dict[str, Any]]:
+        """One plain row per class that occurs, for JSON; :meth:`from_rows` is the inverse.
+
+        Args:
+            ids: of all classes.
+            widths: of the bands, px.
+            boundary: whether the boundary was measured; else its pixels are null, not 0.
+        """
         rows = []
         for place, channel in enumerate(self.channels.tolist()):
             row: dict[str, Any] = {"id": int(ids[channel])}
             row.update({f"{sort}_px": int(count) for sort, count in zip(_SORTS, self.totals[:, place], strict=True)})
-            row["boundary_px"] = self.boundary[:, place].tolist()
+            row["boundary_px"] = self.boundary[:, place].tolist() if boundary else None
             row["bands_px"] = {str(width): self.bands[k, :, place].tolist() for k, width in enumerate(widths)}
             rows.append(row)
         return rows
@@ -113,7 +119,7 @@ class ImageCounts:
             channels = np.array([place[row["id"]] for row in rows], dtype=np.int64)
             totals = np.array([[row[f"{sort}_px"] for row in rows] for sort in _SORTS], dtype=np.int64)
             bands = np.array([[row["bands_px"][str(width)] for row in rows] for width in widths], dtype=np.int64)
-            boundary = np.array([row["boundary_px"] for row in rows], dtype=np.int64)
+            boundary = np.array([row["boundary_px"] or (0, 0) for row in rows], dtype=np.int64)
             return ImageCounts(
                 classes=len(ids),
                 channels=channels,

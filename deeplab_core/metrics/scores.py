@@ -27,6 +27,9 @@ Scores = NDArray[np.float64]
 #: class of the catalog, an absent one counting 0 (the DeepLab authors' own code, which puts 1 for an empty denominator).
 AbsentRule = Literal["union", "truth", "all"]
 
+#: Images, and objects, below which a score is called one of few: it gets no verdict, and its bar is drawn muted.
+FEW_IMAGES, FEW_OBJECTS = 6, 10
+
 #: The rule in words, for display beside a figure.
 ABSENT_RULE_TEXT: dict[AbsentRule, str] = {
     "union": "mean over classes present in truth or prediction, from one pooled matrix",

@@ -327,3 +327,21 @@ def test_an_image_of_another_size_is_judged_by_its_own_truth(studio: Studio, fol
         studio.wait(lambda name=name: studio.image.id == images[name])
         studio.settle()  # an error in a job of the background fails the test
         assert studio.program.judge.judgement.truth.shape == studio.image.document.labels.shape
+
+
+def test_the_board_shows_what_was_not_measured_and_how_much_each_bar_rests_on(studio: Studio, folder):
+    shown = run_folder(studio, folder)
+    shown.view.tabs.setCurrentIndex(shown.view.titles.index("Failures"))
+    studio.settle()
+    kinds = shown.failures.kinds
+    row = next(row for row in range(kinds.rowCount()) if kinds.item(row, 0).text() == "Mostly hidden")
+    assert [kinds.item(row, column).text() for column in range(1, 6)] == ["not measured", "", "", "", ""]
+    assert "visible share" in kinds.item(row, 0).toolTip()
+    click(studio, kinds, kinds.visualItemRect(kinds.item(row, 0)).center())
+    assert shown.view.page is shown.failures
+    bars = {chart.accessibleName(): chart._chart.bars for chart in shown.failures.findChildren(SliceBars)}
+    pixels = [bar for bar in bars["Distance to an edge, pixels, mean IoU"] if bar.value == bar.value]
+    assert {bar.count for bar in pixels} == {4}  # images
+    assert all(bar.few for bar in pixels)
+    painted = shown.failures.findChildren(SliceBars)[0].grab().toImage()
+    assert not painted.isNull()

@@ -16,10 +16,15 @@ from app.ui.theme import Theme
 from deeplab_core.inspection.folder import FolderInspection
 from deeplab_core.inspection.kinds import FailureKind
 from deeplab_core.inspection.slices import Slice
+from deeplab_core.metrics.scores import FEW_IMAGES, FEW_OBJECTS
 
 _HINT = (
     "Of each class, boundary, extent and segment add up to 100 %; over all classes to more, because a pixel is a miss of one "
     "and a false alarm of another. The other kinds overlap."
+)
+
+_COUNTS = (
+    f"n: objects, or images for slices of pixels. Pale bars rest on fewer than {FEW_OBJECTS} objects or {FEW_IMAGES} images."
 )
 
 #: Width of one small chart that the grid aims at, px.
@@ -78,7 +83,12 @@ class FailuresPage(QWidget):
         column.addLayout(self._legend)
         column.addWidget(self.bars)
         column.addSpacing(8)
-        column.addWidget(toned("WHERE IT IS WEAK", tone="muted", size="caption", strong=True))
+        weak = QHBoxLayout()
+        weak.setSpacing(14)
+        weak.addWidget(toned("WHERE IT IS WEAK", tone="muted", size="caption", strong=True))
+        weak.addWidget(toned(_COUNTS, tone="muted", size="small"))
+        weak.addStretch(1)
+        column.addLayout(weak)
         column.addLayout(self._grid)
         column.addStretch(1)
         scroll = QScrollArea()
@@ -118,7 +128,7 @@ class FailuresPage(QWidget):
 
     def _lay_out(self) -> None:
         folder = self._folder
-        self.kinds.show_lines([] if folder is None else failure_lines(folder.board, self.class_id))
+        self.kinds.show_lines([] if folder is None else failure_lines(folder, self.class_id))
         charts = [] if folder is None else slice_charts(folder, self.class_id)
         for chart, shown in zip(charts, self._charts, strict=False):
             shown.show_chart(chart)

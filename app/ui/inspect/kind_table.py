@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import isnan
+from math import isnan, nan
 
 from PySide6.QtCore import QRectF, Qt, Signal
 from PySide6.QtGui import QPainter
@@ -75,19 +75,22 @@ class KindTable(QTableWidget):
         self.setRowCount(len(lines))
         for row, line in enumerate(lines):
             instances = "" if line.instances is None else spaced(line.instances)
-            share = "" if isnan(line.share) else f"{line.share:.1%}".replace("%", " %")
-            gain = "" if isnan(line.gain) else f"{line.gain:+.3f}"
-            texts = (line.title, share, spaced(line.pixels), instances, spaced(line.images), gain)
+            shown = "" if isnan(line.share) else f"{line.share:.1%}".replace("%", " %")
+            won = "" if isnan(line.gain) else f"{line.gain:+.3f}"
+            texts = (line.title, shown, spaced(line.pixels), instances, spaced(line.images), won)
+            if line.missing:
+                texts = (line.title, "not measured", "", "", "", "")
             for column, text in enumerate(texts):
                 item = self.item(row, column) or QTableWidgetItem()
                 if item.tableWidget() is None:
                     self.setItem(row, column, item)
                 item.setText(text)
-                item.setToolTip(f"{line.title}: {line.text}.")
+                item.setToolTip(f"{line.title}: {line.text}." + (f" Not measured: {line.missing}." if line.missing else ""))
                 if column not in (0, _SHARE, _GAIN):
                     item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-            self.item(row, _SHARE).setData(Qt.ItemDataRole.UserRole, (line.share, PART_TONES.get(line.kind, "faint")))
-            self.item(row, _GAIN).setData(Qt.ItemDataRole.UserRole, (line.gain, "good"))
+            share, gain = (nan, nan) if line.missing else (line.share, line.gain)
+            self.item(row, _SHARE).setData(Qt.ItemDataRole.UserRole, (share, PART_TONES.get(line.kind, "faint")))
+            self.item(row, _GAIN).setData(Qt.ItemDataRole.UserRole, (gain, "good"))
         self.setFixedHeight(self.horizontalHeader().sizeHint().height() + _ROW * len(lines) + 2)
 
     def _choose(self, row: int, _column: int) -> None:

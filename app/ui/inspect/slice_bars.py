@@ -8,14 +8,18 @@ from PySide6.QtCore import QEvent, QPoint, QRect, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QFontMetrics, QHelpEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
-from app.state.failure_table import SliceChart
+from app.state.failure_table import SliceBar, SliceChart
 from app.ui.theme import Theme
 
-_TOP, _BOTTOM, _HEIGHT = 24, 18, 128
+_TOP, _BOTTOM, _LABEL, _HEIGHT = 24, 32, 16, 142
+#: How much of its colour a bar of few objects keeps.
+_MUTED = 0.35
 
 
 class SliceBars(QWidget):
-    """Bars from 0 to 1; what each is over is said below it, everything else in its tooltip.
+    """Bars from 0 to 1; what each is over and how many objects or images it rests on is said below it.
+
+    A bar of few is muted; everything else is in its tooltip.
 
     Signals:
         chosen(Slice): a bar was clicked, or chosen by keys.
@@ -77,7 +81,10 @@ class SliceBars(QWidget):
             room = self._column(place)
             marked = place == self._place and (self.underMouse() or self.hasFocus())
             painter.setPen(theme.color("text" if marked else "faint"))
-            painter.drawText(QRect(room.x(), room.bottom() + 2, room.width(), _BOTTOM), Qt.AlignmentFlag.AlignCenter, bar.label)
+            below = QRect(room.x(), room.bottom() + 2, room.width(), _LABEL)
+            painter.drawText(below, Qt.AlignmentFlag.AlignCenter, bar.label)
+            count = self._count(painter, bar, room.width())
+            painter.drawText(below.translated(0, _LABEL - 2), Qt.AlignmentFlag.AlignCenter, count)
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(theme.color("raised" if marked else "track"))
             track = QRectF(room).adjusted(3, 0, -3, 0)
@@ -86,13 +93,20 @@ class SliceBars(QWidget):
                 continue
             filled = QRectF(track)
             filled.setTop(track.bottom() - max(track.height() * min(bar.value, 1.0), 2))
-            painter.setBrush(theme.color("accent"))
+            painter.setBrush(theme.color("accent", _MUTED if bar.few else 1.0))
             painter.drawRoundedRect(filled, 3, 3)
             painter.setPen(theme.color("text"))
             top = filled.top() - 15 if filled.top() - 15 > track.top() else filled.top() + 2
-            if top > filled.top():
+            if top > filled.top() and not bar.few:
                 painter.setPen(theme.color("on_accent"))
             painter.drawText(QRectF(track.x() - 3, top, track.width() + 6, 14), Qt.AlignmentFlag.AlignCenter, f"{bar.value:.2f}")
+
+    def _count(self, painter: QPainter, bar: SliceBar, room: int) -> str:
+        """How many the bar rests on, as far as there is room to say it; nothing where it has no score."""
+        if isnan(bar.value):
+            return ""
+        text = f"{bar.count / 1000:.0f}k" if bar.count >= 10_000 else str(bar.count)
+        return f"n {text}" if painter.fontMetrics().horizontalAdvance(f"n {text}") <= room else text
 
     def _at(self, point: QPoint) -> int:
         """The bar at a point that has figures; -1 for none."""

@@ -19,7 +19,9 @@ from app.ui.theme import Theme
 #: Rows of lying bars that are shown at once; the wheel brings the others.
 _ROWS = 26
 #: Texts longer than this are cut on an axis.
-_LONGEST = 16
+_LONGEST = 22
+#: How much of its colour a bar or mark of few objects or images keeps.
+_PALE = 0.35
 #: Cells of a heat map hold figures up to so many columns.
 _READABLE = 24
 #: Width that a legend takes, as a share of the plot.
@@ -125,18 +127,21 @@ class ChartView(QWidget):
         color = self._theme.color(series.token)
         pen = pg.mkPen(color, width=2, style=Qt.PenStyle.DashLine if series.dashed else Qt.PenStyle.SolidLine)
         x, y = np.asarray(series.x), np.asarray(series.y)
-        marks = {"symbol": "o", "symbolSize": 7, "symbolBrush": color, "symbolPen": None} if series.shape == "points" else {}
+        marks = {}
+        if series.shape == "points":
+            brushes = [pg.mkBrush(self._theme.color(series.token, _PALE if at in series.pale else 1.0)) for at in range(len(x))]
+            marks = {"symbol": "o", "symbolSize": 7, "symbolBrush": brushes, "symbolPen": None}
         self._plot.plot(x, y, pen=pen, connect="finite", name=series.name or None, antialias=True, **marks)
         if series.low and series.shape == "points":
             self._whiskers(x, y, series, lying=False)
 
     def _bars(self, series: Series) -> None:
         places, values = np.asarray(series.x), np.asarray(series.y)
-        brushes = [pg.mkBrush(QColor(*color)) for color in series.colors] or [pg.mkBrush(self._theme.color(series.token))]
+        colors = [QColor(*color) for color in series.colors] or [self._theme.color(series.token) for _ in values]
+        for place in series.pale:
+            colors[place].setAlphaF(_PALE)
         line = pg.mkPen(self._theme.color("border_strong"))
-        bars = pg.BarGraphItem(
-            x0=0, y=places, height=0.66, width=values, brushes=brushes * (1 if series.colors else len(values)), pen=line
-        )
+        bars = pg.BarGraphItem(x0=0, y=places, height=0.66, width=values, brushes=[pg.mkBrush(c) for c in colors], pen=line)
         self._plot.addItem(bars)
         self._plot.invertY(True)
         if series.low:

@@ -26,6 +26,7 @@ class KindOfFailure:
         images: images that have it.
         gain: mean IoU that would be won if it were mended, 0..1.
         class_gain: IoU that each class (id) would win; nan where the class has no IoU.
+        measured: whether the data says anything of this kind; else there are no figures.
     """
 
     kind: str
@@ -35,10 +36,13 @@ class KindOfFailure:
     images: int
     gain: float
     class_gain: dict[int, float]
+    measured: bool = True
 
 
 def read_failures(path: Path | str) -> tuple[KindOfFailure, ...]:
-    """The kinds with wrong pixels in a file of ``atrous inspect --json``; none where the file is of another format.
+    """The kinds with wrong pixels in a file of ``atrous inspect --json``, and those that could not be measured.
+
+    None where the file is of another format.
 
     Raises:
         MaskFormatError: the file says that it is an inspection and is none.
@@ -48,7 +52,7 @@ def read_failures(path: Path | str) -> tuple[KindOfFailure, ...]:
         data = json.loads(path.read_bytes())
         if data["format"] != INSPECTION:
             return ()
-        return tuple(_kind(row) for row in data["failures"] if row["pixels"])
+        return tuple(_kind(row) for row in data["failures"] if row["pixels"] or not row.get("measured", True))
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise MaskFormatError(
             "this is no inspection",
@@ -63,6 +67,10 @@ def failure_table(kinds: tuple[KindOfFailure, ...], catalog: ClassCatalog) -> st
     names = {info.id: info.name for info in catalog.classes}
     rows = []
     for row in kinds:
+        if not row.measured:
+            kind = f'<th>{escape(row.kind.replace("_", " "))}</th><td class="name">{escape(row.text)}</td>'
+            rows.append(f'<tr class="quiet">{kind}<td class="name" colspan="5">not measured</td></tr>')
+            continue
         known = {class_id: gain for class_id, gain in row.class_gain.items() if class_id in names and not math.isnan(gain)}
         most = max(known, key=lambda class_id: known[class_id], default=None)
         won = "" if most is None else f"{escape(names[most])} {_points(known[most])}"
@@ -79,9 +87,10 @@ def _kind(row: dict[str, Any]) -> KindOfFailure:
     return KindOfFailure(
         kind=str(row["kind"]),
         text=str(row["text"]),
-        pixels=int(row["pixels"]),
+        pixels=int(row["pixels"] or 0),
         share=_number(row["share"]),
-        images=int(row["images"]),
+        images=int(row["images"] or 0),
+        measured=bool(row.get("measured", True)),
         gain=_number(row["mean_gain"]),
         class_gain={int(one["id"]): _number(one["gain"]) for one in row["classes"]},
     )

@@ -42,7 +42,7 @@ def evaluation_figures(evaluation: Evaluation) -> dict[str, Any]:
         "boundary": _boundary(evaluation),
         "calibration": _calibration(evaluation),
         "cityscapes": None if evaluation.cityscapes is None else evaluation.cityscapes.to_dict(),
-        "images": [_image_row(image, evaluation.catalog) for image in evaluation.images],
+        "images": [_image_row(image, evaluation.catalog, evaluation.boundary is not None) for image in evaluation.images],
         "excluded_px": evaluation.excluded_px,
         "warnings": [note.to_dict() for note in evaluation.warnings],
         "truth_masks": None if evaluation.truth is None else evaluation.truth.to_dict(),
@@ -168,7 +168,7 @@ def _calibration(evaluation: Evaluation) -> dict[str, Any] | None:
     return {"images": evaluation.calibrated_images, **evaluation.calibration.to_dict()}
 
 
-def _image_row(image: ImageResult, catalog: ClassCatalog) -> dict[str, Any]:
+def _image_row(image: ImageResult, catalog: ClassCatalog, boundary: bool) -> dict[str, Any]:
     return {
         "name": image.name,
         "prediction": str(image.prediction),
@@ -185,7 +185,7 @@ def _image_row(image: ImageResult, catalog: ClassCatalog) -> dict[str, Any]:
         "davis_f": none_if_nan(image.davis_f),
         "csurka_f": none_if_nan(image.csurka_f),
         "truth_sha256": image.truth_sha256,
-        "counts": image.counts.to_rows(catalog.ids, image.widths),
+        "counts": image.counts.to_rows(catalog.ids, image.widths, boundary=boundary),
     }
 
 

@@ -23,7 +23,7 @@ from deeplab_core.metrics.report.slices import SliceCurve
 from deeplab_core.metrics.report.style import STYLE
 from deeplab_core.metrics.report.text import NOT_AVAILABLE, interval, percent, pixels
 from deeplab_core.metrics.report.thumbnails import Photographs, thumbnails
-from deeplab_core.metrics.scores import ABSENT_RULE_TEXT, AbsentRule
+from deeplab_core.metrics.scores import ABSENT_RULE_TEXT, FEW_IMAGES, FEW_OBJECTS, AbsentRule
 
 #: Files named at once in a warning; the others unfold.
 _LISTED = 5
@@ -175,7 +175,8 @@ def _paths(paths: Iterable[Path]) -> list[str]:
 
 
 def _classes(evaluation: Evaluation) -> str:
-    rule = "Of all labelled pixels of the folder, pooled. IoU = hits / (truth + prediction - hits). Dashed: mIoU."
+    rule = "Of all labelled pixels of the folder, pooled. IoU = hits / (truth + prediction - hits). Dashed: mIoU. "
+    rule += f"n: images with the class in ground truth or prediction; pale bars rest on fewer than {FEW_IMAGES}."
     figure = f"<figure>{plots.bars_svg(evaluation.matrix, evaluation.intervals)}</figure>"
     table = _scroll(tables.class_table(evaluation.matrix, evaluation.intervals))
     return _section("Classes", rule, figure + table + tables.absent_classes(evaluation.matrix))
@@ -303,6 +304,9 @@ def _slices(extras: ReportExtras) -> Iterable[str]:
         curves = list(group)
         sure = any(not math.isnan(point.low) for curve in curves for point in curve.points)
         rule = "Point at a mark for its figures." + (" Upright bars are intervals." if sure else "")
+        if any(point.count for curve in curves for point in curve.points):
+            rule += f" n counts objects, or images for slices of pixels; pale marks rest on fewer than {FEW_OBJECTS} objects or "
+            rule += f"{FEW_IMAGES} images."
         yield _section(title, rule, f"<figure>{plots.slices_svg(curves)}</figure>")
 
 

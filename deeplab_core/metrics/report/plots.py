@@ -14,6 +14,7 @@ from deeplab_core.metrics.confusion import ConfusionMatrix
 from deeplab_core.metrics.report.axes import Axes, polyline, score_ticks
 from deeplab_core.metrics.report.slices import SliceCurve
 from deeplab_core.metrics.report.text import percent, pixels
+from deeplab_core.metrics.scores import FEW_IMAGES
 
 #: Up to so many classes the heat map's cells hold figures and its edge holds names on both sides.
 _READABLE = 24
@@ -24,7 +25,7 @@ def bars_svg(matrix: ConfusionMatrix, intervals: Intervals) -> str:
     """IoU of every class that occurs, lowest first, with its interval, and the mean as an upright line."""
     iou = matrix.iou()
     order = [channel for channel in np.argsort(iou, kind="stable").tolist() if not math.isnan(iou[channel])]
-    row, left, right, top = 20, 150, 190, 6
+    row, left, right, top = 20, 150, 240, 6
     axes = Axes(left=left, right=right, top=top, bottom=36, height=top + row * len(order) + 36)
     ticks = [(tenth / 5, f"{20 * tenth}%") for tenth in range(6)]
     parts = axes.frame("IoU by class with intervals", x_label="IoU", x_ticks=ticks, y_ticks=())
@@ -38,9 +39,10 @@ def bars_svg(matrix: ConfusionMatrix, intervals: Intervals) -> str:
         number = int(intervals.images_with[channel])
         tip = escape(f"{info.name}: {percent(score)}{interval}, {number} {'image' if number == 1 else 'images'}")
         color = "rgb({},{},{})".format(*info.color)
+        few = ' style="opacity:0.35"' if number < FEW_IMAGES else ""
         parts.append(f'<text x="{left - 8}" y="{middle + 4}" text-anchor="end">{escape(info.name)}</text>')
         parts.append(
-            f'<rect class="bar" x="{left}" y="{middle - 6}" width="{max(axes.x(score) - left, 0.5):.1f}" height="12" rx="2">'
+            f'<rect class="bar" x="{left}" y="{middle - 6}" width="{max(axes.x(score) - left, 0.5):.1f}" height="12" rx="2"{few}>'
             f"<title>{tip}</title></rect>"
             f'<rect class="chip" x="{left}" y="{middle - 6}" width="4" height="12" style="fill:{color}"/>'
         )
@@ -48,6 +50,7 @@ def bars_svg(matrix: ConfusionMatrix, intervals: Intervals) -> str:
             a, b = axes.x(low), axes.x(high)
             parts.append(f'<path class="whisker" d="M{a:.1f} {middle}H{b:.1f}M{a:.1f} {middle - 4}v8M{b:.1f} {middle - 4}v8"/>')
         figures = percent(score) if math.isnan(low) else f"{percent(score)} ({100 * low:.1f} to {percent(high)})"
+        figures += f", n {number:,}"
         parts.append(f'<text x="{axes.width - right + 12}" y="{middle + 4}">{figures}</text>')
     mean = matrix.mean_iou("union").value
     if not math.isnan(mean):
@@ -128,21 +131,28 @@ def slices_svg(curves: Sequence[SliceCurve]) -> str:
     ticks = score_ticks([value for point in points for value in (point.score, point.low, point.high)])
     positions = sorted({point.x for point in points})
     labels = {point.x: point.label for point in points if point.label}
+    counts = {point.x: point.count for point in points if point.count}
     place = {x: float(index) for index, x in enumerate(positions)} if labels else {x: x for x in positions}
     ends = (place[positions[0]], place[positions[-1]]) if positions else (0.0, 1.0)
-    axes = Axes(height=300, x_range=ends, y_range=(ticks[0], ticks[-1]), left=60, right=160)
+    axes = Axes(height=300, x_range=ends, y_range=(ticks[0], ticks[-1]), left=60, right=160, top=26)
     names = [(place[x], labels.get(x, f"{x:g}")) for x in positions]
+    tops = {x: f"n {count.partition(' ')[0]}" for x, count in counts.items()}
     parts = axes.frame(curves[0].title, x_label=curves[0].x_label, x_ticks=names, y_ticks=ticks)
+    parts += [
+        f'<text class="tick" x="{axes.x(place[x]):.1f}" y="{axes.top - 4}" text-anchor="middle">{escape(text)}</text>'
+        for x, text in tops.items()
+    ]
     for index, curve in enumerate(curves):
         style = _SERIES[index % len(_SERIES)]
         parts += [axes.whisker(style, place[point.x], point.low, point.high) for point in curve.points]
         parts.append(f'<path class="{style}" d="{polyline([(axes.x(place[p.x]), axes.y(p.score)) for p in curve.points])}"/>')
         for point in curve.points:
             if not math.isnan(point.score):
-                rest = "" if point.objects is None else f", {pixels(point.objects)} objects"
+                rest = f", {point.count}" if point.count else ""
                 tip = escape(f"{curve.series} {point.label or format(point.x, 'g')}: {percent(point.score)}{rest}")
                 at = f'cx="{axes.x(place[point.x]):.1f}" cy="{axes.y(point.score):.1f}"'
-                parts.append(f'<circle class="{style}" {at} r="4"><title>{tip}</title></circle>')
+                few = ' style="opacity:0.35"' if point.few else ""
+                parts.append(f'<circle class="{style}" {at} r="4"{few}><title>{tip}</title></circle>')
         at = f'x="{axes.width - axes.right + 16}" y="{axes.top + 16 + 18 * index}"'
         parts.append(f'<text class="{style}" {at}>{escape(curve.series)}</text>')
     return "".join([*parts, "</svg>"])

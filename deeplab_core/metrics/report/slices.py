@@ -7,7 +7,7 @@ The layout, ``atrous-slices-1``::
                  "points": [{"x": 1024, "label": "up to 32^2", "score": 0.31, "low": 0.22, "high": 0.4, "objects": 117}]}]}
 
 ``x`` is a number (points are drawn in its order), ``score`` 0..1 or null; ``label``, ``low``, ``high`` and ``objects`` may be
-left out. Curves of one title share a plot.
+left out. Curves of one title share a plot. Marks of points on fewer than ten objects (six images) are drawn muted.
 
 The file that ``atrous inspect --json`` writes is read too: IoU and recall of objects, mean IoU and accuracy of pixels, by its
 axes.
@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from deeplab_core.errors import MaskFormatError
+from deeplab_core.metrics.scores import FEW_IMAGES, FEW_OBJECTS
 
 FORMAT = "atrous-slices-1"
 INSPECTION = "atrous-inspection-1"
@@ -43,7 +44,8 @@ class SlicePoint:
         label: what the point stands for.
         score: 0..1.
         low, high: interval of the score.
-        objects: how many objects or pixels it rests on; None where it is not known.
+        objects: how many objects it rests on; None where it is not known.
+        images: how many images, where pixels were measured and not objects; None else.
     """
 
     x: float
@@ -52,6 +54,20 @@ class SlicePoint:
     low: float = math.nan
     high: float = math.nan
     objects: int | None = None
+    images: int | None = None
+
+    @property
+    def count(self) -> str:
+        """``"117 objects"``, ``"8 images"``; empty where it is not known."""
+        number, thing = (self.objects, "object") if self.objects is not None else (self.images, "image")
+        return "" if number is None else f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+    @property
+    def few(self) -> bool:
+        """Whether so few objects or images are behind it that it may be any other score next time."""
+        if self.objects is not None:
+            return self.objects < FEW_OBJECTS
+        return self.images is not None and self.images < FEW_IMAGES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +108,13 @@ def _inspected(data: dict[str, Any]) -> Iterator[SliceCurve]:
             rows = [row for row in table["rows"] if row["pixels"]]
             for key, series in scores if rows else ():
                 points = tuple(
-                    SlicePoint(x=_number(row["low"]), label=_span(row), score=_number(row[key]), objects=row.get("objects"))
+                    SlicePoint(
+                        x=_number(row["low"]),
+                        label=_span(row),
+                        score=_number(row[key]),
+                        objects=row.get("objects"),
+                        images=row.get("images"),
+                    )
                     for row in rows
                 )
                 yield SliceCurve(title=f"By {axis.replace('_', ' ')}", x_label=str(table["text"]), series=series, points=points)

@@ -9,6 +9,8 @@ from app.state.failure_table import class_parts, failure_lines, slice_charts
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.inspection import FailureKind, inspect_image
 from deeplab_core.inspection.folder import FolderInspection
+from deeplab_core.inspection.slices import PixelAxis
+from deeplab_core.inspection.summary import inspection_to_dict
 
 VOC = get_catalog("voc21")
 CHAIR, SOFA = 9, 18
@@ -29,7 +31,7 @@ def folder() -> FolderInspection:
 
 
 def test_lines_over_all_classes_are_the_boards(folder):
-    lines = {line.kind: line for line in failure_lines(folder.board)}
+    lines = {line.kind: line for line in failure_lines(folder)}
     assert list(lines) == list(FailureKind)
     assert lines[FailureKind.CLASS_SWAP].pixels <= 800
     assert lines[FailureKind.MISSED_OBJECT].pixels == 600
@@ -42,7 +44,7 @@ def test_lines_over_all_classes_are_the_boards(folder):
 
 
 def test_the_parts_of_one_class_add_up_to_its_wrong_pixels(folder):
-    lines = [line for line in failure_lines(folder.board, CHAIR) if line.part]
+    lines = [line for line in failure_lines(folder, CHAIR) if line.part]
     assert sum(line.share for line in lines) == pytest.approx(1)
     assert sum(line.pixels for line in lines) == 1400
     assert sum(line.gain for line in lines) > 0
@@ -73,4 +75,47 @@ def test_numbers_in_words_keep_their_commas(folder):
     charts = {chart.title: chart for chart in slice_charts(folder)}
     texts = [bar.text for bar in charts["Brightness, pixels"].bars if bar.value == bar.value]
     assert texts
-    assert all(" px: mean IoU " in text and ", accuracy " in text for text in texts)
+    assert all(" px: mean IoU " in text and ", accuracy " in text and text.endswith(", 1 image") for text in texts)
+
+
+def test_what_the_data_says_nothing_about_is_not_measured_and_no_zero(folder):
+    lines = {line.kind: line for line in failure_lines(folder)}
+    assert [kind for kind, line in lines.items() if line.missing] == [FailureKind.LOW_VISIBLE]
+    assert "visible share" in lines[FailureKind.LOW_VISIBLE].missing
+    plain = inspection_to_dict(folder)
+    row = next(row for row in plain["failures"] if row["kind"] == "low_visible")
+    assert row["measured"] is False
+    assert [row[key] for key in ("pixels", "share", "instances", "images", "mean_gain")] == [None] * 5
+    assert not plain["object_slices"]["visible_fraction"]["measured"]
+    objects = folder.objects.copy()
+    objects["visible_fraction"][0] = 0.9  # known of one object, and that one is not mostly hidden: now 0 is a finding
+    folder._objects["1"], folder._joined = objects, None
+    assert not any(line.missing for line in failure_lines(folder))
+    row = next(row for row in inspection_to_dict(folder)["failures"] if row["kind"] == "low_visible")
+    assert (row["measured"], row["pixels"]) == (True, 0)
+
+
+def test_bars_say_how_many_they_rest_on(folder):
+    charts = {chart.title: chart for chart in slice_charts(folder)}
+    size = charts["Size of the object"].bars
+    assert [bar.count for bar in size] == [0, 0, 2, 0, 0, 0] or sum(bar.count for bar in size) == 2
+    assert all(bar.few for bar in size)
+    assert {bar.count for bar in charts["Brightness, pixels"].bars} == {0, 1}
+    for number in range(2, 12):
+        folder._objects[str(number)] = folder.objects_of("1")
+    folder._joined = None
+    many = next(bar for chart in slice_charts(folder) for bar in chart.bars if bar.count >= 10)
+    assert not many.few
+
+
+def test_images_behind_a_slice_follow_what_is_replaced_and_removed(folder):
+    axis = PixelAxis.BRIGHTNESS
+    assert sum(row.images for row in folder.slices[axis].rows()) == 1
+    plain, rgb = np.zeros((9, 9), np.uint8), np.full((9, 9, 3), 200, np.uint8)
+    again = inspect_image(truth=plain, prediction=plain, catalog=VOC, rgb=rgb)
+    folder.update("2", again)
+    folder.update("2", again)
+    assert sum(row.images for row in folder.slices[axis].rows()) == 2
+    folder.remove("1")
+    folder.remove("2")
+    assert sum(row.images for row in folder.slices[axis].rows()) == 0

@@ -38,7 +38,9 @@ def test_bars_are_the_pooled_iou_highest_first_with_an_interval_around_each() ->
     pooled = sum(made[1:], made[0])
     (bars,) = chart.series
     expected = dict(zip(CATALOG.names, pooled.iou().tolist(), strict=True))
-    assert {name: bars.y[int(place)] for place, name in chart.y_ticks} == pytest.approx(expected)
+    assert {name.partition(", n ")[0]: bars.y[int(place)] for place, name in chart.y_ticks} == pytest.approx(expected)
+    assert all(name.endswith(", n 8") for _, name in chart.y_ticks)
+    assert not bars.pale
     assert list(bars.y) == sorted(bars.y, reverse=True)
     assert all(low <= iou <= high for low, iou, high in zip(bars.low, bars.y, bars.high, strict=True))
     assert f"mIoU {pooled.mean_iou('union').value:.3f}" in chart.note

@@ -7,6 +7,7 @@ import io
 import json
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +21,12 @@ from deeplab_core.inspection.folder import inspect_folders
 from deeplab_core.inspection.summary import inspection_to_dict
 from deeplab_core.metrics import report
 from deeplab_core.metrics.evaluate import evaluate_folders
+from deeplab_core.metrics.image_counts import ImageCounts
 from deeplab_core.metrics.report import ReportExtras, read_failures, read_slices, render_report
 from deeplab_core.metrics.report.axes import polyline, score_ticks
 from deeplab_core.metrics.report.figures import FORMAT
+from deeplab_core.metrics.report.plots import slices_svg
+from deeplab_core.metrics.report.slices import SliceCurve, SlicePoint
 from deeplab_core.metrics.report.thumbnails import Photographs
 from tests.unit.core.metrics.maps import catalog_of
 
@@ -215,13 +219,15 @@ def test_the_failure_board_of_an_inspection_is_in_the_report(folders: tuple[Path
     path.write_text(json.dumps(inspection_to_dict(found)))
     kinds = read_failures(path)
     rows = {row.kind.value: row for row in found.board.rows() if row.pixels}
-    assert {kind.kind: (kind.pixels, kind.images) for kind in kinds} == {
+    assert [kind.kind for kind in kinds if not kind.measured] == ["low_visible"]
+    assert {kind.kind: (kind.pixels, kind.images) for kind in kinds if kind.measured} == {
         name: (row.pixels, row.images) for name, row in rows.items()
     }
     for kind in kinds:
-        assert kind.gain == pytest.approx(rows[kind.kind].mean_gain)
+        assert not kind.measured or kind.gain == pytest.approx(rows[kind.kind].mean_gain)
     page = render_report(evaluate_folders(folders[0], [folders[1]], CATALOG), extras=ReportExtras(failures=kinds))
     assert "<h2>Kinds of failure</h2>" in page
+    assert '<td class="name" colspan="5">not measured</td>' in page
     assert f"{100 * kinds[0].gain:+.1f}" in page
     path.write_text('{"format": "atrous-inspection-1"}')
     with pytest.raises(MaskFormatError, match="no inspection"):
@@ -246,3 +252,29 @@ def test_a_gap_in_a_line_and_steps_of_an_axis() -> None:
     assert score_ticks([0.52, 0.58]) == pytest.approx([0.52, 0.54, 0.56, 0.58])
     assert score_ticks([math.nan]) == pytest.approx([0, 0.2, 0.4, 0.6, 0.8, 1.0])
     assert score_ticks([0.5]) == pytest.approx([0.5, 0.52])
+
+
+def test_what_was_not_measured_is_null_in_the_json(folders: tuple[Path, Path]) -> None:
+    found = evaluate_folders(folders[0], [folders[1]], CATALOG, resamples=0, boundary=False).to_dict()
+    assert schema_errors(found) == []
+    assert found["boundary"] is None
+    assert {row["boundary_px"] for image in found["images"] for row in image["counts"]} == {None}
+    again = ImageCounts.from_rows(found["images"][0]["counts"], CATALOG.ids, (1, 2, 4, 8, 16, 40))
+    assert not again.boundary.any()
+
+
+def test_slices_say_how_many_objects_or_images_they_rest_on() -> None:
+    points = tuple(SlicePoint(x=x, label=f"{x}", score=0.5, objects=number) for x, number in ((1, 3), (2, 117)))
+    pixels = tuple(SlicePoint(x=x, score=0.5, images=number) for x, number in ((1, 5), (2, 6)))
+    assert [point.few for point in (*points, *pixels)] == [True, False, True, False]
+    page = slices_svg([SliceCurve(title="t", x_label="l", series="s", points=points)])
+    assert ">n 3</text>" in page
+    assert ">n 117</text>" in page
+    assert page.count("opacity:0.35") == 1
+    assert ", 1 image" in slices_svg([SliceCurve(title="t", x_label="l", series="s", points=(replace(pixels[0], images=1),))])
+
+
+def test_classes_of_few_images_are_pale_in_the_report(folders: tuple[Path, Path]) -> None:
+    page = render_report(evaluate_folders(folders[0], [folders[1]], CATALOG, resamples=50))
+    assert ", n 3</text>" in page
+    assert "pale bars rest on fewer than 6" in page
