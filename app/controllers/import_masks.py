@@ -7,25 +7,36 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-from PySide6.QtCore import QObject, QTimer
+from PySide6.QtCore import QObject, QTimer, Signal
 
+from app.controllers.ground_truth import GroundTruthController
 from app.controllers.predict import PredictController
 from app.controllers.project import ProjectController
+from app.places import is_sample_project
 from app.services.jobs import Job, JobRegistry, JobState
 from app.services.notifications import Choice, Notifier
-from app.state.image_record import ImageRecord
-from app.state.patch import TilePatch, diff_patch
+from app.state.import_plan import (
+    ImportCounts,
+    ImportedMask,
+    ImportPlan,
+    classes_of,
+    import_patch,
+    plan_import,
+    read_import,
+)
+from app.state.patch import TilePatch
 from app.state.project import Project
 from app.state.provenance import Provenance
-from app.state.wording import spaced
+from app.state.wording import counted, spaced
+from deeplab_core.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError
 from deeplab_core.formats.frames import Frame
-from deeplab_core.formats.masks import read_mask
-from deeplab_core.images.probe import probe_image
 
 #: How long to leave an image alone that is being opened or saved.
 _RETRY_MS = 30
+
+#: What the user decides about masks in other classes: True matches them by name, False reads them in the project's.
+Decided = Callable[[bool], None]
 
 
 @dataclass
@@ -34,71 +45,139 @@ class _Import:
 
     project: Project
     job: Job
+    plan: ImportPlan
     waiting: deque[tuple[int, Path]]
     total: int
     frame: Frame
-    done: int = 0
-    kept: int = 0
-    failures: list[tuple[int, str]] = field(default_factory=list)
+    source: ClassCatalog | None
+    counts: ImportCounts = field(default_factory=ImportCounts)
 
 
 class ImportController(QObject):
     """Verbs of importing.
 
     Files are read in the background, but steps are written on the window's thread, and the image in view takes its mask through
-    its open document: so a person may walk through the folder meanwhile, and no document is ever older than its journal.
+    its open document: so a user may walk through the folder meanwhile, and no document is ever older than its journal.
+
+    Signals:
+        classesAsked(ImportPlan, Decided): the masks are made in other classes than the project has.
+        reported(list of (file, why)): the user wants to see what was not taken as it is.
     """
+
+    classesAsked = Signal(object, object)
+    reported = Signal(object)
 
     def __init__(
         self,
         projects: ProjectController,
+        truth: GroundTruthController,
         predict: PredictController,
         jobs: JobRegistry,
         notifier: Notifier,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._projects, self._predict, self._jobs, self._notifier = projects, predict, jobs, notifier
+        self._projects, self._truth, self._predict, self._jobs, self._notifier = projects, truth, predict, jobs, notifier
         self._run: _Import | None = None
 
     def start_from_file(self, path: Path, frame: Frame = "auto") -> None:
-        """Replace the mask in view by a mask file, as one undoable step; ``frame`` says how the file is turned."""
-        try:
-            self._into_view(path, frame)
-        except AtrousError as error:
-            self._notifier.report(error)
+        """Replace the mask in view by a mask file, as one undoable step; asks for what the file does not say.
+
+        Args:
+            path: the mask.
+            frame: frame of the photograph that it is stored in.
+        """
+        project, image = self._projects.project, self._projects.image
+        if project is None or image is None or project.read_only:
+            return
+        files = {project.record(image.id).relative_path: path}
+
+        def planned(found: tuple[ClassCatalog | None, str]) -> None:
+            plan = ImportPlan(path.parent, files, classes=found[0], reason=found[1])
+            self._settle(project, plan, frame, begin)
+
+        def begin(frame: Frame, source: ClassCatalog | None) -> None:
+            if self._projects.image is not image:
+                return
+            try:
+                found = self._into_view(path, frame, source)
+            except AtrousError as error:
+                self._notifier.report(error)
+                return
+            if found is not None and found.notes:
+                text = "; ".join(note.text for note in found.notes)
+                self._notifier.warning(f"{path.name} was imported", f"{text}.", replace_key="import")
+
+        self._jobs.run(lambda: classes_of(project, files), planned, self._notifier.report_or_raise)
 
     def import_masks(self, folder: Path, frame: Frame = "auto") -> None:
         """Take mask files from a folder for every image that nobody has worked on; the others keep their masks.
+
+        Asks first where the masks are made in other classes, or fit their images both ways.
 
         Args:
             folder: searched recursively.
             frame: frame of the photographs that its masks are stored in.
         """
-        from deeplab_core.datasets import find_truth
-
         project = self._projects.project
         if project is None or project.read_only or self._run is not None:
             return
-        names = [record.relative_path for record in project.images]
-        job = self._jobs.add(Job("Importing masks", self._stop, guards_close=True))
+        job = self._jobs.add(Job("Looking at the masks"))
 
-        def found(files: dict[str, Path]) -> None:
-            waiting = [(record.id, files[record.relative_path]) for record in project.images if record.relative_path in files]
-            self._run = _Import(project, job, deque(waiting), len(waiting), frame)
-            self._next()
+        def planned(plan: ImportPlan) -> None:
+            job.finish()
+            if project is not self._projects.project:
+                return
+            if not plan.files:
+                self._notifier.warning(
+                    f"No mask in {folder.name} has the name of an image",
+                    "Nothing was changed.",
+                    replace_key="import",
+                    choices=self._details(ImportCounts().rows(plan)),
+                )
+                return
+            self._settle(project, plan, frame, lambda frame, source: self._begin(project, plan, frame, source))
 
         def failed(error: Exception) -> None:
             job.finish(JobState.FAILED)
             self._notifier.report_or_raise(error)
 
-        def find() -> dict[str, Path]:  # masks to work on, so predictions are welcome
-            index = find_truth(
-                project.folder, names, truth_folder=folder, catalog=project.catalog, allow_predicted=True
-            )
-            return dict(index.files)
+        self._jobs.run(lambda: plan_import(project, folder), planned, failed)
 
-        self._jobs.run(find, found, failed)
+    # -- questions -------------------------------------------------------------------------------------------------------
+
+    def _settle(
+        self, project: Project, plan: ImportPlan, frame: Frame, then: Callable[[Frame, ClassCatalog | None], None]
+    ) -> None:
+        """Ask what only the user knows, then go on."""
+
+        def with_classes(matched: bool) -> None:
+            source = plan.classes if matched else None
+            if project is not self._projects.project:
+                return
+            if frame == "auto":
+                self._truth.with_frame(plan.folder, plan.files, lambda frame: then(frame, source))
+            else:
+                then(frame, source)
+
+        if plan.classes is None or not self._truth.asks or is_sample_project(project.folder):
+            with_classes(False)
+        else:
+            self.classesAsked.emit(plan, with_classes)
+
+    def _details(self, rows: list[tuple[str, str]]) -> tuple[Choice, ...]:
+        return (Choice("Show what was left out", lambda: self.reported.emit(rows)),) if rows else ()
+
+    # -- the run ---------------------------------------------------------------------------------------------------------
+
+    def _begin(self, project: Project, plan: ImportPlan, frame: Frame, source: ClassCatalog | None) -> None:
+        if project is not self._projects.project or self._run is not None:
+            return
+        files = plan.files
+        waiting = deque((record.id, files[record.relative_path]) for record in project.images if record.relative_path in files)
+        job = self._jobs.add(Job("Importing masks", self._stop, guards_close=True))
+        self._run = _Import(project, job, plan, waiting, len(waiting), frame, source)
+        self._next()
 
     def _stop(self) -> None:
         if self._run is not None:
@@ -114,7 +193,7 @@ class ImportController(QObject):
         run.job.progress(run.total - len(run.waiting), run.total)
         image, path = run.waiting.popleft()
         if run.project.record(image).touched:
-            run.kept += 1
+            run.counts.kept += 1
             self._later()
         elif self._projects.in_hand(image):
             self._take_in_view(run, image, path)
@@ -129,41 +208,44 @@ class ImportController(QObject):
             QTimer.singleShot(_RETRY_MS, self._next)
             return
         try:
-            self._into_view(path, run.frame)
-            run.done += 1
+            found = self._into_view(path, run.frame, run.source)
+            if found is not None:
+                run.counts.add(run.project.record(image).relative_path, found)
         except AtrousError as error:
-            run.failures.append((image, str(error)))
+            self._note(run, image, error)
         self._later()
 
     def _take_closed(self, run: _Import, image: int, path: Path) -> None:
         project = run.project
 
-        def end(patch: TilePatch) -> None:
+        def end(step: tuple[TilePatch, ImportedMask]) -> None:
+            patch, found = step
             if project is not self._projects.project:
                 self._next()
                 return
             if self._projects.in_hand(image) or project.record(image).touched:
-                run.waiting.appendleft((image, path))  # somebody opened it meanwhile: decide again
+                run.waiting.appendleft((image, path))  # it was opened meanwhile: decide again
             else:
+                title = f"Import {path.name}, {spaced(patch.changed_pixels)} px"
                 try:
-                    self._projects.write_step(image, f"Import {path.name}, {spaced(patch.changed_pixels)} px", patch)
-                    run.done += 1
+                    self._projects.write_step(image, title, patch)
+                    run.counts.add(project.record(image).relative_path, found)
                 except AtrousError as error:
-                    run.failures.append((image, str(error)))
+                    self._note(run, image, error)
             self._later()
 
-        self._jobs.run(lambda: _import_patch(project, project.record(image), path, run.frame), end, self._note(run, image))
-
-    def _note(self, run: _Import, image: int) -> Callable[[Exception], None]:
         def failed(error: Exception) -> None:
             if not isinstance(error, AtrousError):
                 self._run = None
                 run.job.finish(JobState.FAILED)
                 raise error
-            run.failures.append((image, str(error)))
+            self._note(run, image, error)
             self._later()
 
-        return failed
+        self._jobs.run(lambda: import_patch(project, image, path, run.frame, run.source), end, failed)
+
+    def _note(self, run: _Import, image: int, error: AtrousError) -> None:
+        run.counts.failures.append((run.project.record(image).relative_path, str(error)))
 
     def _later(self) -> None:
         """Go on from the event loop, so that a long run neither blocks the window nor grows the stack."""
@@ -172,31 +254,19 @@ class ImportController(QObject):
     def _finish(self, run: _Import) -> None:
         self._run = None
         run.job.finish(JobState.CANCELLED if run.job.cancel_asked else JobState.DONE)
-        failures = run.failures
-        choice = Choice("Show what failed", lambda: self._predict.failuresFound.emit(failures))
-        parts = []
-        if run.kept:
-            parts.append(f"{spaced(run.kept)} images kept the mask that somebody worked on.")
-        if failures:
-            parts.append(f"{spaced(len(failures))} files could not be used.")
-        self._notifier.info(
-            f"{spaced(run.done)} masks imported", " ".join(parts), replace_key="import", choices=(choice,) if failures else ()
+        counts = run.counts
+        say = self._notifier.warning if counts.failures or counts.notes.warning else self._notifier.info
+        say(
+            f"{counted(counts.done, 'mask')} imported",
+            counts.text(run.plan),
+            replace_key="import",
+            choices=self._details(counts.rows(run.plan)),
         )
 
-    def _into_view(self, path: Path, frame: Frame) -> None:
-        image = self._projects.image
-        if image is not None:
-            labels = read_mask(path, image.document.catalog, image.info, frame=frame)
-            self._predict.replace_all(labels, Provenance.IMPORT, f"Import {path.name}")
-
-
-def _import_patch(project: Project, record: ImageRecord, path: Path, frame: Frame) -> TilePatch:
-    """The step that makes a mask file the mask of an image.
-
-    Raises:
-        AtrousError: the file does not fit the image or the catalog.
-    """
-    info = probe_image(project.path_of(record))
-    labels = read_mask(path, project.catalog, info, frame=frame)
-    document = project.load(record.id, (info.height, info.width)).document
-    return diff_patch(document.labels, document.provenance, labels, np.full_like(document.provenance, Provenance.IMPORT))
+    def _into_view(self, path: Path, frame: Frame, source: ClassCatalog | None) -> ImportedMask | None:
+        project, image = self._projects.project, self._projects.image
+        if project is None or image is None:
+            return None
+        found = read_import(project, image.id, path, frame, source, image.info)
+        self._predict.replace_all(found.labels, Provenance.IMPORT, f"Import {path.name}")
+        return found

@@ -117,7 +117,7 @@ class Program(QObject):
         )  # fmt: skip
         self.receptive = ReceptiveController(self.projects, self.models, compute, facts, self)
         self.export = ExportController(self.projects, self.predict, self.jobs, notifier, self)
-        self.imports = ImportController(self.projects, self.predict, self.jobs, notifier, self)
+        self.imports = ImportController(self.projects, self.truth, self.predict, self.jobs, notifier, self)
         self.welcome = WelcomeController(self.projects, self.models, self.imports, notifier, self)
         self.counts = PixelCounts(self.projects, self.predict, self.jobs, self)
         self.readout = ReadoutController(self.projects, self.models, self.judge, compute, self)

@@ -19,7 +19,7 @@ MASKS = "masks"
 
 
 class WelcomeController(QObject):
-    """Offers masks at hand when a project without any work in it opens and no model is there to predict one."""
+    """Offers masks when a project without any work in it opens and no model is there to predict one."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class WelcomeController(QObject):
             self._imports.import_masks(folder)
             return
         self._notifier.info(
-            "No model yet, but masks are at hand",
+            "No model yet, but there are masks",
             f"Start from the masks in {_short(folder)}? Nothing of them is changed.",
             replace_key="welcome",
             choices=(Choice("Use these masks", lambda: self._imports.import_masks(folder)),),

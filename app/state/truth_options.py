@@ -15,20 +15,20 @@ from deeplab_core.masks import OutputMarker
 
 
 @dataclass(frozen=True, slots=True)
-class TruthOption:
-    """One answer to "Which masks are the ground truth?".
+class Answer:
+    """One answer to a question.
 
     Attributes:
-        folder: None for no ground truth.
+        value: what it stands for: a folder, or None for no ground truth.
         title: what it is, short.
-        path: where it lies; empty for no ground truth.
+        path: where it lies; empty without a place.
         effect: what follows from it.
         possible: whether it can be chosen.
         doubtful: whether it should be thought over.
         chosen: it is in use, or the likeliest.
     """
 
-    folder: Path | None
+    value: object
     title: str
     path: str
     effect: str
@@ -37,7 +37,7 @@ class TruthOption:
     chosen: bool = False
 
 
-def truth_options(index: TruthIndex, current: TruthChoice | None, images: int, used: GroundTruth) -> list[TruthOption]:
+def truth_options(index: TruthIndex, current: TruthChoice | None, images: int, used: GroundTruth) -> list[Answer]:
     """Every folder that was found, the current choice, and none.
 
     Args:
@@ -58,17 +58,17 @@ def truth_options(index: TruthIndex, current: TruthChoice | None, images: int, u
             number = f"{spaced(len(used.index))} of {counted(images, 'image')}"
             effect = used.problem or _effect(marker, "Figures are measured against these masks.")
             title, doubtful = f"{folder.name}: {number}", marker is not None
-            rows.insert(0, TruthOption(folder, title, str(folder), effect, not used.problem, doubtful, chosen=True))
+            rows.insert(0, Answer(folder, title, str(folder), effect, not used.problem, doubtful, chosen=True))
     none_chosen = current is not None and not current.folders
     rows.append(
-        TruthOption(
+        Answer(
             None, "No ground truth", "", "There is no IoU. Labelling, prediction, refinement and export work.", chosen=none_chosen
         )
     )
     return rows
 
 
-def _option(entry: TruthAlternative, images: int, *, chosen: bool) -> TruthOption:
+def _option(entry: TruthAlternative, images: int, *, chosen: bool) -> Answer:
     title = f"{entry.folder.name}: {spaced(entry.matches)} of {counted(images, 'image')}"
     marker = entry.marker
     # Masks that Atrous wrote are never found, but the user may name them: predictions are asked about again.
@@ -81,7 +81,7 @@ def _option(entry: TruthAlternative, images: int, *, chosen: bool) -> TruthOptio
         effect = "Figures are measured against these masks."
         if entry.why and not entry.taken:
             effect = f"{effect} {entry.why[:1].upper()}{entry.why[1:]}."
-    return TruthOption(entry.folder, title, str(entry.folder), effect, possible, marker is not None or not entry.possible, chosen)
+    return Answer(entry.folder, title, str(entry.folder), effect, possible, marker is not None or not entry.possible, chosen)
 
 
 def _effect(marker: OutputMarker | None, plain: str) -> str:

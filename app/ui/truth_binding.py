@@ -7,12 +7,15 @@ from pathlib import Path
 from PySide6.QtCore import QObject, Qt
 from PySide6.QtWidgets import QDialog, QMessageBox
 
+from app.controllers.import_masks import Decided
 from app.controllers.program import Program
 from app.state.class_choice import ClassQuestion, known_catalogs, stored_how, stored_reason
 from app.state.frame_preview import FramePreview
 from app.state.ground_truth import FrameQuestion
+from app.state.import_plan import ImportPlan, mapping_text
 from app.state.project import Project
-from app.state.truth_options import classes_source, truth_intro, truth_line, truth_options
+from app.state.truth_options import Answer, classes_source, truth_intro, truth_line, truth_options
+from app.ui.dialogs.choice_dialog import ChoiceDialog
 from app.ui.dialogs.classes_dialog import ClassesDialog
 from app.ui.dialogs.frame_dialog import FrameDialog
 from app.ui.dialogs.truth_dialog import TruthDialog
@@ -44,6 +47,7 @@ class TruthBinding(QObject):
         truth.classesAsked.connect(self._ask_classes)
         truth.frameAsked.connect(self._ask_frame)
         truth.predictedAsked.connect(self._ask_predicted)
+        program.imports.classesAsked.connect(self._ask_import)
         self._show()
 
     def _follow_project(self, _project: Project | None) -> None:
@@ -83,7 +87,8 @@ class TruthBinding(QObject):
                 truth.choose(folder, how)
 
         dialog.decided.connect(decide)
-        dialog.later.connect(lambda: truth.choose_none("later"))
+        if asked:
+            dialog.later.connect(lambda: truth.choose_none("later"))
         self._open(dialog)
 
     def _ask_catalog(self, name: str) -> None:
@@ -134,6 +139,30 @@ class TruthBinding(QObject):
         box.setDefaultButton(keep)
         box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self._open(box)
+
+    def _ask_import(self, plan: ImportPlan, then: Decided) -> None:
+        """Masks are made in other classes than the project has."""
+        project = self._program.projects.project
+        if project is None or plan.classes is None:
+            return
+        theirs, ours = plan.classes, project.catalog
+        intro = f"{plan.reason}. The masks in {plan.folder.name} hold {theirs.title}; the project has {ours.title}."
+        answers = [
+            Answer(True, "Match the classes by name", "", mapping_text(theirs, ours), chosen=True),
+            Answer(
+                False,
+                f"Read the ids as {ours.title}",
+                "",
+                "Every id keeps its number and gets the project's name for it. Ids that the project lacks make a file fail.",
+                doubtful=True,
+            ),
+        ]
+        question = "The masks are made in other classes. How are they read?"
+        dialog = ChoiceDialog(
+            "Import masks", question, intro, answers, go="Import", leave="Cancel", parent=self._window
+        )
+        dialog.decided.connect(then)
+        self._open(dialog)
 
     def _open(self, dialog: QDialog) -> None:
         self.dialog = dialog

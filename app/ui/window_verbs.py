@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
-from PySide6.QtCore import QObject, QSettings, QUrl
+from PySide6.QtCore import QObject, QSettings, Qt, QUrl
 from PySide6.QtGui import QCloseEvent, QDesktopServices, QGuiApplication
 from PySide6.QtWidgets import QApplication, QFileDialog, QMessageBox
 
@@ -57,6 +57,7 @@ class WindowVerbs(QObject):
         program.predict.failuresFound.connect(self.show_failures)
         program.compare_folder.failuresFound.connect(self.show_failures)
         program.export.finished.connect(self._say_exported)
+        program.imports.reported.connect(self._show_import)
         program.settings.changed.connect(self._follow_setting)
 
     # -- folders and files -----------------------------------------------------------------------------------------------
@@ -166,6 +167,12 @@ class WindowVerbs(QObject):
         ListDialog(
             "What failed", intro, rows, lambda row: self._program.projects.open_image(failures[row][0]), self._window
         ).exec()
+
+    def _show_import(self, rows: list[tuple[str, str]]) -> None:
+        intro = "Everything else was imported. Nothing in the folder was changed."
+        dialog = ListDialog("What was left out", intro, rows, None, self._window)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.open()
 
     def show_truth_problems(self) -> None:
         problems = self._program.truth.problems

@@ -66,7 +66,7 @@ def test_a_doubt_is_asked_once_and_the_answer_is_kept(studio: Studio, tmp_path):
     asked = dialog(studio)
     assert isinstance(asked, TruthDialog)
     assert mean(studio) == ""
-    assert [option.folder for option in asked.options] == [mine, None]
+    assert [answer.value for answer in asked.answers] == [mine, None]
     asked.choose(0)
     asked.go.click()
     studio.settle()
@@ -96,7 +96,7 @@ def test_escape_means_no_ground_truth_for_now(studio: Studio, tmp_path):
     studio.settle()
     again = dialog(studio)
     assert isinstance(again, TruthDialog)
-    assert mine in [option.folder for option in again.options]
+    assert mine in [answer.value for answer in again.answers]
 
 
 @pytest.mark.parametrize("answer", [True, False])

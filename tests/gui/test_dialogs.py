@@ -203,7 +203,7 @@ def test_start_from_a_mask_file_is_one_step(studio, folder, tmp_path):
     labels = np.full((HEIGHT, WIDTH), 12, dtype=np.uint8)
     Image.fromarray(labels).save(tmp_path / "mask.png")
     studio.program.imports.start_from_file(tmp_path / "mask.png")
-    assert (studio.image.document.labels == 12).all()
+    studio.wait(lambda: (studio.image.document.labels == 12).all())
     assert studio.steps()[-1].startswith("Import mask.png")
 
 

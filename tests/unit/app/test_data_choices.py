@@ -175,7 +175,7 @@ def test_a_folder_that_is_only_named_after_the_images_is_asked_for(tmp_path):
         assert questions.truth is not None
         assert not project.ground_truth.files
         options = truth_options(questions.truth, None, 2, project.ground_truth)
-        assert [option.folder for option in options] == [tmp_path / "photos_masks", None]
+        assert [option.value for option in options] == [tmp_path / "photos_masks", None]
         assert not any(option.chosen for option in options)
         assert truth_line(project.ground_truth, 2)[2] == "warn"
 

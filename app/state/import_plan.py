@@ -1,0 +1,211 @@
+"""What an import of masks will do: which file belongs to which image, in which classes, what is left out. No Qt, no torch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from app.state.patch import Labels, TilePatch, diff_patch
+from app.state.project import Project
+from app.state.provenance import Provenance
+from app.state.wording import counted, spaced
+from deeplab_core.catalog import ClassCatalog, map_catalogs
+from deeplab_core.catalogs import builtin_catalogs
+from deeplab_core.datasets import guess_catalog
+from deeplab_core.formats.frames import Frame
+from deeplab_core.formats.masks import load_mask
+from deeplab_core.images.find import MASK_SUFFIXES
+from deeplab_core.images.probe import ImageInfo, probe_image
+from deeplab_core.labels import apply_lut, value_counts
+from deeplab_core.metrics.confusion import same_classes
+from deeplab_core.notes import Note, RunNotes
+
+
+@dataclass(frozen=True, slots=True)
+class ImportPlan:
+    """An import before it begins.
+
+    Attributes:
+        folder: of the masks, searched recursively.
+        files: relative image path -> mask file.
+        missing: images without a mask there.
+        unused: (file, why) of every file that is not read, relative to the folder.
+        classes: what the masks are made in, where that is not what the project has; None without a contradiction.
+        reason: what that rests on, in words.
+    """
+
+    folder: Path
+    files: Mapping[str, Path]
+    missing: int = 0
+    unused: tuple[tuple[str, str], ...] = ()
+    classes: ClassCatalog | None = None
+    reason: str = ""
+
+
+@dataclass(slots=True)
+class ImportCounts:
+    """What came in.
+
+    Attributes:
+        done: masks that were imported.
+        kept: images that kept the mask that the user worked on.
+        failures: (image or file, why) of what could not be used.
+        pixels, void: of the imported masks.
+        notes: what was read in an unusual way.
+    """
+
+    done: int = 0
+    kept: int = 0
+    failures: list[tuple[str, str]] = field(default_factory=list)
+    pixels: int = 0
+    void: int = 0
+    notes: RunNotes = field(default_factory=lambda: RunNotes("mask"))
+
+    def add(self, name: str, found: ImportedMask) -> None:
+        """Count a mask that was imported."""
+        self.done += 1
+        self.pixels += found.pixels
+        self.void += found.void
+        self.notes.add(name, found.notes)
+
+    def text(self, plan: ImportPlan) -> str:
+        """Everything but the number of imported masks, one sentence each."""
+        parts = []
+        if self.kept:
+            parts.append(f"{counted(self.kept, 'image')} kept the mask that you worked on.")
+        if self.failures:
+            parts.append(f"{counted(len(self.failures), 'file')} could not be used.")
+        if plan.missing:
+            verb = "has" if plan.missing == 1 else "have"
+            parts.append(f"{counted(plan.missing, 'image')} {verb} no mask in {plan.folder.name}.")
+        if plan.unused:
+            verb = "was" if len(plan.unused) == 1 else "were"
+            parts.append(f"{counted(len(plan.unused), 'file')} {verb} not read.")
+        if self.void:
+            share = f"{self.void / self.pixels:.1%}".replace("%", "\u2009%")
+            parts.append(f"{share} of the pixels are void.")
+        if self.notes:
+            parts.append(f"{self.notes.text()}.")
+        return " ".join(parts)
+
+    def rows(self, plan: ImportPlan) -> list[tuple[str, str]]:
+        """(file, why) of everything that was not taken as it is."""
+        return [*self.failures, *plan.unused, *((plan.folder.name, line) for line in self.notes.lines())]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ImportedMask:
+    """A mask that was read for an image.
+
+    Attributes:
+        labels: (H, W) in the project's ids.
+        void: how many of its pixels are void.
+        notes: what was read in an unusual way or became void.
+    """
+
+    labels: Labels
+    void: int
+    notes: tuple[Note, ...] = ()
+
+    @property
+    def pixels(self) -> int:
+        """Size of the mask in px."""
+        return int(self.labels.size)
+
+
+def plan_import(project: Project, folder: Path) -> ImportPlan:
+    """Find the masks of a folder for every image of a project; predictions of Atrous are welcome here.
+
+    Raises:
+        MaskFormatError: the folder cannot be opened.
+    """
+    from deeplab_core.datasets import find_truth
+
+    names = [record.relative_path for record in project.images if not record.missing]
+    index = find_truth(project.folder, names, truth_folder=folder, catalog=project.catalog, allow_predicted=True)
+    unused = [(problem.image, problem.message) for problem in index.problems]
+    unused += _unused(folder, {Path(os.path.abspath(path)) for path in index.files.values()})  # noqa: PTH100
+    missing = len(names) - len(index.files) - len(index.problems)
+    classes, reason = classes_of(project, index.files)
+    return ImportPlan(folder, index.files, max(missing, 0), tuple(unused), classes, reason)
+
+
+def classes_of(project: Project, files: Mapping[str, Path]) -> tuple[ClassCatalog | None, str]:
+    """The classes that masks are made in, and why, where these are not the project's; (None, "") without a contradiction."""
+    builtin = list(builtin_catalogs().values())
+    own = [] if any(same_classes(catalog, project.catalog) for catalog in builtin) else [project.catalog]
+    guess = guess_catalog(files.values(), [*builtin, *own])
+    if guess.catalog is None or same_classes(guess.catalog, project.catalog):
+        return None, ""
+    allowed = any(same_classes(catalog, project.catalog) for catalog in guess.catalogs)
+    return (None, "") if allowed and not guess.certain else (guess.catalog, guess.reason)
+
+
+def read_import(
+    project: Project, image: int, path: Path, frame: Frame, source: ClassCatalog | None, info: ImageInfo | None = None
+) -> ImportedMask:
+    """Read a mask file in the project's ids.
+
+    Args:
+        source: classes of the file, which are matched to the project's by name; None reads it in the project's own.
+
+    Raises:
+        ImageReadError, MaskFormatError: the file does not fit the image or the classes.
+    """
+    info = info or probe_image(project.path_of(project.record(image)))
+    found = load_mask(path, source or project.catalog, info, frame=frame)
+    if source is None:
+        return ImportedMask(found.labels, _void(found.labels, project.catalog), found.notes)
+    mapping = map_catalogs(source, project.catalog)
+    present = np.flatnonzero(value_counts(found.labels)).tolist()
+    lost = [info.name for info in source.classes if info.id in present and info.name in mapping.unmatched]
+    notes = found.notes
+    if lost:
+        text = f"{', '.join(lost)} became void, because the project has no such class"
+        notes = (*notes, Note("classes", text, "has classes that the project lacks", warning=True))
+    labels = apply_lut(found.labels, mapping.lut)
+    return ImportedMask(labels, _void(labels, project.catalog), notes)
+
+
+def import_patch(
+    project: Project, image: int, path: Path, frame: Frame, source: ClassCatalog | None
+) -> tuple[TilePatch, ImportedMask]:
+    """The step that makes a mask file the mask of an image that is not open. Errors as :func:`read_import`."""
+    found = read_import(project, image, path, frame, source)
+    document = project.load(image, (found.labels.shape[0], found.labels.shape[1])).document
+    by = np.full_like(document.provenance, Provenance.IMPORT)
+    return diff_patch(document.labels, document.provenance, found.labels, by), found
+
+
+def _void(labels: Labels, catalog: ClassCatalog) -> int:
+    return int(np.count_nonzero(labels == catalog.ignore))
+
+
+def mapping_text(source: ClassCatalog, target: ClassCatalog) -> str:
+    """What matching by name does, in a sentence."""
+    unmatched = map_catalogs(source, target).unmatched
+    matched = len(source) - len(unmatched)
+    text = f"{spaced(matched)} of {counted(len(source), 'class', 'classes')} have a partner of the same name."
+    if unmatched:
+        more = f" and {len(unmatched) - 5} more" if len(unmatched) > 5 else ""
+        text += f" {', '.join(unmatched[:5])}{more} become void."
+    return text
+
+
+def _unused(folder: Path, used: set[Path]) -> list[tuple[str, str]]:
+    """Every other file of a folder, with the reason why it is not read; hidden ones are left alone."""
+    found = []
+    for place, below, names in os.walk(folder):
+        below[:] = sorted(name for name in below if not name.startswith("."))
+        for name in sorted(names):
+            path = Path(os.path.abspath(Path(place) / name))  # noqa: PTH100
+            if name.startswith(".") or path in used:
+                continue
+            mask = path.suffix.lower() in {".png", ".npy", *MASK_SUFFIXES}
+            why = "It has the name of no image, or another file was taken." if mask else "Masks in this format cannot be read."
+            found.append((path.relative_to(os.path.abspath(folder)).as_posix(), why))  # noqa: PTH100
+    return found

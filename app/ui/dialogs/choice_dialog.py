@@ -1,0 +1,138 @@
+"""One question with a few answers, each with what follows from it; it does not block the window."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import (
+    QButtonGroup,
+    QDialog,
+    QFrame,
+    QHBoxLayout,
+    QPushButton,
+    QRadioButton,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
+
+from app.state.truth_options import Answer
+from app.ui.docks.elided_label import ElidedLabel
+from app.ui.docks.panel import toned
+
+_WIDTH, _CHROME, _HIGHEST = 620, 196, 560
+
+
+class ChoiceDialog(QDialog):
+    """A list of answers.
+
+    Signals:
+        decided(object): the value of the answer.
+        later(): the dialog was left without an answer.
+    """
+
+    decided = Signal(object)
+    later = Signal()
+
+    def __init__(
+        self,
+        title: str,
+        question: str,
+        intro: str,
+        answers: Sequence[Answer],
+        *,
+        go: str,
+        leave: str,
+        parent: QWidget | None = None,
+    ) -> None:
+        """Show the answers; the first one that is ``chosen`` is checked.
+
+        Args:
+            title: of the window.
+            question, intro: above the answers.
+            go, leave: texts of the two buttons.
+        """
+        super().__init__(parent)
+        self.setWindowTitle(title)
+        self.setWindowModality(Qt.WindowModality.WindowModal)
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.answers = list(answers)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(24, 20, 24, 20)
+        column.setSpacing(12)
+        column.addWidget(toned(question, size="title"))
+        text = toned(intro, tone="muted")
+        text.setWordWrap(True)
+        column.addWidget(text)
+        self.group = QButtonGroup(self)
+        rows = QWidget()
+        lines = QVBoxLayout(rows)
+        lines.setContentsMargins(0, 0, 6, 0)
+        lines.setSpacing(12)
+        for place, answer in enumerate(self.answers):
+            lines.addLayout(self._row(place, answer))
+        lines.addStretch(1)
+        area = QScrollArea()
+        area.setFrameShape(QFrame.Shape.NoFrame)
+        area.setWidgetResizable(True)
+        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        area.setWidget(rows)
+        column.addWidget(area, 1)
+        self.buttons = QHBoxLayout()
+        self.buttons.addStretch(1)
+        cancel = QPushButton(leave)
+        cancel.setAutoDefault(False)
+        cancel.clicked.connect(self.reject)
+        self.go = QPushButton(go)
+        self.go.setProperty("primary", True)
+        self.go.setDefault(True)
+        self.go.clicked.connect(self._decide)
+        self.buttons.addWidget(cancel)
+        self.buttons.addWidget(self.go)
+        column.addLayout(self.buttons)
+        chosen = next((place for place, answer in enumerate(self.answers) if answer.chosen and answer.possible), None)
+        if chosen is not None:
+            self.group.button(chosen).setChecked(True)
+        self.group.idToggled.connect(lambda _id, _on: self._check())
+        self._check()
+        self.resize(_WIDTH, min(_CHROME + rows.sizeHint().height(), _HIGHEST))
+
+    def choose(self, place: int) -> None:
+        """Check an answer by its place."""
+        self.group.button(place).setChecked(True)
+
+    def reject(self) -> None:
+        super().reject()
+        self.later.emit()
+
+    def _row(self, place: int, answer: Answer) -> QVBoxLayout:
+        lines = QVBoxLayout()
+        lines.setSpacing(2)
+        button = QRadioButton(answer.title)
+        button.setEnabled(answer.possible)
+        button.setAccessibleDescription(f"{answer.path} {answer.effect}")
+        self.group.addButton(button, place)
+        lines.addWidget(button)
+        indent = QVBoxLayout()
+        indent.setContentsMargins(24, 0, 0, 0)
+        indent.setSpacing(1)
+        if answer.path:
+            path = ElidedLabel(Qt.TextElideMode.ElideMiddle)
+            path.setProperty("textSize", "small")
+            path.set_text(answer.path)
+            indent.addWidget(path)
+        effect = toned(answer.effect, tone="warn" if answer.doubtful else "muted", size="small")
+        effect.setWordWrap(True)
+        indent.addWidget(effect)
+        lines.addLayout(indent)
+        return lines
+
+    def _check(self) -> None:
+        self.go.setEnabled(self.group.checkedId() >= 0)
+
+    def _decide(self) -> None:
+        place = self.group.checkedId()
+        if place >= 0:
+            self.accept()
+            self.decided.emit(self.answers[place].value)
