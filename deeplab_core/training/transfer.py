@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, is_dataclass, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,8 @@ def start_from(recipe: Recipe, catalog: ClassCatalog, pictures: Pictures | None)
     """Build the network of a recipe and give it what fits of ``recipe.init``.
 
     Where the recipe names neither network nor backbone nor options, the network is the checkpoint's own. Norms that were folded
-    into the convolutions are made again with statistics of training images, except with ``norm = "frozen"``.
+    into the convolutions are made again with statistics of training images, except where they are not trained: with
+    ``norm = "frozen"``, and in the encoder where ``freeze`` or ``freeze_norms`` names it.
 
     Args:
         catalog: classes of the new network.
@@ -148,8 +150,9 @@ def _architecture(recipe: Recipe, source: SegmentationModel, classes: int) -> di
         kept = _MEANINGS if name in _DEEPLABS and theirs["name"] in _DEEPLABS else ()
         options = {key: value for key, value in options.items() if key in kept} | dict(recipe.options)
     if recipe.norm != "frozen":
-        inner.pop("folded_norm", None)
         options.pop("folded_norm", None)
+        if not any(fnmatchcase("encoder", pattern) for pattern in (*recipe.freeze_norms, *recipe.freeze)):
+            inner.pop("folded_norm", None)
     inner |= recipe.backbone_options
     return {
         **options, "name": name, "backbone": backbone, "backbone_options": inner, "num_classes": classes, "output_stride": stride,

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -114,13 +115,33 @@ def test_norms_that_were_folded_are_made_again_with_the_same_features(form: str,
             assert torch.allclose(start.model(x), source(x), atol=1e-3 * float(source(x).std()))
 
 
-def test_frozen_norms_keep_the_folded_encoder_as_it_is(tmp_path: Path) -> None:
+@pytest.mark.parametrize("values", [{"norm": "frozen"}, {"freeze_norms": ("encoder",)}], ids=["norm", "freeze_norms"])
+def test_frozen_norms_keep_the_folded_encoder_as_it_is(values: dict[str, Any], tmp_path: Path) -> None:
     path = saved(tmp_path / "folded.safetensors", FOLDED)
-    start = build_network(Recipe(init=str(path), norm="frozen", network="deeplabv3plus", options=HEAD), CATALOG, None)
+    recipe = Recipe(init=str(path), network="deeplabv3plus", options=HEAD, **values)
+    start = build_network(recipe, CATALOG, None)
     assert start.model.architecture["backbone_options"] == {"folded_norm": True, "width": 0.25}
     assert largest_difference(load_model(path)[0], start.model.eval(), INCEPTION) == 0
-    frozen = frozen_parts(start.model, replace(RECIPE, init=str(path), norm="frozen"), start.taken)
-    assert not frozen.norms, "norms of the new head have no statistics yet"
+    assert not frozen_parts(start.model, recipe, start.taken).norms, "norms of the new head have no statistics yet"
+
+
+def test_the_published_network_is_unfolded_exactly(shared_real: Path) -> None:
+    path = shared_real / "weights" / "deeplabv3_mnv2_voc_folded.safetensors"
+    photographs = sorted((shared_real / "coco" / "images").glob("*.jpg"))[:8]
+    assert len(photographs) == 8
+
+    def real(how: Preprocessing) -> Iterator[Tensor]:
+        for photograph in photographs:
+            rgb = np.asarray(Image.open(photograph).convert("RGB").resize((225, 161)))
+            yield (torch.from_numpy(rgb.copy()).permute(2, 0, 1)[None].float() - how.mean[0]) / how.std[0]
+
+    source, card = load_model(path)
+    start = build_network(Recipe(init=str(path)), get_catalog("voc21"), real)
+    start.model.eval()
+    with torch.no_grad():
+        for x in real(card.preprocessing):
+            for one, other in zip(start.model.encoder.levels(x), source.encoder.levels(x), strict=True):
+                assert float((one - other).abs().max() / other.std()) < 1e-4
 
 
 def counted(model: nn.Module) -> int:
