@@ -55,13 +55,17 @@ class FolderScan:
     not_files: tuple[str, ...] = ()
     not_followed: tuple[str, ...] = ()
 
-    def left_out(self) -> tuple[str, ...]:
-        """What is not offered as an image, and why, in sentences for the user; empty if nothing is left out."""
+    def left_out(self, *, masks: bool = True) -> tuple[str, ...]:
+        """What is not offered as an image, and why, in sentences for the user; empty if nothing is left out.
+
+        Args:
+            masks: count the masks too.
+        """
         heic = [name for name in self.unsupported if split_name(name)[1] in HEIC_SUFFIXES]
         others = [name for name in self.unsupported if split_name(name)[1] not in HEIC_SUFFIXES]
         endings = ", ".join(sorted({split_name(name)[1] for name in others}))
         said = (
-            (self.masks, "is taken for a mask of these images", "are taken for masks of these images"),
+            (self.masks if masks else (), "is taken for a mask of these images", "are taken for masks of these images"),
             (heic, f"is a HEIC image; {INSTALL_HEIC}", f"are HEIC images; {INSTALL_HEIC}"),
             (others, f"is in a format that is not read ({endings})", f"are in formats that are not read ({endings})"),
             (self.not_files, "is a pipe or device, not a file", "are pipes or devices, not files"),

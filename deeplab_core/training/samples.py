@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from deeplab_core.catalog import ClassCatalog
 from deeplab_core.datasets import TruthIndex, TruthSurvey, survey_truth
+from deeplab_core.datasets.split_list import read_split
 from deeplab_core.errors import AtrousError, MaskFormatError
 from deeplab_core.formats import MASK_FRAMES, Frame
 from deeplab_core.formats.masks import MaskData, load_mask
-from deeplab_core.images import find_images, read_image
+from deeplab_core.images import read_image, scan_folder
 from deeplab_core.labels import LabelMap
 from deeplab_core.notes import Note
 
@@ -75,7 +76,8 @@ class DataSource:
         truth: folder of the masks; None looks around ``images`` as the window does.
         include, exclude: shell patterns on the relative path; an image must match one of ``include`` (if any) and none of
             ``exclude``. CamVid's sequences are told apart by them.
-        split: file with one stem per line (VOC's ``ImageSets/Segmentation/train.txt``); None takes all.
+        split: list of images (VOC's ``ImageSets/Segmentation/train.txt``), see
+            :func:`deeplab_core.datasets.split_list.read_split`; None takes all.
         frame: frame of the photographs that the masks are stored in; ``mask_frame = "stored"`` or ``"displayed"`` in TOML.
         allow_predicted: train on masks of ``truth`` also if 'predict' or 'refine' wrote them; ``allow_predicted_truth`` in TOML.
     """
@@ -151,10 +153,14 @@ class DataSource:
             path=self.images,
         )
 
-    def _chosen(self) -> list[str]:
+    def _chosen(self, say: Callable[[str], None] = lambda _text: None) -> list[str]:
         if not self.images.is_dir():
             raise AtrousError("there is no such folder of images", remedy="Check the path", path=self.images)
-        return [name for name in find_images(self.images) if self._takes(name)]
+        scan = scan_folder(self.images)
+        for sentence in scan.left_out(masks=False):
+            say(f"{self.images}: {sentence}")
+        names = [name for name in scan.images if self._takes(name)]
+        return names if self.split is None else self._listed(self.split, scan.images, names, say)
 
     def _survey(self, names: list[str], catalog: ClassCatalog | None) -> TruthSurvey:
         found = survey_truth(self.images, names, truth_folder=self.truth, catalog=catalog, allow_predicted=self.allow_predicted)
@@ -171,14 +177,14 @@ class DataSource:
 
         Args:
             catalog: classes of the masks.
-            say: hears which images have no mask.
+            say: hears which images have no mask, and what else is left out.
             found_truth: hears where the masks lie.
 
         Raises:
             AmbiguousTruthError, PredictedTruthError: see :meth:`survey`.
             AtrousError: the folder is missing or no image of it has a mask.
         """
-        names = self._chosen()
+        names = self._chosen(say)
         index = self._survey(names, catalog).index
         if index.files:
             found_truth(index)
@@ -198,9 +204,28 @@ class DataSource:
     def _takes(self, name: str) -> bool:
         if self.include and not fits(name, self.include):
             return False
-        if fits(name, self.exclude):
-            return False
-        return self.split is None or name.rsplit("/", 1)[-1].rsplit(".", 1)[0] in _stems(self.split)
+        return not fits(name, self.exclude)
+
+    def _listed(self, split: Path, images: Sequence[str], names: list[str], say: Callable[[str], None]) -> list[str]:
+        """Those of ``names`` that the list names; ``say`` hears every line of it that fits no image of the folder."""
+        found = read_split(split, images, error=AtrousError)
+        if not found.images:
+            raise AtrousError(
+                f"none of the {len(found.missing)} images of the list is in {self.images}",
+                why=f"It begins with {some(found.missing)}",
+                remedy="Check that list and folder belong together",
+                path=split,
+            )
+        if found.missing:
+            more = f" and {len(found.missing) - _NAMED:,} more" if len(found.missing) > _NAMED else ""
+            are = "is" if len(found.missing) == 1 else "are"
+            say(f"{split}: {', '.join(found.missing[:_NAMED])}{more} {are} in the list but not in {self.images}")
+        listed = set(found.images)
+        return [name for name in names if name in listed]
+
+
+#: Lines of a list that fit no image are named up to so many.
+_NAMED = 50
 
 
 def some(names: Sequence[str]) -> str:
@@ -213,14 +238,6 @@ def fits(name: str, patterns: Sequence[str]) -> bool:
     """Whether a relative path, or its last part alone, matches one of these shell patterns."""
     base = name.rsplit("/", 1)[-1]
     return any(fnmatch(name, pattern) or fnmatch(base, pattern) for pattern in patterns)
-
-
-def _stems(path: Path) -> frozenset[str]:
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except (OSError, ValueError) as error:
-        raise AtrousError("the split cannot be read", why=str(error), remedy="Check the path", path=path) from error
-    return frozenset(line.split()[0] for line in lines if line.strip())
 
 
 @dataclass(slots=True)
