@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import re
 import secrets
 import shutil
 import threading
@@ -19,9 +18,9 @@ from pathlib import Path
 
 from app.state.careful import SQLITE_ERRORS, connect, look_into
 from app.state.filesystem import refuse_link
+from app.state.layout import BACKUPS, DATABASE, LOCK, backup_names, refuse_links, sweep
 from app.state.lock import ProjectLock
 from app.state.mask_file import read_note
-from app.state.opening import BACKUPS, DATABASE, LOCK, refuse_links, sweep
 from app.state.rebuild import adopt_masks
 from app.state.schema import APPLICATION_ID, MIGRATIONS, strange_objects
 from app.state.store import DamagedStore, Store, set_database_aside, store_error
@@ -32,8 +31,6 @@ _LOG = logging.getLogger(__name__)
 
 #: So many daily copies are kept.
 KEPT = 7
-
-_NAME = re.compile(r"project-\d{4}-\d\d-\d\d\.db")
 
 #: Pages that are copied before the copy asks whether it should stop, and bytes that stay free on the disk for saving.
 _PAGES, _SPARE_BYTES = 2000, 64 * 1024 * 1024
@@ -186,15 +183,6 @@ def _today() -> str:
 
 class _Stopped(Exception):
     """The copy was told to stop."""
-
-
-def backup_names(directory: Path) -> list[str]:
-    """File names of a project's daily copies, newest first."""
-    try:
-        found = [path.name for path in (directory / BACKUPS).iterdir() if _NAME.fullmatch(path.name) and not path.is_symlink()]
-    except OSError:
-        return []
-    return sorted(found, reverse=True)
 
 
 def list_backups(directory: Path) -> list[Backup]:

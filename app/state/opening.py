@@ -2,48 +2,33 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import json
 import os
-import re
-import stat
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from app.state.filesystem import refuse_link
 from app.state.folder_scan import ScanReport, reconcile
+from app.state.layout import DATABASE as DATABASE
+from app.state.layout import DIRECTORY_NAME as DIRECTORY_NAME
+from app.state.layout import LOCK, create_directory, refuse_links, remove_new_directory
+from app.state.layout import MASKS as MASKS
 from app.state.lock import ProjectLock
-from app.state.rebuild import MASKS as MASKS
-from app.state.rebuild import adopt_masks, renewed
-from app.state.store import COMPANIONS, DamagedStore, RemovedStore, Store
+from app.state.rebuild import adopt_masks, renewed, restored_from_copy
+from app.state.store import DamagedStore, RemovedStore, Store
 from deeplab_core.catalog import ClassCatalog
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.errors import AtrousError, CatalogError, ProjectError, ProjectLocked, StorageError
-from deeplab_core.formats.atomic import make_folder, storage_error
-
-DIRECTORY_NAME = ".atrous"
-DATABASE = "project.db"
-PREDICTIONS = "predictions"
-BACKUPS = "backups"
-#: Folder of the models that have learned from the project's corrections.
-MODELS = "models"
 
 #: Catalog of a new project until the user chooses another.
 DEFAULT_CATALOG = "voc21"
 
 _ELSEWHERE = "atrous FOLDER --project DIR"
-LOCK, _IGNORE = "lock", ".gitignore"
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 
 T = TypeVar("T")
-
-#: Names of our temporary files (:mod:`deeplab_core.formats.atomic`), and how old one is that nobody writes any more.
-_TEMPORARY = re.compile(r"\.atrous-[0-9a-f]+\.tmp")
-_DAY_S = 86_400
 
 
 @dataclass(slots=True)
@@ -97,7 +82,7 @@ def open_directory(folder: Path, project_dir: Path | None, *, read_only: bool = 
         if exists:
             return open_read_only(directory, cannot_write(error))
         if made:
-            _remove(directory)
+            remove_new_directory(directory)
         raise StorageError(
             "the project cannot be created", why=error.why, remedy=_creation_remedy(error), path=directory
         ) from error
@@ -227,71 +212,21 @@ def cannot_write(error: AtrousError) -> str:
     return f"The project cannot be written here. {error.why or error.what}"
 
 
-def create_directory(directory: Path) -> None:
-    """Make the directory of a project. Raises StorageError."""
-    make_folder(directory)
-    ignore = directory / _IGNORE
-    # The user wants masks in exports, not by accident in the repository of the photographs. Exclusive creation follows no link.
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
-    try:
-        descriptor = os.open(ignore, flags, 0o666)
-    except FileExistsError:
-        return
-    except OSError as error:
-        raise storage_error(error, ignore) from error
-    try:
-        os.write(descriptor, b"*\n")
-    except OSError as error:
-        raise storage_error(error, ignore) from error
-    finally:
-        os.close(descriptor)
-
-
-def refuse_links(directory: Path, *, chosen: bool) -> None:
-    """Raise ProjectError if a part of a project's directory is a link or a thing that is no plain file or folder.
-
-    Args:
-        chosen: whether the user named the directory, which may then be a link itself.
-    """
-    if not chosen:
-        refuse_link(directory, folder=True)
-    for name in (MASKS, PREDICTIONS, BACKUPS, MODELS):
-        refuse_link(directory / name, folder=True)
-    for name in (LOCK, DATABASE, *(DATABASE + suffix for suffix in COMPANIONS)):
-        refuse_link(directory / name)
-
-
-def sweep(directory: Path, now: float | None = None) -> int:
-    """Delete temporary files that a killed program left in the project's own folders more than a day ago; returns how many."""
-    now = time.time() if now is None else now
-    removed = 0
-    places = [directory]
-    for name in (MASKS, PREDICTIONS, BACKUPS):
-        if not (directory / name).is_symlink():
-            places += [Path(place) for place, _, _ in os.walk(directory / name)]
-    for place in places:
-        with contextlib.suppress(OSError):
-            for entry in os.scandir(place):
-                if not _TEMPORARY.fullmatch(entry.name):
-                    continue
-                status = entry.stat(follow_symlinks=False)
-                if stat.S_ISREG(status.st_mode) and now - status.st_mtime > _DAY_S:
-                    with contextlib.suppress(OSError):
-                        Path(entry.path).unlink()
-                        removed += 1
-    return removed
-
-
 def _writable(directory: Path, lock: ProjectLock) -> Opened:
     path = directory / DATABASE
     notices: list[str] = []
+    lost = not path.exists() or path.stat().st_size == 0
     try:
         store = Store(path)
-        opened = Opened(directory, store, lock, None, notices)
-        _tell_losses(opened)
     except DamagedStore as error:
         return Opened(directory, renewed(path, error, notices), lock, None, notices)
+    opened = Opened(directory, store, lock, None, notices)
     try:
+        blank = store.row("SELECT 1 FROM images LIMIT 1") is None
+        if not (lost and blank):
+            _tell_losses(opened)
+        if blank:
+            restored_from_copy(store, directory, notices)
         adopt_masks(store, directory, notices)
     except DamagedStore as error:
         replace_damaged(opened, error)
@@ -312,12 +247,3 @@ def _creation_remedy(error: StorageError) -> str:
     if full:
         return f"Free some space, or keep the project on another disk: {_ELSEWHERE}"
     return f"Make the folder writable, or keep the project elsewhere: {_ELSEWHERE}"
-
-
-def _remove(directory: Path) -> None:
-    """Take back what :func:`create_directory` and the database made of a directory that did not exist before."""
-    for name in (LOCK, _IGNORE, DATABASE, *(DATABASE + suffix for suffix in COMPANIONS)):
-        with contextlib.suppress(OSError):
-            (directory / name).unlink()
-    with contextlib.suppress(OSError):
-        directory.rmdir()

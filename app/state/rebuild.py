@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from app.state.careful import SQLITE_ERRORS, check_kinds, damaged_reader
+from app.state.careful import SQLITE_ERRORS, check_kinds, damaged_reader, look_into
 from app.state.image_record import ImageFlag, ImageStatus, record_from_row
 from app.state.journal import StepState
+from app.state.layout import BACKUPS, MASKS, backup_names
 from app.state.mask_file import MaskNote, read_note
 from app.state.patch import TilePatch
 from app.state.provenance import Provenance
@@ -22,8 +23,6 @@ from app.state.schema import APPLICATION_ID, table_as_expected
 from app.state.store import DamagedStore, Store, set_database_aside
 from deeplab_core.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError, ProjectError
-
-MASKS = "masks"
 
 #: So many failing questions are asked to find the readable rows around damaged ones.
 _MOST_PROBES = 20_000
@@ -44,11 +43,15 @@ def renewed(path: Path, error: DamagedStore, notices: list[str]) -> Store:
     aside = set_database_aside(path, "damaged")
     store = Store(path)
     try:
-        losses = _salvage(aside, store) if aside is not None else _Losses(["everything"])
+        spare = _Spare.of(path.parent)
+        losses = None if aside is None else _salvage(aside, store, spare)
         why = f" ({error.why.rstrip('.')})" if error.why else ""
         name = "" if aside is None else f"; it was set aside as {aside.name}"
         notices.append(f"The project's database was damaged{why}{name}.")
-        notices.extend(losses.sentences())
+        if losses is not None:
+            notices.extend(losses.sentences())
+        elif not restored_from_copy(store, path.parent, notices):
+            notices.append("Nothing of it could be read. The saved masks are kept.")
         adopt_masks(store, path.parent, notices)
     except BaseException:
         store.close()
@@ -100,6 +103,23 @@ def adopt_masks(store: Store, directory: Path, notices: list[str]) -> None:
             )
 
 
+def restored_from_copy(store: Store, directory: Path, notices: list[str]) -> bool:
+    """Fill a database without images from the newest daily copy that knows work; whether there is one."""
+    for name in backup_names(directory):
+        spare = _Spare.read(directory / BACKUPS / name)
+        if not any(row[5] or row[8] for row in spare.images):  # status, mask
+            continue
+        losses = _salvage(directory / BACKUPS / name, store, _Spare())
+        if losses is not None:
+            notices.append(
+                f"The project's database was lost; its copy {name} has taken its place."
+                " What was done after that copy is lost, but saved masks are kept."
+            )
+            notices.extend(losses.sentences() if losses.tables else [])
+            return True
+    return False
+
+
 def _mask_names(directory: Path) -> list[str]:
     """Names of the mask files below the project's directory, with slashes; links are passed over."""
     names = []
@@ -142,15 +162,21 @@ class _Losses:
     Attributes:
         tables: names of tables of which rows are missing, in words.
         images: paths of images whose labels may lack strokes.
+        spared: how many images and settings came from a daily copy instead.
+        copy: its name.
     """
 
     tables: list[str] = field(default_factory=list)
     images: list[str] = field(default_factory=list)
+    spared: int = 0
+    copy: str = ""
 
     def sentences(self) -> list[str]:
         if not self.tables:
             return ["Everything could be read from it; nothing is lost."]
         told = [f"Not all of it could be read: {', '.join(self.tables)}. The saved masks are kept."]
+        if self.spared:
+            told.append(f"{self.spared} lost rows were taken from the copy {self.copy}.")
         if self.images:
             more = f" and {len(self.images) - 5} more" if len(self.images) > 5 else ""
             told.append(f"Strokes or undo steps of these images are lost; check them: {', '.join(self.images[:5])}{more}.")
@@ -201,8 +227,44 @@ _OTHERS = (
 )
 
 
-def _salvage(damaged: Path, store: Store) -> _Losses:
-    """Copy what can be read of a database into a fresh one."""
+@dataclass(frozen=True, slots=True)
+class _Spare:
+    """Images and settings of the newest daily copy, for those that cannot be read; strokes are found again by them."""
+
+    name: str = ""
+    images: list[Row] = field(default_factory=list)
+    settings: list[Row] = field(default_factory=list)
+
+    @staticmethod
+    def of(directory: Path) -> _Spare:
+        """From the newest copy that can be read; empty if there is none."""
+        for name in backup_names(directory):
+            spare = _Spare.read(directory / BACKUPS / name)
+            if spare.images:
+                return spare
+        return _Spare()
+
+    @staticmethod
+    def read(path: Path) -> _Spare:
+        """From one copy; empty if it cannot be read."""
+        with contextlib.suppress(*SQLITE_ERRORS, OSError), look_into(path) as source:
+            if source.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,):
+                unread = _Losses()
+                return _Spare(path.name, _read(source, _IMAGES, unread)[0], _read(source, _META, unread)[0])
+        return _Spare()
+
+    def add(self, images: list[Row], settings: list[Row]) -> int:
+        """Add what is missing in place; returns how much."""
+        ids, paths, keys = {row[0] for row in images}, {row[1] for row in images}, {row[0] for row in settings}
+        more = [row for row in self.images if row[0] not in ids and row[1] not in paths]
+        others = [row for row in self.settings if row[0] not in keys]
+        images += more
+        settings += others
+        return len(more) + len(others)
+
+
+def _salvage(damaged: Path, store: Store, spare: _Spare) -> _Losses | None:
+    """Copy what can be read of a database into a fresh one; None if that is nothing."""
     losses = _Losses()
     try:
         with damaged_reader(damaged) as source:
@@ -212,15 +274,19 @@ def _salvage(damaged: Path, store: Store) -> _Losses:
             images = _read(source, _IMAGES, losses)[0]
             steps = _read(source, _STEPS, losses)[0]
             moves, bad_moves, lost_moves = _read(source, _MOVES, losses)
-            others = [(table, _read(source, table, losses)[0]) for table in (_META, *_OTHERS)]
+            settings = _read(source, _META, losses)[0]
+            others = [(table, _read(source, table, losses)[0]) for table in _OTHERS]
             last = _sequence(source)
     except SQLITE_ERRORS:
-        return _Losses(["nothing of it could be read"])
+        return None
+    if losses.tables and (count := spare.add(images, settings)):
+        losses.spared, losses.copy = count, spare.name
     known = {row[0] for row in images}
     journal = _Journal(images, steps, moves, bad_moves, lost_moves)
     if any(row[1] not in known for row in steps):
         losses.tables.append("strokes of images that are not known any more")
     with store.transaction() as connection:
+        _insert(connection, "meta", settings)
         _insert(connection, "images", journal.images)
         _insert(connection, "steps", journal.steps)
         _insert(connection, "moves", journal.moves)

@@ -9,7 +9,7 @@ from PySide6.QtCore import Qt
 
 from app.services.autosave import SaveState
 from app.services.notifications import Severity
-from app.state.backups import backup_names
+from app.state.layout import backup_names
 from app.state.project import Project
 
 

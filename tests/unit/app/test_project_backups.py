@@ -10,8 +10,9 @@ from click.testing import CliRunner
 
 from app.cli.project import project as command
 from app.state import backups
-from app.state.backups import backup_names, list_backups, restore
+from app.state.backups import list_backups, restore
 from app.state.image_record import ImageStatus
+from app.state.layout import backup_names
 from app.state.project import Project
 from deeplab_core.errors import ProjectError, ProjectLocked, StorageError
 from tests.unit.app.folders import image_id, make_folder, same, stroke
@@ -239,3 +240,75 @@ def test_the_command_lists_and_restores(folder, day, monkeypatch):
     assert "project.db.before-restore-" in done.output
     elsewhere = run(command, ["restore", "--project", str(folder / ".atrous")])
     assert "Restored project-2026-11-02.db" in elsewhere.output
+
+
+# -- a copy takes the place of what is lost ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["missing", "emptied", "garbage", "only our tables"])
+def test_a_lost_database_comes_back_from_its_newest_copy(folder, day, how):
+    """Statuses, settings and undo steps of the copy; masks that were saved after it count."""
+    with Project.open(folder) as project:
+        a, b = image_id(project, "a.png"), image_id(project, "b.png")
+        document, other = project.load(a).document, project.load(b).document
+        for seed in range(3):
+            stroke(project, a, document, seed)
+        project.set_status(a, ImageStatus.REVIEWED)
+        project.set_setting("view", 7)
+        project.upkeep()
+        stroke(project, b, other, 9)
+        project.save_mask(b, other.labels, other.provenance, project.journal.head(b))
+    database = folder / ".atrous/project.db"
+    if how == "missing":
+        database.unlink()
+    elif how == "only our tables":
+        with closing(sqlite3.connect(database)) as connection:
+            for table in ("moves", "steps", "images", "meta", "sqlite_sequence"):
+                connection.execute(f"DELETE FROM {table}")
+            connection.commit()
+    else:
+        database.write_bytes(b"garbage" * 99 if how == "garbage" else b"")
+    with Project.open(folder) as project:
+        assert any("its copy project-2026-11-01.db has taken its place" in notice for notice in project.repairs)
+        assert not any("project.db-wal is missing" in notice for notice in project.notices) or how == "only our tables"
+        assert project.record(a).status is ImageStatus.REVIEWED
+        assert project.setting("view") == 7
+        assert same(project.load(a).document, document)
+        assert len(project.load(a).steps) == 3
+        assert same(project.load(b).document, other)
+        stroke(project, b, project.load(b).document, 60)
+    with Project.open(folder) as project:
+        assert project.notices == ()
+
+
+def test_a_copy_without_work_takes_no_place(folder, day):
+    with Project.open(folder) as project:
+        project.upkeep()
+    (folder / ".atrous/project.db").unlink()
+    with Project.open(folder) as project:
+        assert project.repairs == ()
+
+
+def test_lost_images_and_classes_are_taken_from_the_copy_and_strokes_found_again(folder, day):
+    """The page of the images is gone, the strokes are not: with the copy's rows they belong to an image again."""
+    with Project.open(folder) as project:
+        project.set_catalog(project.catalog.recolored(9, (1, 2, 3)))
+        project.upkeep()
+        a = image_id(project, "a.png")
+        document = project.load(a).document
+        for seed in range(3):
+            stroke(project, a, document, seed)
+    database = folder / ".atrous/project.db"
+    with closing(sqlite3.connect(database)) as connection:
+        (root,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'images'").fetchone()
+        connection.execute("UPDATE meta SET value = '{' WHERE key = 'catalog'")
+        connection.commit()
+    content = bytearray(database.read_bytes())
+    content[(root - 1) * 4096 : root * 4096] = b"\xff" * 4096
+    database.write_bytes(content)
+    with Project.open(folder) as project:
+        assert any("taken from the copy project-2026-11-01.db" in notice for notice in project.repairs)
+        assert project.catalog.by_id(9).color == (1, 2, 3)
+        loaded = project.load(image_id(project, "a.png"))
+        assert same(loaded.document, document)
+        assert len(loaded.steps) == 3

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from app.state.image_record import ImageFlag, ImageStatus
-from app.state.opening import sweep
+from app.state.layout import sweep
 from app.state.project import Project
 from app.state.store import DamagedStore, RemovedStore, Store, set_database_aside
 from deeplab_core.errors import ProjectError, StorageError
