@@ -144,9 +144,9 @@ class DataSource:
         """
         return self._survey(self._chosen(), catalog)
 
-    def without_masks(self, index: TruthIndex) -> AtrousError:
+    def without_masks(self, index: TruthIndex) -> MaskFormatError:
         """The error for images of which none has a mask in ``index``."""
-        return AtrousError(
+        return MaskFormatError(
             f"no image of the {len(index.files) + len(index.missing)} chosen here has a mask",
             why=index.reason if self.truth is None else "",
             remedy="Name the folder of the masks with 'truth'",

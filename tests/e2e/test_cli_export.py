@@ -15,7 +15,9 @@ from app.state.patch import diff_patch
 from app.state.project import ImageStatus, Project
 from app.state.provenance import Provenance
 from deeplab_core.catalogs import get_catalog
+from deeplab_core.datasets import find_images, find_truth, read_marker
 from deeplab_core.formats import read_mask
+from deeplab_core.masks import Untouched
 from deeplab_core.records import Prediction, PredictOptions
 
 VOC = get_catalog("voc21")
@@ -101,3 +103,17 @@ def test_a_folder_that_is_no_project(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert run(["export", str(tmp_path / "empty"), "-o", str(tmp_path / "out")]) == 2
     assert "no project here yet" in capsys.readouterr().err
     assert not (tmp_path / "empty" / ".atrous").exists()
+
+
+def test_the_target_is_beside_the_folder_and_says_what_no_user_touched(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["export", str(folder), "--scope", "all"]) == 0
+    out = folder.parent / "photographs_export"
+    assert f"in {out}" in capsys.readouterr().out
+    marker = read_marker(out)
+    assert marker is not None
+    assert (marker.kind, marker.catalog, marker.images, marker.untouched_images) == ("export", VOC, 3, 1)
+    assert marker.outputs["a.png"] == Untouched(0, whole=False)
+    assert marker.outputs["c.png"] == Untouched(600, whole=True)
+    # It is never found as ground truth, under no name.
+    out.rename(folder.parent / "photographs_masks")
+    assert not find_truth(folder, find_images(folder)).files
