@@ -18,7 +18,7 @@ from app.state.curves import Curve
 from app.state.image_scores import ImageScore, sample_stamp, score_labels
 from app.state.judgement import FolderJudgement, ImageJudgement, folder_mean_text
 from app.state.project import Project
-from app.state.samples import Labels, load_sample
+from app.state.samples import Labels, load_sample, truth_path
 from app.state.wording import counted
 from deeplab_core.boundary.band import band_index
 from deeplab_core.boundary.histogram import BandHistogram
@@ -92,7 +92,7 @@ class FolderJudge(QObject):
         self._score_timer = single_shot(self, _SCORE_MS, self._score_view)
         predict.folder_run.predicted.connect(self._score_prediction)
         projects.imageChanged.connect(self._leave_image)
-        projects.stepWritten.connect(self._follow_step)
+        projects.stepWritten.connect(self.remeasure)
 
     @property
     def scores(self) -> Mapping[int, ImageScore]:
@@ -181,18 +181,24 @@ class FolderJudge(QObject):
         self._next(project, job, 0, len(ids))
 
     def remeasure(self, image: int) -> None:
-        """Measure one image of the pool again, because other pixels of its truth count now."""
+        """Measure one image again, for the list and, where the folder was evaluated, for its pooled figures."""
         project = self._projects.project
         if project is None:
             return
-        if self._now is None or self._now.share(str(image)) is None:
+        if self._now is None or truth_path(project, image) is None:
             self._scorer.ask(image)
             return
         if self._projects.autosaver is not None:
             self._projects.autosaver.save_now()
 
         def finish(found: _Measured | None) -> None:
-            if project is self._projects.project and found is not None:
+            if project is not self._projects.project:
+                return
+            if found is None:
+                self._scorer.ask(image)
+            elif self._live(image) is None and project.journal.head(image) != found.head:
+                self.remeasure(image)  # changed meanwhile
+            else:
                 self._take(image, found)
                 self.changed.emit()
 
@@ -207,7 +213,7 @@ class FolderJudge(QObject):
         """Put an image into the pool; of the image in view what the hand has made of it meanwhile."""
         if self._now is None or self._model is None:
             return
-        self._scorer.keep(image, found.score, found.stamp)
+        self._scorer.keep_newest(image, found.score, found.stamp)
         live = self._live(image)
         if live is None:
             self._now.put(str(image), *found.now)
@@ -286,14 +292,10 @@ class FolderJudge(QObject):
 
     def _score_prediction(self, image: int, prediction: Prediction) -> None:
         """After each image of a folder run: its place in 'worst first' and 'uncertain first'."""
-        self._scorer.ask(image, prediction=prediction)
-
-    def _follow_step(self, image: int) -> None:
-        """A run over the folder has changed a mask: its score in the list and its share of the pooled figures."""
-        if self._now is not None and str(image) in self._now:
-            self.remeasure(image)  # and its score
+        if self._now is None:
+            self._scorer.ask(image, prediction=prediction)
         else:
-            self._scorer.ask(image)
+            self.remeasure(image)
 
     def _leave_image(self, image: OpenImage | None) -> None:
         """Score the image that goes out of view, as it is now."""

@@ -84,6 +84,8 @@ class ImageScorer(QObject):
         self._due: dict[int, _Request] = {}
         self._lazy: tuple[int, ...] = ()
         self._measuring: _Request | None = None
+        self._measured: int | None = None
+        self._overtaken = False
         self._job: Job | None = None
         self._done = 0
         self._altered: set[int] = set()
@@ -94,7 +96,7 @@ class ImageScorer(QObject):
 
     def set_project(self, project: Project | None) -> None:
         """Follow another project; its kept scores are shown as soon as they are known to be right."""
-        self._due, self._lazy, self._measuring, self._altered = {}, (), None, set()
+        self._due, self._lazy, self._measuring, self._measured, self._altered = {}, (), None, None, set()
         self._end_job(JobState.CANCELLED)
         self.scores, self._stamps = {}, {}
         if project is not None:
@@ -130,7 +132,13 @@ class ImageScorer(QObject):
         self._due[image] = _Request(held, prediction)
         self._pump()
 
-    def keep(self, image: int, score: ImageScore, stamp: str) -> None:
+    def keep_newest(self, image: int, score: ImageScore, stamp: str) -> None:
+        """Keep a score that was measured elsewhere just now; whatever is still being measured of the image is older."""
+        self._due.pop(image, None)
+        self._overtaken = self._overtaken or image == self._measured
+        self._keep(image, score, stamp)
+
+    def _keep(self, image: int, score: ImageScore, stamp: str) -> None:
         """Show a score and keep it with the project; ``stamp`` is that of what it was measured from."""
         project = self._projects.project
         if project is None:
@@ -214,21 +222,22 @@ class ImageScorer(QObject):
         if not self._due:
             self._end_job(JobState.DONE)
             return
-        image = next(iter(self._due))
+        image = self._measured = next(iter(self._due))
         request = self._measuring = self._due.pop(image)
+        self._overtaken = False
 
         def done(found: _Scored | None) -> None:
             if self._measuring is not request:
                 return  # of a project that was closed
-            self._measuring = None
+            self._measuring, self._measured = None, None
             self._done += 1
-            if image not in self._due:  # else something newer was asked for
+            if image not in self._due and not self._overtaken:  # else there is something newer
                 self._take(project, image, request, found)
             self._pump()
 
         def failed(error: Exception) -> None:
             if self._measuring is request:
-                self._measuring = None
+                self._measuring, self._measured = None, None
             if not isinstance(error, AtrousError):
                 raise error
             if project is self._projects.project:
@@ -266,7 +275,7 @@ class ImageScorer(QObject):
             return
         if found.problem is not None:
             self._judge.truth_problem(project.record(image).relative_path, found.problem)
-        self.keep(image, found.score, found.stamp)
+        self._keep(image, found.score, found.stamp)
         viewed = self._projects.image
         if request.held is not None and (viewed is None or viewed.id != image) and project.journal.head(image) != found.head:
             self.ask(image)  # its last steps were recorded meanwhile

@@ -97,6 +97,7 @@ class InspectController(QObject):
         projects.projectChanged.connect(self._follow_project)
         projects.imageChanged.connect(self._follow_image)
         projects.recordChanged.connect(lambda record: self._stale.add(record.id))
+        projects.stepWritten.connect(self._stale.add)
         judge.truthFound.connect(self._follow_truth)
         judge.figuresChanged.connect(lambda _figures: self._tell())
         edit.changed.connect(self._follow_edit)

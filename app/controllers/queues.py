@@ -81,6 +81,7 @@ class QueuesController(QObject):
         projects.imageChanged.connect(self._follow_image)
         predict.folder_run.predicted.connect(lambda _image, _prediction: self._forget_known())
         predict.predictionChanged.connect(lambda _image: self._forget_known())
+        projects.stepWritten.connect(lambda _image: self._forget_known())
         judge.truthFound.connect(lambda _index: self._follow_truth())
         judge.folder.scored.connect(lambda _image: self.changed.emit())
         judge.folder.rescored.connect(self.changed)
@@ -218,7 +219,8 @@ class QueuesController(QObject):
         record = project.record(image)
         others = sorted(" ".join(other) for other in kept.get(record.content_key, ()))
         truth = truth_stamp(project, image)
-        parts = (VERSION, record.prediction, record.content_key, record.mask, marks.get(image, 0), truth, *others)
+        head = project.journal.head(image)  # what a CRF has set in the mask counts
+        parts = (VERSION, record.prediction, record.content_key, record.mask, head, marks.get(image, 0), truth, *others)
         key = hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()[:24]
         if key == before:
             return None
@@ -251,7 +253,7 @@ class QueuesController(QObject):
             truth=sample.truth,
             exclude=sample.exclude,
             others=others,
-            refined=_refined(project, image, labels) if record.mask else None,
+            refined=_refined(project, image, labels) if record.mask or project.journal.head(image) else None,
         )
 
     def _keep(self, project: Project, image: int, found: _Measured) -> None:

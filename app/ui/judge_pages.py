@@ -103,7 +103,8 @@ class JudgePages(QObject):
 
     def _show_queue(self) -> None:
         queues, order = self._program.queues, self._program.queues.order
-        self.queue.show_order(order, queues.available())
+        project = self._program.projects.project
+        self.queue.show_order(order, queues.available(), 0 if project is None else len(project.images))
         if order == "labels":
             columns: tuple[str, ...] = ("Image", "Labelled", "Model says", "Pixels")
             rows = self._doubted_rows()

@@ -188,3 +188,44 @@ def test_an_unreadable_truth_leaves_the_image_without_iou_and_says_so(studio: St
     broken = next(record.id for record in project.images if record.name == "photo_1.jpg")
     assert set(listed(studio)) == {record.id for record in project.images} - {broken}
     assert any(name == "photo_1.jpg" for name, _ in studio.program.truth.problems)
+
+
+def test_pooled_figures_matrix_and_queues_follow_what_a_run_changes(studio: Studio, folder: Path) -> None:
+    studio.start_model()
+    studio.open(folder)
+    run_folder(studio)
+    studio.press(Qt.Key.Key_J, CTRL)
+    studio.press(Qt.Key.Key_O)
+    studio.wait(lambda: len(studio.program.inspect.index) == 4 and not studio.program.inspect.inspecting)
+    studio.settle()
+    project = studio.program.projects.project
+    assert project is not None
+    other = project.images[2].id
+    patch = fill_patch(project.load(other).document, 5, 5, 15, source=Provenance.CRF)
+    studio.program.projects.write_step(other, "CRF", patch, Provenance.CRF)
+    assert_fresh(studio, 4)
+    pooled = ConfusionMatrix(project.catalog)
+    for record in project.images:
+        sample = load_sample(project, record.id)
+        pooled.update(truth=sample.scored, prediction=sample.labels)
+    studio.wait(lambda: studio.program.judge.folder.pooled == pooled)
+    studio.program.inspect.toggle_view()
+    studio.program.inspect.toggle_view()
+    studio.settle()
+    np.testing.assert_array_equal(studio.program.inspect.counts(), pooled.counts)
+    studio.program.queues.begin()
+    studio.settle()
+    assert "crf" in studio.program.queues.queues.of(other).scores
+
+
+def test_an_image_predicted_after_the_folder_was_evaluated_joins_its_figures(studio: Studio, folder: Path) -> None:
+    studio.start_model()
+    studio.open(folder)
+    studio.program.predict.run_image()
+    studio.settle()
+    studio.press(Qt.Key.Key_J, CTRL)
+    studio.wait(lambda: studio.program.judge.folder.images == 1)
+    studio.settle()
+    run_folder(studio)
+    studio.wait(lambda: studio.program.judge.folder.images == 4)
+    assert_fresh(studio, 4)

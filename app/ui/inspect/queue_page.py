@@ -21,6 +21,7 @@ from PySide6.QtWidgets import (
 
 from app.state.charts import Chart
 from app.state.queues import ORDERS
+from app.state.wording import counted, spaced
 from app.ui.docks.panel import toned
 from app.ui.inspect.queue_table import QueueRow, QueueTable
 from app.ui.plots.chart_view import ChartView
@@ -106,8 +107,8 @@ class QueuePage(QWidget):
     def set_theme(self, theme: Theme) -> None:
         self.gain.set_theme(theme)
 
-    def show_order(self, order: str, counts: Mapping[str, int]) -> None:
-        """Show which order is chosen, and of how many images each has a figure."""
+    def show_order(self, order: str, counts: Mapping[str, int], images: int) -> None:
+        """Show which order is chosen, and of how many of all ``images`` each has a figure."""
         self.orders.blockSignals(True)
         for place in range(self.orders.count()):
             item = self.orders.item(place)
@@ -118,7 +119,8 @@ class QueuePage(QWidget):
             if name == order:
                 self.orders.setCurrentRow(place)
         self.orders.blockSignals(False)
-        self.what.setText(f"{ORDERS[order].text}. N goes to the next one that is not reviewed.")
+        known = f"{spaced(counts.get(order, 0))} of {counted(images, 'image')} {'has' if images == 1 else 'have'} this figure"
+        self.what.setText(f"{ORDERS[order].text}. {known}. N goes to the next one that is not reviewed.")
 
     def show_rows(self, columns: tuple[str, ...], numbers: frozenset[int], rows: Sequence[QueueRow], measuring: bool) -> None:
         """Show the images of the chosen order, worst first."""
