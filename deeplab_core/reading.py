@@ -13,6 +13,7 @@ import re
 import reprlib
 import stat
 import tomllib
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -244,6 +245,24 @@ class _Short(reprlib.Repr):
 
 
 _SHORT = _Short()
+
+
+def unpack(packed: bytes, most: int) -> bytes:
+    """Inverse of :func:`zlib.compress` for data of at most ``most`` bytes, whatever the packed bytes claim.
+
+    Raises:
+        ValueError: it is damaged, ends early, or holds more.
+    """
+    engine = zlib.decompressobj()
+    try:
+        raw = engine.decompress(packed, most + 1)
+    except zlib.error as error:
+        raise ValueError(str(error)) from error
+    if len(raw) > most:
+        raise ValueError(f"it unpacks to more than {most} bytes")
+    if not engine.eof:
+        raise ValueError("it ends early")
+    return raw
 
 
 def _cut(text: str, length: int) -> str:

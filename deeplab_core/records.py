@@ -219,7 +219,8 @@ class Prediction:
     Attributes:
         labels: (H, W) uint8 (uint16 for a wide catalog), C-contiguous, ids of the model card's catalog, at the size of the
             oriented image.
-        confidence: (H, W) uint8, ``round(255 * largest probability)``.
+        confidence: (H, W) uint8, ``round(255 * largest probability)``; (0, 0) for a kept prediction whose confidence had to make
+            room, see :attr:`known_confidence`.
         card_id: id of the model card.
         options: the options asked for.
         source_key: content key of the image.
@@ -235,6 +236,11 @@ class Prediction:
     source_key: str = ""
     report: RunReport = field(default_factory=RunReport)
     doubt: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def known_confidence(self) -> NDArray[np.uint8] | None:
+        """:attr:`confidence`, or None if it is not known any more."""
+        return self.confidence if self.confidence.shape == self.labels.shape else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

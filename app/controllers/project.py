@@ -19,19 +19,18 @@ from app.services.jobs import Job, JobRegistry, JobState
 from app.services.notifications import Choice, Notifier
 from app.services.recent import RecentFolders
 from app.services.settings import SettingsStore
-from app.services.undo import Step, UndoHistory
+from app.services.undo import UndoHistory
 from app.state.class_choice import take_named
 from app.state.document import Document
 from app.state.image_record import ImageRecord, ImageStatus
 from app.state.patch import TilePatch
-from app.state.project import LoadedImage, MaskRefused, Project
+from app.state.project import LoadedImage, Project
 from app.state.provenance import Provenance
 from app.state.pyramid import Pyramid, halved_levels
-from app.state.saved_masks import START_OVER, USE_MASK
 from app.state.store import DamagedStore, RemovedStore
 from app.state.wording import displayed
 from deeplab_core.catalog import ClassCatalog
-from deeplab_core.errors import AtrousError, ProjectError, StorageError
+from deeplab_core.errors import AtrousError, StorageError
 from deeplab_core.images.decode import ImageData
 from deeplab_core.records import Prediction
 
@@ -70,6 +69,7 @@ class ProjectController(QObject):
     saveStateChanged = Signal(object)
     opening = Signal(str)
     _recordReplaced = Signal(object)
+    _predictionLost = Signal(object)
 
     def __init__(
         self,
@@ -98,6 +98,7 @@ class ProjectController(QObject):
         self._unsubscribe: Callable[[], None] = lambda: None
         self._wanted: int | None = None
         self._recordReplaced.connect(self._follow_record)
+        self._predictionLost.connect(lambda record: self.health.say_lost([record]))
         edit.stepDone.connect(self._push)
         edit.refused.connect(lambda why: notifier.info(why, replace_key="refused"))
 
@@ -232,8 +233,8 @@ class ProjectController(QObject):
         self.autosaver = Autosaver(project, self, idle_ms=self._settings["work.autosave_seconds"] * 1000)
         self.history.stepPushed.connect(self.autosaver.record_step)
         self.history.stepMoved.connect(self.autosaver.record_move)
-        self.history.stepDamaged.connect(self._drop_step)
-        self.autosaver.noticed.connect(self._tell_notice)
+        self.history.stepDamaged.connect(self.health.drop_step)
+        self.autosaver.noticed.connect(self.health.say_kept)
         self.history.changed.connect(self._tell_facts)
         self.autosaver.stateChanged.connect(self.saveStateChanged)
         self.autosaver.failed.connect(self.health.say_unsaved)
@@ -241,6 +242,7 @@ class ProjectController(QObject):
         self._edit.set_history(self.history)
         self._edit.set_locked(project.read_only_reason)
         self._unsubscribe = project.subscribe(self._recordReplaced.emit)
+        project.kept_predictions.lost.add(self._predictionLost.emit)
         self.recent.remember(project.folder)
         self.projectChanged.emit(project)
         self.saveStateChanged.emit(SaveState.SAVED)
@@ -280,35 +282,10 @@ class ProjectController(QObject):
                 broken = isinstance(error, DamagedStore | RemovedStore)  # the project, not the image
                 if isinstance(error, AtrousError) and not broken and not project.read_only:
                     project.set_failed(image, str(error))
-                choices = (*self._ways_out(image, error), Choice("Next image", lambda: self._step_from(image, 1)))
+                choices = (*self.health.ways_out(image, error), Choice("Next image", lambda: self._step_from(image, 1)))
                 self.health.report(error, choices=choices)
 
         self._jobs.run(read, done, failed)
-
-    def _ways_out(self, image: int, error: Exception) -> tuple[Choice, ...]:
-        """What can be done about an image whose labels cannot be put together."""
-        project = self.project
-        if project is None or project.read_only or not isinstance(error, ProjectError):
-            return ()
-
-        def decide(decision: Callable[[int], object]) -> None:
-            def work() -> None:
-                try:
-                    project.load(image)  # the message may be old: what can be read by now is only opened
-                except ProjectError:
-                    decision(image)
-
-            def done(_nothing: None) -> None:
-                if project is self.project:
-                    self.open_image(image)
-
-            if project is self.project and not self.in_hand(image):
-                self._jobs.run(work, done, self._notifier.report_or_raise)
-
-        choices = [Choice(START_OVER, lambda: decide(project.start_over))]
-        if isinstance(error, MaskRefused) and error.usable:
-            choices.insert(0, Choice(USE_MASK, lambda: decide(project.take_mask)))
-        return tuple(choices)
 
     def _show(self, image: int, found: _Read, held: Document | None) -> None:
         project, history, autosaver = self.project, self.history, self.autosaver
@@ -474,20 +451,6 @@ class ProjectController(QObject):
     def _push(self, title: str, patch: object, source: object) -> None:
         if self.history is not None:
             self.history.push(title, patch, source)  # type: ignore[arg-type]
-
-    def _drop_step(self, image: int, step: Step, error: ProjectError) -> None:
-        if self.project is not None and step.seq is not None:
-            # Where the disk refuses, the step is found again when the image is opened.
-            with contextlib.suppress(AtrousError):
-                self.project.journal.retire(image, step.seq)
-        self._notifier.warning(
-            "A damaged step was taken out of the history",
-            f"'{step.title}': {error.why.rstrip('.')}. The mask and all other steps are kept, but undo and redo end there.",
-            replace_key="damaged step",
-        )
-
-    def _tell_notice(self, _image: int, text: str) -> None:
-        self._notifier.warning("A mask file was kept aside", text, replace_key="kept aside")
 
     def _follow_record(self, record: ImageRecord) -> None:
         if self.project is None:

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from app.services.jobs import JobRegistry
 from app.services.notifications import Choice, Notifier
+from app.services.undo import Step
+from app.state.image_record import ImageRecord
 from app.state.opening import DIRECTORY_NAME
-from app.state.project import Project
+from app.state.project import MaskRefused, Project
+from app.state.saved_masks import START_OVER, USE_MASK
 from app.state.store import DamagedStore, RemovedStore
-from deeplab_core.errors import AtrousError, StorageError
+from deeplab_core.errors import AtrousError, ProjectError, StorageError
 
 if TYPE_CHECKING:
     from app.controllers.project import ProjectController
+
+_RUN_AGAIN = "Run the model on them again to have them back; masks and corrections are not concerned."
 
 
 class ProjectHealth:
@@ -20,9 +27,11 @@ class ProjectHealth:
 
     def __init__(self, projects: ProjectController, jobs: JobRegistry, notifier: Notifier) -> None:
         self._projects, self._jobs, self._notifier = projects, jobs, notifier
+        self._lost: list[str] = []
 
     def greet(self, project: Project) -> None:
         """Say what was found when a project was opened, and do the work of the day in the background."""
+        self._lost = []
         if project.notices:
             say = self._notifier.warning if project.repairs else self._notifier.info
             say("Since your last visit", " ".join(project.notices), replace_key="notices")
@@ -34,6 +43,11 @@ class ProjectHealth:
                 else:
                     self.report(error)
 
+        def checked(lost: tuple[ImageRecord, ...]) -> None:
+            if project is self._projects.project:
+                self.say_lost(lost)
+
+        self._jobs.run(project.check_predictions, checked, failed)
         self._jobs.run(project.upkeep, lambda _: None, failed, long=True)
 
     def report(self, error: Exception, *, replace_key: str = "", choices: tuple[Choice, ...] = ()) -> None:
@@ -44,6 +58,65 @@ class ProjectHealth:
         elif isinstance(error, DamagedStore):
             choices = (Choice("Open the folder again", self.open_again), *choices)
         self._notifier.report_or_raise(error, replace_key=replace_key, choices=choices)
+
+    def say_lost(self, records: Sequence[ImageRecord]) -> None:
+        """Kept predictions turned out to be gone or damaged."""
+        self._lost += [record.relative_path for record in records]
+        if not records:
+            return
+        if len(self._lost) == 1:
+            self._notifier.warning(
+                f"{records[0].name}: its prediction is lost", records[0].note or _RUN_AGAIN, replace_key="lost predictions"
+            )
+            return
+        named = ", ".join(self._lost[:3]) + (f" and {len(self._lost) - 3} more" if len(self._lost) > 3 else "")
+        self._notifier.warning(
+            f"The predictions of {len(self._lost)} images are lost",
+            f"Their files are gone or damaged: {named}. {_RUN_AGAIN}",
+            replace_key="lost predictions",
+        )
+
+    def ways_out(self, image: int, error: Exception) -> tuple[Choice, ...]:
+        """What can be done about an image whose labels cannot be put together."""
+        project = self._projects.project
+        if project is None or project.read_only or not isinstance(error, MaskRefused):
+            return ()
+
+        def decide(decision: Callable[[int], object]) -> None:
+            def work() -> None:
+                try:
+                    project.load(image)  # the message may be old: what can be read by now is only opened
+                except MaskRefused:
+                    decision(image)
+
+            def done(_nothing: None) -> None:
+                if project is self._projects.project:
+                    self._projects.open_image(image)
+
+            if project is self._projects.project and not self._projects.in_hand(image):
+                self._jobs.run(work, done, self.report)
+
+        choices = [Choice(START_OVER, lambda: decide(project.start_over))]
+        if error.usable:
+            choices.insert(0, Choice(USE_MASK, lambda: decide(project.take_mask)))
+        return tuple(choices)
+
+    def drop_step(self, image: int, step: Step, error: ProjectError) -> None:
+        """A damaged step could not be undone or done again: take it out of the journal's history too."""
+        project = self._projects.project
+        if project is not None and step.seq is not None:
+            # Where the disk refuses, the step is found again when the image is opened.
+            with contextlib.suppress(AtrousError):
+                project.journal.retire(image, step.seq)
+        self._notifier.warning(
+            "A damaged step was taken out of the history",
+            f"'{step.title}': {error.why.rstrip('.')}. The mask and all other steps are kept, but undo and redo end there.",
+            replace_key="damaged step",
+        )
+
+    def say_kept(self, _image: int, text: str) -> None:
+        """A save found a file in a mask's place that it must not replace."""
+        self._notifier.warning("A mask file was kept aside", text, replace_key="kept aside")
 
     def say_unsaved(self, error: AtrousError) -> None:
         """Something is in memory only."""

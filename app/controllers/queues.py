@@ -18,6 +18,7 @@ from app.controllers.project import ProjectController
 from app.services.jobs import Job, JobRegistry, JobState
 from app.services.notifications import Notifier
 from app.state.ambiguous import fingerprints
+from app.state.image_record import ImageRecord
 from app.state.project import Project
 from app.state.provenance import Provenance
 from app.state.queues import DEFAULT_ORDER, ORDERS, Queues, worst_first
@@ -227,7 +228,8 @@ class QueuesController(QObject):
         stored = project.result(image, _KIND)
         if stored is not None and stored[0] == key:
             doubt = ImageDoubt.from_bytes(stored[1])
-            if doubt is not None:
+            # Measured while the confidence was not kept: once it is kept again, there is more to measure.
+            if doubt is not None and ("confidence" in doubt.scores or not _confident(project, record)):
                 return _Measured(key, doubt, fresh=False)
         doubt = self._read_and_measure(project, image, kept)
         return None if doubt is None else _Measured(key, doubt, fresh=True)
@@ -247,7 +249,7 @@ class QueuesController(QObject):
                 others.append(mapped)
         return measure_doubt(
             labels,
-            prediction.confidence,
+            prediction.known_confidence,
             catalog.ignore,
             doubt=prediction.doubt,
             truth=sample.truth,
@@ -295,3 +297,9 @@ def _refined(project: Project, image: int, labels: Labels) -> Labels | None:
     document = project.load(image, labels.shape).document
     by_crf = document.provenance == Provenance.CRF
     return np.where(by_crf, document.labels, labels) if by_crf.any() else None
+
+
+def _confident(project: Project, record: ImageRecord) -> bool:
+    """Whether the confidence of an image's newest prediction is kept."""
+    card_id, _, options_key = record.prediction.rpartition(" ")
+    return project.predictions.has_confidence(record.content_key, card_id, options_key)

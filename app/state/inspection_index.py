@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import math
 import zipfile
 import zlib
 from pathlib import Path
@@ -26,12 +27,16 @@ from deeplab_core.inspection.image import ImageInspection
 from deeplab_core.inspection.objects import OBJECT
 from deeplab_core.inspection.slices import PIXEL_EDGES, PixelAxis
 from deeplab_core.inspection.sparse import SparseCounts
+from deeplab_core.reading import unpack
 
 #: Kind of the project's results that holds inspections, and of those that hold marks of ambiguity.
 KIND, _MARKS = "inspection", "ambiguous"
 #: Goes up when an inspection means something else than before.
 _VERSION = 3
 _MAGIC = b"AIN1"
+
+#: Bounds of what a kept inspection may unpack to: bytes, and entries of one array of counts.
+_MOST_BYTES, _MOST_COUNTS = 64 << 20, 50_000_000
 _FAILURES = ("counts", "missed", "false", "pixels", "instances")
 
 
@@ -137,7 +142,11 @@ def decode_inspection(data: bytes, catalog: ClassCatalog) -> ImageInspection:
             raise ValueError("not an inspection")
         end = 8 + int.from_bytes(data[4:8], "little")
         errors = ImageErrors.from_bytes(data[8:end])
-        with np.load(io.BytesIO(zlib.decompress(data[end:])), allow_pickle=False) as arrays:
+        packed = unpack(data[end:], _MOST_BYTES)
+        with zipfile.ZipFile(io.BytesIO(packed)) as members:
+            if sum(member.file_size for member in members.infolist()) > len(packed):
+                raise ValueError("it is packed once more")
+        with np.load(io.BytesIO(packed), allow_pickle=False) as arrays:
             found = {name: arrays[name] for name in arrays.files}
         failures = ImageFailures(*(_whole(found, name) for name in _FAILURES))
         axes = [axis for axis in PixelAxis if f"slices {axis.value} places" in found]
@@ -151,13 +160,15 @@ def decode_inspection(data: bytes, catalog: ClassCatalog) -> ImageInspection:
             raise ValueError("made with other classes")
         if not np.isin(errors.cells[:, 0], catalog.ids).all():
             raise ValueError("an undeclared class")
-    except (ValueError, KeyError, IndexError, EOFError, OSError, zlib.error, zipfile.BadZipFile) as error:
+    except (ValueError, KeyError, IndexError, EOFError, OSError, zipfile.BadZipFile) as error:
         raise ProjectError("a stored inspection is damaged", why=str(error), remedy="Inspect the folder again") from error
     return ImageInspection(errors, failures, objects, slices)
 
 
 def _whole(found: dict[str, NDArray[Any]], name: str) -> NDArray[np.int64]:
     shape = tuple(int(side) for side in found[f"{name} shape"])
+    if math.prod(shape) > _MOST_COUNTS or min(shape, default=1) < 1:
+        raise ValueError(f"{name} is {shape}")
     return SparseCounts(shape, found[f"{name} places"], found[f"{name} values"]).whole()
 
 

@@ -21,10 +21,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.state.own_files import read_plain, unpack
+from app.state.own_files import read_plain
 from app.state.patch import Labels, WrongSize
 from deeplab_core.catalog import ClassCatalog
 from deeplab_core.errors import MaskFormatError, ProjectError
+from deeplab_core.reading import unpack
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PROVENANCE = b"prOV"

@@ -1,6 +1,6 @@
 """A project's files as what they may be: data from a stranger.
 
-Names stay inside the project, links are not followed, pipes are not waited for, unpacking is bounded.
+Names stay inside the project, links are not followed, pipes are not waited for.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import stat
 import sys
-import zlib
 from pathlib import Path, PureWindowsPath
 
 from deeplab_core.errors import ProjectError
@@ -68,24 +67,6 @@ def read_plain(path: Path, most: int | None = None) -> bytes:
         if most is not None and status.st_size > most:
             raise ValueError(f"it has {status.st_size} bytes, at most {most} are expected")
         return stream.read()
-
-
-def unpack(packed: bytes, most: int) -> bytes:
-    """Inverse of :func:`zlib.compress` for data of at most ``most`` bytes, whatever the packed bytes claim.
-
-    Raises:
-        ValueError: it is damaged, ends early, or holds more.
-    """
-    engine = zlib.decompressobj()
-    try:
-        raw = engine.decompress(packed, most + 1)
-    except zlib.error as error:
-        raise ValueError(str(error)) from error
-    if len(raw) > most:
-        raise ValueError(f"it unpacks to more than {most} bytes")
-    if not engine.eof:
-        raise ValueError("it ends early")
-    return raw
 
 
 def _refused(path: Path, why: str) -> ProjectError:

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.state.own_files import unpack
 from deeplab_core.errors import ProjectError
+from deeplab_core.reading import unpack
 
 #: Side of a tile in px. One 1500-px stroke of radius 20 packs to about 14 KB at this size; smaller tiles cost more headers,
 #: larger ones more pixels that did not change.

@@ -18,6 +18,7 @@ from app.state.folder_scan import ScanReport, reconcile, stat_images, survey, un
 from app.state.ground_truth import GroundTruth
 from app.state.image_record import RECORD_COLUMNS, RECORD_KINDS, ImageFlag, ImageRecord, ImageStatus, record_from_row
 from app.state.journal import Journal, JournalStep
+from app.state.kept_predictions import KeptPredictions
 from app.state.opening import (
     DEFAULT_CATALOG,
     Opened,
@@ -56,7 +57,7 @@ class Project:
         notices: the repairs, and what has happened to the images since the last visit.
         report: what happened to the folder's files since the last visit.
         ground_truth: which ground truth belongs to the images; empty until it was looked for.
-        journal, predictions, runs: the project's further rooms.
+        journal, predictions, kept_predictions, runs: the project's further rooms.
     """
 
     def __init__(self, folder: Path, opened: Opened, catalog: ClassCatalog, report: ScanReport) -> None:
@@ -75,6 +76,7 @@ class Project:
         self.journal = Journal(opened.store)
         self.runs = RunLog(opened.store)
         self.predictions = PredictionCache(self.directory / "predictions", read_only=self.read_only)
+        self.kept_predictions = KeptPredictions(self.predictions, self._update, self._has_labels, read_only=self.read_only)
         self._masks = SavedMasks(self.directory, opened.store, self.journal)
         self._upkeep = Upkeep(opened.store, self.directory)
         self._records: list[ImageRecord] = []
@@ -212,8 +214,7 @@ class Project:
             shape: (H, W) of the oriented image; None reads the file's header.
 
         Raises:
-            MaskRefused: the mask is damaged beyond repair, older than the journal, or another image's.
-            ProjectError: the image now has another size.
+            MaskRefused: the mask is damaged beyond repair, older than the journal, another image's, or of another size.
             ImageReadError: the image's header cannot be read.
         """
         record = self.record(image)
@@ -354,23 +355,15 @@ class Project:
             StorageError: it cannot be written.
         """
         self._check_writable()
-        self.predictions.put(prediction)
-        record = self.record(image)
-        flags = record.flags.without(ImageFlag.FAILED)
-        flags = flags | ImageFlag.SUGGESTED if suggestion else flags.without(ImageFlag.SUGGESTED)
-        further = {} if record.status >= ImageStatus.PREDICTED else {"status": ImageStatus.PREDICTED}
-        key = f"{prediction.card_id} {prediction.options.cache_key()}"
-        # By the content it was made from it is found again, also before any mask of the image is saved.
-        content = record.content_key or prediction.source_key
-        return self._update(image, prediction=key, flags=flags, note="", content_key=content, **further)
+        return self.kept_predictions.keep(self.record(image), prediction, suggestion=suggestion)
 
     def prediction_of(self, image: int) -> Prediction | None:
-        """The newest prediction of an image, in its model's ids; None where there is none or the cache dropped it."""
-        record = self.record(image)
-        if not record.prediction or not record.content_key:
-            return None
-        card_id, _, options_key = record.prediction.rpartition(" ")
-        return self.predictions.get(record.content_key, card_id, options_key)
+        """The newest prediction of an image, in its model's ids; None if it has none. A lost one is noted in the record."""
+        return self.kept_predictions.of(self.record(image))
+
+    def check_predictions(self) -> tuple[ImageRecord, ...]:
+        """Find images that are called predicted but whose prediction is gone, and note it. For another thread."""
+        return self.kept_predictions.check(list(self._records))
 
     def dismiss_suggestion(self, image: int) -> ImageRecord:
         """A person has decided about the waiting prediction."""
@@ -435,6 +428,9 @@ class Project:
         return {image: (key, data) for image, key, data in rows}
 
     # -- inside ----------------------------------------------------------------------------------------------------------
+
+    def _has_labels(self, image: int) -> bool:
+        return bool(self.record(image).mask) or self.journal.head(image) > 0
 
     def _check_writable(self) -> None:
         if self.read_only_reason is not None:

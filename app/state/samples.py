@@ -61,7 +61,8 @@ class EvaluationSample:
         truth: (H, W) ground truth as its file says; None without one, or where it was not asked for.
         exclude: (H, W) bool, what the user marked as ambiguous; None where nothing is marked.
         scored: (H, W) ``truth`` with the marked pixels void: figures count on this.
-        confidence: (H, W) uint8 of the newest prediction, 255 = certain; None where no prediction was read.
+        confidence: (H, W) uint8 of the newest prediction, 255 = certain; None where no prediction was read, or its
+            confidence is not kept any more.
         prediction: the newest prediction; read for ``labels="prediction"``, where it stands in for a missing mask, and on demand.
         predicted: (H, W) its labels in the project's ids.
         provenance: (H, W) uint8 of the mask; None where the mask was not read.
@@ -159,7 +160,7 @@ def load_sample(
         truth=whole,
         exclude=exclude,
         scored=scored,
-        confidence=None if newest is None else newest.confidence,
+        confidence=None if newest is None else newest.known_confidence,
         prediction=newest,
         predicted=predicted,
         provenance=provenance,

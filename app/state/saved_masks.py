@@ -37,15 +37,15 @@ START_OVER, USE_MASK = "Start this image again", "Use this mask as it is"
 
 
 class MaskRefused(ProjectError):
-    """The mask file of an image is not used, and the journal alone cannot give the labels. The user decides.
+    """The labels of an image cannot be put together from its mask file and its journal. The user decides.
 
     Attributes:
         usable: whether the file itself is sound, so that it can be taken as it is (``Project.take_mask``).
     """
 
-    def __init__(self, what: str, *, why: str, usable: bool, path: str) -> None:
+    def __init__(self, what: str, *, why: str, usable: bool, path: str, lacks: str = "right file") -> None:
         choices = f"'{START_OVER}' or '{USE_MASK}'" if usable else f"'{START_OVER}'"
-        remedy = f"Put the right file back, or open the image in the window and choose {choices} there; the file is kept"
+        remedy = f"Put the {lacks} back, or open the image in the window and choose {choices} there; the mask file is kept"
         super().__init__(what, why=why, remedy=remedy, path=path)
         self.usable = usable
 
@@ -112,7 +112,7 @@ class SavedMasks:
         Raises:
             MaskRefused: the mask is damaged, older than the journal or another image's, and the journal does not reach back to
                 the beginning. Damaged files are set aside, never deleted; others stay where they are.
-            ProjectError: the labels were made for a picture of another size.
+                The same where the labels were made for a picture of another size.
         """
         for last in (False, True):
             row = self._row(record)
@@ -438,11 +438,12 @@ def _normal(path: str) -> str:
     return unicodedata.normalize("NFC", path)
 
 
-def _other_size(error: WrongSize, shape: tuple[int, int], record: ImageRecord) -> ProjectError:
+def _other_size(error: WrongSize, shape: tuple[int, int], record: ImageRecord) -> MaskRefused:
     height, width = error.size
-    return ProjectError(
+    return MaskRefused(
         f"the labels are {width} x {height} px, but the image is {shape[1]} x {shape[0]}",
         why="The image file was replaced by one of another size",
-        remedy=f"Put the old file back, or open the image in the window and choose '{START_OVER}'; the old mask is kept",
+        usable=False,
         path=record.relative_path,
+        lacks="old image file",
     )

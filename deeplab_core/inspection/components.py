@@ -18,6 +18,7 @@ from deeplab_core.inspection.regions import Box, Mask, Regions, find_regions
 from deeplab_core.inspection.slices import PIXEL_EDGES, SLICE_COLUMNS, SLICES, PixelAxis, slice_places
 from deeplab_core.labels import LabelMap
 from deeplab_core.metrics.counting import channel_table
+from deeplab_core.reading import unpack
 
 #: Components listed per cell and image; the others are counted.
 PER_CELL = 32
@@ -25,6 +26,9 @@ PER_CELL = 32
 PER_IMAGE = 256
 
 _MAGIC = b"AEC2"
+
+#: No image has so many components that their list is larger, unpacked.
+_MOST_BYTES = 64 << 20
 
 #: One row per component: ids, box, pixels, centroid, one pixel of it, pixels of each kind of failure; number of the object of
 #: the truth that misses it, and of the one whose predicted region it belongs to, 0 for none; pixels in each slice of the
@@ -125,7 +129,7 @@ class ImageErrors:
         try:
             if data[:4] != _MAGIC:
                 raise ValueError("not a list of error components")
-            plain = zlib.decompress(data[4:])
+            plain = unpack(data[4:], _MOST_BYTES)
             cells, rows = (int(number) for number in np.frombuffer(plain, "<u4", 2))
             if len(plain) != 8 + cells * 24 + rows * ROW.itemsize + 8 * len(KINDS):
                 raise ValueError("wrong length")
@@ -136,7 +140,7 @@ class ImageErrors:
             return cls(
                 ids, pixels, components, listed, np.frombuffer(plain, "<i8", len(KINDS), len(plain) - 8 * len(KINDS)).copy()
             )
-        except (ValueError, zlib.error) as error:
+        except ValueError as error:
             raise ProjectError("stored error components are damaged", why=str(error), remedy="Judge the image again") from error
 
 

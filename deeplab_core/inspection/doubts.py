@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from deeplab_core.inspection.label_quality import LEAST_PX, scored_pixels, softmin
 from deeplab_core.inspection.regions import Box, find_regions
 from deeplab_core.inspection.uncertainty import confidence_uncertainty, disagreement, score_image
+from deeplab_core.reading import unpack
 
 #: Version of the stored form; raised where a figure gets another meaning.
 VERSION = 1
@@ -98,7 +99,8 @@ class ImageDoubt:
             found = json.loads(data)
             levels = None
             if found["levels"] is not None:
-                levels = np.frombuffer(zlib.decompress(b64decode(found["levels"])), dtype="<i8").reshape(_LEVELS).astype(np.int64)
+                plain = unpack(b64decode(found["levels"]), 8 * math.prod(_LEVELS))
+                levels = np.frombuffer(plain, dtype="<i8").reshape(_LEVELS).astype(np.int64)
             return ImageDoubt(
                 scores={str(name): float(value) for name, value in found["scores"].items()},
                 pixels=int(found["pixels"]),
@@ -106,13 +108,13 @@ class ImageDoubt:
                 issues=tuple(DoubtedLabel(a, b, Box(*box), pixels, weight) for a, b, box, pixels, weight in found["issues"]),
                 levels=levels,
             )
-        except (ValueError, KeyError, TypeError, zlib.error):
+        except (ValueError, KeyError, TypeError, RecursionError):
             return None
 
 
 def measure_doubt(
     labels: Labels,
-    confidence: NDArray[np.uint8],
+    confidence: NDArray[np.uint8] | None,
     ignore: int,
     *,
     doubt: dict[str, float] | None = None,
@@ -125,7 +127,7 @@ def measure_doubt(
 
     Args:
         labels: (H, W) what the model says, in the project's ids.
-        confidence: (H, W) uint8, 255 x the largest probability.
+        confidence: (H, W) uint8, 255 x the largest probability; None if it is not known: what rests on it is then not measured.
         ignore: id of void.
         doubt: what the prediction itself knows (``Prediction.doubt``).
         truth: (H, W) ids, or None.
@@ -133,8 +135,10 @@ def measure_doubt(
         others: (H, W) what other models, or the same one otherwise asked, say.
         refined: (H, W) what a CRF made of it.
     """
-    unsure = score_image(confidence_uncertainty(confidence), labels, ignore)
-    scores = {"confidence": unsure.mean, "least_certain": unsure.worst, "expected_wrong": unsure.expected_wrong}
+    scores: dict[str, float] = {}
+    if confidence is not None:
+        unsure = score_image(confidence_uncertainty(confidence), labels, ignore)
+        scores = {"confidence": unsure.mean, "least_certain": unsure.worst, "expected_wrong": unsure.expected_wrong}
     scores.update({f"model_{name}": value for name, value in (doubt or {}).items()})
     if others:
         scores["other"] = float(np.mean([_differing(labels, other, ignore) for other in others]))
@@ -146,6 +150,8 @@ def measure_doubt(
     labelled = scored != ignore
     right = scored == labels
     wrong = labelled & ~right
+    if confidence is None:
+        return ImageDoubt(_finite(scores), int(np.count_nonzero(labelled)), int(np.count_nonzero(wrong)))
     inside = scored_pixels(truth, ignore) & labelled
     issues = _doubted(labels, confidence, scored, inside & ~right & (labels != ignore))
     given = np.where(right, confidence, 255 - confidence)[inside] / np.float32(255)

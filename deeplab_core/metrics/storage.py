@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from deeplab_core.catalog import ClassCatalog
 from deeplab_core.errors import CatalogError, ProjectError
+from deeplab_core.reading import unpack
 
 _HEAD = struct.Struct("<4s8s3I")  # magic, digest of the ids, bands (1 for a plain matrix), rows, columns
 
@@ -49,8 +50,8 @@ def unpack_counts(data: bytes, catalog: ClassCatalog, magic: bytes, bands: int =
         shape = bands, len(catalog), len(catalog) + 1
         if (layers, rows, columns) != shape:
             raise ValueError(f"shape is {(layers, rows, columns)}, expected {shape}")
-        return _unpack_body(zlib.decompress(data[_HEAD.size :]), math.prod(shape)).reshape(shape)
-    except (struct.error, zlib.error, ValueError) as error:
+        return _unpack_body(unpack(data[_HEAD.size :], 16 * math.prod(shape)), math.prod(shape)).reshape(shape)
+    except (struct.error, ValueError) as error:
         raise ProjectError("stored figures of an image are damaged", why=str(error), remedy="Judge the image again") from error
 
 

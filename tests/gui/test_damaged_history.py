@@ -14,6 +14,8 @@ from PySide6.QtCore import Qt
 from app.state.mask_file import read_mask_file
 from app.state.project import Project
 from app.state.saved_masks import START_OVER, USE_MASK
+from app.state.store import DamagedStore
+from deeplab_core.errors import ProjectError
 
 from .studio import Studio
 
@@ -118,6 +120,13 @@ def test_a_large_step_is_checked_before_its_first_tile_is_written(studio: Studio
     assert studio.image.document.revision == revision
     assert np.array_equal(studio.image.document.labels, states[3])
     assert studio.steps() == []
+
+
+def test_a_damaged_project_offers_no_image_to_be_started_again(studio: Studio, folder: Path) -> None:
+    """What is damaged then is not the image."""
+    studio.open(folder)
+    for error in (DamagedStore("the project's database is damaged"), ProjectError("anything")):
+        assert studio.program.projects.health.ways_out(studio.image.id, error) == ()
 
 
 @pytest.mark.parametrize("choice", [START_OVER, USE_MASK])

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from app.state.mask_file import MaskNote, encode_mask, read_mask_file, read_note
-from app.state.own_files import contained, read_plain, unpack
+from app.state.own_files import contained, read_plain
 from app.state.patch import TilePatch
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.errors import ProjectError
+from deeplab_core.reading import unpack
 
 VOC = get_catalog("voc21")
 BOMB = 300_000_000  # bytes that 300 KB unpack to
