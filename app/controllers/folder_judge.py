@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal
 
 from app.controllers.image_scorer import ImageScorer
@@ -17,6 +18,7 @@ from app.services.timers import single_shot
 from app.state.curves import Curve
 from app.state.image_scores import ImageScore, sample_stamp, score_labels
 from app.state.judgement import FolderJudgement, ImageJudgement, folder_mean_text
+from app.state.mask_check import MaskCheck, mask_counts, sentence
 from app.state.project import Project
 from app.state.samples import Labels, load_sample, truth_path
 from app.state.wording import counted
@@ -24,6 +26,7 @@ from deeplab_core.boundary.band import band_index
 from deeplab_core.boundary.histogram import BandHistogram
 from deeplab_core.errors import AtrousError
 from deeplab_core.metrics import ConfusionMatrix
+from deeplab_core.notes import Note
 from deeplab_core.records import Prediction, TrimapBand
 
 if TYPE_CHECKING:
@@ -46,6 +49,7 @@ class _Measured:
         stamp: of everything that was measured.
         score: for the list.
         now, model: figures of the mask, and those of the prediction where there is one.
+        truth: pixels of the ground truth, what was predicted where it is void, and the notes of its file.
     """
 
     head: int
@@ -53,6 +57,7 @@ class _Measured:
     score: ImageScore
     now: _Figures
     model: _Figures | None
+    truth: tuple[NDArray[np.int64], NDArray[np.int64], tuple[Note, ...]]
 
 
 class FolderJudge(QObject):
@@ -86,6 +91,7 @@ class FolderJudge(QObject):
         self._scorer.changed.connect(self.rescored)
         self._now: FolderJudgement | None = None
         self._model: FolderJudgement | None = None
+        self._check: MaskCheck | None = None
         self._work: Iterator[int] | None = None
         self._band = TrimapBand()
         self._viewed: OpenImage | None = None
@@ -176,6 +182,7 @@ class FolderJudge(QObject):
             self._projects.autosaver.save_now()
         self._band = self._judge.band
         self._now, self._model = FolderJudgement(project.catalog), FolderJudgement(project.catalog)
+        self._check = MaskCheck(project.catalog, "ground truth mask")
         job = self._jobs.add(Job("Judging the folder", self._stop))
         self._work = iter(ids)
         self._next(project, job, 0, len(ids))
@@ -258,6 +265,9 @@ class FolderJudge(QObject):
                     measure()  # painted meanwhile, and out of view again
                     return
                 self._take(image, found)
+                if self._check is not None:
+                    px, over_void, notes = found.truth
+                    self._check.add(project.record(image).name, px, notes, over_void)
             self._next(project, job, done + 1, total)
 
         def failed(error: Exception) -> None:
@@ -288,7 +298,9 @@ class FolderJudge(QObject):
             return matrix, histogram.update(index=index, truth=scored, prediction=found)
 
         model = None if sample.predicted is None else figures(sample.predicted)
-        return _Measured(sample.head, sample_stamp(project, image, sample.head), score, figures(sample.labels), model)
+        px, over_void = mask_counts(truth, catalog, sample.labels)
+        stamp, now = sample_stamp(project, image, sample.head), figures(sample.labels)
+        return _Measured(sample.head, stamp, score, now, model, (px, over_void, sample.truth_notes))
 
     def _score_prediction(self, image: int, prediction: Prediction) -> None:
         """After each image of a folder run: its place in 'worst first' and 'uncertain first'."""
@@ -320,6 +332,12 @@ class FolderJudge(QObject):
         self._notifier.info(
             f"Folder{part}: mIoU {mean.value:.3f}",
             f"mIoU {folder_mean_text(pooled)}, pooled over {counted(self.images, 'image')}; "
-            f"pixel accuracy {pooled.pixel_accuracy():.3f}.",
+            f"pixel accuracy {pooled.pixel_accuracy():.3f}."
+            + ("" if self._check is None else "".join(f" {sentence(text)}" for text in self._check.remarks())),
             replace_key="judge",
         )
+        serious = [] if self._check is None else self._check.warnings(pooled.counts)
+        if serious:
+            self._notifier.warning(
+                "The ground truth may not be what it is taken for", " ".join(map(sentence, serious)), replace_key="truth check"
+            )

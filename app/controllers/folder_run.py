@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 from PySide6.QtCore import QObject, Signal
 
@@ -18,6 +18,7 @@ from app.state.runs import ItemState
 from app.state.wording import spaced
 from app.worker.messages import NORMAL, Failed, Predicted, Progress, WasCancelled
 from deeplab_core.errors import AtrousError
+from deeplab_core.notes import RunNotes
 from deeplab_core.records import Prediction, PredictOptions
 
 #: Requests that wait in the compute process: one runs, the next is at hand, and a cancel drops little.
@@ -41,6 +42,7 @@ class _Run:
     suggested: int = 0
     preparing: int = 0
     cancelled: bool = False
+    notes: RunNotes = field(default_factory=RunNotes)
 
 
 class FolderRun(QObject):
@@ -223,6 +225,8 @@ class FolderRun(QObject):
             facts.append(f"{spaced(failed)} failed")
         if run.cancelled:
             facts.append(f"{spaced(left)} left; 'Run folder' goes on there")
+        if run.notes:
+            facts.append(run.notes.text())
         title = "Folder run stopped" if run.cancelled else "Folder run finished"
         failures = list(self._failures)
         choices = (Choice("Show what failed", lambda: self.failuresFound.emit(failures)),) if failures else ()
@@ -236,6 +240,7 @@ class FolderRun(QObject):
         if image is None or self._run is None:
             return
         self._models.report_run(answer.prediction.report)
+        self._run.notes.add(self._run.project.record(image).name, answer.image_notes)
         self._keep(self._run, image, answer.prediction)
         self._feed()
 

@@ -255,7 +255,7 @@ class ImportController(QObject):
         self._run = None
         run.job.finish(JobState.CANCELLED if run.job.cancel_asked else JobState.DONE)
         counts = run.counts
-        say = self._notifier.warning if counts.failures or counts.notes.warning else self._notifier.info
+        say = self._notifier.warning if counts.failures or counts.warning else self._notifier.info
         say(
             f"{counted(counts.done, 'mask')} imported",
             counts.text(run.plan),

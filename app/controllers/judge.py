@@ -31,6 +31,7 @@ from deeplab_core.boundary.histogram import BandHistogram
 from deeplab_core.datasets import TruthIndex
 from deeplab_core.errors import AtrousError
 from deeplab_core.metrics import ConfusionMatrix
+from deeplab_core.notes import Note
 from deeplab_core.records import TrimapBand
 
 #: Figures follow a stroke at this pace; the curve, which costs more to draw, a little later.
@@ -56,6 +57,7 @@ class _Truth:
     labels: Labels
     exclude: NDArray[np.bool_] | None
     count: Count
+    notes: tuple[Note, ...] = ()
 
     def counted_again(self, document: Document, rule: BandRule, around: BandAround) -> _Truth:
         """The same after the mask has changed; a band around the truth lasts."""
@@ -93,6 +95,7 @@ class JudgeController(QObject):
         figuresChanged(Figures | None): after an edit, at most twenty times a second.
         curvesChanged(CurveSet), bandFigures(inside, outside): mIoU of the image in the band and out of it, or None.
         bandChanged(TrimapBand): another rule, width or reference.
+        truthNoted(file name, notes): the ground truth of the image in view was read in an unusual way.
     """
 
     truthFound = Signal(object)
@@ -101,6 +104,7 @@ class JudgeController(QObject):
     curvesChanged = Signal(object)
     bandFigures = Signal(object, object)
     bandChanged = Signal(object)
+    truthNoted = Signal(str, object)
 
     def __init__(
         self,
@@ -299,7 +303,7 @@ class JudgeController(QObject):
             if sample.truth is None:
                 return None
             count = count_image(sample.truth, document, rule, around, exclude=sample.exclude)
-            return _Truth(sample.truth, sample.exclude, count)
+            return _Truth(sample.truth, sample.exclude, count, sample.truth_notes)
 
         def done(found: _Truth | None, again: int = _AGAIN) -> None:
             if self._projects.image is not image:
@@ -313,6 +317,9 @@ class JudgeController(QObject):
                 self._jobs.run(lambda: found.counted_again(document, rule, around), lambda newer: done(newer, again - 1), failed)
                 return
             self._judge(image, found)
+            path = truth_path(project, image.id)
+            if found.notes and path is not None:
+                self.truthNoted.emit(path.name, found.notes)
 
         def failed(error: Exception) -> None:
             if not isinstance(error, AtrousError):

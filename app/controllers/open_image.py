@@ -12,6 +12,7 @@ from app.state.document import Document
 from app.state.provenance import Provenance
 from app.state.pyramid import Pyramid
 from deeplab_core.images.probe import ImageInfo
+from deeplab_core.notes import Note
 from deeplab_core.records import Prediction
 
 
@@ -29,6 +30,7 @@ class OpenImage:
         prediction: the model's newest answer, in the *model's* ids; None before a model ran.
         key: content key of the file.
         note: what was found when it was read, for a person; empty for most.
+        notes: what was scaled or left out of the image file; none for most.
     """
 
     id: int
@@ -39,6 +41,7 @@ class OpenImage:
     key: str = ""
     prediction: Prediction | None = None
     note: str = ""
+    notes: tuple[Note, ...] = ()
     levels: Pyramid = ()
 
 

@@ -15,6 +15,7 @@ from app.controllers.compare_folder import CompareFolder
 from app.controllers.cutouts import CutoutShelf
 from app.controllers.edit import EditController
 from app.controllers.export import ExportController
+from app.controllers.file_notes import FileNotes
 from app.controllers.ground_truth import GroundTruthController
 from app.controllers.import_masks import ImportController
 from app.controllers.inspect import InspectController
@@ -74,6 +75,7 @@ class Program(QObject):
         self.look = LookController(self.view, settings, facts, self)
         self.classes = ClassesController(self.edit, self.view, notifier, self)
         self.projects = ProjectController(self.edit, self.jobs, notifier, settings, facts, self)
+        self.file_notes = FileNotes(self.projects, notifier, self)
         self.truth = GroundTruthController(self.projects, self.jobs, notifier, self)
         self.models = ModelsController(compute, notifier, settings, facts, self)
         self.predict = PredictController(
@@ -82,6 +84,7 @@ class Program(QObject):
         self.judge = JudgeController(
             self.projects, self.predict, self.edit, self.truth, self.jobs, notifier, settings, facts, self
         )
+        self.judge.truthNoted.connect(lambda name, notes: self.file_notes.tell(name, "ground truth", notes))
         self.ambiguous = AmbiguousController(self.projects, self.judge, self.edit, notifier, facts, self)
         self.queues = QueuesController(self.projects, self.models, self.predict, self.judge, self.jobs, notifier, self)
         self.ambiguous.changed.connect(self.queues.remeasure)

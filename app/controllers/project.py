@@ -308,6 +308,7 @@ class ProjectController(QObject):
             key=found.data.key,
             prediction=found.prediction,
             note=note,
+            notes=found.data.notes,
             levels=found.levels,
         )
         self._edit.set_document(None)

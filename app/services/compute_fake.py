@@ -43,7 +43,7 @@ from app.worker.messages import (
 )
 from deeplab_core.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError, ComputeError
-from deeplab_core.images import probe_image
+from deeplab_core.images import probe_image, read_image
 from deeplab_core.learning import ClassGain, GainInterval, LearnPair, LearnReport
 from deeplab_core.receptive import Reach, ReceptiveField
 from deeplab_core.records import ModelCard, Prediction, RunReport
@@ -201,6 +201,8 @@ class FakeComputeClient(ComputeService):
             if self._card is None:
                 raise ComputeError("no model is loaded", remedy="Choose a model in the model dock, then predict again")
             info = probe_image(request.image)
+            # Eight-bit files have nothing to tell and are not decoded.
+            notes = read_image(request.image).notes if "16" in info.mode else ()
         except AtrousError as error:
             self.failed.emit(Failed(request_id=request.request_id, error=error.to_dict()))
             return
@@ -213,7 +215,7 @@ class FakeComputeClient(ComputeService):
             doubt={"margin": 0.25, "entropy": 0.5},
         )  # fmt: skip
         self.progress.emit(Progress(request_id=request.request_id, fraction=1.0))
-        self.predicted.emit(Predicted(request_id=request.request_id, prediction=prediction))
+        self.predicted.emit(Predicted(request_id=request.request_id, prediction=prediction, image_notes=notes))
 
     def _answer_compare(self, request: Request) -> None:
         if isinstance(request, EndCompare):

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
+from app.state.mask_check import sentence
 from app.state.patch import Labels, TilePatch, diff_patch
 from app.state.project import Project
 from app.state.provenance import Provenance
@@ -20,7 +22,8 @@ from deeplab_core.formats.frames import Frame
 from deeplab_core.formats.masks import load_mask
 from deeplab_core.images.find import MASK_SUFFIXES
 from deeplab_core.images.probe import ImageInfo, probe_image
-from deeplab_core.labels import apply_lut, value_counts
+from deeplab_core.labels import apply_lut, class_histogram, value_counts
+from deeplab_core.masks.plausibility import MaskStatistics
 from deeplab_core.metrics.confusion import same_classes
 from deeplab_core.notes import Note, RunNotes
 
@@ -56,6 +59,7 @@ class ImportCounts:
         failures: (image or file, why) of what could not be used.
         pixels, void: of the imported masks.
         notes: what was read in an unusual way.
+        masks: pixels by class, by which masks are found to be implausible; None before the first.
     """
 
     done: int = 0
@@ -64,6 +68,12 @@ class ImportCounts:
     pixels: int = 0
     void: int = 0
     notes: RunNotes = field(default_factory=lambda: RunNotes("mask"))
+    masks: MaskStatistics | None = None
+
+    @property
+    def warning(self) -> bool:
+        """Whether the masks may not be what they are taken for."""
+        return self.notes.warning or (self.masks is not None and any(note.warning for note in self.masks.findings()))
 
     def add(self, name: str, found: ImportedMask) -> None:
         """Count a mask that was imported."""
@@ -71,6 +81,9 @@ class ImportCounts:
         self.pixels += found.pixels
         self.void += found.void
         self.notes.add(name, found.notes)
+        if self.masks is None:
+            self.masks = MaskStatistics(found.catalog)
+        self.masks.add(name, found.px)
 
     def text(self, plan: ImportPlan) -> str:
         """Everything but the number of imported masks, one sentence each."""
@@ -90,6 +103,9 @@ class ImportCounts:
             parts.append(f"{share} of the pixels are void.")
         if self.notes:
             parts.append(f"{self.notes.text()}.")
+        # The share of void stands above already.
+        findings = [] if self.masks is None else self.masks.findings()
+        parts += [sentence(note.text) for note in findings if note.warning or note.kind != "void"]
         return " ".join(parts)
 
     def rows(self, plan: ImportPlan) -> list[tuple[str, str]]:
@@ -103,18 +119,25 @@ class ImportedMask:
 
     Attributes:
         labels: (H, W) in the project's ids.
-        void: how many of its pixels are void.
+        catalog: the project's classes.
+        px: (C + 1,) int64 pixels by class, void last.
         notes: what was read in an unusual way or became void.
     """
 
     labels: Labels
-    void: int
+    catalog: ClassCatalog
+    px: NDArray[np.int64]
     notes: tuple[Note, ...] = ()
 
     @property
     def pixels(self) -> int:
         """Size of the mask in px."""
         return int(self.labels.size)
+
+    @property
+    def void(self) -> int:
+        """How many of its pixels are void."""
+        return int(self.px[-1])
 
 
 def plan_import(project: Project, folder: Path) -> ImportPlan:
@@ -159,7 +182,7 @@ def read_import(
     info = info or probe_image(project.path_of(project.record(image)))
     found = load_mask(path, source or project.catalog, info, frame=frame)
     if source is None:
-        return ImportedMask(found.labels, _void(found.labels, project.catalog), found.notes)
+        return ImportedMask(found.labels, project.catalog, class_histogram(found.labels, project.catalog), found.notes)
     mapping = map_catalogs(source, project.catalog)
     present = np.flatnonzero(value_counts(found.labels)).tolist()
     lost = [info.name for info in source.classes if info.id in present and info.name in mapping.unmatched]
@@ -168,7 +191,7 @@ def read_import(
         text = f"{', '.join(lost)} became void, because the project has no such class"
         notes = (*notes, Note("classes", text, "has classes that the project lacks", warning=True))
     labels = apply_lut(found.labels, mapping.lut)
-    return ImportedMask(labels, _void(labels, project.catalog), notes)
+    return ImportedMask(labels, project.catalog, class_histogram(labels, project.catalog), notes)
 
 
 def import_patch(
@@ -179,10 +202,6 @@ def import_patch(
     document = project.load(image, (found.labels.shape[0], found.labels.shape[1])).document
     by = np.full_like(document.provenance, Provenance.IMPORT)
     return diff_patch(document.labels, document.provenance, found.labels, by), found
-
-
-def _void(labels: Labels, catalog: ClassCatalog) -> int:
-    return int(np.count_nonzero(labels == catalog.ignore))
 
 
 def mapping_text(source: ClassCatalog, target: ClassCatalog) -> str:

@@ -21,10 +21,11 @@ from app.state.project import Project
 from app.state.provenance import Provenance
 from deeplab_core.errors import MaskFormatError
 from deeplab_core.formats.export import ExportItem
-from deeplab_core.formats.masks import read_mask
+from deeplab_core.formats.masks import MaskData, load_mask
 from deeplab_core.images.decode import read_image
 from deeplab_core.images.probe import ImageInfo, probe_image
 from deeplab_core.masks import Untouched
+from deeplab_core.notes import Note
 from deeplab_core.records import Prediction
 
 Labels = NDArray[Any]  # (H, W) uint8, or uint16 for a wide catalog
@@ -68,6 +69,7 @@ class EvaluationSample:
         provenance: (H, W) uint8 of the mask; None where the mask was not read.
         rgb: (H, W, 3) uint8, where it was asked for.
         head: number of the image's last journal step when its labels were read.
+        truth_notes: what was read in an unusual way in the ground truth file; none where it was in memory.
     """
 
     labels: Labels | None = None
@@ -80,6 +82,7 @@ class EvaluationSample:
     provenance: NDArray[np.uint8] | None = None
     rgb: NDArray[np.uint8] | None = None
     head: int = 0
+    truth_notes: tuple[Note, ...] = ()
 
 
 def load_sample(
@@ -143,10 +146,15 @@ def load_sample(
             newest = predicted = None
         if found is None and labels in ("effective", "prediction"):
             found = predicted
+    truth_notes: tuple[Note, ...] = ()
     if not truth or (found is None and labels != "none"):
         whole = exclude = scored = None
     else:
-        whole = read_truth(project, image, info) if held is None or held.truth is None else held.truth
+        if held is not None and held.truth is not None:
+            whole = held.truth
+        else:
+            file = load_truth(project, image, info)
+            whole, truth_notes = (None, ()) if file is None else (file.labels, file.notes)
         if whole is not None and found is not None and whole.shape != found.shape:
             raise MaskFormatError(
                 f"the ground truth is {whole.shape[1]} x {whole.shape[0]} px, the mask {found.shape[1]} x {found.shape[0]} px",
@@ -166,6 +174,7 @@ def load_sample(
         provenance=provenance,
         rgb=pixels,
         head=head,
+        truth_notes=truth_notes,
     )
 
 
@@ -195,13 +204,19 @@ def read_truth(project: Project, image: int, info: ImageInfo | None = None) -> L
     Raises:
         ImageReadError, MaskFormatError: a file cannot be used.
     """
+    file = load_truth(project, image, info)
+    return None if file is None else file.labels
+
+
+def load_truth(project: Project, image: int, info: ImageInfo | None = None) -> MaskData | None:
+    """As :func:`read_truth`, with the notes of the file."""
     path = truth_path(project, image)
     if path is None:
         return None
     info = info or probe_image(project.path_of(project.record(image)))
-    truth = read_mask(path, project.catalog, info, frame=project.ground_truth.frame)
-    truth.flags.writeable = False
-    return truth
+    file = load_mask(path, project.catalog, info, frame=project.ground_truth.frame)
+    file.labels.flags.writeable = False
+    return file
 
 
 def confirmed_labels(labels: Labels, provenance: NDArray[np.uint8], ignore: int, *, reviewed: bool) -> Labels:

@@ -73,6 +73,7 @@ class Binding(QObject):
         projects.imageChanged.connect(self._show_image)
         projects.recordChanged.connect(self._show_record)
         projects.saveStateChanged.connect(window.status.show_save_state)
+        self.program.file_notes.changed.connect(window.status.show_note)
         projects.opening.connect(window.start_page.show_busy)
         self.program.thumbnails.ready.connect(self.model.refresh)
         self.program.judge.folder.scored.connect(lambda image: self._show_record(projects.project.record(image)))

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from deeplab_core.catalog import ClassCatalog
 from deeplab_core.learning import LearnOptions, LearnPair, LearnReport, PackedLabels
+from deeplab_core.notes import Note
 from deeplab_core.receptive import ReceptiveField
 from deeplab_core.records import CRFEngine, CRFParams, ModelCard, Prediction, PredictOptions
 
@@ -303,9 +304,14 @@ class Inspected(Answer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Predicted(Answer):
-    """A finished prediction."""
+    """A finished prediction.
+
+    Attributes:
+        image_notes: what was scaled or left out of the image file.
+    """
 
     prediction: Prediction
+    image_notes: tuple[Note, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

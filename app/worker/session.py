@@ -157,14 +157,15 @@ class ComputeSession:
         if progress is not None:
             progress(0.0, "reading")
         try:
-            rgb = read_image(request.image).rgb
+            data = read_image(request.image)
+            rgb = data.rgb
         except MemoryError as error:
             raise ImageReadError("the image does not fit into memory", path=request.image) from error
         self._use_device(predictor, request.options.device)
         scores = predictor.scores(rgb, options=request.options, cancel=cancel, progress=progress)
         self._scores.keep(request.source_key, scores)
         prediction = predictor.decide(scores, request.source_key, request.options, rgb=rgb, cancel=cancel)
-        return Predicted(request_id=request.request_id, prediction=prediction)
+        return Predicted(request_id=request.request_id, prediction=prediction, image_notes=data.notes)
 
     def scores_at(self, request: AskScores) -> ScoresAt:
         """The most probable classes of a pixel; empty where the scores are not kept or the pixel lies outside."""

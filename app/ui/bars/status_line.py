@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QPainter, QPaintEvent
-from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QToolButton, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QSizePolicy, QToolButton, QWidget
 
-from app.ui.docks.panel import toned
+from app.ui.docks.elided_label import ElidedLabel
+from app.ui.docks.panel import set_tone, toned
 from app.ui.icons import make_icon
 from app.ui.theme import Theme
 
@@ -45,7 +46,10 @@ class StatusLine(QWidget):
         self.values.setTextFormat(Qt.TextFormat.RichText)
         row.addWidget(self.place)
         row.addWidget(self.values)
-        row.addStretch(1)
+        self.note = ElidedLabel(Qt.TextElideMode.ElideRight)
+        self.note.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.note.setAccessibleName("About this image file")
+        row.addWidget(self.note, 1)
         self.job_text = toned("")
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
@@ -76,6 +80,11 @@ class StatusLine(QWidget):
         """Where the pointer is and what is there; ``values`` may hold markup."""
         self.place.setText("" if x is None or y is None else f"x {x} y {y}")
         self.values.setText("" if x is None else values)
+
+    def show_note(self, text: str, warning: bool) -> None:
+        """What was scaled or left out of the image in view; empty for most."""
+        set_tone(self.note, "warn" if warning else "muted")
+        self.note.set_text(text)
 
     def show_job(self, job: Job | None, others: int) -> None:
         """The job that runs longest, and how many run beside it."""
