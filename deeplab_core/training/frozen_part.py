@@ -294,4 +294,5 @@ def _sizes(folder: Path) -> Iterator[tuple[Path, int]]:
 
 
 def _gb(size: int) -> str:
-    return f"{size / 1e9:.1f} GB" if size >= 1e8 else f"{size / 1e6:.1f} MB"
+    unit, name = next((unit, name) for unit, name in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")) if size >= unit or unit == 1e3)
+    return f"{size / unit:.1f} {name}"

@@ -74,7 +74,7 @@ def test_from_files_to_masks(recipe: Path, tmp_path: Path, capsys: pytest.Captur
     out = tmp_path / "run"
     assert run(["train", "--recipe", str(recipe), "-o", str(out), "--json", "--set", "summary='knows floors'"]) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [line["event"] for line in lines] == ["epoch"] * 4 + ["summary"]
+    assert [line["event"] for line in lines] == ["data"] * 2 + ["epoch"] * 4 + ["summary"]
     assert lines[-1]["validation"]["classes"] == 3
     _, card = load_model(out / "model.safetensors")
     assert (card.name, card.summary) == ("toy rooms", "knows floors")
