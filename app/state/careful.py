@@ -44,6 +44,7 @@ _LIMITS = (
     (sqlite3.SQLITE_LIMIT_FUNCTION_ARG, 8),
     (sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 100),
     (sqlite3.SQLITE_LIMIT_TRIGGER_DEPTH, 10),
+    (sqlite3.SQLITE_LIMIT_ATTACHED, 0),
 )
 
 #: One statement may run so many steps of SQLite's machine, and so many more per byte of the file. The largest of ours, over

@@ -20,6 +20,7 @@ MASKS = "masks"
 PREDICTIONS = "predictions"
 #: Folder of the models that have learned from the project's corrections.
 MODELS = "models"
+_WAITING = "models/waiting"
 BACKUPS = "backups"
 
 _IGNORE = ".gitignore"
@@ -67,7 +68,7 @@ def refuse_links(directory: Path, *, chosen: bool) -> None:
     """
     if not chosen:
         refuse_link(directory, folder=True)
-    for name in (MASKS, PREDICTIONS, BACKUPS, MODELS):
+    for name in (MASKS, PREDICTIONS, BACKUPS, MODELS, _WAITING):
         refuse_link(directory / name, folder=True)
     for name in (LOCK, DATABASE, *(DATABASE + suffix for suffix in COMPANIONS)):
         refuse_link(directory / name)
