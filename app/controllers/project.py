@@ -283,7 +283,7 @@ class ProjectController(QObject):
                 if isinstance(error, AtrousError) and not broken and not project.read_only:
                     project.set_failed(image, str(error))
                 choices = (*self.health.ways_out(image, error), Choice("Next image", lambda: self._step_from(image, 1)))
-                self.health.report(error, choices=choices)
+                self._notifier.report_or_raise(error, choices=choices)
 
         self._jobs.run(read, done, failed)
 

@@ -14,7 +14,7 @@ from app.state.opening import DIRECTORY_NAME
 from app.state.project import MaskRefused, Project
 from app.state.saved_masks import START_OVER, USE_MASK
 from app.state.store import DamagedStore, RemovedStore
-from deeplab_core.errors import AtrousError, ProjectError, StorageError
+from deeplab_core.errors import AtrousError, ProjectError
 
 if TYPE_CHECKING:
     from app.controllers.project import ProjectController
@@ -28,6 +28,8 @@ class ProjectHealth:
     def __init__(self, projects: ProjectController, jobs: JobRegistry, notifier: Notifier) -> None:
         self._projects, self._jobs, self._notifier = projects, jobs, notifier
         self._lost: list[str] = []
+        notifier.offer(RemovedStore, Choice("Write the project again", self.write_again), replace_key="save")
+        notifier.offer(DamagedStore, Choice("Open the folder again", self.open_again), replace_key="damaged")
 
     def greet(self, project: Project) -> None:
         """Say what was found when a project was opened, and do the work of the day in the background."""
@@ -38,10 +40,7 @@ class ProjectHealth:
 
         def failed(error: Exception) -> None:
             if project is self._projects.project:
-                if isinstance(error, StorageError) and not isinstance(error, RemovedStore):
-                    self._notifier.report(error, replace_key="daily copy")
-                else:
-                    self.report(error)
+                self._notifier.report_or_raise(error, replace_key="daily copy")
 
         def checked(lost: tuple[ImageRecord, ...]) -> None:
             if project is self._projects.project:
@@ -49,15 +48,6 @@ class ProjectHealth:
 
         self._jobs.run(project.check_predictions, checked, failed)
         self._jobs.run(project.upkeep, lambda _: None, failed, long=True)
-
-    def report(self, error: Exception, *, replace_key: str = "", choices: tuple[Choice, ...] = ()) -> None:
-        """Say an error with the remedy that the window has for it; raise what is no handled error."""
-        if isinstance(error, RemovedStore):
-            choices = (Choice("Write the project again", self.write_again), *choices)
-            replace_key = "save"
-        elif isinstance(error, DamagedStore):
-            choices = (Choice("Open the folder again", self.open_again), *choices)
-        self._notifier.report_or_raise(error, replace_key=replace_key, choices=choices)
 
     def say_lost(self, records: Sequence[ImageRecord]) -> None:
         """Kept predictions turned out to be gone or damaged."""
@@ -94,7 +84,7 @@ class ProjectHealth:
                     self._projects.open_image(image)
 
             if project is self._projects.project and not self._projects.in_hand(image):
-                self._jobs.run(work, done, self.report)
+                self._jobs.run(work, done, self._notifier.report_or_raise)
 
         choices = [Choice(START_OVER, lambda: decide(project.start_over))]
         if error.usable:
@@ -121,7 +111,7 @@ class ProjectHealth:
     def say_unsaved(self, error: AtrousError) -> None:
         """Something is in memory only."""
         retry = Choice("Try again", lambda: self._projects.autosaver.retry() if self._projects.autosaver else None)
-        self.report(error, replace_key="save", choices=(retry,))
+        self._notifier.report(error, replace_key="save", choices=(retry,))
 
     def say_recovered(self) -> None:
         """Everything that was in memory only is on disk."""
@@ -150,7 +140,7 @@ class ProjectHealth:
                 replace_key="written",
             )
 
-        self._jobs.run(project.write_again, done, self.report)
+        self._jobs.run(project.write_again, done, self._notifier.report_or_raise)
 
     def open_again(self) -> None:
         """Close the project and open its folder again, which sets a damaged database aside and rebuilds it."""

@@ -67,6 +67,11 @@ class Notifier(QObject):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.messages: list[Message] = []
+        self._remedies: dict[type[AtrousError], tuple[str, tuple[Choice, ...]]] = {}
+
+    def offer(self, kind: type[AtrousError], *choices: Choice, replace_key: str) -> None:
+        """Put buttons on every error of a kind from now on, whoever reports it."""
+        self._remedies[kind] = replace_key, choices
 
     def info(self, title: str, detail: str = "", *, replace_key: str = "", choices: tuple[Choice, ...] = ()) -> None:
         self._say(Severity.INFO, title, detail, replace_key, choices)
@@ -83,6 +88,9 @@ class Notifier(QObject):
         if error.path is not None:
             title = f"{error.path.name}: {error.what}"
         detail = " ".join(part.rstrip(".") + "." for part in (error.why, error.remedy) if part)
+        for kind, (key, offered) in self._remedies.items():
+            if isinstance(error, kind):
+                replace_key, choices = key, (*offered, *choices)
         self._say(Severity.ERROR, title, detail, replace_key or error.what, choices)
 
     def report_or_raise(self, error: Exception, *, replace_key: str = "", choices: tuple[Choice, ...] = ()) -> None:

@@ -117,6 +117,8 @@ class Toast(QFrame):
             for button, choice in zip(self.buttons, message.choices, strict=True):
                 button.clicked.connect(lambda _checked=False, run=choice.run: run())
                 line.addWidget(button)
+                button.ensurePolished()  # the style sheet's font is wider than the one that the layout would measure
+                button.setMinimumWidth(button.sizeHint().width())
             line.addStretch(1)
             column.addLayout(line)
         self.close_button = QToolButton()
