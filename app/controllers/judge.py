@@ -29,7 +29,7 @@ from app.state.samples import Held, load_sample, truth_path
 from deeplab_core.boundary.band import BandAround, BandRule, band_index
 from deeplab_core.boundary.histogram import BandHistogram
 from deeplab_core.datasets import TruthIndex
-from deeplab_core.errors import AtrousError
+from deeplab_core.errors import AmbiguousFrameError, AtrousError
 from deeplab_core.metrics import ConfusionMatrix
 from deeplab_core.notes import Note
 from deeplab_core.records import TrimapBand
@@ -326,7 +326,8 @@ class JudgeController(QObject):
                 raise error
             if self._projects.image is image:
                 self.truth_problem(project.record(image.id).relative_path, error)
-                self._notifier.report(error, replace_key="truth")
+                if not isinstance(error, AmbiguousFrameError):  # that is asked
+                    self._notifier.report(error, replace_key="truth")
                 self._tell_nothing()
 
         self._jobs.run(read, done, failed)

@@ -131,11 +131,13 @@ def guess_catalog(paths: Iterable[str | Path], catalogs: Sequence[ClassCatalog] 
         score += 0.5 * (catalog.file_ignore in evidence.values)
         if evidence.colors or _palettes_agree(evidence, catalog):
             agreeing.append(catalog)
-            score += 10
+            score += 10 + _palettes_agree(evidence, catalog, exactly=True)
         score += sum(hint.weight for hint in hints if hint.catalog == catalog)
         scores.append((score, catalog))
     fitting = tuple(catalog for _, catalog in sorted(scores, key=lambda pair: -pair[0]))
-    certain, reason = _verdict(evidence, hints, fitting, agreeing)
+    # Few colours of one catalog may be colours of another at other ids: the one whose ids agree too is meant.
+    exact = [catalog for catalog in agreeing if _palettes_agree(evidence, catalog, exactly=True)]
+    certain, reason = _verdict(evidence, hints, fitting, exact or agreeing)
     if certain and (against := _other_classes(masks, fitting[0])):
         certain, reason = False, against
     return CatalogGuess(
@@ -287,12 +289,13 @@ def _fits(evidence: _Evidence, catalog: ClassCatalog) -> bool:
     return True
 
 
-def _palettes_agree(evidence: _Evidence, catalog: ClassCatalog) -> bool:
+def _palettes_agree(evidence: _Evidence, catalog: ClassCatalog, *, exactly: bool = False) -> bool:
     """Whether every used palette entry is a colour of the catalog, and one of them at least is not black, as any table's may be.
 
-    Entries at other places than their classes' ids count too: such a file is read by its colours.
+    Entries at other places than their classes' ids count too, unless ``exactly``: such a file is read by its colours.
     """
+    kinds = ("agrees",) if exactly else ("agrees", "renumbered")
     colored = any(palette[used[used < len(palette)]].any() for used, palette in evidence.palettes)
     return colored and all(
-        palette_meaning(palette, used, catalog).kind in ("agrees", "renumbered") for used, palette in evidence.palettes
+        palette_meaning(palette, used, catalog).kind in kinds for used, palette in evidence.palettes
     )

@@ -171,3 +171,12 @@ def test_a_palette_that_cannot_be_read_in_a_catalog_speaks_against_it(tmp_path: 
     picture.putpalette(table.reshape(-1).tolist())
     picture.save(tmp_path / "a.png")
     assert "cityscapes34" not in guess_catalog([tmp_path / "a.png"]).names
+
+
+def test_a_palette_with_the_ids_of_a_catalog_wins_over_one_with_its_colours_alone(tmp_path: Path) -> None:
+    """Black and the pink of VOC's person are also CamVid's void and sign, at other ids."""
+    labels = np.zeros((8, 8), np.uint8)
+    labels[2:5] = 15
+    write_indexed_png(tmp_path / "a.png", labels, get_catalog("voc21"))
+    guess = guess_catalog([tmp_path / "a.png"])
+    assert (guess.best, guess.certain) == ("voc21", True)
