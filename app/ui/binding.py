@@ -272,7 +272,7 @@ class Binding(QObject):
         else:
             delta = None if isnan(figures.mean_before) else figures.mean - figures.mean_before
             over = counted(figures.classes, "class", "classes")
-            rule = f"Image: mIoU over the {over} in its truth, pixel accuracy {figures.accuracy:.3f}."
+            rule = f"Image: mIoU over the {over} of its ground truth, pixel accuracy {figures.accuracy:.3f}."
             self.window.classes.set_mean(figures.mean, delta, f"{rule} {self._folder_text()}".rstrip())
 
     def _folder_text(self) -> str:

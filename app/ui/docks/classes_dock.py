@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import QEvent, QObject, QPoint, Qt, Signal
-from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent
+from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QResizeEvent
 from PySide6.QtWidgets import QAbstractItemView, QColorDialog, QLineEdit, QListView, QMenu
 
 from app.actions.table import CLASS_KEYS
@@ -90,7 +90,8 @@ class ClassesDock(Panel):
         self.mean_delta.setText(f"{delta:+.2f}" if shown and delta is not None else "")
         set_tone(self.mean_delta, "bad" if delta is not None and delta < 0 else "good")
         self.note.setText(note)
-        self.note.setVisible(bool(note))
+        self.mean.setToolTip(f"{note}\nClick to see where the wrong pixels are" if note else "Where the wrong pixels are")
+        self._fit_note()
 
     def show_current(self, class_id: int | None) -> None:
         """Mark the class in hand."""
@@ -111,6 +112,18 @@ class ClassesDock(Panel):
         self.finder.show()
         self.finder.setFocus(Qt.FocusReason.ShortcutFocusReason)
         self.finder.selectAll()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._fit_note()
+
+    def _fit_note(self) -> None:
+        """In a low panel the rows of the list come first; the rule behind the mean is in its tooltip then."""
+        frame = self.widget()
+        others = [part for part in (self.finder, self.choice) if not part.isHidden()]
+        taken = sum(part.sizeHint().height() for part in others) + self.body.spacing() * (len(others) + 1)
+        taken += self.note.heightForWidth(max(frame.width() - 12, 1)) + self.view.minimumHeight()
+        self.note.setVisible(bool(self.note.text()) and frame.height() >= taken + self.body.contentsMargins().bottom())
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         if watched is self.mean and isinstance(event, QMouseEvent) and event.type() == QEvent.Type.MouseButtonRelease:
