@@ -6,6 +6,7 @@ turns it. Where the sides change places, the size tells; where both frames have 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -14,6 +15,7 @@ from deeplab_core.errors import AmbiguousFrameError
 from deeplab_core.images.probe import ImageInfo
 
 if TYPE_CHECKING:
+    from deeplab_core.catalog import ClassCatalog
     from deeplab_core.masks.output_marker import OutputMarker
 
 Frame = Literal["auto", "stored", "oriented"]
@@ -76,17 +78,24 @@ def recorded_frame(path: Path) -> Literal["stored", "oriented"] | None:
     Args:
         path: a mask file, or a folder. A marker that lists its files speaks for these files only.
     """
+    return next((marker.frame for marker in _markers(path) if marker.frame is not None), None)
+
+
+def recorded_catalog(path: Path) -> ClassCatalog | None:
+    """The classes that Atrous recorded for a mask file that it wrote; None for masks of other programs."""
+    return next((marker.catalog for marker in _markers(path) if marker.catalog is not None), None)
+
+
+def _markers(path: Path) -> Iterator[OutputMarker]:
+    """The markers that cover a mask file or a folder, nearest first."""
     from deeplab_core.masks.output_marker import MARKER_NAME, RUN_RECORD
 
     inside = path.is_dir()
     for place in ((path,) if inside else ()) + tuple(path.parents)[:_LEVELS]:
         stamps = tuple(_stamp(place / name) for name in (MARKER_NAME, RUN_RECORD))
-        if not any(stamps):
-            continue
-        marker = _marker(place, stamps)
-        if marker is not None and marker.frame is not None and (inside or marker.wrote(path)):
-            return marker.frame
-    return None
+        marker = _marker(place, stamps) if any(stamps) else None
+        if marker is not None and (inside or marker.wrote(path)):
+            yield marker
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from deeplab_core.catalog import ClassCatalog, Color, map_catalogs
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.errors import MaskFormatError
-from deeplab_core.formats.frames import Frame, frame_of
+from deeplab_core.formats.frames import Frame, frame_of, recorded_catalog
 from deeplab_core.formats.stored import StoredMask, read_stored
 from deeplab_core.images.orientation import to_oriented
 from deeplab_core.images.probe import ImageInfo
@@ -110,7 +110,12 @@ def _by_catalog(stored: StoredMask, catalog: ClassCatalog, path: Path) -> tuple[
     counts = value_counts(stored.values)
     notes: list[Note] = []
     if stored.palette is not None:
-        meaning = palette_meaning(stored.palette, np.flatnonzero(counts), catalog)
+        used = np.flatnonzero(counts)
+        meaning = palette_meaning(stored.palette, used, catalog)
+        if meaning.kind in ("shared", "renumbered") and _is_our_palette(stored.palette, used, path):
+            meaning = PaletteMeaning("other", {})
+            text = "the mask was written by Atrous when its classes had other colours, and is read by its ids"
+            notes.append(Note("palette", text, "was written with other colours and read by its ids"))
         if meaning.kind == "shared":
             raise _palette_error(meaning, catalog, path)
         if meaning.kind == "renumbered":
@@ -128,6 +133,12 @@ def _by_catalog(stored: StoredMask, catalog: ClassCatalog, path: Path) -> tuple[
             path=path,
         )
     return _from_file_values(stored.values, catalog), notes
+
+
+def _is_our_palette(palette: NDArray[np.uint8], used: NDArray[np.int64], path: Path) -> bool:
+    """Whether Atrous wrote the file and the palette is that of the classes it had then: its ids are certain."""
+    ours = recorded_catalog(path)
+    return ours is not None and palette_meaning(palette, used, ours).kind == "agrees"
 
 
 def _why_strange(strangers: dict[int, int], counts: NDArray[np.int64], catalog: ClassCatalog) -> str:
@@ -176,12 +187,14 @@ class PaletteMeaning:
 def palette_meaning(palette: NDArray[np.uint8], used: NDArray[np.int64], catalog: ClassCatalog) -> PaletteMeaning:
     """Compare a palette with the ids of a catalog; the length of the table does not matter, only the entries that occur.
 
+    A table that is a plain ramp of greys, as programs write that know no colours, says nothing.
+
     Args:
         palette: (N, 3) uint8 colours.
         used: (M,) entries that occur in the file, ascending.
         catalog: whose colours are asked.
     """
-    if not used.size or used[-1] >= len(palette):
+    if not used.size or used[-1] >= len(palette) or _is_grey_ramp(palette):
         return PaletteMeaning("other", {})
     owners = _color_table(catalog)
     colored = zip(used.tolist(), palette[used].tolist(), strict=True)
@@ -199,6 +212,16 @@ def palette_meaning(palette: NDArray[np.uint8], used: NDArray[np.int64], catalog
     # Black and white stand in any table; another class's own colour is no accident.
     telling = any(len(set(color)) > 1 for color in colors)
     return PaletteMeaning("partly" if telling else "other", {}, places, colors)
+
+
+def _is_grey_ramp(palette: NDArray[np.uint8]) -> bool:
+    """Whether a table of three or more entries rises evenly from black: 0, 1, 2, ... or up to white."""
+    last = len(palette) - 1
+    if last < 2:
+        return False
+    grey = np.arange(last + 1)
+    steps = {1, 255 // last}
+    return any(bool((palette == (grey * step)[:, None]).all()) for step in steps)
 
 
 def _by_colour_note(meaning: PaletteMeaning, catalog: ClassCatalog) -> Note:

@@ -16,6 +16,7 @@ from deeplab_core.catalogs import get_catalog
 from deeplab_core.errors import MaskFormatError
 from deeplab_core.formats import encode_png, write_indexed_png
 from deeplab_core.formats.masks import load_mask, palette_meaning, read_mask
+from deeplab_core.masks import mark_output
 
 from .samples import label_maps
 
@@ -143,6 +144,34 @@ class TestOtherPalettes:
         found = palette_meaning(moved, np.array(sorted({void, 1})), catalog)
         assert found.kind == "renumbered"
         assert found.labels == {void: 1, 1: catalog.ignore}
+
+
+    def test_a_ramp_of_greys_says_nothing(self, folder: Path) -> None:
+        """Black is CamVid's void; a mask of nothing but sky (0) must not become void for it."""
+        camvid = get_catalog("camvid11")
+        for number, step in ((256, 1), (16, 17), (4, 85)):
+            table = (np.arange(number) * step).astype(np.uint8)[:, None].repeat(3, axis=1)
+            png(folder / "ramp.png", np.zeros((5, 5), np.uint8), table)
+            found = load_mask(folder / "ramp.png", camvid)
+            assert (found.labels == 0).all()
+            assert found.notes == ()
+
+    def test_our_own_exports_keep_their_ids_when_classes_get_other_colours(self, folder: Path) -> None:
+        swapped = VOC.recolored(9, VOC.by_id(18).color).recolored(18, VOC.by_id(9).color)
+        labels = np.array([[0, 9, 18]], np.uint8)
+        mark_output(folder / "export", "export", {"a.png": None}, catalog=VOC)
+        for name in ("a.png", "other.png"):
+            write_indexed_png(folder / "export" / name, labels, VOC)
+        ours, other = (load_mask(folder / "export" / name, swapped) for name in ("a.png", "other.png"))
+        assert ours.labels.tolist() == [[0, 9, 18]]
+        assert [(note.kind, note.warning) for note in ours.notes] == [("palette", False)]
+        assert other.labels.tolist() == [[0, 18, 9]]
+        assert [note.kind for note in other.notes] == ["by_colour"]
+
+    def test_a_file_of_ours_that_another_tool_saved_again_is_read_by_its_colours(self, folder: Path) -> None:
+        mark_output(folder / "again", "export", {"a.png": None}, catalog=VOC)
+        png(folder / "again" / "a.png", np.array([[0, 1]], np.uint8), VOC.palette()[[15, 0]])
+        assert read_mask(folder / "again" / "a.png", VOC).tolist() == [[15, 0]]
 
 
 class TestNumbers:
