@@ -138,6 +138,7 @@ def evaluate_folders(
         excluded_px=tally.excluded_px,
         warnings=tally.warnings(matrix),
         truth=tally.truth,
+        reader=reader,
         truth_notes=tally.truth_notes,
         prediction_notes=tally.prediction_notes,
     )

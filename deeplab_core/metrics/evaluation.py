@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,9 @@ from deeplab_core.metrics.confusion import ConfusionMatrix, MeanScore
 from deeplab_core.metrics.image_counts import ImageCounts
 from deeplab_core.metrics.truth_hash import ground_truth_hash
 from deeplab_core.notes import Note, RunNotes
+
+if TYPE_CHECKING:
+    from deeplab_core.metrics.pair_reader import PairReader
 
 #: Figures of single images that are averaged over images, in the order of :attr:`ImageResult.means`.
 IMAGE_MEANS = ("davis_f", "csurka_f")
@@ -102,6 +105,7 @@ class Evaluation:
         excluded_px: labelled pixels that marks of ambiguity kept out of the figures.
         warnings: what makes the masks implausible, or is worth knowing about them (:mod:`deeplab_core.masks.plausibility`).
         truth: pixels of the ground truth by class, void included; None where they were not counted.
+        reader: what read the masks, for pictures of them; None reads them as they are stored.
         truth_notes, prediction_notes: mask files that were read in an unusual way, counted.
     """
 
@@ -121,6 +125,7 @@ class Evaluation:
     excluded_px: int = 0
     warnings: tuple[Note, ...] = ()
     truth: MaskStatistics | None = None
+    reader: PairReader | None = None
     truth_notes: RunNotes = field(default_factory=lambda: RunNotes("ground truth mask"))
     prediction_notes: RunNotes = field(default_factory=lambda: RunNotes("predicted mask"))
 

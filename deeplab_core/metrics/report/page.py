@@ -15,6 +15,7 @@ from deeplab_core.boundary.band import BAND_RULE_TEXT, WIDEST
 from deeplab_core.errors import AtrousError
 from deeplab_core.formats.atomic import atomic_write
 from deeplab_core.metrics.evaluation import Evaluation
+from deeplab_core.metrics.pair_reader import PairReader
 from deeplab_core.metrics.report import plots, tables
 from deeplab_core.metrics.report.curve import curve_svg
 from deeplab_core.metrics.report.failures import KindOfFailure, failure_table
@@ -312,12 +313,13 @@ def _slices(extras: ReportExtras) -> Iterable[str]:
 
 def _cases(evaluation: Evaluation, extras: ReportExtras) -> str:
     photographs = Photographs.below(extras.photographs)
+    reader = evaluation.reader or PairReader(evaluation.catalog)
     cases = []
     for image in evaluation.worst_first[:_SHOWN]:
         if not image.labelled_px:
             continue
         head = f"{escape(image.name)} <b>{percent(image.mean_iou.value)}</b>"
-        cases.append(f'<div class="card"><h3>{head}</h3>{thumbnails(image, evaluation.catalog, photographs)}</div>')
+        cases.append(f'<div class="card"><h3>{head}</h3>{thumbnails(image, reader, photographs)}</div>')
     if not cases:
         return ""
     rule = "The images with the lowest mIoU. Errors are red, void is grey."

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 from deeplab_core.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError
-from deeplab_core.formats import read_mask
 from deeplab_core.formats.png import encode_png
 from deeplab_core.images import find_images, read_thumbnail
 from deeplab_core.images.label_names import bare_stem, name_key
 from deeplab_core.metrics.evaluation import ImageResult
+from deeplab_core.metrics.pair_reader import PairReader
+from deeplab_core.metrics.pairing import MaskPair
 
 #: Long side of a picture, px: sharp at twice the size that it is shown at.
 _SIDE = 360
@@ -59,10 +60,12 @@ def _path_key(relative: PurePosixPath) -> str:
     return name_key(str(relative.with_name(bare_stem(relative.stem))))
 
 
-def thumbnails(image: ImageResult, catalog: ClassCatalog, photographs: Photographs) -> str:
+def thumbnails(image: ImageResult, reader: PairReader, photographs: Photographs) -> str:
     """Figures of one image, side by side, as HTML; a sentence where its files can no longer be read."""
+    catalog = reader.catalog
     try:
-        truth, prediction = read_mask(image.truth, catalog), read_mask(image.prediction, catalog)
+        found = reader.read(MaskPair(image.name, image.prediction, image.truth))
+        truth, prediction = found.truth, found.prediction
         if truth.shape != prediction.shape:
             raise AtrousError("the masks have changed since they were compared", path=image.prediction)
     except AtrousError as error:

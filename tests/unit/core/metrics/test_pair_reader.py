@@ -15,6 +15,8 @@ from deeplab_core.inspection.folder import FolderSources, inspect_folders
 from deeplab_core.inspection.folder_ranking import rank_folder
 from deeplab_core.masks.output_marker import mark_output
 from deeplab_core.metrics.evaluate import evaluate_folders
+from deeplab_core.metrics.pairing import MaskPair
+from deeplab_core.metrics.report import ReportExtras, render_report
 from deeplab_core.training.samples import DataSource
 from tests.unit.core.formats.samples import blobs, photograph
 
@@ -56,6 +58,18 @@ class TestEvaluation:
         assert found.matrix.pixel_accuracy() == 1
         assert {error.path.stem for error in found.failures if error.path} == {"2", "3", "4"}
         assert all(isinstance(error, AmbiguousFrameError) and "--mask-frame" in error.remedy for error in found.failures)
+
+    def test_the_report_shows_masks_as_the_photograph_is_displayed(self, mixed: Path) -> None:
+        found = evaluate_folders(
+            mixed / "prediction", [mixed / "truth"], VOC, images_dir=mixed / "images", frame="oriented", resamples=0
+        )
+        assert found.reader is not None
+        for image in found.images:
+            pair = found.reader.read(MaskPair(image.name, image.prediction, image.truth))
+            assert np.array_equal(pair.prediction, blobs(VOC, SHAPE, seed=int(Path(image.name).stem)))
+        page = render_report(found, extras=ReportExtras(photographs=mixed / "images"))
+        assert "About these masks" in page
+        assert "void (255) covers" in page
 
     def test_confidence_turns_with_its_mask(self, mixed: Path) -> None:
         upright = mixed / "upright"
