@@ -11,7 +11,7 @@ from app.state.wording import displayed
 
 
 class ImageStatus(IntEnum):
-    """How far the work on an image has come; it never goes back by itself."""
+    """How far the work on an image has come; it goes back by itself only where a prediction is lost."""
 
     NEW = 0
     PREDICTED = 1

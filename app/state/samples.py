@@ -70,6 +70,7 @@ class EvaluationSample:
         rgb: (H, W, 3) uint8, where it was asked for.
         head: number of the image's last journal step when its labels were read.
         truth_notes: what was read in an unusual way in the ground truth file; none where it was in memory.
+        mask_notes: what was found damaged in the mask or its journal, and repaired; none where it was in memory.
     """
 
     labels: Labels | None = None
@@ -83,6 +84,7 @@ class EvaluationSample:
     rgb: NDArray[np.uint8] | None = None
     head: int = 0
     truth_notes: tuple[Note, ...] = ()
+    mask_notes: tuple[Note, ...] = ()
 
 
 def load_sample(
@@ -134,7 +136,7 @@ def load_sample(
     elif info is None and labels != "none":
         info = probe_image(project.path_of(record))
     head = project.journal.head(image)
-    found, provenance = (None, None) if labels in ("none", "prediction") else _mask(project, image, held, info)
+    found, provenance, notice = (None, None, "") if labels in ("none", "prediction") else _mask(project, image, held, info)
     if labels == "confirmed" and found is not None and provenance is not None:
         found = confirmed_labels(found, provenance, project.catalog.ignore, reviewed=record.status >= ImageStatus.REVIEWED)
     newest = predicted = None
@@ -175,6 +177,7 @@ def load_sample(
         rgb=pixels,
         head=head,
         truth_notes=truth_notes,
+        mask_notes=(Note("repaired", notice, "was put together again from a damaged mask or journal", True),) if notice else (),
     )
 
 
@@ -242,6 +245,7 @@ class ExportSource:
         self._keep_suffix = keep_suffix
         self._project, self._image, self._source, self._to_project = project, image, source, to_project
         self._untouched: Untouched | None = None
+        self._notes: tuple[Note, ...] = ()
 
     def item(self) -> ExportItem:
         """What :func:`deeplab_core.formats.export.export_masks` takes."""
@@ -252,11 +256,13 @@ class ExportSource:
             labels=self._labels,
             image_path=self._project.path_of(record),
             untouched=lambda: self._untouched,
+            notes=lambda: self._notes,
             keep_suffix=self._keep_suffix,
         )
 
     def _labels(self) -> Labels | None:
         sample = load_sample(self._project, self._image, labels=self._source, truth=False, to_project=self._to_project)
+        self._notes = sample.mask_notes
         if sample.labels is None:
             return None
         by_hand = 0
@@ -275,17 +281,18 @@ def _by_hand(provenance: NDArray[np.uint8]) -> NDArray[np.bool_]:
 
 def _mask(
     project: Project, image: int, held: Held | None, info: ImageInfo | None
-) -> tuple[Labels | None, NDArray[np.uint8] | None]:
-    """Labels and provenance of the mask; None where nothing was set in it."""
+) -> tuple[Labels | None, NDArray[np.uint8] | None, str]:
+    """Labels and provenance of the mask, None where nothing was set in it; and what was repaired, in words."""
+    notice = ""
     record = project.record(image)
     if held is not None:
         labels, provenance = held.labels, held.provenance
     elif record.touched or record.mask or project.journal.head(image):
-        document = project.load(image, None if info is None else (info.height, info.width)).document
-        labels, provenance = document.labels, document.provenance
+        loaded = project.load(image, None if info is None else (info.height, info.width))
+        labels, provenance, notice = loaded.document.labels, loaded.document.provenance, loaded.notice
     else:
-        return None, None
-    return (labels, provenance) if record.touched or provenance.any() else (None, None)
+        return None, None, ""
+    return (labels, provenance, notice) if record.touched or provenance.any() else (None, None, notice)
 
 
 def _newest(project: Project, image: int) -> Prediction | None:

@@ -30,6 +30,7 @@ class ExportItem:
             has no mask.
         untouched: called after ``labels``; says how much of the labels no user set, None where unknown. It is counted in the
             marker of the target folder.
+        notes: called after ``labels``; what was unusual about them.
         image_path: the photograph; gives the orientation and the size that the labels must have. None for labels alone.
         keep_suffix: name the output after the whole image name, ``a.jpg.png`` for ``a.jpg``, so that ``a.png`` has another.
     """
@@ -39,6 +40,7 @@ class ExportItem:
     labels: Callable[[], LabelMap | None]
     image_path: Path | None = None
     untouched: Callable[[], Untouched | None] | None = None
+    notes: Callable[[], tuple[Note, ...]] | None = None
     keep_suffix: bool = False
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +17,7 @@ from deeplab_core.images.orientation import to_stored
 from deeplab_core.images.probe import probe_image
 from deeplab_core.labels import LabelMap, class_histogram
 from deeplab_core.masks.output_marker import OutputMarker, Untouched, mark_output, read_marker, unmark_output
-from deeplab_core.notes import RunNotes
+from deeplab_core.notes import Note, RunNotes
 
 OnExisting = Literal["ask", "error", "replace", "skip"]
 Frame = Literal["stored", "oriented"]
@@ -38,7 +38,7 @@ class ExportSummary:
         nbytes: bytes written.
         class_pixels: pixels per class name over all written masks, ``"void"`` included; classes that do not occur are left out.
         cancelled: whether the run was cancelled.
-        notes: photographs under overlay pictures that were scaled or cut, counted.
+        notes: masks that were repaired, and photographs under overlay pictures that were scaled or cut, counted.
     """
 
     written: tuple[str, ...] = ()
@@ -220,7 +220,10 @@ class _Run:
         self._marking.begin()
         self._nbytes += atomic_write(path, parts, check=lambda written: exporter.check(item, labels, written))
         self._count(item, labels)
-        self._notes.add(item.name, exporter.notes(item))
+        self._note(item, exporter.notes(item))
+
+    def _note(self, item: ExportItem, notes: Iterable[Note] = ()) -> None:
+        self._notes.add(item.name, (*(() if item.notes is None else item.notes()), *notes))
 
     def write_collection(self, exporter: CollectionExporter) -> None:
         if not self._items:
@@ -246,6 +249,7 @@ class _Run:
                     else:
                         part = session.encode(item, labels)
                         self._count(item, labels)
+                        self._note(item)
                         yield part
                 except AtrousError as error:
                     self._failed.append((item.name, error))

@@ -1,5 +1,7 @@
 """Damaged records of the journal: the image opens with its mask and all sound steps, and what is lost is told by name."""
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -163,3 +165,16 @@ def test_any_flipped_bit_in_a_step_costs_at_most_that_step(tmp_path_factory, pla
         differing = np.argwhere(labels != work.states[-1])
         assert all(x // 64 == column // 64 and y // 64 == row // 64 for row, column in differing)
         assert which >= saved or differing.size == 0
+
+
+def test_an_export_says_which_masks_were_put_together_again(tmp_path, capsys):
+    from app.cli import run
+
+    work = Work(tmp_path / "photos", 2)
+    work.harm(3, flipped)
+    assert run(["export", str(work.folder), "-o", str(tmp_path / "out"), "--scope", "touched", "--json"]) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    (note,) = json.loads(line)["notes"]
+    assert note["kind"] == "repaired"
+    assert note["warning"]
+    assert "Brush 3" in str(note)
