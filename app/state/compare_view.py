@@ -81,7 +81,7 @@ def table_rows(
         counts = {found.classes for found in figures if found is not None}
         number = counted(max(counts), "class", "classes") if counts else ""
         tip = f"Mean IoU over the {number} {over}, the same for every model" if counts else ""
-        rows.append(TableRow(f"mIoU, {number}" if counts else "mIoU", _percents(means), best=_best(means), tip=tip))
+        rows.append(TableRow(f"mIoU over {max(counts)}" if counts else "mIoU", _percents(means), best=_best(means), tip=tip))
         accuracies = [None if found is None else found.accuracy for found in figures]
         tip = "Share of the labelled pixels that are right"
         rows.append(TableRow("Pixel accuracy", _percents(accuracies), best=_best(accuracies), tip=tip))

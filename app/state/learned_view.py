@@ -120,7 +120,7 @@ def lost_most(report: LearnReport) -> str:
     row = report.lost_most
     if row is None or row.change is None or points(row.change.gain) in ("−0.0", "+0.0"):
         return ""
-    sure = "" if row.change.certain else "; not sure, for the interval holds 0"
+    sure = "" if row.change.certain else "; not sure, for the interval includes 0"
     if row.change.low is None:
         sure = "; not sure, with one image"
     return f"Lost most: {row.name}, {change_text(row.change)}{sure}."

@@ -282,7 +282,7 @@ class Binding(QObject):
         if pooled is None:
             return ""
         pixels = f"pixel accuracy {pooled.pixel_accuracy():.3f}"
-        return f"Folder: mIoU {folder_mean_text(pooled)}, pooled over {counted(folder.images, 'image')}; {pixels}."
+        return f"Folder: mIoU {folder_mean_text(pooled)}, {pixels}, {counted(folder.images, 'image')}."
 
     def _iou(self, class_id: int) -> tuple[float | None, float | None]:
         if self._figures is None:

@@ -88,7 +88,7 @@ def test_the_table_marks_the_best_where_one_is_better():
     one, other, truth = maps(5)
     figures = [figures_of(count_model(labels, VOC, BAND, truth), VOC) for labels in (one, truth)] + [None]
     rows = {row.name: row for row in table_rows(VOC, figures, (1234.4, None, float("nan")))}
-    mean = f"mIoU, {figures[0].classes} classes"
+    mean = f"mIoU over {figures[0].classes}"
     assert heading(figures) == "IoU, %"
     assert rows[mean].values[1:] == ("100.0", "–")
     assert rows[mean].best == {1}
