@@ -127,13 +127,20 @@ class ChartView(QWidget):
         color = self._theme.color(series.token)
         pen = pg.mkPen(color, width=2, style=Qt.PenStyle.DashLine if series.dashed else Qt.PenStyle.SolidLine)
         x, y = np.asarray(series.x), np.asarray(series.y)
-        marks = {}
-        if series.shape == "points":
-            brushes = [pg.mkBrush(self._theme.color(series.token, _PALE if at in series.pale else 1.0)) for at in range(len(x))]
-            marks = {"symbol": "o", "symbolSize": 7, "symbolBrush": brushes, "symbolPen": None}
+        marks = {"symbol": "o", "symbolSize": 7, "symbolBrush": color, "symbolPen": None} if series.shape == "points" else {}
         self._plot.plot(x, y, pen=pen, connect="finite", name=series.name or None, antialias=True, **marks)
+        if series.pale and marks:
+            # Over the full marks, so that line and legend keep theirs.
+            pale = sorted(series.pale)
+            self._plot.addItem(pg.ScatterPlotItem(x[pale], y[pale], size=7.5, brush=pg.mkBrush(self._paled(color)), pen=None))
         if series.low and series.shape == "points":
             self._whiskers(x, y, series, lying=False)
+
+    def _paled(self, color: QColor) -> QColor:
+        """An opaque colour that looks like ``color`` shining through on the plot."""
+        ground = self._theme.color("surface")
+        mixed = [_PALE * part + (1 - _PALE) * under for part, under in zip(_rgb(color), _rgb(ground), strict=True)]
+        return QColor(*map(round, mixed))
 
     def _bars(self, series: Series) -> None:
         places, values = np.asarray(series.x), np.asarray(series.y)
