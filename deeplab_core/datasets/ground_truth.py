@@ -221,12 +221,12 @@ class _Search:
     def _drop_own(self, source: _Source, candidate: Candidate) -> None:
         if self._origins.in_project(candidate.folder):
             lost = list(candidate.files)
-        elif next(self._origins.above(candidate.folder), None) is None:
+        elif not self._origins.above(candidate.folder):
             return
         else:
             lost = []
             for image, path in candidate.files.items():
-                marker = self._origins.writer_of(path, self._root)
+                marker = self._origins.writer_of(path, self._root, image)
                 if marker is not None:
                     source.marker = source.marker or marker
                     lost.append(image)
@@ -336,14 +336,16 @@ def _in_named_folder(
     result = _match_named(truth_folder, [place for place in places if place not in predicted], images, listings, kinds)
     if not allow_predicted:
         ours = {
-            image: marker for image, path in result.files.items() if (marker := _predicted_by(path, origins, root)) is not None
+            image: marker
+            for image, path in result.files.items()
+            if (marker := origins.writer_of(path, root, image)) is not None and marker.kind != "export"
         }
         result.files = {image: path for image, path in result.files.items() if image not in ours}
         if not result.files and (predicted or ours):
-            marker = next(iter(ours.values()), None) or next(origins.above(predicted[0]))
+            marker = next(iter(ours.values()), None) or origins.above(predicted[0])[0]
             if truth_folder in predicted or ours or _match_named(truth_folder, places, images, listings, kinds).files:
                 raise refuse_predicted(marker, truth_folder)
-    marker = _marker_of(result.files.values(), origins, root)
+    marker = _marker_of(result.files, origins, root)
     reason = f"{truth_folder} was named, and has the names of {len(result.files):,} of {len(images):,} images"
     if predicted and result.files:
         reason += f"; masks that Atrous predicted in {predicted[0]} were left out"
@@ -379,24 +381,18 @@ def _match_named(
     return result
 
 
-def _predicted_by(path: Path, origins: Origins, root: Path) -> OutputMarker | None:
-    """The marker that says that a file is a prediction or a refined mask."""
-    marker = origins.writer_of(path, root)
-    return None if marker is None or marker.kind == "export" else marker
-
-
 def _is_predicted(place: Path, origins: Origins, root: Path) -> bool:
     """Whether everything in a folder is predicted: its nearest marker says so, and the photographs lie elsewhere."""
     opened = Path(os.path.realpath(root))
-    marker = next(origins.above(place), None)
+    marker = next(iter(origins.above(place)), None)
     return marker is not None and marker.kind != "export" and marker.folder != opened and marker.folder not in opened.parents
 
 
-def _marker_of(paths: Iterable[Path], origins: Origins, root: Path) -> OutputMarker | None:
+def _marker_of(files: Mapping[str, Path], origins: Origins, root: Path) -> OutputMarker | None:
     """What the taken files' markers say together; the kind farthest from a user's work speaks for all."""
     by_marker: dict[Path, tuple[OutputMarker, list[Path]]] = {}
-    for path in paths:
-        marker = origins.writer_of(path, root)
+    for image, path in files.items():
+        marker = origins.writer_of(path, root, image)
         if marker is not None:
             real = Path(os.path.realpath(path.parent)) / path.name
             by_marker.setdefault(marker.folder, (marker, []))[1].append(real)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +29,7 @@ class Origins:
     def __init__(self) -> None:
         self._own: dict[Path, OutputMarker | None] = {}
         self._project: dict[Path, bool] = {}
+        self._chains: dict[Path, tuple[Path, tuple[OutputMarker, ...]]] = {}
 
     def own(self, folder: Path) -> OutputMarker | None:
         """The marker in a folder itself."""
@@ -36,13 +37,17 @@ class Origins:
             self._own[folder] = read_marker(folder)
         return self._own[folder]
 
-    def above(self, folder: Path) -> Iterator[OutputMarker]:
+    def above(self, folder: Path) -> tuple[OutputMarker, ...]:
         """The markers of a folder and of all above it, nearest first."""
-        real = Path(os.path.realpath(folder))
-        for place in (real, *real.parents):
-            marker = self.own(place)
-            if marker is not None:
-                yield marker
+        return self._chain(folder)[1]
+
+    def _chain(self, folder: Path) -> tuple[Path, tuple[OutputMarker, ...]]:
+        """The real folder, and the markers at and above it."""
+        if folder not in self._chains:
+            real = Path(os.path.realpath(folder))
+            markers = (self.own(place) for place in (real, *real.parents))
+            self._chains[folder] = real, tuple(marker for marker in markers if marker is not None)
+        return self._chains[folder]
 
     def in_project(self, folder: Path) -> bool:
         """Whether a folder is a part of a project's data."""
@@ -54,24 +59,34 @@ class Origins:
                 return True
         return False
 
-    def writer_of(self, path: Path, photographs: Path | None) -> OutputMarker | None:
+    def writer_of(self, path: Path, photographs: Path | None, image: str = "") -> OutputMarker | None:
         """The marker that covers a mask file, or None where Atrous did not write it.
 
         Args:
             photographs: the opened folder. A marker at or above it covers the files that it lists, and without a list those
-                beside it; any other marker covers everything below it. None: every marker that lists its files goes by them.
+                that 'predict' would write there; any other marker covers everything below it. None: every marker that lists
+                its files goes by them.
+            image: path below ``photographs`` of the image that the mask belongs to.
         """
-        real = Path(os.path.realpath(path.parent))
-        opened = None if photographs is None else Path(os.path.realpath(photographs))
-        for marker in self.above(real):
+        real, markers = self._chain(path.parent)
+        if not markers:
+            return None
+        opened = None if photographs is None else self._chain(photographs)[0]
+        for marker in markers:
             if opened is not None and opened != marker.folder and marker.folder not in opened.parents:
                 return marker
             if marker.complete:
                 if marker.wrote(real / path.name) or (opened is None and real == marker.folder):
                     return marker
-            elif opened is None or real == marker.folder:
+            elif opened is None or real == marker.folder or _predicted_at(marker.folder, real / path.name, opened / image):
                 return marker
         return None
+
+
+def _predicted_at(folder: Path, mask: Path, image: Path) -> bool:
+    """Whether 'predict -o folder' writes the mask of an image here: it keeps the image's path below one of the folders above."""
+    kept = mask.relative_to(folder).with_suffix("").parts
+    return image.with_suffix("").parts[-len(kept) :] == kept
 
 
 def refuse_predicted(marker: OutputMarker, folder: Path) -> PredictedTruthError:
