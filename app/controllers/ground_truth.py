@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -32,6 +32,7 @@ from app.state.ground_truth import (
     How,
     TruthChoice,
     frame_question,
+    ground_truth_of,
     index_of,
     search,
     store_choice,
@@ -43,7 +44,7 @@ from app.state.ground_truth import (
 from app.state.project import Project
 from app.state.wording import counted, spaced
 from deeplab_core.catalog import ClassCatalog
-from deeplab_core.datasets import TruthIndex
+from deeplab_core.datasets import TruthIndex, check_truth_folder
 from deeplab_core.errors import AmbiguousFrameError, AtrousError, PredictedTruthError
 from deeplab_core.formats.frames import Frame
 
@@ -53,6 +54,14 @@ _PREVIEW_PX = 340
 
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class PredictedQuestion:
+    """A folder of predictions was named as ground truth, and the model that made them (empty if unknown)."""
+
+    folder: Path
+    model: str
 
 
 class GroundTruthController(QObject):
@@ -67,7 +76,7 @@ class GroundTruthController(QObject):
         truthAsked(TruthIndex, asked): which folder is the ground truth? ``asked`` by the program, not by the user.
         classesAsked(ClassQuestion): which classes do the masks hold?
         frameAsked(FrameQuestion): how are the masks turned?
-        predictedAsked(Path, PredictedTruthError): the user chose masks that a model made. Really?
+        predictedAsked(PredictedQuestion): the user chose masks that a model made. Really?
         classesChanged(): the project has other classes, or they were confirmed.
     """
 
@@ -75,7 +84,7 @@ class GroundTruthController(QObject):
     truthAsked = Signal(object, bool)
     classesAsked = Signal(object)
     frameAsked = Signal(object)
-    predictedAsked = Signal(object, object)
+    predictedAsked = Signal(object)
     classesChanged = Signal()
 
     def __init__(
@@ -90,6 +99,7 @@ class GroundTruthController(QObject):
         self.asks = True
         projects.prepare = settle
         projects.projectChanged.connect(self._follow_project)
+        projects.listChanged.connect(self._follow_list)
         projects.imageChanged.connect(lambda image: self._ask() if image is not None else None)
 
     @property
@@ -117,26 +127,26 @@ class GroundTruthController(QObject):
         """Take the ground truth from a folder; masks that a model made only after :attr:`predictedAsked`."""
         choice = TruthChoice((folder,), how, predicted)
 
-        def look(project: Project) -> TruthIndex:
-            return index_of(project, choice)
+        def look(project: Project) -> TruthIndex | PredictedQuestion:
+            try:
+                return index_of(project, choice)
+            except PredictedTruthError:
+                marker = check_truth_folder(folder, allow_predicted=True)
+                return PredictedQuestion(folder, (marker and marker.model) or "")
 
-        def done(project: Project, index: TruthIndex) -> None:
-            if not index.files:
+        def done(project: Project, found: TruthIndex | PredictedQuestion) -> None:
+            if isinstance(found, PredictedQuestion):
+                self.predictedAsked.emit(found)
+            elif found.files:
+                self._take(project, choice, found)
+            else:
                 self._notifier.warning(
                     f"No mask in {folder.name} has the name of an image",
                     "A ground truth mask has the name of its image. Nothing was changed.",
                     replace_key=_KEY,
                 )
-                return
-            self._take(project, choice, index)
 
-        def failed(error: Exception) -> None:
-            if isinstance(error, PredictedTruthError):
-                self.predictedAsked.emit(folder, error)
-            else:
-                self._report(error)
-
-        self._with_project(look, done, failed)
+        self._with_project(look, done)
 
     def choose_none(self, how: How = "user") -> None:
         """Have no ground truth; ``how="later"`` puts the question off until the user asks for it."""
@@ -300,6 +310,20 @@ class GroundTruthController(QObject):
                 "The ground truth of this project cannot be read", project.ground_truth.problem, replace_key=_KEY,
                 choices=(choose,),
             )  # fmt: skip
+
+    def _follow_list(self) -> None:
+        """Images came or went: those that came may have ground truth in the chosen folder."""
+        project = self._projects.project
+        choice = None if project is None else project.ground_truth.choice
+        if choice is None or not choice.folders:
+            return
+
+        def done(project: Project, found: GroundTruth) -> None:
+            if project.ground_truth.choice == choice and found.files != project.ground_truth.files:
+                project.ground_truth = found
+                self._tell(project)
+
+        self._with_project(lambda project: ground_truth_of(project, choice), done)
 
     def _found(self, project: Project, found: TruthIndex) -> None:
         if found.files and found.certain:

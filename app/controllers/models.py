@@ -196,18 +196,6 @@ class ModelsController(QObject):
             return
         self.mappingChanged.emit()
 
-    def adopt_catalog(self) -> bool:
-        """Use the model's classes for the whole project; refused where images are already labelled in others."""
-        if self._project is None or self.card is None:
-            return False
-        try:
-            self._project.set_catalog(self.card.catalog)
-        except AtrousError as error:
-            self._notifier.report(error)
-            return False
-        self.mappingChanged.emit()
-        return True
-
     def remember_card(self) -> None:
         """Keep the model's classes with the project, so that its predictions can be read when another model is in use."""
         if self._project is None or self.card is None or self._project.read_only:

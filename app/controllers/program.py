@@ -128,7 +128,6 @@ class Program(QObject):
         self.projects.worst_first = self.queues.worst_first
         self.projects.projectChanged.connect(self.classes.set_project)
         self.projects.projectChanged.connect(self.models.set_project)
-        self.models.mappingChanged.connect(self._follow_catalog)
         self.tools.subscribe(self._follow_tools)
         self._follow_tools()
 
@@ -181,14 +180,6 @@ class Program(QObject):
         self.thumbnails.stop()
         self.jobs.wait()
         self.settings.flush()
-
-    def _follow_catalog(self) -> None:
-        """The project took the model's classes: the image in view must speak them too."""
-        project, image = self.projects.project, self.projects.image
-        if project is None or image is None or image.document.catalog is project.catalog:
-            return
-        self.classes.set_project(project)
-        self.projects.reload_image()
 
     def _follow_tools(self) -> None:
         if self.tools.within != self.facts["within_on"]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from PySide6.QtCore import QObject, Qt
 from PySide6.QtWidgets import QDialog, QMessageBox
 
+from app.controllers.ground_truth import PredictedQuestion
 from app.controllers.import_masks import Decided
 from app.controllers.program import Program
 from app.state.class_choice import ClassQuestion, known_catalogs, stored_how, stored_reason
@@ -22,7 +23,6 @@ from app.ui.dialogs.truth_dialog import TruthDialog
 from app.ui.main_window import MainWindow
 from deeplab_core.catalog import ClassCatalog
 from deeplab_core.datasets import TruthIndex
-from deeplab_core.errors import PredictedTruthError
 
 
 class TruthBinding(QObject):
@@ -124,16 +124,19 @@ class TruthBinding(QObject):
         dialog.later.connect(lambda: truth.answer_frame(question, "auto"))
         self._open(dialog)
 
-    def _ask_predicted(self, folder: Path, error: PredictedTruthError) -> None:
+    def _ask_predicted(self, question: PredictedQuestion) -> None:
         """The user named masks that a model made."""
         box = QMessageBox(self._window)
         box.setIcon(QMessageBox.Icon.Warning)
         box.setWindowTitle("Ground truth")
-        box.setText("These masks are predictions. Use them as ground truth?")
-        what = f"{error.what[:1].upper()}{error.what[1:]}."
-        box.setInformativeText(f"{folder}\n\n{what} {error.why}.")
+        of = f" of {question.model}" if question.model else ""
+        box.setText(f"These masks are predictions{of}. Use them as ground truth?")
+        box.setInformativeText(
+            f"{question.folder}\n\nFigures against a model's own masks say nothing about its errors. "
+            "The Classes panel will say where the ground truth is from."
+        )
         box.addButton("Use them", QMessageBox.ButtonRole.AcceptRole).clicked.connect(
-            lambda: self._program.truth.choose(folder, "user", predicted=True)
+            lambda: self._program.truth.choose(question.folder, "user", predicted=True)
         )
         keep = box.addButton("Do not use them", QMessageBox.ButtonRole.RejectRole)
         box.setDefaultButton(keep)

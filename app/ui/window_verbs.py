@@ -153,7 +153,7 @@ class WindowVerbs(QObject):
         dialog = MappingDialog(models.card.catalog, project.catalog, mapping, fresh and not project.read_only, self._window)
         if dialog.exec():
             if dialog.adopt:
-                models.adopt_catalog()
+                self._program.truth.choose_catalog(models.card.catalog)
             else:
                 models.agree(dialog.overrides())
 

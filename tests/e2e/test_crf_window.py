@@ -41,7 +41,7 @@ def opened(qtbot: QtBot, qapp: object, tmp_path: Path, monkeypatch: pytest.Monke
     program.models.start()
     program.projects.open(images)
     qtbot.waitUntil(lambda: program.models.card is not None and program.projects.image is not None, timeout=PATIENCE)
-    assert program.models.adopt_catalog()
+    program.truth.choose_catalog(program.models.card.catalog)
     qtbot.waitUntil(lambda: program.facts["has_prediction"] and not program.jobs.running, timeout=PATIENCE)
     yield program, photo, model
     program.projects.close()

@@ -109,7 +109,7 @@ def test_predictions_are_asked_about_before_they_are_used(studio: Studio, tmp_pa
     studio.settle()
     box = dialog(studio)
     assert isinstance(box, QMessageBox)
-    assert "rooms" in box.informativeText()
+    assert "predictions of rooms" in box.text()
     wanted = "Use them" if answer else "Do not use them"
     next(button for button in box.buttons() if button.text() == wanted).click()
     studio.settle()
@@ -284,3 +284,13 @@ def test_an_image_that_is_left_right_after_a_stroke_keeps_its_iou(studio: Studio
     after = studio.program.judge.folder.scores[image].iou
     assert after is not None
     assert after != before
+
+
+def test_an_image_that_came_with_a_rescan_has_its_ground_truth(studio: Studio, folder):
+    studio.open(folder)
+    assert len(studio.program.judge.index) == 4
+    for place, kind in (("images", "jpg"), ("labels", "png")):
+        source = folder.parent / place / f"photo_0.{kind}"
+        (folder.parent / place / f"photo_9.{kind}").write_bytes(source.read_bytes())
+    studio.program.projects.rescan()
+    studio.wait(lambda: len(studio.program.judge.index) == 5)

@@ -118,10 +118,12 @@ def test_a_fresh_project_may_take_the_model_s_classes(studio, folder):
     studio.compute.catalog = get_catalog("camvid11")
     studio.open(folder)
     studio.start_model()
-    assert studio.program.models.adopt_catalog()
+    studio.program.inspect.begin()
+    studio.program.truth.choose_catalog(studio.program.models.card.catalog)
     studio.settle()
     studio.wait(lambda: studio.image.document.catalog.name == "camvid11" and studio.program.facts["has_prediction"])
     assert studio.program.projects.project.catalog.name == "camvid11"
+    assert studio.program.inspect.index.folder.catalog.name == "camvid11"
 
 
 def test_shortcuts_refuse_a_taken_key_and_take_a_free_one(qtbot):

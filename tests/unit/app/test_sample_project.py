@@ -7,7 +7,9 @@ import json
 import numpy as np
 import pytest
 
-from app.places import SAMPLE_PROJECT
+from app.places import SAMPLE_PROJECT, copy_sample_project
+from app.state.data_choices import OpenQuestions, settle
+from app.state.project import Project
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.formats import find_truth, read_mask
 from deeplab_core.images import find_images, probe_image
@@ -34,6 +36,13 @@ def test_truth_is_found_rather_than_the_masks_at_hand() -> None:
     index = find_truth(SAMPLE_PROJECT, find_images(SAMPLE_PROJECT))
     assert {path.parent.name for path in index.files.values()} == {"truth"}
     assert len(index.files) == 24
+
+
+def test_nothing_about_the_sample_is_asked(tmp_path) -> None:
+    with Project.open(copy_sample_project(tmp_path / "sample")) as project:
+        assert settle(project) == OpenQuestions()
+        assert len(project.ground_truth.files) == 24
+        assert project.catalog.name == "voc21"
 
 
 @pytest.mark.parametrize("name", NAMES)
