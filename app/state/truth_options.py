@@ -125,7 +125,11 @@ def truth_line(truth: GroundTruth, images: int) -> tuple[str, str, str]:
     marker = truth.index.marker
     if marker is not None:
         lines.append(f"It is {marker.text()}." if marker.kind == "export" else f"It holds {marker.text()}.")
-        source, tone = f"{source}, {'export' if marker.kind == 'export' else 'predictions'}", "warn"
+        untouched = marker.untouched_images if marker.kind == "export" else None
+        what = "predictions" if marker.kind != "export" else "an export"
+        if untouched is not None:
+            what = f"an export, {spaced(untouched)} of {spaced(len(marker.outputs))} untouched"
+        source, tone = f"{source}: {what}", "warn" if untouched != 0 else "muted"
     if truth.frame != "auto":
         lines.append(f"The masks are read as {'stored' if truth.frame == 'stored' else 'displayed'} (EXIF orientation).")
     return f"{names} · {source}", "\n".join(lines), tone
