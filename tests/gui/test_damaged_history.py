@@ -150,6 +150,13 @@ def test_the_window_offers_the_ways_out_of_a_refused_mask(studio: Studio, folder
     message = studio.program.notifier.messages[-1]
     assert choice in message.detail
     assert studio.program.projects.image is None
+    toast = studio.window.toasts.toasts[-1]
+    assert [button.text() for button in toast.buttons] == [offer.text for offer in message.choices]
+    studio.settle()
+    places = [button.geometry() for button in toast.buttons]
+    assert all(place.width() >= button.sizeHint().width() for place, button in zip(places, toast.buttons, strict=True))
+    assert all(toast.rect().contains(place) for place in places)
+    assert not any(one.intersects(other) for number, one in enumerate(places) for other in places[:number])
     next(offer for offer in message.choices if offer.text == choice).run()
     studio.wait(lambda: studio.program.projects.image is not None and studio.image.id == image)
     if choice == USE_MASK:

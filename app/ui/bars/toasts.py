@@ -21,6 +21,8 @@ from app.ui.theme import Theme
 
 _SHOWN_MS = {Severity.INFO: 5000, Severity.WARNING: 10_000}
 _WIDTH, _GAP, _MARGIN, _MOST = 380, 8, 16, 4
+#: What the icon, the close button and the margins leave of the width to text and buttons; buttons that need more are stacked.
+_BESIDE_TEXT, _BUTTON_GAP = 88, 6
 _LOOKS = {Severity.INFO: ("info", "accent"), Severity.WARNING: ("warning", "warn"), Severity.ERROR: ("error", "bad")}
 
 
@@ -112,14 +114,17 @@ class Toast(QFrame):
             column.addWidget(detail)
         self.buttons = [QPushButton(choice.text) for choice in message.choices]
         if self.buttons:
-            line = QHBoxLayout()
-            line.setSpacing(6)
             for button, choice in zip(self.buttons, message.choices, strict=True):
                 button.clicked.connect(lambda _checked=False, run=choice.run: run())
-                line.addWidget(button)
                 button.ensurePolished()  # the style sheet's font is wider than the one that the layout would measure
                 button.setMinimumWidth(button.sizeHint().width())
-            line.addStretch(1)
+            width = sum(button.minimumWidth() + _BUTTON_GAP for button in self.buttons)
+            line = QHBoxLayout() if width <= _WIDTH - _BESIDE_TEXT else QVBoxLayout()
+            line.setSpacing(_BUTTON_GAP)
+            for button in self.buttons:
+                line.addWidget(button, 0, Qt.AlignmentFlag.AlignLeft)
+            if isinstance(line, QHBoxLayout):
+                line.addStretch(1)
             column.addLayout(line)
         self.close_button = QToolButton()
         self.close_button.setIcon(make_icon("close", theme, color="muted"))
