@@ -183,26 +183,30 @@ class FeatureCache:
     def __init__(
         self, part: FrozenPart, folder: Path, limit: int, *, views: int = 0, say: Callable[[str], None] = lambda _text: None
     ) -> None:
-        """Open or create a cache.
+        """Nothing is read or written before :meth:`open`.
 
         Args:
             folder: holds a folder for each set of weights.
             limit: bytes that all of them may take.
             views: how many there are, for an estimate of their size.
             say: hears once that the cache is full.
+        """
+        self.part, self.root, self.limit = part, folder, limit
+        self._views, self._say = views, say
+        self.full = False
+        self.computed = self.read = 0
+
+    def open(self) -> None:
+        """Find or create the folder of the weights as they are now, and see how much room is taken.
 
         Raises:
             StorageError: the folder cannot be created.
         """
-        self.part, self.root, self.limit = part, folder, limit
-        self.folder = folder / part.digest()[:16]
+        self.folder = self.root / self.part.digest()[:16]
         make_folder(self.folder)
-        sizes = dict(_sizes(folder))
+        sizes = dict(_sizes(self.root))
         self.used = sum(sizes.values())
         self._others = sum(size for path, size in sizes.items() if path.parent != self.folder)
-        self._views, self._say = views, say
-        self.full = False
-        self.computed = self.read = 0
 
     def features(self, batch: Batch, device: torch.device) -> tuple[Tensor, ...]:
         """(n, C, h, w) float32 features of a batch, read or computed."""

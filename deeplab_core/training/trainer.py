@@ -218,6 +218,8 @@ class Trainer:
                 atomic_write(self.folder / "start.json", (json.dumps(note, indent=1, ensure_ascii=False) + "\n").encode())
             tables = None if self._data_tables is None else self._data_tables.to_dict()
             atomic_write(self.folder / "recipe.toml", self.recipe.to_toml(tables).encode("utf-8", "surrogateescape"))
+        if self.features is not None:
+            self.features.open()
         log = RunLog(self.folder, tensorboard=self._tensorboard) if self.group.leads else None
         try:
             while self.state.step < self.steps:

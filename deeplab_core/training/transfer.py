@@ -25,8 +25,9 @@ Pictures = Callable[[Preprocessing], Iterable[Tensor]]
 
 #: Options of a backbone that change no feature in eval mode.
 _FREE = {"norm_momentum", "folded_norm"}
-#: Options of a DeepLab head that say what features and channels mean; a new head takes them over unless the recipe names them.
-_MEANINGS = ("align_corners", "branch_order", "decoder_order", "norm_eps")
+#: Options of a DeepLab head that say what channels mean; a new one takes them over unless the recipe names them, and from any
+#: checkpoint the rule for corners.
+_MEANINGS = ("branch_order", "decoder_order", "norm_eps")
 _DEEPLABS = ("deeplabv3", "deeplabv3plus")
 _COUNTER = "num_batches_tracked"
 
@@ -148,7 +149,10 @@ def _architecture(recipe: Recipe, source: SegmentationModel, classes: int) -> di
         inner, stride = {}, None
     if recipe.network or recipe.backbone or recipe.options or recipe.backbone_options:
         kept = _MEANINGS if name in _DEEPLABS and theirs["name"] in _DEEPLABS else ()
-        options = {key: value for key, value in options.items() if key in kept} | dict(recipe.options)
+        options = {key: value for key, value in options.items() if key in kept}
+        if name in _DEEPLABS:
+            options["align_corners"] = source.align_corners
+        options |= recipe.options
     if recipe.norm != "frozen":
         options.pop("folded_norm", None)
         if not any(fnmatchcase("encoder", pattern) for pattern in (*recipe.freeze_norms, *recipe.freeze)):

@@ -167,6 +167,7 @@ def test_features_are_computed_once_for_every_view(data: SegmentationDataset, tm
     assert again.features.computed == 0, "the same weights and pixels, another run"
     other = trainer(replace(recipe, seed=2), data, tmp_path / "other", feature_folder=tmp_path / "run" / "features")
     assert other.features is not None
+    other.features.open()
     assert other.features.folder != again.features.folder, "other weights"
 
 

@@ -63,6 +63,12 @@ def test_a_recipe_comes_back_from_toml_and_json(tmp_path_factory: pytest.TempPat
         ({"blur": 2}, "blur"),
         ({"momentum": 1}, "momentum"),
         ({"hard_repeat": 0}, "hard_repeat"),
+        ({"freeze": "encoder"}, "freeze"),
+        ({"freeze": [3]}, "freeze"),
+        ({"fixed_scales": ["a"]}, "fixed_scales"),
+        ({"fixed_scales": [True]}, "fixed_scales"),
+        ({"padding": "grid"}, "grid"),
+        ({"init_rate": -1}, "init_rate"),
     ],
 )
 def test_a_mistake_is_named(values: dict[str, object], named: str) -> None:
@@ -79,6 +85,12 @@ def test_hard_classes_are_classes() -> None:
 
 def test_whole_numbers_stand_for_floats() -> None:
     assert Recipe().changed({"rate": 1, "scales": [1, 2], "batch": 8.0}) == Recipe(rate=1.0, scales=(1.0, 2.0), batch=8)
+
+
+def test_a_list_of_any_length_replaces_another() -> None:
+    recipe = Recipe(hard_classes=("chair",), freeze=("encoder.stem",), fixed_scales=(1.0,))
+    changed = recipe.changed({"hard_classes": ["sofa", "chair"], "freeze": [], "fixed_scales": [1, 0.5]})
+    assert (changed.hard_classes, changed.freeze, changed.fixed_scales) == (("sofa", "chair"), (), (1.0, 0.5))
 
 
 def test_a_malformed_file_is_named(tmp_path: Path) -> None:

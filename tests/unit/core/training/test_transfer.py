@@ -238,6 +238,23 @@ def test_input_is_prepared_as_the_encoder_knows_it(tmp_path: Path) -> None:
     build_network(Recipe(init=str(path), mean=(127.5,) * 3), CATALOG, pictures)
 
 
+@pytest.mark.parametrize("name", ["fcn", "unet", "deeplabv3", "deeplabv2"])
+@pytest.mark.parametrize("align", [False, True])
+def test_a_new_head_keeps_stride_and_corners_of_any_checkpoint(name: str, align: bool, tmp_path: Path) -> None:
+    small = {"deeplabv3": {"aspp_channels": 8}}.get(name, {})
+    try:
+        path = saved(tmp_path / "old.safetensors", {"name": name, "backbone": "resnet18", "align_corners": align, **small})
+    except AtrousError:
+        path = saved(tmp_path / "old.safetensors", {"name": name, "backbone": "resnet18", **small})  # it has no choice of corners
+    source, _ = load_model(path)
+    start = build_network(Recipe(init=str(path), network="deeplabv3plus", options={"aspp_channels": 8}), CATALOG)
+    assert (start.model.align_corners, start.model.output_stride) == (source.align_corners, source.output_stride)
+    assert largest_difference(source, start.model.eval(), INCEPTION) < 1e-5
+    named = {"aspp_channels": 8, "align_corners": not source.align_corners}
+    other = build_network(Recipe(init=str(path), network="deeplabv3plus", options=named), CATALOG)
+    assert other.model.align_corners is not source.align_corners
+
+
 @pytest.fixture
 def data(tmp_path: Path) -> SegmentationDataset:
     return dataset(make_folder(tmp_path / "data"))
