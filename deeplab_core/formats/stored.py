@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.errors import ImageReadError, MaskFormatError
+from deeplab_core.formats.pnm import SIGNATURES, read_pnm
 from deeplab_core.images.guard import decoder_guard
 from deeplab_core.images.limits import check_size
 from deeplab_core.images.pillow import Image, UnidentifiedImageError
@@ -18,6 +19,8 @@ from deeplab_core.images.probe import TIFF_SIGNATURES, read_file
 from deeplab_core.notes import Note
 
 _LOSSY = frozenset({"JPEG", "MPO", "WEBP", "JPEG2000", "AVIF"})
+#: Kinds of PNG whose 16-bit samples the decoder for photographs would cut: RGB, grey with alpha, RGB with alpha.
+_DEEP_KINDS = (2, 4, 6)
 _EXACT_REMEDY = "Save the mask as PNG again from its source"
 
 
@@ -64,6 +67,10 @@ def read_stored(path: str | Path) -> StoredMask:
         return StoredMask(values=_npy_values(data, path))
     if data.startswith(TIFF_SIGNATURES):
         return _from_tiff(data, path)
+    if data.startswith(SIGNATURES):
+        return _from_pnm(data, path)
+    if data.startswith(b"\x89PNG") and len(data) > 25 and data[24] == 16 and data[25] in _DEEP_KINDS:
+        return _from_deep_png(data, data[25], path)
     with decoder_guard(MaskFormatError, "the mask file is damaged", path, _EXACT_REMEDY):
         try:
             picture = Image.open(io.BytesIO(data))
@@ -159,6 +166,33 @@ def _from_tiff(data: bytes, path: Path) -> StoredMask:
         f"a TIFF of {samples} bands cannot hold a mask",
         remedy="Save ids as one band, or colours as RGB of 8 bits", path=path,
     )  # fmt: skip
+
+
+def _from_pnm(data: bytes, path: Path) -> StoredMask:
+    try:
+        values = read_pnm(data, path)
+    except ImageReadError as error:
+        raise MaskFormatError(error.what, why=error.why, remedy=error.remedy, path=path) from error
+    if values.ndim == 3:
+        return StoredMask(colors=_eight_bit_colors(values, path))
+    return StoredMask(values=_ids(values, path))
+
+
+def _from_deep_png(data: bytes, kind: int, path: Path) -> StoredMask:
+    """Colour and grey-alpha PNG of 16 bits, of which Pillow keeps the high bytes alone: small ids would all become 0."""
+    from deeplab_core.images.png import deep_samples
+
+    with decoder_guard(MaskFormatError, "the mask file is damaged", path, _EXACT_REMEDY):
+        with Image.open(io.BytesIO(data)) as picture:
+            check_size(*picture.size, path)
+        pixels = deep_samples(data, kind)
+    if pixels is None:
+        raise MaskFormatError("the mask file is damaged", remedy=_EXACT_REMEDY, path=path)
+    if kind != 2 and (pixels[..., -1] != 65535).any():
+        raise _transparent(path)
+    if kind == 4:
+        return StoredMask(values=_ids(pixels[..., 0], path))
+    return StoredMask(colors=_eight_bit_colors(pixels[..., :3], path))
 
 
 def _eight_bit_colors(pixels: NDArray[Any], path: Path) -> NDArray[np.uint8]:

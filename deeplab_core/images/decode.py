@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import struct
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from deeplab_core.images.identity import key_of
 from deeplab_core.images.jpeg import END, jpeg_state, missing_share
 from deeplab_core.images.orientation import to_oriented
 from deeplab_core.images.pillow import Image
+from deeplab_core.images.png import deep_samples, png_facts
 from deeplab_core.images.probe import ImageInfo, probe_bytes, read_file
 from deeplab_core.images.tiff import decode_tiff
 from deeplab_core.notes import Note, note_text
@@ -150,47 +150,20 @@ def _percent(share: float) -> str:
 
 
 def _decode_png(data: bytes, info: ImageInfo) -> tuple[NDArray[np.uint8], list[Note]]:
-    facts = _png_facts(data)
-    notes = [] if facts.frames < 2 else [_frames_note(facts.frames)]
-    if facts.depth != 16:
+    facts = png_facts(data)
+    notes = [] if facts is None or facts.frames < 2 else [_frames_note(facts.frames)]
+    if facts is None or facts.depth != 16:
         stored, more = _decode_with_opencv(data, info)
         return stored, more + notes
-    flags = cv2.IMREAD_IGNORE_ORIENTATION | cv2.IMREAD_ANYDEPTH | (0 if facts.grey else cv2.IMREAD_COLOR_RGB)
-    try:
-        values = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    except cv2.error:
-        values = None
+    with decoder_guard(ImageReadError, "the image file is damaged", info.path):
+        samples = deep_samples(data, facts.kind)
     width, height = info.stored_size
-    if values is None or values.shape[:2] != (height, width) or values.dtype != np.uint16:
+    if samples is None or samples.shape[:2] != (height, width):
         stored, more = _decode_with_pillow(data, info)
         return stored, more + notes
-    scaled, more = scale_to_uint8(np.asarray(values), Declared(bits=facts.significant))
-    return (grey_to_rgb(scaled) if scaled.ndim == 2 else scaled), more + notes
-
-
-@dataclass(frozen=True, slots=True)
-class _PngFacts:
-    depth: int
-    grey: bool
-    significant: int | None
-    frames: int
-
-
-def _png_facts(data: bytes) -> _PngFacts:
-    """Bit depth, kind, significant bits (``sBIT``) and frames (``acTL``) from the chunks before the pixels."""
-    depth, kind = data[24], data[25]
-    significant, frames, place = None, 1, 33
-    while place + 8 <= len(data):
-        length, name = struct.unpack_from(">I4s", data, place)
-        body = data[place + 8 : place + 8 + min(length, 16)]
-        if name in (b"IDAT", b"IEND"):
-            break
-        if name == b"sBIT" and body:
-            significant = max(body[:3] if kind in (2, 6) else body[:1])
-        elif name == b"acTL" and len(body) >= 4:
-            (frames,) = struct.unpack_from(">I", body)
-        place += 12 + length
-    return _PngFacts(depth, kind == 0, significant if significant and 0 < significant <= depth else None, frames)
+    colors = samples if samples.ndim == 2 else samples[..., :3] if samples.shape[2] > 2 else samples[..., 0]
+    scaled, more = scale_to_uint8(colors, Declared(bits=facts.significant))
+    return (grey_to_rgb(scaled) if scaled.ndim == 2 else np.ascontiguousarray(scaled)), more + notes
 
 
 def _frames_note(frames: int) -> Note:

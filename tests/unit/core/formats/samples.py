@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -54,3 +56,15 @@ def photograph(path: Path, shape: tuple[int, int], orientation: int = 1) -> Path
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(rgb).save(path, exif=exif)
     return path
+
+
+def grey_alpha_png(values: np.ndarray, alpha: int = 65535) -> bytes:
+    """A 16-bit PNG of grey and alpha, which Pillow cannot write."""
+    pixels = np.stack((values, np.full(values.shape, alpha)), axis=-1).astype(">u2")
+    rows = b"".join(b"\0" + row.tobytes() for row in pixels)
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    header = struct.pack(">2I5B", values.shape[1], values.shape[0], 16, 4, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")

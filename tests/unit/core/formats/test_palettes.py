@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import tifffile
@@ -18,7 +19,7 @@ from deeplab_core.formats import encode_png, write_indexed_png
 from deeplab_core.formats.masks import load_mask, palette_meaning, read_mask
 from deeplab_core.masks import mark_output
 
-from .samples import label_maps
+from .samples import grey_alpha_png, label_maps
 
 VOC = get_catalog("voc21")
 
@@ -260,3 +261,60 @@ class TestNumbers:
         Image.fromarray(np.arange(1, 22, dtype=np.uint8)[None]).save(folder / "shifted.png")
         with pytest.raises(MaskFormatError, match=r"shifted by one: 1\.\.21 instead of 0\.\.20"):
             read_mask(folder / "shifted.png", VOC)
+
+
+class TestFilesThatDecodersOfPhotographsChange:
+    """Values that a picture viewer would stretch or cut are ids here."""
+
+    LABELS = np.random.default_rng(7).integers(0, 21, (9, 13)).astype(np.uint8)
+
+    @pytest.mark.parametrize("largest", [20, 21, 255, 300, 65535])
+    def test_pgm_of_any_largest_value(self, folder: Path, largest: int) -> None:
+        stored = self.LABELS.astype(">u2" if largest > 255 else np.uint8)
+        (folder / "raw.pgm").write_bytes(b"P5\n# by hand\n13 9\n%d\n" % largest + stored.tobytes())
+        (folder / "plain.pgm").write_bytes(b"P2\n13 9 %d\n" % largest + " ".join(map(str, self.LABELS.ravel())).encode())
+        for name in ("raw.pgm", "plain.pgm"):
+            assert np.array_equal(read_mask(folder / name, VOC), self.LABELS), name
+
+    def test_bitmaps(self, folder: Path) -> None:
+        bits = self.LABELS > 10
+        (folder / "raw.pbm").write_bytes(b"P4\n13 9\n" + np.packbits(bits, axis=1).tobytes())
+        (folder / "plain.pbm").write_bytes(b"P1 13 9\n" + b"\n".join(bytes(48 + row.astype(np.uint8)) for row in bits))
+        for name in ("raw.pbm", "plain.pbm"):
+            assert np.array_equal(read_mask(folder / name, VOC), bits.astype(np.uint8)), name
+
+    def test_colours_of_sixteen_bits(self, folder: Path) -> None:
+        colors = VOC.palette()[self.LABELS].astype(np.uint16) * 257
+        cv2.imwrite(str(folder / "deep.png"), colors[..., ::-1])
+        (folder / "deep.ppm").write_bytes(b"P6 13 9 65535\n" + colors.astype(">u2").tobytes())
+        (folder / "plain.ppm").write_bytes(b"P6 13 9 255\n" + VOC.palette()[self.LABELS].tobytes())
+        for name in ("deep.png", "deep.ppm", "plain.ppm"):
+            assert np.array_equal(read_mask(folder / name, VOC), self.LABELS), name
+
+    @pytest.mark.parametrize("channels", [3, 4])
+    def test_ids_in_channels_of_sixteen_bits_are_no_background(self, folder: Path, channels: int) -> None:
+        pixels = np.stack([self.LABELS.astype(np.uint16)] * 3 + [np.full((9, 13), 65535, np.uint16)] * (channels - 3), axis=-1)
+        cv2.imwrite(str(folder / "ids.png"), pixels)
+        with pytest.raises(MaskFormatError, match="cannot be told apart"):
+            read_mask(folder / "ids.png", VOC)
+
+    @pytest.mark.parametrize("alpha", [65535, 65534])
+    def test_grey_of_sixteen_bits_with_alpha(self, folder: Path, alpha: int) -> None:
+        (folder / "la.png").write_bytes(grey_alpha_png(self.LABELS, alpha))
+        if alpha == 65535:
+            assert np.array_equal(read_mask(folder / "la.png", VOC), self.LABELS)
+        else:
+            with pytest.raises(MaskFormatError, match="transparent"):
+                read_mask(folder / "la.png", VOC)
+
+    @pytest.mark.parametrize(
+        "data",
+        [b"P5\n", b"P5 13", b"P5 13 9 20\nabc", b"P5 13 9 0\n" + bytes(117), b"P2 2 2 9 1 2 x 4", b"P2 2 2 9 1 2 3",
+         b"P5 0 9 20\n", b"P5 2 2 3\n\x01\x02\x03\x04", b"P5 99999999 99999999 3\n"],
+    )  # fmt: skip
+    def test_damaged_files_are_named(self, folder: Path, data: bytes) -> None:
+        (folder / "bad.pgm").write_bytes(data)
+        with pytest.raises(MaskFormatError) as caught:
+            read_mask(folder / "bad.pgm", VOC)
+        assert caught.value.path == folder / "bad.pgm"
+        assert caught.value.remedy
