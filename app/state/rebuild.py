@@ -123,11 +123,15 @@ def restored_from_copy(store: Store, directory: Path, notices: list[str]) -> boo
 def _mask_names(directory: Path) -> list[str]:
     """Names of the mask files below the project's directory, with slashes; links are passed over."""
     names = []
-    for place, _, files in os.walk(directory / MASKS):
-        for file in files:
-            path = Path(place) / file
-            if file.endswith(".png") and not path.is_symlink():
-                names.append(path.relative_to(directory).as_posix())
+    waiting = [MASKS]
+    while waiting:
+        place = waiting.pop()
+        with contextlib.suppress(OSError), os.scandir(directory / place) as entries:
+            for entry in entries:  # says what is a link without asking the disk again: there may be 100,000 masks
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(f"{place}/{entry.name}")
+                elif entry.name.endswith(".png") and entry.is_file(follow_symlinks=False):
+                    names.append(f"{place}/{entry.name}")
     return sorted(names)
 
 

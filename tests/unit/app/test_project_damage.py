@@ -533,6 +533,41 @@ def test_a_project_that_is_removed_while_it_is_open_is_noticed_and_written_again
     assert bool(asides) == (how in ("replaced", "another project", "its log"))
 
 
+def test_masks_that_nothing_can_rebuild_are_named_when_a_project_is_written_again(folder):
+    """The journal of a.png was bounded and its mask went with the folder; b.png is rebuilt from its journal."""
+    work_on(folder, "a.png")
+    with Project.open(folder) as project:
+        assert project.journal.prune(0) == 3
+    other = work_on(folder, "b.png")
+    with Project.open(folder) as project:
+        shutil.rmtree(folder / ".atrous")
+        assert project.write_again() == ("a.png",)
+        assert same(project.load(image_id(project, "b.png")).document, other)
+        with pytest.raises(ProjectError):
+            project.load(image_id(project, "a.png"))
+
+
+def test_on_a_network_folder_the_same_holds_without_a_log(folder, monkeypatch):
+    monkeypatch.setattr("app.state.store.on_network", lambda _path: True)
+    with Project.open(folder) as project:
+        image = image_id(project, "a.png")
+        document = project.load(image).document
+        stroke(project, image, document, 1)
+        project.upkeep()
+        assert not (folder / ".atrous/project.db-wal").exists()
+        shutil.rmtree(folder / ".atrous")
+        with pytest.raises(RemovedStore):
+            project.sync()
+        with pytest.raises(RemovedStore):
+            project.set_setting("view", 1)
+        project.write_again()
+        stroke(project, image, document, 2)
+    with Project.open(folder) as project:
+        assert project.notices == ()
+        assert same(project.load(image).document, document)
+        assert len(project.load(image).steps) == 2
+
+
 def test_a_project_that_another_window_made_in_its_place_is_not_overwritten(folder):
     with Project.open(folder) as project:
         shutil.rmtree(folder / ".atrous")
