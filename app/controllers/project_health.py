@@ -120,15 +120,15 @@ class ProjectHealth:
 
     def write_again(self) -> None:
         """Write a project again that was removed or replaced, with everything that is still in memory."""
-        project = self._projects.project
-        if project is None:
+        project, autosaver = self._projects.project, self._projects.autosaver
+        if project is None or autosaver is None:
             return
+        in_memory = autosaver.in_memory()
 
-        def done(lost: tuple[str, ...]) -> None:
-            if project is not self._projects.project or self._projects.autosaver is None:
+        def done(gone: tuple[str, ...]) -> None:
+            if autosaver is not self._projects.autosaver:
                 return
-            kept = self._projects.autosaver.save_again()
-            gone = [path for path in lost if path not in {project.record(image).relative_path for image in kept}]
+            autosaver.save_again(in_memory)
             if not gone:
                 self._notifier.info("The project was written again", f"It is in {project.directory}.", replace_key="written")
                 return
@@ -140,7 +140,7 @@ class ProjectHealth:
                 replace_key="written",
             )
 
-        self._jobs.run(project.write_again, done, self._notifier.report_or_raise)
+        self._jobs.run(lambda: project.write_again(in_memory), done, self._notifier.report_or_raise)
 
     def open_again(self) -> None:
         """Close the project and open its folder again, which sets a damaged database aside and rebuilds it."""

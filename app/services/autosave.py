@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
@@ -213,15 +213,16 @@ class Autosaver(QObject):
             self.save_now()
             self._start_sync()
 
-    def save_again(self) -> tuple[int, ...]:
-        """Write every document in memory again because its file is gone; returns the ids of their images."""
-        kept = []
+    def in_memory(self) -> tuple[int, ...]:
+        """Ids of the images whose documents are in memory and hold work."""
+        return tuple(held.image for held in self._held.values() if held.document.provenance.any())
+
+    def save_again(self, images: Collection[int]) -> None:
+        """Write documents of :meth:`in_memory` again because their files are gone."""
         for held in self._held.values():
-            if held.document.provenance.any():
+            if held.image in images:
                 held.saved = None
-                kept.append(held.image)
         self.retry()
-        return tuple(kept)
 
     def flush(self) -> None:
         """Bring everything onto the disk before returning: closing the window, handing masks to an export.

@@ -16,12 +16,12 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.state.adopt import adopt_masks
 from app.state.careful import SQLITE_ERRORS, connect, look_into
 from app.state.filesystem import refuse_link
 from app.state.layout import BACKUPS, DATABASE, LOCK, backup_names, refuse_links, sweep
 from app.state.lock import ProjectLock
 from app.state.mask_file import read_note
-from app.state.rebuild import adopt_masks
 from app.state.schema import APPLICATION_ID, MIGRATIONS, strange_objects
 from app.state.store import DamagedStore, Store, set_database_aside, store_error
 from deeplab_core.errors import AtrousError, ProjectError, StorageError

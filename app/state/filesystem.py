@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from deeplab_core.errors import ProjectError
@@ -47,13 +48,26 @@ def _kind_of(path: str, mountinfo: list[str]) -> str:
     return kind
 
 
-def identity(path: Path) -> tuple[int, int] | None:
-    """(device, number) of the file that a path leads to, itself if it is a link; None if there is none."""
+@dataclass(frozen=True, slots=True)
+class FileState:
+    """Which file a path leads to, itself if it is a link.
+
+    Attributes:
+        number: (device, number on it).
+        size: in bytes.
+    """
+
+    number: tuple[int, int]
+    size: int
+
+
+def file_state(path: Path) -> FileState | None:
+    """The state of the file at a path; None if there is none."""
     try:
         found = os.lstat(path)
     except OSError:
         return None
-    return found.st_dev, found.st_ino
+    return FileState((found.st_dev, found.st_ino), found.st_size)
 
 
 def refuse_link(path: Path, *, folder: bool = False) -> None:

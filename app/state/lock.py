@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.state.filesystem import identity
+from app.state.filesystem import file_state
 from deeplab_core.errors import ProjectLocked, StorageError
 from deeplab_core.formats.atomic import storage_error
 
@@ -68,7 +68,8 @@ class ProjectLock:
         if self._descriptor is None:
             return False
         held = os.fstat(self._descriptor)
-        return identity(self._path) == (held.st_dev, held.st_ino)
+        found = file_state(self._path)
+        return found is not None and found.number == (held.st_dev, held.st_ino)
 
     def acquire(self) -> None:
         """Take the lock.

@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from app.state.adopt import adopt_masks
 from app.state.folder_scan import ScanReport, reconcile
 from app.state.layout import DATABASE as DATABASE
 from app.state.layout import DIRECTORY_NAME as DIRECTORY_NAME
 from app.state.layout import LOCK, create_directory, refuse_links, remove_new_directory
 from app.state.layout import MASKS as MASKS
 from app.state.lock import ProjectLock
-from app.state.rebuild import adopt_masks, renewed, restored_from_copy
+from app.state.rebuild import renewed, restored_from_copy
 from app.state.store import DamagedStore, RemovedStore, Store
 from deeplab_core.catalog import ClassCatalog
 from deeplab_core.catalogs import get_catalog
@@ -178,8 +179,11 @@ def meta_json(text: str, key: str) -> Any:
         ) from error  # fmt: skip
 
 
-def write_directory_again(directory: Path, folder: Path, store: Store, lock: ProjectLock) -> ProjectLock:
-    """Write a project's directory and database again that were removed or replaced; returns the lock that holds it now.
+def write_directory_again(directory: Path, folder: Path, store: Store, lock: ProjectLock) -> tuple[ProjectLock, bool]:
+    """Write a project's directory and database again that were removed or replaced.
+
+    Returns:
+        The lock that holds it now, and whether the database is whole; if not, it is empty.
 
     Raises:
         ProjectLocked: another window has opened a project in its place.
@@ -191,14 +195,14 @@ def write_directory_again(directory: Path, folder: Path, store: Store, lock: Pro
     if held is not lock:
         held.acquire()
     try:
-        store.write_again()
+        whole = store.write_again()
     except BaseException:
         if held is not lock:
             held.release()
         raise
     if held is not lock:
         lock.release()
-    return held
+    return held, whole
 
 
 def replace_damaged(opened: Opened, error: DamagedStore) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.listeners import Listeners
+from app.state.adopt import forget_gone_masks
 from app.state.backups import Upkeep
 from app.state.folder_scan import ScanReport, reconcile, stat_images, survey, unheard
 from app.state.ground_truth import GroundTruth
@@ -31,6 +32,7 @@ from app.state.opening import (
 from app.state.patch import Labels, TilePatch
 from app.state.predictions import PredictionCache
 from app.state.provenance import Provenance
+from app.state.rebuild import refill
 from app.state.runs import RunLog
 from app.state.saved_masks import ACCEPTED, LoadedImage, MaskRefused, SavedMasks, oriented_shape
 from app.state.store import DamagedStore
@@ -322,14 +324,17 @@ class Project:
         """The project is about to be closed: end :meth:`upkeep` in another thread soon."""
         self._upkeep.stop()
 
-    def write_again(self) -> tuple[str, ...]:
+    def write_again(self, in_memory: Collection[int] = ()) -> tuple[str, ...]:
         """Write a project that was removed or replaced while it was open again, from what this process still holds.
 
-        What lies in its place now is set aside. Mask files that are gone are rebuilt from the journal when their image is opened;
-        the caller saves the documents that it has in memory.
+        What lies in its place now is set aside. Mask files that are gone are rebuilt from the journal when their image is opened.
+        If the database was cut and cannot be read any more, statuses come from memory and strokes from the newest daily copy.
+
+        Args:
+            in_memory: ids of images whose documents the caller has, and saves afterwards.
 
         Returns:
-            Paths of images whose labels are lost: their mask file is gone and the journal does not reach back to the beginning.
+            Paths of other images whose labels are lost: the mask file is gone and the journal does not reach back far enough.
 
         Raises:
             ProjectLocked: another window has opened a project in its place.
@@ -337,14 +342,12 @@ class Project:
         """
         self._check_writable()
         assert self._lock is not None
-        self._lock = write_directory_again(self.directory, self.folder, self._store, self._lock)
-        rows = self._store.rows("SELECT id, path, mask, journal_base FROM images WHERE mask != ''", (), (int, str, str, int))
-        gone = [row for row in rows if not (self.directory / row[2]).is_file()]
-        whole = [(image,) for image, _, _, base in gone if not base]
-        with self._store.transaction() as connection:
-            connection.executemany("UPDATE images SET mask = '' WHERE id = ?", whole)
+        self._lock, whole = write_directory_again(self.directory, self.folder, self._store, self._lock)
+        if not whole:
+            refill(self._store, self.directory, self._records, self._catalog, in_memory)
+        lost = forget_gone_masks(self._store, self.directory)
         self._read_records()
-        return tuple(path for _, path, _, base in gone if base)
+        return tuple(path for image, path in lost.items() if image not in in_memory)
 
     # -- predictions -----------------------------------------------------------------------------------------------------
 

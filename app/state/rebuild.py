@@ -4,28 +4,30 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import sqlite3
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from app.state.adopt import adopt_masks, count_from, last_number
 from app.state.careful import SQLITE_ERRORS, check_kinds, damaged_reader, look_into
-from app.state.image_record import ImageFlag, ImageStatus, record_from_row
+from app.state.image_record import ImageFlag, ImageRecord, record_from_row
 from app.state.journal import StepState
-from app.state.layout import BACKUPS, MASKS, backup_names
-from app.state.mask_file import MaskNote, read_note
+from app.state.layout import BACKUPS, backup_names
 from app.state.patch import TilePatch
 from app.state.provenance import Provenance
 from app.state.schema import APPLICATION_ID, table_as_expected
 from app.state.store import DamagedStore, Store, set_database_aside
 from deeplab_core.catalog import ClassCatalog
-from deeplab_core.errors import AtrousError, ProjectError
+from deeplab_core.errors import AtrousError
 
 #: So many failing questions are asked to find the readable rows around damaged ones.
 _MOST_PROBES = 20_000
+
+#: Further than any project has steps.
+_APART = 10**9
 
 Row = tuple[Any, ...]
 
@@ -59,50 +61,6 @@ def renewed(path: Path, error: DamagedStore, notices: list[str]) -> Store:
     return store
 
 
-def adopt_masks(store: Store, directory: Path, notices: list[str]) -> None:
-    """Take in mask files that the database cannot know: they say themselves to which image they belong.
-
-    That is every mask beside a database without images, because it was lost or emptied; beside another one, those that hold
-    moves which it has not seen. A mask that *Start over* left behind in a crash holds none.
-    """
-    blank = store.row("SELECT 1 FROM images LIMIT 1") is None
-    seen = _last_move(store)
-    known = {name for (name,) in store.rows("SELECT mask FROM images WHERE mask != ''", (), (str,))}
-    found: list[tuple[MaskNote, str]] = []
-    for name in _mask_names(directory):
-        if name not in known:
-            # What is not one of ours, or damaged, stays where it is.
-            with contextlib.suppress(ProjectError):
-                note = read_note(directory / name)
-                if note.image and _inside(note.image) and (blank or note.move > seen):
-                    found.append((note, name))
-    adopted = 0
-    # Should two files claim an image, the one that holds more of the journal is the later one.
-    for note, name in sorted(found, key=lambda entry: -entry[0].move):
-        if store.row("SELECT 1 FROM images WHERE path = ? AND mask != ''", (note.image,)):
-            continue
-        with store.transaction() as connection:
-            connection.execute(
-                "INSERT INTO images (path, size, mtime_ns, content_key, status, mask, mask_move, journal_base)"
-                " VALUES (?, -1, 0, ?, ?, ?, ?, ?) ON CONFLICT (path) DO UPDATE SET content_key = excluded.content_key,"
-                " status = max(status, excluded.status), mask = excluded.mask, mask_move = excluded.mask_move,"
-                " journal_base = excluded.journal_base",
-                (note.image, note.content_key, ImageStatus.TOUCHED, name, note.move, max(note.move, 1)),
-            )
-            # Steps from before what the mask holds cannot be undone without what came between.
-            for table in ("moves", "steps"):
-                connection.execute(f"DELETE FROM {table} WHERE image = (SELECT id FROM images WHERE path = ?)", (note.image,))
-            _count_from(connection, note.move)
-        adopted += 1
-    if adopted:
-        notices.append(f"{adopted} saved mask{'s were' if adopted > 1 else ' was'} taken up again.")
-        if blank:
-            notices.append(
-                "The database that knew them is lost, and with it statuses and undo steps."
-                " Daily copies of it are listed by: atrous project restore --list"
-            )
-
-
 def restored_from_copy(store: Store, directory: Path, notices: list[str]) -> bool:
     """Fill a database without images from the newest daily copy that knows work; whether there is one."""
     for name in backup_names(directory):
@@ -120,40 +78,40 @@ def restored_from_copy(store: Store, directory: Path, notices: list[str]) -> boo
     return False
 
 
-def _mask_names(directory: Path) -> list[str]:
-    """Names of the mask files below the project's directory, with slashes; links are passed over."""
-    names = []
-    waiting = [MASKS]
-    while waiting:
-        place = waiting.pop()
-        with contextlib.suppress(OSError), os.scandir(directory / place) as entries:
-            for entry in entries:  # says what is a link without asking the disk again: there may be 100,000 masks
-                if entry.is_dir(follow_symlinks=False):
-                    waiting.append(f"{place}/{entry.name}")
-                elif entry.name.endswith(".png") and entry.is_file(follow_symlinks=False):
-                    names.append(f"{place}/{entry.name}")
-    return sorted(names)
+def refill(
+    store: Store, directory: Path, records: Iterable[ImageRecord], catalog: ClassCatalog, in_memory: Collection[int]
+) -> None:
+    """Fill an empty database for a project that is still open: copy, masks, and what the program knows by heart.
 
-
-def _inside(path: str) -> bool:
-    """Whether a path from a file is below the folder."""
-    return not (path.startswith("/") or "\0" in path or ".." in path.split("/"))
-
-
-def _last_move(store: Store) -> int:
-    """The highest number that a move of this project has had."""
-    counted = store.row("SELECT seq FROM sqlite_sequence WHERE name = 'moves'", (), (int,))
-    masks = store.row("SELECT coalesce(max(max(mask_move, journal_base)), 0) FROM images", (), (int,))
-    return max(counted[0] if counted else 0, masks[0] if masks else 0)
-
-
-def _count_from(connection: sqlite3.Connection, move: int) -> None:
-    """Later moves get numbers above ``move``."""
-    last = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'moves'").fetchone()
-    if last is None:
-        connection.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('moves', ?)", (move,))
-    elif last[0] < move:
-        connection.execute("UPDATE sqlite_sequence SET seq = ? WHERE name = 'moves'", (move,))
+    Args:
+        in_memory: ids of images whose documents are saved afterwards: older steps would not fit them.
+    """
+    restored_from_copy(store, directory, [])
+    with store.transaction() as connection:
+        for record in records:
+            connection.execute("DELETE FROM images WHERE path = ? AND id != ?", (record.relative_path, record.id))
+            connection.execute(
+                "INSERT INTO images (id, path, size, mtime_ns, status, flags, note, content_key, prediction)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET path = excluded.path, size = excluded.size,"
+                " mtime_ns = excluded.mtime_ns, status = excluded.status, flags = excluded.flags, note = excluded.note,"
+                " content_key = excluded.content_key, prediction = excluded.prediction",
+                (
+                    record.id, record.relative_path, record.size, record.mtime_ns, int(record.status), int(record.flags),
+                    record.note, record.content_key, record.prediction,
+                ),
+            )  # fmt: skip
+        connection.execute(
+            "INSERT OR REPLACE INTO meta (key, value) VALUES ('catalog', ?)", (json.dumps(catalog.to_dict()),)
+        )
+    adopt_masks(store, directory, [])
+    with store.transaction() as connection:
+        for image in in_memory:
+            for table in ("moves", "steps"):
+                connection.execute(f"DELETE FROM {table} WHERE image = ?", (image,))
+            connection.execute("UPDATE images SET journal_base = max(journal_base, mask_move, 1) WHERE id = ?", (image,))
+        # Steps that the window can still undo have numbers of the lost database; no new one may get the same.
+        for table in ("moves", "steps"):
+            count_from(connection, table, last_number(connection, table) + _APART)
 
 
 # -- saving rows ---------------------------------------------------------------------------------------------------------
@@ -299,7 +257,7 @@ def _salvage(damaged: Path, store: Store, spare: _Spare) -> _Losses | None:
             kept = [row for row in rows if place is None or row[place] in known]
             with contextlib.suppress(sqlite3.IntegrityError):  # rows that refer to lost ones
                 _insert(connection, table.name, kept)
-        _count_from(connection, max([last, *(max(row[9], row[10]) for row in images)], default=0))
+        count_from(connection, "moves", max([last, *(max(row[9], row[10]) for row in images)], default=0))
     losses.images = journal.cut
     return losses
 

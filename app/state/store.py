@@ -30,12 +30,13 @@ from app.state.careful import (
     check_kinds,
     connect,
     foreign,
+    look_into,
     refuse_foreign,
     set_aside,
     set_database_aside,
     store_error,
 )
-from app.state.filesystem import identity, on_network, refuse_link
+from app.state.filesystem import FileState, file_state, on_network, refuse_link
 from app.state.log_mark import LogMark, MarkNote
 from app.state.schema import APPLICATION_ID, MIGRATIONS, strange_objects
 from deeplab_core.errors import AtrousError, ProjectError, StorageError
@@ -78,7 +79,7 @@ class Store:
         self._mutex = threading.RLock()
         self._depth = 0
         self._about = ""
-        self._identity: tuple[tuple[int, int] | None, ...] | None = None
+        self._seen: tuple[FileState | None, ...] | None = None
         self._patience = Patience(path)
         for suffix in ("", *COMPANIONS):
             refuse_link(path.with_name(path.name + suffix))
@@ -93,7 +94,7 @@ class Store:
             self._connection.close()
             raise
         if not read_only:
-            self._identity = self._now()
+            self._seen = self._now()
 
     def close(self) -> None:
         """Close the connection; the last one folds the write-ahead log into the database."""
@@ -137,6 +138,7 @@ class Store:
                 self._depth -= 1
             if counted is not None:
                 self._mark.note(int(counted[0]), self._about)
+                self._remember()
 
     def rows(self, sql: str, values: Sequence[Any] = (), kinds: Sequence[type] | None = None) -> list[tuple[Any, ...]]:
         """All rows of a query.
@@ -174,16 +176,25 @@ class Store:
             return connection.execute(sql, values).lastrowid or 0
 
     def check_present(self) -> None:
-        """Raise RemovedStore if the path no longer leads to the files that were opened: they were deleted or replaced.
+        """Raise RemovedStore if the files that were opened were deleted, replaced or cut by another program.
 
-        SQLite would go on writing into files that nobody can open again.
+        SQLite would go on writing into files that nobody can open again, or take what was cut for empty pages.
         """
-        if self._identity is None or self._identity == self._now():
-            return
-        there = identity(self.path) is not None
+        with self._mutex:
+            if self._seen is None:
+                return
+            now = self._now()
+            for before, found in zip(self._seen, now, strict=True):
+                if found is None or before is None or found.number != before.number or found.size < before.size:
+                    break
+            else:
+                self._seen = now
+                return
+        name = self.path.name
+        how = "is gone" if now[0] is None else "or its log was deleted, replaced or cut"
         raise RemovedStore(
             "the project was removed or replaced while it was open",
-            why=f"{self.path.name} {'is another file now' if there else 'is gone'}; everything is still in memory",
+            why=f"{name} {how}; everything is still in memory",
             remedy="Write the project again, or, if you moved the folder, close this window and open it at its new place",
             path=self.path,
         )
@@ -239,39 +250,66 @@ class Store:
                     # Everything is in the plain file: what remains is to cut the log, which takes no time. A stroke or a
                     # reader that came in between is not waited for.
                     connection.execute("PRAGMA busy_timeout = 0")
-                    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-                    self._mark.folded()
+                    with self._mutex:
+                        self.check_present()
+                        (busy, *_), = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+                        self._remember()
+                        if not busy:
+                            self._mark.folded()
         except SQLITE_ERRORS as error:
             raise self._error(error) from error
 
-    def write_again(self) -> None:
+    def write_again(self) -> bool:
         """Write a database that was removed or replaced again, from the files that this connection still holds.
 
         What lies in its place now is set aside. The folder must exist and be locked.
 
+        Returns:
+            Whether everything is in it. If what is held cannot be read any more, because it was cut, the new one is empty.
+
         Raises:
-            StorageError: it cannot be written, or what is held cannot be read any more; nothing was changed.
+            StorageError: it cannot be written; nothing was changed.
         """
         temporary = self.path.with_name(f".atrous-{secrets.token_hex(8)}.tmp")
         with self._mutex:
             try:
-                with contextlib.closing(connect(temporary, "rwc", timeout=2.0)) as target:
-                    self._connection.backup(target)
+                whole = self._copy_to(temporary)
                 set_database_aside(self.path, "replaced")
-                temporary.rename(self.path)
+                if whole:
+                    temporary.rename(self.path)
                 renewed = self._open_to_write()
             except (OSError, *SQLITE_ERRORS) as error:
-                with contextlib.suppress(OSError):
-                    temporary.unlink()
                 if isinstance(error, SQLITE_ERRORS):
                     raise self._error(error) from error
                 raise storage_error(error, self.path) from error
+            finally:
+                with contextlib.suppress(OSError):
+                    temporary.unlink()
             # SQLite deletes no log at closing whose database has moved away, so the new one's is safe.
-            self._connection.close()
+            with contextlib.suppress(*SQLITE_ERRORS):
+                self._connection.close()
             self._connection = renewed
             self._mark.renew()
-            self._identity = self._now()
+            self._seen = self._now()
         self.sync()
+        return whole
+
+    def _copy_to(self, target: Path) -> bool:
+        """Copy what this connection holds; False if that cannot be read."""
+        self._patience.renew()
+        try:
+            with contextlib.closing(connect(target, "rwc", timeout=2.0)) as copy:
+                self._connection.backup(copy)
+            with look_into(target) as copy:
+                return bool(
+                    copy.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
+                    and not strange_objects(copy, len(MIGRATIONS))
+                    and copy.execute("PRAGMA quick_check(1)").fetchone() == ("ok",)
+                )
+        except SQLITE_ERRORS as error:
+            if isinstance(store_error(error, target), DamagedStore) or "disk I/O" in str(error):
+                return False
+            raise
 
     def note_damage(self, why: str) -> DamagedStore:
         """The error for damage that a check has found; the next opening sets the file aside."""
@@ -292,10 +330,16 @@ class Store:
             self._mark.damaged()
         return meant
 
-    def _now(self) -> tuple[tuple[int, int] | None, ...]:
-        """Which files the paths lead to now."""
+    def _now(self) -> tuple[FileState | None, ...]:
+        """Which files the paths lead to now, and how long they are."""
         names = (self.path.name, f"{self.path.name}-wal") if self.write_ahead else (self.path.name,)
-        return tuple(identity(self.path.with_name(name)) for name in names)
+        return tuple(file_state(self.path.with_name(name)) for name in names)
+
+    def _remember(self) -> None:
+        """Note how long the files are after a change of our own; which files they are stays as it was at opening."""
+        now = self._now()
+        if self._seen is not None and [found and found.number for found in now] == [old and old.number for old in self._seen]:
+            self._seen = now
 
     def _further(self, timeout: float) -> sqlite3.Connection:
         """One more connection to the file that is open; never creates one."""

@@ -1,5 +1,6 @@
 """The files of a project under the open window: removed, damaged, copied once a day."""
 
+import os
 import shutil
 import sqlite3
 from contextlib import closing
@@ -83,6 +84,26 @@ def test_undo_and_new_strokes_meanwhile_are_kept(studio, folder):
     loaded = stored(folder, "photo_0.jpg")
     assert np.array_equal(loaded.document.labels, labels)
     assert [step.title for step in loaded.steps] == steps
+
+
+def test_a_database_that_is_emptied_in_place_is_written_again_from_memory(studio, folder):
+    """Strokes before and after, and undo of a step that the lost database knew."""
+    studio.open(folder)
+    for row in (10, 20, 30):
+        studio.paint((10, row), (60, row))
+    studio.settle()
+    os.truncate(folder / ".atrous/project.db", 0)
+    os.truncate(folder / ".atrous/project.db-wal", 0)
+    studio.paint((10, 50), (60, 50))
+    press(studio, "Write the project again")
+    studio.wait(lambda: studio.program.projects.autosaver.state is SaveState.SAVED)
+    studio.settle()
+    studio.paint((70, 10), (70, 50))
+    for _ in range(3):
+        studio.press(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    labels = studio.image.document.labels.copy()
+    assert studio.program.projects.close()
+    assert np.array_equal(stored(folder, "photo_0.jpg").document.labels, labels)
 
 
 def test_damage_that_an_image_meets_is_rebuilt_by_opening_the_folder_again(studio, folder):

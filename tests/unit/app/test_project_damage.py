@@ -17,7 +17,7 @@ from app.state.layout import sweep
 from app.state.project import Project
 from app.state.store import DamagedStore, RemovedStore, Store, set_database_aside
 from deeplab_core.errors import ProjectError, StorageError
-from tests.unit.app.folders import image_id, make_folder, same, stroke
+from tests.unit.app.folders import image_id, make_folder, paint, same, stroke
 
 
 @pytest.fixture
@@ -531,6 +531,37 @@ def test_a_project_that_is_removed_while_it_is_open_is_noticed_and_written_again
         assert project.setting("view") == 5
     asides = list((folder / ".atrous").glob("project.db.replaced-*"))
     assert bool(asides) == (how in ("replaced", "another project", "its log"))
+
+
+@pytest.mark.parametrize("how", ["the database is emptied", "the database is cut", "the log is emptied"])
+@pytest.mark.parametrize("copied", [True, False], ids=["with a daily copy", "without"])
+def test_a_database_that_is_cut_while_it_is_open_is_written_again_from_memory_and_copy(folder, how, copied):
+    """What is held cannot be read any more, but documents, records, masks and the daily copy are there."""
+    with Project.open(folder) as project:
+        image, other = image_id(project, "a.png"), image_id(project, "b.png")
+        document, second = project.load(image).document, project.load(other).document
+        stroke(project, other, second, 7)
+        project.save_mask(other, second.labels, second.provenance, project.journal.head(other))
+        for seed in range(3):
+            stroke(project, image, document, seed)
+        project.set_status(other, ImageStatus.REVIEWED)
+        project.tidy(10**9) if copied else project._store.checkpoint()
+        stroke(project, image, document, 3)
+        path = database(folder) if "database" in how else database(folder).with_name("project.db-wal")
+        os.truncate(path, 5000 if how == "the database is cut" else 0)
+        with pytest.raises(RemovedStore):
+            project.append_step(image, "x", 3, paint(document, 60))
+        assert project.write_again(in_memory=[image]) == ()
+        project.save_mask(image, document.labels, document.provenance, project.journal.head(image))
+        after = stroke(project, image, document, 61)
+    with Project.open(folder) as project:
+        assert same(project.load(image).document, document)
+        assert after in [step.seq for step in project.load(image).steps]
+        assert same(project.load(other).document, second)
+        assert project.record(other).status is ImageStatus.REVIEWED
+        if copied:
+            assert len(project.load(other).steps) == 1
+    assert list((folder / ".atrous").glob("project.db.replaced-*"))
 
 
 def test_masks_that_nothing_can_rebuild_are_named_when_a_project_is_written_again(folder):
