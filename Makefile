@@ -19,7 +19,7 @@ APP_STAMP := $(APPENV)/.installed-app
 PIP_FLAGS := --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo setup test lint format bench app clean
+.PHONY: help run demo setup test soak lint format bench app clean
 
 help:  ## list the tasks
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST))
@@ -49,6 +49,9 @@ setup: $(DEV_STAMP)  ## install what the tests and linters need
 
 test: $(DEV_STAMP)  ## run the tests on every core; ARGS='-k brush' passes options on
 	@$(BIN)/python -m pytest -n logical --dist loadfile $(ARGS)
+
+soak: $(DEV_STAMP)  ## crash points, power cuts, torn files, hostile folders: all of what the tests try a part of
+	@QT_QPA_PLATFORM=offscreen $(BIN)/python -m tests.soak --write
 
 lint: $(DEV_STAMP)  ## ruff, mypy and the import contracts
 	$(BIN)/ruff check .

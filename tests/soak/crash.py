@@ -30,6 +30,11 @@ class Outcome:
         if failure is not None:
             self.failures.append(f"{where}: {failure}")
 
+    def extend(self, other: Outcome) -> None:
+        """Count the tries of another outcome, too."""
+        self.tried += other.tried
+        self.failures += other.failures
+
     @property
     def survived(self) -> int:
         return self.tried - len(self.failures)
@@ -50,7 +55,7 @@ class Recorded:
     operations: list[Operation]
 
     def expected(self, upto: int) -> dict[str, list[str]]:
-        """Per image: the looks that it may have when the program ends after ``upto`` operations: the last one marked, or the next."""
+        """Per image: the looks it may have when the program ends after ``upto`` operations: the last one marked, or the next."""
         return {image: looks[max(0, last) : last + 2] for image, (looks, last) in self._looks(upto).items()}
 
     def durable(self, upto: int) -> dict[str, list[str]]:
@@ -71,18 +76,33 @@ class Recorded:
         looks = self._looks(upto)
         return {image: looks[image][0][last.get(image, 0) : looks[image][1] + 2] for image in IMAGES}
 
+    def ever(self, upto: int) -> dict[str, set[str]]:
+        """Per image: hashes of every label map that it had within the first ``upto`` operations, and the one on its way."""
+        found: dict[str, set[str]] = {image: set() for image in IMAGES}
+        beyond: set[str] = set()
+        for number, operation in enumerate(self.operations):
+            if operation.kind == "m" and operation.path.startswith("state "):
+                _, image, _look, pixels = operation.path.split()
+                if number < upto or image not in beyond:
+                    found[image].add(pixels)
+                if number >= upto:
+                    beyond.add(image)
+        return found
+
     def _looks(self, upto: int) -> dict[str, tuple[list[str], int]]:
-        """Per image: every look it ever had, the blank one (an empty word) first, and the place of the last one marked by then."""
+        """Per image: every look it ever had, the blank one (an empty word) first, and the place of the last one by then."""
         found: dict[str, tuple[list[str], int]] = {image: ([""], 0) for image in IMAGES}
         for number, operation in enumerate(self.operations):
             if operation.kind == "m" and operation.path.startswith("state "):
-                _, image, look = operation.path.split()
+                _, image, look, _pixels = operation.path.split()
                 looks, last = found[image]
                 found[image] = ([*looks, look], len(looks) if number < upto else last)
         return found
 
 
-def run_session(folder: Path, seed: int, actions: int, *, fail: tuple[int, int, int] | None = None, log: Path | None = None) -> str:
+def run_session(
+    folder: Path, seed: int, actions: int, *, fail: tuple[int, int, int] | None = None, log: Path | None = None
+) -> str:
     """Run one session in a process of its own; returns what it printed."""
     command = [sys.executable, "-m", "tests.soak.session", str(folder), str(seed), str(actions)]
     done = subprocess.run(
@@ -169,7 +189,8 @@ def check(folder: Path, allowed: dict[str, list[str]], *, bounded: bool) -> str 
                 blank = (loaded.document.labels == loaded.document.catalog.ignore).all() and not loaded.steps
                 looks = allowed[record.relative_path]
                 if look not in looks and not ("" in looks and blank):
-                    return f"{record.relative_path} looks like none of its {len(looks)} allowed states ({'blank' if blank else look[:8]})"
+                    found = "blank" if blank else look[:8]
+                    return f"{record.relative_path} looks like none of its {len(looks)} allowed states ({found})"
     except AtrousError as error:
         return f"cannot be opened: {error}"
     return None

@@ -64,7 +64,17 @@ def library() -> Path | None:
         return None
     target = Path(tempfile.mkdtemp(prefix="atrous-oplog-")) / "oplog.so"
     atexit.register(shutil.rmtree, target.parent, ignore_errors=True)
-    command = [compiler, "-shared", "-fPIC", "-O1", "-o", str(target), str(Path(__file__).with_name("oplog.c")), "-ldl", "-lpthread"]
+    command = [
+        compiler,
+        "-shared",
+        "-fPIC",
+        "-O1",
+        "-o",
+        str(target),
+        str(Path(__file__).with_name("oplog.c")),
+        "-ldl",
+        "-lpthread",
+    ]
     subprocess.run(command, check=True, capture_output=True, text=True)
     return target
 
@@ -100,7 +110,11 @@ def read_log(log: Path, folder: Path) -> list[Operation]:
         at += length
         kind = letter.decode()
         if kind in "ourde":
-            content = content.replace(prefix, b"") if kind != "r" else b"\0".join(part.removeprefix(prefix) for part in content.split(b"\0"))
+            content = (
+                content.replace(prefix, b"")
+                if kind != "r"
+                else b"\0".join(part.removeprefix(prefix) for part in content.split(b"\0"))
+            )
             if content.endswith(b"-shm"):
                 left_out.add(handle)
                 continue
@@ -246,7 +260,9 @@ class Disk:
 
 def partial(operation: Operation, share: float) -> Operation:
     """A write of which only the beginning got through."""
-    return Operation(operation.kind, operation.handle, operation.offset, operation.data[: max(1, int(len(operation.data) * share))])
+    return Operation(
+        operation.kind, operation.handle, operation.offset, operation.data[: max(1, int(len(operation.data) * share))]
+    )
 
 
 def lay_out(content: Mapping[str, bytes], folder: Path) -> None:

@@ -1,7 +1,8 @@
 """One seeded session of corrections, as a program of its own: ``python -m tests.soak.session FOLDER SEED ACTIONS``.
 
 It uses the real project, undo history and autosaver in an event loop, without a window. After each action it sets a mark in the
-record of file operations (see ``oplog``): ``state IMAGE HASH`` says what the image must look like once the action has returned.
+record of file operations (see ``oplog``): ``state IMAGE LOOK PIXELS`` says what the image must look like once the action has
+returned.
 ``durable N`` follows each flush of the journal: the first N marks had been set before that flush began. ``whole`` ends a session
 that was not interrupted. When a save fails, ``refused`` is marked and the session goes on.
 """
@@ -26,7 +27,7 @@ IMAGES = ("a.png", "b.png")
 _TRIES = 1000
 
 
-def digest(document: Document, history: Iterable[tuple[str, bool]], status: ImageStatus) -> str:
+def digest(document: Document, history: Iterable[tuple[str, bool]], status: int) -> str:
     """What an image looks like: labels, provenance, undo history (title, undone) and status in one word."""
     content = hashlib.sha1(document.labels.tobytes() + document.provenance.tobytes(), usedforsecurity=False)
     content.update(repr((list(history), int(status))).encode())
@@ -92,9 +93,7 @@ class Session:
         rng, image = self._rng, self._image
         document = self._documents[image]
         done, undone = self._titles[image]
-        action = rng.choices(
-            ("paint", "undo", "redo", "switch", "save", "status", "over"), weights=(50, 14, 8, 10, 6, 8, 1)
-        )[0]
+        action = rng.choices(("paint", "undo", "redo", "switch", "save", "status", "over"), weights=(50, 14, 8, 10, 6, 8, 1))[0]
         if action == "paint":
             from app.state.provenance import Provenance
             from tests.unit.app.folders import paint
@@ -146,7 +145,9 @@ class Session:
         if self._bound < 1 << 20:  # what a bounded journal still holds is not known here
             history = []
         record = self.project.record(image)
-        self.mark(f"state {record.relative_path} {digest(self._documents[image], history, record.status)}")
+        document = self._documents[image]
+        # The second word knows the pixels only: they are what counts where a damaged file has cost the history.
+        self.mark(f"state {record.relative_path} {digest(document, history, record.status)} {digest(document, (), 0)}")
 
 
 def _opened(folder: Path, seed: int) -> Session:
