@@ -103,7 +103,7 @@ def outcome_of(folder: Path, recorded: Recorded, upto: int) -> str | None:
 
 def _open(folder: Path, recorded: Recorded, upto: int) -> str | None:
     ever = recorded.ever(upto)
-    newest = recorded.expected(upto)
+    newest, flushed = recorded.expected(upto), recorded.durable(upto)
     bounded = recorded.seed % 3 == 0
     try:
         project = Project.open(folder)
@@ -121,6 +121,8 @@ def _open(folder: Path, recorded: Recorded, upto: int) -> str | None:
             history = [] if bounded else history_of(loaded.steps)
             if digest(loaded.document, history, record.status) in newest[record.relative_path]:
                 continue
+            if digest(loaded.document, history, record.status) in flushed[record.relative_path]:
+                continue  # the end of the log had not been flushed: a power cut could have cost the same
             if not said:
                 return f"{record.relative_path} lost something silently"
             pixels = digest(loaded.document, (), 0)

@@ -110,11 +110,8 @@ def read_log(log: Path, folder: Path) -> list[Operation]:
         at += length
         kind = letter.decode()
         if kind in "ourde":
-            content = (
-                content.replace(prefix, b"")
-                if kind != "r"
-                else b"\0".join(part.removeprefix(prefix) for part in content.split(b"\0"))
-            )
+            # The watched folder itself is the empty path.
+            content = b"\0".join((part + b"/").removeprefix(prefix).rstrip(b"/") for part in content.split(b"\0"))
             if content.endswith(b"-shm"):
                 left_out.add(handle)
                 continue
