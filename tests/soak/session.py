@@ -117,9 +117,10 @@ class Session:
         elif action == "status":
             self.project.set_status(image, rng.choice((ImageStatus.TOUCHED, ImageStatus.REVIEWED)))
         elif action == "over":
+            self.saver.flush()
+            self.project.start_over(image)
             self.saver.forget(image)
             self.history.forget(image)
-            self.project.start_over(image)
             self._titles[image] = ([], [])
             self._show(image)
         self._say(self._image)
