@@ -182,7 +182,7 @@ class SavedMasks:
             raise _other_size(error, shape, record) from error
         except ProjectError as error:
             return None, _Problem(f"The saved mask was damaged: {error.why.rstrip('.')}", path)
-        other = self._whose(content.note, record)
+        other = self._whose(content.note, record) or self._before_start_over(row, content.note, record)
         if other:
             return None, _Problem(other, path, sound=True)
         if signature is not None:
@@ -211,6 +211,18 @@ class SavedMasks:
         if note.content_key and record.content_key and not record.changed:
             return f"The mask file in its place was made for another image, {note.image or 'of an unknown name'}"
         return ""
+
+    def _before_start_over(self, row: _Row, note: MaskNote, record: ImageRecord) -> str:
+        """Why a mask belongs to labels that were given up, in words; empty for others.
+
+        A journal that reaches back to the beginning knows every move that a mask of its own can hold. A power cut can bring an
+        old file back whose new name had not reached the disk.
+        """
+        if row.base > 0 or not 0 < note.move <= self._journal.head(record.id):
+            return ""
+        if self._store.row("SELECT 1 FROM moves WHERE image = ? AND n = ?", (record.id, note.move)) is not None:
+            return ""
+        return "The mask file in its place is from before this image was started again"
 
     def _other_content(self, record: ImageRecord, note: MaskNote) -> list[str]:
         """A mask that was made for other content of the same file is shown, and marked to be looked at."""
