@@ -66,7 +66,9 @@ def _fifo(name: str) -> Attack:
 def _bomb() -> bytes:
     """3 MB that unpack to 3 GB."""
     compressor, zeros = zlib.compressobj(9), bytes(1 << 24)
-    return b"".join([compressor.compress(zeros) for _ in range(192)]) + compressor.flush()
+    # A full flush makes each part independent of those before it, so one part can be repeated.
+    first, again = (compressor.compress(zeros) + compressor.flush(zlib.Z_FULL_FLUSH) for _ in range(2))
+    return first + again * 191 + compressor.flush()
 
 
 def _patch_bomb(folder: Path, _outside: Path) -> None:

@@ -353,7 +353,8 @@ def leftovers(base: Path) -> str | None:
     days = time.time() - 3 * 86400
     os.utime(old, (days, days))
     os.utime(other, (days, days))
-    Project.open(folder).close()
+    with Project.open(folder) as project:
+        project.upkeep()
     if old.exists():
         return "an old temporary file of ours stays"
     return None if young.exists() and other.exists() else "a file was removed that is young or not ours"
