@@ -57,14 +57,13 @@ def _own_model_folder(chosen: str | None) -> Path:
 
 def _chosen_model_folder() -> str:
     """The setting, without the window's machinery; a file that cannot be read chooses nothing (the window says what is wrong)."""
-    import tomllib
-
     from app.services.folders import settings_file
+    from deeplab_core.errors import AtrousError
+    from deeplab_core.reading import read_toml
 
     try:
-        found = tomllib.loads(settings_file().read_text(encoding="utf-8"))
-        value = found.get("model", {}).get("folder", "")
-    except (OSError, ValueError, AttributeError):
+        value = read_toml(settings_file(), foreign=True).get("model", {}).get("folder", "")
+    except (AtrousError, AttributeError):
         return ""
     return value if isinstance(value, str) else ""
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.errors import CatalogError
+from deeplab_core.reading import expecting, shorten, whole
 
 Color = tuple[int, int, int]
 
@@ -170,26 +171,21 @@ class ClassCatalog:
     @staticmethod
     def from_dict(data: dict[str, Any]) -> ClassCatalog:
         """Build a catalog from :meth:`to_dict`'s form. Raises CatalogError naming what is missing or malformed."""
-        try:
+        remedy = "A catalog has 'name' and 'classes', each class with 'id', 'name' and 'color' [r, g, b]"
+        with expecting("not a class catalog", remedy=remedy, error=CatalogError):
             classes = tuple(
-                ClassInfo(id=int(row["id"]), name=str(row["name"]), color=_color(row["color"]), key=str(row.get("key", "")))
+                ClassInfo(id=whole(row["id"]), name=_text(row["name"]), color=_color(row["color"]), key=_text(row.get("key", "")))
                 for row in data["classes"]
             )
             background = data.get("background")
             return ClassCatalog(
-                name=str(data["name"]),
-                title=str(data.get("title", data["name"])),
+                name=_text(data["name"]),
+                title=_text(data.get("title", data["name"])),
                 classes=classes,
-                file_ignore=int(data.get("file_ignore", IGNORE)),
+                file_ignore=whole(data.get("file_ignore", IGNORE)),
                 ignore_color=_color(data.get("ignore_color", (224, 224, 192))),
-                background=None if background is None else int(background),
+                background=None if background is None else whole(background),
             )
-        except (KeyError, TypeError, ValueError) as error:
-            raise CatalogError(
-                "not a class catalog",
-                why=f"{type(error).__name__}: {error}",
-                remedy="A catalog has 'name' and 'classes', each class with 'id', 'name' and 'color' [r, g, b]",
-            ) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +247,11 @@ def _letters(name: str) -> str:
 
 
 def _color(value: Any) -> Color:
-    red, green, blue = (int(part) for part in value)
-    if not all(0 <= part <= 255 for part in (red, green, blue)):
-        raise ValueError(f"colour {value} is outside 0..255")
+    red, green, blue = (whole(part, least=0, most=255) for part in value)
     return red, green, blue
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise TypeError(f"{shorten(value)} is no text")
+    return str(value)

@@ -12,6 +12,7 @@ from typing import Any
 
 from deeplab_core.catalog import ClassCatalog, Color
 from deeplab_core.errors import CatalogError, StorageError
+from deeplab_core.reading import read_json, read_yaml, shorten, whole
 
 #: Names of the built-in catalogs, in the order in which choices are shown.
 BUILTIN_NAMES = ("voc21", "cityscapes19", "cityscapes34", "camvid11", "ade20k150")
@@ -20,6 +21,7 @@ BUILTIN_NAMES = ("voc21", "cityscapes19", "cityscapes34", "camvid11", "ade20k150
 DEFAULT_KEYS = "1234567890"
 
 _SUFFIXES = (".json", ".yaml", ".yml")
+_KEY = "Give one character, or leave it out"
 _FORM = (
     "A catalog has 'name' and 'classes'; each class has 'name', and may have 'id', 'color' ([r, g, b] or \"#rrggbb\") and 'key'"
 )
@@ -50,15 +52,8 @@ def get_catalog(name_or_path: str | Path) -> ClassCatalog:
             f"there is no catalog named '{name_or_path}'",
             remedy=f"Choose {', '.join(BUILTIN_NAMES)}, or give a catalog file that ends in .json or .yaml",
         )
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise CatalogError("the catalog file does not exist", remedy="Check the path", path=path) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise CatalogError(
-            "the catalog file cannot be read", why=str(error), remedy="Save it as UTF-8 text", path=path
-        ) from error
-    return _build(_parse(text, path), path)
+    read = read_json if path.suffix.lower() == ".json" else read_yaml
+    return _build(read(path, what="the catalog file", remedy="Correct the line", error=CatalogError), path)
 
 
 def save_catalog(catalog: ClassCatalog, path: str | Path) -> None:
@@ -100,24 +95,6 @@ def voc_color(index: int) -> Color:
     return red, green, blue
 
 
-def _parse(text: str, path: Path) -> Any:
-    if path.suffix.lower() == ".json":
-        try:
-            return json.loads(text)
-        except json.JSONDecodeError as error:
-            why = f"Line {error.lineno}, column {error.colno}: {error.msg}"
-            raise CatalogError("the catalog file is not valid JSON", why=why, remedy="Correct the line", path=path) from error
-    import yaml
-
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"Line {mark.line + 1}, column {mark.column + 1}: " if mark is not None else ""
-        why = where + str(getattr(error, "problem", None) or error)
-        raise CatalogError("the catalog file is not valid YAML", why=why, remedy="Correct the line", path=path) from error
-
-
 def _build(data: Any, path: Path | None) -> ClassCatalog:
     try:
         if not isinstance(data, dict) or not isinstance(data.get("classes"), list):
@@ -144,18 +121,19 @@ def with_default_keys(catalog: ClassCatalog) -> ClassCatalog:
 def _row(row: Any, position: int) -> dict[str, Any]:
     entry = {"name": row} if isinstance(row, str) else row
     if not isinstance(entry, dict) or not isinstance(entry.get("name"), str) or not entry["name"].strip():
-        raise CatalogError(f"class {position + 1} of the catalog has no name", why=f"It reads {row!r}", remedy=_FORM)
-    label = f"class {position + 1} ('{entry['name']}')"
+        raise CatalogError(f"class {position + 1} of the catalog has no name", why=f"It reads {shorten(row)}", remedy=_FORM)
+    label = f"class {position + 1} ({shorten(entry['name'])})"
     class_id = entry.get("id", position)
     if not isinstance(class_id, int) or isinstance(class_id, bool):
-        raise CatalogError(f"{label}: the id {class_id!r} is not a whole number", remedy=_FORM)
+        raise CatalogError(f"{label}: the id {shorten(class_id)} is not a whole number", remedy=_FORM)
     try:
         color = _parse_color(entry["color"]) if "color" in entry else voc_color(class_id)
     except (TypeError, ValueError):
-        raise CatalogError(f"{label}: {entry['color']!r} is not a colour", remedy=_FORM) from None
-    key = str(entry.get("key", ""))
-    if len(key) > 1:
-        raise CatalogError(f"{label}: the key '{key}' is longer than one character", remedy="Give one character, or leave it out")
+        raise CatalogError(f"{label}: {shorten(entry['color'])} is not a colour", remedy=_FORM) from None
+    key = entry.get("key", "")
+    key = str(key) if isinstance(key, int) and 0 <= key <= 9 else key
+    if not isinstance(key, str) or len(key) > 1:
+        raise CatalogError(f"{label}: the key {shorten(key)} is longer than one character", remedy=_KEY)
     return {"id": class_id, "name": entry["name"], "color": color, "key": key}
 
 
@@ -166,7 +144,7 @@ def _parse_color(value: Any) -> Color:
             raise ValueError(value)
         red, green, blue = bytes.fromhex(digits)
     else:
-        red, green, blue = (int(part) for part in value)
+        red, green, blue = (whole(part) for part in value)
     if not all(0 <= part <= 255 for part in (red, green, blue)):
         raise ValueError(value)
     return red, green, blue

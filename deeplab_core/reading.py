@@ -29,10 +29,12 @@ MAX_DEPTH = 64
 #: Most values of a YAML file, those counted again that an alias repeats.
 _MOST_YAML_VALUES = 200_000
 
-_CORRECT = "Correct the file, or write it again"
-_PROBLEMS = (
+#: What Python raises for values of the wrong form.
+VALUE_ERRORS: tuple[type[Exception], ...] = (
     ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError, MemoryError, AssertionError,
 )  # fmt: skip
+
+_CORRECT = "Correct the file, or write it again"
 
 
 def read_bytes(path: str | Path, *, limit: int, what: str = "the file", error: type[AtrousError] = DataFileError) -> bytes:
@@ -75,12 +77,25 @@ def read_text(
 
 
 def decode_text(
-    data: bytes, *, path: str | Path | None = None, what: str = "the file", error: type[AtrousError] = DataFileError
+    data: bytes,
+    *,
+    path: str | Path | None = None,
+    what: str = "the file",
+    error: type[AtrousError] = DataFileError,
+    foreign: bool = False,
 ) -> str:
-    """As :func:`read_text`, for content that is in memory already; ``path`` is what errors name."""
+    """As :func:`read_text`, for content that is in memory already.
+
+    Args:
+        data: the content.
+        path: what errors name.
+        what: what the file is, for the message.
+        error: kind of the errors.
+        foreign: keep bytes that are no UTF-8, as Python keeps those of file names.
+    """
     encoding = "utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
     try:
-        return data.decode(encoding)
+        return data.decode(encoding, "surrogateescape" if foreign and encoding == "utf-8-sig" else "strict")
     except UnicodeError as problem:
         why = f"Byte {getattr(problem, 'start', 0) + 1} is no UTF-8"
         raise error(f"{what} cannot be read", why=why, remedy="Save it as UTF-8 text", path=path) from problem
@@ -155,10 +170,12 @@ def read_toml(
     what: str = "the file",
     remedy: str = _CORRECT,
     error: type[AtrousError] = DataFileError,
+    foreign: bool = False,
 ) -> dict[str, Any]:
-    """As :func:`read_json`, for TOML."""
+    """As :func:`read_json`, for TOML; ``foreign`` as in :func:`decode_text`."""
     data = read_bytes(path, limit=limit, what=what, error=error)
-    return parse_toml(data, path=path, limit=limit, what=what, remedy=remedy, error=error)
+    text = decode_text(data, path=path, what=what, error=error, foreign=foreign)
+    return parse_toml(text, path=path, limit=limit, what=what, remedy=remedy, error=error)
 
 
 def parse_toml(
@@ -197,7 +214,7 @@ def expecting(
         if problem.path is None and path is not None:
             problem.path = Path(path)
         raise
-    except _PROBLEMS as problem:
+    except VALUE_ERRORS as problem:
         raise error(what, why=reason(problem), remedy=remedy, path=path) from problem
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from deeplab_core.catalog import ClassCatalog
 from deeplab_core.errors import WeightsError
+from deeplab_core.reading import expecting, shorten, whole
 
 Device = Literal["auto", "cpu", "cuda", "mps"] | str
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
@@ -112,7 +114,7 @@ class ModelCard:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
         """Rebuild a card; raises WeightsError naming what is malformed. Unknown keys of newer versions are ignored."""
-        try:
+        with expecting("not a model card", error=WeightsError):
             known = {f.name: data[f.name] for f in fields(cls) if f.name in data}
             known["catalog"] = ClassCatalog.from_dict(known["catalog"])
             pre = dict(known.get("preprocessing", {}))
@@ -123,9 +125,31 @@ class ModelCard:
             for key in ("output_strides", "guessed"):
                 if key in known:
                     known[key] = tuple(known[key])
-            return cls(**known)
-        except (KeyError, TypeError, ValueError) as error:
-            raise WeightsError("not a model card", why=f"{type(error).__name__}: {error}") from error
+            card = cls(**known)
+            _check_card(card)
+            return card
+
+
+def _check_card(card: ModelCard) -> None:
+    """Raise TypeError or ValueError naming a field of the wrong type: a card may be written by anybody."""
+    kinds: dict[type, tuple[str, ...]] = {
+        str: ("id", "name", "sha256", "source", "licence", "summary"), dict: ("architecture", "extra"), bool: ("align_corners",),
+    }  # fmt: skip
+    for kind, names in kinds.items():
+        for name in names:
+            if not isinstance(getattr(card, name), kind):
+                raise TypeError(f"'{name}' is {shorten(getattr(card, name))}")
+    for stride in (card.output_stride, *card.output_strides):
+        whole(stride, least=1, most=4096)
+    pre = card.preprocessing
+    for text in (*card.guessed, *card.architecture, *card.extra, pre.channel_order, pre.resize, pre.padding):
+        if not isinstance(text, str):
+            raise TypeError(f"{shorten(text)} is no text")
+    if pre.channel_order not in ("RGB", "BGR"):
+        raise ValueError(f"'channel_order' is {shorten(pre.channel_order)}; it is RGB or BGR")
+    values = (*pre.mean, *pre.std, *pre.pad_value)
+    if len(values) != 9 or not all(map(math.isfinite, values)) or not all(pre.std):
+        raise ValueError("'mean', 'std' and 'pad_value' each hold three numbers, 'std' none that is 0")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

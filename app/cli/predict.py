@@ -18,6 +18,7 @@ from app.cli.plan import OutputPlan, Task, keep_suffix_option, output_names, pla
 from app.cli.read_ahead import read_ahead
 from deeplab_core.errors import AtrousError, ImageReadError
 from deeplab_core.notes import RunNotes
+from deeplab_core.reading import read_json
 
 if TYPE_CHECKING:
     from deeplab_core.images import ImageData
@@ -238,9 +239,10 @@ def _check_run_record(out: Path, card: ModelCard, options: PredictOptions, frame
     path = out / RUN_RECORD
     if resume and path.is_file():
         try:
-            earlier = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError:
-            earlier = {}
+            found = read_json(path)
+        except AtrousError:
+            found = None
+        earlier = found if isinstance(found, dict) else {}
         differs = [key for key in record if earlier.get(key) != record[key]]
         if differs:
             was = ", ".join(f"{key} was {earlier.get(key)} and is {record[key]}" for key in differs)

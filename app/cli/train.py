@@ -16,6 +16,8 @@ import click
 from app.cli.console import emit
 from app.cli.options import TrainingTruth, TruthOptions, recognised_classes, truth_options
 from app.cli.train_projects import opened_projects, project_samples
+from deeplab_core.errors import AtrousError
+from deeplab_core.reading import parse_toml
 
 if TYPE_CHECKING:
     from deeplab_core.training import DataSource, SegmentationDataset
@@ -252,8 +254,6 @@ def _as_asked(sources: tuple[DataSource, ...], truth: TruthOptions) -> tuple[Dat
 
 def _flag_values(flags: dict[str, Any], settings: tuple[str, ...], **lists: str | None) -> dict[str, Any]:
     """Values of the recipe that flags and ``--set`` name; ``lists`` are numbers with an x or a comma between them."""
-    import tomllib
-
     values = {name: value for name, value in flags.items() if value is not None}
     for name, text in lists.items():
         if text is not None:
@@ -265,9 +265,9 @@ def _flag_values(flags: dict[str, Any], settings: tuple[str, ...], **lists: str 
                 raise click.UsageError(f"--{name.replace('_', '-')} is like {like}, not '{text}'") from None
     for setting in settings:
         try:
-            values.update(tomllib.loads(setting))
-        except tomllib.TOMLDecodeError as error:
-            raise click.UsageError(f"--set {setting}: {error}; write texts in quotes, e.g. --set 'name=\"mine\"'") from None
+            values.update(parse_toml(setting, what="the setting"))
+        except AtrousError as error:
+            raise click.UsageError(f"--set {setting}: {error.why}; write texts in quotes, e.g. --set 'name=\"mine\"'") from None
     return values
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from deeplab_core.reading import parse_json
 
 if TYPE_CHECKING:
     from app.state.project import ImageRecord, Project
@@ -52,7 +53,7 @@ def project_place(place: Path) -> tuple[Path, Path | None]:
         return place.absolute().parent, None
     with closing(Store(place / DATABASE, read_only=True)) as store:
         row = store.row("SELECT value FROM meta WHERE key = 'folder'")
-    folder = None if row is None else Path(json.loads(row[0]))
+    folder = None if row is None else Path(str(parse_json(row[0])))
     if folder is None or not folder.is_dir():
         raise AtrousError(
             "the images of this project are missing",

@@ -12,8 +12,9 @@ from PySide6.QtCore import QObject, Signal
 from app.services.notifications import Notifier
 from app.services.settings import SettingsStore
 from deeplab_core.errors import AtrousError
+from deeplab_core.reading import parse_json
 from deeplab_core.records import CRFEngine, CRFParams
-from deeplab_core.refine.parameters import check_params, read_params
+from deeplab_core.refine.parameters import build_params, check_params, read_params
 from deeplab_core.refine.presets import PRESETS
 
 #: What the dock starts with.
@@ -144,8 +145,6 @@ class CRFSettings(QObject):
 
     def _stored(self) -> CRFParams:
         try:
-            params = CRFParams(**json.loads(self._settings["crf.params"]))
-            check_params(params)
+            return build_params(parse_json(self._settings["crf.params"]))
         except (ValueError, TypeError, AtrousError):
             return PRESETS[FIRST].params
-        return params

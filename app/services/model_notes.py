@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from deeplab_core.errors import AtrousError
+from deeplab_core.reading import parse_json, read_json
 from deeplab_core.records import CARD_KEY, card_path
 
 
@@ -37,8 +38,8 @@ def _version(path: Path) -> tuple[int, int]:
 @lru_cache(maxsize=512)
 def _read(path: Path, beside: Path, _version: tuple[int, int], _beside_version: tuple[int, int]) -> ModelNote:
     try:
-        card = json.loads(beside.read_text(encoding="utf-8") if beside.is_file() else _inside(path))
-    except (OSError, ValueError):
+        card = read_json(beside) if beside.is_file() else parse_json(_inside(path))
+    except (AtrousError, OSError):
         return ModelNote()
     if not isinstance(card, Mapping):
         return ModelNote()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-import tomllib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,9 @@ from PySide6.QtCore import QObject, Signal
 
 from app.services.timers import single_shot
 from app.state.settings_schema import BY_KEY, SETTINGS, Value
-from deeplab_core.errors import StorageError
-from deeplab_core.formats.atomic import atomic_write, make_folder
+from deeplab_core.atomic import atomic_write, make_folder, rename_file
+from deeplab_core.errors import AtrousError, StorageError
+from deeplab_core.reading import read_toml
 
 _LOG = logging.getLogger(__name__)
 
@@ -68,17 +69,17 @@ class SettingsStore(QObject):
         values = {key: value for key, value in self._values.items() if value != BY_KEY[key].default}
         try:
             make_folder(self._path.parent)
-            atomic_write(self._path, _to_toml(self._foreign | values).encode(), follow_links=True)
+            atomic_write(self._path, _to_toml(self._foreign | values).encode("utf-8", "surrogateescape"), follow_links=True)
         except StorageError as error:
             _LOG.warning("settings not written: %s", error)
             self.failed.emit(error)
 
     def _read(self) -> None:
-        try:
-            found = tomllib.loads(self._path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        if not os.path.lexists(self._path):
             return
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        try:
+            found = read_toml(self._path, what="the settings file", foreign=True)  # folders may have names in foreign bytes
+        except AtrousError as error:
             self._set_aside(error)
             return
         found.pop("version", None)
@@ -88,19 +89,22 @@ class SettingsStore(QObject):
                 if setting is None:
                     raise ValueError(f"{key} is not a setting of this version; it is kept")
                 self._values[key] = setting.check(value)
-            except ValueError as error:
+            except (ValueError, TypeError, OverflowError) as error:
                 self._foreign[key] = value
                 self.problems.append(str(error))
                 _LOG.warning("%s: %s", self._path, error)
 
-    def _set_aside(self, error: Exception) -> None:
+    def _set_aside(self, error: AtrousError) -> None:
         aside = self._path.with_suffix(".damaged.toml")
-        self.problems.append(f"the settings file could not be read ({error}); it was set aside as {aside.name}")
+        problem = f"the settings file could not be read ({error.what}: {error.why})"
         _LOG.warning("%s: %s", self._path, error)
         try:
-            self._path.replace(aside)
-        except OSError as failure:
+            rename_file(self._path, aside)
+        except AtrousError as failure:
             _LOG.warning("not set aside: %s", failure)
+            self.problems.append(f"{problem}; it stays as it is, and settings are not kept")
+        else:
+            self.problems.append(f"{problem}; it was set aside as {aside.name}")
 
 
 def _flat(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:

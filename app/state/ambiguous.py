@@ -21,7 +21,8 @@ from app.state.opencv import opencv
 from app.state.project import Project
 from deeplab_core.errors import ImageReadError, ProjectError, ProjectLocked
 from deeplab_core.formats.atomic import atomic_write, make_folder
-from deeplab_core.inspection.ambiguous import AMBIGUOUS_SUFFIX, AmbiguousMark, AmbiguousMarks
+from deeplab_core.inspection.ambiguous import AMBIGUOUS_SUFFIX, MAX_MARKS_BYTES, AmbiguousMark, AmbiguousMarks
+from deeplab_core.reading import parse_json
 
 #: Kind of the project's results that holds marks; the folder scan knows it too.
 KIND = "ambiguous"
@@ -152,7 +153,5 @@ def export_marks(project: Project, folder: Path) -> int:
 
 
 def _decode(data: bytes) -> AmbiguousMarks:
-    try:
-        return AmbiguousMarks.from_dict(json.loads(data))
-    except ValueError as error:
-        raise ProjectError("the ambiguous regions of this image are damaged", why=str(error), remedy="Mark them again") from error
+    what, remedy = "the record of ambiguous regions of this image", "Mark them again"
+    return AmbiguousMarks.from_dict(parse_json(data, limit=MAX_MARKS_BYTES, what=what, remedy=remedy, error=ProjectError))

@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.catalog import ClassCatalog
+from deeplab_core.errors import AtrousError
+from deeplab_core.reading import parse_json
 
 if TYPE_CHECKING:
     from app.state.project import Project
@@ -43,9 +45,9 @@ class ImageScore:
     def from_bytes(data: bytes) -> ImageScore:
         """The inverse of :meth:`to_bytes`; damaged bytes give an empty score, which is made again when it is needed."""
         try:
-            found = json.loads(data)
+            found = parse_json(data)
             return ImageScore(found["iou"], found["uncertainty"], tuple(found["classes"]))
-        except (ValueError, KeyError, TypeError):
+        except (AtrousError, ValueError, KeyError, TypeError):
             return ImageScore()
 
 

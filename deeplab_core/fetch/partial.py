@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, Self
 
 from deeplab_core.atomic import atomic_write, make_folder, replace_file, storage_error
-from deeplab_core.errors import DownloadError
+from deeplab_core.errors import AtrousError, DownloadError
+from deeplab_core.reading import read_json
 
 #: The locked byte lies far behind any content: Windows forbids others to read what is locked.
 _LOCKED_BYTE = 1 << 60
@@ -147,9 +148,9 @@ class PartFile:
 
     def _read_notes(self) -> Origin | None:
         try:
-            found: dict[str, Any] = json.loads(self._notes.read_text(encoding="utf-8"))
+            found: dict[str, Any] = read_json(self._notes)
             return Origin(str(found["url"]), str(found["validator"]), None if found["total"] is None else int(found["total"]))
-        except (OSError, ValueError, KeyError, TypeError):  # damaged notes: the bytes are of unknown origin
+        except (AtrousError, ValueError, KeyError, TypeError, OverflowError):  # damaged notes: the bytes are of unknown origin
             return None
 
     def _full(self, error: OSError) -> Exception:

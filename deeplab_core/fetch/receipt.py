@@ -6,7 +6,9 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from deeplab_core.errors import AtrousError
 from deeplab_core.formats.atomic import atomic_write
+from deeplab_core.reading import read_json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,8 +43,8 @@ def receipt_path(installed: Path) -> Path:
 def read_receipt(installed: Path) -> Receipt | None:
     """The receipt of a file; None where there is none, or none that can be read."""
     try:
-        return Receipt(**json.loads(receipt_path(installed).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        return Receipt(**read_json(receipt_path(installed)))
+    except (AtrousError, TypeError):
         return None
 
 

@@ -5,7 +5,6 @@ Marks are pixels, never polygons: exact runs of the oriented image. They change 
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,14 @@ from numpy.typing import NDArray
 
 from deeplab_core.errors import AtrousError, MaskFormatError, ProjectError
 from deeplab_core.inspection.regions import Box, Mask
+from deeplab_core.reading import expecting, read_json, shorten
 
 #: Name and version of the JSON form.
 FORMAT = "atrous-ambiguous-1"
 #: Ending of files with the regions of an image.
 AMBIGUOUS_SUFFIX = ".ambiguous.json"
+#: Largest list of marks that is read.
+MAX_MARKS_BYTES = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,17 +141,12 @@ class AmbiguousMarks:
     @classmethod
     def from_dict(cls, data: Any) -> AmbiguousMarks:
         """Rebuild from :meth:`to_dict`. Raises ProjectError naming what is malformed; nothing is taken on trust."""
-        try:
+        remedy = f"This program reads {FORMAT}; a newer one may have written it"
+        with expecting("not a list of ambiguous regions", remedy=remedy, error=ProjectError):
             if data["format"] != FORMAT:
-                raise ValueError(f"it is of the form {data['format']!r}")
+                raise ValueError(f"it is of the form {shorten(data['format'])}")
             height, width = _whole(data["height"]), _whole(data["width"])
             marks = tuple(_mark(row, height, width) for row in data["marks"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise ProjectError(
-                "not a list of ambiguous regions",
-                why=f"{type(error).__name__}: {error}",
-                remedy=f"This program reads {FORMAT}; a newer one may have written it",
-            ) from error
         return cls(height, width, marks)
 
 
@@ -160,12 +157,11 @@ def read_ambiguous(path: Path, shape: tuple[int, ...]) -> AmbiguousMarks:
         ProjectError: the file holds something else.
         MaskFormatError: it cannot be read, or is of another size.
     """
+    data = read_json(
+        path, limit=MAX_MARKS_BYTES, what="the file of ambiguous regions", remedy="Mark them again", error=MaskFormatError
+    )
     try:
-        marks = AmbiguousMarks.from_dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
-        raise MaskFormatError(
-            "the ambiguous regions cannot be read", why=str(error), remedy="Mark them again", path=path
-        ) from error
+        marks = AmbiguousMarks.from_dict(data)
     except AtrousError as error:
         error.path = path
         raise
@@ -198,5 +194,5 @@ def _runs(inside: Mask) -> tuple[int, ...]:
 
 def _whole(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ValueError(f"{value!r} is no whole number from 0")
+        raise ValueError(f"{shorten(value)} is no whole number from 0")
     return value

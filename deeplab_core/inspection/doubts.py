@@ -20,10 +20,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from deeplab_core.errors import AtrousError
 from deeplab_core.inspection.label_quality import LEAST_PX, scored_pixels, softmin
 from deeplab_core.inspection.regions import Box, find_regions
 from deeplab_core.inspection.uncertainty import confidence_uncertainty, disagreement, score_image
-from deeplab_core.reading import unpack
+from deeplab_core.reading import parse_json, unpack
 
 #: Version of the stored form; raised where a figure gets another meaning.
 VERSION = 1
@@ -96,7 +97,7 @@ class ImageDoubt:
     def from_bytes(data: bytes) -> ImageDoubt | None:
         """The inverse of :meth:`to_bytes`; None where the bytes are damaged: they are measured again."""
         try:
-            found = json.loads(data)
+            found = parse_json(data)
             levels = None
             if found["levels"] is not None:
                 plain = unpack(b64decode(found["levels"]), 8 * math.prod(_LEVELS))
@@ -108,7 +109,7 @@ class ImageDoubt:
                 issues=tuple(DoubtedLabel(a, b, Box(*box), pixels, weight) for a, b, box, pixels, weight in found["issues"]),
                 levels=levels,
             )
-        except (ValueError, KeyError, TypeError, RecursionError):
+        except (AtrousError, zlib.error, ValueError, LookupError, TypeError, AttributeError, ArithmeticError):
             return None
 
 

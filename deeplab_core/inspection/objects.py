@@ -7,7 +7,6 @@ fraction of every object) it is matched by class and box.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +21,12 @@ from deeplab_core.errors import MaskFormatError
 from deeplab_core.inspection.occlusion import contacts, touches_border
 from deeplab_core.inspection.regions import Box, Regions, find_regions, strips
 from deeplab_core.labels import LabelMap
+from deeplab_core.reading import expecting, read_json
 
 #: How far a truth region may reach beyond the box that the data gives, px: void rings move outlines.
 _BOX_SLACK = 2
+#: Largest list of objects that is read.
+_MOST_BYTES = 64 << 20
 
 #: One row per object of the truth; 64 bytes. Shares and fractions are nan where unknown.
 OBJECT = np.dtype(
@@ -152,8 +154,9 @@ def read_known_objects(path: Path | str, catalog: ClassCatalog) -> tuple[KnownOb
         MaskFormatError: the file cannot be read or is no such list.
     """
     path = Path(path)
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+    remedy = "Leave --objects out, or point it at the objects folder of rendered rooms"
+    data = read_json(path, limit=_MOST_BYTES, what="the list of objects", remedy=remedy, error=MaskFormatError)
+    with expecting("not a list of objects", path=path, remedy=remedy, error=MaskFormatError):
         known = set(catalog.ids.tolist())
         return tuple(
             KnownObject(
@@ -171,13 +174,6 @@ def read_known_objects(path: Path | str, catalog: ClassCatalog) -> tuple[KnownOb
             for row in data["objects"]
             if row["box"] is not None and int(row["voc_id"]) in known
         )
-    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
-        raise MaskFormatError(
-            "not a list of objects",
-            why=f"{type(error).__name__}: {error}",
-            remedy="Leave --objects out, or point it at the objects folder of rendered rooms",
-            path=path,
-        ) from error
 
 
 def _rows_of(regions: Regions, countable: NDArray[np.bool_]) -> NDArray[Any]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from deeplab_core.errors import AtrousError
+from deeplab_core.reading import expecting, read_json, shorten, whole
 from deeplab_core.records import CRFParams
 
 
@@ -34,16 +35,17 @@ def read_params(path: Path) -> CRFParams:
         AtrousError: the file is no such object, or a value is out of range.
     """
     remedy = "Give the file that 'atrous refine --search' wrote, or a preset's name"
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        data = data.get("params", data)
-        unknown = sorted(set(data) - {field.name for field in fields(CRFParams)})
-        if unknown:
-            raise AtrousError(f"unknown CRF parameters: {', '.join(unknown)}", remedy=remedy, path=path)
-        params = CRFParams(**data)
-        check_params(params)
-    except AtrousError as error:
-        raise AtrousError(error.what, why=error.why, remedy=error.remedy, path=path) from error
-    except (ValueError, TypeError, AttributeError, OSError) as error:
-        raise AtrousError("not a file of CRF parameters", why=str(error), remedy=remedy, path=path) from error
+    data = read_json(path, what="the file of CRF parameters", remedy=remedy, error=AtrousError)
+    with expecting("not a file of CRF parameters", path=path, remedy=remedy, error=AtrousError):
+        return build_params(data.get("params", data))
+
+
+def build_params(data: Any) -> CRFParams:
+    """Parameters from plain values. Raises AtrousError for unknown names and values out of range, TypeError for other values."""
+    unknown = sorted(set(data) - {field.name for field in fields(CRFParams)})
+    if unknown:
+        raise AtrousError(f"unknown CRF parameters: {shorten(', '.join(unknown))}", remedy="Leave them out")
+    params = CRFParams(**data)
+    check_params(params)
+    whole(params.iterations)
     return params

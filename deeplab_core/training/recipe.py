@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any, Literal, Self, get_args
 from deeplab_core.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError, WeightsError
 from deeplab_core.inference.geometry import frame_for
+from deeplab_core.reading import read_toml, shorten
 from deeplab_core.records import Preprocessing
 
 ClassWeighting = Literal["none", "median_frequency", "log_1.02", "log_1.10"]
@@ -243,10 +243,8 @@ class Recipe:
         Raises:
             AtrousError: unreadable or malformed, with the file's name.
         """
-        try:
-            tables = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise AtrousError("the recipe cannot be read", why=str(error), remedy="Correct the file", path=path) from error
+        # Paths in foreign bytes stand in it as they are.
+        tables = read_toml(path, what="the recipe", remedy="Correct the file", error=AtrousError, foreign=True)
         try:
             recipe = cls.from_dict(tables.pop("recipe", {}))
         except AtrousError as error:
@@ -298,7 +296,7 @@ _LISTS: dict[str, type] = {
 
 def _as(key: str, value: Any, usual: Any) -> Any:
     """``value`` in the type of the field's present value."""
-    wrong = AtrousError(f"training recipe: {key} = {value!r} is malformed", remedy=f"It looks like {usual!r}")
+    wrong = AtrousError(f"training recipe: {key} = {shorten(value)} is malformed", remedy=f"It looks like {usual!r}")
     if isinstance(usual, bool):
         if not isinstance(value, bool):
             raise wrong

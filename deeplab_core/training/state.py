@@ -12,11 +12,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
-from deeplab_core.errors import WeightsError
+from deeplab_core.errors import AtrousError, WeightsError
 from deeplab_core.formats import atomic_write
+from deeplab_core.reading import VALUE_ERRORS, parse_json, reason
 
 _NOTE = "atrous_training"
 _VERSION = 1
+_MOST_BYTES = 256 << 20
+_DAMAGE: tuple[type[Exception], ...] = (AtrousError, OSError, SafetensorError, *VALUE_ERRORS)
 
 
 @dataclass(slots=True)
@@ -94,7 +97,7 @@ class RunState:
         """
         try:
             with safe_open(path, framework="pt") as file:
-                note = json.loads((file.metadata() or {})[_NOTE])
+                note = parse_json((file.metadata() or {})[_NOTE], limit=_MOST_BYTES, what="the note of the run")
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (no mapping)
             if note["version"] != _VERSION:
                 raise ValueError(f"version {note['version']}")
@@ -111,10 +114,10 @@ class RunState:
                 raised=list(note.get("raised", [])),
                 preprocessing=dict(note.get("preprocessing", {})),
             )
-        except (OSError, SafetensorError, ValueError, KeyError, TypeError, IndexError) as error:
+        except _DAMAGE as error:
             raise WeightsError(
                 "the state of the run cannot be read",
-                why=f"{type(error).__name__}: {error}",
+                why=reason(error),
                 remedy="Start again in another folder, or without --resume",
                 path=path,
             ) from error

@@ -8,12 +8,12 @@ import json
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from deeplab_core.catalog import ClassCatalog, ClassInfo
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.errors import AtrousError, WeightsError
 from deeplab_core.formats import atomic_write
+from deeplab_core.reading import parse_json, read_json
 from deeplab_core.records import ModelCard, card_path
 
 
@@ -27,11 +27,11 @@ def read_card_file(weights: Path) -> ModelCard | None:
     if not path.is_file():
         return None
     try:
-        return ModelCard.from_dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, AtrousError) as error:
+        return ModelCard.from_dict(read_json(path, what="the model card"))
+    except AtrousError as error:
         raise WeightsError(
             "the model card beside the weights is damaged",
-            why=error.what if isinstance(error, AtrousError) else str(error),
+            why=f"{error.what[0].upper()}{error.what[1:]}. {error.why}".strip(),
             remedy="Correct it, or delete it to fall back on the documented defaults",
             path=path,
         ) from error
@@ -107,7 +107,8 @@ def card_from_metadata(text: str, path: Path) -> ModelCard:
         WeightsError: malformed.
     """
     try:
-        data: Any = json.loads(text)
-        return ModelCard.from_dict(data)
-    except (ValueError, AtrousError, AttributeError, TypeError) as error:
-        raise WeightsError("the model card inside the file is damaged", why=str(error), path=path) from error
+        return ModelCard.from_dict(parse_json(text, what="the model card"))
+    except AtrousError as error:
+        raise WeightsError(
+            "the model card inside the file is damaged", why=str(error), remedy="Fetch or convert the file again", path=path
+        ) from error

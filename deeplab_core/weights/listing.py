@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from deeplab_core.errors import AtrousError
+from deeplab_core.errors import AtrousError, WeightsError
+from deeplab_core.reading import reason
 from deeplab_core.records import ModelCard
 from deeplab_core.weights.loading import read_card
+
+_LOG = logging.getLogger(__name__)
 
 #: Endings of files worth opening.
 SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt", ".tar", ".bin", ".pb", ".index", ".onnx", ".tflite")
@@ -39,4 +43,8 @@ def list_models(folders: Iterable[str | Path]) -> list[ModelEntry]:
                 entries.append(ModelEntry(path, card=read_card(path)))
             except AtrousError as error:
                 entries.append(ModelEntry(path, error=error))
+            except Exception as error:  # one damaged file never hides the models beside it
+                _LOG.exception("%s cannot be listed", path)
+                failure = WeightsError("the file cannot be read", why=reason(error), remedy="Fetch it again", path=path)
+                entries.append(ModelEntry(path, error=failure))
     return entries

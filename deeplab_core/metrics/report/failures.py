@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from html import escape
@@ -11,8 +10,9 @@ from typing import Any
 
 from deeplab_core.catalog import ClassCatalog
 from deeplab_core.errors import MaskFormatError
-from deeplab_core.metrics.report.slices import INSPECTION
+from deeplab_core.metrics.report.slices import INSPECTION, MAX_INSPECTION_BYTES
 from deeplab_core.metrics.report.text import percent, pixels
+from deeplab_core.reading import expecting, read_json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,18 +48,12 @@ def read_failures(path: Path | str) -> tuple[KindOfFailure, ...]:
         MaskFormatError: the file says that it is an inspection and is none.
     """
     path = Path(path)
-    try:
-        data = json.loads(path.read_bytes())
+    remedy = "Write it again with 'atrous inspect --json'"
+    data = read_json(path, limit=MAX_INSPECTION_BYTES, what="the inspection", remedy=remedy, error=MaskFormatError)
+    with expecting("this is no inspection", path=path, remedy=remedy, error=MaskFormatError):
         if data["format"] != INSPECTION:
             return ()
         return tuple(_kind(row) for row in data["failures"] if row["pixels"] or not row.get("measured", True))
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise MaskFormatError(
-            "this is no inspection",
-            why=f"{type(error).__name__}: {error}",
-            remedy="Write it again with 'atrous inspect --json'",
-            path=path,
-        ) from error
 
 
 def failure_table(kinds: tuple[KindOfFailure, ...], catalog: ClassCatalog) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,10 @@ from deeplab_core.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError, MaskFormatError
 from deeplab_core.metrics.confusion import check_same_classes
 from deeplab_core.metrics.report.figures import FORMAT
+from deeplab_core.reading import read_json, reason, shorten
+
+#: Largest report that is read, bytes: one of 10,000 images has some 50 MB.
+MAX_REPORT_BYTES = 512 << 20
 
 _REMEDY = "Write it with 'atrous evaluate --json'"
 
@@ -53,23 +56,17 @@ class OtherCurve:
 
 def read_figures(path: Path) -> dict[str, Any]:
     """The plain values of an evaluation. Raises MaskFormatError where the file is none, or one of another version."""
-    try:
-        data = json.loads(path.read_bytes())
-    except OSError as error:
-        raise MaskFormatError("the report cannot be read", why=str(error.strerror), remedy=_REMEDY, path=path) from error
-    except ValueError as error:
-        raise MaskFormatError("this is not a JSON file", why=str(error), remedy=_REMEDY, path=path) from error
+    data = read_json(path, limit=MAX_REPORT_BYTES, what="the report", remedy=_REMEDY, error=MaskFormatError)
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         found = data.get("format") if isinstance(data, dict) else None
-        why = f"Its format is {found!r}; this program reads {FORMAT!r}"
+        why = f"Its format is {shorten(found)}; this program reads {FORMAT!r}"
         raise MaskFormatError("this is not a report that can be compared", why=why, remedy=_REMEDY, path=path)
     return data
 
 
 def damaged(path: Path, error: Exception) -> MaskFormatError:
     """The error for a report of the right format that lacks what its format promises."""
-    why = f"{type(error).__name__}: {error}"
-    return MaskFormatError("the report is damaged", why=why, remedy=_REMEDY, path=path)
+    return MaskFormatError("the report is damaged", why=reason(error), remedy=_REMEDY, path=path)
 
 
 def read_other_curve(path: Path | str) -> OtherCurve:

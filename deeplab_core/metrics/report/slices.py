@@ -15,7 +15,6 @@ axes.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,9 +23,12 @@ from typing import Any
 
 from deeplab_core.errors import MaskFormatError
 from deeplab_core.metrics.scores import FEW_IMAGES, FEW_OBJECTS
+from deeplab_core.reading import expecting, read_json, shorten
 
 FORMAT = "atrous-slices-1"
 INSPECTION = "atrous-inspection-1"
+#: Largest file of an inspection or of curves that is read.
+MAX_INSPECTION_BYTES = 512 << 20
 
 #: Scores of an inspection's slices, what they rest on, and what the report calls them.
 _INSPECTED = {
@@ -90,16 +92,14 @@ class SliceCurve:
 def read_slices(path: Path | str) -> tuple[SliceCurve, ...]:
     """Read a file of curves. Raises MaskFormatError naming what is wrong with it."""
     path = Path(path)
-    try:
-        data = json.loads(path.read_bytes())
+    remedy = f"Expected is the layout '{FORMAT}'"
+    data = read_json(path, limit=MAX_INSPECTION_BYTES, what="the file of curves", remedy=remedy, error=MaskFormatError)
+    with expecting("these are not curves for the report", path=path, remedy=remedy, error=MaskFormatError):
         if data["format"] == INSPECTION:
             return tuple(_inspected(data))
         if data["format"] != FORMAT:
-            raise ValueError(f"its format is {data['format']!r}")
+            raise ValueError(f"its format is {shorten(data['format'])}")
         return tuple(_curve(row) for row in data["curves"])
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        why, remedy = f"{type(error).__name__}: {error}", f"Expected is the layout '{FORMAT}'"
-        raise MaskFormatError("these are not curves for the report", why=why, remedy=remedy, path=path) from error
 
 
 def _inspected(data: dict[str, Any]) -> Iterator[SliceCurve]:

@@ -181,7 +181,7 @@ def test_lists_of_objects_are_read(tmp_path: Path) -> None:
     assert read_known_objects(path, VOC) == (KnownObject(9, Box(2, 3, 10, 30), 99, 0.25, True),)
     for text in ("[]", "{", '{"objects": [{"voc_id": 9}]}', '{"objects": [{"voc_id": 9, "box": [1]}]}'):
         path.write_text(text)
-        with pytest.raises(MaskFormatError, match="not a list of objects"):
+        with pytest.raises(MaskFormatError, match="list of objects"):
             read_known_objects(path, VOC)
     with pytest.raises(MaskFormatError):
         read_known_objects(tmp_path / "absent.json", VOC)

@@ -88,7 +88,7 @@ def test_ambiguous_regions_are_not_scored(folders: Path) -> None:
     assert found.index.components() == []
     assert found.excluded_px == 900
     for text, says in (
-        ("{", "cannot be read"),
+        ("{", "not valid JSON"),
         ("{}", "not a list"),
         (json.dumps(AmbiguousMarks(5, 6).to_dict()), "of 6 x 5 px"),
     ):
