@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
+from app.state.mask_reading import standard_colors
 from deeplab_core.catalogs import builtin_catalogs
 from deeplab_core.datasets import CatalogGuess, guess_catalog
 from deeplab_core.errors import CatalogError, MaskFormatError
@@ -171,7 +172,7 @@ def class_question(
     guess = guess or (guess_classes(project, truth) if truth.files else CatalogGuess(names=(), certain=False, reason=""))
     known = known_catalogs(project)
     known += [catalog for catalog in guess.catalogs if not any(same_classes(catalog, other) for other in known)]
-    effects = measure_effects(list(truth.files.values()), known)
+    effects = measure_effects(list(truth.files.values()), [standard_colors(catalog) for catalog in known])
 
     def rank(effect: CatalogEffect) -> tuple[int, int]:
         fits = (place for place, catalog in enumerate(guess.catalogs) if same_classes(catalog, effect.catalog))

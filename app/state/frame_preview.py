@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from app.state.mask_reading import load_project_mask
 from app.state.opencv import opencv
 from deeplab_core.catalog import ClassCatalog
-from deeplab_core.formats.masks import read_mask
 from deeplab_core.images.decode import read_image
 
 _INK = (255, 60, 172)
@@ -50,7 +50,7 @@ def frame_preview(image: Path, mask: Path, catalog: ClassCatalog, side: int) -> 
     rgb = cv2.resize(data.rgb, size, interpolation=cv2.INTER_AREA)
     drawn = []
     for frame in ("stored", "oriented"):
-        labels = read_mask(mask, catalog, data.info, frame="stored" if frame == "stored" else "oriented")
+        labels = load_project_mask(mask, catalog, data.info, frame="stored" if frame == "stored" else "oriented").labels
         drawn.append(_drawn(rgb, labels))
     return FramePreview(*drawn)
 

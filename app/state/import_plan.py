@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.state.mask_check import sentence
+from app.state.mask_reading import load_project_mask
 from app.state.patch import Labels, TilePatch, diff_patch
 from app.state.project import Project
 from app.state.provenance import Provenance
@@ -19,7 +20,6 @@ from deeplab_core.catalog import ClassCatalog, map_catalogs
 from deeplab_core.catalogs import builtin_catalogs
 from deeplab_core.datasets import guess_catalog
 from deeplab_core.formats.frames import Frame
-from deeplab_core.formats.masks import load_mask
 from deeplab_core.images.find import MASK_SUFFIXES
 from deeplab_core.images.probe import ImageInfo, probe_image
 from deeplab_core.labels import apply_lut, class_histogram, value_counts
@@ -180,7 +180,7 @@ def read_import(
         ImageReadError, MaskFormatError: the file does not fit the image or the classes.
     """
     info = info or probe_image(project.path_of(project.record(image)))
-    found = load_mask(path, source or project.catalog, info, frame=frame)
+    found = load_project_mask(path, source or project.catalog, info, frame=frame)
     if source is None:
         return ImportedMask(found.labels, project.catalog, class_histogram(found.labels, project.catalog), found.notes)
     mapping = map_catalogs(source, project.catalog)

@@ -17,11 +17,12 @@ from app.state.ambiguous import excluded
 from app.state.class_mapping import in_project_ids
 from app.state.image_record import ImageStatus
 from app.state.judgement import without_marked
+from app.state.mask_reading import load_project_mask
 from app.state.project import Project
 from app.state.provenance import Provenance
 from deeplab_core.errors import MaskFormatError
 from deeplab_core.formats.export import ExportItem
-from deeplab_core.formats.masks import MaskData, load_mask
+from deeplab_core.formats.masks import MaskData
 from deeplab_core.images.decode import read_image
 from deeplab_core.images.probe import ImageInfo, probe_image
 from deeplab_core.masks import Untouched
@@ -217,7 +218,7 @@ def load_truth(project: Project, image: int, info: ImageInfo | None = None) -> M
     if path is None:
         return None
     info = info or probe_image(project.path_of(project.record(image)))
-    file = load_mask(path, project.catalog, info, frame=project.ground_truth.frame)
+    file = load_project_mask(path, project.catalog, info, frame=project.ground_truth.frame)
     file.labels.flags.writeable = False
     return file
 

@@ -154,3 +154,29 @@ def test_the_ground_truth_is_read_in_the_chosen_frame(project, tmp_path, frame, 
     truth = load_sample(project, project.images[0].id, labels="none").truth
     assert truth[corner] == 15
     assert truth[0, 29 - corner[1]] == 0
+
+
+@pytest.mark.parametrize("kind", ["indexed", "colours"])
+def test_other_colours_in_the_project_do_not_change_what_a_data_set_means(project, tmp_path, kind):
+    """The dog gets the colour that VOC gives to persons: a mask of persons stays one of persons."""
+    person, dog = VOC.by_name("person"), VOC.by_name("dog")
+    before = load_sample(project, project.images[0].id, labels="none").truth
+    if kind == "colours":
+        Image.open(tmp_path / "truth.png").convert("RGB").save(tmp_path / "truth.png")
+    project.set_catalog(project.catalog.recolored(dog.id, person.color).recolored(person.id, (1, 2, 3)))
+    np.testing.assert_array_equal(load_sample(project, project.images[0].id, labels="none").truth, before)
+
+
+def test_a_mask_in_the_project_s_own_colours_is_read_by_them(project, tmp_path):
+    person, dog = VOC.by_name("person"), VOC.by_name("dog")
+    project.set_catalog(project.catalog.recolored(dog.id, person.color).recolored(person.id, (1, 2, 3)))
+    labels = np.full((HEIGHT, WIDTH), dog.id, np.uint8)
+    labels[:5] = 0
+    write_indexed_png(tmp_path / "truth.png", labels, project.catalog)
+    np.testing.assert_array_equal(load_sample(project, project.images[0].id, labels="none").truth, labels)
+    Image.open(tmp_path / "truth.png").convert("RGB").save(tmp_path / "truth.png")
+    project.set_catalog(project.catalog.recolored(dog.id, (9, 9, 9)))
+    labels_in_color = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    labels_in_color[5:] = (9, 9, 9)
+    Image.fromarray(labels_in_color).save(tmp_path / "truth.png")
+    np.testing.assert_array_equal(load_sample(project, project.images[0].id, labels="none").truth, labels)
