@@ -257,7 +257,7 @@ def masks_truth(options: TruthOptions, prediction: Path, photographs: Path | Non
         ground = named_truth(options, truths, fallback=own)
     elif photographs is not None:
         names = find_images(photographs)
-        ground, index = found_truth(options, photographs, names, fallback=own)
+        ground, index = found_truth(options, photographs, names, fallback=own, compared=prediction)
         if photographs in index.folders and any(name.lower().endswith((".png", ".tif", ".tiff", ".bmp")) for name in names):
             raise click.UsageError(
                 f"the ground truth lies among the photographs in {photographs}; put it into a folder of its own and name it "
@@ -309,7 +309,12 @@ def named_truth(
 
 
 def found_truth(
-    options: TruthOptions, images: Path, names: Sequence[str], *, fallback: ClassCatalog | None = None
+    options: TruthOptions,
+    images: Path,
+    names: Sequence[str],
+    *,
+    fallback: ClassCatalog | None = None,
+    compared: Path | None = None,
 ) -> tuple[GroundTruth, TruthIndex]:
     """Ground truth of images: in the one folder that the user named, or found beside them.
 
@@ -317,6 +322,7 @@ def found_truth(
         options: ``--truth`` at most once.
         images, names: folder of the images, and their paths below it with ``/``.
         fallback: a model's classes.
+        compared: masks that are to be compared with the ground truth, and are none themselves.
 
     Raises:
         AmbiguousTruthError: it was found, but is not certain.
@@ -335,6 +341,7 @@ def found_truth(
         catalog=options.catalog(),
         fallback=fallback,
         allow_predicted=options.allow_predicted,
+        leave_out=compared,
     )
     index = survey.index
     index.check_certain()

@@ -296,6 +296,4 @@ def _palettes_agree(evidence: _Evidence, catalog: ClassCatalog, *, exactly: bool
     """
     kinds = ("agrees",) if exactly else ("agrees", "renumbered")
     colored = any(palette[used[used < len(palette)]].any() for used, palette in evidence.palettes)
-    return colored and all(
-        palette_meaning(palette, used, catalog).kind in kinds for used, palette in evidence.palettes
-    )
+    return colored and all(palette_meaning(palette, used, catalog).kind in kinds for used, palette in evidence.palettes)

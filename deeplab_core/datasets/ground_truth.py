@@ -100,6 +100,7 @@ def find_truth(
     truth_folder: str | Path | None = None,
     catalog: ClassCatalog | None = None,
     allow_predicted: bool = False,
+    leave_out: str | Path | None = None,
 ) -> TruthIndex:
     """Find the ground truth file of each image.
 
@@ -123,6 +124,7 @@ def find_truth(
         catalog: what the masks must declare; also decides between Cityscapes' ``labelTrainIds`` (cityscapes19) and
             ``labelIds`` (any other). None only tells label maps from photographs.
         allow_predicted: accept a ``truth_folder`` of predictions or refined masks.
+        leave_out: a folder that is not found: the masks that shall be compared with the ground truth.
 
     Raises:
         MaskFormatError: the named folder cannot be opened, or an unknown layout.
@@ -135,7 +137,7 @@ def find_truth(
     kinds = CITYSCAPES_KINDS["cityscapes19" if catalog is not None and catalog.name == "cityscapes19" else "other"]
     if truth_folder is not None:
         return _in_named_folder(Path(truth_folder), root, wanted, kinds, allow_predicted=allow_predicted)
-    search = _Search(root, wanted, layout, kinds, catalog)
+    search = _Search(root, wanted, layout, kinds, catalog, leave_out)
     return search.run()
 
 
@@ -162,8 +164,15 @@ class _Source:
 
 class _Search:
     def __init__(
-        self, root: Path, images: list[str], layout: Layout, kinds: tuple[str, ...], catalog: ClassCatalog | None
+        self,
+        root: Path,
+        images: list[str],
+        layout: Layout,
+        kinds: tuple[str, ...],
+        catalog: ClassCatalog | None,
+        leave_out: str | Path | None,
     ) -> None:
+        self._left_out = None if leave_out is None else Path(os.path.realpath(leave_out))
         self._root, self._images, self._layout, self._kinds, self._catalog = root, images, layout, kinds, catalog
         self._origins = Origins()
         self._sources: dict[str, _Source] = {}
@@ -208,15 +217,29 @@ class _Search:
 
     def _judge(self, source: _Source) -> None:
         """Leave out what Atrous wrote, then look into a few files of the rest."""
+        compared = False
         for candidate in source.candidates:
+            if self._is_left_out(candidate.folder):
+                compared = True
+                candidate.files.clear()
+                candidate.problems.clear()
             self._drop_own(source, candidate)
         files = [path for candidate in source.candidates for path in candidate.files.values()]
         if files:
             source.refusal = contents_refusal(files, self._catalog)
+        elif compared:
+            source.refusal = "it holds the masks that are to be compared with the ground truth"
         elif source.marker is not None:
             source.refusal = f"it holds {source.marker.text()}"
         elif any(self._origins.in_project(candidate.folder) for candidate in source.candidates):
             source.refusal = "it is a part of a project of Atrous"
+
+    def _is_left_out(self, folder: Path) -> bool:
+        if self._left_out is None:
+            return False
+        real, root = Path(os.path.realpath(folder)), Path(os.path.realpath(self._root))
+        holds_images = self._left_out == root or self._left_out in root.parents
+        return real == self._left_out or (self._left_out in real.parents and not holds_images)
 
     def _drop_own(self, source: _Source, candidate: Candidate) -> None:
         if self._origins.in_project(candidate.folder):

@@ -61,11 +61,12 @@ def survey_truth(
     catalog: ClassCatalog | None = None,
     fallback: ClassCatalog | None = None,
     allow_predicted: bool = False,
+    leave_out: str | Path | None = None,
 ) -> TruthSurvey:
     """Find the ground truth of images and its classes.
 
     Args:
-        folder, images, truth_folder, allow_predicted: see :func:`find_truth`.
+        folder, images, truth_folder, allow_predicted, leave_out: see :func:`find_truth`.
         catalog: what the user chose; None guesses it from the masks that are found.
         fallback: a model's classes, see :func:`choose_classes`.
 
@@ -73,12 +74,18 @@ def survey_truth(
         MaskFormatError, PredictedTruthError: as :func:`find_truth`.
     """
     names = list(images)
-    index = find_truth(folder, names, truth_folder=truth_folder, catalog=catalog, allow_predicted=allow_predicted)
+
+    def find(classes: ClassCatalog | None) -> TruthIndex:
+        return find_truth(
+            folder, names, truth_folder=truth_folder, catalog=classes, allow_predicted=allow_predicted, leave_out=leave_out
+        )
+
+    index = find(catalog)
     if catalog is not None:
         return TruthSurvey(index=index, classes=ClassChoice(catalog=catalog, reason="You named them", candidates=(catalog,)))
     classes = choose_classes(index.files.values(), fallback=fallback)
     if classes.catalog is not None and index.files:  # with the classes known, the contents of all folders can be checked
-        index = find_truth(folder, names, truth_folder=truth_folder, catalog=classes.catalog, allow_predicted=allow_predicted)
+        index = find(classes.catalog)
     return TruthSurvey(index=index, classes=classes)
 
 

@@ -181,6 +181,17 @@ class TestEvaluate:
         assert evaluate(data, "--images", str(data / "photos")) == 0
         assert written(data / "e.json")["folders"] == [str(data / "truth")]
 
+    @pytest.mark.parametrize("name", ["masks", "photos_masks", "labels"])
+    def test_the_masks_themselves_are_never_their_ground_truth(
+        self, name: str, data: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        arguments = ["--prediction", str(masks(data / name)), "--images", str(data / "photos"), "--resamples", "0"]
+        assert run(["evaluate", *arguments]) == 2
+        assert "holds the masks that are to be compared" in capsys.readouterr().err
+        masks(data / "truth", 2)
+        assert run(["evaluate", *arguments]) == 0
+        assert f"ground truth: {data / 'truth'} has" in capsys.readouterr().err
+
     def test_an_export_is_accepted_with_the_images_that_no_user_touched(
         self, data: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
