@@ -183,12 +183,18 @@ def figures(result: Evaluation) -> str:
     mean = result.matrix.mean_iou("union")
     over = f"over {mean.classes} classes, pooled over {len(result.images)} images"
     lines.append(_line("mIoU", mean.value, intervals.mean_iou, over))
+    compared = result.matrix.mean_iou("truth")
+    if compared.classes != mean.classes:
+        lines.append(
+            f"{'':>16}  {compared.value:.4f}   {'':<18}over the {compared.classes} in the ground truth, as 'compare' counts; "
+            f"{mean.classes - compared.classes} more only in the masks"
+        )
     lines.append(_line("pixel accuracy", result.matrix.pixel_accuracy(), intervals.pixel_accuracy, ""))
     for place, width in enumerate(result.widths):
         inside = result.histogram.inside(width).mean_iou("union")
         name, rule = f"band {width} px", f"rule '{result.histogram.rule}'"
         if inside.classes:
-            lines.append(_line(name, inside.value, intervals.band_mean_iou[place], f"mIoU, {rule}"))
+            lines.append(_line(name, inside.value, intervals.band_mean_iou[place], f"mIoU over {inside.classes} classes, {rule}"))
         else:
             lines.append(f"{name:>16}     n/a   no labelled pixel there, {rule}")
     if result.boundary is not None and result.boundary.mean()[1]:

@@ -81,12 +81,13 @@ class Due:
     gone: tuple[int, ...]
 
 
-def sample_stamp(project: Project, image: int, head: int, marks: int | None = None) -> str:
+def sample_stamp(project: Project, image: int, head: int, marks: int | None = None, classes: str | None = None) -> str:
     """A text that changes with everything that the score of an image is measured from.
 
     Args:
         head: number of the journal's last step in the labels.
         marks: fingerprint of the image's ambiguous regions; None reads it.
+        classes: :func:`_classes_digest` of the project's catalog; None makes it.
     """
     from app.state.ambiguous import fingerprint
     from app.state.samples import truth_stamp
@@ -94,7 +95,7 @@ def sample_stamp(project: Project, image: int, head: int, marks: int | None = No
     record = project.record(image)
     found = fingerprint(project, image) if marks is None else marks
     parts = _VERSION, head, record.touched, record.prediction, record.content_key, found, truth_stamp(project, image)
-    text = "\n".join(map(str, (*parts, _classes_digest(project.catalog))))
+    text = "\n".join(map(str, (*parts, classes or _classes_digest(project.catalog))))
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:24]
 
 
@@ -110,6 +111,7 @@ def due_images(project: Project, stamps: Mapping[int, str], only: frozenset[int]
     journal = project.journal
     heads = journal.heads() if only is None else {image: journal.head(image) for image in only}
     marks = fingerprints(project) if only is None else {image: fingerprint(project, image) for image in only}
+    classes = _classes_digest(project.catalog)
     stale, gone = [], []
     for record in project.images:
         image, head = record.id, heads.get(record.id, 0)
@@ -118,7 +120,7 @@ def due_images(project: Project, stamps: Mapping[int, str], only: frozenset[int]
         if not (record.prediction or record.mask or record.touched or head):
             if stamps.get(image):
                 gone.append(image)
-        elif stamps.get(image) != sample_stamp(project, image, head, marks.get(image, 0)):
+        elif stamps.get(image) != sample_stamp(project, image, head, marks.get(image, 0), classes):
             stale.append(image)
     return Due(tuple(stale), tuple(gone))
 

@@ -101,7 +101,8 @@ def _tiles(evaluation: Evaluation) -> str:
         (percent(matrix.frequency_weighted_iou()), "", "frequency weighted IoU"),
     ]
     if evaluation.boundary is not None and evaluation.boundary.mean()[1]:
-        tiles.append((percent(evaluation.boundary.mean()[0]), interval(intervals.mean_boundary_iou), "boundary IoU"))
+        value, classes = evaluation.boundary.mean()
+        tiles.append((percent(value), interval(intervals.mean_boundary_iou), f"boundary IoU over {classes} classes"))
     if evaluation.calibration is not None:
         tiles.append((percent(evaluation.calibration.bins().ece), "", "expected calibration error"))
     if matrix.void_predictions:
