@@ -19,6 +19,8 @@ from app.state.lock import ProjectLock
 from deeplab_core.weights import load_model
 from tests.unit.app.tiny_model import save_photograph, save_tiny_model
 from tests.unit.core.training.made_data import make_folder
+from tests.unit.core.training.test_transfer import FOLDED
+from tests.unit.core.training.test_transfer import saved as save_checkpoint
 
 RECIPE = """
 [recipe]
@@ -206,10 +208,15 @@ def test_an_interrupt_keeps_the_state(recipe: Path, tmp_path: Path) -> None:
     assert not (out / "model.safetensors").exists()
 
 
-def test_two_processes_train_as_one(recipe: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("start", ["scratch", "unfolded norms and kept features"])
+def test_two_processes_train_as_one(start: str, recipe: Path, tmp_path: Path) -> None:
     """Synchronised norms and shared batches: the losses of one process, to rounding that grows along the way."""
     one, two = tmp_path / "one", tmp_path / "two"
     base = ["train", "--recipe", str(recipe), "--threads", "1"]
+    if start != "scratch":
+        folded = save_checkpoint(tmp_path / "folded.safetensors", FOLDED)
+        base += ["--init", str(folded), "--network", "deeplabv3plus", "--fixed-scales", "0.75,1", "--cache-features"]
+        base += ["--freeze", "encoder.stem", "--freeze", "encoder.blocks.?"]
     assert subprocess.run(command(*base, "-o", one), env=environment(), check=False).returncode == 0
     done = subprocess.run(command(*base, "-o", two, processes=2), env=environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
