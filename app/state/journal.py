@@ -205,6 +205,20 @@ class Journal:
         newest, oldest = max(broken & in_effect, default=0), min(broken & ahead, default=None)
         return [step for step in steps if step.seq > newest and (oldest is None or step.seq < oldest)], damaged
 
+    def unmoved(self, image: int, *, complete: bool) -> list[DamagedStep]:
+        """Steps whose moves are lost: another image has them, or, which no step is, they were never done.
+
+        Args:
+            complete: whether no move of the image was dropped so far, so that every step must have one.
+        """
+        rows = self._store.rows(
+            "SELECT seq, title, time FROM steps WHERE image = ?"
+            " AND (EXISTS (SELECT 1 FROM moves WHERE step = steps.seq AND moves.image != steps.image)"
+            " OR ? AND NOT EXISTS (SELECT 1 FROM moves WHERE step = steps.seq))",
+            (image, complete),
+        )
+        return [_damaged(seq, title, when, None) for seq, title, when in rows]
+
     def retire(self, image: int, seq: int) -> None:
         """A damaged step, and the steps that can only be reached through it, are no longer offered for undo and redo.
 
@@ -232,7 +246,8 @@ class Journal:
         """
         blank = move == 0
         rows = self._store.rows(
-            "SELECT n, direction, step, title, time, patch FROM moves LEFT JOIN steps ON steps.seq = moves.step"
+            "SELECT n, direction, step, title, time, patch FROM moves"
+            " LEFT JOIN steps ON steps.seq = moves.step AND steps.image = moves.image"
             " WHERE moves.image = ? AND n > ? ORDER BY n",
             (image, move),
         )
@@ -241,7 +256,10 @@ class Journal:
         sound = False
         for n, direction, seq, title, when, data in rows:
             move = n
-            way = 1 if direction == 1 else -1
+            if direction not in (1, -1):
+                damaged.append(_damaged(seq, title, when, None))
+                continue
+            way = int(direction)
             try:
                 patch = TilePatch.from_bytes(data)
                 other = patch.shape if patch.shape != document.shape else other

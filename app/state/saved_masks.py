@@ -150,6 +150,7 @@ class SavedMasks:
                     self._journal.reset(record.id, saved_move)
                 notices.append("Undo steps of this image were lost in a power cut.")
                 return LoadedImage(document, (), saved_move, True, " ".join(notices))
+        damaged += self._journal.unmoved(record.id, complete=now.base == 0)
         steps, unreadable = self._journal.read_steps(record.id, [step.seq for step in damaged], document)
         notices += self._set_steps_aside(record, damaged, unreadable)
         document.revision = 0

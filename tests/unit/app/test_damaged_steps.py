@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from app.state.image_record import ImageFlag
 from app.state.project import Project
 from app.state.provenance import Provenance
-from tests.unit.app.folders import image_id, make_folder, paint, same
+from tests.unit.app.folders import image_id, make_folder, make_image, paint, same
 
 
 class Work:
@@ -121,6 +121,37 @@ def test_a_step_that_is_gone_costs_itself_only(tmp_path, saved):
         if not saved:
             assert "a step without a name" in loaded.notice
             assert [step.seq for step in loaded.steps] == work.seqs[3:]
+
+
+@pytest.mark.parametrize("change", ["direction = 7", "direction = 'x'", "image = 2", "image = 99", "step = 12345", "step = 'x'"])
+@pytest.mark.parametrize("which", [1, 4])
+def test_a_move_that_makes_no_sense_is_told_and_reaches_no_other_image(tmp_path, change, which):
+    work = Work(tmp_path / "photos", 0)
+    make_image(work.folder / "b.png", 7)
+    with Project.open(work.folder) as project:
+        other = next(record.id for record in project.images if record.id != work.image)
+        project._store._connection.execute("PRAGMA foreign_keys = OFF")
+        project._store.write(f"UPDATE moves SET {change.replace('2', str(other))} WHERE step = ?", (work.seqs[which],))
+        loaded = project.load(work.image)
+        x, y = work.PLACES[which]
+        differing = np.argwhere(loaded.document.labels != work.states[-1])
+        assert all(x <= column < x + 4 and y <= row < y + 4 for row, column in differing)
+        assert "damaged" in loaded.notice
+        assert project.record(work.image).to_check
+        # A move of a step that is not there may belong anywhere: nothing can be undone past it.
+        assert [step.seq for step in loaded.steps] == ([] if change == "step = 12345" else work.seqs[which + 1 :])
+        assert (project.load(other).document.labels == 255).all()
+
+
+def test_a_move_that_went_to_another_image_is_told_also_with_a_bounded_journal(tmp_path):
+    work = Work(tmp_path / "photos", 3)
+    make_image(work.folder / "b.png", 7)
+    with Project.open(work.folder) as project:
+        assert project.journal.prune(0) == 3
+        other = next(record.id for record in project.images if record.id != work.image)
+        project._store.write("UPDATE moves SET image = ? WHERE step = ?", (other, work.seqs[4]))
+        assert "Brush 4" in project.load(work.image).notice
+        assert project.record(work.image).to_check
 
 
 def test_a_damaged_undone_step_ends_redo_only(tmp_path):
