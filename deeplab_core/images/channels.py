@@ -17,16 +17,22 @@ from deeplab_core.notes import Note, note_text
 
 #: Largest values of the bit depths that cameras and scanners store in 16-bit files.
 _FULL_SCALES = (255, 1023, 4095, 16383, 65535)
-#: How far the largest value may lie above the bit depth that holds 99 % of the values before it is taken for an outlier.
-_OUTLIER_FACTOR = 8
 #: Values that programs write where they have no data and do not declare it. Taken as such only where they stand far apart.
 _NO_DATA_HABITS = (-9999.0, -99999.0, -32768.0, -32767.0, -999.0, -2147483648.0, 9999.0, 32767.0, 65535.0, 99999.0, 4294967295.0)
 #: Beyond this, floats are fill values of some program (1e20, 9.97e36, 3.4e38), not measurements.
 _FILL = 1e19
 #: What pixels without data become: the middle of the range, which neither a viewer nor a network takes for something.
 NEUTRAL = 128
+#: Share of the pixels from which an extreme value that is not usual may stand for "no data", and how often per end.
+_RARE, _MOST_FILLS = 0.01, 3
+#: Different values from which a picture is no drawing in a few tones.
+_MANY = 32
 #: Share of the values, at either end, that may be outliers.
-_FEW = 0.01
+_FEW = 0.05
+#: A gap without any value, by so many times the range of the values on its one side, has outliers on its other.
+_APART = 3.0
+#: Share of the values that a declared range must hold, and how much of it the picture must fill.
+_HELD, _FILLED = 0.5, 1 / 16
 _SAMPLE = 1 << 20
 
 
@@ -59,9 +65,10 @@ def scale_to_uint8(values: NDArray[Any], declared: Declared = NOTHING_DECLARED) 
     - Floats of 0..1 are multiplied by 255, floats of 0..255 are rounded; everything else is stretched from the smallest to the
       largest value.
     - nan, infinities and the declared value for "no data" are left out of all this and become :data:`NEUTRAL`. So does a usual
-      fill value (-9999, -3.4e38, ...) that stands farther from the others than these from each other.
-    - Up to 1 % of the values at either end are outliers where they lie far from the rest: they are clipped, so that they neither
-      blacken nor whiten the picture.
+      fill value (-9999, -3.4e38, ...) that stands farther from the others than these from each other, and any other extreme
+      value of many pixels that stands three times as far.
+    - Up to 5 % of the values at either end are outliers where a gap parts them from the rest that is three times as wide as the
+      range of the rest: they are clipped, so that they neither blacken nor whiten the picture.
 
     Args:
         values: (H, W) or (H, W, S), any real dtype.
@@ -120,8 +127,10 @@ def _with_data(values: NDArray[Any], declared: Declared) -> tuple[NDArray[np.boo
             fill = f"{no_data:g}, declared as no data"
         return valid, fill
     if values.dtype.itemsize > 1:
-        for value in _habitual_fill(values if valid is None else values[valid]):
+        for value in _fill_values(values if valid is None else values[valid]):
             missing = values == value
+            if values.dtype.kind == "u" and values.ndim > 2 and (missing.any(axis=-1) != missing.all(axis=-1)).any():
+                continue  # a pure colour: no pixel without data has the value in one band alone
             valid = ~missing if valid is None else valid & ~missing
             fill = f"{float(value):g}, taken as no data"
     return valid, fill
@@ -139,28 +148,34 @@ def _equal(values: NDArray[Any], value: float) -> NDArray[np.bool_] | None:
     return np.asarray(values == values.dtype.type(int(value)))
 
 
-def _habitual_fill(known: NDArray[Any]) -> list[Any]:
-    """The usual fill values among the extremes that stand farther from the rest than its values from each other."""
-    found = []
-    for extreme, farther in ((np.min, np.min), (np.max, np.max)):
-        if not known.size:
-            break
-        value = extreme(known)
-        if float(value) not in _NO_DATA_HABITS and abs(float(value)) < _FILL:
-            continue
-        rest = known[known != value]
-        if not rest.size:
-            continue
-        gap = abs(float(farther(rest)) - float(value))
-        # The other end may be a fill value too; it must not widen what is compared.
-        ordinary = rest[np.abs(rest) < _FILL] if known.dtype.kind == "f" else rest
-        spread = float(np.ptp(ordinary)) if ordinary.size else 0.0
-        # The largest value of an unsigned type is also what saturated pixels and the white of two-coloured pictures have.
-        white = known.dtype.kind == "u" and (not spread or known.size - rest.size <= _FEW * known.size)
-        if gap > spread and not white:
+def _fill_values(known: NDArray[Any]) -> list[Any]:
+    """Extreme values that stand for "no data": apart from all others, and usual ones or in many pixels."""
+    found: list[Any] = []
+    for extreme in (np.min, np.max):
+        for _ in range(_MOST_FILLS):
+            value = extreme(known) if known.size else None
+            if value is None or not _is_fill(known, value, extreme):
+                break
             found.append(value)
-            known = rest
+            known = known[known != value]
     return found
+
+
+def _is_fill(known: NDArray[Any], value: Any, extreme: Any) -> bool:
+    usual = float(value) in _NO_DATA_HABITS or abs(float(value)) >= _FILL
+    same = int((known == value).sum())
+    often = same > _RARE * known.size
+    if same == known.size or not (usual or (often and value != 0 and known.dtype.kind != "u")):
+        return False
+    rest = known[known != value]
+    gap = abs(float(extreme(rest)) - float(value))
+    # The other end may be a fill value too; it must not widen what is compared.
+    ordinary = rest[~np.isin(rest, _NO_DATA_HABITS) & (np.abs(rest) < _FILL)] if known.dtype.kind != "u" else rest
+    spread = float(np.ptp(ordinary)) if ordinary.size else 0.0
+    if usual and known.dtype.kind != "u":
+        return gap > spread
+    # The largest value of an unsigned type is also what saturated pixels have, and few values may be a drawing.
+    return often and gap > _APART * spread > 0 and np.unique(_sample(rest)).size >= _MANY
 
 
 def _no_data_notes(valid: NDArray[np.bool_] | None, fill: str, drawn: str = "grey") -> list[Note]:
@@ -172,22 +187,19 @@ def _no_data_notes(valid: NDArray[np.bool_] | None, fill: str, drawn: str = "gre
 
 def _by_bit_depth(values: NDArray[Any], known: NDArray[Any], declared: Declared) -> tuple[NDArray[np.uint8], Note]:
     top = int(known.max())
-    common = int(np.quantile(_sample(known), 1 - _FEW, method="lower"))
-    span = _declared_range(declared, 0.0, float(common), full=65535.0)
+    span = _declared_range(declared, known, full=65535.0)
     if span is not None:
-        return _as_declared(values, span)
-    full = _full_scale(top)
+        return _as_declared(values, known, span)
+    full = _full_scale(int(_without_outliers(known)[1]))
     if declared.bits is not None and 8 < declared.bits <= 16 and top < 1 << declared.bits:
         full = (1 << declared.bits) - 1
-    elif full > _OUTLIER_FACTOR * max(_full_scale(common), _FULL_SCALES[1]):
-        full = max(_full_scale(common), _FULL_SCALES[1])
     clipped = int((known > full).sum())
     stored = np.arange(65536)
     table = stored >> 8 if full == 65535 else stored if full == 255 else np.round(stored * (255.0 / full))
     scaled = table.clip(0, 255).astype(np.uint8)[np.clip(values, 0, 65535).astype(np.uint16)]
-    if full == 255:
-        return scaled, Note("scaled", "16-bit file with 8-bit values", "holds 8-bit values in 16 bit")
     outliers = f", {clipped:,} values above clipped" if clipped else ""
+    if full == 255:
+        return scaled, Note("scaled", f"16-bit file with 8-bit values{outliers}", "holds 8-bit values in 16 bit")
     bits = full.bit_length()
     return scaled, Note(
         "scaled", f"16-bit values of 0..{full} scaled to 0..255 (largest {top}{outliers})", f"was scaled from {bits} bit"
@@ -201,10 +213,10 @@ def _full_scale(top: int) -> int:
 def _by_range(
     values: NDArray[Any], known: NDArray[Any], lowest: float, highest: float, declared: Declared
 ) -> tuple[NDArray[np.uint8], Note]:
-    low, high = _without_outliers(known, lowest, highest)
-    span = _declared_range(declared, low, high, full=None)
+    span = _declared_range(declared, known, full=None)
     if span is not None:
-        return _as_declared(values, span)
+        return _as_declared(values, known, span)
+    low, high = _without_outliers(known)
     clipped = int((known < low).sum() + (known > high).sum()) if (low, high) != (lowest, highest) else 0
     outliers = f" ({clipped:,} outliers of {lowest:g}..{highest:g} clipped)" if clipped else ""
     if low >= 0 and high <= 1:
@@ -217,8 +229,10 @@ def _by_range(
     return _linear(values, low, high, text, "was stretched to its own range of values")
 
 
-def _as_declared(values: NDArray[Any], span: tuple[float, float]) -> tuple[NDArray[np.uint8], Note]:
-    text = f"the declared values {span[0]:g}..{span[1]:g} scaled to 0..255"
+def _as_declared(values: NDArray[Any], known: NDArray[Any], span: tuple[float, float]) -> tuple[NDArray[np.uint8], Note]:
+    clipped = int((known < span[0]).sum() + (known > span[1]).sum())
+    outside = f" ({clipped:,} values outside clipped)" if clipped else ""
+    text = f"the declared values {span[0]:g}..{span[1]:g} scaled to 0..255{outside}"
     return _linear(values, *span, text, "was scaled as its file declares")
 
 
@@ -234,33 +248,40 @@ def _linear(values: NDArray[Any], low: float, high: float, text: str, summary: s
     return np.round(share, out=share).clip(0, 255).astype(np.uint8), Note("scaled", text, summary)
 
 
-def _without_outliers(known: NDArray[Any], lowest: float, highest: float) -> tuple[float, float]:
-    """The range of the values, without up to 1 % at either end where these lie far from the rest."""
-    sample = _sample(known)
-    inner_low, inner_high = (float(bound) for bound in np.quantile(sample, (_FEW, 1 - _FEW)))
-    spread = inner_high - inner_low
-    if spread <= 0:
-        return lowest, highest
-    low, high = lowest, highest
-    if highest > inner_high + 4 * spread:
-        high = float(known[known <= inner_high + spread].max())
-    if lowest < inner_low - 4 * spread:
-        low = float(known[known >= inner_low - spread].min())
+def _without_outliers(known: NDArray[Any]) -> tuple[float, float]:
+    """Smallest and largest value, without few values beyond a wide gap at either end."""
+    sample = np.sort(np.append(_sample(known), (known.min(), known.max())).astype(np.float64))
+    few = int(_FEW * sample.size)
+    high = _before_gap(sample[-1 - few :], sample[few])
+    low = -_before_gap(-sample[few::-1], -sample[-1 - few])
     return low, high
 
 
-def _declared_range(declared: Declared, low: float, high: float, *, full: float | None) -> tuple[float, float] | None:
-    """The declared range, if it says more than the type of the values does and the picture fills a fair part of it."""
+def _before_gap(tail: NDArray[np.float64], start: float) -> float:
+    """The last of ascending values before the first gap wide against their range from ``start``; without one, the last of all."""
+    reach = tail[:-1] - start
+    wide = np.flatnonzero((np.diff(tail) > _APART * reach) & (reach > 0))
+    return float(tail[wide[0]] if wide.size else tail[-1])
+
+
+def _declared_range(declared: Declared, known: NDArray[Any], *, full: float | None) -> tuple[float, float] | None:
+    """The declared range, if it says more than the type of the values does and the picture fills a fair part of it.
+
+    A range that most of the picture lies outside of, or that would leave it black or white, is a mistake of some writer.
+    """
     if declared.high is None:
         return None
     start, end = declared.low if declared.low is not None else 0.0, declared.high
     if not (np.isfinite(start) and np.isfinite(end)) or end <= start or (start, end) == (0.0, full):
         return None
-    # A range that most of the picture lies outside of, or that would leave it black or white, is a mistake of some writer.
-    if high > end + 0.01 * (end - start) or low < start - 0.01 * (end - start):
+    sample = _sample(known)
+    held = sample[(sample >= start) & (sample <= end)]
+    if held.size < _HELD * sample.size:
         return None
-    fills = high - max(low, start) if full is None else high - start
-    return (start, end) if fills >= (end - start) / 16 else None
+    low, high = _without_outliers(held)
+    # 16-bit values begin at black, whatever the darkest of them is.
+    fills = high - (low if full is None else start)
+    return (start, end) if fills >= _FILLED * (end - start) else None
 
 
 def _sample(known: NDArray[Any]) -> NDArray[Any]:

@@ -99,7 +99,7 @@ class TestOutliersAndNoData:
         low=st.floats(-5000, 5000),
         spread=st.floats(0.01, 5000),
         outlier=st.sampled_from([1e6, -1e6, 1e12, -1e12]),
-        share=st.floats(0.0005, 0.008),
+        share=st.floats(0.0005, 0.04),
         dtype=st.sampled_from([np.float32, np.float64]),
     )
     def test_a_few_outliers_never_take_the_range(
@@ -145,7 +145,66 @@ class TestOutliersAndNoData:
         assert (scaled[hit] == NEUTRAL).all()
         assert [note.kind for note in notes] == ["scaled", "no_data"]
 
-    @pytest.mark.parametrize("full", [1023, 4095])
+    @settings(max_examples=40, deadline=None)
+    @given(st.floats(0.001, 0.04), st.integers(0, 99), st.sampled_from([np.float32, np.float64, np.uint32, np.uint16]))
+    def test_outliers_of_any_value_are_clipped(self, share: float, seed: int, dtype: type) -> None:
+        rng = np.random.default_rng(seed)
+        values = rng.integers(300, 1000, SHAPE).astype(np.float64)
+        hit = rng.random(SHAPE) < share
+        values[hit] = rng.uniform(20_000, 60_000, int(hit.sum()))
+        scaled, _ = scale_to_uint8(values.astype(dtype))
+        assert np.ptp(scaled[~hit]) > 150
+
+    @pytest.mark.parametrize("fill", [-12345.0, -1e6, 77777.0])
+    def test_any_value_of_many_pixels_far_from_the_rest_is_no_data(self, fill: float) -> None:
+        values = np.random.default_rng(0).random(SHAPE).astype(np.float32)
+        values[:10] = fill
+        scaled, notes = scale_to_uint8(values)
+        assert np.ptp(scaled[10:]) > 240
+        assert (scaled[:10] == NEUTRAL).all()
+        assert f"({fill:g}, taken as no data)" in notes[1].text
+
+    def test_bright_spots_with_soft_edges_keep_their_shape(self) -> None:
+        """Beads under a microscope: 2 % of the picture, far above the rest, but with every value in between."""
+        y, x = np.mgrid[0:200, 0:200]
+        values = 100 + 10 * np.random.default_rng(0).random((200, 200))
+        values += 40_000 * np.exp(-((y - 100) ** 2 + (x - 100) ** 2) / 200)
+        for dtype in (np.float32, np.uint16, np.uint32):
+            scaled, _ = scale_to_uint8(values.astype(dtype))
+            assert len(np.unique(scaled[100, 80:121])) > 15, dtype
+            assert 140 < scaled.max() <= 255
+
+    def test_pure_colours_and_drawings_are_values(self) -> None:
+        drawing = np.zeros((*SHAPE, 3), np.uint16)
+        drawing[5:20, :, 0], drawing[30:, :, 1] = 65535, 1000
+        assert scale_to_uint8(drawing)[0][6, 0].tolist() == [255, 0, 0]
+        scene = np.random.default_rng(0).integers(0, 4000, (*SHAPE, 3)).astype(np.uint16)
+        scene[5:20] = (65535, 10, 10)
+        scaled, notes = scale_to_uint8(scene)
+        assert scaled[6, 0].tolist() == [255, 0, 0]
+        assert [note.kind for note in notes] == ["scaled"]
+        steps = np.repeat(np.array([0.0, 100.0, 10_000.0], np.float32), 100).reshape(10, 30)
+        assert sorted(np.unique(scale_to_uint8(steps)[0])) == [0, 3, 255]
+
+    def test_a_black_background_is_a_value(self) -> None:
+        values = np.zeros(SHAPE, np.float32)
+        values[10:30, 10:30] = 1000 + np.random.default_rng(0).random((20, 20)) * 50
+        scaled, notes = scale_to_uint8(values)
+        assert (scaled[:10] == 0).all()
+        assert [note.kind for note in notes] == ["scaled"]
+
+    @pytest.mark.parametrize(("tags", "low", "high"), [((340, 341), -50.0, 950.0), ((340, 341), 0.0, 2000.0)])
+    def test_a_declared_range_of_floats_comes_first(self, folder: Path, tags: tuple[int, int], low: float, high: float) -> None:
+        values = np.linspace(0, 900, SHAPE[0] * SHAPE[1], dtype=np.float32).reshape(SHAPE)
+        values[:4, :10] = np.linspace(1e5, 1e6, 40).reshape(4, 10)  # and what lies outside is clipped
+        extra = [(tag, 11, 1, value, True) for tag, value in zip(tags, (low, high), strict=True)]
+        tifffile.imwrite(folder / "range.tif", values, extratags=extra)
+        found = read_image(folder / "range.tif")
+        expected = (values - low) * 255 / (high - low)
+        assert np.abs(found.rgb[5:, :, 0] - expected[5:]).max() <= 1
+        assert "40 values outside clipped" in found.note
+
+    @pytest.mark.parametrize("full", [1023, 4095, 16383])
     def test_hot_pixels_of_a_camera_do_not_blacken_it(self, folder: Path, full: int) -> None:
         values = ramp(full)
         values[5, 5:9] = 65535
