@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -41,11 +41,25 @@ def compare(before: Path, after: Path, resamples: int, seed: int, json_file: Pat
     from deeplab_core.metrics.compare import compare_reports
 
     result = compare_reports(before, after, resamples=resamples, seed=seed)
-    write_json(json_file, result.to_dict())
+    truths = {side: _ground_truth(report) for side, report in (("before", before), ("after", after))}
+    write_json(json_file, {**result.to_dict(), "ground_truth": truths})
     click.echo(table(result))
+    for report, truth in ((before, truths["before"]), (after, truths["after"])):
+        written = truth.get("written_by_atrous")
+        rows = written if isinstance(written, list) else []
+        if any(isinstance(row, dict) and row.get("kind") in ("prediction", "refined") for row in rows):
+            click.echo(f"atrous: the ground truth of {report} holds masks that Atrous predicted", err=True)
     for names, report in ((result.only_before, before), (result.only_after, after)):
         if names:
             click.echo(f"atrous: {len(names)} images are in {report} only and were left out, e.g. {names[0]}", err=True)
+
+
+def _ground_truth(report: Path) -> dict[str, Any]:
+    """What a report records about its ground truth; empty for one of an older version, or made in Python."""
+    from deeplab_core.metrics.report.reading import read_figures
+
+    found = read_figures(report).get("ground_truth")
+    return found if isinstance(found, dict) else {}
 
 
 def table(result: Comparison) -> str:

@@ -11,6 +11,7 @@ import pytest
 from app.cli import run
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.formats import write_indexed_png
+from deeplab_core.masks import mark_output
 
 VOC = get_catalog("voc21")
 
@@ -155,3 +156,16 @@ def test_reports_of_other_classes_get_no_mark(scenes: Path, capsys: pytest.Captu
     found = capsys.readouterr().out
     assert "different class sets" in found
     assert not any(line.startswith(("+", "-")) for line in found.splitlines())
+
+
+def test_a_comparison_against_predicted_ground_truth_says_so(scenes: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    mark_output(scenes / "truth", "prediction", {f"{seed}.png": None for seed in range(8)}, catalog=VOC)
+    for name in ("before", "after"):
+        assert evaluate(scenes, name, "--resamples", "0", "--no-boundary", "--allow-predicted-truth") == 0
+    capsys.readouterr()
+    target = scenes / "change.json"
+    arguments = [str(scenes / "before.json"), str(scenes / "after.json"), "--resamples", "100", "--json", str(target)]
+    assert run(["compare", *arguments]) == 0
+    assert f"the ground truth of {scenes / 'before.json'} holds masks that Atrous predicted" in capsys.readouterr().err
+    recorded = json.loads(target.read_text())["ground_truth"]
+    assert recorded["after"]["written_by_atrous"][0]["kind"] == "prediction"
