@@ -24,7 +24,7 @@ from app.state.class_choice import (
     labelled_images,
     store_how,
 )
-from app.state.data_choices import OpenQuestions, open_frame_question, read_again, settle
+from app.state.data_choices import OpenQuestions, leave_out_other_classes, open_frame_question, read_again, settle
 from app.state.frame_preview import FramePreview, frame_preview
 from app.state.ground_truth import (
     FrameQuestion,
@@ -353,11 +353,15 @@ class GroundTruthController(QObject):
             return
 
         def look(project: Project) -> tuple[ClassDecision, FrameQuestion | None]:
+            leave_out_other_classes(project)
             return decide_classes(project, project.ground_truth, again=True), open_frame_question(project)
 
         def done(project: Project, found: tuple[ClassDecision, FrameQuestion | None]) -> None:
             decision, frame = found
-            self._say_taken(project)
+            if project.ground_truth.problem:
+                self._notifier.warning("This ground truth is not used", project.ground_truth.problem, replace_key=_KEY)
+            else:
+                self._say_taken(project)
             if decision.catalog is None:
                 self._questions = OpenQuestions(classes=decision.question, frame=frame)
                 self._tell(project)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from app.state.class_choice import ClassQuestion, apply_decision, decide_classes
+from app.state.class_choice import ClassQuestion, apply_decision, decide_classes, guess_classes, stored_how
 from app.state.ground_truth import (
     FrameQuestion,
     GroundTruth,
@@ -20,6 +20,7 @@ from app.state.ground_truth import (
 from app.state.project import Project
 from deeplab_core.datasets import TruthIndex
 from deeplab_core.errors import AtrousError, PredictedTruthError
+from deeplab_core.metrics.confusion import same_classes
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +75,26 @@ def follow_up(project: Project) -> OpenQuestions:
     Raises:
         AtrousError: the project cannot be written.
     """
+    leave_out_other_classes(project)
     decision = decide_classes(project, project.ground_truth)
     apply_decision(project, decision)
     if decision.catalog is not None:
         read_again(project)
     return OpenQuestions(classes=decision.question, frame=open_frame_question(project))
+
+
+def leave_out_other_classes(project: Project) -> None:
+    """A read-only project cannot take the classes of its ground truth: it has no figures instead of wrong ones."""
+    truth = project.ground_truth
+    if not project.read_only or not truth.files or stored_how(project) is not None:
+        return
+    guess = guess_classes(project, truth)
+    if guess.certain and guess.catalog is not None and not same_classes(guess.catalog, project.catalog):
+        problem = (
+            f"It is made in the classes of {guess.catalog.title}, and this project has {project.catalog.title}. "
+            "Open the project to edit, and choose its classes"
+        )
+        project.ground_truth = replace(truth, index=replace(truth.index, files={}), problem=problem)
 
 
 def read_again(project: Project) -> None:

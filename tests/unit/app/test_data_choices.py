@@ -289,3 +289,13 @@ def test_an_export_is_accepted_by_name_and_says_what_no_user_touched(tmp_path):
         decision = decide_classes(project, project.ground_truth, again=True)
         assert decision.catalog is not None
         assert decision.catalog.name == "camvid11"
+
+
+def test_a_read_only_project_in_other_classes_has_no_wrong_figures(tmp_path):
+    folder = camvid(tmp_path / "set")
+    Project.open(folder).close()
+    with Project.open(folder, read_only=True) as project:
+        settle(project)
+        assert project.catalog.name == "voc21"
+        assert not project.ground_truth.files
+        assert "CamVid" in project.ground_truth.problem
