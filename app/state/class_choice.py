@@ -67,7 +67,8 @@ class ClassQuestion:
 
     Attributes:
         effects: the catalogs to choose from, likeliest first.
-        reason: why it is asked, in words.
+        reason: what the guess rests on, or why it is not certain, in words.
+        certain: the ground truth speaks for the first catalog, and nothing against it.
         current: name of the project's catalog.
         touched: images that the user worked on: their ids stay, so catalogs that lack one cannot be chosen.
         predicted: images with labels of a model or CRF alone: they are cleared for other ids, and predicted again.
@@ -78,6 +79,7 @@ class ClassQuestion:
     current: str
     touched: int = 0
     predicted: int = 0
+    certain: bool = False
 
 
 def stored_how(project: Project) -> How | None:
@@ -178,7 +180,7 @@ def class_question(
         fits = (place for place, catalog in enumerate(guess.catalogs) if same_classes(catalog, effect.catalog))
         return effect.refused, next(fits, len(guess.catalogs))
 
-    return ClassQuestion(tuple(sorted(effects, key=rank)), guess.reason, project.catalog.name, touched, predicted)
+    return ClassQuestion(tuple(sorted(effects, key=rank)), guess.reason, project.catalog.name, touched, predicted, guess.certain)
 
 
 def measure_effects(files: Sequence[Path], catalogs: Sequence[ClassCatalog]) -> list[CatalogEffect]:

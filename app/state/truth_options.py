@@ -169,6 +169,8 @@ def effect_text(effect: CatalogEffect, current: ClassCatalog, question: ClassQue
         occur = counted(effect.classes, "class", "classes")
         tried = "The file that was tried can" if effect.sampled == 1 else f"All {effect.sampled} files that were tried can"
         parts.append(f"{tried} be read; {occur} of {len(effect.catalog)} occur.")
+    if question.certain and effect is not question.effects[0] and effect.sampled:
+        parts.append(f"But the ground truth speaks for {question.effects[0].catalog.title}: its ids would get other names.")
     change = meaning_changes(current, effect.catalog)
     if not change:
         return " ".join(parts), True

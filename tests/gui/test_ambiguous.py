@@ -136,7 +136,7 @@ def test_damaged_marks_can_be_forgotten(studio, folder):
     project.put_result(image, "ambiguous", "", b"{broken")
     point_at(studio, *wrong_pixel(studio))
     studio.press(Qt.Key.Key_H, ALT)
-    told = next(message for message in studio.program.notifier.messages if "damaged" in message.title)
+    told = next(message for message in studio.program.notifier.messages if "ambiguous regions" in message.title)
     told.choices[0].run()
     studio.settle()
     assert read_marks(project, image) is None

@@ -123,7 +123,8 @@ class ClassesDialog(QDialog):
             self.go.setEnabled(False)
             return
         text, possible = effect_text(self._question.effects[row], self._current, self._question)
-        set_tone(self.note, "muted" if possible and self._question.effects[row].fits else "warn")
+        fits = self._question.effects[row].fits and not (self._question.certain and row)
+        set_tone(self.note, "muted" if possible and fits else "warn")
         self.note.setText(text)
         self.go.setEnabled(possible)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.state.class_choice import choose_catalog, decide_classes, measure_effects, stored_how
+from app.state.class_choice import choose_catalog, class_question, decide_classes, measure_effects, stored_how
 from app.state.data_choices import settle
 from app.state.ground_truth import (
     TruthChoice,
@@ -23,7 +23,7 @@ from app.state.ground_truth import (
 from app.state.patch import diff_patch
 from app.state.project import Project
 from app.state.provenance import Provenance
-from app.state.truth_options import truth_line, truth_options
+from app.state.truth_options import effect_text, truth_line, truth_options
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.errors import CatalogError
 from deeplab_core.formats.png import write_indexed_png
@@ -299,3 +299,12 @@ def test_a_read_only_project_in_other_classes_has_no_wrong_figures(tmp_path):
         assert project.catalog.name == "voc21"
         assert not project.ground_truth.files
         assert "CamVid" in project.ground_truth.problem
+
+
+def test_a_catalog_against_which_the_ground_truth_speaks_says_so(tmp_path):
+    with Project.open(camvid(tmp_path / "set")) as project:
+        settle(project)
+        question = class_question(project, project.ground_truth)
+        texts = {effect.catalog.name: effect_text(effect, project.catalog, question)[0] for effect in question.effects}
+        assert "speaks for CamVid" in texts["voc21"]
+        assert "speaks for" not in texts["camvid11"]
