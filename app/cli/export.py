@@ -10,6 +10,7 @@ import click
 
 from app.cli.console import emit, progress
 from app.cli.plan import keep_suffix_option
+from app.cli.train_projects import say_repairs
 
 if TYPE_CHECKING:
     from app.state.project import ImageRecord
@@ -83,6 +84,7 @@ def export(
     options: dict[str, Any] = {"unmatched_to_void": True} if unmatched_to_void and kind.startswith("cityscapes") else {}
     exporter = get_exporter(kind, **options)
     with Project.open(folder, project_dir, read_only=True) as project:
+        say_repairs(project)
         wanted = [record for record in project.images if _in_scope(scope)(record) and not record.missing]
         if not wanted:
             raise click.UsageError(f"no image of {folder} is {scope}; label some in the window, or choose another --scope")

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deeplab_core.reading import parse_json
+import click
 
 if TYPE_CHECKING:
     from app.state.project import ImageRecord, Project
@@ -27,7 +27,16 @@ def opened_projects(places: tuple[Path, ...]) -> Iterator[list[Project]]:
     from app.state.project import Project
 
     with ExitStack() as stack:
-        yield [stack.enter_context(Project.open(*project_place(place), read_only=True)) for place in places]
+        projects = [stack.enter_context(Project.open(*project_place(place), read_only=True)) for place in places]
+        for project in projects:
+            say_repairs(project)
+        yield projects
+
+
+def say_repairs(project: Project) -> None:
+    """What a project that is only read was found to lack, on stderr."""
+    for sentence in project.repairs:
+        click.echo(f"atrous: {project.folder}: {sentence}", err=True)
 
 
 def project_place(place: Path) -> tuple[Path, Path | None]:
@@ -43,7 +52,7 @@ def project_place(place: Path) -> tuple[Path, Path | None]:
     Raises:
         AtrousError: the data is there and the images are not.
     """
-    from app.state.opening import DATABASE, DIRECTORY_NAME
+    from app.state.opening import DATABASE, DIRECTORY_NAME, meta_json
     from app.state.store import Store
     from deeplab_core.errors import AtrousError
 
@@ -53,7 +62,7 @@ def project_place(place: Path) -> tuple[Path, Path | None]:
         return place.absolute().parent, None
     with closing(Store(place / DATABASE, read_only=True)) as store:
         row = store.row("SELECT value FROM meta WHERE key = 'folder'")
-    folder = None if row is None else Path(str(parse_json(row[0])))
+    folder = None if row is None else Path(str(meta_json(str(row[0]), "folder")))
     if folder is None or not folder.is_dir():
         raise AtrousError(
             "the images of this project are missing",

@@ -142,6 +142,20 @@ def test_a_lost_end_of_the_log_is_said_by_name(folder, how):
         assert project.notices == ()
 
 
+def test_an_export_says_what_its_project_lacks(folder, tmp_path):
+    from click.testing import CliRunner
+
+    from app.cli.export import export
+
+    work_on(folder, "a.png", strokes=1)
+    killed(folder, "stroke(project, a, document, 5)")
+    for suffix in ("-wal", "-shm"):
+        database(folder).with_name(f"project.db{suffix}").unlink(missing_ok=True)
+    done = CliRunner().invoke(export, [str(folder), "-o", str(tmp_path / "out"), "--scope", "touched"])
+    assert done.exit_code == 0, done.output
+    assert "project.db-wal is missing or damaged: the last 1 change is not in the database" in done.output
+
+
 def test_a_whole_log_says_nothing(folder):
     work_on(folder, "a.png", strokes=1)
     killed(folder, "for seed in range(5, 8): stroke(project, a, document, seed)")
