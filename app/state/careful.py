@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -33,6 +34,9 @@ _WHY = {
     sqlite3.SQLITE_BUSY: ("Another program is using the project's database", "Close it; saving goes on by itself"),
     sqlite3.SQLITE_IOERR: ("The disk reports an error", "Check the disk; saving goes on by itself"),
 }
+
+#: A disk with less than this is full: the index of the log grows by 32 KiB.
+_FULL_BYTES = 256 * 1024
 
 # No statement of ours comes near these bounds; a hostile file that makes one of them long is stopped.
 _LIMITS = (
@@ -241,8 +245,17 @@ def store_error(error: Exception, path: Path) -> AtrousError:
             remedy="Write the project again, or, if you moved the folder, close this window and open it at its new place",
             path=path,
         )
+    if code == sqlite3.SQLITE_IOERR and _full(path):
+        code = sqlite3.SQLITE_FULL  # no room for the index of the log is reported as an error of the disk
     why, remedy = _WHY.get(code, (f"The database says: {error}", "Try again"))
     return StorageError("the project cannot be saved", why=why, remedy=remedy, path=path)
+
+
+def _full(path: Path) -> bool:
+    try:
+        return shutil.disk_usage(path.parent).free < _FULL_BYTES
+    except OSError:
+        return False
 
 
 def set_aside(path: Path, reason: str = "damaged") -> Path:

@@ -648,16 +648,33 @@ def test_temporary_files_of_killed_programs_are_swept_after_a_day(folder, tmp_pa
     assert all(path.exists() for path in (*others, tmp_path / "outside" / old))
 
 
-def test_a_full_disk_says_so_and_leaves_no_empty_project(folder, monkeypatch):
+@pytest.mark.parametrize("said", ["database or disk is full", "disk I/O error"])
+def test_a_full_disk_says_so_and_leaves_no_empty_project(folder, monkeypatch, said):
+    """SQLite names the second where there is no room for the index of the log."""
+
     def full(*_args, **_kwargs):
-        raise sqlite3.OperationalError("database or disk is full")
+        error = sqlite3.OperationalError(said)
+        error.sqlite_errorcode = sqlite3.SQLITE_FULL if "full" in said else sqlite3.SQLITE_IOERR_SHMSIZE
+        raise error
 
     monkeypatch.setattr("app.state.store.Store._migrate", full)
-    monkeypatch.setattr("app.state.store.store_error", lambda error, path: StorageError("x", why="The disk is full", path=path))
+    monkeypatch.setattr("app.state.careful.shutil.disk_usage", lambda _path: shutil._ntuple_diskusage(10**9, 10**9, 4096))
     with pytest.raises(StorageError, match="Free some space") as caught:
         Project.open(folder)
     assert "writable" not in str(caught.value)
     assert not (folder / ".atrous").exists()
+
+
+def test_a_project_on_a_disk_that_filled_up_is_opened_to_look_at(folder, monkeypatch):
+    document = work_on(folder, "a.png")
+
+    def full(*_args, **_kwargs):
+        raise StorageError("the project cannot be saved", why="The disk is full")
+
+    monkeypatch.setattr("app.state.opening.reconcile", full)
+    with Project.open(folder) as project:
+        assert project.read_only_reason == "The project cannot be written here. The disk is full"
+        assert same(project.load(image_id(project, "a.png")).document, document)
 
 
 def test_a_database_is_set_aside_with_the_files_beside_it(tmp_path):
