@@ -24,8 +24,8 @@ from app.state.lock import ProjectLock
 from app.state.mask_file import read_note
 from app.state.schema import APPLICATION_ID, MIGRATIONS, strange_objects
 from app.state.store import DamagedStore, Store, set_database_aside, store_error
+from deeplab_core.atomic import atomic_write, make_folder, storage_error
 from deeplab_core.errors import AtrousError, ProjectError, StorageError
-from deeplab_core.formats.atomic import atomic_write, make_folder, storage_error
 
 _LOG = logging.getLogger(__name__)
 

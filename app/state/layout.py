@@ -11,7 +11,7 @@ from pathlib import Path
 
 from app.state.careful import COMPANIONS
 from app.state.filesystem import refuse_link
-from deeplab_core.formats.atomic import make_folder, storage_error
+from deeplab_core.atomic import make_folder, storage_error
 
 DIRECTORY_NAME = ".atrous"
 DATABASE = "project.db"
@@ -26,7 +26,7 @@ BACKUPS = "backups"
 _IGNORE = ".gitignore"
 _BACKUP = re.compile(r"project-\d{4}-\d\d-\d\d\.db")
 
-#: Names of our temporary files (:mod:`deeplab_core.formats.atomic`), and the age from which no program writes one any more.
+#: Names of our temporary files (:mod:`deeplab_core.atomic`), and the age from which no program writes one any more.
 _TEMPORARY = re.compile(r"\.atrous-[0-9a-f]+\.tmp")
 _DAY_S = 86_400
 

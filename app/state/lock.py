@@ -13,14 +13,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.state.filesystem import file_state
-from deeplab_core.errors import ProjectLocked, StorageError
-from deeplab_core.formats.atomic import storage_error
+from deeplab_core.atomic import storage_error
+from deeplab_core.errors import DataFileError, ProjectLocked, StorageError
+from deeplab_core.reading import VALUE_ERRORS, parse_json
 
 #: The locked byte lies far behind the text that names the holder: Windows forbids others to read what is locked.
 _LOCKED_BYTE = 1 << 20
 
 #: How the text that names the holder begins, and a bound of its length in bytes.
 _MARK_START, _MARK_BYTES = b'{"pid": ', 1000
+
+_UNREADABLE: tuple[type[Exception], ...] = (OSError, DataFileError, *VALUE_ERRORS)
 
 #: No link is followed, and a pipe does not make the program wait.
 _CAREFUL = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
@@ -117,9 +120,9 @@ class ProjectLock:
         """Who wrote the lock file last."""
         try:
             with self._path.open("rb") as stream:
-                data = json.loads(stream.read(_MARK_BYTES))
+                data = parse_json(stream.read(_MARK_BYTES))
             return LockHolder(int(data["pid"]), str(data["host"])[:80], float(data["since"]))
-        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        except _UNREADABLE:
             return LockHolder(0, "", 0.0)
 
 

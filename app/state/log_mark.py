@@ -19,6 +19,11 @@ import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from deeplab_core.errors import DataFileError
+from deeplab_core.reading import VALUE_ERRORS, parse_json
+
+_UNREADABLE: tuple[type[Exception], ...] = (OSError, DataFileError, *VALUE_ERRORS)
+
 #: Length of the file in bytes: one block of nearly every file system, so that it is rarely torn.
 _LENGTH = 4096
 
@@ -79,10 +84,10 @@ class LogMark:
             checksum, _, text = data.rstrip(b" \n").partition(b" ")
             if int(checksum, 16) != zlib.crc32(text):
                 return None
-            said = json.loads(text)
+            said = parse_json(text)
             images = {str(path): int(steps) for path, steps in dict(said["images"]).items()}
             return MarkNote(int(said["changes"]), float(said["when"]), images, said.get("damaged") is True)
-        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        except _UNREADABLE:
             return None
 
     def open(self, changes: int) -> None:

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from app.state.adopt import adopt_masks
 from app.state.folder_scan import ScanReport, reconcile
@@ -17,7 +17,7 @@ from app.state.layout import DIRECTORY_NAME as DIRECTORY_NAME
 from app.state.layout import LOCK, create_directory, refuse_links, remove_new_directory
 from app.state.layout import MASKS as MASKS
 from app.state.lock import ProjectLock
-from app.state.rebuild import renewed, restored_from_copy
+from app.state.rebuild import meta_json, renewed, restored_from_copy
 from app.state.store import DamagedStore, RemovedStore, Store
 from deeplab_core.catalog import ClassCatalog
 from deeplab_core.catalogs import get_catalog
@@ -166,17 +166,6 @@ def meet_folder(
         with store.transaction() as connection:
             connection.executemany("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", changed)
     return catalog, reconcile(store, folder, found)
-
-
-def meta_json(text: str, key: str) -> Any:
-    """A value of the ``meta`` table; what is no JSON is damage."""
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise DamagedStore(
-            "the project's database is damaged", why=f"Its setting {key} cannot be read: {error}",
-            remedy="Open the folder again: the file is set aside, and what can be read of it is kept",
-        ) from error  # fmt: skip
 
 
 def write_directory_again(directory: Path, folder: Path, store: Store, lock: ProjectLock) -> tuple[ProjectLock, bool]:

@@ -24,7 +24,6 @@ from app.state.opening import (
     DEFAULT_CATALOG,
     Opened,
     meet_folder,
-    meta_json,
     open_directory,
     repaired,
     write_directory_again,
@@ -32,7 +31,7 @@ from app.state.opening import (
 from app.state.patch import Labels, TilePatch
 from app.state.predictions import PredictionCache
 from app.state.provenance import Provenance
-from app.state.rebuild import refill
+from app.state.rebuild import meta_json, refill
 from app.state.runs import RunLog
 from app.state.saved_masks import ACCEPTED, LoadedImage, MaskRefused, SavedMasks, oriented_shape
 from app.state.store import DamagedStore

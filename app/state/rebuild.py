@@ -22,9 +22,13 @@ from app.state.schema import APPLICATION_ID, table_as_expected
 from app.state.store import DamagedStore, Store, set_database_aside
 from deeplab_core.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError
+from deeplab_core.reading import parse_json
 
 #: So many failing questions are asked to find the readable rows around damaged ones.
 _MOST_PROBES = 20_000
+
+#: Bound of one setting.
+_MOST_BYTES = 64 << 20
 
 #: Further than any project has steps.
 _APART = 10**9
@@ -157,8 +161,19 @@ class _Table:
     check: Callable[[Row], object]
 
 
+def meta_json(text: str, key: str) -> Any:
+    """A value of the ``meta`` table; what is no JSON is damage."""
+    return parse_json(
+        text,
+        limit=_MOST_BYTES,
+        what=f"the project's setting {key}",
+        remedy="Open the folder again: the database is set aside, and what can be read of it is kept",
+        error=DamagedStore,
+    )
+
+
 def _check_meta(row: Row) -> None:
-    value = json.loads(row[1])
+    value = meta_json(row[1], row[0])
     if row[0] == "catalog":
         ClassCatalog.from_dict(value)
 

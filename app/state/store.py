@@ -39,8 +39,8 @@ from app.state.careful import (
 from app.state.filesystem import FileState, file_state, on_network, refuse_link
 from app.state.log_mark import LogMark, MarkNote
 from app.state.schema import APPLICATION_ID, MIGRATIONS, strange_objects
+from deeplab_core.atomic import storage_error
 from deeplab_core.errors import AtrousError, ProjectError, StorageError
-from deeplab_core.formats.atomic import storage_error
 
 __all__ = ["COMPANIONS", "DamagedStore", "RemovedStore", "Store", "set_aside", "set_database_aside", "store_error"]
 
