@@ -17,8 +17,8 @@ from deeplab_core.notes import Note
 
 #: Share of void from which the figures rest on less than half of the pixels.
 _MUCH_VOID = 0.5
-#: Share of a class's predictions over void from which void hides the class.
-_HIDDEN = 0.9
+#: Share of a class's predictions over void, and share of void that they cover, from which void hides the class.
+_HIDDEN, _COVERED = 0.9, 0.25
 #: By how much shifted ids must agree better before they are believed to be shifted.
 _BETTER_BY, _BETTER_TIMES = 0.2, 2.0
 _FEWEST_SHIFTED = 3
@@ -137,7 +137,9 @@ def hidden_by_void(matrix: NDArray[np.int64], over_void: NDArray[np.int64], cata
     """
     elsewhere = matrix.sum(axis=0)[:-1]
     total = elsewhere + over_void[:-1]
-    hidden = (matrix.sum(axis=1) == 0) & (total > 0) & (over_void[:-1] >= _HIDDEN * total)
+    # A few invented pixels on the rim of objects are no hidden class.
+    much = over_void[:-1] >= _COVERED * max(1, int(over_void.sum()))
+    hidden = (matrix.sum(axis=1) == 0) & (total > 0) & (over_void[:-1] >= _HIDDEN * total) & much
     if not hidden.any():
         return []
     names = ", ".join(f"'{catalog.classes[int(channel)].name}'" for channel in np.flatnonzero(hidden)[:_NAMED])

@@ -15,7 +15,7 @@ from deeplab_core.boundary.boundary_iou import DILATION_RATIO, DILATION_RATIO_CI
 from deeplab_core.boundary.histogram import BandHistogram
 from deeplab_core.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError, Cancelled, MaskFormatError
-from deeplab_core.formats.frames import Frame
+from deeplab_core.formats.frames import Frame, recorded_frame
 from deeplab_core.inspection.ambiguous import AMBIGUOUS_SUFFIX, read_ambiguous
 from deeplab_core.inspection.companions import Companions
 from deeplab_core.labels import class_histogram
@@ -136,7 +136,7 @@ def evaluate_folders(
         missing=pairing.missing,
         extra=pairing.extra,
         excluded_px=tally.excluded_px,
-        warnings=tally.warnings(matrix),
+        warnings=(*([] if images_dir is not None else _other_frame(Path(prediction_dir), folders)), *tally.warnings(matrix)),
         truth=tally.truth,
         reader=reader,
         truth_notes=tally.truth_notes,
@@ -296,6 +296,20 @@ class _Tally:
             return None
         catalog = self.histogram.catalog
         return BoundaryIoU(catalog, DILATION_RATIO_CITYSCAPES if catalog.name.startswith("cityscapes") else DILATION_RATIO)
+
+
+def _other_frame(prediction_dir: Path, truth_dirs: Sequence[Path]) -> list[Note]:
+    """A warning where Atrous recorded other frames for predictions and ground truth, and no photograph can turn them."""
+    frame = recorded_frame(prediction_dir)
+    other = next((folder for folder in truth_dirs if recorded_frame(folder) not in (None, frame)), None)
+    if frame is None or other is None:
+        return []
+    names = {"stored": "stored", "oriented": "displayed"}
+    text = (
+        f"the predictions are in the {names[frame]} frame, the ground truth in {other} is not: masks of photographs with an EXIF "
+        "orientation do not meet. Name the photographs with --images"
+    )
+    return [Note("frame", text, "is in another frame than its ground truth", warning=True)]
 
 
 def _cityscapes(matrix: ConfusionMatrix, tally: _Tally) -> CityscapesScores | None:

@@ -88,6 +88,8 @@ class TestVoid:
         matrix = np.array([[90, 3, 0], [2, 40, 0]])
         assert hidden_by_void(matrix, np.array([5, 60, 0]), TWO) == []  # square is in the ground truth
         assert hidden_by_void(np.array([[90, 30, 0], [0, 0, 0]]), np.array([5, 4, 0]), TWO) == []  # mostly elsewhere
+        assert hidden_by_void(np.array([[90, 0, 0], [0, 0, 0]]), np.array([500, 9, 0]), TWO) == []  # a few px on the rim
+        assert len(hidden_by_void(np.array([[90, 0, 0], [0, 0, 0]]), np.array([5, 90, 0]), TWO)) == 1
 
 
 class TestAbsentClasses:

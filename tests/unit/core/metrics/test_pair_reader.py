@@ -59,6 +59,18 @@ class TestEvaluation:
         assert {error.path.stem for error in found.failures if error.path} == {"2", "3", "4"}
         assert all(isinstance(error, AmbiguousFrameError) and "--mask-frame" in error.remedy for error in found.failures)
 
+    @pytest.mark.parametrize(("frame", "warned"), [("stored", False), ("oriented", True)])
+    def test_frames_that_differ_are_said_where_no_photograph_can_turn_them(
+        self, mixed: Path, frame: str, warned: bool
+    ) -> None:
+        mark_output(mixed / "truth", "export", {f"{n}.png": None for n in range(1, 9)}, catalog=VOC, frame=frame)
+        found = evaluate_folders(mixed / "prediction", [mixed / "truth"], VOC, resamples=0)
+        assert any(note.kind == "frame" for note in found.warnings) is warned
+        turned = evaluate_folders(mixed / "prediction", [mixed / "truth"], VOC, images_dir=mixed / "images", resamples=0)
+        assert not any(note.kind == "frame" for note in turned.warnings)
+        if warned:
+            assert turned.matrix.pixel_accuracy() == 1
+
     def test_the_report_shows_masks_as_the_photograph_is_displayed(self, mixed: Path) -> None:
         found = evaluate_folders(
             mixed / "prediction", [mixed / "truth"], VOC, images_dir=mixed / "images", frame="oriented", resamples=0
