@@ -47,7 +47,7 @@ def project_place(place: Path) -> tuple[Path, Path | None]:
             of the window), which knows its folder of images.
 
     Returns:
-        The folder of images, and the directory of the data; None where it lies inside the folder, or where there is none.
+        The folder of images, and the directory of the data; None if it lies inside the folder or is absent.
 
     Raises:
         AtrousError: the data is there and the images are not.

@@ -23,10 +23,9 @@ from deeplab_core.training.augment import fixed_views
 from deeplab_core.training.continuing import data_identity, demand_same_data, demand_same_recipe, load_weights, raise_length
 from deeplab_core.training.dataset import Batch, SegmentationDataset
 from deeplab_core.training.distributed import Group, same_everywhere, synchronise_norms
-from deeplab_core.training.forward import LossOfNetwork
 from deeplab_core.training.frozen_part import FeatureCache, FrozenPart
 from deeplab_core.training.logs import RunLog
-from deeplab_core.training.losses import class_weights
+from deeplab_core.training.losses import LossOfNetwork, class_weights
 from deeplab_core.training.network import MovingAverage, build_network, demand_enough_images, frozen_parts, parameter_groups
 from deeplab_core.training.recipe import Recipe
 from deeplab_core.training.schedule import poly_rate

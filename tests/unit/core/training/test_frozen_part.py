@@ -16,9 +16,8 @@ from deeplab_core.nn import create_model
 from deeplab_core.training import Recipe, SegmentationDataset
 from deeplab_core.training.augment import fixed_views
 from deeplab_core.training.dataset import Batch
-from deeplab_core.training.forward import LossOfNetwork
 from deeplab_core.training.frozen_part import FrozenPart
-from deeplab_core.training.losses import VOID
+from deeplab_core.training.losses import VOID, LossOfNetwork
 from deeplab_core.training.network import frozen_parts
 from tests.unit.core.training.made_data import RECIPE, dataset, make_folder
 from tests.unit.core.training.test_trainer import Notes, same, trainer, weights
