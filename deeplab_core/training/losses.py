@@ -1,4 +1,6 @@
-"""Losses over pixels, and network and loss of a step in one module. Logits are (N, C, H, W) float, labels (N, H, W) int64 *channels* with :data:`VOID` where nothing is known.
+"""Losses over pixels, and network and loss of a step in one module.
+
+Logits are (N, C, H, W) float, labels (N, H, W) int64 *channels* with :data:`VOID` where nothing is known.
 
 Every loss returns a sum and the weight it is to be divided by, both scalars, so that processes that hold different numbers of
 labelled pixels add up to the loss of the whole batch.
