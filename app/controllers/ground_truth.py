@@ -69,7 +69,7 @@ class GroundTruthController(QObject):
 
     Attributes:
         problems: (image, why) of ground truth files that could not be used.
-        asks: whether questions are asked; a run without hands sets it to False.
+        asks: whether questions are asked; ``--smoke`` sets it to False.
 
     Signals:
         changed(GroundTruth): other files, or another frame. Another project says so itself.

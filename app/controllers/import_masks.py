@@ -111,7 +111,7 @@ class ImportController(QObject):
         self._jobs.run(lambda: classes_of(project, files), planned, self._notifier.report_or_raise)
 
     def import_masks(self, folder: Path, frame: Frame = "auto") -> None:
-        """Take mask files from a folder for every image that nobody has worked on; the others keep their masks.
+        """Take mask files from a folder for every image that the user has not worked on; the others keep their masks.
 
         Asks first where the masks are made in other classes, or fit their images both ways.
 

@@ -83,7 +83,7 @@ class ClassQuestion:
 
 
 def stored_how(project: Project) -> How | None:
-    """Who chose the project's classes; None before anybody or anything did."""
+    """Who chose the project's classes; None before they were chosen."""
     found = project.setting(SETTING)
     how = found.get("how") if isinstance(found, dict) else None
     return how if how in get_args(How) else None

@@ -30,7 +30,7 @@ class OpenQuestions:
     Attributes:
         truth: folders that may be ground truth; None where that is decided.
         classes, frame: see :class:`ClassQuestion`, :class:`FrameQuestion`.
-        refused: the stored ground truth turned out to be predictions that nobody agreed to; it is not used.
+        refused: the stored ground truth turned out to be predictions that the user did not agree to; it is not used.
         error: the project could not keep what was found.
     """
 

@@ -263,7 +263,7 @@ def test_an_unanswered_orientation_leaves_the_images_out_and_can_be_answered_lat
     assert studio.program.judge.judgement.truth[-1, -1] == 15
 
 
-def test_a_run_without_hands_asks_nothing(studio: Studio, tmp_path):
+def test_a_smoke_run_asks_nothing(studio: Studio, tmp_path):
     studio.program.truth.asks = False
     studio.open(turned_folder(tmp_path / "set"))
     assert dialog(studio) is None
