@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from app.state.ambiguous import write_marks
@@ -15,12 +17,13 @@ from app.state.image_record import ImageStatus
 from app.state.patch import diff_patch
 from app.state.project import Project
 from app.state.provenance import Provenance
-from app.state.samples import Held, load_sample, truth_stamp
+from app.state.samples import ExportSource, Held, load_sample, truth_stamp
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.datasets.ground_truth import TruthIndex
 from deeplab_core.errors import MaskFormatError
 from deeplab_core.formats.png import write_indexed_png
 from deeplab_core.inspection.ambiguous import AmbiguousMarks
+from deeplab_core.masks import Untouched
 from deeplab_core.records import Prediction, PredictOptions
 
 VOC = get_catalog("voc21")
@@ -180,3 +183,59 @@ def test_a_mask_in_the_project_s_own_colours_is_read_by_them(project, tmp_path):
     labels_in_color[5:] = (9, 9, 9)
     Image.fromarray(labels_in_color).save(tmp_path / "truth.png")
     np.testing.assert_array_equal(load_sample(project, project.images[0].id, labels="none").truth, labels)
+
+
+@pytest.mark.parametrize(
+    ("steps", "reviewed", "by_hand", "whole"),
+    [
+        ((), False, 0, True),
+        (((5, Provenance.CRF, slice(None)),), False, 0, True),
+        (((5, Provenance.CRF, slice(None)), (7, Provenance.PERSON, slice(0, 4))), False, 4 * WIDTH, False),
+        (((5, Provenance.IMPORT, slice(None)),), False, HEIGHT * WIDTH, False),
+        (((5, Provenance.MODEL, slice(None)),), True, 0, False),
+    ],
+)
+def test_an_export_writes_what_counts_and_says_how_much_no_user_set(project, steps, reviewed, by_hand, whole):
+    predict(project, 3)
+    for class_id, source, rows in steps:
+        step(project, class_id, source, rows)
+    if reviewed:
+        project.set_status(project.images[0].id, ImageStatus.REVIEWED)
+    item = ExportSource(project, project.images[0].id).item()
+    np.testing.assert_array_equal(item.labels(), load_sample(project, project.images[0].id).labels)
+    assert item.untouched() == Untouched(HEIGHT * WIDTH - by_hand, whole)
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 20), st.sampled_from(list(Provenance)), st.integers(0, HEIGHT - 1), st.integers(1, HEIGHT)),
+        max_size=4,
+    ),
+    st.booleans(),
+)
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_the_kinds_of_labels_agree_with_each_other(tmp_path_factory, steps, predicted):
+    """Effective labels are the mask or, without one, the prediction; confirmed pixels are those of the effective mask or void."""
+    folder = tmp_path_factory.mktemp("images")
+    Image.new("RGB", (WIDTH, HEIGHT)).save(folder / "a.png")
+    with Project.open(folder) as project:
+        project.set_setting(card_key("model"), VOC.to_dict())
+        image = project.images[0].id
+        if predicted:
+            predict(project, 3)
+        for class_id, source, row, height in steps:
+            step(project, class_id, source, slice(row, row + height))
+        effective, mask, prediction, confirmed = (
+            load_sample(project, image, labels=kind, truth=False).labels
+            for kind in ("effective", "mask", "prediction", "confirmed")
+        )
+        expected = mask if mask is not None else prediction
+        assert (effective is None) == (expected is None)
+        if effective is not None:
+            np.testing.assert_array_equal(effective, expected)
+        assert (prediction is not None) == predicted
+        if confirmed is not None:
+            assert mask is not None
+            known = confirmed != VOC.ignore
+            np.testing.assert_array_equal(confirmed[known], mask[known])
+            assert project.images[0].touched or not known.any()
