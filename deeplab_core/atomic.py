@@ -83,8 +83,14 @@ def refuse_photograph(path: str | Path, *, follow_links: bool = False) -> None:
             remedy="Choose another name or folder, or move this file away yourself",
             path=path,
         )
-    for folder, names in _containing(path):
-        if names:
+    refuse_open_image(path)
+
+
+def refuse_open_image(path: str | Path) -> None:
+    """Raise ProtectedFile if a file is an image of an open folder (see :func:`protect_images`), whatever it holds."""
+    path = Path(path)
+    for folder, listed in _containing(path):
+        if listed:
             raise ProtectedFile(
                 "this is one of the images of the open folder, and they are never replaced",
                 why=f"{folder} lists it as an image",

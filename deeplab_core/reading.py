@@ -232,6 +232,16 @@ def reason(problem: BaseException) -> str:
     return _cut(text, 300) or type(problem).__name__
 
 
+def json_text(data: Any, **options: Any) -> str:
+    """JSON as text that every encoding can hold: a file name that is no UTF-8 is escaped, and reads back as it was."""
+    text = json.dumps(data, ensure_ascii=False, **options)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return json.dumps(data, ensure_ascii=True, **options)
+    return text
+
+
 def shorten(value: Any, length: int = 80) -> str:
     """``repr`` for messages: at most ``length`` characters, and bounded work for values that repeat or contain themselves."""
     return _cut(_SHORT.repr(value), length)

@@ -7,6 +7,7 @@ commands runs, so ``atrous --help`` answers at once.
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
 from collections.abc import Sequence
@@ -86,6 +87,8 @@ def main() -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit status; never raises for a person's mistake."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")  # a file name that is no UTF-8 is printed as it is
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     try:
         status = main.main(args=list(arguments), prog_name="atrous", standalone_mode=False)

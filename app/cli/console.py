@@ -5,7 +5,6 @@ Results and JSON go to stdout, progress and complaints to stderr, so that ``atro
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +15,7 @@ from typing import Any, Literal, Protocol
 import click
 
 from deeplab_core.errors import AtrousError
+from deeplab_core.reading import json_text
 
 
 class Progress(Protocol):
@@ -121,16 +121,6 @@ def write_json(path: Path | None, data: dict[str, Any]) -> None:
 
     path.parent.mkdir(parents=True, exist_ok=True)
     atomic_write(path, (json_text(data, allow_nan=False, indent=1) + "\n").encode())
-
-
-def json_text(data: Any, **options: Any) -> str:
-    """JSON as text that every encoding can hold: a file name that is no UTF-8 is escaped, and reads back as it was."""
-    text = json.dumps(data, ensure_ascii=False, **options)
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return json.dumps(data, ensure_ascii=True, **options)
-    return text
 
 
 class _Lines:

@@ -27,7 +27,10 @@ PACKAGES = (
     "pyqtgraph",
     "onnxruntime",
     "ai-edge-litert",
+    "pillow-heif",
 )
+#: What to install for those that are not required.
+_EXTRAS = {"onnxruntime": "onnx", "ai-edge-litert": "litert", "pillow-heif": "heic"}
 
 
 @click.command()
@@ -55,7 +58,8 @@ def doctor(as_json: bool) -> int:
         emit("doctor", facts=facts, devices=devices, notes=device_notes, model_folders=model_folders(), problems=problems)
         return 1 if problems else 0
     for name, value in facts.items():
-        click.echo(f"{name:>22}  {value or 'not installed'}")
+        missing_text = f"not installed; pip install 'atrous[{_EXTRAS[name]}]'" if name in _EXTRAS else "not installed"
+        click.echo(f"{name:>22}  {value or missing_text}")
     for name, text in devices.items():
         click.echo(f"{'device ' + name:>22}  {text}")
     for note in device_notes:

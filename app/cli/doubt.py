@@ -93,10 +93,13 @@ def doubt(
     _check_usage(orders, truth, ambiguous, label_errors, {
         "passes": flip or len(scales) > 1, "second_model": second_name is not None, "crf": crf is not None
     })  # fmt: skip
-    from deeplab_core.images import find_images
+    from deeplab_core.images import scan_folder
     from deeplab_core.records import PredictOptions
 
-    names = find_images(images)
+    scan = scan_folder(images)
+    names = list(scan.images)
+    for sentence in scan.left_out():
+        click.echo(f"note: {sentence}", err=True)
     if not names:
         raise click.UsageError(f"no image found in {images}; give a folder that holds some")
     options = PredictOptions(

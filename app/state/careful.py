@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import quote, unquote_to_bytes
 
 from app.state.schema import APPLICATION_ID
+from deeplab_core.atomic import refuse_open_image
 from deeplab_core.errors import AtrousError, ProjectError, StorageError
 
 #: Files that SQLite and we keep beside the database.
@@ -265,8 +266,9 @@ def set_aside(path: Path, reason: str = "damaged") -> Path:
         reason: why, one word; it becomes part of the name.
 
     Raises:
-        StorageError: it cannot be renamed.
+        StorageError: it cannot be renamed; ProtectedFile: it is an image of the folder.
     """
+    refuse_open_image(path)
     stamp = time.strftime("%Y%m%d-%H%M%S")
     target = path.with_name(f"{path.name}.{reason}-{stamp}")
     number = 1

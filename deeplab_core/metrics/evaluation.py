@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +21,7 @@ from deeplab_core.metrics.confusion import ConfusionMatrix, MeanScore
 from deeplab_core.metrics.image_counts import ImageCounts
 from deeplab_core.metrics.truth_hash import ground_truth_hash
 from deeplab_core.notes import Note, RunNotes
+from deeplab_core.reading import json_text
 
 if TYPE_CHECKING:
     from deeplab_core.metrics.pair_reader import PairReader
@@ -152,7 +152,7 @@ class Evaluation:
 
     def to_json(self) -> str:
         """:meth:`to_dict` as JSON text."""
-        return json.dumps(self.to_dict(), ensure_ascii=False, allow_nan=False, indent=1) + "\n"
+        return json_text(self.to_dict(), allow_nan=False, indent=1) + "\n"
 
 
 def samples_of(images: tuple[ImageResult, ...], classes: int, widths: tuple[int, ...]) -> Samples:

@@ -32,4 +32,4 @@ def label_map_hash(labels: Labels) -> str:
 def ground_truth_hash(images: Iterable[tuple[str, str]]) -> str:
     """SHA-256 in hex digits over (image name, :func:`label_map_hash`) of a set of images, in any order."""
     lines = sorted(f"{image_key(name)} {digest}\n" for name, digest in images)
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+    return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()

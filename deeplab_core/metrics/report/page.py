@@ -55,7 +55,7 @@ class ReportExtras:
 
 def write_report(evaluation: Evaluation, path: Path | str, title: str = "Evaluation", extras: ReportExtras | None = None) -> None:
     """Write :func:`render_report` to a file, atomically. Raises StorageError where it cannot be written."""
-    atomic_write(path, render_report(evaluation, title, extras).encode())
+    atomic_write(path, render_report(evaluation, title, extras).encode("utf-8", "replace"))
 
 
 def render_report(evaluation: Evaluation, title: str = "Evaluation", extras: ReportExtras | None = None) -> str:

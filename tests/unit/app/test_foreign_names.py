@@ -137,3 +137,21 @@ def test_two_names_that_end_alike_keep_their_own_work(tmp_path: Path) -> None:
             write_marks(project, image, AmbiguousMarks(*SHAPE).marked(np.ones((3, 3), bool)))
         assert export_marks(project, tmp_path / "marks") == 2
     assert {path.name for path in (tmp_path / "marks").iterdir()} == {"a.jpg.ambiguous.json", "a.png.ambiguous.json"}
+
+
+def test_reports_and_lists_hold_such_names(folder: Path, tmp_path: Path) -> None:
+    for place in ("p", "t"):
+        for name in (FOREIGN, f"sub/{FOREIGN}", "ok.png"):
+            path = tmp_path / place / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            mask = Image.fromarray(np.zeros(SHAPE, np.uint8))
+            mask.putpalette(get_catalog("voc21").palette().ravel().tolist())
+            mask.save(path)
+    report, page = tmp_path / "report.json", tmp_path / "report.html"
+    pair = ["--prediction", str(tmp_path / "p"), "--truth", str(tmp_path / "t"), "--catalog", "voc21"]
+    figures = ["--images", str(folder), "--json", str(report), "--html", str(page), "--resamples", "0"]
+    for arguments in (["evaluate", *pair, *figures], ["compare", str(report), str(report)], ["inspect", *pair]):
+        done = subprocess.run([sys.executable, "-m", "app", *arguments], capture_output=True, check=False)
+        assert done.returncode == 0, done.stderr.decode()[-1500:]
+    assert FOREIGN in {image["name"] for image in json.loads(report.read_text(encoding="utf-8"))["images"]}
+    page.read_text(encoding="utf-8")

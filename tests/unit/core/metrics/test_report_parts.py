@@ -242,7 +242,7 @@ def test_the_failure_board_of_an_inspection_is_in_the_report(folders: tuple[Path
 def test_damaged_curves_are_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "slices.json"
     path.write_text(text)
-    with pytest.raises(MaskFormatError, match="not curves") as caught:
+    with pytest.raises(MaskFormatError, match="curves") as caught:
         read_slices(path)
     assert caught.value.path == path
 
