@@ -14,6 +14,7 @@ difference is called significant, because part of it comes from what was measure
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -33,6 +34,7 @@ from deeplab_core.metrics.paired import PairedScores, paired_scores
 from deeplab_core.metrics.report.reading import damaged, read_figures
 from deeplab_core.metrics.scores import FEW_IMAGES
 from deeplab_core.metrics.truth_hash import ground_truth_hash, image_key
+from deeplab_core.reading import VALUE_ERRORS
 
 FORMAT = "atrous-comparison-2"
 
@@ -157,7 +159,9 @@ class _Image:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Report:
-    """``images`` by :func:`image_key`; ``ratio``: width of the boundary as a share of the diagonal, None without."""
+    """``images`` by :func:`image_key`, but those of ``alike`` that have one key;
+    ``ratio``: width of the boundary as a share of the diagonal, None without.
+    """
 
     path: Path
     catalog: ClassCatalog
@@ -165,6 +169,7 @@ class _Report:
     widths: tuple[int, ...]
     ratio: float | None
     images: dict[str, _Image]
+    alike: tuple[str, ...] = ()
 
     def truth_hash(self, keys: Iterable[str]) -> str | None:
         found = [(key, self.images[key].truth_hash) for key in keys]
@@ -231,6 +236,10 @@ def compare_reports(
     if None in truths and same_truth:
         notes.append("A report of an older version has no hash of its ground truth; only the pixels of each class were checked.")
     notes += [note for report in (old, new) for note in _invented(report, keys, names)]
+    notes += [
+        f"{name} in {report.path.name} have the same name but for the ending or the Unicode form; they are not compared."
+        for report in (old, new) for name in report.alike
+    ]  # fmt: skip
     widths, ratio = _common(old, new, notes)
     if not same_set and ratio is not None:
         notes.append("Boundary F is left out: it is measured image by image, over all classes of each ground truth.")
@@ -439,14 +448,18 @@ def _read(path: Path) -> _Report:
     try:
         catalog = ClassCatalog.from_dict(data["catalog"])
         widths = tuple(int(row["width_px"]) for row in data["bands"]["widths"])
-        images = {image_key(str(row["name"])): _image(row, catalog, widths) for row in data["images"]}
+        found: dict[str, list[_Image]] = defaultdict(list)
+        for row in data["images"]:
+            found[image_key(str(row["name"]))].append(_image(row, catalog, widths))
+        images = {key: same[0] for key, same in found.items() if len(same) == 1}
+        alike = tuple(" and ".join(image.name for image in same) for same in found.values() if len(same) > 1)
         rule = str(data["bands"]["rule"]), str(data["bands"]["around"])
         ratio = None if data["boundary"] is None else float(data["boundary"]["boundary_iou"]["ratio"])
-        return _Report(path, catalog, rule, widths, ratio, images)
+        return _Report(path, catalog, rule, widths, ratio, images, alike)
     except AtrousError as error:
         error.path = path
         raise
-    except (KeyError, TypeError, ValueError) as error:
+    except VALUE_ERRORS as error:
         raise damaged(path, error) from error
 
 

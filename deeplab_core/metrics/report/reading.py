@@ -15,7 +15,7 @@ from deeplab_core.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError, MaskFormatError
 from deeplab_core.metrics.confusion import check_same_classes
 from deeplab_core.metrics.report.figures import FORMAT
-from deeplab_core.reading import read_json, reason, shorten
+from deeplab_core.reading import VALUE_ERRORS, read_json, reason, shorten
 
 #: Largest report that is read, bytes: one of 10,000 images has some 50 MB.
 MAX_REPORT_BYTES = 512 << 20
@@ -82,5 +82,5 @@ def read_other_curve(path: Path | str) -> OtherCurve:
     except AtrousError as error:
         error.path = path
         raise
-    except (KeyError, TypeError, ValueError) as error:
+    except VALUE_ERRORS as error:
         raise damaged(path, error) from error

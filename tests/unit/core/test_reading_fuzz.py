@@ -24,6 +24,7 @@ from deeplab_core.masks import read_marker
 from deeplab_core.masks.output_marker import MARKER_NAME
 from deeplab_core.metrics.compare import compare_reports
 from deeplab_core.metrics.report import read_failures, read_other_curve, read_slices
+from deeplab_core.metrics.report.figures import FORMAT
 from deeplab_core.records import ModelCard, card_path
 from deeplab_core.refine.parameters import read_params
 from deeplab_core.training.recipe import Recipe
@@ -43,8 +44,8 @@ CURVES = {
     "curves": [{"title": "IoU", "x_label": "px", "points": [{"x": 1, "score": 0.5, "low": 0.4, "high": 0.6, "objects": 3}]}],
 }
 KINDS = {"format": "atrous-inspection-1", "failures": [], "object_slices": {}, "pixel_slices": {}}
-BANDS = {"rule": "edge", "around": "truth", "curve": []}
-FIGURES = {"format": "atrous-evaluation-1", "catalog": CATALOG.to_dict(), "bands": BANDS}
+BANDS = {"rule": "edge", "around": "truth", "curve": [{"width_px": 1, "mean_iou": 0.5}], "widths": [{"width_px": 1}]}
+FIGURES = {"format": FORMAT, "catalog": CATALOG.to_dict(), "bands": BANDS}
 YAML = "name: own\nclasses:\n- {id: 0, name: ground, color: [0, 0, 0]}\n- {id: 1, name: chair, color: '#ff0000', key: c}\n"
 TOML = '[recipe]\nsteps = 100\ncrop = [64, 64]\nname = "mine"\n\n[[data.train]]\nimages = "a"\n'
 SETTINGS = 'version = 1\nlook.theme = "dark"\nmodel.folder = "/models"\n'

@@ -134,7 +134,7 @@ def test_reports_that_do_not_belong_together_are_refused(reports: tuple[Path, Pa
         if error is MaskFormatError:
             assert caught.value.path == bad
 
-    refused("not json", MaskFormatError, "not a JSON file")
+    refused("not json", MaskFormatError, "not valid JSON")
     refused("[1]", MaskFormatError, "cannot be|can be compared")
     refused(json.dumps({**good, "format": "atrous-evaluation-1"}), MaskFormatError, "atrous-evaluation-1")
     refused(json.dumps({key: value for key, value in good.items() if key != "bands"}), MaskFormatError, "damaged")
@@ -143,7 +143,7 @@ def test_reports_that_do_not_belong_together_are_refused(reports: tuple[Path, Pa
     for row in changed["catalog"]["classes"]:
         row["name"] = f"roof {row['id']}"
     refused(json.dumps(changed), MaskFormatError, "no class in common")
-    with pytest.raises(MaskFormatError, match="cannot be read"):
+    with pytest.raises(MaskFormatError, match="does not exist|cannot be read"):
         compare_reports(tmp_path / "gone.json", reports[0])
 
 
@@ -339,3 +339,13 @@ def test_overall_rows_are_one_family(reports: tuple[Path, Path]) -> None:
     smallest = min(change.p for change in tested)
     assert smallest >= 11 * 2 / 501 - 1e-12  # the smallest that 500 draws can give, times the rows
     assert result.families.startswith("p is corrected by Holm's method, over the 11 overall rows")
+
+
+def test_images_of_one_report_that_differ_only_in_form_are_named_and_left_out(reports: tuple[Path, Path]) -> None:
+    data = json.loads(reports[0].read_text(encoding="utf-8"))
+    for row, name in zip(data["images"], ("Z\u00fc.png", "Zu\u0308.png"), strict=False):
+        row["name"] = name
+    reports[0].write_text(json.dumps(data), encoding="utf-8")
+    found = compare_reports(*reports, resamples=100)
+    assert found.images == IMAGES - 2
+    assert any("Z\u00fc.png and Zu\u0308.png" in note for note in found.notes)
