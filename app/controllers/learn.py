@@ -301,15 +301,16 @@ def _remembered_classes(project: Project, result: LearnResult) -> Iterator[None]
 
 
 class _said(contextlib.AbstractContextManager[None]):  # noqa: N801  (reads as a verb where it is used)
-    """Turns an operating system's error about a file into one that a person can read."""
+    """Turns an error about a file into one that says what to do about the model."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, OSError):
+        if isinstance(error, OSError) or type(error) is StorageError:
+            why = error.why if isinstance(error, StorageError) else error.strerror or str(error)
             raise StorageError(
-                "the model cannot be kept", why=error.strerror or str(error),
+                "the model cannot be kept", why=why,
                 remedy="Make the project's folder writable, then accept it again", path=self._path,
             ) from error  # fmt: skip
 

@@ -78,3 +78,27 @@ def test_esc_after_a_save_does_not_bring_the_stroke_back(studio: Studio, folder:
     assert studio.program.projects.close()
     studio.open(folder)
     assert np.array_equal(studio.image.document.labels, boundary)
+
+
+def test_a_stroke_that_waits_for_what_follows_is_in_no_mask_file_before_it_is_a_step(studio: Studio, folder: Path) -> None:
+    """As with the scribble: the stroke has ended, and what it spreads to is still being worked out."""
+    studio.open(folder)
+    studio.program.classes.choose(15)
+    studio.paint((10, 50), (60, 52))
+    boundary = studio.image.document.labels.copy()
+    edit, saver = studio.program.edit, studio.program.projects.autosaver
+    assert saver is not None
+    edit.set_follow_up(lambda held: True)
+    studio.paint((20, 20), (50, 30))
+    assert edit.held is not None
+    saver.save_now()
+    saver.flush()
+    labels, steps = stored(studio)
+    assert np.array_equal(labels, boundary)
+    assert steps == 1
+    edit.finish_held()
+    saver.flush()
+    labels, steps = stored(studio)
+    assert np.array_equal(labels, studio.image.document.labels)
+    assert not np.array_equal(labels, boundary)
+    assert steps == 2
