@@ -19,7 +19,7 @@ from deeplab_core.datasets.truth_candidates import (
     candidates,
     place_of,
 )
-from deeplab_core.datasets.truth_checks import Origins, check_truth_folder, contents_refusal, refuse_predicted
+from deeplab_core.datasets.truth_checks import Origins, check_truth_folder, contents_refusal, refuse_predicted, refuse_project
 from deeplab_core.errors import AmbiguousTruthError, MaskFormatError
 from deeplab_core.images.label_names import is_passed_over
 from deeplab_core.masks.output_marker import OutputMarker
@@ -231,7 +231,7 @@ class _Search:
             source.refusal = "it holds the masks that are to be compared with the ground truth"
         elif source.marker is not None:
             source.refusal = f"it holds {source.marker.text()}"
-        elif any(self._origins.in_project(candidate.folder) for candidate in source.candidates):
+        elif any(self._origins.in_project(candidate.folder, self._root) for candidate in source.candidates):
             source.refusal = "it is a part of a project of Atrous"
 
     def _is_left_out(self, folder: Path) -> bool:
@@ -242,7 +242,7 @@ class _Search:
         return real == self._left_out or (self._left_out in real.parents and not holds_images)
 
     def _drop_own(self, source: _Source, candidate: Candidate) -> None:
-        if self._origins.in_project(candidate.folder):
+        if self._origins.in_project(candidate.folder, self._root):
             lost = list(candidate.files)
         elif not self._origins.above(candidate.folder):
             return
@@ -350,6 +350,8 @@ def _in_named_folder(
         raise MaskFormatError("the folder of the ground truth does not exist", remedy="Choose another folder", path=truth_folder)
     truth_folder = Path(os.path.abspath(truth_folder))  # noqa: PTH100
     listings, origins = Listings(root, images), Origins()
+    if not allow_predicted and origins.in_project(truth_folder, root):
+        raise refuse_project(truth_folder)
     places = []
     for place, below, _files in os.walk(truth_folder):
         below[:] = sorted(name for name in below if not is_passed_over(name))

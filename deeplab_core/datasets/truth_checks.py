@@ -15,6 +15,8 @@ from deeplab_core.masks.output_marker import OutputMarker, read_marker
 #: Name of the folder that holds a project's data, and of the database in one that lies elsewhere (``--project``).
 PROJECT_FOLDER = ".atrous"
 PROJECT_DATABASE = "project.db"
+#: Sub-folders of a project's data that hold masks.
+_PROJECT_PARTS = (("masks",), ("predictions",))
 
 #: Files of a folder that are opened, spread evenly over it.
 _SAMPLES = 5
@@ -49,15 +51,28 @@ class Origins:
             self._chains[folder] = real, tuple(marker for marker in markers if marker is not None)
         return self._chains[folder]
 
-    def in_project(self, folder: Path) -> bool:
-        """Whether a folder is a part of a project's data."""
-        real = Path(os.path.realpath(folder))
+    def in_project(self, folder: Path, photographs: Path | None = None) -> bool:
+        """Whether a folder is a part of a project's data.
+
+        Args:
+            photographs: the opened folder; a project that lies at or above it (``--project``) is more than its data.
+        """
+        real = self._chain(folder)[0]
+        if PROJECT_FOLDER in real.parts:
+            return True
+        opened = None if photographs is None else self._chain(photographs)[0]
+        below: tuple[str, ...] = ()
         for place in (real, *real.parents):
-            if place not in self._project:
-                self._project[place] = place.name == PROJECT_FOLDER or (place / PROJECT_DATABASE).is_file()
-            if self._project[place]:
-                return True
+            if self._is_project(place):
+                holds_images = opened is not None and (opened == place or place in opened.parents)
+                return below[:1] in _PROJECT_PARTS or (not below and not holds_images)
+            below = (place.name, *below)
         return False
+
+    def _is_project(self, place: Path) -> bool:
+        if place not in self._project:
+            self._project[place] = (place / PROJECT_DATABASE).is_file()
+        return self._project[place]
 
     def writer_of(self, path: Path, photographs: Path | None, image: str = "") -> OutputMarker | None:
         """The marker that covers a mask file, or None where Atrous did not write it.
@@ -101,6 +116,16 @@ def refuse_predicted(marker: OutputMarker, folder: Path) -> PredictedTruthError:
     )
 
 
+def refuse_project(folder: Path) -> PredictedTruthError:
+    """The error for the data of a project that was named as ground truth."""
+    return PredictedTruthError(
+        "this folder is a part of a project of Atrous, not ground truth",
+        why="Its masks hold pixels of a model as well as a user's",
+        remedy="Export the masks with 'atrous export' and name that folder, or add --allow-predicted-truth",
+        path=folder,
+    )
+
+
 def check_truth_folder(folder: str | Path, *, allow_predicted: bool = False) -> OutputMarker | None:
     """Check a folder that a user names as ground truth, where no list of images is known.
 
@@ -119,6 +144,8 @@ def check_truth_folder(folder: str | Path, *, allow_predicted: bool = False) -> 
     if not folder.is_dir():
         raise MaskFormatError("the folder of the ground truth does not exist", remedy="Choose another folder", path=folder)
     origins = Origins()
+    if not allow_predicted and origins.in_project(folder):
+        raise refuse_project(folder)
     found = next((marker for marker in origins.above(folder) if _covers(marker, folder)), None)
     below = [found] if found is not None else []
     for place, folders, _files in os.walk(folder):

@@ -113,11 +113,21 @@ def test_a_folder_inside_a_marked_one_is_not_found(tmp_path: Path) -> None:
     assert not find_truth(tmp_path / "set", names).files
 
 
-def test_project_data_is_never_found(tmp_path: Path) -> None:
+def test_project_data_is_never_found_and_refused_where_it_is_named(tmp_path: Path) -> None:
     names = photographs(tmp_path / "photos", 3)
     masks(tmp_path / "masks", 3)
     (tmp_path / "masks/project.db").touch()
+    masks(tmp_path / "masks/masks", 3)
     assert not find_truth(tmp_path / "photos", names).files
+    masks(tmp_path / "photos/.atrous/masks", 3)
+    for folder in (tmp_path / "masks/masks", tmp_path / "photos/.atrous/masks"):
+        for named in (
+            lambda folder=folder: find_truth(tmp_path / "photos", names, truth_folder=folder),
+            lambda folder=folder: check_truth_folder(folder),
+        ):
+            with pytest.raises(PredictedTruthError, match="part of a project of Atrous"):
+                named()
+        assert len(find_truth(tmp_path / "photos", names, truth_folder=folder, allow_predicted=True)) == 3
     (tmp_path / "masks/project.db").unlink()
     assert len(find_truth(tmp_path / "photos", names)) == 3
 
@@ -300,3 +310,15 @@ def test_generated_neighbours(tmp_path_factory: pytest.TempPathFactory, plan: di
     assert len(index) == most
     assert index.certain == (len(best) == 1 and taken != "photos_masks")
     assert set(find_images(base / "photos")) == set(names)
+
+
+def test_a_project_that_lies_among_the_images_hides_only_its_own_masks(tmp_path: Path) -> None:
+    """``atrous photos --project photos`` keeps ``project.db`` and ``masks`` beside the photographs."""
+    names = photographs(tmp_path / "photos", 2)
+    (tmp_path / "photos/project.db").touch()
+    masks(tmp_path / "photos/masks", 2)
+    assert not find_truth(tmp_path / "photos", names).files
+    masks(tmp_path / "photos/truth", 2)
+    index = find_truth(tmp_path / "photos", names)
+    assert {path.parent.name for path in index.files.values()} == {"truth"}
+    assert len(find_truth(tmp_path / "photos", names, truth_folder=tmp_path / "photos/truth")) == 2
