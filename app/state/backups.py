@@ -97,18 +97,21 @@ class Upkeep:
             StorageError: no copy could be written, e.g. because the disk is full.
         """
         today = _today()
-        with self._mutex:
+        if not self._mutex.acquire(blocking=False):
+            return  # another thread is at it, and saving must not wait for that
+        try:
             if self._day == today or self._stopped.is_set():
                 return
             self._day = today
-            try:
-                sweep(self._directory)
-                if not self._copy(f"project-{today}.db"):
-                    self._check()
-            except AtrousError as error:
-                if not quietly:
-                    raise
-                _LOG.warning("daily copy: %s", error)
+            sweep(self._directory)
+            if not self._copy(f"project-{today}.db"):
+                self._check()
+        except AtrousError as error:
+            if not quietly:
+                raise
+            _LOG.warning("daily copy: %s", error)
+        finally:
+            self._mutex.release()
 
     def _copy(self, name: str) -> bool:
         """Make the copy of today and check it; False if there is one, or nothing has changed since the last."""

@@ -138,6 +138,12 @@ def test_a_full_disk_is_said_and_idle_time_goes_on(folder, day, monkeypatch):
     assert backup_names(folder / ".atrous") == []
 
 
+def test_saving_does_not_wait_for_a_copy_in_another_thread(folder, day):
+    with Project.open(folder) as project, project._upkeep._mutex:
+        project.tidy(10**9)
+    assert backup_names(folder / ".atrous") == []
+
+
 def test_closing_ends_a_copy_soon(folder, day, monkeypatch):
     monkeypatch.setattr(backups, "_PAGES", 1)
     with Project.open(folder) as project:
