@@ -33,7 +33,7 @@ _FEW = 0.05
 _APART = 3.0
 #: Share of the values that a declared range must hold, and how much of it the picture must fill.
 _HELD, _FILLED = 0.5, 1 / 16
-_SAMPLE = 1 << 20
+_SAMPLE = 1 << 17
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,9 +163,11 @@ def _fill_values(known: NDArray[Any]) -> list[Any]:
 
 def _is_fill(known: NDArray[Any], value: Any, extreme: Any) -> bool:
     usual = float(value) in _NO_DATA_HABITS or abs(float(value)) >= _FILL
+    if not usual and (value == 0 or known.dtype.kind == "u"):
+        return False
     same = int((known == value).sum())
     often = same > _RARE * known.size
-    if same == known.size or not (usual or (often and value != 0 and known.dtype.kind != "u")):
+    if same == known.size or not (usual or often):
         return False
     rest = known[known != value]
     gap = abs(float(extreme(rest)) - float(value))
@@ -193,10 +195,10 @@ def _by_bit_depth(values: NDArray[Any], known: NDArray[Any], declared: Declared)
     full = _full_scale(int(_without_outliers(known)[1]))
     if declared.bits is not None and 8 < declared.bits <= 16 and top < 1 << declared.bits:
         full = (1 << declared.bits) - 1
-    clipped = int((known > full).sum())
+    clipped = int((known > full).sum()) if top > full else 0
     stored = np.arange(65536)
     table = stored >> 8 if full == 65535 else stored if full == 255 else np.round(stored * (255.0 / full))
-    scaled = table.clip(0, 255).astype(np.uint8)[np.clip(values, 0, 65535).astype(np.uint16)]
+    scaled = table.clip(0, 255).astype(np.uint8)[values.astype(np.uint16, copy=False)]
     outliers = f", {clipped:,} values above clipped" if clipped else ""
     if full == 255:
         return scaled, Note("scaled", f"16-bit file with 8-bit values{outliers}", "holds 8-bit values in 16 bit")
