@@ -35,6 +35,9 @@ _KEYWORD = b"Atrous"
 #: No journal has so many moves; a larger number would leave no room for the next one.
 _MOST_MOVES = 1 << 53
 
+#: Room for head, palette and note of a mask file.
+_SPARE_BYTES = 1 << 20
+
 
 @dataclass(frozen=True, slots=True)
 class MaskNote:
@@ -109,7 +112,9 @@ def read_mask_file(path: Path, catalog: ClassCatalog, shape: tuple[int, int] | N
     from deeplab_core.formats.stored import read_stored
     from deeplab_core.labels import check_labels
 
-    note, packed, size = _own_chunks(path)
+    # Labels of two bytes and a run of five bytes for every pixel, neither of them packed: no file of ours is larger.
+    most = None if shape is None else 8 * shape[0] * shape[1] + _SPARE_BYTES
+    note, packed, size = _own_chunks(path, most)
     if shape is not None and size != shape:
         raise WrongSize(size, path)
     try:
@@ -153,10 +158,10 @@ def _unpack_runs(packed: bytes, pixels: int) -> NDArray[np.uint8]:
     return np.repeat(np.frombuffer(raw, dtype=np.uint8, count=count), lengths)
 
 
-def _own_chunks(path: Path) -> tuple[MaskNote, bytes, tuple[int, int]]:
+def _own_chunks(path: Path, most: int | None = None) -> tuple[MaskNote, bytes, tuple[int, int]]:
     """The note, the packed provenance and (H, W) as the header has it."""
     try:
-        data = read_plain(path)
+        data = read_plain(path, most)
     except OSError as error:
         raise _damaged(path, error.strerror or str(error)) from error
     except ValueError as error:

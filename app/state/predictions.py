@@ -47,6 +47,8 @@ _KEYWORD = b"Atrous prediction\0"
 _CONFIDENCE = ".confidence.png"
 _LONGEST_NOTE = 1 << 20
 _LONGEST_HEADER = 10_000
+#: Labels of two bytes and a confidence for every pixel of the largest image, not packed.
+_LARGEST_FILE = 3 * MAX_PIXELS + (16 << 20)
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
@@ -342,7 +344,7 @@ def _pixels(path: Path) -> NDArray[Any]:
     """(H, W) uint8 or uint16 of a grey PNG of ours; links are not followed. The decoder unpacks no more than its header says."""
     from deeplab_core.formats.stored import read_stored
 
-    _check_chunks(read_plain(path))
+    _check_chunks(read_plain(path, _LARGEST_FILE))
     values = read_stored(path).values
     if values is None:
         raise ValueError("it holds colours")
@@ -411,7 +413,7 @@ def _options(data: dict[str, Any]) -> PredictOptions:
 
 
 def _read_archive(path: Path) -> Prediction:
-    with zipfile.ZipFile(io.BytesIO(read_plain(path))) as archive:
+    with zipfile.ZipFile(io.BytesIO(read_plain(path, _LARGEST_FILE))) as archive:
         note = _parsed(_member(archive, "note.json", _LONGEST_NOTE))
         labels = _array(archive, "labels", (np.uint8, np.uint16))
         confidence = _array(archive, "confidence", (np.uint8,))

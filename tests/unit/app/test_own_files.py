@@ -102,6 +102,27 @@ def test_provenance_that_unpacks_without_end_is_refused(tmp_path, memory):
         read_mask_file(path, VOC)
 
 
+def test_a_mask_file_of_gigabytes_is_not_read(tmp_path, memory):
+    labels = np.zeros((200, 300), np.uint8)
+    path = tmp_path / "a.png"
+    path.write_bytes(b"".join(encode_mask(labels, labels, VOC, MaskNote(1, "a.png"))))
+    with path.open("r+b") as stream:
+        stream.truncate(3_000_000_000)  # takes no room on the disk
+    with pytest.raises(ProjectError, match="3000000000 bytes"):
+        read_mask_file(path, VOC, (200, 300))
+
+
+def test_the_largest_mask_that_can_be_is_read(tmp_path):
+    """Noise in labels and provenance, which nothing packs."""
+    rng = np.random.default_rng(1)
+    labels, provenance = rng.integers(0, 21, (200, 300)).astype(np.uint8), rng.integers(0, 5, (200, 300)).astype(np.uint8)
+    path = tmp_path / "a.png"
+    path.write_bytes(b"".join(encode_mask(labels, provenance, VOC, MaskNote(1, "a.png"))))
+    content = read_mask_file(path, VOC, (200, 300))
+    assert np.array_equal(content.labels, labels)
+    assert np.array_equal(content.provenance, provenance)
+
+
 def test_a_step_that_unpacks_without_end_is_refused(memory):
     content = bomb()
     head = struct.pack("<4sIIBII", b"ATP1", 90, 130, 1, 1, 5)
