@@ -222,7 +222,7 @@ class QueuesController(QObject):
         truth = truth_stamp(project, image)
         head = project.journal.head(image)  # what a CRF has set in the mask counts
         parts = (VERSION, record.prediction, record.content_key, record.mask, head, marks.get(image, 0), truth, *others)
-        key = hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()[:24]
+        key = hashlib.sha256("\n".join(map(str, parts)).encode("utf-8", "surrogateescape")).hexdigest()[:24]
         if key == before:
             return None
         stored = project.result(image, _KIND)

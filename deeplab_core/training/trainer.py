@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ from torch import Tensor, nn
 from deeplab_core.errors import AtrousError
 from deeplab_core.formats.atomic import atomic_write, make_folder
 from deeplab_core.nn import SegmentationModel
+from deeplab_core.reading import json_text
 from deeplab_core.records import ModelCard, Preprocessing
 from deeplab_core.training.augment import fixed_views
 from deeplab_core.training.continuing import data_identity, demand_same_data, demand_same_recipe, load_weights, raise_length
@@ -214,7 +214,7 @@ class Trainer:
                 for line in self.start_lines:
                     self.watcher.note(line)
                 note = {"lineage": self.lineage, "preprocessing": asdict(self.preprocessing)}
-                atomic_write(self.folder / "start.json", (json.dumps(note, indent=1, ensure_ascii=False) + "\n").encode())
+                atomic_write(self.folder / "start.json", (json_text(note, indent=1) + "\n").encode())
             tables = None if self._data_tables is None else self._data_tables.to_dict()
             atomic_write(self.folder / "recipe.toml", self.recipe.to_toml(tables).encode("utf-8", "surrogateescape"))
         if self.features is not None:

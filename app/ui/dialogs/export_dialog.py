@@ -57,7 +57,7 @@ class ExportDialog(QDialog):
         self.scope.setCurrentIndex(max(self.scope.findData(Scope(settings["export.scope"])), 0))
         if not controller.count(Scope(self.scope.currentData()))[0]:
             self.scope.setCurrentIndex(self.scope.findData(Scope.ALL))
-        self.predictions = QCheckBox("Export the model's prediction where nobody has corrected it")
+        self.predictions = QCheckBox("Export the model's prediction where no user has corrected it")
         self.predictions.setChecked(True)
         self.keep_suffix = QCheckBox("Keep the image's ending in the name: a.jpg.png for a.jpg")
         self.stored = QRadioButton("As the file stores its pixels (fits a training that ignores EXIF)")

@@ -20,6 +20,7 @@ from deeplab_core.errors import ExportError
 from deeplab_core.formats.export.exporter import REMEDY, CollectionExporter, CollectionSession, ExportItem
 from deeplab_core.formats.png import to_file_values
 from deeplab_core.labels import LabelMap
+from deeplab_core.reading import json_text
 
 Unit = Literal["class", "component"]
 
@@ -220,4 +221,4 @@ def _annotation_rows(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _dump(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    return json_text(value)

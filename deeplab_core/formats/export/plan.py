@@ -58,7 +58,8 @@ def plan_export(items: Sequence[ExportItem], exporter: Exporter, target: str | P
         raise ExportError("the export target is a file", remedy="Choose a folder", path=target)
     names = _names(items, exporter)
     outputs = tuple(target / name for name in names)
-    refused = {} if isinstance(exporter, CollectionExporter) else _equal_names(items, names)
+    # In one file for all, images are told apart by their whole names.
+    refused = _equal_names(items, [item.name for item in items] if isinstance(exporter, CollectionExporter) else names)
     photographs = {_identity(item.image_path) for item in items if item.image_path is not None}
     existing: dict[Path, ExistingTarget] = {}
     checked: dict[Path, AtrousError | None] = {}

@@ -229,7 +229,7 @@ class _Run:
         if not self._items:
             return
         path = self._plan.outputs[0]
-        if self._plan.refused:  # one file for all: none can be written
+        if all(item.name in self._plan.refused for item in self._items):
             self._failed += [(item.name, self._plan.refused[item.name]) for item in self._items]
             return
         if not self._replace and existing_target(path) is not None:
@@ -243,6 +243,8 @@ class _Run:
                 if self._cancel is not None and self._cancel():
                     raise Cancelled
                 try:
+                    if item.name in self._plan.refused:
+                        raise self._plan.refused[item.name]
                     labels = self._load(item, exporter)
                     if labels is None:
                         self._skipped.append((item.name, "no mask"))

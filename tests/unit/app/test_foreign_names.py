@@ -94,6 +94,7 @@ def test_export_and_marks_keep_the_name(folder: Path, tmp_path: Path) -> None:
         write_marks(project, image, AmbiguousMarks(*SHAPE).marked(np.ones((3, 3), bool)))
         assert export_marks(project, tmp_path / "marks") == 1
         assert (tmp_path / "marks" / FOREIGN).with_suffix(".ambiguous.json").is_file()
+    assert run(["export", str(folder), "-o", str(tmp_path / "coco"), "--format", "coco_rle"]) == 0
     assert run(["export", str(folder), "-o", str(tmp_path / "out")]) == 0
     assert np.array_equal(read_mask(tmp_path / "out" / FOREIGN, get_catalog("voc21")), document.labels)
 
