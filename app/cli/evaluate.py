@@ -35,7 +35,7 @@ def parse_bands(_context: click.Context, _parameter: click.Parameter, value: str
     metavar="DIR",
     required=True,
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Masks to judge.",
+    help="Masks to evaluate.",
 )
 @truth_options(
     "Ground truth: masks of the same names [default: found beside --images]",

@@ -193,7 +193,7 @@ def train(
         if why:
             say(f"note: {why}")
         if data.catalog is None:  # corrections keep the classes of their project unless the user asks for others
-            data = replace(data, catalog=opened[0].catalog if opened else recognised_classes(data.train, say))
+            data = replace(data, catalog=opened[0].catalog if opened else recognised_classes((*data.train, *data.val), say))
         classes = data.catalog
         assert classes is not None
         recipe.check_classes(classes)

@@ -83,12 +83,12 @@ class TruthIndex:
         """Ground truth file of an image, or None."""
         return self.files.get(image)
 
-    def check_certain(self) -> None:
-        """Raise AmbiguousTruthError, with the folders to choose from, unless the choice is certain."""
+    def check_certain(self, option: str = "--truth DIR") -> None:
+        """Raise AmbiguousTruthError, with the folders to choose from and the option that names one, unless it is certain."""
         if not self.certain:
             folders = " or ".join(str(entry.folder) for entry in self.alternatives if entry.possible)
             raise AmbiguousTruthError(
-                "the ground truth is not certain", why=self.reason, remedy=f"Name it with --truth DIR: {folders}"
+                "the ground truth is not certain", why=self.reason, remedy=f"Name it with {option}: {folders}"
             )
 
 

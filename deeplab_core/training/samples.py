@@ -164,7 +164,7 @@ class DataSource:
 
     def _survey(self, names: list[str], catalog: ClassCatalog | None) -> TruthSurvey:
         found = survey_truth(self.images, names, truth_folder=self.truth, catalog=catalog, allow_predicted=self.allow_predicted)
-        found.index.check_certain()
+        found.index.check_certain("--truth DIR (--val-truth for validation images, 'truth' in a recipe)")
         return found
 
     def samples(

@@ -103,7 +103,8 @@ class TestFinding:
         assert run(FINDERS[command](data, model)) == 2
         told = capsys.readouterr()
         assert "the ground truth is not certain" in told.err
-        assert f"--truth DIR: {other} or {one}" in told.err or f"--truth DIR: {one} or {other}" in told.err
+        assert "Name it with --truth DIR" in told.err
+        assert f": {other} or {one}" in told.err or f": {one} or {other}" in told.err
         assert told.out == ""
 
     def test_a_folder_that_is_only_named_after_the_images_is_refused(
@@ -111,7 +112,9 @@ class TestFinding:
     ) -> None:
         masks(data / "photos_masks")
         assert run(FINDERS[command](data, model)) == 2
-        assert f"--truth DIR: {data / 'photos_masks'}" in capsys.readouterr().err
+        told = capsys.readouterr().err
+        assert "Name it with --truth DIR" in told
+        assert f": {data / 'photos_masks'}" in told
 
     @pytest.mark.parametrize("kind", ["prediction", "refined", "export"])
     def test_what_atrous_wrote_is_not_found(
@@ -316,6 +319,19 @@ def test_predict_leaves_a_marker_that_a_resumed_run_keeps(data: Path, model: Pat
     assert (again.images, again.complete) == (4, True)
     names = [f"{number}.jpg" for number in range(4)]
     assert not find_truth(data / "photos", names).files, "its own masks are no ground truth"
+
+
+def test_validation_images_go_through_the_same_door(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    masks(data / "photos_masks")
+    (data / "more").mkdir()
+    for number in range(3):
+        save_photograph(data / "more" / f"{number}.jpg", *SIZE, seed=number)
+    masks(data / "set_labels")
+    more = ["--truth", str(data / "set_labels"), "-o", str(data / "run"), "--steps", "1"]
+    assert run(["train", "--images", str(data / "more"), "--val-images", str(data / "photos"), *more]) == 2
+    told = capsys.readouterr().err
+    assert f"{data / 'photos_masks'} is only named after the images" in told or "have as many masks" in told
+    assert "--val-truth for validation images" in told
 
 
 def test_training_says_what_it_found(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
