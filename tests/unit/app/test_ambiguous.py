@@ -84,7 +84,7 @@ def test_damaged_marks_are_named_and_do_not_hide_the_others(folder):
         broken, whole = image_id(project, "a.png"), image_id(project, "b.png")
         project.put_result(broken, KIND, "", b"{not json")
         write_marks(project, whole, square())
-        with pytest.raises(ProjectError, match="damaged"):
+        with pytest.raises(ProjectError, match="ambiguous regions of this image is not valid JSON"):
             read_marks(project, broken)
         assert [row.image for row in list_marks(project)] == [whole]
 
