@@ -34,9 +34,12 @@ class ProjectHealth:
     def greet(self, project: Project) -> None:
         """Say what was found when a project was opened, and do the work of the day in the background."""
         self._lost = []
-        if project.notices:
-            say = self._notifier.warning if project.repairs else self._notifier.info
-            say("Since your last visit", " ".join(project.notices), replace_key="notices")
+        repairs = [notice for notice in project.notices if notice in project.repairs]
+        if repairs:  # stays until it is closed: it may say what is lost
+            self._notifier.error("The project was repaired", " ".join(repairs), replace_key="repairs")
+        rest = [notice for notice in project.notices if notice not in project.repairs]
+        if rest:
+            self._notifier.info("Since your last visit", " ".join(rest), replace_key="notices")
 
         def failed(error: Exception) -> None:
             if project is self._projects.project:

@@ -52,10 +52,7 @@ def adopt_masks(store: Store, directory: Path, notices: list[str]) -> None:
     if adopted:
         notices.append(f"{adopted} saved mask{'s were' if adopted > 1 else ' was'} taken up again.")
         if blank:
-            notices.append(
-                "The database that knew them is lost, and with it statuses and undo steps."
-                " Daily copies of it are listed by: atrous project restore --list"
-            )
+            notices.append("The database that knew them is lost, and with it statuses and undo steps.")
 
 
 def forget_gone_masks(store: Store, directory: Path) -> dict[int, str]:

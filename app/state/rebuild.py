@@ -130,12 +130,14 @@ class _Losses:
         images: paths of images whose labels may lack strokes.
         spared: how many images and settings came from a daily copy instead.
         copy: its name.
+        copies: whether there are daily copies.
     """
 
     tables: list[str] = field(default_factory=list)
     images: list[str] = field(default_factory=list)
     spared: int = 0
     copy: str = ""
+    copies: bool = False
 
     def sentences(self) -> list[str]:
         if not self.tables:
@@ -146,7 +148,8 @@ class _Losses:
         if self.images:
             more = f" and {len(self.images) - 5} more" if len(self.images) > 5 else ""
             told.append(f"Strokes or undo steps of these images are lost; check them: {', '.join(self.images[:5])}{more}.")
-        told.append("Daily copies are listed by: atrous project restore --list")
+        if self.copies:
+            told.append("Daily copies are listed by: atrous project restore FOLDER --list")
         return told
 
 
@@ -242,7 +245,7 @@ class _Spare:
 
 def _salvage(damaged: Path, store: Store, spare: _Spare) -> _Losses | None:
     """Copy what can be read of a database into a fresh one; None if that is nothing."""
-    losses = _Losses()
+    losses = _Losses(copies=bool(spare.name))
     try:
         with damaged_reader(damaged) as source:
             (owner,) = source.execute("PRAGMA application_id").fetchone()

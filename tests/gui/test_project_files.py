@@ -125,9 +125,9 @@ def test_damage_that_an_image_meets_is_rebuilt_by_opening_the_folder_again(studi
     press(studio, "Open the folder again")
     studio.wait(lambda: studio.program.projects.image is not None)
     assert np.array_equal(studio.image.document.labels, labels)
-    told = [message for message in studio.program.notifier.messages if message.title == "Since your last visit"]
+    told = [message for message in studio.program.notifier.messages if message.title == "The project was repaired"]
     assert told
-    assert told[-1].severity is Severity.WARNING
+    assert told[-1].severity is Severity.ERROR, "stays until it is closed"
 
 
 def test_opening_a_folder_copies_the_database_of_the_day(studio, folder):
