@@ -245,7 +245,9 @@ def _linear(values: NDArray[Any], low: float, high: float, text: str, summary: s
         exact = small and high - low < 1e30
         # Plain Python numbers take the type of the array.
         share: NDArray[Any] = values.astype("float32" if exact else "float64")
-        share = (share - low) * 255.0 / (high - low)
+        share -= low
+        share *= 255.0
+        share /= high - low
         np.nan_to_num(share, copy=False, nan=0.0, posinf=255.0, neginf=0.0)
     return np.round(share, out=share).clip(0, 255).astype(np.uint8), Note("scaled", text, summary)
 

@@ -9,7 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from deeplab_core.formats.masks import read_mask
+    from deeplab_core.formats.frames import is_ambiguous_frame
+    from deeplab_core.formats.masks import MaskData, load_mask, read_mask
     from deeplab_core.masks.output_marker import (
         MARKER_NAME,
         OutputKind,
@@ -19,22 +20,33 @@ if TYPE_CHECKING:
         read_marker,
         unmark_output,
     )
+    from deeplab_core.masks.plausibility import MaskStatistics, hidden_by_void, shifted_by_one
 
 __all__ = [
     "MARKER_NAME",
+    "MaskData",
+    "MaskStatistics",
     "OutputKind",
     "OutputMarker",
     "Untouched",
+    "hidden_by_void",
+    "is_ambiguous_frame",
+    "load_mask",
     "mark_output",
     "read_marker",
     "read_mask",
+    "shifted_by_one",
     "unmark_output",
 ]
 
 _MODULES = {
-    "deeplab_core.formats.masks": ("read_mask",),
-    "deeplab_core.masks.output_marker": tuple(name for name in __all__ if name != "read_mask"),
-}
+    "deeplab_core.formats.frames": ("is_ambiguous_frame",),
+    "deeplab_core.formats.masks": ("MaskData", "load_mask", "read_mask"),
+    "deeplab_core.masks.output_marker": (
+        "MARKER_NAME", "OutputKind", "OutputMarker", "Untouched", "mark_output", "read_marker", "unmark_output",
+    ),
+    "deeplab_core.masks.plausibility": ("MaskStatistics", "hidden_by_void", "shifted_by_one"),
+}  # fmt: skip
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 
 

@@ -323,7 +323,7 @@ def _size_mismatch(pair: MaskPair, truth: tuple[int, ...], prediction: tuple[int
     why, remedy = f"The truth is {pair.truth}", "Predict at the size of the photograph; masks are never resized"
     if truth == prediction[::-1]:
         why += ", and one of the two is turned by the photograph's EXIF tag"
-        remedy = "Predict in the other frame (stored or oriented)"
+        remedy = "Name the photographs with --images: both masks are then turned as the photograph is displayed"
     return MaskFormatError(
         f"the prediction is {prediction[1]} x {prediction[0]} px, its truth {truth[1]} x {truth[0]} px",
         why=why,
