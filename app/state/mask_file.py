@@ -25,6 +25,7 @@ from app.state.own_files import read_plain
 from app.state.patch import Labels, WrongSize
 from deeplab_core.catalog import ClassCatalog
 from deeplab_core.errors import MaskFormatError, ProjectError
+from deeplab_core.images.limits import MAX_PIXELS
 from deeplab_core.reading import unpack
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -112,9 +113,7 @@ def read_mask_file(path: Path, catalog: ClassCatalog, shape: tuple[int, int] | N
     from deeplab_core.formats.stored import read_stored
     from deeplab_core.labels import check_labels
 
-    # Labels of two bytes and a run of five bytes for every pixel, neither of them packed: no file of ours is larger.
-    most = None if shape is None else 8 * shape[0] * shape[1] + _SPARE_BYTES
-    note, packed, size = _own_chunks(path, most)
+    note, packed, size = _own_chunks(path)
     if shape is not None and size != shape:
         raise WrongSize(size, path)
     try:
@@ -158,10 +157,18 @@ def _unpack_runs(packed: bytes, pixels: int) -> NDArray[np.uint8]:
     return np.repeat(np.frombuffer(raw, dtype=np.uint8, count=count), lengths)
 
 
-def _own_chunks(path: Path, most: int | None = None) -> tuple[MaskNote, bytes, tuple[int, int]]:
+def _largest(head: bytes) -> int:
+    """Bytes of the largest mask file with this head: two for a label and a run of five for every pixel, none of them packed."""
+    if len(head) < 24 or not head.startswith(_SIGNATURE) or head[12:16] != b"IHDR":
+        return _SPARE_BYTES
+    width, height = (int(side) for side in struct.unpack_from(">II", head, 16))
+    return 8 * min(width * height, MAX_PIXELS) + _SPARE_BYTES
+
+
+def _own_chunks(path: Path) -> tuple[MaskNote, bytes, tuple[int, int]]:
     """The note, the packed provenance and (H, W) as the header has it."""
     try:
-        data = read_plain(path, most)
+        data = read_plain(path, _largest)
     except OSError as error:
         raise _damaged(path, error.strerror or str(error)) from error
     except ValueError as error:

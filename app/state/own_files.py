@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
+from collections.abc import Callable
 from pathlib import Path, PureWindowsPath
 
 from deeplab_core.errors import ProjectError
@@ -49,11 +50,11 @@ def contained(directory: Path, name: str, *, below: str) -> Path:
     return directory.joinpath(*parts)
 
 
-def read_plain(path: Path, most: int | None = None) -> bytes:
+def read_plain(path: Path, most: Callable[[bytes], int] | int) -> bytes:
     """All bytes of a plain file; a link at its place is not followed and a pipe is not waited for.
 
     Args:
-        most: the largest size in bytes that such a file can have; None sets no bound.
+        most: the largest size in bytes that such a file can have, or what tells it from the file's first 64 bytes.
 
     Raises:
         OSError: it cannot be read.
@@ -64,9 +65,11 @@ def read_plain(path: Path, most: int | None = None) -> bytes:
         status = os.fstat(stream.fileno())
         if not stat.S_ISREG(status.st_mode):
             raise ValueError("it is not a plain file")
-        if most is not None and status.st_size > most:
-            raise ValueError(f"it has {status.st_size} bytes, at most {most} are expected")
-        return stream.read()
+        head = stream.read(64)
+        bound = most if isinstance(most, int) else most(head)
+        if status.st_size > bound:
+            raise ValueError(f"it has {status.st_size} bytes, at most {bound} are expected")
+        return head + stream.read(status.st_size)  # what has grown since is damaged anyhow
 
 
 def _refused(path: Path, why: str) -> ProjectError:

@@ -439,6 +439,30 @@ def test_other_content_under_the_same_name_is_marked_until_the_user_has_looked(f
         assert key != "other"
 
 
+def test_a_mask_of_a_much_larger_image_is_no_damage(folder):
+    """The image file was replaced by a small one: the mask stays where it is, and fits again when the old file is back."""
+    name = folder / "a.png"
+    make_image(name, 3, (1200, 900))
+    with Project.open(folder) as project:
+        image = image_id(project, "a.png")
+        document = project.load(image).document
+        document.labels[:] = np.random.default_rng(1).integers(0, 21, document.shape)
+        document.provenance[:] = np.random.default_rng(2).integers(0, 5, document.shape)
+        stroke(project, image, document, 1)
+        save(project, image, document)
+        project.journal.prune(0)
+    mask, old = mask_of(folder, "a.png").read_bytes(), name.read_bytes()
+    assert len(mask) > 1_100_000
+    make_image(name, 4, (20, 30))
+    with Project.open(folder) as project:
+        with pytest.raises(MaskRefused, match=r"900 x 1200.*30 x 20"):
+            project.load(image)
+        assert mask_of(folder, "a.png").read_bytes() == mask
+    name.write_bytes(old)
+    with Project.open(folder) as project:
+        assert same(project.load(image).document, document)
+
+
 # -- starting over -----------------------------------------------------------------------------------------------------------
 
 
