@@ -19,7 +19,8 @@ _LEVELS_ABOVE = {"cityscapes": 3}
 _LEVELS_ABOVE_OTHERS = 1
 
 _TRUTH_SUFFIXES = (".png", *sorted(MASK_SUFFIXES - {".png"}), ".npy")
-_NO_CLASSES = ("segmentationobject", "instance")
+#: Words in names of folders that hold something else: ``SegmentationObject``, ADE20K's ``annotations_instance``, panoptic masks.
+_NO_CLASSES = ("segmentationobject", "instance", "panoptic")
 #: Endings of Cityscapes' label files, the preferred one first.
 CITYSCAPES_KINDS = {"cityscapes19": ("_labelTrainIds", "_labelIds"), "other": ("_labelIds", "_labelTrainIds")}
 
@@ -136,13 +137,18 @@ class Listings:
 
     def label_folders(self, parent: Path) -> list[str]:
         """Sub-folders that are named like class masks."""
-        return [name for name in self.folders(parent) if is_label_folder(name) and not name.casefold().startswith(_NO_CLASSES)]
+        return [name for name in self.folders(parent) if is_label_folder(name) and not _holds_no_classes(name)]
 
     def folders(self, parent: Path) -> list[str]:
         """Names of the sub-folders, hidden ones left out."""
         if parent not in self._folders:
             self._folders[parent] = sorted(_names(parent, folders=True))
         return self._folders[parent]
+
+
+def _holds_no_classes(name: str) -> bool:
+    lower = name.casefold()
+    return any(word in lower for word in _NO_CLASSES)
 
 
 def _names(folder: Path, *, folders: bool) -> list[str]:

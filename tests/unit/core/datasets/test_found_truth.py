@@ -176,6 +176,16 @@ def test_equal_rivals_are_doubt_and_both_are_named(tmp_path: Path, one: str, oth
     assert other in index.reason
 
 
+@pytest.mark.parametrize("other", ["annotations_instance", "SegmentationObject", "instance_masks", "panoptic_labels"])
+def test_masks_of_instances_are_no_rivals(tmp_path: Path, other: str) -> None:
+    names = photographs(tmp_path / "images", 3)
+    masks(tmp_path / "annotations", 3)
+    masks(tmp_path / other, 3, value=2)
+    index = find_truth(tmp_path / "images", names)
+    assert index.certain
+    assert {path.parent.name for path in index.files.values()} == {"annotations"}
+
+
 def test_fine_annotations_win_over_coarse_ones(tmp_path: Path) -> None:
     images = [f"leftImg8bit/train/ulm/{n}_leftImg8bit.png" for n in range(2)]
     for kind in ("gtFine", "gtCoarse"):
