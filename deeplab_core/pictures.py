@@ -23,8 +23,10 @@ _NETPBM = re.compile(rb"P[1-7]\s")
 _BMP_HEADERS = (12, 16, 40, 52, 56, 64, 108, 124)
 _LOSSLESS = (_PNG, b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+", b"BM", b"P")
 _HEAD = 40
-#: Chunks looked through for the mark; it stands among the first.
+#: Chunks looked through for the mark; it stands among the first. Ours have few: other programs cut the pixels into many.
 _CHUNKS = 12
+#: Masks of projects carry this chunk behind their pixels, those of versions without the mark too.
+_PROVENANCE = b"prOV"
 
 # Labels are flat: few values, and neighbours mostly equal. Photographs have noise. A file between the two counts as a photograph.
 _MOST_PIXELS = 80_000_000
@@ -130,7 +132,9 @@ def _has_mark(stream: BinaryIO) -> bool:
         length, kind = struct.unpack(">I4s", header)
         if kind == b"tEXt" and length == len(PNG_MARK):
             return stream.read(length) == PNG_MARK
-        if kind in (b"IDAT", b"IEND"):
+        if kind == _PROVENANCE:
+            return True
+        if kind == b"IEND":
             return False
         stream.seek(length + 4, 1)
     return False

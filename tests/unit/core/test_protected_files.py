@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from app.state.mask_file import MaskNote, encode_mask
 from deeplab_core.atomic import atomic_write, protect_images, refuse_photograph, release_images, rename_file, replace_file
+from deeplab_core.catalog import ClassCatalog, ClassInfo
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.errors import ProtectedFile, StorageError
 from deeplab_core.formats import encode_png, write_mask
-from deeplab_core.pictures import Picture, holds_labels, picture_kind
+from deeplab_core.pictures import PNG_MARK, Picture, holds_labels, picture_kind
 
 SIDE = 48
 
@@ -102,6 +104,18 @@ def test_masks_and_own_pictures_are_replaced(folder: Path, catalog: str) -> None
         for _ in range(2):
             atomic_write(path, encode_png(pixels))
         assert picture_kind(path) is Picture.OURS
+
+
+def test_masks_of_older_projects_are_replaced(folder: Path) -> None:
+    catalog = ClassCatalog(name="wide", title="wide", classes=tuple(ClassInfo(n, f"c{n}", (0, 0, 0)) for n in range(400)))
+    labels = np.random.default_rng(0).integers(0, 400, (SIDE, SIDE)).astype(catalog.dtype)
+    parts = encode_mask(labels, np.zeros((SIDE, SIDE), np.uint8), catalog, MaskNote(1, "a.jpg", "key"))
+    data = b"".join(parts)
+    mark = data.index(PNG_MARK)
+    path = folder / "a.png"
+    path.write_bytes(data[: mark - 8] + data[mark + len(PNG_MARK) + 4 :])
+    assert picture_kind(path) is Picture.OURS
+    atomic_write(path, data)
 
 
 @pytest.mark.parametrize("mode", ["P", "L", "RGB"])

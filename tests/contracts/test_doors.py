@@ -1,0 +1,52 @@
+"""Text files are read through one module, and files are replaced through one: everything else is listed here, with its reason."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+READING = re.compile(r"\bjson\.loads?\(|\btomllib\.loads?\(|\byaml\.(?:safe_)?load\(")
+WRITING = re.compile(
+    r"\bos\.(?:replace|rename)\(|\.rename\(|\.write_(?:text|bytes)\(|\.open\(\"[wxa]"
+    r"|\b(?:temporary|part)\.replace\((?:path|target|self)"
+)
+
+MAY_READ = {
+    "deeplab_core/reading.py": "the door itself",
+    "deeplab_core/catalogs.py": "catalogs that ship with the program",
+    "deeplab_core/fetch/published.py": "the list that ships with the program",
+    "app/ui/theme.py": "themes that ship with the program",
+    "deeplab_core/records.py": "values written a line before",
+    "deeplab_core/training/recipe.py": "values written a line before",
+    "deeplab_core/formats/export/coco.py": "reads its own export back, line by line",
+    "app/state/mask_file.py": "a chunk of a project's own mask, checked there",
+    "app/state/predictions.py": "a member of a project's own archive, checked there",
+}
+MAY_WRITE = {
+    "deeplab_core/atomic.py": "the door itself",
+    "deeplab_core/fetch/unpack.py": "a fresh temporary file beside the target",
+    "deeplab_core/training/frozen_part.py": "the cache of a run, in a folder of its own",
+    "deeplab_core/training/adaptation/views.py": "a temporary folder",
+    "app/main.py": "a measurement of the start, on request",
+    "app/services/crash.py": "the trace of this process in the folder of logs",
+    "app/services/compute_fake.py": "the stand-in of tests",
+    "app/state/careful.py": "sets files of a project aside, contained and never an image of the folder",
+    "app/state/backups.py": "copies of the project's database",
+    "app/state/store.py": "the project's database",
+}
+
+
+@pytest.mark.parametrize(("pattern", "allowed"), [(READING, MAY_READ), (WRITING, MAY_WRITE)], ids=["reading", "writing"])
+def test_nothing_goes_around_the_doors(pattern: re.Pattern[str], allowed: dict[str, str]) -> None:
+    found = {
+        path.relative_to(ROOT).as_posix()
+        for package in ("app", "deeplab_core")
+        for path in (ROOT / package).rglob("*.py")
+        if pattern.search(path.read_text(encoding="utf-8"))
+    }
+    assert found <= set(allowed), f"use deeplab_core.reading or deeplab_core.atomic: {sorted(found - set(allowed))}"
+    assert found, "the pattern finds nothing any more"
