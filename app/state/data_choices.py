@@ -62,8 +62,8 @@ def settle(project: Project) -> OpenQuestions:
             project.ground_truth = GroundTruth(found)
             return OpenQuestions(refused=refused)
         choice = TruthChoice(taken_folders(found), "certain")
-        store_choice(project, choice)
         project.ground_truth = GroundTruth(found, stored_frame_of(project, choice.folders), choice)
+        store_choice(project, choice)
         return replace(follow_up(project), refused=refused)
     except AtrousError as error:
         return OpenQuestions(error=error)

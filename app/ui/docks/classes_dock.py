@@ -71,6 +71,7 @@ class ClassesDock(Panel):
         self.body.addWidget(self.view, 1)
         self.note = toned("", tone="faint", size="caption")
         self.note.setWordWrap(True)
+        self.note.setContentsMargins(6, 0, 6, 0)
         self.body.addWidget(self.note)
         self.choice = DataChoice()
         self.choice.hide()

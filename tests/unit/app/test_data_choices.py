@@ -25,7 +25,7 @@ from app.state.project import Project
 from app.state.provenance import Provenance
 from app.state.truth_options import effect_text, truth_line, truth_options
 from deeplab_core.catalogs import get_catalog
-from deeplab_core.errors import CatalogError
+from deeplab_core.errors import CatalogError, StorageError
 from deeplab_core.formats.png import write_indexed_png
 from deeplab_core.masks import mark_output
 
@@ -308,3 +308,14 @@ def test_a_catalog_against_which_the_ground_truth_speaks_says_so(tmp_path):
         texts = {effect.catalog.name: effect_text(effect, project.catalog, question)[0] for effect in question.effects}
         assert "speaks for CamVid" in texts["voc21"]
         assert "speaks for" not in texts["camvid11"]
+
+
+def test_ground_truth_that_cannot_be_stored_is_used_all_the_same(tmp_path, monkeypatch):
+    def refuse(*_args: object) -> None:
+        raise StorageError("the disk is full", remedy="Free some room")
+
+    with Project.open(voc(tmp_path / "set")) as project:
+        monkeypatch.setattr(project, "set_setting", refuse)
+        questions = settle(project)
+        assert questions.error is not None
+        assert len(project.ground_truth.files) == 3
