@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.errors import ImageReadError, MaskFormatError
-from deeplab_core.formats.pnm import SIGNATURES, read_pnm
 from deeplab_core.images.guard import decoder_guard
 from deeplab_core.images.limits import check_size
 from deeplab_core.images.pillow import Image, UnidentifiedImageError
+from deeplab_core.images.pnm import SIGNATURES, read_pnm
 from deeplab_core.images.probe import TIFF_SIGNATURES, read_file
 from deeplab_core.notes import Note
 
@@ -170,9 +170,10 @@ def _from_tiff(data: bytes, path: Path) -> StoredMask:
 
 def _from_pnm(data: bytes, path: Path) -> StoredMask:
     try:
-        values = read_pnm(data, path)
+        values, _ = read_pnm(data, path)
     except ImageReadError as error:
-        raise MaskFormatError(error.what, why=error.why, remedy=error.remedy, path=path) from error
+        what = error.what.replace("the image", "the mask")
+        raise MaskFormatError(what, why=error.why, remedy=_EXACT_REMEDY, path=path) from error
     if values.ndim == 3:
         return StoredMask(colors=_eight_bit_colors(values, path))
     return StoredMask(values=_ids(values, path))

@@ -193,7 +193,7 @@ def _by_bit_depth(values: NDArray[Any], known: NDArray[Any], declared: Declared)
     if span is not None:
         return _as_declared(values, known, span)
     full = _full_scale(int(_without_outliers(known)[1]))
-    if declared.bits is not None and 8 < declared.bits <= 16 and top < 1 << declared.bits:
+    if declared.bits is not None and 8 < declared.bits < 16 and top < 1 << declared.bits:
         full = (1 << declared.bits) - 1
     clipped = int((known > full).sum()) if top > full else 0
     stored = np.arange(65536)

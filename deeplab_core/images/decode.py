@@ -18,6 +18,7 @@ from deeplab_core.images.jpeg import END, jpeg_state, missing_share
 from deeplab_core.images.orientation import to_oriented
 from deeplab_core.images.pillow import Image
 from deeplab_core.images.png import deep_samples, png_facts
+from deeplab_core.images.pnm import SIGNATURES, read_pnm
 from deeplab_core.images.probe import ImageInfo, probe_bytes, read_file
 from deeplab_core.images.tiff import decode_tiff
 from deeplab_core.notes import Note, note_text
@@ -27,6 +28,9 @@ _OPENCV_FORMATS = frozenset({"JPEG", "MPO", "PNG", "BMP"})
 
 #: Of the pictures that an MPO file holds besides the first, only these are pictures to look at: no thumbnails, no gain maps.
 _MPO_PICTURES = "Multi-Frame Image"
+
+#: Start of a JPEG 2000 code stream and of the segment that declares sizes.
+_JPEG2000_SIZE = b"\xff\x4f\xff\x51"
 
 _RGB = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
 _REDUCED = {2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4, 8: cv2.IMREAD_REDUCED_COLOR_8}
@@ -79,6 +83,10 @@ def decode_image(data: bytes, path: Path) -> ImageData:
         stored, notes = _decode_jpeg(data, info)
     elif info.format == "PNG":
         stored, notes = _decode_png(data, info)
+    elif info.format == "PPM":
+        stored, notes = _decode_pnm(data, info)
+    elif info.format == "JPEG2000":
+        stored, notes = _decode_jpeg2000(data, info)
     elif info.format in _OPENCV_FORMATS:
         stored, notes = _decode_with_opencv(data, info)
     else:
@@ -166,6 +174,37 @@ def _decode_png(data: bytes, info: ImageInfo) -> tuple[NDArray[np.uint8], list[N
     return (grey_to_rgb(scaled) if scaled.ndim == 2 else np.ascontiguousarray(scaled)), more + notes
 
 
+def _decode_pnm(data: bytes, info: ImageInfo) -> tuple[NDArray[np.uint8], list[Note]]:
+    if data.startswith(SIGNATURES):
+        values, largest = read_pnm(data, info.path)
+        if largest > 255:
+            scaled, notes = scale_to_uint8(values, Declared(low=0, high=largest))
+            return (grey_to_rgb(scaled) if scaled.ndim == 2 else scaled), notes
+    return _decode_with_pillow(data, info)
+
+
+def _decode_jpeg2000(data: bytes, info: ImageInfo) -> tuple[NDArray[np.uint8], list[Note]]:
+    bits = _jpeg2000_bits(data)
+    if bits <= 8 or info.mode.startswith("I"):
+        return _decode_with_pillow(data, info)
+    try:
+        values = cv2.imdecode(np.frombuffer(data, np.uint8), _RGB | cv2.IMREAD_ANYDEPTH)
+    except cv2.error:
+        values = None
+    width, height = info.stored_size
+    if values is None or values.shape != (height, width, 3) or values.dtype != np.uint16:
+        stored, notes = _decode_with_pillow(data, info)
+        return stored, [*notes, Note("scaled", f"{bits}-bit values, the high bytes shown", f"was scaled from {bits} bit")]
+    return scale_to_uint8(np.asarray(values), Declared(bits=bits))
+
+
+def _jpeg2000_bits(data: bytes) -> int:
+    """Bits of a sample from the SIZ segment of the code stream (ITU-T T.800, annex A.5.1); 8 without one."""
+    place = data.find(_JPEG2000_SIZE)
+    depth = place + len(_JPEG2000_SIZE) + 38
+    return (data[depth] & 0x7F) + 1 if place >= 0 and depth < len(data) else 8
+
+
 def _frames_note(frames: int) -> Note:
     return Note("pages", f"the first of {frames:,} frames is read", "has further frames")
 
@@ -192,7 +231,10 @@ def _decode_with_pillow(data: bytes, info: ImageInfo) -> tuple[NDArray[np.uint8]
         picture.seek(0)
         picture.load()
         if picture.mode.startswith(("I", "F")):
-            values, scaled = scale_to_uint8(np.asarray(picture))
+            stored = np.asarray(picture)
+            if picture.mode == "I" and stored.min() >= 0 and stored.max() <= 65535:
+                stored = stored.astype(np.uint16)  # 16-bit samples, for which Pillow has a type of 32 bits
+            values, scaled = scale_to_uint8(stored)
             return grey_to_rgb(values), scaled + notes
         return np.ascontiguousarray(picture.convert("RGB")), notes
 

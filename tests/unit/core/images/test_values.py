@@ -48,12 +48,15 @@ class TestBitDepths:
         Image.fromarray(values).save(folder / "grey.png")
         cv2.imwrite(str(folder / "rgb.png"), np.stack([values] * 3, axis=-1))
         cv2.imwrite(str(folder / "rgba.png"), np.stack([values] * 3 + [np.full(SHAPE, 65535, np.uint16)], axis=-1))
+        cv2.imwrite(str(folder / "rgb.jp2"), np.stack([values] * 3, axis=-1), [cv2.IMWRITE_JPEG2000_COMPRESSION_X1000, 1000])
+        (folder / "rgb.ppm").write_bytes(b"P6 %d %d 65535\n" % SHAPE[::-1] + np.stack([values] * 3, -1).astype(">u2").tobytes())
+        (folder / "grey.pgm").write_bytes(b"P5 %d %d 65535\n" % SHAPE[::-1] + values.astype(">u2").tobytes())
         (folder / "la.png").write_bytes(grey_alpha_png(values))
         tifffile.imwrite(folder / "grey.tif", values)
         tifffile.imwrite(folder / "rgb.tif", np.stack([values] * 3, axis=-1), photometric="rgb")
         Image.fromarray(values).save(folder / "lzw.tif", compression="tiff_lzw")
-        pictures = {path.name: read_image(folder / path.name) for path in folder.glob("*.[pt]*")}
-        assert len(pictures) == 7
+        pictures = {path.name: read_image(folder / path.name) for path in folder.glob("*.*")}
+        assert len(pictures) == 10
         for name, picture in pictures.items():
             # 9 bits are no usual depth: the picture is as bright as the next one says.
             expected = values * (255.0 / ((1 << (10 if bits == 9 else bits)) - 1))

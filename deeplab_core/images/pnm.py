@@ -1,4 +1,4 @@
-"""PBM, PGM and PPM masks as they are stored: decoders for photographs stretch the values to the full range, which changes ids.
+"""PBM, PGM and PPM as they are stored: Pillow stretches the values, which changes the ids of masks, and cuts colours to 8 bits.
 
 Formats: https://netpbm.sourceforge.net/doc/ (pbm, pgm, ppm), plain and raw.
 """
@@ -12,25 +12,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab_core.errors import MaskFormatError
+from deeplab_core.errors import ImageReadError
+from deeplab_core.images.guard import COPY_AGAIN
 from deeplab_core.images.limits import check_size
 
 SIGNATURES = tuple(b"P%d" % kind + blank for kind in range(1, 7) for blank in (b"\n", b" ", b"\t", b"\r", b"#"))
 _BITMAPS, _PLAIN, _COLORS = (1, 4), (1, 2, 3), (3, 6)
 #: Blanks and comments before each number of the header; exactly one blank ends it.
 _NUMBER = re.compile(rb"(?:\s|#[^\n]*\n)*(\d{1,10})")
-_REMEDY = "Save the mask as PNG again from its source"
 
 
-def read_pnm(data: bytes, path: Path) -> NDArray[Any]:
+def read_pnm(data: bytes, path: Path) -> tuple[NDArray[Any], int]:
     """Samples of the first picture in a PBM, PGM or PPM file, unscaled.
 
     Returns:
-        (H, W) uint8 or uint16, or (H, W, 3) of PPM. Bits of PBM are 0 and 1 as they are stored.
+        (H, W) uint8 or uint16, or (H, W, 3) of PPM, and the largest value that the file declares. Bits of PBM are 0 and 1 as they
+        are stored.
 
     Raises:
-        MaskFormatError: damaged, or values above the declared largest one.
-        ImageReadError: too large.
+        ImageReadError: damaged, values above the declared largest one, or too large.
     """
     kind, place, numbers = int(data[1:2]), 2, []
     for _ in range(2 if kind in _BITMAPS else 3):
@@ -57,7 +57,7 @@ def read_pnm(data: bytes, path: Path) -> NDArray[Any]:
     if values.size and int(values.max()) > largest:
         raise _damaged(path, f"It holds the value {int(values.max())}, above the {largest} that it declares")
     shaped = values.reshape((height, width, 3) if samples == 3 else (height, width))
-    return np.ascontiguousarray(shaped.astype(np.uint8 if largest < 256 else np.uint16))
+    return np.ascontiguousarray(shaped.astype(np.uint8 if largest < 256 else np.uint16)), largest
 
 
 def _raw(data: bytes, place: int, count: int, dtype: np.dtype[Any], path: Path) -> NDArray[Any]:
@@ -79,5 +79,5 @@ def _plain(text: bytes, kind: int, count: int, path: Path) -> NDArray[Any]:
     return values
 
 
-def _damaged(path: Path, why: str) -> MaskFormatError:
-    return MaskFormatError("the mask file is damaged", why=why, remedy=_REMEDY, path=path)
+def _damaged(path: Path, why: str) -> ImageReadError:
+    return ImageReadError("the image file is damaged", why=why, remedy=COPY_AGAIN, path=path)
