@@ -230,7 +230,12 @@ def _writable(directory: Path, lock: ProjectLock) -> Opened:
 
 
 def _tell_losses(opened: Opened) -> None:
-    if opened.store.lost is not None:
+    if opened.store.unread_log:
+        opened.notices.append(
+            "The newest changes are in the log project.db-wal, which cannot be read because the project cannot be written:"
+            " they are missing here. Copy the whole folder .atrous to where it can be written, and open it with --project DIR."
+        )
+    elif opened.store.lost is not None:
         opened.notices.append(opened.store.lost.sentence())
 
 

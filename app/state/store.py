@@ -65,6 +65,7 @@ class Store:
 
     Attributes:
         lost: what the log should have held and does not, found when opening; None if nothing is missing.
+        unread_log: whether there is a log that cannot be read, because the medium cannot be written.
 
     Raises:
         ProjectError: not ours, or of a newer version; its subclass DamagedStore: the file is damaged.
@@ -76,6 +77,7 @@ class Store:
         self.read_only = read_only
         self.write_ahead = False
         self.lost: MarkNote | None = None
+        self.unread_log = False
         self._mutex = threading.RLock()
         self._depth = 0
         self._about = ""
@@ -393,6 +395,8 @@ class Store:
                 connection.close()
                 raise
             else:
+                log = file_state(self.path.with_name(f"{self.path.name}-wal"))
+                self.unread_log = query == "immutable=1" and log is not None and log.size > 0
                 return connection
         assert last is not None
         raise last

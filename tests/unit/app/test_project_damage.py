@@ -156,6 +156,27 @@ def test_an_export_says_what_its_project_lacks(folder, tmp_path):
     assert "project.db-wal is missing or damaged: the last 1 change is not in the database" in done.output
 
 
+def test_a_log_that_a_read_only_disk_hides_is_said(folder, monkeypatch):
+    """SQLite cannot make the log's index there and reads the plain file alone."""
+    from app.state import store
+
+    work_on(folder, "a.png", strokes=1)
+    killed(folder, "stroke(project, a, document, 5)")
+    real = store.be_careful
+
+    def on_a_disc(connection, patience):
+        real(connection, patience)
+        if not seen:  # the one with the log's index
+            connection.set_authorizer(lambda *_: sqlite3.SQLITE_DENY)
+        seen.append(connection)
+
+    seen = []
+    monkeypatch.setattr(store, "be_careful", on_a_disc)
+    with Project.open(folder, read_only=True) as project:
+        assert any("project.db-wal, which cannot be read" in notice for notice in project.repairs)
+        assert len(project.load(image_id(project, "a.png")).steps) == 1
+
+
 def test_a_whole_log_says_nothing(folder):
     work_on(folder, "a.png", strokes=1)
     killed(folder, "for seed in range(5, 8): stroke(project, a, document, seed)")
