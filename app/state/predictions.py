@@ -57,7 +57,7 @@ class Found:
     """What the cache has for a key.
 
     Attributes:
-        prediction: None where there is none. Without a kept confidence its ``known_confidence`` is None.
+        prediction: None if it is missing. Without a kept confidence its ``known_confidence`` is None.
         problem: why there is none although there was a file, in words; empty otherwise.
         hidden: there may be one, but the disk does not let us read it now.
     """

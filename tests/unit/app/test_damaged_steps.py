@@ -1,4 +1,4 @@
-"""Damaged records of the journal: the image opens with its mask and all sound steps, and what is lost is told by name."""
+"""Damaged records of the journal: the image opens with its mask and all sound steps, and names what is lost."""
 
 import json
 

@@ -420,7 +420,7 @@ def test_renamed_images_keep_their_masks_also_where_the_new_one_takes_the_old_na
 
 
 def test_other_content_under_the_same_name_is_marked_until_the_user_has_looked(folder):
-    """A mask that a model made is no work of a person, yet it belongs to the content that it was made for."""
+    """A mask that a model made is not the work of the user, yet it belongs to the content that it was made for."""
     document = work_on(folder, "a.png")
     with Project.open(folder) as project:
         image = image_id(project, "a.png")
