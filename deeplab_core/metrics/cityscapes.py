@@ -58,7 +58,7 @@ _PER_CLASS = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class CityscapesScores:
-    """The benchmark's scores, 0..1; nan where there is none.
+    """The benchmark's scores, 0..1; nan if absent.
 
     Attributes:
         class_iou: by class, the 19 of the benchmark.
@@ -73,7 +73,7 @@ class CityscapesScores:
     category_instance_iou: dict[str, float]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON, with the means over what has a score; null where there is none."""
+        """Plain values for JSON, with the means over what has a score; null if absent."""
         names = ("class_iou", "category_iou", "instance_iou", "category_instance_iou")
         tables: dict[str, dict[str, float]] = {name: getattr(self, name) for name in names}
         rows: dict[str, Any] = {name: {key: _plain(value) for key, value in table.items()} for name, table in tables.items()}

@@ -64,7 +64,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """One score before and after; scores 0..1, nan where there is none.
+    """One score before and after; scores 0..1, nan if absent.
 
     Attributes:
         name: of the score or class.
@@ -92,7 +92,7 @@ class Change:
         return self.after - self.before
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; null where there is none."""
+        """Plain values for JSON; null if absent."""
         numbers = ("before", "after", "difference", "low", "high", "p")
         plain = {key: None if math.isnan(value := float(getattr(self, key))) else value for key in numbers}
         return {"name": self.name, **plain, "classes": self.classes, "images": self.images, "verdict": str(self.verdict)}

@@ -20,7 +20,7 @@ from deeplab_core.metrics.bootstrap import Pools, Samples, Scores
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PairedScores:
-    """Scores of both sides (first axis: before, after) in R pools, 0..1; nan where there is none.
+    """Scores of both sides (first axis: before, after) in R pools, 0..1; nan if absent.
 
     Attributes:
         iou: (2, R, C), nan where the pool's ground truth lacks the class.
