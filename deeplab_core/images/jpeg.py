@@ -1,4 +1,4 @@
-"""Whether a JPEG file is whole. The decoders fill what is missing with grey and say so to nobody but the terminal.
+"""Whether a JPEG file is whole. The decoders fill what is missing with grey and say so only on the terminal.
 
 Markers and scans: ITU-T T.81, annexes B and G.
 """
