@@ -157,7 +157,7 @@ class Upkeep:
         try:
             with self._store.reader() as source, contextlib.closing(connect(target, "rwc", timeout=2.0)) as copy:
                 if self._store.write_ahead:
-                    # One state from beginning to end, whatever is written meanwhile; with a write-ahead log nobody waits for it.
+                    # One state from beginning to end, whatever is written meanwhile. No stroke waits for a reader of the log.
                     source.execute("BEGIN")
                     source.execute("SELECT count(*) FROM meta").fetchone()
                 source.backup(copy, pages=_PAGES, progress=report)

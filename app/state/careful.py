@@ -191,7 +191,7 @@ def damaged_reader(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def refuse_foreign(path: Path) -> None:
-    """Raise ProjectError if a file is somebody else's database. It is not changed, not even its journal mode."""
+    """Raise ProjectError if a file is another program's database. It is not changed, not even its journal mode."""
     try:
         if not path.is_file() or path.stat().st_size == 0:
             return

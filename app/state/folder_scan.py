@@ -125,7 +125,7 @@ def stat_images(folder: Path, paths: Iterable[str]) -> dict[str, tuple[int, int]
 
 
 def reconcile(store: Store, folder: Path, found: dict[str, tuple[int, int]]) -> ScanReport:
-    """Bring the ``images`` table in line with the files at hand and say what happened.
+    """Bring the ``images`` table in line with the files in the folder and say what happened.
 
     Args:
         found: result of :func:`stat_images`.

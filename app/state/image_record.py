@@ -20,13 +20,13 @@ class ImageStatus(IntEnum):
 
 
 class ImageFlag(IntFlag):
-    """What a person should know about an image beside its status.
+    """What the user should know about an image beside its status.
 
     Attributes:
         CHANGED: the file's content is another than the one that was worked on.
         MISSING: the file is gone; its mask is kept.
         FAILED: the last run or opening failed; the record's note says why.
-        SUGGESTED: a newer prediction waits for a person's decision.
+        SUGGESTED: a newer prediction waits for the user's decision.
         DAMAGED: its mask file could not be read and was set aside; the note says which.
     """
 
@@ -82,7 +82,7 @@ class ImageRecord:
 
     @property
     def touched(self) -> bool:
-        """Whether a person (or an import) has changed its mask."""
+        """Whether the user (or an import) has changed its mask."""
         return self.status >= ImageStatus.TOUCHED
 
     @property
@@ -95,12 +95,12 @@ class ImageRecord:
 
     @property
     def to_check(self) -> bool:
-        """Whether a person should look whether the mask still fits: its image or its mask file is not what it was."""
+        """Whether the user should look whether the mask still fits: its image or its mask file is not what it was."""
         return bool(self.flags & (ImageFlag.CHANGED | ImageFlag.DAMAGED))
 
     @property
     def suggested(self) -> bool:
-        """Whether a newer prediction waits for a person's decision."""
+        """Whether a newer prediction waits for the user's decision."""
         return ImageFlag.SUGGESTED in self.flags
 
     @property

@@ -53,12 +53,12 @@ class Project:
     Attributes:
         folder: the images' folder.
         directory: where the project's data lies.
-        read_only_reason: why nothing can be written, in words for a person; None where it can.
+        read_only_reason: why nothing can be written, in words; None if it can.
         repairs: what was found damaged or lost when opening and what was done about it, in words; empty for most.
         notices: the repairs, and what has happened to the images since the last visit.
         report: what happened to the folder's files since the last visit.
         ground_truth: which ground truth belongs to the images; empty until it was looked for.
-        journal, predictions, kept_predictions, runs: the project's further rooms.
+        journal, predictions, kept_predictions, runs: the project's further parts.
     """
 
     def __init__(self, folder: Path, opened: Opened, catalog: ClassCatalog, report: ScanReport) -> None:
@@ -92,7 +92,7 @@ class Project:
         catalog: ClassCatalog | None = None,
         read_only: bool = False,
     ) -> Project:
-        """Open a folder of images; its project data is created where there is none.
+        """Open a folder of images; its project data is created if it is missing.
 
         Args:
             project_dir: where the project's data lies; None means ``<folder>/.atrous``.
@@ -102,7 +102,7 @@ class Project:
         Raises:
             ImageReadError: the folder cannot be read.
             StorageError: there is no project yet and none can be created; the remedy names ``--project``.
-            ProjectError: of a newer version, of another folder, or damaged beyond mending.
+            ProjectError: of a newer version, of another folder, or damaged beyond repair.
         """
         folder = Path(folder).absolute()
         found, left_out = survey(folder)
@@ -142,11 +142,11 @@ class Project:
         return self._records
 
     def record(self, image: int) -> ImageRecord:
-        """The record with this id. Raises KeyError where there is none."""
+        """The record with this id. Raises KeyError if it is missing."""
         return self._records[self._places[image]]
 
     def index_of(self, image: int) -> int:
-        """Place of a record in :attr:`images` by its id. Raises KeyError where there is none."""
+        """Place of a record in :attr:`images` by its id. Raises KeyError if it is missing."""
         return self._places[image]
 
     def path_of(self, record: ImageRecord) -> Path:
@@ -351,7 +351,7 @@ class Project:
     # -- predictions -----------------------------------------------------------------------------------------------------
 
     def keep_prediction(self, image: int, prediction: Prediction, *, suggestion: bool = False) -> ImageRecord:
-        """Keep a model's answer for an image; ``suggestion`` leaves it waiting because a person's work is there.
+        """Keep a model's answer for an image; ``suggestion`` leaves it waiting because the user's work is there.
 
         Raises:
             StorageError: it cannot be written.
@@ -379,7 +379,7 @@ class Project:
         return self._catalog
 
     def set_catalog(self, catalog: ClassCatalog) -> None:
-        """Change colours, names or keys, add classes, or choose another catalog while nobody has labelled anything.
+        """Change colours, names or keys, add classes, or choose another catalog while nothing is labelled.
 
         Raises:
             CatalogError: there are labels, and the new catalog lacks an id or holds wider ids than the old one.
@@ -415,12 +415,12 @@ class Project:
             )
 
     def result(self, image: int, kind: str) -> tuple[str, bytes] | None:
-        """(key, data) of one result of an image; None where there is none."""
+        """(key, data) of one result of an image; None if it is missing."""
         row = self._store.row("SELECT key, data FROM results WHERE image = ? AND kind = ?", (image, kind), (str, bytes))
         return None if row is None else (row[0], row[1])
 
     def drop_result(self, image: int, kind: str) -> None:
-        """Forget one result of an image; nothing happens where there is none."""
+        """Forget one result of an image; nothing happens if it is missing."""
         if not self.read_only:
             self._store.write("DELETE FROM results WHERE image = ? AND kind = ?", (image, kind))
 

@@ -40,7 +40,7 @@ def renewed(path: Path, error: DamagedStore, notices: list[str]) -> Store:
     """Set a database aside and make a fresh one from what can be read of it and from the mask files beside it.
 
     Args:
-        error: what was found; its cause is told.
+        error: what was found; its cause becomes part of the notice.
         notices: what happened is added in words.
 
     Raises:

@@ -16,7 +16,7 @@ class ItemState(IntEnum):
     WAITING = 0
     DONE = 1
     FAILED = 2
-    SUGGESTED = 3  # a person's work was there, so the prediction waits for a decision
+    SUGGESTED = 3  # the user's work was there, so the prediction waits for a decision
 
 
 _STATES = {int(state): state for state in ItemState}
@@ -30,7 +30,7 @@ class Run:
 
     Attributes:
         id: number of the run.
-        title: what a person reads.
+        title: what the user reads.
         card_id: of the model.
         options: JSON of the prediction options.
         started, finished: Unix time in seconds; ``finished`` is None while images wait, also after a cancel or a crash.

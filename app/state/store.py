@@ -5,7 +5,7 @@ system's cache before the call returns. A power cut may take what the disk had n
 is at most the time since the last :meth:`Store.sync`, which the autosaver calls within a second of each step; the database
 itself stays consistent. With a rollback journal (network folders) every commit reaches the disk before it returns.
 
-Trust. The file may come from somebody else. It is no link, it is ours by its mark and its schema is the one we made before
+Trust. The file may come from elsewhere. It is no link, it is ours by its mark and its schema is the one we made before
 anything is written; SQLite's advice for untrusted files holds on every connection (ADR 0051).
 """
 
@@ -180,7 +180,7 @@ class Store:
     def check_present(self) -> None:
         """Raise RemovedStore if the files that were opened were deleted, replaced or cut by another program.
 
-        SQLite would go on writing into files that nobody can open again, or take what was cut for empty pages.
+        SQLite would go on writing into files that cannot be opened again, or take what was cut for empty pages.
         """
         with self._mutex:
             if self._seen is None:
