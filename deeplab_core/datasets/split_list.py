@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deeplab_core.errors import AtrousError, DataFileError
-from deeplab_core.images.label_names import IMAGE_SUFFIXES, mask_stem, name_key, photo_stem, split_name
+from deeplab_core.images.label_names import PHOTO_SUFFIXES, mask_stem, name_key, photo_stem, split_name
 from deeplab_core.reading import read_bytes
 
 _MOST_BYTES = 64 << 20
@@ -117,5 +117,5 @@ def _readings(line: str) -> Iterator[str]:
 def _without_ending(path: str) -> str:
     place, _, name = path.rpartition("/")
     stem, ending = split_name(name)
-    stem = photo_stem(mask_stem(stem)) if ending in IMAGE_SUFFIXES else photo_stem(name)
+    stem = photo_stem(mask_stem(stem)) if ending in PHOTO_SUFFIXES else photo_stem(name)
     return f"{place}/{stem}" if place else stem

@@ -11,15 +11,23 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from deeplab_core.errors import ImageReadError
-from deeplab_core.images.label_names import is_label_folder, is_passed_over, mask_stem, name_key, photo_stem, split_name
+from deeplab_core.images.label_names import (
+    HEIC_SUFFIXES,
+    PHOTO_SUFFIXES,
+    is_label_folder,
+    is_passed_over,
+    mask_stem,
+    name_key,
+    photo_stem,
+    split_name,
+)
 from deeplab_core.images.probe import IMAGE_SUFFIXES, INSTALL_HEIC, heic_readable, unreadable
 from deeplab_core.pictures import is_photographed
 
 #: Endings of lossless files, the only ones that can hold masks.
 MASK_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".bmp", ".pgm"})
 
-#: Pictures, scans and films that are not read; their number and names are reported. HEIC is read with the extra ``heic``.
-HEIC_SUFFIXES = frozenset({".heic", ".heif", ".hif"})
+#: Pictures, scans and films that are not read; their number and names are reported.
 UNREAD_SUFFIXES = frozenset(
     {
         ".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".srf", ".sr2", ".dng", ".orf", ".rw2", ".raf", ".pef", ".srw", ".x3f",
@@ -295,7 +303,7 @@ def _mask_keys(stem: str) -> tuple[str, ...]:
     """Keys of the photograph that a mask of this stem (in NFC) may belong to; ``a.jpg`` of ``a.jpg.png`` means ``a`` besides."""
     pointed = mask_stem(stem)
     inner, ending = split_name(pointed)
-    return tuple(dict.fromkeys((stem, pointed, *([inner] if ending in IMAGE_SUFFIXES else []))))
+    return tuple(dict.fromkeys((stem, pointed, *([inner] if ending in PHOTO_SUFFIXES else []))))
 
 
 def _has_owner(name: str, place: str, owners: dict[str, set[str]]) -> bool:

@@ -16,6 +16,10 @@ IMAGE_SUFFIXES = frozenset(
         ".gif", ".avif",
     }
 )  # fmt: skip
+#: The same with the extra ``heic``.
+HEIC_SUFFIXES = frozenset({".heic", ".heif", ".hif"})
+#: Endings that photographs have, whether or not they can be read here.
+PHOTO_SUFFIXES = IMAGE_SUFFIXES | HEIC_SUFFIXES
 _FOLDER_WORDS = frozenset(
     {
         "label", "labels", "mask", "masks", "annotation", "annotations", "annot", "annots", "truth", "groundtruth", "gt", "seg",
@@ -63,7 +67,7 @@ def bare_stem(stem: str) -> str:
     """
     pointed = mask_stem(name_key(stem))
     inner, ending = split_name(pointed)
-    return photo_stem(inner if ending in IMAGE_SUFFIXES else pointed)
+    return photo_stem(inner if ending in PHOTO_SUFFIXES else pointed)
 
 
 def is_label_folder(name: str) -> bool:

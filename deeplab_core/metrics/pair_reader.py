@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from deeplab_core.catalog import ClassCatalog
 from deeplab_core.formats.frames import Frame, frame_of, recorded_frame
 from deeplab_core.formats.masks import load_mask, read_mask
+from deeplab_core.images.label_names import PHOTO_SUFFIXES
 from deeplab_core.images.orientation import to_oriented
-from deeplab_core.images.probe import IMAGE_SUFFIXES, ImageInfo, probe_image
+from deeplab_core.images.probe import ImageInfo, probe_image
 from deeplab_core.inspection.companions import Companions
 from deeplab_core.labels import LabelMap
 from deeplab_core.metrics.pairing import MaskPair
@@ -65,7 +66,7 @@ class PairReader:
             MaskFormatError: ``images_dir`` does not exist.
         """
         self.catalog = catalog
-        self._images = None if images_dir is None else Companions(images_dir, tuple(sorted(IMAGE_SUFFIXES)))
+        self._images = None if images_dir is None else Companions(images_dir, tuple(sorted(PHOTO_SUFFIXES)))
         self._truth_frame: Frame = frame
         self._prediction_frame: Frame | None = prediction_frame
 
