@@ -58,8 +58,9 @@ class MarkNote:
         named = [f"{path} ({steps} step{'s' if steps > 1 else ''})" for path, steps in self.images.items()]
         where = f" They may concern {', '.join(named)}." if named else ""
         return (
-            f"The log project.db-wal is missing or damaged: the last {count} not in the database; the last one was made on"
-            f" {when}.{where} Saved masks are kept. Copy the folder .atrous as a whole, never project.db alone."
+            f"The last {count} not in the database; the last one was made on {when}. The power failed before the disk had taken"
+            f" them, or the log project.db-wal is missing or damaged.{where} Saved masks are kept. Copy the folder .atrous as a"
+            " whole, never project.db alone."
         )
 
 

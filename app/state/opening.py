@@ -237,6 +237,11 @@ def _tell_losses(opened: Opened) -> None:
         )
     elif opened.store.lost is not None:
         opened.notices.append(opened.store.lost.sentence())
+    elif opened.store.alone:
+        opened.notices.append(
+            "project.db was copied without its log project.db-wal while a window had the project open: the newest changes may be"
+            " missing. Saved masks are kept. Copy the folder .atrous as a whole, never project.db alone."
+        )
 
 
 def _creation_remedy(error: StorageError) -> str:

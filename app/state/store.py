@@ -44,13 +44,15 @@ from deeplab_core.errors import AtrousError, ProjectError, StorageError
 
 __all__ = ["COMPANIONS", "DamagedStore", "RemovedStore", "Store", "set_aside", "set_database_aside", "store_error"]
 
+#: Kept in the plain file while a window has the project open: a copy of the plain file alone then says that it is no whole copy.
+_IN_USE = "in use"
+
 #: The database counts its transactions here, so that a lost end of the log can be noticed (:mod:`app.state.log_mark`).
 _CHANGES = "changes"
 _COUNT = (
     f"INSERT INTO meta (key, value) VALUES ('{_CHANGES}', '1')"
     " ON CONFLICT (key) DO UPDATE SET value = CAST(CAST(value AS INTEGER) + 1 AS TEXT) RETURNING value"
 )
-
 
 
 class Store:
@@ -66,6 +68,7 @@ class Store:
     Attributes:
         lost: what the log should have held and does not, found when opening; None if nothing is missing.
         unread_log: whether there is a log that cannot be read, because the medium cannot be written.
+        alone: whether the file was copied without its log while it was in use, so that its newest transactions may be missing.
 
     Raises:
         ProjectError: not ours, or of a newer version; its subclass DamagedStore: the file is damaged.
@@ -78,6 +81,7 @@ class Store:
         self.write_ahead = False
         self.lost: MarkNote | None = None
         self.unread_log = False
+        self.alone = False
         self._mutex = threading.RLock()
         self._depth = 0
         self._about = ""
@@ -86,14 +90,18 @@ class Store:
         for suffix in ("", *COMPANIONS):
             refuse_link(path.with_name(path.name + suffix))
         self._mark = LogMark(path.with_name(path.name + "-mark"))
+        has_log = os.path.lexists(path.with_name(path.name + "-wal"))
         try:
             self._connection = self._open_to_read() if read_only else self._open_to_write()
         except SQLITE_ERRORS as error:
             raise store_error(error, path) from error
         try:
-            self._compare_mark()
-        except BaseException:
+            marked = self._compare_mark()
+            self._mark_in_use(has_company=has_log or marked)
+        except BaseException as error:
             self._connection.close()
+            if isinstance(error, sqlite3.Error):
+                raise store_error(error, path) from error
             raise
         if not read_only:
             self._seen = self._now()
@@ -101,6 +109,9 @@ class Store:
     def close(self) -> None:
         """Close the connection; the last one folds the write-ahead log into the database."""
         with self._mutex:
+            if self.write_ahead and not self.read_only:
+                with contextlib.suppress(sqlite3.Error):  # what cannot be written now is told when it is opened again
+                    self._connection.execute("DELETE FROM meta WHERE key = ?", (_IN_USE,))
             self._connection.close()
             self._mark.close()
 
@@ -437,8 +448,8 @@ class Store:
                 f"PRAGMA application_id = {APPLICATION_ID};\nCOMMIT;"
             )
 
-    def _compare_mark(self) -> None:
-        """Find out whether the database holds every transaction that was committed (ADR 0050)."""
+    def _compare_mark(self) -> bool:
+        """Find out whether the database holds every transaction that was committed (ADR 0050); whether there is a mark."""
         row = self.row("SELECT value FROM meta WHERE key = ?", (_CHANGES,), (str,))
         held = int(row[0]) if row and row[0].isdecimal() and len(row[0]) < 18 else 0
         marked = self._mark.read()
@@ -447,7 +458,7 @@ class Store:
         if marked is not None and marked.changes > held:
             self.lost = marked.behind(held)
         if self.read_only:
-            return
+            return marked is not None
         self._mark.open(held)
         if self.lost is not None:
             # Said once: from here on the database counts on from what the mark says.
@@ -455,3 +466,17 @@ class Store:
                 connection.execute(
                     "INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", (_CHANGES, str(held + self.lost.changes))
                 )
+        return marked is not None
+
+    def _mark_in_use(self, *, has_company: bool) -> None:
+        """Notice a copy of the plain file alone, and let such a copy of this file be noticed.
+
+        Args:
+            has_company: whether the log or its mark lay beside the file when it was opened.
+        """
+        in_use = self.row("SELECT 1 FROM meta WHERE key = ?", (_IN_USE,)) is not None
+        self.alone = in_use and not has_company
+        if self.write_ahead and not self.read_only and not in_use:
+            # Not counted as a change of the project, and folded at once: it must be in the plain file.
+            self._connection.execute("INSERT INTO meta (key, value) VALUES (?, '1')", (_IN_USE,))
+            self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()

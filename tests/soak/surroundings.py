@@ -303,6 +303,21 @@ def mask_of_another_image(base: Path) -> str | None:
     return None
 
 
+def log_left_behind(base: Path) -> str | None:
+    """The database is copied without its log, as a user does who copies 'the file': told, if strokes are missing."""
+    folder, documents = _worked_on(base, saved=False)
+    with Project.open(folder) as project:
+        project.append_step(project.images[0].id, "Brush 4", Provenance(3), paint(documents[0], 6))
+        project.sync()
+        copy = make_folder(base / "copy", "a.png", "b.png")
+        (copy / ".atrous").mkdir()
+        shutil.copy(folder / ".atrous/project.db", copy / ".atrous/project.db")
+    with Project.open(copy) as project:
+        loaded = project.load(project.images[0].id)
+        whole = same(loaded.document, documents[0])
+        return None if whole or project.notices or loaded.notice else "strokes are missing without a word"
+
+
 def clock_back(base: Path) -> str | None:
     """The clock stands in 1970: files, steps and backups are not taken for old."""
     folder, documents = _worked_on(base)
@@ -377,7 +392,7 @@ def pipes_and_devices(base: Path) -> str | None:
 STORIES: tuple[Story, ...] = (
     moved_folder, copied_while_open, renamed_images, other_normal_form, image_of_another_size, two_windows, read_only_folder,
     full_disk, no_file_handles, database_deleted_while_open, folder_deleted_while_open, database_replaced_while_open,
-    empty_database, missing_database, mask_from_a_backup, mask_of_another_image, clock_back, newer_version,
+    empty_database, missing_database, mask_from_a_backup, mask_of_another_image, log_left_behind, clock_back, newer_version,
     leftovers, foreign_bytes, pipes_and_devices,
 )  # fmt: skip
 
