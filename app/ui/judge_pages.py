@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QFileDialog
 
 from app.controllers.edit import class_name
 from app.controllers.program import Program
+from app.services.timers import single_shot
 from app.state.ambiguous import ListedMark, export_marks
 from app.state.charts import Chart
 from app.state.component_walk import ComponentQuery
@@ -25,6 +26,8 @@ from app.ui.main_window import MainWindow
 from deeplab_core.errors import AtrousError
 from deeplab_core.inspection.regions import Box
 
+#: Pause before changed figures are shown, and that of a folder with many images.
+_SOON_MS, _MANY, _MANY_MS = 20, 500, 500
 #: Pixels around a place that is shown, as a part of its size, and the least size that is zoomed to, px.
 _MARGIN, _LEAST = 0.6, 24
 
@@ -52,7 +55,8 @@ class JudgePages(QObject):
         view.add_page("Ambiguous", self.ambiguous)
         view.pageShown.connect(self._begin)
         queues = program.queues
-        queues.changed.connect(self.refresh)
+        self._soon = single_shot(self, _SOON_MS, self.refresh)
+        queues.changed.connect(self._refresh_soon)
         queues.orderChanged.connect(lambda _order: self.refresh())
         queues.placeReached.connect(self._show_place)
         self.queue.orderChosen.connect(queues.choose)
@@ -80,6 +84,13 @@ class JudgePages(QObject):
             self.plots.refresh()
         elif page is self.ambiguous:
             self.ambiguous.show_marks(self._program.ambiguous.listed(), self._name, self._classes)
+
+    def _refresh_soon(self) -> None:
+        """Figures come in one by one while a folder is measured: the rows of a large one are laid out now and then."""
+        if not self._soon.isActive():
+            project = self._program.projects.project
+            many = project is not None and len(project.images) > _MANY
+            self._soon.start(_MANY_MS if many else _SOON_MS)
 
     def ask_export(self) -> None:
         """Ask for a folder, and write the marks into it."""
