@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from deeplab_core.errors import AtrousError, MaskFormatError
 from deeplab_core.images.find import MASK_SUFFIXES
-from deeplab_core.images.label_names import bare_stem, is_passed_over, mask_stem, name_key, photo_stem
+from deeplab_core.images.label_names import bare_stem, is_passed_over, mask_stem, name_key, photo_stem, split_name
 
 #: Companions of masks that hold something else: our own confidence maps, Cityscapes' colour and instance renderings.
 _NOT_MASKS = (".confidence", "_color", "_instanceIds", "_instanceTrainIds")
@@ -120,15 +120,26 @@ def _masks(folder: Path, catalog_name: str) -> Iterator[_Mask]:
     found: dict[str, list[_Mask]] = defaultdict(list)
     for root, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not is_passed_over(name))
+        stems = {split_name(name)[0] for name in files}
         for name in sorted(files):
             path = Path(root, name)
-            if not is_passed_over(name) and path.suffix.lower() in _SUFFIXES and not path.stem.endswith(_NOT_MASKS):
+            if not is_passed_over(name) and path.suffix.lower() in _SUFFIXES and not _is_companion(path.stem, stems):
                 mask = _Mask(path, PurePosixPath(path.relative_to(folder).as_posix()))
                 found[mask.folded].append(mask)
     preferred = _PREFERRED.get(catalog_name, "_labelIds")
     for masks in found.values():
         chosen = [mask for mask in masks if mask.path.stem.endswith(preferred)]
         yield from chosen or masks
+
+
+def _is_companion(stem: str, stems: set[str]) -> bool:
+    """Whether a file stands beside a mask and is none. Its name alone is not enough: a photograph may be called ``car_color``."""
+    ending = next((ending for ending in _NOT_MASKS if stem.endswith(ending)), None)
+    if ending is None:
+        return False
+    own = stem.removesuffix(ending)
+    beside = any(own + other in stems for other in ("", "_labelIds", "_labelTrainIds"))
+    return ending == ".confidence" or own.endswith(("_gtFine", "_gtCoarse")) or beside
 
 
 def _by(rule: Callable[[_Mask], str], masks: Iterable[_Mask]) -> dict[str, list[_Mask]]:

@@ -21,7 +21,7 @@ from deeplab_core.images import content_key, find_images, probe_image, read_imag
 from deeplab_core.images import probe as probe_module
 from deeplab_core.images.label_names import bare_stem, is_passed_over, name_key
 from deeplab_core.inspection.companions import Companions
-from deeplab_core.metrics.pairing import _NOT_MASKS, pair_masks
+from deeplab_core.metrics.pairing import pair_masks
 from deeplab_core.metrics.report.thumbnails import Photographs
 
 NFC, NFD = unicodedata.normalize("NFC", "Zürich 의자"), unicodedata.normalize("NFD", "Zürich 의자")
@@ -205,6 +205,17 @@ def test_predictions_find_their_truth_with_and_without_the_photographs_ending(tm
     assert [(pair.prediction, pair.truth) for pair in found.pairs] == [(tmp_path / "p" / ours, tmp_path / "t" / theirs)]
 
 
+@pytest.mark.parametrize("stem", ["car_color", "lot_instanceIds", "x_instanceTrainIds"])
+def test_masks_named_like_companions_are_not_dropped(tmp_path: Path, stem: str) -> None:
+    for place in ("p", "t"):
+        mask(tmp_path / place / f"{stem}.png")
+    assert len(pair_masks(tmp_path / "p", [tmp_path / "t"]).pairs) == 1
+    own = stem.rpartition("_")[0]
+    mask(tmp_path / "t" / f"{own}.png")
+    mask(tmp_path / "p" / f"{own}.png")
+    assert [pair.name for pair in pair_masks(tmp_path / "p", [tmp_path / "t"]).pairs] == [f"{own}.png"]
+
+
 def test_an_equal_pair_stops_only_itself(tmp_path: Path) -> None:
     for name in ("a.jpg.png", "a.png.png", "b.png"):
         mask(tmp_path / "p" / name)
@@ -237,7 +248,7 @@ def test_every_pairing_by_name_holds_in_every_unicode_form(tmp_path_factory: pyt
         (root / "c" / f"{forms[1]}.ambiguous.json").write_bytes(b"x")
     except OSError:  # a name that this disk cannot hold
         return
-    if is_passed_over(f"{forms[0]}.png") or forms[0].endswith(_NOT_MASKS):
+    if is_passed_over(f"{forms[0]}.png") or forms[0].endswith(".confidence"):
         return
     assert name_key(forms[0]) == name_key(forms[1])
     assert bare_stem(forms[0]) == bare_stem(forms[1])
