@@ -96,6 +96,10 @@ class SettingsStore(QObject):
 
     def _set_aside(self, error: AtrousError) -> None:
         aside = self._path.with_suffix(".damaged.toml")
+        number = 1
+        while os.path.lexists(aside):  # what was set aside before is kept
+            number += 1
+            aside = self._path.with_suffix(f".damaged-{number}.toml")
         problem = f"the settings file could not be read ({error.what}: {error.why})"
         _LOG.warning("%s: %s", self._path, error)
         try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -135,3 +137,21 @@ def test_recent_folders_are_newest_first_bounded_and_real(store, tmp_path):
     assert folders[7] not in found
     recent.forget(folders[5])
     assert folders[5] not in recent.folders()
+
+
+_DAMAGED = (b"a = " + b"[" * 3000, b"a = " + b"9" * 6000, b"\0", b"a = 1979-99-99", b"look = 3\nlook.theme = 1")
+
+
+@pytest.mark.parametrize("content", _DAMAGED)
+def test_no_settings_file_stops_the_program_and_none_is_lost(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "settings.toml"
+    for number in range(2):
+        path.write_bytes(content + b"#%d" % number)
+        store = SettingsStore(path)
+        assert "set aside" in store.problems[0]
+        store.set("look.theme", "light")
+        store.flush()
+        assert SettingsStore(path)["look.theme"] == "light"
+        path.unlink()
+    kept = {file.read_bytes() for file in tmp_path.glob("*.damaged*.toml")}
+    assert kept == {content + b"#0", content + b"#1"}
