@@ -72,8 +72,9 @@ def table(result: Comparison) -> str:
     lines.append(f"Means are over the {classes} of the ground truth; inside a band, over those found there.")
     if result.same_truth:
         lines.append(result.families)
-        better, worse = (sum(str(change.verdict) == verdict for change in result.classes) for verdict in ("better", "worse"))
-        lines.append(f"{better} classes better, {worse} worse, {len(result.classes) - better - worse} without a clear change")
+        measured = [str(change.verdict) for change in result.classes if not math.isnan(change.difference)]
+        better, worse = measured.count("better"), measured.count("worse")
+        lines.append(f"{better} classes better, {worse} worse, {len(measured) - better - worse} without a clear change")
     return "\n".join(lines)
 
 
@@ -81,7 +82,7 @@ def _line(change: Change) -> str:
     count = "" if change.classes is None else str(change.classes)
     if math.isnan(change.difference):
         scores = f"{_score(change.before)}  {_score(change.after)}       -"
-        return f"  {change.name:>20}  {scores}  {'':<28}  {count:>7}  {change.images:>6}"
+        return f"  {change.name:>20}  {scores}  {'not measured':<28}  {count:>7}  {change.images:>6}"
     interval = "" if math.isnan(change.low) else f"[{change.low:+.4f}, {change.high:+.4f}]"
     p = "" if math.isnan(change.p) else f"{change.p:.4f}"
     scores = f"{_score(change.before)}  {_score(change.after)}  {change.difference:+.4f}"
@@ -89,4 +90,4 @@ def _line(change: Change) -> str:
 
 
 def _score(value: float) -> str:
-    return "   n/a" if math.isnan(value) else f"{value:.4f}"
+    return "     -" if math.isnan(value) else f"{value:.4f}"

@@ -196,7 +196,7 @@ def figures(result: Evaluation) -> str:
         if inside.classes:
             lines.append(_line(name, inside.value, intervals.band_mean_iou[place], f"mIoU over {inside.classes} classes, {rule}"))
         else:
-            lines.append(f"{name:>16}     n/a   no labelled pixel there, {rule}")
+            lines.append(f"{name:>16}  not measured: no labelled pixel there, {rule}")
     if result.boundary is not None and result.boundary.mean()[1]:
         value, classes = result.boundary.mean()
         lines.append(_line("boundary IoU", value, intervals.mean_boundary_iou, f"over {classes} classes"))
@@ -223,10 +223,12 @@ def _benchmark(means: dict[str, Any], catalog: str) -> list[str]:
     if lines and catalog != "cityscapes19":
         lines[0] += f": {means['classes']} of its 19 classes; the mIoU above is over all of {catalog}"
     if means["mean_instance_iou"] is None:
-        lines.append(f"{'iIoU':>16}     n/a   it needs *_instanceIds.png beside every truth file")
+        lines.append(f"{'iIoU':>16}  not measured: it needs *_instanceIds.png beside every truth file")
     return lines
 
 
 def _line(name: str, value: float, bounds: NDArray[np.float64], rest: str) -> str:
+    if math.isnan(value):
+        return f"{name:>16}  not measured: no labelled pixel was compared"
     interval = "" if math.isnan(bounds[0]) else f"[{bounds[0]:.4f}, {bounds[1]:.4f}]"
     return f"{name:>16}  {value:.4f}   {interval:<18}{rest}".rstrip()

@@ -110,7 +110,7 @@ def folder_mean_text(pooled: ConfusionMatrix) -> str:
     text = f"{mean.value:.3f} over {counted(mean.classes, 'class', 'classes')}"
     if compared.classes == mean.classes:
         return text
-    return f"{text} ({compared.value:.3f} over the {compared.classes} in the truth)"
+    return f"{text} ({compared.value:.3f} over the {compared.classes} in the ground truth)"
 
 
 class ImageJudgement:

@@ -177,7 +177,7 @@ def _verdict(
     if agreeing:
         return len(agreeing) == 1, "The colours are those of the catalog"
     if len(fitting) > 1:
-        return False, "The values fit best, but not only, here"
+        return False, "Their values fit more than one of the known catalogs"
     telling = len(evidence.values - {fitting[0].file_ignore}) >= _TELLING_VALUES
     return telling, "Only this catalog declares all their values" if telling else "Too few values occur to tell the catalog"
 

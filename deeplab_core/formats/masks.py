@@ -230,7 +230,7 @@ def _by_colour_note(meaning: PaletteMeaning, catalog: ClassCatalog) -> Note:
         f"the palette contradicts the ids and the mask is read by its colours: entry {entry} has the colour of "
         f"{_owner_names({meaning.labels[entry]}, catalog)}"
     )
-    return Note("by_colour", text, "was read by colour, because its palette contradicts its ids", warning=True)
+    return Note("by_colour", text, "was read by colour, because the palette contradicts the ids", warning=True)
 
 
 def _partly_note(meaning: PaletteMeaning, catalog: ClassCatalog) -> Note:

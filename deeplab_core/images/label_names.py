@@ -1,4 +1,4 @@
-"""What names say: which files belong together, which folders hold masks, which are nobody's data.
+"""What names say: which files belong together, which folders hold masks, which belong to no data set.
 
 Every pairing by name compares :func:`name_key`: macOS stores accents apart from their letters (NFD), other systems together
 (NFC), and a folder that was copied between them keeps looking the same.

@@ -22,7 +22,7 @@ from deeplab_core.metrics.report.failures import KindOfFailure, failure_table
 from deeplab_core.metrics.report.reading import OtherCurve
 from deeplab_core.metrics.report.slices import SliceCurve
 from deeplab_core.metrics.report.style import STYLE
-from deeplab_core.metrics.report.text import NOT_AVAILABLE, interval, percent, pixels
+from deeplab_core.metrics.report.text import NOT_MEASURED, interval, percent, pixels
 from deeplab_core.metrics.report.thumbnails import Photographs, thumbnails
 from deeplab_core.metrics.scores import ABSENT_RULE_TEXT, FEW_IMAGES, FEW_OBJECTS, AbsentRule
 
@@ -107,7 +107,7 @@ def _tiles(evaluation: Evaluation) -> str:
         tiles.append((percent(evaluation.calibration.bins().ece), "", "expected calibration error"))
     if matrix.void_predictions:
         share = matrix.void_predictions / matrix.total
-        tiles.append((percent(share), "", "of the labelled pixels have no prediction: misses, and nobody's false alarm"))
+        tiles.append((percent(share), "", "of the labelled pixels have no prediction: misses, and false alarms of no class"))
     cards = "".join(
         f'<div class="tile"><b>{value}</b><small>{bounds}</small><span class="quiet">{escape(text)}</span></div>'
         for value, bounds, text in tiles
@@ -189,7 +189,7 @@ def _band(evaluation: Evaluation, extras: ReportExtras) -> str:
     heading = f"Boundary band around the {histogram.around}"
     rule = f"Rule \u2013 {BAND_RULE_TEXT[histogram.rule]}. The two rules are not comparable with each other below about 10 px."
     if not histogram.inside(WIDEST).total:
-        return _section(heading, rule, f"<p>{NOT_AVAILABLE}: no pixel lies within {WIDEST} px of such a boundary.</p>")
+        return _section(heading, rule, f"<p>{NOT_MEASURED}: no pixel lies within {WIDEST} px of such a boundary.</p>")
     # Models are compared over one class set, that of the ground truth; the report's own intervals are of the other rule.
     over: AbsentRule = "truth" if extras.others and all(other.over_truth for other in extras.others) else "union"
     figure = curve_svg(

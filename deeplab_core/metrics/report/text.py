@@ -1,4 +1,4 @@
-"""Figures as a person reads them."""
+"""Figures as a report shows them."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-NOT_AVAILABLE = "n/a"
+NOT_MEASURED = "not measured"
 
 
 def percent(score: float) -> str:
-    """``71.3 %`` with a narrow space that does not break; ``n/a`` for nan."""
-    return NOT_AVAILABLE if math.isnan(score) else f"{100 * score:.1f}\u202f%"
+    """``71.3 %`` with a narrow space that does not break; ``not measured`` for nan."""
+    return NOT_MEASURED if math.isnan(score) else f"{100 * score:.1f}\u202f%"
 
 
 def pixels(count: int) -> str:

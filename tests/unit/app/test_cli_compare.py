@@ -124,6 +124,7 @@ def test_an_invented_class_is_no_gain(tmp_path: Path, capsys: pytest.CaptureFixt
             write_indexed_png(tmp_path / name / f"{seed}.png", labels, VOC)
     assert evaluate(tmp_path, "before", "--resamples", "0") == evaluate(tmp_path, "after", "--resamples", "0") == 0
     said = capsys.readouterr().out
+    assert "nan" not in said
     assert "over the 4 in the ground truth, as 'compare' counts; 1 more only in the masks" in said
     assert "mIoU over 5 classes, rule 'edge'" in said
     target = tmp_path / "change.json"
@@ -139,6 +140,22 @@ def test_an_invented_class_is_no_gain(tmp_path: Path, capsys: pytest.CaptureFixt
             assert abs(row["difference"]) < 0.0005, name
     line = next(line for line in found.splitlines() if " mIoU " in line)
     assert not line.startswith("+")
+    stray = next(line for line in found.splitlines() if line.split()[:1] == ["sheep"])
+    assert "not measured" in stray
+    counts = [int(word) for word in found.splitlines()[-1].split() if word.isdigit()]
+    assert sum(counts) == 4, "an invented class is no class without a clear change"
+
+
+def test_nothing_that_could_be_compared_is_not_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Masks of another size: the means were once printed as 'nan'."""
+    for name, side in (("truth", 16), ("before", 20)):
+        (tmp_path / name).mkdir()
+        write_indexed_png(tmp_path / name / "1.png", np.zeros((side, side), np.uint8), VOC)
+    assert evaluate(tmp_path, "before", "--resamples", "0") == 1
+    said = capsys.readouterr().out
+    assert "nan" not in said
+    assert "mIoU  not measured" in said
+    assert "pixel accuracy  not measured" in said
 
 
 def test_reports_of_other_classes_get_no_mark(scenes: Path, capsys: pytest.CaptureFixture[str]) -> None:
