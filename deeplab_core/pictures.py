@@ -47,8 +47,9 @@ class Picture(Enum):
 def picture_kind(path: str | Path) -> Picture | None:
     """What a file holds; None for a file that is no picture, or that does not exist.
 
-    Judged by signature, header and, for grey and colour files without loss, by the pixels. Damaged pictures and raw files of
-    cameras count as photographs. A file that may not be read counts as one if its name ends like a picture.
+    Judged by signature, header and, for files without loss, by the pixels: an indexed PNG holds labels unless it has the many
+    values and the noise of a photograph that was reduced to a palette. Other damaged pictures and raw files of cameras count as
+    photographs. A file that may not be read counts as one if its name ends like a picture.
     """
     path = Path(path)
     try:
@@ -118,7 +119,7 @@ def _kind_of_png(stream: BinaryIO, head: bytes, path: Path) -> Picture:
         return Picture.OURS
     indexed = len(head) > 25 and head[25] == _INDEXED
     confidence = path.name.endswith(".confidence.png") and len(head) > 25 and head[25] == 0  # written before there was a mark
-    if indexed or confidence or holds_labels(path):
+    if confidence or holds_labels(path) or (indexed and not is_photographed(path)):
         return Picture.LABELS
     return Picture.PHOTOGRAPH
 

@@ -43,6 +43,7 @@ PHOTOGRAPHS = {
     "a.png": encoded("PNG"),
     "grey.png": encoded("PNG", "L"),
     "clear.png": encoded("PNG", "RGBA"),
+    "palette.png": encoded("PNG", "P"),
     "a.tif": encoded("TIFF"),
     "a.bmp": encoded("BMP"),
     "a.webp": encoded("WEBP"),
