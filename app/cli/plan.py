@@ -133,7 +133,7 @@ def _refusal(task: Task, group: Sequence[Task], *, kept: bool) -> AtrousError | 
 
     if len(group) > 1:
         others = [other for other in group if other is not task]
-        error = equal_names_error(str(task.image), " and ".join(f"'{other.image}'" for other in others), kept=kept)
+        error = equal_names_error(str(task.image), [str(other.image) for other in others], kept=kept)
         if any(other.name == task.name for other in others):  # of two inputs
             error.why, error.remedy = "", "Give each folder an output folder of its own"
         return error

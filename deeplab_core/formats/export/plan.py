@@ -119,22 +119,24 @@ def _equal_names(items: Sequence[ExportItem], names: Sequence[str]) -> dict[str,
     refused: dict[str, AtrousError] = {}
     for group in groups.values():
         for item in group if len(group) > 1 else ():
-            others = " and ".join(f"'{other.name}'" for other in group if other is not item)
+            others = [other.name for other in group if other is not item]
             refused[item.name] = equal_names_error(item.name, others, kept=item.keep_suffix)
     return refused
 
 
-def equal_names_error(name: str, others: str, *, kept: bool) -> ExportError:
+def equal_names_error(name: str, others: Sequence[str], *, kept: bool) -> ExportError:
     """The error for an image whose result would have the name of another's.
 
     Args:
         name: the image.
-        others: the other images, ready to be read.
+        others: the other images.
         kept: whether outputs keep the images' endings already.
     """
+    kept = kept or any(name_key(_fold(other)) == name_key(_fold(name)) for other in others)  # endings would not part them
     differ = "the Unicode form" if kept else "the ending or the Unicode form"
+    said = " and ".join(f"'{other}'" for other in others)
     return ExportError(
-        f"'{name}' and {others} would be written to the same file",
+        f"'{name}' and {said} would be written to the same file",
         why=f"Their names differ only in {differ}",
         remedy="Rename one of them" if kept else "Keep the endings in the names (--keep-suffix), or rename one of them",
     )

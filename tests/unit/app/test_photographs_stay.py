@@ -90,3 +90,15 @@ def test_an_equal_pair_is_predicted_with_its_endings(folder: Path, tmp_path: Pat
     pair = ["--prediction", str(tmp_path / "kept"), "--truth", str(tmp_path / "kept"), "--catalog", "voc21"]
     assert run(["evaluate", *pair, "--resamples", "0", "--allow-predicted-truth"]) == 0
     assert "over 3 images" in capsys.readouterr().out
+
+
+def test_names_that_differ_only_in_their_unicode_form_are_to_be_renamed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for seed, name in enumerate(("\u00e9.jpg", "e\u0301.jpg", "x.jpg")):
+        photograph(tmp_path / "photos" / name, seed)
+    arguments = ["--model", "rooms-voc", "-o", str(tmp_path / "out")]
+    assert run(["predict", str(tmp_path / "photos"), *arguments]) == 1
+    said = capsys.readouterr().err
+    assert "Their names differ only in the Unicode form. Rename one of them." in said
+    assert "--keep-suffix" not in said  # both end in .jpg: their masks would still be one file
