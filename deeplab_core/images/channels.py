@@ -141,6 +141,8 @@ def _equal(values: NDArray[Any], value: float) -> NDArray[np.bool_] | None:
     if values.dtype.kind == "f":
         # A float of 32 bits written as text of 64 differs in its last digits.
         found: NDArray[np.bool_] = np.isclose(values, value, rtol=1e-6, atol=0.0)
+        if abs(value) >= _FILL:  # "-3.4e+38" stands for the least number that there is; no measurement is of this size
+            found |= values >= _FILL if value > 0 else values <= -_FILL
         return found
     limits = np.iinfo(values.dtype)
     if value != int(value) or not limits.min <= value <= limits.max:

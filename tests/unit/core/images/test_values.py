@@ -137,6 +137,17 @@ class TestOutliersAndNoData:
         if hit.any():
             assert f"{int(hit.sum()):,} px without data" in found.note
 
+    @pytest.mark.parametrize("share", [0.05, 0.5, 0.75])
+    @pytest.mark.parametrize(("text", "value"), [("-3.4e+38", np.finfo(np.float32).min), ("3.4e38", np.finfo(np.float32).max)])
+    def test_declared_no_data_may_be_rounded(self, folder: Path, text: str, value: float, share: float) -> None:
+        values = np.random.default_rng(0).random(SHAPE).astype(np.float32)
+        hit = np.random.default_rng(1).random(SHAPE) < share
+        values[hit] = value
+        tifffile.imwrite(folder / "dem.tif", values, extratags=[(42113, 2, 0, f"{text}\0", True)])
+        found = read_image(folder / "dem.tif")
+        assert np.ptp(found.rgb[~hit]) > 240
+        assert (found.rgb[hit] == NEUTRAL).all()
+
     @pytest.mark.parametrize("fill", [-9999, -32768, -3.4028235e38, 1e30, np.inf, -np.inf, np.nan])
     @pytest.mark.parametrize("share", [0.05, 0.6])
     def test_usual_fill_values_need_no_declaration(self, fill: float, share: float) -> None:
