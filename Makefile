@@ -36,7 +36,7 @@ $(RUN_STAMP): pyproject.toml | $(BIN)/python
 
 $(DEV_STAMP): pyproject.toml | $(BIN)/python
 	@echo "Installing Atrous and its test tools into $(VENV) (PyTorch is large; the first time takes minutes)"
-	$(BIN)/python -m pip install $(PIP_FLAGS) -e '.[dev]'
+	$(BIN)/python -m pip install $(PIP_FLAGS) -e '.[dev,heic]'
 	@touch $@ $(RUN_STAMP)
 
 run: $(RUN_STAMP)  ## install, then open the window on the sample project
