@@ -39,7 +39,7 @@ class ProjectHealth:
             self._notifier.error("The project was repaired", " ".join(repairs), replace_key="repairs")
         rest = [notice for notice in project.notices if notice not in project.repairs]
         if rest:
-            self._notifier.info("Since your last visit", " ".join(rest), replace_key="notices")
+            self._notifier.info("About this folder", " ".join(rest), replace_key="notices")
 
         def failed(error: Exception) -> None:
             if project is self._projects.project:

@@ -73,7 +73,8 @@ class FolderScan:
         others = [name for name in self.unsupported if split_name(name)[1] not in HEIC_SUFFIXES]
         endings = ", ".join(sorted({split_name(name)[1] for name in others}))
         said = (
-            (self.masks if masks else (), "is taken for a mask of these images", "are taken for masks of these images"),
+            (self.masks if masks else (), "is a mask of these images, not listed as an image",
+             "are masks of these images, not listed as images"),
             (heic, f"is a HEIC image; {INSTALL_HEIC}", f"are HEIC images; {INSTALL_HEIC}"),
             (others, f"is in a format that is not read ({endings})", f"are in formats that are not read ({endings})"),
             (self.not_files, "is a pipe or device, not a file", "are pipes or devices, not files"),

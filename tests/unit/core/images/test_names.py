@@ -90,7 +90,7 @@ def test_colour_masks_with_soft_edges_are_still_masks(tmp_path: Path) -> None:
         Image.fromarray(soft).save(tmp_path / "masks" / f"{seed}.png")
     scan = scan_folder(tmp_path)
     assert len(scan.images) == 3
-    assert scan.left_out() == ("3 are taken for masks of these images: masks/0.png, masks/1.png, masks/2.png",)
+    assert scan.left_out() == ("3 are masks of these images, not listed as images: masks/0.png, masks/1.png, masks/2.png",)
 
 
 @pytest.mark.parametrize("photo_form", [NFC, NFD])
