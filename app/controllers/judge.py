@@ -13,7 +13,7 @@ from app.actions.facts import Facts
 from app.controllers.edit import EditController
 from app.controllers.folder_judge import FolderJudge
 from app.controllers.ground_truth import GroundTruthController
-from app.controllers.open_image import OpenImage
+from app.controllers.open_image import OpenImage, unset
 from app.controllers.predict import PredictController
 from app.controllers.project import ProjectController
 from app.services.jobs import JobRegistry
@@ -70,8 +70,8 @@ class Figures:
     """What is measured on the image in view.
 
     Attributes:
-        iou: per class id; nan where the class is in neither map.
-        mean: mean over the classes in the truth; nan without any.
+        iou: per class id; nan where the class is in neither map. All figures are nan while nothing is labelled.
+        mean: mean over the classes in the ground truth; nan without any.
         classes: how many classes that mean is over.
         accuracy: share of labelled pixels that are right.
         before: the same as ``iou`` when the image was opened.
@@ -84,6 +84,12 @@ class Figures:
     accuracy: float
     before: dict[int, float]
     mean_before: float
+
+
+def _nothing_labelled(judgement: ImageJudgement) -> bool:
+    """Whether no pixel of the mask was ever set: such an image is not measured, which is no IoU of 0."""
+    matrix = judgement.matrix
+    return bool(matrix.counts.sum() == matrix.void_predictions) and unset(judgement.document)
 
 
 class JudgeController(QObject):
@@ -402,6 +408,10 @@ class JudgeController(QObject):
         catalog = judgement.document.catalog
         mean = judgement.matrix.mean_iou("truth")
         self.folder.follow(judgement)
+        if _nothing_labelled(judgement):
+            nothing = dict.fromkeys(catalog.ids.tolist(), np.nan)
+            self.figuresChanged.emit(Figures(nothing, np.nan, mean.classes, np.nan, nothing, np.nan))
+            return
         self.figuresChanged.emit(
             Figures(
                 iou=dict(zip(catalog.ids.tolist(), judgement.matrix.iou().tolist(), strict=True)),
@@ -424,6 +434,11 @@ class JudgeController(QObject):
             return
         if not judgement.has_histogram(band.rule, band.around):
             self._count()
+            return
+        if self._model_curve is None and _nothing_labelled(judgement):
+            why = "Nothing is labelled yet: the curve shows the mIoU inside the band for every width."
+            self.curvesChanged.emit(CurveSet((), self.folder.curves(band), why))
+            self.bandFigures.emit(None, None)
             return
         histogram = judgement.histogram(band.rule, band.around)
         lines = (

@@ -67,7 +67,7 @@ class ImageRow:
         """Path, status and figures, one a line."""
         lines = [self.record.shown, STATUS_TITLES[self.status]]
         if self.iou is not None:
-            lines.append(f"mIoU {self.iou:.3f} (mean over the classes in the truth)")
+            lines.append(f"mIoU {self.iou:.3f} (mean over the classes in the ground truth)")
         if self.uncertainty is not None:
             lines.append(f"mean uncertainty {self.uncertainty:.3f}")
         if self.record.changed:

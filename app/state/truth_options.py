@@ -166,9 +166,9 @@ def effect_text(effect: CatalogEffect, current: ClassCatalog, question: ClassQue
     elif effect.refused:
         parts.append(f"Of {effect.sampled} files that were tried, {effect.refused} cannot be read.")
     elif effect.sampled:
-        occur = counted(effect.classes, "class", "classes")
+        known = counted(effect.classes, "class", "classes")
         tried = "The file that was tried can" if effect.sampled == 1 else f"All {effect.sampled} files that were tried can"
-        parts.append(f"{tried} be read; {occur} of {len(effect.catalog)} occur.")
+        parts.append(f"{tried} be read; {known} of {len(effect.catalog)} {'occurs' if effect.classes == 1 else 'occur'}.")
     if question.certain and effect is not question.effects[0] and effect.sampled:
         parts.append(f"But the ground truth speaks for {question.effects[0].catalog.title}: its ids would get other names.")
     change = meaning_changes(current, effect.catalog)

@@ -256,6 +256,7 @@ class Binding(QObject):
         known = {*catalog.ids.tolist(), catalog.ignore}
         order = [class_id for class_id in self._order if class_id in known] if image is not None else []
         rows = []
+        in_truth = self._truth_classes()
         for class_id in order or arranged(catalog, frozenset()):
             row = ClassRow(catalog.ignore, "void (unlabelled)", catalog.ignore_color, "`")
             if class_id != catalog.ignore:
@@ -264,11 +265,14 @@ class Binding(QObject):
             share = shares.get(class_id, 0.0)
             iou, before = self._iou(class_id)
             delta = iou - before if iou is not None and before is not None else None
-            rows.append(replace(row, share=share, iou=iou, delta=delta, present=share > 0 or iou is not None))
+            present = share > 0 or class_id in in_truth or iou is not None
+            rows.append(replace(row, share=share, iou=iou, delta=delta, present=present))
         self.window.classes.set_rows(rows)
         figures = self._figures
         if figures is None or isnan(figures.mean):
-            self.window.classes.set_mean(None, None, self._folder_text())
+            # Classes in the ground truth and no figure: nothing is labelled yet.
+            blank = "Image: not measured, nothing is labelled yet." if figures is not None and figures.classes else ""
+            self.window.classes.set_mean(None, None, f"{blank} {self._folder_text()}".strip())
         else:
             delta = None if isnan(figures.mean_before) else figures.mean - figures.mean_before
             over = counted(figures.classes, "class", "classes")

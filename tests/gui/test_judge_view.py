@@ -38,6 +38,22 @@ def test_the_view_goes_with_its_project(studio: Studio, folder):
     assert not studio.program.facts["judge_open"]
 
 
+def test_an_image_without_a_label_is_not_measured(studio: Studio, folder):
+    """An image that no model and no user has labelled was once shown with 'mIoU 0.00'."""
+    studio.open(folder)
+    studio.wait(lambda: studio.program.judge.judgement is not None)
+    studio.settle()
+    classes = studio.window.classes
+    studio.wait(lambda: "not measured" in classes.note.text())
+    assert classes.mean.text() == ""
+    assert "Nothing is labelled yet" in studio.window.trimap.empty.text()
+    studio.paint((10, 10), (20, 20))
+    studio.wait(lambda: classes.mean.text().startswith("mIoU"))
+    assert "not measured" not in classes.note.text()
+    studio.press(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    studio.wait(lambda: classes.mean.text() == "")
+
+
 def run_folder(studio: Studio, folder) -> InspectBinding:
     """Predict every image, open the view, wait for its figures."""
     studio.start_model()
