@@ -24,6 +24,9 @@ from deeplab_core.errors import AmbiguousTruthError, MaskFormatError
 from deeplab_core.images.label_names import is_passed_over
 from deeplab_core.masks.output_marker import OutputMarker
 
+#: Affinity of a folder that is named after the images' own, or lies in it.
+_NAMED_AFTER = 2
+
 __all__ = ["Layout", "TruthAlternative", "TruthIndex", "TruthProblem", "check_truth_folder", "find_truth"]
 
 
@@ -112,8 +115,9 @@ def find_truth(
 
     Never found are folders that Atrous wrote (their marker lies in them or above them), the data of projects, and folders
     whose files are no label maps of the catalog. Of the others the one with the most matching names wins. The answer is not
-    certain (:attr:`TruthIndex.certain`) if another folder matches as many, or if nothing but the name of the images' folder
-    speaks for the winner (``photos_masks`` beside ``photos``, which older versions exported to).
+    certain (:attr:`TruthIndex.certain`) if another folder matches as many, if two folders hold the masks of different images
+    (``labels/train`` and ``masks/val``), or if nothing but the name of the images' folder speaks for the winner
+    (``photos_masks`` beside ``photos``, which older versions exported to).
 
     Args:
         folder: the opened folder.
@@ -139,6 +143,20 @@ def find_truth(
         return _in_named_folder(Path(truth_folder), root, wanted, kinds, allow_predicted=allow_predicted)
     search = _Search(root, wanted, layout, kinds, catalog, leave_out)
     return search.run()
+
+
+def _mixture(chosen: list[Candidate]) -> list[str]:
+    """The doubt where two folders hold masks of different images, and neither is named after its images nor after a data set.
+
+    ``labels/train`` beside ``masks/val``: the second may well be predictions.
+    """
+    parts: dict[Path, int] = defaultdict(int)
+    for candidate in chosen:
+        if candidate.files and candidate.affinity < _NAMED_AFTER and candidate.layout != "cityscapes":
+            parts[candidate.named] += len(candidate.files)
+    if len(parts) < 2:
+        return []
+    return [" and ".join(f"{named} ({count:,})" for named, count in parts.items()) + " hold masks of different images"]
 
 
 class _Source:
@@ -194,6 +212,7 @@ class _Search:
             problems += best.problems
             if best.files:
                 doubts.update(dict.fromkeys(self._doubts(best, rivals, problems)))
+        doubts.update(dict.fromkeys(_mixture(chosen)))
         return self._index(chosen, problems, list(doubts))
 
     def _matches(self) -> list[list[Candidate]]:
@@ -304,7 +323,8 @@ class _Search:
             reason = "; ".join(doubts)
         elif taken:
             where = " and ".join(str(entry.folder) for entry in taken)
-            reason = f"{where} has the names of {len(files):,} of {len(self._images):,} images"
+            verb = "has" if len(taken) == 1 else "have"
+            reason = f"{where} {verb} the names of {len(files):,} of {len(self._images):,} images"
         else:
             reason = "; ".join(f"{entry.folder} is no ground truth: {entry.why}" for entry in refused)
         return TruthIndex(

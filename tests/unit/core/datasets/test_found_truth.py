@@ -332,3 +332,23 @@ def test_a_project_that_lies_among_the_images_hides_only_its_own_masks(tmp_path:
     index = find_truth(tmp_path / "photos", names)
     assert {path.parent.name for path in index.files.values()} == {"truth"}
     assert len(find_truth(tmp_path / "photos", names, truth_folder=tmp_path / "photos/truth")) == 2
+
+
+def test_folders_that_share_the_images_among_them_are_a_doubt(tmp_path: Path) -> None:
+    """``masks/val`` beside ``labels/train`` may hold predictions; ``trainannot`` and ``valannot`` say whose masks they hold."""
+    mixed, camvid = tmp_path / "mixed", tmp_path / "camvid" / "set"
+    images = [f"{part}/{number}.jpg" for part in ("train", "val") for number in range(2)]
+    for image in images:
+        mask = Path(image).with_suffix(".png")
+        (camvid / image).parent.mkdir(parents=True, exist_ok=True)
+        shared = mixed / ("labels" if image.startswith("train") else "masks") / mask
+        for target in (shared, camvid / f"{mask.parent}annot" / mask.name):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(np.full((4, 4), 3, np.uint8)).save(target)
+    found = find_truth(mixed / "photos", images)
+    assert not found.certain
+    assert f"{mixed / 'labels'} (2) and {mixed / 'masks'} (2) hold masks of different images" in found.reason
+    assert {entry.folder for entry in found.alternatives} == {mixed / "labels", mixed / "masks"}
+    both = find_truth(camvid, images)
+    assert both.certain
+    assert both.reason.endswith("have the names of 4 of 4 images")
