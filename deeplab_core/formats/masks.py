@@ -314,6 +314,15 @@ def _check_frame(size: tuple[int, int], info: ImageInfo, frame: Frame, path: Pat
     expected = {"stored": {info.stored_size}, "oriented": {info.size}}.get(frame, {info.stored_size, info.size})
     if size in expected:
         return
+    named, other = ("stored", "displayed") if frame == "stored" else ("displayed", "stored")
+    if size in (info.stored_size, info.size):  # so the frame was named, and it is the other one
+        raise MaskFormatError(
+            f"the mask is read as its image is {named}, but its {size[0]} x {size[1]} px fit the image only as it is {other}",
+            why=f"{info.path.name} has EXIF orientation {info.orientation}, and all masks are read in the frame that was named",
+            remedy=f"Say --mask-frame {other} if all masks of the folder are so (in the window: 'Orientation of the masks…'), "
+            "or bring the masks into one frame",
+            path=path,
+        )
     wanted = " or ".join(f"{width} x {height}" for width, height in sorted(expected))
     raise MaskFormatError(
         f"the mask has {size[0]} x {size[1]} px, but the image has {wanted}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -195,9 +196,7 @@ class TestFrames:
         assert np.array_equal(read_mask(stored, VOC, info), labels)
         assert np.array_equal(read_mask(displayed, VOC, info), labels)
 
-    @pytest.mark.parametrize(
-        ("orientation", "shape"), [(n, (30, 41)) for n in (2, 3, 4)] + [(n, (33, 33)) for n in range(2, 9)]
-    )
+    @pytest.mark.parametrize(("orientation", "shape"), [(n, (30, 41)) for n in (2, 3, 4)] + [(n, (33, 33)) for n in range(2, 9)])
     def test_where_both_frames_fit_the_user_is_asked(self, tmp_path: Path, orientation: int, shape: tuple[int, int]) -> None:
         labels = blobs(VOC, shape)
         info = probe_image(photograph(tmp_path / "a.jpg", shape, orientation))
@@ -253,7 +252,18 @@ class TestFrames:
         with pytest.raises(MaskFormatError, match=r"41 x 31 px, but the image has 30 x 41 or 41 x 30"):
             read_mask(path, VOC, info)
         with pytest.raises(MaskFormatError, match="never resized"):
-            read_mask(save(tmp_path / "b.png", np.zeros((30, 41), np.uint8)), VOC, info, frame="stored")
+            read_mask(path, VOC, info, frame="stored")
+
+    @pytest.mark.parametrize(("frame", "shape", "other"), [("stored", (30, 41), "displayed"), ("oriented", (41, 30), "stored")])
+    def test_a_mask_that_contradicts_the_named_frame_says_so(
+        self, tmp_path: Path, frame: Literal["stored", "oriented"], shape: tuple[int, int], other: str
+    ) -> None:
+        """Such a mask was once said to be of another image."""
+        info = probe_image(photograph(tmp_path / "a.jpg", (30, 41), 6))
+        path = save(tmp_path / "a.png", np.zeros(shape, np.uint8))
+        with pytest.raises(MaskFormatError, match=f"fit the image only as it is {other}.*--mask-frame {other}"):
+            read_mask(path, VOC, info, frame=frame)
+        assert read_mask(path, VOC, info).shape == (30, 41)
 
 
 class TestCityscapesNames:
