@@ -289,14 +289,20 @@ def named_truth(
 
     Raises:
         PredictedTruthError: a folder holds predictions, and they are not allowed.
+        MaskFormatError: there is no ground truth file.
         CatalogError: the classes are not certain, or the named ones are unknown.
     """
     from deeplab_core.datasets import check_truth_folder
+    from deeplab_core.errors import MaskFormatError
 
     found = [check_truth_folder(folder, allow_predicted=options.allow_predicted) for folder in options.folders]
     catalog, why = options.catalog(), ""
     if catalog is None:
-        catalog, why = _classes(_choose(masks(), fallback), options.folders[0])
+        files = list(masks())
+        if not files:
+            remedy = "Name the folder that holds the masks with --truth DIR"
+            raise MaskFormatError("no ground truth mask was found in this folder", remedy=remedy, path=options.folders[0])
+        catalog, why = _classes(_choose(files, fallback), options.folders[0])
     return GroundTruth(
         folders=options.folders,
         found=False,

@@ -260,6 +260,17 @@ class TestEvaluate:
         assert "--mask-frame needs the photographs" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("command", ["evaluate", "inspect"])
+def test_a_folder_without_masks_is_named(command: str, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Photographs, or nothing: the remedy was once to name classes."""
+    for folder in (data / "photos", data / "empty"):
+        folder.mkdir(exist_ok=True)
+        assert run([command, "--prediction", str(data / "answers"), "--truth", str(folder)]) == 2
+        told = capsys.readouterr().err
+        assert f"{folder}: no ground truth mask was found in this folder" in told
+        assert "--catalog" not in told
+
+
 def test_inspect_recognises_classes_with_and_without_ground_truth(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     masks(data / "truth")
     file = data / "i.json"
