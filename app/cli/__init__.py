@@ -92,6 +92,9 @@ def run(arguments: Sequence[str]) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     try:
         status = main.main(args=list(arguments), prog_name="atrous", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:  # 'atrous project' alone: its help, with its lines
+        click.echo(error.format_message(), err=True)
+        return 2
     except click.ClickException as error:
         return _complain(_one_line(error), 2)
     except (click.Abort, KeyboardInterrupt):

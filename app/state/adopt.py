@@ -52,7 +52,7 @@ def adopt_masks(store: Store, directory: Path, notices: list[str]) -> None:
     if adopted:
         notices.append(f"{adopted} saved mask{'s were' if adopted > 1 else ' was'} taken up again.")
         if blank:
-            notices.append("The database that knew them is lost, and with it statuses and undo steps.")
+            notices.append("The database that knew them is lost, with statuses, undo steps and strokes that no mask holds.")
 
 
 def forget_gone_masks(store: Store, directory: Path) -> dict[int, str]:

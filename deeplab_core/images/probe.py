@@ -217,13 +217,17 @@ def _register_heic() -> None:
 
 
 def _no_image(head: bytes, path: Path) -> ImageReadError:
+    from PIL import features
+
     if head[4:12] in _HEIC_BRANDS and not heic_readable():
         remedy = f"{INSTALL_HEIC[0].upper()}{INSTALL_HEIC[1:]}, or convert it to JPEG or PNG"
         return ImageReadError("HEIC images are not read", why="pillow-heif is not installed", remedy=remedy, path=path)
-    if head[4:12] in _AVIF_BRANDS:
+    if head[4:12] in _AVIF_BRANDS and not features.check("avif"):
         return ImageReadError(
             "AVIF images are not read", why="This Pillow cannot decode them", remedy="Install Pillow 11.3 or later", path=path
         )
+    if head[4:12] in _AVIF_BRANDS or head[4:12] in _HEIC_BRANDS:
+        return ImageReadError("the image file is damaged", why="It cannot be decoded", remedy=COPY_AGAIN, path=path)
     return ImageReadError("this is not an image", why="The content is of no known kind", remedy=COPY_AGAIN, path=path)
 
 

@@ -322,7 +322,7 @@ def _cityscapes(matrix: ConfusionMatrix, tally: _Tally) -> CityscapesScores | No
 def _size_mismatch(pair: MaskPair, truth: tuple[int, ...], prediction: tuple[int, ...]) -> MaskFormatError:
     why, remedy = f"The truth is {pair.truth}", "Predict at the size of the photograph; masks are never resized"
     if truth == prediction[::-1]:
-        why += ", and one of the two is turned by the photograph's EXIF tag"
+        why += ", and one of the two may be turned by the photograph's EXIF tag"
         remedy = "Name the photographs with --images: both masks are then turned as the photograph is displayed"
     return MaskFormatError(
         f"the prediction is {prediction[1]} x {prediction[0]} px, its truth {truth[1]} x {truth[0]} px",

@@ -215,3 +215,12 @@ class TestEvaluate:
         captured = capsys.readouterr()
         assert odd.name in captured.err
         assert "pooled over 23 images" in captured.out
+
+
+@pytest.mark.parametrize("group", ["models", "project"])
+def test_a_group_alone_prints_its_help_in_lines(group: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([group]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.splitlines()[0] == f"Usage: atrous {group} [OPTIONS] COMMAND [ARGS]..."
+    assert "Commands:" in captured.err.splitlines()

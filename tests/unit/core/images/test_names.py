@@ -165,6 +165,15 @@ def test_formats_that_are_not_read_are_counted_and_named(tmp_path: Path, monkeyp
     assert scan_folder(tmp_path).images == ("a.jpg", "phone.HEIC")
 
 
+def test_an_avif_file_that_ends_early_is_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "a.avif"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(path)
+    path.write_bytes(path.read_bytes()[:-500])
+    with pytest.raises(ImageReadError, match="damaged") as caught:
+        read_image(path)
+    assert "Install" not in str(caught.value)  # this Pillow reads AVIF
+
+
 @pytest.mark.parametrize(("ending", "kind", "options"), [(".avif", "AVIF", {"quality": 100}), (".gif", "GIF", {})])
 def test_avif_and_gif_are_read(tmp_path: Path, ending: str, kind: str, options: dict[str, int]) -> None:
     colours = np.zeros((40, 60, 3), np.uint8)
