@@ -74,7 +74,7 @@ def test_a_lost_database_adopts_the_masks_beside_it(folder, how):
     with Project.open(folder) as project:
         image = image_id(project, "a.png")
         assert any("taken up again" in notice for notice in project.notices)
-        assert any("with it statuses and undo steps" in notice for notice in project.notices)
+        assert any("with statuses, undo steps and strokes that no mask holds" in notice for notice in project.notices)
         loaded = project.load(image)
         assert same(loaded.document, document)
         assert project.record(image).touched
