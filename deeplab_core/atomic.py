@@ -27,6 +27,7 @@ _REMEDIES = {
     errno.EPERM: ("the folder or file may not be written", "Choose another folder or ask for the right to write here"),
     errno.ENOENT: ("the folder does not exist", "Create the folder or choose another"),
     errno.ENOTDIR: ("the folder does not exist", "Create the folder or choose another"),
+    errno.EEXIST: ("a file of this name is already there", "Move that file away, then try again"),
     errno.EISDIR: ("there is a folder of this name", "Choose another name"),
     errno.ENAMETOOLONG: ("the file name is too long for this disk", "Choose a shorter name"),
     errno.EIO: ("the disk reports an error", "Save to another disk and check this one"),

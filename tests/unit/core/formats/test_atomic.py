@@ -179,3 +179,11 @@ def test_the_longest_possible_name_can_be_written(tmp_path: Path) -> None:
     assert path.read_bytes() == b"x"
     with pytest.raises(StorageError):
         atomic_write(tmp_path / ("a" * 400), b"x")
+
+
+def test_a_file_where_a_folder_belongs_is_to_be_moved_away(tmp_path: Path) -> None:
+    (tmp_path / "masks").write_text("x")
+    with pytest.raises(StorageError, match="already there") as caught:
+        make_folder(tmp_path / "masks")
+    assert "Move that file away" in str(caught.value)
+    assert (tmp_path / "masks").read_text() == "x"
