@@ -42,11 +42,14 @@ def test_free_sizes(align_corners: bool, photograph: np.ndarray, tmp_path: Path)
     import onnxruntime
 
     session = onnxruntime.InferenceSession(done.path, providers=["CPUExecutionProvider"])
+    generator = torch.Generator().manual_seed(3)
     for size in ((1, 1), (17, 200), (128, 31)):
-        x = torch.randn(3, 3, *size)
+        x = torch.randn(3, 3, *size, generator=generator)
         with torch.no_grad():
             expected = network(x).numpy()
-        np.testing.assert_allclose(session.run(None, {"image": x.numpy()})[0], expected, atol=1e-4)
+        # Two runtimes weigh the pixels of an upsampling in another order: equal to 1e-5 of what the logits span.
+        span = float(np.ptp(expected))
+        np.testing.assert_allclose(session.run(None, {"image": x.numpy()})[0], expected, rtol=1e-5, atol=1e-5 * span)
 
     model, found = load_model(done.path)
     assert found == replace(done.card, architecture=found.architecture)
