@@ -263,11 +263,14 @@ class _Search:
     def _drop_own(self, source: _Source, candidate: Candidate) -> None:
         if self._origins.in_project(candidate.folder, self._root):
             lost = list(candidate.files)
-        elif not self._origins.above(candidate.folder):
+        elif not self._origins.above(candidate.folder) and not any(path.is_symlink() for path in candidate.files.values()):
             return
         else:
             lost = []
             for image, path in candidate.files.items():
+                if path.is_symlink() and self._origins.in_project(Path(os.path.realpath(path)).parent, self._root):
+                    lost.append(image)
+                    continue
                 marker = self._origins.writer_of(path, self._root, image)
                 if marker is not None:
                     source.marker = source.marker or marker

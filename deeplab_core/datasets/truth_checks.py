@@ -83,6 +83,8 @@ class Origins:
                 its files goes by them.
             image: path below ``photographs`` of the image that the mask belongs to.
         """
+        if path.is_symlink():  # a link to a file that Atrous wrote is no other file
+            path = Path(os.path.realpath(path))
         real, markers = self._chain(path.parent)
         if not markers:
             return None

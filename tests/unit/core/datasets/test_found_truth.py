@@ -79,6 +79,16 @@ def test_what_atrous_wrote_is_never_found(tmp_path: Path, writer: str, place: st
 
 
 @pytest.mark.parametrize("writer", WRITERS)
+def test_links_to_files_that_atrous_wrote_are_never_found(tmp_path: Path, writer: str) -> None:
+    names = photographs(tmp_path / "photos", 3)
+    WRITERS[writer](tmp_path / "elsewhere/out", 3)
+    (tmp_path / "labels").mkdir()
+    for number in range(3):
+        (tmp_path / f"labels/{number}.png").symlink_to(tmp_path / f"elsewhere/out/{number}.png")
+    assert dict(find_truth(tmp_path / "photos", names, catalog=VOC).files) == {}
+
+
+@pytest.mark.parametrize("writer", WRITERS)
 def test_predictions_do_not_hide_the_ground_truth(tmp_path: Path, writer: str) -> None:
     names = photographs(tmp_path / "photos", 4)
     masks(tmp_path / "truth", 2)
