@@ -66,7 +66,12 @@ def open_directory(folder: Path, project_dir: Path | None, *, read_only: bool = 
     exists = (directory / DATABASE).is_file()
     if read_only:
         if not exists:
-            raise ProjectError("there is no project here yet", remedy="Open the folder for editing first", path=directory)
+            masks = (directory / MASKS).is_dir()
+            raise ProjectError(
+                "the project's database is missing; saved masks are there" if masks else "there is no project here yet",
+                remedy="Open the folder in the window" + (": saved masks are taken up again" if masks else " first"),
+                path=directory,
+            )
         return open_read_only(directory, "It was opened for reading only")
     lock = ProjectLock(directory / LOCK)
     made = not os.path.lexists(directory)

@@ -411,6 +411,20 @@ def test_reading_a_folder_that_was_never_opened_creates_nothing(folder):
 # -- damage --------------------------------------------------------------------------------------------------------------
 
 
+def test_a_missing_database_beside_masks_is_named_when_the_project_is_only_read(tmp_path):
+    folder = make_folder(tmp_path / "photos", "a.png")
+    with Project.open(folder) as project:
+        image = project.images[0].id
+        document = project.load(image).document
+        stroke(project, image, document, 1)
+        project.save_mask(image, document.labels, document.provenance, project.journal.head(image))
+    for path in (folder / ".atrous").glob("project.db*"):
+        path.unlink()
+    with pytest.raises(ProjectError, match="saved masks are there") as caught:
+        Project.open(folder, read_only=True)
+    assert "taken up again" in caught.value.remedy
+
+
 def damage(path, place=None):
     data = bytearray(path.read_bytes())
     place = len(data) // 2 if place is None else place
