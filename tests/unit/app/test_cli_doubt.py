@@ -178,7 +178,7 @@ def test_another_catalog_maps_classes_by_name(folder: Path, models: dict[str, Pa
         (["--order", "mood"], "is not one of"),
         (["--label-errors"], "need --truth"),
         (["--catalog", "voc21"], "need --truth"),
-        (["--truth", "empty"], "has the name of an image"),
+        (["--truth", "empty"], "no ground truth mask was found"),
         (["--truth", "truth", "--catalog", "voc21"], "no class in common"),
         (["--truth", "truth", "--truth", "more"], "two true masks"),
         (["--second-model", "nothing"], "no known model 'nothing'"),

@@ -66,7 +66,7 @@ def test_refine_counts_images_and_masks(folders: Path, capsys: pytest.CaptureFix
     assert run(["refine", str(images), "--masks", str(masks), "--catalog", "voc21", "-o", str(out)]) == 0
     said = capsys.readouterr().err
     assert "note: 3 images were scaled from 12 bit" in said
-    assert "warning: 1 mask was read by colour, because its palette contradicts its ids (a.png)" in said
+    assert "warning: 1 mask was read by colour, because the palette contradicts the ids (a.png)" in said
     assert set(np.unique(np.asarray(Image.open(out / "a.png")))) <= {0, 15}
 
 
