@@ -241,7 +241,7 @@ def train(
 
 
 def _as_asked(sources: tuple[DataSource, ...], truth: TruthOptions) -> tuple[DataSource, ...]:
-    """Sources with what the flags say about their ground truth; a recipe's own words stay where there is no flag."""
+    """Sources with what the flags say about their ground truth; without a flag the recipe's own values stay."""
     return tuple(
         replace(
             source,

@@ -110,7 +110,7 @@ class Store:
         """Close the connection; the last one folds the write-ahead log into the database."""
         with self._mutex:
             if self.write_ahead and not self.read_only:
-                with contextlib.suppress(sqlite3.Error):  # what cannot be written now is told when it is opened again
+                with contextlib.suppress(sqlite3.Error):  # the next opening says what could not be written now
                     self._connection.execute("DELETE FROM meta WHERE key = ?", (_IN_USE,))
             self._connection.close()
             self._mark.close()

@@ -197,7 +197,7 @@ def check(folder: Path, allowed: dict[str, list[str]], *, bounded: bool, notices
 
 
 def _places(recorded: Recorded, rng: random.Random, tries: int) -> list[int]:
-    """Places spread over the record; all of them where there are no more than ``tries``."""
+    """Places spread over the record; all of them if the record has at most ``tries``."""
     every = [number for number, operation in enumerate(recorded.operations, 1) if operation.kind != "m"]
     return every if len(every) <= tries else rng.sample(every, tries)
 

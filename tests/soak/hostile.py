@@ -163,7 +163,7 @@ ATTACKS: dict[str, Attack] = {
     "settings of the wrong kind": _sql("UPDATE meta SET value = '[[1]]' WHERE key != 'catalog'"),
     "a stroke that unpacks to 3 GB": _patch_bomb,
     "a mask that unpacks to 3 GB": _mask_bomb,
-    "somebody else's database": _foreign_database,
+    "another program's database": _foreign_database,
     "a newer version": _sql("PRAGMA user_version = 1000"),
     "a page size of another kind and no tables": lambda folder, outside: _replace(
         folder / ".atrous/project.db", lambda path: path.write_bytes(b"SQLite format 3\0" + bytes(4080))
@@ -214,7 +214,7 @@ def hostile_folders(base: Path, names: list[str] | None = None) -> Outcome:
         folder, outside = _prepare(base / "hostile")
         ATTACKS[name](folder, outside)
         database = folder / ".atrous/project.db"
-        untouchable = name in ("somebody else's database", "a newer version")
+        untouchable = name in ("another program's database", "a newer version")
         content = database.read_bytes() if untouchable else b""
         before = _fingerprint(base / "hostile")
         failure = _in_a_process(folder)

@@ -1,10 +1,9 @@
-/* Records every change of files below a folder, in order, and can make the n-th one fail or be the last.
+/* Records every change of files below a folder, in order, and can make the n-th one fail.
  *
  * Preloaded into a program (LD_PRELOAD). tests/soak/oplog.py builds it, sets the variables and reads the log:
  *   OPLOG_ROOT   absolute path of the folder that is watched
  *   OPLOG_FILE   where records are appended (outside of OPLOG_ROOT); nothing is recorded without it
  *   OPLOG_FAIL   "first count errno": operations number first to first + count - 1 (from 1) fail with errno
- *   OPLOG_KILL   number of the operation before which the program gets SIGKILL
  *
  * A record: one letter, a native int64 handle, a native int64 offset, a native int64 length, then `length` bytes.
  *   o open (path; offset is 1 if the call may create, 2 if it truncates, 3 both)   w write at offset   t truncate to offset
@@ -17,7 +16,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,18 +29,17 @@
 
 static pthread_mutex_t order = PTHREAD_MUTEX_INITIALIZER;
 static long handle_of[MOST_FILES]; /* by descriptor; 0: not watched */
-static long handles, operations, fail_first, fail_count, kill_at;
+static long handles, operations, fail_first, fail_count;
 static int fail_errno, log_file = -1;
 static char root[PATH_MAX];
 static size_t root_length;
 
 __attribute__((constructor)) static void start(void) {
-    const char *folder = getenv("OPLOG_ROOT"), *file = getenv("OPLOG_FILE"), *fail = getenv("OPLOG_FAIL"), *last = getenv("OPLOG_KILL");
+    const char *folder = getenv("OPLOG_ROOT"), *file = getenv("OPLOG_FILE"), *fail = getenv("OPLOG_FAIL");
     if (folder == NULL || strlen(folder) >= sizeof root) return;
     strcpy(root, folder);
     root_length = strlen(root);
     if (fail != NULL) sscanf(fail, "%ld %ld %d", &fail_first, &fail_count, &fail_errno);
-    if (last != NULL) kill_at = atol(last);
     if (file != NULL) log_file = (NEXT(open))(file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 }
 
@@ -72,10 +69,9 @@ static void record(char kind, long handle, long offset, const void *data, size_t
     errno = saved;
 }
 
-/* Whether the next operation fails; with `order` held. The program may die here. */
+/* Whether the next operation fails; with `order` held. */
 static int refused(void) {
     operations++;
-    if (kill_at != 0 && operations == kill_at) kill(getpid(), SIGKILL);
     if (fail_first != 0 && operations >= fail_first && operations < fail_first + fail_count) { errno = fail_errno; return 1; }
     return 0;
 }
@@ -85,8 +81,6 @@ void oplog_mark(const char *text) {
     record('m', 0, 0, text, strlen(text), NULL, 0);
     pthread_mutex_unlock(&order);
 }
-
-long oplog_operations(void) { return operations; }
 
 static int open_any(const char *path, int flags, mode_t mode) {
     char full[PATH_MAX];
