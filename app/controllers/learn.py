@@ -104,8 +104,7 @@ class LearnController(QObject):
         project, card = self._projects.project, self._models.card
         if project is None or card is None or project.read_only or self._asked is not None:
             return
-        if not self._models.agreed():
-            self._models.mappingNeeded.emit()
+        if not self._models.ask_unless_agreed():
             return
         self._edit.commit_stroke()
         held = self._held(project)

@@ -161,7 +161,7 @@ class ModelsController(QObject):
     def set_project(self, project: Project | None) -> None:
         """Follow another project: its catalog decides what the model's classes become."""
         self._project, self._chosen = project, False
-        self._check_classes()
+        self.ask_unless_agreed()
 
     def mapping(self, catalog: ClassCatalog | None = None) -> CatalogMapping | None:
         """How classes of the model (or of another catalog) become the project's."""
@@ -176,14 +176,23 @@ class ModelsController(QObject):
         mapping = self.mapping()
         return mapping is None or not mapping.unmatched
 
-    def _check_classes(self) -> None:
-        """Ask what becomes of classes without a partner; the sample project asks nothing and takes its own model."""
-        if self._project is None or self.card is None or self.agreed():
-            return
-        if is_sample_project(self._project.folder) and not self._chosen and self.path != FIRST_MODEL and FIRST_MODEL.is_file():
+    def ask_unless_agreed(self) -> bool:
+        """Whether the model can run here; otherwise ask what becomes of its classes without a partner.
+
+        The sample project asks nothing and takes its own model. While another model is being loaded nothing is asked: the
+        question is about the model that comes, once it is there.
+        """
+        if self.agreed():
+            return True
+        project = self._project
+        own = project is not None and is_sample_project(project.folder) and not self._chosen and self.path != FIRST_MODEL
+        if self._loading:
+            return False
+        if own and FIRST_MODEL.is_file():
             self.load(FIRST_MODEL, chosen=False)
-            return
-        self.mappingNeeded.emit()
+        else:
+            self.mappingNeeded.emit()
+        return False
 
     def agree(self, overrides: dict[int, int | None]) -> None:
         """The person's choice for the model in use: its class id -> the project's, or None for void."""
@@ -229,7 +238,7 @@ class ModelsController(QObject):
         self._facts.update(model_ready=True)
         self.cardChanged.emit(answer.card)
         self.choicesChanged.emit()
-        self._check_classes()
+        self.ask_unless_agreed()
 
     def _fail(self, answer: Failed) -> None:
         path = self._loading.pop(answer.request_id, None)
@@ -244,6 +253,8 @@ class ModelsController(QObject):
             self._show(DeviceView("", "", None, self._note, self._tooltip()))
         self._notifier.report(AtrousError.from_dict(answer.error), replace_key="model")
         self.choicesChanged.emit()
+        self._chosen = self._chosen or path == FIRST_MODEL  # it cannot be read: the model before stays, also in the sample
+        self.ask_unless_agreed()  # a question about the model before may have waited for this one
 
     def _say_crashed(self, reason: str) -> None:
         if not self.device.state:

@@ -104,8 +104,7 @@ class PredictController(QObject):
         image = self._projects.image
         if image is None or self.models.card is None or any(asked.image == image.id for asked in self._asked.values()):
             return
-        if not self.models.agreed():
-            self.models.mappingNeeded.emit()
+        if not self.models.ask_unless_agreed():
             return
         job = Job(f"Running on {displayed(image.path.name)}", lambda: self._cancel_image(image.id))
         options = self.models.run_settings.options()
@@ -115,9 +114,7 @@ class PredictController(QObject):
 
     def run_folder(self) -> None:
         """Run the model on every image of the folder as one job; an interrupted run goes on."""
-        if not self.models.agreed():
-            self.models.mappingNeeded.emit()
-        else:
+        if self.models.ask_unless_agreed():
             self.folder_run.start(self.models.run_settings.options())
 
     def cancel(self) -> None:

@@ -81,8 +81,7 @@ class RefineFolder(QObject):
         project, card = self._projects.project, self._models.card
         if self._run is not None or project is None or card is None or project.read_only:
             return
-        if not self._models.agreed():
-            self._models.mappingNeeded.emit()
+        if not self._models.ask_unless_agreed():
             return
         self._models.remember_card()
         options = replace(self._models.run_settings.options(), crf=self._crf.params, crf_engine=self._crf.engine)

@@ -196,9 +196,13 @@ def test_figures_before_and_after_follow_the_preview(desk):
     assert {row.name for row in figures.classes} >= {"background", "person"}
     assert "to" in desk.window.crf.figures.accessibleDescription()
     desk.window.trimap.build_plot()
-    assert [curve.name for curve in desk.window.trimap._curves.image][-1] == "with CRF"
+
+    def curves():
+        return [curve.name for curve in desk.window.trimap._curves.image]
+
+    desk.wait(lambda: curves()[-1:] == ["with CRF"])  # the curves are drawn once the stream of changes rests
     desk.press(Qt.Key.Key_Y)
-    assert "with CRF" not in [curve.name for curve in desk.window.trimap._curves.image]
+    desk.wait(lambda: curves() and "with CRF" not in curves())
 
 
 # -- parameters ----------------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from app.places import SAMPLE_PROJECT
+from app.worker.messages import LoadModel
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.errors import WeightsError
 from tests.gui.studio import Studio, folder, make_folder, studio  # noqa: F401  (fixtures)
@@ -84,6 +85,39 @@ def test_the_sample_opens_with_its_own_model_after_streets_were_labelled(studio:
     studio.wait(lambda: bool(asked))
     studio.settle()
     assert studio.program.models.path == tmp_path / "models" / "stripes.safetensors"
+
+
+def test_the_sample_asks_nothing_while_its_own_model_is_on_the_way(studio: Studio, tmp_path, bundled):  # noqa: F811
+    studio.compute.catalogs[str(tmp_path / "models" / "stripes.safetensors")] = get_catalog("camvid11")
+    asked = []
+    studio.program.models.mappingNeeded.connect(lambda: asked.append(True))
+    studio.start_model()
+    studio.compute.paused = True  # the model of the rooms takes its time
+    studio.program.projects.open(sample(tmp_path))
+    studio.wait(lambda: studio.program.projects.image is not None)
+    studio.program.predict.run_image()
+    studio.program.predict.run_folder()
+    assert not asked
+    studio.compute.paused = False
+    studio.wait(lambda: studio.program.models.path == bundled)
+    studio.settle()
+    assert not asked
+
+
+def test_the_sample_asks_if_its_own_model_cannot_be_read(studio: Studio, tmp_path, bundled):  # noqa: F811
+    street = tmp_path / "models" / "stripes.safetensors"
+    studio.compute.catalogs[str(street)] = get_catalog("camvid11")
+    studio.compute.errors[str(bundled)] = WeightsError("not a safetensors file")
+    asked = []
+    studio.program.models.mappingNeeded.connect(lambda: asked.append(True))
+    studio.start_model()
+    studio.open(sample(tmp_path))
+    studio.wait(lambda: bool(asked))
+    studio.program.predict.run_image()
+    studio.settle()
+    assert studio.program.models.path == street
+    tried = [request.path for request in studio.compute.asked if isinstance(request, LoadModel)]
+    assert tried.count(str(bundled)) == 1
 
 
 def test_another_folder_keeps_the_model_used_last_and_asks(studio: Studio, tmp_path, folder, bundled):  # noqa: F811
