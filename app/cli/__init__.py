@@ -7,14 +7,13 @@ commands runs, so ``atrous --help`` answers at once.
 
 from __future__ import annotations
 
-import io
-import logging
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 
 import click
 
+from app.cli.terminal import prepare_output, say
 from deeplab_core import __version__
 from deeplab_core.errors import (
     AtrousError,
@@ -26,6 +25,7 @@ from deeplab_core.errors import (
     ProjectError,
     WeightsError,
 )
+from deeplab_core.printable import log_to_stderr
 
 __all__ = ["main", "run"]
 
@@ -87,13 +87,12 @@ def main() -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit status; never raises for a person's mistake."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="surrogateescape")  # a file name that is no UTF-8 is printed as it is
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    prepare_output()
+    log_to_stderr("%(levelname)s %(name)s: %(message)s")
     try:
         status = main.main(args=list(arguments), prog_name="atrous", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:  # 'atrous project' alone: its help, with its lines
-        click.echo(error.format_message(), err=True)
+        say(error.format_message(), err=True)
         return 2
     except click.ClickException as error:
         return _complain(_one_line(error), 2)
@@ -114,5 +113,5 @@ def _one_line(error: click.ClickException) -> str:
 
 
 def _complain(message: str, status: int) -> int:
-    click.echo(f"atrous: {' '.join(message.split())}", err=True)
+    say(f"atrous: {' '.join(message.split())}", err=True)
     return status

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from app.cli.console import ReportFile, overwrite_option, write_json
+from app.cli.terminal import say
 
 if TYPE_CHECKING:
     from deeplab_core.metrics.compare import Change, Comparison
@@ -43,15 +44,15 @@ def compare(before: Path, after: Path, resamples: int, seed: int, json_file: Pat
     result = compare_reports(before, after, resamples=resamples, seed=seed)
     truths = {side: _ground_truth(report) for side, report in (("before", before), ("after", after))}
     write_json(json_file, {**result.to_dict(), "ground_truth": truths})
-    click.echo(table(result))
+    say(table(result))
     for report, truth in ((before, truths["before"]), (after, truths["after"])):
         written = truth.get("written_by_atrous")
         rows = written if isinstance(written, list) else []
         if any(isinstance(row, dict) and row.get("kind") in ("prediction", "refined") for row in rows):
-            click.echo(f"atrous: the ground truth of {report} holds masks that Atrous predicted", err=True)
+            say(f"atrous: the ground truth of {report} holds masks that Atrous predicted", err=True)
     for names, report in ((result.only_before, before), (result.only_after, after)):
         if names:
-            click.echo(f"atrous: {len(names)} images are in {report} only and were left out, e.g. {names[0]}", err=True)
+            say(f"atrous: {len(names)} images are in {report} only and were left out, e.g. {names[0]}", err=True)
 
 
 def _ground_truth(report: Path) -> dict[str, Any]:

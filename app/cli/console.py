@@ -5,7 +5,6 @@ Results and JSON go to stdout, progress and complaints to stderr, so that ``atro
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from typing import Any, Literal, Protocol
 
 import click
 
+from app.cli.terminal import LiveBar, is_live, say, say_json
 from deeplab_core.errors import AtrousError
 from deeplab_core.reading import json_text
 
@@ -31,26 +31,16 @@ class Progress(Protocol):
 @contextmanager
 def progress(title: str, total: int) -> Iterator[Progress]:
     """Report on ``total`` units of work: with a bar on a terminal, otherwise one line each at most once a second."""
-    if not sys.stderr.isatty():
+    if not is_live():
         yield _Lines(title, total)
         return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[label]}"),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        yield _Bar(bar, bar.add_task(title, total=total, label=""))
+    with LiveBar(title, total) as bar:
+        yield bar
 
 
 def emit(event: str, **values: Any) -> None:
     """Write one JSON line to stdout. Paths become strings; in one with foreign bytes these are escaped."""
-    click.echo(json_text({"event": event, **values}, default=str))
+    say_json({"event": event, **values})
 
 
 _OVERWRITE = "app.cli.overwrite"
@@ -132,18 +122,8 @@ class _Lines:
         now = time.monotonic()
         if now - self._said >= 1 or self._done == self._total:
             self._said = now
-            click.echo(f"{self._title} {self._done}/{self._total} {label}", err=True)
+            say(f"{self._title} {self._done}/{self._total} {label}", err=True)
 
     def note(self, text: str) -> None:
-        click.echo(text, err=True)
+        say(text, err=True)
 
-
-class _Bar:
-    def __init__(self, bar: Any, task: Any) -> None:
-        self._bar, self._task = bar, task
-
-    def advance(self, label: str) -> None:
-        self._bar.update(self._task, advance=1, label=label[-40:])
-
-    def note(self, text: str) -> None:
-        self._bar.console.print(text, markup=False, highlight=False)

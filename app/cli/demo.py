@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from app.cli.terminal import say
 from app.places import MODEL_DIR_VARIABLE, RESOURCES, SAMPLE_PROJECT, copy_sample_project
 
 
@@ -23,14 +24,14 @@ def demo(out: Path, device: str) -> int:
     usable = [entry for entry in known_models() if entry.card is not None and entry.card.catalog.name == "voc21"]
     if usable:
         masks = out / "masks"
-        click.echo(f"Predicting {SAMPLE_PROJECT / 'images'} with {usable[0].path.name}")
+        say(f"Predicting {SAMPLE_PROJECT / 'images'} with {usable[0].path.name}")
         arguments = [str(SAMPLE_PROJECT / "images"), "--model", str(usable[0].path), "-o", str(masks), "--device", device]
         status = run(["predict", *arguments, "--overwrite"])
         if status:
             return status
     else:
         masks = SAMPLE_PROJECT / "masks"
-        click.echo(
+        say(
             f"No model of the sample's classes at hand (the bundled one is missing, and {MODEL_DIR_VARIABLE} names none): "
             "judging the masks beside the sample images"
         )
@@ -39,7 +40,7 @@ def demo(out: Path, device: str) -> int:
     status = run(["evaluate", *arguments, "--json", str(figures), "--html", str(report)])
     status = status or photograph_window(copy_sample_project(out / "sample_project"), picture)
     if status == 0:
-        click.echo(f"Masks: {masks}\nFigures: {figures}\nReport: {report}\nWindow: {picture}")
+        say(f"Masks: {masks}\nFigures: {figures}\nReport: {report}\nWindow: {picture}")
     return status
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from app.cli.console import emit
+from app.cli.terminal import say
 from app.places import MODEL_DIR_VARIABLE, model_folders
 from deeplab_core import __version__
 
@@ -59,16 +60,16 @@ def doctor(as_json: bool) -> int:
         return 1 if problems else 0
     for name, value in facts.items():
         missing_text = f"not installed; pip install 'atrous[{_EXTRAS[name]}]'" if name in _EXTRAS else "not installed"
-        click.echo(f"{name:>22}  {value or missing_text}")
+        say(f"{name:>22}  {value or missing_text}")
     for name, text in devices.items():
-        click.echo(f"{'device ' + name:>22}  {text}")
+        say(f"{'device ' + name:>22}  {text}")
     for note in device_notes:
-        click.echo(f"{'':>22}  {note}")
-    click.echo(f"{'models':>22}  {', '.join(map(str, model_folders())) or f'none bundled; set {MODEL_DIR_VARIABLE}'}")
+        say(f"{'':>22}  {note}")
+    say(f"{'models':>22}  {', '.join(map(str, model_folders())) or f'none bundled; set {MODEL_DIR_VARIABLE}'}")
     for problem in problems:
-        click.echo(f"atrous: {problem}", err=True)
+        say(f"atrous: {problem}", err=True)
     if not problems:
-        click.echo("No problem found.")
+        say("No problem found.")
     return 1 if problems else 0
 
 

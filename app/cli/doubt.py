@@ -14,6 +14,7 @@ from app.cli.options import GroundTruth, TruthOptions, named_truth, truth_option
 from app.cli.orders import gain_lines, order_lines, place_text
 from app.cli.predict import parse_scales
 from app.cli.read_ahead import read_ahead
+from app.cli.terminal import say
 from deeplab_core.errors import AtrousError, MaskFormatError
 from deeplab_core.notes import RunNotes
 
@@ -99,7 +100,7 @@ def doubt(
     scan = scan_folder(images)
     names = list(scan.images)
     for sentence in scan.left_out():
-        click.echo(f"note: {sentence}", err=True)
+        say(f"note: {sentence}", err=True)
     if not names:
         raise click.UsageError(f"no image found in {images}; give a folder that holds some")
     options = PredictOptions(
@@ -121,7 +122,7 @@ def doubt(
         ground.tell()
     found.failures += labels.problems
     _measure_all(images, names, meter, labels, found)
-    click.echo("\n".join(_report(found, predictor.card.name, labels, orders, top, label_errors=label_errors)))
+    say("\n".join(_report(found, predictor.card.name, labels, orders, top, label_errors=label_errors)))
     if json_file is not None:
         about = {
             "model": {"id": predictor.card.id, "name": predictor.card.name},
@@ -134,7 +135,7 @@ def doubt(
         write_json(json_file, {"format": data.pop("format"), **about, **data, "without_truth": labels.missing})
     if found.failures:
         failed = "1 file" if len(found.failures) == 1 else f"{len(found.failures)} files"
-        click.echo(f"atrous: {failed} could not be measured; the figures are those of the rest", err=True)
+        say(f"atrous: {failed} could not be measured; the figures are those of the rest", err=True)
     return 1 if found.failures else 0
 
 

@@ -10,6 +10,7 @@ import click
 
 from app.cli.console import ReportFile, overwrite_option, progress, write_json
 from app.cli.options import TruthOptions, masks_truth, truth_options
+from app.cli.terminal import say
 
 if TYPE_CHECKING:
     import numpy as np
@@ -158,13 +159,13 @@ def evaluate(
         title = f"{prediction} against {', '.join(map(str, truths))}"
         extras = ReportExtras(photographs=photographs, slices=slices, failures=failures, others=curves)
         write_report(result, html_file, title, extras)
-    click.echo(figures(result))
+    say(figures(result))
     for text in mask_lines(result):
-        click.echo(f"atrous: {text}", err=True)
+        say(f"atrous: {text}", err=True)
     for error in result.failures:
-        click.echo(f"atrous: not compared: {error}", err=True)
+        say(f"atrous: not compared: {error}", err=True)
     if result.missing:
-        click.echo(f"atrous: {len(result.missing)} ground truth files have no prediction, e.g. {result.missing[0]}", err=True)
+        say(f"atrous: {len(result.missing)} ground truth files have no prediction, e.g. {result.missing[0]}", err=True)
     return 1 if result.failures else 0
 
 

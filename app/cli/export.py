@@ -10,6 +10,7 @@ import click
 
 from app.cli.console import emit, progress
 from app.cli.plan import keep_suffix_option
+from app.cli.terminal import say
 from app.cli.train_projects import say_repairs
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def export(
     for name, error in summary.failed:
         if as_json:
             emit("failed", image=name, error=error.to_dict())
-        click.echo(f"atrous: not exported: {name}: {error}", err=True)
+        say(f"atrous: not exported: {name}: {error}", err=True)
     if as_json:
         emit(
             "summary",
@@ -116,9 +117,9 @@ def export(
             notes=summary.notes.to_list(),
         )
     else:
-        click.echo(f"{summary.text()} in {out}")
+        say(f"{summary.text()} in {out}")
         for name, pixels in summary.class_pixels.items():
-            click.echo(f"{name:>16}  {pixels:,} px")
+            say(f"{name:>16}  {pixels:,} px")
     return 1 if summary.failed or summary.not_reached else 0
 
 

@@ -11,6 +11,7 @@ import click
 from app.cli.console import ReportFile, overwrite_option, progress, write_json
 from app.cli.options import TruthOptions, masks_classes, masks_truth, truth_options
 from app.cli.orders import gain_lines, order_lines, place_text
+from app.cli.terminal import say
 
 if TYPE_CHECKING:
     from deeplab_core.catalog import ClassCatalog
@@ -96,16 +97,16 @@ def inspect(
     failures = [] if ranking is None else list(ranking.failures)
     if not truths:
         assert ranking is not None
-        click.echo("\n".join([*order_lines(ranking, top), *gain_lines(ranking)]))
+        say("\n".join([*order_lines(ranking, top), *gain_lines(ranking)]))
         write_json(json_file, _ranking_alone(ranking, catalog))
         return _complain(failures)
     sources = FolderSources(images=images, objects=objects, ambiguous=ambiguous, frame=truth.frame)
     found = _inspect(prediction, truths, catalog, sources)
     listed = _components(found, ids, kind, within, top)
-    click.echo(_figures(found))
-    click.echo(_component_lines(listed, catalog))
+    say(_figures(found))
+    say(_component_lines(listed, catalog))
     if ranking is not None and ranking.scores:
-        click.echo("\n".join([*order_lines(ranking, top), *gain_lines(ranking)]))
+        say("\n".join([*order_lines(ranking, top), *gain_lines(ranking)]))
     if json_file is not None:
         from deeplab_core.inspection.summary import inspection_to_dict
 
@@ -114,7 +115,7 @@ def inspect(
     if cutouts is not None and images is not None:
         _write_cutouts(found, listed, images, cutouts, truth.frame)
     for line in found.truth_notes.spoken() + found.prediction_notes.spoken():
-        click.echo(f"atrous: {line}", err=True)
+        say(f"atrous: {line}", err=True)
     return _complain(found.failures)
 
 
@@ -263,7 +264,7 @@ def _write_cutouts(
     for rank, entry in enumerate(listed, start=1):
         photograph = reader.photograph(entry.image)
         if photograph is None:
-            click.echo(f"atrous: no photograph for {entry.image} in {images}", err=True)
+            say(f"atrous: no photograph for {entry.image} in {images}", err=True)
             continue
         data, pair = read_image(photograph), found.pairs[entry.image]
         truth, prediction = reader.truth(pair.truth, data.info), reader.prediction(pair.prediction, data.info)
@@ -274,5 +275,5 @@ def _write_cutouts(
 
 def _complain(failures: Sequence[AtrousError]) -> int:
     for error in failures:
-        click.echo(f"atrous: not inspected: {error}", err=True)
+        say(f"atrous: not inspected: {error}", err=True)
     return 1 if failures else 0

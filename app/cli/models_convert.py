@@ -10,6 +10,7 @@ import click
 from app.cli.console import emit
 from app.cli.model_choice import resolve_model
 from app.cli.models_export import refuse_overwriting
+from app.cli.terminal import say
 from deeplab_core.errors import WeightsError
 
 if TYPE_CHECKING:
@@ -55,11 +56,11 @@ def convert_command(name_or_file: str, target: Path, half: bool, force: bool, as
         size = target.stat().st_size
         emit("converted", path=target, card_path=beside, bytes=size, largest_change=largest, card=stored.to_dict())
         return
-    click.echo(f"{target}  {target.stat().st_size / 1e6:.1f} MB (from {path.stat().st_size / 1e6:.1f} MB)")
-    click.echo(f"{beside}")
-    click.echo("Read back equal." if largest == 0 else f"Read back; half precision moved no weight by more than {largest:.2g}.")
+    say(f"{target}  {target.stat().st_size / 1e6:.1f} MB (from {path.stat().st_size / 1e6:.1f} MB)")
+    say(f"{beside}")
+    say("Read back equal." if largest == 0 else f"Read back; half precision moved no weight by more than {largest:.2g}.")
     if stored.guessed:
-        click.echo(f"Guessed, please check in the card: {', '.join(stored.guessed)}.")
+        say(f"Guessed, please check in the card: {', '.join(stored.guessed)}.")
 
 
 def _reread(target: Path, model: SegmentationModel) -> float:

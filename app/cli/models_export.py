@@ -9,6 +9,7 @@ import click
 
 from app.cli.console import emit
 from app.cli.model_choice import resolve_model
+from app.cli.terminal import say
 from deeplab_core.atomic import refuse_photograph
 
 
@@ -49,7 +50,7 @@ def export_command(
 
     model, card = load_model(path, None if output_stride is None else int(output_stride))
     if not as_json:
-        click.echo(f"Tracing {card.name} …", err=True)
+        say(f"Tracing {card.name} …", err=True)
     done = export_onnx(target, model, card, output="labels" if gives == "labels" else "logits", size=wanted, opset=opset)
     if as_json:
         emit(
@@ -58,10 +59,10 @@ def export_command(
         )  # fmt: skip
         return
     sizes = ", ".join(f"{width} x {height}" for height, width in done.sizes)
-    click.echo(f"{target}  {target.stat().st_size / 1e6:.1f} MB")
+    say(f"{target}  {target.stat().st_size / 1e6:.1f} MB")
     if gives == "logits":
-        click.echo(f"Largest difference of a logit {done.difference:.2g}, at a standard deviation of {done.deviation:.2g}.")
-    click.echo(f"Equal labels on {100 * done.agreement:.3f} % of the pixels of random images of {sizes}.")
+        say(f"Largest difference of a logit {done.difference:.2g}, at a standard deviation of {done.deviation:.2g}.")
+    say(f"Equal labels on {100 * done.agreement:.3f} % of the pixels of random images of {sizes}.")
 
 
 def _size(text: str) -> tuple[int, int]:

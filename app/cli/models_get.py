@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from app.cli.console import emit
+from app.cli.terminal import say
 from app.cli.transfer import megabytes, transfer
 from app.places import download_folder, model_folders
 from deeplab_core.errors import AtrousError
@@ -35,7 +36,7 @@ def get_command(model_id: str, folder: Path | None, again: bool, as_json: bool) 
         with transfer(model.id, as_json=as_json) as report:
             found = install(model, target, again=again, progress=report)
     except KeyboardInterrupt:
-        click.echo("atrous: stopped; what came so far is kept, and the same command goes on from there", err=True)
+        say("atrous: stopped; what came so far is kept, and the same command goes on from there", err=True)
         return 130
     from deeplab_core.weights import load_model
 
@@ -45,16 +46,16 @@ def get_command(model_id: str, folder: Path | None, again: bool, as_json: bool) 
     except AtrousError as error:
         if as_json:
             emit("model", id=model.id, path=found.path, already=found.already, checksum=found.checksum, error=str(error))
-        click.echo(f"atrous: {found.path} is there, but cannot be used: {error}", err=True)
+        say(f"atrous: {found.path} is there, but cannot be used: {error}", err=True)
         return 1
     if as_json:
         emit("model", id=model.id, path=found.path, already=found.already, checksum=found.checksum, error=None)
         return 0
-    click.echo(f"{'It is there already' if found.already else 'Fetched'}: {found.path}")
+    say(f"{'It is there already' if found.already else 'Fetched'}: {found.path}")
     if found.checksum:
-        click.echo(f"Checksum: {found.checksum}.")
+        say(f"Checksum: {found.checksum}.")
     name = found.path.stem if found.path.parent in model_folders() else found.path
-    click.echo(f"{model.title}, {card.catalog.title}. Use it with --model {name}")
+    say(f"{model.title}, {card.catalog.title}. Use it with --model {name}")
     return 0
 
 
@@ -70,5 +71,5 @@ def _named(model_id: str) -> PublishedModel:
 def _announce(model: PublishedModel, target: Path) -> None:
     proxy = proxy_for(model.url)
     through = f" through the proxy {proxy}" if proxy else ""
-    click.echo(f"{model.title}: {megabytes(model.approximate_bytes)} from {model.host}{through} to {target}", err=True)
-    click.echo(f"Licence: {model.licence}. Trained on {model.data_licence}.", err=True)
+    say(f"{model.title}: {megabytes(model.approximate_bytes)} from {model.host}{through} to {target}", err=True)
+    say(f"Licence: {model.licence}. Trained on {model.data_licence}.", err=True)

@@ -9,6 +9,7 @@ import click
 
 from app.cli.console import emit
 from app.cli.model_choice import known_models
+from app.cli.terminal import say
 from app.cli.transfer import megabytes
 from app.places import MODEL_DIR_VARIABLE, download_folder, model_folders
 from deeplab_core.fetch import PublishedModel, find_installed, published_models
@@ -36,11 +37,11 @@ def _list_installed(as_json: bool) -> None:
             card = None if entry.card is None else entry.card.to_dict()
             emit("model", name=entry.path.stem, path=entry.path, card=card, error=str(entry.error) if entry.error else None)
         elif entry.card is None:
-            click.echo(f"{entry.path.stem}\n    cannot be used: {entry.error}")
+            say(f"{entry.path.stem}\n    cannot be used: {entry.error}")
         else:
-            click.echo(f"{entry.path.stem}\n    {_headline(entry.card)}\n    {entry.path}")
+            say(f"{entry.path.stem}\n    {_headline(entry.card)}\n    {entry.path}")
     if not entries and not as_json:
-        click.echo(f"No model at hand. Get one of those below, or set {MODEL_DIR_VARIABLE} to a folder of checkpoints.")
+        say(f"No model at hand. Get one of those below, or set {MODEL_DIR_VARIABLE} to a folder of checkpoints.")
 
 
 def _list_available(as_json: bool) -> None:
@@ -51,12 +52,12 @@ def _list_available(as_json: bool) -> None:
             facts = {name: getattr(model, name) for name in model.__dataclass_fields__}
             emit("published", **facts, direct=model.direct, installed=here.get(model.id))
         return
-    click.echo(f"\nTo be fetched with 'atrous models get ID', into {download_folder()}:")
+    say(f"\nTo be fetched with 'atrous models get ID', into {download_folder()}:")
     for publisher, group in groupby(published_models(), key=lambda model: model.publisher):
         models = list(group)
-        click.echo(f"\n{publisher}, licence {models[0].licence}")
+        say(f"\n{publisher}, licence {models[0].licence}")
         for model in models:
-            click.echo(_row(model, model.id in here))
+            say(_row(model, model.id in here))
 
 
 def _row(model: PublishedModel, here: bool) -> str:

@@ -10,6 +10,7 @@ import click
 
 from app.cli.console import emit
 from app.cli.model_choice import resolve_model
+from app.cli.terminal import say
 
 if TYPE_CHECKING:
     from deeplab_core.inference.engines import EngineModel
@@ -43,11 +44,11 @@ def show_command(name_or_file: str, every_layer: bool, size: int, output_stride:
         return
     for label, value in {**_card_rows(card), **lines}.items():
         if value:
-            click.echo(f"{label:>14}  {value}")
+            say(f"{label:>14}  {value}")
     if not isinstance(model, EngineModel):
-        click.echo()
+        say()
         for line in _table(figures["layers"] if every_layer else figures["parts"]):
-            click.echo(line)
+            say(line)
 
 
 def _card_rows(card: ModelCard) -> dict[str, str]:

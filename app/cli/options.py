@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from app.cli.terminal import say
+
 if TYPE_CHECKING:
     from deeplab_core.catalog import ClassCatalog
     from deeplab_core.datasets import ClassChoice, TruthIndex
@@ -118,9 +120,9 @@ class GroundTruth:
     def tell(self) -> None:
         """Say on stderr what the user should know; nothing if everything was named and nothing is special about it."""
         if self.found:
-            click.echo(f"atrous: ground truth: {self.reason}", err=True)
+            say(f"atrous: ground truth: {self.reason}", err=True)
         for marker in self.markers:
-            click.echo(f"atrous: ground truth: {marker.folder} is {marker.text()}", err=True)
+            say(f"atrous: ground truth: {marker.folder} is {marker.text()}", err=True)
         if self.classes_reason:
             tell_classes(self.catalog, self.classes_reason)
 
@@ -204,7 +206,7 @@ def recognised_classes(sources: Sequence[DataSource], say: Callable[[str], None]
 
 def tell_classes(catalog: ClassCatalog, reason: str) -> None:
     """Say on stderr which classes were recognised, and by what."""
-    click.echo(f"atrous: classes: {catalog.title} ('{catalog.name}'). {reason}", err=True)
+    say(f"atrous: classes: {catalog.title} ('{catalog.name}'). {reason}", err=True)
 
 
 def masks_classes(options: TruthOptions, masks: Path) -> ClassCatalog:

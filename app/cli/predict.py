@@ -16,6 +16,7 @@ from app.cli.crf_choice import CRF_HELP, crf_engine_option, parse_crf
 from app.cli.model_choice import resolve_model
 from app.cli.plan import OutputPlan, Task, keep_suffix_option, output_names, plan_outputs, report_refused
 from app.cli.read_ahead import read_ahead
+from app.cli.terminal import say
 from deeplab_core.errors import AtrousError, ImageReadError
 from deeplab_core.notes import RunNotes
 from deeplab_core.reading import read_json
@@ -301,12 +302,12 @@ def _summarise(
         emit("summary", model=card.id, output=out, written=written, kept=kept, failed=len(failures), notes=notes.to_list())
         return
     parts = [f"{written} written", *([f"{kept} kept"] if kept else []), *([f"{len(failures)} failed"] if failures else [])]
-    click.echo(f"{card.name}: {', '.join(parts)} in {out}")
+    say(f"{card.name}: {', '.join(parts)} in {out}")
     for line in notes.spoken():
-        click.echo(f"atrous: {line}", err=True)
+        say(f"atrous: {line}", err=True)
     unreadable = sum(isinstance(error, ImageReadError) for _task, error in failures)
     if failures:
-        click.echo(
+        say(
             f"atrous: {len(failures)} of {total} images failed ({unreadable} unreadable); fix them and run again with --resume",
             err=True,
         )

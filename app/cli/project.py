@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from app.cli.terminal import say
 from app.cli.transfer import megabytes
 
 if TYPE_CHECKING:
@@ -44,21 +45,21 @@ def restore(folder: Path, *, project_dir: Path | None, only_list: bool, name: st
     if only_list:
         backups = list_backups(directory)
         for backup in backups:
-            click.echo(f"{backup.name}  {megabytes(backup.nbytes):>9}  {_content(backup)}")
+            say(f"{backup.name}  {megabytes(backup.nbytes):>9}  {_content(backup)}")
         if not backups:
-            click.echo(f"There is no daily copy in {directory}; one is made once a day while the window is open.", err=True)
+            say(f"There is no daily copy in {directory}; one is made once a day while the window is open.", err=True)
         return 0
     done = put_back(directory, name)
-    click.echo(f"Restored {done.backup.name}: {_content(done.backup)}.")
+    say(f"Restored {done.backup.name}: {_content(done.backup)}.")
     if done.aside:
-        click.echo(f"The database that was there is kept as {directory / done.aside}.")
+        say(f"The database that was there is kept as {directory / done.aside}.")
     if done.newer_masks:
         count, named = len(done.newer_masks), ", ".join(done.newer_masks[:5])
         masks = "1 mask is" if count == 1 else f"{count} masks are"
         more = f" and {count - 5} more" if count > 5 else ""
-        click.echo(f"{masks} newer than the copy and kept, without undo steps: {named}{more}.")
+        say(f"{masks} newer than the copy and kept, without undo steps: {named}{more}.")
     for notice in done.notices:
-        click.echo(notice)
+        say(notice)
     return 0
 
 

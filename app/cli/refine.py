@@ -14,6 +14,7 @@ from app.cli.model_choice import resolve_model
 from app.cli.options import GroundTruth, TruthOptions, found_truth, tell_classes, truth_options
 from app.cli.plan import Task, keep_suffix_option, output_names, plan_outputs, report_refused
 from app.cli.predict import predict
+from app.cli.terminal import say
 from deeplab_core.errors import AtrousError
 from deeplab_core.notes import RunNotes
 
@@ -171,9 +172,9 @@ def _refine_masks(
     left = len(tasks) - len(partners)
     without = f"; {left} images have none" if left else ""
     done = len(partners) + len(plan.refused) - len(failures)
-    click.echo(f"refined {done} of {len(tasks) + len(plan.refused)} masks into {out}{without}")
+    say(f"refined {done} of {len(tasks) + len(plan.refused)} masks into {out}{without}")
     for line in image_notes.spoken() + mask_notes.spoken():
-        click.echo(f"atrous: {line}", err=True)
+        say(f"atrous: {line}", err=True)
     return 1 if failures else 0
 
 
@@ -200,7 +201,7 @@ def _search(
     ground.tell()
     mapping = map_catalogs(ground.catalog, card.catalog)
     if mapping.unmatched:
-        click.echo(f"atrous: void in this search, for the model has no such class: {', '.join(mapping.unmatched)}", err=True)
+        say(f"atrous: void in this search, for the model has no such class: {', '.join(mapping.unmatched)}", err=True)
     partners = {task: path for task in tasks if (path := index.get(task.name)) is not None}
     chosen = list(partners.items())[:: max(1, -(-len(partners) // limit))]
     if len(chosen) < 2:
@@ -210,16 +211,16 @@ def _search(
         notes = RunNotes("image"), RunNotes("ground truth mask")
         samples = [_sample(task, path, predictor, bar, ground, mapping, notes) for task, path in chosen]
     for line in notes[0].spoken() + notes[1].spoken():
-        click.echo(f"atrous: {line}", err=True)
+        say(f"atrous: {line}", err=True)
     usable = [sample for sample in samples if sample is not None]
     with progress("search", 4 * len(usable)) as bar:
         result = search_parameters(
             usable, card.catalog, folds=folds, start=start, progress=lambda _done, _total, text: bar.advance(text)
         )
-    click.echo(figures(result))
+    say(figures(result))
     if report_file is not None:
         write_json(report_file, {**result.to_dict(), "ground_truth": ground.to_dict()})
-        click.echo(f"use it: --crf {report_file}" if result.helps else f"details: {report_file}")
+        say(f"use it: --crf {report_file}" if result.helps else f"details: {report_file}")
     return 0
 
 

@@ -15,6 +15,7 @@ import click
 
 from app.cli.console import emit
 from app.cli.options import TrainingTruth, TruthOptions, recognised_classes, truth_options
+from app.cli.terminal import LiveBar, is_live, say
 from app.cli.train_projects import opened_projects, project_samples
 from deeplab_core.errors import AtrousError
 from deeplab_core.reading import parse_toml
@@ -380,30 +381,18 @@ class _Watcher(_Silent):
     """A bar on a terminal, one line per epoch otherwise."""
 
     def __init__(self, as_json: bool) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
         self._json = as_json
         self._said = time.monotonic()
-        console = Console(stderr=True)
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        )
-        self._bar.start()
-        self._task = self._bar.add_task("reading images", total=None)
+        self._bar = LiveBar("reading images").start() if is_live() else None
 
     def reading(self, done: int, total: int) -> None:
-        self._bar.update(self._task, completed=done, total=total)
+        if self._bar is not None:
+            self._bar.show(done, total)
 
     def step(self, step: int, steps: int, loss: float, rate: float) -> None:
-        self._bar.update(self._task, completed=step, total=steps, description=f"loss {loss:.3f}, rate {rate:.4f}")
-        if self._bar.disable and time.monotonic() - self._said >= 60:
+        if self._bar is not None:
+            self._bar.show(step, steps, title=f"loss {loss:.3f}, rate {rate:.4f}")
+        elif time.monotonic() - self._said >= 60:
             self._said = time.monotonic()
             self.note(f"step {step}/{steps}  loss {loss:.4f}  rate {rate:.5f}")
 
@@ -418,13 +407,14 @@ class _Watcher(_Silent):
         self.note(f"{text}  {row['seconds'] / 60:.1f} min")
 
     def note(self, text: str) -> None:
-        if self._bar.disable:
-            click.echo(text, err=True)
+        if self._bar is None:
+            say(text, err=True)
         else:
-            self._bar.console.print(text, markup=False, highlight=False)
+            self._bar.note(text)
 
     def close(self) -> None:
-        self._bar.stop()
+        if self._bar is not None:
+            self._bar.stop()
 
     def summary(
         self, out: Path, model: Path | None, history: list[dict[str, Any]], skipped: int, truth: list[dict[str, Any]]
@@ -436,6 +426,6 @@ class _Watcher(_Silent):
                 "summary", output=out, model=model, skipped=skipped, validation=found, ground_truth=truth, process=os.getpid()
             )  # fmt: skip
         elif model is None:
-            click.echo(f"stopped; the state is kept, and 'atrous train --resume -o {out}' goes on", err=True)
+            say(f"stopped; the state is kept, and 'atrous train --resume -o {out}' goes on", err=True)
         else:
-            click.echo(f"{model}: mIoU {found.get('mean_iou', 'not validated')}{f', {skipped} files skipped' if skipped else ''}")
+            say(f"{model}: mIoU {found.get('mean_iou', 'not validated')}{f', {skipped} files skipped' if skipped else ''}")

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
+from app.cli.terminal import say
 
 if TYPE_CHECKING:
     from app.state.project import ImageRecord, Project
@@ -36,7 +36,7 @@ def opened_projects(places: tuple[Path, ...]) -> Iterator[list[Project]]:
 def say_repairs(project: Project) -> None:
     """What a project that is only read was found to lack, on stderr."""
     for sentence in project.repairs:
-        click.echo(f"atrous: {project.folder}: {sentence}", err=True)
+        say(f"atrous: {project.folder}: {sentence}", err=True)
 
 
 def project_place(place: Path) -> tuple[Path, Path | None]:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import click
-
 from app.cli.console import emit
+from app.cli.terminal import LiveBar, is_live, say
 from deeplab_core.fetch import Progress
 
 Report = Callable[[Progress], None]
@@ -23,11 +21,11 @@ def transfer(title: str, *, as_json: bool) -> Iterator[Report]:
     """Show how far a download is; what is yielded takes its progress."""
     if as_json:
         yield _paced(lambda told: emit("progress", done=told.done, total=told.total, text=told.text))
-    elif not sys.stderr.isatty():
-        yield _paced(lambda told: click.echo(f"{title} {_line(told)}", err=True))
+    elif not is_live():
+        yield _paced(lambda told: say(f"{title} {_line(told)}", err=True))
     else:
-        with _bar(title) as report:
-            yield report
+        with LiveBar(title, unit="bytes") as bar:
+            yield lambda told: bar.show(told.done, told.total, label=told.text)
 
 
 def megabytes(size: int | None) -> str:
@@ -53,22 +51,3 @@ def _paced(say: Report) -> Report:
             say(told)
 
     return report
-
-
-@contextmanager
-def _bar(title: str) -> Iterator[Report]:
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-    from rich.progress import Progress as Bar
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[text]}"),
-    )
-    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(title, total=None, text="")
-        yield lambda told: bar.update(task, completed=told.done, total=told.total, text=told.text)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import click
 
+from app.cli.terminal import say
+
 
 def has_screen() -> bool:
     """Whether a window can be shown: always on Windows and macOS, with a display server elsewhere."""
@@ -65,7 +67,7 @@ def window(
         if not has_screen():
             from app.cli import run
 
-            click.echo("No screen here (neither DISPLAY nor WAYLAND_DISPLAY is set): doing the same job without a window.")
+            say("No screen here (neither DISPLAY nor WAYLAND_DISPLAY is set): doing the same job without a window.")
             return run(["demo"])
         from app.places import copy_sample_project, sample_home
 

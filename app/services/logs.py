@@ -12,6 +12,7 @@ from pathlib import Path
 from PySide6.QtCore import QMessageLogContext, QtMsgType, qInstallMessageHandler, qVersion
 
 from deeplab_core import __version__
+from deeplab_core.printable import PrintableFormatter, printable
 
 LOG_NAME = "atrous.log"
 _SIZE, _COPIES = 2_000_000, 4
@@ -38,7 +39,7 @@ def start_logging(folder: Path) -> None:
     except OSError as error:
         logging.getLogger(__name__).warning("no log file: %s", error)
         return
-    handler.setFormatter(logging.Formatter("%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(PrintableFormatter("%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s"))
     root.addHandler(handler)
     logging.getLogger(__name__).info("Atrous %s starts, Python %s, Qt %s", __version__, platform.python_version(), qVersion())
 
@@ -63,7 +64,7 @@ def report_text(folder: Path, facts: dict[str, str]) -> str:
         f"Last lines of {LOG_NAME}:",
         *last_lines(folder / LOG_NAME, _REPORT_LINES),
     ]
-    return "\n".join(lines).replace(str(Path.home()), "~")
+    return printable("\n".join(lines).replace(str(Path.home()), "~"))  # it may be pasted into a terminal
 
 
 def last_lines(path: Path, count: int) -> list[str]:

@@ -1,6 +1,13 @@
-"""Numbers as a person reads them."""
+"""Numbers and names as a user reads them."""
 
 from __future__ import annotations
+
+import re
+
+from deeplab_core.printable import printable
+
+#: Halves of surrogate pairs: as these Python keeps bytes of file names that are no UTF-8.
+_HALVES = re.compile("[\ud800-\udfff]")
 
 
 def spaced(number: int) -> str:
@@ -14,8 +21,10 @@ def counted(number: int, thing: str, things: str = "") -> str:
 
 
 def displayed(text: str) -> str:
-    """A text as a window can show it: bytes of a file name that are no UTF-8 become the replacement character.
+    """A text as a window can show it.
 
-    Qt drops them without a word. Names themselves are never changed: keep what you show apart from what you open.
+    Bytes of a file name that are no UTF-8 become the replacement character: Qt drops them without a word. Control characters,
+    which Qt hides or obeys (text from right to left), become escapes. Names themselves are never changed: keep what you show apart from
+    what you open.
     """
-    return text if text.isascii() else text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return printable(_HALVES.sub("\ufffd", text))

@@ -31,7 +31,10 @@ def run(connection: Connection) -> None:
     except BaseException:
         import traceback
 
-        traceback.print_exc()
+        from deeplab_core.printable import printable
+
+        if sys.stderr is not None:
+            sys.stderr.write(printable(traceback.format_exc()))
         status = 1
     # Threads of torch may still compute for a request that nobody waits for; leaving must not wait for them.
     for stream in (sys.stdout, sys.stderr):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 import threading
 import time
 from multiprocessing.connection import Connection
@@ -13,6 +12,7 @@ from app.worker.lane import Lane
 from app.worker.messages import Answer, Cancel, Hello, Learn, Progress, Request, Shutdown, WasCancelled
 from app.worker.session import ComputeSession, hello
 from deeplab_core.inference import warm_up
+from deeplab_core.printable import log_to_stderr
 
 #: Shortest time between two Progress messages of one request, in seconds.
 PROGRESS_INTERVAL = 0.1
@@ -96,7 +96,7 @@ class _Server:
 
 def serve(connection: Connection) -> int:
     """Say Hello, then answer requests until Shutdown or the end of the pipe. Returns the exit status."""
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="compute: %(levelname)s %(name)s: %(message)s")
+    log_to_stderr("compute: %(levelname)s %(name)s: %(message)s")
     speaker = _Speaker(connection)
     lane = Lane()
     server = _Server(lane, speaker)

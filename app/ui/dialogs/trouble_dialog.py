@@ -8,6 +8,7 @@ from PySide6.QtCore import QUrl
 from PySide6.QtGui import QDesktopServices, QGuiApplication
 from PySide6.QtWidgets import QDialog, QHBoxLayout, QPlainTextEdit, QPushButton, QVBoxLayout, QWidget
 
+from app.state.wording import displayed
 from app.ui.docks.panel import toned
 
 
@@ -22,10 +23,10 @@ class TroubleDialog(QDialog):
         column.setContentsMargins(24, 20, 24, 20)
         column.setSpacing(10)
         column.addWidget(toned(title, size="title"))
-        label = toned(text, tone="muted")
+        label = toned(displayed(text), tone="muted")
         label.setWordWrap(True)
         column.addWidget(label)
-        self.details = QPlainTextEdit(details)
+        self.details = QPlainTextEdit(displayed(details))
         self.details.setReadOnly(True)
         self.details.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
         column.addWidget(self.details, 1)
