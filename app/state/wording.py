@@ -24,7 +24,7 @@ def displayed(text: str) -> str:
     """A text as a window can show it.
 
     Bytes of a file name that are no UTF-8 become the replacement character: Qt drops them without a word. Control characters,
-    which Qt hides or obeys (text from right to left), become escapes. Names themselves are never changed: keep what you show apart from
-    what you open.
+    which Qt hides or obeys (text from right to left), become escapes. Names themselves are never changed: keep what you show
+    apart from what you open.
     """
     return printable(_HALVES.sub("\ufffd", text))

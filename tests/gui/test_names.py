@@ -9,10 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from PySide6.QtCore import Qt
 
 from app.controllers.export import ExportRequest, Scope
 from app.state.image_record import ImageStatus
+from app.state.wording import displayed
 from app.ui.dialogs.export_dialog import ExportDialog
+from app.ui.dialogs.trouble_dialog import TroubleDialog
+from app.ui.docks.panel import toned
 from tests.gui.studio import Studio
 
 FOREIGN = os.fsdecode(b"\xbb\xe7\xc1\xf8.jpg")
@@ -90,3 +94,22 @@ def test_the_export_names_the_equal_pair_and_offers_the_remedy(studio: Studio, p
     assert {path.name for path in (tmp_path / "plain").glob("*.png")} == {
         str(Path(name).with_suffix(".png")) for name in NAMES if not name.startswith("a.")
     }
+
+
+def test_names_are_shown_as_they_are(studio: Studio) -> None:
+    for name in ("<b>bold</b>.jpg", "<img src=x>.png", "a<br>b"):
+        label = toned(name)
+        studio.qtbot.addWidget(label)
+        assert label.textFormat() is Qt.TextFormat.PlainText
+        assert label.text() == name
+    trouble = TroubleDialog("Trouble", "\x1b]0;a\x07", "one\n\u202etwo \udcff", Path("logs"), studio.window)
+    studio.qtbot.addWidget(trouble)
+    assert trouble.details.toPlainText() == "one\n\\u202etwo \ufffd"
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [("a\x1b[31m.png", r"a\x1b[31m.png"), ("\u202egnp.exe", r"\u202egnp.exe"), ("\ud83d", "\ufffd"), ("caf\udce9", "caf\ufffd")],
+)
+def test_controls_in_names_are_visible(name: str, shown: str) -> None:
+    assert displayed(name) == shown

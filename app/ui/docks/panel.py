@@ -41,8 +41,9 @@ class Panel(QDockWidget):
 
 
 def toned(text: str = "", *, tone: str = "", size: str = "", strong: bool = False) -> QLabel:
-    """A label in one of the theme's tones and sizes."""
+    """A label in one of the theme's tones and sizes. Its text is shown as it is: names may look like HTML."""
     label = QLabel(text)
+    label.setTextFormat(Qt.TextFormat.PlainText)
     for name, value in (("tone", tone), ("textSize", size)):
         if value:
             label.setProperty(name, value)

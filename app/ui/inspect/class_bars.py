@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from html import escape
 from math import isnan
 
 from PySide6.QtCore import QPoint, QRect, QRectF, QSize, Qt, Signal
@@ -137,6 +138,7 @@ class ClassBars(QWidget):
                     for one, pixels in zip(PARTS, parts.parts, strict=True)
                     if kind is None or one is kind
                 ]
-                QToolTip.showText(event.globalPos(), f"<b>{parts.name}</b><br>{'<br>'.join(said)}<br>Click to see them", self)
+                lines = [f"<b>{escape(parts.name)}</b>", *said, "Click to see them"]
+                QToolTip.showText(event.globalPos(), "<br>".join(lines), self)
             return True
         return super().event(event)

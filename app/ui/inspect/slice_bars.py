@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import escape
 from math import isnan
 
 from PySide6.QtCore import QEvent, QPoint, QRect, QRectF, QSize, Qt, Signal
@@ -145,7 +146,7 @@ class SliceBars(QWidget):
     def event(self, event: object) -> bool:
         if isinstance(event, QHelpEvent):
             bar = next((bar for n, bar in enumerate(self._chart.bars) if self.bar_rect(n).contains(event.pos())), None)
-            said = self._chart.text if bar is None else f"{bar.label}: {bar.text}"
+            said = escape(self._chart.text if bar is None else f"{bar.label}: {bar.text}")
             if bar is not None and not isnan(bar.value):
                 said += "<br>Click to see the errors"
             QToolTip.showText(event.globalPos(), said, self)

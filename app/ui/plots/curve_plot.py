@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from app.state.curves import Curve
@@ -31,6 +32,7 @@ class CurvePlot(QWidget):
         self._labels: dict[str, QLabel] = {}
         for name in _TOKENS:
             label = QLabel(name)
+            label.setTextFormat(Qt.TextFormat.PlainText)
             label.setProperty("textSize", "small")
             self._labels[name] = label
             self._legend.addWidget(label)
