@@ -1,8 +1,8 @@
-"""``python -m tools.golden record DIR`` and ``compare BEFORE AFTER``: the program's figures before and after a change of its structure.
+"""``python -m tools.golden``: the program's figures before and after a change of its structure.
 
-``record`` runs predict, refine, evaluate, compare, inspect and the ranking on the sample project, and with ``--photos`` on a folder
-with ``images`` and ``labels``, through the command line, and keeps their JSON and the hashes of the masks. ``compare`` says which
-numbers differ; keys that a change renamed on purpose are given with ``--renamed OLD=NEW``.
+``record DIR`` runs predict, refine, evaluate, compare, inspect and the ranking on the sample project, and with ``--photos`` on a
+folder with ``images`` and ``labels``, through the command line, and keeps their JSON and the hashes of the masks. ``compare
+BEFORE AFTER`` prints which numbers differ; keys that a change renamed on purpose are given with ``--renamed OLD=NEW``.
 """
 
 from __future__ import annotations
@@ -90,9 +90,7 @@ def numbers(value: Any, renamed: dict[str, str], place: str = "") -> Iterator[tu
     elif isinstance(value, list):
         for number, item in enumerate(value):
             yield from numbers(item, renamed, f"{place}/{number}")
-    elif isinstance(value, bool | int | float):
-        yield place, value
-    elif isinstance(value, str) and len(value) == 64:
+    elif isinstance(value, bool | int | float) or (isinstance(value, str) and len(value) == 64):
         yield place, value
 
 
@@ -106,9 +104,11 @@ def differences(before: Path, after: Path, renamed: dict[str, str]) -> list[str]
             continue
         old = dict(numbers(json.loads(path.read_text()), renamed))
         new = dict(numbers(json.loads((after / name).read_text()), {}))
-        for place in sorted(old.keys() | new.keys()):
-            if repr(old.get(place)) != repr(new.get(place)):
-                found.append(f"{name}{place}: {old.get(place)} -> {new.get(place)}")
+        found += [
+            f"{name}{place}: {old.get(place)} -> {new.get(place)}"
+            for place in sorted(old.keys() | new.keys())
+            if repr(old.get(place)) != repr(new.get(place))
+        ]
     return found
 
 

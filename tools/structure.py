@@ -1,7 +1,8 @@
-"""``python -m tools.structure``: figures of the code's structure as a table. ``--json`` for the numbers, ``--before FILE`` beside it.
+"""``python -m tools.structure``: figures of the code's structure as a table.
 
-The import graph is read from the source: an edge for every ``import`` of a module of ``app`` or ``deeplab_core``, also inside
-functions and under ``TYPE_CHECKING``. Imports of a package count for the module that defines the name where the package re-exports it.
+``--json`` prints the numbers, ``--before FILE`` shows those of an earlier commit beside them. The import graph is read from
+the source: an edge for each import of a module of ``app`` or ``deeplab_core``, also in functions and under ``TYPE_CHECKING``.
+A thing that a package re-exports counts for the module that defines it.
 """
 
 from __future__ import annotations
