@@ -184,6 +184,8 @@ _MODEL = (
           enabled_when=("model_ready", "project_writable", "has_images")),
     _spec(Group.MODEL, "model.cancel", "Stop what is running", "predict.cancel", icon="stop", keys="Ctrl+.",
           enabled_when=("job_running",)),
+    _spec(Group.MODEL, "model.restart", "Restart the model process", "models.restart", icon="refresh",
+          tip="Ends the process that computes, whatever it does, and starts it again; masks are not touched"),
     _spec(Group.MODEL, "model.learn", "Learn from corrections…", "learn.prepare", icon="learn",
           enabled_when=("model_ready", "project_writable", "has_images", "!learning"), separated=True,
           tip="Adapts the model to what you corrected, in the background; you compare before and after, and decide"),

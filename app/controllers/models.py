@@ -27,6 +27,7 @@ from deeplab_core.records import ModelCard, Prediction, RunReport
 MODEL_SUFFIXES = (".safetensors", ".pth", ".pt", ".tar", ".bin", ".ckpt", ".pb", ".index", ".onnx", ".tflite")
 #: Graphs of other engines, which need a library of their own.
 _ENGINE_SUFFIXES = (".onnx", ".tflite")
+_SILENT = "compute silent"
 
 
 class ModelsController(QObject):
@@ -65,19 +66,24 @@ class ModelsController(QObject):
         self.hello: Hello | None = None
         self.device = DeviceView(state="starting…")
         self._before_crash = DeviceView()
+        self._before_silence: DeviceView | None = None
         self._note = ""
+        self._stopped = False
         compute.hello.connect(self._greet)
         compute.loaded.connect(self._take)
         compute.failed.connect(self._fail)
         compute.crashed.connect(self._say_crashed)
         compute.restarted.connect(self._say_restarted)
         compute.gave_up.connect(self._say_gave_up)
+        compute.unresponsive.connect(self._say_unresponsive)
+        compute.responsive.connect(self._say_responsive)
         settings.changed.connect(self._follow_setting)
 
     # -- which model -----------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Start the compute process and load the model used last, or the first one at hand."""
+        self._stopped = False
         self._compute.start()
         choices = self.choices()
         last = Path(self._settings["model.path"]) if self._settings["model.path"] else None
@@ -91,6 +97,13 @@ class ModelsController(QObject):
         else:
             self._show(DeviceView(state="no model"))
         self.choicesChanged.emit()
+
+    def restart(self) -> None:
+        """End the compute process, whatever it does, and start it again; what waits for it is computed by the new one."""
+        if self._stopped:
+            self.start()
+        else:
+            self._compute.restart()
 
     def choices(self) -> list[ModelChoice]:
         """Model files in the known folders, and the one in use."""
@@ -261,21 +274,39 @@ class ModelsController(QObject):
             self._before_crash = self.device
         self._show(DeviceView(state="restarting…", reason="", tooltip=reason, trouble=True))
         self._notifier.warning(
-            "The compute process ended",
+            "The model process ended",
             f"{reason[:1].upper()}{reason[1:].rstrip('.')}. Your masks are safe; it is started again.",
             replace_key="compute",
         )
 
     def _say_restarted(self) -> None:
-        if self.card is not None:
-            self._show(self._before_crash)
-        self._notifier.info("The compute process is back", "It goes on where it was.", replace_key="compute")
+        waiting = DeviceView(state="loading…" if self._loading else "no model", tooltip=self._tooltip())
+        self._show(self._before_crash if self.card is not None else waiting)
+        self._notifier.info("The model process is back", "It goes on where it was.", replace_key="compute")
+
+    def _say_unresponsive(self, what: str) -> None:
+        if self._before_silence is None:
+            self._before_silence = self.device
+        self._show(DeviceView(state="not answering", trouble=True, tooltip=what))
+        self._notifier.error(
+            "The model process does not answer",
+            f"{what} Your masks are safe. After a restart it computes again what it was computing.",
+            replace_key=_SILENT,
+            choices=(Choice("Wait", lambda: None), Choice("Restart", self.restart)),
+        )
+
+    def _say_responsive(self) -> None:
+        self._notifier.withdraw(_SILENT)
+        before, self._before_silence = self._before_silence, None
+        if before is not None:
+            self._show(before)
 
     def _say_gave_up(self, reason: str) -> None:
-        self._show(DeviceView(state="stopped", trouble=True, tooltip=reason))
+        self._stopped = True
+        self._show(DeviceView(state="stopped", reason=reason, trouble=True, tooltip=reason))
         self._facts.update(model_ready=False)
         self._notifier.error(
-            "The compute process does not stay up",
+            "The model process does not stay up",
             f"{reason.rstrip('.')}. Correcting and exporting go on without it.",
             replace_key="compute",
             choices=(Choice("Start it again", self.start),),
@@ -283,7 +314,7 @@ class ModelsController(QObject):
 
     def _tooltip(self) -> str:
         if self.hello is None:
-            return "The compute process is starting."
+            return "The model process is starting."
         versions = ", ".join(f"{name} {version}" for name, version in self.hello.versions.items())
         return "\n".join([versions, *(f"{name}: {text}" for name, text in self.hello.devices.items()), *self.hello.notes])
 

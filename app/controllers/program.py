@@ -146,6 +146,7 @@ class Program(QObject):
             "view": self.view,
             "look": self.look,
             "classes": self.classes,
+            "models": self.models,
             "predict": self.predict,
             "truth": self.truth,
             "judge": self.judge,

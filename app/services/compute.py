@@ -7,12 +7,15 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 from PySide6.QtCore import QObject, Qt, QTimer, Signal, SignalInstance
 
 from app.services.compute_link import STOP_PATIENCE, WorkerLink
 from app.services.compute_service import ComputeService
 from app.worker import bootstrap
+from app.worker.bootstrap import CannotStart
+from app.worker.heartbeat import HeartWatch
 from app.worker.messages import (
     PROTOCOL,
     URGENT,
@@ -48,8 +51,13 @@ HELLO_PATIENCE = 180.0
 #: Waiting time before the first, second and third restart within a minute, in seconds.
 BACK_OFF = (0.0, 0.5, 2.0)
 _MINUTE = 60.0
+#: Time between two looks for a heartbeat, in milliseconds.
+LOOK_MS = 500
+#: A process that still does not answer is reported again after this, in seconds.
+SAY_AGAIN = 60.0
 #: A request during which the process died this often is given up.
 _STRIKES = 2
+_TOO_LARGE = "it may be too large for the memory of this device"
 
 
 @dataclass(slots=True)
@@ -72,6 +80,8 @@ class _Generation:
     reload_id: int | None = None
     ended_by_us: str = ""
     born: float = field(default_factory=time.monotonic)
+    heart: HeartWatch = field(default_factory=lambda: HeartWatch(time.monotonic()))
+    reported: float | None = None  # silence at which it was reported last, in seconds
 
 
 class ComputeClient(ComputeService):
@@ -79,7 +89,7 @@ class ComputeClient(ComputeService):
 
     A process that dies is started again, at most three times a minute. The model is loaded again and every request without an
     answer is sent again; the one that was running gets one more try and then fails, named, so that one poisonous image cannot
-    hold up a folder.
+    hold up a folder. A process that is alive and does not answer is reported (:attr:`unresponsive`); :meth:`restart` ends it.
 
     Args:
         parent: Qt parent.
@@ -108,6 +118,8 @@ class ComputeClient(ComputeService):
         self._rebirth.timeout.connect(self._spawn)
         self._patience = QTimer(self, interval=250)
         self._patience.timeout.connect(self._end_overdue)
+        self._pulse = QTimer(self, interval=LOOK_MS)
+        self._pulse.timeout.connect(self._feel_pulse)
 
     # -- verbs -----------------------------------------------------------------------------------------------------------
 
@@ -131,17 +143,26 @@ class ComputeClient(ComputeService):
         self._deaths.clear()
         self._spawn()
 
+    def restart(self) -> None:
+        life = self._life
+        if life is None or life.ended_by_us:
+            return
+        life.ended_by_us = "it did not answer and was ended at your request"
+        self._blame(life)
+        life.link.kill()
+
     def stop(self) -> None:
         self._down = True
         self._rebirth.stop()
         self._patience.stop()
+        self._pulse.stop()
         self._entries.clear()
         life, self._life = self._life, None
         if life is None:
             return
-        if life.ready:
+        if life.ready and not life.heart.silent:
             life.link.send(Shutdown())
-        else:  # busy importing; it would read Shutdown much later
+        else:  # busy importing, or hung; it would read Shutdown much later
             life.link.kill()
         life.link.join(STOP_PATIENCE)
 
@@ -188,6 +209,7 @@ class ComputeClient(ComputeService):
         )
         self._life = _Generation(number, link)
         self._patience.start()
+        self._pulse.start()
         link.start()
 
     def _relay(self, signal: SignalInstance, number: int, what: object) -> None:
@@ -205,6 +227,12 @@ class ComputeClient(ComputeService):
             return
         if isinstance(message, Hello):
             self._greet(life, message)
+        elif isinstance(message, CannotStart):  # the next try would end in the same way
+            life.ended_by_us = message.reason
+            life.link.kill()
+            self._life = None
+            _log.error("the compute process cannot start: %s", message.details)
+            self._give_up(f"{message.reason}. {message.remedy}")
         elif isinstance(message, Progress):
             life.running = message.request_id
             if message.request_id in self._entries:
@@ -286,6 +314,9 @@ class ComputeClient(ComputeService):
         if life is None or life.number != number or self._down:
             return
         self._life = None
+        self._pulse.stop()
+        if life.heart.silent:
+            self.responsive.emit()
         now = time.monotonic()
         self._deaths = [death for death in self._deaths if now - death < _MINUTE]
         if not life.ended_by_us:
@@ -312,7 +343,7 @@ class ComputeClient(ComputeService):
             if self._model_strikes >= _STRIKES and self._model is not None:
                 error = ComputeError(
                     "loading this model ended the compute process twice",
-                    why="it may be too large for the memory of this device",
+                    why=life.ended_by_us or _TOO_LARGE,
                     remedy="Choose another model, or the CPU as device",
                     path=self._model.path,
                 )
@@ -324,10 +355,11 @@ class ComputeClient(ComputeService):
             return
         entry.strikes += 1
         if entry.strikes >= _STRIKES:
-            self._fail(life.running, _poisonous(entry.request))
+            self._fail(life.running, _poisonous(entry.request, life.ended_by_us))
 
     def _give_up(self, reason: str) -> None:
         self._down, self._hopeless = True, reason
+        self._pulse.stop()
         self._returning = False
         self.crashed.emit(reason)
         for request_id in list(self._entries):
@@ -342,6 +374,20 @@ class ComputeClient(ComputeService):
         for request_id in request_ids:
             if self._entries.pop(request_id, None) is not None:
                 self.cancelled.emit(WasCancelled(request_id=request_id))
+
+    def _feel_pulse(self) -> None:
+        """Notice a process that does not answer, and one that is heard again."""
+        life = self._life
+        if life is None or life.ended_by_us:
+            return
+        was, heart = life.heart.silent, life.heart
+        if heart.tick(time.monotonic(), life.link.beats(), life.link.vitals):
+            if life.reported is None or heart.silence >= life.reported + SAY_AGAIN:
+                life.reported = heart.silence
+                self.unresponsive.emit(_silent(life, self._entries.get(life.running or 0)))
+        elif was:
+            life.reported = None
+            self.responsive.emit()
 
     def _end_overdue(self) -> None:
         """End a process that does not stop a cancelled request, or never says Hello."""
@@ -361,18 +407,34 @@ class ComputeClient(ComputeService):
             life.link.kill()
 
 
-def _poisonous(request: Request) -> ComputeError:
+def _silent(life: _Generation, entry: _Entry | None) -> str:
+    """What is known about a process that does not answer, as a sentence."""
+    vitals = life.link.vitals()
+    if not life.ready:
+        doing = "while it was starting"
+    elif life.running is not None and life.running == life.reload_id:
+        doing = "while it was loading the model"
+    elif entry is None:
+        doing = "while it had nothing to do"
+    else:
+        path = getattr(entry.request, "image", None) or getattr(entry.request, "path", None)
+        doing = f"at {Path(path).name}" if path else "at work"
+    state = " The system has stopped it." if vitals is not None and vitals.stopped else ""
+    return f"No sign of life for {life.heart.silence:.0f} seconds, {doing}.{state}"
+
+
+def _poisonous(request: Request, ending: str) -> ComputeError:
     if isinstance(request, Predict):
         return ComputeError(
             "predicting this image ended the compute process twice",
-            why="it may be too large for the memory of this device",
+            why=ending or _TOO_LARGE,
             remedy="Choose smaller tiles, a smaller input size or the CPU, then predict it again",
             path=request.image,
         )
     path = request.model if isinstance(request, Compare) else getattr(request, "path", None)
     return ComputeError(
         f"{'loading this model' if path else 'this request'} ended the compute process twice",
-        why="it may be too large for the memory of this device",
+        why=ending or _TOO_LARGE,
         remedy="Choose another model, or the CPU as device",
         path=path,
     )
@@ -382,5 +444,5 @@ def _dead_for_good(reason: str) -> ComputeError:
     return ComputeError(
         "the compute process is not running",
         why=reason,
-        remedy="Restart it from the model dock; labelling and saving go on without it",
+        remedy="Choose 'Restart the model process' in the command palette; labelling and saving go on without it",
     )

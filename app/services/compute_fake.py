@@ -113,6 +113,9 @@ class FakeComputeClient(ComputeService):
         self._queue.clear()
         self._turn.stop()
 
+    def restart(self) -> None:
+        self.crash("it did not answer and was ended at your request")
+
     def cancel(self, request_id: int) -> None:
         self._cancelled.add(request_id)
         self._wake(even_paused=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import multiprocessing
 import queue
@@ -10,6 +11,8 @@ import threading
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
+
+from app.worker.heartbeat import Vitals, read_vitals, run_alive
 
 _log = logging.getLogger(__name__)
 
@@ -46,6 +49,7 @@ class WorkerLink:
         self._reader = threading.Thread(target=self._run, name="compute-reader", daemon=True)
         self._writer = threading.Thread(target=self._write, name="compute-writer", daemon=True)
         self._connection: Connection | None = None
+        self._pulse: Connection | None = None
 
     @property
     def pid(self) -> int | None:
@@ -61,8 +65,21 @@ class WorkerLink:
         """Queue a message; messages to a process that is gone vanish."""
         self._outbox.put(message)
 
+    def beats(self) -> int:
+        """Heartbeats that arrived since this was asked last."""
+        count = 0
+        with self._lock, contextlib.suppress(EOFError, OSError):
+            while self._pulse is not None and self._pulse.poll():
+                self._pulse.recv_bytes()
+                count += 1
+        return count
+
+    def vitals(self) -> Vitals | None:
+        """What the system says about the process; None where it says nothing."""
+        return read_vitals(self.pid)
+
     def kill(self) -> None:
-        """End the process now."""
+        """End the process now, even one that is stopped."""
         with self._lock:
             self._unwanted = True
             process = self._process
@@ -82,15 +99,18 @@ class WorkerLink:
         context = multiprocessing.get_context("spawn")
         try:
             ours, theirs = context.Pipe(duplex=True)
-            process = context.Process(target=self._target, args=(theirs,), name="atrous-compute", daemon=True)
+            pulse, beating = context.Pipe(duplex=False)
+            # On Linux the process ends with the thread that starts it (heartbeat.end_with_parent): this one, which outlives it.
+            process = context.Process(target=run_alive, args=(self._target, theirs, beating), name="atrous-compute", daemon=True)
             process.start()
         except (OSError, ValueError, RuntimeError) as error:
             _log.exception("the compute process could not be started")
             self._on_end(f"it could not be started ({error})")
             return
         theirs.close()
+        beating.close()
         with self._lock:
-            self._process = process
+            self._process, self._pulse = process, pulse
             unwanted = self._unwanted
         if unwanted:
             process.kill()
@@ -119,6 +139,10 @@ class WorkerLink:
         self._outbox.put(None)
         self._writer.join(STOP_PATIENCE)
         connection.close()
+        with self._lock:
+            if self._pulse is not None:
+                self._pulse.close()
+            self._pulse = None
 
     def _write(self) -> None:
         connection = self._connection

@@ -46,6 +46,9 @@ class ComputeService(QObject):
         cancelled(WasCancelled): a request was cancelled; nothing of it remains.
         crashed(str): the process ended unasked; the reason, for a person. One of the next two follows.
         restarted(): it is back, with the model loaded, and goes on with what was waiting.
+        unresponsive(str): it does not answer, not even a sign of life; what is known of it, for the user. Said again once
+            a minute. Nothing is ended by that: :meth:`restart` does it, and every request still gets its one answer.
+        responsive(): it is heard again after :attr:`unresponsive`, or was ended.
         gave_up(str): it died too often, or is unusable, and stays down until :meth:`start` is called again.
     """
 
@@ -63,6 +66,8 @@ class ComputeService(QObject):
     cancelled = Signal(object)
     crashed = Signal(str)
     restarted = Signal()
+    unresponsive = Signal(str)
+    responsive = Signal()
     gave_up = Signal(str)
 
     def __init__(self, parent: QObject | None = None) -> None:
@@ -82,6 +87,13 @@ class ComputeService(QObject):
     @abstractmethod
     def start(self) -> None:
         """Start the process, or start it again after :attr:`gave_up`."""
+
+    @abstractmethod
+    def restart(self) -> None:
+        """End the process now and start it again: what waits is sent again, what it was computing too.
+
+        A request during which this or a death happens a second time fails, named.
+        """
 
     @abstractmethod
     def stop(self) -> None:

@@ -6,14 +6,33 @@ name inside the new process only, so nothing here may import it at module level.
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import importlib
 import os
 import signal
 import sys
+import traceback
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
 import platformdirs
+
+from app.import_trouble import explain
+
+
+@dataclass(frozen=True, slots=True)
+class CannotStart:
+    """Sent in place of Hello by a process whose modules cannot be imported. Plain values: numpy may be what is broken.
+
+    Attributes:
+        reason, remedy: sentences for the user, without a full stop.
+        details: the traceback.
+    """
+
+    reason: str
+    remedy: str
+    details: str
 
 
 def run(connection: Connection) -> None:
@@ -27,10 +46,15 @@ def run(connection: Connection) -> None:
     if getattr(sys, "frozen", False):  # no source files to keep numba's machine code beside
         os.environ.setdefault("NUMBA_CACHE_DIR", str(platformdirs.user_cache_path("Atrous", appauthor=False) / "numba"))
     try:
-        status = importlib.import_module("app.worker.serve").serve(connection)
+        serve = importlib.import_module("app.worker.serve").serve
+    except Exception as error:  # numpy or torch is broken: nothing that needs either can be used
+        reason, remedy = explain(error)
+        with contextlib.suppress(OSError):
+            connection.send(CannotStart(reason, remedy, traceback.format_exc()))
+        serve = _leave
+    try:
+        status = serve(connection)
     except BaseException:
-        import traceback
-
         from deeplab_core.printable import printable
 
         if sys.stderr is not None:
@@ -41,3 +65,7 @@ def run(connection: Connection) -> None:
         if stream is not None:
             stream.flush()
     os._exit(status)
+
+
+def _leave(_connection: Connection) -> int:
+    return 1

@@ -45,7 +45,7 @@ def main():
             stage[0] = "done"
             project = program.projects.project
             print("predicted", sum(record.status >= 1 for record in project.images), "of", len(project.images))
-            print("restarted", "The compute process is back" in said)
+            print("restarted", "The model process is back" in said)
             print("torch", "torch" in sys.modules)
             application.window.close()
             qt.exit(0)

@@ -15,13 +15,17 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from app.services.compute import ComputeClient
-from app.worker.messages import Failed, Hello
+from app.worker import heartbeat
+from app.worker.messages import Failed, Hello, RefineBase
 from deeplab_core.records import PredictOptions
+from deeplab_core.refine import PRESETS, preset
 from tests.unit.app.tiny_model import save_photograph
 
 pytestmark = pytest.mark.e2e
 PATIENCE = 120_000
 ROOT = Path(__file__).resolve().parents[2]
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="the system says nothing about other processes here")
 
 #: Many passes over a small image: seconds of work with many places to stop.
 LONG = PredictOptions(scales=tuple(1.0 + n / 64 for n in range(8)))
@@ -108,6 +112,53 @@ def test_killed_in_the_middle_of_a_run(client: ComputeClient, image: str, qtbot:
     assert done == [str(n) for n in range(5)]
 
 
+@linux
+def test_a_stopped_process_is_noticed_in_every_state(
+    model_file: Path, image: str, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped while it starts, loads, predicts, refines and rests; restarted each time, every request gets one answer."""
+    monkeypatch.setattr(heartbeat, "SILENCE", 3.0)
+    client = ComputeClient()
+    answers: list[int] = []
+    for name in ("loaded", "predicted", "refined", "failed", "cancelled"):
+        getattr(client, name).connect(lambda message: answers.append(message.request_id))
+    reports: list[str] = []
+    client.unresponsive.connect(reports.append)
+
+    def stop_and_restart(state: str) -> None:
+        before = len(reports)
+        with qtbot.waitSignal(client.restarted, timeout=PATIENCE):
+            os.kill(client.pid or 0, signal.SIGSTOP)
+            qtbot.waitUntil(lambda: len(reports) > before, timeout=PATIENCE)
+            assert state in reports[-1]
+            assert "The system has stopped it" in reports[-1]
+            client.restart()
+
+    try:
+        client.start()
+        asked = [client.load(str(model_file), device="cpu")]
+        qtbot.waitUntil(lambda: client.pid is not None, timeout=PATIENCE)
+        stop_and_restart("while it was starting")
+        qtbot.waitUntil(lambda: len(answers) == 1, timeout=PATIENCE)
+        with qtbot.waitSignal(client.progress, timeout=PATIENCE):
+            asked.append(client.load(str(model_file), device="cpu"))
+        stop_and_restart("at")
+        with qtbot.waitSignal(client.progress, timeout=PATIENCE, check_params_cb=lambda message: message.fraction > 0):
+            asked.append(client.predict(image, "key", LONG))
+        stop_and_restart("at photo.png")
+        qtbot.waitUntil(lambda: len(answers) == 3, timeout=PATIENCE)
+        with qtbot.waitSignal(client.progress, timeout=PATIENCE):
+            asked.append(client.refine(RefineBase(image=image, source_key="key"), preset(next(iter(PRESETS)))))
+        stop_and_restart("at")
+        qtbot.waitUntil(lambda: len(answers) == 4, timeout=PATIENCE)
+        stop_and_restart("while it had nothing to do")
+        with qtbot.waitSignal(client.predicted, timeout=PATIENCE):
+            asked.append(client.predict(image, "again"))
+        assert sorted(answers) == asked, "one answer each"
+    finally:
+        client.stop()
+
+
 WINDOW = """
 import sys
 
@@ -133,7 +184,8 @@ if __name__ == "__main__":
 """
 
 
-def test_no_orphan_when_the_window_is_killed(model_file: Path, image: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("stopped", [False, pytest.param(True, marks=linux)])
+def test_no_orphan_when_the_window_is_killed(stopped: bool, model_file: Path, image: str, tmp_path: Path) -> None:
     script = tmp_path / "window.py"
     script.write_text(WINDOW)
     window = subprocess.Popen(
@@ -144,9 +196,11 @@ def test_no_orphan_when_the_window_is_killed(model_file: Path, image: str, tmp_p
         assert window.stdout is not None
         worker = psutil.Process(int(window.stdout.readline()))  # in the middle of its run
         children = [worker, *psutil.Process(window.pid).children(recursive=True)]
+        if stopped:
+            worker.suspend()
         window.kill()
         window.wait()
-        _gone, alive = psutil.wait_procs(children, timeout=30)
+        _gone, alive = psutil.wait_procs(children, timeout=120)
         assert alive == []
     finally:
         if window.stdout is not None:

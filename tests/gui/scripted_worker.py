@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import threading
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from app.worker.bootstrap import CannotStart
 from app.worker.lane import Lane
 from app.worker.messages import (
     PROTOCOL,
@@ -49,10 +51,15 @@ CATALOG = ClassCatalog("two", "Two", (ClassInfo(0, "a", (0, 0, 0)), ClassInfo(1,
 
 
 def run(pipe: Connection, greeting: str = "") -> None:
-    """Serve; ``greeting`` spoils the Hello: ``"qt"``, ``"protocol"``, ``"dies"``."""
+    """Serve; ``greeting`` spoils the Hello: ``"qt"``, ``"protocol"``, ``"dies"``, ``"stops"``, ``"broken"``."""
+    if greeting == "stops":
+        os.kill(os.getpid(), signal.SIGSTOP)
     if greeting == "dies":
         os.kill(os.getpid(), signal.SIGKILL)
     connection = OneAtATime(pipe)
+    if greeting == "broken":
+        connection.send(CannotStart("torch cannot be imported (OSError: libtorch.so)", "Install torch again", "Traceback ..."))
+        os._exit(1)
     connection.send(
         Hello(
             protocol=PROTOCOL + (greeting == "protocol"), pid=os.getpid(), versions={}, devices={"cpu": "1 thread"},
@@ -102,6 +109,14 @@ def _predict(connection: OneAtATime, lane: Lane, request: Predict, loaded: str) 
             os.kill(os.getpid(), signal.SIGKILL)
     if name == "garbage":
         connection.send_bytes(b"no pickle")
+    if name.startswith("stops"):  # the first time only, where the name is that of a file
+        flag = Path(request.image)
+        if not flag.exists():
+            if flag.parent.is_dir() and flag.is_absolute():
+                flag.touch()
+            os.kill(os.getpid(), signal.SIGSTOP)
+    if name == "locked":  # a library that hangs while it holds Python's lock
+        ctypes.PyDLL(None).sleep(3600)
     while name == "deaf":
         time.sleep(1)
     while name == "slow" and not lane.running_is_cancelled():

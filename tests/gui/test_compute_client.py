@@ -15,11 +15,15 @@ from pytestqt.qtbot import QtBot
 from app.services import compute as compute_module
 from app.services.compute import ComputeClient
 from app.services.compute_link import ending
+from app.worker import heartbeat
 from app.worker.messages import NORMAL, URGENT
 from deeplab_core.errors import AtrousError
 from tests.gui import scripted_worker
 
-SIGNALS = ("hello", "loaded", "predicted", "scores", "progress", "failed", "cancelled", "crashed", "restarted", "gave_up")
+SIGNALS = (
+    "hello", "loaded", "predicted", "scores", "progress", "failed", "cancelled", "crashed", "restarted", "gave_up",
+    "unresponsive", "responsive",
+)  # fmt: skip
 PATIENCE = 60_000
 
 
@@ -213,6 +217,111 @@ def test_a_request_that_does_not_stop_is_ended_with_its_process(
     assert heard.names("hello") == ["cancelled", "crashed", "restarted", "predicted"]
     assert heard.answers() == {deaf: "cancelled", after: "predicted"}
     assert "did not stop a cancelled request" in heard.of("crashed")[0]
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Silence is reported soon; whether it is one is decided as ever."""
+    monkeypatch.setattr(heartbeat, "SILENCE", 2.5)
+    monkeypatch.setattr(compute_module, "LOOK_MS", 100)
+
+
+@pytest.mark.parametrize("name", ["stops", "locked"])
+def test_a_hung_process_is_reported_and_waiting_changes_nothing(name: str, impatient: None, qtbot: QtBot, tmp_path: Path) -> None:
+    client = ComputeClient(target=scripted_worker.run)
+    heard = Heard(client, qtbot)
+    client.start()
+    hung, after = client.predict(name, "h"), client.predict("after.png", "a")
+    heard.wait("unresponsive")
+    assert name in heard.of("unresponsive")[0]
+    assert heard.answers() == {}
+    assert client.waiting == 2
+    if name == "stops":
+        os.kill(client.pid or 0, signal.SIGCONT)
+        heard.wait("responsive")
+        heard.wait("predicted", 2)
+        assert heard.answers() == {hung: "predicted", after: "predicted"}
+        assert "crashed" not in heard.names()
+    client.stop()
+
+
+def test_restarted_it_answers_each_request_once(client: ComputeClient, heard: Heard, impatient: None, tmp_path: Path) -> None:
+    client._pulse.setInterval(100)
+    client.start()
+    load = client.load("model", device="cpu")
+    hung, after = client.predict(str(tmp_path / "stops"), "h"), client.predict("after.png", "a")
+    heard.wait("unresponsive")
+    client.restart()
+    client.restart()  # twice is once
+    heard.wait("predicted", 2)
+    assert heard.names("hello") == ["loaded", "unresponsive", "responsive", "crashed", "restarted", "predicted", "predicted"]
+    assert heard.answers() == {load: "loaded", hung: "predicted", after: "predicted"}
+    assert "at your request" in heard.of("crashed")[0]
+
+
+def test_a_request_that_hangs_twice_fails_by_name(client: ComputeClient, heard: Heard, impatient: None) -> None:
+    client.start()
+    hung, after = client.predict("stops", "h"), client.predict("after.png", "a")
+    for time_ in (1, 2):
+        heard.wait("unresponsive", time_)
+        client.restart()
+    heard.wait("predicted")
+    assert heard.answers() == {hung: "failed", after: "predicted"}
+    error = AtrousError.from_dict(heard.of("failed")[0].error)
+    assert str(error.path) == "stops"
+    assert "did not answer" in error.why
+
+
+def test_a_process_that_is_stopped_while_it_starts_is_reported(impatient: None, qtbot: QtBot) -> None:
+    client = ComputeClient(target=partial(scripted_worker.run, greeting="stops"))
+    heard = Heard(client, qtbot)
+    client.start()
+    waiting = client.predict("a.png", "a")
+    heard.wait("unresponsive")
+    assert "while it was starting" in heard.of("unresponsive")[0]
+    client._target = scripted_worker.run
+    client.restart()
+    heard.wait("predicted")
+    assert heard.answers() == {waiting: "predicted"}
+    client.stop()
+
+
+def test_an_idle_process_that_is_stopped_is_reported_and_cancel_still_answers(
+    client: ComputeClient, heard: Heard, impatient: None
+) -> None:
+    client.start()
+    heard.wait("hello")
+    os.kill(client.pid or 0, signal.SIGSTOP)
+    heard.wait("unresponsive")
+    assert "nothing to do" in heard.of("unresponsive")[0]
+    late = client.predict("late.png", "l")
+    client.cancel(late)
+    heard.wait("cancelled")
+    assert heard.answers() == {late: "cancelled"}
+    heard.wait("restarted")
+
+
+def test_stopping_the_client_ends_a_stopped_process(client: ComputeClient, heard: Heard, impatient: None) -> None:
+    client.start()
+    heard.wait("hello")
+    pid = client.pid
+    os.kill(pid or 0, signal.SIGSTOP)
+    heard.wait("unresponsive")
+    client.stop()
+    assert pid is not None
+    assert gone(pid)
+
+
+def test_a_process_whose_imports_fail_is_not_tried_again(qtbot: QtBot) -> None:
+    client = ComputeClient(target=partial(scripted_worker.run, greeting="broken"))
+    heard = Heard(client, qtbot)
+    client.start()
+    waiting = client.predict("a.png", "a")
+    heard.wait("gave_up")
+    assert heard.names() == ["crashed", "failed", "gave_up"]
+    assert heard.answers() == {waiting: "failed"}
+    assert heard.of("gave_up") == ["torch cannot be imported (OSError: libtorch.so). Install torch again"]
+    client.stop()
 
 
 def test_an_unreadable_message_counts_as_a_death(client: ComputeClient, heard: Heard) -> None:

@@ -1,0 +1,101 @@
+"""Why a package cannot be imported, and what to do about it. Standard library only: anything else may be broken."""
+
+from __future__ import annotations
+
+import re
+import sys
+import traceback
+
+#: Module -> the package to install it with, for those whose names differ.
+_PACKAGES = {
+    "cv2": "opencv-python-headless",
+    "PIL": "Pillow",
+    "PySide6": "PySide6-Essentials",
+    "shiboken6": "PySide6-Essentials",
+    "yaml": "PyYAML",
+    "llvmlite": "numba",
+    "tomli_w": "tomli-w",
+    "ai_edge_litert": "ai-edge-litert",
+    "pillow_heif": "pillow-heif",
+    "pydensecrf": "pydensecrf2",
+}
+#: Library of the system -> Debian's package; other systems name theirs alike.
+_SYSTEM = {
+    "libGL.so.1": "libgl1",
+    "libEGL.so.1": "libegl1",
+    "libGLX.so.0": "libglx0",
+    "libOpenGL.so.0": "libopengl0",
+    "libxkbcommon.so.0": "libxkbcommon0",
+    "libxkbcommon-x11.so.0": "libxkbcommon-x11-0",
+    "libfontconfig.so.1": "libfontconfig1",
+    "libfreetype.so.6": "libfreetype6",
+    "libdbus-1.so.3": "libdbus-1-3",
+    "libxcb-cursor.so.0": "libxcb-cursor0",
+    "libX11.so.6": "libx11-6",
+    "libglib-2.0.so.0": "libglib2.0-0",
+    "libgthread-2.0.so.0": "libglib2.0-0",
+    "libgomp.so.1": "libgomp1",
+    "libstdc++.so.6": "libstdc++6",
+    "libz.so.1": "zlib1g",
+}
+_MISSING_LIBRARY = re.compile(r"(lib[\w.+-]+?\.so[\w.]*): cannot open shared object file")
+#: What extension modules say that were built for another numpy.
+_OTHER_NUMPY = (
+    "numpy.dtype size changed",
+    "compiled using NumPy",
+    "Numba needs NumPy",
+    "multiarray failed to import",
+    "_ARRAY_API",
+)
+
+
+def package_of(module: str) -> str:
+    """Name of the package that a module comes with, as pip knows it."""
+    root = module.partition(".")[0]
+    return _PACKAGES.get(root, root)
+
+
+def explain(error: BaseException, wanted: str = "") -> tuple[str, str]:
+    """What went wrong and what to do.
+
+    Args:
+        error: what the import raised, whatever it is.
+        wanted: module that was to be imported; found from the traceback where it is empty.
+
+    Returns:
+        (reason, remedy): a sentence each, without a full stop.
+    """
+    module = _culprit(error) or wanted
+    package = package_of(module)
+    text = " ".join(f"{type(error).__name__}: {error}".split())
+    reason = f"{module.partition('.')[0] or 'A module'} cannot be imported ({text[:300]})"
+    if isinstance(error, MemoryError):
+        return reason, "Close other programs, or give this one more memory, then start again"
+    library = _MISSING_LIBRARY.search(str(error))
+    if library is not None and library[1] in _SYSTEM:
+        remedy = f"Install the system's library {library[1]}, on Debian and Ubuntu: sudo apt-get install {_SYSTEM[library[1]]}"
+    elif any(sign in str(error) for sign in _OTHER_NUMPY):
+        others = "numba numpy" if module.partition(".")[0] in ("", "numpy") else f"{package} numpy"
+        remedy = f"These packages do not fit each other. Run: {_pip()} install --upgrade {others}"
+    elif package and package not in ("app", "deeplab_core"):
+        missing = isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] == module.partition(".")[0]
+        remedy = f"Run: {_pip()} install {'' if missing and error.name == module else '--force-reinstall '}{package}"
+    else:
+        remedy = "Install Atrous again"
+    return reason, f"{remedy}. 'atrous doctor' tries every part"
+
+
+def _pip() -> str:
+    return f"{sys.executable} -m pip" if sys.executable else "pip"
+
+
+def _culprit(error: BaseException) -> str:
+    """The foreign package that failed: the missing one, else the last one that the import went through."""
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        return error.name
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        path = frame.filename.replace("\\", "/")
+        for mark in ("/site-packages/", "/dist-packages/"):
+            if mark in path:
+                return path.rpartition(mark)[2].partition("/")[0].removesuffix(".py")
+    return (error.name or "") if isinstance(error, ImportError) else ""
