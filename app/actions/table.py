@@ -52,7 +52,7 @@ _EDIT = (
           tip="Everything becomes unlabelled; one step, can be undone"),
     _spec(Group.EDIT, "edit.accept_suggestion", "Take the waiting prediction", "predict.accept_suggestion", icon="check",
           keys="Ctrl+Shift+Return", enabled_when=("can_edit", "suggestion_waiting"), separated=True,
-          tip="Lays the prediction under your own pixels; nothing that you painted changes"),
+          tip="Lays the prediction under your own pixels; nothing that you painted or filled changes"),
     _spec(Group.EDIT, "edit.dismiss_suggestion", "Dismiss the waiting prediction", "predict.dismiss_suggestion", icon="close",
           enabled_when=("suggestion_waiting",)),
 )
@@ -103,7 +103,7 @@ _TOOLS = (
         "Shift+E",
         "Brings the model's pixels back; right-drag does the same with any tool",
     ),
-    _tool("fill", "Fill", "fill", "G", "Fills the connected area of one class"),
+    _tool("fill", "Fill", "fill", "G", "Gives a connected area the current class; the CRF may still move its outline"),
     _tool("lasso", "Lasso", "lasso", "L", "Fills what you draw around"),
     _tool("polygon", "Polygon", "polygon", "P", "Click the corners; Enter closes, Backspace removes the last one"),
     _tool("pick", "Pick class", "pick", "I", "Takes the class under the pointer in hand"),

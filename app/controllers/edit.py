@@ -55,6 +55,7 @@ class HeldStroke:
     Attributes:
         document: what was painted on.
         title: name of the step without its extent.
+        value: label that was painted.
         patch: what the stroke changed.
         rect: where the brush was.
         revision: of the document when the stroke ended.
@@ -62,6 +63,7 @@ class HeldStroke:
 
     document: Document
     title: str
+    value: int
     patch: TilePatch
     rect: Rect
     revision: int
@@ -106,6 +108,7 @@ class EditController(QObject):
         self._stroke: StrokeSession | None = None
         self._stroke_title = ""
         self._stroke_source = Provenance.PERSON
+        self._stroke_value = 0
         self._stroke_rect = _NOWHERE
         self._held: HeldStroke | None = None
         self._follow_up: Callable[[HeldStroke], bool] | None = None
@@ -189,6 +192,7 @@ class EditController(QObject):
         name = _STROKE_TITLES[mode]
         self._stroke_title = name if value is None else f"{name}: {_painted(document.catalog, value, only)}"
         self._stroke_source = Provenance.MODEL if value is None else Provenance.PERSON
+        self._stroke_value = 0 if value is None else value
         self._stroke_rect = _NOWHERE
         self.busyChanged.emit(True)
         self._stroke.begin(x, y)
@@ -227,7 +231,7 @@ class EditController(QObject):
             return
         self._stroke = None
         patch = stroke.commit()
-        held = HeldStroke(document, self._stroke_title, patch, self._stroke_rect, document.revision)
+        held = HeldStroke(document, self._stroke_title, self._stroke_value, patch, self._stroke_rect, document.revision)
         self._held = held
         document.open_step(patch)  # no step yet: no mask file may hold it
         self.busyChanged.emit(False)

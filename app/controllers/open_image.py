@@ -46,7 +46,7 @@ class OpenImage:
 
 
 def by_hand(document: Document) -> bool:
-    """Whether a person (or an import) has set any pixel: then a prediction may only be suggested."""
+    """Whether the user (or an import) has set any pixel: then a prediction may only be suggested."""
     return bool(document.provenance.max() >= Provenance.PERSON)
 
 

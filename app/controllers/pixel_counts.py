@@ -14,7 +14,7 @@ from app.controllers.project import ProjectController
 from app.services.jobs import JobRegistry
 from app.services.timers import single_shot
 from app.state.document import Change
-from app.state.provenance import Provenance
+from app.state.provenance import users_own
 from deeplab_core.labels import value_counts
 
 #: Shares follow a stroke at this pace; the share by hand, which looks at every pixel, when the hand rests.
@@ -25,7 +25,7 @@ class PixelCounts(QObject):
     """Counts pixels per label value.
 
     Attributes:
-        by_hand: share of the pixels that a person has set, 0..1, as of the last pause.
+        by_hand: share of the pixels that the user painted or reclassified, 0..1, as of the last pause.
 
     Signals:
         changed(): shares are others, at most some times a second.
@@ -94,8 +94,8 @@ class PixelCounts(QObject):
         revision = document.revision
 
         def count() -> tuple[NDArray[np.int64], float]:
-            persons = value_counts(document.provenance)[Provenance.PERSON]
-            return value_counts(document.labels), float(persons) / max(document.provenance.size, 1)
+            own = int(np.count_nonzero(users_own(document.provenance)))
+            return value_counts(document.labels), own / max(document.provenance.size, 1)
 
         def done(found: tuple[NDArray[np.int64], float]) -> None:
             if self._image is not image:

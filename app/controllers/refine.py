@@ -28,14 +28,15 @@ from app.services.jobs import JobRegistry
 from app.services.notifications import Notifier
 from app.services.settings import SettingsStore
 from app.services.timers import single_shot
-from app.state.document import Change
+from app.state.document import Change, Document
 from app.state.edits.raster import polygon_mask
 from app.state.opencv import opencv
 from app.state.panes import PaneKind, PaneLayout
 from app.state.patch import Rect, TilePatch
-from app.state.provenance import Provenance
+from app.state.provenance import Provenance, painted, reclassified
 from app.state.refinement import composed, taking_patch, would_take
 from app.state.tools import Tool
+from app.state.wording import spaced
 from app.worker.messages import Refined
 from deeplab_core.errors import AtrousError
 from deeplab_core.records import CRFParams
@@ -116,6 +117,7 @@ class RefineController(QObject):
         self._refined: NDArray[Any] | None = None
         self._came_of: Flight | None = None
         self._where: NDArray[np.bool_] | None = None
+        self._stays: NDArray[np.bool_] | None = None
         self._dragging = False
         self._then: Callable[[], None] | None = None
         self._earlier: tuple[PaneLayout, PaneKind | None] | None = None
@@ -270,7 +272,7 @@ class RefineController(QObject):
             return
         document = image.document
         if not would_take(document, rect, refined[rect.slices], where):
-            self._notifier.info("The CRF changes nothing here", "Pixels that you painted always stay.", replace_key="crf")
+            self._notifier.info("The CRF changes nothing here", _held_text(document, rect, where), replace_key="crf")
             return
 
         def make() -> TilePatch:
@@ -353,7 +355,10 @@ class RefineController(QObject):
         if self.crf.scope is Scope.BAND:
             band = self._band()
             self._where = np.zeros(document.shape, np.bool_) if band is None else band
-        self._show(composed(document.labels, document.provenance, refined, self._where))
+        shown = composed(document.labels, document.provenance, refined, self._where)
+        stays = reclassified(document.provenance) & (shown == document.labels) & (refined != document.labels)
+        self._stays = stays if stays.any() else None
+        self._show(shown)
 
     def _forget(self) -> None:
         self._refined, self._came_of = None, None
@@ -411,15 +416,19 @@ class RefineController(QObject):
             self._renew()
 
     def _follow_change(self, change: Change) -> None:
-        """Somebody paints: the person's pixels are in the preview at once, what follows from them when the brush rests."""
+        """The user's new pixels are in the preview at once, what follows from them when the brush rests."""
         image, shown, refined = self._projects.image, self.shown, self._refined
         if image is None or shown is None or refined is None:
             return
         place = change.rect.slices
-        document, where = image.document, self._where
-        shown[place] = composed(
-            document.labels[place], document.provenance[place], refined[place], None if where is None else where[place]
-        )
+        labels, provenance = image.document.labels[place], image.document.provenance[place]
+        # Of reclassified regions, what the last composition kept stays until the next one, which sees them as a whole.
+        changing = ~painted(provenance)
+        if self._where is not None:
+            changing &= self._where[place]
+        if self._stays is not None:
+            changing &= ~(self._stays[place] & reclassified(provenance))
+        shown[place] = np.where(changing, refined[place], labels)
         self._rest.start()
 
     def _follow_rest(self) -> None:
@@ -433,6 +442,13 @@ class RefineController(QObject):
             self._compose()
         elif self.shown is not None:
             self._measure()
+
+
+def _held_text(document: Document, rect: Rect, where: NDArray[np.bool_] | None) -> str:
+    """How many pixels there were painted by the user, in a sentence."""
+    held = painted(document.provenance[rect.slices])
+    count = int(np.count_nonzero(held if where is None else held & where))
+    return f"You painted {spaced(count)} px there, and no refinement changes those." if count else ""
 
 
 def _nothing() -> None:

@@ -12,8 +12,9 @@ from app.controllers.open_image import OpenImage
 from app.controllers.project import ProjectController
 from app.services.compute_service import ComputeService
 from app.state.document import Document
+from app.state.outlines import renamed_classes
 from app.state.patch import Rect
-from app.state.refinement import person_labels
+from app.state.refinement import painted_labels
 from app.worker.messages import Failed, RefineBase, Refined, WasCancelled
 from deeplab_core.errors import AtrousError
 from deeplab_core.records import CRFParams
@@ -90,11 +91,12 @@ class RefineAsking(QObject):
         self._wish = None
         self._cancel()
 
-    def base(self, image: OpenImage, rect: Rect | None = None) -> RefineBase | None:
+    def base(self, image: OpenImage, rect: Rect | None = None, keep: int | None = None) -> RefineBase | None:
         """What a request for an image refines; None where the network's scores are wanted and cannot be had.
 
         Args:
-            rect: the part of the mask that is sent where the mask is refined; None sends all of it.
+            rect: the part of the mask that is sent; None sends all of it.
+            keep: a class whose scores are left alone in reclassified regions.
         """
         document = image.document
         ignore = document.catalog.ignore
@@ -108,7 +110,11 @@ class RefineAsking(QObject):
         if mapping is None or card is None or mapping.unmatched:
             return None
         ids = tuple(int(mapping.lut[class_id]) for class_id in card.catalog.ids)
-        return RefineBase(image=str(image.path), source_key=image.key, ignore=ignore, channel_ids=ids, engine=self._crf.engine)
+        renamed = renamed_classes(document, rect, keep)
+        return RefineBase(
+            image=str(image.path), source_key=image.key, ignore=ignore, channel_ids=ids, engine=self._crf.engine,
+            renamed=None if renamed is None else (renamed.source, renamed.target),
+        )  # fmt: skip
 
     def _send(self) -> None:
         image = self._projects.image
@@ -125,7 +131,7 @@ class RefineAsking(QObject):
             self.missing.emit()
             return
         document, crf = image.document, self._crf
-        strokes = person_labels(document.labels, document.provenance, document.catalog.ignore)
+        strokes = painted_labels(document.labels, document.provenance, document.catalog.ignore)
         number = self._compute.refine(base, crf.params, strokes, quick=quick)
         self._flight = Flight(number, document, document.revision, crf.params, crf.base, crf.certainty, quick)
 

@@ -1,10 +1,11 @@
-"""Scribble mode: the CRF follows every stroke, and both are one step."""
+"""Scribble mode: the CRF follows every stroke, and both are one step. Pixels become the stroke's class, or stay as they are."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from PySide6.QtCore import QObject
 
 from app.actions.facts import Facts
@@ -17,8 +18,9 @@ from app.services.compute_service import ComputeService
 from app.services.notifications import Choice, Notifier
 from app.services.timers import single_shot
 from app.state.patch import Rect
-from app.state.provenance import Provenance
-from app.state.refinement import person_labels, taking_patch
+from app.state.provenance import Provenance, painted
+from app.state.refinement import painted_labels, taking_patch
+from app.state.wording import spaced
 from app.worker.messages import Failed, Refined, WasCancelled
 from deeplab_core.errors import AtrousError
 
@@ -34,20 +36,34 @@ _TOGETHER = 4
 PATIENCE_MS = 800
 
 
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """Where a stroke may turn pixels into its class."""
+
+    box: Rect
+    value: int
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Asked:
-    """The stroke whose refinement is under way; its document moves on where another stroke is painted."""
+    """The stroke whose refinement is under way; its document moves on if another stroke is painted.
+
+    Attributes:
+        box: that is refined; it holds the boxes of all ``claims``.
+        claims: this stroke's, and those of strokes before it whose refinement came too late.
+    """
 
     request: int
     held: HeldStroke
     box: Rect
+    claims: tuple[_Claim, ...]
     name: str
 
 
 class ScribbleController(QObject):
     """Takes finished strokes over while the mode is on.
 
-    A stroke is never lost to it: whatever else a person does, or a compute process that does not answer, ends the waiting, and
+    A stroke is never lost to it: whatever else the user does, or a compute process that does not answer, ends the waiting, and
     the stroke is a step alone.
 
     Attributes:
@@ -69,7 +85,7 @@ class ScribbleController(QObject):
         self._projects, self._refine, self._edit = projects, refine, edit
         self._compute, self._notifier, self._facts = compute, notifier, facts
         self._asked: _Asked | None = None
-        self._owed: Rect | None = None
+        self._owed: tuple[_Claim, ...] = ()
         self.patience = single_shot(self, PATIENCE_MS, edit.finish_held)
         compute.refined.connect(self._take)
         compute.failed.connect(self._fail)
@@ -87,7 +103,7 @@ class ScribbleController(QObject):
 
     def _prepare(self, image: OpenImage | None) -> None:
         """Have the compute process ready before the first stroke."""
-        self._owed = None
+        self._owed = ()
         if self._facts["scribble_on"] and image is not None:
             base = self._refine.asking.base(image)
             if base is not None:
@@ -95,26 +111,32 @@ class ScribbleController(QObject):
 
     def _follow(self, held: HeldStroke) -> bool:
         image = self._projects.image
-        if image is None or image.document is not held.document:
-            return False
-        document = held.document
+        if image is None or image.document is not held.document or held.value == held.document.catalog.ignore:
+            return False  # void is no class that a network could prefer
+        document, overtaken = held.document, self._asked
+        if overtaken is not None and overtaken.held.document is document:
+            self._owed += overtaken.claims  # its answer is for a mask without this stroke
+            self._compute.cancel(overtaken.request)
         reach = min(max(_REACH * self._edit.tools.diameter, _LEAST_REACH), _MOST_REACH)
         box = _grown(held.rect, round(_EXTENT * reach), document.shape)
-        owed, self._owed = self._owed, None
-        if owed is not None and _area(box.united(owed)) <= _TOGETHER * _area(box):
-            box = box.united(owed)
+        claims, least = [_Claim(box, held.value)], _area(box)
+        for owed in self._owed:
+            if _area(box.united(owed.box)) <= _TOGETHER * least:
+                box = box.united(owed.box)
+                claims.append(owed)
+        self._owed = ()
         context = _grown(box, _MARGIN, document.shape)
-        base = self._refine.asking.base(image, context)
+        base = self._refine.asking.base(image, context, held.value)
         if base is None:
             self._say_missing()
             return False
         place = context.slices
-        strokes = person_labels(document.labels[place], document.provenance[place], document.catalog.ignore)
+        strokes = painted_labels(document.labels[place], document.provenance[place], document.catalog.ignore)
         if strokes is None:
             return False
         request = self._compute.refine_box(base, self._refine.crf.params, _ends(box), _ends(context), strokes, reach)
         name = f"Scribble: {held.title.partition(': ')[2]}"
-        self._asked = _Asked(request, held, box, name)
+        self._asked = _Asked(request, held, box, tuple(claims), name)
         self.patience.start()
         return True
 
@@ -124,20 +146,21 @@ class ScribbleController(QObject):
             return
         document = asked.held.document
         if self._edit.document is not document or document.revision != asked.held.revision:
-            self._release(asked)  # painted on meanwhile: the next stroke takes this one's box along
-            self._owed = asked.box if self._edit.document is document else None
+            self._release(asked)  # painted on meanwhile: the next stroke takes this one's claim along
+            self._owed = asked.claims if self._edit.document is document else ()
             return
         if answer.labels is None:
             self._release(asked)
             self._say_missing()
             return
         labels = np.asarray(answer.labels, document.labels.dtype)
+        follow = taking_patch(document, asked.box, labels, _claimed(asked, labels))
+        if follow.empty:
+            self._say_held(asked)
         if self._edit.held is asked.held:
-            self._edit.finish_held(asked.name, taking_patch(document, asked.box, labels))
+            self._edit.finish_held(asked.name, follow)
         else:  # the waiting was over before: a step of its own
-            self._edit.carry_out(
-                f"{asked.name}, refined", document, lambda: taking_patch(document, asked.box, labels), Provenance.CRF
-            )
+            self._edit.carry_out(f"{asked.name}, refined", document, lambda: follow, Provenance.CRF)
 
     def _fail(self, answer: Failed) -> None:
         asked = self._landed(answer.request_id)
@@ -162,13 +185,36 @@ class ScribbleController(QObject):
         if self._edit.held is asked.held:
             self._edit.finish_held()
 
+    def _say_held(self, asked: _Asked) -> None:
+        """Nothing followed. Say so if that is because most of what lies around the stroke was painted by the user."""
+        document, place = asked.held.document, asked.box.slices
+        others = document.labels[place] != asked.held.value
+        held = int(np.count_nonzero(others & painted(document.provenance[place])))
+        if held and 2 * held >= int(np.count_nonzero(others)):
+            self._notifier.info(
+                "The stroke goes no further: your own pixels hold",
+                f"You painted {spaced(held)} px around it, and no refinement changes those. Paint over them, or restore them to"
+                " the prediction first.",
+                replace_key="crf",
+            )
+
     def _say_missing(self) -> None:
         self._notifier.warning(
             "The stroke was painted, but not refined",
-            "The network's scores of this image are not at hand. Run the model on it (Ctrl+R), or refine the mask itself.",
+            "The network's scores of this image are not in memory. Run the model on it (Ctrl+R), or refine the mask itself.",
             replace_key="crf",
             choices=(Choice("Refine the mask itself", self._refine.use_mask),),
         )
+
+
+def _claimed(asked: _Asked, labels: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """(h, w) bool within the refined box: pixels that become the class of the stroke that claims them."""
+    found = np.zeros(labels.shape, np.bool_)
+    for claim in asked.claims:
+        x, y = claim.box.x - asked.box.x, claim.box.y - asked.box.y
+        place = slice(y, y + claim.box.height), slice(x, x + claim.box.width)
+        found[place] |= labels[place] == claim.value
+    return found
 
 
 def _grown(rect: Rect, margin: int, shape: tuple[int, int]) -> Rect:

@@ -184,6 +184,10 @@ class TilePatch:
             changed += int(np.count_nonzero(before != after))
         return changed
 
+    def gives(self, source: int) -> bool:
+        """Whether a pixel of its tiles has this provenance after the change; unpacks tiles until one has."""
+        return any((provenance == source).any() for _, _, provenance in self.after_tiles())
+
     def parts(self, tiles: int) -> Iterator[TilePatch]:
         """The patch cut into patches of at most so many tiles of one row of the grid; ``changed_pixels`` are not shared out."""
         for _, group in groupby(self.tiles, key=lambda tile: tile.row):

@@ -34,6 +34,7 @@ from app.state.provenance import Provenance
 from app.state.rebuild import meta_json, refill
 from app.state.runs import RunLog
 from app.state.saved_masks import ACCEPTED, LoadedImage, MaskRefused, SavedMasks, oriented_shape
+from app.state.schema import WITH_RECLASSIFIED
 from app.state.store import DamagedStore
 from deeplab_core.catalog import ClassCatalog
 from deeplab_core.errors import CatalogError, ProjectLocked
@@ -239,6 +240,10 @@ class Project:
         status = ImageStatus.PREDICTED if source in (Provenance.MODEL, Provenance.CRF) else ImageStatus.TOUCHED
         record = self.record(image)
         with self._store.transaction(record.relative_path):
+            # Only the user reclassifies, and the tiles of a stroke need not be looked into twice.
+            fresh = source is Provenance.PERSON and self._store.version < WITH_RECLASSIFIED
+            if fresh and patch.gives(Provenance.RECLASSIFIED):
+                self._store.demand_version(WITH_RECLASSIFIED)
             step = self.journal.append(image, title, source, patch)
             if record.status < status:
                 self._store.write("UPDATE images SET status = ? WHERE id = ?", (status, image))

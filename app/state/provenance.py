@@ -1,4 +1,4 @@
-"""Who set a pixel, and how a new prediction meets a person's work: it never overwrites it."""
+"""Who set a pixel, and how a new prediction meets the user's work: it never overwrites it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,45 @@ from app.state.patch import TilePatch, diff_patch
 
 
 class Provenance(IntEnum):
-    """Value of the (H, W) uint8 map beside every label map."""
+    """Value of the (H, W) uint8 map beside every label map; a value of a later version counts as the user's.
+
+    Attributes:
+        PERSON: the user painted the pixel: nothing but another edit of the user changes it.
+        RECLASSIFIED: the user gave another class to a region whose outline is not the user's (a fill). The class is fixed;
+            the CRF may still move the outline (ADR 89). Never the source of a step: programs that do not know it would call
+            the step damaged.
+    """
 
     UNSET = 0
     MODEL = 1
     CRF = 2
     PERSON = 3
     IMPORT = 4
+    RECLASSIFIED = 5
+
+
+def painted(provenance: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """(H, W) bool: pixels that no CRF and no prediction may change: painted by the user, or set in a way not known here."""
+    found: NDArray[np.bool_] = (provenance == Provenance.PERSON) | (provenance > Provenance.RECLASSIFIED)
+    return found
+
+
+def reclassified(provenance: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """(H, W) bool: pixels of regions to which the user gave a class without drawing their outline."""
+    found: NDArray[np.bool_] = provenance == Provenance.RECLASSIFIED
+    return found
+
+
+def users_own(provenance: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """(H, W) bool: pixels that a prediction must not change: painted or reclassified."""
+    found: NDArray[np.bool_] = (provenance == Provenance.PERSON) | (provenance >= Provenance.RECLASSIFIED)
+    return found
+
+
+def by_hand(provenance: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """(H, W) bool: pixels whose class the user vouches for: painted, reclassified or imported."""
+    found: NDArray[np.bool_] = provenance >= Provenance.PERSON
+    return found
 
 
 #: Rows that are compared at once.
@@ -28,12 +60,12 @@ _STRIP = 128
 
 @dataclass(frozen=True, slots=True)
 class Merge:
-    """Result of laying new labels under a person's pixels.
+    """Result of laying new labels under the user's pixels.
 
     Attributes:
         patch: the change to apply as one undoable step.
-        kept_pixels: how many pixels of the person were kept.
-        conflicts: (H, W) bool, pixels that the person set and for which the new labels say something else.
+        kept_pixels: how many pixels of the user were kept.
+        conflicts: (H, W) bool, pixels that the user set and for which the new labels say something else.
     """
 
     patch: TilePatch
@@ -48,7 +80,7 @@ def merge_labels(
     source: Provenance,
     where: NDArray[np.bool_] | None = None,
 ) -> Merge:
-    """Lay ``new_labels`` over a map wherever no person has set the pixel.
+    """Lay ``new_labels`` over a map wherever the user has not set the pixel (:func:`users_own`).
 
     Args:
         labels, provenance: (H, W) maps as they are; not changed.
@@ -56,7 +88,7 @@ def merge_labels(
         source: who says so: MODEL, CRF or IMPORT.
         where: (H, W) bool, restricts the change; None means everywhere.
     """
-    kept = provenance == Provenance.PERSON
+    kept = users_own(provenance)
     free = ~kept if where is None else where & ~kept
     merged = np.where(free, new_labels, labels)
     merged_provenance = np.where(free, np.uint8(source), provenance)
@@ -77,6 +109,6 @@ def would_change(labels: NDArray[Any], provenance: NDArray[np.uint8], new_labels
         rows = slice(start, start + _STRIP)
         if not np.array_equal(labels[rows], new_labels[rows]):
             return True
-        if np.any((provenance[rows] != Provenance.PERSON) & (provenance[rows] != source)):
+        if np.any(~users_own(provenance[rows]) & (provenance[rows] != source)):
             return True
     return False

@@ -1,4 +1,4 @@
-"""What a CRF would do to a mask, before anybody has decided: composition, figures, and the patch of taking it. No Qt."""
+"""What a CRF would do to a mask before the user has decided: composition, figures, and the patch of taking it. No Qt."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.state.document import Document
+from app.state.outlines import may_change
 from app.state.patch import Rect, TilePatch, patch_of_region
-from app.state.provenance import Provenance
+from app.state.provenance import Provenance, painted
 from deeplab_core.boundary.histogram import BandHistogram
 from deeplab_core.metrics import ConfusionMatrix
 
@@ -49,9 +50,9 @@ class RefineFigures:
     lost: int
 
 
-def person_labels(labels: Labels, provenance: NDArray[np.uint8], ignore: int) -> Labels | None:
-    """Labels where a person has set them, ``ignore`` elsewhere; None where nobody has."""
-    drawn = provenance == Provenance.PERSON
+def painted_labels(labels: Labels, provenance: NDArray[np.uint8], ignore: int) -> Labels | None:
+    """Labels where the user painted them, ``ignore`` elsewhere; None without such pixels."""
+    drawn = painted(provenance)
     if not drawn.any():
         return None
     strokes: Labels = np.where(drawn, labels, labels.dtype.type(ignore))
@@ -59,16 +60,14 @@ def person_labels(labels: Labels, provenance: NDArray[np.uint8], ignore: int) ->
 
 
 def composed(labels: Labels, provenance: NDArray[np.uint8], refined: Labels, where: NDArray[np.bool_] | None = None) -> Labels:
-    """The mask as it would be: ``refined`` everywhere but under a person's pixels, and only where ``where`` holds."""
-    free = provenance != Provenance.PERSON
-    if where is not None:
-        free &= where
-    shown: Labels = np.where(free, refined, labels)
+    """(H, W) the mask as it would be: ``refined`` where it may change the mask (:func:`may_change`)."""
+    changing = may_change(labels, provenance, Rect.whole(labels.shape), refined, where)
+    shown: Labels = np.where(changing, refined, labels)
     return shown
 
 
 def taking_patch(document: Document, rect: Rect, refined: Labels, where: NDArray[np.bool_] | None = None) -> TilePatch:
-    """The change that lays (h, w) ``refined`` into ``rect``: pixels that really change, and never a person's.
+    """The change that lays (h, w) ``refined`` into ``rect``: pixels that really change, and none that the user painted.
 
     Unlike a prediction it leaves the provenance of pixels that stay as they are: an imported mask remains imported where the CRF
     agrees with it.
@@ -77,7 +76,7 @@ def taking_patch(document: Document, rect: Rect, refined: Labels, where: NDArray
         where: (h, w) bool, restricts the change; None means all of ``rect``.
     """
     labels, provenance = document.labels[rect.slices], document.provenance[rect.slices]
-    changing = _changing(document, rect, refined, where)
+    changing = may_change(document.labels, document.provenance, rect, refined, where)
     after = np.where(changing, refined, labels).astype(labels.dtype, copy=False)
     sources = np.where(changing, np.uint8(Provenance.CRF), provenance)
     return patch_of_region(document.labels, document.provenance, rect, after, sources)
@@ -85,15 +84,7 @@ def taking_patch(document: Document, rect: Rect, refined: Labels, where: NDArray
 
 def would_take(document: Document, rect: Rect, refined: Labels, where: NDArray[np.bool_] | None = None) -> bool:
     """Whether :func:`taking_patch` changes anything."""
-    return bool(_changing(document, rect, refined, where).any())
-
-
-def _changing(document: Document, rect: Rect, refined: Labels, where: NDArray[np.bool_] | None) -> NDArray[np.bool_]:
-    changing: NDArray[np.bool_] = document.labels[rect.slices] != refined
-    changing &= document.provenance[rect.slices] != Provenance.PERSON
-    if where is not None:
-        changing &= where
-    return changing
+    return bool(may_change(document.labels, document.provenance, rect, refined, where).any())
 
 
 def refine_figures(

@@ -19,7 +19,7 @@ from app.state.image_record import ImageStatus
 from app.state.judgement import without_marked
 from app.state.mask_reading import load_project_mask
 from app.state.project import Project
-from app.state.provenance import Provenance
+from app.state.provenance import by_hand
 from deeplab_core.errors import MaskFormatError
 from deeplab_core.formats.export import ExportItem
 from deeplab_core.formats.masks import MaskData
@@ -108,7 +108,7 @@ def load_sample(
       This is what the canvas shows and what an export writes.
     - ``"mask"``: the same without the prediction.
     - ``"confirmed"``: pixels that the user vouches for, void elsewhere: the whole mask of a reviewed image; of any other image
-      the pixels that the user painted or imported.
+      the pixels that the user painted, reclassified or imported.
     - ``"prediction"``: the newest prediction alone. One of other content than the file's counts for nothing.
     - ``"none"``: only the ground truth is asked for.
 
@@ -227,7 +227,7 @@ def confirmed_labels(labels: Labels, provenance: NDArray[np.uint8], ignore: int,
     """(H, W) labels that the user vouches for, ``ignore`` elsewhere; ``labels`` itself where all of them count."""
     if reviewed:
         return labels
-    known: Labels = np.where(_by_hand(provenance), labels, labels.dtype.type(ignore))
+    known: Labels = np.where(by_hand(provenance), labels, labels.dtype.type(ignore))
     return known
 
 
@@ -266,18 +266,12 @@ class ExportSource:
         self._notes = sample.mask_notes
         if sample.labels is None:
             return None
-        by_hand = 0
+        set_by_user = 0
         if sample.provenance is not None:
-            by_hand = int(np.count_nonzero(_by_hand(sample.provenance)))
+            set_by_user = int(np.count_nonzero(by_hand(sample.provenance)))
         whole = not self._project.record(self._image).touched
-        self._untouched = Untouched(sample.labels.size - by_hand, whole)
+        self._untouched = Untouched(sample.labels.size - set_by_user, whole)
         return sample.labels
-
-
-def _by_hand(provenance: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """(H, W) bool: pixels that the user painted or imported."""
-    found: NDArray[np.bool_] = (provenance == Provenance.PERSON) | (provenance == Provenance.IMPORT)
-    return found
 
 
 def _mask(

@@ -20,6 +20,8 @@ from app.state.mask_file import MaskContent, MaskNote, read_mask_file, read_note
 from app.state.opening import MASKS
 from app.state.own_files import contained
 from app.state.patch import Labels, WrongSize
+from app.state.provenance import reclassified
+from app.state.schema import WITH_RECLASSIFIED
 from app.state.store import Store, set_aside
 from deeplab_core.catalog import ClassCatalog
 from deeplab_core.errors import ProjectError, StorageError
@@ -143,6 +145,8 @@ class SavedMasks:
                 path=record.relative_path,
             )
         if content is not None:
+            if not self._store.read_only and reclassified(content.provenance).any():
+                self._store.demand_version(WITH_RECLASSIFIED)  # a database that was lost or restored may not know
             notices += self._other_content(record, content.note)
             if saved_move > self._journal.head(record.id):
                 # A power cut took the end of the journal, but the mask had reached the disk: it is all that counts now.

@@ -75,7 +75,15 @@ MIGRATIONS: tuple[str, ...] = (
         PRIMARY KEY (image, kind)
     );
     """,
+    "",  # 2: masks and patches may hold the provenance RECLASSIFIED, which older programs would take for nobody's (ADR 89)
 )
+
+#: Opening a project brings it to this version. A later one comes with the first data that need it, so that older programs go
+#: on reading every project without them.
+OPENED_AT = 1
+
+#: Version of a project that holds reclassified regions.
+WITH_RECLASSIFIED = 2
 
 #: What SQLite makes by itself: the counters of AUTOINCREMENT, and the indexes behind UNIQUE and PRIMARY KEY.
 _OWN_OF_SQLITE = frozenset({"sqlite_sequence"})

@@ -38,7 +38,7 @@ from app.state.careful import (
 )
 from app.state.filesystem import FileState, file_state, on_network, refuse_link
 from app.state.log_mark import LogMark, MarkNote
-from app.state.schema import APPLICATION_ID, MIGRATIONS, strange_objects
+from app.state.schema import APPLICATION_ID, MIGRATIONS, OPENED_AT, strange_objects
 from deeplab_core.atomic import storage_error
 from deeplab_core.errors import AtrousError, ProjectError, StorageError
 
@@ -187,6 +187,17 @@ class Store:
         """One statement in a transaction of its own; returns the last inserted row id."""
         with self.transaction() as connection:
             return connection.execute(sql, values).lastrowid or 0
+
+    def demand_version(self, version: int) -> None:
+        """Have programs that know less than ``version`` refuse the file from now on; joins a transaction under way."""
+        if self.version < version:
+            with self.transaction() as connection:
+                connection.execute(f"PRAGMA user_version = {version}")
+
+    @property
+    def version(self) -> int:
+        """Of the schema, see :mod:`app.state.schema`."""
+        return int(self.rows("PRAGMA user_version")[0][0])
 
     def check_present(self) -> None:
         """Raise RemovedStore if the files that were opened were deleted, replaced or cut by another program.
@@ -441,7 +452,7 @@ class Store:
             )
 
     def _migrate(self, connection: sqlite3.Connection, version: int) -> None:
-        for number in range(version, len(MIGRATIONS)):
+        for number in range(version, OPENED_AT):
             # The script, the version and the owner's mark become true together or not at all.
             connection.executescript(
                 f"BEGIN IMMEDIATE;\n{MIGRATIONS[number]}\nPRAGMA user_version = {number + 1};\n"

@@ -414,7 +414,7 @@ _CHECK_TEXT = "The file of this image, or of its mask, is not what it was. Look 
 
 def _suggestion_text(suggestion: Suggestion) -> str:
     changes = spaced(suggestion.merge.patch.changed_pixels)
-    text = f"A newer prediction waits. Taking it changes {changes} px and none that you painted"
+    text = f"A newer prediction waits. Taking it changes {changes} px and none that you set"
     if suggestion.conflicts:
         text += f"; it disagrees with {spaced(suggestion.conflicts)} px of yours"
     return text + "."

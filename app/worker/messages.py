@@ -83,6 +83,8 @@ class RefineBase:
             that become the same are added up. Empty where ``labels`` are refined.
         labels: the mask that is refined where there is no network: (H, W) of the image, or of the context of a box.
         certainty: how sure a label of ``labels`` is, 0..1.
+        renamed: (source, target), ids of the image or of the context of a box: per pixel, which class of the scores is read as
+            which other class, because the user said so; ``ignore`` where none is. None without such pixels.
         engine: what computes it.
     """
 
@@ -91,6 +93,7 @@ class RefineBase:
     ignore: int = 255
     channel_ids: tuple[int, ...] = ()
     labels: NDArray[Any] | None = None
+    renamed: tuple[NDArray[Any], NDArray[Any]] | None = None
     certainty: float = 0.7
     engine: CRFEngine = "auto"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -146,6 +146,7 @@ class RefineSession:
         scale = min(1.0, (QUICK_FIELD / (size[0] * size[1])) ** 0.5)
         params = scaled_params(request.params, desk.share)
         labels, strokes = _sampled(request.base.labels, size), _sampled(request.strokes, size)
+        request = replace(request, base=replace(request.base, renamed=_sampled_pair(request.base.renamed, size)))
         return self._refined(crf, request, source, labels, strokes, params, scale, cancel)
 
     def _refined(
@@ -161,7 +162,7 @@ class RefineSession:
     ) -> tuple[NDArray[Any], str]:
         base = request.base
         if source is not None:
-            source, ids = in_window_ids(source, base.channel_ids, _named(strokes, base.ignore))
+            source, ids = _network(source, base, _named(strokes, base.ignore))
         else:
             assert labels is not None
             found = mask_as_probabilities(labels, base.ignore, base.certainty)
@@ -180,7 +181,7 @@ class RefineSession:
         named = _named(request.strokes, base.ignore)
         if base.labels is None and scores is not None:
             part = np.moveaxis(scores.probabilities(rows, columns), 2, 0)
-            source, ids = in_window_ids(ProbabilitySource.of(part), base.channel_ids, named)
+            source, ids = _network(ProbabilitySource.of(part), base, named)
         else:
             assert base.labels is not None
             found = mask_as_probabilities(base.labels, base.ignore, base.certainty)
@@ -240,6 +241,41 @@ def in_window_ids(
     return ProbabilitySource(source.size, len(known), read), np.array(known, np.int64)
 
 
+def _network(source: ProbabilitySource, base: RefineBase, extra: NDArray[Any]) -> tuple[ProbabilitySource, NDArray[np.int64]]:
+    """:func:`in_window_ids` of a base, read in the user's classes where the user gave another one."""
+    if base.renamed is None:
+        return in_window_ids(source, base.channel_ids, extra)
+    targets = _named(base.renamed[1], base.ignore)
+    whole, ids = in_window_ids(source, base.channel_ids, np.union1d(extra, targets))
+    return renamed_source(whole, ids, *base.renamed, base.ignore), ids
+
+
+def renamed_source(
+    source: ProbabilitySource, ids: NDArray[np.int64], old: NDArray[Any], new: NDArray[Any], ignore: int
+) -> ProbabilitySource:
+    """Probabilities in which one class is read as another.
+
+    Args:
+        source: of the window's classes.
+        ids: the id of each of its channels.
+        old, new: (H, W) ids: per pixel, whose probability is added to which; ``ignore`` where nothing moves.
+    """
+    places = {int(class_id): channel for channel, class_id in reversed(list(enumerate(ids)))}
+
+    def read(first: int, last: int) -> NDArray[np.float32]:
+        strip: NDArray[np.float32] = np.array(source.read(first, last), np.float32)
+        sources, targets = old[first:last], new[first:last]
+        there = sources != ignore
+        for before, after in np.unique(np.stack((sources[there], targets[there])), axis=1).T:
+            if before != after and int(before) in places and int(after) in places:
+                where = (sources == before) & (targets == after)
+                strip[places[int(after)]][where] += strip[places[int(before)]][where]
+                strip[places[int(before)]][where] = 0.0
+        return strip
+
+    return ProbabilitySource(source.size, source.classes, read)
+
+
 def _channels(strokes: NDArray[Any], ids: NDArray[np.int64], ignore: int) -> NDArray[np.int16]:
     """Strokes as channel numbers, :data:`_UNSTROKED` elsewhere."""
     lut = np.full(max(int(ids.max()), ignore) + 1, _UNSTROKED, np.int16)
@@ -270,3 +306,10 @@ def _sampled(labels: NDArray[Any] | None, size: tuple[int, int]) -> NDArray[Any]
         return labels
     rows, columns = (_centres(large, small) for large, small in zip(labels.shape, size, strict=True))
     return np.ascontiguousarray(labels[np.ix_(rows, columns)])
+
+
+def _sampled_pair(
+    pair: tuple[NDArray[Any], NDArray[Any]] | None, size: tuple[int, int]
+) -> tuple[NDArray[Any], NDArray[Any]] | None:
+    first, second = (None, None) if pair is None else (_sampled(pair[0], size), _sampled(pair[1], size))
+    return None if first is None or second is None else (first, second)

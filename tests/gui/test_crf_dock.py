@@ -16,7 +16,7 @@ from app.state.image_record import ImageStatus
 from app.state.panes import PaneKind, PaneLayout
 from app.state.provenance import Provenance
 from app.ui.theme import apply_theme, load_fonts
-from app.worker.messages import Refine, RefineBox
+from app.worker.messages import Refine, RefineBox, Refined
 from deeplab_core.errors import ImageReadError
 from deeplab_core.refine.presets import PRESETS
 from tests.gui.studio import HEIGHT, WIDTH, Studio
@@ -512,6 +512,114 @@ def test_scribbling_without_scores_paints_and_says_why_nothing_follows(desk):
     desk.wait(lambda: len(desk.steps()) == 2)
     assert desk.image.document.labels[30, 35] == 9
     assert "The stroke was painted, but not refined" in desk.titles()
+
+
+def answer_boxes(studio: Studio, monkeypatch, labels_of) -> None:
+    """Let the compute process answer the boxes of strokes with what ``labels_of(height, width)`` says."""
+    answer = studio.compute._answer_refine
+
+    def other(request):
+        if isinstance(request, RefineBox):
+            top, left, bottom, right = request.box
+            studio.compute.refined.emit(Refined(request_id=request.request_id, labels=labels_of(bottom - top, right - left)))
+        else:
+            answer(request)
+
+    monkeypatch.setattr(studio.compute, "_answer_refine", other)
+
+
+def test_a_scribble_only_turns_pixels_into_its_own_class(desk, monkeypatch):
+    """Finding B2: a scribble of background grew the sofa below it by 2 407 px."""
+    scribbling(desk)
+    desk.program.tools.set_diameter(4)
+    random = np.random.default_rng(2)
+    answer_boxes(desk, monkeypatch, lambda height, width: random.choice(np.array([0, 9, 18], np.uint8), (height, width)))
+    before = desk.image.document.labels.copy()
+    desk.paint((30, 30), (40, 30))
+    desk.wait(lambda: len(desk.steps()) == 2)
+    document = desk.image.document
+    changed = document.labels != before
+    assert np.count_nonzero(changed & (document.provenance == Provenance.CRF)) > 100
+    assert (document.labels[changed] == 9).all()
+
+
+def test_strokes_of_two_classes_each_claim_their_own(desk, monkeypatch):
+    scribbling(desk)
+    desk.program.tools.set_diameter(4)
+    answer_boxes(desk, monkeypatch, lambda height, width: np.resize(np.array([9, 18, 3], np.uint8), (height, width)))
+    before = desk.image.document.labels.copy()
+    desk.compute.paused = True
+    desk.paint((30, 20), (40, 20))
+    desk.program.classes.choose(18)
+    desk.paint((30, 30), (40, 30))
+    desk.compute.paused = False
+    desk.wait(lambda: len(desk.steps()) == 3)
+    document = desk.image.document
+    changed = document.labels != before
+    assert {9, 18} == set(np.unique(document.labels[changed]).tolist())
+    followed = changed & (document.provenance == Provenance.CRF)
+    assert {9, 18} == set(np.unique(document.labels[followed]).tolist())
+
+
+def test_a_scribble_goes_through_what_was_filled_and_not_through_what_was_painted(desk):
+    """Finding B3: after a fill a scribble stayed a plain stroke, without a word."""
+    desk.program.classes.choose(18)
+    desk.press(Qt.Key.Key_G)
+    desk.paint((30, 30))
+    desk.paint((34, 30))
+    filled = desk.image.document.provenance == Provenance.RECLASSIFIED
+    assert filled.sum() > 100
+    scribbling(desk)
+    desk.press(Qt.Key.Key_B)
+    desk.program.tools.set_diameter(4)
+    desk.paint((30, 30), (34, 30))
+    desk.wait(lambda: desk.steps()[-1].startswith("Scribble: chair, "))
+    document = desk.image.document
+    request = asked(desk, RefineBox)[-1]
+    assert (request.strokes != 255).sum() < 100, "only what was painted is clamped"
+    box = np.zeros(document.shape, bool)
+    box[request.box[0] : request.box[2], request.box[1] : request.box[3]] = True
+    assert (document.labels[filled & box] == 9).all()
+
+    desk.press(Qt.Key.Key_J)
+    desk.program.classes.choose(3)
+    desk.program.tools.set_diameter(60)
+    desk.paint((30, 30), (60, 30))
+    scribbling(desk)
+    desk.program.tools.set_diameter(4)
+    desk.paint((40, 30), (44, 30))
+    desk.wait(lambda: "The stroke goes no further: your own pixels hold" in desk.titles())
+    assert document.labels[20, 40] == 3
+
+
+def test_after_a_fill_the_preview_asks_in_the_new_class_and_moves_the_outline(desk):
+    document = desk.image.document
+    column = 30
+    old = int(document.labels[30, column])
+    desk.program.classes.choose(18)
+    desk.press(Qt.Key.Key_G)
+    desk.paint((column, 30))
+    filled = document.provenance == Provenance.RECLASSIFIED
+    preview(desk)
+    renamed = asked(desk)[-1].base.renamed
+    assert renamed is not None
+    assert (renamed[0][filled] == old).all()
+    assert (renamed[1][filled] == 18).all()
+    desk.press(Qt.Key.Key_Y, SHIFT)
+    desk.wait(lambda: "CRF" in desk.steps()[-1])
+    left = document.labels == 18
+    assert (left & filled).any()
+    assert not (left & filled).all(), "the outline has moved"
+
+
+def test_a_crf_that_may_change_nothing_says_what_holds(desk):
+    desk.program.tools.set_diameter(200)
+    desk.program.classes.choose(9)
+    desk.paint((0, 30), (80, 30))
+    desk.press(Qt.Key.Key_Y, SHIFT)
+    desk.wait(lambda: "The CRF changes nothing here" in desk.titles())
+    text = next(message.detail for message in desk.program.notifier.messages if message.title == "The CRF changes nothing here")
+    assert "You painted 5\u2009040 px there" in text
 
 
 def test_switched_off_a_stroke_is_a_stroke_again(desk):

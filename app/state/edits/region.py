@@ -12,7 +12,7 @@ from app.state.document import Document
 from app.state.edits.raster import Point, polygon_mask
 from app.state.opencv import opencv
 from app.state.patch import Rect, TilePatch, patch_of_region
-from app.state.provenance import Provenance
+from app.state.provenance import Provenance, painted
 from deeplab_core.catalog import ClassCatalog
 
 
@@ -49,18 +49,24 @@ def fill_patch(
     y: float,
     value: int,
     *,
-    source: Provenance = Provenance.PERSON,
+    source: Provenance = Provenance.RECLASSIFIED,
 ) -> TilePatch:
     """Fill the 4-connected region of equal labels around a point (float image px) with ``value``.
 
-    A point outside the image, or on a region that already has the value by the same source, gives an empty patch.
+    The user chose the class and did not draw the outline, so the pixels become reclassified; those that the user had painted
+    stay the user's. A point outside the image, or on a region that already has the value by the same source, gives an empty
+    patch.
     """
     column, row = int(np.floor(x)), int(np.floor(y))
     height, width = document.shape
     if not (0 <= column < width and 0 <= row < height):
         return TilePatch(document.shape, document.labels.dtype.itemsize, (), 0)
     rect, where = connected_region(document.labels, column, row)
-    return region_patch(document, rect, where, value, source=source)
+    labels = np.where(where, document.labels.dtype.type(value), document.labels[rect.slices])
+    before = document.provenance[rect.slices]
+    changing = where & ~painted(before) if source is Provenance.RECLASSIFIED else where
+    provenance = np.where(changing, np.uint8(source), before)
+    return patch_of_region(document.labels, document.provenance, rect, labels, provenance)
 
 
 def connected_region(labels: NDArray[Any], column: int, row: int) -> tuple[Rect, NDArray[np.bool_]]:

@@ -30,5 +30,5 @@ class HistoryDock(Panel):
         self.view.setGroup(group)
 
     def set_changed_share(self, share: float | None) -> None:
-        """How much of the image a person has set by hand, 0..1."""
+        """How much of the image the user painted or reclassified, 0..1."""
         self.note.setText("" if not share else f"{share:.1%} by hand".replace("%", " %"))

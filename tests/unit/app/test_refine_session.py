@@ -184,3 +184,31 @@ def test_only_the_last_images_keep_their_lattices(desk: Desk, tmp_path: Path) ->
         desk.refine(RefineBase(image=str(photo), source_key=str(number), labels=mask))
     assert desk.session._refining is not None
     assert len(desk.session._refining._desks) == 2
+
+
+@pytest.mark.parametrize("way", ["exact", "quick", "box"])
+def test_where_the_user_gave_another_class_the_scores_speak_of_that_one(desk: Desk, way: str) -> None:
+    """With one class read as another everywhere, the result has the other one in its place."""
+    old, new = np.full((90, 120), 255, np.uint8), np.full((90, 120), 255, np.uint8)
+    labels = desk.refine().labels
+    assert labels is not None
+    values, counts = np.unique(labels, return_counts=True)
+    common = int(values[counts.argmax()])
+    old[:], new[:] = common, 7  # a class that the network does not have
+    if way == "box":
+        strokes = np.full((60, 80), 255, np.uint8)
+        strokes[30, 40] = 7
+        place = slice(10, 70), slice(20, 100)
+        answer = desk.session.answer(
+            RefineBox(
+                request_id=5, base=desk.base(renamed=(old[place], new[place])), params=PARAMS, box=(20, 30, 60, 90),
+                context=(10, 20, 70, 100), strokes=strokes, reach=4.0,
+            )
+        )  # fmt: skip
+        assert isinstance(answer, Refined)
+        found = answer.labels
+    else:
+        found = desk.refine(desk.base(renamed=(old, new)), quick=way == "quick").labels
+    assert found is not None
+    assert common not in found
+    assert 7 in found

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from app.state.document import Document
 from app.state.patch import Rect, diff_patch
 from app.state.provenance import Provenance
-from app.state.refinement import composed, person_labels, refine_figures, taking_patch, would_take
+from app.state.refinement import composed, painted_labels, refine_figures, taking_patch, would_take
 from deeplab_core.boundary.band import band_index
 from deeplab_core.boundary.histogram import BandHistogram
 from deeplab_core.catalogs import get_catalog
@@ -62,13 +62,13 @@ def test_a_part_of_the_image_leaves_the_rest():
     assert taking_patch(document, rect, document.labels[rect.slices]).empty
 
 
-def test_strokes_are_the_persons_pixels():
+def test_strokes_are_the_pixels_that_the_user_painted():
     document = random_document(5)
-    strokes = person_labels(document.labels, document.provenance, 255)
+    strokes = painted_labels(document.labels, document.provenance, 255)
     assert strokes is not None
     drawn = document.provenance == Provenance.PERSON
     np.testing.assert_array_equal(strokes, np.where(drawn, document.labels, 255))
-    assert person_labels(document.labels, np.zeros_like(document.provenance), 255) is None
+    assert painted_labels(document.labels, np.zeros_like(document.provenance), 255) is None
 
 
 @given(seed=SEEDS)

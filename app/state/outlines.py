@@ -1,0 +1,167 @@
+"""Regions whose class the user chose and whose outline the user did not draw (``Provenance.RECLASSIFIED``, ADR 89).
+
+A CRF may move their outline, and nothing else. Two things are needed for that: the network's word about such a region is
+read in the user's class (:func:`renamed_classes`), and of the result only what moves the outline is taken (:func:`may_change`).
+No Qt.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.state.document import Document
+from app.state.opencv import opencv
+from app.state.patch import Rect
+from app.state.provenance import painted, reclassified
+
+Labels = NDArray[Any]
+
+#: So far from a region, in px, the network's class for it is read as the user's. A CRF moves outlines by less.
+OUTLINE_REACH = 40
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RenamedClasses:
+    """Which class of the network stands for which class of the user, pixel by pixel.
+
+    Attributes:
+        source: (h, w) ids in the project's catalog whose probability moves; the catalog's void where none does.
+        target: (h, w) ids that it moves to.
+    """
+
+    source: Labels
+    target: Labels
+
+
+def may_change(
+    labels: Labels, provenance: NDArray[np.uint8], rect: Rect, refined: Labels, where: NDArray[np.bool_] | None = None
+) -> NDArray[np.bool_]:
+    """(h, w) bool: pixels of ``rect`` that a CRF's result changes.
+
+    Pixels that the user painted never change. A pixel of a reclassified region changes
+
+    - only in a piece that is connected, in the result and in its new class, with a pixel from outside the piece: so the outline
+      moves, and no hole opens inside;
+    - and only if a part of its region remains.
+
+    Args:
+        labels, provenance: (H, W) of the whole image; not changed.
+        refined: (h, w) labels of ``rect``.
+        where: (h, w) bool, restricts the change; None means all of ``rect``.
+    """
+    own = provenance[rect.slices]
+    changing: NDArray[np.bool_] = (labels[rect.slices] != refined) & ~painted(own)
+    if where is not None:
+        changing &= where
+    soft = changing & reclassified(own)
+    if soft.any():
+        changing &= ~_held_back(labels, provenance, rect, refined, changing, soft)
+    return changing
+
+
+def _held_back(
+    labels: Labels,
+    provenance: NDArray[np.uint8],
+    rect: Rect,
+    refined: Labels,
+    changing: NDArray[np.bool_],
+    soft: NDArray[np.bool_],
+) -> NDArray[np.bool_]:
+    """(h, w) bool: pixels of ``soft`` that keep their class."""
+    box = _grown(_bounds(soft, rect), 1, labels.shape)
+    inner = Rect(max(box.x, rect.x), max(box.y, rect.y), 0, 0)
+    inner = Rect(inner.x, inner.y, min(box.right, rect.right) - inner.x, min(box.bottom, rect.bottom) - inner.y)
+    in_rect = slice(inner.y - rect.y, inner.bottom - rect.y), slice(inner.x - rect.x, inner.right - rect.x)
+    in_box = slice(inner.y - box.y, inner.bottom - box.y), slice(inner.x - box.x, inner.right - box.x)
+    before, regions = labels[box.slices], reclassified(provenance[box.slices])
+    after = before.copy()
+    after[in_box][changing[in_rect]] = refined[in_rect][changing[in_rect]]
+    leaving = np.zeros(before.shape, np.bool_)
+    leaving[in_box] = soft[in_rect]
+    while leaving.any():
+        stay = np.zeros(before.shape, np.bool_)
+        for value in np.unique(after[leaving]):
+            stay |= _without(after == value, ~leaving)
+        for value in np.unique(before[leaving]):
+            stay |= _without(regions & (before == value), ~leaving)
+        stay &= leaving
+        if not stay.any():
+            break
+        leaving &= ~stay
+        after[stay] = before[stay]
+    held = np.zeros(soft.shape, np.bool_)
+    held[in_rect] = ~leaving[in_box]
+    return held & soft
+
+
+def _without(areas: NDArray[np.bool_], marked: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The 4-connected areas that hold no marked pixel."""
+    count, numbers = opencv().connectedComponents(areas.astype(np.uint8), connectivity=4)
+    holds = np.zeros(count, np.bool_)
+    holds[numbers[areas & marked]] = True
+    found: NDArray[np.bool_] = areas & ~holds[numbers]
+    return found
+
+
+def renamed_classes(document: Document, rect: Rect | None = None, keep: int | None = None) -> RenamedClasses | None:
+    """How a network's word is read in and around the reclassified regions of a document; None where there are none.
+
+    Inside a region, the network's class of each pixel is read as the user's. Up to :data:`OUTLINE_REACH` px around it, the class
+    that the network gave most of the region is read so too, except where that class is the network's first choice: there is
+    another object of it. So the outline moves as it would move for the network's own class.
+
+    Args:
+        rect: the part of the image that is wanted; None means all of it.
+        keep: a class whose probability stays: a scribble asks for it.
+    """
+    rect = Rect.whole(document.shape) if rect is None else rect
+    soft = reclassified(document.provenance[rect.slices])
+    if document.reference is None or not soft.any():
+        return None
+    ignore = document.catalog.ignore
+    labels, model = document.labels[rect.slices], document.reference[rect.slices]
+    source = np.full(labels.shape, ignore, labels.dtype)
+    target = source.copy()
+    box = _grown(_bounds(soft, Rect.whole(soft.shape)), OUTLINE_REACH, soft.shape).slices
+    nearest = np.full(soft[box].shape, np.float32(OUTLINE_REACH))
+    for value in np.unique(labels[soft]):
+        region = soft[box] & (labels[box] == value)
+        distance, near = _nearest(region, model[box])
+        around = (distance <= nearest) & ~soft[box] & (near != model[box])
+        nearest[around] = distance[around]
+        source[box][around], target[box][around] = near[around], value
+        source[box][region], target[box][region] = model[box][region], value
+    source[(source == target) | (source == keep)] = ignore
+    target[source == ignore] = ignore
+    return RenamedClasses(source, target)
+
+
+def _nearest(region: NDArray[np.bool_], model: Labels) -> tuple[NDArray[np.float32], Labels]:
+    """Distance in px to the nearest piece of a region, and the class that the network gave most of that piece."""
+    cv2 = opencv()
+    count, numbers = cv2.connectedComponents(region.astype(np.uint8), connectivity=4)
+    pairs, sizes = np.unique(np.stack((numbers[region], model[region].astype(np.int64))), axis=1, return_counts=True)
+    most = np.zeros(count, model.dtype)
+    order = np.argsort(sizes, kind="stable")
+    most[pairs[0][order]] = pairs[1][order]  # the largest comes last, and stays
+    distance, pixels = cv2.distanceTransformWithLabels(
+        (~region).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    piece = np.zeros(int(pixels.max()) + 1, numbers.dtype)
+    piece[pixels[region]] = numbers[region]
+    return distance, most[piece[pixels]]
+
+
+def _bounds(where: NDArray[np.bool_], rect: Rect) -> Rect:
+    """Box of the pixels of ``where``, which begins at the corner of ``rect``."""
+    rows, columns = np.flatnonzero(where.any(axis=1)), np.flatnonzero(where.any(axis=0))
+    x, y = rect.x + int(columns[0]), rect.y + int(rows[0])
+    return Rect(x, y, int(columns[-1] - columns[0]) + 1, int(rows[-1] - rows[0]) + 1)
+
+
+def _grown(rect: Rect, margin: int, shape: tuple[int, ...]) -> Rect:
+    return Rect(rect.x - margin, rect.y - margin, rect.width + 2 * margin, rect.height + 2 * margin).clipped(shape[0], shape[1])
