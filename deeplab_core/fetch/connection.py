@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import http.client
+import io
 import socket
 import ssl
 import threading
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import IO, Any
 from urllib.error import HTTPError, URLError
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 from urllib.request import (
     HTTPDefaultErrorHandler,
     HTTPErrorProcessor,
@@ -25,6 +28,8 @@ from urllib.request import (
 
 from deeplab_core import __version__
 from deeplab_core.errors import DownloadError
+from deeplab_core.reading import reason as short_reason
+from deeplab_core.reading import shorten
 
 AGENT = f"Atrous/{__version__}"
 
@@ -69,8 +74,9 @@ def open_address(url: str, headers: dict[str, str], timeout: float, wire: Wire) 
 
     Raises:
         HTTPError: another status.
-        OSError, http.client.HTTPException: no connection; :func:`explain` says what it means.
-        DownloadError: a redirect to an unprotected address, a proxy of a kind that cannot be used.
+        OSError, http.client.HTTPException, ValueError: no connection, or an answer that is none; :func:`explain` says what it
+            means.
+        DownloadError: a redirect to a malformed or unprotected address, a proxy of a kind that cannot be used.
     """
     _check_proxy(url)
     opener = OpenerDirector()
@@ -91,8 +97,12 @@ def open_address(url: str, headers: dict[str, str], timeout: float, wire: Wire) 
 
 def proxy_for(url: str) -> str:
     """``host:port`` of the proxy that an address goes through, without name and password; empty where there is none."""
-    parts = urlsplit(_proxy_address(url))
-    return f"{parts.hostname}:{parts.port}" if parts.port else parts.hostname or ""
+    address = _proxy_address(url)
+    try:
+        parts = urlsplit(address)
+        return f"{parts.hostname}:{parts.port}" if parts.port else parts.hostname or ""
+    except ValueError:  # without what may be name and password
+        return shorten(address.rpartition("@")[2])
 
 
 def explain(error: Exception, url: str, by_hand: str) -> DownloadError:
@@ -105,7 +115,9 @@ def explain(error: Exception, url: str, by_hand: str) -> DownloadError:
     """
     host = urlsplit(url).hostname or url
     if isinstance(error, HTTPError):
-        return _explain_status(error.code, host, url, by_hand)
+        return _explain_status(error, host, url, by_hand)
+    if is_malformed(error):
+        return malformed(url, "answer", short_reason(error), by_hand)
     reason = error.reason if isinstance(error, URLError) and isinstance(error.reason, Exception) else error
     proxy = proxy_for(url)
     through = f"; the connection goes through the proxy {proxy}, which the system or the environment names" if proxy else ""
@@ -131,14 +143,50 @@ def explain(error: Exception, url: str, by_hand: str) -> DownloadError:
     return DownloadError(f"{host} cannot be reached", why=why, remedy=f"Check the connection and try again. {by_hand}")
 
 
-def _explain_status(status: int, host: str, url: str, by_hand: str) -> DownloadError:
+def malformed(url: str, header: str, why: str, by_hand: str) -> DownloadError:
+    """The error for a server whose answer cannot be understood.
+
+    Args:
+        url: the address asked for.
+        header: name of the header that is wrong, or "answer".
+        why: what is wrong with it.
+        by_hand: sentence on how to do without a connection.
+    """
+    host = urlsplit(url).hostname or url
+    return DownloadError(f"{host} sends a malformed {header}", why=why, remedy=f"Nothing of it was used. {by_hand}")
+
+
+def is_malformed(error: Exception) -> bool:
+    """Whether an exception of the standard library says that an answer cannot be understood."""
+    # The one for certificates is a ValueError, too.
+    return isinstance(error, ValueError | http.client.InvalidURL) and not isinstance(error, OSError)
+
+
+def asked_to_wait(headers: Any) -> tuple[float, str]:
+    """What ``Retry-After`` says, in seconds from now, and what is wrong with it; 0 and an empty text without one."""
+    asked = (headers.get("Retry-After") or "").strip()
+    if not asked:
+        return 0.0, ""
+    if asked.isascii() and asked.isdigit():
+        return float(asked[:9]) if len(asked) < 10 else 1e9, ""
+    try:
+        moment = parsedate_to_datetime(asked)
+        return max((moment.astimezone(UTC) - datetime.now(UTC)).total_seconds(), 0.0), ""
+    except (ValueError, TypeError, OverflowError, OSError):
+        return 0.0, f"its Retry-After reads {shorten(asked)}"
+
+
+def _explain_status(error: HTTPError, host: str, url: str, by_hand: str) -> DownloadError:
+    status = error.code
     meaning = http.client.responses.get(status, "")
     if status in (404, 410):
         return DownloadError(f"{host} no longer has the file", why=f"{url}: {status} {meaning}", remedy=by_hand)
     if status in (401, 403):
         return DownloadError(f"{host} refuses the file", why=f"{url}: {status} {meaning}", remedy=by_hand)
     if status in PASSING:
-        return DownloadError(f"{host} is too busy", why=f"{status} {meaning}", remedy=f"Try again later. {by_hand}")
+        complaint = asked_to_wait(error.headers)[1]
+        odd = f"; {complaint}" if complaint else ""
+        return DownloadError(f"{host} is too busy", why=f"{status} {meaning}{odd}", remedy=f"Try again later. {by_hand}")
     return DownloadError(f"{host} answered {status} {meaning}".strip(), why=url, remedy=by_hand)
 
 
@@ -151,7 +199,15 @@ def _proxy_address(url: str) -> str:
 
 
 def _check_proxy(url: str) -> None:
-    scheme = urlsplit(_proxy_address(url)).scheme
+    try:
+        parts = urlsplit(_proxy_address(url))
+        scheme, _port = parts.scheme, parts.port
+    except ValueError as error:
+        raise DownloadError(
+            f"the address of the proxy, {proxy_for(url)}, is malformed",
+            why=short_reason(error),
+            remedy="Correct it in https_proxy or in the settings of the system: http://host:port",
+        ) from error
     if scheme.startswith("socks"):
         raise DownloadError(
             f"the proxy {proxy_for(url)} speaks SOCKS, which downloads here do not",
@@ -194,7 +250,18 @@ class _SecureHandler(HTTPSHandler):
 
 
 class _Redirects(HTTPRedirectHandler):
-    """Follows redirects, but never from a protected address to an unprotected one."""
+    """Follows redirects to addresses that are well formed, but never from a protected one to an unprotected one."""
+
+    def http_error_302(
+        self, req: Request, fp: IO[bytes], code: int, msg: str, headers: http.client.HTTPMessage
+    ) -> IO[bytes] | None:
+        # The base reads the body of a redirect to its end, however long it is; nothing of it is needed.
+        fp.close()
+        _check_location(req.full_url, headers)
+        found: IO[bytes] | None = super().http_error_302(req, io.BytesIO(), code, msg, headers)
+        return found
+
+    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
 
     def redirect_request(
         self, req: Request, fp: IO[bytes], code: int, msg: str, headers: http.client.HTTPMessage, newurl: str
@@ -205,3 +272,26 @@ class _Redirects(HTTPRedirectHandler):
                 f"{urlsplit(req.full_url).hostname} sends on to an unprotected address", why=newurl, remedy="It was not followed"
             )
         return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _check_location(url: str, headers: http.client.HTTPMessage) -> None:
+    """Raise DownloadError for the address of a redirect that urllib would stumble over."""
+    location = headers.get("Location") or headers.get("URI") or ""
+    try:
+        if not location:
+            raise ValueError("it is missing")
+        if any(ord(character) <= 32 or ord(character) == 127 for character in location.strip()):
+            raise ValueError("it holds blanks or control characters")
+        told = urlsplit(location.strip())
+        if told.scheme in ("http", "https") and not told.hostname:
+            raise ValueError("it names no server")
+        parts = urlsplit(urljoin(url, location))
+        _port = parts.port
+        (parts.hostname or "").encode("idna" if (parts.hostname or "").isascii() else "ascii")
+    except ValueError as error:
+        host = urlsplit(url).hostname or url
+        raise DownloadError(
+            f"{host} sends a malformed Location",
+            why=f"{short_reason(error)}: {shorten(location)}",
+            remedy="It was not followed. Try later, or fetch the file with a browser",
+        ) from error

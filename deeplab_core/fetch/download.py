@@ -14,13 +14,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError, URLError
+from urllib.parse import urlsplit
 
 from deeplab_core.errors import Cancelled, DownloadError, StorageError
-from deeplab_core.fetch.connection import PASSING, Wire, explain, open_address
+from deeplab_core.fetch.connection import PASSING, Wire, asked_to_wait, explain, is_malformed, malformed, open_address
 from deeplab_core.fetch.partial import Origin, PartFile
+from deeplab_core.reading import shorten
 
 #: Longest silence of a server, in seconds.
 SILENCE = 30.0
+#: Lowest rate of a server, in bytes per second, over :data:`SLOW_FOR` seconds, which is longer than the longest silence.
+SLOWEST, SLOW_FOR = 1_000.0, 60.0
+#: Longest time in seconds from asking to the first byte of the file, redirects included.
+PATIENCE = 120.0
 #: Waiting time before each further try after a connection broke, in seconds; a try that brought bytes starts the count anew.
 BACK_OFF = (1.0, 3.0, 10.0)
 #: Largest file that is fetched where the published size is not known; the largest known network has 1 GB.
@@ -29,7 +35,11 @@ LARGEST = 8 * 2**30
 SPARE = 64 * 2**20
 
 _CHUNK = 256 * 1024
-_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+#: Numbers of more digits stand for no file.
+_NUMBER = re.compile(r"[0-9]{1,18}")
+_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)")
+#: What ``If-Range`` may send back.
+_VALIDATOR = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,998}[\x21-\x7e])?")
 _KEPT = "What came so far is kept; the next try goes on from there"
 
 
@@ -96,7 +106,8 @@ def download(
 
     Raises:
         Cancelled: ``cancel`` said so; the part is kept.
-        DownloadError: no connection, no such file, wrong checksum, a web page instead of a file.
+        DownloadError: no connection, no such file, wrong checksum, a web page instead of a file, a malformed header, a server
+            slower than :data:`SLOWEST` (the part is kept).
         StorageError: full disk, missing rights; the part is kept.
     """
     job = _Job(url, target, sha256_prefix, sha256_of, approximate_bytes, cancel, progress, silence or SILENCE)
@@ -172,17 +183,20 @@ class _Job:
             headers["Range"] = f"bytes={part.size}-"
             if part.origin.validator:
                 headers["If-Range"] = part.origin.validator
-        wire = Wire()
-        with _watched(self._cancel, wire):
+        wire, pace = Wire(), _Pace(2 * self._silence)
+        with _watched(lambda: self._cancel() or pace.is_slow(), wire):
             try:
                 with open_address(self._url, headers, self._silence, wire) as response:
-                    self._receive(response, part)
+                    pace.begin()
+                    self._receive(response, part, pace)
             except HTTPError as error:
                 error.close()
                 self._take_status(error, part)
-            except (OSError, http.client.HTTPException) as error:
+            except (OSError, http.client.HTTPException, ValueError) as error:
                 if self._cancel():
                     raise Cancelled(remedy=_KEPT) from error
+                if pace.slow:
+                    raise self._too_slow(pace, part) from error
                 # Without a single byte so far there is no connection to begin with, which waiting seconds does not mend.
                 if _hopeless(error) or (isinstance(error, URLError) and not self._received):
                     raise explain(error, self._url, self._by_hand) from error
@@ -190,17 +204,16 @@ class _Job:
 
     def _take_status(self, error: HTTPError, part: PartFile) -> None:
         if error.code == 416 and part.size:  # the range begins at the end: all of it is there, or it is another file
-            total = re.fullmatch(r"bytes \*/(\d+)", error.headers.get("Content-Range", ""))
+            total = re.fullmatch(r"bytes \*/([0-9]{1,18})", error.headers.get("Content-Range", "").strip())
             if total and int(total[1]) == part.size:
                 return
             part.restart()
             raise _Broken(error)
         if error.code in PASSING:
-            asked = error.headers.get("Retry-After", "")
-            raise _Broken(error, min(float(asked), 30.0) if asked.isdigit() else 0.0)
+            raise _Broken(error, min(asked_to_wait(error.headers)[0], 30.0))
         raise explain(error, self._url, self._by_hand)
 
-    def _receive(self, response: Any, part: PartFile) -> None:
+    def _receive(self, response: Any, part: PartFile, pace: _Pace) -> None:
         total = self._place(response, part)
         kind = response.headers.get_content_type()
         if kind == "text/html":
@@ -216,9 +229,13 @@ class _Job:
                 raise Cancelled(remedy=_KEPT)
             block = response.read1(_CHUNK)
             if not block:
-                if self._cancel():  # the wire was cut: this is not the end of the file
+                # If the wire was cut, this is not the end of the file.
+                if self._cancel():
                     raise Cancelled(remedy=_KEPT)
+                if pace.slow:
+                    raise self._too_slow(pace, part)
                 break
+            pace.received += len(block)
             part.write(block)
             self._received = True
             if part.size > self._largest:
@@ -239,20 +256,27 @@ class _Job:
             raise explain(HTTPError(self._url, response.status, "", headers, None), self._url, self._by_hand)
         etag = headers.get("ETag", "")
         validator = etag if etag and not etag.startswith("W/") else headers.get("Last-Modified", "")
+        if not _VALIDATOR.fullmatch(validator):  # it could not be sent back
+            validator = ""
         if response.status == 206:
-            place = _RANGE.fullmatch(headers.get("Content-Range", "").strip())
+            sent = headers.get("Content-Range", "").strip()
+            place = _RANGE.fullmatch(sent)
             total = int(place[3]) if place and place[3] != "*" else None
             known = part.origin.total if part.origin else None
             if not place or int(place[1]) != part.size or (known is not None and total not in (None, known)):
                 part.restart()
+                if not place:
+                    raise _Broken(malformed(self._url, "Content-Range", f"It reads {shorten(sent)}", self._by_hand))
                 raise _Broken(ConnectionError("the server sent another part than the one asked for"))
             if part.origin is None:
                 part.begin(Origin(self._url, validator, total))
             return total if total is not None else known
         if part.size:
             part.restart()
-        length = headers.get("Content-Length", "")
-        total = int(length) if length.isdigit() else None
+        length = headers.get("Content-Length", "").strip()
+        if length and not _NUMBER.fullmatch(length):
+            raise malformed(self._url, "Content-Length", f"It reads {shorten(length)}", self._by_hand)
+        total = int(length) if length else None
         part.begin(Origin(self._url, validator, total))
         return total
 
@@ -278,8 +302,13 @@ class _Job:
             "the server sends far more than the published file", why=self._url, remedy="It was deleted; tell its publisher"
         )
 
+    def _too_slow(self, pace: _Pace, part: PartFile) -> DownloadError:
+        host = urlsplit(self._url).hostname or self._url
+        remedy = f"{_KEPT}. {self._by_hand}" if part.size else f"Try again later. {self._by_hand}"
+        return DownloadError(f"{host} is too slow", why=pace.slow, remedy=remedy)
+
     def _given_up(self, error: Exception, part: PartFile) -> DownloadError:
-        failure = explain(error, self._url, self._by_hand)
+        failure = error if isinstance(error, DownloadError) else explain(error, self._url, self._by_hand)
         if part.size:
             failure.remedy = f"{_KEPT}. {failure.remedy}"
         return failure
@@ -292,20 +321,51 @@ class _Job:
             time.sleep(min(left, 0.1))
 
 
+class _Pace:
+    """Whether a server is slower than the lowest rate; asked from another thread than the one that reads.
+
+    Attributes:
+        received: bytes of the file that came through this connection.
+        slow: why it is too slow; empty while it is not.
+    """
+
+    def __init__(self, least_span: float) -> None:
+        self._span = max(SLOW_FOR, least_span)
+        self._since, self._before, self._begun = time.monotonic(), 0, False
+        self.received, self.slow = 0, ""
+
+    def begin(self) -> None:
+        """The file itself comes from now on."""
+        self._since, self._begun = time.monotonic(), True
+
+    def is_slow(self) -> bool:
+        """Whether fewer bytes came than the lowest rate asks for, or none after all patience."""
+        now, received = time.monotonic(), self.received
+        passed = now - self._since
+        if not self._begun:
+            if passed >= max(PATIENCE, self._span):
+                self.slow = f"its answer had not begun after {passed:,.0f} s"
+        elif passed >= self._span:
+            if received - self._before < SLOWEST * passed:
+                self.slow = f"{received - self._before:,} bytes came in {passed:,.0f} s"
+            self._since, self._before = now, received
+        return bool(self.slow)
+
+
 def _hopeless(error: Exception) -> bool:
-    """Whether another try in a moment meets the same: certificates do not get better by waiting."""
+    """Whether another try in a moment meets the same: certificates and malformed answers do not get better by waiting."""
     reason = getattr(error, "reason", error)
-    return isinstance(reason, ssl.SSLCertVerificationError) or "407" in str(reason)
+    return is_malformed(error) or isinstance(reason, ssl.SSLCertVerificationError) or "407" in str(reason)
 
 
 @contextmanager
-def _watched(cancel: Callable[[], bool], wire: Wire) -> Iterator[None]:
-    """Cut the wire as soon as ``cancel`` says so, even while a read waits for a silent server."""
+def _watched(over_with: Callable[[], bool], wire: Wire) -> Iterator[None]:
+    """Cut the wire as soon as ``over_with`` says so, even while a read waits for a silent server."""
     over = threading.Event()
 
     def watch() -> None:
         while not over.wait(0.1):
-            if cancel():
+            if over_with():
                 wire.cut()
                 return
 

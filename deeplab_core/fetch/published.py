@@ -15,6 +15,10 @@ _LIST = Path(__file__).with_name("published.json")
 _PROTECTED = ("https://",)
 _DATA = {"voc21": "VOC", "cityscapes19": "Cityscapes", "ade20k150": "ADE20K", "camvid11": "CamVid"}
 _ID = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+#: A name that is a plain file name on every system: no separators, drive letters, control characters, dots or blanks at its ends.
+_FILE = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.+ -]{0,198}[A-Za-z0-9_+-])?")
+#: Names that Windows keeps for devices, whatever their ending.
+_DEVICE = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +107,11 @@ def find_published(model_id: str) -> PublishedModel | None:
     return next((model for model in published_models() if wanted in (model.id, model.file.casefold())), None)
 
 
+def is_file_name(name: str) -> bool:
+    """Whether a name, joined to a folder, is a file in this folder on every system."""
+    return _FILE.fullmatch(name) is not None and _DEVICE.fullmatch(name) is None
+
+
 def _entry(row: dict[str, Any]) -> PublishedModel:
     """One row, checked: a list with a slip in it would send people to the wrong place.
 
@@ -113,7 +122,7 @@ def _entry(row: dict[str, Any]) -> PublishedModel:
     if unknown:
         raise ValueError(f"{row.get('id')}: unknown fields {sorted(unknown)}")
     model = PublishedModel(**row)
-    if not _ID.fullmatch(model.id) or PurePosixPath(model.file).name != model.file:
+    if not _ID.fullmatch(model.id) or not is_file_name(model.file) or (model.member and not is_file_name(model.member)):
         raise ValueError(f"{model.id}: id or file name is malformed")
     if model.url and not model.url.startswith(_PROTECTED):
         raise ValueError(f"{model.id}: files are fetched over https only")

@@ -9,13 +9,21 @@ import tarfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
+from typing import Self
 
 from deeplab_core.atomic import replace_file, storage_error
 from deeplab_core.errors import Cancelled, DownloadError
+from deeplab_core.reading import VALUE_ERRORS, reason
 
 #: Bytes that an archive may unpack to while its member is looked for; the largest official release has 0.9 GB.
 LARGEST = 4 * 2**30
 _CHUNK = 1 << 20
+#: Bytes of a member that only describes the next one: long names, extended headers. tarfile reads it in one piece.
+_LARGEST_HEADER = 1 << 20
+_DESCRIBING = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
+_SHOWN = 6
+#: What gzip and tarfile raise for damaged archives.
+_DAMAGE: tuple[type[Exception], ...] = (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, *VALUE_ERRORS)
 
 
 class _Bounded(io.RawIOBase):
@@ -36,6 +44,16 @@ class _Bounded(io.RawIOBase):
         return data
 
 
+class _Member(tarfile.TarInfo):
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        """As the base; refuses headers that would fill the memory."""
+        member = super().frombuf(buf, encoding, errors)
+        if member.type in _DESCRIBING and member.size > _LARGEST_HEADER:
+            raise tarfile.ReadError(f"it describes a file in {member.size:,} bytes")
+        return member
+
+
 def take_member(archive: Path, name: str, target: Path, cancel: Callable[[], bool] | None = None) -> None:
     """Write the archive's regular file called ``name`` (in whatever folder) to ``target``.
 
@@ -50,9 +68,11 @@ def take_member(archive: Path, name: str, target: Path, cancel: Callable[[], boo
     temporary = target.with_name(target.name + ".part")
     seen: list[str] = []
     try:
-        with gzip.open(archive) as stream, tarfile.open(fileobj=_Bounded(stream, LARGEST), mode="r|") as packed:
+        with gzip.open(archive) as stream, tarfile.open(fileobj=_Bounded(stream, LARGEST), mode="r|", tarinfo=_Member) as packed:
             for member in packed:
-                seen.append(member.name)
+                packed.members = []  # type: ignore[attr-defined]  # a list of all members would grow with the archive
+                if len(seen) < _SHOWN:
+                    seen.append(member.name)
                 if PurePosixPath(member.name).name != name or not member.isreg() or member.issparse():
                     continue
                 content = packed.extractfile(member)
@@ -60,15 +80,15 @@ def take_member(archive: Path, name: str, target: Path, cancel: Callable[[], boo
                     _write(content.read, temporary, cancel)
                     replace_file(temporary, target)
                     return
-    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+    except _DAMAGE as error:
         raise DownloadError(
-            "the archive is damaged", why=str(error), remedy="Delete it and fetch it again", path=archive
+            "the archive is damaged", why=reason(error), remedy="Delete it and fetch it again", path=archive
         ) from error
     except OSError as error:
         raise storage_error(error, target) from error
     finally:
         temporary.unlink(missing_ok=True)
-    inside = ", ".join(PurePosixPath(one).name for one in seen[:6]) or "nothing"
+    inside = ", ".join(PurePosixPath(one).name for one in seen) or "nothing"
     raise DownloadError(
         f"the archive holds no {name}",
         why=f"it holds {inside}",

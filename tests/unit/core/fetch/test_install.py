@@ -149,6 +149,17 @@ def test_an_archive_that_unpacks_without_end_is_stopped(tmp_path: Path, monkeypa
         take_member(tmp_path / "net.tar.gz", "frozen_inference_graph.pb", tmp_path / "net.pb")
 
 
+def test_a_header_of_gigabytes_is_not_unpacked(tmp_path: Path) -> None:
+    archive = tmp_path / "a.tar.gz"
+    described = tarfile.TarInfo("x")
+    described.type, described.size = tarfile.XHDTYPE, 1 << 30
+    with gzip.open(archive, "wb", compresslevel=1) as out:
+        out.write(described.tobuf(tarfile.USTAR_FORMAT))
+        out.write(bytes(1 << 20))
+    with pytest.raises(DownloadError, match=r"archive is damaged.*describes a file in 1,073,741,824 bytes"):
+        take_member(archive, "net.pb", tmp_path / "net.pb")
+
+
 def test_unpacking_can_be_cancelled_and_a_bad_target_is_said(tmp_path: Path) -> None:
     (tmp_path / "net.tar.gz").write_bytes(packed(("frozen_inference_graph.pb", GRAPH)))
     with pytest.raises(Cancelled):

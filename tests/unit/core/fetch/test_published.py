@@ -70,6 +70,11 @@ def test_an_archive_s_member_is_installed_under_the_id() -> None:
     [
         ({"url": "http://models.example/net.pth"}, "https only"),
         ({"file": "../net.pth"}, "malformed"),
+        ({"file": ".."}, "malformed"),
+        ({"file": ""}, "malformed"),
+        ({"file": "x\\y.pth"}, "malformed"),
+        ({"file": "C:evil.pth"}, "malformed"),
+        ({"member": "../net.pb"}, "malformed"),
         ({"id": "Net 1"}, "malformed"),
         ({"sice": 3}, "unknown fields"),
     ],
