@@ -2,24 +2,29 @@
 PYTHON ?= python3
 VENV   ?= .venv
 APPENV ?= .venv-app
-# The build of PyTorch that 'make app' ships; one for the CPU makes the application small.
+PEERENV ?= .venv-peers
+LOWENV ?= .venv-lowest
+# The build of PyTorch that 'make app' ships and 'make lowest' tries; one for the CPU makes the application small.
 APP_TORCH ?= torch
 
 ifeq ($(OS),Windows_NT)
-BIN := $(VENV)/Scripts
-APPBIN := $(APPENV)/Scripts
+SCRIPTS := Scripts
 else
-BIN := $(VENV)/bin
-APPBIN := $(APPENV)/bin
+SCRIPTS := bin
 endif
+BIN := $(VENV)/$(SCRIPTS)
+APPBIN := $(APPENV)/$(SCRIPTS)
+PEERBIN := $(PEERENV)/$(SCRIPTS)
+LOWBIN := $(LOWENV)/$(SCRIPTS)
 
 RUN_STAMP := $(VENV)/.installed-run
 DEV_STAMP := $(VENV)/.installed-dev
 APP_STAMP := $(APPENV)/.installed-app
+PEER_STAMP := $(PEERENV)/.installed-peers
 PIP_FLAGS := --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo setup test soak lint format bench app clean
+.PHONY: help run demo setup peers test soak lint format bench app smoke lowest clean
 
 help:  ## list the tasks
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST))
@@ -36,8 +41,14 @@ $(RUN_STAMP): pyproject.toml | $(BIN)/python
 
 $(DEV_STAMP): pyproject.toml | $(BIN)/python
 	@echo "Installing Atrous and its test tools into $(VENV) (PyTorch is large; the first time takes minutes)"
-	$(BIN)/python -m pip install $(PIP_FLAGS) -e '.[dev,heic]'
+	$(BIN)/python -m pip install $(PIP_FLAGS) -e '.[tests]'
 	@touch $@ $(RUN_STAMP)
+
+# Other people's tools that pin or bring what Atrous must not have. Tests call them as processes (tests/peers).
+$(PEER_STAMP): tests/peers/requirements.txt
+	$(PYTHON) -m venv $(PEERENV)
+	$(PEERBIN)/python -m pip install $(PIP_FLAGS) -r $<
+	@touch $@
 
 run: $(RUN_STAMP)  ## install, then open the window on the sample project
 	@$(BIN)/python -m app --sample
@@ -45,7 +56,9 @@ run: $(RUN_STAMP)  ## install, then open the window on the sample project
 demo: $(RUN_STAMP)  ## the same job without a window: masks, figures and a picture in out/
 	@$(BIN)/python -m app demo
 
-setup: $(DEV_STAMP)  ## install what the tests and linters need
+setup: $(DEV_STAMP)  ## install what the tests and linters need, every extra that a test uses included
+
+peers: $(PEER_STAMP)  ## install other tools that read our exports, in an environment of their own
 
 test: $(DEV_STAMP)  ## run the tests on every core; ARGS='-k brush' passes options on
 	@$(BIN)/python -m pytest -n logical --dist loadfile $(ARGS)
@@ -66,11 +79,22 @@ bench: $(DEV_STAMP)  ## print the measurements of benchmarks/
 
 $(APP_STAMP): pyproject.toml
 	$(PYTHON) -m venv $(APPENV)
-	$(APPBIN)/python tools/packaging/install.py '$(APP_TORCH)'
+	$(APPBIN)/python -m pip install $(PIP_FLAGS) '$(APP_TORCH)' -e . 'pyinstaller>=6.11'
 	@touch $@
 
 app: $(APP_STAMP)  ## build the one-folder application into dist/
 	$(APPBIN)/pyinstaller --noconfirm --log-level WARN pyinstaller.spec
+
+smoke: $(APP_STAMP)  ## run the built application on one sample image, without a screen
+	@$(APPBIN)/python tools/packaging/smoke.py
+
+lowest:  ## run the program on the lowest versions that pyproject.toml declares, PyTorch aside
+	$(PYTHON) -m venv $(LOWENV)
+	$(PYTHON) tools/lowest.py > $(LOWENV)/constraints.txt
+	$(LOWBIN)/python -m pip install $(PIP_FLAGS) '$(APP_TORCH)' -e . -c $(LOWENV)/constraints.txt
+	$(LOWBIN)/python -m pip check
+	@$(LOWBIN)/python -m app doctor
+	@$(LOWBIN)/python -m app demo -o $(LOWENV)/out
 
 clean:  ## remove what the tasks above built, except the environments
 	rm -rf build dist out .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

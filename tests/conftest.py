@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
+from collections.abc import Generator
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 # Before anything imports Qt or torch: both read these once.
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
@@ -16,6 +20,17 @@ from hypothesis import settings
 # Tests run on shared machines: how long one example takes says nothing about the code.
 settings.register_profile("atrous", deadline=None)
 settings.load_profile("atrous")
+
+#: Why a test may be skipped in CI, where every package is installed: what the machine is or lacks, files that are not everywhere,
+#: the renderer of the sample rooms (a package as large as all the others). Anything else fails there.
+ALLOWED_SKIPS = re.compile(
+    r"no CUDA device|there is a GPU|has the device that the test misses"
+    r"|superuser|become another user|mounts a small disk|cannot mount"
+    r"|POSIX|Windows|on Linux only|needs fork|needs SIGKILL|needs Linux|Python 3\.12"
+    r"|is absent\)"
+    r"|the renderer \(extra 'scenes'\)"
+    r"|the classes of the model count"
+)
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "real"
 
@@ -62,3 +77,40 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if not torch.cuda.is_available():
             for item in marked:
                 item.add_marker(pytest.mark.skip(reason="no CUDA device"))
+
+
+def pytest_configure() -> None:
+    """In CI a missing package is an error, whatever reason a test gives for doing without it."""
+    if os.environ.get("CI"):
+        pytest.importorskip = _require  # type: ignore[assignment]
+
+
+def _require(modname: str, minversion: str | None = None, reason: str | None = None, **_others: object) -> ModuleType:
+    """Stands for ``pytest.importorskip`` where nothing may be missing."""
+    return import_module(modname)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Fail a test that CI must not skip."""
+    report = yield
+    if not hasattr(report, "wasxfail"):
+        _fail_where_skipped_without_need(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Fail a whole file that CI must not skip."""
+    report = yield
+    _fail_where_skipped_without_need(report)
+    return report
+
+
+def _fail_where_skipped_without_need(report: pytest.TestReport | pytest.CollectReport) -> None:
+    if report.outcome != "skipped" or not os.environ.get("CI"):
+        return
+    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    if not ALLOWED_SKIPS.search(reason):
+        report.outcome = "failed"
+        report.longrepr = f"{reason}\nCI skips nothing but for the reasons in ALLOWED_SKIPS (tests/conftest.py)"

@@ -18,7 +18,6 @@ from deeplab_core import __version__
 
 PACKAGES = (
     "torch",
-    "torchvision",
     "numpy",
     "opencv-python-headless",
     "Pillow",

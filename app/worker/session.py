@@ -53,7 +53,7 @@ ReportProgress = Callable[[float, str], None]
 
 _log = logging.getLogger(__name__)
 
-_QT_PACKAGES = ("PySide6", "PySide2", "PyQt6", "PyQt5", "shiboken6", "qtpy", "superqt", "pyqtgraph")
+_QT_PACKAGES = ("PySide6", "PySide2", "PyQt6", "PyQt5", "shiboken6", "qtpy", "pyqtgraph")
 
 
 def hello() -> Hello:

@@ -36,7 +36,7 @@ BREACHES = [
     Breach("worker-no-qt", "app/worker/serve.py", "from PySide6 import QtCore"),
     Breach("worker-no-qt", "app/worker/messages.py", "import app.services.jobs"),
     Breach("state-and-actions-no-qt", "app/state/patch.py", "import PySide6.QtGui"),
-    Breach("state-and-actions-no-qt", "app/actions/table.py", "import superqt"),
+    Breach("state-and-actions-no-qt", "app/actions/table.py", "import pyqtgraph"),
     Breach("app-layers", "app/state/tools.py", "import app.controllers.edit"),
     Breach("app-layers", "app/services/jobs.py", "import app.ui.theme"),
 ]
