@@ -78,8 +78,9 @@ def explain(error: BaseException, wanted: str = "") -> tuple[str, str]:
         others = "numba numpy" if module.partition(".")[0] in ("", "numpy") else f"{package} numpy"
         remedy = f"These packages do not fit each other. Run: {_pip()} install --upgrade {others}"
     elif package and package not in ("app", "deeplab_core"):
-        missing = isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] == module.partition(".")[0]
-        remedy = f"Run: {_pip()} install {'' if missing and error.name == module else '--force-reinstall '}{package}"
+        lacking = (error.name or "") if isinstance(error, ModuleNotFoundError) else ""
+        missing = bool(lacking) and lacking == module
+        remedy = f"Run: {_pip()} install {'' if missing else '--force-reinstall '}{package}"
     else:
         remedy = "Install Atrous again"
     return reason, f"{remedy}. 'atrous doctor' tries every part"

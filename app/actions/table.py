@@ -50,6 +50,8 @@ _EDIT = (
           enabled_when=_EDITABLE, tip="Replaces the whole mask by a file; one step, can be undone"),
     _spec(Group.EDIT, "start.blank", "Start again from blank", "predict.start_from_blank", enabled_when=_EDITABLE,
           tip="Everything becomes unlabelled; one step, can be undone"),
+    _spec(Group.EDIT, "start.over", "Start this image again…", "window.start_over", enabled_when=("can_start_over",),
+          tip="Forgets labels, undo steps and status of the image; its mask file is kept beside the others"),
     _spec(Group.EDIT, "edit.accept_suggestion", "Take the waiting prediction", "predict.accept_suggestion", icon="check",
           keys="Ctrl+Shift+Return", enabled_when=("can_edit", "suggestion_waiting"), separated=True,
           tip="Lays the prediction under your own pixels; nothing that you painted or filled changes"),

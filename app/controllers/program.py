@@ -34,6 +34,7 @@ from app.controllers.refine import RefineController
 from app.controllers.refine_folder import RefineFolder
 from app.controllers.relay import Relay
 from app.controllers.scribble import ScribbleController
+from app.controllers.undoing import Undoing
 from app.controllers.view import ViewState
 from app.controllers.welcome import WelcomeController
 from app.services.compute_service import ComputeService
@@ -75,6 +76,7 @@ class Program(QObject):
         self.look = LookController(self.view, settings, facts, self)
         self.classes = ClassesController(self.edit, self.view, notifier, self)
         self.projects = ProjectController(self.edit, self.jobs, notifier, settings, facts, self)
+        self.undoing = Undoing(self.projects, self.edit, notifier, self)
         self.file_notes = FileNotes(self.projects, notifier, self)
         self.truth = GroundTruthController(self.projects, self.jobs, notifier, self)
         self.models = ModelsController(compute, notifier, settings, facts, self)

@@ -92,6 +92,8 @@ class ProjectController(QObject):
         self.walk: Callable[[], list[int]] = list
         #: Scores that 'next worst' goes by, lowest is worst; the judge sets it.
         self.worst_first: Callable[[], list[int]] = list
+        #: Whether undo has an answer where the image in view has no step: it says where the user's last one is.
+        self.undo_answers: Callable[[], bool] = lambda: False
         #: What a project needs before it is shown, on a thread of the pool; its answer is :attr:`prepared`.
         self.prepare: Callable[[Project], object] = lambda _project: None
         self.prepared: object = None
@@ -283,6 +285,7 @@ class ProjectController(QObject):
                 if isinstance(error, AtrousError) and not broken and not project.read_only:
                     project.set_failed(image, str(error))
                 choices = (*self.health.ways_out(image, error), Choice("Next image", lambda: self._step_from(image, 1)))
+                self._tell_facts()
                 self._notifier.report_or_raise(error, choices=choices)
 
         self._jobs.run(read, done, failed)
@@ -323,11 +326,12 @@ class ProjectController(QObject):
                 if project.record(image).failed:
                     project.set_failed(image, "")
                 project.set_setting("last_image", image)
+        self.health.refused = None
         self._tell_facts()
         self.imageChanged.emit(self.image)
 
-    def reload_image(self) -> None:
-        """Read the image in view again, e.g. because the project's classes have changed."""
+    def reload_image(self, meanwhile: Callable[[], object] = lambda: None) -> None:
+        """Read the image in view again, e.g. because the classes have changed; ``meanwhile`` runs while it is closed."""
         image, autosaver, history = self.image, self.autosaver, self.history
         if image is None or autosaver is None or history is None:
             return
@@ -341,6 +345,10 @@ class ProjectController(QObject):
         autosaver.leave()
         history.forget(image.id)
         self._wanted = None
+        try:
+            meanwhile()
+        except AtrousError as error:
+            self._notifier.report(error)
         self.open_image(image.id)
 
     def next_image(self) -> None:
@@ -470,8 +478,9 @@ class ProjectController(QObject):
             has_images=bool(project is not None and project.images),
             image_open=image is not None,
             can_edit=writable and image is not None,
-            can_undo=bool(writable and image is not None and history is not None and history.can_undo),
+            can_undo=bool(writable and image is not None and history is not None and (history.can_undo or self.undo_answers())),
             can_redo=bool(writable and image is not None and history is not None and history.can_redo),
+            can_start_over=writable and (image is not None or self.health.refused is not None),
             reviewed=record is not None and record.status == ImageStatus.REVIEWED,
             to_check=writable and record is not None and record.to_check,
         )

@@ -23,17 +23,22 @@ _RUN_AGAIN = "Run the model on them again to have them back; masks and correctio
 
 
 class ProjectHealth:
-    """Looks after the files of the project that is open in the window."""
+    """Looks after the files of the project that is open in the window.
+
+    Attributes:
+        refused: the image that was to be opened last and whose labels cannot be put together; None while another one is in view.
+    """
 
     def __init__(self, projects: ProjectController, jobs: JobRegistry, notifier: Notifier) -> None:
         self._projects, self._jobs, self._notifier = projects, jobs, notifier
         self._lost: list[str] = []
+        self.refused: int | None = None
         notifier.offer(RemovedStore, Choice("Write the project again", self.write_again), replace_key="save")
         notifier.offer(DamagedStore, Choice("Open the folder again", self.open_again), replace_key="damaged")
 
     def greet(self, project: Project) -> None:
         """Say what was found when a project was opened, and do the work of the day in the background."""
-        self._lost = []
+        self._lost, self.refused = [], None
         repairs = [notice for notice in project.notices if notice in project.repairs]
         if repairs:  # stays until it is closed: it may say what is lost
             self._notifier.error("The project was repaired", " ".join(repairs), replace_key="repairs")
@@ -74,6 +79,7 @@ class ProjectHealth:
         project = self._projects.project
         if project is None or project.read_only or not isinstance(error, MaskRefused):
             return ()
+        self.refused = image
 
         def decide(decision: Callable[[int], object]) -> None:
             def work() -> None:
@@ -93,6 +99,22 @@ class ProjectHealth:
         if error.usable:
             choices.insert(0, Choice(USE_MASK, lambda: decide(project.take_mask)))
         return tuple(choices)
+
+    def to_start_over(self) -> int | None:
+        """The image that :meth:`start_over` is about: the refused one, else the one in view."""
+        view = self._projects.image
+        return self.refused if self.refused is not None or view is None else view.id
+
+    def start_over(self) -> None:
+        """Forget labels, steps and status of an image and open it as a new one; its mask file is set aside."""
+        project, image, view = self._projects.project, self.to_start_over(), self._projects.image
+        if project is None or image is None or project.read_only:
+            return
+        if view is not None and view.id == image:
+            self._projects.reload_image(lambda: project.start_over(image))
+        elif not self._projects.in_hand(image):
+            opened = self._projects.open_image
+            self._jobs.run(lambda: project.start_over(image), lambda _: opened(image), self._notifier.report_or_raise)
 
     def drop_step(self, image: int, step: Step, error: ProjectError) -> None:
         """A damaged step could not be undone or done again: take it out of the journal's history too."""

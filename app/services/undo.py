@@ -1,5 +1,7 @@
 """Undo and redo: one QUndoStack per image in a QUndoGroup, each command a named patch of 64-px tiles.
 
+Undo stops at the first prediction of an image (ADR 90): that step is in the journal, and not on the stack.
+
 Commands only copy tiles. What can fail (the journal's disk) listens to the signals and deals with it; a step whose record is
 damaged changes nothing and is cut out of the history. The stacks of a session and the steps of the journal are the same records,
 so a reopened image can be undone further.
@@ -96,15 +98,20 @@ class _StepCommand(QUndoCommand):
 
 @dataclass(slots=True)
 class _Shelf:
-    """An image's stack, its target and its commands in order (those beyond the stack's index can be redone)."""
+    """An image's stack, its target and its commands in order (those beyond the stack's index can be redone).
+
+    Attributes:
+        start: the first prediction, which undo does not take back; None before there is one, and where it is not known.
+    """
 
     stack: QUndoStack
     target: _Target
     commands: list[_StepCommand] = field(default_factory=list)
+    start: Step | None = None
 
     @property
     def nbytes(self) -> int:
-        return sum(command.step.patch.nbytes for command in self.commands)
+        return sum(command.step.patch.nbytes for command in self.commands) + (self.start.patch.nbytes if self.start else 0)
 
 
 class UndoHistory(QObject):
@@ -147,7 +154,8 @@ class UndoHistory(QObject):
             known = [(Step(image, step.title, step.source, step.patch, step.seq, checked=False), step.undone) for step in steps]
             done = [step for step, undone in known if not undone]
             undone = [step for step, undone in known if undone]
-            shelf = self._build(_Target(image, document), [*done, *undone], len(done))
+            start = done.pop(0) if done and _is_first_prediction(done[0]) else None
+            shelf = self._build(_Target(image, document), [*done, *undone], len(done), start)
         else:
             del self._shelves[image]
         self._shelves[image] = shelf  # the last place of the dictionary is the most recently used
@@ -170,6 +178,14 @@ class UndoHistory(QObject):
         if shelf is None or patch.empty:
             return None
         step = Step(shelf.target.image, title, source, patch)
+        if shelf.start is None and shelf.stack.index() == 0 and _is_first_prediction(step):
+            shelf.stack.clear()
+            shelf.commands.clear()
+            shelf.start = step
+            self.stepPushed.emit(step.image, step)
+            self.changed.emit()
+            self._bound()
+            return step
         command = _StepCommand(self, shelf.target, step)
         del shelf.commands[shelf.stack.index() :]
         shelf.commands.append(command)
@@ -210,13 +226,22 @@ class UndoHistory(QObject):
     def steps(self) -> Sequence[Step]:
         """Steps of the image in view, oldest first; those from :attr:`index` on are undone."""
         shelf = self._active()
-        return [] if shelf is None else [command.step for command in shelf.commands]
+        if shelf is None:
+            return []
+        start = [] if shelf.start is None else [shelf.start]
+        return [*start, *(command.step for command in shelf.commands)]
+
+    @property
+    def start(self) -> Step | None:
+        """The first prediction of the image in view, at which undo stops; None where there is none."""
+        shelf = self._active()
+        return None if shelf is None else shelf.start
 
     @property
     def index(self) -> int:
         """How many steps of the image in view are in effect."""
         shelf = self._active()
-        return 0 if shelf is None else shelf.stack.index()
+        return 0 if shelf is None else shelf.stack.index() + (shelf.start is not None)
 
     def nbytes(self) -> int:
         """Packed bytes of all steps in memory."""
@@ -226,8 +251,8 @@ class UndoHistory(QObject):
         stack = self.group.activeStack()
         return next((shelf for shelf in self._shelves.values() if shelf.stack is stack), None) if stack is not None else None
 
-    def _build(self, target: _Target, steps: Sequence[Step], index: int) -> _Shelf:
-        shelf = _Shelf(QUndoStack(self.group), target)
+    def _build(self, target: _Target, steps: Sequence[Step], index: int, start: Step | None) -> _Shelf:
+        shelf = _Shelf(QUndoStack(self.group), target, start=start)
         target.silent = True
         for step in steps:
             command = _StepCommand(self, target, step)
@@ -246,13 +271,14 @@ class UndoHistory(QObject):
             command, direction, error = shelf.target.failure
             place = shelf.commands.index(command)
             rest = shelf.commands[place + 1 :] if direction < 0 else shelf.commands[:place]
-            self._replace(shelf, [other.step for other in rest], 0 if direction < 0 else place)
+            start = None if direction < 0 else shelf.start
+            self._replace(shelf, [other.step for other in rest], 0 if direction < 0 else place, start)
             self.stepDamaged.emit(image, command.step, error)
 
-    def _replace(self, shelf: _Shelf, steps: Sequence[Step], index: int) -> None:
+    def _replace(self, shelf: _Shelf, steps: Sequence[Step], index: int, start: Step | None) -> None:
         """Put a stack of other steps in a stack's place; an active one stays active."""
         image, active = shelf.target.image, shelf is self._active()
-        rebuilt = self._build(_Target(image, shelf.target.document), steps, index)
+        rebuilt = self._build(_Target(image, shelf.target.document), steps, index, start)
         self._remove(image)
         self._shelves[image] = rebuilt
         if active:
@@ -281,6 +307,9 @@ class UndoHistory(QObject):
 
     def _shorten(self, shelf: _Shelf, excess: int) -> None:
         """QUndoStack drops old commands by count only, so the rest moves to a new stack. The newest step always stays."""
+        if shelf.start is not None and shelf.commands:
+            excess -= shelf.start.patch.nbytes  # nothing reads it any more; undo ends above it all the same
+            shelf.start = None
         index = shelf.stack.index()
         drop = 0
         while excess > 0 and drop < index - 1:
@@ -288,4 +317,14 @@ class UndoHistory(QObject):
             drop += 1
         if drop == 0:
             return
-        self._replace(shelf, [command.step for command in shelf.commands[drop:]], index - drop)
+        self._replace(shelf, [command.step for command in shelf.commands[drop:]], index - drop, None)
+
+
+def _is_first_prediction(step: Step) -> bool:
+    """Whether a step put a model's labels where nothing was."""
+    if step.source not in (Provenance.MODEL, Provenance.CRF):
+        return False
+    try:
+        return step.patch.begins_unset()
+    except ProjectError:
+        return False  # damaged: it is found again when it is undone

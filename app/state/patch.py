@@ -25,6 +25,9 @@ from deeplab_core.reading import unpack
 #: larger ones more pixels that did not change.
 TILE = 64
 
+#: Tiles have at most so many sizes: inside, at the right border, at the bottom, and in the corner.
+_TILE_SIZES = 4
+
 _MAGIC = b"ATP1"
 _HEAD = struct.Struct("<4sIIBII")  # magic, height, width, bytes per label, tiles, changed pixels
 _TILE = struct.Struct("<HHII")  # row, column, packed length before, packed length after
@@ -183,6 +186,16 @@ class TilePatch:
             before, after = (_unpack(side, rect, self.itemsize)[1] for side in (tile.before, tile.after))
             changed += int(np.count_nonzero(before != after))
         return changed
+
+    def begins_unset(self) -> bool:
+        """Whether nobody had set any pixel of its tiles before. Few tiles are unpacked: those of an empty map pack alike."""
+        kinds: set[tuple[bytes, int, int]] = set()
+        for tile in self.tiles:
+            rect = tile_rect(tile.row, tile.column, self.shape)
+            kinds.add((tile.before, rect.width, rect.height))
+            if len(kinds) > _TILE_SIZES:
+                return False
+        return not any(_unpack(packed, Rect(0, 0, *size), self.itemsize)[1].any() for packed, *size in kinds)
 
     def gives(self, source: int) -> bool:
         """Whether a pixel of its tiles has this provenance after the change; unpacks tiles until one has."""

@@ -97,7 +97,9 @@ class Binding(QObject):
             window.start_page.show_empty_folder(project.folder)
             window.show_start()
         elif self.program.projects.history is not None:
-            window.history.set_group(self.program.projects.history.group)
+            history = self.program.projects.history
+            window.history.set_group(history.group)
+            history.changed.connect(lambda: window.history.set_start(history.start.title if history.start else ""))
         self._show_banner()
 
     def _show_rows(self) -> None:

@@ -125,6 +125,29 @@ class WindowVerbs(QObject):
             decided = cast(Literal["replace", "skip", "error"], dialog.on_existing)
             self._program.export.start(dialog.request(), decided)
 
+    def start_over(self) -> None:
+        """Ask before labels and undo steps of an image are forgotten."""
+        health, project = self._program.projects.health, self._program.projects.project
+        image = health.to_start_over()
+        if project is None or image is None:
+            return
+        self._program.edit.commit_stroke()
+        name = project.record(image).shown
+        box = QMessageBox(self._window)
+        box.setIcon(QMessageBox.Icon.Question)
+        box.setWindowTitle("Start this image again")
+        box.setText(f"Start {name} again?")
+        box.setInformativeText(
+            "Its labels, undo steps and status are forgotten: it is as if you had never opened it. Undo cannot bring them back."
+            " The mask file is kept in the project's folder 'masks'."
+        )
+        start = box.addButton("Start again", QMessageBox.ButtonRole.DestructiveRole)
+        keep = box.addButton("Cancel", QMessageBox.ButtonRole.RejectRole)
+        box.setDefaultButton(keep)
+        box.exec()
+        if box.clickedButton() is start:
+            health.start_over()
+
     # -- sheets and dialogs ----------------------------------------------------------------------------------------------
 
     def show_settings(self) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import Qt, QTimer
+from PySide6.QtWidgets import QApplication
 
 from app.state.mask_file import read_mask_file
 from app.state.project import Project
@@ -56,7 +57,7 @@ def test_a_step_that_cannot_be_undone_leaves_the_history_right(studio: Studio, f
         history.group.activeStack().setIndex(0)
         studio.wait(lambda: any("damaged step" in title for title in studio.titles()))
     else:
-        for _ in range(3):
+        for _ in range(1 + 3):  # the first one only says what it would do
             studio.press(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
     assert np.array_equal(studio.image.document.labels, states[3]), "the steps above it are undone, it is not"
     assert studio.steps() == []
@@ -116,7 +117,8 @@ def test_a_large_step_is_checked_before_its_first_tile_is_written(studio: Studio
     harm(folder, 2, "before")
     studio.open(folder)
     revision = studio.image.document.revision
-    studio.press(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    for _ in range(2):  # the first one only says what it would do
+        studio.press(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
     assert studio.image.document.revision == revision
     assert np.array_equal(studio.image.document.labels, states[3])
     assert studio.steps() == []
@@ -129,8 +131,10 @@ def test_a_damaged_project_offers_no_image_to_be_started_again(studio: Studio, f
         assert studio.program.projects.health.ways_out(studio.image.id, error) == ()
 
 
-@pytest.mark.parametrize("choice", [START_OVER, USE_MASK])
-def test_the_window_offers_the_ways_out_of_a_refused_mask(studio: Studio, folder: Path, choice: str) -> None:
+@pytest.mark.parametrize(
+    ("choice", "menu"), [(START_OVER, False), (START_OVER, True), (USE_MASK, False)], ids=["again", "again by menu", "as it is"]
+)
+def test_the_window_offers_the_ways_out_of_a_refused_mask(studio: Studio, folder: Path, choice: str, menu: bool) -> None:
     studio.open(folder)
     image = studio.image.id
     strokes(studio, range(5, 25, 10))
@@ -157,7 +161,12 @@ def test_the_window_offers_the_ways_out_of_a_refused_mask(studio: Studio, folder
     assert all(place.width() >= button.sizeHint().width() for place, button in zip(places, toast.buttons, strict=True))
     assert all(toast.rect().contains(place) for place in places)
     assert not any(one.intersects(other) for number, one in enumerate(places) for other in places[:number])
-    next(offer for offer in message.choices if offer.text == choice).run()
+    if menu:
+        question = QApplication.activeModalWidget
+        QTimer.singleShot(0, lambda: next(one for one in question().buttons() if one.text() == "Start again").click())
+        studio.window.actions["start.over"].trigger()
+    else:
+        next(offer for offer in message.choices if offer.text == choice).run()
     studio.wait(lambda: studio.program.projects.image is not None and studio.image.id == image)
     if choice == USE_MASK:
         assert np.array_equal(studio.image.document.labels, older)

@@ -29,6 +29,10 @@ class HistoryDock(Panel):
         """Follow the stacks of this group; the active one is shown."""
         self.view.setGroup(group)
 
+    def set_start(self, title: str) -> None:
+        """What the list begins with: the first prediction, which undo does not take back; empty where there is none."""
+        self.view.setEmptyLabel(title or "As opened")
+
     def set_changed_share(self, share: float | None) -> None:
         """How much of the image the user painted or reclassified, 0..1."""
         self.note.setText("" if not share else f"{share:.1%} by hand".replace("%", " %"))
