@@ -50,6 +50,7 @@ class Application(QObject):
         self.notifier = Notifier(self)
         self.facts = Facts()
         self.keymap = Keymap(ACTIONS, self.settings["keys"])
+        self.keymap.printed = {position: chars[0] for position, chars in self.settings["keyboard.printed"].items() if chars}
         self._compute = compute
         self.program: Program | None = None
         self.binding: Binding | None = None
@@ -60,6 +61,7 @@ class Application(QObject):
         assert isinstance(application, QApplication)
         apply_theme(application, theme)
         self.window = MainWindow(theme, self.facts, self.keymap, self.notifier, self.images)
+        self.window.keyboardLearned.connect(self._keep_keyboard)
         self.window.restore_layout(QSettings(str(layout_file()), QSettings.Format.IniFormat))
 
     def build(self) -> Program:
@@ -82,6 +84,9 @@ class Application(QObject):
             self.notifier.warning("A setting was not used", problem, replace_key=problem)
         self.settings.failed.connect(lambda error: self.notifier.report(error, replace_key="settings"))
         return self.program
+
+    def _keep_keyboard(self, printed: dict[str, str]) -> None:
+        self.settings.set("keyboard.printed", {position: [char] for position, char in printed.items()})
 
     def shut_down(self) -> None:
         """End everything; the window is closed already."""

@@ -60,7 +60,8 @@ def normalise(shortcut: str) -> str:
     if unknown or not key or _ALIASES.get(key.lower()) in _MODIFIERS:
         raise ValueError(f"'{shortcut}' is not a key")
     key = _ALIASES.get(key.lower(), key)
-    key = key.upper() if len(key) == 1 else key[0].upper() + key[1:]
+    if len(key) > 1 or len(key.upper()) == 1:  # the German sharp s has no capital of one letter
+        key = key[0].upper() + key[1:]
     return "+".join([name for name in _MODIFIERS if name in modifiers] + [key])
 
 
@@ -88,6 +89,9 @@ class Keymap:
             for key, keys in ((name, list(found)) for name, found in (overrides or {}).items())
             if key in self._actions and all(map(_is_key, keys))
         }
+        self._found: dict[str, str] = {}
+        #: Position on a US keyboard -> what the user's keyboard has there, where it differs and is known.
+        self.printed: dict[str, str] = {}
 
     @property
     def overrides(self) -> dict[str, tuple[str, ...]]:
@@ -97,6 +101,14 @@ class Keymap:
     def keys(self, action_id: str) -> tuple[str, ...]:
         """Keys of a command, the first one is shown. Raises KeyError for an unknown id."""
         return self._overrides.get(action_id, self._actions[action_id].shortcuts)
+
+    def find(self, shortcut: str) -> str | None:
+        """The id of the command that this key runs, or None; the first of the table if two have it."""
+        if not self._found:
+            for spec in self._actions.values():
+                for key in self.keys(spec.id):
+                    self._found.setdefault(normalise(key), spec.id)
+        return self._found.get(normalise(shortcut)) if _is_key(shortcut) else None
 
     def owner(self, shortcut: str, *, apart_from: str = "") -> ActionSpec | None:
         """The command that has this key, or None."""
@@ -115,6 +127,7 @@ class Keymap:
                 raise ShortcutConflict(
                     f"{key} already belongs to '{taken.text}'", remedy="Choose another key, or take it from that command first"
                 )
+        self._found = {}
         if chosen == tuple(normalise(key) for key in self._actions[action_id].shortcuts):
             self._overrides.pop(action_id, None)
         else:
@@ -127,6 +140,7 @@ class Keymap:
     def use_preset(self, name: str) -> None:
         """Replace all overrides by a preset's. Raises KeyError for an unknown name."""
         self._overrides = {key: keys for key, keys in PRESETS[name].items() if key in self._actions}
+        self._found = {}
 
     def conflicts(self) -> list[tuple[str, str, str]]:
         """(key, id, other id) for every key that two commands have; a stored file can hold some after an update."""

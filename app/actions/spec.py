@@ -38,6 +38,7 @@ class ActionSpec:
         checked_from: the fact that the check mark shows; empty for a plain command.
         tip: one sentence for the tooltip and the palette, where the text does not say enough.
         held: the command works while its key is held (blink); it has no menu click of its own.
+        repeats: runs again and again while its key is held.
         separated: starts a new section in its menu.
     """
 
@@ -52,6 +53,7 @@ class ActionSpec:
     checked_from: str = ""
     tip: str = ""
     held: bool = False
+    repeats: bool = False
     separated: bool = False
 
     @property

@@ -6,9 +6,17 @@ from typing import Any
 
 from app.actions.spec import ActionSpec, Gesture, Group
 
+#: What runs again and again while its key is held; everything else runs once, however long a key is down.
+_REPEATING = frozenset(
+    {"go.next", "go.previous", "go.next_unreviewed", "go.previous_unreviewed", "go.next_worst", "edit.undo", "edit.redo",
+     "brush.larger", "brush.smaller", "class.previous", "class.next", "view.more_opaque", "view.less_opaque", "view.zoom_in",
+     "view.zoom_out", "inspect.next", "inspect.previous"}
+)  # fmt: skip
+
 
 def _spec(group: Group, id: str, text: str, handler: str, **rest: Any) -> ActionSpec:  # noqa: A002 - the field's own name
     shortcuts = rest.pop("keys", ())
+    rest["repeats"] = id in _REPEATING
     return ActionSpec(
         id=id,
         text=text,
@@ -71,7 +79,8 @@ _NAVIGATE = (
     _spec(Group.NAVIGATE, "go.next_worst", "Next worst image", "project.next_worst", icon="worst", keys="N",
           enabled_when=("has_images",), tip="The unreviewed image with the lowest IoU; without truth the most uncertain one"),
     _spec(Group.NAVIGATE, "go.reviewed_next", "Reviewed, next", "project.reviewed_next", icon="reviewed",
-          keys=("Ctrl+Return", "Ctrl+Enter"), enabled_when=("image_open", "project_writable"), separated=True,
+          keys=("Return", "Enter", "Ctrl+Return", "Ctrl+Enter"),
+          enabled_when=("image_open", "project_writable"), separated=True,
           tip="Marks this image reviewed and opens the next unreviewed one"),
     _spec(Group.NAVIGATE, "go.toggle_reviewed", "Reviewed", "project.toggle_reviewed", keys="Ctrl+M",
           enabled_when=("image_open", "project_writable"), checked_from="reviewed"),
@@ -274,6 +283,9 @@ def _dock(name: str, text: str) -> ActionSpec:
 _WINDOW = (
     _spec(Group.WINDOW, "window.fold", "Fold the docks away", "window.toggle_fold", icon="fold", keys=("\\", "F11"),
           checked_from="docks_folded"),
+    _spec(Group.WINDOW, "window.next_panel", "Keyboard to the next panel", "window.next_panel", keys="F6",
+          tip="Tab goes on within the panel; Esc goes back to the picture"),
+    _spec(Group.WINDOW, "window.previous_panel", "Keyboard to the previous panel", "window.previous_panel", keys="Shift+F6"),
     _dock("images", "Images"),
     _dock("classes", "Classes"),
     _dock("model", "Model"),

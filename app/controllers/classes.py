@@ -10,10 +10,13 @@ from app.actions.table import CLASS_KEYS
 from app.controllers.edit import EditController
 from app.controllers.view import ViewState
 from app.services.notifications import Notifier
-from app.state.class_rows import default_keys
+from app.state.class_rows import arranged, assigned_keys, effective_keys
 from app.state.project import Project
 from deeplab_core.catalog import ClassCatalog, Color
 from deeplab_core.errors import AtrousError
+
+#: Settings of a project with the assigned keys, and what an earlier version kept.
+_KEYS_KEPT = ("assigned_class_keys", "class_keys")
 
 
 class ClassesController(QObject):
@@ -29,7 +32,11 @@ class ClassesController(QObject):
         super().__init__(parent)
         self._edit, self._view, self._notifier = edit, view, notifier
         self._project: Project | None = None
+        #: Keys that never move, and all keys as they work on the image in view.
+        self.assigned: dict[str, int] = {}
         self.keys: dict[str, int] = {}
+        self._present: frozenset[int] = frozenset()
+        self._kept_name: object = None
         #: Ids in the order of the dock: what 'next class' walks.
         self.order: list[int] = []
 
@@ -39,16 +46,31 @@ class ClassesController(QObject):
 
     def set_project(self, project: Project | None) -> None:
         """Follow another project: its catalog, its keys, the classes it hides."""
+        self._keep_selected()  # in the project that is left
         self._project = project
+        self._present = frozenset()
         if project is not None:
-            stored = project.setting("class_keys")
-            self.keys = default_keys(project.catalog, CLASS_KEYS, stored if isinstance(stored, dict) else None)
+            stored, older = (value if isinstance(value, dict) else None for value in map(project.setting, _KEYS_KEPT))
+            self.assigned = assigned_keys(project.catalog, CLASS_KEYS, stored, older)
+            self._share_keys()
             hidden = project.setting("hidden_classes", [])
             self._set_hidden(frozenset(hidden) & frozenset(project.catalog.ids.tolist()))
-            if self._edit.tools.class_id not in project.catalog.ids:
+            self._kept_name = project.setting("selected_class")
+            kept = [info.id for info in project.catalog.classes if info.name == self._kept_name]
+            if kept:
+                self._edit.tools.choose_class(kept[0])
+            elif self._edit.tools.class_id not in project.catalog.ids:
                 foreground = [info.id for info in project.catalog.classes if info.id != project.catalog.background]
                 self._edit.tools.choose_class((foreground or [project.catalog.classes[0].id])[0])
         self.changed.emit()
+
+    def arrange(self, present: frozenset[int]) -> None:
+        """Order the classes for an image, and give the free keys to those that are in it. Nothing is emitted."""
+        self._present = present
+        self._share_keys()
+        if self.catalog is not None:
+            self.order = arranged(self.catalog, present)
+        self._keep_selected()
 
     def choose(self, class_id: int) -> None:
         """Take a class in hand."""
@@ -74,10 +96,13 @@ class ClassesController(QObject):
             self._edit.tools.swap_classes()
 
     def assign_key(self, class_id: int, key: str) -> None:
-        """Give a class a key; the class that had it loses it."""
-        self.keys = {known: owner for known, owner in self.keys.items() if known != key and owner != class_id} | {key: class_id}
-        self._keep("class_keys", self.keys)
-        self.changed.emit()
+        """Give a class a key that never moves; the class that had it gets a free one."""
+        others = {known: owner for known, owner in self.assigned.items() if known != key and owner != class_id}
+        self._assign(others | {key: class_id})
+
+    def release_key(self, class_id: int) -> None:
+        """Take an assigned key from a class; it is one of the free ones then."""
+        self._assign({known: owner for known, owner in self.assigned.items() if owner != class_id})
 
     def recolor(self, class_id: int, color: Color) -> None:
         """Give a class another colour; no pixel of any mask changes."""
@@ -112,6 +137,25 @@ class ClassesController(QObject):
             current = self._edit.tools.class_id
             place = self.order.index(current) if current in self.order else 0
             self._edit.choose_class(self.order[(place + direction) % len(self.order)])
+
+    def _assign(self, assigned: dict[str, int]) -> None:
+        self.assigned = assigned
+        self._share_keys()
+        self._keep(_KEYS_KEPT[0], assigned)
+        self.changed.emit()
+
+    def _share_keys(self) -> None:
+        if self.catalog is not None:
+            self.keys = effective_keys(self.catalog, CLASS_KEYS, self.assigned, self._present)
+
+    def _keep_selected(self) -> None:
+        """Remember the selected class by its name: ids change with the classes of a project."""
+        if self.catalog is None or self._edit.tools.class_id not in self.catalog.ids:
+            return
+        name = self.catalog.by_id(self._edit.tools.class_id).name
+        if name != self._kept_name:
+            self._kept_name = name
+            self._keep("selected_class", name)
 
     def _set_hidden(self, hidden: frozenset[int]) -> None:
         self._view.set_overlay(replace(self._view.overlay, hidden=hidden))

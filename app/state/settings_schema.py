@@ -191,6 +191,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(key="export.frame", default="stored", choices=(("stored", "As stored"), ("oriented", "As shown"))),
     Setting(key="folders.recent", default=[]),
     Setting(key="keys", default={}),
+    Setting(key="keyboard.printed", default={}),
 )
 
 BY_KEY: dict[str, Setting] = {setting.key: setting for setting in SETTINGS}

@@ -13,6 +13,7 @@ from app.actions.keymap import Keymap
 from app.actions.spec import ActionSpec, Group
 from app.actions.table import ACTIONS, TOOLBAR, by_id
 from app.ui.icons import make_icon
+from app.ui.input.keys import key_text
 from app.ui.theme import Theme
 
 #: Commands whose icons the first frame shows; those of the menus are painted after it.
@@ -64,11 +65,16 @@ class ActionBuilder:
         for spec in ACTIONS:
             action, keys = self.actions[spec.id], self.keymap.keys(spec.id)
             action.setShortcuts([] if spec.held else [QKeySequence(key) for key in keys])
-            shown = QKeySequence(keys[0]).toString(QKeySequence.SequenceFormat.NativeText) if keys else ""
+            shown = self.shown_key(spec.id)
             tip = spec.tip or spec.text.rstrip("…")
             action.setToolTip(
                 f"<b>{spec.text.rstrip('…')}</b>" + (f" &nbsp; {shown}" if shown else "") + (f"<br>{tip}" if spec.tip else "")
             )
+
+    def shown_key(self, action_id: str) -> str:
+        """The first key of a command as the user's keyboard reads; empty without one."""
+        keys = self.keymap.keys(action_id)
+        return key_text(keys[0], self.keymap.printed) if keys else ""
 
     def set_theme(self, theme: Theme) -> None:
         """Colour the icons anew."""

@@ -142,8 +142,8 @@ class Binding(QObject):
         self.program.view.set_image_size(width, height)
         self._show_layers()
         self.window.show_canvas(self.canvas)
-        if not self.window.classes.finder.hasFocus():
-            self.canvas.views[0].setFocus()
+        if not self.window.focus.typing:
+            self.window.focus.give_back()
         self._arrange_classes(image)
         self._show_classes()
 
@@ -205,14 +205,15 @@ class Binding(QObject):
     # -- classes ---------------------------------------------------------------------------------------------------------
 
     def _wire_classes(self) -> None:
-        classes, dock = self.program.classes, self.window.classes
+        classes, dock, window_focus = self.program.classes, self.window.classes, self.window.focus
         classes.changed.connect(self._follow_catalog)
         dock.chosen.connect(classes.choose)
         dock.visibilityChosen.connect(classes.set_visible)
         dock.soloChosen.connect(classes.show_only)
         dock.keyChosen.connect(classes.assign_key)
+        dock.keyReleased.connect(classes.release_key)
         dock.colorChosen.connect(lambda class_id, color: classes.recolor(class_id, _rgb(color)))
-        dock.leftFinder.connect(lambda: self.canvas.views[0].setFocus())
+        dock.leftFinder.connect(window_focus.give_back)
         self.program.counts.changed.connect(self._show_counts)
         self.program.tools.subscribe(self._follow_tools)
         self._follow_tools()
@@ -232,8 +233,8 @@ class Binding(QObject):
         """Classes of this image and its truth first; the order then stays while it is painted."""
         found = set(self.program.counts.present()) | self._truth_classes()
         self._arranged = frozenset(found)
-        self._order = arranged(image.document.catalog, frozenset(found))
-        self.program.classes.order = self._order
+        self._order = arranged(image.document.catalog, self._arranged)
+        self.program.classes.arrange(self._arranged)
 
     def _truth_classes(self) -> set[int]:
         judgement = self.program.judge.judgement
@@ -264,6 +265,7 @@ class Binding(QObject):
             if class_id != catalog.ignore:
                 info = catalog.by_id(class_id)
                 row = ClassRow(class_id, info.name, info.color, keys.get(class_id, ""), visible=class_id not in hidden)
+                row = replace(row, fixed_key=row.key in self.program.classes.assigned)
             share = shares.get(class_id, 0.0)
             iou, before = self._iou(class_id)
             delta = iou - before if iou is not None and before is not None else None
@@ -334,6 +336,7 @@ class Binding(QObject):
     def _follow_prediction(self, image: OpenImage) -> None:
         self._arrange_classes(image)
         self._show_layers()
+        self._show_classes()
 
     def _show_banner(self) -> None:
         project, suggestion = self.program.projects.project, self.program.predict.suggestion

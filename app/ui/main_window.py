@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QByteArray, QSettings, QSize, Qt, Signal
 from PySide6.QtGui import (
@@ -11,7 +12,6 @@ from PySide6.QtGui import (
     QDragEnterEvent,
     QDropEvent,
     QGuiApplication,
-    QKeyEvent,
     QKeySequence,
     QShowEvent,
 )
@@ -36,8 +36,13 @@ from app.ui.docks.model_dock import ModelDock
 from app.ui.docks.panel import Panel
 from app.ui.docks.trimap_dock import TrimapDock
 from app.ui.icons import application_icon, make_icon
+from app.ui.input.focus import PictureFocus, is_view
+from app.ui.input.router import InputFilter
 from app.ui.start_page import StartPage
 from app.ui.theme import Theme
+
+if TYPE_CHECKING:  # numpy comes after the first frame
+    from app.ui.canvas.canvas_area import CanvasArea
 
 DEFAULT_SIZE = QSize(1600, 1000)
 _SMALLEST = QSize(860, 560)
@@ -61,12 +66,14 @@ class MainWindow(QMainWindow):
         dropped(Path): a folder or file was dropped on the window.
         closing(QCloseEvent): the window is about to close; ignore the event to keep it open.
         heldKey(action id, bool): the key of a held command went down or up.
+        keyboardLearned(dict): what is known of the user's keyboard, as in ``Keymap.printed``.
         themed(Theme): another theme is on.
     """
 
     dropped = Signal(object)
     closing = Signal(object)
     heldKey = Signal(str, bool)
+    keyboardLearned = Signal(object)
     themed = Signal(object)
 
     def __init__(self, theme: Theme, facts: Facts, keymap: Keymap, notifier: Notifier, images: ImageListModel) -> None:
@@ -107,7 +114,7 @@ class MainWindow(QMainWindow):
             "history": self.history,
         }  # fmt: skip
         self._folded: list[str] = []
-        self._canvas: QWidget | None = None
+        self.canvas: CanvasArea | None = None
         self._place_docks()
         self.heights = DockHeights(self, self.docks, _HEIGHTS)
         self.status = StatusLine(theme)
@@ -118,6 +125,8 @@ class MainWindow(QMainWindow):
         self.toasts = ToastStack(central, notifier, theme)
         for name, dock in self.docks.items():
             dock.visibilityChanged.connect(lambda _visible, name=name: self._tell_dock(name))
+        self.focus = PictureFocus(self)
+        self._input = InputFilter(self, self.focus)
         self.set_theme(theme)
 
     # -- looks -----------------------------------------------------------------------------------------------------------
@@ -134,16 +143,16 @@ class MainWindow(QMainWindow):
         self.facts.update(theme_dark=theme.name == "dark")
         self.themed.emit(theme)
 
-    def show_canvas(self, canvas: QWidget) -> None:
+    def show_canvas(self, canvas: CanvasArea) -> None:
         """Put the picture where the start page was."""
-        self._canvas = canvas
+        self.canvas = canvas
         self.show_page(canvas)
 
     def show_picture(self) -> None:
         """Back from another page to the picture, with the keyboard; without one, to the start page."""
-        self.stack.setCurrentWidget(self._canvas or self.start_page)
-        if self._canvas is not None:
-            self._canvas.views[0].setFocus()
+        self.stack.setCurrentWidget(self.canvas or self.start_page)
+        if self.canvas is not None:
+            self.focus.give_back()
 
     def show_page(self, page: QWidget) -> None:
         """Bring a page to the centre of the window."""
@@ -249,27 +258,8 @@ class MainWindow(QMainWindow):
     # -- events ----------------------------------------------------------------------------------------------------------
 
     def focusNextPrevChild(self, next_one: bool) -> bool:
-        """While the picture has the keyboard, Tab is a command that is held, not a way out of it."""
-        focus = self.focusWidget()
-        if focus is not None and self._canvas is not None and self._canvas.isAncestorOf(focus):
-            return False
-        return super().focusNextPrevChild(next_one)
-
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        if not self._tell_held(event, True):
-            super().keyPressEvent(event)
-
-    def keyReleaseEvent(self, event: QKeyEvent) -> None:
-        if not self._tell_held(event, False):
-            super().keyReleaseEvent(event)
-
-    def _tell_held(self, event: QKeyEvent, down: bool) -> bool:
-        pressed = QKeySequence(event.keyCombination())
-        if any(QKeySequence(key) == pressed for key in self.actions.keymap.keys("view.blink")):
-            if not event.isAutoRepeat():
-                self.heldKey.emit("view.blink", down)
-            return True
-        return False
+        """On the picture Tab is a command that is held, not a way out of it; F6 is."""
+        return False if is_view(self.focusWidget()) else super().focusNextPrevChild(next_one)
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         if any(url.isLocalFile() for url in event.mimeData().urls()):

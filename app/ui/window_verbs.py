@@ -222,6 +222,12 @@ class WindowVerbs(QObject):
     def toggle_dock(self, name: str) -> None:
         self._window.toggle_dock(name)
 
+    def next_panel(self) -> None:
+        self._window.focus.go_to_panel(1)
+
+    def previous_panel(self) -> None:
+        self._window.focus.go_to_panel(-1)
+
     def toggle_fold(self) -> None:
         self._window.toggle_fold()
 

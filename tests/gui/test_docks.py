@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QMainWindow, QWidget
 
 from app.services.notifications import Choice, Notifier
 from app.services.thumbnails import SIDE, ThumbnailLoader
-from app.state.class_rows import ClassRow, arranged, default_keys, matching
+from app.state.class_rows import ClassRow, arranged, assigned_keys, effective_keys, matching
 from app.state.image_list import ImageRow, Wanted
 from app.state.image_record import ImageFlag, ImageRecord, ImageStatus
 from app.ui.bars.status_line import clock
@@ -152,7 +152,37 @@ def test_classes_of_the_image_come_first_and_void_last():
     assert order[-1] == 255
     rows = [ClassRow(1, "chair", (0, 0, 0)), ClassRow(2, "armchair", (0, 0, 0)), ClassRow(3, "sofa", (0, 0, 0))]
     assert matching(rows, "cha") == [0, 1]
-    assert set(default_keys(catalog, ("1", "2"), {"1": 18, "7": 3, "2": 99})) == {"1"}
+    assert assigned_keys(catalog, ("1", "2"), {"1": 18, "7": 3, "2": 99}) == {"1": 18}
+    assert assigned_keys(catalog, ("1", "2")) == {}  # the catalog names none itself
+    assert assigned_keys(catalog, ("1", "2"), None, {"1": 0, "2": 18}) == {"2": 18}  # as an earlier version kept them
+    assert assigned_keys(catalog, ("1", "2"), {"1": 0}) == {"1": 0}
+
+
+def test_an_assigned_key_never_moves_and_free_ones_go_to_the_classes_of_the_image():
+    catalog, keys = get_catalog("voc21"), tuple("1234567890")
+    assert list(effective_keys(catalog, keys, {}, frozenset()).values()) == list(range(10))
+    shared = effective_keys(catalog, keys, {"2": 18}, frozenset({0, 9, 15, 18, 20}))
+    assert shared["2"] == 18
+    assert [shared[key] for key in "1345"] == [0, 9, 15, 20]  # of the image, in the catalog's order
+    assert [shared[key] for key in "67890"] == [1, 2, 3, 4, 5]  # then the rest
+    assert effective_keys(catalog, keys, {"2": 18}, frozenset())["2"] == 18
+    assert len(set(shared.values())) == len(keys)
+
+
+def test_down_and_enter_lead_from_the_filter_to_its_first_match(dock, qtbot):
+    dock.model.set_rows([row(number) for number in range(5)])
+    dock.filter.setFocus()
+    qtbot.keyClicks(dock.filter, "0003")
+    with qtbot.waitSignal(dock.chosen) as heard:
+        qtbot.keyClick(dock.filter, Qt.Key.Key_Return)
+    assert heard.args == [3]
+    dock.filter.setText("")
+    qtbot.keyClick(dock.filter, Qt.Key.Key_Down)
+    assert dock.view.currentIndex().row() == 0
+    qtbot.keyClick(dock.view, Qt.Key.Key_Down)
+    with qtbot.waitSignal(dock.chosen) as heard:
+        qtbot.keyClick(dock.view, Qt.Key.Key_Return)
+    assert heard.args == [1]
 
 
 def test_the_trimap_dock_tells_the_band(qtbot):

@@ -348,7 +348,7 @@ class CanvasView(QWidget):
 
     def event(self, event: QEvent) -> bool:
         kind = event.type()
-        if kind == QEvent.Type.ShortcutOverride and isinstance(event, QKeyEvent) and self._wants(event):
+        if kind == QEvent.Type.ShortcutOverride and isinstance(event, QKeyEvent) and self.wants_key(event):
             event.accept()
             return True
         if kind == QEvent.Type.DevicePixelRatioChange:
@@ -357,7 +357,8 @@ class CanvasView(QWidget):
             self._toolbox.interrupt()
         return super().event(event)
 
-    def _wants(self, event: QKeyEvent) -> bool:
+    def wants_key(self, event: QKeyEvent) -> bool:
+        """Whether a key is the picture's own now, whatever command it belongs to otherwise."""
         if event.key() == Qt.Key.Key_Space:
             return True
         keys = (Qt.Key.Key_Escape, Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Backspace)

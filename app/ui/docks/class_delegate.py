@@ -99,7 +99,7 @@ class ClassDelegate(QStyledItemDelegate):
         strong = row.present or row.class_id == self.current_id
         right = self._paint_figures(painter, rect, row, hovered, strong)
         painter.setFont(theme.font("small"))
-        painter.setPen(theme.color("faint"))
+        painter.setPen(theme.color("text" if row.fixed_key else "muted"))
         left = rect.left() + _SWATCH + 6
         painter.drawText(QRect(left, rect.top(), _KEY, rect.height()), Qt.AlignmentFlag.AlignVCenter, row.key)
         painter.setFont(theme.font("body"))
@@ -107,6 +107,10 @@ class ClassDelegate(QStyledItemDelegate):
         box = QRect(left + _KEY, rect.top(), right - left - _KEY - 4, rect.height())
         name = QFontMetrics(painter.font()).elidedText(row.name, Qt.TextElideMode.ElideRight, box.width())
         painter.drawText(box, Qt.AlignmentFlag.AlignVCenter, name)
+        if option.state & QStyle.StateFlag.State_HasFocus:
+            painter.setPen(QPen(theme.color("accent"), 1.5))
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+            painter.drawRoundedRect(QRectF(rect).adjusted(1, 2, -1, -2), 5, 5)
         painter.restore()
 
     def _paint_swatch(self, painter: QPainter, rect: QRect, row: ClassRow) -> None:

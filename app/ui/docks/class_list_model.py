@@ -66,5 +66,7 @@ def _tooltip(row: ClassRow) -> str:
     if row.iou is not None:
         lines.append(f"IoU {row.iou:.4f}" + ("" if row.delta is None else f", {row.delta:+.4f} since the image was opened"))
         lines.append("Its IoU: click to see the errors behind it.")
+    if row.key:
+        lines.append(f"Key {row.key}" + (", always" if row.fixed_key else ", on this image; right click: a key that stays"))
     lines.append("Click: take in hand. Colour: click its square. Eye: show or hide. Right click: more.")
     return "\n".join(lines)

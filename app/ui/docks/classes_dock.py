@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import QEvent, QObject, QPoint, Qt, Signal
+from PySide6.QtCore import QEvent, QModelIndex, QObject, QPoint, Qt, Signal
 from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QResizeEvent
 from PySide6.QtWidgets import QAbstractItemView, QColorDialog, QLineEdit, QListView, QMenu
 
@@ -22,7 +22,8 @@ class ClassesDock(Panel):
 
     Signals:
         chosen(class_id), visibilityChosen(class_id, visible), soloChosen(class_id), colorChosen(class_id, QColor),
-        keyChosen(class_id, key), leftFinder(): the person found a class and wants the keyboard back on the picture.
+        keyChosen(class_id, key), keyReleased(class_id): a key that stays with a class, or no longer does.
+        leftFinder(): the user found a class and wants the keyboard back on the picture.
         errorsAsked(class_id), figuresAsked(): what is behind the IoU of a class, behind the mean.
     """
 
@@ -31,6 +32,7 @@ class ClassesDock(Panel):
     soloChosen = Signal(int)
     colorChosen = Signal(int, QColor)
     keyChosen = Signal(int, str)
+    keyReleased = Signal(int)
     leftFinder = Signal()
     errorsAsked = Signal(int)
     figuresAsked = Signal()
@@ -60,12 +62,12 @@ class ClassesDock(Panel):
         self.view.setUniformItemSizes(True)
         self.view.setMouseTracking(True)
         self.view.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
-        self.view.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.view.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.view.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.view.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         self.view.setAccessibleName("Classes")
         self.delegate.clicked.connect(self._click)
+        self.view.activated.connect(self._activate)
         self.view.customContextMenuRequested.connect(self._show_menu)
         self.view.setMinimumHeight(84)
         self.body.addWidget(self.view, 1)
@@ -137,6 +139,10 @@ class ClassesDock(Panel):
                     self.chosen.emit(self.model.class_row(self.model.index(0)).class_id)
                 self._leave_finder()
                 return True
+            if event.key() == Qt.Key.Key_Down and self.model.rowCount():
+                self.view.setCurrentIndex(self.model.index(0))
+                self.view.setFocus(Qt.FocusReason.TabFocusReason)
+                return True
             if event.key() == Qt.Key.Key_Escape:
                 self._leave_finder()
                 return True
@@ -146,6 +152,12 @@ class ClassesDock(Panel):
         self.finder.clear()
         self.finder.hide()
         self.leftFinder.emit()
+
+    def _activate(self, index: QModelIndex) -> None:
+        """Enter on a class in the list."""
+        self.chosen.emit(self.model.class_row(index).class_id)
+        if self.finder.isVisible():
+            self._leave_finder()
 
     def _click(self, place: int, part: str) -> None:
         row = self.model.class_row(self.model.index(place))
@@ -178,5 +190,7 @@ class ClassesDock(Panel):
         keys = menu.addMenu("Give it a key")
         for key in CLASS_KEYS:
             keys.addAction(key, lambda key=key: self.keyChosen.emit(row.class_id, key))
+        keys.addSeparator()
+        keys.addAction("None of its own", lambda: self.keyReleased.emit(row.class_id)).setEnabled(row.fixed_key)
         menu.exec(self.view.viewport().mapToGlobal(point))
         menu.deleteLater()

@@ -18,7 +18,6 @@ class HistoryDock(Panel):
         self.header.addWidget(self.note)
         self.view = QUndoView()
         self.view.setEmptyLabel("As opened")
-        self.view.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.view.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.view.setAccessibleName("History")
         self.view.setMinimumHeight(48)

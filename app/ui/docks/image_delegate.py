@@ -59,6 +59,8 @@ class ImageDelegate(QStyledItemDelegate):
         painter.setClipping(False)
         if row.id == self.current_id:
             painter.setPen(QPen(theme.color("accent"), 2))
+        elif option.state & QStyle.StateFlag.State_HasFocus:
+            painter.setPen(QPen(theme.color("text"), 2, Qt.PenStyle.DotLine))
         elif option.state & QStyle.StateFlag.State_MouseOver:
             painter.setPen(QPen(theme.color("border_strong"), 1))
         else:

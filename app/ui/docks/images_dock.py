@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QModelIndex, Qt, Signal
-from PySide6.QtGui import QActionGroup
+from PySide6.QtCore import QEvent, QModelIndex, QObject, Qt, Signal
+from PySide6.QtGui import QActionGroup, QKeyEvent
 from PySide6.QtWidgets import QAbstractItemView, QLineEdit, QListView, QMenu, QToolButton
 
 from app.state.wording import spaced
@@ -56,9 +56,11 @@ class ImagesDock(Panel):
         self.view.verticalScrollBar().setSingleStep(28)
         self.view.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.view.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
-        self.view.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # letter keys belong to the tools, not to a search in the list
         self.view.setAccessibleName("Images")
         self.view.clicked.connect(self._choose)
+        self.view.activated.connect(self._choose)
+        self.filter.returnPressed.connect(self._open_first)
+        self.filter.installEventFilter(self)
         self.body.addWidget(self.view, 1)
         self.count = toned("", tone="faint", size="caption")
         self.body.addWidget(self.count)
@@ -114,6 +116,19 @@ class ImagesDock(Panel):
     def _show_count(self) -> None:
         shown = self.model.rowCount()
         self.count.setText(spaced(shown) + (" shown" if self.model.filtered else " images"))
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Down goes from the filter into the list, to its first match."""
+        down = isinstance(event, QKeyEvent) and event.type() == QEvent.Type.KeyPress and event.key() == Qt.Key.Key_Down
+        if watched is self.filter and down and self.model.rowCount():
+            self.view.setCurrentIndex(self.model.index(0))
+            self.view.setFocus(Qt.FocusReason.TabFocusReason)
+            return True
+        return super().eventFilter(watched, event)
+
+    def _open_first(self) -> None:
+        if self.filter.text().strip() and self.model.rowCount():
+            self._choose(self.model.index(0))
 
     def _choose(self, index: QModelIndex) -> None:
         self.chosen.emit(self.model.image_row(index).id)

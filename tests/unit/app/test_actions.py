@@ -59,7 +59,7 @@ def test_bars_name_commands_that_exist():
         ("go.next_unreviewed", "Ctrl+Shift+D"),
         ("go.previous_unreviewed", "Ctrl+Shift+A"),
         ("go.next_worst", "N"),
-        ("go.reviewed_next", "Ctrl+Return"),
+        ("go.reviewed_next", "Return"),
         ("view.blink", "Tab"),
         ("view.trimap", "T"),
         ("view.uncertainty", "U"),
