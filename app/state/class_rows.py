@@ -78,7 +78,7 @@ def assigned_keys(
 def effective_keys(
     catalog: ClassCatalog, keys: Sequence[str], assigned: Mapping[str, int], present: frozenset[int]
 ) -> dict[str, int]:
-    """Key -> class id as the keys work on one image: assigned ones, then free keys in their order for the other classes.
+    """Key -> class id as the keys work on one image: assigned ones, then free keys in their order.
 
     Classes of the image come first, then the rest, each in the catalog's order: as they stand in the list.
     """

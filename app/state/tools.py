@@ -23,6 +23,8 @@ class Tool(StrEnum):
 
 #: Brush diameters in px of the image. 1 paints a single pixel.
 MIN_DIAMETER, MAX_DIAMETER = 1, 1000
+#: What a key press or a notch of the wheel steps through: proportional, so that 24 to 8 is five steps and 1000 to 10 is twenty.
+STEPS = (1, 2, 3, 4, 5, 6, *(round(base * 2**octave) for octave in range(3, 10) for base in (1, 1.25, 1.5)), MAX_DIAMETER)
 
 
 class ToolState:
@@ -72,13 +74,13 @@ class ToolState:
         self._tell()
 
     def scale_diameter(self, steps: int) -> None:
-        """Grow or shrink by 10 % a step, by at least one px."""
-        grown = self.diameter * 1.1**steps
-        if steps > 0:
-            grown = max(grown, self.diameter + 1)
-        elif steps < 0:
-            grown = min(grown, self.diameter - 1)
-        self.set_diameter(grown)
+        """Go to the next larger or smaller of :data:`STEPS`: a fifth to a third a step, and the same sizes up and down."""
+        for _ in range(abs(steps)):
+            beyond = [size for size in STEPS if (size > self.diameter if steps > 0 else size < self.diameter)]
+            if not beyond:
+                break
+            self.diameter = beyond[0] if steps > 0 else beyond[-1]
+        self._tell()
 
     def _tell(self) -> None:
         self._listeners.tell()

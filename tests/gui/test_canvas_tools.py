@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,7 +14,7 @@ from PySide6.QtWidgets import QApplication
 
 from app.state.edits import capsule_spans, polygon_mask
 from app.state.provenance import Provenance
-from app.state.tools import Tool
+from app.state.tools import STEPS, Tool, ToolState
 from app.ui.dialogs.settings_dialog import SettingsDialog
 from tests.gui.canvas_fixture import CHAIR, SOFA, make_bench
 from tests.gui.studio import Studio
@@ -285,11 +286,33 @@ def test_a_stroke_may_stay_within_the_class_where_it_begins(studio: Studio, fold
 
 def test_shift_wheel_changes_the_brush_and_not_the_scale(qtbot):
     bench = make_bench(qtbot)
+    before = bench.tools.diameter
     bench.wheel(60, 45, 1, Qt.KeyboardModifier.ShiftModifier)
-    assert bench.tools.diameter == 10
-    bench.wheel(60, 45, -2, Qt.KeyboardModifier.ShiftModifier)
-    assert bench.tools.diameter == 8
+    assert bench.tools.diameter > before
+    bench.wheel(60, 45, -1, Qt.KeyboardModifier.ShiftModifier)
+    assert bench.tools.diameter in (before, *STEPS)
     assert bench.view.fitted
+
+
+@pytest.mark.parametrize("first", [*range(1, 60), 97, 640, 999, 1000])
+def test_the_brush_grows_in_proportion_and_comes_back_to_the_same_sizes(first):
+    """From 24 px to 8 px it took eight presses."""
+    tools = ToolState()
+    tools.set_diameter(first)
+    sizes = [first]
+    for _ in range(3):
+        tools.scale_diameter(1)
+        sizes.append(tools.diameter)
+    assert all(one < other <= max(1.5 * one, one + 1) or one == other == 1000 for one, other in pairwise(sizes))
+    for size in sizes[-2:0:-1]:
+        if tools.diameter < 1000:
+            tools.scale_diameter(-1)
+            assert tools.diameter == size
+    tools.set_diameter(24)
+    tools.scale_diameter(-5)
+    assert tools.diameter == 8
+    tools.scale_diameter(-20)
+    assert tools.diameter == 1
 
 
 def test_alt_wheel_changes_the_overlay(qtbot):
