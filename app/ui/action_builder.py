@@ -24,7 +24,7 @@ class ActionBuilder:
     """One QAction per command.
 
     Args:
-        owner: the window; shortcuts hold while it has the keyboard.
+        owner: the window.
         facts, keymap: what is possible, and by which keys.
 
     Until :meth:`bind` every command is disabled: the window is painted before its controllers exist.
@@ -38,7 +38,7 @@ class ActionBuilder:
             action = QAction(spec.text, owner)
             action.setObjectName(spec.id)
             action.setCheckable(bool(spec.checked_from))
-            action.setShortcutContext(Qt.ShortcutContext.WindowShortcut)
+            action.setShortcutContext(Qt.ShortcutContext.WidgetShortcut)  # to be shown in menus; keys come by ui/input/router
             self.actions[spec.id] = action
             owner.addAction(action)
         self._theme = theme

@@ -155,7 +155,7 @@ class WindowVerbs(QObject):
 
     def edit_shortcuts(self) -> None:
         keymap = self._window.actions.keymap
-        dialog = ShortcutsDialog(ACTIONS, keymap.overrides, self._window)
+        dialog = ShortcutsDialog(ACTIONS, keymap.overrides, self._window, keymap.printed)
         if dialog.exec():
             self._window.actions.keymap = dialog.keymap
             self._window.actions.apply_keys()

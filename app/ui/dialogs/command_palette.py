@@ -2,14 +2,55 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, QObject, Qt
-from PySide6.QtGui import QIcon, QKeyEvent, QKeySequence, QPixmap
-from PySide6.QtWidgets import QDialog, QFrame, QLineEdit, QListWidget, QListWidgetItem, QVBoxLayout, QWidget
+from PySide6.QtCore import QEvent, QModelIndex, QObject, QPersistentModelIndex, QRect, QSize, Qt
+from PySide6.QtGui import QFontMetrics, QIcon, QKeyEvent, QPainter, QPalette
+from PySide6.QtWidgets import (
+    QDialog,
+    QFrame,
+    QLineEdit,
+    QListWidget,
+    QListWidgetItem,
+    QStyle,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
+    QVBoxLayout,
+    QWidget,
+)
 
+from app.actions.palette import BEGINS, match, named, ranked
+from app.actions.spec import ActionSpec
 from app.actions.table import ACTIONS
 from app.ui.action_builder import ActionBuilder
 
 _ID = int(Qt.ItemDataRole.UserRole)
+_KEY = _ID + 1
+_ICON, _ROW = 16, 30
+
+
+class _EntryDelegate(QStyledItemDelegate):
+    """Icon, name and key in three columns, whether an entry has an icon or not."""
+
+    def sizeHint(self, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex) -> QSize:  # noqa: ARG002 - Qt's signature
+        return QSize(200, _ROW)
+
+    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex) -> None:
+        style = option.widget.style()
+        style.drawPrimitive(QStyle.PrimitiveElement.PE_PanelItemViewItem, option, painter, option.widget)
+        enabled = bool(option.state & QStyle.StateFlag.State_Enabled)
+        group = QPalette.ColorGroup.Active if enabled else QPalette.ColorGroup.Disabled
+        box = option.rect.adjusted(10, 0, -12, 0)
+        icon = index.data(Qt.ItemDataRole.DecorationRole)
+        if isinstance(icon, QIcon) and not icon.isNull():
+            mode = QIcon.Mode.Normal if enabled else QIcon.Mode.Disabled
+            icon.paint(painter, QRect(box.left(), box.center().y() - _ICON // 2, _ICON, _ICON), mode=mode)
+        key = index.data(_KEY)
+        painter.setPen(option.palette.color(group, QPalette.ColorRole.PlaceholderText))
+        painter.drawText(box, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight, key)
+        metrics = QFontMetrics(painter.font())
+        room = box.adjusted(_ICON + 10, 0, -metrics.horizontalAdvance(key) - 12, 0)
+        painter.setPen(option.palette.color(group, QPalette.ColorRole.Text))
+        name = metrics.elidedText(index.data(Qt.ItemDataRole.DisplayRole), Qt.TextElideMode.ElideRight, room.width())
+        painter.drawText(room, Qt.AlignmentFlag.AlignVCenter, name)
 
 
 class CommandPalette(QDialog):
@@ -37,6 +78,7 @@ class CommandPalette(QDialog):
         self.list = QListWidget()
         self.list.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.list.setItemDelegate(_EntryDelegate(self.list))
         self.list.itemClicked.connect(lambda _item: self._run())
         column.addWidget(self.list, 1)
         self.resize(520, 420)
@@ -48,28 +90,28 @@ class CommandPalette(QDialog):
         self.finder.setFocus()
 
     def _filter(self, text: str) -> None:
-        words = text.lower().split()
         self.list.clear()
-        blank = QPixmap(16, 16)
-        blank.fill(Qt.GlobalColor.transparent)
-        for spec in ACTIONS:
+        for spec in self._ranked(text):
             action = self._actions[spec.id]
-            if spec.held or not all(word in f"{spec.group.value} {spec.text} {spec.tip}".lower() for word in words):
-                continue
-            keys = self._actions.keymap.keys(spec.id)
-            shown = QKeySequence(keys[0]).toString(QKeySequence.SequenceFormat.NativeText) if keys else ""
-            icon = QIcon(blank) if action.icon().isNull() else action.icon()
-            item = QListWidgetItem(icon, f"{spec.text.rstrip('…')}" + (f"     {shown}" if shown else ""))
+            item = QListWidgetItem(action.icon(), named(spec))
             item.setToolTip(spec.tip)
             item.setData(_ID, spec.id)
+            item.setData(_KEY, self._actions.shown_key(spec.id))
             if not action.isEnabled():
                 item.setFlags(item.flags() & ~Qt.ItemFlag.ItemIsEnabled)
             self.list.addItem(item)
-        if text:  # what can be done now comes first among the matches
-            row = next((i for i in range(self.list.count()) if self.list.item(i).flags() & Qt.ItemFlag.ItemIsEnabled), -1)
-        else:
-            row = 0
-        self.list.setCurrentRow(row)
+        self.list.setCurrentRow(0)
+
+    def _ranked(self, text: str) -> list[ActionSpec]:
+        """Best match first. What cannot be done now comes last, but for a match so good that another command would surprise."""
+        found = ranked(text, ACTIONS)
+        if not text.strip() or not found:
+            return found
+        best = match(text, found[0])
+        meant = best is not None and best[0] <= BEGINS
+        first = found[:1] if meant else []
+        rest = sorted(found[len(first) :], key=lambda spec: not self._actions[spec.id].isEnabled())
+        return first + rest
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QKeySequence
 from PySide6.QtWidgets import QDialog, QGridLayout, QHBoxLayout, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
 from app.actions.keymap import Keymap
 from app.actions.spec import Group
 from app.actions.table import ACTIONS, GESTURES
 from app.ui.docks.panel import toned
+from app.ui.input.keys import key_text
 
 #: Groups of each of the three columns; about equally many rows.
 _COLUMNS = (
@@ -17,6 +17,10 @@ _COLUMNS = (
     (Group.VIEW, Group.MODEL, Group.TRUTH),
     (Group.NAVIGATE, Group.REFINE, Group.FILE, Group.WINDOW, Group.HELP),
 )
+
+
+#: The second key Enter of a keyboard; the first one stands for both.
+_TWINS = ("Enter", "Ctrl+Enter")
 
 
 class KeySheet(QDialog):
@@ -57,7 +61,7 @@ class KeySheet(QDialog):
         for spec in ACTIONS:
             keys = self._keymap.keys(spec.id)
             if spec.group is group and keys and not spec.id.startswith("class.key_"):
-                shown = "   ".join(QKeySequence(key).toString(QKeySequence.SequenceFormat.NativeText) for key in keys)
+                shown = "   ".join(key_text(key, self._keymap.printed) for key in keys if key not in _TWINS)
                 rows.append((shown + (" (hold)" if spec.held else ""), spec.text.rstrip("…")))
         if group is Group.CLASSES:
             rows.insert(0, ("1 … 9, 0", "The class with this key; see the classes dock"))

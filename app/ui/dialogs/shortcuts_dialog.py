@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QKeySequence
@@ -12,7 +12,6 @@ from PySide6.QtWidgets import (
     QDialog,
     QHBoxLayout,
     QHeaderView,
-    QKeySequenceEdit,
     QLineEdit,
     QPushButton,
     QTableWidget,
@@ -22,8 +21,10 @@ from PySide6.QtWidgets import (
 )
 
 from app.actions.keymap import PRESETS, Keymap, ShortcutConflict
+from app.actions.palette import named
 from app.actions.spec import ActionSpec
 from app.ui.docks.panel import set_tone, toned
+from app.ui.input.keys import KeyEdit, key_text
 
 _ID = int(Qt.ItemDataRole.UserRole)
 
@@ -32,13 +33,18 @@ class ShortcutsDialog(QDialog):
     """Edits a keymap of its own; :attr:`keymap` is the result when it is accepted."""
 
     def __init__(
-        self, actions: Iterable[ActionSpec], overrides: dict[str, tuple[str, ...]], parent: QWidget | None = None
+        self,
+        actions: Iterable[ActionSpec],
+        overrides: dict[str, tuple[str, ...]],
+        parent: QWidget | None = None,
+        printed: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(parent)
         self.setWindowTitle("Keys")
         self.resize(620, 640)
         self._specs = list(actions)
         self.keymap = Keymap(self._specs, overrides)
+        self.keymap.printed = dict(printed or {})
         column = QVBoxLayout(self)
         column.setContentsMargins(24, 20, 24, 20)
         column.setSpacing(10)
@@ -66,13 +72,13 @@ class ShortcutsDialog(QDialog):
         self.table.horizontalHeader().setSectionResizeMode(2, QHeaderView.ResizeMode.ResizeToContents)
         self.table.itemSelectionChanged.connect(self._show_selected)
         for row, spec in enumerate(self._specs):
-            for place, text in enumerate((spec.text.rstrip("…"), spec.group.value, "")):
+            for place, text in enumerate((named(spec), spec.group.value, "")):
                 item = QTableWidgetItem(text)
                 item.setData(_ID, spec.id)
                 self.table.setItem(row, place, item)
         column.addWidget(self.table, 1)
         line = QHBoxLayout()
-        self.editor = QKeySequenceEdit()
+        self.editor = KeyEdit()
         self.editor.setMaximumSequenceLength(1)
         self.editor.setClearButtonEnabled(True)
         self.assign = QPushButton("Set")
@@ -112,11 +118,7 @@ class ShortcutsDialog(QDialog):
         for row, spec in enumerate(self._specs):
             item = self.table.item(row, 2)
             if item is not None:
-                item.setText(
-                    "   ".join(
-                        QKeySequence(key).toString(QKeySequence.SequenceFormat.NativeText) for key in self.keymap.keys(spec.id)
-                    )
-                )
+                item.setText("   ".join(key_text(key, self.keymap.printed) for key in self.keymap.keys(spec.id)))
 
     def _show_selected(self) -> None:
         chosen = self._selected()
@@ -157,7 +159,6 @@ class ShortcutsDialog(QDialog):
     def _filter(self, text: str) -> None:
         wanted = text.strip().lower()
         for row, spec in enumerate(self._specs):
-            keys = " ".join(self.keymap.keys(spec.id)).lower()
-            self.table.setRowHidden(
-                row, bool(wanted) and wanted not in f"{spec.text} {spec.group.value}".lower() and wanted not in keys.split()
-            )
+            keys = [key.lower() for key in self.keymap.keys(spec.id)]
+            text = f"{spec.text} {named(spec)} {spec.group.value}".lower()
+            self.table.setRowHidden(row, bool(wanted) and wanted not in text and wanted not in keys)

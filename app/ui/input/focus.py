@@ -124,8 +124,9 @@ class PictureFocus(QObject):
         target: QWidget = page
         if canvas is not None and page is canvas:
             target = next((view for view in canvas.views if view is self._view), canvas.views[0])
-        if QApplication.activeWindow() is not self._window and QApplication.activeWindow() is not None:
-            self._window.activateWindow()  # the field was in a panel that floats
+        active = QApplication.activeWindow()
+        if active is not None and active is not self._window and self._ours(active):
+            self._window.activateWindow()  # the field was in a panel that floats; a dialog keeps the keyboard
         target.setFocus(Qt.FocusReason.OtherFocusReason)
 
     def leave(self, focused: QWidget, cancel: bool) -> bool:
