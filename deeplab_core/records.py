@@ -35,6 +35,11 @@ class Source(StrEnum):
     BLANK = "blank"
 
 
+ChannelOrder = Literal["RGB", "BGR", "gray", "RGBA"]
+#: Number of input channels by their order.
+INPUT_CHANNELS: dict[str, int] = {"RGB": 3, "BGR": 3, "gray": 1, "RGBA": 4}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preprocessing:
     """What a network expects of its input; travels with the weights.
@@ -42,7 +47,9 @@ class Preprocessing:
     ``x = (value - mean) / std`` per channel on raw 0..255 values, after reordering to ``channel_order``.
 
     Attributes:
-        channel_order: order of the network's input channels.
+        channel_order: the network's input channels in order. ``"gray"`` is one channel, the luminance
+            ``0.299 R + 0.587 G + 0.114 B`` (ITU-R BT.601), rounded as Pillow's ``convert("L")`` does; ``"RGBA"`` red, green, blue
+            and the fourth channel of the file, whatever it holds (alpha, near infrared).
         mean, std: per network channel, on the 0..255 scale ((127.5,)*3 and (127.5,)*3 give TensorFlow's -1..1).
         resize: ``"native"``, ``"long_side:N"``, ``"short_side:N"``, ``"fit:HxW"`` (bilinear, aspect kept) or ``"stretch:HxW"``.
             Tiling belongs to native.
@@ -52,12 +59,17 @@ class Preprocessing:
         pad_value: raw 0..255 value of padding, per network channel; usually the mean, so that padding becomes 0.
     """
 
-    channel_order: Literal["RGB", "BGR"] = "RGB"
-    mean: tuple[float, float, float] = (123.675, 116.28, 103.53)
-    std: tuple[float, float, float] = (58.395, 57.12, 57.375)
+    channel_order: ChannelOrder = "RGB"
+    mean: tuple[float, ...] = (123.675, 116.28, 103.53)
+    std: tuple[float, ...] = (58.395, 57.12, 57.375)
     resize: str = "native"
     padding: str = "none"
-    pad_value: tuple[float, float, float] = (123.675, 116.28, 103.53)
+    pad_value: tuple[float, ...] = (123.675, 116.28, 103.53)
+
+    @property
+    def channels(self) -> int:
+        """Input channels of the network: 1, 3 or 4."""
+        return INPUT_CHANNELS[self.channel_order]
 
 
 #: Key of the card in a safetensors file's metadata.
@@ -85,6 +97,8 @@ class ModelCard:
         sha256: of the weights file, lower-case hex; empty for a model that was never saved.
         source, licence: where the weights come from and what their data or release allows.
         summary: one line for the model dock: what it knows.
+        threshold: probability above which a pixel is the second class of :attr:`catalog`, for a network of one channel
+            (sigmoid), whose catalog is background and object; None for every other network.
         guessed: names of fields that took a documented default because the file does not say.
         extra: training recipe, metrics, lineage; JSON values only.
     """
@@ -101,6 +115,7 @@ class ModelCard:
     source: str = ""
     licence: str = ""
     summary: str = ""
+    threshold: float | None = None
     guessed: tuple[str, ...] = ()
     extra: dict[str, Any] = field(default_factory=dict)
 
@@ -145,11 +160,22 @@ def _check_card(card: ModelCard) -> None:
     for text in (*card.guessed, *card.architecture, *card.extra, pre.channel_order, pre.resize, pre.padding):
         if not isinstance(text, str):
             raise TypeError(f"{shorten(text)} is no text")
-    if pre.channel_order not in ("RGB", "BGR"):
-        raise ValueError(f"'channel_order' is {shorten(pre.channel_order)}; it is RGB or BGR")
+    if pre.channel_order not in INPUT_CHANNELS:
+        raise ValueError(f"'channel_order' is {shorten(pre.channel_order)}; it is one of {', '.join(INPUT_CHANNELS)}")
+    if card.threshold is not None:
+        check_threshold(card.threshold)
     values = (*pre.mean, *pre.std, *pre.pad_value)
-    if len(values) != 9 or not all(map(math.isfinite, values)) or not all(pre.std):
-        raise ValueError("'mean', 'std' and 'pad_value' each hold three numbers, 'std' none that is 0")
+    right = all(len(part) == pre.channels for part in (pre.mean, pre.std, pre.pad_value))
+    if not right or not all(map(math.isfinite, values)) or not all(pre.std):
+        count = {1: "one number", 3: "three numbers", 4: "four numbers"}[pre.channels]
+        raise ValueError(f"'mean', 'std' and 'pad_value' each hold {count}, 'std' none that is 0")
+
+
+def check_threshold(value: float) -> float:
+    """The threshold of a two-class network as a float; raises ValueError unless it lies between 0 and 1, both excluded."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0.0 < value < 1.0:
+        raise ValueError(f"the threshold is {shorten(value)}; it lies between 0 and 1")
+    return float(value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,6 +221,7 @@ class PredictOptions:
         precision: ``auto`` is fp32 on the CPU and bf16/fp16 where the device computes them exactly enough.
         crf: refine with a dense CRF.
         crf_engine: what computes it; ``auto`` is ours, on the GPU where the network runs there.
+        threshold: probability above which a pixel is the object, for a network of one channel (sigmoid); None takes the card's.
     """
 
     output_stride: int | None = None
@@ -207,11 +234,14 @@ class PredictOptions:
     precision: Precision = "auto"
     crf: CRFParams | None = None
     crf_engine: CRFEngine = "auto"
+    threshold: float | None = None
 
     def cache_key(self) -> str:
         """Short digest of everything that can change the labels (the device is left out)."""
         data = asdict(self)
         data.pop("device")
+        if self.threshold is None:  # as in versions that had none
+            data.pop("threshold")
         if self.crf is None or self.crf_engine == "auto":
             data.pop("crf_engine")
         return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]
@@ -243,10 +273,11 @@ class Prediction:
     Attributes:
         labels: (H, W) uint8 (uint16 for a wide catalog), C-contiguous, ids of the model card's catalog, at the size of the
             oriented image.
-        confidence: (H, W) uint8, ``round(255 * largest probability)``; (0, 0) for a kept prediction whose confidence had to make
+        confidence: (H, W) uint8, ``round(255 * probability of the label)``, the largest probability unless a threshold chose
+            the label; (0, 0) for a kept prediction whose confidence had to make
             room, see :attr:`known_confidence`.
         card_id: id of the model card.
-        options: the options asked for.
+        options: the options asked for; of a two-class network with the threshold that was used.
         source_key: content key of the image.
         report: how it ran.
         doubt: figures that need all probabilities (:func:`deeplab_core.inference.doubt.doubt_figures`); empty where they were

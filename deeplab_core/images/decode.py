@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.errors import ImageReadError
-from deeplab_core.images.channels import Declared, bgr_to_rgb, grey_to_rgb, scale_to_uint8
+from deeplab_core.images.channels import NOTHING_DECLARED, Declared, bgr_to_rgb, grey_to_rgb, scale_to_uint8
 from deeplab_core.images.guard import COPY_AGAIN, decoder_guard
 from deeplab_core.images.identity import key_of
 from deeplab_core.images.jpeg import END, jpeg_state, missing_share
@@ -20,7 +20,7 @@ from deeplab_core.images.pillow import Image
 from deeplab_core.images.png import deep_samples, png_facts
 from deeplab_core.images.pnm import SIGNATURES, read_pnm
 from deeplab_core.images.probe import ImageInfo, probe_bytes, read_file
-from deeplab_core.images.tiff import decode_tiff
+from deeplab_core.images.tiff import decode_tiff, load_tiff
 from deeplab_core.notes import Note, note_text
 
 #: Formats that OpenCV decodes fastest and without applying the orientation itself (its WebP and TIFF readers do).
@@ -45,12 +45,27 @@ class ImageData:
         info: header facts; ``info.width`` and ``info.height`` are the sides of ``rgb``.
         key: content key of the file (see :func:`content_key`).
         notes: what was scaled or left out; none for ordinary photographs.
+        four: (H, W, 4) uint8: the colours and the file's fourth channel (alpha, near infrared), scaled together, where
+            ``fourth`` asked for it; None otherwise.
     """
 
     rgb: NDArray[np.uint8]
     info: ImageInfo
     key: str
     notes: tuple[Note, ...] = ()
+    four: NDArray[np.uint8] | None = None
+
+    def pixels(self, channels: int = 3) -> NDArray[np.uint8]:
+        """What a network of so many input channels is given: ``rgb``, or ``four`` for four.
+
+        Raises:
+            ImageReadError: the network takes four channels and the image has three.
+        """
+        if channels != 4:
+            return self.rgb
+        if self.four is None:
+            raise too_few_channels(self.info.path)
+        return self.four
 
     @property
     def note(self) -> str:
@@ -58,7 +73,17 @@ class ImageData:
         return note_text(self.notes)
 
 
-def read_image(path: str | Path) -> ImageData:
+def too_few_channels(path: Path | None = None) -> ImageReadError:
+    """The error of a network of four channels that is given an image of three."""
+    return ImageReadError(
+        "this network takes 4 channels; this image has 3",
+        why="its fourth channel (alpha or near infrared) must be in the file: a PNG or WebP with alpha, a TIFF of four bands",
+        remedy="Choose images of four channels, or a network of three",
+        path=path,
+    )
+
+
+def read_image(path: str | Path, *, fourth: bool = False) -> ImageData:
     """Decode an image file; EXIF orientation applied, the file only ever read.
 
     Grey becomes three equal channels; alpha is dropped (the colours under it are shown); palettes are expanded; CMYK is
@@ -67,14 +92,17 @@ def read_image(path: str | Path) -> ImageData:
     marker, or in which the decoder filled missing data with grey, is read with a note. Colour profiles are not applied: networks
     are trained on the stored values.
 
+    Args:
+        fourth: also keep the fourth channel of a file of four, for a network that takes it.
+
     Raises:
         ImageReadError: missing, truncated, damaged, no image, or larger than ``MAX_PIXELS``.
     """
     path = Path(path)
-    return decode_image(read_file(path), path)
+    return decode_image(read_file(path), path, fourth=fourth)
 
 
-def decode_image(data: bytes, path: Path) -> ImageData:
+def decode_image(data: bytes, path: Path, *, fourth: bool = False) -> ImageData:
     """As :func:`read_image`, for a file that is in memory already; ``path`` is what errors name."""
     info = probe_bytes(data, path)
     if info.format == "TIFF":
@@ -91,7 +119,30 @@ def decode_image(data: bytes, path: Path) -> ImageData:
         stored, notes = _decode_with_opencv(data, info)
     else:
         stored, notes = _decode_with_pillow(data, info)
-    return ImageData(rgb=to_oriented(stored, info.orientation), info=info, key=key_of(data), notes=tuple(notes))
+    four = _four_channels(data, info) if fourth else None
+    return ImageData(
+        rgb=to_oriented(stored, info.orientation), info=info, key=key_of(data), notes=tuple(notes),
+        four=None if four is None else to_oriented(four, info.orientation),
+    )  # fmt: skip
+
+
+def _four_channels(data: bytes, info: ImageInfo) -> NDArray[np.uint8] | None:
+    """(H, W, 4) of a file of four channels (of more the first four), as stored; None for fewer, and for inks (CMYK)."""
+    values, declared = None, NOTHING_DECLARED
+    if info.format == "TIFF":
+        found = load_tiff(data, info.path)
+        if found.palette is None and found.pixels.shape[2] >= 4 and found.photometric != "SEPARATED":
+            values, declared = found.pixels[..., :4], found.declared
+    elif info.format == "PNG" and (facts := png_facts(data)) is not None and facts.depth == 16:
+        with decoder_guard(ImageReadError, "the image file is damaged", info.path):
+            samples = deep_samples(data, facts.kind)
+        if samples is not None and samples.ndim == 3 and samples.shape[2] == 4:
+            values, declared = samples, Declared(bits=facts.significant)
+    else:
+        with decoder_guard(ImageReadError, "the image file is damaged", info.path), Image.open(io.BytesIO(data)) as picture:
+            if picture.mode == "RGBA":
+                values = np.asarray(picture)
+    return None if values is None else np.ascontiguousarray(scale_to_uint8(values, declared)[0])
 
 
 def read_thumbnail(path: str | Path, side: int) -> NDArray[np.uint8]:

@@ -4,7 +4,8 @@ Shapes are (height, width). Four frames, each with its own pixels:
 
 - *image*: the photograph, (H, W).
 - *scaled*: after the model card's ``resize`` and a relative scale.
-- *canvas*: after padding at the bottom and the right; what the network sees.
+- *canvas*: after padding at the bottom and the right; what the network sees. Where the card's padding leaves less than the
+  network's smallest side, the last row and column go on up to it, as in ``SegmentationModel.forward``.
 - *grid*: the network's coarse scores.
 """
 
@@ -24,15 +25,25 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """Sizes of one image on its way through the network at one scale."""
+    """Sizes of one image on its way through the network at one scale.
+
+    ``content`` is the canvas without what only brings it up to the network's smallest side; None where that is all of it.
+    """
 
     image: Size
     scaled: Size
     canvas: Size
+    content: Size | None = None
 
 
 def frame_for(
-    image: Size, preprocessing: Preprocessing, *, resize: str | None = None, scale: float = 1.0, align_corners: bool
+    image: Size,
+    preprocessing: Preprocessing,
+    *,
+    resize: str | None = None,
+    scale: float = 1.0,
+    align_corners: bool,
+    minimum_side: int = 1,
 ) -> Frame:
     """Sizes that a model card asks for.
 
@@ -42,6 +53,7 @@ def frame_for(
         resize: overrides the card's ``resize``.
         scale: relative scale of multi-scale inference.
         align_corners: of the network; decides how lengths scale (see :func:`scale_length`).
+        minimum_side: of the network; no canvas is smaller.
 
     Raises:
         WeightsError: a malformed ``resize`` or ``padding``.
@@ -49,7 +61,9 @@ def frame_for(
     rule = resize or preprocessing.resize
     base = _resized(image, rule)
     scaled = (scale_length(base[0], scale, align_corners), scale_length(base[1], scale, align_corners))
-    return Frame(image, scaled, _padded(scaled, preprocessing.padding, scale, align_corners))
+    content = _padded(scaled, preprocessing.padding, scale, align_corners)
+    canvas = max(content[0], minimum_side), max(content[1], minimum_side)
+    return Frame(image, scaled, canvas, None if canvas == content else content)
 
 
 def scale_length(length: int, scale: float, align_corners: bool) -> int:

@@ -15,7 +15,7 @@ from deeplab_core.inference.pixels import Canvas
 from deeplab_core.inference.scores import store_scores
 from deeplab_core.inference.tiling import Span, Tile, plan_tiles
 from deeplab_core.inference.watch import Watch
-from deeplab_core.nn import SegmentationModel
+from deeplab_core.nn import SegmentationModel, class_logits
 
 
 class NotFiniteError(ArithmeticError):
@@ -69,7 +69,7 @@ class TiledNetwork:
         cores is the whole image's pooling vector, up to what lies further away than the margin.
         """
         quantum = self.model.output_stride
-        tiles = plan_tiles(size, tile, margin, quantum, int(self.model.align_corners))
+        tiles = plan_tiles(size, tile, margin, quantum, int(self.model.align_corners), self.model.minimum_side)
         pooled = self._context(canvas, tiles, watch, part)
         begun, length = (part.start + part.length * 0.45, part.length * 0.55) if pooled is not None else (part.start, part.length)
         values: NDArray[np.float16] | None = None
@@ -112,6 +112,7 @@ class TiledNetwork:
             # NaN and infinity survive a sum; the sum itself may overflow only for logits that are useless anyway.
             if not bool(torch.isfinite(logits.sum())):
                 raise NotFiniteError
+            logits = class_logits(logits[None])[0]
             return store_scores(logits.permute(1, 2, 0).contiguous().cpu().numpy())
 
 

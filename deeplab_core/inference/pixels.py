@@ -9,28 +9,51 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
+from torch.nn import functional
 
+from deeplab_core.images.decode import too_few_channels
 from deeplab_core.inference.geometry import Size
-from deeplab_core.records import Preprocessing
+from deeplab_core.records import ChannelOrder, Preprocessing
 
 RGB = NDArray[np.uint8]
 
 
-def check_rgb(rgb: NDArray[Any]) -> None:
-    """Raise TypeError or ValueError unless ``rgb`` is a non-empty (H, W, 3) uint8 array."""
+def check_rgb(rgb: NDArray[Any], channels: int = 3) -> None:
+    """Raise TypeError or ValueError unless ``rgb`` is a non-empty (H, W, 3) uint8 array.
+
+    Args:
+        channels: of the network. One of four channels needs (H, W, 4).
+
+    Raises:
+        ImageReadError: the network takes four channels and the image has three.
+    """
     if rgb.dtype != np.uint8:
         raise TypeError(f"expected uint8 pixels, got {rgb.dtype}")
-    if rgb.ndim != 3 or rgb.shape[2] != 3 or 0 in rgb.shape:
-        raise ValueError(f"expected (H, W, 3) RGB pixels, got shape {rgb.shape}")
+    if channels == 4 and rgb.ndim == 3 and rgb.shape[2] == 3:
+        raise too_few_channels()
+    if rgb.ndim != 3 or rgb.shape[2] != max(3, channels) or 0 in rgb.shape:
+        raise ValueError(f"expected (H, W, {max(3, channels)}) RGB pixels, got shape {rgb.shape}")
+
+
+def to_network_channels(pixels: RGB, order: ChannelOrder) -> NDArray[np.uint8]:
+    """(..., 3 or 4) uint8 RGB(A) as (..., C) uint8 in the order of a network; see :class:`Preprocessing`."""
+    if order == "gray":
+        # Pillow's fixed-point luminance: gray pictures keep their values exactly.
+        weighed = pixels[..., :3].astype(np.uint32) @ np.array([19595, 38470, 7471], np.uint32)
+        return ((weighed + 0x8000) >> 16).astype(np.uint8)[..., None]
+    return pixels[..., 2::-1] if order == "BGR" else pixels if order == "RGBA" else pixels[..., :3]
 
 
 def resize_rgb(rgb: RGB, size: Size) -> RGB:
-    """Bilinear resampling of (H, W, 3) uint8 to ``size`` by the half-pixel rule; shrinking averages over the pixels it swallows.
+    """Bilinear resampling of (H, W, 3 or 4) uint8 to ``size`` by the half-pixel rule; shrinking averages over what it swallows.
 
     The same array is returned where the size is already right.
     """
     if rgb.shape[:2] == size:
         return rgb
+    if rgb.shape[2] > 3:  # Pillow would weigh the colours by the fourth channel, as if it were transparency
+        parts = (resize_rgb(rgb[..., :3], size), resize_rgb(np.repeat(rgb[..., 3:], 3, axis=2), size)[..., :1])
+        return np.concatenate(parts, axis=2)
     resized = Image.fromarray(np.ascontiguousarray(rgb)).resize((size[1], size[0]), Image.Resampling.BILINEAR)
     return np.asarray(resized)
 
@@ -39,32 +62,42 @@ class Canvas:
     """The scaled image with its padding, as the network sees it; windows of it are made on demand.
 
     Args:
-        scaled: (h, w, 3) uint8 RGB.
+        scaled: (h, w, 3) uint8 RGB, with a fourth channel where the network takes it.
         preprocessing: of the model card: channel order, mean and std, padding value.
         device: where windows are made.
+        content: (height, width) beyond which the last row and column go on, see :class:`~deeplab_core.inference.geometry.Frame`;
+            None pads without end.
     """
 
-    def __init__(self, scaled: RGB, preprocessing: Preprocessing, device: torch.device) -> None:
+    def __init__(self, scaled: RGB, preprocessing: Preprocessing, device: torch.device, content: Size | None = None) -> None:
         self._scaled = scaled
+        self._content = content
         self._device = device
-        self._reverse = preprocessing.channel_order == "BGR"
+        self._order = preprocessing.channel_order
         mean, std, pad = (
-            torch.tensor(values, dtype=torch.float32, device=device).view(1, 1, 3)
+            torch.tensor(values, dtype=torch.float32, device=device).view(1, 1, -1)
             for values in (preprocessing.mean, preprocessing.std, preprocessing.pad_value)
         )
         self._mean, self._std = mean, std
         self._pad = (pad - mean) / std
 
     def window(self, top: int, left: int, bottom: int, right: int) -> Tensor:
-        """(1, 3, bottom - top, right - left) float32 in channels-last memory; what lies outside the image is padding."""
-        part = self._scaled[top:bottom, left:right]
-        if self._reverse:
-            part = part[..., ::-1]
+        """(1, C, bottom - top, right - left) float32 in channels-last memory; what lies outside the image is padding."""
+        if self._content is not None and (bottom > self._content[0] or right > self._content[1]):
+            # The canvas is small, so the whole of it is made and cut.
+            known = self._filled(0, 0, *self._content)
+            lacking = (0, max(0, right - self._content[1]), 0, max(0, bottom - self._content[0]))
+            longer = functional.pad(known, lacking, mode="replicate")[..., top:bottom, left:right]
+            return longer.contiguous(memory_format=torch.channels_last)
+        return self._filled(top, left, bottom, right)
+
+    def _filled(self, top: int, left: int, bottom: int, right: int) -> Tensor:
+        part = to_network_channels(self._scaled[top:bottom, left:right], self._order)
         pixels = torch.from_numpy(np.array(part, order="C")).to(self._device)
         normal = pixels.float().sub_(self._mean).div_(self._std)
         height, width = bottom - top, right - left
         if part.shape[:2] != (height, width):
-            padded = self._pad.expand(height, width, 3).clone()
+            padded = self._pad.expand(height, width, part.shape[2]).clone()
             padded[: part.shape[0], : part.shape[1]] = normal
             normal = padded
         return normal.permute(2, 0, 1).unsqueeze(0).contiguous(memory_format=torch.channels_last)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from deeplab_core.errors import ComputeError, DeviceOutOfMemory, WeightsError
+from deeplab_core.errors import AtrousError, ComputeError, DeviceOutOfMemory
 from deeplab_core.inference.device import PRECISION_NAMES, describe_device, pick_device, pick_precision
 from deeplab_core.inference.doubt import doubt_figures
 from deeplab_core.inference.geometry import Frame, frame_for
@@ -20,7 +20,8 @@ from deeplab_core.inference.scores import ScoreGrid, Scores
 from deeplab_core.inference.watch import Cancel, ReportProgress, Watch
 from deeplab_core.nn import SegmentationModel
 from deeplab_core.parallel import available_cores
-from deeplab_core.records import Device, ModelCard, Prediction, PredictOptions, RunReport
+from deeplab_core.records import Device, ModelCard, Prediction, PredictOptions, RunReport, check_threshold
+from deeplab_core.weights.cards import settled_card
 
 #: Smallest tile that out-of-memory is answered with, in network pixels.
 TILE_FLOOR = 256
@@ -46,19 +47,14 @@ class Predictor:
             asked.
 
     Raises:
-        WeightsError: network and card disagree on the number of classes.
+        WeightsError: network and card disagree on the number of classes, or on the threshold.
         DeviceError: no such device.
     """
 
     def __init__(
         self, model: SegmentationModel, card: ModelCard, options: PredictOptions | None = None, device: Device = "auto"
     ) -> None:
-        if model.num_classes != len(card.catalog):
-            raise WeightsError(
-                f"the network has {model.num_classes} classes, its card {len(card.catalog)}",
-                remedy="Use the card that belongs to these weights",
-            )
-        self.card = card
+        self.card = settled_card(card, model.num_classes, inputs=model.in_channels)
         self.options = options or PredictOptions()
         self.device, self.device_note = pick_device(device if device != "auto" else self.options.device)
         self.model = prepare_for_inference(model, self.device)
@@ -78,7 +74,7 @@ class Predictor:
         """Predict one image.
 
         Args:
-            rgb: (H, W, 3) uint8, oriented.
+            rgb: (H, W, 3) uint8, oriented; (H, W, 4) for a network of four channels.
             source_key: content key of the image, handed through.
             options: instead of the predictor's own; ``device`` in them is not looked at.
             cancel: asked before every layer; the work stops once it returns True.
@@ -111,12 +107,13 @@ class Predictor:
             ValueError: the options have a CRF and there is no ``rgb``.
             Cancelled: ``cancel`` returned True.
         """
-        options = options or self.options
+        options = self._with_threshold(options or self.options)
         began = time.perf_counter()
         notes = scores.report.notes
+        labels_only = self.model.engine is not None and self.model.engine.labels_only
         if options.crf is None:
-            labels, confidence = scores.label_map()
-            if self.model.engine is not None and self.model.engine.labels_only:
+            labels, confidence = scores.label_map(options.threshold)
+            if labels_only:
                 confidence.fill(255)  # a pixel between two labels is no less certain than the others
         elif rgb is None:
             raise ValueError("a CRF needs the picture")
@@ -125,8 +122,8 @@ class Predictor:
 
             device = str(self.device)
             engine = choose_engine(options.crf_engine, device)
-            crf = DenseCRF(rgb, options.crf, engine=engine, device=device, threads=min(2, available_cores()))
-            marginals = crf.marginals(ProbabilitySource.of_scores(scores), cancel=cancel)
+            crf = DenseCRF(rgb[..., :3], options.crf, engine=engine, device=device, threads=min(2, available_cores()))
+            marginals = crf.marginals(ProbabilitySource.of_scores(scores.weighed(options.threshold)), cancel=cancel)
             catalog = scores.catalog
             labels, confidence = marginals.labels(catalog.ids.astype(catalog.dtype)), marginals.confidence()
             notes = (*notes, marginals.note) if marginals.note else notes
@@ -134,7 +131,7 @@ class Predictor:
         return Prediction(
             labels=labels, confidence=confidence, card_id=self.card.id, options=options, source_key=source_key,
             report=replace(scores.report, milliseconds=took, notes=notes),
-            doubt={} if self.model.engine is not None and self.model.engine.labels_only else doubt_figures(scores),
+            doubt={} if labels_only else doubt_figures(scores.weighed(options.threshold)),
         )  # fmt: skip
 
     def scores(
@@ -149,7 +146,7 @@ class Predictor:
 
         Several scales, and the mirrored image, are averaged as probabilities (DeepLabv3, section 4.1).
         """
-        check_rgb(rgb)
+        check_rgb(rgb, self.model.in_channels)
         began = time.perf_counter()
         options = options or self.options
         self._set_stride(options)
@@ -164,6 +161,8 @@ class Predictor:
         run.watch.done()
         if engine and run.tiles > len(grids):
             notes.append("Computed in tiles, of which this graph sees each by itself, without the context of the whole image.")
+        if self.model.engine is not None:  # what the graph refused shows in the run
+            notes += [note for note in self.model.engine.notes if note not in self.device_note]
         report = RunReport(
             device=f"{engine.device} ({engine.name})" if engine else describe_device(self.device),
             precision=engine.precision if engine else PRECISION_NAMES[run.network.dtype],
@@ -186,6 +185,28 @@ class Predictor:
             self.device = torch.device(self.model.engine.device)
             self.device_note = " ".join(note for note in (self.device_note, *self.model.engine.notes) if note)
 
+    def _with_threshold(self, options: PredictOptions) -> PredictOptions:
+        """The options with the threshold that decides; None for a network without one.
+
+        Raises:
+            AtrousError: a threshold was asked for, and the network has several channels; or it is out of range.
+        """
+        if not self.model.sigmoid:
+            if options.threshold is None:
+                return options
+            raise AtrousError(
+                "this model takes no threshold",
+                why=f"it has a score for each of its {self.model.num_classes} classes, and the largest decides",
+                remedy="Leave the threshold out, or choose a model of one channel (sigmoid)",
+            )
+        if options.threshold is None:
+            return replace(options, threshold=self.card.threshold)
+        try:
+            check_threshold(options.threshold)
+        except ValueError as error:
+            raise AtrousError(str(error), remedy="Choose a number such as 0.5") from error
+        return options
+
     def _set_stride(self, options: PredictOptions) -> None:
         stride = options.output_stride or self.card.output_stride
         if self.model.output_stride != stride:
@@ -199,7 +220,7 @@ class Predictor:
             return min(fixed - int(self.model.align_corners), options.tile or fixed)
         limit = self._tile_limit
         if options.tile is not None:
-            tile = min(options.tile, limit or options.tile)
+            tile = max(min(options.tile, limit or options.tile), self.model.minimum_side)
             return tile if longest > tile + 1 else None
         room = available_bytes(self.device) // 2
         tile = next((side for side in _TILE_SIDES if side * side * BYTES_PER_PIXEL <= room), TILE_FLOOR)
@@ -241,7 +262,14 @@ class _Run:
         sides = (False, True) if self.options.flip else (False,)
         passes = [(scale, mirrored) for scale in self.options.scales for mirrored in sides]
         frames = [
-            frame_for(size, card.preprocessing, resize=self.options.resize, scale=scale, align_corners=model.align_corners)
+            frame_for(
+                size,
+                card.preprocessing,
+                resize=self.options.resize,
+                scale=scale,
+                align_corners=model.align_corners,
+                minimum_side=model.minimum_side,
+            )
             for scale, _ in passes
         ]
         areas = np.array([frame.canvas[0] * frame.canvas[1] for frame in frames], dtype=np.float64)
@@ -252,7 +280,7 @@ class _Run:
             scaled = resize_rgb(rgb, frame.scaled)
             if mirrored:
                 scaled = scaled[:, ::-1]
-            canvas = Canvas(scaled, card.preprocessing, self.predictor.device)
+            canvas = Canvas(scaled, card.preprocessing, self.predictor.device, frame.content)
             name = "" if len(passes) == 1 else f"scale {scale:g}{', mirrored' if mirrored else ''}"
             grid = self._finite(canvas, frame, Pass(float(begin), float(share), name))
             self.tiles += grid.tiles

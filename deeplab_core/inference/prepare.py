@@ -46,7 +46,7 @@ def _folded(model: M) -> M:
     if not any(isinstance(module, nn.BatchNorm2d) for module in model.modules()):
         return model  # the probe would be wasted, and a graph of one fixed size refuses it
     side = max(_PROBE_SIDE, model.minimum_side)
-    probe = torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(0))
+    probe = torch.randn(1, model.in_channels, side, side, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         pairs, expected = _observe(model, probe)
     if not pairs:

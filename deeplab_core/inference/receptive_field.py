@@ -19,7 +19,7 @@ from deeplab_core.inference.memory import is_out_of_memory, release
 from deeplab_core.inference.pixels import RGB, Canvas, check_rgb, resize_rgb
 from deeplab_core.inference.predictor import Predictor
 from deeplab_core.inference.watch import Cancel, Watch
-from deeplab_core.nn import SegmentationModel
+from deeplab_core.nn import SegmentationModel, class_logits
 from deeplab_core.nn.receptive_branches import branch_radii
 from deeplab_core.receptive import SHARES, Extent, Reach, ReceptiveField, centred_radius
 from deeplab_core.records import PredictOptions
@@ -87,9 +87,10 @@ def receptive_field(
     if model.output_stride != stride:
         model.output_stride = stride
     frame = frame_for(
-        (height, width), predictor.card.preprocessing, resize=options.resize, align_corners=model.align_corners
+        (height, width), predictor.card.preprocessing, resize=options.resize, align_corners=model.align_corners,
+        minimum_side=model.minimum_side,
     )  # fmt: skip
-    canvas = Canvas(resize_rgb(rgb, frame.scaled), predictor.card.preprocessing, predictor.device)
+    canvas = Canvas(resize_rgb(rgb, frame.scaled), predictor.card.preprocessing, predictor.device, frame.content)
     radius = model.receptive_radius()
     watch = Watch(cancel, None)
     side = max(largest, model.minimum_side)
@@ -136,6 +137,7 @@ def _window(at: int, image: int, scaled: int, total: int, radius: int, side: int
     start = max(0, (place - half) // stride * stride)
     length = -(-max(2 * half, model.minimum_side) // stride) * stride + extra
     stop = min(total, start + length)
+    start = min(start, max(0, (stop - model.minimum_side) // stride * stride))
     return _Span(start, stop, place - start)
 
 
@@ -167,8 +169,9 @@ def _differentiate(predictor: Predictor, canvas: Canvas, spans: tuple[_Span, ...
             for span, count in zip(spans, grid, strict=True)
         )
         upsampled = _read(scores, taps[0], taps[1])
-        best = int(upsampled.argmax())
-        (gradient,) = torch.autograd.grad(upsampled[best], x)
+        # One channel is the object's logit; its gradient is that of either class, but for the sign.
+        best = int(class_logits(upsampled[None])[0].argmax())
+        (gradient,) = torch.autograd.grad(upsampled[best % model.num_classes], x)
     found = gradient[0].abs().sum(0).float().cpu().numpy()
     return np.ascontiguousarray(found), best, (taps[0], taps[1]), grid
 

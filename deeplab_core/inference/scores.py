@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import ModuleType
 from typing import Any
@@ -126,11 +126,13 @@ class Scores:
         grids: at least one.
         catalog: classes in channel order.
         report: how they were computed.
+        neutral: probability of the second of two classes that :meth:`probabilities` turns into a half, see :meth:`weighed`.
     """
 
     grids: tuple[ScoreGrid, ...]
     catalog: ClassCatalog
     report: RunReport = field(default_factory=RunReport)
+    neutral: float = 0.5
 
     @property
     def size(self) -> tuple[int, int]:
@@ -142,18 +144,31 @@ class Scores:
         """Bytes of the grids."""
         return sum(grid.values.nbytes for grid in self.grids)
 
-    def label_map(self) -> tuple[NDArray[Any], NDArray[np.uint8]]:
+    def weighed(self, threshold: float | None) -> Scores:
+        """These scores with the odds of the second class divided by those of a threshold, for what knows no thresholds.
+
+        Whatever compares the probabilities of both classes (a CRF, a measure of doubt) then decides at the threshold.
+        """
+        return self if threshold is None or threshold == self.neutral else replace(self, neutral=threshold)
+
+    def label_map(self, threshold: float | None = None) -> tuple[NDArray[Any], NDArray[np.uint8]]:
         """Labels and confidence of every pixel.
 
+        Args:
+            threshold: of a two-class network: a pixel is the second class where its probability is larger. None, and 0.5,
+                choose the most probable class.
+
         Returns:
-            (H, W) ids in the catalog's dtype and (H, W) uint8 ``round(255 * probability)``, both C-contiguous. Extra memory
-            is a few strips of some MB, whatever the size.
+            (H, W) ids in the catalog's dtype and (H, W) uint8 ``round(255 * probability of the label)``, both C-contiguous.
+            Extra memory is a few strips of some MB, whatever the size.
         """
         height, width = self.size
         labels = np.empty((height, width), self.catalog.dtype)
         confidence = np.empty((height, width), np.uint8)
         ids = self.catalog.ids.astype(self.catalog.dtype)
-        if len(self.grids) == 1:
+        if threshold is not None and threshold != 0.5:
+            self._decide_at(threshold, ids, labels, confidence)
+        elif len(self.grids) == 1:
             self._decide_single(ids, labels, confidence)
         else:
             step = self._strip_rows(width * len(self.catalog))
@@ -181,6 +196,17 @@ class Scores:
                 band, lead, sure, first, rows.lower, rows.upper, rows.weight,
                 grid.columns.lower, grid.columns.upper, grid.columns.weight, ids, labels[part], confidence[part],
             )  # fmt: skip
+
+    def _decide_at(self, threshold: float, ids: NDArray[Any], labels: NDArray[Any], confidence: NDArray[np.uint8]) -> None:
+        height, width = self.size
+        step = self._strip_rows(2 * width)
+        for top in range(0, height, step):
+            part = slice(top, min(top + step, height))
+            second = self.probabilities(part)[..., 1]
+            chosen = second > np.float32(threshold)
+            labels[part] = np.where(chosen, ids[1], ids[0])
+            of_label = np.where(chosen, second, np.float32(1.0) - second)
+            confidence[part] = np.minimum(of_label * np.float32(255.0) + np.float32(0.5), np.float32(255.0)).astype(np.uint8)
 
     @staticmethod
     def _strip_rows(row_floats: int) -> int:
@@ -211,6 +237,9 @@ class Scores:
             y, x = of_rows(grid.rows), of_columns(grid.columns)
             band, first = grid.band(y)
             _kernels().add_probabilities(band, first, y.lower, y.upper, y.weight, x.lower, x.upper, x.weight, share, out)
+        if self.neutral != 0.5:
+            out *= np.array([self.neutral, 1.0 - self.neutral], np.float32)
+            out /= out.sum(axis=-1, keepdims=True)
         return out
 
     def probabilities_at(self, x: int, y: int) -> NDArray[np.float32]:

@@ -43,7 +43,7 @@ class Tile:
     columns: Span
 
 
-def plan_axis(length: int, tile: int, margin: int, quantum: int, rest: int) -> list[Span]:
+def plan_axis(length: int, tile: int, margin: int, quantum: int, rest: int, least: int = 1) -> list[Span]:
     """Spans that cover ``0..length``.
 
     Args:
@@ -51,23 +51,26 @@ def plan_axis(length: int, tile: int, margin: int, quantum: int, rest: int) -> l
         tile: wanted length of a tile; rounded down to the quantum, but at least three margins, so that no tile is mostly margin.
         margin: context on every inner side; rounded up to the quantum.
         quantum, rest: lengths of tiles, the last one apart, leave ``rest`` when divided by ``quantum``.
+        least: smallest length that the network takes; ``length`` is no smaller. A last tile that would be begins earlier, with
+            more context.
     """
     margin = -(-margin // quantum) * quantum
-    step = max(tile // quantum * quantum, 2 * margin + max(margin, quantum))
+    step = max(tile // quantum * quantum, 2 * margin + max(margin, quantum), -(-least // quantum) * quantum)
     spans = []
     core = 0
     while True:
         start = max(0, core - margin)
         stop = start + step + rest
         if stop >= length:
+            start = min(start, max(0, (length - least) // quantum * quantum))
             spans.append(Span(start, length, core, length))
             return spans
         spans.append(Span(start, stop, core, start + step - margin))
         core = spans[-1].core_stop
 
 
-def plan_tiles(canvas: Size, tile: int, margin: int, quantum: int, rest: int) -> list[Tile]:
+def plan_tiles(canvas: Size, tile: int, margin: int, quantum: int, rest: int, least: int = 1) -> list[Tile]:
     """All tiles of a canvas, row by row; see :func:`plan_axis`."""
-    rows = plan_axis(canvas[0], tile, margin, quantum, rest)
-    columns = plan_axis(canvas[1], tile, margin, quantum, rest)
+    rows = plan_axis(canvas[0], tile, margin, quantum, rest, least)
+    columns = plan_axis(canvas[1], tile, margin, quantum, rest, least)
     return [Tile(r, c) for r in rows for c in columns]

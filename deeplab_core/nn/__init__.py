@@ -1,7 +1,7 @@
 """Networks of the DeepLab family, built by :func:`create_model`."""
 
 from deeplab_core.nn.backbones import backbone_names
-from deeplab_core.nn.base import SegmentationModel
+from deeplab_core.nn.base import SegmentationModel, class_logits
 from deeplab_core.nn.count import count_multiply_adds, count_parameters
 from deeplab_core.nn.engine import Engine
 from deeplab_core.nn.factory import create_model, model_names
@@ -11,6 +11,7 @@ __all__ = [
     "Engine",
     "SegmentationModel",
     "backbone_names",
+    "class_logits",
     "count_multiply_adds",
     "count_parameters",
     "create_model",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -17,18 +18,20 @@ from deeplab_core.nn.receptive import receptive_radius
 class SegmentationModel(nn.Module, ABC):
     """A network that gives every pixel a score per class.
 
-    Input is ``(N, 3, H, W)`` float32, already normalised as the model card says; ``coarse_logits`` and ``native_logits`` need
-    ``H, W >= minimum_side``, the call itself takes any size.
+    Input is ``(N, in_channels, H, W)`` float32, already normalised as the model card says; ``coarse_logits`` and
+    ``native_logits`` need ``H, W >= minimum_side``, the call itself takes any size.
 
     Attributes:
         architecture: keyword arguments of :func:`deeplab_core.nn.create_model` that build this network again (JSON values).
-        num_classes: channels of the logits.
+        num_classes: channels of the logits; 1 is a two-class (sigmoid) network, see :func:`class_logits`.
         align_corners: rule of the bilinear upsampling from coarse logits to the input's size.
         output_strides: strides that :attr:`output_stride` may be set to; a single one where the network has no choice.
+        in_channels: channels of the input: 3, 1 (gray) or 4.
         minimum_side: smallest height and width that the layers accept; 1 unless a peer's unpadded convolutions need more.
         auxiliary_key_prefix: prefix of the parameters that only training uses, or an empty string.
     """
 
+    in_channels: int = 3
     minimum_side: int = 1
     auxiliary_key_prefix: str = ""
 
@@ -61,6 +64,16 @@ class SegmentationModel(nn.Module, ABC):
 
     def _set_output_stride(self, value: int) -> None:
         """Hook for networks with a choice of strides."""
+
+    @property
+    def sigmoid(self) -> bool:
+        """Whether the network has one channel: the logit of one class against the background."""
+        return self.num_classes == 1
+
+    @property
+    def label_count(self) -> int:
+        """Classes that the network tells apart: its channels, or background and object where it has one."""
+        return max(2, self.num_classes)
 
     @property
     def engine(self) -> Engine | None:
@@ -122,6 +135,21 @@ class SegmentationModel(nn.Module, ABC):
         A coarse score depends on no input pixel further than this from its centre (Chebyshev distance).
         """
         return receptive_radius(self)
+
+
+def class_logits(logits: Tensor) -> Tensor:
+    """Logits of every class: as they are, or, of a one-channel network, 0 for the background and the logit for the object.
+
+    The softmax of ``(0, z)`` is ``(1 - sigmoid(z), sigmoid(z))`` and its cross entropy is binary cross entropy, so whatever is
+    right for several classes is right for one channel too.
+
+    Args:
+        logits: ``(N, C, ...)``.
+
+    Returns:
+        ``(N, max(2, C), ...)``.
+    """
+    return logits if logits.shape[1] > 1 else torch.cat((torch.zeros_like(logits), logits), dim=1)
 
 
 def region_mean(features: Tensor, region: tuple[int, int, int, int] | None, stride: int) -> Tensor:

@@ -22,7 +22,7 @@ def count_multiply_adds(model: SegmentationModel, size: tuple[int, int]) -> int:
     """
 
     def call() -> int:
-        x = torch.empty(1, 3, *size, device="meta")
+        x = torch.empty(1, model.in_channels, *size, device="meta")
         with FlopCounterMode(display=False) as counter:
             model(x)
         return int(counter.get_total_flops()) // 2

@@ -6,6 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import torch
+from torch import nn
+
 from deeplab_core.errors import AtrousError
 from deeplab_core.nn.backbones import build_backbone, build_options
 from deeplab_core.nn.base import SegmentationModel
@@ -119,6 +122,7 @@ def create_model(
     num_classes: int = 21,
     output_stride: int | None = None,
     backbone_options: Mapping[str, Any] | None = None,
+    in_channels: int = 3,
     **options: Any,
 ) -> SegmentationModel:
     """Build a network with fresh weights.
@@ -127,9 +131,11 @@ def create_model(
         name: one of :func:`model_names`.
         backbone: one of :func:`deeplab_core.nn.backbones.backbone_names`, or ``timm:NAME`` for a network of the timm library;
             None takes the network's usual one.
-        num_classes: channels of the logits.
+        num_classes: channels of the logits; 1 makes a two-class (sigmoid) network, see
+            :func:`deeplab_core.nn.base.class_logits`.
         output_stride: 8, 16 or 32; can be changed later through ``model.output_stride``. None is 16, or the only one possible.
         backbone_options: fields of the backbone's options record (``ResNetOptions``, ``XceptionOptions``, ...).
+        in_channels: channels of the input: 3, or any other number for the first convolution (1 for gray).
         options: fields of the head's options record (for the DeepLabs
             :class:`deeplab_core.nn.models.deeplab.DeepLabOptions`); and ``multi_scale``, further input scales whose logits are
             joined by the maximum (:class:`deeplab_core.nn.models.multi_scale.MultiScale`).
@@ -156,6 +162,9 @@ def create_model(
         backbone_options=backbone_options or {},
         options=options,
     )
+    if in_channels != 3:
+        _take_channels(model, in_channels)
+        options["in_channels"] = in_channels
     if scales:
         model = MultiScale(model, scales)
         options["multi_scale"] = scales
@@ -169,6 +178,35 @@ def create_model(
     }
     model.architecture = _plain(arguments)
     return model
+
+
+def first_convolution(model: SegmentationModel) -> str:
+    """Name of the convolution that reads the image.
+
+    Raises:
+        AtrousError: several layers read it.
+    """
+    found: list[str] = [
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Conv2d) and module.in_channels == model.in_channels and module.groups == 1
+    ]
+    if model.in_channels == 3 and len(found) == 1:
+        return found[0]
+    raise AtrousError("this network cannot take another number of channels", why="several of its layers read the image")
+
+
+def _take_channels(model: SegmentationModel, channels: int) -> None:
+    """Give the first convolution another number of input channels, with fresh weights."""
+    if channels < 1:
+        raise AtrousError(f"a network cannot have {channels} input channels", remedy="Give 1, 3 or 4")
+    layer = model.get_submodule(first_convolution(model))
+    assert isinstance(layer, nn.Conv2d)
+    old = layer.weight
+    layer.in_channels = channels
+    layer.weight = nn.Parameter(torch.empty(old.shape[0], channels, *old.shape[2:], dtype=old.dtype, device=old.device))
+    nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+    model.in_channels = channels
 
 
 def _plain(value: Any) -> Any:

@@ -70,7 +70,7 @@ def layer_table(model: SegmentationModel, size: tuple[int, int]) -> tuple[LayerR
         if isinstance(module, (*_CONVOLUTIONS, nn.Linear, nn.BatchNorm2d))
     ]
     try:
-        on_meta(model, lambda: model(torch.empty(1, 3, *size, device="meta")))
+        on_meta(model, lambda: model(torch.empty(1, model.in_channels, *size, device="meta")))
     finally:
         for handle in handles:
             handle.remove()

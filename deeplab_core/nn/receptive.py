@@ -118,7 +118,7 @@ def receptive_radius(model: nn.Module, side: int = 513) -> int:
     """
 
     def call() -> float:
-        x = torch.empty(1, 3, side, side, device="meta")
+        x = torch.empty(1, getattr(model, "in_channels", 3), side, side, device="meta")
         reach = _Reach()
         reach.mark(x, 1.0, 0.0)
         with reach:
@@ -139,7 +139,11 @@ def effective_radius(model: nn.Module, *, side: int = 257, mass: float = 0.95, s
         mass: share of the absolute gradient, 0..1.
     """
     device = next(model.parameters()).device
-    x = torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(seed)).to(device).requires_grad_(True)
+    x = (
+        torch.randn(1, getattr(model, "in_channels", 3), side, side, generator=torch.Generator().manual_seed(seed))
+        .to(device)
+        .requires_grad_(True)
+    )
     training = model.training
     model.eval()
     try:

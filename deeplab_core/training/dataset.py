@@ -17,6 +17,7 @@ from torch import Tensor
 
 from deeplab_core.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError
+from deeplab_core.inference.pixels import to_network_channels
 from deeplab_core.masks.plausibility import MaskStatistics
 from deeplab_core.notes import Note, RunNotes
 from deeplab_core.records import Preprocessing
@@ -220,8 +221,8 @@ class SegmentationDataset:
             preprocessing: how the network's input is prepared; None takes mean and std of the recipe.
         """
         prepared = preprocessing or Preprocessing(mean=recipe.mean, std=recipe.std, pad_value=recipe.mean)
-        pad = prepared.pad_value if prepared.channel_order == "RGB" else prepared.pad_value[::-1]
-        colour = (pad[0], pad[1], pad[2])
+        pad = prepared.pad_value if prepared.channel_order != "BGR" else prepared.pad_value[::-1]
+        colour = (pad[0], pad[0], pad[0]) if len(pad) == 1 else (pad[0], pad[1], pad[2])
         places, views = self.plan(epoch, recipe), fixed_views(recipe)
 
         def cut(code: int, place: int) -> Pair:
@@ -298,10 +299,9 @@ class Batch:
     preprocessing: Preprocessing
 
     def input(self, place: int | None = None) -> Tensor:
-        """(n, 3, h, w) float32 normalised; only the crop at ``place`` where one is named, with n = 1."""
+        """(n, C, h, w) float32 normalised; only the crop at ``place`` where one is named, with n = 1."""
         pixels = self.pixels if place is None else self.pixels[place : place + 1]
-        if self.preprocessing.channel_order == "BGR":
-            pixels = np.ascontiguousarray(pixels[..., ::-1])
-        mean = torch.tensor(self.preprocessing.mean).view(1, 3, 1, 1)
-        std = torch.tensor(self.preprocessing.std).view(1, 3, 1, 1)
+        pixels = np.ascontiguousarray(to_network_channels(pixels, self.preprocessing.channel_order))
+        mean = torch.tensor(self.preprocessing.mean).view(1, -1, 1, 1)
+        std = torch.tensor(self.preprocessing.std).view(1, -1, 1, 1)
         return (torch.from_numpy(pixels).permute(0, 3, 1, 2).float() - mean) / std

@@ -107,7 +107,7 @@ class FrozenPart:
     def _levels_read(self, run: Callable[[Tensor], object]) -> tuple[int, ...]:
         side = max(_PROBE_SIDE, self._model.minimum_side)
         parameter = next(self._model.parameters())
-        probe = torch.zeros(2, 3, side, side, device=parameter.device)
+        probe = torch.zeros(2, self._model.in_channels, side, side, device=parameter.device)
         modes = {module: module.training for module in self._model.modules()}
         with torch.no_grad():
             self._model.eval()

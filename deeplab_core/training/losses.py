@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from deeplab_core.nn import SegmentationModel
+from deeplab_core.nn import SegmentationModel, class_logits
 from deeplab_core.training.recipe import ClassWeighting, Recipe
 
 #: Label of pixels that take no part.
@@ -51,7 +51,8 @@ def pixel_loss(logits: Tensor, labels: Tensor, recipe: Recipe, weights: Tensor |
     """Sum of the loss over the pixels that count, and the sum of their weights.
 
     Args:
-        logits: (N, C, H, W); computed in float32 whatever the autocast.
+        logits: (N, C, H, W); computed in float32 whatever the autocast. One channel is a two-class (sigmoid) network's: its
+            cross entropy is binary cross entropy.
         labels: (N, H, W) int64, :data:`VOID` where nothing is known.
         recipe: its ``loss`` and the numbers that belong to it.
         weights: (C,) class weights.
@@ -59,7 +60,7 @@ def pixel_loss(logits: Tensor, labels: Tensor, recipe: Recipe, weights: Tensor |
     Returns:
         (sum, weight): the mean loss is their quotient; (0, 0) where no pixel is labelled.
     """
-    logits = logits.float()
+    logits = class_logits(logits.float())
     known = labels != VOID
     if recipe.loss == "cross_entropy":
         total = functional.cross_entropy(logits, labels, weight=weights, ignore_index=VOID, reduction="sum")

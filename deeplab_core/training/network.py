@@ -18,7 +18,8 @@ from deeplab_core.nn import SegmentationModel, create_model
 from deeplab_core.nn.models.deeplab import ASPP
 from deeplab_core.records import Preprocessing
 from deeplab_core.training.recipe import Recipe
-from deeplab_core.training.transfer import Pictures, Start, classifier_names, start_even, start_from
+from deeplab_core.training.transfer import Pictures, Start, classifier_names, demand_trainable_input, start_even, start_from
+from deeplab_core.weights.cards import preprocessing_for
 
 #: The network where neither the recipe nor a checkpoint names one, and backbones that a processor can train.
 _USUAL = "deeplabv3plus"
@@ -44,7 +45,7 @@ def build_network(recipe: Recipe, catalog: ClassCatalog, pictures: Pictures | No
     model = create_model(
         name,
         backbone=recipe.backbone or _LIGHT.get(name),
-        num_classes=len(catalog),
+        num_classes=1 if recipe.sigmoid else len(catalog),
         output_stride=recipe.output_stride or None,
         backbone_options=recipe.backbone_options,
         **recipe.options,
@@ -53,6 +54,8 @@ def build_network(recipe: Recipe, catalog: ClassCatalog, pictures: Pictures | No
         start_even(model.get_submodule(layer))
     mean, std = recipe.mean, recipe.std
     preprocessing = Preprocessing(mean=mean, std=std, resize=recipe.resize, padding=recipe.padding or "none", pad_value=mean)
+    demand_trainable_input(model)
+    preprocessing = preprocessing_for(preprocessing, model.in_channels)
     return Start(model, preprocessing, {"start": "scratch"})
 
 

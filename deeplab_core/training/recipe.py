@@ -32,6 +32,9 @@ class Recipe:
             MobileNetV2 for DeepLabv3 and v3+ and the network's usual one otherwise. Where one of the four is named beside
             ``init``, the head is built as named here and only the encoder is the checkpoint's.
         output_stride: likewise; 0 takes 16 or the only one that the network has, and of ``init`` the one it was trained with.
+        sigmoid: one channel for a catalog of two classes: the logit of the second against the first, trained with binary cross
+            entropy and read with a threshold. Without it the network has a channel for each of the two, which softmax makes the
+            same model with twice the classifier. A checkpoint of one channel keeps it where there are two classes.
         name, summary, licence: what the finished model's card says.
         init: checkpoint to start from (any file that ``load_model`` reads); empty starts from scratch. What fits is taken
             (:mod:`deeplab_core.training.transfer`): the encoder whole, other layers where name and shape agree, the classifier
@@ -95,6 +98,7 @@ class Recipe:
     output_stride: int = 0
     options: Mapping[str, Any] = field(default_factory=dict)
     backbone_options: Mapping[str, Any] = field(default_factory=dict)
+    sigmoid: bool = False
     name: str = ""
     summary: str = ""
     licence: str = ""
@@ -200,7 +204,13 @@ class Recipe:
             demand(value in choices, f"{name} '{value}' is unknown", f"Choose one of {', '.join(choices)}")
 
     def check_classes(self, catalog: ClassCatalog) -> None:
-        """Raise AtrousError where ``hard_classes`` names what is no class of the catalog."""
+        """Raise AtrousError where ``hard_classes`` names what is no class of the catalog, or ``sigmoid`` has not two classes."""
+        if self.sigmoid and len(catalog) != 2:
+            raise AtrousError(
+                f"training recipe: sigmoid is for two classes, '{catalog.name}' has {len(catalog)}",
+                why="A network of one channel tells one class from the background",
+                remedy="Leave sigmoid out, or name a catalog of background and one class",
+            )
         unknown = [name for name in self.hard_classes if catalog.by_name(name) is None]
         if unknown:
             raise AtrousError(

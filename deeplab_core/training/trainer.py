@@ -334,7 +334,7 @@ class Trainer:
                 return self.forward(x, labels)
         features = self.features.features(batch, device)
         # Only the size of the input matters any more.
-        x = features[0].new_zeros(()).expand(len(batch.names), 3, *batch.pixels.shape[1:3])
+        x = features[0].new_zeros(()).expand(len(batch.names), self.model.in_channels, *batch.pixels.shape[1:3])
         with self.features.part.replay(features), self._autocast():
             return self.forward(x, labels)
 

@@ -82,8 +82,10 @@ def start_from(recipe: Recipe, catalog: ClassCatalog, pictures: Pictures | None)
         lineage["before"] = dict(before["lineage"])
     if recipe.average_with:
         lineage["averaged_with"] = ", ".join(average(source, card, [Path(name) for name in recipe.average_with]))
-    model = create_model(**_architecture(recipe, source, len(catalog)))
+    channels = 1 if recipe.sigmoid or (source.sigmoid and len(catalog) == 2) else len(catalog)
+    model = create_model(**_architecture(recipe, source, channels))
     _demand_same_encoder(model, source, path)
+    demand_trainable_input(model)
     preprocessing = _preprocessing(recipe, model, card)
     same_classes = card.catalog.names == catalog.names
     taken, folded = _take(model, source, same_classes=same_classes)
@@ -149,7 +151,7 @@ def _architecture(recipe: Recipe, source: SegmentationModel, classes: int) -> di
         inner, stride = {}, None
     if recipe.network or recipe.backbone or recipe.options or recipe.backbone_options:
         kept = _MEANINGS if name in _DEEPLABS and theirs["name"] in _DEEPLABS else ()
-        options = {key: value for key, value in options.items() if key in kept}
+        options = {key: value for key, value in options.items() if key in kept or key == "in_channels"}
         if name in _DEEPLABS:
             options["align_corners"] = source.align_corners
         options |= recipe.options
@@ -161,6 +163,16 @@ def _architecture(recipe: Recipe, source: SegmentationModel, classes: int) -> di
     return {
         **options, "name": name, "backbone": backbone, "backbone_options": inner, "num_classes": classes, "output_stride": stride,
     }  # fmt: skip
+
+
+def demand_trainable_input(model: SegmentationModel) -> None:
+    """Raise WeightsError unless training images have the channels that the network takes: training reads their colours."""
+    if model.in_channels not in (1, 3):
+        raise WeightsError(
+            f"this network takes {model.in_channels} channels and cannot be trained here",
+            why="training images are read as colours, three channels",
+            remedy="Train a network of 1 (gray) or 3 channels",
+        )
 
 
 def _demand_same_encoder(model: SegmentationModel, source: SegmentationModel, path: Path) -> None:

@@ -14,8 +14,9 @@ from torch.nn import functional
 from deeplab_core.boundary.band import band_index
 from deeplab_core.boundary.histogram import BandHistogram
 from deeplab_core.inference.geometry import Frame, axis_taps, frame_for
+from deeplab_core.inference.pixels import to_network_channels
 from deeplab_core.metrics import ConfusionMatrix
-from deeplab_core.nn import SegmentationModel
+from deeplab_core.nn import SegmentationModel, class_logits
 from deeplab_core.records import Preprocessing
 from deeplab_core.training.dataset import SegmentationDataset
 from deeplab_core.training.distributed import Group
@@ -90,7 +91,8 @@ def validate(
     histogram = BandHistogram(catalog, rule="edge")
     prepared = preprocessing or Preprocessing(mean=recipe.mean, std=recipe.std, resize=recipe.resize, pad_value=recipe.mean)
     mean, std, pad = (
-        torch.tensor(values, device=group.device).view(1, 3, 1, 1) for values in (prepared.mean, prepared.std, prepared.pad_value)
+        torch.tensor(values, device=group.device).view(1, -1, 1, 1)
+        for values in (prepared.mean, prepared.std, prepared.pad_value)
     )
     pad = (pad - mean) / std
     loss = torch.zeros(2, dtype=torch.float64)
@@ -101,17 +103,20 @@ def validate(
         for done, number in enumerate(numbers, start=1):
             rgb, channels = data.pair(number)
             shape = (rgb.shape[0], rgb.shape[1])
-            pixels = rgb if prepared.channel_order == "RGB" else np.ascontiguousarray(rgb[..., ::-1])
+            pixels = np.ascontiguousarray(to_network_channels(rgb, prepared.channel_order))
             x = torch.from_numpy(pixels).to(group.device).permute(2, 0, 1).unsqueeze(0).float()
-            frame = frame_for(shape, prepared, align_corners=model.align_corners)
+            frame = frame_for(shape, prepared, align_corners=model.align_corners, minimum_side=model.minimum_side)
+            content = frame.content or frame.canvas
             if frame.scaled != shape:
                 x = functional.interpolate(x, size=frame.scaled, mode="bilinear", align_corners=False)
             x = (x - mean) / std
-            if frame.canvas != frame.scaled:
-                canvas = pad.expand(1, 3, *frame.canvas).clone()
+            if content != frame.scaled:
+                canvas = pad.expand(1, pad.shape[1], *content).clone()
                 canvas[..., : frame.scaled[0], : frame.scaled[1]] = x
                 x = canvas
-            coarse = model.coarse_logits(x.contiguous(memory_format=torch.channels_last)).float()
+            lacking = (0, frame.canvas[1] - content[1], 0, frame.canvas[0] - content[0])
+            x = functional.pad(x, lacking, mode="replicate")
+            coarse = class_logits(model.coarse_logits(x.contiguous(memory_format=torch.channels_last)).float())
             if frame.canvas != frame.scaled:
                 logits = _read_grid(coarse, frame, align_corners=model.align_corners)
             else:

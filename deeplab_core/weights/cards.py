@@ -14,7 +14,7 @@ from deeplab_core.catalogs import get_catalog
 from deeplab_core.errors import AtrousError, WeightsError
 from deeplab_core.formats import atomic_write
 from deeplab_core.reading import parse_json, read_json
-from deeplab_core.records import ModelCard, card_path
+from deeplab_core.records import ModelCard, Preprocessing, card_path
 
 
 def read_card_file(weights: Path) -> ModelCard | None:
@@ -58,13 +58,105 @@ def numbered_catalog(classes: int) -> ClassCatalog:
     return ClassCatalog(name=f"numbered{classes}", title=f"{classes} numbered classes", classes=tuple(infos))
 
 
+#: Classes of a network with one channel whose class nobody named.
+OBJECT_CATALOG = ClassCatalog(
+    name="object",
+    title="Background and one class",
+    classes=(ClassInfo(0, "background", (0, 0, 0)), ClassInfo(1, "object", (230, 60, 60))),
+    background=0,
+)
+#: Probability from which a one-channel network's pixel is the object, unless its card or the user says otherwise: logit 0.
+THRESHOLD = 0.5
+
+
+def settled_card(card: ModelCard, channels: int, path: Path | None = None, *, inputs: int | None = None) -> ModelCard:
+    """The card as a network of so many channels needs it: of one, with two classes and a threshold; else without a threshold.
+
+    A catalog that names the object only gets a background in front; the unnamed class of older versions becomes
+    :data:`OBJECT_CATALOG`.
+
+    Args:
+        inputs: input channels of the network; a card that describes others gets them as :func:`preprocessing_for` says, and
+            ``preprocessing`` is then among its guesses. None leaves the preprocessing as it is.
+
+    Raises:
+        WeightsError: the catalog does not fit the network, or the card of another network has a threshold.
+    """
+    catalog = card.catalog
+    if channels != 1:
+        if card.threshold is not None:
+            raise WeightsError(
+                f"the model card has a threshold, the network {channels} channels",
+                why="only a network of one channel compares its class with a threshold",
+                remedy="Remove the threshold from the card",
+                path=path,
+            )
+    elif len(catalog) == 1:
+        only = catalog.classes[0]
+        if catalog.name == "numbered1":
+            catalog = OBJECT_CATALOG
+        elif only.id == 0 or only.name == "background":
+            raise WeightsError(
+                f"the model card lists one class, '{only.name}' with the id {only.id}, the network tells it from the background",
+                remedy="List two classes in the card: the background first, then the class",
+                path=path,
+            )
+        else:
+            catalog = replace(catalog, classes=(ClassInfo(0, "background", (0, 0, 0)), only), background=0)
+    if channels == 1:
+        card = replace(card, catalog=catalog, threshold=THRESHOLD if card.threshold is None else card.threshold)
+    if inputs is not None and inputs != card.preprocessing.channels:
+        guessed = (*card.guessed, *(() if "preprocessing" in card.guessed else ("preprocessing",)))
+        card = replace(card, preprocessing=preprocessing_for(card.preprocessing, inputs), guessed=guessed)
+    check_card(card, max(2, channels), path)
+    return card
+
+
+#: Weights of red, green and blue in the luminance (ITU-R BT.601).
+LUMINANCE = (0.299, 0.587, 0.114)
+
+
+def preprocessing_for(usual: Preprocessing, inputs: int) -> Preprocessing:
+    """A usual preprocessing of three channels for a network of 1 (gray) or 4 (RGB and the file's fourth channel) input channels.
+
+    Gray has the luminance-weighted mean and deviation of the three, the fourth channel their plain average.
+
+    Raises:
+        WeightsError: another number of channels, which no image has.
+    """
+    if inputs == usual.channels:
+        return usual
+    if inputs not in (1, 3, 4) or usual.channels != 3:
+        raise WeightsError(
+            f"this network takes {inputs} channels",
+            why="Atrous gives a network the gray values, the colours, or the colours and a fourth channel of an image: 1, 3 or 4"
+            if inputs not in (1, 3, 4)
+            else f"its card describes {usual.channels}",
+            remedy="Use a network of 1, 3 or 4 channels" if inputs not in (1, 3, 4) else "Correct the preprocessing in its card",
+        )
+
+    def changed(values: tuple[float, ...]) -> tuple[float, ...]:
+        colors = values[::-1] if usual.channel_order == "BGR" else values
+        if inputs == 1:
+            return (round(sum(weight * value for weight, value in zip(LUMINANCE, colors, strict=True)), 4),)
+        return (*colors, round(sum(colors) / 3, 4))
+
+    return replace(
+        usual, channel_order="gray" if inputs == 1 else "RGBA", mean=changed(usual.mean), std=changed(usual.std),
+        pad_value=changed(usual.pad_value),
+    )  # fmt: skip
+
+
 def catalog_for(wanted: str | ClassCatalog | None, classes: int) -> ClassCatalog:
-    """The wanted catalog (a built-in one by name) where its size fits, else numbered classes."""
+    """The wanted catalog (a built-in one by name) where its size fits, else numbered classes.
+
+    A network of one channel has two classes: of unknown names it gets :data:`OBJECT_CATALOG`.
+    """
     if wanted is not None:
         catalog = get_catalog(wanted) if isinstance(wanted, str) else wanted
-        if len(catalog) == classes:
+        if len(catalog) == max(2, classes):
             return catalog
-    return numbered_catalog(classes)
+    return OBJECT_CATALOG if classes == 1 else numbered_catalog(classes)
 
 
 def finish_card(card: ModelCard, weights: Path) -> ModelCard:
@@ -86,7 +178,7 @@ def _digest(path: Path, size: int, modified: int) -> str:  # noqa: ARG001  (size
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def check_card(card: ModelCard, classes: int, path: Path) -> None:
+def check_card(card: ModelCard, classes: int, path: Path | None) -> None:
     """Refuse a card whose catalog does not fit the network.
 
     Raises:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from deeplab_core.errors import AtrousError, WeightsError
 from deeplab_core.nn import SegmentationModel, create_model
+from deeplab_core.nn.factory import first_convolution
 from deeplab_core.records import CARD_KEY, ModelCard
 from deeplab_core.weights import cards
 from deeplab_core.weights.families import Recognised, recognise
@@ -44,7 +45,7 @@ def load_model(path: str | Path, output_stride: int | None = None) -> tuple[Segm
     if CARD_KEY in checkpoint.metadata:
         model, card = _load_own(checkpoint)
     else:
-        found = recognise(checkpoint)
+        found = _with_channels(recognise(checkpoint))
         with torch.device("meta"):
             model = found.variant.build()
         _fill(model, found.checkpoint, found.variant, found.family.title)
@@ -52,8 +53,7 @@ def load_model(path: str | Path, output_stride: int | None = None) -> tuple[Segm
     beside = cards.read_card_file(path)
     if beside is not None:
         card = replace(beside, architecture=card.architecture, output_strides=model.output_strides)
-    cards.check_card(card, model.num_classes, path)
-    card = cards.finish_card(card, path)
+    card = cards.finish_card(cards.settled_card(card, model.num_classes, path, inputs=model.in_channels), path)
     model.output_stride = card.output_stride if output_stride is None else output_stride
     return model.eval(), card
 
@@ -69,7 +69,7 @@ def _load_graph(path: Path, output_stride: int | None) -> tuple[SegmentationMode
     from deeplab_core.inference.engines import load_engine
 
     model, card = load_engine(path, cards.read_card_file(path))
-    cards.check_card(card, model.num_classes, path)
+    card = cards.settled_card(card, model.num_classes, path, inputs=model.in_channels)
     if output_stride is not None:
         model.output_stride = output_stride  # refused, unless it is the graph's own
     return model, cards.finish_card(card, path)
@@ -90,6 +90,26 @@ def _load_own(checkpoint: Checkpoint) -> tuple[SegmentationModel, ModelCard]:
     own = Variant(architecture=card.architecture, rules=str, title="Atrous")
     _fill(model, checkpoint, own, "Atrous")
     return model, replace(card, output_strides=model.output_strides)
+
+
+def _with_channels(found: Recognised) -> Recognised:
+    """The variant with as many input channels as the file's first convolution has."""
+    variant = found.variant
+    try:
+        with torch.device("meta"):
+            plain = variant.build()
+        key = f"{first_convolution(plain)}.weight"
+        tensor = found.checkpoint.tensors[variant.rules(key)]
+    except (AtrousError, KeyError):  # what is wrong with the file is said where it is filled in
+        return found
+    tensor = tensor if variant.adapt is None else variant.adapt(key, tensor)
+    usual = plain.state_dict()[key].shape
+    if tensor.ndim != 4 or tensor.shape == usual or (tensor.shape[0], *tensor.shape[2:]) != (usual[0], *usual[2:]):
+        return found
+    inputs = int(tensor.shape[1])
+    architecture = {**variant.architecture, "in_channels": inputs}
+    prepared = cards.preprocessing_for(variant.preprocessing, inputs)
+    return replace(found, variant=replace(variant, architecture=architecture, preprocessing=prepared))
 
 
 def _stranger_card(model: SegmentationModel, found: Recognised) -> ModelCard:
@@ -232,9 +252,13 @@ def read_card(path: str | Path) -> ModelCard:
     if CARD_KEY in checkpoint.metadata:
         card = cards.card_from_metadata(checkpoint.metadata[CARD_KEY], path)
     else:
-        found = recognise(checkpoint)
+        found = _with_channels(recognise(checkpoint))
         with torch.device("meta"):
             card = _stranger_card(found.variant.build(), found)
     if beside is not None:
         card = replace(beside, architecture=card.architecture, output_strides=card.output_strides)
+    channels = card.architecture.get("num_classes")
+    if isinstance(channels, int):
+        inputs = card.architecture.get("in_channels", 3)
+        card = cards.settled_card(card, channels, path, inputs=inputs if isinstance(inputs, int) else None)
     return cards.finish_card(card, path)

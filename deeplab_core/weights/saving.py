@@ -33,10 +33,11 @@ def save_model(path: str | Path, model: SegmentationModel, card: ModelCard, *, h
         StorageError: the file cannot be written.
     """
     path = Path(path)
-    cards.check_card(card, model.num_classes, path)
     card = replace(
-        card, architecture=model.architecture, align_corners=model.align_corners, output_strides=model.output_strides, sha256=""
-    )
+        cards.settled_card(card, model.num_classes, path, inputs=model.in_channels),
+        architecture=model.architecture, align_corners=model.align_corners,
+        output_strides=model.output_strides, sha256="",
+    )  # fmt: skip
     state = {key: value.detach().to("cpu").contiguous().clone() for key, value in model.state_dict().items()}
     if half:
         state = {key: value.half() if value.dtype == torch.float32 else value for key, value in state.items()}

@@ -30,7 +30,8 @@ def guessed_card(path: Path, engine: str, signature: Signature, spec: TensorSpec
     if align is None and signature.grid != signature.probed:  # without an upsampling there is no rule
         guessed.append("align_corners")
     title = {"onnx": "ONNX", "litert": "LiteRT"}[engine]
-    what = "labels without scores" if signature.labels else "scores"
+    what = "labels without scores" if signature.labels else "scores" if classes > 1 else "one score"
+    names = "one class and the background" if classes == 1 else f"{classes} classes"
     return ModelCard(
         id="",
         name=path.stem,
@@ -40,7 +41,8 @@ def guessed_card(path: Path, engine: str, signature: Signature, spec: TensorSpec
         align_corners=_aligned(signature) if align is None else align,
         output_stride=_stride(signature),
         output_strides=(_stride(signature),),
-        summary=f"{title} graph, {classes} classes, {what}; check class names and input",
+        summary=f"{title} graph, {names}, {what}; check class names and input",
+        threshold=cards.THRESHOLD if classes == 1 else None,
         guessed=tuple(guessed),
     )
 
@@ -58,7 +60,7 @@ def _preprocessing(engine: str, signature: Signature, spec: TensorSpec) -> Prepr
     return Preprocessing(mean=mean, std=std, resize=resize, padding=padding, pad_value=mean)
 
 
-def _normalisation(engine: str, spec: TensorSpec) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+def _normalisation(engine: str, spec: TensorSpec) -> tuple[tuple[float, ...], tuple[float, ...]]:
     if np.issubdtype(spec.dtype, np.integer):
         # Raw pixels go in unchanged (shifted by 128 for a signed type): the normalisation is that of the quantisation.
         zero = spec.zero_point - int(np.iinfo(spec.dtype).min)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 
 from deeplab_core.errors import ExportError
 from deeplab_core.formats import atomic_write
+from deeplab_core.inference.engines.loading import MINIMUM_SIDE
 from deeplab_core.nn import SegmentationModel
 from deeplab_core.records import CARD_KEY, ModelCard
 from deeplab_core.weights import cards
@@ -55,15 +57,23 @@ class Exported:
 
 
 class _Labels(nn.Module):
-    """(N, 3, H, W) to (N, H, W) int64: the class of the largest logit."""
+    """(N, C, H, W) to (N, H, W) int64: the class of the largest logit, or 1 where the only one is above the threshold."""
 
-    def __init__(self, model: SegmentationModel) -> None:
+    def __init__(self, model: SegmentationModel, threshold: float | None) -> None:
         super().__init__()
         self.model = model
+        self.threshold = threshold
 
     def forward(self, x: Tensor) -> Tensor:
-        labels: Tensor = self.model(x).argmax(1)
+        return _decided(self.model(x), self.threshold)
+
+
+def _decided(logits: Tensor, threshold: float | None) -> Tensor:
+    """(N, H, W) int64 channels from (N, C, H, W) logits; ``threshold`` of a one-channel network, None else."""
+    if threshold is None:
+        labels: Tensor = logits.argmax(1)
         return labels
+    return (logits[:, 0] > math.log(threshold / (1.0 - threshold))).long()
 
 
 def export_onnx(
@@ -77,8 +87,9 @@ def export_onnx(
 ) -> Exported:
     """Write a network as an ONNX file, after comparing it with torch.
 
-    The input is ``image`` (N, 3, H, W) float32, normalised as the card says; the output is ``logits`` (N, C, H, W) float32 at the
-    input's size, or ``labels`` (N, H, W) int64. N, H and W are free unless ``size`` fixes the latter two and N to 1.
+    The input is ``image`` (N, in_channels, H, W) float32, normalised as the card says; the output is ``logits`` (N, C, H, W)
+    float32 at the input's size, or ``labels`` (N, H, W) int64, which for a one-channel network holds the card's threshold.
+    N, H and W are free unless ``size`` fixes the latter two and N to 1.
 
     Args:
         path: the target, usually ``*.onnx``; written atomically, and only if the comparison holds.
@@ -94,22 +105,24 @@ def export_onnx(
         StorageError: the file cannot be written.
     """
     path = Path(path)
-    cards.check_card(card, model.num_classes, path)
+    card = cards.settled_card(card, model.num_classes, path, inputs=model.in_channels)
     if model.engine is not None:
         raise ExportError(f"the model is a graph for {model.engine.name} already", remedy="Copy the file", path=path)
     _check_installed(path)
     was_training = model.training
     model.eval()
     try:
-        proto = _traced(model, output, size, opset, path)
+        proto = _traced(model, output, size, opset, path, card.threshold)
         sizes = (size,) if size is not None else _sizes(model)
-        difference, deviation, agreement = _compared(model, proto.SerializeToString(), output, sizes, path)
+        difference, deviation, agreement = _compared(model, proto.SerializeToString(), output, sizes, path, card.threshold)
     finally:
         model.train(was_training)
     stored = replace(
         card, align_corners=model.align_corners, architecture=model.architecture, output_stride=model.output_stride,
         output_strides=(model.output_stride,), sha256="", id="",
         preprocessing=card.preprocessing if size is None else _fixed(card, size),
+        threshold=card.threshold if output == "logits" else None,  # in labels it is decided already
+        extra={**card.extra, MINIMUM_SIDE: model.minimum_side} if model.minimum_side > 1 and size is None else card.extra,
     )  # fmt: skip
     entry = proto.metadata_props.add()
     entry.key, entry.value = CARD_KEY, json.dumps(stored.to_dict(), ensure_ascii=False)
@@ -137,13 +150,17 @@ def _check_installed(path: Path) -> None:
         ) from error
 
 
-def _traced(model: SegmentationModel, output: Output, size: tuple[int, int] | None, opset: int, path: Path) -> Any:
+def _traced(
+    model: SegmentationModel, output: Output, size: tuple[int, int] | None, opset: int, path: Path, threshold: float | None
+) -> Any:
     """The network as an ONNX ``ModelProto``."""
-    module = _Labels(model).eval() if output == "labels" else model
+    module = _Labels(model, threshold).eval() if output == "labels" else model
     free = torch.export.Dim.DYNAMIC
     least = model.minimum_side
     # Two images: torch takes a batch of one for a constant.
-    example = (1, 3, *size) if size is not None else (2, 3, least + _EXAMPLE[0], least + _EXAMPLE[1])
+    example = (
+        (1, model.in_channels, *size) if size is not None else (2, model.in_channels, least + _EXAMPLE[0], least + _EXAMPLE[1])
+    )
     shapes = None if size is not None else ({0: free, 2: free, 3: free},)
     with _quiet(), torch.no_grad():
         try:
@@ -184,7 +201,12 @@ def _sizes(model: SegmentationModel) -> tuple[tuple[int, int], ...]:
 
 
 def _compared(
-    model: SegmentationModel, file: bytes, output: Output, sizes: tuple[tuple[int, int], ...], path: Path
+    model: SegmentationModel,
+    file: bytes,
+    output: Output,
+    sizes: tuple[tuple[int, int], ...],
+    path: Path,
+    threshold: float | None,
 ) -> tuple[float, float, float]:
     """Largest difference, standard deviation of the logits, and share of equal labels, over random images of some sizes."""
     import onnxruntime
@@ -192,15 +214,15 @@ def _compared(
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
     difference, deviation, equal, pixels = 0.0, 0.0, 0, 0
     for number, (height, width) in enumerate(sizes):
-        x = torch.randn(1, 3, height, width, generator=torch.Generator().manual_seed(number))
+        x = torch.randn(1, model.in_channels, height, width, generator=torch.Generator().manual_seed(number))
         with torch.inference_mode():
-            expected = model(x).numpy()
+            logits = model(x)
+        expected, labels = logits.numpy(), _decided(logits, threshold).numpy()
         got = session.run([output], {_INPUT: x.numpy()})[0]
-        labels = expected.argmax(1)
         if output == "logits":
             difference = max(difference, float(np.abs(got - expected).max()))
             deviation = max(deviation, float(expected.std()))
-            equal += int((got.argmax(1) == labels).sum())
+            equal += int((_decided(torch.from_numpy(got), threshold).numpy() == labels).sum())
         else:
             equal += int((got == labels).sum())
         pixels += labels.size

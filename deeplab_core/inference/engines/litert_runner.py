@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import threading
 from collections import Counter
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,12 @@ class LiteRTRunner:
             raise ValueError(f"the graph has {len(inputs)} inputs, not one image")
         self.input = _spec(inputs[0])
         self.outputs = tuple(_spec(out) for out in outputs)
+        ends = {int(place): str(step["op_name"]) for step in steps for place in step["outputs"]}
+        kinds = {"LOGISTIC": True, "CONV_2D": False, "RESIZE_BILINEAR": False}
+        self.outputs = tuple(
+            replace(spec, sigmoid=kinds.get(ends.get(int(detail["index"]), "")))
+            for spec, detail in zip(self.outputs, outputs, strict=True)
+        )
         self._places = {spec.name: detail["index"] for spec, detail in zip(self.outputs, outputs, strict=True)}
         self._input_place = inputs[0]["index"]
         self.operations.update(str(step["op_name"]) for step in steps)

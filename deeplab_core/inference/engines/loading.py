@@ -19,6 +19,10 @@ from deeplab_core.weights import cards
 SUFFIXES = (".onnx", ".tflite")
 
 
+#: Entry of a card's ``extra``: smallest side of the images that an exported graph takes.
+MINIMUM_SIDE = "minimum_side"
+
+
 @dataclass(frozen=True, slots=True)
 class _Graph:
     """An opened file: which engine, how it is run, fed and read."""
@@ -80,6 +84,7 @@ def load_engine(path: Path, beside: ModelCard | None = None) -> tuple[EngineMode
         output_stride=card.output_stride,
         align_corners=card.align_corners,
         architecture=dict(card.architecture),
+        minimum_side=_minimum_side(card),
     )
     return model.eval(), card
 
@@ -96,6 +101,12 @@ def read_engine_card(path: Path, beside: ModelCard | None = None) -> ModelCard:
     if said is None:
         return load_engine(path)[1]
     return replace(said, architecture=_architecture(said, engine), output_strides=(said.output_stride,))
+
+
+def _minimum_side(card: ModelCard) -> int:
+    """What an exported graph's card says of the network that it came from."""
+    said = card.extra.get(MINIMUM_SIDE, 1)
+    return said if isinstance(said, int) and not isinstance(said, bool) and 1 <= said <= 4096 else 1
 
 
 def _open(path: Path, facts: OnnxFile) -> _Graph:

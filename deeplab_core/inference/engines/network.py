@@ -18,6 +18,9 @@ from deeplab_core.nn.layers import resize
 #: Grids coarser than this are those of no known network.
 _COARSEST = 64
 
+#: Sides that nearly every network with a decoder takes are multiples of this.
+_GRAIN = 32
+
 #: A graph does not say how far its scores look: as far as any image reaches, so that tiles overlap by the most that is allowed.
 UNKNOWN_RADIUS = 1 << 16
 
@@ -32,6 +35,7 @@ class EngineModel(SegmentationModel):
         output_stride: tiles start on its multiples.
         align_corners: rule of the upsampling from its output to the input's size.
         architecture: what its card says of it.
+        minimum_side: smallest side that a graph of free size takes.
     """
 
     def __init__(
@@ -43,18 +47,24 @@ class EngineModel(SegmentationModel):
         output_stride: int,
         align_corners: bool,
         architecture: dict[str, Any],
+        minimum_side: int = 1,
     ) -> None:
         super().__init__(
             num_classes=num_classes, output_stride=output_stride, output_strides=(output_stride,), align_corners=align_corners
         )
         self.architecture = architecture
         self.signature = signature
+        self.in_channels = signature.channels
+        self.minimum_side = minimum_side if signature.size == (None, None) else 1
         self._runner = runner
+        self._padded: set[tuple[int, int]] = set()
 
     @property
     def engine(self) -> Engine:
         """What computes it, and where."""
         notes = self._runner.notes
+        if self._padded:
+            notes = (*notes, f"This graph refuses some sizes: such images were continued to a multiple of {_GRAIN} px.")
         if self.signature.labels:
             notes = (*notes, "This network gives labels without scores: confidence is 255 everywhere.")
         return Engine(
@@ -75,7 +85,7 @@ class EngineModel(SegmentationModel):
         """A network of its own over the same graph, which nothing can change."""
         return EngineModel(
             self._runner, self.signature, num_classes=self.num_classes, output_stride=self.output_stride,
-            align_corners=self.align_corners, architecture=dict(self.architecture),
+            align_corners=self.align_corners, architecture=dict(self.architecture), minimum_side=self.minimum_side,
         )  # fmt: skip
 
     def to(self, *args: Any, **kwargs: Any) -> Self:
@@ -102,17 +112,34 @@ class EngineModel(SegmentationModel):
         height, width = x.shape[-2:]
         fixed = (self.signature.size[0] or height, self.signature.size[1] or width)
         if self.signature.size == (None, None):
-            return self._run(x)
+            return self._free(x)
         if height > fixed[0] or width > fixed[1]:
             raise ComputeError(
                 f"this network takes {fixed[1]} x {fixed[0]} pixels, not {width} x {height}",
                 why="its graph was written for one size",
                 remedy="Choose smaller overlaps of tiles, or the size of its model card",
             )
-        logits = self._run(functional.pad(x, (0, fixed[1] - width, 0, fixed[0] - height)))
-        step = _step(fixed, (logits.shape[-2], logits.shape[-1]))
+        return self._cut(self._run(functional.pad(x, (0, fixed[1] - width, 0, fixed[0] - height))), fixed, height, width)
+
+    def _free(self, x: Tensor) -> Tensor:
+        """A graph of free size may still take only some: networks with a decoder often want multiples of 32."""
+        height, width = x.shape[-2:]
+        fuller = -(-height // _GRAIN) * _GRAIN, -(-width // _GRAIN) * _GRAIN
+        if (height, width) not in self._padded:
+            try:
+                return self._run(x)
+            except ComputeError:
+                if fuller == (height, width):
+                    raise
+        logits = self._run(functional.pad(x, (0, fuller[1] - width, 0, fuller[0] - height), mode="replicate"))
+        self._padded.add((height, width))
+        return self._cut(logits, fuller, height, width)
+
+    def _cut(self, logits: Tensor, size: tuple[int, int], height: int, width: int) -> Tensor:
+        """The grid of the first rows and columns of an input of ``size``."""
+        step = _step(size, (logits.shape[-2], logits.shape[-1]))
         if step is None:
-            logits, step = resize(logits, fixed, self.align_corners), 1
+            logits, step = resize(logits, size, self.align_corners), 1
         return logits[..., : (height - 1) // step + 1, : (width - 1) // step + 1]
 
     def _run(self, x: Tensor) -> Tensor:

@@ -49,12 +49,15 @@ class OnnxFile:
         operations: how often each operation stands in its main graph.
         upsampled: outputs that a bilinear enlargement gives, by name.
         external: names of files that hold its weights.
+        makers: the operation that makes each output, and each source of an upsampled one, by name; what changes only the order
+            or the type of the numbers is looked through.
     """
 
     metadata: dict[str, str] = field(default_factory=dict)
     operations: Counter[str] = field(default_factory=Counter)
     upsampled: dict[str, Upsampling] = field(default_factory=dict)
     external: frozenset[str] = frozenset()
+    makers: dict[str, str] = field(default_factory=dict)
 
 
 def read_onnx_file(path: Path) -> OnnxFile:
@@ -125,18 +128,28 @@ def _model(data: memoryview) -> OnnxFile:
     if graphs != 1 or not outputs:
         raise Malformed("it holds no graph")
     made_by = {name: node for node in nodes for name in node.outputs}
-    upsampled = {}
+    upsampled, makers = {}, {}
     for name in outputs:
-        node = made_by.get(name)
-        for _ in range(_LONGEST_TAIL):  # what changes only the order or the type of the numbers
-            if node is not None and node.op in ("Transpose", "Cast", "Identity") and node.inputs:
-                node = made_by.get(node.inputs[0])
+        node = _maker(name, made_by)
+        makers[name] = "" if node is None else node.op
         if node is not None and node.op == "Resize" and node.domain in ("", "ai.onnx") and node.inputs:
             rule = _PIXEL_RULES.get(node.strings.get("coordinate_transformation_mode", "half_pixel"))
             # What the graph's own input is enlarged to is no map of scores.
             if rule is not None and node.strings.get("mode") == "linear" and node.inputs[0] in made_by:
-                upsampled[name] = Upsampling(node.inputs[0], rule)
-    return OnnxFile(metadata, Counter(node.op for node in nodes), upsampled, frozenset(external))
+                source = node.inputs[0]
+                upsampled[name] = Upsampling(source, rule)
+                before = _maker(source, made_by)
+                makers[name] = makers[source] = "" if before is None else before.op
+    return OnnxFile(metadata, Counter(node.op for node in nodes), upsampled, frozenset(external), makers)
+
+
+def _maker(name: str, made_by: dict[str, _Node]) -> _Node | None:
+    """The node that makes a tensor, behind what changes only the order or the type of the numbers."""
+    node = made_by.get(name)
+    for _ in range(_LONGEST_TAIL):
+        if node is not None and node.op in ("Transpose", "Cast", "Identity") and node.inputs:
+            node = made_by.get(node.inputs[0])
+    return node
 
 
 def _graph(data: memoryview, nodes: list[_Node], outputs: list[str], external: set[str], depth: int) -> None:

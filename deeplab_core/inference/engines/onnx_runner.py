@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +21,8 @@ _TYPES = {
     "tensor(uint16)": np.uint16, "tensor(uint32)": np.uint32, "tensor(bool)": np.bool_,
 }  # fmt: skip
 _INTEGER_OPERATIONS = {"QLinearConv", "ConvInteger", "QuantizeLinear", "DequantizeLinear"}
+#: Operations that end a network without an activation.
+_LINEAR = {"Conv", "ConvTranspose", "BatchNormalization", "Add", "MatMul", "Gemm"}
 _MEMORY_PHRASES = ("failed to allocate", "bad_alloc", "out of memory", "cuda failure 2")
 
 
@@ -62,7 +65,7 @@ class OnnxRunner:
         if len(inputs) != 1:
             raise WeightsError(f"the graph has {len(inputs)} inputs, not one image", remedy="Export it again", path=path)
         self.input = _spec(inputs[0], path)
-        found = {out.name: _spec(out, path) for out in outputs}
+        found = {out.name: replace(_spec(out, path), sigmoid=_is_sigmoid(facts.makers.get(out.name, ""))) for out in outputs}
         sources = {upsampling.source for upsampling in self._coarse.values()}
         own = [name for name in found if name not in sources]
         self.outputs = tuple(found[self._coarse[name].source] if name in self._coarse else found[name] for name in own)
@@ -99,6 +102,11 @@ class OnnxRunner:
         twin = copy.copy(self)
         twin.notes = notes
         return twin
+
+
+def _is_sigmoid(operation: str) -> bool | None:
+    """Whether what an operation makes are probabilities (True) or logits (False); None where it does not tell."""
+    return True if operation == "Sigmoid" else False if operation in _LINEAR else None
 
 
 def _installed(path: Path) -> Any:

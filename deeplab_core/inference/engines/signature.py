@@ -26,6 +26,7 @@ class TensorSpec:
         shape: None for a free dimension.
         dtype: of its elements.
         scale, zero_point: of a quantised tensor, ``real = (stored - zero_point) * scale``; scale 0 where it is not quantised.
+        sigmoid: whether an output holds probabilities that a sigmoid made; None where the file does not tell.
     """
 
     name: str
@@ -33,6 +34,7 @@ class TensorSpec:
     dtype: np.dtype[Any]
     scale: float = 0.0
     zero_point: int = 0
+    sigmoid: bool | None = None
 
 
 class Runner(Protocol):
@@ -72,12 +74,14 @@ class Signature:
     """How to feed a graph and how to read it.
 
     Attributes:
-        channels_last: the input is (N, H, W, 3), else (N, 3, H, W).
+        channels_last: the input is (N, H, W, C), else (N, C, H, W).
+        channels: of the input: 1 (gray), 3 or 4.
         size: fixed (height, width) of the input; None for a free side.
         output: the output that is read.
         labels: it holds one label per pixel, else one score per class and pixel.
-        class_axis: axis of the classes in a 4-D output of scores.
-        classes: their number; 0 where only labels come and nothing tells.
+        class_axis: axis of the classes in a 4-D output of scores; 0 where a 3-D output (N, H, W) is the only channel.
+        classes: their number; 0 where only labels come and nothing tells, 1 for the logit (or the probability) of one class
+            against the background.
         grid: (h, w) of the output for an input of ``probed``.
         probed: (H, W) of the input that ``grid`` belongs to.
     """
@@ -86,13 +90,14 @@ class Signature:
     size: tuple[int | None, int | None]
     output: TensorSpec
     labels: bool
+    channels: int = 3
     class_axis: int = 1
     classes: int = 0
     grid: tuple[int, int] = (0, 0)
     probed: tuple[int, int] = (0, 0)
 
     def pack(self, x: NDArray[np.float32], spec: TensorSpec) -> NDArray[Any]:
-        """(1, 3, H, W) float32 as the graph's input: its layout, its type, quantised where it is."""
+        """(1, C, H, W) float32 as the graph's input: its layout, its type, quantised where it is."""
         values = np.ascontiguousarray(x.transpose(0, 2, 3, 1)) if self.channels_last else np.ascontiguousarray(x)
         if not np.issubdtype(spec.dtype, np.integer):
             return values.astype(spec.dtype, copy=False)
@@ -104,26 +109,34 @@ class Signature:
     def unpack(self, raw: NDArray[Any], classes: int) -> NDArray[np.float32]:
         """The output as (classes, h, w) float32 logits.
 
-        Scores that are probabilities already (a softmax at the graph's end) become their logarithms, labels a score of 0
-        against :data:`RULED_OUT`.
+        Scores that are probabilities already (a softmax at the graph's end) become their logarithms, those of a sigmoid their
+        log odds, labels a score of 0 against :data:`RULED_OUT`.
 
         Raises:
             ComputeError: a label that is none of the classes, or an output of another shape.
         """
         if self.labels:
             return _one_hot(_squeezed(raw), classes)
-        if raw.ndim != 4 or raw.shape[0] != 1 or raw.shape[self.class_axis] != classes:
+        if self.class_axis == 0 and raw.ndim == 3:
+            raw = raw[:, None]
+        axis = self.class_axis or 1
+        if raw.ndim != 4 or raw.shape[0] != 1 or raw.shape[axis] != classes:
             raise ComputeError(
                 f"the graph answered {'x'.join(map(str, raw.shape))} numbers where scores of {classes} classes were expected",
                 remedy="Correct the catalog in its model card",
             )
-        scores = np.moveaxis(raw[0], self.class_axis - 1, 0)
+        scores = np.moveaxis(raw[0], axis - 1, 0)
         if self.output.scale:
             scores = (scores.astype(np.float32) - np.float32(self.output.zero_point)) * np.float32(self.output.scale)
         logits = np.ascontiguousarray(scores, dtype=np.float32)
+        if classes == 1:
+            inside = bool(logits.min() >= 0.0) and bool(logits.max() <= 1.0)
+            return _log_odds(logits) if (inside if self.output.sigmoid is None else self.output.sigmoid) else logits
         return np.log(np.maximum(logits, _LEAST)) if _are_probabilities(logits, self.output.scale) else logits
 
 
+#: Input channels that an image has: gray, RGB, and RGB with a fourth.
+CHANNELS = (1, 3, 4)
 #: Score of the classes that a label rules out, against 0 for the label itself.
 RULED_OUT = -60000.0
 #: Smallest probability that is told from 0.
@@ -134,6 +147,11 @@ def _are_probabilities(scores: NDArray[np.float32], quantum: float) -> bool:
     """Whether every pixel's scores are at least 0 and sum to 1, up to float16's (or the quantisation's) rounding."""
     slack = max(2e-3, quantum * scores.shape[0] / 2)
     return bool(scores.min() >= 0.0) and bool(np.abs(scores.sum(axis=0) - 1.0).max() <= slack)
+
+
+def _log_odds(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
+    bounded = np.clip(probabilities.astype(np.float64), _LEAST, 1.0 - _LEAST)
+    return np.log(bounded / (1.0 - bounded)).astype(np.float32)
 
 
 def _squeezed(raw: NDArray[Any]) -> NDArray[Any]:
@@ -163,18 +181,22 @@ def find_signature(runner: Runner) -> Signature:
     Raises:
         WeightsError: no graph for semantic segmentation: another number of inputs, no image, neither scores nor labels.
     """
-    channels_last, size = _image_input(runner.input)
+    channels, channels_last, size = _image_input(runner.input)
     drafts = [
-        Signature(channels_last=channels_last, size=size, output=output, labels=_holds_labels(output))
+        Signature(channels=channels, channels_last=channels_last, size=size, output=output, labels=_holds_labels(output))
         for output in runner.outputs
         if _may_be_answer(output)
     ]
     # Scores tell more than labels; among equals the first (auxiliary heads come later).
     drafts.sort(key=lambda draft: draft.labels)
+    single: Signature | None = None
     for draft in drafts:
         found = _measured(runner, draft)
-        if found is not None:
+        if found is not None and (found.labels or found.classes > 1):
             return found
+        single = single or found  # one channel may be a class, or an image's depth: it counts where nothing else answers
+    if single is not None:
+        return single
     shapes = "; ".join(f"{out.name} {_shape(out)} {out.dtype}" for out in runner.outputs)
     raise WeightsError(
         "not a network for semantic segmentation",
@@ -183,15 +205,21 @@ def find_signature(runner: Runner) -> Signature:
     )
 
 
-def _image_input(spec: TensorSpec) -> tuple[bool, tuple[int | None, int | None]]:
+def _image_input(spec: TensorSpec) -> tuple[int, bool, tuple[int | None, int | None]]:
+    """Channels, whether they come last, and (height, width) of the input."""
     shape = spec.shape
     if len(shape) == 4 and shape[0] in (1, None):
-        if shape[1] == 3 or (shape[1] is None and shape[3] != 3):
-            return False, (shape[2], shape[3])
+        # An RGB image in either layout comes before any other reading.
+        if shape[1] == 3 or (shape[1] is None and shape[3] not in CHANNELS):
+            return 3, False, (shape[2], shape[3])
         if shape[3] == 3:
-            return True, (shape[1], shape[2])
+            return 3, True, (shape[1], shape[2])
+        if shape[1] in CHANNELS:
+            return shape[1], False, (shape[2], shape[3])
+        if shape[3] in CHANNELS:
+            return shape[3], True, (shape[1], shape[2])
     raise WeightsError(
-        "the graph takes no RGB image",
+        "the graph takes no image of 1 (gray), 3 (RGB) or 4 channels",
         why=f"its input {spec.name} is {_shape(spec)}",
         remedy="Export it for one image, (1, 3, H, W) or (1, H, W, 3)",
     )
@@ -204,7 +232,7 @@ def _shape(spec: TensorSpec) -> str:
 def _may_be_answer(spec: TensorSpec) -> bool:
     if _holds_labels(spec):
         return 2 <= len(spec.shape) <= 4
-    return len(spec.shape) == 4 and (bool(spec.scale) or np.issubdtype(spec.dtype, np.floating))
+    return len(spec.shape) in (3, 4) and (bool(spec.scale) or np.issubdtype(spec.dtype, np.floating))
 
 
 def _holds_labels(spec: TensorSpec) -> bool:
@@ -220,6 +248,9 @@ def _measured(runner: Runner, draft: Signature) -> Signature | None:
         raw, probed = _probe(runner, draft)
         shape = raw.shape
     sides = tuple(side or 1 for side in shape)
+    if not draft.labels and len(sides) == 3:
+        fits = _ratio(sides[1], sides[2], probed) < 0.1
+        return replace(draft, class_axis=0, classes=1, grid=(sides[1], sides[2]), probed=probed) if fits else None
     if draft.labels:
         grid = _squeezed(np.empty(sides, np.uint8)).shape
         fits = _ratio(grid[0], grid[1], probed) < 0.1
@@ -230,8 +261,6 @@ def _measured(runner: Runner, draft: Signature) -> Signature | None:
         return None
     last = as_pixels < as_planes or (as_pixels == as_planes and draft.channels_last)
     classes = third if last else first
-    if classes < 2:
-        return None
     grid = (first, second) if last else (second, third)
     return replace(draft, class_axis=3 if last else 1, classes=classes, grid=(grid[0], grid[1]), probed=probed)
 
@@ -248,7 +277,7 @@ def _probe(runner: Runner, draft: Signature) -> tuple[NDArray[Any], tuple[int, i
     refused: AtrousError | None = None
     for height, width in PROBE_SIZES:
         side = (draft.size[0] or height, draft.size[1] or width)
-        zeros = np.zeros((1, 3, *side), np.float32)
+        zeros = np.zeros((1, draft.channels, *side), np.float32)
         try:
             return runner.run(draft.pack(zeros, runner.input), draft.output.name), side
         except ComputeError as error:

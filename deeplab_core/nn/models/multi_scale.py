@@ -26,6 +26,7 @@ class MultiScale(SegmentationModel):
             align_corners=base.align_corners,
         )
         self.base = base
+        self.in_channels = base.in_channels
         self.scales = scales
         self.minimum_side = int(base.minimum_side / min(scales)) + 1
 

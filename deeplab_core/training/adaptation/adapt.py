@@ -24,6 +24,7 @@ from deeplab_core.training.adaptation.judging import Judge, mean_iou
 from deeplab_core.training.adaptation.lessons import Corrected, Lesson, Untouched
 from deeplab_core.training.adaptation.reporting import card_with_lineage, class_gains, summary
 from deeplab_core.training.adaptation.views import Encoded, FeatureStore
+from deeplab_core.weights.cards import settled_card
 
 #: A person's pixel against a predicted one, by strength.
 _EMPHASIS = {"gentle": 1.0, "normal": 3.0, "strong": 10.0}
@@ -94,12 +95,15 @@ def adapt(
     """
     began = time.monotonic()
     options = options or LearnOptions()
+    card = settled_card(card, model.num_classes, inputs=model.in_channels)
     plan = plan_classes(card.catalog, labels or card.catalog, pairs, options.new_classes)
+    plan = replace(plan, threshold=card.threshold)
     watch = Watch(cancel, progress)
     where = torch.device(device)
     with FeatureStore() as store:
         old = halves_of(model, options.layers, where)
-        gatherer = Gatherer(old, card, plan, where, store, watch, align_corners=model.align_corners)
+        gatherer = Gatherer(old, card, plan, where, store, watch,
+                            align_corners=model.align_corners, minimum_side=model.minimum_side)  # fmt: skip
         gathered = gatherer.gather(corrected, untouched, options.background, (0.0, 0.35))
         course = _Course(model, card, plan, options, where, watch)
         halves, report, shown = course.run(old, gathered)

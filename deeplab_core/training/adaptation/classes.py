@@ -30,12 +30,14 @@ class ClassPlan:
         catalog: of the adapted model: the old classes in their order, then the new ones.
         old: number of channels of the model before.
         means: (C,) int64: for each channel the place of its class in ``labels``, -1 where it has none there.
+        threshold: of the model's card, None but for a network of one channel. Its C is 2 all the same: background and object.
     """
 
     labels: ClassCatalog
     catalog: ClassCatalog
     old: int
     means: NDArray[np.int64]
+    threshold: float | None = None
 
     @property
     def new(self) -> range:
@@ -117,6 +119,12 @@ def grow(model: SegmentationModel, parents: tuple[int, ...]) -> SegmentationMode
     """
     if not parents:
         return model
+    if model.sigmoid:
+        raise WeightsError(
+            "this network cannot learn new classes",
+            why="its one channel tells one class from the background (sigmoid)",
+            remedy="Match the new classes to old ones, or use a network with a score for each class",
+        )
     count = model.num_classes
     larger = create_model(**{**model.architecture, "num_classes": count + len(parents)})
     if model.output_stride != larger.output_stride:

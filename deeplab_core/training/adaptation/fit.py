@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from deeplab_core.inference.watch import Watch
+from deeplab_core.nn import class_logits
 from deeplab_core.training.adaptation.halves import Halves
 from deeplab_core.training.adaptation.lessons import Drawn, Lesson
 from deeplab_core.training.adaptation.losses import replay_loss, taught_loss
@@ -138,7 +139,7 @@ class Learner:
         if not parts:
             return
         encoded = view.encoded
-        logits = self._halves.logits(encoded.tensors(self._device), encoded.frame.canvas)[0].float()
+        logits = class_logits(self._halves.logits(encoded.tensors(self._device), encoded.frame.canvas))[0].float()
         total = logits.new_zeros(())
         for (indices, places), by_person in parts:
             taps = view.taps(indices)
@@ -158,10 +159,14 @@ class Learner:
         return ~self._members[shown].any(0)
 
     def _hold(self, still: Tensor) -> None:
-        """Classes that nobody has shown keep their rows of the classifier: they would only be learned away."""
+        """Classes that nobody has shown keep their rows of the classifier: they would only be learned away.
+
+        The one row of a two-class network belongs to both its classes, so it learns as soon as one of them was shown.
+        """
         for parameter in self._class_rows:
             if parameter.grad is not None:
-                parameter.grad[still] = 0
+                rows = still.all(0, keepdim=True) if len(parameter) == 1 else still
+                parameter.grad[rows] = 0
 
     @torch.no_grad()
     def _hasten(self, before: State) -> None:

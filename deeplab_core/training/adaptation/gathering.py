@@ -66,10 +66,11 @@ class Gatherer:
 
     def __init__(
         self, halves: Halves, card: ModelCard, plan: ClassPlan, device: torch.device, store: FeatureStore, watch: Watch,
-        *, align_corners: bool,
+        *, align_corners: bool, minimum_side: int = 1,
     ) -> None:  # fmt: skip
         self._halves, self._card, self._plan = halves, card, plan
-        self._device, self._store, self._watch, self._align_corners = device, store, watch, align_corners
+        self._device, self._store, self._watch = device, store, watch
+        self._align_corners, self._minimum_side = align_corners, minimum_side
 
     def gather(
         self, corrected: Sequence[Corrected], untouched: Sequence[Untouched], background: int, span: tuple[float, float]
@@ -150,7 +151,7 @@ class Gatherer:
             sides.append(
                 encode(
                     self._halves, rgb, self._card.preprocessing, self._store, self._device,
-                    align_corners=self._align_corners, mirrored=side,
+                    align_corners=self._align_corners, minimum_side=self._minimum_side, mirrored=side,
                 )
             )  # fmt: skip
         return tuple(sides)
@@ -162,7 +163,7 @@ def votes(raw: Raw, place: int, halves: Halves, card: ModelCard, device: torch.d
     none: NDArray[np.int64] = np.zeros(len(card.catalog), np.int64)
     if raw.known is None or not np.any(wanted):
         return none
-    ids, _ = label_map(said(halves, raw.encoded[0], device), card.catalog)
+    ids, _ = label_map(said(halves, raw.encoded[0], device), card.catalog, card.threshold)
     counted: NDArray[np.int64] = np.bincount(card.catalog.index_lut()[ids[wanted]], minlength=len(card.catalog))
     return counted
 
@@ -170,7 +171,7 @@ def votes(raw: Raw, place: int, halves: Halves, card: ModelCard, device: torch.d
 def lesson_of(raw: Raw, halves: Halves, plan: ClassPlan, random: np.random.Generator, device: torch.device) -> Lesson:
     """A lesson, with what the network says before it has learned anything."""
     views = tuple(View(encoded, said(halves, encoded, device)) for encoded in raw.encoded)
-    ids, confidence = label_map(views[0].said, plan.catalog)
+    ids, confidence = label_map(views[0].said, plan.catalog, plan.threshold)
     channels: NDArray[Any] = plan.catalog.index_lut()[ids]
     sure = confidence >= CONFIDENT
     before = plan.decided(ids)

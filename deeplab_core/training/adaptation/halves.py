@@ -155,7 +155,7 @@ class BehindEncoder:
         # A copy of everything but the encoder, in whose place the copy finds the replay.
         self.learning: SegmentationModel = copy.deepcopy(model, {id(original): self._replay}).eval().to(device)
         side = max(_PROBE_SIDE, model.minimum_side)
-        probe = torch.zeros(1, 3, side, side, device=device)
+        probe = torch.zeros(1, model.in_channels, side, side, device=device)
         with torch.no_grad():
             levels = ReadLevels(self._levels_of(probe))
             self._replay.held = levels
@@ -179,7 +179,9 @@ class BehindEncoder:
             held[place] = level
         self._replay.held = held
         # Only the size of the input matters any more.
-        return self.learning.coarse_logits(features[0].new_zeros(()).expand(features[0].shape[0], 3, *size))
+        return self.learning.coarse_logits(
+            features[0].new_zeros(()).expand(features[0].shape[0], self.learning.in_channels, *size)
+        )
 
     def parameters(self) -> list[nn.Parameter]:
         """See :class:`Halves`."""
@@ -215,7 +217,7 @@ class LastLayer:
         side = max(_PROBE_SIDE, model.minimum_side)
         try:
             with torch.no_grad():
-                logits = model.coarse_logits(torch.zeros(1, 3, side, side))
+                logits = model.coarse_logits(torch.zeros(1, model.in_channels, side, side))
         finally:
             handle.remove()
         return len(given) == 1 and given[0].shape == logits.shape and bool(torch.equal(given[0], logits))

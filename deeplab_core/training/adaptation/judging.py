@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -38,7 +39,8 @@ class Judge:
 
     def predicted(self, lesson: Lesson) -> NDArray[Any]:
         """(H, W) ids of the labels' catalog."""
-        ids, _ = label_map(said(self._halves, lesson.views[0].encoded, self._device), self._plan.catalog)
+        grid = said(self._halves, lesson.views[0].encoded, self._device)
+        ids, _ = label_map(grid, self._plan.catalog, self._plan.threshold)
         return self._plan.decided(ids)
 
     def against_masks(self, lessons: Iterable[Lesson]) -> ConfusionMatrix:
@@ -60,7 +62,10 @@ class Judge:
             indices, channels = lesson.replayed.draw(_SAMPLE, random)
             grid = said(self._halves, view.encoded, self._device)
             taps: Taps = view.taps(indices)
-            now = taps.read(torch.from_numpy(grid.values).float().permute(2, 0, 1)).argmax(1).numpy()
+            scores = taps.read(torch.from_numpy(grid.values).float().permute(2, 0, 1))
+            if self._plan.threshold is not None:
+                scores[:, 1] -= math.log(self._plan.threshold / (1.0 - self._plan.threshold))
+            now = scores.argmax(1).numpy()
             same += int(np.count_nonzero(self._stand_ins[now] == channels))
             total += indices.size
         return same / total if total else None

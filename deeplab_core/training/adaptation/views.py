@@ -20,6 +20,7 @@ from deeplab_core.inference import ScoreGrid, Scores
 from deeplab_core.inference.geometry import AxisTaps, Frame, frame_for
 from deeplab_core.inference.pixels import RGB, Canvas, resize_rgb
 from deeplab_core.inference.scores import store_scores
+from deeplab_core.nn import class_logits
 from deeplab_core.records import Preprocessing
 from deeplab_core.training.adaptation.halves import Features, Halves
 
@@ -186,6 +187,7 @@ def encode(
     *,
     align_corners: bool,
     mirrored: bool,
+    minimum_side: int = 1,
 ) -> Encoded:
     """Run the frozen half over an image (H, W, 3) uint8, prepared as the model card says.
 
@@ -195,11 +197,12 @@ def encode(
         StorageError: the store cannot keep more.
     """
     size = (rgb.shape[0], rgb.shape[1])
-    frame = frame_for(size, preprocessing, align_corners=align_corners)
+    frame = frame_for(size, preprocessing, align_corners=align_corners, minimum_side=minimum_side)
     if max(frame.scaled) > LONGEST_SIDE:
-        frame = frame_for(size, preprocessing, resize=f"long_side:{LONGEST_SIDE}", align_corners=align_corners)
+        shorter = f"long_side:{LONGEST_SIDE}"
+        frame = frame_for(size, preprocessing, resize=shorter, align_corners=align_corners, minimum_side=minimum_side)
     scaled = resize_rgb(rgb, frame.scaled)
-    canvas = Canvas(scaled[:, ::-1] if mirrored else scaled, preprocessing, device)
+    canvas = Canvas(scaled[:, ::-1] if mirrored else scaled, preprocessing, device, frame.content)
     features = store.keep(halves.encode(canvas.window(0, 0, *frame.canvas)))
     return Encoded(features, frame, mirrored, align_corners)
 
@@ -218,10 +221,11 @@ def said(halves: Halves, encoded: Encoded, device: torch.device) -> ScoreGrid:
             why="the weights are damaged, or learning went too far",
             remedy="Choose a gentler strength, or another model",
         )
+    logits = class_logits(logits[None])[0]
     values = store_scores(logits.permute(1, 2, 0).contiguous().cpu().numpy())
     return ScoreGrid(values, encoded.frame, encoded.align_corners, encoded.mirrored)
 
 
-def label_map(grid: ScoreGrid, catalog: ClassCatalog) -> tuple[NDArray[Any], NDArray[np.uint8]]:
-    """(H, W) ids of the model's catalog and (H, W) uint8 confidence, as a prediction has them."""
-    return Scores((grid,), catalog).label_map()
+def label_map(grid: ScoreGrid, catalog: ClassCatalog, threshold: float | None = None) -> tuple[NDArray[Any], NDArray[np.uint8]]:
+    """(H, W) ids of the model's catalog and (H, W) uint8 confidence, as a prediction with the card's threshold has them."""
+    return Scores((grid,), catalog).label_map(threshold)

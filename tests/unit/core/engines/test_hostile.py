@@ -54,8 +54,7 @@ def test_missing_weights_beside_the_file_are_named(tmp_path: Path) -> None:
     ("form", "message"),
     [
         ({"second_input": True}, "2 inputs"),
-        ({"channels": 1}, "takes no RGB image"),
-        ({"ending": "mask"}, "not a network for semantic segmentation"),
+        ({"channels": 2}, "takes no image of 1"),
         ({"metadata": {"atrous_card": "{"}}, "card inside the file is damaged"),
     ],
 )

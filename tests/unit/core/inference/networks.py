@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import interpolate
 
 from deeplab_core.catalog import ClassCatalog, ClassInfo
 from deeplab_core.nn import SegmentationModel
@@ -23,6 +25,14 @@ def card(classes: int = CLASSES, *, first_id: int = 0, output_stride: int = 8, *
         id="tiny", name="Tiny", architecture={}, catalog=catalog(classes, first_id), output_stride=output_stride,
         preprocessing=Preprocessing(**preprocessing),  # type: ignore[arg-type]
     )  # fmt: skip
+
+
+def photograph(height: int, width: int, seed: int = 0) -> np.ndarray:
+    """Smooth coloured blobs with some noise."""
+    rng = np.random.default_rng(seed)
+    coarse = torch.from_numpy(rng.uniform(0, 255, (1, 3, 7, 9)))
+    smooth = interpolate(coarse, size=(height, width), mode="bicubic")[0].permute(1, 2, 0).numpy()
+    return np.clip(smooth + rng.normal(0, 12, smooth.shape), 0, 255).astype(np.uint8)
 
 
 class TinyNet(SegmentationModel):

@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from torch.nn.functional import interpolate
 
 from deeplab_core.errors import AtrousError, Cancelled, ComputeError, DeviceError, DeviceOutOfMemory, WeightsError
 from deeplab_core.inference import PredictOptions, Predictor
@@ -15,15 +14,7 @@ from deeplab_core.inference import predictor as predictor_module
 from deeplab_core.inference.network import TiledNetwork
 from deeplab_core.records import CRFParams
 from deeplab_core.refine import DenseCRF
-from tests.unit.core.inference.networks import TinyNet, card
-
-
-def photograph(height: int, width: int, seed: int = 0) -> np.ndarray:
-    """Smooth coloured blobs with some noise."""
-    rng = np.random.default_rng(seed)
-    coarse = torch.from_numpy(rng.uniform(0, 255, (1, 3, 7, 9)))
-    smooth = interpolate(coarse, size=(height, width), mode="bicubic")[0].permute(1, 2, 0).numpy()
-    return np.clip(smooth + rng.normal(0, 12, smooth.shape), 0, 255).astype(np.uint8)
+from tests.unit.core.inference.networks import TinyNet, card, photograph
 
 
 def by_hand(net: TinyNet, rgb: np.ndarray, the_card=None) -> torch.Tensor:  # type: ignore[no-untyped-def]
@@ -278,7 +269,7 @@ def test_wrong_pixels_and_cards_are_refused() -> None:
     for shape in ((4, 4), (4, 4, 4), (0, 4, 3)):
         with pytest.raises(ValueError, match="RGB"):
             predictor(np.zeros(shape, np.uint8))
-    with pytest.raises(WeightsError, match="5 classes, its card 6"):
+    with pytest.raises(WeightsError, match="card lists 6 classes, the network has 5"):
         Predictor(TinyNet(), card(6), device="cpu")
     with pytest.raises(AtrousError, match="output stride 16"):
         predictor(photograph(8, 8), options=PredictOptions(output_stride=16))

@@ -69,8 +69,8 @@ def test_saving_and_loading_keep_every_bit_and_the_card(model: SegmentationModel
     state = again.state_dict()
     assert all(torch.equal(value, state[key]) for key, value in model.state_dict().items())
     x = torch.randn(1, 3, 40, 30)
-    with torch.no_grad():
-        assert torch.equal(again(x), model(x))
+    with torch.no_grad():  # where the file puts a tensor in memory decides which kernel a convolution runs, and its last bit
+        torch.testing.assert_close(again(x), model(x), rtol=1e-5, atol=1e-4)
 
 
 def test_output_stride_of_the_card_and_of_the_caller(model: SegmentationModel, card: ModelCard, tmp_path: Path) -> None:
