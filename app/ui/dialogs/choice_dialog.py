@@ -4,27 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import (
-    QButtonGroup,
-    QDialog,
-    QFrame,
-    QHBoxLayout,
-    QPushButton,
-    QRadioButton,
-    QScrollArea,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtWidgets import QButtonGroup, QPushButton, QRadioButton, QVBoxLayout, QWidget
 
 from app.state.truth_options import Answer
+from app.ui.dialogs.fitted_dialog import FittedDialog
 from app.ui.docks.elided_label import ElidedLabel
 from app.ui.docks.panel import toned
 
-_WIDTH, _CHROME, _HIGHEST = 620, 196, 560
+_WIDTH = 620
 
 
-class ChoiceDialog(QDialog):
+class ChoiceDialog(FittedDialog):
     """A list of answers.
 
     Signals:
@@ -53,33 +44,17 @@ class ChoiceDialog(QDialog):
             question, intro: above the answers.
             go, leave: texts of the two buttons.
         """
-        super().__init__(parent)
-        self.setWindowTitle(title)
+        super().__init__(title, parent, heading=question, size=QSize(_WIDTH, 0))
         self.setWindowModality(Qt.WindowModality.WindowModal)
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.answers = list(answers)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(24, 20, 24, 20)
-        column.setSpacing(12)
-        column.addWidget(toned(question, size="title"))
         text = toned(intro, tone="muted")
         text.setWordWrap(True)
-        column.addWidget(text)
+        self.column.addWidget(text)
         self.group = QButtonGroup(self)
-        rows = QWidget()
-        lines = QVBoxLayout(rows)
-        lines.setContentsMargins(0, 0, 6, 0)
-        lines.setSpacing(12)
         for place, answer in enumerate(self.answers):
-            lines.addLayout(self._row(place, answer))
-        lines.addStretch(1)
-        area = QScrollArea()
-        area.setFrameShape(QFrame.Shape.NoFrame)
-        area.setWidgetResizable(True)
-        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        area.setWidget(rows)
-        column.addWidget(area, 1)
-        self.buttons = QHBoxLayout()
+            self.column.addLayout(self._row(place, answer))
+        self.column.addStretch(1)
         self.buttons.addStretch(1)
         cancel = QPushButton(leave)
         cancel.setAutoDefault(False)
@@ -90,13 +65,11 @@ class ChoiceDialog(QDialog):
         self.go.clicked.connect(self._decide)
         self.buttons.addWidget(cancel)
         self.buttons.addWidget(self.go)
-        column.addLayout(self.buttons)
         chosen = next((place for place, answer in enumerate(self.answers) if answer.chosen and answer.possible), None)
         if chosen is not None:
             self.group.button(chosen).setChecked(True)
         self.group.idToggled.connect(lambda _id, _on: self._check())
         self._check()
-        self.resize(_WIDTH, min(_CHROME + rows.sizeHint().height(), _HIGHEST))
 
     def choose(self, place: int) -> None:
         """Check an answer by its place."""

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtWidgets import (
     QAbstractItemView,
-    QDialog,
-    QHBoxLayout,
     QHeaderView,
     QPushButton,
     QTableWidget,
     QTableWidgetItem,
-    QVBoxLayout,
     QWidget,
 )
 
 from app.state.class_choice import ClassQuestion
 from app.state.truth_options import effect_cells, effect_text
 from app.state.wording import counted
+from app.ui.dialogs.fitted_dialog import FittedDialog
 from app.ui.docks.panel import set_tone, toned
 from deeplab_core.catalog import ClassCatalog
 
 _COLUMNS = ("Classes", "Files read", "Void", "Undeclared ids")
 
 
-class ClassesDialog(QDialog):
+class ClassesDialog(FittedDialog):
     """A table of catalogs; it does not block the window.
 
     Signals:
@@ -46,16 +44,12 @@ class ClassesDialog(QDialog):
             wanted: name of the catalog to select.
             asked: the program asks, so that closing the dialog puts the question off.
         """
-        super().__init__(parent)
-        self.setWindowTitle("Classes of the project")
+        heading = "Which classes does the ground truth hold?" if asked else "Classes of the project"
+        super().__init__("Classes of the project", parent, heading=heading, size=QSize(620, 440))
         self.setWindowModality(Qt.WindowModality.WindowModal)
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self._question, self._current, self._asked = question, current, asked
-        column = QVBoxLayout(self)
-        column.setContentsMargins(24, 20, 24, 20)
-        column.setSpacing(12)
-        title = "Which classes does the ground truth hold?" if asked else "Classes of the project"
-        column.addWidget(toned(title, size="title"))
+        column = self.column
         intro = toned(self._intro(), tone="muted")
         intro.setWordWrap(True)
         column.addWidget(intro)
@@ -83,8 +77,7 @@ class ClassesDialog(QDialog):
         self.note.setMinimumHeight(36)
         self.note.setAlignment(Qt.AlignmentFlag.AlignTop)
         column.addWidget(self.note)
-        buttons = QHBoxLayout()
-        buttons.addStretch(1)
+        self.buttons.addStretch(1)
         cancel = QPushButton("Decide later" if asked else "Cancel")
         cancel.setAutoDefault(False)
         cancel.clicked.connect(self.reject)
@@ -92,10 +85,8 @@ class ClassesDialog(QDialog):
         self.go.setProperty("primary", True)
         self.go.setDefault(True)
         self.go.clicked.connect(self._decide)
-        buttons.addWidget(cancel)
-        buttons.addWidget(self.go)
-        column.addLayout(buttons)
-        self.resize(620, 440)
+        self.buttons.addWidget(cancel)
+        self.buttons.addWidget(self.go)
         names = [effect.catalog.name for effect in question.effects]
         self.table.selectRow(names.index(wanted) if wanted in names else 0)
         self._check()

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QSize, Qt
 from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
-    QDialog,
     QFileDialog,
     QFormLayout,
     QHBoxLayout,
@@ -22,26 +21,22 @@ from PySide6.QtWidgets import (
 from app.controllers.export import SCOPE_TITLES, ExportController, ExportRequest, Scope
 from app.services.settings import SettingsStore
 from app.state.wording import spaced
+from app.ui.dialogs.fitted_dialog import FittedDialog
 from app.ui.docks.panel import set_tone, toned
 from deeplab_core.errors import AtrousError
 from deeplab_core.formats.export import EXPORTERS
 
 
-class ExportDialog(QDialog):
+class ExportDialog(FittedDialog):
     """Fills an :class:`ExportRequest`; :attr:`on_existing` is what the person decided about files that are there."""
 
     def __init__(
         self, controller: ExportController, settings: SettingsStore, folder: Path, parent: QWidget | None = None
     ) -> None:
-        super().__init__(parent)
-        self.setWindowTitle("Export masks")
-        self.setMinimumWidth(540)
+        super().__init__("Export masks", parent, size=QSize(600, 0))
         self._controller, self._settings = controller, settings
         self.on_existing = "error"
-        column = QVBoxLayout(self)
-        column.setContentsMargins(24, 20, 24, 20)
-        column.setSpacing(12)
-        column.addWidget(toned("Export masks", size="title"))
+        column = self.column
         form = QFormLayout()
         form.setHorizontalSpacing(16)
         form.setVerticalSpacing(10)
@@ -64,12 +59,14 @@ class ExportDialog(QDialog):
         self.oriented = QRadioButton("As shown here (EXIF orientation applied)")
         (self.stored if settings["export.frame"] == "stored" else self.oriented).setChecked(True)
         frames = QVBoxLayout()
+        frames.setSpacing(10)
         frames.addWidget(self.stored)
         frames.addWidget(self.oriented)
         self.target = QLineEdit(str(folder.parent / f"{folder.name}_export"))
         choose = QPushButton("Choose…")
         choose.clicked.connect(self._choose)
         line = QHBoxLayout()
+        line.setSpacing(8)
         line.addWidget(self.target, 1)
         line.addWidget(choose)
         for text, part in (
@@ -88,6 +85,7 @@ class ExportDialog(QDialog):
         self.existing = QWidget()
         row = QHBoxLayout(self.existing)
         row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(16)
         self.replace = QRadioButton("Replace them")
         self.skip = QRadioButton("Keep them, export the rest")
         for button in (self.replace, self.skip):
@@ -95,17 +93,16 @@ class ExportDialog(QDialog):
             row.addWidget(button)
         row.addStretch(1)
         column.addWidget(self.existing)
-        buttons = QHBoxLayout()
-        buttons.addStretch(1)
+        column.addStretch(1)
+        self.buttons.addStretch(1)
         cancel = QPushButton("Cancel")
         cancel.clicked.connect(self.reject)
         self.go = QPushButton("Export")
         self.go.setProperty("primary", True)
         self.go.setDefault(True)
         self.go.clicked.connect(self._accept)
-        buttons.addWidget(cancel)
-        buttons.addWidget(self.go)
-        column.addLayout(buttons)
+        self.buttons.addWidget(cancel)
+        self.buttons.addWidget(self.go)
         for box in (self.format, self.scope):
             box.currentIndexChanged.connect(self._check)
         self.target.textChanged.connect(self._check)

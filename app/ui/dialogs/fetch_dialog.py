@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QModelIndex, Qt, QUrl
+from PySide6.QtCore import QModelIndex, QSize, Qt, QUrl
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QComboBox,
-    QDialog,
     QFrame,
     QHBoxLayout,
     QHeaderView,
@@ -23,6 +22,7 @@ from PySide6.QtWidgets import (
 
 from app.state.fetch_view import FetchState, FetchView
 from app.ui.dialogs.fetch_table import CLASSES, MIOU, MODEL, PUBLISHER, SIZE, STATE, FetchFilter, FetchTable, size_text
+from app.ui.dialogs.fitted_dialog import FittedDialog
 from app.ui.docks.panel import set_tone, toned
 from app.ui.theme import Theme
 
@@ -33,27 +33,23 @@ if TYPE_CHECKING:
 _WIDTHS = {PUBLISHER: 104, CLASSES: 116, MIOU: 88, SIZE: 88, STATE: 112}
 
 
-class FetchDialog(QDialog):
+class FetchDialog(FittedDialog):
     """Stays open beside the window; closing it stops no download."""
 
     def __init__(self, fetch: FetchController, theme: Theme, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setWindowTitle("Get a model")
-        self.resize(880, 660)
+        super().__init__("Get a model", parent, size=QSize(880, 660))
         self._fetch = fetch
         self.table = FetchTable(fetch.published(), fetch.view, theme)
         self.shown = FetchFilter(self.table)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(24, 20, 24, 20)
+        column = self.column
         column.setSpacing(10)
-        column.addWidget(toned("Get a model", size="title"))
         self.intro = toned(tone="muted")
         self.intro.setWordWrap(True)
         column.addWidget(self.intro)
         column.addLayout(self._build_filter())
         column.addWidget(self._build_view(), 1)
         column.addWidget(self._build_card())
-        column.addLayout(self._build_buttons())
+        self._build_buttons()
         fetch.changed.connect(self._follow)
         self.view.selectionModel().currentRowChanged.connect(lambda _now, _before: self._show_card())
         self.view.selectRow(0)
@@ -134,9 +130,8 @@ class FetchDialog(QDialog):
         self.status.setAccessibleName("How it stands")
         return card
 
-    def _build_buttons(self) -> QHBoxLayout:
-        row = QHBoxLayout()
-        row.setSpacing(8)
+    def _build_buttons(self) -> None:
+        row = self.buttons
         self.page = QPushButton("Open its page")
         self.page.clicked.connect(self._open_page)
         self.look_again = QPushButton("Look again")
@@ -159,7 +154,6 @@ class FetchDialog(QDialog):
             button.setProperty("primary", True)
         for button in (self.page, self.look_again, self.stop, self.get, self.use, close):
             button.setAutoDefault(False)
-        return row
 
     # -- showing ---------------------------------------------------------------------------------------------------------
 

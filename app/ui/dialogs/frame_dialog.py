@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QImage, QMouseEvent, QPixmap
-from PySide6.QtWidgets import QDialog, QHBoxLayout, QLabel, QPushButton, QRadioButton, QVBoxLayout, QWidget
+from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtGui import QMouseEvent
+from PySide6.QtWidgets import QHBoxLayout, QPushButton, QRadioButton, QVBoxLayout, QWidget
 
 from app.state.frame_preview import FramePreview
 from app.state.ground_truth import FrameQuestion
 from app.state.wording import counted
+from app.ui.dialogs.fitted_dialog import FittedDialog
+from app.ui.dialogs.learn_picture import LearnPicture
 from app.ui.docks.elided_label import ElidedLabel
 from app.ui.docks.panel import toned
 
 
-class FrameDialog(QDialog):
+class FrameDialog(FittedDialog):
     """Asks in which frame the masks are stored; it does not block the window.
 
     Signals:
@@ -27,14 +29,11 @@ class FrameDialog(QDialog):
     later = Signal()
 
     def __init__(self, question: FrameQuestion, preview: FramePreview, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setWindowTitle("Orientation of the masks")
+        heading = "Which outline fits the picture?"
+        super().__init__("Orientation of the masks", parent, heading=heading, size=QSize(760, 620))
         self.setWindowModality(Qt.WindowModality.WindowModal)
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(24, 20, 24, 20)
-        column.setSpacing(12)
-        column.addWidget(toned("Which outline fits the picture?", size="title"))
+        column = self.column
         others = f" So do at least {counted(question.images - 1, 'other')}." if question.images > 1 else ""
         text = (
             f"{question.image} has EXIF orientation {question.orientation}, and its mask fits it both as the pixels are stored "
@@ -54,15 +53,14 @@ class FrameDialog(QDialog):
         for button, pixels in ((self.stored, preview.stored), (self.oriented, preview.oriented)):
             part = QVBoxLayout()
             part.setSpacing(8)
-            picture = _Picture(pixels)
-            picture.setAccessibleName(button.text())
+            picture = _Picture(button.text(), pixels)
             picture.clicked.connect(button.click)
-            part.addWidget(picture, 1, Qt.AlignmentFlag.AlignCenter)
+            part.addWidget(picture, 1)
             part.addWidget(button)
             button.toggled.connect(self._check)
             row.addLayout(part, 1)
         column.addLayout(row, 1)
-        buttons = QHBoxLayout()
+        buttons = self.buttons
         note = toned("Until then these images have no figures.", tone="muted", size="small")
         buttons.addWidget(note)
         buttons.addStretch(1)
@@ -76,7 +74,6 @@ class FrameDialog(QDialog):
         self.go.clicked.connect(self._decide)
         buttons.addWidget(cancel)
         buttons.addWidget(self.go)
-        column.addLayout(buttons)
 
     def reject(self) -> None:
         super().reject()
@@ -90,7 +87,7 @@ class FrameDialog(QDialog):
         self.decided.emit("stored" if self.stored.isChecked() else "oriented")
 
 
-class _Picture(QLabel):
+class _Picture(LearnPicture):
     """A picture that can be clicked.
 
     Signals:
@@ -99,11 +96,9 @@ class _Picture(QLabel):
 
     clicked = Signal()
 
-    def __init__(self, pixels: NDArray[np.uint8]) -> None:
-        super().__init__()
-        height, width = pixels.shape[:2]
-        image = QImage(pixels.data, width, height, 3 * width, QImage.Format.Format_RGB888)
-        self.setPixmap(QPixmap.fromImage(image.copy()))
+    def __init__(self, name: str, pixels: NDArray[np.uint8]) -> None:
+        super().__init__(name)
+        self.show_picture(pixels)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
 
     def mousePressEvent(self, event: QMouseEvent) -> None:

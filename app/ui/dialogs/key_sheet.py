@@ -2,59 +2,90 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QDialog, QGridLayout, QHBoxLayout, QPushButton, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtCore import QSize, Qt
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from app.actions.keymap import Keymap
 from app.actions.spec import Group
 from app.actions.table import ACTIONS, GESTURES
+from app.ui.dialogs.fitted_dialog import FittedDialog
 from app.ui.docks.panel import toned
 from app.ui.input.keys import key_text
 
-#: Groups of each of the three columns; about equally many rows.
-_COLUMNS = (
-    (Group.TOOLS, Group.CLASSES, Group.EDIT),
-    (Group.VIEW, Group.MODEL, Group.TRUTH),
-    (Group.NAVIGATE, Group.REFINE, Group.FILE, Group.WINDOW, Group.HELP),
-)
+#: Order of the groups, read down the columns.
+_GROUPS = (
+    Group.TOOLS, Group.CLASSES, Group.EDIT, Group.VIEW, Group.MODEL, Group.TRUTH, Group.NAVIGATE, Group.REFINE, Group.FILE,
+    Group.WINDOW, Group.HELP,
+)  # fmt: skip
+_SPACING, _GAP, _MOST_COLUMNS = 40, 16, 3
+#: Margins and scroll bar beside the columns.
+_MARGINS = 62
 
 
 #: The second key Enter of a keyboard; the first one stands for both.
 _TWINS = ("Enter", "Ctrl+Enter")
 
 
-class KeySheet(QDialog):
-    """Every command that has a key, and what the hands do on the picture."""
+class KeySheet(FittedDialog):
+    """Every command that has a key, and what the hands do on the picture; as many columns as the width allows."""
 
     def __init__(self, keymap: Keymap, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setWindowTitle("Keys")
+        super().__init__("Keys", parent, size=QSize(1320, 780))
         self._keymap = keymap
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(24, 20, 24, 16)
-        outer.setSpacing(12)
-        outer.addWidget(toned("Keys", size="title"))
-        sheet = QWidget()
-        row = QHBoxLayout(sheet)
-        row.setContentsMargins(0, 0, 12, 0)
-        row.setSpacing(40)
-        for place, groups in enumerate(_COLUMNS):
+        sections = [_section("On the picture", [(gesture.keys, gesture.text) for gesture in GESTURES])]
+        sections += [_section(group.value, rows) for group in _GROUPS if (rows := self._rows(group))]
+        self.sections = sections
+        self._columns: list[QVBoxLayout] = []
+        row = QHBoxLayout()
+        row.setSpacing(_SPACING)
+        for _ in range(_MOST_COLUMNS):
             column = QVBoxLayout()
-            column.setSpacing(6)
-            if place == 0:
-                self._add_section(column, "On the picture", [(gesture.keys, gesture.text) for gesture in GESTURES])
-            for group in groups:
-                self._add_section(column, group.value, self._rows(group))
-            column.addStretch(1)
+            column.setSpacing(_GAP)
+            self._columns.append(column)
             row.addLayout(column)
-        area = QScrollArea()
-        area.setWidget(sheet)
-        area.setWidgetResizable(True)
-        outer.addWidget(area, 1)
+        row.addStretch(1)
+        self.column.addLayout(row)
+        self.column.addStretch(1)
+        self._used = 0
+        self._arrange(_MOST_COLUMNS)
         close = QPushButton("Close")
+        close.setProperty("primary", True)
         close.clicked.connect(self.accept)
-        outer.addWidget(close, 0, Qt.AlignmentFlag.AlignRight)
-        self.resize(1320, 780)
+        self.buttons.addStretch(1)
+        self.buttons.addWidget(close)
+
+    def minimumSizeHint(self) -> QSize:
+        """One column has to fit; the rest is a matter of the width that there is."""
+        return QSize(_width([self.sections]) + _MARGINS, 200)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        room = event.size().width() - _MARGINS
+        counts = range(_MOST_COLUMNS, 0, -1)
+        self._arrange(next((count for count in counts if _width(self._dealt(count)) <= room), 1))
+
+    def _dealt(self, count: int) -> list[list[QWidget]]:
+        """The sections in some columns, in their order and about equally high."""
+        heights = [section.sizeHint().height() + _GAP for section in self.sections]
+        columns: list[list[QWidget]] = [[] for _ in range(count)]
+        done = 0
+        for section, height in zip(self.sections, heights, strict=True):
+            columns[min(int((done + height / 2) * count / sum(heights)), count - 1)].append(section)
+            done += height
+        return columns
+
+    def _arrange(self, count: int) -> None:
+        if count == self._used:
+            return
+        self._used = count
+        for column in self._columns:
+            while column.count():
+                column.takeAt(0)
+        for place, sections in enumerate(self._dealt(count)):
+            for section in sections:
+                self._columns[place].addWidget(section)
+            self._columns[place].addStretch(1)
 
     def _rows(self, group: Group) -> list[tuple[str, str]]:
         rows = []
@@ -67,19 +98,28 @@ class KeySheet(QDialog):
             rows.insert(0, ("1 … 9, 0", "The class with this key; see the classes dock"))
         return rows
 
-    @staticmethod
-    def _add_section(column: QVBoxLayout, title: str, rows: list[tuple[str, str]]) -> None:
-        if not rows:
-            return
-        column.addWidget(toned(title.upper(), tone="muted", size="caption", strong=True))
-        grid = QGridLayout()
-        grid.setHorizontalSpacing(14)
-        grid.setVerticalSpacing(5)
-        grid.setColumnStretch(1, 1)
-        for place, (keys, text) in enumerate(rows):
-            cap = toned(keys)
-            cap.setObjectName("keycap")
-            grid.addWidget(cap, place, 0, Qt.AlignmentFlag.AlignRight)
-            grid.addWidget(toned(text, size="small"), place, 1)
-        column.addLayout(grid)
-        column.addSpacing(10)
+
+def _section(title: str, rows: list[tuple[str, str]]) -> QWidget:
+    """A group's title and a line for each of its keys."""
+    section = QWidget()
+    column = QVBoxLayout(section)
+    column.setContentsMargins(0, 0, 0, 0)
+    column.setSpacing(6)
+    column.addWidget(toned(title.upper(), tone="muted", size="caption", strong=True))
+    grid = QGridLayout()
+    grid.setHorizontalSpacing(14)
+    grid.setVerticalSpacing(5)
+    grid.setColumnStretch(1, 1)
+    for place, (keys, text) in enumerate(rows):
+        cap = toned(keys)
+        cap.setObjectName("keycap")
+        grid.addWidget(cap, place, 0, Qt.AlignmentFlag.AlignRight)
+        grid.addWidget(toned(text, size="small"), place, 1)
+    column.addLayout(grid)
+    return section
+
+
+def _width(columns: list[list[QWidget]]) -> int:
+    """Px that some columns of sections need side by side."""
+    widths = [max((section.sizeHint().width() for section in column), default=0) for column in columns]
+    return sum(widths) + _SPACING * (len(columns) - 1)

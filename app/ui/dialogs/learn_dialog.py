@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QColor, QPixmap
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QComboBox,
-    QDialog,
     QGridLayout,
-    QHBoxLayout,
     QHeaderView,
     QPushButton,
     QTableWidget,
     QTableWidgetItem,
-    QVBoxLayout,
     QWidget,
 )
 
 from app.state.corrections import ClassCount, Corrections
 from app.state.wording import spaced
+from app.ui.dialogs.fitted_dialog import FittedDialog
 from app.ui.docks.panel import toned
 from deeplab_core.learning import LearnOptions
 
@@ -36,18 +34,13 @@ _STRENGTHS = (
 _SWATCH = 12
 
 
-class LearnDialog(QDialog):
+class LearnDialog(FittedDialog):
     """One row for each class that was corrected, and three choices."""
 
     def __init__(self, corrections: Corrections, model_name: str, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setWindowTitle("Learn from corrections")
-        self.resize(560, 600)
+        super().__init__("Learn from corrections", parent, size=QSize(560, 600))
         self._classes = corrections.classes()
-        column = QVBoxLayout(self)
-        column.setContentsMargins(24, 20, 24, 20)
-        column.setSpacing(12)
-        column.addWidget(toned("Learn from corrections", size="title"))
+        column = self.column
         self.intro = toned(_intro(corrections, model_name), tone="muted")
         self.intro.setWordWrap(True)
         column.addWidget(self.intro)
@@ -58,7 +51,7 @@ class LearnDialog(QDialog):
         self.hint.setVisible(bool(self.hint.text()))
         column.addWidget(self.hint)
         column.addLayout(self._build_choices())
-        column.addLayout(self._build_buttons())
+        self._build_buttons()
         self._check()
 
     def options(self) -> LearnOptions:
@@ -112,8 +105,8 @@ class LearnDialog(QDialog):
         grid.setColumnStretch(1, 1)
         return grid
 
-    def _build_buttons(self) -> QHBoxLayout:
-        row = QHBoxLayout()
+    def _build_buttons(self) -> None:
+        row = self.buttons
         row.addStretch(1)
         cancel = QPushButton("Cancel")
         cancel.clicked.connect(self.reject)
@@ -123,7 +116,6 @@ class LearnDialog(QDialog):
         self.go.clicked.connect(self.accept)
         row.addWidget(cancel)
         row.addWidget(self.go)
-        return row
 
     # -- following -------------------------------------------------------------------------------------------------------
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QColor, QPixmap
 from PySide6.QtWidgets import (
     QAbstractItemView,
-    QDialog,
     QGridLayout,
     QHBoxLayout,
     QHeaderView,
@@ -21,6 +20,7 @@ from PySide6.QtWidgets import (
 
 from app.state.learned_view import LearnedImage, Pair, change_text, figures, percent, sentence
 from app.state.wording import spaced
+from app.ui.dialogs.fitted_dialog import FittedDialog
 from app.ui.dialogs.learn_picture import LearnPicture, composed
 from app.ui.docks.panel import toned
 from deeplab_core.catalog import ClassCatalog
@@ -31,7 +31,7 @@ _PANES = ("Before", "After", "Yours")
 _SWATCH = 12
 
 
-class LearnResultDialog(QDialog):
+class LearnResultDialog(FittedDialog):
     """Stays open beside the window; closing it decides nothing.
 
     Signals:
@@ -42,17 +42,12 @@ class LearnResultDialog(QDialog):
     discardAsked = Signal()
 
     def __init__(self, report: LearnReport, catalog: ClassCatalog, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setWindowTitle("What the model has learned")
+        super().__init__("What the model has learned", parent, size=QSize(980, 720))
         self.setAttribute(Qt.WidgetAttribute.WA_ShowWithoutActivating)  # somebody may be painting
-        self.resize(980, 720)
         self._report, self._catalog = report, catalog
         self._images: tuple[LearnedImage, ...] = ()
         self._place = 0
-        column = QVBoxLayout(self)
-        column.setContentsMargins(24, 20, 24, 20)
-        column.setSpacing(12)
-        column.addWidget(toned("What the model has learned", size="title"))
+        column = self.column
         self.verdict = toned(sentence(report), tone="warn" if report.verdict == "worse" else "")
         self.verdict.setWordWrap(True)
         column.addWidget(self.verdict)
@@ -65,7 +60,7 @@ class LearnResultDialog(QDialog):
         split.setStretchFactor(0, 3)
         split.setStretchFactor(1, 2)
         column.addWidget(split, 1)
-        column.addLayout(self._build_buttons())
+        self._build_buttons()
 
     def show_images(self, images: tuple[LearnedImage, ...]) -> None:
         """Pictures of some corrected images; they are read in the background and come later than the figures."""
@@ -89,10 +84,12 @@ class LearnResultDialog(QDialog):
             number, label = toned(value, size="display"), toned(title, tone="muted", size="small")
             number.setToolTip(tip)
             label.setToolTip(tip)
+            label.setWordWrap(True)
+            label.setAlignment(Qt.AlignmentFlag.AlignTop)
             self.figures[title] = number
             grid.addWidget(number, 0, column)
             grid.addWidget(label, 1, column)
-        grid.setColumnStretch(grid.columnCount(), 1)
+            grid.setColumnStretch(column, 1)
         return grid
 
     def _build_pictures(self) -> QWidget:
@@ -150,8 +147,8 @@ class LearnResultDialog(QDialog):
             _mark(table.item(row, 5), gain.corrected)
         return table
 
-    def _build_buttons(self) -> QHBoxLayout:
-        row = QHBoxLayout()
+    def _build_buttons(self) -> None:
+        row = self.buttons
         later = QPushButton("Decide later")
         later.clicked.connect(self.close)
         self.discard = QPushButton("Discard")
@@ -166,7 +163,6 @@ class LearnResultDialog(QDialog):
         row.addStretch(1)
         row.addWidget(self.discard)
         row.addWidget(self.accept_button)
-        return row
 
     # -- following -------------------------------------------------------------------------------------------------------
 

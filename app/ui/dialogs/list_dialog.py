@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from PySide6.QtCore import QSize
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import (
     QAbstractItemView,
-    QDialog,
-    QHBoxLayout,
     QHeaderView,
     QPushButton,
     QTableWidget,
     QTableWidgetItem,
-    QVBoxLayout,
     QWidget,
 )
 
+from app.ui.dialogs.fitted_dialog import FittedDialog
 from app.ui.docks.panel import toned
 
 
-class ListDialog(QDialog):
+class ListDialog(FittedDialog):
     """A table of (name, why); ``go`` is called with a row's number when a person wants to see it."""
 
     def __init__(
@@ -31,14 +30,9 @@ class ListDialog(QDialog):
         go: Callable[[int], None] | None = None,
         parent: QWidget | None = None,
     ) -> None:
-        super().__init__(parent)
-        self.setWindowTitle(title)
-        self.resize(760, 460)
+        super().__init__(title, parent, size=QSize(760, 460))
         self._rows = list(rows)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(24, 20, 24, 20)
-        column.setSpacing(10)
-        column.addWidget(toned(title, size="title"))
+        column = self.column
         text = toned(intro, tone="muted")
         text.setWordWrap(True)
         column.addWidget(text)
@@ -56,7 +50,7 @@ class ListDialog(QDialog):
             self.table.setItem(place, 1, QTableWidgetItem(why))
         self.table.resizeRowsToContents()
         column.addWidget(self.table, 1)
-        line = QHBoxLayout()
+        line = self.buttons
         copy = QPushButton("Copy list")
         copy.clicked.connect(lambda: QGuiApplication.clipboard().setText("\n".join(f"{name}\t{why}" for name, why in self._rows)))
         line.addWidget(copy)
@@ -70,4 +64,3 @@ class ListDialog(QDialog):
         close.setProperty("primary", True)
         close.clicked.connect(self.accept)
         line.addWidget(close)
-        column.addLayout(line)

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
+from PySide6.QtCore import QSize
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QComboBox,
-    QDialog,
-    QHBoxLayout,
     QHeaderView,
     QPushButton,
     QTableWidget,
     QTableWidgetItem,
-    QVBoxLayout,
     QWidget,
 )
 
+from app.ui.dialogs.fitted_dialog import FittedDialog
 from app.ui.docks.panel import toned
 from deeplab_core.catalog import CatalogMapping, ClassCatalog
 
 _UNDECIDED = "?"
 
 
-class MappingDialog(QDialog):
+class MappingDialog(FittedDialog):
     """One row for each class of the model.
 
     Attributes:
@@ -31,15 +30,10 @@ class MappingDialog(QDialog):
     def __init__(
         self, source: ClassCatalog, target: ClassCatalog, mapping: CatalogMapping, may_adopt: bool, parent: QWidget | None = None
     ) -> None:
-        super().__init__(parent)
-        self.setWindowTitle("Classes of the model")
-        self.resize(560, 560)
+        super().__init__("Classes of the model", parent, size=QSize(640, 560))
         self.adopt = False
         self._source, self._unmatched = source, set(mapping.unmatched)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(24, 20, 24, 20)
-        column.setSpacing(12)
-        column.addWidget(toned("Classes of the model", size="title"))
+        column = self.column
         text = f"The model speaks {source.title}, the project {target.title}. Classes of the same name are matched."
         if mapping.unmatched:
             text += f" {len(mapping.unmatched)} have no partner: choose one, or void."
@@ -71,7 +65,7 @@ class MappingDialog(QDialog):
             self.table.setCellWidget(row, 1, box)
             self.table.setRowHeight(row, 36)
         column.addWidget(self.table, 1)
-        row = QHBoxLayout()
+        row = self.buttons
         self.void_rest = QPushButton("Void for the rest")
         self.void_rest.clicked.connect(self._void_rest)
         row.addWidget(self.void_rest)
@@ -87,7 +81,6 @@ class MappingDialog(QDialog):
         self.go.clicked.connect(self.accept)
         row.addWidget(cancel)
         row.addWidget(self.go)
-        column.addLayout(row)
         self._check()
 
     def overrides(self) -> dict[int, int | None]:

@@ -2,36 +2,37 @@
 
 from __future__ import annotations
 
-from PySide6.QtWidgets import QCheckBox, QComboBox, QDialog, QGridLayout, QHBoxLayout, QPushButton, QSpinBox, QVBoxLayout, QWidget
+from PySide6.QtCore import QSize
+from PySide6.QtWidgets import QCheckBox, QComboBox, QGridLayout, QPushButton, QSpinBox, QWidget
 
 from app.places import download_folder
 from app.services.settings import SettingsStore
 from app.state.settings_schema import SETTINGS, Setting
+from app.ui.dialogs.fitted_dialog import FittedDialog
 from app.ui.dialogs.folder_field import FolderField
 from app.ui.docks.panel import toned
 
 _WIDTH = 640
+#: Width of the column of editors, the same in every group.
+_EDITORS = 190
 
 
-class SettingsDialog(QDialog):
+class SettingsDialog(FittedDialog):
     """Built from the schema."""
 
     def __init__(self, settings: SettingsStore, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setWindowTitle("Settings")
-        self.setMinimumWidth(_WIDTH)
+        super().__init__("Settings", parent, size=QSize(_WIDTH, 0))
         self._settings = settings
         self.editors: dict[str, QWidget] = {}
-        column = QVBoxLayout(self)
-        column.setContentsMargins(24, 20, 24, 20)
+        column = self.column
         column.setSpacing(14)
-        column.addWidget(toned("Settings", size="title"))
         for group in dict.fromkeys(setting.group for setting in SETTINGS if setting.group):
             column.addWidget(toned(group.upper(), tone="muted", size="caption", strong=True))
             grid = QGridLayout()
             grid.setHorizontalSpacing(16)
             grid.setVerticalSpacing(4)
             grid.setColumnStretch(0, 1)
+            grid.setColumnMinimumWidth(1, _EDITORS)
             for setting in SETTINGS:
                 if setting.group == group:
                     self._add_row(grid, setting)
@@ -40,7 +41,8 @@ class SettingsDialog(QDialog):
             note = toned("\n".join(settings.problems), tone="warn", size="small")
             note.setWordWrap(True)
             column.addWidget(note)
-        row = QHBoxLayout()
+        column.addStretch(1)
+        row = self.buttons
         defaults = QPushButton("All defaults")
         defaults.clicked.connect(self._reset)
         close = QPushButton("Close")
@@ -49,9 +51,6 @@ class SettingsDialog(QDialog):
         row.addWidget(defaults)
         row.addStretch(1)
         row.addWidget(close)
-        column.addLayout(row)
-        # Wrapped lines need their height at this width; a layout only asks for it when it is told the width.
-        self.resize(_WIDTH, column.totalHeightForWidth(_WIDTH))
 
     def _add_row(self, grid: QGridLayout, setting: Setting) -> None:
         row = grid.rowCount()
@@ -63,7 +62,7 @@ class SettingsDialog(QDialog):
         grid.addWidget(label, row, 0)
         grid.addWidget(editor, row, 1)
         if setting.help:
-            help_text = toned(setting.help, tone="faint", size="small")
+            help_text = toned(setting.help, tone="muted", size="small")
             help_text.setWordWrap(True)
             grid.addWidget(help_text, row + 1, 0, 1, 2 if setting.folder else 1)
         grid.setRowMinimumHeight(row, 30)

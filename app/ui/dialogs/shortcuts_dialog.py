@@ -4,32 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QKeySequence
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QComboBox,
-    QDialog,
     QHBoxLayout,
     QHeaderView,
     QLineEdit,
     QPushButton,
     QTableWidget,
     QTableWidgetItem,
-    QVBoxLayout,
     QWidget,
 )
 
 from app.actions.keymap import PRESETS, Keymap, ShortcutConflict
 from app.actions.palette import named
 from app.actions.spec import ActionSpec
+from app.ui.dialogs.fitted_dialog import FittedDialog
 from app.ui.docks.panel import set_tone, toned
 from app.ui.input.keys import KeyEdit, key_text
 
 _ID = int(Qt.ItemDataRole.UserRole)
 
 
-class ShortcutsDialog(QDialog):
+class ShortcutsDialog(FittedDialog):
     """Edits a keymap of its own; :attr:`keymap` is the result when it is accepted."""
 
     def __init__(
@@ -39,14 +38,11 @@ class ShortcutsDialog(QDialog):
         parent: QWidget | None = None,
         printed: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__(parent)
-        self.setWindowTitle("Keys")
-        self.resize(620, 640)
+        super().__init__("Keys", parent, heading="", size=QSize(620, 640))
         self._specs = list(actions)
         self.keymap = Keymap(self._specs, overrides)
         self.keymap.printed = dict(printed or {})
-        column = QVBoxLayout(self)
-        column.setContentsMargins(24, 20, 24, 20)
+        column = self.column
         column.setSpacing(10)
         head = QHBoxLayout()
         head.addWidget(toned("Keys", size="title"))
@@ -93,7 +89,7 @@ class ShortcutsDialog(QDialog):
         self.note = toned("Choose a command, press its new key, then Set.", tone="muted", size="small")
         self.note.setWordWrap(True)
         column.addWidget(self.note)
-        buttons = QHBoxLayout()
+        buttons = self.buttons
         buttons.addStretch(1)
         cancel = QPushButton("Cancel")
         cancel.clicked.connect(self.reject)
@@ -102,7 +98,6 @@ class ShortcutsDialog(QDialog):
         done.clicked.connect(self.accept)
         buttons.addWidget(cancel)
         buttons.addWidget(done)
-        column.addLayout(buttons)
         self._show_keys()
         self.table.selectRow(0)
 

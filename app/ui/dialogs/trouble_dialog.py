@@ -4,25 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PySide6.QtCore import QUrl
+from PySide6.QtCore import QSize, QUrl
 from PySide6.QtGui import QDesktopServices, QGuiApplication
-from PySide6.QtWidgets import QDialog, QHBoxLayout, QPlainTextEdit, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QPlainTextEdit, QPushButton, QWidget
 
 from app.state.wording import displayed
+from app.ui.dialogs.fitted_dialog import FittedDialog
 from app.ui.docks.panel import toned
 
 
-class TroubleDialog(QDialog):
+class TroubleDialog(FittedDialog):
     """Says what happened and what became of the work."""
 
     def __init__(self, title: str, text: str, details: str, logs: Path, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setWindowTitle(title)
-        self.resize(640, 420)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(24, 20, 24, 20)
-        column.setSpacing(10)
-        column.addWidget(toned(title, size="title"))
+        super().__init__(title, parent, size=QSize(640, 420))
+        column = self.column
         label = toned(displayed(text), tone="muted")
         label.setWordWrap(True)
         column.addWidget(label)
@@ -30,7 +26,7 @@ class TroubleDialog(QDialog):
         self.details.setReadOnly(True)
         self.details.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
         column.addWidget(self.details, 1)
-        row = QHBoxLayout()
+        row = self.buttons
         copy = QPushButton("Copy details")
         copy.clicked.connect(lambda: QGuiApplication.clipboard().setText(self.details.toPlainText()))
         folder = QPushButton("Open the folder of logs")
@@ -42,4 +38,3 @@ class TroubleDialog(QDialog):
             row.addWidget(button)
         row.addStretch(1)
         row.addWidget(close)
-        column.addLayout(row)
