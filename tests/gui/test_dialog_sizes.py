@@ -83,7 +83,8 @@ def _choice(studio: Studio, _tmp: Path) -> QDialog:
 
 
 def _truth(studio: Studio, tmp: Path) -> QDialog:
-    return TruthDialog(_ANSWERS, "Several folders may hold the ground truth of these images.", tmp, asked=True, parent=studio.window)
+    intro = "Several folders may hold the ground truth of these images."
+    return TruthDialog(_ANSWERS, intro, tmp, asked=True, parent=studio.window)
 
 
 def _classes(studio: Studio, _tmp: Path) -> QDialog:
@@ -111,7 +112,9 @@ def _learn(studio: Studio, _tmp: Path) -> QDialog:
 
 def _learned(studio: Studio, _tmp: Path) -> QDialog:
     change = GainInterval(gain=0.05, low=0.01, high=0.09, images=9)
-    gains = tuple(ClassGain(id=info.id, name=info.name, color=info.color, pixels=900, images=9, change=change) for info in _VOC.classes)
+    gains = tuple(
+        ClassGain(id=info.id, name=info.name, color=info.color, pixels=900, images=9, change=change) for info in _VOC.classes
+    )
     report = LearnReport(
         verdict="worse", summary="", images=9, background=3, pixels=9, corrected=(0.5, 0.8), held_out=(0.5, 0.6), kept=0.99,
         step=20, steps=20, blend=0.5, layers="", seconds=1.0, classes=gains, change=change, skipped=(("a.jpg", "it is cut off"),),

@@ -20,6 +20,7 @@ from app.ui.canvas.damage import damaged_rects
 from app.ui.canvas.error_outline import ErrorOutline
 from app.ui.canvas.geometry import Mapping
 from app.ui.canvas.layers import LayerSet
+from app.ui.canvas.presence import Presence
 from app.ui.canvas.receptive_mark import ReceptiveMark
 from app.ui.canvas.style import CanvasStyle
 from app.ui.canvas.tools.toolbox import ToolBox
@@ -57,6 +58,7 @@ class CanvasArea(QWidget):
         self._views = [CanvasView(index, view, edit.tools, self._toolbox, self._style, self) for index in range(_PANES)]
         self._holder: QWidget | None = None
         self._fitting = False
+        self._presence = Presence()
         self._shown_layout: PaneLayout | None = None
         self._box = QVBoxLayout(self)
         self._box.setContentsMargins(0, 0, 0, 0)
@@ -90,6 +92,7 @@ class CanvasArea(QWidget):
     def set_layers(self, layers: LayerSet | None) -> None:
         """Show another image, or other layers of the same one (a truth that was found, another band width); None shows none."""
         before, self._layers = self._layers, layers
+        self._presence.keep(layers)
         if layers is None:
             self._tables = None
         elif before is None or before.catalog is not layers.catalog or self._tables is None:
@@ -199,7 +202,7 @@ class CanvasArea(QWidget):
         for index, (pane, what) in enumerate(zip(self.views, shown, strict=True)):
             scale = self._view.scale * pane.fitting_scale(image) / first_fit
             mapping = Mapping.centered(self._view.center, scale, pane.device_size(), image, pane.devicePixelRatioF())
-            scene = Scene(mapping, layers, tables, self._view.overlay)
+            scene = Scene(mapping, layers, tables, self._view.overlay, self._presence)
             pane.show_scene(scene, what, self._view.stand_in(index))
         self._show_chips()
 
@@ -227,6 +230,8 @@ class CanvasArea(QWidget):
             rect = change.rect
             shown = rect.width * rect.height * self._view.scale**2
             rects = damaged_rects(rect, change.before, document.labels[rect.slices], banded=shown > _BANDS_PAY)
+            for box in rects:
+                self._presence.mark_changed(document.labels, box)
             for pane in self.views:
                 pane.mark_changed(rects)
 

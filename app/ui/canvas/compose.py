@@ -6,7 +6,7 @@ device pixel wide at every scale, and a change of colour, opacity or visibility 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,12 +18,14 @@ from app.state.panes import MODEL_PANES, OverlayOptions, PaneKind
 from app.ui.canvas.colors import OverlayTables, Table, difference_colors, gray, uncertainty_table
 from app.ui.canvas.geometry import Mapping, sample
 from app.ui.canvas.layers import LayerSet
+from app.ui.canvas.presence import Presence
 
 Sampled = NDArray[Any]  # (h, w) label values under device pixels
 Overlay = NDArray[np.uint32]  # (h, w) premultiplied ARGB
 
-#: Device px that one changed pixel may influence beyond itself: its neighbours' contours and their soft edge.
-REACH = 3
+#: Device px that one changed pixel may influence beyond itself: the cell that it shares, whether its neighbours show its class,
+#: their contours and the soft edge of those.
+REACH = 5
 
 #: Period of the hatching over void in device px.
 _HATCH = 9
@@ -47,6 +49,53 @@ class Scene:
     layers: LayerSet
     tables: OverlayTables
     options: OverlayOptions
+    presence: Presence = field(default_factory=Presence)
+
+    @property
+    def reduced(self) -> bool:
+        """Whether device pixels are larger than those of the image."""
+        return self.mapping.scale < 1
+
+    def sampled(self, array: NDArray[Any], rect: QRect) -> Sampled:
+        """(h, w) values under the centres of device px."""
+        mapping = self.mapping
+        rows = mapping.rows(rect.top(), rect.top() + rect.height())
+        return sample(array, rows, mapping.columns(rect.left(), rect.left() + rect.width()))
+
+    def labels(self, array: NDArray[Any], rect: QRect) -> Sampled:
+        """(h, w) labels, none of which disappears when zoomed out."""
+        values = self.sampled(array, rect)
+        if self.reduced:
+            places, found = self._lost(rect, values, None, self.options.hidden, array)
+            if places.size:
+                values = np.array(values)
+                values.ravel()[places] = found
+        return values
+
+    def differing(
+        self, array: NDArray[Any], other: NDArray[Any], rect: QRect, ignore: int | None = None
+    ) -> tuple[Sampled, NDArray[np.bool_]]:
+        """(h, w) labels, and where they differ from another map, which does not disappear when zoomed out.
+
+        Args:
+            ignore: value of ``other`` where nothing counts.
+        """
+        values, against = self.sampled(array, rect), self.sampled(other, rect)
+        differs = values != against
+        if ignore is not None:
+            differs &= against != ignore
+        if self.reduced:
+            places, found = self._lost(rect, values, differs, frozenset(), array, other, ignore)
+            if places.size:
+                values = np.array(values)
+                values.ravel()[places], differs.ravel()[places] = found, True
+        return values, differs
+
+    def _lost(
+        self, rect: QRect, values: Sampled, counts: NDArray[np.bool_] | None, hidden: frozenset[int], *maps: Any
+    ) -> tuple[NDArray[np.intp], Sampled]:
+        sets = self.presence.sets(*maps)
+        return sets.lost(self.mapping.cell_level, *self.mapping.cells(rect), values, counts, hidden)
 
 
 def compose(scene: Scene, kind: PaneKind, rect: QRect) -> Overlay | None:
@@ -54,30 +103,21 @@ def compose(scene: Scene, kind: PaneKind, rect: QRect) -> Overlay | None:
     if rect.isEmpty() or kind is PaneKind.IMAGE or scene.layers.missing(kind) is not None:
         return None
     layers, options = scene.layers, scene.options
-    rows = scene.mapping.rows(rect.top(), rect.top() + rect.height())
-    columns = scene.mapping.columns(rect.left(), rect.left() + rect.width())
     if kind is PaneKind.UNCERTAINTY:
         assert layers.confidence is not None
-        return _colored(uncertainty_table(), sample(layers.confidence, rows, columns))
+        return _colored(uncertainty_table(), scene.sampled(layers.confidence, rect))
     if kind is PaneKind.ERRORS:
-        assert layers.labels is not None
-        assert layers.truth is not None
-        return _errors(scene, sample(layers.labels, rows, columns), sample(layers.truth, rows, columns))
+        return _errors(scene, rect)
     if kind is PaneKind.BAND:
-        assert layers.band is not None
-        inside = layers.band_labels if layers.band_labels is not None else layers.labels
-        labels = None if inside is None else sample(inside, rows, columns)
-        return _band(scene, sample(layers.band, rows, columns), labels)
+        return _band(scene, rect)
     if kind is PaneKind.CHANGES:
-        assert layers.labels is not None
-        assert layers.refined is not None
-        return _changes(scene, sample(layers.refined, rows, columns), sample(layers.labels, rows, columns))
+        return _changes(scene, rect)
     if kind is PaneKind.DIFFERENCE:
         one, other = (layers.model(place) for place in layers.pair)
         assert one is not None
         assert other is not None
-        truth = None if layers.truth is None else sample(layers.truth, rows, columns)
-        return _difference(scene, sample(one, rows, columns), sample(other, rows, columns), truth)
+        truth = None if layers.truth is None else scene.sampled(layers.truth, rect)
+        return _difference(scene, scene.sampled(one, rect), scene.sampled(other, rect), truth)
     if not options.visible:
         return None
     sources = {
@@ -86,7 +126,7 @@ def compose(scene: Scene, kind: PaneKind, rect: QRect) -> Overlay | None:
     }  # fmt: skip
     source = sources[kind]
     assert source is not None
-    return _labels(scene, sample(source, rows, columns), rect.left() + rect.top())
+    return _labels(scene, scene.labels(source, rect), rect.left() + rect.top())
 
 
 def edges(values: Sampled) -> NDArray[np.bool_]:
@@ -132,13 +172,15 @@ def _grown(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return grown
 
 
-def _errors(scene: Scene, values: Sampled, truth: Sampled) -> Overlay:
-    tables = scene.tables
-    judged = truth != tables.ignore
-    wrong = (values != truth) & judged
+def _errors(scene: Scene, rect: QRect) -> Overlay:
+    tables, layers = scene.tables, scene.layers
+    assert layers.labels is not None
+    assert layers.truth is not None
+    values, wrong = scene.differing(layers.labels, layers.truth, rect, tables.ignore)
+    unjudged = scene.sampled(layers.truth, rect) == tables.ignore
     overlay = _colored(tables.wrong, values)
     np.copyto(overlay, _VEIL_CORRECT, where=~wrong)
-    np.copyto(overlay, _VEIL_UNJUDGED, where=~judged)
+    np.copyto(overlay, _VEIL_UNJUDGED, where=unjudged & ~wrong)
     if scene.options.contours:
         line = edges(np.where(wrong, values, values.dtype.type(tables.ignore)))
         line &= wrong
@@ -146,10 +188,12 @@ def _errors(scene: Scene, values: Sampled, truth: Sampled) -> Overlay:
     return overlay
 
 
-def _changes(scene: Scene, after: Sampled, before: Sampled) -> Overlay:
+def _changes(scene: Scene, rect: QRect) -> Overlay:
     """What a CRF would change, in the colour of what it becomes; white around what becomes unlabelled."""
-    tables = scene.tables
-    changed = after != before
+    tables, layers = scene.tables, scene.layers
+    assert layers.labels is not None
+    assert layers.refined is not None
+    after, changed = scene.differing(layers.refined, layers.labels, rect)
     overlay = _colored(tables.wrong, after)
     np.copyto(overlay, _VEIL_CORRECT, where=~changed)
     np.copyto(overlay, _BAND_EXCLUDED, where=changed & (after == tables.ignore))
@@ -176,9 +220,17 @@ def _difference(scene: Scene, one: Sampled, other: Sampled, truth: Sampled | Non
     return overlay
 
 
-def _band(scene: Scene, index: Sampled, values: Sampled | None) -> Overlay:
-    within = index <= scene.layers.band_width
+def _band(scene: Scene, rect: QRect) -> Overlay:
+    layers = scene.layers
+    assert layers.band is not None
+    index = scene.sampled(layers.band, rect)
+    within = index <= layers.band_width
+    if scene.reduced:
+        near = scene.presence.band(layers.band)
+        within |= near.within(scene.mapping.cell_level, *scene.mapping.cells(rect), layers.band_width)
     excluded = index == 0
+    inside = layers.band_labels if layers.band_labels is not None else layers.labels
+    values = None if inside is None else scene.labels(inside, rect)
     if values is None or not scene.options.visible:
         overlay = np.zeros(index.shape, dtype=np.uint32)
     else:

@@ -11,6 +11,9 @@ from PySide6.QtCore import QPointF, QRect
 
 from app.state.patch import Rect
 
+#: (n + 1,) first cell of each of n device rows or columns, and the end of the last.
+Cells = NDArray[np.intp]
+
 
 @dataclass(frozen=True, slots=True)
 class Mapping:
@@ -73,6 +76,33 @@ class Mapping:
     def rows(self, start: int, stop: int) -> NDArray[np.intp]:
         """Image row under the centre of each device row ``start .. stop``; not clipped to the image."""
         return np.floor(self.top + (np.arange(start, stop) + 0.5) / self.scale).astype(np.intp)
+
+    @property
+    def cell_level(self) -> int:
+        """Cells of 2**level px are at most as large as a device pixel and more than half of it; 0 from about 1:1 on."""
+        return max(math.floor(math.log2(1 / self.scale)), 0)
+
+    def cells(self, rect: QRect) -> tuple[Cells, Cells]:
+        """Cells of :attr:`cell_level` whose centres lie in the rows and columns of ``rect``, a part of the picture.
+
+        Each cell of the visible image belongs to exactly one device row and column, whatever rectangle asks for it.
+        """
+        whole = self.picture_rect()
+        rows = self._cells(self.top, self.image_height, self.height, rect.top(), rect.height(), whole.top(), whole.height())
+        columns = self._cells(self.left, self.image_width, self.width, rect.left(), rect.width(), whole.left(), whole.width())
+        return rows, columns
+
+    def _cells(self, origin: float, length: int, limit: int, at: int, count: int, first: int, size: int) -> Cells:
+        side = 2**self.cell_level
+        places = (origin + np.arange(at, at + count + 1) / self.scale) / side
+        number = -(-length // side)
+        cells: Cells = np.clip(np.ceil(places - 0.5), 0, number).astype(np.intp)
+        # What the image has beyond the last centre of a device pixel belongs to that pixel.
+        if at == first and first > 0:
+            cells[0] = 0
+        if at + count == first + size and first + size < limit:
+            cells[-1] = number
+        return cells
 
     def picture_rect(self) -> QRect:
         """Device px whose centre lies on the image, clipped to the pane."""

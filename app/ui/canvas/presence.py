@@ -1,0 +1,301 @@
+"""Which values lie under a device pixel that is larger than a pixel of the image: no region disappears when zoomed out.
+
+A label map that is sampled once per device pixel loses what lies between the samples. A pyramid holds, for every cell of
+2**k x 2**k px, the set of values in it as one word of bits (the smallest value for a band index). Cells are at most as large as a
+device pixel and each belongs to the one that holds its centre, so that every pixel of the image counts for exactly one device
+pixel. A value that is under a device pixel and that neither it nor one of its eight neighbours shows takes its place.
+
+The top of the pyramid is made when it is needed (some 2 ms per megapixel, once an image), a change renews its own cells, and a
+repaint costs as much as its own device pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.state.opencv import opencv
+from app.state.patch import Rect
+from app.ui.canvas.geometry import Cells
+from app.ui.canvas.layers import LayerSet
+
+Values = NDArray[Any]
+Words = NDArray[Any]  # unsigned: a bit for each value
+
+#: Rows of the image that are reduced at a time, so that a large image needs no second copy of itself.
+_STRIP = 512
+#: Bits that stay free for classes that are painted later; another one beyond them costs a new pyramid.
+_SPARE = 2
+#: Values with a bit of their own.
+_MOST = 63
+#: More changed rectangles than this are renewed as one.
+_MANY = 16
+
+
+class Pyramid:
+    """A map reduced by halves.
+
+    Args:
+        shape: (H, W) of the map.
+        read: the words of some rows and columns of the map as it is now.
+        join: ``np.bitwise_or`` or ``np.minimum``.
+    """
+
+    def __init__(self, shape: tuple[int, int], read: Callable[[slice, slice], Words], join: np.ufunc) -> None:
+        self._shape, self._read, self._join = shape, read, join
+        self._levels: list[Words] = []  # level 1, 2, ...; level 0 is the map itself
+        self._changed: list[Rect] = []
+
+    def mark_changed(self, rect: Rect) -> None:
+        """Values changed in a rectangle of the image."""
+        if self._levels:
+            self._changed.append(rect)
+
+    def forget(self) -> None:
+        """Begin again at the next call of :meth:`under`."""
+        self._levels, self._changed = [], []
+
+    def under(self, level: int, rows: Cells, columns: Cells) -> Words:
+        """(len(rows) - 1, len(columns) - 1) the cells of each device pixel, joined.
+
+        Args:
+            level: cells of 2**level px.
+            rows, columns: first cell of each device row and column, and the end of the last.
+        """
+        down, across = slice(rows[0], max(rows[-1], rows[0] + 1)), slice(columns[0], max(columns[-1], columns[0] + 1))
+        window = self._read(down, across) if level == 0 else self._level(level)[down, across]
+        return _joined(_joined(window, rows - rows[0], 0, self._join), columns - columns[0], 1, self._join)
+
+    def _level(self, level: int) -> Words:
+        if len(self._changed) > _MANY:
+            self._changed = [_bounding(self._changed)]
+        while self._changed:
+            self._renew(self._changed.pop())
+        while len(self._levels) < level:
+            self._levels.append(self._make() if not self._levels else _halved(self._levels[-1], self._join))
+        return self._levels[level - 1]
+
+    def _make(self) -> Words:
+        height, width = self._shape
+        strips = [
+            _halved(self._read(slice(top, min(top + _STRIP, height)), slice(0, width)), self._join)
+            for top in range(0, height, _STRIP)
+        ]
+        return np.concatenate(strips)
+
+    def _renew(self, rect: Rect) -> None:
+        top, left, bottom, right = rect.y, rect.x, rect.bottom, rect.right
+        for place in range(len(self._levels)):
+            below = self._shape if place == 0 else self._levels[place - 1].shape
+            top, left, bottom, right = top // 2, left // 2, (bottom + 1) // 2, (right + 1) // 2
+            down, across = slice(2 * top, min(2 * bottom, below[0])), slice(2 * left, min(2 * right, below[1]))
+            window = self._read(down, across) if place == 0 else self._levels[place - 1][down, across]
+            if not self._levels:  # reading met one value too many for the words: all begins again
+                return
+            self._levels[place][top:bottom, left:right] = _halved(window, self._join)
+
+
+class LabelSets:
+    """The sets of labels under device pixels, for one map, or only where it differs from another one.
+
+    Args:
+        labels: (H, W), may be changed in place; :meth:`mark_changed` says where.
+        other: (H, W) of the same ids; only pixels that differ from it count. None: all of them.
+        ignore: value of ``other`` where nothing counts, None for none.
+    """
+
+    def __init__(self, labels: Values, other: Values | None = None, ignore: int | None = None) -> None:
+        self._labels, self._other, self._ignore = labels, other, ignore
+        self._pyramid = Pyramid(labels.shape, self._read, np.bitwise_or)
+        self._table: Words = np.zeros(0, np.uint8)
+        self._names: list[int] = []
+        self._common = 0
+
+    def mark_changed(self, rect: Rect) -> None:
+        """Labels changed in a rectangle of the image."""
+        self._pyramid.mark_changed(rect)
+
+    def lost(
+        self, level: int, rows: Cells, columns: Cells, values: Values, counts: NDArray[np.bool_] | None, hidden: frozenset[int]
+    ) -> tuple[NDArray[np.intp], Values]:
+        """What is under device pixels and shown neither there nor beside them.
+
+        Args:
+            level, rows, columns: see :meth:`Pyramid.under`.
+            values: (h, w) labels that the device pixels show.
+            counts: (h, w) bool, where they count; None: everywhere.
+            hidden: classes that are not shown anyway.
+
+        Returns:
+            Flat places in ``values`` and the label that belongs there; the rarest where several do. A device pixel that alone
+            shows a value keeps it.
+        """
+        present = self._pyramid.under(level, rows, columns)  # first: it may meet new values and need wider words
+        shown = self._words(values)
+        if counts is not None:
+            shown = np.where(counts, shown, shown.dtype.type(0))
+        around = _around(shown)
+        lost = present & ~(shown | around)
+        skipped = np.bitwise_or.reduce(self._table[sorted(hidden)], initial=0) | self._common
+        if skipped:
+            lost &= ~lost.dtype.type(skipped)
+        places = np.flatnonzero(lost)
+        if places.size:
+            places = places[(shown.ravel()[places] & ~around.ravel()[places]) == 0]
+        words = lost.ravel()[places]
+        first = words & (~words + words.dtype.type(1))
+        names = np.asarray(self._names)
+        return places, names[np.round(np.log2(first.astype(np.float64))).astype(np.intp)] if places.size else names[:0]
+
+    def _words(self, values: Values) -> Words:
+        """A bit for each value; values that are new get one first."""
+        if not self._names:
+            self._begin()
+        words = _looked_up(self._table, values)
+        if not words.all():
+            for value in np.unique(values[words == 0]).tolist():
+                self._add(value)
+            words = _looked_up(self._table, values)
+        return words
+
+    def _begin(self) -> None:
+        cv2 = opencv()
+        size = 256 if self._labels.dtype == np.uint8 else 65536
+        counts = cv2.calcHist([self._labels], [0], None, [size], [0, size]).ravel()
+        present = np.flatnonzero(counts)
+        present = present[np.argsort(counts[present], kind="stable")]
+        bits = next((bits for bits in (8, 16, 32) if bits >= present.size + _SPARE), 64)
+        self._table = np.zeros(size, f"u{bits // 8}")
+        self._names = []
+        for value in present.tolist():
+            self._add(value)
+
+    def _add(self, value: int) -> None:
+        bits = 8 * self._table.itemsize
+        if len(self._names) < min(bits, _MOST):
+            self._table[value] = 1 << len(self._names)
+            self._names.append(value)
+        elif bits < 64:
+            self._pyramid.forget()
+            self._table = self._table.astype(f"u{bits // 4}")
+            self._add(value)
+        else:  # the most frequent of more than 63 share a bit, and are sampled only
+            self._common = 1 << _MOST
+            self._table[value] = self._common
+
+    def _read(self, rows: slice, columns: slice) -> Words:
+        values = self._labels[rows, columns]
+        words = self._words(values)
+        if self._other is None:
+            return words
+        other = self._other[rows, columns]
+        counts = values != other
+        if self._ignore is not None:
+            counts &= other != self._ignore
+        return np.where(counts, words, words.dtype.type(0))
+
+
+class NearestBand:
+    """The smallest distance of a band index under device pixels.
+
+    Args:
+        index: (H, W) uint8 of :func:`deeplab_core.boundary.band_index`; not changed in place.
+    """
+
+    def __init__(self, index: NDArray[np.uint8]) -> None:
+        self._index = index
+        # What is excluded (0) is farthest.
+        self._pyramid = Pyramid(index.shape, lambda rows, columns: self._index[rows, columns] - np.uint8(1), np.minimum)
+
+    def within(self, level: int, rows: Cells, columns: Cells, width: int) -> NDArray[np.bool_]:
+        """(h, w) bool: device pixels over a pixel at most ``width`` px from the edge."""
+        near: NDArray[np.bool_] = self._pyramid.under(level, rows, columns) < width
+        return near
+
+
+class Presence:
+    """The sets of every map that panes show, kept while the maps are."""
+
+    def __init__(self) -> None:
+        self._sets: dict[tuple[int, int, int | None], tuple[Values, Values | None, LabelSets]] = {}
+        self._band: tuple[Values, NearestBand] | None = None
+
+    def keep(self, layers: LayerSet | None) -> None:
+        """Drop what belongs to none of these layers."""
+        arrays = () if layers is None else (
+            layers.labels, layers.prediction, layers.truth, layers.refined, layers.band_labels, *layers.models,
+        )  # fmt: skip
+        alive = {id(array) for array in arrays} | {id(None)}
+        self._sets = {key: kept for key, kept in self._sets.items() if {key[0], key[1]} <= alive}
+        if layers is None or (self._band is not None and self._band[0] is not layers.band):
+            self._band = None
+
+    def sets(self, labels: Values, other: Values | None = None, ignore: int | None = None) -> LabelSets:
+        """The sets of a map, or of the pixels in which it differs from another one."""
+        key = id(labels), id(other), ignore
+        if key not in self._sets:
+            self._sets[key] = labels, other, LabelSets(labels, other, ignore)
+        return self._sets[key][2]
+
+    def band(self, index: NDArray[np.uint8]) -> NearestBand:
+        """The band index."""
+        if self._band is None or self._band[0] is not index:
+            self._band = index, NearestBand(index)
+        return self._band[1]
+
+    def mark_changed(self, labels: Values, rect: Rect) -> None:
+        """A map was changed in place."""
+        for one, other, sets in self._sets.values():
+            if one is labels or other is labels:
+                sets.mark_changed(rect)
+
+
+def _looked_up(table: Words, values: Values) -> Words:
+    """OpenCV looks bytes up in half of numpy's time."""
+    if values.dtype == np.uint8 and table.itemsize <= 2 and values.size:
+        found: Words = opencv().LUT(values, table)
+        return found
+    return table.take(values)
+
+
+def _around(words: Words) -> Words:
+    """(h, w) bits of the eight neighbours of each pixel."""
+    pad = np.zeros((words.shape[0] + 2, words.shape[1] + 2), words.dtype)
+    pad[1:-1, 1:-1] = words
+    sides = pad[:, :-2] | pad[:, 2:]
+    rows = sides | pad[:, 1:-1]
+    around: Words = rows[:-2] | rows[2:] | sides[1:-1]
+    return around
+
+
+def _halved(words: Words, join: np.ufunc) -> Words:
+    """Two by two cells joined; a last odd row or column stands alone."""
+    height, width = words.shape
+    rows = np.empty(((height + 1) // 2, width), words.dtype)
+    join(words[: height - height % 2 : 2], words[1::2], out=rows[: height // 2])
+    if height % 2:
+        rows[-1] = words[-1]
+    halved = np.empty((rows.shape[0], (width + 1) // 2), words.dtype)
+    join(rows[:, : width - width % 2 : 2], rows[:, 1::2], out=halved[:, : width // 2])
+    if width % 2:
+        halved[:, -1] = rows[:, -1]
+    return halved
+
+
+def _joined(window: Words, bounds: Cells, axis: int, join: np.ufunc) -> Words:
+    """Runs of rows (axis 0) or columns joined; an empty run takes the next one."""
+    starts, ends = bounds[:-1], bounds[1:]
+    last = window.shape[axis] - 1
+    joined: Words = window.take(np.minimum(starts, last), axis=axis)
+    for step in range(1, int((ends - starts).max(initial=1))):
+        join(joined, window.take(np.clip(starts + step, 0, np.maximum(ends - 1, 0)), axis=axis), out=joined)
+    return joined
+
+
+def _bounding(rects: list[Rect]) -> Rect:
+    left, top = min(rect.x for rect in rects), min(rect.y for rect in rects)
+    right, bottom = max(rect.right for rect in rects), max(rect.bottom for rect in rects)
+    return Rect(left, top, right - left, bottom - top)
