@@ -11,7 +11,7 @@ repaint costs as much as its own device pixels.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -19,16 +19,19 @@ from numpy.typing import NDArray
 
 from app.state.opencv import opencv
 from app.state.patch import Rect
-from app.ui.canvas.geometry import Cells
+from app.ui.canvas.geometry import Cells, sample
 from app.ui.canvas.layers import LayerSet
 
 Values = NDArray[Any]
 Words = NDArray[Any]  # unsigned: a bit for each value
+Pick = Callable[[Values], Values]  # a part of an array, the same of each
 
 #: Rows of the image that are reduced at a time, so that a large image needs no second copy of itself.
 _STRIP = 512
 #: Bits that stay free for classes that are painted later; another one beyond them costs a new pyramid.
 _SPARE = 2
+#: Joining some runs pays where they are less than one in so many.
+_FEW = 4
 #: Values with a bit of their own.
 _MOST = 63
 #: More changed rectangles than this are renewed as one.
@@ -40,11 +43,11 @@ class Pyramid:
 
     Args:
         shape: (H, W) of the map.
-        read: the words of some rows and columns of the map as it is now.
+        read: the words of a part of the map as it is now; it calls the function that it gets for each array that it needs.
         join: ``np.bitwise_or`` or ``np.minimum``.
     """
 
-    def __init__(self, shape: tuple[int, int], read: Callable[[slice, slice], Words], join: np.ufunc) -> None:
+    def __init__(self, shape: tuple[int, int], read: Callable[[Pick], Words], join: np.ufunc) -> None:
         self._shape, self._read, self._join = shape, read, join
         self._levels: list[Words] = []  # level 1, 2, ...; level 0 is the map itself
         self._changed: list[Rect] = []
@@ -65,9 +68,32 @@ class Pyramid:
             level: cells of 2**level px.
             rows, columns: first cell of each device row and column, and the end of the last.
         """
-        down, across = slice(rows[0], max(rows[-1], rows[0] + 1)), slice(columns[0], max(columns[-1], columns[0] + 1))
-        window = self._read(down, across) if level == 0 else self._level(level)[down, across]
-        return _joined(_joined(window, rows - rows[0], 0, self._join), columns - columns[0], 1, self._join)
+        if level == 0:
+            return self._joined_pixels(rows, columns)
+        window = self._level(level)[rows[0] : max(rows[-1], rows[0] + 1), columns[0] : max(columns[-1], columns[0] + 1)]
+        for axis, bounds in enumerate((rows - rows[0], columns - columns[0])):
+            (_, first), *others = _runs(bounds, window.shape[axis])
+            joined = window.take(first, axis=axis, mode="clip")
+            for where, places in others:
+                part = (where, slice(None)) if axis == 0 else (slice(None), where)
+                joined[part] = self._join(joined[part], window.take(places, axis=axis, mode="clip"))
+            window = joined
+        return window
+
+    def _joined_pixels(self, rows: Cells, columns: Cells) -> Words:
+        """Of the map itself: picking its pixels first is less work than looking all of them up."""
+        joined: Words | None = None
+        for down, lines in _runs(rows, self._shape[0]):
+            for across, places in _runs(columns, self._shape[1]):
+                words = self._read(lambda array, lines=lines, places=places: sample(array, lines, places))
+                if joined is None:
+                    joined = words
+                    continue
+                part = np.ix_(down, across) if not isinstance(down, slice) and not isinstance(across, slice) else (down, across)
+                joined = joined.astype(words.dtype, copy=False)  # wider from here on, if a value too many was met
+                joined[part] = self._join(joined[part], words)
+        assert joined is not None
+        return joined
 
     def _level(self, level: int) -> Words:
         if len(self._changed) > _MANY:
@@ -79,9 +105,9 @@ class Pyramid:
         return self._levels[level - 1]
 
     def _make(self) -> Words:
-        height, width = self._shape
+        height = self._shape[0]
         strips = [
-            _halved(self._read(slice(top, min(top + _STRIP, height)), slice(0, width)), self._join)
+            _halved(self._read(lambda array, top=top: array[top : top + _STRIP]), self._join)
             for top in range(0, height, _STRIP)
         ]
         return np.concatenate(strips)
@@ -92,7 +118,8 @@ class Pyramid:
             below = self._shape if place == 0 else self._levels[place - 1].shape
             top, left, bottom, right = top // 2, left // 2, (bottom + 1) // 2, (right + 1) // 2
             down, across = slice(2 * top, min(2 * bottom, below[0])), slice(2 * left, min(2 * right, below[1]))
-            window = self._read(down, across) if place == 0 else self._levels[place - 1][down, across]
+            part = down, across
+            window = self._read(lambda array, part=part: array[part]) if place == 0 else self._levels[place - 1][part]
             if not self._levels:  # reading met one value too many for the words: all begins again
                 return
             self._levels[place][top:bottom, left:right] = _halved(window, self._join)
@@ -133,15 +160,17 @@ class LabelSets:
             Flat places in ``values`` and the label that belongs there; the rarest where several do. A device pixel that alone
             shows a value keeps it.
         """
-        present = self._pyramid.under(level, rows, columns)  # first: it may meet new values and need wider words
-        shown = self._words(values)
+        present = self._pyramid.under(level, rows, columns)  # first: it meets new values, which may need wider words
+        shown = _looked_up(self._table, values)
         if counts is not None:
             shown = np.where(counts, shown, shown.dtype.type(0))
         around = _around(shown)
-        lost = present & ~(shown | around)
+        lost = shown | around
+        np.invert(lost, out=lost)
+        lost &= present
         skipped = np.bitwise_or.reduce(self._table[sorted(hidden)], initial=0) | self._common
         if skipped:
-            lost &= ~lost.dtype.type(skipped)
+            lost &= lost.dtype.type(~int(skipped) & np.iinfo(lost.dtype).max)
         places = np.flatnonzero(lost)
         if places.size:
             places = places[(shown.ravel()[places] & ~around.ravel()[places]) == 0]
@@ -155,7 +184,7 @@ class LabelSets:
         if not self._names:
             self._begin()
         words = _looked_up(self._table, values)
-        if not words.all():
+        if opencv().countNonZero(_signed(words)) < words.size:
             for value in np.unique(values[words == 0]).tolist():
                 self._add(value)
             words = _looked_up(self._table, values)
@@ -186,12 +215,12 @@ class LabelSets:
             self._common = 1 << _MOST
             self._table[value] = self._common
 
-    def _read(self, rows: slice, columns: slice) -> Words:
-        values = self._labels[rows, columns]
+    def _read(self, pick: Pick) -> Words:
+        values = pick(self._labels)
         words = self._words(values)
         if self._other is None:
             return words
-        other = self._other[rows, columns]
+        other = pick(self._other)
         counts = values != other
         if self._ignore is not None:
             counts &= other != self._ignore
@@ -208,7 +237,7 @@ class NearestBand:
     def __init__(self, index: NDArray[np.uint8]) -> None:
         self._index = index
         # What is excluded (0) is farthest.
-        self._pyramid = Pyramid(index.shape, lambda rows, columns: self._index[rows, columns] - np.uint8(1), np.minimum)
+        self._pyramid = Pyramid(index.shape, lambda pick: pick(self._index) - np.uint8(1), np.minimum)
 
     def within(self, level: int, rows: Cells, columns: Cells, width: int) -> NDArray[np.bool_]:
         """(h, w) bool: device pixels over a pixel at most ``width`` px from the edge."""
@@ -253,21 +282,29 @@ class Presence:
                 sets.mark_changed(rect)
 
 
+def _signed(words: Words) -> NDArray[Any]:
+    """The same bits in a type that OpenCV has."""
+    return words.view({4: np.int32, 8: np.float64}.get(words.itemsize, words.dtype))
+
+
 def _looked_up(table: Words, values: Values) -> Words:
     """OpenCV looks bytes up in half of numpy's time."""
-    if values.dtype == np.uint8 and table.itemsize <= 2 and values.size:
-        found: Words = opencv().LUT(values, table)
-        return found
-    return table.take(values)
+    if values.dtype != np.uint8 or not values.size:
+        return table.take(values)
+    found: Words = opencv().LUT(values, _signed(table)).view(table.dtype)
+    return found
 
 
 def _around(words: Words) -> Words:
     """(h, w) bits of the eight neighbours of each pixel."""
-    pad = np.zeros((words.shape[0] + 2, words.shape[1] + 2), words.dtype)
+    height, width = words.shape
+    pad = np.zeros((height + 2, width + 2), words.dtype)
     pad[1:-1, 1:-1] = words
-    sides = pad[:, :-2] | pad[:, 2:]
-    rows = sides | pad[:, 1:-1]
-    around: Words = rows[:-2] | rows[2:] | sides[1:-1]
+    rows = pad[:, :-2] | pad[:, 2:]  # left and right
+    around: Words = rows[1:-1].copy()
+    rows |= pad[:, 1:-1]
+    around |= rows[:-2]
+    around |= rows[2:]
     return around
 
 
@@ -285,14 +322,19 @@ def _halved(words: Words, join: np.ufunc) -> Words:
     return halved
 
 
-def _joined(window: Words, bounds: Cells, axis: int, join: np.ufunc) -> Words:
-    """Runs of rows (axis 0) or columns joined; an empty run takes the next one."""
+def _runs(bounds: Cells, length: int) -> Iterator[tuple[slice | NDArray[np.intp], NDArray[np.intp]]]:
+    """The first cells of all runs, then the second ones of those that have one, ...: (which runs, their cells).
+
+    An empty run takes the next cell; a short one may give its last cell again.
+    """
     starts, ends = bounds[:-1], bounds[1:]
-    last = window.shape[axis] - 1
-    joined: Words = window.take(np.minimum(starts, last), axis=axis)
+    yield slice(None), np.minimum(starts, length - 1)
     for step in range(1, int((ends - starts).max(initial=1))):
-        join(joined, window.take(np.clip(starts + step, 0, np.maximum(ends - 1, 0)), axis=axis), out=joined)
-    return joined
+        where = np.flatnonzero(ends - starts > step)
+        if where.size * _FEW < starts.size:
+            yield where, starts[where] + step
+        else:  # joining a cell twice is faster than leaving some runs out
+            yield slice(None), np.minimum(np.maximum(np.minimum(starts + step, ends - 1), starts), length - 1)
 
 
 def _bounding(rects: list[Rect]) -> Rect:
