@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
 import sys
 import traceback
+from pathlib import Path
 
+_OURS = str(Path(__file__).resolve().parents[1]).replace("\\", "/") + "/"
 #: Module -> the package to install it with, for those whose names differ.
 _PACKAGES = {
     "cv2": "opencv-python-headless",
@@ -86,6 +90,38 @@ def explain(error: BaseException, wanted: str = "") -> tuple[str, str]:
     return reason, f"{remedy}. 'atrous doctor' tries every part"
 
 
+def is_import_trouble(error: BaseException) -> bool:
+    """Whether an error arose while a package was imported, and not while it was used."""
+    return isinstance(error, ImportError) or (isinstance(error, Exception) and bool(_failing(error)))
+
+
+def show_without_qt(title: str, text: str) -> bool:
+    """Show a message with what the desktop offers, for a start without a terminal; whether anything did.
+
+    Returns after the user has closed it.
+    """
+    if sys.platform == "win32":
+        import ctypes
+
+        ctypes.windll.user32.MessageBoxW(None, text, title, 0x10)  # an icon of an error, one button
+        return True
+    if sys.platform == "darwin":
+        script = "on run argv\ndisplay alert (item 1 of argv) message (item 2 of argv) as critical\nend run"
+        commands = [["osascript", "-e", script, title, text]]
+    else:
+        commands = [
+            ["zenity", "--error", "--no-markup", f"--title={title}", f"--text={text}"],
+            ["kdialog", "--title", title, "--error", text],
+            ["xmessage", "-center", f"{title}\n\n{text}"],
+        ]
+    for command in commands:
+        if shutil.which(command[0]) is not None:
+            # Their status says which button it was; what matters is that one of them could be started.
+            subprocess.run(command, check=False, stdin=subprocess.DEVNULL, capture_output=True)
+            return True
+    return False
+
+
 def _pip() -> str:
     return f"{sys.executable} -m pip" if sys.executable else "pip"
 
@@ -94,9 +130,18 @@ def _culprit(error: BaseException) -> str:
     """The foreign package that failed: the missing one, else the last one that the import went through."""
     if isinstance(error, ModuleNotFoundError) and error.name:
         return error.name
+    return _failing(error) or (error.name or "" if isinstance(error, ImportError) else "")
+
+
+def _failing(error: BaseException) -> str:
+    """The last foreign package whose module was being executed when an error arose; empty if none was."""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         path = frame.filename.replace("\\", "/")
+        if frame.name != "<module>" or path.startswith(_OURS):
+            continue
         for mark in ("/site-packages/", "/dist-packages/"):
             if mark in path:
                 return path.rpartition(mark)[2].partition("/")[0].removesuffix(".py")
-    return (error.name or "") if isinstance(error, ImportError) else ""
+        if path.endswith("/__init__.py"):  # a package from somewhere else
+            return path.rsplit("/", 2)[1]
+    return ""

@@ -6,9 +6,11 @@ compute process follow in the event loop.
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import time
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +20,7 @@ from PySide6.QtWidgets import QApplication
 from app.actions.facts import Facts
 from app.actions.keymap import Keymap
 from app.actions.table import ACTIONS
+from app.import_trouble import explain, is_import_trouble
 from app.services.crash import CrashWatch
 from app.services.folders import layout_file, log_folder, settings_file
 from app.services.notifications import Notifier
@@ -88,6 +91,17 @@ class Application(QObject):
     def _keep_keyboard(self, printed: dict[str, str]) -> None:
         self.settings.set("keyboard.printed", {position: [char] for position, char in printed.items()})
 
+    def show_broken(self, error: Exception) -> None:
+        """Say in the window that a part behind it cannot be imported or made. Needs nothing but what is imported already."""
+        details = "".join(traceback.format_exception(error))
+        logging.getLogger(__name__).error("the window cannot be filled: %s", details)
+        reason, remedy = explain(error)
+        if not is_import_trouble(error):
+            reason, remedy = f"{type(error).__name__}: {error}", "Please report this with the details"
+        for dock in self.window.docks.values():
+            dock.setEnabled(False)
+        self.window.start_page.show_broken(f"{reason}. {remedy}.", details)
+
     def shut_down(self) -> None:
         """End everything; the window is closed already."""
         if self.program is not None:
@@ -134,6 +148,14 @@ def main(
     application = Application()
 
     def begin() -> None:
+        try:
+            build()
+        except Exception as error:  # the window is there already: it says what is wrong instead of waiting for ever
+            application.show_broken(error)
+            if smoke is not None:
+                qt.exit(1)
+
+    def build() -> None:
         _note_first_frame()
         from app.services.logs import route_qt_messages, start_logging
 

@@ -14,6 +14,7 @@ from importlib import import_module
 import click
 
 from app.cli.terminal import prepare_output, say
+from app.import_trouble import explain, is_import_trouble
 from deeplab_core import __version__
 from deeplab_core.errors import (
     AtrousError,
@@ -103,6 +104,10 @@ def run(arguments: Sequence[str]) -> int:
     except BrokenPipeError:  # 'atrous models list | head'
         sys.stderr.close()
         return 0
+    except Exception as error:
+        if not is_import_trouble(error):
+            raise
+        return _complain(". ".join(explain(error)), 1)
     return status if isinstance(status, int) else 0
 
 

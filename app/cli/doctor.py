@@ -1,4 +1,4 @@
-"""``atrous doctor``: what this machine computes with, and why not with something faster."""
+"""``atrous doctor``: whether every part of this installation works, what it computes with, and why not with something faster."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ import importlib.metadata
 import os
 import platform
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import click
 
 from app.cli.console import emit
+from app.cli.probes import PROBES, Row, answer_probe, run_probe
 from app.cli.terminal import say
+from app.cli.window import has_screen
 from app.places import MODEL_DIR_VARIABLE, model_folders
 from deeplab_core import __version__
 
@@ -29,40 +32,55 @@ PACKAGES = (
     "ai-edge-litert",
     "pillow-heif",
 )
-#: What to install for those that are not required.
-_EXTRAS = {"onnxruntime": "onnx", "ai-edge-litert": "litert", "pillow-heif": "heic"}
+#: Probes that run at the same time: most of their time is reading from the disk.
+_AT_ONCE = 3
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Everything as one JSON line.")
-def doctor(as_json: bool) -> int:
-    """Show versions and devices, and say what is wrong with this installation."""
+@click.option("--probe", type=click.Choice(list(PROBES)), hidden=True, help="Run one probe in this process.")
+def doctor(as_json: bool, probe: str | None) -> int:
+    """Import and try every part of this installation, and say what is wrong with it."""
+    if probe is not None:
+        say(answer_probe(probe))
+        return 0
     facts: dict[str, Any] = {
         "atrous": __version__,
         "python": f"{platform.python_version()} ({sys.executable})",
         "system": f"{platform.platform()}, {os.cpu_count()} cores",
         **{name: _version(name) for name in PACKAGES},
     }
+    if not as_json:
+        for name, value in facts.items():
+            say(f"{name:>22}  {value or 'not installed'}")
     problems: list[str] = []
     if _version("opencv-python") is not None:
         problems.append(
             "opencv-python is installed; its Qt breaks the window. Run: pip uninstall opencv-python; "
             "pip install --force-reinstall opencv-python-headless"
         )
-    devices, device_notes = _devices(problems)
     missing = [
         name for name in os.environ.get(MODEL_DIR_VARIABLE, "").split(os.pathsep) if name and not Path(name).expanduser().is_dir()
     ]
     problems += [f"{MODEL_DIR_VARIABLE} names {name}, which is no folder" for name in missing]
+    names = [name for name in PROBES if name != "screen" or has_screen()]
+    rows: list[Row] = []
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        for row in pool.map(run_probe, names):
+            rows.append(row)
+            if row.state == "failed":
+                problems.append(f"{row.name}: {row.text}. {row.remedy}")
+            if not as_json:
+                _say_row(row)
+    found = next((row.more for row in rows if row.name == "torch"), {})
+    devices, notes = found.get("devices", {}), found.get("notes", [])
     if as_json:
-        emit("doctor", facts=facts, devices=devices, notes=device_notes, model_folders=model_folders(), problems=problems)
+        probes = [{"name": row.name, "state": row.state, "text": row.text, "remedy": row.remedy} for row in rows]
+        emit("doctor", facts=facts, devices=devices, notes=notes, model_folders=model_folders(), probes=probes, problems=problems)
         return 1 if problems else 0
-    for name, value in facts.items():
-        missing_text = f"not installed; pip install 'atrous[{_EXTRAS[name]}]'" if name in _EXTRAS else "not installed"
-        say(f"{name:>22}  {value or missing_text}")
     for name, text in devices.items():
         say(f"{'device ' + name:>22}  {text}")
-    for note in device_notes:
+    for note in notes:
         say(f"{'':>22}  {note}")
     say(f"{'models':>22}  {', '.join(map(str, model_folders())) or f'none bundled; set {MODEL_DIR_VARIABLE}'}")
     for problem in problems:
@@ -72,19 +90,14 @@ def doctor(as_json: bool) -> int:
     return 1 if problems else 0
 
 
+def _say_row(row: Row) -> None:
+    state = {"ok": "ok", "failed": "FAILED", "missing": "-"}[row.state]
+    remedy = f". {row.remedy}" if row.state == "missing" else ""
+    say(f"{row.name:>22}  {state:<6}  {row.text}{remedy}")
+
+
 def _version(package: str) -> str | None:
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return None
-
-
-def _devices(problems: list[str]) -> tuple[dict[str, str], list[str]]:
-    """Device string -> what it is, and why an accelerator is missing."""
-    try:
-        from deeplab_core.inference import list_devices
-    except (ImportError, OSError) as error:
-        problems.append(f"PyTorch cannot be loaded ({error}). Run: pip install --force-reinstall torch")
-        return {}, []
-    devices, notes = list_devices()
-    return devices, list(notes)

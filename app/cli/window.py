@@ -76,6 +76,17 @@ def window(
         raise click.UsageError(
             "no screen here: neither DISPLAY nor WAYLAND_DISPLAY is set; 'atrous predict' and 'atrous evaluate' work without"
         )
-    from app.main import main
-
+    try:
+        from app.main import main
+    except Exception as error:
+        _show_broken(error)
+        raise
     return int(main(folder, project_dir=project_dir, catalog=catalog, smoke=smoke))
+
+
+def _show_broken(error: Exception) -> None:
+    """Say without Qt that Qt cannot be loaded, where the terminal's line would be seen by nobody."""
+    from app.import_trouble import explain, show_without_qt
+
+    if sys.stderr is None or not sys.stderr.isatty():
+        show_without_qt("Atrous cannot open its window", ". ".join(explain(error)))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from app.state.wording import displayed
@@ -84,6 +85,17 @@ class StartPage(QWidget):
             button.setStyleSheet("text-align: left;")
             button.clicked.connect(lambda _checked=False, folder=folder: self.folderChosen.emit(folder))
             self._recent.addWidget(button)
+
+    def show_broken(self, text: str, details: str) -> None:
+        """Atrous cannot work, because a part of it is broken: what it is, and what to do."""
+        self.title.setText("A part of Atrous is broken")
+        self.text.setText(displayed(text))
+        self.text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.sample_button.hide()
+        self.recent_title.hide()
+        self.open_button.setText("Copy details")
+        self.open_button.clicked.disconnect()
+        self.open_button.clicked.connect(lambda: QGuiApplication.clipboard().setText(details))
 
     def show_busy(self, folder: str) -> None:
         """A folder is being opened; an empty text ends that."""

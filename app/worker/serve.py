@@ -94,6 +94,13 @@ class _Server:
         return self._lane.running_is_cancelled()
 
 
+def _warm_up() -> None:
+    try:
+        warm_up()
+    except Exception as error:  # the first request that needs the kernels says it to the user
+        _log.warning("the compiled kernels cannot be used: %s", error)
+
+
 def serve(connection: Connection) -> int:
     """Say Hello, then answer requests until Shutdown or the end of the pipe. Returns the exit status."""
     log_to_stderr("compute: %(levelname)s %(name)s: %(message)s")
@@ -103,7 +110,7 @@ def serve(connection: Connection) -> int:
     threading.Thread(target=_listen, args=(connection, lane, speaker), name="listener", daemon=True).start()
     speaker.say(hello())
     # The compiled kernels take a second to import; meanwhile the first model is read.
-    threading.Thread(target=warm_up, name="warm-up", daemon=True).start()
+    threading.Thread(target=_warm_up, name="warm-up", daemon=True).start()
     while (request := lane.take()) is not None:
         server.answer(request)
     return 0

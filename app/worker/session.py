@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from app.import_trouble import explain, is_import_trouble
 from app.worker.messages import (
     PROTOCOL,
     Answer,
@@ -101,6 +102,9 @@ class ComputeSession:
             return Failed(request_id=request.request_id, error=error.to_dict())
         except Exception as error:
             _log.exception("request %s failed", request)
+            if is_import_trouble(error):
+                reason, remedy = explain(error)
+                return Failed(request_id=request.request_id, error=ComputeError(reason, remedy=remedy).to_dict())
             bug = ComputeError(
                 "the compute process met an error in Atrous itself",
                 why=f"{type(error).__name__}: {error}",

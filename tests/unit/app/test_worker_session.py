@@ -12,10 +12,21 @@ import pytest
 from PIL import Image
 
 from app.worker.inprocess import InProcessService
-from app.worker.messages import PROTOCOL, Failed, Inspected, InspectModel, LoadModel, Predict, Predicted, Request
+from app.worker.messages import (
+    PROTOCOL,
+    Failed,
+    Inspected,
+    InspectModel,
+    LoadModel,
+    Predict,
+    Predicted,
+    PrepareRefine,
+    RefineBase,
+    Request,
+)
 from app.worker.session import ComputeSession
 from deeplab_core.errors import AtrousError, Cancelled, ComputeError, ImageReadError, WeightsError
-from deeplab_core.records import PredictOptions
+from deeplab_core.records import CRFParams, PredictOptions
 from tests.unit.app.tiny_model import save_photograph, save_tiny_model
 
 
@@ -146,3 +157,19 @@ def test_answers_unpickle_without_torch(service: InProcessService, model_file: P
         "sys.exit(any(module in sys.modules for module in ('torch', 'numba')))"
     )
     assert subprocess.run([sys.executable, "-W", "error", "-c", code], check=False).returncode == 0
+
+
+def test_a_package_that_cannot_be_imported_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The CRF's loops need numba, which is imported with the first request that wants them."""
+
+    def broken(*_: object) -> None:
+        raise ImportError("Numba needs NumPy 2.2 or less. Got 2.4.", name="numba")
+
+    session = ComputeSession()
+    monkeypatch.setattr(session, "refine", broken)
+    request = PrepareRefine(request_id=4, base=RefineBase(image="a.png", source_key="k"), params=CRFParams())
+    answer = session.answer(request)
+    assert isinstance(answer, Failed)
+    assert "numba cannot be imported" in answer.error["what"]
+    assert "install --upgrade numba numpy" in answer.error["remedy"]
+    assert answer.traceback == ""
