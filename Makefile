@@ -22,9 +22,11 @@ DEV_STAMP := $(VENV)/.installed-dev
 APP_STAMP := $(APPENV)/.installed-app
 PEER_STAMP := $(PEERENV)/.installed-peers
 PIP_FLAGS := --quiet --disable-pip-version-check
+# The versions that the tests passed with; empty takes the newest that pyproject.toml allows.
+LOCKED ?= -c requirements.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo setup peers test soak lint format bench app smoke lowest clean
+.PHONY: help run demo setup peers lock test soak lint format bench app smoke lowest clean
 
 help:  ## list the tasks
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST))
@@ -34,14 +36,14 @@ $(BIN)/python:
 	  { echo "Atrous needs Python 3.11 or newer; '$(PYTHON)' is older. Try: make PYTHON=python3.12"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-$(RUN_STAMP): pyproject.toml | $(BIN)/python
+$(RUN_STAMP): pyproject.toml requirements.lock | $(BIN)/python
 	@echo "Installing Atrous into $(VENV) (PyTorch is large; the first time takes minutes)"
-	$(BIN)/python -m pip install $(PIP_FLAGS) -e .
+	$(BIN)/python -m pip install $(PIP_FLAGS) $(LOCKED) -e .
 	@touch $@
 
-$(DEV_STAMP): pyproject.toml | $(BIN)/python
+$(DEV_STAMP): pyproject.toml requirements.lock | $(BIN)/python
 	@echo "Installing Atrous and its test tools into $(VENV) (PyTorch is large; the first time takes minutes)"
-	$(BIN)/python -m pip install $(PIP_FLAGS) -e '.[tests]'
+	$(BIN)/python -m pip install $(PIP_FLAGS) $(LOCKED) -e '.[tests]'
 	@touch $@ $(RUN_STAMP)
 
 # Other people's tools that pin or bring what Atrous must not have. Tests call them as processes (tests/peers).
@@ -60,6 +62,9 @@ setup: $(DEV_STAMP)  ## install what the tests and linters need, every extra tha
 
 peers: $(PEER_STAMP)  ## install other tools that read our exports, in an environment of their own
 
+lock: $(DEV_STAMP)  ## write the versions of this environment to requirements.lock, once the tests passed with them
+	@$(BIN)/python -m tools.lock
+
 test: $(DEV_STAMP)  ## run the tests on every core; ARGS='-k brush' passes options on
 	@$(BIN)/python -m pytest -n logical --dist loadfile $(ARGS)
 
@@ -77,9 +82,9 @@ format: $(DEV_STAMP)  ## sort imports and apply ruff's safe fixes
 bench: $(DEV_STAMP)  ## print the measurements of benchmarks/
 	@for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
-$(APP_STAMP): pyproject.toml
+$(APP_STAMP): pyproject.toml requirements.lock
 	$(PYTHON) -m venv $(APPENV)
-	$(APPBIN)/python -m pip install $(PIP_FLAGS) '$(APP_TORCH)' -e . 'pyinstaller>=6.11'
+	$(APPBIN)/python -m pip install $(PIP_FLAGS) $(LOCKED) '$(APP_TORCH)' -e . 'pyinstaller>=6.11'
 	@touch $@
 
 app: $(APP_STAMP)  ## build the one-folder application into dist/
