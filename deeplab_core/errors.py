@@ -4,6 +4,7 @@
 
     AtrousError
     ├── ImageReadError        an image file cannot be decoded
+    ├── ImageFailed           something nobody foresaw happened to one image; the others are not affected
     ├── MaskFormatError       a mask or truth file does not hold what its catalog declares
     │   ├── AmbiguousTruthError   several folders may be the ground truth, or the only one may hold predictions
     │   ├── AmbiguousFrameError   a mask fits the image as stored and as displayed, and nothing says which is meant
@@ -30,8 +31,13 @@ reported with its traceback.
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+_log = logging.getLogger(__name__)
 
 
 class AtrousError(Exception):
@@ -78,6 +84,10 @@ class AtrousError(Exception):
 
 class ImageReadError(AtrousError):
     """An image file cannot be decoded."""
+
+
+class ImageFailed(AtrousError):
+    """Something that nobody foresaw happened to one image; see :func:`image_error`."""
 
 
 class MaskFormatError(AtrousError):
@@ -157,6 +167,49 @@ class ExportError(AtrousError):
 
 class ComputeError(AtrousError):
     """The compute process died or answered something unusable."""
+
+
+def image_error(error: Exception, path: Path | str) -> AtrousError:
+    """What happened to one image, as an error that names its file and is no reason to end a run over others.
+
+    Args:
+        error: anything that was raised; what is no :class:`AtrousError` goes into the log with its traceback.
+        path: the image's file, named unless the error names one already.
+    """
+    if isinstance(error, AtrousError):
+        if error.path is None:
+            error.path = Path(path)
+        return error
+    _log.info("%s failed", path, exc_info=error)  # the console of a command shows no tracebacks; the window keeps a log
+    if isinstance(error, MemoryError):
+        return ImageFailed(
+            "the image does not fit into memory", why=str(error), remedy="Close other programs, or make it smaller", path=path
+        )
+    lines = str(error).strip().splitlines() or [""]
+    return ImageFailed(
+        "this image failed",
+        why=f"{type(error).__name__}: {lines[0][:300]}",
+        remedy="Other images are not affected; please report it",
+        path=path,
+    )
+
+
+@contextmanager
+def one_image(path: Path | str) -> Iterator[None]:
+    """What goes wrong inside is the matter of one image.
+
+    Raises:
+        AtrousError: as :func:`image_error` makes it of any exception. Cancelled, KeyboardInterrupt and the like pass.
+    """
+    try:
+        yield
+    except Cancelled:
+        raise
+    except Exception as error:
+        told = image_error(error, path)
+        if told is error:
+            raise
+        raise told from error
 
 
 def _tree(cls: type[AtrousError]) -> dict[str, type[AtrousError]]:

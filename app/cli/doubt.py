@@ -15,7 +15,7 @@ from app.cli.orders import gain_lines, order_lines, place_text
 from app.cli.predict import parse_scales
 from app.cli.read_ahead import read_ahead
 from app.cli.terminal import say
-from deeplab_core.errors import AtrousError, MaskFormatError
+from deeplab_core.errors import AtrousError, MaskFormatError, one_image
 from deeplab_core.notes import RunNotes
 
 if TYPE_CHECKING:
@@ -204,9 +204,7 @@ class _Truth:
         self.files: dict[str, Path] = {}
         self.problems: list[AtrousError] = []
         for folder in folders:
-            index = find_truth(
-                images, names, truth_folder=folder, catalog=catalog, allow_predicted=truth.allow_predicted
-            )
+            index = find_truth(images, names, truth_folder=folder, catalog=catalog, allow_predicted=truth.allow_predicted)
             self.problems += [MaskFormatError(problem.message, path=images / problem.image) for problem in index.problems]
             for name, path in index.files.items():
                 other = self.files.setdefault(name, path)
@@ -241,12 +239,12 @@ def _measure_all(images: Path, names: list[str], meter: DoubtMeter, truth: _Trut
             if unmatched:
                 bar.note(f"note: void, because '{meter.catalog.name}' has no such class: {model}'s {', '.join(unmatched)}")
         paths = [images / name for name in names]
-        for name, path, image in zip(names, paths, read_ahead(paths), strict=True):
+        for name, path, image in zip(names, paths, read_ahead(paths, fourth=meter.in_channels == 4), strict=True):
             try:
-                notes = _measure(name, image, meter, truth, found, bar)
-                image_notes.add(name, image.result().notes)
+                with one_image(path):
+                    notes = _measure(name, image, meter, truth, found, bar)
+                    image_notes.add(name, image.result().notes)
             except AtrousError as error:
-                error.path = error.path or path
                 found.failures.append(error)
                 bar.note(f"failed: {error}")
             else:
@@ -264,12 +262,13 @@ def _measure(
 ) -> tuple[str, ...]:
     data = image.result()
     try:
-        labels, exclude = truth.of(name, data)
+        with one_image(name):
+            labels, exclude = truth.of(name, data)
     except AtrousError as error:  # the image is ranked all the same
         found.failures.append(error)
         bar.note(f"failed: {error}")
         labels, exclude = None, None
-    measured = meter(data.rgb, truth=labels, exclude=exclude)
+    measured = meter(data.pixels(meter.in_channels), truth=labels, exclude=exclude)
     found.add(name, measured.doubt)
     return measured.notes
 

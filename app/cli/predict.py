@@ -17,7 +17,7 @@ from app.cli.model_choice import resolve_model
 from app.cli.plan import OutputPlan, Task, keep_suffix_option, output_names, plan_outputs, report_refused
 from app.cli.read_ahead import read_ahead
 from app.cli.terminal import say
-from deeplab_core.errors import AtrousError, ImageReadError
+from deeplab_core.errors import AtrousError, ImageReadError, one_image
 from deeplab_core.notes import RunNotes
 from deeplab_core.reading import read_json
 
@@ -144,14 +144,16 @@ def predict(
     with progress("predict", len(todo)) as bar:
         if rank == 0:
             failures += _refused(plan, bar, as_json=as_json)
-        for task, image in zip(todo, read_ahead([task.image for task in todo]), strict=True):
+        decoded = read_ahead([task.image for task in todo], fourth=predictor.model.in_channels == 4)
+        for task, image in zip(todo, decoded, strict=True):
             try:
-                data = image.result()
-                prediction = predictor(data.rgb)
-                _write(task, prediction, data, card, frame, save_confidence)
+                with one_image(task.image):
+                    data = image.result()
+                    prediction = predictor(data.pixels(predictor.model.in_channels))
+                    _write(task, prediction, data, card, frame, save_confidence)
             except AtrousError as error:
                 failures.append((task, error))
-                bar.note(f"failed: {error if error.path is not None else f'{task.image}: {error}'}")
+                bar.note(f"failed: {error}")
                 if as_json:
                     emit("failed", image=task.image, error=error.to_dict())
             else:
@@ -269,7 +271,7 @@ def _finished(task: Task, card: ModelCard, frame: str, save_confidence: bool) ->
             with Image.open(_confidence_path(task)) as confidence:
                 confidence.load()
                 return confidence.size == (width, height)
-    except (AtrousError, OSError, SyntaxError):
+    except Exception:  # whatever is wrong with it, it is made again
         return False
     return True
 

@@ -15,7 +15,7 @@ from app.cli.options import GroundTruth, TruthOptions, found_truth, tell_classes
 from app.cli.plan import Task, keep_suffix_option, output_names, plan_outputs, report_refused
 from app.cli.predict import predict
 from app.cli.terminal import say
-from deeplab_core.errors import AtrousError
+from deeplab_core.errors import AtrousError, one_image
 from deeplab_core.notes import RunNotes
 
 if TYPE_CHECKING:
@@ -152,19 +152,20 @@ def _refine_masks(
         report_refused(plan, bar.note)
         for task, path in partners.items():
             try:
-                image = read_image(task.image)
-                mask = load_mask(path, catalog, image.info, frame=options.frame)
-                labels = mask.labels
-                split = labels_as_probabilities(labels, catalog, certainty)
-                if split is None:
-                    refined = labels
-                else:
-                    source, ids = split
-                    refined = DenseCRF(image.rgb, crf, engine=engine, device=device).marginals(source).labels(ids)
-                task.output.parent.mkdir(parents=True, exist_ok=True)
-                write_mask(task.output, to_stored(refined, image.info.orientation), catalog)
-                image_notes.add(task.name, image.notes)
-                mask_notes.add(task.name, mask.notes)
+                with one_image(task.image):
+                    image = read_image(task.image)
+                    mask = load_mask(path, catalog, image.info, frame=options.frame)
+                    labels = mask.labels
+                    split = labels_as_probabilities(labels, catalog, certainty)
+                    if split is None:
+                        refined = labels
+                    else:
+                        source, ids = split
+                        refined = DenseCRF(image.rgb, crf, engine=engine, device=device).marginals(source).labels(ids)
+                    task.output.parent.mkdir(parents=True, exist_ok=True)
+                    write_mask(task.output, to_stored(refined, image.info.orientation), catalog)
+                    image_notes.add(task.name, image.notes)
+                    mask_notes.add(task.name, mask.notes)
             except AtrousError as error:
                 failures.append(str(error))
                 bar.note(f"failed: {error}")
@@ -240,14 +241,16 @@ def _sample(
     from deeplab_core.refine.search import Sample
 
     try:
-        image = read_image(task.image)
-        mask = load_mask(path, ground.catalog, image.info, frame=ground.frame)
-        labels = mask.labels
-        if ground.catalog != predictor.card.catalog:
-            labels = apply_lut(labels, mapping.lut)
-        notes[0].add(task.name, image.notes)
-        notes[1].add(task.name, mask.notes)
-        return Sample(task.name, image.rgb, ProbabilitySource.of_scores(predictor.scores(image.rgb)), labels)
+        with one_image(task.image):
+            image = read_image(task.image, fourth=predictor.model.in_channels == 4)
+            mask = load_mask(path, ground.catalog, image.info, frame=ground.frame)
+            labels = mask.labels
+            if ground.catalog != predictor.card.catalog:
+                labels = apply_lut(labels, mapping.lut)
+            notes[0].add(task.name, image.notes)
+            notes[1].add(task.name, mask.notes)
+            scores = predictor.scores(image.pixels(predictor.model.in_channels)).weighed(predictor.card.threshold)
+            return Sample(task.name, image.rgb, ProbabilitySource.of_scores(scores), labels)
     except AtrousError as error:
         bar.note(f"left out: {error}")
         return None

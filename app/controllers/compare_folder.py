@@ -35,7 +35,7 @@ from app.state.samples import load_sample
 from app.state.wording import spaced
 from app.worker.messages import NORMAL
 from deeplab_core.boundary.band import band_index
-from deeplab_core.errors import AtrousError, Cancelled
+from deeplab_core.errors import Cancelled, image_error
 from deeplab_core.learning import PackedLabels
 from deeplab_core.records import PredictOptions, TrimapBand
 
@@ -237,11 +237,7 @@ class CompareFolder(QObject):
             self._measure(run, images)
 
         def failed(error: Exception) -> None:
-            if not isinstance(error, AtrousError):
-                run.stopped = True
-                self._finish(run)
-                raise error
-            run.failures[image] = str(error)
+            run.failures[image] = str(image_error(error, project.path_of(project.record(image))))
             self._measure(run, images)
 
         self._jobs.run(work, done, failed)

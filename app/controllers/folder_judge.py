@@ -24,7 +24,7 @@ from app.state.samples import Labels, load_sample, truth_path
 from app.state.wording import counted
 from deeplab_core.boundary.band import band_index
 from deeplab_core.boundary.histogram import BandHistogram
-from deeplab_core.errors import AtrousError
+from deeplab_core.errors import image_error
 from deeplab_core.metrics import ConfusionMatrix
 from deeplab_core.notes import Note
 from deeplab_core.records import Prediction, TrimapBand
@@ -210,9 +210,8 @@ class FolderJudge(QObject):
                 self.changed.emit()
 
         def failed(error: Exception) -> None:
-            if not isinstance(error, AtrousError):
-                raise error
-            self._judge.truth_problem(project.record(image).relative_path, error)
+            told = image_error(error, project.path_of(project.record(image)))
+            self._judge.truth_problem(project.record(image).relative_path, told)
 
         self._jobs.run(lambda: self._measure(project, image), finish, failed)
 
@@ -271,9 +270,8 @@ class FolderJudge(QObject):
             self._next(project, job, done + 1, total)
 
         def failed(error: Exception) -> None:
-            if not isinstance(error, AtrousError):
-                raise error
-            self._judge.truth_problem(project.record(image).relative_path, error)
+            told = image_error(error, project.path_of(project.record(image)))
+            self._judge.truth_problem(project.record(image).relative_path, told)
             self._next(project, job, done + 1, total)
 
         def measure() -> None:

@@ -17,7 +17,7 @@ from app.state.project import Project
 from app.state.runs import ItemState
 from app.state.wording import spaced
 from app.worker.messages import NORMAL, Failed, Predicted, Progress, WasCancelled
-from deeplab_core.errors import AtrousError
+from deeplab_core.errors import AtrousError, image_error
 from deeplab_core.notes import RunNotes
 from deeplab_core.records import Prediction, PredictOptions
 
@@ -176,12 +176,11 @@ class FolderRun(QObject):
         self._jobs.run(write, done, failed)
 
     def _note_failure(self, run: _Run, image: int, error: Exception) -> None:
-        if not isinstance(error, AtrousError):
-            raise error
-        self._failures.append((image, str(error)))
+        text = str(image_error(error, run.project.path_of(run.project.record(image))))
+        self._failures.append((image, text))
         try:
-            run.project.set_failed(image, str(error))
-            run.project.runs.finish_item(run.number, image, ItemState.FAILED, str(error))
+            run.project.set_failed(image, text)
+            run.project.runs.finish_item(run.number, image, ItemState.FAILED, text)
         except AtrousError as trouble:
             # A project that cannot be written ends the run: every further image would fail the same way.
             self._notifier.report(trouble, replace_key="save")

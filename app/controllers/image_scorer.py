@@ -21,7 +21,7 @@ from app.state.image_record import ImageRecord
 from app.state.image_scores import Due, ImageScore, due_images, sample_stamp, score_labels
 from app.state.project import Project
 from app.state.samples import Held, load_sample
-from deeplab_core.errors import AtrousError, MaskFormatError
+from deeplab_core.errors import AtrousError, MaskFormatError, image_error
 from deeplab_core.records import Prediction
 
 if TYPE_CHECKING:
@@ -238,10 +238,9 @@ class ImageScorer(QObject):
         def failed(error: Exception) -> None:
             if self._measuring is request:
                 self._measuring, self._measured = None, None
-            if not isinstance(error, AtrousError):
-                raise error
             if project is self._projects.project:
-                self._judge.truth_problem(project.record(image).relative_path, error)
+                told = image_error(error, project.path_of(project.record(image)))
+                self._judge.truth_problem(project.record(image).relative_path, told)
                 self._forget(project, image)
                 self._pump()
 

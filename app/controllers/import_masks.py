@@ -29,7 +29,7 @@ from app.state.project import Project
 from app.state.provenance import Provenance
 from app.state.wording import counted, spaced
 from deeplab_core.catalog import ClassCatalog
-from deeplab_core.errors import AtrousError
+from deeplab_core.errors import AtrousError, image_error
 from deeplab_core.formats.frames import Frame
 
 #: How long to leave an image alone that is being opened or saved.
@@ -235,11 +235,7 @@ class ImportController(QObject):
             self._later()
 
         def failed(error: Exception) -> None:
-            if not isinstance(error, AtrousError):
-                self._run = None
-                run.job.finish(JobState.FAILED)
-                raise error
-            self._note(run, image, error)
+            self._note(run, image, image_error(error, path))
             self._later()
 
         self._jobs.run(lambda: import_patch(project, image, path, run.frame, run.source), end, failed)

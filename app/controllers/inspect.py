@@ -26,7 +26,7 @@ from app.state.inspection_index import InspectionIndex, inspection_key, read_kep
 from app.state.project import Project
 from app.state.samples import Held, load_sample, truth_path
 from app.state.tools import Tool
-from deeplab_core.errors import AtrousError
+from deeplab_core.errors import AtrousError, image_error
 from deeplab_core.inspection.components import ErrorComponent, component_mask
 from deeplab_core.inspection.folder import FolderInspection
 from deeplab_core.inspection.image import ImageInspection
@@ -257,9 +257,8 @@ class InspectController(QObject):
             self._next(project, job, done + 1, total)
 
         def failed(error: Exception) -> None:
-            if not isinstance(error, AtrousError):
-                raise error
-            self._judge.truth_problem(project.record(image).relative_path, error)
+            told = image_error(error, project.path_of(project.record(image)))
+            self._judge.truth_problem(project.record(image).relative_path, told)
             if self.index is not None and self.index.project is project:
                 self.index.drop(image)
             self._next(project, job, done + 1, total)

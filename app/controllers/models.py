@@ -39,6 +39,7 @@ class ModelsController(QObject):
         deviceChanged(DeviceView): for the model dock.
         mappingNeeded(): classes of the model have no partner in the project, and nobody has said what becomes of them.
         mappingChanged(): the person has said it.
+        thresholdChanged(float): another threshold of the two-class model in use.
     """
 
     choicesChanged = Signal()
@@ -46,6 +47,7 @@ class ModelsController(QObject):
     deviceChanged = Signal(object)
     mappingNeeded = Signal()
     mappingChanged = Signal()
+    thresholdChanged = Signal(float)
 
     def __init__(
         self,
@@ -143,7 +145,16 @@ class ModelsController(QObject):
         names = ("output_stride", "scales", "flip", "device", "precision")
         wanted = RunSettings(**{name: self._settings[f"model.{name}"] for name in names})
         possible = self.card is None or wanted.output_stride in (0, *self.card.output_strides)
-        return wanted if possible else replace(wanted, output_stride=0)
+        threshold = 0.0
+        if self.card is not None and self.card.threshold is not None:
+            threshold = self._settings["model.threshold"] or self.card.threshold
+        return replace(wanted, output_stride=wanted.output_stride if possible else 0, threshold=threshold)
+
+    def set_threshold(self, value: float) -> None:
+        """Change the threshold of the two-class model in use, 0..1; it lasts until another model is loaded."""
+        if self.card is not None and self.card.threshold is not None and value != self.run_settings.threshold:
+            self._settings.set("model.threshold", 0.0 if value == self.card.threshold else value)
+            self.thresholdChanged.emit(value)
 
     def set_run_settings(self, chosen: RunSettings) -> None:
         """Change how it is run; another device loads the model again."""
@@ -245,6 +256,8 @@ class ModelsController(QObject):
         path = self._loading.pop(answer.request_id, None)
         if path is None:
             return
+        if str(path) != self._settings["model.path"]:
+            self._settings.set("model.threshold", 0.0)  # a threshold belongs to the model that it was chosen for
         self.card, self.path, self._note = answer.card, path, answer.note
         self._settings.set("model.path", str(path))
         self._show(DeviceView(answer.device, "", None, answer.note, self._tooltip(), bool(answer.note)))

@@ -23,7 +23,7 @@ from app.state.project import Project
 from app.state.provenance import Provenance
 from app.state.queues import DEFAULT_ORDER, ORDERS, Queues, worst_first
 from app.state.samples import load_sample, truth_stamp
-from deeplab_core.errors import AtrousError
+from deeplab_core.errors import AtrousError, image_error
 from deeplab_core.inspection.doubts import VERSION, ImageDoubt, Labels, measure_doubt
 from deeplab_core.inspection.ranking import GainCurve
 from deeplab_core.inspection.regions import Box
@@ -208,9 +208,8 @@ class QueuesController(QObject):
             self._next(project, job, known, done + 1, total)
 
         def failed(error: Exception) -> None:
-            if not isinstance(error, AtrousError):
-                raise error
-            self._judge.truth_problem(project.record(image).relative_path, error)
+            told = image_error(error, project.path_of(project.record(image)))
+            self._judge.truth_problem(project.record(image).relative_path, told)
             self._next(project, job, known, done + 1, total)
 
         self._jobs.run(lambda: self._measure(project, image, before, *known), finish, failed)

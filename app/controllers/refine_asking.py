@@ -113,6 +113,7 @@ class RefineAsking(QObject):
         renamed = renamed_classes(document, rect, keep)
         return RefineBase(
             image=str(image.path), source_key=image.key, ignore=ignore, channel_ids=ids, engine=self._crf.engine,
+            threshold=self._models.run_settings.options().threshold,
             renamed=None if renamed is None else (renamed.source, renamed.target),
         )  # fmt: skip
 

@@ -25,7 +25,7 @@ from app.state.refinement import taking_patch
 from app.state.wording import spaced
 from app.worker.messages import NORMAL, Failed, Predicted, Progress, WasCancelled
 from deeplab_core.catalog import ClassCatalog
-from deeplab_core.errors import AtrousError, CatalogError
+from deeplab_core.errors import AtrousError, CatalogError, image_error
 from deeplab_core.records import Prediction, PredictOptions
 
 #: How long an image that is being opened or saved is left alone, in milliseconds.
@@ -203,11 +203,7 @@ class RefineFolder(QObject):
         self._later()
 
     def _note(self, run: _Run, image: int, error: Exception) -> None:
-        if not isinstance(error, AtrousError):
-            run.broken = True
-            self._next()
-            raise error
-        run.failures.append((image, str(error)))
+        run.failures.append((image, str(image_error(error, run.project.path_of(run.project.record(image))))))
         self._step(run, changed=False)
 
     def _finish(self, run: _Run) -> None:

@@ -42,7 +42,11 @@ class Peer:
     problem: str = ""
 
     def options(self, wanted: PredictOptions) -> PredictOptions:
-        """The wanted options as far as this model can: one without the output stride takes its own."""
+        """The wanted options as far as this model can: without the output stride it takes its own, of several channels none
+        of the thresholds.
+        """
+        if self.card is not None and (self.card.threshold is None or wanted.threshold is None):
+            wanted = replace(wanted, threshold=None)
         possible = self.card is None or wanted.output_stride in (None, *self.card.output_strides)
         return wanted if possible else replace(wanted, output_stride=None)
 

@@ -47,6 +47,7 @@ class RunSettings:
     Attributes:
         output_stride: 0 takes the model's own.
         scales: relative scales, separated by spaces.
+        threshold: of a two-class (sigmoid) network; 0 for every other one.
     """
 
     output_stride: int = 0
@@ -54,6 +55,7 @@ class RunSettings:
     flip: bool = False
     device: str = "auto"
     precision: str = "auto"
+    threshold: float = 0.0
 
     def options(self) -> PredictOptions:
         """The options for the compute process; scales that are no numbers count as 1."""
@@ -69,4 +71,5 @@ class RunSettings:
             flip=self.flip,
             device=self.device,
             precision=self.precision,  # type: ignore[arg-type]
+            threshold=self.threshold or None,
         )

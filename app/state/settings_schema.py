@@ -176,6 +176,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(key="model.output_stride", default=0, low=0, high=32),
     Setting(key="model.scales", default="1"),
     Setting(key="model.flip", default=False),
+    Setting(key="model.threshold", default=0.0, low=0.0, high=1.0),
     Setting(key="model.precision", default="auto", choices=tuple((name, name) for name in ("auto", "fp32", "bf16", "fp16"))),
     Setting(key="compare.models", default=[]),
     Setting(key="compare.files", default=[]),

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from app.worker.messages import AskReceptive, Compare, Compared, EndCompare, Receptive
 from deeplab_core.errors import AtrousError, DeviceOutOfMemory, ImageReadError
-from deeplab_core.images import read_image
+from deeplab_core.images import ImageData, read_image
 from deeplab_core.inference import Predictor
 from deeplab_core.inference.memory import available_bytes, is_out_of_memory, release
 from deeplab_core.inference.pixels import RGB
@@ -31,7 +31,7 @@ class CompareSession:
     def __init__(self, room: int | None = None) -> None:
         self._peers: OrderedDict[tuple[str, str], Predictor] = OrderedDict()
         self._room = room
-        self._picture: tuple[str, str, RGB] | None = None
+        self._picture: tuple[str, str, ImageData] | None = None
 
     @property
     def loaded(self) -> tuple[str, ...]:
@@ -55,7 +55,7 @@ class CompareSession:
         """
         notes: list[str] = []
         predictor = in_use or self._peer(request, notes, progress)
-        rgb = self._read(request.image, request.source_key)
+        rgb = self._read(request.image, request.source_key, predictor)
         try:
             prediction = predictor(
                 rgb, source_key=request.source_key, options=request.options, cancel=cancel, progress=progress
@@ -79,7 +79,7 @@ class CompareSession:
 
     def receptive(self, request: AskReceptive, predictor: Predictor, cancel: Cancel | None = None) -> Receptive:
         """The receptive field of a pixel in the model in use."""
-        rgb = self._read(request.image, request.source_key)
+        rgb = self._read(request.image, request.source_key, predictor)
         found = receptive_field(predictor, rgb, request.x, request.y, options=request.options, cancel=cancel)
         return Receptive(request_id=request.request_id, found=found)
 
@@ -127,14 +127,16 @@ class CompareSession:
         notes.append(f"{gone.card.name} was put out of memory and is read again when it is its turn.")
         release(gone.device)
 
-    def _read(self, image: str, key: str) -> RGB:
-        if self._picture is None or self._picture[:2] != (image, key):
+    def _read(self, image: str, key: str, predictor: Predictor) -> RGB:
+        channels = predictor.model.in_channels
+        kept = self._picture
+        if kept is None or kept[:2] != (image, key) or (channels == 4 and kept[2].four is None):
             self._picture = None
             try:
-                self._picture = (image, key, read_image(image).rgb)
+                kept = self._picture = (image, key, read_image(image, fourth=channels == 4))
             except MemoryError as error:
                 raise ImageReadError("the image does not fit into memory", path=image) from error
-        return self._picture[2]
+        return kept[2].pixels(channels)
 
 
 def _weight_bytes(predictor: Predictor) -> int:

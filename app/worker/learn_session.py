@@ -46,8 +46,8 @@ def learn(request: Learn, cancel: Cancel | None = None, progress: ReportProgress
     adapted = adapt(
         model,
         card,
-        [Corrected(image.name, _corrected(image)) for image in task.corrected],
-        [Untouched(Path(path).name, _untouched(path)) for path in task.untouched],
+        [Corrected(image.name, _corrected(image, model.in_channels)) for image in task.corrected],
+        [Untouched(Path(path).name, _untouched(path, model.in_channels)) for path in task.untouched],
         labels=task.labels,
         pairs=dict(task.pairs),
         options=task.options,
@@ -67,19 +67,19 @@ def learn(request: Learn, cancel: Cancel | None = None, progress: ReportProgress
     )
 
 
-def _corrected(image: CorrectedImage) -> Callable[[], tuple[NDArray[Any], NDArray[Any], NDArray[Any]]]:
+def _corrected(image: CorrectedImage, channels: int) -> Callable[[], tuple[NDArray[Any], NDArray[Any], NDArray[Any]]]:
     def read() -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-        return _pixels(image.image), image.known.unpacked(), image.mask.unpacked()
+        return _pixels(image.image, channels), image.known.unpacked(), image.mask.unpacked()
 
     return read
 
 
-def _untouched(path: str) -> Callable[[], NDArray[Any]]:
-    return lambda: _pixels(path)
+def _untouched(path: str, channels: int) -> Callable[[], NDArray[Any]]:
+    return lambda: _pixels(path, channels)
 
 
-def _pixels(path: str) -> NDArray[Any]:
+def _pixels(path: str, channels: int) -> NDArray[Any]:
     try:
-        return read_image(path).rgb
+        return read_image(path, fourth=channels == 4).pixels(channels)
     except MemoryError as error:
         raise ImageReadError("the image does not fit into memory", path=path) from error

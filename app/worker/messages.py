@@ -86,6 +86,7 @@ class RefineBase:
         renamed: (source, target), ids of the image or of the context of a box: per pixel, which class of the scores is read as
             which other class, because the user said so; ``ignore`` where none is. None without such pixels.
         engine: what computes it.
+        threshold: of a two-class (sigmoid) network: the CRF starts from odds that are even there; None for every other one.
     """
 
     image: str
@@ -96,6 +97,7 @@ class RefineBase:
     renamed: tuple[NDArray[Any], NDArray[Any]] | None = None
     certainty: float = 0.7
     engine: CRFEngine = "auto"
+    threshold: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from app.worker.messages import PrepareRefine, Refine, RefineBase, RefineBox, Refined
 from deeplab_core.errors import ComputeError
 from deeplab_core.images import read_image
-from deeplab_core.inference import Scores, ScoreStore
+from deeplab_core.inference import ScoreGrid, Scores, ScoreStore
 from deeplab_core.parallel import available_cores
 from deeplab_core.records import CRFParams
 from deeplab_core.refine import Box, DenseCRF, ProbabilitySource, choose_engine, refine_region, warm_up
@@ -43,12 +43,12 @@ class _Desk:
     Attributes:
         exact: at its own size.
         quick: at the size of quick results; the same object where the image is small.
-        sampled: scores and their probabilities (C, h, w) at the size of ``quick``, once asked for.
+        sampled: which scores, and their probabilities (C, h, w) at the size of ``quick``, once asked for.
     """
 
     exact: DenseCRF
     quick: DenseCRF
-    sampled: tuple[Scores, NDArray[np.float32]] | None = None
+    sampled: tuple[tuple[tuple[ScoreGrid, ...], float], NDArray[np.float32]] | None = None
 
     @property
     def share(self) -> float:
@@ -78,6 +78,8 @@ class RefineSession:
         labels: NDArray[Any] | None = None
         note = ""
         scores = self._scores.find(request.base.source_key)
+        if scores is not None and len(scores.catalog) == 2:
+            scores = scores.weighed(request.base.threshold)
         if request.base.labels is None and request.base.channel_ids and scores is None:
             return Refined(request_id=request.request_id, labels=None, no_scores=True)
         desk = self._desk(request.base)
@@ -138,10 +140,10 @@ class RefineSession:
         crf, size = desk.quick, desk.quick.size
         source = None
         if scores is not None and request.base.labels is None:
-            if desk.sampled is None or desk.sampled[0] is not scores:
+            if desk.sampled is None or desk.sampled[0] != (scores.grids, scores.neutral):
                 rows, columns = (_centres(large, small) for large, small in zip(desk.exact.size, size, strict=True))
                 planes = np.ascontiguousarray(np.moveaxis(scores.sampled(rows, columns), 2, 0))
-                desk.sampled = scores, planes
+                desk.sampled = (scores.grids, scores.neutral), planes
             source = ProbabilitySource.of(desk.sampled[1])
         scale = min(1.0, (QUICK_FIELD / (size[0] * size[1])) ** 0.5)
         params = scaled_params(request.params, desk.share)

@@ -9,6 +9,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -41,8 +42,9 @@ from app.worker.messages import (
 )
 from deeplab_core.errors import AtrousError, Cancelled, ComputeError, ImageReadError
 from deeplab_core.images import read_image
-from deeplab_core.inference import Predictor, ScoreStore, cap_threads, list_devices
-from deeplab_core.records import ModelCard
+from deeplab_core.inference import Predictor, Scores, ScoreStore, cap_threads, list_devices
+from deeplab_core.notes import Note
+from deeplab_core.records import ModelCard, PredictOptions
 from deeplab_core.weights import load_model
 
 if TYPE_CHECKING:
@@ -87,6 +89,7 @@ class ComputeSession:
         cap_threads()
         self._predictor: Predictor | None = None
         self._scores = ScoreStore(score_bytes)
+        self._made_with: dict[str, tuple[tuple[str, str], tuple[Note, ...]]] = {}
         self._home = self._device = "auto"
         self._path = ""
         self._refining: RefineSession | None = None
@@ -99,6 +102,8 @@ class ComputeSession:
         except Cancelled:
             return WasCancelled(request_id=request.request_id)
         except AtrousError as error:
+            if error.path is None and isinstance(request, (Predict, Compare, AskReceptive)):
+                error.path = Path(request.image)  # whatever fails here fails this image alone, and says which
             return Failed(request_id=request.request_id, error=error.to_dict())
         except Exception as error:
             _log.exception("request %s failed", request)
@@ -109,7 +114,7 @@ class ComputeSession:
                 "the compute process met an error in Atrous itself",
                 why=f"{type(error).__name__}: {error}",
                 remedy="Copy the report from the log and send it to the developers; other images are not affected",
-                path=request.image if isinstance(request, (Predict, Compare)) else None,
+                path=request.image if isinstance(request, (Predict, Compare, AskReceptive)) else None,
             )
             return Failed(request_id=request.request_id, error=bug.to_dict(), traceback=traceback.format_exc())
 
@@ -143,6 +148,7 @@ class ComputeSession:
         self._path = request.path
         self._home = self._device = request.device
         self._scores.clear()
+        self._made_with.clear()
         return Loaded(
             request_id=request.request_id,
             card=ModelCard.from_dict(card.to_dict()),  # plain values only, see hello()
@@ -158,18 +164,34 @@ class ComputeSession:
     def predict(self, request: Predict, cancel: Cancel | None = None, progress: ReportProgress | None = None) -> Predicted:
         """Read an image and predict it; its scores are kept for :meth:`scores_at`."""
         predictor = self._loaded()
+        kept = self._kept(request)
+        if kept is not None and request.options.crf is None:
+            scores, notes = kept
+            prediction = predictor.decide(scores, request.source_key, request.options, cancel=cancel)
+            return Predicted(request_id=request.request_id, prediction=prediction, image_notes=notes)
         if progress is not None:
             progress(0.0, "reading")
         try:
-            data = read_image(request.image)
-            rgb = data.rgb
+            data = read_image(request.image, fourth=predictor.model.in_channels == 4)
+            pixels = data.pixels(predictor.model.in_channels)
         except MemoryError as error:
             raise ImageReadError("the image does not fit into memory", path=request.image) from error
         self._use_device(predictor, request.options.device)
-        scores = predictor.scores(rgb, options=request.options, cancel=cancel, progress=progress)
-        self._scores.keep(request.source_key, scores)
-        prediction = predictor.decide(scores, request.source_key, request.options, rgb=rgb, cancel=cancel)
+        if kept is not None:
+            scores = kept[0]
+        else:
+            scores = predictor.scores(pixels, options=request.options, cancel=cancel, progress=progress)
+            self._scores.keep(request.source_key, scores)
+            self._made_with[request.source_key] = _forward_key(request.options), data.notes
+        prediction = predictor.decide(scores, request.source_key, request.options, rgb=data.rgb, cancel=cancel)
         return Predicted(request_id=request.request_id, prediction=prediction, image_notes=data.notes)
+
+    def _kept(self, request: Predict) -> tuple[Scores, tuple[Note, ...]] | None:
+        """Kept scores and notes of the image where only the threshold has changed since: no forward pass is needed then."""
+        made_with, notes = self._made_with.get(request.source_key, (("", ""), ()))
+        scores = self._scores.find(request.source_key)
+        same = request.options.threshold is not None and made_with == _forward_key(request.options)
+        return (scores, notes) if scores is not None and same else None
 
     def scores_at(self, request: AskScores) -> ScoresAt:
         """The most probable classes of a pixel; empty where the scores are not kept or the pixel lies outside."""
@@ -218,3 +240,8 @@ class ComputeSession:
         if self._predictor is None:
             raise ComputeError("no model is loaded", remedy="Choose a model in the model dock, then predict again")
         return self._predictor
+
+
+def _forward_key(options: PredictOptions) -> tuple[str, str]:
+    """What of the options the scores depend on."""
+    return replace(options, threshold=None, crf=None).cache_key(), options.device

@@ -59,6 +59,11 @@ class DoubtMeter:
             self.unmatched[second.card.name] = self._second_mapping.unmatched
 
     @property
+    def in_channels(self) -> int:
+        """Channels of the pictures that the models take together: 4 where one of them does."""
+        return max(predictor.model.in_channels for predictor in (self._predictor, self._second) if predictor is not None)
+
+    @property
     def labels_only(self) -> bool:
         """Whether the model is a graph that gives labels without scores; then nothing is known of its confidence."""
         engine = self._predictor.model.engine
@@ -68,7 +73,7 @@ class DoubtMeter:
         """Predict and measure one image.
 
         Args:
-            rgb: (H, W, 3) uint8, oriented.
+            rgb: (H, W, 3) uint8, oriented; (H, W, 4) where a model takes four channels.
             truth: (H, W) ids of :attr:`catalog`.
             exclude: (H, W) bool, pixels of the truth that do not count.
 
@@ -76,7 +81,7 @@ class DoubtMeter:
             AtrousError: as :meth:`Predictor.__call__`.
         """
         options = self._predictor.options
-        scores = self._predictor.scores(rgb, options=options)
+        scores = self._predictor.scores(_given(rgb, self._predictor), options=options)
         prediction = self._predictor.decide(scores, options=replace(options, crf=None))
         notes = list(prediction.report.notes)
         refined, others = None, []
@@ -85,7 +90,7 @@ class DoubtMeter:
             refined = _translated(by_crf.labels, self._mapping)
             notes += by_crf.report.notes
         if self._second is not None and self._second_mapping is not None:
-            other = self._second(rgb, options=replace(self._second.options, crf=None))
+            other = self._second(_given(rgb, self._second), options=replace(self._second.options, crf=None))
             others.append(_translated(other.labels, self._second_mapping))
             notes += other.report.notes
         doubt = measure_doubt(
@@ -99,6 +104,10 @@ class DoubtMeter:
             refined=refined,
         )
         return MeasuredImage(_without_confidence(doubt) if self.labels_only else doubt, tuple(dict.fromkeys(notes)))
+
+
+def _given(pixels: RGB, predictor: Predictor) -> RGB:
+    return pixels if predictor.model.in_channels == 4 else np.ascontiguousarray(pixels[..., :3])
 
 
 def _mapping(predictor: Predictor, catalog: ClassCatalog) -> CatalogMapping:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.catalog import ClassCatalog
-from deeplab_core.errors import AtrousError, Cancelled, MaskFormatError
+from deeplab_core.errors import AtrousError, Cancelled, MaskFormatError, image_error
 from deeplab_core.formats.frames import Frame
 from deeplab_core.images import read_image
 from deeplab_core.inspection.ambiguous import AMBIGUOUS_SUFFIX, read_ambiguous
@@ -199,10 +199,8 @@ def inspect_folders(
             raise Cancelled()
         try:
             inspection, excluded, labels = _inspect(pair, reader, beside, things, rules)
-        except AtrousError as error:
-            if error.path is None:
-                error.path = pair.prediction
-            found.failures.append(error)
+        except Exception as error:
+            found.failures.append(image_error(error, pair.prediction))
         else:
             found.update(pair.name, inspection)
             found.pairs[pair.name] = pair

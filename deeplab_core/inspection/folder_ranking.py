@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from deeplab_core.catalog import ClassCatalog
-from deeplab_core.errors import AtrousError, MaskFormatError
+from deeplab_core.errors import AtrousError, MaskFormatError, image_error
 from deeplab_core.formats.frames import Frame
 from deeplab_core.formats.stored import read_stored
 from deeplab_core.images.probe import ImageInfo, probe_image
@@ -104,9 +104,8 @@ def rank_folder(
             found = _scores_of(labels, info, path, confidences.of(name), seconds.get(name), reader)
             if name in truths:
                 wrong[name] = _wrong_px(reader.truth(truths[name], info), labels, catalog, path)
-        except AtrousError as error:
-            error.path = error.path or path
-            failures.append(error)
+        except Exception as error:
+            failures.append(image_error(error, path))
             continue
         pixels[name] = labels.size
         for order, score in found.items():

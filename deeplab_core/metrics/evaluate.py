@@ -14,7 +14,7 @@ from deeplab_core.boundary.boundary_f import mean_boundary_f, mean_csurka_f
 from deeplab_core.boundary.boundary_iou import DILATION_RATIO, DILATION_RATIO_CITYSCAPES, BoundaryIoU
 from deeplab_core.boundary.histogram import BandHistogram
 from deeplab_core.catalog import ClassCatalog
-from deeplab_core.errors import AtrousError, Cancelled, MaskFormatError
+from deeplab_core.errors import AtrousError, Cancelled, MaskFormatError, image_error
 from deeplab_core.formats.frames import Frame, recorded_frame
 from deeplab_core.inspection.ambiguous import AMBIGUOUS_SUFFIX, read_ambiguous
 from deeplab_core.inspection.companions import Companions
@@ -196,10 +196,8 @@ class _Tally:
         """Count one pair by itself, or say why it cannot be; changes nothing here, so that several threads may."""
         try:
             return self._count(pair)
-        except AtrousError as error:
-            if error.path is None:
-                error.path = pair.prediction
-            return error
+        except Exception as error:
+            return image_error(error, pair.prediction)
 
     def add(self, counted: _Counted) -> None:
         """Add what was counted of a pair."""
@@ -266,11 +264,11 @@ class _Tally:
         pair, prediction = counted.pair, counted.prediction
         confidence = confidence_file(pair.prediction)
         if confidence is not None:
-            self._try(lambda: self._calibrate(confidence, counted))
+            self._try(confidence, lambda: self._calibrate(confidence, counted))
         instances = instance_file(pair.truth) if self.instances is not None else None
         if instances is not None and self.instances is not None:
             counts = self.instances
-            self._try(lambda: counts.update(instances=self._instances(instances, counted), prediction=prediction))
+            self._try(instances, lambda: counts.update(instances=self._instances(instances, counted), prediction=prediction))
 
     def _calibrate(self, path: Path, counted: _Counted) -> None:
         truth, prediction = counted.truth, counted.prediction
@@ -285,11 +283,11 @@ class _Tally:
         instances = read_instances(path, counted.truth.shape, lambda pixels: self.reader.turned_like_truth(pixels, mask, info))
         return instances if counted.excluded is None else np.where(counted.excluded, 0, instances)
 
-    def _try(self, work: Callable[[], object]) -> None:
+    def _try(self, path: Path, work: Callable[[], object]) -> None:
         try:
             work()
-        except AtrousError as error:
-            self.failures.append(error)
+        except Exception as error:
+            self.failures.append(image_error(error, path))
 
     def _empty_boundary(self) -> BoundaryIoU | None:
         if not self.wants_boundary:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from deeplab_core.catalog import ClassCatalog
-from deeplab_core.errors import AtrousError
+from deeplab_core.errors import AtrousError, image_error
 from deeplab_core.inference.pixels import to_network_channels
 from deeplab_core.masks.plausibility import MaskStatistics
 from deeplab_core.notes import Note, RunNotes
@@ -144,8 +144,8 @@ class SegmentationDataset:
     def _try_read(self, sample: Sample) -> tuple[Pair, tuple[Note, ...], tuple[Note, ...]] | AtrousError:
         try:
             return self._load(sample)
-        except AtrousError as error:
-            return error
+        except Exception as error:
+            return image_error(error, sample.image)
 
     def _read(self, sample: Sample) -> Pair:
         return self._load(sample)[0]
@@ -229,8 +229,8 @@ class SegmentationDataset:
             number, view = divmod(code, len(views)) if views else (code, 0)
             try:
                 rgb, channels = self.pair(number)
-            except AtrousError as error:  # it was readable at the start: say so, and go on with an unlabelled crop
-                self.bad.add(self.samples[number], error)
+            except Exception as error:  # it was readable at the start: say so, and go on with an unlabelled crop
+                self.bad.add(self.samples[number], image_error(error, self.samples[number].image))
                 rgb, channels = np.zeros((1, 1, 3), dtype=np.uint8), np.full((1, 1), VOID, dtype=np.int16)
             if views:
                 name = self.samples[number].name or self.samples[number].image.name

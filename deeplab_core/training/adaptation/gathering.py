@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from deeplab_core.errors import AtrousError, Cancelled, ComputeError, MaskFormatError, StorageError
+from deeplab_core.errors import AtrousError, Cancelled, ComputeError, MaskFormatError, StorageError, image_error
 from deeplab_core.inference.pixels import RGB
 from deeplab_core.inference.watch import Watch
 from deeplab_core.labels import LabelMap
@@ -119,11 +119,12 @@ class Gatherer:
                 self._take(source, found)
         except (Cancelled, ComputeError):
             raise
-        except AtrousError as error:
+        except Exception as problem:
+            error = image_error(problem, source.name)
             if not self._store.full:
                 found.skipped.append((source.name, str(error)))
             elif not found.corrected:
-                raise
+                raise error from None
             elif isinstance(source, Corrected):
                 found.skipped.append((source.name, _NO_ROOM))
 

@@ -36,6 +36,33 @@ def save_tiny_model(path: Path, *, seed: int = 0, sure_of: int | None = None, na
     return path
 
 
+def save_one_channel_model(path: Path, *, seed: int = 0, threshold: float | None = None, in_channels: int = 3) -> Path:
+    """A U-Net with one channel (sigmoid): background and "square". About half of a photograph's pixels are the object."""
+    import torch
+
+    from deeplab_core.catalog import ClassCatalog, ClassInfo
+    from deeplab_core.nn import create_model
+    from deeplab_core.records import ModelCard
+    from deeplab_core.weights import save_model
+
+    torch.manual_seed(seed)
+    model = create_model("unet", num_classes=1, width=2, upsampling="bilinear", in_channels=in_channels).eval()
+    classifier = model.classifier
+    assert isinstance(classifier, torch.nn.Conv2d)
+    assert classifier.bias is not None
+    with torch.no_grad():
+        logits = model(torch.randn(1, in_channels, 64, 64))
+        classifier.weight.div_(logits.std())
+        classifier.bias.sub_(logits.mean()).div_(logits.std())
+    classes = (ClassInfo(0, "background", (0, 0, 0)), ClassInfo(1, "square", (255, 0, 0)))
+    card = ModelCard(
+        id="one", name="One channel", architecture=dict(model.architecture), threshold=threshold, output_stride=1,
+        catalog=ClassCatalog("two", "Two", classes, background=0), align_corners=model.align_corners,
+    )  # fmt: skip
+    save_model(path, model, card)
+    return path
+
+
 def save_photograph(path: Path, height: int, width: int, seed: int = 0) -> Path:
     """Coloured blobs."""
     coarse = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), dtype=np.uint8)
