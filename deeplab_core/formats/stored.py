@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from deeplab_core.errors import ImageReadError, MaskFormatError
 from deeplab_core.images.guard import decoder_guard
-from deeplab_core.images.limits import check_size
-from deeplab_core.images.pillow import Image, UnidentifiedImageError
+from deeplab_core.images.limits import LARGE, check_size
+from deeplab_core.images.pillow import Image, UnidentifiedImageError, pillow_pixels
 from deeplab_core.images.pnm import SIGNATURES, read_pnm
 from deeplab_core.images.probe import TIFF_SIGNATURES, read_file
 from deeplab_core.notes import Note
@@ -71,6 +71,10 @@ def read_stored(path: str | Path) -> StoredMask:
         return _from_pnm(data, path)
     if data.startswith(b"\x89PNG") and len(data) > 25 and data[24] == 16 and data[25] in _DEEP_KINDS:
         return _from_deep_png(data, data[25], path)
+    if data.startswith(b"\x89PNG"):
+        found = _from_large_png(data, path)
+        if found is not None:
+            return found
     with decoder_guard(MaskFormatError, "the mask file is damaged", path, _EXACT_REMEDY):
         try:
             picture = Image.open(io.BytesIO(data))
@@ -94,8 +98,34 @@ def read_stored(path: str | Path) -> StoredMask:
             picture.load()
             found = _from_picture(picture, data, path)
     if frames > 1:
-        return replace(found, notes=(Note("pages", f"the first of {frames:,} frames is read", "has further frames"),))
+        return replace(found, notes=(_frames_note(frames),))
     return found
+
+
+def _from_large_png(data: bytes, path: Path) -> StoredMask | None:
+    """A PNG of colours that Pillow would hold in eight bytes a pixel, read strip by strip; None for every other one."""
+    from deeplab_core.images.png import png_facts
+    from deeplab_core.images.png_strips import png_layout, png_samples
+
+    with decoder_guard(MaskFormatError, "the mask file is damaged", path, _EXACT_REMEDY):
+        layout = png_layout(data)
+        if layout is None or layout.width * layout.height < LARGE or layout.depth != 8 or layout.kind not in (2, 6):
+            return None
+        if layout.interlaced:
+            return None
+        check_size(layout.width, layout.height, path)
+        pixels = png_samples(data, layout)
+        facts = png_facts(data)
+    notes = () if facts is None or facts.frames < 2 else (_frames_note(facts.frames),)
+    if layout.kind == 6:
+        if pixels[..., 3].min() < 255:
+            raise _transparent(path)
+        pixels = np.ascontiguousarray(pixels[..., :3])
+    return StoredMask(colors=pixels, notes=notes)
+
+
+def _frames_note(frames: int) -> Note:
+    return Note("pages", f"the first of {frames:,} frames is read", "has further frames")
 
 
 def _from_picture(picture: Image.Image, data: bytes, path: Path) -> StoredMask:
@@ -115,10 +145,10 @@ def _from_picture(picture: Image.Image, data: bytes, path: Path) -> StoredMask:
         return (
             StoredMask(values=np.asarray(picture.getchannel(0)))
             if mode == "LA"
-            else StoredMask(colors=np.asarray(picture.convert("RGB")))
+            else StoredMask(colors=pillow_pixels(picture, "RGB"))
         )
     if mode == "RGB":
-        return StoredMask(colors=np.asarray(picture))
+        return StoredMask(colors=pillow_pixels(picture, "RGB"))
     raise MaskFormatError(
         f"a picture of the kind '{mode}' cannot hold a mask",
         remedy="Save ids as indexed or grey PNG, or colours as RGB PNG",

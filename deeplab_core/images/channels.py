@@ -6,6 +6,7 @@ predicted the same and refined the same as PNG, TIFF or anything else.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +35,8 @@ _APART = 3.0
 #: Share of the values that a declared range must hold, and how much of it the picture must fill.
 _HELD, _FILLED = 0.5, 1 / 16
 _SAMPLE = 1 << 17
+#: Values that are scaled together.
+_BLOCK = 1 << 21
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,7 +203,8 @@ def _by_bit_depth(values: NDArray[Any], known: NDArray[Any], declared: Declared)
     clipped = int((known > full).sum()) if top > full else 0
     stored = np.arange(65536)
     table = stored >> 8 if full == 65535 else stored if full == 255 else np.round(stored * (255.0 / full))
-    scaled = table.clip(0, 255).astype(np.uint8)[values.astype(np.uint16, copy=False)]
+    grey = table.clip(0, 255).astype(np.uint8)
+    scaled = _in_blocks(values, lambda block: grey[block.astype(np.uint16, copy=False)])
     outliers = f", {clipped:,} values above clipped" if clipped else ""
     if full == 255:
         return scaled, Note("scaled", f"16-bit file with 8-bit values{outliers}", "holds 8-bit values in 16 bit")
@@ -241,17 +245,30 @@ def _as_declared(values: NDArray[Any], known: NDArray[Any], span: tuple[float, f
 
 
 def _linear(values: NDArray[Any], low: float, high: float, text: str, summary: str) -> tuple[NDArray[np.uint8], Note]:
-    with np.errstate(invalid="ignore", over="ignore"):
-        # Through float64 only where float32 has too few digits, so that a large picture does not take eight bytes a sample.
-        small = values.dtype.itemsize <= 2 or (values.dtype.itemsize == 4 and values.dtype.kind == "f")
-        exact = small and high - low < 1e30
-        # Plain Python numbers take the type of the array.
-        share: NDArray[Any] = values.astype("float32" if exact else "float64")
-        share -= low
-        share *= 255.0
-        share /= high - low
-        np.nan_to_num(share, copy=False, nan=0.0, posinf=255.0, neginf=0.0)
-    return np.round(share, out=share).clip(0, 255).astype(np.uint8), Note("scaled", text, summary)
+    # Through float64 only where float32 has too few digits.
+    small = values.dtype.itemsize <= 2 or (values.dtype.itemsize == 4 and values.dtype.kind == "f")
+    exact = small and high - low < 1e30
+
+    def scaled(block: NDArray[Any]) -> NDArray[np.uint8]:
+        with np.errstate(invalid="ignore", over="ignore"):
+            # Plain Python numbers take the type of the array.
+            share: NDArray[Any] = block.astype("float32" if exact else "float64")
+            share -= low
+            share *= 255.0
+            share /= high - low
+            np.nan_to_num(share, copy=False, nan=0.0, posinf=255.0, neginf=0.0)
+        return np.round(share, out=share).clip(0, 255, out=share).astype(np.uint8)
+
+    return _in_blocks(values, scaled), Note("scaled", text, summary)
+
+
+def _in_blocks(values: NDArray[Any], function: Callable[[NDArray[Any]], NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """A function of single values, some rows at a time: what it needs besides its result does not grow with the picture."""
+    result = np.empty(values.shape, np.uint8)
+    rows = max(1, _BLOCK // max(1, values[:1].size))
+    for start in range(0, len(values), rows):
+        result[start : start + rows] = function(values[start : start + rows])
+    return result
 
 
 def _without_outliers(known: NDArray[Any]) -> tuple[float, float]:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
+import threading
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,9 +18,11 @@ from deeplab_core.images.channels import NOTHING_DECLARED, Declared, bgr_to_rgb,
 from deeplab_core.images.guard import COPY_AGAIN, decoder_guard
 from deeplab_core.images.identity import key_of
 from deeplab_core.images.jpeg import END, jpeg_state, missing_share
+from deeplab_core.images.limits import LARGE, check_memory
 from deeplab_core.images.orientation import to_oriented
-from deeplab_core.images.pillow import Image
-from deeplab_core.images.png import deep_samples, png_facts
+from deeplab_core.images.pillow import Image, pillow_pixels
+from deeplab_core.images.png import PngFacts, deep_samples, png_facts
+from deeplab_core.images.png_strips import PngLayout, png_layout, png_reduced, png_rgb, png_samples
 from deeplab_core.images.pnm import SIGNATURES, read_pnm
 from deeplab_core.images.probe import ImageInfo, probe_bytes, read_file
 from deeplab_core.images.tiff import decode_tiff, load_tiff
@@ -31,6 +36,8 @@ _MPO_PICTURES = "Multi-Frame Image"
 
 #: Start of a JPEG 2000 code stream and of the segment that declares sizes.
 _JPEG2000_SIZE = b"\xff\x4f\xff\x51"
+
+_ONE_LARGE = threading.Lock()
 
 _RGB = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
 _REDUCED = {2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4, 8: cv2.IMREAD_REDUCED_COLOR_8}
@@ -105,6 +112,19 @@ def read_image(path: str | Path, *, fourth: bool = False) -> ImageData:
 def decode_image(data: bytes, path: Path, *, fourth: bool = False) -> ImageData:
     """As :func:`read_image`, for a file that is in memory already; ``path`` is what errors name."""
     info = probe_bytes(data, path)
+    # Large pictures wait for each other: their memory is bounded one by one, and threads would add it up.
+    with _ONE_LARGE if info.width * info.height >= LARGE else nullcontext():
+        stored, notes = _decode_stored(data, info)
+        four = _four_channels(data, info) if fourth else None
+        return ImageData(
+            rgb=to_oriented(stored, info.orientation), info=info, key=key_of(data), notes=tuple(notes),
+            four=None if four is None else to_oriented(four, info.orientation),
+        )  # fmt: skip
+
+
+def _decode_stored(data: bytes, info: ImageInfo) -> tuple[NDArray[np.uint8], list[Note]]:
+    """(H, W, 3) uint8 RGB in the stored frame."""
+    path = info.path
     if info.format == "TIFF":
         stored, notes = decode_tiff(data, path)
     elif info.format in ("JPEG", "MPO"):
@@ -119,11 +139,7 @@ def decode_image(data: bytes, path: Path, *, fourth: bool = False) -> ImageData:
         stored, notes = _decode_with_opencv(data, info)
     else:
         stored, notes = _decode_with_pillow(data, info)
-    four = _four_channels(data, info) if fourth else None
-    return ImageData(
-        rgb=to_oriented(stored, info.orientation), info=info, key=key_of(data), notes=tuple(notes),
-        four=None if four is None else to_oriented(four, info.orientation),
-    )  # fmt: skip
+    return stored, notes
 
 
 def _four_channels(data: bytes, info: ImageInfo) -> NDArray[np.uint8] | None:
@@ -141,14 +157,16 @@ def _four_channels(data: bytes, info: ImageInfo) -> NDArray[np.uint8] | None:
     else:
         with decoder_guard(ImageReadError, "the image file is damaged", info.path), Image.open(io.BytesIO(data)) as picture:
             if picture.mode == "RGBA":
-                values = np.asarray(picture)
+                check_memory(len(data) + info.width * info.height * 11, "four channels beside the picture", info.path)
+                values = pillow_pixels(picture, "RGBA")
     return None if values is None else np.ascontiguousarray(scale_to_uint8(values, declared)[0])
 
 
 def read_thumbnail(path: str | Path, side: int) -> NDArray[np.uint8]:
     """A small oriented picture, at most ``side`` px on its long side and never enlarged.
 
-    JPEG files are decoded at 1/2, 1/4 or 1/8 of their size, whichever still covers the thumbnail.
+    JPEG files are decoded at 1/2, 1/4 or 1/8 of their size, whichever still covers the thumbnail; large PNG files are made
+    smaller strip by strip.
 
     Returns:
         (h, w, 3) uint8 RGB, C-contiguous.
@@ -166,6 +184,12 @@ def read_thumbnail(path: str | Path, side: int) -> NDArray[np.uint8]:
         if reduced is not None:
             # The reduced flags know no RGB variant; turning a small picture costs nothing.
             return to_oriented(_shrink(bgr_to_rgb(np.asarray(reduced, dtype=np.uint8)), side), info.orientation)
+    layout = _strips_of(data, info, whole=False) if long_side >= 2 * side else None
+    if layout is not None:
+        with decoder_guard(ImageReadError, "the image file is damaged", path):
+            small = png_reduced(data, layout, long_side // (2 * side))
+        rgb = _deep_rgb(small, png_facts(data))[0] if layout.depth == 16 else small
+        return to_oriented(_shrink(rgb, side), info.orientation)
     return _shrink(decode_image(data, path).rgb, side)
 
 
@@ -212,17 +236,61 @@ def _decode_png(data: bytes, info: ImageInfo) -> tuple[NDArray[np.uint8], list[N
     facts = png_facts(data)
     notes = [] if facts is None or facts.frames < 2 else [_frames_note(facts.frames)]
     if facts is None or facts.depth != 16:
+        layout = _strips_of(data, info)
+        if layout is not None:
+            with decoder_guard(ImageReadError, "the image file is damaged", info.path):
+                return png_rgb(data, layout), notes
         stored, more = _decode_with_opencv(data, info)
         return stored, more + notes
+    layout = _strips_of(data, info)
     with decoder_guard(ImageReadError, "the image file is damaged", info.path):
-        samples = deep_samples(data, facts.kind)
+        samples = deep_samples(data, facts.kind) if layout is None else png_samples(data, layout, min(layout.samples, 3))
     width, height = info.stored_size
     if samples is None or samples.shape[:2] != (height, width):
         stored, more = _decode_with_pillow(data, info)
         return stored, more + notes
+    stored, more = _deep_rgb(samples, facts)
+    return stored, more + notes
+
+
+def _deep_rgb(samples: NDArray[Any], facts: PngFacts | None) -> tuple[NDArray[np.uint8], list[Note]]:
+    """RGB of the samples of a 16-bit PNG; alpha is dropped."""
     colors = samples if samples.ndim == 2 else samples[..., :3] if samples.shape[2] > 2 else samples[..., 0]
-    scaled, more = scale_to_uint8(colors, Declared(bits=facts.significant))
-    return (grey_to_rgb(scaled) if scaled.ndim == 2 else np.ascontiguousarray(scaled)), more + notes
+    scaled, notes = scale_to_uint8(colors, Declared(bits=facts.significant if facts is not None else None))
+    return (grey_to_rgb(scaled) if scaled.ndim == 2 else np.ascontiguousarray(scaled)), notes
+
+
+def _strips_of(data: bytes, info: ImageInfo, *, whole: bool = True) -> PngLayout | None:
+    """The layout of a large PNG, which is then read in strips; None for every other file.
+
+    Args:
+        data: the file.
+        info: its header.
+        whole: whether the whole picture is held; a smaller one takes no memory to speak of.
+
+    Raises:
+        ImageReadError: damaged before its pixels, or it takes more memory than one picture may.
+    """
+    if info.format != "PNG" or info.width * info.height < LARGE:
+        return None
+    with decoder_guard(ImageReadError, "the image file is damaged", info.path):
+        layout = png_layout(data)
+    if layout is None:
+        return None
+    pixels, samples = info.width * info.height, min(layout.samples, 3)
+    kind = f"{layout.samples} sample{'s' if layout.samples > 1 else ''} of {layout.depth} bits"
+    if layout.interlaced:
+        # The decoders hold all passes beside the picture.
+        remedy = "Save it without interlacing, or cut it into smaller pictures"
+        needed = len(data) + pixels * (layout.samples * max(1, layout.depth // 8) + 6)
+        check_memory(needed, f"{kind}, interlaced", info.path, remedy)
+        return None
+    needed = pixels * (3 if info.orientation == 1 else 6)
+    if layout.depth == 16:
+        needed = pixels * (2 * samples + samples + (3 if samples < 3 else 0))
+    if whole:
+        check_memory(len(data) + needed, kind, info.path, "Save it with 8 bits a sample, or cut it into smaller pictures")
+    return layout
 
 
 def _decode_pnm(data: bytes, info: ImageInfo) -> tuple[NDArray[np.uint8], list[Note]]:
@@ -280,6 +348,8 @@ def _decode_with_pillow(data: bytes, info: ImageInfo) -> tuple[NDArray[np.uint8]
     with decoder_guard(ImageReadError, "the image file is damaged", info.path), Image.open(io.BytesIO(data)) as picture:
         notes = _further_pictures(picture)
         picture.seek(0)
+        # Pillow holds 4 bytes of a pixel (8 of some kinds of JPEG 2000), and the result has 3.
+        check_memory(len(data) + info.width * info.height * 7, f"the kind {picture.mode}", info.path)
         picture.load()
         if picture.mode.startswith(("I", "F")):
             stored = np.asarray(picture)
@@ -287,7 +357,7 @@ def _decode_with_pillow(data: bytes, info: ImageInfo) -> tuple[NDArray[np.uint8]
                 stored = stored.astype(np.uint16)  # 16-bit samples, for which Pillow has a type of 32 bits
             values, scaled = scale_to_uint8(stored)
             return grey_to_rgb(values), scaled + notes
-        return np.ascontiguousarray(picture.convert("RGB")), notes
+        return pillow_pixels(picture, "RGB"), notes
 
 
 def _further_pictures(picture: Image.Image) -> list[Note]:

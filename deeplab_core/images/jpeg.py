@@ -108,13 +108,14 @@ def missing_share(rgb: NDArray[Any]) -> float:
     height, width = rgb.shape[:2]
     if height < 2 * _BLOCK or width < 2 * _BLOCK or not _is_grey(rgb[-_BLOCK:, -_BLOCK:]):
         return 0.0
-    grey = (rgb == _MISSING).all(axis=2)
-    blocks = grey[: height // _BLOCK * _BLOCK, : width // _BLOCK * _BLOCK]
-    # One px at the edge of a block may take colour from its neighbour when chroma is enlarged.
-    inner = blocks.reshape(height // _BLOCK, _BLOCK, width // _BLOCK, _BLOCK)[:, 2:-2, :, 2:-2].all(axis=(1, 3))
+    rows, columns = height // _BLOCK, width // _BLOCK
+    inner = np.empty((rows, columns), np.bool_)
+    for row in range(rows):  # a row of blocks at a time: a large picture is not held twice
+        blocks = rgb[row * _BLOCK : (row + 1) * _BLOCK, : columns * _BLOCK].reshape(_BLOCK, columns, _BLOCK, 3)
+        # One px at the edge of a block may take colour from its neighbour when chroma is enlarged.
+        inner[row] = (blocks[2:-2, :, 2:-2] == _MISSING).all(axis=(0, 2, 3))
     order = inner.reshape(-1)
     present = np.flatnonzero(~order)
-    rows, columns = inner.shape
     if not present.size:
         return 0.0
     # Units of coding are 8 or 16 px high: the last present block may be in the upper of two rows of blocks.

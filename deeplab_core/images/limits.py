@@ -9,6 +9,10 @@ from deeplab_core.images.guard import COPY_AGAIN
 
 #: Largest picture that is opened, in pixels: 400 megapixels are 1.2 GB as RGB.
 MAX_PIXELS = 400_000_000
+#: Most memory that decoding one picture takes, in bytes, its file included.
+MAX_MEMORY = 2_500_000_000
+#: Pictures from this many pixels on are decoded one at a time, and PNG files of them strip by strip.
+LARGE = 50_000_000
 
 
 def check_size(width: int, height: int, path: Path) -> None:
@@ -27,3 +31,21 @@ def too_large(size: str, path: Path) -> ImageReadError:
         remedy="Cut it into smaller pictures",
         path=path,
     )
+
+
+def check_memory(needed: int, kind: str, path: Path, remedy: str = "Cut it into smaller pictures") -> None:
+    """Raise ImageReadError for a picture whose decoding takes more than :data:`MAX_MEMORY`.
+
+    Args:
+        needed: bytes.
+        kind: what its pixels are, for the message: "4 samples of 16 bits".
+        path: the file.
+        remedy: how to get it smaller.
+    """
+    if needed > MAX_MEMORY:
+        raise ImageReadError(
+            f"the image takes {needed / 1e9:.1f} GB of memory to decode",
+            why=f"Its pixels have {kind}; at most {MAX_MEMORY / 1e9:.1f} GB are used for one image",
+            remedy=remedy,
+            path=path,
+        )

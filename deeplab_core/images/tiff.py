@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import struct
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from deeplab_core.errors import ImageReadError
 from deeplab_core.images.channels import NOTHING_DECLARED, Declared, scale_to_uint8
 from deeplab_core.images.guard import decoder_guard
+from deeplab_core.images.limits import check_memory
 from deeplab_core.images.orientation import swaps_sides
 from deeplab_core.images.pillow import Image
 from deeplab_core.images.probe import ImageInfo, valid_orientation
@@ -117,8 +119,10 @@ def load_tiff(data: bytes, path: Path) -> TiffPicture:
         notes = _page_notes(page)
         declared = _declared(page)
         lossy = int(page.compression) in _LOSSY
+        direct = _stored_as_they_are(data, page)
+        _check_memory(data, page, direct is not None, path)
     try:
-        pixels, slices = _samples_last(page, page.asarray())
+        pixels, slices = _samples_last(page, page.asarray() if direct is None else direct)
     except Exception as error:  # tifffile raises many kinds for damaged files and missing codecs alike
         return _with_libtiff(data, page, index, path, error, notes, declared, lossy)
     if slices > 1:
@@ -129,6 +133,27 @@ def load_tiff(data: bytes, path: Path) -> TiffPicture:
         colors = np.asarray(page.colormap).T
         palette = (colors >> 8 if colors.max(initial=0) > 255 else colors).astype(np.uint8)
     return TiffPicture(pixels=pixels, photometric=photometric, palette=palette, lossy=lossy, declared=declared, notes=notes)
+
+
+def _stored_as_they_are(data: bytes, page: Any) -> NDArray[Any] | None:
+    """The page's values as a view of the file, if they lie there in one piece, uncompressed, in this machine's byte order."""
+    native = "<" if sys.byteorder == "little" else ">"
+    if not getattr(page, "is_final", False) or page.dtype is None or page.parent.byteorder != native:
+        return None
+    place, size = int(page.dataoffsets[0]), int(page.nbytes)
+    if len(data) < place + size or _bits(page) != 8 * page.dtype.itemsize:
+        return None  # tifffile says what is wrong
+    return np.frombuffer(data, page.dtype, size // page.dtype.itemsize, place).reshape(page.shape)
+
+
+def _check_memory(data: bytes, page: Any, direct: bool, path: Path) -> None:
+    """Raise ImageReadError for a page that takes too much memory: the file, its values, and the picture that they become."""
+    pixels, samples = int(page.imagewidth) * int(page.imagelength), int(page.samplesperpixel)
+    shown = 3 if samples >= 3 else 1
+    needed = len(data) + (0 if direct else int(page.nbytes)) + pixels * (shown + (3 if _bits(page) != 8 or shown == 1 else 0))
+    depth = int(page.imagedepth)
+    kind = f"{samples} sample{'s' if samples > 1 else ''} of {_bits(page)} bits{f', in {depth:,} slices' if depth > 1 else ''}"
+    check_memory(needed, kind, path, "Save it with 8 bits a sample, or cut it into smaller pictures")
 
 
 def _picture_page(stream: BinaryIO, path: Path) -> tuple[Any, int | None]:
