@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from deeplab_core.errors import ProtectedFile, StorageError
-from deeplab_core.pictures import Picture, picture_kind
+from deeplab_core.pictures import Picture, is_written_mask, picture_kind
 
 Buffer = bytes | bytearray | memoryview
 
@@ -85,6 +85,28 @@ def refuse_photograph(path: str | Path, *, follow_links: bool = False) -> None:
             path=path,
         )
     refuse_open_image(path)
+
+
+def refuse_picture(path: str | Path, *, masks_only: bool = False) -> None:
+    """Raise unless a report or plot may take this name: no picture is replaced by one, be it photograph or mask.
+
+    Args:
+        path: the file that would be replaced.
+        masks_only: replace other pictures that this program wrote, such as an older plot.
+
+    Raises:
+        ProtectedFile: as :func:`refuse_photograph`, and for a mask.
+    """
+    refuse_photograph(path)
+    kind = picture_kind(path)
+    if kind is None or (masks_only and kind is Picture.OURS and not is_written_mask(path)):
+        return
+    raise ProtectedFile(
+        "a picture is never replaced by a report",
+        why="It holds labels" if kind is Picture.LABELS else "Atrous wrote it",
+        remedy="Choose another name, or move this file away yourself",
+        path=Path(path),
+    )
 
 
 def refuse_open_image(path: str | Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 PNG_MARK = b"Software\x00Atrous"
 
 _PNG = b"\x89PNG\r\n\x1a\n"
-_INDEXED = 3
+_GREY, _INDEXED = 0, 3
 _SIGNATURES = (
     b"\xff\xd8\xff", b"GIF8", b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+", b"IIRO", b"IIRS", b"IIU\x00", b"FUJIFILMCCD-RAW",
     b"\x00\x00\x00\x0cjP  ", b"\xff\x4f\xff\x51", b"8BPS", b"\x76\x2f\x31\x01", b"#?RADIANCE", b"\xff\x0a",
@@ -64,6 +64,16 @@ def picture_kind(path: str | Path) -> Picture | None:
     if not _is_picture(head):
         return None
     return Picture.LABELS if head.startswith(_LOSSLESS) and holds_labels(path) else Picture.PHOTOGRAPH
+
+
+def is_written_mask(path: str | Path) -> bool:
+    """Whether a picture that this program wrote is a mask rather than a plot or an overlay: indexed or grey."""
+    try:
+        with Path(path).open("rb") as stream:
+            head = stream.read(_HEAD)
+            return head.startswith(_PNG) and head[25] in (_GREY, _INDEXED)
+    except (OSError, IndexError):
+        return False
 
 
 def holds_labels(path: str | Path) -> bool:

@@ -63,7 +63,8 @@ def overwrite_option(command: Callable[..., Any]) -> Callable[..., Any]:
 class ReportFile(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.4 on
     """A file that a command writes. An older report is replaced, a file of another kind only with ``--overwrite``.
 
-    A photograph and a link are never replaced. Checked before the command's work begins.
+    A picture, be it photograph or mask, a link, and a file that the command itself reads are never replaced. Checked before the
+    command's work begins; what it reads is checked by :class:`ReportingCommand`.
 
     Args:
         kind: ``"JSON"`` or ``"HTML"``.
@@ -76,13 +77,13 @@ class ReportFile(click.ParamType):  # type: ignore[type-arg]  # generic from cli
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         """The path. Fails where a folder, a photograph, a link, or without ``--overwrite`` a file of another kind is there."""
-        from deeplab_core.atomic import refuse_photograph
+        from deeplab_core.atomic import refuse_picture
 
         path = Path(value)
         if path.is_dir():
             self.fail(f"{path} is a folder.", param, ctx)
         try:
-            refuse_photograph(path)
+            refuse_picture(path)
         except AtrousError as error:
             self.fail(str(error), param, ctx)
         overwrite = ctx is not None and ctx.meta.get(_OVERWRITE, False)
@@ -90,6 +91,41 @@ class ReportFile(click.ParamType):  # type: ignore[type-arg]  # generic from cli
             there = f"{path} is there already and no {self.kind} file"
             self.fail(f"{there}; choose another name, or replace it with --overwrite.", param, ctx)
         return path
+
+
+class ReportingCommand(click.Command):
+    """A command with files of the type :class:`ReportFile`: none of them is a file that the command reads, or another of them."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As the base; fails where a file would be read and written."""
+        rest = super().parse_args(ctx, args)
+        written: dict[str, Path] = {}
+        for param in self.params:
+            path = ctx.params.get(param.name or "") if isinstance(param.type, ReportFile) else None
+            if path is None:
+                continue
+            label = param.opts[0]
+            for other, reads in [*written.items(), *self._read(ctx)]:
+                if _is_same(path, Path(reads)):
+                    raise click.BadParameter(f"{path} is named by {other}, too; choose another name.", ctx, param)
+            written[label] = path
+        return rest
+
+    def _read(self, ctx: click.Context) -> Iterator[tuple[str, str | Path]]:
+        """Names of the parameters and the files that they may name."""
+        for param in self.params:
+            value = ctx.params.get(param.name or "")
+            if not isinstance(param.type, ReportFile):
+                for one in value if isinstance(value, tuple | list) else (value,):
+                    if isinstance(one, str | Path) and one:
+                        yield param.opts[0] if param.param_type_name == "option" else param.human_readable_name, one
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    try:
+        return one.resolve() == other.resolve() or (one.exists() and other.exists() and one.samefile(other))
+    except (OSError, ValueError, RuntimeError):  # no name that a disk can hold
+        return False
 
 
 def _is_report(path: Path, kind: str) -> bool:
@@ -107,8 +143,10 @@ def write_json(path: Path | None, data: dict[str, Any]) -> None:
     """Write the file of ``--json FILE`` in one step; None writes nothing. Raises ValueError for nan: those figures are null."""
     if path is None:
         return
+    from deeplab_core.atomic import refuse_picture
     from deeplab_core.formats import atomic_write
 
+    refuse_picture(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     atomic_write(path, (json_text(data, allow_nan=False, indent=1) + "\n").encode())
 

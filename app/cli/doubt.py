@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from app.cli.console import Progress, ReportFile, overwrite_option, progress, write_json
+from app.cli.console import Progress, ReportFile, ReportingCommand, overwrite_option, progress, write_json
 from app.cli.crf_choice import CRF_HELP, crf_engine_option, parse_crf
 from app.cli.model_choice import resolve_model
 from app.cli.options import GroundTruth, TruthOptions, named_truth, truth_options
@@ -35,7 +35,7 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 _ORDERS = ("confidence", "least_certain", "expected_wrong", "margin", "entropy", "passes", "second_model", "crf")
 
 
-@click.command()
+@click.command(cls=ReportingCommand)
 @click.argument("images", metavar="IMAGES", type=_FOLDER)
 @click.option(
     "--model", "model_name", metavar="NAME_OR_FILE", required=True, help="A name from 'atrous models list', or a checkpoint file."

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from app.cli.console import ReportFile, overwrite_option, progress, write_json
+from app.cli.console import ReportFile, ReportingCommand, overwrite_option, progress, write_json
 from app.cli.options import TruthOptions, masks_truth, truth_options
 from app.cli.terminal import say
 
@@ -30,7 +30,7 @@ def parse_bands(_context: click.Context, _parameter: click.Parameter, value: str
     return widths
 
 
-@click.command()
+@click.command(cls=ReportingCommand)
 @click.option(
     "--prediction",
     metavar="DIR",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from app.cli.console import ReportFile, overwrite_option, progress, write_json
+from app.cli.console import ReportFile, ReportingCommand, overwrite_option, progress, write_json
 from app.cli.options import TruthOptions, masks_classes, masks_truth, truth_options
 from app.cli.orders import gain_lines, order_lines, place_text
 from app.cli.terminal import say
@@ -29,7 +29,7 @@ _KINDS = (
 )  # fmt: skip
 
 
-@click.command("inspect")
+@click.command("inspect", cls=ReportingCommand)
 @click.option("--prediction", metavar="DIR", required=True, type=_FOLDER, help="Masks to look into.")
 @truth_options(
     "Ground truth: masks of the same names",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from app.cli.console import ReportFile, progress, remember_overwrite, write_json
+from app.cli.console import ReportFile, ReportingCommand, progress, remember_overwrite, write_json
 from app.cli.crf_choice import CRF_HELP, crf_engine_option, parse_crf
 from app.cli.model_choice import resolve_model
 from app.cli.options import GroundTruth, TruthOptions, found_truth, tell_classes, truth_options
@@ -28,7 +28,7 @@ _OUTPUT = click.Path(file_okay=False, path_type=Path)
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
-@click.command()
+@click.command(cls=ReportingCommand)
 @click.argument("inputs", metavar="INPUT...", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @click.option("-o", "--output", "out", metavar="DIR", type=_OUTPUT, help="Folder of the masks.")
 @click.option("--model", "model_name", metavar="NAME_OR_FILE", help="Refine what this network says.")

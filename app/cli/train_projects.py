@@ -34,8 +34,8 @@ def opened_projects(places: tuple[Path, ...]) -> Iterator[list[Project]]:
 
 
 def say_repairs(project: Project) -> None:
-    """What a project that is only read was found to lack, on stderr."""
-    for sentence in project.repairs:
+    """What a project that is only read was found to lack, and what this version does not know of it, on stderr."""
+    for sentence in (*project.repairs, *project.later):
         say(f"atrous: {project.folder}: {sentence}", err=True)
 
 

@@ -22,6 +22,8 @@ from deeplab_core.errors import AtrousError, ProjectError, StorageError
 
 #: Files that SQLite and we keep beside the database.
 COMPANIONS = ("-wal", "-shm", "-journal", "-mark")
+#: Those of them that hold no work: the index of the log, and the count of transactions.
+_DERIVED = ("-shm", "-mark")
 
 #: What SQLite raises through Python; the message about a damaged schema quotes it, which need not be text.
 SQLITE_ERRORS = (sqlite3.Error, UnicodeDecodeError)
@@ -291,7 +293,10 @@ def set_database_aside(path: Path, reason: str) -> Path | None:
         companion = path.with_name(path.name + suffix)
         if not os.path.lexists(companion):
             continue
-        if aside is None:
+        if aside is None and suffix in _DERIVED:  # without its database it says nothing
+            with contextlib.suppress(OSError):
+                companion.unlink()
+        elif aside is None:
             set_aside(companion, reason)
         else:
             with contextlib.suppress(OSError):

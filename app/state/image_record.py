@@ -135,3 +135,20 @@ def record_from_row(row: tuple[Any, ...]) -> ImageRecord:
     known = _STATUSES.get(status, ImageStatus.TOUCHED)
     bits = _FLAGS.get(flags) or ImageFlag(flags)
     return ImageRecord(image, path, size, mtime_ns, known, bits, note, key, mask, prediction)
+
+
+#: Rows that a later version wrote in a way that this one does not know.
+LATER_ROWS = f"SELECT path, status FROM images WHERE status > {max(ImageStatus)} OR flags >= 32 ORDER BY path"
+
+
+def later_notice(rows: list[tuple[str, int]]) -> tuple[str, ...]:
+    """What to say of :data:`LATER_ROWS`, in a sentence; nothing without any."""
+    if not rows:
+        return ()
+    named = ", ".join(displayed(path) for path, _ in rows[:3]) + (f" and {len(rows) - 3:,} more" if len(rows) > 3 else "")
+    statuses = sorted({status for _, status in rows if status not in _STATUSES})
+    what = "marks that are not shown"
+    if statuses:
+        what = f"the status {', '.join(map(str, statuses[:3]))}, which is shown as worked on,"
+    images = "1 image has" if len(rows) == 1 else f"{len(rows):,} images have"
+    return (f"{images} {what} here: a later version of Atrous wrote it. It is kept until you change it. {named}",)

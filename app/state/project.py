@@ -17,7 +17,16 @@ from app.state.adopt import forget_gone_masks
 from app.state.backups import Upkeep
 from app.state.folder_scan import ScanReport, reconcile, stat_images, survey, unheard
 from app.state.ground_truth import GroundTruth
-from app.state.image_record import RECORD_COLUMNS, RECORD_KINDS, ImageFlag, ImageRecord, ImageStatus, record_from_row
+from app.state.image_record import (
+    LATER_ROWS,
+    RECORD_COLUMNS,
+    RECORD_KINDS,
+    ImageFlag,
+    ImageRecord,
+    ImageStatus,
+    later_notice,
+    record_from_row,
+)  # fmt: skip
 from app.state.journal import Journal, JournalStep
 from app.state.kept_predictions import KeptPredictions
 from app.state.opening import (
@@ -56,7 +65,8 @@ class Project:
         directory: where the project's data lies.
         read_only_reason: why nothing can be written, in words; None if it can.
         repairs: what was found damaged or lost when opening and what was done about it, in words; empty for most.
-        notices: the repairs, and what has happened to the images since the last visit.
+        later: which images a later version gave a status that this one does not know, in words.
+        notices: these, the repairs, and what has happened to the images since the last visit.
         report: what happened to the folder's files since the last visit.
         ground_truth: which ground truth belongs to the images; empty until it was looked for.
         journal, predictions, kept_predictions, runs: the project's further parts.
@@ -68,7 +78,8 @@ class Project:
         self.read_only_reason = opened.read_only_reason
         self.report = report
         self.repairs = tuple(opened.notices)
-        self.notices = (*self.repairs, *report.sentences())
+        self.later = later_notice(opened.store.rows(LATER_ROWS, (), (str, int)))
+        self.notices = (*self.repairs, *self.later, *report.sentences())
         self._store = opened.store
         self._lock = opened.lock
         self._catalog = catalog

@@ -169,12 +169,14 @@ class PaletteMeaning:
     Attributes:
         kind: ``"agrees"``: every used entry has the colour of its own id; ``"renumbered"``: every used entry has the colour of
             one class, and at least one of another id than its own; ``"shared"``: the same, but a colour stands for several
-            classes; ``"partly"``: some used entries have the colour of another class, others no colour of the catalog;
+            classes or for several used entries; ``"partly"``: some used entries have the colour of another class, others no
+            colour of the catalog;
             ``"other"``: the palette says nothing.
         labels: used entry -> in-memory label by its colour, for ``"renumbered"``.
         wrong: used entries with the colour of another id than their own.
         colors: colour of each of ``wrong``.
         shared: a used colour that stands for several classes, for ``"shared"``.
+        equal: used entries that have one colour, for ``"shared"``.
     """
 
     kind: PaletteKind
@@ -182,6 +184,7 @@ class PaletteMeaning:
     wrong: tuple[int, ...] = ()
     colors: tuple[Color, ...] = ()
     shared: Color | None = None
+    equal: tuple[int, ...] = ()
 
 
 def palette_meaning(palette: NDArray[np.uint8], used: NDArray[np.int64], catalog: ClassCatalog) -> PaletteMeaning:
@@ -208,6 +211,12 @@ def palette_meaning(palette: NDArray[np.uint8], used: NDArray[np.int64], catalog
         shared = next((color for _, color in entries if len(owners[color]) > 1), None)
         if shared is not None:
             return PaletteMeaning("shared", {}, places, colors, shared)
+        by_color: dict[Color, list[int]] = {}
+        for entry, color in entries:
+            by_color.setdefault(color, []).append(entry)
+        equal = next((tuple(same) for same in by_color.values() if len(same) > 1), ())
+        if equal:  # read by colour, ids that the file keeps apart would become one class
+            return PaletteMeaning("shared", {}, places, colors, equal=equal)
         return PaletteMeaning("renumbered", {entry: next(iter(owners[color])) for entry, color in entries}, places, colors)
     # Black and white stand in any table; another class's own colour is no accident.
     telling = any(len(set(color)) > 1 for color in colors)
@@ -245,12 +254,19 @@ def _palette_error(meaning: PaletteMeaning, catalog: ClassCatalog, path: Path) -
     why = f"Entry {meaning.wrong[0]} has the colour of {owners}"
     if meaning.shared is not None and meaning.shared != meaning.colors[0]:
         why += f", and {meaning.shared} stands for {_owner_names(table[meaning.shared], catalog)}"
+    if meaning.equal:
+        why += f", and the entries {_listed_entries(meaning.equal)} have one colour"
     return MaskFormatError(
         "the palette of the mask contradicts its ids, and its colours do not tell the classes apart",
         why=why,
         remedy="Save the ids as a grey PNG again from their source, or give the classes different colours",
         path=path,
     )
+
+
+def _listed_entries(entries: tuple[int, ...]) -> str:
+    more = f" and {len(entries) - 5} more" if len(entries) > 5 else ""
+    return ", ".join(map(str, entries[:5])) + more if more else " and ".join(map(str, entries))
 
 
 def _owner_names(labels: set[int], catalog: ClassCatalog) -> str:

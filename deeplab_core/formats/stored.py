@@ -63,6 +63,8 @@ def read_stored(path: str | Path) -> StoredMask:
     except ImageReadError as error:
         why = str(error.__cause__) if isinstance(error.__cause__, OSError) else f"{error.what}. {error.why}"
         raise MaskFormatError("the mask file cannot be read", why=why, remedy=error.remedy, path=path) from error
+    if not data:
+        raise MaskFormatError("the mask file is empty", why="It has 0 bytes", remedy="Copy it again from its source", path=path)
     if data.startswith(b"\x93NUMPY"):
         return StoredMask(values=_npy_values(data, path))
     if data.startswith(TIFF_SIGNATURES):

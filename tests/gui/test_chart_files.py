@@ -10,10 +10,13 @@ from PIL import Image
 from pytestqt.qtbot import QtBot
 
 from app.state.charts import Chart, Series
+from app.state.mask_file import MaskNote, encode_mask
 from app.ui.plots.chart_export import ENDINGS, export_chart
 from app.ui.plots.chart_view import ChartView
 from app.ui.theme import load_theme
+from deeplab_core.catalogs import get_catalog
 from deeplab_core.errors import ProtectedFile
+from deeplab_core.formats import write_indexed_png
 
 
 @pytest.fixture
@@ -43,3 +46,23 @@ def test_a_chart_replaces_a_chart_and_nothing_else(tmp_path: Path, view: ChartVi
     with pytest.raises(ProtectedFile):
         export_chart(view, link)
     assert (tmp_path / "precious").read_bytes() == b"precious"
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize("kind", ["written", "project", "foreign", "colours"])
+def test_a_chart_replaces_no_mask(tmp_path: Path, view: ChartView, ending: str, kind: str) -> None:
+    path, catalog = tmp_path / f"a{ending}", get_catalog("voc21")
+    labels = np.zeros((60, 80), np.uint8)
+    labels[20:40] = 15
+    if kind == "foreign":
+        Image.fromarray(labels).save(path, "PNG")
+    elif kind == "colours":
+        Image.fromarray(catalog.palette()[labels]).save(path, "PNG")
+    elif kind == "written":
+        write_indexed_png(path, labels, catalog)
+    else:
+        path.write_bytes(b"".join(encode_mask(labels, np.zeros_like(labels), catalog, MaskNote(1, "a.png"))))
+    before = path.read_bytes()
+    with pytest.raises(ProtectedFile, match=r"never replaced"):
+        export_chart(view, path)
+    assert path.read_bytes() == before

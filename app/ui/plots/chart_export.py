@@ -10,7 +10,7 @@ from PySide6.QtSvg import QSvgGenerator
 
 from app.state.charts import csv_text
 from app.ui.plots.chart_view import ChartView
-from deeplab_core.atomic import atomic_write
+from deeplab_core.atomic import atomic_write, refuse_picture
 from deeplab_core.errors import StorageError
 from deeplab_core.formats.png import marked
 
@@ -25,6 +25,7 @@ def export_chart(view: ChartView, path: Path) -> None:
 
     Raises:
         StorageError: the ending is none of :data:`ENDINGS`, there is nothing to write, or the file cannot be written.
+            ProtectedFile: a photograph or a mask has this name.
     """
     if view.chart is None or view.chart.empty:
         raise StorageError("there is nothing to export", why="The plot is empty", remedy="Judge the folder first", path=path)
@@ -32,6 +33,7 @@ def export_chart(view: ChartView, path: Path) -> None:
     make = makers.get(path.suffix.lower())
     if make is None:
         raise StorageError("a plot cannot have this ending", remedy=f"Choose one of {', '.join(ENDINGS)}", path=path)
+    refuse_picture(path, masks_only=path.suffix.lower() == ".png")
     atomic_write(path, make(view))
 
 

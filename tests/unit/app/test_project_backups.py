@@ -225,6 +225,19 @@ def test_a_damaged_copy_is_passed_over_and_a_wrong_name_lists_the_others(folder,
         assert same(project.load(image_id(project, "a.png")).document, first)
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_a_restore_leaves_no_odd_names(folder, day, there):
+    history(folder, day)
+    directory = folder / ".atrous"
+    (directory / "project.db-mark").write_bytes(b"{}")
+    if not there:
+        (directory / "project.db").unlink()
+    restore(directory)
+    aside = sorted(path.name for path in directory.iterdir() if "before-restore" in path.name)
+    assert all(name.startswith("project.db.before-restore-") for name in aside), aside
+    assert bool(aside) == there
+
+
 def test_a_project_that_is_open_is_not_restored(folder, day):
     history(folder, day)
     with Project.open(folder), pytest.raises(ProjectLocked):

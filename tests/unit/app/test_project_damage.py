@@ -278,7 +278,11 @@ def test_a_status_and_a_flag_of_a_later_version_are_kept(folder):
     change(folder, ("UPDATE images SET status = 9, flags = 1024 WHERE path = 'a.png'",))
     with Project.open(folder) as project:
         image = image_id(project, "a.png")
-        assert project.notices == ()
+        (said,) = project.notices
+        assert said == project.later[0]
+        assert "1 image has the status 9, which is shown as worked on, here: a later version of Atrous" in said
+        assert "a.png" in said
+        assert project.repairs == ()
         assert project.record(image).touched
         assert project.record(image).status is not ImageStatus.REVIEWED
         assert same(project.load(image).document, document)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,9 @@ from PIL import Image
 from app.cli import run
 from app.cli.console import write_json
 from app.places import copy_sample_project
+from deeplab_core.catalogs import get_catalog
 from deeplab_core.errors import ProtectedFile
+from deeplab_core.formats import write_indexed_png
 
 
 def photograph(path: Path) -> bytes:
@@ -64,7 +67,59 @@ def test_a_photograph_stays(sample: Path, capsys: pytest.CaptureFixture[str], na
     assert target.read_bytes() == before
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if not name.startswith("models")])
+REPORTS = [name for name in NAMES if not name.startswith("models")]
+
+
+@pytest.mark.parametrize("name", REPORTS)
+@pytest.mark.parametrize("mask", ["masks", "truth", "colours", "own"])
+def test_a_mask_stays_whatever_is_insisted_on(sample: Path, capsys: pytest.CaptureFixture[str], name: str, mask: str) -> None:
+    target = next((sample / mask).glob("*.png")) if mask in ("masks", "truth") else sample / "mask.png"
+    labels = np.zeros((50, 60), np.uint8)
+    labels[10:30] = 15
+    if mask == "colours":
+        Image.fromarray(get_catalog("voc21").palette()[labels]).save(target)
+    elif mask == "own":
+        write_indexed_png(target, labels, get_catalog("voc21"))
+    before = target.read_bytes()
+    (sample / "report.json").write_text("{}")
+    arguments = commands(sample, target)[name]
+    arguments.insert(1, "--overwrite")
+    assert run(arguments) == 2
+    assert "never replaced" in capsys.readouterr().err
+    assert target.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "file"),
+    [
+        (["compare", "a.json", "b.json", "--json", "a.json"], "a.json"),
+        (["compare", "a.json", "b.json", "--json", "x/../b.json"], "b.json"),
+        (["compare", "a.json", "b.json", "--json", "linked.json"], "a.json"),
+        (["evaluate", "--prediction", "m", "--truth", "m", "--catalog", "c.json", "--json", "c.json"], "c.json"),
+        (["evaluate", "--prediction", "m", "--truth", "m", "--catalog", "c.json", "--html", "c.json", "--overwrite"], "c.json"),
+        (["evaluate", "--prediction", "m", "--truth", "m", "--catalog", "voc21", "--json", "r", "--html", "r"], "r"),
+        (["inspect", "--prediction", "m", "--truth", "m", "--catalog", "c.json", "--json", "./c.json", "--overwrite"], "c.json"),
+        (["doubt", "m", "--model", "net.pth", "--json", "net.pth", "--overwrite"], "net.pth"),
+        (["refine", "m", "--search", "--model", "net.pth", "--truth", "m", "--report", "net.pth", "--overwrite"], "net.pth"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else value,
+)
+def test_what_a_command_reads_it_does_not_replace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str], file: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.json", "b.json", "c.json", "net.pth"):
+        Path(name).write_text('{"kept": 1}')
+    Path("m").mkdir()
+    Path("x").mkdir()
+    os.link("a.json", "linked.json")
+    assert run(arguments) == 2
+    said = capsys.readouterr().err
+    assert "choose another name" in said
+    assert not Path(file).exists() or Path(file).read_text() == '{"kept": 1}'
+
+
+@pytest.mark.parametrize("name", REPORTS)
 def test_a_file_of_another_kind_needs_a_word(sample: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
     target = sample / "thesis.txt"
     target.write_text("ten years of work")

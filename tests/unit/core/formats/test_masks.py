@@ -345,3 +345,10 @@ def test_real_truth(shared_real: Path, folder: str, catalog: str) -> None:
         chosen = get_catalog(catalog)
         expected = np.where(values == chosen.file_ignore, 255, values)
         assert np.array_equal(read_mask(path, chosen), expected)
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tif", "a.npy", "a.pgm", "a.bmp"])
+def test_an_empty_file_is_called_empty(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"")
+    with pytest.raises(MaskFormatError, match="the mask file is empty"):
+        read_mask(tmp_path / name, get_catalog("voc21"))

@@ -133,6 +133,16 @@ class TestOtherPalettes:
         assert [(note.kind, note.warning) for note in found.notes] == [("palette", True)]
         assert "person" in found.notes[0].text
 
+    @pytest.mark.parametrize("suffix", WRITERS)
+    @pytest.mark.parametrize("twin", [2, 9, 100])
+    def test_entries_of_one_colour_are_never_merged(self, folder: Path, suffix: str, twin: int) -> None:
+        table = np.zeros((256, 3), np.uint8)
+        table[[0, 1, twin]] = VOC.by_id(0).color, VOC.by_id(15).color, VOC.by_id(15).color
+        path = folder / f"twins{suffix}"
+        WRITERS[suffix](path, np.array([[0, 1, twin]], np.uint8), table)
+        with pytest.raises(MaskFormatError, match=rf"the entries 1 and {twin} have one colour"):
+            read_mask(path, VOC)
+
     @pytest.mark.parametrize("void", [0, 255])
     def test_the_void_entry_is_its_own(self, folder: Path, void: int) -> None:
         catalog = ClassCatalog(
