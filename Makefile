@@ -100,6 +100,8 @@ lowest:  ## run the program on the lowest versions that pyproject.toml declares,
 	$(LOWBIN)/python -m pip check
 	@$(LOWBIN)/python -m app doctor
 	@$(LOWBIN)/python -m app demo -o $(LOWENV)/out
+	@echo "A bad argument must end with status 2:"
+	@$(LOWBIN)/python -m app predict no-such-folder; test $$? -eq 2
 
 clean:  ## remove what the tasks above built, except the environments
 	rm -rf build dist out .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
