@@ -221,7 +221,8 @@ class FolderRun(QObject):
         if run.suggested:
             facts.append(f"{spaced(run.suggested)} wait as suggestions, because you have worked on them")
         if failed:
-            facts.append(f"{spaced(failed)} failed")
+            named = [run.project.record(image).shown for image, _ in self._failures[:3]]
+            facts.append(f"{spaced(failed)} failed: {', '.join(named)}" + (", ..." if failed > len(named) else ""))
         if run.cancelled:
             facts.append(f"{spaced(left)} left; 'Run folder' goes on there")
         if run.notes:

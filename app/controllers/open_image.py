@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.state.document import Document
+from app.state.project import LoadedImage, Project
 from app.state.provenance import Provenance
-from app.state.pyramid import Pyramid
+from app.state.pyramid import Pyramid, halved_levels
+from deeplab_core.images.decode import ImageData
 from deeplab_core.images.probe import ImageInfo
 from deeplab_core.notes import Note
 from deeplab_core.records import Prediction
@@ -43,6 +45,30 @@ class OpenImage:
     note: str = ""
     notes: tuple[Note, ...] = ()
     levels: Pyramid = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ReadParts:
+    """What the background read of one image brought; ``loaded`` is None if its document is in memory already."""
+
+    data: ImageData
+    levels: Pyramid
+    loaded: LoadedImage | None
+    prediction: Prediction | None
+
+
+def read_parts(project: Project, image: int, *, labels: bool) -> ReadParts:
+    """Read an image, its prediction and, with ``labels``, its mask. Takes long: meant for another thread.
+
+    Raises:
+        ImageReadError: the file cannot be decoded.
+        MaskRefused: its labels cannot be put together.
+    """
+    from deeplab_core.images.decode import read_image
+
+    data = read_image(project.path_of(project.record(image)))
+    loaded = project.load(image, data.rgb.shape[:2]) if labels else None
+    return ReadParts(data, halved_levels(data.rgb), loaded, project.prediction_of(image))
 
 
 def by_hand(document: Document) -> bool:

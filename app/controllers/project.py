@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
 
 from app.actions.facts import Facts
 from app.controllers.edit import EditController
-from app.controllers.open_image import OpenImage
+from app.controllers.open_image import OpenImage, ReadParts, read_parts
 from app.controllers.project_health import ProjectHealth
+from app.controllers.unreadable import Unreadable, UnreadableImages
 from app.services.autosave import Autosaver, SaveState
 from app.services.jobs import Job, JobRegistry, JobState
 from app.services.notifications import Choice, Notifier
@@ -24,28 +24,14 @@ from app.state.class_choice import take_named
 from app.state.document import Document
 from app.state.image_record import ImageRecord, ImageStatus
 from app.state.patch import TilePatch
-from app.state.project import LoadedImage, Project
+from app.state.project import Project
 from app.state.provenance import Provenance
-from app.state.pyramid import Pyramid, halved_levels
-from app.state.store import DamagedStore, RemovedStore
 from app.state.wording import displayed
 from deeplab_core.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError, StorageError
-from deeplab_core.images.decode import ImageData
-from deeplab_core.records import Prediction
 
 _LOG = logging.getLogger(__name__)
 _MEGABYTE = 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class _Read:
-    """What the background read of one image brought."""
-
-    data: ImageData
-    levels: Pyramid
-    loaded: LoadedImage | None
-    prediction: Prediction | None
 
 
 class ProjectController(QObject):
@@ -54,6 +40,7 @@ class ProjectController(QObject):
     Signals:
         projectChanged(Project | None): another project is open.
         imageChanged(OpenImage | None): another image is in view, its document ready to be painted.
+        unreadableShown(Unreadable): no image is in view, because the one that was chosen cannot be opened.
         recordChanged(ImageRecord): status, flags or note of one image.
         stepWritten(image id): a step was written straight to the journal of an image that is not open.
         listChanged(): images came or went.
@@ -63,6 +50,7 @@ class ProjectController(QObject):
 
     projectChanged = Signal(object)
     imageChanged = Signal(object)
+    unreadableShown = Signal(object)
     recordChanged = Signal(object)
     stepWritten = Signal(int)
     listChanged = Signal()
@@ -84,6 +72,7 @@ class ProjectController(QObject):
         self._edit, self._jobs, self._notifier, self._settings, self._facts = edit, jobs, notifier, settings, facts
         self.recent = RecentFolders(settings)
         self.health = ProjectHealth(self, jobs, notifier)
+        self.unreadable = UnreadableImages(self, notifier)
         self.project: Project | None = None
         self.image: OpenImage | None = None
         self.history: UndoHistory | None = None
@@ -203,6 +192,7 @@ class ProjectController(QObject):
         self._jobs.wait()  # background work must not meet a closed database
         self._unsubscribe()
         self.project, self.autosaver, self.image, self._wanted, self.prepared = None, None, None, None, None
+        self.unreadable.leave()
         self.imageChanged.emit(None)
         self.projectChanged.emit(None)
         self._tell_facts()
@@ -254,12 +244,17 @@ class ProjectController(QObject):
         start = project.setting("last_image")
         ids = [record.id for record in project.images]
         if ids:
-            self.open_image(start if start in ids else ids[0])
+            place = ids.index(start) if start in ids else 0
+            self.open_image(ids[place], iter(ids[place + 1 :] + ids[:place]))
 
     # -- images ----------------------------------------------------------------------------------------------------------
 
-    def open_image(self, image: int) -> None:
-        """Bring an image into view. Asked twice in a row, only the last one is shown."""
+    def open_image(self, image: int, onward: Iterator[int] | None = None) -> None:
+        """Bring an image into view. Asked twice in a row, only the last one is shown.
+
+        Args:
+            onward: images to open instead, in this order, if it cannot be read; None shows what is wrong with it.
+        """
         project, autosaver = self.project, self.autosaver
         if project is None or autosaver is None or image == self._wanted:
             return
@@ -267,30 +262,19 @@ class ProjectController(QObject):
         self._edit.commit_stroke()
         held = autosaver.held(image)
 
-        def read() -> _Read:
-            from deeplab_core.images.decode import read_image
-
-            data = read_image(project.path_of(project.record(image)))
-            loaded = None if held is not None else project.load(image, data.rgb.shape[:2])
-            return _Read(data, halved_levels(data.rgb), loaded, project.prediction_of(image))
-
-        def done(found: _Read) -> None:
+        def done(found: ReadParts) -> None:
             if self._wanted == image and self.project is project:
                 self._show(image, found, held)
 
         def failed(error: Exception) -> None:
             if self._wanted == image and self.project is project:
                 self._wanted = None
-                broken = isinstance(error, DamagedStore | RemovedStore)  # the project, not the image
-                if isinstance(error, AtrousError) and not broken and not project.read_only:
-                    project.set_failed(image, str(error))
-                choices = (*self.health.ways_out(image, error), Choice("Next image", lambda: self._step_from(image, 1)))
+                self.unreadable.meet(image, error, iter(()) if onward is None else onward)
                 self._tell_facts()
-                self._notifier.report_or_raise(error, choices=choices)
 
-        self._jobs.run(read, done, failed)
+        self._jobs.run(lambda: read_parts(project, image, labels=held is None), done, failed)
 
-    def _show(self, image: int, found: _Read, held: Document | None) -> None:
+    def _show(self, image: int, found: ReadParts, held: Document | None) -> None:
         project, history, autosaver = self.project, self.history, self.autosaver
         assert project is not None
         assert history is not None
@@ -327,8 +311,19 @@ class ProjectController(QObject):
                     project.set_failed(image, "")
                 project.set_setting("last_image", image)
         self.health.refused = None
+        self.unreadable.arrive()
         self._tell_facts()
         self.imageChanged.emit(self.image)
+
+    def show_unreadable(self, found: Unreadable) -> None:
+        """Take the image in view away, its work saved, and say why the one that was chosen is not shown."""
+        self._edit.set_document(None)
+        if self.autosaver is not None:
+            self.autosaver.leave()
+        self.image = None
+        self._tell_facts()
+        self.imageChanged.emit(None)
+        self.unreadableShown.emit(found)
 
     def reload_image(self, meanwhile: Callable[[], object] = lambda: None) -> None:
         """Read the image in view again, e.g. because the classes have changed; ``meanwhile`` runs while it is closed."""
@@ -367,10 +362,10 @@ class ProjectController(QObject):
     def next_worst(self) -> None:
         """The unreviewed image with the lowest score; the one in view does not count."""
         current = None if self.image is None else self.image.id
-        for image in self.worst_first():
-            if image != current and self._unreviewed(image):
-                self.open_image(image)
-                return
+        around = (image for image in self.worst_first() if image != current and self._unreviewed(image))
+        for image in around:
+            self.open_image(image, around)
+            return
         self._notifier.info(
             "No scored image is left to review", "Run the model on the folder, or judge it first.", replace_key="go"
         )
@@ -427,32 +422,33 @@ class ProjectController(QObject):
     def _unreviewed(self, image: int) -> bool:
         return self.project is not None and self.project.record(image).status != ImageStatus.REVIEWED
 
-    def _step(self, direction: int) -> None:
-        current = self._wanted if self._wanted is not None else (self.image.id if self.image else None)
-        self._step_from(current, direction)
+    def _place(self) -> int | None:
+        """The image that 'next' goes on from: the one that is being opened, in view, or shown as unreadable."""
+        if self._wanted is not None:
+            return self._wanted
+        if self.image is not None:
+            return self.image.id
+        return None if self.unreadable.shown is None else self.unreadable.shown.id
 
-    def _step_from(self, current: int | None, direction: int) -> None:
-        order = self.walk()
+    def _step(self, direction: int) -> None:
+        current, order = self._place(), self.walk()
         if not order:
             return
-        if current not in order:
-            self.open_image(order[0])
-            return
-        place = order.index(current) + direction
+        place = order.index(current) + direction if current in order else 0
         if 0 <= place < len(order):
-            self.open_image(order[place])
+            onward = (order[further] for further in range(place + direction, len(order) if direction > 0 else -1, direction))
+            self.open_image(order[place], onward)
         else:
             self._notifier.info("This is the last image" if direction > 0 else "This is the first image", replace_key="go")
 
     def _step_to(self, direction: int, wanted: Callable[[int], bool]) -> None:
-        order = self.walk()
-        current = self.image.id if self.image else None
+        order, current = self.walk(), self._place()
         start = order.index(current) if current in order else -1
-        around = [order[(start + direction * step) % len(order)] for step in range(1, len(order) + 1)] if order else []
+        places = ((start + direction * step) % len(order) for step in range(1, len(order) + 1))
+        around = (order[place] for place in places if order[place] != current and wanted(order[place]))
         for image in around:
-            if image != current and wanted(image):
-                self.open_image(image)
-                return
+            self.open_image(image, around)
+            return
         self._notifier.info("Every image in the list is reviewed", "Export the masks with Ctrl+E.", replace_key="go")
 
     # -- keeping ---------------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from app.controllers.judge import Figures
 from app.controllers.open_image import OpenImage
 from app.controllers.predict import Suggestion
 from app.controllers.program import Program
+from app.controllers.unreadable import Unreadable
 from app.state.class_rows import ClassRow, arranged
 from app.state.image_list import ImageRow, twins
 from app.state.image_record import ImageRecord
@@ -31,6 +32,7 @@ from app.ui.inspect_binding import InspectBinding
 from app.ui.learn_binding import LearnBinding
 from app.ui.main_window import MainWindow
 from app.ui.truth_binding import TruthBinding
+from app.ui.unreadable_page import UnreadablePage
 from deeplab_core.metrics.confusion import same_classes
 
 
@@ -45,6 +47,7 @@ class Binding(QObject):
         self._picture: PictureSource | None = None
         self._pictured: OpenImage | None = None
         self._figures: Figures | None = None
+        self._unreadable: UnreadablePage | None = None
         self._order: list[int] = []
         self._arranged: frozenset[int] = frozenset()
         self._position: dict[int, int] = {}
@@ -71,6 +74,7 @@ class Binding(QObject):
         projects.projectChanged.connect(self._show_project)
         projects.listChanged.connect(self._show_rows)
         projects.imageChanged.connect(self._show_image)
+        projects.unreadableShown.connect(self._show_unreadable)
         projects.recordChanged.connect(self._show_record)
         projects.saveStateChanged.connect(window.status.show_save_state)
         self.program.file_notes.changed.connect(window.status.show_note)
@@ -146,6 +150,18 @@ class Binding(QObject):
             self.window.focus.give_back()
         self._arrange_classes(image)
         self._show_classes()
+
+    def _show_unreadable(self, found: Unreadable) -> None:
+        """Say in place of the picture why there is none."""
+        if self._unreadable is None:
+            self._unreadable = UnreadablePage(self.window.actions, self.window.theme)
+            self._unreadable.retried.connect(self.program.projects.open_image)
+        self._unreadable.show_image(found)
+        self.window.show_instead(self._unreadable)
+        self.window.images.show_current(found.id)
+        place = self.model.row_of(found.id)
+        where = f"{place + 1} of {self.model.rowCount()}" if place is not None else f"not among {self.model.rowCount()} shown"
+        self.window.top_bar.show_title(found.name, f"cannot be shown · {where}")
 
     def _show_title(self) -> None:
         image, project = self.program.projects.image, self.program.projects.project

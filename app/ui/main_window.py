@@ -115,6 +115,7 @@ class MainWindow(QMainWindow):
         }  # fmt: skip
         self._folded: list[str] = []
         self.canvas: CanvasArea | None = None
+        self._instead: QWidget | None = None
         self._place_docks()
         self.heights = DockHeights(self, self.docks, _HEIGHTS)
         self.status = StatusLine(theme)
@@ -145,13 +146,18 @@ class MainWindow(QMainWindow):
 
     def show_canvas(self, canvas: CanvasArea) -> None:
         """Put the picture where the start page was."""
-        self.canvas = canvas
+        self.canvas, self._instead = canvas, None
         self.show_page(canvas)
+
+    def show_instead(self, page: QWidget) -> None:
+        """Put a page where the picture is, until there is a picture again."""
+        self._instead = page
+        self.show_page(page)
 
     def show_picture(self) -> None:
         """Back from another page to the picture, with the keyboard; without one, to the start page."""
-        self.stack.setCurrentWidget(self.canvas or self.start_page)
-        if self.canvas is not None:
+        self.stack.setCurrentWidget(self._instead or self.canvas or self.start_page)
+        if self.canvas is not None and self._instead is None:
             self.focus.give_back()
 
     def show_page(self, page: QWidget) -> None:
@@ -161,6 +167,7 @@ class MainWindow(QMainWindow):
         self.stack.setCurrentWidget(page)
 
     def show_start(self) -> None:
+        self._instead = None
         self.stack.setCurrentWidget(self.start_page)
 
     # -- docks -----------------------------------------------------------------------------------------------------------

@@ -26,6 +26,11 @@ def status_color(row: ImageRow, theme: Theme) -> QColor:
     return theme.color("bad" if row.record.failed or row.record.missing else _STATUS_TOKENS[row.status])
 
 
+def unreadable_text(row: ImageRow) -> str:
+    """What stands in place of a thumbnail that could not be made."""
+    return "not found" if row.record.missing else "cannot be read"
+
+
 class ImageDelegate(QStyledItemDelegate):
     """Uniform rows; asks the model for the thumbnail only while painting, so that hidden rows load nothing."""
 
@@ -55,6 +60,11 @@ class ImageDelegate(QStyledItemDelegate):
             scale = max(box.width() / picture.width(), box.height() / picture.height())
             width, height = picture.width() * scale, picture.height() * scale
             painter.drawImage(QRectF(box.center().x() - width / 2, box.center().y() - height / 2, width, height), picture)
+        elif picture is not None:  # empty: no thumbnail could be made
+            painter.setFont(theme.font("small"))
+            painter.setPen(theme.color("bad"))
+            place = box.adjusted(8, 8, -8, -30)
+            painter.drawText(place, Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap, unreadable_text(row))
         self._paint_caption(painter, box, row)
         painter.setClipping(False)
         if row.id == self.current_id:
