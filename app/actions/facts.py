@@ -15,6 +15,7 @@ FACTS: dict[str, str] = {
     "can_edit": "the image on the canvas may be changed",
     "can_start_over": "an image is on the canvas, or was refused because of its mask, and the project may be written",
     "can_undo": "there is a step to take back, in the image on the canvas or in another one",
+    "can_undo_folder": "the last job over the folder can be taken back",
     "can_redo": "there is a step to do again",
     "model_ready": "a model is loaded",
     "has_prediction": "the model has seen the image on the canvas",

@@ -49,6 +49,9 @@ _FILE = (
 _EDIT = (
     _spec(Group.EDIT, "edit.undo", "Undo", "edit.undo", icon="undo", keys="Ctrl+Z", enabled_when=("can_undo",)),
     _spec(Group.EDIT, "edit.redo", "Redo", "edit.redo", icon="redo", keys=("Ctrl+Shift+Z", "Ctrl+Y"), enabled_when=("can_redo",)),
+    _spec(Group.EDIT, "edit.undo_folder", "Undo the last job over the folder", "folder_jobs.undo",
+          enabled_when=("can_undo_folder",),
+          tip="Takes one step of every image back that the job changed and that did not change since then"),
     _spec(Group.EDIT, "start.model", "Start again from the prediction", "predict.start_from_model", icon="model",
           separated=True, enabled_when=("can_edit", "has_prediction"),
           tip="Replaces the whole mask by the prediction; one step, can be undone"),

@@ -12,6 +12,7 @@ from PySide6.QtCore import QObject, Signal
 from app.actions.facts import Facts
 from app.controllers.compare import CompareController
 from app.controllers.compare_asking import PeerAsking, Said, Wish
+from app.controllers.folder_jobs import FolderJobs
 from app.controllers.judge import JudgeController
 from app.controllers.models import ModelsController
 from app.controllers.project import ProjectController
@@ -30,6 +31,7 @@ from app.state.comparison import (
     pairs_of,
     pooled_count,
 )
+from app.state.folder_plan import plan_comparison
 from app.state.project import Project
 from app.state.samples import load_sample
 from app.state.wording import spaced
@@ -113,11 +115,12 @@ class CompareFolder(QObject):
         jobs: JobRegistry,
         notifier: Notifier,
         facts: Facts,
+        folder_jobs: FolderJobs,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
         self._compare, self._projects, self._models, self._judge = compare, projects, models, judge
-        self._jobs, self._notifier, self._facts = jobs, notifier, facts
+        self._jobs, self._notifier, self._facts, self._folder_jobs = jobs, notifier, facts, folder_jobs
         self._asking = PeerAsking(compute, jobs, self)
         self._run: _Run | None = None
         self.result: FolderResult | None = None
@@ -125,7 +128,7 @@ class CompareFolder(QObject):
         judge.truthFound.connect(lambda _index: self._leave(None))
 
     def start(self) -> None:
-        """Compare the chosen models on every image of the folder, as one job that can be stopped."""
+        """Say what that takes, then compare the chosen models on every image of the folder, as one job that can be stopped."""
         project = self._projects.project
         if self._run is not None or project is None:
             return
@@ -134,6 +137,11 @@ class CompareFolder(QObject):
         if len(peers) < 2 or not images:
             self._notifier.warning("Choose at least two models to compare", replace_key="compare")
             return
+        self._folder_jobs.ask(plan_comparison(project, len(peers)), lambda: self._begin(project, peers, images))
+
+    def _begin(self, project: Project, peers: tuple[Peer, ...], images: list[int]) -> None:
+        if self._run is not None or project is not self._projects.project:
+            return  # the question was answered late
         job = self._jobs.add(Job("Comparing models on the folder", self._stop, guards_close=True))
         self.result = FolderResult(
             peers,

@@ -14,8 +14,8 @@ from app.services.compute_service import ComputeService
 from app.services.jobs import Job, JobRegistry, JobState
 from app.services.notifications import Choice, Notifier
 from app.state.project import Project
-from app.state.runs import ItemState
-from app.state.wording import spaced
+from app.state.runs import ItemState, Run
+from app.state.wording import spaced, waiting_text
 from app.worker.messages import NORMAL, Failed, Predicted, Progress, WasCancelled
 from deeplab_core.errors import AtrousError, image_error
 from deeplab_core.notes import RunNotes
@@ -89,14 +89,14 @@ class FolderRun(QObject):
         project, card = self._projects.project, self._models.card
         if project is None or card is None or project.read_only:
             return
-        plain = json.dumps(asdict(options), sort_keys=True)
+        plain = _plain(options)
         if self._run is not None:
             if (self._run.project, self._run.card_id, self._run.plain) != (project, card.id, plain):
                 self._next = project, options
                 self._stop(self._run)
             return
-        unfinished = project.runs.unfinished()
-        if unfinished is not None and unfinished.card_id == card.id and unfinished.options == plain:
+        unfinished = _unfinished(project, card.id, plain)
+        if unfinished is not None:
             number = unfinished.id
             waiting = project.runs.waiting(number)
             total = sum(unfinished.counts.values())
@@ -114,6 +114,18 @@ class FolderRun(QObject):
         job.progress(self._run.done, total)
         self._jobs.add(job)
         self._feed()
+
+    def outlook(self, options: PredictOptions) -> tuple[list[int], bool]:
+        """(images that :meth:`start` would predict, whether they are the rest of an interrupted run); none while it runs."""
+        project, card, plain = self._projects.project, self._models.card, _plain(options)
+        if project is None or card is None:
+            return [], False
+        if self._run is not None and (self._run.project, self._run.card_id, self._run.plain) == (project, card.id, plain):
+            return [], False
+        unfinished = None if self._run is not None else _unfinished(project, card.id, plain)
+        if unfinished is not None:
+            return list(project.runs.waiting(unfinished.id)), True
+        return [record.id for record in project.images if not record.missing], False
 
     def _feed(self) -> None:
         run = self._run
@@ -212,14 +224,14 @@ class FolderRun(QObject):
         if following is not None and following[0] is self._projects.project:
             name = "" if self._models.card is None else f" with {self._models.card.name}"
             self._notifier.info(
-                "Folder run begins anew", f"Every image is predicted{name}; your own pixels stay.", replace_key="run"
+                "Folder run begins again", f"Every image is predicted{name}; your own pixels stay.", replace_key="run"
             )
             self.start(following[1])
             return
         failed = len(self._failures)
         facts = [f"{spaced(run.done - failed)} predicted" + (f" ({spaced(run.reused)} kept from before)" if run.reused else "")]
         if run.suggested:
-            facts.append(f"{spaced(run.suggested)} wait as suggestions, because you have worked on them")
+            facts.append(waiting_text(run.suggested))
         if failed:
             named = [run.project.record(image).shown for image, _ in self._failures[:3]]
             facts.append(f"{spaced(failed)} failed: {', '.join(named)}" + (", ..." if failed > len(named) else ""))
@@ -259,3 +271,14 @@ class FolderRun(QObject):
     def _progress(self, answer: Progress) -> None:
         if answer.request_id in self._asked and self._run is not None:
             self._run.job.progress(self._run.done, self._run.total, "", answer.fraction)
+
+
+def _plain(options: PredictOptions) -> str:
+    """Options as the log of runs keeps them."""
+    return json.dumps(asdict(options), sort_keys=True)
+
+
+def _unfinished(project: Project, card_id: str, plain: str) -> Run | None:
+    """The interrupted run with this model and these options."""
+    found = project.runs.unfinished()
+    return found if found is not None and (found.card_id, found.options) == (card_id, plain) else None

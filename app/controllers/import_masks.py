@@ -9,12 +9,14 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
+from app.controllers.folder_jobs import FolderChange, FolderJobs
 from app.controllers.ground_truth import GroundTruthController
 from app.controllers.predict import PredictController
 from app.controllers.project import ProjectController
 from app.places import is_sample_project
 from app.services.jobs import Job, JobRegistry, JobState
 from app.services.notifications import Choice, Notifier
+from app.state.folder_plan import plan_of_import
 from app.state.import_plan import (
     ImportCounts,
     ImportedMask,
@@ -50,6 +52,7 @@ class _Import:
     total: int
     frame: Frame
     source: ClassCatalog | None
+    change: FolderChange
     counts: ImportCounts = field(default_factory=ImportCounts)
 
 
@@ -74,10 +77,12 @@ class ImportController(QObject):
         predict: PredictController,
         jobs: JobRegistry,
         notifier: Notifier,
+        folder_jobs: FolderJobs,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
         self._projects, self._truth, self._predict, self._jobs, self._notifier = projects, truth, predict, jobs, notifier
+        self._folder_jobs = folder_jobs
         self._run: _Import | None = None
 
     def start_from_file(self, path: Path, frame: Frame = "auto") -> None:
@@ -136,7 +141,12 @@ class ImportController(QObject):
                     choices=self._details(ImportCounts().rows(plan)),
                 )
                 return
-            self._settle(project, plan, frame, lambda frame, source: self._begin(project, plan, frame, source))
+
+            def agree(frame: Frame, source: ClassCatalog | None) -> None:
+                if project is self._projects.project:
+                    self._folder_jobs.ask(plan_of_import(project, plan), lambda: self._begin(project, plan, frame, source))
+
+            self._settle(project, plan, frame, agree)
 
         def failed(error: Exception) -> None:
             job.finish(JobState.FAILED)
@@ -176,7 +186,8 @@ class ImportController(QObject):
         files = plan.files
         waiting = deque((record.id, files[record.relative_path]) for record in project.images if record.relative_path in files)
         job = self._jobs.add(Job("Importing masks", self._stop, guards_close=True))
-        self._run = _Import(project, job, plan, waiting, len(waiting), frame, source)
+        change = FolderChange(project, "The import of masks", Provenance.IMPORT, "import")
+        self._run = _Import(project, job, plan, waiting, len(waiting), frame, source, change)
         self._next()
 
     def _stop(self) -> None:
@@ -207,6 +218,7 @@ class ImportController(QObject):
             run.waiting.append((image, path))
             QTimer.singleShot(_RETRY_MS, self._next)
             return
+        run.change.before_step(image)
         try:
             found = self._into_view(path, run.frame, run.source)
             if found is not None:
@@ -227,6 +239,7 @@ class ImportController(QObject):
                 run.waiting.appendleft((image, path))  # it was opened meanwhile: decide again
             else:
                 title = f"Import {path.name}, {spaced(patch.changed_pixels)} px"
+                run.change.before_step(image)
                 try:
                     self._projects.write_step(image, title, patch)
                     run.counts.add(project.record(image).relative_path, found)
@@ -251,12 +264,13 @@ class ImportController(QObject):
         self._run = None
         run.job.finish(JobState.CANCELLED if run.job.cancel_asked else JobState.DONE)
         counts = run.counts
+        choices = (*self._details(counts.rows(run.plan)), *self._folder_jobs.remember(run.change))
         say = self._notifier.warning if counts.failures or counts.warning else self._notifier.info
         say(
             f"{counted(counts.done, 'mask')} imported",
             counts.text(run.plan),
             replace_key="import",
-            choices=self._details(counts.rows(run.plan)),
+            choices=choices,
         )
 
     def _into_view(self, path: Path, frame: Frame, source: ClassCatalog | None) -> ImportedMask | None:

@@ -13,6 +13,7 @@ from PySide6.QtCore import QObject, Signal
 
 from app.actions.facts import Facts
 from app.controllers.edit import EditController
+from app.controllers.folder_jobs import FolderJobs
 from app.controllers.models import ModelsController
 from app.controllers.project import ProjectController
 from app.controllers.relay import Relay
@@ -22,6 +23,7 @@ from app.services.notifications import Choice, Notifier
 from app.services.settings import SettingsStore
 from app.state.class_mapping import mapping_key
 from app.state.corrections import Corrections, survey
+from app.state.folder_plan import plan_of_learned
 from app.state.project import Project
 from app.state.samples import Held
 from app.state.wording import counted, spaced
@@ -82,11 +84,13 @@ class LearnController(QObject):
         notifier: Notifier,
         settings: SettingsStore,
         facts: Facts,
+        folder_jobs: FolderJobs,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
         self._projects, self._models, self._relay, self._edit, self._compute = projects, models, relay, edit, compute
         self._jobs, self._notifier, self._settings, self._facts = jobs, notifier, settings, facts
+        self._folder_jobs = folder_jobs
         self._report = partial(notifier.report_or_raise, replace_key="learn")
         self._asked: _Asked | None = None
         self._project: Project | None = None
@@ -153,10 +157,14 @@ class LearnController(QObject):
             self.shown.emit()
 
     def accept(self) -> None:
-        """Use the model that has learned from now on, and predict the rest of the folder anew."""
+        """Say what that changes, then use the model that has learned from now on, and predict the folder again."""
         result, project = self.result, self._projects.project
-        if result is None or project is None:
-            return
+        if result is not None and project is not None:
+            self._folder_jobs.ask(plan_of_learned(project, result.learned.card.name), lambda: self._accept(result, project))
+
+    def _accept(self, result: LearnResult, project: Project) -> None:
+        if result is not self.result or project is not self._projects.project:
+            return  # the question was answered late
         waiting = Path(result.learned.path)
         target = project.directory / MODELS / waiting.name
         try:

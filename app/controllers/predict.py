@@ -11,6 +11,7 @@ from PySide6.QtCore import QObject, Signal
 
 from app.actions.facts import Facts
 from app.controllers.edit import EditController
+from app.controllers.folder_jobs import FolderJobs
 from app.controllers.folder_run import FolderRun
 from app.controllers.models import ModelsController
 from app.controllers.open_image import OpenImage, by_hand, unset
@@ -19,6 +20,7 @@ from app.services.compute_service import ComputeService
 from app.services.jobs import Job, JobRegistry, JobState
 from app.services.notifications import Notifier
 from app.services.settings import SettingsStore
+from app.state.folder_plan import plan_run
 from app.state.patch import TilePatch, diff_patch
 from app.state.provenance import Merge, Provenance, merge_labels, would_change
 from app.state.wording import displayed
@@ -78,10 +80,13 @@ class PredictController(QObject):
         notifier: Notifier,
         settings: SettingsStore,
         facts: Facts,
+        folder_jobs: FolderJobs,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
         self._projects, self.models, self._edit, self._compute = projects, models, edit, compute
+        self._folder_jobs = folder_jobs
+        folder_jobs.withdrawn.connect(self._withdraw)
         self._jobs, self._notifier, self._settings, self._facts = jobs, notifier, settings, facts
         self._asked: dict[int, _Asked] = {}
         self.suggestion: Suggestion | None = None
@@ -113,9 +118,23 @@ class PredictController(QObject):
         self._jobs.add(job)
 
     def run_folder(self) -> None:
-        """Run the model on every image of the folder as one job; an interrupted run goes on."""
+        """Say what a run over the folder does, then run the model on every image as one job; an interrupted run goes on."""
+        project, card = self._projects.project, self.models.card
+        if project is None or card is None or project.read_only or not self.models.ask_unless_agreed():
+            return
+        waiting, goes_on = self.folder_run.outlook(self.models.run_settings.options())
+        if waiting:
+            self._folder_jobs.ask(plan_run(project, card.name, waiting, goes_on=goes_on), self.start_folder_run)
+
+    def start_folder_run(self) -> None:
+        """Run the model on every image of the folder; the user has agreed."""
         if self.models.ask_unless_agreed():
             self.folder_run.start(self.models.run_settings.options())
+
+    def _withdraw(self, image: int) -> None:
+        """The suggestion of an image was taken back."""
+        if self._projects.image is not None and self._projects.image.id == image:
+            self._set_suggestion(None)
 
     def cancel(self) -> None:
         """Stop every running job."""

@@ -16,6 +16,7 @@ from app.controllers.cutouts import CutoutShelf
 from app.controllers.edit import EditController
 from app.controllers.export import ExportController
 from app.controllers.file_notes import FileNotes
+from app.controllers.folder_jobs import FolderJobs
 from app.controllers.ground_truth import GroundTruthController
 from app.controllers.import_masks import ImportController
 from app.controllers.inspect import InspectController
@@ -76,13 +77,15 @@ class Program(QObject):
         self.look = LookController(self.view, settings, facts, self)
         self.classes = ClassesController(self.edit, self.view, notifier, self)
         self.projects = ProjectController(self.edit, self.jobs, notifier, settings, facts, self)
+        self.folder_jobs = FolderJobs(self.projects, self.edit, self.jobs, notifier, settings, facts, self)
         self.undoing = Undoing(self.projects, self.edit, notifier, self)
         self.file_notes = FileNotes(self.projects, notifier, self)
         self.truth = GroundTruthController(self.projects, self.jobs, notifier, self)
         self.models = ModelsController(compute, notifier, settings, facts, self)
         self.predict = PredictController(
-            self.projects, self.models, self.edit, compute, self.jobs, notifier, settings, facts, self
-        )
+            self.projects, self.models, self.edit, compute, self.jobs, notifier, settings, facts, self.folder_jobs,
+            self,
+        )  # fmt: skip
         self.judge = JudgeController(
             self.projects, self.predict, self.edit, self.truth, self.jobs, notifier, settings, facts, self
         )
@@ -101,20 +104,22 @@ class Program(QObject):
             facts, self,
         )  # fmt: skip
         self.refine_folder = RefineFolder(
-            self.projects, self.models, self.predict, self.edit, self.refine.crf, compute, self.jobs, notifier, facts, self
-        )
+            self.projects, self.models, self.predict, self.edit, self.refine.crf, compute, self.jobs, notifier, facts,
+            self.folder_jobs, self,
+        )  # fmt: skip
         self.scribble = ScribbleController(
             self.projects, self.predict, self.refine, self.edit, compute, notifier, facts, self
         )  # fmt: skip
         self.relay = Relay(self.projects, self.models, self.predict, self.jobs, notifier, self)
         self.learn = LearnController(
-            self.projects, self.models, self.relay, self.edit, compute, self.jobs, notifier, settings, facts, self
-        )
+            self.projects, self.models, self.relay, self.edit, compute, self.jobs, notifier, settings, facts, self.folder_jobs,
+            self,
+        )  # fmt: skip
         self.compare = CompareController(
             self.projects, self.models, self.judge, self.view, compute, self.jobs, notifier, settings, facts, self
         )
         self.compare_folder = CompareFolder(
-            self.compare, self.projects, self.models, self.judge, compute, self.jobs, notifier, facts, self
+            self.compare, self.projects, self.models, self.judge, compute, self.jobs, notifier, facts, self.folder_jobs, self
         )
         self.plots = PlotsController(
             self.projects, self.judge, self.inspect, self.queues, self.refine, self.compare, self.compare_folder, self.jobs,
@@ -122,7 +127,7 @@ class Program(QObject):
         )  # fmt: skip
         self.receptive = ReceptiveController(self.projects, self.models, compute, facts, self)
         self.export = ExportController(self.projects, self.predict, self.jobs, notifier, self)
-        self.imports = ImportController(self.projects, self.truth, self.predict, self.jobs, notifier, self)
+        self.imports = ImportController(self.projects, self.truth, self.predict, self.jobs, notifier, self.folder_jobs, self)
         self.welcome = WelcomeController(self.projects, self.models, self.imports, notifier, self)
         self.counts = PixelCounts(self.projects, self.predict, self.jobs, self)
         self.readout = ReadoutController(self.projects, self.models, self.judge, compute, self)
@@ -162,6 +167,7 @@ class Program(QObject):
             "compare_folder": self.compare_folder,
             "receptive": self.receptive,
             "export": self.export,
+            "folder_jobs": self.folder_jobs,
         }
 
     def report_facts(self) -> dict[str, str]:

@@ -419,6 +419,13 @@ class ProjectController(QObject):
         self.project.append_step(image, title, source, patch)
         self.stepWritten.emit(image)
 
+    def undo_step(self, image: int, seq: int) -> None:
+        """Take the newest step of an image that is not in hand back, straight in the journal. Raises AtrousError."""
+        if self.project is not None and self.history is not None:
+            self.history.forget(image)
+            self.project.journal.undo(image, seq)
+            self.stepWritten.emit(image)
+
     def _unreviewed(self, image: int) -> bool:
         return self.project is not None and self.project.record(image).status != ImageStatus.REVIEWED
 

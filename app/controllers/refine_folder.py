@@ -11,22 +11,26 @@ from PySide6.QtCore import QObject, QTimer
 from app.actions.facts import Facts
 from app.controllers.crf_settings import CRFSettings
 from app.controllers.edit import EditController
+from app.controllers.folder_jobs import FolderChange, FolderJobs
 from app.controllers.models import ModelsController
+from app.controllers.open_image import unset
 from app.controllers.predict import PredictController
 from app.controllers.project import ProjectController
 from app.services.compute_service import ComputeService
 from app.services.jobs import Job, JobRegistry, JobState
 from app.services.notifications import Choice, Notifier
 from app.state.class_mapping import in_project_ids
+from app.state.document import Document
+from app.state.folder_plan import plan_crf
 from app.state.patch import Labels, Rect, TilePatch
 from app.state.project import Project
-from app.state.provenance import Provenance
-from app.state.refinement import taking_patch
-from app.state.wording import spaced
+from app.state.provenance import Provenance, merge_labels
+from app.state.refinement import taking_patch, would_take
+from app.state.wording import counted, spaced, waiting_text
 from app.worker.messages import NORMAL, Failed, Predicted, Progress, WasCancelled
 from deeplab_core.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError, CatalogError, image_error
-from deeplab_core.records import Prediction, PredictOptions
+from deeplab_core.records import ModelCard, Prediction, PredictOptions
 
 #: How long an image that is being opened or saved is left alone, in milliseconds.
 _RETRY_MS = 100
@@ -37,12 +41,13 @@ class _Run:
     """A run in progress."""
 
     project: Project
-    catalog: ClassCatalog
+    card: ModelCard
     options: PredictOptions
     title: str
     waiting: deque[int]
     total: int
     job: Job
+    change: FolderChange
     done: int = 0
     changed: int = 0
     suggested: int = 0
@@ -65,11 +70,13 @@ class RefineFolder(QObject):
         jobs: JobRegistry,
         notifier: Notifier,
         facts: Facts,
+        folder_jobs: FolderJobs,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
         self._projects, self._models, self._predict, self._edit, self._crf = projects, models, predict, edit, crf
         self._compute, self._jobs, self._notifier, self._facts = compute, jobs, notifier, facts
+        self._folder_jobs = folder_jobs
         self._run: _Run | None = None
         compute.predicted.connect(self._take)
         compute.failed.connect(self._fail)
@@ -77,18 +84,26 @@ class RefineFolder(QObject):
         compute.progress.connect(self._progress)
 
     def start(self) -> None:
-        """Refine every image of the folder with the parameters in hand."""
+        """Say what that will change, then refine every image of the folder with the current parameters."""
         project, card = self._projects.project, self._models.card
         if self._run is not None or project is None or card is None or project.read_only:
             return
-        if not self._models.ask_unless_agreed():
-            return
+        if self._models.ask_unless_agreed():
+            title = self._crf.title()
+            named = f"the CRF, {title}" if title else "the CRF"
+            self._folder_jobs.ask(plan_crf(project, named), lambda: self._begin(project, card))
+
+    def _begin(self, project: Project, card: ModelCard) -> None:
+        if self._run is not None or project is not self._projects.project or card is not self._models.card:
+            return  # the question was answered late
+        self._edit.commit_stroke()
         self._models.remember_card()
         options = replace(self._models.run_settings.options(), crf=self._crf.params, crf_engine=self._crf.engine)
         images = [record.id for record in project.images if not record.missing]
         job = self._jobs.add(Job("CRF on the folder", self._stop, guards_close=True))
         title = f"CRF, {self._crf.title()}".rstrip(", ")
-        self._run = _Run(project, card.catalog, options, title, deque(images), len(images), job)
+        change = FolderChange(project, "CRF on the folder", Provenance.CRF, "crf-folder")
+        self._run = _Run(project, card, options, title, deque(images), len(images), job, change)
         self._facts.update(crf_running=True)
         self._next()
 
@@ -145,20 +160,30 @@ class RefineFolder(QObject):
             self._take_in_view(run, image, prediction)
             return
 
-        def work() -> TilePatch:
-            labels = _project_labels(project, prediction, run.catalog)
+        def work() -> tuple[tuple[str, TilePatch] | None, TilePatch, bool]:
+            labels = _project_labels(project, prediction, run.card.catalog)
+            earlier = None
             if project.record(image).prediction:
                 project.predictions.put(prediction)
+                earlier = project.prediction_of(image)
             else:
                 project.keep_prediction(image, prediction)
             document = project.load(image, (labels.shape[0], labels.shape[1])).document
-            return taking_patch(document, Rect.whole(labels.shape), labels)
+            first = _first_prediction(run, document, earlier)
+            if first is not None:
+                document.apply(first[1])
+            return first, taking_patch(document, Rect.whole(labels.shape), labels), unset(document)
 
-        def write(patch: TilePatch) -> None:
+        def write(found: tuple[tuple[str, TilePatch] | None, TilePatch, bool]) -> None:
+            first, patch, fresh = found
             if project is not self._projects.project or self._projects.in_hand(image) or project.record(image).touched:
                 self._keep(run, image, prediction)  # somebody opened it meanwhile: decide again
                 return
             try:
+                if first is not None:
+                    self._projects.write_step(image, *first, Provenance.MODEL)
+                if not (patch.empty or fresh):
+                    run.change.before_step(image)
                 self._projects.write_step(image, f"{run.title}, {spaced(patch.changed_pixels)} px", patch, Provenance.CRF)
             except AtrousError as error:
                 self._note(run, image, error)
@@ -168,6 +193,8 @@ class RefineFolder(QObject):
         self._jobs.run(work, write, lambda error: self._note(run, image, error))
 
     def _suggest(self, run: _Run, image: int, prediction: Prediction) -> None:
+        run.change.before_suggestion(image)
+
         def kept(_record: object) -> None:
             run.suggested += 1
             view = self._projects.image
@@ -187,11 +214,13 @@ class RefineFolder(QObject):
             return
         document = view.document
         try:
-            labels = _project_labels(run.project, prediction, run.catalog)
+            labels = _project_labels(run.project, prediction, run.card.catalog)
         except AtrousError as error:
             self._note(run, image, error)
             return
         before = document.revision
+        if not unset(document) and would_take(document, Rect.whole(labels.shape), labels):
+            run.change.before_step(image)
         self._edit.carry_out(
             run.title, document, lambda: taking_patch(document, Rect.whole(labels.shape), labels), Provenance.CRF
         )
@@ -211,13 +240,14 @@ class RefineFolder(QObject):
         self._facts.update(crf_running=False)
         stopped = run.job.cancel_asked
         run.job.finish(JobState.FAILED if run.broken else JobState.CANCELLED if stopped else JobState.DONE)
-        parts = [f"{spaced(run.changed)} masks changed"]
+        parts = [f"{counted(run.changed, 'mask')} changed"]
         if run.suggested:
-            parts.append(f"{spaced(run.suggested)} wait as suggestions, because you have worked on them")
+            parts.append(waiting_text(run.suggested))
         if run.failures:
             parts.append(f"{spaced(len(run.failures))} failed")
         failures = run.failures
-        choices = (Choice("Show what failed", lambda: self._predict.failuresFound.emit(failures)),) if failures else ()
+        show = Choice("Show what failed", lambda: self._predict.failuresFound.emit(failures))
+        choices = (*((show,) if failures else ()), *self._folder_jobs.remember(run.change))
         say = self._notifier.warning if failures else self._notifier.info
         title = "CRF on the folder stopped" if stopped else "CRF on the folder finished"
         say(title, "; ".join(parts) + ".", replace_key="crf-folder", choices=choices)
@@ -252,6 +282,20 @@ class RefineFolder(QObject):
         run = self._run
         if run is not None and run.asked is not None and run.asked[0] == answer.request_id:
             run.job.progress(run.done, run.total, "", answer.fraction)
+
+
+def _first_prediction(run: _Run, document: Document, earlier: Prediction | None) -> tuple[str, TilePatch] | None:
+    """(title, patch) of the step that an image without labels takes before the CRF's, so that undo ends at its prediction."""
+    if earlier is None or not unset(document):
+        return None
+    labels = in_project_ids(run.project, earlier, run.card.catalog) if earlier.card_id == run.card.id else None
+    if labels is None:
+        labels = in_project_ids(run.project, earlier)
+    if labels is None or labels.shape != document.shape:
+        return None
+    patch = merge_labels(document.labels, document.provenance, labels, Provenance.MODEL).patch
+    name = run.card.name if earlier.card_id == run.card.id else "Prediction"
+    return f"{name}, {spaced(patch.changed_pixels)} px", patch
 
 
 def _project_labels(project: Project, prediction: Prediction, catalog: ClassCatalog) -> Labels:

@@ -58,7 +58,7 @@ class Relay(QObject):
             self._card_id = ""  # another model was chosen meanwhile
             return
         self._awaited, self._card_id = None, card.id
-        self._predict.run_folder()
+        self._predict.start_folder_run()
 
     def _take(self, image: int, prediction: Prediction) -> None:
         project, card = self._projects.project, self._models.card

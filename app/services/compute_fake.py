@@ -212,6 +212,8 @@ class FakeComputeClient(ComputeService):
         taught = LEARNED if self._card.name != "Stripes" else ""
         labels = striped_labels(self.catalog, info.height, info.width, request.source_key + taught)
         self._kept[request.source_key] = labels
+        if request.options.crf is not None:
+            labels = moved(labels, request.options.crf.iterations)
         prediction = Prediction(
             labels=labels, confidence=np.full(labels.shape, 204, np.uint8), card_id=self._card.id, options=request.options,
             source_key=request.source_key, report=RunReport(device="cpu", milliseconds=1.0),

@@ -86,6 +86,11 @@ class ImageRecord:
         return self.status >= ImageStatus.TOUCHED
 
     @property
+    def reviewed(self) -> bool:
+        """Whether the user declared its mask good."""
+        return self.status == ImageStatus.REVIEWED
+
+    @property
     def missing(self) -> bool:
         return ImageFlag.MISSING in self.flags
 

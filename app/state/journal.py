@@ -148,6 +148,16 @@ class Journal:
             connection.execute("UPDATE steps SET state = ? WHERE seq = ?", (new, seq))
             connection.execute("INSERT INTO moves (image, step, direction) VALUES (?, ?, ?)", (image, seq, direction))
 
+    def newest(self, image: int) -> int:
+        """Number of the newest step of an image, whatever became of it; 0 without one."""
+        row = self._store.row("SELECT coalesce(max(seq), 0) FROM steps WHERE image = ?", (image,), (int,))
+        return int(row[0]) if row else 0
+
+    def only_newer(self, image: int, seq: int, source: Provenance) -> int | None:
+        """Number of the one step of an image above ``seq``, if it is in effect and ``source`` did it; None for all else."""
+        rows = self._store.rows("SELECT seq, state, source FROM steps WHERE image = ? AND seq > ?", (image, seq), (int, int, int))
+        return rows[0][0] if len(rows) == 1 and rows[0][1:] == (StepState.DONE, source) else None
+
     def head(self, image: int) -> int:
         """Number of the image's last move; its journal base where it has none."""
         row = self._store.row(

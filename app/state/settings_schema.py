@@ -111,6 +111,13 @@ SETTINGS: tuple[Setting, ...] = (
         help="At full pressure the brush is as wide as its ring; the other end of the pen erases in any case",
     ),
     Setting(
+        key="work.ask_harmless",
+        default=True,
+        group=_WORK,
+        label="Ask before every job over the folder",
+        help="Off: jobs that change no mask begin at once; those that change masks always ask",
+    ),
+    Setting(
         key="work.auto_predict",
         default=True,
         group=_WORK,

@@ -20,6 +20,13 @@ def counted(number: int, thing: str, things: str = "") -> str:
     return f"{spaced(number)} {thing if number == 1 else things or thing + 's'}"
 
 
+def waiting_text(images: int) -> str:
+    """What a summary says of results that wait beside the user's work."""
+    if images == 1:
+        return "1 waits as a suggestion, because you have worked on its image"
+    return f"{spaced(images)} wait as suggestions, because you have worked on their images"
+
+
 def displayed(text: str) -> str:
     """A text as a window can show it.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
@@ -16,8 +17,10 @@ from app.places import SAMPLE_PROJECT, copy_sample_project, sample_home
 from app.services.folders import layout_file, log_folder
 from app.services.logs import report_text
 from app.services.notifications import Choice
+from app.state.folder_plan import FolderPlan
 from app.state.wording import displayed
 from app.ui.dialogs.command_palette import CommandPalette
+from app.ui.dialogs.folder_question import FolderQuestion
 from app.ui.dialogs.key_sheet import KeySheet
 from app.ui.dialogs.list_dialog import ListDialog
 from app.ui.dialogs.mapping_dialog import MappingDialog
@@ -59,6 +62,8 @@ class WindowVerbs(QObject):
         program.export.finished.connect(self._say_exported)
         program.imports.reported.connect(self._show_import)
         program.settings.changed.connect(self._follow_setting)
+        program.folder_jobs.question = self._ask_folder_job
+        self.folder_question: FolderQuestion | None = None
 
     # -- folders and files -----------------------------------------------------------------------------------------------
 
@@ -264,6 +269,19 @@ class WindowVerbs(QObject):
         details = "\n\n".join(traces)
         show = Choice("Show", lambda: TroubleDialog("The last run crashed", text, details, log_folder(), self._window).exec())
         self._program.notifier.warning("Atrous ended unexpectedly last time", text, choices=(show,), replace_key="crash")
+
+    def _ask_folder_job(self, plan: FolderPlan, begin: Callable[[bool], None]) -> None:
+        """Show what a job over the folder will change; a question that is still open makes way."""
+        if self.folder_question is not None:
+            self.folder_question.reject()
+        dialog = FolderQuestion(plan, self._window)
+        self.folder_question = dialog
+        dialog.agreed.connect(begin)
+        dialog.finished.connect(self._end_folder_question)
+        dialog.open()
+
+    def _end_folder_question(self) -> None:
+        self.folder_question = None
 
     # -- answers ---------------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QFileDialog
+from PySide6.QtWidgets import QFileDialog, QLabel
 
 from app.services.compute_fake import compared_labels
 from app.state.comparison import PLACE_TOKENS, count_pair
@@ -512,3 +512,17 @@ def test_a_model_without_gradients_says_so(plain):
     hover(plain, 44, 22)
     plain.wait(lambda: "No receptive field" in plain.titles())
     assert plain.program.receptive.field is None
+
+
+def test_comparing_over_the_folder_says_first_what_it_takes(desk, models):
+    desk.program.folder_jobs.assume = False
+    before = desk.image.document.labels.copy()
+    desk.window.actions["model.compare_folder"].trigger()
+    desk.wait(lambda: desk.application.verbs.folder_question is not None)
+    dialog = desk.application.verbs.folder_question
+    said = " ".join(label.text() for label in dialog.findChildren(QLabel))
+    assert "2 models predict 4 images. No mask changes." in said
+    assert not desk.program.facts["compare_running"]
+    dialog.go.click()
+    desk.wait(lambda: desk.program.compare_folder.result is not None and not desk.program.facts["compare_running"])
+    np.testing.assert_array_equal(desk.image.document.labels, before)

@@ -20,7 +20,7 @@ from PySide6.QtWidgets import (
 
 from app.controllers.export import SCOPE_TITLES, ExportController, ExportRequest, Scope
 from app.services.settings import SettingsStore
-from app.state.wording import spaced
+from app.state.wording import counted, spaced
 from app.ui.dialogs.fitted_dialog import FittedDialog
 from app.ui.docks.panel import set_tone, toned
 from deeplab_core.errors import AtrousError
@@ -136,6 +136,8 @@ class ExportDialog(FittedDialog):
             return
         if not total:
             tone, sentences = "warn", ["No image is in this scope yet."]
+        else:
+            sentences.append(f"Masks of {counted(total, 'image')} are written; those of the project stay as they are.")
         if bare and not self.predictions.isChecked():
             sentences.append(f"{bare} images have no corrected mask and are left out; the summary will say so.")
         elif bare:
