@@ -72,6 +72,39 @@ class Preprocessing:
         return INPUT_CHANNELS[self.channel_order]
 
 
+#: Forms of the rules of :class:`Preprocessing`: which kinds take one number, which take two, and the largest.
+_RULES: dict[str, dict[str, tuple[bool, int]]] = {
+    "resize": {
+        "long_side": (False, 16_384), "short_side": (False, 8_192), "fit": (True, 16_384), "stretch": (True, 16_384),
+    },
+    "padding": {"canvas": (True, 16_384), "multiple": (False, 4_096), "grid": (False, 4_096)},
+}  # fmt: skip
+
+
+def size_rule(rule: str, name: Literal["resize", "padding"]) -> tuple[str, tuple[int, int]]:
+    """A rule's kind and its numbers: ``"canvas:512x640"`` is ``("canvas", (512, 640))``; one number stands for both sides.
+
+    ``"native"`` and ``"none"`` give (0, 0).
+
+    Raises:
+        WeightsError: it is no rule, with the forms that are, or its numbers are too large for an image.
+    """
+    plain, kinds = "native" if name == "resize" else "none", _RULES[name]
+    if rule == plain:
+        return plain, (0, 0)
+    kind, _, given = rule.partition(":")
+    numbers = given.split("x")
+    two, most = kinds.get(kind, (False, 0))
+    fits = most and len(numbers) <= (2 if two else 1) and all(number.isdecimal() and len(number) < 8 for number in numbers)
+    if not fits or not all(0 < int(number) <= most for number in numbers):
+        forms = [f"{form}:{'HxW' if both else 'N'}" for form, (both, _) in kinds.items()]
+        limit = f", at most {most}" if fits else ""
+        raise WeightsError(
+            f"{shorten(rule)} is no rule for {name}", remedy=f"Use {plain}, {', '.join(forms)} with whole numbers{limit}"
+        )
+    return kind, (int(numbers[0]), int(numbers[-1]))
+
+
 #: Key of the card in a safetensors file's metadata.
 CARD_KEY = "atrous_card"
 
@@ -160,6 +193,8 @@ def _check_card(card: ModelCard) -> None:
     for text in (*card.guessed, *card.architecture, *card.extra, pre.channel_order, pre.resize, pre.padding):
         if not isinstance(text, str):
             raise TypeError(f"{shorten(text)} is no text")
+    size_rule(pre.resize, "resize")
+    size_rule(pre.padding, "padding")
     if pre.channel_order not in INPUT_CHANNELS:
         raise ValueError(f"'channel_order' is {shorten(pre.channel_order)}; it is one of {', '.join(INPUT_CHANNELS)}")
     if card.threshold is not None:

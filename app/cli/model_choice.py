@@ -9,6 +9,7 @@ import click
 
 from app.places import MODEL_DIR_VARIABLE, model_folders
 from deeplab_core.fetch import find_published, published_models
+from deeplab_core.model_files import model_in_folder
 
 if TYPE_CHECKING:
     from deeplab_core.weights import ModelEntry
@@ -31,7 +32,7 @@ def resolve_model(name_or_file: str) -> Path:
         click.UsageError: where nothing or more than one model fits; lists the choices.
     """
     path = Path(name_or_file).expanduser()
-    if path.is_file():
+    if path.is_file() or (path.is_dir() and model_in_folder(path) is not None):
         return path
     entries = known_models()
     wanted = name_or_file.casefold()

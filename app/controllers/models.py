@@ -21,12 +21,9 @@ from app.state.project import Project
 from app.worker.messages import Failed, Hello, Loaded
 from deeplab_core.catalog import CatalogMapping, ClassCatalog
 from deeplab_core.errors import AtrousError
+from deeplab_core.model_files import ENGINE_SUFFIXES, find_models
 from deeplab_core.records import ModelCard, Prediction, RunReport
 
-#: Files that are offered as models.
-MODEL_SUFFIXES = (".safetensors", ".pth", ".pt", ".tar", ".bin", ".ckpt", ".pb", ".index", ".onnx", ".tflite")
-#: Graphs of other engines, which need a library of their own.
-_ENGINE_SUFFIXES = (".onnx", ".tflite")
 _SILENT = "compute silent"
 
 
@@ -89,7 +86,7 @@ class ModelsController(QObject):
         self._compute.start()
         choices = self.choices()
         last = Path(self._settings["model.path"]) if self._settings["model.path"] else None
-        if last is not None and last.is_file():
+        if last is not None and (last.is_file() or last.is_dir()):
             self._untried = []
             self.load(last, chosen=False)
         elif choices:
@@ -112,7 +109,7 @@ class ModelsController(QObject):
         folders = model_folders(self._settings["model.folder"])
         if self._project is not None and (self._project.directory / "models").is_dir():
             folders.append(self._project.directory / "models")  # learned here from corrections
-        found = [path for folder in folders for path in sorted(folder.iterdir()) if path.suffix in MODEL_SUFFIXES]
+        found = find_models(folders)
         if self.path is not None and self.path not in found:
             found.insert(0, self.path)
         return [ModelChoice(path, self._title(path), _tip(path)) for path in found]
@@ -344,4 +341,4 @@ def _tip(path: Path) -> str:
 
 def _first_choice(path: Path) -> tuple[bool, bool, bool]:
     """Sorts models that nobody chose: the person's own before the bundled ones, weights before graphs of other engines."""
-    return path.parent == BUNDLED_MODELS, path.suffix in _ENGINE_SUFFIXES, path != FIRST_MODEL
+    return path.parent == BUNDLED_MODELS, path.suffix.lower() in ENGINE_SUFFIXES, path != FIRST_MODEL

@@ -23,7 +23,6 @@ from deeplab_core.receptive import ReceptiveField
 if TYPE_CHECKING:  # its plot takes as long to import as the window itself
     from app.ui.docks.compare_dock import CompareDock
 
-_FILTER = "Models (*.safetensors *.pth *.pt *.tar *.bin *.ckpt *.pb *.index *.onnx *.tflite);;All files (*)"
 #: Height of the dock on the first day, in px.
 _HEIGHT = 252
 
@@ -64,7 +63,7 @@ class CompareBinding(QObject):
     def ask_file(self) -> None:
         """Ask for a model file that takes part from now on."""
         start = str(self._program.models.path or Path.home())
-        path, _ = QFileDialog.getOpenFileName(self._window, "Compare with a model", start, _FILTER)
+        path, _ = QFileDialog.getOpenFileName(self._window, "Compare with a model", start, file_filter())
         if path:
             self._program.compare.add_file(Path(path))
 

@@ -32,11 +32,11 @@ from app.ui.theme import apply_theme, load_theme, resolve_theme_name
 from deeplab_core import __version__
 from deeplab_core.errors import AtrousError
 from deeplab_core.formats.export import ExportSummary
+from deeplab_core.model_files import file_filter, is_foreign_model, is_model_file, model_in_folder
 
 if TYPE_CHECKING:
     from app.ui.dialogs.fetch_dialog import FetchDialog
 
-_MODEL_FILTER = "Models (*.safetensors *.pth *.pt *.tar *.bin *.ckpt *.pb *.index *.tar.gz *.onnx *.tflite);;All files (*)"
 _MASK_FILTER = "Masks (*.png *.tif *.tiff *.bmp *.gif);;All files (*)"
 
 
@@ -88,7 +88,7 @@ class WindowVerbs(QObject):
 
     def open_model(self) -> None:
         path, _ = QFileDialog.getOpenFileName(
-            self._window, "Open a model", str(self._program.models.path or Path.home()), _MODEL_FILTER
+            self._window, "Open a model", str(self._program.models.path or Path.home()), file_filter()
         )
         if path:
             self._program.models.load(Path(path))
@@ -299,12 +299,11 @@ class WindowVerbs(QObject):
             menu.addAction("No folder yet").setEnabled(False)
 
     def _take_drop(self, path: Path) -> None:
-        from app.controllers.models import MODEL_SUFFIXES
-
-        if path.is_dir():
-            self._program.projects.open(path)
-        elif path.suffix in MODEL_SUFFIXES:
+        is_model = model_in_folder(path) is not None if path.is_dir() else is_model_file(path) or is_foreign_model(path)
+        if is_model:
             self._program.models.load(path)
+        elif path.is_dir():
+            self._program.projects.open(path)
         else:
             self._program.projects.open(path.parent)
 

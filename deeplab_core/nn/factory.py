@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from deeplab_core.errors import AtrousError
-from deeplab_core.nn.backbones import build_backbone, build_options
+from deeplab_core.nn.backbones import backbone_record, build_backbone
 from deeplab_core.nn.base import SegmentationModel
 from deeplab_core.nn.models.deeplab import DeepLab, DeepLabOptions
 from deeplab_core.nn.models.dilatednet import DilatedNet, DilatedNetOptions
@@ -24,6 +24,8 @@ from deeplab_core.nn.models.multi_scale import MultiScale
 from deeplab_core.nn.models.pyramid_sum import PyramidSum, PyramidSumOptions
 from deeplab_core.nn.models.unet import EncoderUNet, EncoderUNetOptions, UNet, UNetOptions
 from deeplab_core.nn.models.unpooling import DeconvNet, DeconvNetOptions, SegNet, SegNetOptions
+from deeplab_core.nn.options import build_options, check_options, check_stride
+from deeplab_core.reading import shorten
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +55,7 @@ class ModelSpec:
         backbone: str,
         *,
         num_classes: int,
-        output_stride: int | None,
+        output_stride: int | str | None,
         backbone_options: Mapping[str, Any],
         options: Mapping[str, Any],
     ) -> SegmentationModel:
@@ -69,20 +71,16 @@ class ModelSpec:
                 raise AtrousError(f"{owner} over '{backbone}' takes no backbone options", remedy="Leave them out")
             model = make(num_classes=num_classes, options=build_options(record, {**defaults, **options}, owner))
             if output_stride is not None:
-                model.output_stride = output_stride
+                model.output_stride = check_stride(output_stride, model.output_strides, "this network")
             return model
         if self.record is None or self.assemble is None:
-            known = ", ".join(sorted(self.whole))
-            raise AtrousError(
-                f"{owner} has no form over '{backbone}'", why=f"it is built over {known}", remedy="Choose one of these"
-            )
+            raise _no_form(name, backbone, self)
         encoder = build_backbone(backbone, backbone_options)
         strides = encoder.output_strides
         usual = self.stride if self.stride in strides else strides[0]
+        stride = usual if output_stride is None else check_stride(output_stride, strides, "this network")
         filled = build_options(self.record, {**self.defaults, **options}, owner)
-        return self.assemble(
-            encoder, num_classes=num_classes, output_stride=usual if output_stride is None else output_stride, options=filled
-        )
+        return self.assemble(encoder, num_classes=num_classes, output_stride=stride, options=filled)
 
 
 _MODELS: dict[str, ModelSpec] = {
@@ -115,12 +113,39 @@ def model_names() -> tuple[str, ...]:
     return tuple(_MODELS)
 
 
+def options_record(name: str, backbone: str) -> type[Any]:
+    """Dataclass of the options of a network over a backbone (or of a whole network under that name).
+
+    Raises:
+        AtrousError: an unknown network, or one that has no such form.
+    """
+    spec = _spec(name)
+    record = spec.whole[backbone][0] if backbone in spec.whole else spec.record
+    if record is None:
+        raise _no_form(name, backbone, spec)
+    return record
+
+
+def _spec(name: str) -> ModelSpec:
+    if name not in _MODELS:
+        known = ", ".join(sorted(_MODELS))
+        raise AtrousError(f"unknown network '{name}'", why=f"known are {known}", remedy="Choose one of these")
+    return _MODELS[name]
+
+
+def _no_form(name: str, backbone: str, spec: ModelSpec) -> AtrousError:
+    known = ", ".join(sorted(spec.whole))
+    return AtrousError(
+        f"network '{name}' has no form over '{backbone}'", why=f"it is built over {known}", remedy="Choose one of these"
+    )
+
+
 def create_model(
     name: str,
     *,
     backbone: str | None = None,
     num_classes: int = 21,
-    output_stride: int | None = None,
+    output_stride: int | str | None = None,
     backbone_options: Mapping[str, Any] | None = None,
     in_channels: int = 3,
     **options: Any,
@@ -133,8 +158,10 @@ def create_model(
             None takes the network's usual one.
         num_classes: channels of the logits; 1 makes a two-class (sigmoid) network, see
             :func:`deeplab_core.nn.base.class_logits`.
-        output_stride: 8, 16 or 32; can be changed later through ``model.output_stride``. None is 16, or the only one possible.
-        backbone_options: fields of the backbone's options record (``ResNetOptions``, ``XceptionOptions``, ...).
+        output_stride: 8, 16 or 32, or ``"os16"``; can be changed later through ``model.output_stride``. None is 16, or the only
+            one possible.
+        backbone_options: fields of the backbone's options record (``ResNetOptions``, ``XceptionOptions``, ...). Values may be the
+            papers' words: see :func:`deeplab_core.nn.options.build_options`.
         in_channels: channels of the input: 3, or any other number for the first convolution (1 for gray).
         options: fields of the head's options record (for the DeepLabs
             :class:`deeplab_core.nn.models.deeplab.DeepLabOptions`); and ``multi_scale``, further input scales whose logits are
@@ -144,16 +171,17 @@ def create_model(
         A :class:`SegmentationModel` whose ``architecture`` holds these arguments as JSON values.
 
     Raises:
-        AtrousError: an unknown name, backbone, option or stride, with the choices.
+        AtrousError: an unknown name, backbone, option or stride, or a value that an option cannot take, with the choices.
     """
-    if name not in _MODELS:
-        known = ", ".join(sorted(_MODELS))
-        raise AtrousError(f"unknown network '{name}'", why=f"known are {known}", remedy="Choose one of these")
+    spec = _spec(name)
     if num_classes < 1:
         raise AtrousError(f"a network cannot have {num_classes} classes", remedy="Give at least one class")
-    spec = _MODELS[name]
     backbone = backbone or spec.backbone
-    scales = tuple(options.pop("multi_scale", ()))
+    scales = _input_scales(options.pop("multi_scale", ()), name)
+    # The record of the network keeps what the words mean, not the words: another program need not know them.
+    options = check_options(options_record(name, backbone), options, f"network '{name}'")
+    if backbone not in spec.whole:
+        backbone_options = check_options(backbone_record(backbone), backbone_options or {}, f"backbone '{backbone}'")
     model = spec.build(
         name,
         backbone,
@@ -207,6 +235,13 @@ def _take_channels(model: SegmentationModel, channels: int) -> None:
     layer.weight = nn.Parameter(torch.empty(old.shape[0], channels, *old.shape[2:], dtype=old.dtype, device=old.device))
     nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
     model.in_channels = channels
+
+
+def _input_scales(value: Any, name: str) -> tuple[float, ...]:
+    known = isinstance(value, (list, tuple)) and all(isinstance(one, (int, float)) and 0.05 <= one <= 8 for one in value)
+    if not known or len(value) > 16:
+        raise AtrousError(f"network '{name}' has no multi_scale {shorten(value)}", remedy="Give a list of scales from 0.05 to 8")
+    return tuple(value)
 
 
 def _plain(value: Any) -> Any:

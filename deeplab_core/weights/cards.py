@@ -5,14 +5,19 @@ from __future__ import annotations
 import colorsys
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
+
+import torch
+from torch import Tensor
 
 from deeplab_core.catalog import ClassCatalog, ClassInfo
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.errors import AtrousError, WeightsError
 from deeplab_core.formats import atomic_write
+from deeplab_core.model_files import index_of, read_index
 from deeplab_core.reading import parse_json, read_json
 from deeplab_core.records import ModelCard, Preprocessing, card_path
 
@@ -161,9 +166,30 @@ def catalog_for(wanted: str | ClassCatalog | None, classes: int) -> ClassCatalog
 
 def finish_card(card: ModelCard, weights: Path) -> ModelCard:
     """The card with the file's digest and the identifier that follows from it."""
-    digest = file_digest(weights)
-    slug = "".join(ch if ch.isalnum() else "-" for ch in card.name.lower()).strip("-")
-    return replace(card, sha256=digest, id=f"{digest[:12]}-{slug}")
+    digest = weights_digest(weights)
+    return replace(card, sha256=digest, id=_identifier(digest, card.name))
+
+
+def finish_card_of_tensors(card: ModelCard, tensors: Mapping[str, Tensor]) -> ModelCard:
+    """The card of weights that were never saved, with an identifier that follows from their values."""
+    digest = hashlib.sha256()
+    for key, tensor in tensors.items():
+        digest.update(f"{key} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().to("cpu", torch.float64).contiguous().numpy().tobytes())
+    return replace(card, sha256="", id=_identifier(digest.hexdigest(), card.name))
+
+
+def _identifier(digest: str, name: str) -> str:
+    slug = "".join(ch if ch.isalnum() else "-" for ch in name.lower()).strip("-")
+    return f"{digest[:12]}-{slug}"
+
+
+def weights_digest(path: Path) -> str:
+    """sha256 of a weights file; of weights in several parts, that of the index's and the parts' digests."""
+    if index_of(path) != path:
+        return file_digest(path)
+    digests = [file_digest(path), *(file_digest(path.parent / name) for name in read_index(path))]
+    return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
 def file_digest(path: Path) -> str:

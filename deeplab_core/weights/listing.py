@@ -8,14 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deeplab_core.errors import AtrousError, WeightsError
+from deeplab_core.model_files import find_models
 from deeplab_core.reading import reason
 from deeplab_core.records import ModelCard
 from deeplab_core.weights.loading import read_card
 
 _LOG = logging.getLogger(__name__)
-
-#: Endings of files worth opening.
-SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt", ".tar", ".bin", ".pb", ".index", ".onnx", ".tflite")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,23 +26,18 @@ class ModelEntry:
 
 
 def list_models(folders: Iterable[str | Path]) -> list[ModelEntry]:
-    """Weights files directly inside ``folders``, sorted by name; folders that do not exist are skipped."""
+    """Models directly inside ``folders``, sorted by name: files by their endings, and ``save_pretrained`` folders.
+
+    Folders that do not exist are skipped.
+    """
     entries: list[ModelEntry] = []
-    seen: set[Path] = set()
-    for folder in folders:
-        root = Path(folder)
-        if not root.is_dir():
-            continue
-        for path in sorted(root.iterdir(), key=lambda p: p.name.lower()):
-            if path.suffix.lower() not in SUFFIXES or not path.is_file() or path.resolve() in seen:
-                continue
-            seen.add(path.resolve())
-            try:
-                entries.append(ModelEntry(path, card=read_card(path)))
-            except AtrousError as error:
-                entries.append(ModelEntry(path, error=error))
-            except Exception as error:  # one damaged file never hides the models beside it
-                _LOG.exception("%s cannot be listed", path)
-                failure = WeightsError("the file cannot be read", why=reason(error), remedy="Fetch it again", path=path)
-                entries.append(ModelEntry(path, error=failure))
+    for path in find_models(folders):
+        try:
+            entries.append(ModelEntry(path, card=read_card(path)))
+        except AtrousError as error:
+            entries.append(ModelEntry(path, error=error))
+        except Exception as error:  # one damaged file never hides the models beside it
+            _LOG.exception("%s cannot be listed", path)
+            failure = WeightsError("the file cannot be read", why=reason(error), remedy="Fetch it again", path=path)
+            entries.append(ModelEntry(path, error=failure))
     return entries

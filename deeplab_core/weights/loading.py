@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,48 +16,88 @@ from deeplab_core.nn import SegmentationModel, create_model
 from deeplab_core.nn.factory import first_convolution
 from deeplab_core.records import CARD_KEY, ModelCard
 from deeplab_core.weights import cards
+from deeplab_core.weights.facts import Facts
 from deeplab_core.weights.families import Recognised, recognise
 from deeplab_core.weights.families.base import Variant
+from deeplab_core.weights.options import NETWORK_OPTIONS, Settled, change_card, settle
 from deeplab_core.weights.reading import Checkpoint, weights_file
-from deeplab_core.weights.unwrapping import read_checkpoint
+from deeplab_core.weights.unwrapping import check_tensors, check_unread, collect, read_checkpoint
 
 _COUNTERS = re.compile(r".*\.num_batches_tracked")
 
 
-def load_model(path: str | Path, output_stride: int | None = None) -> tuple[SegmentationModel, ModelCard]:
+#: Heads that only training runs, and what other tools leave among the weights: they never decide whether a file loads.
+_SPARE = re.compile(
+    r"(?:.+\.)?(?:aux\w*|\w+_aux\d*|classification_head|cls_head|dsn\w*|deep_?sup\w*|ds_head\w*|fc|last_linear|criterion|\w*loss\w*|"
+    r"\w*metrics?\w*|(?:train|val|valid|test)_\w+)(?:\.\d+)*\..+"
+    r"|(?:.+\.)?(?:total_ops|total_params|n_averaged|num_updates|decay|initted|mean|std|pixel_mean|pixel_std|mask_values)"
+)
+
+
+def load_model(
+    source: str | Path | Mapping[str, Any], output_stride: int | None = None, *, options: Mapping[str, Any] | None = None
+) -> tuple[SegmentationModel, ModelCard]:
     """Open a checkpoint, find out whose it is, and build its network with its weights.
 
     Args:
-        path: a safetensors, ``.pth``/``.pt``/``.ckpt`` file of any known family, a ``save_pretrained`` folder, or a graph for
-            another engine (``.onnx``, ``.tflite``). A card file beside it (``<file>.card.json``) wins over every guess.
+        source: a safetensors, ``.pth``/``.pt``/``.ckpt`` file of any known family, an index of weights in several parts, a
+            ``save_pretrained`` folder, or a graph for another engine (``.onnx``, ``.tflite``). Settings beside the file
+            (``config.json``, ``hparams.yaml``, arguments inside it, its name) are read; a card file beside it
+            (``<file>.card.json``) wins over all of them. Or a state dict in memory, bare or in what a training script saves.
         output_stride: overrides the stride of the card.
+        options: what no tensor tells, by the names of :data:`deeplab_core.weights.options.SETTABLE`; wins over everything.
 
     Returns:
-        The model in eval mode, float32 on the CPU, every weight from the file; and its card.
+        The model in eval mode, float32 on the CPU, every weight from the file; and its card, whose ``guessed`` names every option
+        that nothing told. The card of a state dict has no sha256.
 
     Raises:
         UnknownCheckpoint: nobody's; the message names the nearest family.
-        UnsafeCheckpoint: the file asks to run code or plays path tricks; it was not opened.
-        WeightsError: truncated, wrong shapes, missing or left-over keys, values that are not finite.
+        UnsafeCheckpoint: the file asks to run code or plays path tricks, or its tensors need foreign code; it was not opened.
+        WeightsError: truncated, wrong shapes, missing or left-over keys, values that are not finite, an option that cannot be.
     """
-    path = weights_file(Path(path))
-    if _is_graph(path):
-        return _load_graph(path, output_stride)
-    checkpoint = read_checkpoint(path)
-    if CARD_KEY in checkpoint.metadata:
-        model, card = _load_own(checkpoint)
+    asked = dict(options or {})
+    if isinstance(source, Mapping):
+        model, card = _open(collect(source, Path("the state dict")), None, asked)
+        # The caller's tensors may be trained on.
+        model.load_state_dict({key: value.clone() for key, value in model.state_dict().items()}, assign=True)
+        card = cards.finish_card_of_tensors(card, model.state_dict())
     else:
-        found = _with_channels(recognise(checkpoint))
-        with torch.device("meta"):
-            model = found.variant.build()
-        _fill(model, found.checkpoint, found.variant, found.family.title)
-        card = _stranger_card(model, found)
-    beside = cards.read_card_file(path)
-    if beside is not None:
-        card = replace(beside, architecture=card.architecture, output_strides=model.output_strides)
-    card = cards.finish_card(cards.settled_card(card, model.num_classes, path, inputs=model.in_channels), path)
+        path = weights_file(Path(source))
+        beside = cards.read_card_file(path)
+        if _is_graph(path):
+            return _load_graph(path, beside, output_stride, asked)
+        model, card = _open(read_checkpoint(path), beside, asked)
+        card = cards.finish_card(card, path)
     model.output_stride = card.output_stride if output_stride is None else output_stride
     return model.eval(), card
+
+
+def _open(checkpoint: Checkpoint, beside: ModelCard | None, asked: Mapping[str, Any]) -> tuple[SegmentationModel, ModelCard]:
+    """Network and card of a checkpoint; the card is not finished."""
+    if CARD_KEY in checkpoint.metadata:
+        model, card = _load_own(checkpoint, beside, asked)
+    else:
+        model, card = _load_foreign(checkpoint, beside, asked)
+    card = _joined(card, beside, model)
+    card = cards.settled_card(card, model.num_classes, checkpoint.path, inputs=model.in_channels)
+    return model, change_card(card, asked, model.num_classes)
+
+
+def _joined(card: ModelCard, beside: ModelCard | None, model: SegmentationModel) -> ModelCard:
+    """The card that the user keeps beside the file, with what only the file knows; the file's own card if there is none."""
+    if beside is None:
+        return card
+    guessed = tuple(name for name in beside.guessed if name in card.guessed or name in ("catalog", "preprocessing"))
+    return replace(
+        beside,
+        architecture=model.architecture,
+        align_corners=model.align_corners,
+        output_stride=card.output_stride,
+        output_strides=model.output_strides,
+        guessed=guessed,
+        extra={**card.extra, **beside.extra},
+    )
 
 
 def _is_graph(path: Path) -> bool:
@@ -65,21 +107,37 @@ def _is_graph(path: Path) -> bool:
     return bool(engine_of(path))
 
 
-def _load_graph(path: Path, output_stride: int | None) -> tuple[SegmentationModel, ModelCard]:
+def _load_graph(
+    path: Path, beside: ModelCard | None, output_stride: int | None, asked: Mapping[str, Any]
+) -> tuple[SegmentationModel, ModelCard]:
     from deeplab_core.inference.engines import load_engine
 
-    model, card = load_engine(path, cards.read_card_file(path))
+    model, card = load_engine(path, beside)
     card = cards.settled_card(card, model.num_classes, path, inputs=model.in_channels)
+    wrong = [name for name in asked if name in NETWORK_OPTIONS or name == "weights"]
+    if wrong:
+        raise WeightsError(
+            f"a graph has no option {wrong[0]}", why="it holds its own operations", remedy="Leave the option out", path=path
+        )
     if output_stride is not None:
         model.output_stride = output_stride  # refused, unless it is the graph's own
-    return model, cards.finish_card(card, path)
+    return model, cards.finish_card(change_card(card, asked, model.num_classes), path)
 
 
-def _load_own(checkpoint: Checkpoint) -> tuple[SegmentationModel, ModelCard]:
+def _load_own(checkpoint: Checkpoint, beside: ModelCard | None, asked: Mapping[str, Any]) -> tuple[SegmentationModel, ModelCard]:
     card = cards.card_from_metadata(checkpoint.metadata[CARD_KEY], checkpoint.path)
+    own = Variant(architecture=card.architecture, rules=str, title="Atrous", output_stride=card.output_stride)
     try:
         with torch.device("meta"):
             model = create_model(**card.architecture)
+        wanted = {name: value for name, value in asked.items() if name in NETWORK_OPTIONS}
+        if wanted or beside is not None:
+            stored = replace(card, guessed=()) if beside is None else beside
+            own = settle(own, model, Facts(), stored, wanted).variant
+            with torch.device("meta"):
+                model = own.build()
+    except WeightsError:
+        raise
     except (AtrousError, TypeError, ValueError, KeyError) as error:
         raise WeightsError(
             "the file's card describes a network that cannot be built",
@@ -87,9 +145,41 @@ def _load_own(checkpoint: Checkpoint) -> tuple[SegmentationModel, ModelCard]:
             remedy="It may come from a newer version of this program",
             path=checkpoint.path,
         ) from error
-    own = Variant(architecture=card.architecture, rules=str, title="Atrous")
+    check_tensors(checkpoint.tensors, checkpoint.path)
     _fill(model, checkpoint, own, "Atrous")
+    card = replace(card, architecture=model.architecture, align_corners=model.align_corners, output_stride=own.output_stride)
     return model, replace(card, output_strides=model.output_strides)
+
+
+def _load_foreign(
+    checkpoint: Checkpoint, beside: ModelCard | None, asked: Mapping[str, Any]
+) -> tuple[SegmentationModel, ModelCard]:
+    found, settled, model = _understand(checkpoint, beside, asked)
+    check_tensors(found.checkpoint.tensors, checkpoint.path)
+    try:
+        spare = _fill(model, found.checkpoint, settled.variant, found.family.title)
+    except WeightsError:
+        bare = _without_auxiliary(settled.variant)
+        if bare is None:
+            raise
+        settled = replace(settled, variant=bare)
+        with torch.device("meta"):
+            model = bare.build()
+        # What is wrong with a head that only training runs is of no concern; where more is wrong, this says what.
+        spare = _fill(model, found.checkpoint, bare, found.family.title)
+    return model, _foreign_card(model, found, settled, spare)
+
+
+def _understand(
+    checkpoint: Checkpoint, beside: ModelCard | None, asked: Mapping[str, Any]
+) -> tuple[Recognised, Settled, SegmentationModel]:
+    """Whose checkpoint it is, with all options settled, and its network on the meta device."""
+    wanted = asked.get("weights", None if beside is None else beside.extra.get("weights"))
+    found = _with_channels(recognise(checkpoint, None if wanted is None else str(wanted)))
+    with torch.device("meta"):
+        draft = found.variant.build()
+        settled = settle(found.variant, draft, found.facts, beside, asked)
+        return found, settled, settled.variant.build()
 
 
 def _with_channels(found: Recognised) -> Recognised:
@@ -112,13 +202,28 @@ def _with_channels(found: Recognised) -> Recognised:
     return replace(found, variant=replace(variant, architecture=architecture, preprocessing=prepared))
 
 
-def _stranger_card(model: SegmentationModel, found: Recognised) -> ModelCard:
-    variant = found.variant
+def _without_auxiliary(variant: Variant) -> Variant | None:
+    """The variant without the head that only training runs; None if it has none."""
+    if not variant.architecture.get("auxiliary"):
+        return None
+    return replace(variant, architecture={**variant.architecture, "auxiliary": 0})
+
+
+def _foreign_card(model: SegmentationModel, found: Recognised, settled: Settled, spare: Sequence[str] = ()) -> ModelCard:
+    variant = settled.variant
     extra = dict(variant.extra) | {"family": found.family.name}
-    if found.checkpoint.wrapper or found.prefix:
-        extra["wrapper"] = "/".join(part for part in (found.checkpoint.wrapper, found.prefix) if part)
+    if found.prefix:
+        extra["weights"] = found.prefix
+    if found.others:
+        extra["other_weights"] = list(found.others)
     if found.outside:
         extra["unused_tensors"] = found.outside
+    if spare:
+        extra["unused_heads"] = sorted({key.split(".")[0] for key in spare})
+    if settled.known:
+        extra["known_from"] = dict(settled.known)
+    if settled.notes:
+        extra["notes"] = list(settled.notes)
     stride = variant.output_stride if variant.output_stride in model.output_strides else model.output_stride
     return ModelCard(
         id="",
@@ -174,14 +279,22 @@ def match_keys(
     return missing, misshapen, left, state
 
 
-def _fill(model: SegmentationModel, checkpoint: Checkpoint, variant: Variant, owner: str) -> None:
-    """Give a model on the meta device every tensor from the file, or raise and leave nothing behind."""
+def _fill(model: SegmentationModel, checkpoint: Checkpoint, variant: Variant, owner: str) -> list[str]:
+    """Give a model on the meta device every tensor from the file, or raise and leave nothing behind.
+
+    Returns:
+        Keys of heads and counters in the file that the network does not need.
+    """
     missing, misshapen, left, found = match_keys(model, checkpoint, variant)
+    check_unread({key: checkpoint.unread[key] for key in missing if key in checkpoint.unread}, checkpoint.path)
+    spare = [key for key in left if _SPARE.fullmatch(key)]
+    left = [key for key in left if not _SPARE.fullmatch(key)]
     if missing or misshapen or left:
         raise _mismatch(checkpoint.path, owner, variant.title, missing, misshapen, left)
     state = {key: value if key.endswith("num_batches_tracked") else _float32(value) for key, value in found.items()}
     _check_values(state, variant, checkpoint.path)
     model.load_state_dict(state, strict=True, assign=True)
+    return spare
 
 
 def _float32(tensor: Tensor) -> Tensor:
@@ -249,12 +362,11 @@ def read_card(path: str | Path) -> ModelCard:
 
         return cards.finish_card(read_engine_card(path, beside), path)
     checkpoint = read_checkpoint(path)
-    if CARD_KEY in checkpoint.metadata:
-        card = cards.card_from_metadata(checkpoint.metadata[CARD_KEY], path)
-    else:
-        found = _with_channels(recognise(checkpoint))
-        with torch.device("meta"):
-            card = _stranger_card(found.variant.build(), found)
+    if CARD_KEY not in checkpoint.metadata:
+        found, settled, model = _understand(checkpoint, beside, {})
+        card = _joined(_foreign_card(model, found, settled), beside, model)
+        return cards.finish_card(cards.settled_card(card, model.num_classes, path, inputs=model.in_channels), path)
+    card = cards.card_from_metadata(checkpoint.metadata[CARD_KEY], path)
     if beside is not None:
         card = replace(beside, architecture=card.architecture, output_strides=card.output_strides)
     channels = card.architecture.get("num_classes")

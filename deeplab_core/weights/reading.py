@@ -1,32 +1,33 @@
 """Opening a stranger's file without running anything in it.
 
 Formats are told by content, never by the file's name: safetensors, torch's zip archives, torch's older pickles, TensorFlow's
-frozen graphs and checkpoints. Pickles go through torch's restricted unpickler only, with a short list of further harmless types
-that peers' training scripts save.
+frozen graphs and checkpoints. Pickles are read as data (:mod:`deeplab_core.weights.unpickling`). Other
+programs' files are named.
 """
 
 from __future__ import annotations
 
-import pickle
+import stat
 import struct
-import warnings
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from torch import Tensor
 
 from deeplab_core.errors import UnsafeCheckpoint, WeightsError
+from deeplab_core.model_files import index_of, model_in_folder, read_index
 from deeplab_core.weights.tensorflow import is_tensorflow, read_tensorflow, tensorflow_file
+from deeplab_core.weights.torch_files import read_archive, read_stream
+from deeplab_core.weights.unpickling import DamagedPickle, UnreadTensor
 
 #: A checkpoint that claims more than this is no segmentation network: the largest known (DeconvNet) has 1 GB.
 LARGEST_FILE = 16 * 2**30
 
 _REMEDY_BROKEN = "Download or copy the file again"
+_EXPORT = "Export the network to ONNX in the program that it comes from, or save its weights with PyTorch"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,23 +37,23 @@ class Checkpoint:
     Attributes:
         path: the file.
         tensors: the network's tensors by key; dtypes as stored, on the CPU.
-        extras: plain values beside the tensors (epoch, architecture name, class list).
+        extras: what stands beside the tensors at the file's top (epoch, arguments, class list), as the file has it.
         metadata: a safetensors file's own strings.
-        wrapper: path of keys under which the tensors were found, e.g. ``"model_state"``; empty for a bare state dict.
+        unread: tensors that were not read, by key, and why.
     """
 
     path: Path
     tensors: Mapping[str, Tensor]
     extras: Mapping[str, Any] = field(default_factory=dict)
     metadata: Mapping[str, str] = field(default_factory=dict)
-    wrapper: str = ""
+    unread: Mapping[str, UnreadTensor] = field(default_factory=dict)
 
 
 def read_file(path: Path) -> tuple[Any, Mapping[str, str]]:
     """Read a checkpoint file safely.
 
     Args:
-        path: a file, or a folder of ``save_pretrained`` form that holds ``model.safetensors`` (or ``pytorch_model.bin``).
+        path: a file, an index of weights in several parts, or a folder of ``save_pretrained`` form.
 
     Returns:
         What it holds (a mapping with tensors somewhere inside) and the safetensors metadata.
@@ -62,6 +63,10 @@ def read_file(path: Path) -> tuple[Any, Mapping[str, str]]:
         UnsafeCheckpoint: a pickle that names code, or an archive with path tricks.
     """
     path = weights_file(path)
+    return _read_parts(path) if index_of(path) == path else _read_one(path)
+
+
+def _read_one(path: Path) -> tuple[Any, Mapping[str, str]]:
     try:
         size = path.stat().st_size
         with path.open("rb") as stream:
@@ -84,11 +89,14 @@ def read_file(path: Path) -> tuple[Any, Mapping[str, str]]:
         return _read_safetensors(path)
     if head.startswith(b"PK"):
         _inspect_archive(path)
-        return _read_torch(path), {}
-    if head.startswith((b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")) or head[257:262] == b"ustar":
-        return _read_torch(path), {}
+        return _read_torch(path, read_archive), {}
+    if head.startswith((b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")):
+        return _read_torch(path, read_stream), {}
     if is_tensorflow(head, tail):
         return read_tensorflow(path, head, tail), {}
+    foreign = _foreign(head, path)
+    if foreign:
+        raise WeightsError(f"{foreign}, which this program does not read", remedy=_EXPORT, path=path)
     raise WeightsError(
         "not a file of network weights",
         why="it is neither safetensors nor written by torch.save or TensorFlow" + _looks_like(head),
@@ -98,17 +106,43 @@ def read_file(path: Path) -> tuple[Any, Mapping[str, str]]:
 
 
 def weights_file(path: Path) -> Path:
-    """The file itself, the weights inside a ``save_pretrained`` or TensorFlow release folder, or a checkpoint's index."""
+    """The file itself; the index of weights in several parts, for one part of them; the weights inside a ``save_pretrained`` or
+    TensorFlow release folder; a checkpoint's index.
+    """
     if path.is_dir():
-        for name in ("model.safetensors", "pytorch_model.bin"):
-            if (path / name).is_file():
-                return path / name
-    tensorflow = tensorflow_file(path)
-    if tensorflow is not None:
-        return tensorflow
-    if path.is_dir():
-        raise WeightsError("the folder holds no weights", why="model.safetensors is not in it", remedy="Choose a file", path=path)
-    return path
+        found = model_in_folder(path) or tensorflow_file(path)
+        if found is None:
+            why = "neither model.safetensors (or its index) nor pytorch_model.bin is in it"
+            raise WeightsError("the folder holds no weights", why=why, remedy="Choose a file", path=path)
+        return found
+    found = index_of(path) or tensorflow_file(path) or path
+    try:
+        ordinary = stat.S_ISREG(found.stat().st_mode)
+    except OSError as error:
+        raise WeightsError(
+            "the weights file cannot be read", why=str(error), remedy="Check the path and its rights", path=path
+        ) from error
+    if not ordinary:  # opening a pipe would wait for its writer
+        raise WeightsError("not a file of network weights", why="It is a pipe or a device", remedy="Choose a file", path=path)
+    return found
+
+
+def _read_parts(index: Path) -> tuple[Any, Mapping[str, str]]:
+    """All tensors of weights in several parts, and the metadata of the first."""
+    tensors: dict[str, Any] = {}
+    metadata: Mapping[str, str] = {}
+    for name, keys in read_index(index).items():
+        content, inside = _read_one(index.parent / name)
+        metadata = metadata or inside
+        missing = [key for key in keys if key not in content]
+        if missing:
+            raise WeightsError(
+                f"the part {name} lacks {len(missing)} of its tensors: {', '.join(missing[:4])}",
+                remedy=_REMEDY_BROKEN,
+                path=index,
+            )
+        tensors |= {key: content[key] for key in keys}
+    return tensors, metadata
 
 
 def _is_safetensors(head: bytes, size: int) -> bool:
@@ -116,6 +150,30 @@ def _is_safetensors(head: bytes, size: int) -> bool:
         return False
     (length,) = struct.unpack("<Q", head[:8])
     return head[8:9] == b"{" and length <= size
+
+
+def _foreign(head: bytes, path: Path) -> str:
+    """What a file of another program is, or an empty string."""
+    for start, what in _FOREIGN:
+        if head.startswith(start):
+            return what
+    if head[257:262] == b"ustar":
+        return "a tar archive"
+    if head[4:8] == b"TFL3":
+        return "a LiteRT graph under another ending than .tflite"
+    return {".caffemodel": "a Caffe network", ".mlmodel": "a Core ML network"}.get(path.suffix.lower(), "")
+
+
+#: First bytes of other programs' files.
+_FOREIGN = (
+    (b"\x89HDF\r\n\x1a\n", "an HDF5 file, as Keras saves its networks (.h5)"),
+    (b"GGUF", "a GGUF file of a language model"),
+    (b"ggml", "a GGML file of a language model"),
+    (b"\x93NUMPY", "a single numpy array"),
+    (b"ptrt", "a TensorRT engine"),
+    (b"7z\xbc\xaf", "a 7-Zip archive"),
+    (b"Rar!", "a RAR archive"),
+)
 
 
 def _looks_like(head: bytes) -> str:
@@ -165,7 +223,12 @@ def _inspect_archive(path: Path) -> None:
                 remedy="Do not use this file",
                 path=path,
             )
-    if not any(entry.filename.endswith("data.pkl") for entry in entries):
+    names = {entry.filename for entry in entries}
+    if {"model.weights.h5", "config.json"} & names and "metadata.json" in names:
+        raise WeightsError("a Keras network (.keras), which this program does not read", remedy=_EXPORT, path=path)
+    if names and all(name.endswith(".npy") for name in names):
+        raise WeightsError("numpy arrays (.npz), which this program does not read as a network", remedy=_EXPORT, path=path)
+    if not any(name.endswith("data.pkl") for name in names):
         inner = sorted({entry.filename for entry in entries})[:3]
         raise WeightsError(
             "a zip archive, but not one that torch.save wrote",
@@ -182,81 +245,17 @@ def _inspect_archive(path: Path) -> None:
         )
 
 
-def _harmless() -> list[Any]:
-    """Types that peers' training scripts save beside the tensors: numpy scalars (best score) and argument lists."""
-    import argparse
-
-    dtypes = [type(np.dtype(kind)) for kind in ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "?")]
-    scalar = np._core.multiarray.scalar  # type: ignore[attr-defined]
-    return [(scalar, "numpy.core.multiarray.scalar"), scalar, np.dtype, *dtypes, argparse.Namespace]
-
-
-def _read_torch(path: Path) -> Any:
+def _read_torch(path: Path, read: Callable[[Path], Any]) -> Any:
     try:
-        # What torch has to say about a stranger's file (sparse tensors, old storages) helps nobody here.
-        with torch.serialization.safe_globals(_harmless()), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        text = str(error)
-        if "GLOBAL" in text or "Unsupported" in text or "class" in text:
-            raise UnsafeCheckpoint(
-                "the file asks to run code; it was not opened",
-                why=_first_sentence(text),
-                remedy="If you trust its authors, open it in their program and save only model.state_dict()",
-                path=path,
-            ) from error
-        raise WeightsError(
-            "the file is truncated or damaged", why=_first_sentence(text), remedy=_REMEDY_BROKEN, path=path
-        ) from error
+        return read(path)
+    except UnsafeCheckpoint as error:
+        raise UnsafeCheckpoint(error.what, why=error.why, remedy=error.remedy, path=path) from error
     except MemoryError as error:
         raise WeightsError(
             "the file asks for more memory than there is", remedy="Choose a smaller checkpoint", path=path
         ) from error
     except Exception as error:
         # A damaged pickle fails in every way an interpreter can: nothing of it has been used yet, so one answer fits all.
-        raise WeightsError(
-            "the file is truncated or damaged",
-            why=f"{type(error).__name__}: {_first_sentence(str(error))}",
-            remedy=_REMEDY_BROKEN,
-            path=path,
-        ) from error
-
-
-def _first_sentence(text: str) -> str:
-    for line in text.splitlines():
-        if "GLOBAL" in line or "Unsupported" in line:
-            return line.strip()[:240]
-    return (text.splitlines() or [""])[0].strip()[:240]
-
-
-def check_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Refuse tensors that no network holds.
-
-    Raises:
-        WeightsError: sparse, quantised or complex tensors.
-        UnsafeCheckpoint: a tensor that claims more values than the file stores (expands without end when used).
-    """
-    for key, tensor in tensors.items():
-        if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_complex():
-            raise WeightsError(
-                f"'{key}' is not a plain tensor",
-                why=f"{tensor.dtype}, {tensor.layout}",
-                remedy="Save float weights: quantised networks run through their own engine",
-                path=path,
-            )
-        if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
-            raise UnsafeCheckpoint(
-                f"'{key}' claims {tensor.numel()} values, more than the file stores",
-                remedy="Do not use this file",
-                path=path,
-            )
-
-
-def walk(value: Any, depth: int = 4) -> Iterator[tuple[str, Any]]:
-    """Every mapping inside ``value`` with its path of keys, outermost first."""
-    if isinstance(value, Mapping) and depth:
-        yield "", value
-        for key, part in value.items():
-            for path, inner in walk(part, depth - 1):
-                yield (f"{key}.{path}" if path else str(key)), inner
+        named = "" if isinstance(error, DamagedPickle) else f"{type(error).__name__}: "
+        why = f"{named}{(str(error).splitlines() or [''])[0].strip()}"[:240]
+        raise WeightsError("the file is truncated or damaged", why=why, remedy=_REMEDY_BROKEN, path=path) from error

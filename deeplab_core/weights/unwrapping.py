@@ -1,95 +1,259 @@
-"""From whatever a training script saved to the network's own tensors."""
+"""From whatever a training script saved to tensors under dotted keys, and to the groups of them that may be a network.
+
+Whatever nests in a file becomes a longer key: ``{"state_dict": {"model.conv.weight": ...}}`` is ``state_dict.model.conv.weight``.
+A wrapper's entry, Lightning's attribute and data parallel training's ``module.`` are then all the same thing: a prefix.
+"""
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Iterator, Mapping
+import re
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import numpy as np
+import torch
 from torch import Tensor
 
-from deeplab_core.errors import WeightsError
-from deeplab_core.weights.reading import Checkpoint, check_tensors, read_file, walk
+from deeplab_core.errors import UnsafeCheckpoint, WeightsError
+from deeplab_core.weights.reading import Checkpoint, read_file
+from deeplab_core.weights.unpickling import StandIn, UnreadTensor
 
-#: Entries that hold the weights, the surest first. The weights that training itself stepped come before running averages
-#: (``ema``): authors' evaluation scripts load the former.
-WRAPPERS = (
-    "state_dict", "model_state_dict", "model_state", "model", "net", "network", "weights", "params", "module", "generator",
-    "state_dict_ema", "ema_state_dict", "model_ema", "ema_model", "ema", "params_ema", "shadow", "teacher", "student",
-)  # fmt: skip
+#: Words that compilation and parallel training put anywhere into a key; no network of ours has them.
+_NOISE = re.compile(r"(module|_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module|_forward_module)")
+#: Words that wrap a network somewhere inside a key, tried only where the keys as they are fit nothing as well.
+_WORDS = re.compile(
+    r"(model|net|network|nets|_model|base_model|core|inner|wrapped|wrapped_model|segmentor|segmenter|student|generator|state_dict|"
+    r"weights|params|model_state|model_state_dict)"
+)
+#: Entries that hold no network however much their keys look like one.
+_NOT_WEIGHTS = ("optim", "sched", "scaler", "loops", "callbacks", "lr_", "hyper", "hparams")
+#: A running average, a teacher: taken only where the weights that training itself stepped are absent. Authors' evaluation
+#: scripts load the latter.
+_AVERAGE = re.compile(r"(.*[._])?(ema|avg|average|averaged|swa|teacher|shadow|momentum|polyak|target)([._].*)?", re.IGNORECASE)
 
-#: Prefixes that data parallel training, compilation, Lightning and averaging put before every key.
-PREFIXES = ("module", "model", "net", "network", "_orig_mod", "ema", "ema_model", "averaged_model", "segmentor", "student")
+_Value = TypeVar("_Value")
 
-_NOT_WEIGHTS = ("optim", "sched", "scaler", "loops", "callbacks", "hyper", "lr_")
+_DEEPEST = 8
+_MOST_ENTRIES = 500_000
+
+
+@dataclass(slots=True)
+class _Found:
+    """What a walk through a file's content finds."""
+
+    tensors: dict[str, Tensor] = field(default_factory=dict)
+    unread: dict[str, UnreadTensor] = field(default_factory=dict)
+    extras: dict[str, Any] = field(default_factory=dict)
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Read a file and find the state dict in it.
+    """Read a file and collect its tensors, whatever they are nested in.
 
     Raises:
-        WeightsError, UnsafeCheckpoint: as :func:`deeplab_core.weights.reading.read_file`; or nothing in the file is a state dict.
+        WeightsError, UnsafeCheckpoint: as :func:`deeplab_core.weights.reading.read_file`; or there are no tensors in the file.
     """
     content, metadata = read_file(path)
-    wrapper, state = _find_state(content, path)
-    tensors = {str(key): value for key, value in state.items() if isinstance(value, Tensor)}
-    check_tensors(tensors, path)
-    extras = {str(key): value for key, value in state.items() if not isinstance(value, Tensor)}
-    if isinstance(content, Mapping) and content is not state:
-        extras.update({str(key): _plain(value) for key, value in content.items() if _is_plain(value)})
-    return Checkpoint(path=path, tensors=tensors, extras=extras, metadata=metadata, wrapper=wrapper)
+    return collect(content, path, metadata)
 
 
-def _find_state(content: Any, path: Path) -> tuple[str, Mapping[Any, Any]]:
-    if isinstance(content, Tensor) or not isinstance(content, Mapping):
+def collect(content: Any, path: Path, metadata: Mapping[str, str] | None = None) -> Checkpoint:
+    """The tensors of some content under dotted keys; see the module. Raises WeightsError where there are none."""
+    found = _Found()
+    if isinstance(content, (Mapping, StandIn)):
+        _gather(content, found)
+    tensors = _without_noise(found.tensors)
+    if not tensors:
+        if found.unread:
+            check_unread(found.unread, path)
         raise WeightsError(
-            "no state dict in the file",
-            why=f"it holds a {type(content).__name__}",
-            remedy="Save model.state_dict() with torch.save",
-            path=path,
+            "no state dict in the file", why=_held(content), remedy="Save model.state_dict() with torch.save", path=path
         )
-    found: list[tuple[int, int, int, str, Mapping[Any, Any]]] = []
-    for where, mapping in walk(content):
-        count = sum(isinstance(value, Tensor) for value in mapping.values())
-        if count == 0 or any(where.split(".")[0].startswith(word) for word in _NOT_WEIGHTS):
+    extras = found.extras
+    plan = {key: value for key, value in tensors.items() if not _beside(key)}
+    return Checkpoint(
+        path=path,
+        tensors=plan or tensors,
+        extras=extras,
+        metadata=metadata or {},
+        unread=_without_noise(found.unread),
+    )
+
+
+def _held(content: Any) -> str:
+    if isinstance(content, StandIn):
+        return f"it holds an object of the class {content.of}, whose code would be needed"
+    if not isinstance(content, Mapping):
+        return f"it holds a {type(content).__name__}"
+    keys = ", ".join(str(key)[:40] for key in islice(content, 6))
+    return f"its entries are {keys or 'none'}"
+
+
+def _beside(key: str) -> bool:
+    return key.split(".", 1)[0].lower().startswith(_NOT_WEIGHTS)
+
+
+def entries(value: Any) -> Mapping[Any, Any] | None:
+    """What a mapping, or an object that stands for one, holds by name; None for everything else.
+
+    A network that was saved whole holds its parts in three dicts: their tensors need no code of its class.
+    """
+    if isinstance(value, Mapping):
+        return value
+    if not isinstance(value, StandIn):
+        return None
+    parts = [value.state.get(name) for name in ("_parameters", "_buffers", "_modules")]
+    if all(isinstance(part, Mapping) for part in parts):
+        return {key: inner for part in parts if isinstance(part, Mapping) for key, inner in part.items() if inner is not None}
+    return value.state
+
+
+def _gather(content: Any, found: _Found) -> None:
+    """Walk through nested mappings, each once: a pickle may refer to one mapping a thousand times from a thousand others."""
+    waiting: deque[tuple[str, int, Any]] = deque([("", 0, content)])
+    seen: set[int] = set()
+    count = 0
+    while waiting:
+        where, depth, value = waiting.popleft()
+        inside = entries(value)
+        if inside is None or id(value) in seen:
             continue
-        parts = [part for part in where.split(".") if part in WRAPPERS]
-        # A bare state dict's own keys are dotted, so only wrapper names count as depth.
-        rank = 0 if not where else (1 + WRAPPERS.index(parts[0]) if parts else len(WRAPPERS) + 1)
-        found.append((0 if count > 3 else 1, rank, -count, where, mapping))
-    if not found:
-        keys = ", ".join(str(key) for key in list(content)[:6])
-        raise WeightsError(
-            "no state dict in the file",
-            why=f"its entries are {keys or 'none'}",
-            remedy="Save model.state_dict() with torch.save",
-            path=path,
-        )
-    *_, where, mapping = min(found, key=lambda item: item[:3])
-    return where, mapping
+        seen.add(id(value))
+        # Arrays beside tensors are figures of the training; a mapping of arrays alone may be a network's.
+        arrays = not any(isinstance(part, Tensor) for part in inside.values())
+        for key, part in inside.items():
+            count += 1
+            if count > _MOST_ENTRIES:
+                return
+            name = f"{where}.{key}" if where else str(key)
+            if isinstance(part, Tensor):
+                found.tensors[name] = part
+            elif isinstance(part, UnreadTensor):
+                found.unread[name] = part
+            elif isinstance(part, np.ndarray):
+                if arrays and part.dtype.kind in "fiub":
+                    found.tensors[name] = torch.from_numpy(np.array(part, copy=True))
+            elif isinstance(part, (Mapping, StandIn)):
+                if depth < _DEEPEST and not _beside(name):
+                    waiting.append((name, depth + 1, part))
+                if isinstance(part, StandIn) and not part.state:
+                    found.unread.setdefault(name, UnreadTensor(f"an object of the class {part.of}", foreign=True))
+            if not where and not isinstance(part, (Tensor, UnreadTensor)):
+                found.extras[name] = part
 
 
-def _is_plain(value: Any) -> bool:
-    return isinstance(value, (str, int, float, bool, list, tuple, argparse.Namespace)) and not isinstance(value, Tensor)
+def _without_noise(named: Mapping[str, _Value]) -> dict[str, _Value]:
+    """The values under keys without :data:`_NOISE`; as they are where two would become one."""
+    bare = {key: _drop(key, _NOISE) for key in named}
+    if len(set(bare.values())) < len(bare):
+        return dict(named)
+    return {bare[key]: value for key, value in named.items()}
 
 
-def _plain(value: Any) -> Any:
-    return dict(vars(value)) if isinstance(value, argparse.Namespace) else value
+def _drop(key: str, words: re.Pattern[str]) -> str:
+    parts = key.split(".")
+    # The last part names the tensor itself.
+    return ".".join([part for part in parts[:-1] if not words.fullmatch(part)] + parts[-1:])
 
 
-def without_prefixes(tensors: Mapping[str, Tensor], depth: int = 3) -> Iterator[tuple[str, dict[str, Tensor]]]:
-    """The tensors under their keys as they are, and under every plausible stripping of wrapper prefixes.
+def is_average(prefix: str) -> bool:
+    """Whether a prefix says that what follows is an average over training, or a teacher that is one."""
+    return _AVERAGE.fullmatch(prefix) is not None
+
+
+def inside(checkpoint: Checkpoint, prefix: str) -> Checkpoint:
+    """The part of a checkpoint behind a prefix, its keys without it."""
+    if not prefix:
+        return checkpoint
+    head = prefix + "."
+    return replace(
+        checkpoint,
+        tensors={key[len(head) :]: value for key, value in checkpoint.tensors.items() if key.startswith(head)},
+        unread={key[len(head) :]: value for key, value in checkpoint.unread.items() if key.startswith(head)},
+    )
+
+
+def without_words(checkpoint: Checkpoint) -> Checkpoint | None:
+    """The checkpoint without wrapper words inside its keys; None where nothing changes or two keys would become one."""
+    bare = {key: _drop(key, _WORDS) for key in checkpoint.tensors}
+    if len(set(bare.values())) < len(bare) or all(key == new for key, new in bare.items()):
+        return None
+    return replace(checkpoint, tensors={bare[key]: value for key, value in checkpoint.tensors.items()})
+
+
+def prefixes(keys: Iterable[str], landmarks: Iterable[Iterable[str]]) -> Iterator[str]:
+    """Everything that may stand before the keys of a network, the shortest first.
+
+    Args:
+        keys: of all tensors of a file.
+        landmarks: patterns of keys, one group per family: what stands before at least two of a group is a prefix.
 
     Yields:
-        The stripped prefix and the remaining tensors; keys outside the prefix (say, a loss with buffers) are left out.
+        Prefixes without their last dot, beginning with the empty one.
     """
-    yield "", dict(tensors)
-    if not depth:
-        return
-    for name in PREFIXES:
-        prefix = name + "."
-        inside = {key[len(prefix) :]: value for key, value in tensors.items() if key.startswith(prefix)}
-        if len(inside) * 2 > len(tensors):
-            for more, rest in without_prefixes(inside, depth - 1):
-                yield prefix + more, rest
+    names = list(keys)
+    found: dict[str, None] = {}
+    for family in landmarks:
+        hits: dict[str, int] = {}
+        for mark in family:
+            pattern = re.compile(rf"(?:(.*)\.)?(?:{mark})")
+            heads = {match[1] or "" for key in names if (match := pattern.fullmatch(key))}
+            for head in heads:
+                hits[head] = hits.get(head, 0) + 1
+        for head, number in hits.items():
+            if number >= 2:
+                found[head] = None
+    for head in list(found):
+        parts = head.split(".")
+        found.update({".".join(parts[:length]): None for length in range(1, len(parts))})
+    found.pop("", None)
+    yield ""
+    yield from sorted(found, key=lambda head: head.count("."))
+
+
+def check_unread(unread: Mapping[str, UnreadTensor], path: Path) -> None:
+    """Refuse tensors that were not read.
+
+    Raises:
+        UnsafeCheckpoint: their class is unknown here. WeightsError: they are sparse, quantised, or hold no values.
+    """
+    for key, tensor in unread.items():
+        if tensor.foreign:
+            raise UnsafeCheckpoint(
+                f"'{key}' needs code that is not run",
+                why=f"it is {tensor.what}",
+                remedy="If you trust its authors, open it in their program and save only model.state_dict()",
+                path=path,
+            )
+        raise WeightsError(
+            f"'{key}' is not a plain tensor",
+            why=f"it is {tensor.what}",
+            remedy="Save float weights: quantised networks run through their own engine",
+            path=path,
+        )
+
+
+def check_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Refuse tensors that no network holds.
+
+    Raises:
+        WeightsError: sparse, quantised or complex tensors.
+        UnsafeCheckpoint: a tensor that claims more values than the file stores (expands without end when used).
+    """
+    for key, tensor in tensors.items():
+        if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_complex():
+            raise WeightsError(
+                f"'{key}' is not a plain tensor",
+                why=f"{tensor.dtype}, {tensor.layout}",
+                remedy="Save float weights: quantised networks run through their own engine",
+                path=path,
+            )
+        if tensor.device.type != "meta" and tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+            raise UnsafeCheckpoint(
+                f"'{key}' claims {tensor.numel()} values, more than the file stores",
+                remedy="Do not use this file",
+                path=path,
+            )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import fields
 from typing import Any
 
 from deeplab_core.errors import AtrousError
@@ -16,8 +15,9 @@ from deeplab_core.nn.backbones.timm import PREFIX as TIMM
 from deeplab_core.nn.backbones.timm import TimmEncoder, TimmOptions
 from deeplab_core.nn.backbones.xception import XCEPTIONS, Xception, XceptionOptions
 from deeplab_core.nn.base import Encoder
+from deeplab_core.nn.options import build_options
 
-__all__ = ["backbone_names", "build_backbone", "build_options"]
+__all__ = ["backbone_names", "backbone_record", "build_backbone"]
 
 _BUILDERS: dict[str, tuple[Callable[[str, Any], Encoder], type]] = {
     **dict.fromkeys(RESNETS, (ResNet, ResNetOptions)),
@@ -34,6 +34,15 @@ def backbone_names() -> tuple[str, ...]:
     return tuple(_BUILDERS)
 
 
+def backbone_record(name: str) -> type[Any]:
+    """Dataclass of an encoder's options. Raises AtrousError for an unknown name."""
+    if name.startswith(TIMM):
+        return TimmOptions
+    if name not in _BUILDERS:
+        raise _unknown(name)
+    return _BUILDERS[name][1]
+
+
 def build_backbone(name: str, options: Mapping[str, Any] | None = None) -> Encoder:
     """Build an encoder.
 
@@ -47,27 +56,14 @@ def build_backbone(name: str, options: Mapping[str, Any] | None = None) -> Encod
     if name.startswith(TIMM):
         return TimmEncoder(name, build_options(TimmOptions, options or {}, f"backbone '{name}'"))
     if name not in _BUILDERS:
-        raise AtrousError(
-            f"unknown backbone '{name}'",
-            why=f"known are {', '.join(sorted(_BUILDERS))}, and {TIMM}NAME for the networks of timm",
-            remedy="Choose one of these",
-        )
+        raise _unknown(name)
     builder, record = _BUILDERS[name]
     return builder(name, build_options(record, options or {}, f"backbone '{name}'"))
 
 
-def build_options(record: type[Any], values: Mapping[str, Any], owner: str) -> Any:
-    """Fill an options dataclass from plain (JSON) values; lists become tuples.
-
-    Raises:
-        AtrousError: an option that the record does not have, with the choices.
-    """
-    known = {field.name for field in fields(record)}
-    unknown = sorted(set(values) - known)
-    if unknown:
-        raise AtrousError(
-            f"{owner} has no option {', '.join(repr(name) for name in unknown)}",
-            why=f"its options are {', '.join(sorted(known))}",
-            remedy="Leave the option out or correct its name",
-        )
-    return record(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+def _unknown(name: str) -> AtrousError:
+    return AtrousError(
+        f"unknown backbone '{name}'",
+        why=f"known are {', '.join(sorted(_BUILDERS))}, and {TIMM}NAME for the networks of timm",
+        remedy="Choose one of these",
+    )

@@ -97,16 +97,18 @@ class EncoderUNetOptions:
 
     Attributes:
         decoder_channels: of the five blocks, coarse to fine.
+        interpolation: how features are enlarged (``decoder_interpolation``); bilinear and bicubic without aligned corners.
         norm_eps, norm_momentum: batch norm of the decoder.
     """
 
     decoder_channels: tuple[int, ...] = (256, 128, 64, 32, 16)
+    interpolation: Literal["nearest", "bilinear", "bicubic"] = "nearest"
     norm_eps: float = 1e-5
     norm_momentum: float = 0.1
 
 
 class EncoderUNet(SegmentationModel):
-    """Nearest-neighbour upsampling to each finer level, concatenation, two 3x3 convolutions; a 3x3 classifier.
+    """Upsampling to each finer level, concatenation, two 3x3 convolutions; a 3x3 classifier.
 
     Keys: ``encoder``, ``blocks.i.0``, ``blocks.i.1``, ``classifier``.
     """
@@ -115,6 +117,7 @@ class EncoderUNet(SegmentationModel):
         super().__init__(num_classes=num_classes, output_stride=output_stride, output_strides=encoder.output_strides)
         norm = Norm(options.norm_eps, options.norm_momentum)
         self.minimum_side = encoder.minimum_side
+        self.interpolation = options.interpolation
         *skips, channels = encoder.level_channels
         blocks: list[nn.Module] = []
         for skip, width in zip([*reversed(skips), 0], options.decoder_channels, strict=True):
@@ -135,7 +138,7 @@ class EncoderUNet(SegmentationModel):
         *skips, out = self.encoder.levels(x)
         for block, skip in zip(self.blocks, [*reversed(skips), None], strict=True):
             size = x.shape[-2:] if skip is None else skip.shape[-2:]
-            out = functional.interpolate(out, size=(size[0], size[1]), mode="nearest")
+            out = functional.interpolate(out, size=(size[0], size[1]), mode=self.interpolation)
             out = block(out if skip is None else torch.cat([out, skip], dim=1))
         logits: Tensor = self.classifier(out)
         return logits

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from deeplab_core.errors import UnknownCheckpoint
+from deeplab_core.errors import UnknownCheckpoint, WeightsError
+from deeplab_core.weights.facts import Facts, gather_facts
 from deeplab_core.weights.families.base import Family, Variant
 from deeplab_core.weights.families.bubbliiiing import Bubbliiiing
 from deeplab_core.weights.families.caffe import CaffeFCN, DeconvNetRelease, DilationRelease, LargeFOVRelease, SegNetRelease
@@ -19,7 +21,7 @@ from deeplab_core.weights.families.torchvision import TorchvisionSegmentation
 from deeplab_core.weights.families.unets import Milesial, Tiramisu
 from deeplab_core.weights.families.vainf import VainF
 from deeplab_core.weights.reading import Checkpoint
-from deeplab_core.weights.unwrapping import without_prefixes
+from deeplab_core.weights.unwrapping import check_tensors, check_unread, inside, is_average, prefixes, without_words
 
 __all__ = ["FAMILIES", "Family", "Recognised", "Variant", "recognise"]
 
@@ -55,45 +57,115 @@ class Recognised:
     Attributes:
         checkpoint: the file, its tensors under the keys of the family (wrapper prefixes stripped).
         family, variant: what was found.
+        facts: what stands beside the tensors.
         prefix: what was stripped from every key.
+        others: prefixes of other weights of the same network in the file: averages, a teacher.
         outside: number of tensors that lay outside the prefix and are not used.
     """
 
     checkpoint: Checkpoint
     family: Family
     variant: Variant
+    facts: Facts
     prefix: str
+    others: tuple[str, ...]
     outside: int
 
 
-def recognise(checkpoint: Checkpoint) -> Recognised:
-    """Find out whose checkpoint this is.
+def recognise(checkpoint: Checkpoint, wanted: str | None = None) -> Recognised:
+    """Find out whose checkpoint this is, and which of the weights in it are taken.
+
+    Weights that training itself stepped come before averages of them, and the first of the file among equals.
+
+    Args:
+        checkpoint: the file.
+        wanted: prefix of the weights to take, as :attr:`Recognised.others` names it; a part of it will do.
 
     Raises:
         UnknownCheckpoint: no family has enough of its landmarks in the keys; names the nearest one and what it misses.
+        WeightsError: the family is known and its network is not supported; or ``wanted`` names none of the weights.
     """
-    best: tuple[float, Family, str, Checkpoint] | None = None
-    for prefix, tensors in without_prefixes(checkpoint.tensors):
-        stripped = Checkpoint(checkpoint.path, tensors, checkpoint.extras, checkpoint.metadata, checkpoint.wrapper)
-        shapes = shapes_of(stripped)
-        for family in FAMILIES:
-            score = family.score(shapes)
-            if best is None or score > best[0]:
-                best = (score, family, prefix, stripped)
-    assert best is not None
-    score, family, prefix, stripped = best
+    candidates = _candidates(checkpoint)
+    score, prefix, family, stripped = candidates[0]
     if score < _ENOUGH:
+        check_unread(checkpoint.unread, checkpoint.path)
+        check_tensors(checkpoint.tensors, checkpoint.path)
         raise _unknown(checkpoint, family, score)
+    equal = [one for one in candidates if one.score == score and one.family is family]
+    if wanted is not None:
+        equal = [one for one in candidates if one.score >= _ENOUGH and _is_meant(wanted, one.prefix)]
+        if not equal:
+            raise _no_such_weights(checkpoint, wanted, [one for one in candidates if one.score >= _ENOUGH])
+        score, prefix, family, stripped = equal[0]
+    facts = gather_facts(checkpoint)
+    shapes = shapes_of(stripped)
+    family.check(shapes, facts, checkpoint.path)
     try:
-        variant = family.refine(family.describe(shapes_of(stripped)), stripped)
+        variant = family.refine(family.describe(shapes), stripped)
     except KeyError as error:
+        check_unread({key: stripped.unread[key] for key in error.args if key in stripped.unread}, checkpoint.path)
         raise UnknownCheckpoint(
             f"looks like {family.title}, but a deciding tensor is missing: {error.args[0]}",
             why=f"{score:.0%} of the family's landmarks are in the file",
             remedy="Check that the checkpoint is complete",
             path=checkpoint.path,
         ) from error
-    return Recognised(stripped, family, variant, prefix, len(checkpoint.tensors) - len(stripped.tensors))
+    return Recognised(
+        checkpoint=stripped,
+        family=family,
+        variant=variant,
+        facts=facts,
+        prefix=prefix,
+        others=_others(prefix, candidates),
+        outside=len(checkpoint.tensors) - len(stripped.tensors),
+    )
+
+
+class _Candidate(NamedTuple):
+    score: float
+    prefix: str
+    family: Family
+    checkpoint: Checkpoint
+
+
+def _candidates(checkpoint: Checkpoint) -> list[_Candidate]:
+    """Every group of tensors with the family that fits it best, the best first."""
+    found: list[tuple[tuple[float, bool, int], _Candidate]] = []
+    as_saved: list[Checkpoint | None] = [checkpoint]
+    while as_saved:
+        whole = as_saved.pop()
+        if whole is None:
+            continue
+        for prefix in prefixes(whole.tensors, (family.landmarks for family in FAMILIES)):
+            stripped = inside(whole, prefix)
+            shapes = shapes_of(stripped)
+            score, family = max(((family.score(shapes), family) for family in FAMILIES), key=lambda pair: pair[0])
+            rank = (-score, is_average(prefix), prefix.count(".") + bool(prefix))
+            found.append((rank, _Candidate(score, prefix, family, stripped)))
+        if whole is checkpoint and all(one.score < 1 for _, one in found):
+            as_saved.append(without_words(checkpoint))
+    return [one for _, one in sorted(found, key=lambda pair: pair[0])]
+
+
+def _others(prefix: str, candidates: list[_Candidate]) -> tuple[str, ...]:
+    """Prefixes of complete weights that neither contain the ones taken nor lie in them."""
+
+    def apart(other: str) -> bool:
+        return not f"{other}.".startswith(f"{prefix}.") and not f"{prefix}.".startswith(f"{other}.") and other != "" != prefix
+
+    return tuple(dict.fromkeys(one.prefix for one in candidates if one.score == 1 and apart(one.prefix)))
+
+
+def _is_meant(wanted: str, prefix: str) -> bool:
+    words = wanted.strip(".").removesuffix(".module")
+    return prefix == words or words in prefix.split(".") or prefix.endswith(f".{words}")
+
+
+def _no_such_weights(checkpoint: Checkpoint, wanted: str, known: list[_Candidate]) -> WeightsError:
+    names = ", ".join(repr(one.prefix) for one in known) or "none"
+    return WeightsError(
+        f"the file holds no weights '{wanted}'", why=f"it holds {names}", remedy="Choose one of these", path=checkpoint.path
+    )
 
 
 def shapes_of(checkpoint: Checkpoint) -> dict[str, tuple[int, ...]]:

@@ -6,6 +6,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
@@ -13,6 +14,7 @@ from torch import Tensor
 from deeplab_core.catalog import ClassCatalog
 from deeplab_core.nn import SegmentationModel, create_model
 from deeplab_core.records import Preprocessing
+from deeplab_core.weights.facts import Facts
 from deeplab_core.weights.reading import Checkpoint
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -107,6 +109,9 @@ class Family(ABC):
         """How much of the family is in the keys, 0..1."""
         present = sum(any(re.fullmatch(mark, key) for key in shapes) for mark in self.landmarks)
         return present / len(self.landmarks)
+
+    def check(self, shapes: Shapes, facts: Facts, path: Path) -> None:  # noqa: B027  (most families build all that they know)
+        """Refuse by name what the family's code can make and this program cannot. Raises WeightsError."""
 
     @abstractmethod
     def describe(self, shapes: Shapes) -> Variant:

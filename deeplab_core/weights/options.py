@@ -1,0 +1,306 @@
+"""Options of a network that no tensor tells: what the file's neighbours or the user say about them, and which stay a guess."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, cast
+
+from deeplab_core.catalog import ClassCatalog, ClassInfo
+from deeplab_core.catalogs import get_catalog
+from deeplab_core.errors import CatalogError, WeightsError
+from deeplab_core.nn import SegmentationModel
+from deeplab_core.nn.factory import options_record
+from deeplab_core.reading import shorten
+from deeplab_core.records import INPUT_CHANNELS, ChannelOrder, ModelCard, Preprocessing, size_rule
+from deeplab_core.weights.cards import numbered_catalog
+from deeplab_core.weights.facts import Facts, whole_numbers
+from deeplab_core.weights.families.base import Variant
+
+#: Options of the network itself, and what each means; the others of :data:`SETTABLE` belong to the card.
+NETWORK_OPTIONS: Mapping[str, str] = {
+    "output_stride": "input pixels per feature at the encoder's end: 8, 16 or 32",
+    "atrous_rates": "rates of the atrous convolutions, e.g. 6,12,18",
+    "interpolation": "how a U-Net enlarges features: nearest, bilinear or bicubic",
+    "align_corners": "whether bilinear upsampling aligns the corner pixels: true or false",
+}
+#: Everything that can be set from outside.
+SETTABLE: Mapping[str, str] = {
+    **NETWORK_OPTIONS,
+    "weights": "which weights of a file that holds several: the prefix of their keys, e.g. ema_model",
+    "catalog": "name or file of the classes",
+    "channel_order": "RGB, BGR, gray or RGBA",
+    "mean": "a number per channel on the 0..255 scale",
+    "std": "a number per channel on the 0..255 scale",
+    "resize": "native, long_side:N, short_side:N, fit:HxW or stretch:HxW",
+    "padding": "none, canvas:N, canvas:HxW, multiple:N or grid:N",
+}
+_PREPROCESSING = ("channel_order", "mean", "std", "resize", "padding")
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A variant with all that is known put in.
+
+    Attributes:
+        variant: its architecture names the network's options; ``guessed`` those that nothing tells.
+        known: source of each option that something tells: ``{"output_stride": "config.json"}``.
+        notes: what was said beside the tensors and cannot be.
+    """
+
+    variant: Variant
+    known: Mapping[str, str]
+    notes: tuple[str, ...]
+
+
+def parse_options(texts: Iterable[str]) -> dict[str, Any]:
+    """Options as a command line gives them, ``NAME=VALUE`` each.
+
+    Raises:
+        WeightsError: an unknown name, or no value, with the choices.
+    """
+    options: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        name = name.strip().replace("-", "_").lower()
+        if not equals or name not in SETTABLE:
+            choices = "; ".join(f"{key} ({what})" for key, what in SETTABLE.items())
+            raise WeightsError(f"no option of a model: {shorten(text)}", why=f"options are {choices}", remedy="Write NAME=VALUE")
+        options[name] = value.strip()
+    return options
+
+
+def free_options(model: SegmentationModel) -> dict[str, Any]:
+    """Options of a network that can be changed without touching a tensor, with their values (JSON values)."""
+    architecture = model.architecture
+    free: dict[str, Any] = {}
+    if len(model.output_strides) > 1:
+        free["output_stride"] = model.output_stride
+    record = options_record(architecture["name"], architecture["backbone"])
+    defaults = {option.name: option.default for option in fields(record)}
+    for name in ("atrous_rates", "interpolation", "align_corners"):
+        if name in defaults:
+            value = architecture.get(name, defaults[name])
+            free[name] = list(value) if isinstance(value, tuple) else value
+    no_pyramid = architecture.get("pyramid") is False or architecture.get("dense_prediction_cell") is not None
+    if no_pyramid or not free.get("atrous_rates"):
+        free.pop("atrous_rates", None)
+    return free
+
+
+def settle(
+    variant: Variant, model: SegmentationModel, facts: Facts, beside: ModelCard | None, asked: Mapping[str, Any]
+) -> Settled:
+    """Put in what is known about a network's options: what the user asks for first, then the card beside the file, then facts.
+
+    Args:
+        variant: what the tensors say.
+        model: the network of the variant, for the options that it has.
+        facts: settings beside and inside the file; what cannot be is noted and left out.
+        beside: the card that the user keeps beside the file.
+        asked: values as text or JSON values, by the names of :data:`SETTABLE`.
+
+    Raises:
+        WeightsError: ``asked`` names an option that the network does not have, or a value that cannot be.
+    """
+    architecture = dict(variant.architecture)
+    free = free_options(model)
+    known: dict[str, str] = {}
+    notes = list(facts.notes)
+    for name in free:
+        architecture.setdefault(name, free[name])
+        if name not in variant.guessed and name == "output_stride":
+            known[name] = "the network"
+    stride = int(architecture.get("output_stride", variant.output_stride))
+    for name in NETWORK_OPTIONS:
+        if name not in free:
+            if name in asked:
+                raise _not_an_option(name, free)
+            continue
+        try:
+            stored = None if beside is None else _of_card(beside, name)
+            if name in asked:
+                architecture[name], known[name] = _checked(name, asked[name], free[name], model), "you"
+            elif stored is not None:
+                architecture[name] = _checked(name, stored, free[name], model)
+                assert beside is not None
+                if name not in beside.guessed:
+                    known[name] = "the card"
+            elif name in facts.found:
+                value = _checked(name, facts.get(name), free[name], model)
+                architecture[name] = _at_sixteen(value, architecture, stride) if name == "atrous_rates" else value
+                known[name] = facts.found[name].source
+        except ValueError as error:
+            if name in asked:
+                raise WeightsError(f"{name} cannot be {shorten(asked[name])}", why=str(error), remedy=SETTABLE[name]) from error
+            source = facts.found[name].source if name in facts.found else "the card"
+            notes.append(f"{source} says {name} {shorten(facts.get(name))}, which cannot be: {error}")
+        if name == "output_stride":
+            stride = int(architecture[name])
+    settled = replace(variant, architecture=architecture, output_stride=stride)
+    settled = _settle_input(settled, facts, known)
+    settled = _settle_catalog(settled, model.num_classes, facts, known)
+    guessed = ("catalog", "preprocessing", *free)
+    return Settled(replace(settled, guessed=tuple(name for name in guessed if name not in known)), known, tuple(notes))
+
+
+def change_card(card: ModelCard, asked: Mapping[str, Any], classes: int) -> ModelCard:
+    """The card with what the user asks for put into its own fields: classes and preprocessing.
+
+    Raises:
+        WeightsError: a value that cannot be.
+    """
+    guessed = set(card.guessed)
+    pre = card.preprocessing
+    for name in _PREPROCESSING:
+        if name in asked:
+            pre = _changed_input(pre, name, asked[name])
+            guessed.discard("preprocessing")
+    catalog = card.catalog
+    if "catalog" in asked:
+        wanted = asked["catalog"]
+        catalog = wanted if isinstance(wanted, ClassCatalog) else get_catalog(str(wanted))
+        if len(catalog) != max(2, classes):
+            why = f"it has {len(catalog)} classes, the network has {max(2, classes)}"
+            raise WeightsError(f"the catalog {catalog.name} does not fit", why=why, remedy="Choose another one")
+        guessed.discard("catalog")
+    kept = tuple(name for name in card.guessed if name in guessed)
+    return replace(card, preprocessing=pre, catalog=catalog, guessed=kept)
+
+
+# -- values ----------------------------------------------------------------------------------------------------------------
+
+
+def _not_an_option(name: str, free: Mapping[str, Any]) -> WeightsError:
+    return WeightsError(
+        f"this network has no option {name}",
+        why=f"it has {', '.join(free) or 'none'}; its tensors decide the rest",
+        remedy="Leave the option out",
+    )
+
+
+def _of_card(card: ModelCard, name: str) -> Any:
+    """An option as a card says it: the fields of the card itself come before its list of the architecture."""
+    if name == "output_stride":
+        return card.output_stride
+    if name == "align_corners":
+        return card.align_corners
+    return card.architecture.get(name)
+
+
+def _checked(name: str, value: Any, usual: Any, model: SegmentationModel) -> Any:
+    """A value of an option as JSON has it. Raises ValueError saying what is allowed."""
+    if name == "output_stride":
+        numbers = whole_numbers(str(value).lower().removeprefix("os"))
+        if numbers is None or len(numbers) != 1 or numbers[0] not in model.output_strides:
+            raise ValueError(f"it is one of {', '.join(map(str, model.output_strides))}")
+        return numbers[0]
+    if name == "atrous_rates":
+        rates = whole_numbers(value)
+        if rates is not None and len(rates) == len(usual) + 1 and rates[0] == 1:
+            rates = rates[1:]  # some count the 1x1 branch
+        if rates is None or len(rates) != len(usual):
+            raise ValueError(f"the network has {len(usual)} rates")
+        return rates
+    if name == "interpolation":
+        if str(value).lower() not in ("nearest", "bilinear", "bicubic"):
+            raise ValueError("it is nearest, bilinear or bicubic")
+        return str(value).lower()
+    words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+    if str(value).lower() not in words:
+        raise ValueError("it is true or false")
+    return words[str(value).lower()]
+
+
+def _at_sixteen(rates: list[int], architecture: Mapping[str, Any], stride: int) -> list[int]:
+    """Rates as they run at a stride, in the form that the network keeps: those of stride 16 where it scales them itself."""
+    scaled = architecture.get("scale_rates", True) and architecture["name"] != "deeplabv2"
+    return [rate * stride // 16 for rate in rates] if scaled and all(rate * stride % 16 == 0 for rate in rates) else rates
+
+
+def _numbers(value: Any, channels: int) -> tuple[float, ...] | None:
+    if isinstance(value, str):
+        value = value.strip("()[] ").replace(";", ",").split(",")
+    if not isinstance(value, (list, tuple)) or len(value) != channels:
+        return None
+    try:
+        numbers = tuple(float(part) for part in value)
+    except (TypeError, ValueError):
+        return None
+    return numbers if all(map(math.isfinite, numbers)) else None
+
+
+def _changed_input(pre: Preprocessing, name: str, value: Any) -> Preprocessing:
+    try:
+        if name in ("mean", "std"):
+            numbers = _numbers(value, pre.channels)
+            if numbers is None or (name == "std" and not all(numbers)):
+                raise ValueError(f"it is {pre.channels} numbers, none of std is 0")
+            return replace(pre, mean=numbers, pad_value=numbers) if name == "mean" else replace(pre, std=numbers)
+        text = str(value)
+        if name == "channel_order":
+            orders = [order for order, count in INPUT_CHANNELS.items() if count == pre.channels]
+            found = next((order for order in orders if order.lower() == text.lower()), None)
+            if found is None:
+                raise ValueError(f"for a network of {pre.channels} channels it is {' or '.join(orders)}")
+            return replace(pre, channel_order=cast("ChannelOrder", found))
+        size_rule(text, "resize" if name == "resize" else "padding")
+        return replace(pre, resize=text) if name == "resize" else replace(pre, padding=text)
+    except (ValueError, WeightsError) as error:
+        why = error.remedy if isinstance(error, WeightsError) else str(error)
+        raise WeightsError(f"{name} cannot be {shorten(value)}", why=why, remedy=SETTABLE[name]) from error
+
+
+def _settle_input(variant: Variant, facts: Facts, known: dict[str, str]) -> Variant:
+    """Mean and deviation as a settings file says them: on the scale of 0..1, where most write them, or of 0..255."""
+    channels = variant.preprocessing.channels
+    mean, std = _numbers(facts.get("mean"), channels), _numbers(facts.get("std"), channels)
+    if mean is None or std is None or min(std) <= 0 or facts.found["mean"].source != facts.found["std"].source:
+        return variant
+    scale = 255.0 if max(*mean, *std) <= 1.5 else 1.0
+    wide, spread = (tuple(round(value * scale, 6) for value in values) for values in (mean, std))
+    known["preprocessing"] = facts.found["mean"].source
+    return replace(variant, preprocessing=replace(variant.preprocessing, mean=wide, std=spread, pad_value=wide))
+
+
+def _settle_catalog(variant: Variant, classes: int, facts: Facts, known: dict[str, str]) -> Variant:
+    """Classes as a list of names or the name of a data set says them, where their number fits."""
+    names = facts.get("names")
+    if isinstance(names, list) and len(names) == max(2, classes) and all(isinstance(name, str) for name in names):
+        try:
+            catalog = _named_catalog([name.strip()[:60] for name in names], facts.get("palette"))
+        except CatalogError:
+            pass
+        else:
+            known["catalog"] = facts.found["names"].source
+            return replace(variant, catalog=catalog)
+    dataset = facts.get("dataset")
+    if isinstance(dataset, str):
+        found = next((catalog for word, catalog in _DATASETS if word in dataset.lower()), None)
+        if found is not None and len(get_catalog(found)) == classes:
+            known["catalog"] = facts.found["dataset"].source
+            return replace(variant, catalog=found)
+    return variant
+
+
+_DATASETS = (
+    ("voc", "voc21"), ("pascal", "voc21"), ("cityscapes", "cityscapes19"), ("camvid", "camvid11"), ("ade", "ade20k150"),
+)  # fmt: skip
+
+
+def _named_catalog(names: list[str], palette: Any) -> ClassCatalog:
+    usual = numbered_catalog(len(names))
+    colours = [info.color for info in usual.classes]
+    if isinstance(palette, list) and len(palette) == len(names):
+        given = [whole_numbers([part + 1 for part in one]) if _is_colour(one) else None for one in palette]
+        if all(one is not None for one in given):
+            colours = [(one[0] - 1, one[1] - 1, one[2] - 1) for one in given if one is not None]
+    infos = tuple(ClassInfo(number, name, colour) for number, (name, colour) in enumerate(zip(names, colours, strict=True)))
+    return ClassCatalog(name=usual.name, title=f"{len(names)} classes of the model", classes=infos)
+
+
+def _is_colour(value: Any) -> bool:
+    if not isinstance(value, (list, tuple)) or len(value) != 3:
+        return False
+    return all(isinstance(part, int) and 0 <= part <= 255 for part in value)
