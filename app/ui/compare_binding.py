@@ -18,6 +18,7 @@ from app.ui.canvas.canvas_area import CanvasArea
 from app.ui.canvas.receptive_mark import ReceptiveMark
 from app.ui.main_window import MainWindow
 from app.ui.theme import Theme
+from deeplab_core.model_files import file_filter
 from deeplab_core.receptive import ReceptiveField
 
 if TYPE_CHECKING:  # its plot takes as long to import as the window itself
