@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from app.cli.terminal import say
+from app.state.numbers import read_number
 
 if TYPE_CHECKING:
     from deeplab_core.catalog import ClassCatalog
@@ -18,6 +19,20 @@ if TYPE_CHECKING:
     from deeplab_core.formats import Frame
     from deeplab_core.masks import OutputMarker
     from deeplab_core.training import DataSource
+
+class Decimal(click.FloatRange):
+    """A number of an option, ``0.5`` or ``0,5``, between ``min`` and ``max`` (both included; None leaves an end open)."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, str):
+            try:
+                value = read_number(value)
+            except ValueError as error:
+                self.fail(f"{error}.", param, ctx)
+        return super().convert(value, param, ctx)
+
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 

@@ -17,6 +17,7 @@ from app.cli.model_choice import resolve_model
 from app.cli.plan import OutputPlan, Task, keep_suffix_option, output_names, plan_outputs, report_refused
 from app.cli.read_ahead import read_ahead
 from app.cli.terminal import say
+from app.state.numbers import read_numbers
 from deeplab_core.errors import AtrousError, ImageReadError, one_image
 from deeplab_core.notes import RunNotes
 from deeplab_core.reading import read_json
@@ -35,11 +36,11 @@ _PATIENCE = timedelta(days=7)
 def parse_scales(_context: click.Context, _parameter: click.Parameter, value: str) -> tuple[float, ...]:
     """``"0.5,1,1.5"`` as floats; BadParameter where one is no number or outside 0.1..4."""
     try:
-        scales = tuple(float(part) for part in value.split(","))
+        scales = tuple(read_numbers(value))
     except ValueError:
         raise click.BadParameter(f"'{value}' is not a list of numbers such as 0.75,1,1.25") from None
     if not all(0.1 <= scale <= 4 for scale in scales):
-        raise click.BadParameter("every scale must lie between 0.1 and 4")
+        raise click.BadParameter("every scale must lie between 0.1 and 4; scales with a decimal comma are separated by spaces")
     return scales
 
 

@@ -11,7 +11,7 @@ import click
 from app.cli.console import ReportFile, ReportingCommand, progress, remember_overwrite, write_json
 from app.cli.crf_choice import CRF_HELP, crf_engine_option, parse_crf
 from app.cli.model_choice import resolve_model
-from app.cli.options import GroundTruth, TruthOptions, found_truth, tell_classes, truth_options
+from app.cli.options import Decimal, GroundTruth, TruthOptions, found_truth, tell_classes, truth_options
 from app.cli.plan import Task, keep_suffix_option, output_names, plan_outputs, report_refused
 from app.cli.predict import predict
 from app.cli.terminal import say
@@ -40,7 +40,7 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 )
 @click.option(
     "--certainty",
-    type=click.FloatRange(0.01, 0.99),
+    type=Decimal(0.01, 0.99),
     default=0.7,
     show_default=True,
     help="How sure a label of --masks is.",

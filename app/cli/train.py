@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from app.cli.console import emit
-from app.cli.options import TrainingTruth, TruthOptions, recognised_classes, truth_options
+from app.cli.options import Decimal, TrainingTruth, TruthOptions, recognised_classes, truth_options
 from app.cli.terminal import LiveBar, is_live, say
 from app.cli.train_projects import opened_projects, project_samples
+from app.state.numbers import read_numbers
 from deeplab_core.errors import AtrousError
 from deeplab_core.reading import parse_toml
 
@@ -52,7 +53,8 @@ _CHOICES = {
 
 
 def _recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    for name, kind in reversed(_NUMBERS.items()):
+    for name, number in reversed(_NUMBERS.items()):
+        kind = Decimal() if number is float else number
         command = click.option(f"--{name.replace('_', '-')}", name, type=kind, default=None)(command)
     for name in reversed(_TEXTS):
         command = click.option(f"--{name.replace('_', '-')}", name, default=None)(command)
@@ -93,13 +95,13 @@ def _recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--cache-features/--no-cache-features", default=None, help="Keep what frozen layers give for fixed views on disk.")
 @click.option("--feature-cache", metavar="DIR", type=click.Path(file_okay=False, path_type=Path),
               help="Where that is kept [default: 'features' in the output folder].")  # fmt: skip
-@click.option("--feature-gb", type=float, default=8.0, show_default=True, help="Room for it on disk.")
+@click.option("--feature-gb", type=Decimal(), default=8.0, show_default=True, help="Room for it on disk.")
 @_recipe_options
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any other value of the recipe, as in TOML.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
 @click.option("--threads", type=int, default=None, help="Processor threads of the network [default: all].")
-@click.option("--cache-gb", type=float, default=4.0, show_default=True, help="Memory for decoded images.")
-@click.option("--state-minutes", type=float, default=10.0, show_default=True, help="Time between states on disk.")
+@click.option("--cache-gb", type=Decimal(), default=4.0, show_default=True, help="Memory for decoded images.")
+@click.option("--state-minutes", type=Decimal(), default=10.0, show_default=True, help="Time between states on disk.")
 @click.option("--resume", is_flag=True, help="Go on from the state in the output folder, exactly.")
 @click.option("--tensorboard", is_flag=True, help="Also write TensorBoard events, where it is installed.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON line per epoch and one summary, on stdout.")
@@ -259,8 +261,7 @@ def _flag_values(flags: dict[str, Any], settings: tuple[str, ...], **lists: str 
     for name, text in lists.items():
         if text is not None:
             try:
-                parts = text.lower().split("x" if name == "crop" else ",")
-                values[name] = [int(part) if name == "crop" else float(part) for part in parts]
+                values[name] = [int(part) for part in text.lower().split("x")] if name == "crop" else read_numbers(text)
             except ValueError:
                 like = {"crop": "240x320", "scales": "0.5,2", "fixed_scales": "0.8,1"}[name]
                 raise click.UsageError(f"--{name.replace('_', '-')} is like {like}, not '{text}'") from None

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from app.state.image_record import ImageRecord, ImageStatus
+from app.state.numbers import plain_number, read_number
 from deeplab_core.images.label_names import name_key
 
 STATUS_TITLES: dict[ImageStatus, str] = {
@@ -123,9 +124,10 @@ class Wanted:
         for sign in ("<", ">"):
             score, found, bound = word.partition(sign)
             if found and score == "iou" and _is_number(bound):
-                return row.iou is not None and (row.iou < float(bound) if sign == "<" else row.iou > float(bound))
+                number = read_number(bound)
+                return row.iou is not None and (row.iou < number if sign == "<" else row.iou > number)
         return word in row.lower_path
 
 
 def _is_number(text: str) -> bool:
-    return text.replace(".", "", 1).isdigit()
+    return plain_number(text).replace(".", "", 1).isdigit()

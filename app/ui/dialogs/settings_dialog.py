@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QSize
-from PySide6.QtWidgets import QCheckBox, QComboBox, QGridLayout, QPushButton, QSpinBox, QWidget
+from PySide6.QtWidgets import QCheckBox, QComboBox, QGridLayout, QPushButton, QWidget
 
 from app.places import download_folder
 from app.services.settings import SettingsStore
@@ -11,6 +11,7 @@ from app.state.settings_schema import SETTINGS, Setting
 from app.ui.dialogs.fitted_dialog import FittedDialog
 from app.ui.dialogs.folder_field import FolderField
 from app.ui.docks.panel import toned
+from app.ui.number_field import WholeField
 
 _WIDTH = 640
 #: Width of the column of editors, the same in every group.
@@ -86,7 +87,7 @@ class SettingsDialog(FittedDialog):
             field = FolderField(str(value), download_folder(""))
             field.chosen.connect(lambda folder: self._settings.set(setting.key, folder))
             return field
-        spin = QSpinBox()
+        spin = WholeField()
         spin.setRange(int(setting.low or 0), int(setting.high or 1_000_000))
         spin.setSuffix(f" {setting.unit}" if setting.unit else "")
         spin.setValue(int(value))
@@ -102,5 +103,5 @@ class SettingsDialog(FittedDialog):
                 editor.setChecked(bool(setting.default))
             elif isinstance(editor, FolderField):
                 editor.set_folder(str(setting.default))
-            elif isinstance(editor, QSpinBox):
+            elif isinstance(editor, WholeField):
                 editor.setValue(int(setting.default))  # type: ignore[call-overload]

@@ -3,33 +3,15 @@
 from __future__ import annotations
 
 from math import exp, log
-from typing import cast
 
-from PySide6.QtCore import QLocale, QSignalBlocker, Qt, Signal
-from PySide6.QtGui import QValidator
-from PySide6.QtWidgets import QDoubleSpinBox, QHBoxLayout, QSlider, QWidget
+from PySide6.QtCore import QSignalBlocker, Qt, Signal
+from PySide6.QtWidgets import QHBoxLayout, QSlider, QWidget
 
 from app.ui.docks.panel import toned
+from app.ui.number_field import DecimalField
 
 _STEPS = 200
 _NAME_WIDTH, _FIELD_WIDTH = 112, 46
-
-
-class _DecimalField(QDoubleSpinBox):
-    """A number with a dot, as everywhere in the program; a typed comma becomes one in every language of the desktop."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        locale = QLocale.c()
-        locale.setNumberOptions(QLocale.NumberOption.OmitGroupSeparator | QLocale.NumberOption.RejectGroupSeparator)
-        self.setLocale(locale)
-
-    def validate(self, text: str, place: int) -> tuple[QValidator.State, str, int]:
-        state, dotted, at = cast(tuple[QValidator.State, str, int], super().validate(text.replace(",", "."), place))
-        return state, dotted, at
-
-    def valueFromText(self, text: str) -> float:
-        return super().valueFromText(text.replace(",", "."))
 
 
 class ParamSlider(QWidget):
@@ -63,13 +45,12 @@ class ParamSlider(QWidget):
         self.slider.setPageStep(_STEPS // 20)
         self.slider.setMinimumWidth(60)
         self.slider.setAccessibleName(text)
-        self.field = _DecimalField()
+        self.field = DecimalField()
         self.field.setProperty("compact", True)
         self.field.setDecimals(decimals)
         self.field.setRange(0.0 if low == 0 else 10**-decimals, 10 * high)
         self.field.setSingleStep(10**-decimals)
         self.field.setAlignment(Qt.AlignmentFlag.AlignRight)
-        self.field.setKeyboardTracking(False)
         self.field.setFixedWidth(_FIELD_WIDTH)
         self.field.setAccessibleName(f"{text}, exact")
         for widget in (name, self.slider, self.field):
