@@ -9,6 +9,7 @@ systems report beside the character (ADR 85).
 from __future__ import annotations
 
 import string
+import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -23,6 +24,9 @@ _APPLE = dict(enumerate("ASDFHGZXCV")) | {
 }  # fmt: skip
 #: X11 and Wayland count from 8 on.
 _X11_OFFSET = 8
+
+#: Capitals of Greek and Cyrillic that cannot be told from Latin ones.
+_LOOKS_LIKE = dict(zip("ΑΒΕΖΗΙΚΜΝΟΡΤΥΧАВЕКМНОРСТХ", "ABEZHIKMNOPTYXABEKMHOPCTX", strict=True))
 
 _PRINTED_AND_MEANT = frozenset(string.ascii_uppercase + string.digits)
 
@@ -117,13 +121,14 @@ def learn_printed(printed: dict[str, str], press: KeyPress) -> dict[str, str]:
 def as_printed(shortcut: str, printed: dict[str, str]) -> str:
     """A shortcut as the keys of this keyboard read: ``"["`` is ``"^"`` on a French one, ``"B"`` is ``"B (И)"`` on a Russian one.
 
-    Latin letters and digits are printed on such keys too, so they stay; other letters follow in brackets.
+    Keyboards of another script have a US keyboard's characters printed as well, so these stay and the other letter follows.
     """
     head, key = ("", shortcut) if len(shortcut) == 1 else (shortcut[:-1], shortcut[-1])
     if head and not head.endswith("+"):
         return shortcut  # a named key
     char = printed.get(key, key)
     on_latin = any(value == key for value in printed.values())
-    if char == key or on_latin or (char.isascii() and key in _PRINTED_AND_MEANT):
+    if char == key or on_latin or (char.isascii() and key in _PRINTED_AND_MEANT) or _LOOKS_LIKE.get(char) == key:
         return shortcut
-    return f"{head}{key} ({char})" if key in _PRINTED_AND_MEANT else f"{head}{char}"
+    foreign = char.isalnum() and not unicodedata.name(char, "").startswith(("LATIN", "DIGIT", "SUPERSCRIPT"))
+    return f"{head}{key} ({char})" if foreign or key in _PRINTED_AND_MEANT else f"{head}{char}"

@@ -340,6 +340,7 @@ GESTURES: tuple[Gesture, ...] = (
     Gesture("Space+drag, middle drag", "Move the picture"),
     Gesture("Enter / Backspace", "Close the polygon / remove its last corner"),
     Gesture("Esc", "Abort the stroke or polygon in hand"),
+    Gesture("Enter, Esc in a panel", "Give the keyboard back to the picture"),
 )
 
 

@@ -283,6 +283,8 @@ class MainWindow(QMainWindow):
         super().showEvent(event)
         for name in self.docks:
             self._tell_dock(name)
+        if self.focusWidget() is None:
+            self.focus.give_back()  # else Qt looks for the first control of the window
 
     def closeEvent(self, event: QCloseEvent) -> None:
         self.closing.emit(event)

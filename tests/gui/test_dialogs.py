@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from PIL import Image
-from PySide6.QtCore import Qt
-from PySide6.QtGui import QGuiApplication, QKeySequence
-from PySide6.QtWidgets import QComboBox, QPushButton
+from PySide6.QtCore import QEvent, Qt
+from PySide6.QtGui import QGuiApplication, QKeyEvent, QKeySequence
+from PySide6.QtWidgets import QApplication, QComboBox, QPushButton
 
 from app.actions.table import ACTIONS
 from app.controllers.export import Scope
@@ -220,3 +220,23 @@ def test_importing_masks_keeps_what_a_person_did(studio, folder):
     studio.program.projects.next_image()
     studio.wait(lambda: studio.image.path.name == "photo_1.jpg")
     assert (studio.image.document.labels[:, :40] == 15).all()
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "scan", "modifiers", "recorded"),
+    [
+        (0x418, "и", 56, Qt.KeyboardModifier.NoModifier, "B"),  # a Russian keyboard
+        (0x418, "", 56, Qt.KeyboardModifier.ControlModifier, "Ctrl+B"),
+        (Qt.Key.Key_Ampersand, "&", 10, Qt.KeyboardModifier.NoModifier, "1"),  # a French one
+        (Qt.Key.Key_A, "a", 24, Qt.KeyboardModifier.NoModifier, "A"),
+        (Qt.Key.Key_F7, "", 73, Qt.KeyboardModifier.NoModifier, "F7"),
+    ],
+)
+def test_the_key_editor_records_keys_that_work_in_every_layout(qtbot, key, text, scan, modifiers, recorded):
+    dialog = ShortcutsDialog(ACTIONS, {}, printed={"[": "^"})
+    qtbot.addWidget(dialog)
+    dialog.show()
+    dialog.select("brush.smaller")
+    assert dialog.table.item(dialog.table.currentRow(), 2).text() == "^"
+    QApplication.sendEvent(dialog.editor, QKeyEvent(QEvent.Type.KeyPress, key, modifiers, scan, 0, 0, text))
+    assert dialog.editor.keySequence().toString() == recorded

@@ -38,7 +38,7 @@ class ShortcutsDialog(FittedDialog):
         parent: QWidget | None = None,
         printed: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__("Keys", parent, heading="", size=QSize(620, 640))
+        super().__init__("Keys", parent, heading="", size=QSize(780, 640))
         self._specs = list(actions)
         self.keymap = Keymap(self._specs, overrides)
         self.keymap.printed = dict(printed or {})
@@ -65,6 +65,7 @@ class ShortcutsDialog(FittedDialog):
         self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.table.horizontalHeader().setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        self.table.horizontalHeader().setSectionResizeMode(1, QHeaderView.ResizeMode.ResizeToContents)
         self.table.horizontalHeader().setSectionResizeMode(2, QHeaderView.ResizeMode.ResizeToContents)
         self.table.itemSelectionChanged.connect(self._show_selected)
         for row, spec in enumerate(self._specs):

@@ -70,8 +70,6 @@ def settle_policy(widget: QWidget) -> None:
         wanted = Qt.FocusPolicy.TabFocus
     else:
         wanted = policy & Qt.FocusPolicy.TabFocus
-    if isinstance(widget, QAbstractItemView):
-        widget.setTabKeyNavigation(False)  # a table would keep Tab for its cells, and there would be no way out
     if policy != wanted:
         widget.setFocusPolicy(Qt.FocusPolicy(wanted))
 

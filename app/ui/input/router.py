@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QEvent, QObject, Qt
 from PySide6.QtGui import QEnterEvent, QKeyEvent, QMouseEvent
-from PySide6.QtWidgets import QApplication, QWidget
+from PySide6.QtWidgets import QAbstractItemView, QApplication, QWidget
 
 from app.actions.key_press import KeyPress, learn_printed, resolve
 from app.actions.table import by_id
@@ -142,6 +142,8 @@ class InputFilter(QObject):
         if kind in _KEYS:
             return isinstance(event, QKeyEvent) and self._router.take(watched, event)
         if kind == QEvent.Type.Show:  # not Polish: that can come before a widget is in the window
+            if isinstance(watched, QAbstractItemView):
+                watched.setTabKeyNavigation(False)  # a table would keep Tab for its cells, and there would be no way out
             if self._focus.in_panels(watched):
                 settle_policy(watched)
         elif kind == QEvent.Type.WindowDeactivate:

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from app.actions.facts import FACTS, Facts
 from app.actions.keymap import PRESETS, Keymap, ShortcutConflict, normalise
+from app.actions.palette import named
+from app.actions.spec import Group
 from app.actions.table import ACTIONS, TOOLBAR, by_id
 from app.places import RESOURCES
 
@@ -151,3 +153,15 @@ def test_facts_hold_and_refuse_spelling_mistakes():
     assert not facts.hold("image_open", "can_undo")
     with pytest.raises(KeyError):
         facts.update(imageopen=True)
+
+
+def test_the_page_about_the_keyboard_lists_every_key():
+    rows = []
+    for group in Group:
+        specs = [spec for spec in ACTIONS if spec.group is group and spec.shortcuts and not spec.id.startswith("class.key_")]
+        rows += ["", f"**{group.value}**", "", "| key | command |", "|---|---|"] if specs else []
+        for spec in specs:
+            keys = ", ".join(f"`` {key} ``" if key == "`" else f"`{key}`" for key in spec.shortcuts)
+            rows.append(f"| {keys} | {named(spec)} |")
+    page = (RESOURCES.parent / "docs" / "keyboard.md").read_text(encoding="utf-8")
+    assert page.partition("compares -->\n")[2] == "\n".join(rows) + "\n", "Write the list again; this is it:\n" + "\n".join(rows)

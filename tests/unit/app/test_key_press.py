@@ -190,7 +190,11 @@ def test_what_is_printed_is_learned_and_shown():
     russian = learn_printed(learn_printed({}, KeyPress(name="И", position="B")), KeyPress(name="Х", position="["))
     assert as_printed("B", russian) == "B (И)"
     assert as_printed("Shift+B", russian) == "Shift+B (И)"
-    assert as_printed("[", russian) == "Х"
+    assert as_printed("[", russian) == "[ (Х)"  # it looks like X, which is another command
+    assert as_printed("E", {"E": "Ε"}) == "E"  # a Greek capital
+    assert as_printed("[", {"[": "Ü"}) == "Ü"
+    assert as_printed("`", {"`": "²"}) == "²"
+    assert as_printed("1", {"1": "۱"}) == "1 (۱)"
     assert learn_printed(russian, KeyPress(name="B", position="B")) == {"[": "Х"}  # the user went back to a Latin layout
     assert learn_printed(russian, KeyPress(name="И", position="B")) is russian
     assert learn_printed(russian, KeyPress(name="И", position="B", shift=True)) is russian
