@@ -1,13 +1,16 @@
-"""Datumaro, the reader of many annotation programs, gets from our exports the very pixels that were exported."""
+"""Datumaro, the reader and writer behind several annotation programs: it reads our exports exactly, and we read its."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from deeplab_core.catalogs import get_catalog
+from deeplab_core.datasets import find_images, find_truth
+from deeplab_core.formats import read_mask
 from deeplab_core.formats.export import ExportItem, export_masks, get_exporter
 from tests.peers import run_peer
 
@@ -72,3 +75,34 @@ def test_coco_run_lengths_are_read_exactly(maps: dict[str, np.ndarray], tmp_path
         got = np.load(read / f"{name}.npy")
         known = labels != VOC.ignore
         assert np.array_equal(got[known], ids[labels[known]])
+
+
+@pytest.mark.parametrize(
+    ("form", "name", "unlabelled"),
+    [
+        ("voc_segmentation", "voc21", "background"),  # Datumaro's VOC has no other value for it
+        ("cityscapes", "cityscapes34", "unlabeled"),
+        ("camvid", "camvid11", None),
+    ],
+)
+def test_what_datumaro_writes_is_found_and_read_exactly(form: str, name: str, unlabelled: str | None, tmp_path: Path) -> None:
+    catalog = get_catalog(name)
+    maps = {stem: blobs(catalog, shape, seed) for seed, (stem, shape) in enumerate(SHAPES.items())}
+    numbers = tmp_path / "numbers"
+    numbers.mkdir()
+    for stem, labels in maps.items():
+        np.save(numbers / f"{stem}.npy", np.where(labels == catalog.ignore, -1, np.searchsorted(catalog.ids, labels)).astype(int))
+    classes = tmp_path / "classes.json"
+    classes.write_text(json.dumps([(item.name, item.color) for item in catalog.classes]), encoding="utf-8")
+    dataset = tmp_path / "dataset"
+
+    run_peer("datumaro_writes.py", form, numbers, classes, dataset)
+
+    images = find_images(dataset)
+    truth = find_truth(dataset, images, catalog=catalog)
+    assert truth.certain
+    assert len(truth.files) == len(images) == len(maps)
+    rest = catalog.ignore if unlabelled is None else next(item.id for item in catalog.classes if item.name == unlabelled)
+    for image, path in truth.files.items():
+        labels = maps[Path(image).stem[0]]
+        assert np.array_equal(read_mask(path, catalog), np.where(labels == catalog.ignore, rest, labels))
