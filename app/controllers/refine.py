@@ -267,7 +267,7 @@ class RefineController(QObject):
         self._when_exact(take)
 
     def _lay(self, name: str, rect: Rect, where: NDArray[np.bool_] | None) -> None:
-        image, refined = self._projects.image, self._refined
+        image, refined = self._answered(), self._refined
         if image is None or refined is None:
             return
         document = image.document
@@ -346,8 +346,13 @@ class RefineController(QObject):
         band: NDArray[np.bool_] = (index >= 1) & (index <= self._judge.band.width_px)
         return band
 
+    def _answered(self) -> OpenImage | None:
+        """The image in view, if the result is its own: others hear of a new image earlier, and tell of their layers meanwhile."""
+        image, flight = self._projects.image, self._came_of
+        return image if image is not None and flight is not None and flight.document is image.document else None
+
     def _compose(self) -> None:
-        image, refined = self._projects.image, self._refined
+        image, refined = self._answered(), self._refined
         if image is None or refined is None:
             return
         document = image.document
@@ -374,6 +379,8 @@ class RefineController(QObject):
 
     def _measure(self) -> None:
         image, shown = self._projects.image, self.shown
+        if shown is not None and self._answered() is None:
+            return
         if image is not None and shown is not None:
             changed = int(np.count_nonzero(shown != image.document.labels))
             self._say(replace(self.status, changed=changed, share=changed / shown.size))
@@ -417,7 +424,7 @@ class RefineController(QObject):
 
     def _follow_change(self, change: Change) -> None:
         """The user's new pixels are in the preview at once, what follows from them when the brush rests."""
-        image, shown, refined = self._projects.image, self.shown, self._refined
+        image, shown, refined = self._answered(), self.shown, self._refined
         if image is None or shown is None or refined is None:
             return
         place = change.rect.slices

@@ -13,6 +13,7 @@ from app.controllers.judge import Figures
 from app.controllers.open_image import OpenImage
 from app.controllers.predict import Suggestion
 from app.controllers.program import Program
+from app.controllers.refine import Phase
 from app.controllers.unreadable import Unreadable
 from app.state.class_rows import ClassRow, arranged
 from app.state.image_list import ImageRow, twins
@@ -212,6 +213,8 @@ class Binding(QObject):
         if image.prediction is not None:
             captions[PaneKind.UNCERTAINTY] = "1 − confidence"
         status = self.program.refine.status
+        if self.program.refine.on and status.phase in _CRF_TEXTS:
+            captions[PaneKind.MASK] = _CRF_TEXTS[status.phase]
         if status.changed is not None:
             captions[PaneKind.CHANGES] = f"{spaced(status.changed)} px"
             captions[PaneKind.REFINED] = "not applied" if status.phase == "exact" else "not applied, quick look"
@@ -429,6 +432,8 @@ class Binding(QObject):
 
 
 _NO_SCORE = ImageScore()
+#: Said in the picture, because the CRF panel may lie behind another one.
+_CRF_TEXTS = {Phase.WAITING: "CRF preview is computing…", Phase.NO_SCORES: "no CRF preview: run the model first"}
 _PEN_PRESSURE = "canvas.pen_pressure"
 _CHECK_TEXT = "The file of this image, or of its mask, is not what it was. Look whether the mask still fits."
 
