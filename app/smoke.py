@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from app.main import Application
 
 _LOG = logging.getLogger(__name__)
-_POLL_MS, _PATIENCE_MS, _SETTLE_MS = 100, 120_000, 800
+_POLL_MS, _PATIENCE_MS, _SETTLE_MS = 100, 600_000, 800
 
 
 class SmokeRun(QObject):

@@ -9,6 +9,7 @@ from collections.abc import Generator
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 # Before anything imports Qt or torch: both read these once.
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
@@ -16,6 +17,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 from hypothesis import settings
+from pytestqt.qtbot import QtBot
 
 # Tests run on shared machines: how long one example takes says nothing about the code.
 settings.register_profile("atrous", deadline=None)
@@ -33,6 +35,35 @@ ALLOWED_SKIPS = re.compile(
 )
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "real"
+
+
+#: The least that a wait for a state gives it, in milliseconds: at load 20, minutes pass for what takes seconds elsewhere.
+PATIENCE_MS = 240_000
+
+
+class PatientBot(QtBot):
+    """Waits for states, not for times: no test has a shorter limit than :data:`PATIENCE_MS`, and none has to name one."""
+
+    def waitUntil(self, callback: Any, *, timeout: int = 0) -> None:
+        super().waitUntil(callback, timeout=max(timeout, PATIENCE_MS))
+
+    def waitSignal(self, signal: Any, *, timeout: int = 0, **named: Any) -> Any:
+        return super().waitSignal(signal, timeout=max(timeout, PATIENCE_MS), **named)
+
+    def waitSignals(self, signals: Any, *, timeout: int = 0, **named: Any) -> Any:
+        return super().waitSignals(signals, timeout=max(timeout, PATIENCE_MS), **named)
+
+    def waitExposed(self, widget: Any, *, timeout: int = 0) -> Any:
+        return super().waitExposed(widget, timeout=max(timeout, PATIENCE_MS))
+
+    def waitActive(self, widget: Any, *, timeout: int = 0) -> Any:
+        return super().waitActive(widget, timeout=max(timeout, PATIENCE_MS))
+
+
+@pytest.fixture
+def qtbot(qapp: object, request: pytest.FixtureRequest) -> QtBot:
+    """The plugin's fixture with patience."""
+    return PatientBot(request)
 
 
 @pytest.fixture(autouse=True)

@@ -177,8 +177,7 @@ def test_killed_and_resumed_it_ends_with_the_same_weights(recipe: Path, tmp_path
     assert subprocess.run(command(*base, "-o", whole), env=environment(), check=False).returncode == 0
     state = broken / "state.safetensors"
     with subprocess.Popen(command(*base, "-o", broken), env=environment()) as process:
-        deadline = time.monotonic() + 120
-        while not state.exists() and process.poll() is None and time.monotonic() < deadline:
+        while not state.exists() and process.poll() is None:  # the limit of the whole test is that of pytest
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
     assert state.exists()

@@ -56,7 +56,7 @@ class Studio:
     # -- doing -----------------------------------------------------------------------------------------------------------
 
     def wait(self, condition: object) -> None:
-        self.qtbot.waitUntil(lambda: bool(condition()), timeout=10_000)  # type: ignore[operator]
+        self.qtbot.waitUntil(lambda: bool(condition()), timeout=240_000)  # type: ignore[operator]
 
     def open(self, folder: Path, project_dir: Path | None = None) -> None:
         """Open a folder and wait until its first image can be painted."""
@@ -70,9 +70,16 @@ class Studio:
         self.settle()
 
     def settle(self) -> None:
-        """Wait until nothing runs in the background."""
-        self.wait(lambda: not self.program.jobs.running and self.program.jobs.wait(0) and not self.compute.waiting)
+        """Wait until nothing runs in the background, and nothing begins when the timers that are due have fired."""
+
+        def quiet() -> bool:
+            return not self.program.jobs.running and self.program.jobs.wait(0) and not self.compute.waiting
+
+        self.wait(quiet)
         self.qtbot.wait(60)
+        while not quiet():
+            self.wait(quiet)
+            self.qtbot.wait(60)
 
     def press(
         self, key: Qt.Key, modifiers: Qt.KeyboardModifier = Qt.KeyboardModifier.NoModifier, on: QWidget | None = None

@@ -83,7 +83,8 @@ def test_dragging_a_slider_redraws_quickly_and_exactly_when_it_is_let_go(desk):
     slider.setSliderDown(True)
     for place in (120, 130, 140):
         slider.setValue(place)
-        desk.qtbot.wait(30)
+        desk.wait(lambda place=place: asked(desk)[-1].params.iterations == place // 10)
+    desk.wait(lambda: desk.program.refine.asking.idle)
     dragged = asked(desk)[before:]
     assert len(dragged) >= 2
     assert all(request.quick for request in dragged)

@@ -64,6 +64,7 @@ def run_folder(studio: Studio, folder) -> InspectBinding:
     studio.wait(lambda: len(studio.program.inspect.index) == 4 and not studio.program.inspect.inspecting)
     studio.settle()
     studio.qtbot.wait(200)
+    studio.settle()
     return studio.application.binding.inspect
 
 

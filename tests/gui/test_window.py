@@ -257,12 +257,10 @@ def test_folding_gives_the_picture_the_window_and_docks_leave_more_than_half(stu
     studio.open(folder)
     studio.window.resize(1600, 1000)
     studio.window.reset_layout()
-    studio.qtbot.wait(50)
     canvas = studio.application.binding.canvas
-    assert canvas.width() * canvas.height() >= 0.55 * 1600 * 1000
+    studio.wait(lambda: canvas.width() * canvas.height() >= 0.55 * 1600 * 1000)
     studio.press(Qt.Key.Key_F11, on=studio.view)
-    studio.qtbot.wait(50)
-    assert canvas.width() * canvas.height() >= 0.85 * 1600 * 1000
+    studio.wait(lambda: canvas.width() * canvas.height() >= 0.85 * 1600 * 1000)
     studio.qtbot.keyClicks(studio.view, "\\")
     assert all(dock.isVisible() for dock in studio.window.docks.values())
 
@@ -378,6 +376,7 @@ def test_the_pooled_figures_equal_judging_again(studio, folder):
     studio.program.classes.choose(15)
     studio.paint((10, 10), (30, 30), (10, 40))
     studio.qtbot.wait(150)
+    studio.settle()
     live = studio.program.judge.folder.pooled.counts.copy()
     judge_folder(studio)
     np.testing.assert_array_equal(studio.program.judge.folder.pooled.counts, live)
@@ -402,7 +401,7 @@ def held_measuring(monkeypatch):
     def hold(*args, **named):
         if not reached.is_set():
             reached.set()
-            assert go_on.wait(10)
+            assert go_on.wait(600)
         return score(*args, **named)
 
     monkeypatch.setattr(folder_judge, "score_labels", hold)

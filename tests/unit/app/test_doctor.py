@@ -128,7 +128,7 @@ def test_a_module_that_is_missing_is_installed_and_not_reinstalled() -> None:
     assert package_of("PIL.Image") == "Pillow"
 
 
-@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="they bring a dialog of their own")
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="needs Linux: the others bring a dialog of their own")
 @pytest.mark.parametrize("tool", ["zenity", "kdialog", "xmessage"])
 def test_without_qt_and_terminal_the_desktop_says_it(tool: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program = tmp_path / tool

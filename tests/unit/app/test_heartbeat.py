@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from app.worker import heartbeat
 from app.worker.heartbeat import LONG_CALL, SILENCE, HeartWatch, Vitals, read_vitals
 
-linux = pytest.mark.skipif(sys.platform != "linux", reason="the system says nothing about other processes here")
+linux = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")
 
 
 def idle(seconds: float = 3.0) -> Callable[[], Vitals]:
@@ -198,7 +198,7 @@ def test_a_stopped_process_ends_with_its_window(tmp_path: Path) -> None:
             time.sleep(0.01)
         parent.kill()
         parent.wait()
-        _gone, alive = psutil.wait_procs([child], timeout=60)
+        _gone, alive = psutil.wait_procs([child], timeout=600)
         for orphan in alive:
             orphan.kill()
         assert alive == []

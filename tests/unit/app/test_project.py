@@ -312,7 +312,7 @@ def test_a_second_window_is_read_only_and_says_why(folder):
 def test_a_killed_process_frees_its_lock(folder):
     script = (
         "import sys, time\nfrom app.state.project import Project\n"
-        f"p = Project.open({str(folder)!r})\nprint('open', flush=True)\ntime.sleep(60)\n"
+        f"p = Project.open({str(folder)!r})\nprint('open', flush=True)\ntime.sleep(3600)\n"
     )
     child = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
     try:
@@ -381,7 +381,7 @@ def _as_another_user(folder, elsewhere):
 
     def run():
         command = [sys.executable, "-c", AS_NOBODY, str(folder), str(elsewhere / "project")]
-        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        return subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
 
     first = run()
     assert "--project DIR" in first.stdout, first.stderr

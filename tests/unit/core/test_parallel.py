@@ -29,7 +29,7 @@ def test_several_threads_work_at_once_and_few_items_wait() -> None:
             yield number
 
     def meet(number: int) -> int:
-        both.wait(timeout=10)  # passes only where two work at the same time
+        both.wait(timeout=240)  # passes only where two work at the same time
         return number
 
     results = in_order(meet, items(), 2)

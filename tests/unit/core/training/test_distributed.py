@@ -33,7 +33,7 @@ def one_share(rank: int, folder: str) -> None:
     """Process 0 holds three images of the batch, process 1 two."""
     torch.set_num_threads(1)
     dist.init_process_group(
-        "gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2, timeout=timedelta(seconds=60)
+        "gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2, timeout=timedelta(seconds=600)
     )
     group = Group(rank, 2, torch.device("cpu"))
     model = synchronise_norms(network(), group)
