@@ -301,5 +301,7 @@ def _first_prediction(run: _Run, document: Document, earlier: Prediction | None)
 def _project_labels(project: Project, prediction: Prediction, catalog: ClassCatalog) -> Labels:
     labels = in_project_ids(project, prediction, catalog)
     if labels is None:
-        raise CatalogError("the model's classes are not matched to the project's", remedy="Match them in Model > Classes")
+        raise CatalogError(
+            "the model's classes are not matched to the project's", remedy="Choose 'Classes of the model…' in the menu Model"
+        )
     return np.ascontiguousarray(labels)

@@ -428,7 +428,7 @@ def _poisonous(request: Request, ending: str) -> ComputeError:
         return ComputeError(
             "predicting this image ended the compute process twice",
             why=ending or _TOO_LARGE,
-            remedy="Choose smaller tiles, a smaller input size or the CPU, then predict it again",
+            remedy="Choose one scale, a larger output stride or the CPU in the Model panel, then predict it again",
             path=request.image,
         )
     path = request.model if isinstance(request, Compare) else getattr(request, "path", None)

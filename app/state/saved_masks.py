@@ -163,7 +163,7 @@ class SavedMasks:
     def _row(self, record: ImageRecord) -> _Row:
         row = self._store.row("SELECT mask, journal_base FROM images WHERE id = ?", (record.id,), (str, int))
         if row is None:
-            raise ProjectError("the project does not know this image", remedy="Reload the folder", path=record.relative_path)
+            raise ProjectError("the project does not know this image", remedy="Open the folder again", path=record.relative_path)
         return _Row(*row)
 
     def _content(

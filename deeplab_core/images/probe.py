@@ -177,7 +177,7 @@ def valid_orientation(value: int) -> int:
 def unreadable(error: OSError, path: Path) -> ImageReadError:
     """The ImageReadError for a file that the system does not hand out."""
     if isinstance(error, FileNotFoundError):
-        return ImageReadError("the image file is not there any more", remedy="Put it back or reload the folder", path=path)
+        return ImageReadError("the image file is not there any more", remedy="Put it back, or press F5 in the window", path=path)
     if isinstance(error, IsADirectoryError):
         return ImageReadError("this is a folder, not an image", remedy="Choose a file in it", path=path)
     why = error.strerror or str(error)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PySide6.QtCore import Qt
 
+from app.services.compute_fake import striped_labels
 from app.state.ambiguous import write_marks
 from app.state.edits import fill_patch
 from app.state.image_scores import ImageScore
@@ -16,9 +17,10 @@ from app.state.project import Project
 from app.state.provenance import Provenance
 from app.state.samples import Held, load_sample
 from deeplab_core.formats import read_mask, write_indexed_png
+from deeplab_core.images.identity import content_key
 from deeplab_core.inspection.ambiguous import AmbiguousMarks
 from deeplab_core.metrics import ConfusionMatrix
-from tests.gui.studio import Studio
+from tests.gui.studio import HEIGHT, WIDTH, Studio
 
 CTRL, SHIFT = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModifier
 
@@ -229,3 +231,37 @@ def test_an_image_predicted_after_the_folder_was_evaluated_joins_its_figures(stu
     run_folder(studio)
     studio.wait(lambda: studio.program.judge.folder.images == 4)
     assert_fresh(studio, 4)
+
+
+def test_list_and_queue_follow_the_crf_over_the_folder_and_its_undo(studio: Studio, folder: Path) -> None:
+    """The list said 0.57 after the CRF had gone over the folder, and 0.52 once the image was opened; the queue ranked by 0.57."""
+    studio.start_model()
+    for photograph in folder.glob("*.jpg"):  # the ground truth is what the model says, so that the CRF costs every image
+        right = striped_labels(studio.compute.catalog, HEIGHT, WIDTH, content_key(photograph))
+        write_indexed_png(folder.parent / "labels" / f"{photograph.stem}.png", right, studio.compute.catalog)
+    studio.open(folder)
+    run_folder(studio)
+    for place in (1, 2, 0):  # two images have masks of their own, one has only its prediction
+        show(studio, place)
+        studio.settle()
+    assert_fresh(studio, 4)
+    before = dict(listed(studio))
+    studio.window.toggle_dock("crf")
+    studio.window.crf.folder.click()
+    studio.wait(lambda: "CRF on the folder finished" in studio.titles())
+    assert_fresh(studio, 4)
+    after = dict(listed(studio))
+    assert all(before[image] == 1 and after[image] < 1 for image in before)
+    order = studio.program.queues.worst_first()
+    for place in range(4):
+        show(studio, place)
+        studio.settle()
+        assert studio.program.judge.judgement is not None
+        seen = studio.program.judge.judgement.matrix.mean_iou("truth").value
+        assert listed(studio)[studio.image.id] == pytest.approx(seen), "opening the image changes nothing"
+        assert after[studio.image.id] == pytest.approx(seen)
+    assert studio.program.queues.worst_first() == order
+    studio.window.actions["edit.undo_folder"].trigger()
+    studio.wait(lambda: "CRF on the folder was undone" in studio.titles())
+    assert_fresh(studio, 4)
+    assert listed(studio) == pytest.approx(before)

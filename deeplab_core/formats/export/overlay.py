@@ -65,7 +65,7 @@ class OverlayExporter(FileExporter):
         data = read_image(item.image_path)
         rgb, self._seen = data.rgb, (item.name, data.notes)
         if rgb.shape[:2] != labels.shape:
-            raise ExportError("the mask does not have the size of its photograph", remedy="Reload the project", path=item.name)
+            raise ExportError("the mask does not have the size of its photograph", remedy="Open the folder again", path=item.name)
         return blend(rgb, labels, color_table(item.catalog), self._clear_values(item), self.opacity, contours=self.contours)
 
     @staticmethod

@@ -103,7 +103,7 @@ def _names(items: Sequence[ExportItem], exporter: Exporter) -> list[str]:
     for item in items:
         path = PurePosixPath(item.name)
         if path.is_absolute() or ".." in path.parts or not path.parts or ("\\" in item.name and sys.platform == "win32"):
-            raise ExportError(f"'{item.name}' is no path below a project", remedy="Reload the project")
+            raise ExportError(f"'{item.name}' is no path below a project", remedy="Open the folder again")
         if isinstance(exporter, CollectionExporter):
             names.append(exporter.file_name)
         else:

@@ -297,7 +297,7 @@ class _Run:
         if (labels.shape[1], labels.shape[0]) != info.size:
             raise ExportError(
                 f"the mask has {labels.shape[1]} x {labels.shape[0]} px, but the image has {info.width} x {info.height}",
-                remedy="The image was changed since it was labelled; reload the project", path=item.image_path,
+                remedy="The image was changed since it was labelled; open the folder again", path=item.image_path,
             )  # fmt: skip
         return to_stored(labels, info.orientation) if self._frame == "stored" and exporter.follows_frame else labels
 
