@@ -112,7 +112,7 @@ def _load_graph(
 ) -> tuple[SegmentationModel, ModelCard]:
     from deeplab_core.inference.engines import load_engine
 
-    model, card = load_engine(path, beside)
+    model, card = load_engine(path, beside, output=str(asked.get("output", "")))
     card = cards.settled_card(card, model.num_classes, path, inputs=model.in_channels)
     wrong = [name for name in asked if name in NETWORK_OPTIONS or name == "weights"]
     if wrong:

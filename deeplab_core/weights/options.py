@@ -29,6 +29,7 @@ NETWORK_OPTIONS: Mapping[str, str] = {
 SETTABLE: Mapping[str, str] = {
     **NETWORK_OPTIONS,
     "weights": "which weights of a file that holds several: the prefix of their keys, e.g. ema_model",
+    "output": "which output of a graph that has several: its name",
     "catalog": "name or file of the classes",
     "channel_order": "RGB, BGR, gray or RGBA",
     "mean": "a number per channel on the 0..255 scale",
@@ -113,7 +114,7 @@ def settle(
         if name not in variant.guessed and name == "output_stride":
             known[name] = "the network"
     stride = int(architecture.get("output_stride", variant.output_stride))
-    for name in NETWORK_OPTIONS:
+    for name in (*NETWORK_OPTIONS, "output"):
         if name not in free:
             if name in asked:
                 raise _not_an_option(name, free)

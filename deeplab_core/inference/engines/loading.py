@@ -19,6 +19,8 @@ from deeplab_core.weights import cards
 SUFFIXES = (".onnx", ".tflite")
 
 
+#: Entry of a card's ``extra``: name of the output that is read, of a graph with several.
+OUTPUT = "output"
 #: Entry of a card's ``extra``: smallest side of the images that an exported graph takes.
 MINIMUM_SIDE = "minimum_side"
 
@@ -42,12 +44,14 @@ def engine_of(path: Path) -> str:
     return "litert" if looks_like_litert(head) else "onnx" if looks_like_onnx(head) else ""
 
 
-def load_engine(path: Path, beside: ModelCard | None = None) -> tuple[EngineModel, ModelCard]:
+def load_engine(path: Path, beside: ModelCard | None = None, *, output: str = "") -> tuple[EngineModel, ModelCard]:
     """A graph as a model, and its card.
 
     Args:
         path: a file that :func:`engine_of` knows.
         beside: the card beside the file; it wins over the one in an ONNX file's metadata, which wins over every guess.
+        output: name of the output to read; empty takes the card's, or finds it, see
+            :func:`deeplab_core.inference.engines.signature.find_signature`.
 
     Returns:
         The model on the CPU, and its card without digest.
@@ -57,12 +61,12 @@ def load_engine(path: Path, beside: ModelCard | None = None) -> tuple[EngineMode
         UnsafeCheckpoint: it points at files outside its folder.
     """
     facts = read_onnx_file(path) if engine_of(path) == "onnx" else OnnxFile()
+    said = beside or _card_inside(facts, path)
+    stored = "" if said is None else str(said.extra.get(OUTPUT, ""))
     try:
-        graph = _open(path, facts)
+        graph = _open(path, facts, 0 if said is None else len(said.catalog), output or stored)
     except WeightsError as error:
         raise _at(error, path) from error
-    inside = _card_inside(facts, path)
-    said = beside or inside
     classes = graph.signature.classes or _hidden_classes(graph) or (len(said.catalog) if said is not None else 0)
     if not classes:
         raise WeightsError(
@@ -77,6 +81,7 @@ def load_engine(path: Path, beside: ModelCard | None = None) -> tuple[EngineMode
             said, architecture=_architecture(said, graph.engine), output_strides=(said.output_stride,),
             align_corners=said.align_corners if align is None else align,
         )  # fmt: skip
+    card = _with_output(card, graph.signature, chosen=bool(output or stored))
     model = EngineModel(
         graph.runner,
         graph.signature,
@@ -109,13 +114,25 @@ def _minimum_side(card: ModelCard) -> int:
     return said if isinstance(said, int) and not isinstance(said, bool) and 1 <= said <= 4096 else 1
 
 
-def _open(path: Path, facts: OnnxFile) -> _Graph:
+def _with_output(card: ModelCard, signature: Signature, *, chosen: bool) -> ModelCard:
+    """The card with the name of the output that is read, where the graph has several; a guess unless somebody said so."""
+    if not signature.others and not chosen:
+        return card
+    extra = {**card.extra, OUTPUT: signature.output.name}
+    if signature.others:
+        extra["other_outputs"] = list(signature.others)
+    sure = chosen or signature.named or OUTPUT in card.guessed
+    guessed = tuple(name for name in card.guessed if name != OUTPUT or not chosen)
+    return replace(card, extra=extra, guessed=guessed if sure else (*guessed, OUTPUT))
+
+
+def _open(path: Path, facts: OnnxFile, classes: int, output: str) -> _Graph:
     runner: OnnxRunner | LiteRTRunner
     if engine_of(path) == "litert":
         runner = LiteRTRunner(path)
-        return _Graph("litert", runner, find_signature(runner))
+        return _Graph("litert", runner, find_signature(runner, classes=classes, wanted=output))
     runner = OnnxRunner(path, facts)
-    return _Graph("onnx", runner, find_signature(runner))
+    return _Graph("onnx", runner, find_signature(runner, classes=classes, wanted=output))
 
 
 def _hidden_classes(graph: _Graph) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -79,11 +80,14 @@ class Signature:
         size: fixed (height, width) of the input; None for a free side.
         output: the output that is read.
         labels: it holds one label per pixel, else one score per class and pixel.
-        class_axis: axis of the classes in a 4-D output of scores; 0 where a 3-D output (N, H, W) is the only channel.
+        class_axis: axis of the classes in a 4-D output of scores; 0 where a 3-D output is (N, H, W), the only channel, or
+            (classes, H, W).
         classes: their number; 0 where only labels come and nothing tells, 1 for the logit (or the probability) of one class
             against the background.
         grid: (h, w) of the output for an input of ``probed``.
         probed: (H, W) of the input that ``grid`` belongs to.
+        others: names of other outputs that are maps of the image too.
+        named: the output's name says that it is the answer.
     """
 
     channels_last: bool
@@ -95,6 +99,8 @@ class Signature:
     classes: int = 0
     grid: tuple[int, int] = (0, 0)
     probed: tuple[int, int] = (0, 0)
+    others: tuple[str, ...] = ()
+    named: bool = False
 
     def pack(self, x: NDArray[np.float32], spec: TensorSpec) -> NDArray[Any]:
         """(1, C, H, W) float32 as the graph's input: its layout, its type, quantised where it is."""
@@ -118,7 +124,7 @@ class Signature:
         if self.labels:
             return _one_hot(_squeezed(raw), classes)
         if self.class_axis == 0 and raw.ndim == 3:
-            raw = raw[:, None]
+            raw = raw[:, None] if self.classes == 1 else raw[None]
         axis = self.class_axis or 1
         if raw.ndim != 4 or raw.shape[0] != 1 or raw.shape[axis] != classes:
             raise ComputeError(
@@ -173,35 +179,70 @@ def _one_hot(labels: NDArray[Any], classes: int) -> NDArray[np.float32]:
     return logits
 
 
-def find_signature(runner: Runner) -> Signature:
+#: Names of outputs that are the answer, and of those that only training or other tasks want, as exporters and repositories write.
+_ANSWER = re.compile(
+    r"(?:.*[^a-z])?(out|outputs?|logits?|preds?|predictions?|seg|segmentation|semantic|masks?|scores?|prob\w*|softmax|sigmoid|labels?|"
+    r"argmax|answer|classes|class_map)(?:[^a-z].*)?"
+)
+_ASIDE = re.compile(
+    r"(?:.*[^a-z])?(aux\w*|features?|feat|embeddings?|backbone|encoder|low_level|deep_?sup\w*|ds|depth|edges?|boundar(?:y|ies)|"
+    r"contours?|normals?|attention|uncertainty|confidence|cls|classification|hidden|intermediate)(?:[^a-z].*)?"
+)
+#: Channels from which an output without a telling name is rather a layer's features than scores, if there is another one.
+_FEATURES = 192
+
+
+def find_signature(runner: Runner, *, classes: int = 0, wanted: str = "") -> Signature:
     """How a graph is fed and read.
 
+    Among several outputs that are maps of the image the answer is the one that is asked for; else the one with as many classes
+    as the card has; else by its name; else scores before labels, fine grids before coarse ones, and the first of the file.
     A graph whose output shapes are not written down is run once on a small image.
 
+    Args:
+        runner: the graph.
+        classes: number of classes that its card lists; 0 if it has none.
+        wanted: name of the output to read.
+
     Raises:
-        WeightsError: no graph for semantic segmentation: another number of inputs, no image, neither scores nor labels.
+        WeightsError: no graph for semantic segmentation: another number of inputs, no image, neither scores nor labels; or no
+            output of the name that is wanted.
     """
     channels, channels_last, size = _image_input(runner.input)
-    drafts = [
-        Signature(channels=channels, channels_last=channels_last, size=size, output=output, labels=_holds_labels(output))
-        for output in runner.outputs
-        if _may_be_answer(output)
-    ]
-    # Scores tell more than labels; among equals the first (auxiliary heads come later).
-    drafts.sort(key=lambda draft: draft.labels)
-    single: Signature | None = None
-    for draft in drafts:
-        found = _measured(runner, draft)
-        if found is not None and (found.labels or found.classes > 1):
-            return found
-        single = single or found  # one channel may be a class, or an image's depth: it counts where nothing else answers
-    if single is not None:
-        return single
-    shapes = "; ".join(f"{out.name} {_shape(out)} {out.dtype}" for out in runner.outputs)
-    raise WeightsError(
-        "not a network for semantic segmentation",
-        why=f"none of its outputs is a map of class scores or labels: {shapes}",
-        remedy="Export the network with its scores (N, classes, H, W) or labels (N, H, W) as output",
+    if wanted and wanted not in {output.name for output in runner.outputs}:
+        names = ", ".join(output.name for output in runner.outputs)
+        raise WeightsError(f"the graph has no output '{wanted}'", why=f"it has {names}", remedy="Choose one of these")
+    found: list[Signature] = []
+    for output in runner.outputs:
+        if not _may_be_answer(output) or (wanted and output.name != wanted):
+            continue
+        draft = Signature(channels=channels, channels_last=channels_last, size=size, output=output, labels=_holds_labels(output))
+        measured = _measured(runner, draft)
+        if measured is not None:
+            found.append(measured)
+    if not found:
+        shapes = "; ".join(f"{out.name} {_shape(out)} {out.dtype}" for out in runner.outputs)
+        raise WeightsError(
+            "not a network for semantic segmentation",
+            why=f"none of its outputs is a map of class scores or labels: {shapes}",
+            remedy="Export the network with its scores (N, classes, H, W) or labels (N, H, W) as output",
+        )
+    best = min(found, key=lambda one: _rank(one, classes))
+    others = tuple(one.output.name for one in found if one is not best)
+    return replace(best, others=others, named=_rank(best, 0)[1] == 0)
+
+
+def _rank(one: Signature, classes: int) -> tuple[bool, int, bool, bool, bool, int]:
+    """Smaller is rather the answer."""
+    name = re.sub(r"([a-z])([A-Z])", r"\1_\2", one.output.name).lower()
+    telling = 2 if _ASIDE.fullmatch(name) else 0 if _ANSWER.fullmatch(name) else 1
+    return (
+        classes > 0 and one.classes not in (0, classes, *((1,) if classes == 2 else ())),  # one channel tells two classes apart
+        telling,
+        one.classes == 1,  # one channel may be a class, or an image's depth: it counts where nothing else answers
+        one.classes >= _FEATURES and telling > 0,
+        one.labels,  # scores tell more than labels
+        -one.grid[0] * one.grid[1],
     )
 
 
@@ -236,7 +277,7 @@ def _may_be_answer(spec: TensorSpec) -> bool:
 
 
 def _holds_labels(spec: TensorSpec) -> bool:
-    return np.issubdtype(spec.dtype, np.integer) and not spec.scale
+    return (np.issubdtype(spec.dtype, np.integer) or spec.dtype == np.bool_) and not spec.scale
 
 
 def _measured(runner: Runner, draft: Signature) -> Signature | None:
@@ -250,11 +291,13 @@ def _measured(runner: Runner, draft: Signature) -> Signature | None:
     sides = tuple(side or 1 for side in shape)
     if not draft.labels and len(sides) == 3:
         fits = _ratio(sides[1], sides[2], probed) < 0.1
-        return replace(draft, class_axis=0, classes=1, grid=(sides[1], sides[2]), probed=probed) if fits else None
+        one = replace(draft, class_axis=0, classes=sides[0], grid=(sides[1], sides[2]), probed=probed)
+        return _if_labels(runner, one) if fits else None
     if draft.labels:
         grid = _squeezed(np.empty(sides, np.uint8)).shape
         fits = _ratio(grid[0], grid[1], probed) < 0.1
-        return replace(draft, grid=(grid[0], grid[1]), probed=probed) if fits else None
+        classes = 2 if draft.output.dtype == np.bool_ else 0  # a mask of one class against the background
+        return replace(draft, classes=classes, grid=(grid[0], grid[1]), probed=probed) if fits else None
     _, first, second, third = sides
     as_planes, as_pixels = _ratio(second, third, probed), _ratio(first, second, probed)
     if min(as_planes, as_pixels) > 0.1:
@@ -262,7 +305,22 @@ def _measured(runner: Runner, draft: Signature) -> Signature | None:
     last = as_pixels < as_planes or (as_pixels == as_planes and draft.channels_last)
     classes = third if last else first
     grid = (first, second) if last else (second, third)
-    return replace(draft, class_axis=3 if last else 1, classes=classes, grid=(grid[0], grid[1]), probed=probed)
+    scores = replace(draft, class_axis=3 if last else 1, classes=classes, grid=(grid[0], grid[1]), probed=probed)
+    return _if_labels(runner, scores)
+
+
+def _if_labels(runner: Runner, one: Signature) -> Signature:
+    """One channel of floats that holds nothing but whole numbers on a noisy image is a map of labels."""
+    if one.classes != 1 or one.output.scale:
+        return one
+    noise = np.random.default_rng(0).normal(size=(1, one.channels, *one.probed)).astype(np.float32)
+    try:
+        raw = runner.run(one.pack(noise, runner.input), one.output.name)
+    except ComputeError:
+        return one
+    whole = bool((raw == np.rint(raw)).all()) and bool((raw >= 0).all()) and bool((raw < 65_536).all())
+    # A constant 0 tells nothing: a network that was never trained may say no to everything.
+    return replace(one, labels=True, classes=0) if whole and bool(raw.any()) else one
 
 
 def _ratio(height: int, width: int, image: tuple[int, int]) -> float:
