@@ -123,7 +123,7 @@ class PeerAsking(QObject):
         """Bring labels into the project's ids, and keep the prediction, in the background."""
         card = wish.peer.card
         assert card is not None
-        mapping = project_mapping(wish.project, card.catalog)
+        mapping = project_mapping(wish.project, card.catalog, card.id)
 
         def work() -> Said:
             if keep:

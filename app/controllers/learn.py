@@ -21,7 +21,7 @@ from app.services.compute_service import ComputeService
 from app.services.jobs import Job, JobRegistry, JobState
 from app.services.notifications import Choice, Notifier
 from app.services.settings import SettingsStore
-from app.state.class_mapping import mapping_key
+from app.state.class_mapping import choose_classes, forget_choices
 from app.state.corrections import Corrections, survey
 from app.state.folder_plan import plan_of_learned
 from app.state.project import Project
@@ -117,7 +117,7 @@ class LearnController(QObject):
             if project is self._projects.project:
                 self._offer(corrections)
 
-        self._jobs.run(lambda: survey(project, card.catalog, held), found, self._report)
+        self._jobs.run(lambda: survey(project, card.catalog, card.id, held), found, self._report)
 
     def start(self, corrections: Corrections, options: LearnOptions) -> None:
         """Have the model in use learn, in the background."""
@@ -288,22 +288,16 @@ def _remembered_classes(project: Project, result: LearnResult) -> Iterator[None]
         StorageError: the project cannot be written.
     """
     card = result.learned.card
-    pairs = {str(source): target for source, target in result.corrections.pairs}
-    if len(card.catalog) == len(pairs):
-        yield
-        return
-    # Classes were added: it is another catalog, to which no choice belongs yet.
+    pairs = dict(result.corrections.pairs)
     for info in card.catalog.classes[len(pairs) :]:
         partner = project.catalog.by_name(info.name.removesuffix(" (new)"))
-        pairs[str(info.id)] = None if partner is None else partner.id
-    key = mapping_key(card.catalog)
-    before = project.setting(key, {})
-    project.set_setting(key, pairs)
+        pairs[info.id] = None if partner is None else partner.id
+    choose_classes(project, card.catalog, card.id, pairs)
     try:
         yield
     except AtrousError:
         with contextlib.suppress(AtrousError):
-            project.set_setting(key, before)
+            forget_choices(project, card.id)
         raise
 
 

@@ -15,7 +15,7 @@ from app.services.compute_service import ComputeService
 from app.services.model_notes import note_of
 from app.services.notifications import Choice, Notifier
 from app.services.settings import SettingsStore
-from app.state.class_mapping import card_key, in_project_ids, mapping_key, project_mapping
+from app.state.class_mapping import card_key, choose_classes, in_project_ids, project_mapping
 from app.state.model_view import DeviceView, ModelChoice, RunSettings
 from app.state.project import Project
 from app.worker.messages import Failed, Hello, Loaded
@@ -190,7 +190,7 @@ class ModelsController(QObject):
         source = catalog or (self.card.catalog if self.card is not None else None)
         if project is None or source is None:
             return None
-        return project_mapping(project, source)
+        return project_mapping(project, source, self.card.id if catalog is None and self.card is not None else None)
 
     def agreed(self) -> bool:
         """Whether every class of the model has a partner, or the person said that the others become void."""
@@ -220,7 +220,7 @@ class ModelsController(QObject):
         if self._project is None or self.card is None:
             return
         try:
-            self._project.set_setting(mapping_key(self.card.catalog), {str(key): value for key, value in overrides.items()})
+            choose_classes(self._project, self.card.catalog, self.card.id, overrides)
         except AtrousError as error:
             self._notifier.report(error)
             return

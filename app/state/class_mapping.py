@@ -1,13 +1,28 @@
-"""What a model's classes become in a project, which remembers the classes of its models and the person's choices."""
+"""What a model's classes become in a project, which remembers the classes of its models and the user's choices.
+
+Choices belong to one model, told by the digest in its card's id: two networks with "3 numbered classes" mean different things.
+"""
 
 from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
 
 from app.state.patch import Labels
 from app.state.project import Project
 from deeplab_core.catalog import CatalogMapping, ClassCatalog, map_catalogs
+from deeplab_core.errors import AtrousError
 from deeplab_core.labels import apply_lut
 from deeplab_core.metrics.confusion import same_classes
 from deeplab_core.records import Prediction
+
+Choices = Mapping[int, int | None]
+
+#: Project setting with the user's choices for the classes of every model: ``{model: {"names": [...], "to": {id: id or None}}}``.
+_CHOICES = "class choices"
+#: Names of catalogs that say nothing about their classes.
+_NAMELESS = re.compile(r"numbered\d+|object")
 
 
 def card_key(card_id: str) -> str:
@@ -15,21 +30,43 @@ def card_key(card_id: str) -> str:
     return f"card {card_id}"
 
 
-def mapping_key(source: ClassCatalog) -> str:
-    """Project setting that keeps a person's choices for a model's classes: id -> the project's id, or None for void."""
-    return f"mapping {source.name} {len(source)}"
+def choose_classes(project: Project, source: ClassCatalog, card_id: str, choices: Choices) -> None:
+    """Keep what the user chose for the classes of a model: its class id -> the project's, or None for void.
+
+    Raises:
+        StorageError: the project cannot be written.
+    """
+    stored = dict(_stored(project))
+    stored[_model(card_id)] = {"names": list(source.names), "to": {str(key): value for key, value in choices.items()}}
+    project.set_setting(_CHOICES, stored)
 
 
-def project_mapping(project: Project, source: ClassCatalog) -> CatalogMapping:
-    """How the classes of ``source`` become the project's: by name, and where the person chose otherwise, by that.
+def forget_choices(project: Project, card_id: str) -> None:
+    """Remove the choices for a model. Raises StorageError."""
+    stored = dict(_stored(project))
+    if stored.pop(_model(card_id), None) is not None:
+        project.set_setting(_CHOICES, stored)
+
+
+def chosen_classes(project: Project, card_id: str) -> dict[int, int | None]:
+    """The user's choices for the classes of a model; empty if there are none."""
+    return _pairs(_stored(project).get(_model(card_id)))
+
+
+def project_mapping(project: Project, source: ClassCatalog, card_id: str | None = None) -> CatalogMapping:
+    """How the classes of ``source`` become the project's: by name, and where the user chose otherwise, by that.
 
     Choices that were made against an earlier catalog of the project count only as far as their classes are still there.
+
+    Args:
+        source: classes of a model, or of a data set.
+        card_id: of the model; None takes the choices that were made for any model of these very classes.
     """
     overrides: dict[int, int | None] = {}
     if not same_classes(source, project.catalog):
         known = set(project.catalog.ids.tolist())
-        stored = project.setting(mapping_key(source), {})
-        overrides = {int(key): value for key, value in stored.items() if value is None or value in known}
+        pairs = _of_classes(project, source) if card_id is None else _of_model(project, source, card_id)
+        overrides = {key: value for key, value in pairs.items() if value is None or value in known}
     return map_catalogs(source, project.catalog, overrides)
 
 
@@ -40,12 +77,68 @@ def in_project_ids(project: Project, prediction: Prediction, catalog: ClassCatal
         catalog: of the model, where the caller knows it; otherwise what the project remembers of it.
 
     Returns:
-        None where the model's classes are unknown, or one of them has no partner and nobody agreed to void.
+        None where the model's classes are unknown, or one of them has no partner and the user did not agree to void.
     """
     if catalog is None:
         stored = project.setting(card_key(prediction.card_id))
         if stored is None:
             return None
         catalog = ClassCatalog.from_dict(stored)
-    mapping = project_mapping(project, catalog)
+    mapping = project_mapping(project, catalog, prediction.card_id)
     return None if mapping.unmatched else apply_lut(prediction.labels, mapping.lut)
+
+
+def _model(card_id: str) -> str:
+    """The part of a card's id that a new name does not change: the digest of the weights."""
+    match = re.match(r"[0-9a-f]{12}(?=-|$)", card_id)
+    return match[0] if match else card_id
+
+
+def _of_model(project: Project, source: ClassCatalog, card_id: str) -> dict[int, int | None]:
+    stored = _stored(project)
+    model = _model(card_id)
+    if model in stored:
+        return _pairs(stored[model])
+    # Choices of an older version for classes that a name tells: they hold for every model of that data set.
+    return {} if _NAMELESS.fullmatch(source.name) else _pairs(stored.get(f"catalog {source.name} {len(source)}"))
+
+
+def _of_classes(project: Project, source: ClassCatalog) -> dict[int, int | None]:
+    stored = _stored(project)
+    same = [entry for entry in stored.values() if isinstance(entry, dict) and entry.get("names") == list(source.names)]
+    entry = same[-1] if same else stored.get(f"catalog {source.name} {len(source)}")
+    return _pairs(entry)
+
+
+def _pairs(entry: Any) -> dict[int, int | None]:
+    pairs = entry.get("to") if isinstance(entry, dict) else None
+    if not isinstance(pairs, dict):
+        return {}
+    right = {key: value for key, value in pairs.items() if str(key).isdecimal() and (value is None or type(value) is int)}
+    return {int(key): value for key, value in right.items()}
+
+
+def _stored(project: Project) -> Mapping[str, Any]:
+    """All choices; those that older versions kept by a catalog's name and length are taken over once.
+
+    They then belong to the models of that catalog that were used in the project before, and to no model that comes later,
+    except where the catalog's name says what its classes are.
+    """
+    stored = project.setting(_CHOICES)
+    if isinstance(stored, dict):
+        return stored
+    old = {key.removeprefix("mapping "): value for key, value in project.settings("mapping ").items() if isinstance(value, dict)}
+    if not old:
+        return {}
+    taken: dict[str, Any] = {f"catalog {name}": {"to": pairs} for name, pairs in old.items()}
+    for key, value in project.settings("card ").items():
+        try:
+            catalog = ClassCatalog.from_dict(value)
+        except (AtrousError, TypeError, AttributeError):
+            continue
+        pairs = old.get(f"{catalog.name} {len(catalog)}")
+        if pairs is not None:
+            taken[_model(key.removeprefix("card "))] = {"names": list(catalog.names), "to": pairs}
+    if not project.read_only:
+        project.set_setting(_CHOICES, taken)
+    return taken

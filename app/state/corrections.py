@@ -99,14 +99,14 @@ class Corrections:
         return tuple(sorted(rows, key=lambda row: -row.pixels))
 
 
-def survey(project: Project, model: ClassCatalog, held: Mapping[int, Held]) -> Corrections:
+def survey(project: Project, model: ClassCatalog, card_id: str, held: Mapping[int, Held]) -> Corrections:
     """Collect what a person has corrected. Reads masks: meant for another thread.
 
     Of an image that is reviewed the whole mask counts; of one that was only touched, the pixels that a person painted or brought
     in, as ``atrous train --project`` has it.
 
     Args:
-        model: classes of the model that is to learn.
+        model, card_id: classes and card of the model that is to learn.
         held: labels of images whose newest state is in memory.
     """
     records = [record for record in project.images if not record.missing]
@@ -134,7 +134,7 @@ def survey(project: Project, model: ClassCatalog, held: Mapping[int, Held]) -> C
             )
         )
     untouched = [str(project.path_of(record)) for record in _evenly([r for r in records if not r.touched], _MOST_UNTOUCHED)]
-    pairs = project_mapping(project, model).pairs
+    pairs = project_mapping(project, model, card_id).pairs
     return Corrections(tuple(images), len(touched), empty, tuple(untouched), project.catalog, pairs, tuple(skipped))
 
 

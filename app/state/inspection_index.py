@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.state.class_mapping import card_key, mapping_key
+from app.state.class_mapping import chosen_classes
 from app.state.image_record import ImageFlag, ImageRecord
 from app.state.project import Project
 from app.state.samples import truth_stamp
@@ -178,9 +178,9 @@ def _classes(catalog: ClassCatalog) -> str:
 
 
 def _mapping(project: Project, record: ImageRecord) -> object:
-    """A person's choices of what the classes of the model become in the project."""
-    stored = project.setting(card_key(record.prediction.partition(" ")[0]))
-    return None if stored is None else project.setting(mapping_key(ClassCatalog.from_dict(stored)))
+    """The user's choices of what the classes of the model become in the project; JSON values."""
+    chosen = chosen_classes(project, record.prediction.partition(" ")[0])
+    return {str(key): value for key, value in chosen.items()} or None
 
 
 def _stamp(path: Path) -> tuple[str, int, int]:

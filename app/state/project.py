@@ -405,11 +405,9 @@ class Project:
         lost = sorted(set(self._catalog.ids.tolist()) - set(catalog.ids.tolist()))
         if labelled and (lost or catalog.wide != self._catalog.wide):
             names = ", ".join(self._catalog.by_id(number).name for number in lost[:5])
-            raise CatalogError(
-                "the catalog cannot replace the project's, because images are already labelled",
-                why=f"It lacks: {names}" if lost else "Its masks have another number of bits",
-                remedy="Keep every id of the old catalog, or begin a new project with --project DIR",
-            )
+            what = "the catalog cannot replace the project's, because images are already labelled"
+            why = f"It lacks: {names}" if lost else "Its masks have another number of bits"
+            raise CatalogError(what, why=why, remedy="Keep every id of the old catalog, or use a new project with --project DIR")
         self.set_setting("catalog", catalog.to_dict())
         self._catalog = catalog
 
@@ -417,6 +415,11 @@ class Project:
         """A JSON value kept with the project: colours, visibility, keys, truth folder, class mapping, view."""
         row = self._store.row("SELECT value FROM meta WHERE key = ?", (key,), (str,))
         return default if row is None else meta_json(row[0], key)
+
+    def settings(self, prefix: str) -> dict[str, Any]:
+        """Every JSON value that is kept under a key with this beginning."""
+        rows = self._store.rows("SELECT key, value FROM meta WHERE substr(key, 1, ?) = ?", (len(prefix), prefix), (str, str))
+        return {key: meta_json(value, key) for key, value in rows}
 
     def set_setting(self, key: str, value: Any) -> None:
         """Keep a JSON value with the project."""
@@ -426,9 +429,8 @@ class Project:
     def put_result(self, image: int, kind: str, key: str, data: bytes) -> None:
         """Keep a computed result of an image, e.g. its confusion matrix; ``key`` names what it was computed from."""
         if not self.read_only:
-            self._store.write(
-                "INSERT OR REPLACE INTO results (image, kind, key, data) VALUES (?, ?, ?, ?)", (image, kind, key, data)
-            )
+            sql = "INSERT OR REPLACE INTO results (image, kind, key, data) VALUES (?, ?, ?, ?)"
+            self._store.write(sql, (image, kind, key, data))
 
     def result(self, image: int, kind: str) -> tuple[str, bytes] | None:
         """(key, data) of one result of an image; None if it is missing."""

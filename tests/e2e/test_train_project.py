@@ -12,7 +12,7 @@ import pytest
 from app.cli import run
 from app.cli.train import _located
 from app.cli.train_projects import project_place, project_samples
-from app.state.class_mapping import mapping_key
+from app.state.class_mapping import choose_classes
 from app.state.image_record import ImageStatus
 from app.state.patch import diff_patch
 from app.state.project import Project
@@ -178,7 +178,7 @@ def test_what_a_person_decided_about_the_classes_counts(tmp_path: Path) -> None:
         with pytest.raises(CatalogError, match=r"ground, furniture"):
             project_samples(project, voc)
         # Two classes of VOC became the project's chair: the one of the same name is the way back.
-        project.set_setting(mapping_key(voc), {str(sofa): 4, str(stool): 6, str(floor): 0})
+        choose_classes(project, voc, "model", {sofa: 4, stool: 6, floor: 0})
         project.set_status(image_id(project, "a.png"), ImageStatus.REVIEWED)
         labels = project_samples(project, voc)[1].labels
         assert labels is not None

@@ -12,7 +12,7 @@ from PySide6.QtCore import Qt, QTimer
 from PySide6.QtWidgets import QApplication
 
 from app.services.compute_fake import LEARNED, striped_labels
-from app.state.class_mapping import mapping_key
+from app.state.class_mapping import chosen_classes
 from app.state.provenance import Provenance
 from app.ui.dialogs.learn_dialog import LearnDialog
 from app.ui.dialogs.learn_result_dialog import LearnResultDialog
@@ -348,11 +348,12 @@ def test_a_model_that_cannot_be_moved_leaves_nothing_behind_when_discarded(learn
     studio, project = learned_a_class, learned_a_class.program.projects.project
     (waiting,) = (project.directory / "models" / "waiting").glob("*.safetensors")
     (project.directory / "models" / waiting.name).mkdir()  # in the way
+    learned_id = studio.program.learn.result.learned.card.id
     result_dialog(studio).accept_button.click()
     studio.settle()
     assert "accept it again" in studio.program.notifier.messages[-1].detail
     assert model_files(studio) == ["waiting"]
-    assert not project.setting(mapping_key(studio.compute.catalog))
+    assert not chosen_classes(project, learned_id)
     result_dialog(studio).discard.click()
     studio.settle()
     assert model_files(studio) == []
