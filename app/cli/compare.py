@@ -10,6 +10,7 @@ import click
 
 from app.cli.console import ReportFile, ReportingCommand, overwrite_option, write_json
 from app.cli.terminal import say
+from deeplab_core.wording import count
 
 if TYPE_CHECKING:
     from deeplab_core.metrics.compare import Change, Comparison
@@ -52,7 +53,8 @@ def compare(before: Path, after: Path, resamples: int, seed: int, json_file: Pat
             say(f"atrous: the ground truth of {report} holds masks that Atrous predicted", err=True)
     for names, report in ((result.only_before, before), (result.only_after, after)):
         if names:
-            say(f"atrous: {len(names)} images are in {report} only and were left out, e.g. {names[0]}", err=True)
+            verb, were = ("is", "was") if len(names) == 1 else ("are", "were")
+            say(f"atrous: {count(len(names), 'image')} {verb} in {report} only and {were} left out, e.g. {names[0]}", err=True)
 
 
 def _ground_truth(report: Path) -> dict[str, Any]:
@@ -69,13 +71,14 @@ def table(result: Comparison) -> str:
     lines = [head, *(_line(change) for change in result.overall), "", *(_line(change) for change in result.classes), ""]
     lines += result.notes
     number = len(result.class_set)
-    classes = "1 class" if number == 1 else f"{number} classes"
+    classes = count(number, "class", "classes")
     lines.append(f"Means are over the {classes} of the ground truth; inside a band, over those found there.")
     if result.same_truth:
         lines.append(result.families)
         measured = [str(change.verdict) for change in result.classes if not math.isnan(change.difference)]
         better, worse = measured.count("better"), measured.count("worse")
-        lines.append(f"{better} classes better, {worse} worse, {len(measured) - better - worse} without a clear change")
+        unclear = len(measured) - better - worse
+        lines.append(f"{count(better, 'class', 'classes')} better, {worse} worse, {unclear} without a clear change")
     return "\n".join(lines)
 
 

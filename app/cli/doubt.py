@@ -17,6 +17,7 @@ from app.cli.read_ahead import read_ahead
 from app.cli.terminal import say
 from deeplab_core.errors import AtrousError, MaskFormatError, one_image
 from deeplab_core.notes import RunNotes
+from deeplab_core.wording import count
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -134,7 +135,7 @@ def doubt(
         data = found.to_dict(label_errors=label_errors)
         write_json(json_file, {"format": data.pop("format"), **about, **data, "without_truth": labels.missing})
     if found.failures:
-        failed = "1 file" if len(found.failures) == 1 else f"{len(found.failures)} files"
+        failed = count(len(found.failures), "file")
         say(f"atrous: {failed} could not be measured; the figures are those of the rest", err=True)
     return 1 if found.failures else 0
 
@@ -275,7 +276,7 @@ def _measure(
 
 def _report(found: FolderDoubt, model: str, truth: _Truth, orders: tuple[str, ...], top: int, *, label_errors: bool) -> list[str]:
     ranking = found.ranking()
-    lines = [f"{model}: {len(found)} images"]
+    lines = [f"{model}: {count(len(found), 'image')}"]
     if truth.files:
         labelled = sum(ranking.pixels[name] for name in ranking.wrong_px)
         lines[0] += f", {len(ranking.wrong_px)} with truth, {sum(ranking.wrong_px.values()):,} of {labelled:,} labelled px wrong"

@@ -11,6 +11,7 @@ import click
 from app.cli.console import ReportFile, ReportingCommand, overwrite_option, progress, write_json
 from app.cli.options import TruthOptions, masks_truth, truth_options
 from app.cli.terminal import say
+from deeplab_core.wording import count
 
 if TYPE_CHECKING:
     import numpy as np
@@ -180,9 +181,9 @@ def figures(result: Evaluation) -> str:
     for channel, (info, iou) in enumerate(zip(result.catalog.classes, result.matrix.iou(), strict=True)):
         if not math.isnan(iou):
             number = int(intervals.images_with[channel])
-            lines.append(_line(info.name, iou, intervals.iou[channel], f"in {number} {'image' if number == 1 else 'images'}"))
+            lines.append(_line(info.name, iou, intervals.iou[channel], f"in {count(number, 'image')}"))
     mean = result.matrix.mean_iou("union")
-    over = f"over {mean.classes} classes, pooled over {len(result.images)} images"
+    over = f"over {count(mean.classes, 'class', 'classes')}, pooled over {count(len(result.images), 'image')}"
     lines.append(_line("mIoU", mean.value, intervals.mean_iou, over))
     compared = result.matrix.mean_iou("truth")
     if compared.classes != mean.classes:
@@ -195,15 +196,17 @@ def figures(result: Evaluation) -> str:
         inside = result.histogram.inside(width).mean_iou("union")
         name, rule = f"band {width} px", f"rule '{result.histogram.rule}'"
         if inside.classes:
-            lines.append(_line(name, inside.value, intervals.band_mean_iou[place], f"mIoU over {inside.classes} classes, {rule}"))
+            over = f"mIoU over {count(inside.classes, 'class', 'classes')}, {rule}"
+            lines.append(_line(name, inside.value, intervals.band_mean_iou[place], over))
         else:
             lines.append(f"{name:>16}  not measured: no labelled pixel there, {rule}")
     if result.boundary is not None and result.boundary.mean()[1]:
         value, classes = result.boundary.mean()
-        lines.append(_line("boundary IoU", value, intervals.mean_boundary_iou, f"over {classes} classes"))
+        lines.append(_line("boundary IoU", value, intervals.mean_boundary_iou, f"over {count(classes, 'class', 'classes')}"))
     if result.calibration is not None:
         ece = result.calibration.bins().ece
-        lines.append(f"{'ECE':>16}  {ece:.4f}   calibration error, {result.calibrated_images} images with a confidence map")
+        images = count(result.calibrated_images, "image")
+        lines.append(f"{'ECE':>16}  {ece:.4f}   calibration error, {images} with a confidence map")
     if result.excluded_px:
         lines.append(f"{'ambiguous':>16}  {result.excluded_px:,} px are in no figure")
     if result.cityscapes is not None:

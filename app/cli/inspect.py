@@ -12,6 +12,7 @@ from app.cli.console import ReportFile, ReportingCommand, overwrite_option, prog
 from app.cli.options import TruthOptions, masks_classes, masks_truth, truth_options
 from app.cli.orders import gain_lines, order_lines, place_text
 from app.cli.terminal import say
+from deeplab_core.wording import count
 
 if TYPE_CHECKING:
     from deeplab_core.catalog import ClassCatalog
@@ -195,7 +196,7 @@ def _figures(found: FolderInspection) -> str:
     catalog = found.catalog
     names = {info.id: info.name for info in catalog.classes}
     lines = [
-        f"{len(found.board)} images, {int(found.index.pixels.sum()):,} wrong px",
+        f"{count(len(found.board), 'image')}, {int(found.index.pixels.sum()):,} wrong px",
         "",
         "Confused classes (both ways, without background)",
     ]

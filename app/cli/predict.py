@@ -21,6 +21,7 @@ from app.state.numbers import read_numbers
 from deeplab_core.errors import AtrousError, ImageReadError, one_image
 from deeplab_core.notes import RunNotes
 from deeplab_core.reading import read_json
+from deeplab_core.wording import count
 
 if TYPE_CHECKING:
     from deeplab_core.images import ImageData
@@ -231,7 +232,8 @@ def _refuse_existing(tasks: Sequence[Task]) -> None:
     existing = [task.output for task in tasks if task.output.exists()]
     if existing:
         raise click.UsageError(
-            f"{len(existing)} of {len(tasks)} masks are already there, e.g. {existing[0]}; "
+            f"{len(existing)} of {count(len(tasks), 'mask')} {'is' if len(existing) == 1 else 'are'} already there, "
+            f"e.g. {existing[0]}; "
             "add --resume to keep them, --overwrite to replace them, or choose another folder"
         )
 
@@ -311,6 +313,7 @@ def _summarise(
     unreadable = sum(isinstance(error, ImageReadError) for _task, error in failures)
     if failures:
         say(
-            f"atrous: {len(failures)} of {total} images failed ({unreadable} unreadable); fix them and run again with --resume",
+            f"atrous: {len(failures)} of {count(total, 'image')} failed ({unreadable} unreadable); "
+            "fix them and run again with --resume",
             err=True,
         )

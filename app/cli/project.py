@@ -9,6 +9,7 @@ import click
 
 from app.cli.terminal import say
 from app.cli.transfer import megabytes
+from app.state.wording import counted
 
 if TYPE_CHECKING:
     from app.state.backups import Backup
@@ -55,7 +56,7 @@ def restore(folder: Path, *, project_dir: Path | None, only_list: bool, name: st
         say(f"The database that was there is kept as {directory / done.aside}.")
     if done.newer_masks:
         count, named = len(done.newer_masks), ", ".join(done.newer_masks[:5])
-        masks = "1 mask is" if count == 1 else f"{count} masks are"
+        masks = f"{counted(count, 'mask')} {'is' if count == 1 else 'are'}"
         more = f" and {count - 5} more" if count > 5 else ""
         say(f"{masks} newer than the copy and kept, without undo steps: {named}{more}.")
     for notice in done.notices:
@@ -66,6 +67,6 @@ def restore(folder: Path, *, project_dir: Path | None, only_list: bool, name: st
 def _content(backup: Backup) -> str:
     if backup.problem:
         return f"cannot be restored: {backup.problem}"
-    images = "1 image" if backup.images == 1 else f"{backup.images:,} images"
-    steps = "1 step" if backup.steps == 1 else f"{backup.steps:,} steps"
+    images = counted(backup.images, "image")
+    steps = counted(backup.steps, "step")
     return f"{images}, {backup.worked_on:,} worked on, {steps}"

@@ -17,6 +17,7 @@ from app.cli.predict import predict
 from app.cli.terminal import say
 from deeplab_core.errors import AtrousError, one_image
 from deeplab_core.notes import RunNotes
+from deeplab_core.wording import count
 
 if TYPE_CHECKING:
     from deeplab_core.catalog import CatalogMapping
@@ -143,7 +144,7 @@ def _refine_masks(
         tell_classes(catalog, found.classes.reason)
     taken = [task.output for task in partners if task.output.exists()]
     if taken and not overwrite:
-        there = f"{len(taken)} masks are already there, e.g. {taken[0]}"
+        there = f"{count(len(taken), 'mask')} {'is' if len(taken) == 1 else 'are'} already there, e.g. {taken[0]}"
         raise click.UsageError(f"{there}; add --overwrite, or choose another folder")
     mark_output(out, "refined", output_names(out, list(partners)), catalog=catalog, frame="stored", earlier=read_marker(out))
     failures: list[str] = [str(error) for _task, error in plan.refused]
@@ -171,9 +172,9 @@ def _refine_masks(
                 bar.note(f"failed: {error}")
             bar.advance(task.name)
     left = len(tasks) - len(partners)
-    without = f"; {left} images have none" if left else ""
+    without = f"; {count(left, 'image')} {'has' if left == 1 else 'have'} none" if left else ""
     done = len(partners) + len(plan.refused) - len(failures)
-    say(f"refined {done} of {len(tasks) + len(plan.refused)} masks into {out}{without}")
+    say(f"refined {done} of {count(len(tasks) + len(plan.refused), 'mask')} into {out}{without}")
     for line in image_notes.spoken() + mask_notes.spoken():
         say(f"atrous: {line}", err=True)
     return 1 if failures else 0
@@ -264,8 +265,8 @@ def figures(result: SearchReport) -> str:
     lines += [f"{name:>16}   {old:.4f}  {new:.4f}  {100 * (new - old):+5.1f}" for name, old, new in result.class_gains]
     lines += [
         f"{'mIoU':>16}   {result.baseline:.4f}  {result.validated:.4f}  {100 * (result.validated - result.baseline):+5.1f}"
-        f"   over {result.classes} classes, on images left out of the search ({result.images} images, {result.folds} folds, "
-        f"{result.tried} sets)",
+        f"   over {count(result.classes, 'class', 'classes')}, on images left out of the search "
+        f"({count(result.images, 'image')}, {count(result.folds, 'fold')}, {count(result.tried, 'set')})",
         f"{'':>16}           {result.fitted:.4f}         on the images it was tuned on",
         f"{'images':>16}   {result.improved} better, {result.worsened} worse (pixel accuracy)",
         f"{'parameters':>16}   bilateral {result.params.bilateral_compat:g}, {result.params.bilateral_sxy:g} px, "

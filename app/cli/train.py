@@ -20,6 +20,7 @@ from app.cli.train_projects import opened_projects, project_samples
 from app.state.numbers import read_numbers
 from deeplab_core.errors import AtrousError
 from deeplab_core.reading import parse_toml
+from deeplab_core.wording import count
 
 if TYPE_CHECKING:
     from deeplab_core.training import DataSource, SegmentationDataset
@@ -429,4 +430,5 @@ class _Watcher(_Silent):
         elif model is None:
             say(f"stopped; the state is kept, and 'atrous train --resume -o {out}' goes on", err=True)
         else:
-            say(f"{model}: mIoU {found.get('mean_iou', 'not validated')}{f', {skipped} files skipped' if skipped else ''}")
+            left_out = f", {count(skipped, 'file')} skipped" if skipped else ""
+            say(f"{model}: mIoU {found.get('mean_iou', 'not validated')}{left_out}")

@@ -34,7 +34,7 @@ from app.state.comparison import (
 from app.state.folder_plan import plan_comparison
 from app.state.project import Project
 from app.state.samples import load_sample
-from app.state.wording import spaced
+from app.state.wording import counted, spaced
 from app.worker.messages import NORMAL
 from deeplab_core.boundary.band import band_index
 from deeplab_core.errors import Cancelled, image_error
@@ -204,7 +204,9 @@ class CompareFolder(QObject):
             run.notes[said.note] = None
         if said.unmatched:
             peer = run.result.peers[place].title
-            run.notes[f"{len(said.unmatched)} classes of {peer} have no partner in this project and count as void."] = None
+            one = len(said.unmatched) == 1
+            classes = f"{counted(len(said.unmatched), 'class', 'classes')} of {peer}"
+            run.notes[f"{classes} {'has' if one else 'have'} no partner in this project and count{'s' * one} as void."] = None
         run.asked += 1
         self._next(run)
 
@@ -281,7 +283,7 @@ class CompareFolder(QObject):
         self._run = None
         self._facts.update(compare_running=False)
         run.job.finish(JobState.CANCELLED if run.stopped else JobState.DONE)
-        parts = [f"{spaced(run.done)} images compared, {spaced(run.result.judged)} of them with truth"]
+        parts = [f"{counted(run.done, 'image')} compared, {spaced(run.result.judged)} of them with truth"]
         if run.failures:
             parts.append(f"{spaced(len(run.failures))} failed")
         if run.stopped:

@@ -45,6 +45,7 @@ from app.services.notifications import Notifier
 from app.services.settings import SettingsStore
 from app.services.thumbnails import ThumbnailLoader
 from app.state.tools import Tool, ToolState
+from app.state.wording import counted
 from app.worker.messages import Hello
 
 if TYPE_CHECKING:
@@ -178,7 +179,7 @@ class Program(QObject):
             "compute": "not started" if hello is None else ", ".join(f"{k} {v}" for k, v in hello.versions.items()),
             "devices": "" if hello is None else "; ".join(f"{k}: {v}" for k, v in hello.devices.items()),
             "model": "none" if card is None else f"{card.name} ({card.id})",
-            "project": "none" if project is None else f"{len(project.images)} images, {project.catalog.name}",
+            "project": "none" if project is None else f"{counted(len(project.images), 'image')}, {project.catalog.name}",
             "read-only": "" if project is None else str(project.read_only_reason or "no"),
         }
 

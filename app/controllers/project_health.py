@@ -14,6 +14,7 @@ from app.state.opening import DIRECTORY_NAME
 from app.state.project import MaskRefused, Project
 from app.state.saved_masks import START_OVER, USE_MASK
 from app.state.store import DamagedStore, RemovedStore
+from app.state.wording import counted
 from deeplab_core.errors import AtrousError, ProjectError
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class ProjectHealth:
             return
         named = ", ".join(self._lost[:3]) + (f" and {len(self._lost) - 3} more" if len(self._lost) > 3 else "")
         self._notifier.warning(
-            f"The predictions of {len(self._lost)} images are lost",
+            f"The predictions of {counted(len(self._lost), 'image')} are lost",
             f"Their files are gone or damaged: {named}. {_RUN_AGAIN}",
             replace_key="lost predictions",
         )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 
 from app.state.mask_reading import standard_colors
+from app.state.wording import counted
 from deeplab_core.catalogs import builtin_catalogs
 from deeplab_core.datasets import CatalogGuess, guess_catalog
 from deeplab_core.errors import CatalogError, MaskFormatError
@@ -270,7 +271,7 @@ def choose_catalog(project: Project, catalog: ClassCatalog, how: How, reason: st
         touched, _ = labelled_images(project)
         if touched:
             raise CatalogError(
-                f"the classes cannot become {catalog.title}, because you worked on {touched} images in other ids",
+                f"the classes cannot become {catalog.title}, because you worked on {counted(touched, 'image')} in other ids",
                 why=why,
                 remedy="Keep the classes, or begin a new project with --project DIR",
             )

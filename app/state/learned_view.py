@@ -98,7 +98,7 @@ def figures(report: LearnReport) -> tuple[tuple[str, str, str], ...]:
         ),
         (
             "confident predictions kept", _DASH if report.kept is None else f"{percent(report.kept)} %",
-            f"On {report.background} images that you have not touched",
+            f"On {counted(report.background, 'image')} that you have not touched",
         ),
     )  # fmt: skip
 

@@ -97,8 +97,9 @@ def iou_chart(images: Iterable[NDArray[np.int64]], catalog: ClassCatalog, *, res
         (series,),
         x_range=(0, 1),
         y_ticks=tuple((float(place), f"{catalog.names[channel]}, n {behind[channel]}") for place, channel in enumerate(order)),
-        note=f"mIoU {mean:.3f}{between} over the {over} in ground truth or masks, pooled over {len(counts)} images; lines are "
-        f"95 % bootstrap intervals over images. n: images with the class; pale bars rest on fewer than {FEW_IMAGES}.",
+        note=f"mIoU {mean:.3f}{between} over the {over} in ground truth or masks, "
+        f"pooled over {counted(len(counts), 'image')}; lines are 95 % "
+        f"bootstrap intervals over images. n: images with the class; pale bars rest on fewer than {FEW_IMAGES}.",
         leads=tuple(ComponentQuery(concerning=catalog.classes[channel].id) for channel in order),
     )
 
@@ -169,7 +170,7 @@ def object_chart(rows: NDArray[Any], axis: ObjectAxis) -> Chart:
         series if found else (),
         y_range=(0, 1),
         x_ticks=ticks,
-        note=f"{objects} objects. n: objects; pale marks rest on fewer than {FEW_OBJECTS}."
+        note=f"{counted(objects, 'object')}. n: objects; pale marks rest on fewer than {FEW_OBJECTS}."
         if found
         else "Not measured: no object with this property.",
         leads=tuple(ComponentQuery(within=Slice(axis, place)) for place, _ in pieces),
@@ -234,7 +235,8 @@ def progress_chart(samples: Sequence[ProgressSample]) -> Chart:
             series.append(Series(name, days, values, shape="points", token=token))
     last = samples[-1]
     began = datetime.fromtimestamp(first, UTC).strftime("%Y-%m-%d %H:%M")
-    note = f"{last.reviewed} of {last.images} images are reviewed, {last.touched} worked on."
+    verb = "is" if last.reviewed == 1 else "are"
+    note = f"{last.reviewed} of {counted(last.images, 'image')} {verb} reviewed, {last.touched} worked on."
     return Chart("Progress", f"days since {began} UTC", "share", tuple(series), y_range=(0, 1), note=note)
 
 

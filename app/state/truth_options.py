@@ -164,7 +164,8 @@ def effect_text(effect: CatalogEffect, current: ClassCatalog, question: ClassQue
     if effect.sampled and effect.refused == effect.sampled:
         parts.append("No ground truth file can be read in these classes.")
     elif effect.refused:
-        parts.append(f"Of {effect.sampled} files that were tried, {effect.refused} cannot be read.")
+        verb = "was" if effect.sampled == 1 else "were"
+        parts.append(f"Of {counted(effect.sampled, 'file')} that {verb} tried, {effect.refused} cannot be read.")
     elif effect.sampled:
         known = counted(effect.classes, "class", "classes")
         tried = "The file that was tried can" if effect.sampled == 1 else f"All {effect.sampled} files that were tried can"

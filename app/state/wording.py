@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from deeplab_core.printable import printable
+from deeplab_core.wording import count
 
 #: Halves of surrogate pairs: as these Python keeps bytes of file names that are no UTF-8.
 _HALVES = re.compile("[\ud800-\udfff]")
@@ -17,7 +18,7 @@ def spaced(number: int) -> str:
 
 def counted(number: int, thing: str, things: str = "") -> str:
     """A number of things: ``"1 image"``, ``"12 images"``, ``"2 classes"`` (``things``, where an s is not enough)."""
-    return f"{spaced(number)} {thing if number == 1 else things or thing + 's'}"
+    return count(number, thing, things, gap="\u2009")
 
 
 def waiting_text(images: int) -> str:

@@ -14,6 +14,7 @@ from app.controllers.edit import class_name
 from app.controllers.program import Program
 from app.state.compare_view import ModelEntry, difference_parts, heading, image_lines, table_rows
 from app.state.comparison import LETTERS, PairCount
+from app.state.wording import counted
 from app.ui.canvas.canvas_area import CanvasArea
 from app.ui.canvas.receptive_mark import ReceptiveMark
 from app.ui.main_window import MainWindow
@@ -140,7 +141,7 @@ class CompareBinding(QObject):
         if dock.folder_scope and result is not None:
             peers, figures, times = result.peers, folder.figures(), result.milliseconds
             count = result.pairs.get(compare.pair)
-            tip = f"Pooled over {len(result.rows)} images, {result.judged} of them with truth"
+            tip = f"Pooled over {counted(len(result.rows), 'image')}, {result.judged} of them with truth"
         else:
             peers, figures = tuple(compare.peers), [answer.figures for answer in compare.answers]
             times = tuple(None if answer.said is None else answer.said.milliseconds for answer in compare.answers)

@@ -9,7 +9,7 @@ from PySide6.QtGui import QImage
 
 from app.controllers.program import Program
 from app.state.component_walk import ComponentQuery, ComponentWalk, nearest
-from app.state.wording import spaced
+from app.state.wording import counted, spaced
 from app.ui.bars.walk_bar import WalkBar
 from app.ui.canvas.canvas_area import CanvasArea
 from app.ui.canvas.error_outline import ErrorOutline
@@ -147,7 +147,7 @@ class InspectBinding(QObject):
         if not total:
             view.show_scope("no truth", hint="No truth was found. Choose the folder of truth in the Truth menu.")
         elif known:
-            view.show_scope(f"{spaced(known)} of {spaced(total)} images", f"{known} of {total} images with truth")
+            view.show_scope(f"{spaced(known)} of {counted(total, 'image')}", f"{known} of {counted(total, 'image')} with truth")
         elif inspect.inspecting:
             view.show_scope("reading…")
         else:

@@ -16,7 +16,7 @@ from app.state.ambiguous import ListedMark, export_marks
 from app.state.charts import Chart
 from app.state.component_walk import ComponentQuery
 from app.state.queues import worst_first
-from app.state.wording import spaced
+from app.state.wording import counted, spaced
 from app.ui.inspect.ambiguous_page import AmbiguousPage
 from app.ui.inspect.judge_view import JudgeView
 from app.ui.inspect.plot_page import PlotPage
@@ -103,7 +103,7 @@ class JudgePages(QObject):
         except AtrousError as error:
             self._program.notifier.report(error)
             return
-        self._program.notifier.info(f"Marks of {number} images written", f"In {folder}.")
+        self._program.notifier.info(f"Marks of {counted(number, 'image')} written", f"In {folder}.")
 
     # -- queues ----------------------------------------------------------------------------------------------------------
 

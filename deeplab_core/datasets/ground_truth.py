@@ -23,6 +23,7 @@ from deeplab_core.datasets.truth_checks import Origins, check_truth_folder, cont
 from deeplab_core.errors import AmbiguousTruthError, MaskFormatError
 from deeplab_core.images.label_names import is_passed_over
 from deeplab_core.masks.output_marker import OutputMarker
+from deeplab_core.wording import count
 
 #: Affinity of a folder that is named after the images' own, or lies in it.
 _NAMED_AFTER = 2
@@ -327,7 +328,7 @@ class _Search:
         elif taken:
             where = " and ".join(str(entry.folder) for entry in taken)
             verb = "has" if len(taken) == 1 else "have"
-            reason = f"{where} {verb} the names of {len(files):,} of {len(self._images):,} images"
+            reason = f"{where} {verb} the names of {len(files):,} of {count(len(self._images), 'image')}"
         else:
             reason = "; ".join(f"{entry.folder} is no ground truth: {entry.why}" for entry in refused)
         return TruthIndex(
@@ -348,9 +349,9 @@ class _Search:
             if source.refusal:
                 why = source.refusal
             elif source.taken:
-                why = f"it has the names of {source.taken:,} images"
+                why = f"it has the names of {count(source.taken, 'image')}"
             elif matches:
-                why = f"it has the names of {matches:,} images, no more than another folder"
+                why = f"it has the names of {count(matches, 'image')}, no more than another folder"
             else:
                 continue
             found.append(
@@ -394,7 +395,7 @@ def _in_named_folder(
             if truth_folder in predicted or ours or _match_named(truth_folder, places, images, listings, kinds).files:
                 raise refuse_predicted(marker, truth_folder)
     marker = _marker_of(result.files, origins, root)
-    reason = f"{truth_folder} was named, and has the names of {len(result.files):,} of {len(images):,} images"
+    reason = f"{truth_folder} was named, and has the names of {len(result.files):,} of {count(len(images), 'image')}"
     if predicted and result.files:
         reason += f"; masks that Atrous predicted in {predicted[0]} were left out"
     if marker is not None:

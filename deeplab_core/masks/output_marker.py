@@ -19,6 +19,7 @@ from deeplab_core.catalog import ClassCatalog
 from deeplab_core.catalogs import builtin_catalogs
 from deeplab_core.errors import AtrousError, CatalogError
 from deeplab_core.reading import read_json
+from deeplab_core.wording import count
 
 #: Name of the marker file. Hidden, so that nothing lists it as an image or a mask.
 MARKER_NAME = ".atrous-output.json"
@@ -105,7 +106,7 @@ class OutputMarker:
             number = self.untouched_images
             if number is None:
                 return "an export of Atrous; how many of its images no user touched was not recorded"
-            return f"an export of Atrous; no user touched {number:,} of its {len(self.outputs):,} images"
+            return f"an export of Atrous; no user touched {number:,} of its {count(len(self.outputs), 'image')}"
         what = "predictions that Atrous wrote" if self.kind == "prediction" else "masks that Atrous refined with the CRF"
         return f"{what} ({self.model})" if self.model else what
 

@@ -139,11 +139,13 @@ class ExportDialog(FittedDialog):
         else:
             sentences.append(f"Masks of {counted(total, 'image')} are written; those of the project stay as they are.")
         if bare and not self.predictions.isChecked():
-            sentences.append(f"{bare} images have no corrected mask and are left out; the summary will say so.")
+            left = "has no corrected mask and is" if bare == 1 else "have no corrected mask and are"
+            sentences.append(f"{counted(bare, 'image')} {left} left out; the summary will say so.")
         elif bare:
-            sentences.append(
-                f"{bare} images have no corrected mask: their prediction is taken, or they are left out and counted."
-            )
+            has, they = ("has", "its prediction is taken, or it is")
+            if bare != 1:
+                has, they = ("have", "their prediction is taken, or they are")
+            sentences.append(f"{counted(bare, 'image')} {has} no corrected mask: {they} left out and counted.")
         if plan.refused:
             tone = "warn"
             first = str(next(iter(plan.refused.values()))).replace(" (--keep-suffix)", "")
@@ -151,7 +153,8 @@ class ExportDialog(FittedDialog):
         if plan.existing:
             self.existing.show()
             tone = "warn"
-            sentences.append(f"{len(plan.existing)} of the files are already there, the first is {plan.existing[0].path.name}.")
+            verb, first = "is" if len(plan.existing) == 1 else "are", plan.existing[0].path.name
+            sentences.append(f"{spaced(len(plan.existing))} of the files {verb} already there, the first is {first}.")
         self._say(tone, " ".join(sentences) or "Every file is read back and compared before it takes its place.")
         decided = not plan.existing or self.replace.isChecked() or self.skip.isChecked()
         self.go.setEnabled(bool(total) and decided)

@@ -21,6 +21,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.state.fetch_view import FetchState, FetchView
+from app.state.wording import counted
 from app.ui.dialogs.fetch_table import CLASSES, MIOU, MODEL, PUBLISHER, SIZE, STATE, FetchFilter, FetchTable, size_text
 from app.ui.dialogs.fitted_dialog import FittedDialog
 from app.ui.docks.panel import set_tone, toned
@@ -198,7 +199,7 @@ class FetchDialog(FittedDialog):
             more = f". {model.note}" if model.note else ""
             needs = f". Needs the extra '{model.needs}'" if model.needs else ""
             texts = [
-                f"{model.classes} classes. {score}{more}{needs}.",
+                f"{counted(model.classes, 'class', 'classes')}. {score}{more}{needs}.",
                 f"Licence: {model.licence}. Trained on {model.data_licence}.",
                 f"{model.file}, {'size ' if model.approximate_bytes is None else ''}{size_text(model.approximate_bytes)}, "
                 + f"from {model.host}. "

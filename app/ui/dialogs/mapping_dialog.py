@@ -13,6 +13,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from app.state.wording import counted
 from app.ui.dialogs.fitted_dialog import FittedDialog
 from app.ui.docks.panel import toned
 from deeplab_core.catalog import CatalogMapping, ClassCatalog
@@ -36,7 +37,8 @@ class MappingDialog(FittedDialog):
         column = self.column
         text = f"The model speaks {source.title}, the project {target.title}. Classes of the same name are matched."
         if mapping.unmatched:
-            text += f" {len(mapping.unmatched)} have no partner: choose one, or void."
+            verb = "has" if len(mapping.unmatched) == 1 else "have"
+            text += f" {len(mapping.unmatched)} {verb} no partner: choose one, or void."
         intro = toned(text, tone="muted")
         intro.setWordWrap(True)
         column.addWidget(intro)
@@ -93,7 +95,7 @@ class MappingDialog(FittedDialog):
     def _check(self) -> None:
         left = len(self._undecided())
         self.go.setEnabled(not left)
-        self.go.setToolTip(f"{left} classes are still without a partner" if left else "")
+        self.go.setToolTip(f"{counted(left, 'class', 'classes')} still without a partner" if left else "")
         self.void_rest.setVisible(bool(left))
 
     def _void_rest(self) -> None:

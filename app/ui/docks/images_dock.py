@@ -6,7 +6,7 @@ from PySide6.QtCore import QEvent, QModelIndex, QObject, Qt, Signal
 from PySide6.QtGui import QActionGroup, QKeyEvent
 from PySide6.QtWidgets import QAbstractItemView, QLineEdit, QListView, QMenu, QToolButton
 
-from app.state.wording import spaced
+from app.state.wording import counted, spaced
 from app.ui.docks.image_delegate import ImageDelegate
 from app.ui.docks.image_list_model import SORT_TITLES, ImageListModel, SortBy
 from app.ui.docks.panel import Panel, toned
@@ -115,7 +115,7 @@ class ImagesDock(Panel):
 
     def _show_count(self) -> None:
         shown = self.model.rowCount()
-        self.count.setText(spaced(shown) + (" shown" if self.model.filtered else " images"))
+        self.count.setText(f"{spaced(shown)} shown" if self.model.filtered else counted(shown, "image"))
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Down goes from the filter into the list, to its first match."""

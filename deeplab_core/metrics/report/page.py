@@ -25,6 +25,7 @@ from deeplab_core.metrics.report.style import STYLE
 from deeplab_core.metrics.report.text import NOT_MEASURED, interval, percent, pixels
 from deeplab_core.metrics.report.thumbnails import Photographs, thumbnails
 from deeplab_core.metrics.scores import ABSENT_RULE_TEXT, FEW_IMAGES, FEW_OBJECTS, AbsentRule
+from deeplab_core.wording import count
 
 #: Files named at once in a warning; the others unfold.
 _LISTED = 5
@@ -95,14 +96,15 @@ def _tiles(evaluation: Evaluation) -> str:
     matrix, intervals = evaluation.matrix, evaluation.intervals
     mean, accuracy = matrix.mean_iou("union"), matrix.mean_accuracy()
     tiles = [
-        (percent(mean.value), interval(intervals.mean_iou), f"mIoU over {mean.classes} classes"),
+        (percent(mean.value), interval(intervals.mean_iou), f"mIoU over {count(mean.classes, 'class', 'classes')}"),
         (percent(matrix.pixel_accuracy()), interval(intervals.pixel_accuracy), "pixel accuracy"),
-        (percent(accuracy.value), "", f"mean accuracy over {accuracy.classes} classes"),
+        (percent(accuracy.value), "", f"mean accuracy over {count(accuracy.classes, 'class', 'classes')}"),
         (percent(matrix.frequency_weighted_iou()), "", "frequency weighted IoU"),
     ]
     if evaluation.boundary is not None and evaluation.boundary.mean()[1]:
         value, classes = evaluation.boundary.mean()
-        tiles.append((percent(value), interval(intervals.mean_boundary_iou), f"boundary IoU over {classes} classes"))
+        over = f"boundary IoU over {count(classes, 'class', 'classes')}"
+        tiles.append((percent(value), interval(intervals.mean_boundary_iou), over))
     if evaluation.calibration is not None:
         tiles.append((percent(evaluation.calibration.bins().ece), "", "expected calibration error"))
     if matrix.void_predictions:
@@ -201,7 +203,7 @@ def _band(evaluation: Evaluation, extras: ReportExtras) -> str:
         others=extras.others,
     )
     banded = sum(image.band_px > 0 for image in evaluation.images)
-    text = f"Inside the band, pooled; dashed: all labelled pixels. {pixels(banded)} of {pixels(len(evaluation.images))} images "
+    text = f"Inside the band, pooled; dashed: all labelled pixels. {pixels(banded)} of {count(len(evaluation.images), 'image')} "
     text += f"have such a boundary. mIoU: {ABSENT_RULE_TEXT[over]}."
     older = [other.name for other in extras.others if not other.over_truth]
     if older:
