@@ -304,6 +304,8 @@ _HELP = (
     _spec(Group.HELP, "help.keys", "Sheet of keys", "window.show_keys", icon="keyboard", keys=("F1", "?")),
     _spec(Group.HELP, "help.palette", "All commands…", "window.show_palette", icon="command", keys=("Ctrl+K", "Ctrl+Shift+P")),
     _spec(Group.HELP, "help.shortcuts", "Change keys…", "window.edit_shortcuts", icon="keyboard"),
+    _spec(Group.HELP, "help.messages", "Messages…", "window.show_messages", icon="info",
+          tip="Everything that was said since the start; the buttons still work"),
     _spec(Group.HELP, "help.copy_report", "Copy report", "window.copy_report", icon="copy", separated=True,
           tip="Versions, settings and the last lines of the log, for a bug report"),
     _spec(Group.HELP, "help.open_logs", "Open the folder of logs", "window.open_logs", icon="folder"),

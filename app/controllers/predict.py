@@ -37,10 +37,12 @@ class Suggestion:
     Attributes:
         labels: (H, W) in the project's ids.
         merge: what taking it would change.
+        refined: it is the result of a CRF on the folder, not of the model alone.
     """
 
     labels: NDArray[np.uint8]
     merge: Merge
+    refined: bool = False
 
     @property
     def conflicts(self) -> int:
@@ -280,9 +282,11 @@ class PredictController(QObject):
         if not would_change(document.labels, document.provenance, labels, Provenance.MODEL):
             return False
 
+        refined = prediction.options.crf is not None
+
         def offer(merge: Merge, offered: NDArray[np.uint8] = labels) -> None:
             if self._projects.image is image and document.reference is offered:
-                self._set_suggestion(Suggestion(offered, merge))
+                self._set_suggestion(Suggestion(offered, merge, refined))
 
         # The person may paint on meanwhile: the merge only says how much it is about; taking it merges anew.
         self._jobs.run(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from html import escape
 
 from PySide6.QtCore import QObject, Signal
@@ -13,6 +14,7 @@ from app.controllers.open_image import OpenImage
 from app.controllers.project import ProjectController
 from app.services.compute_service import ComputeService
 from app.services.timers import single_shot
+from app.state.document import Change
 from app.worker.messages import Failed, ScoresAt, WasCancelled
 
 #: Scores are asked for at this pace while the pointer moves.
@@ -42,6 +44,10 @@ class ReadoutController(QObject):
         self._request: int | None = None
         self._scores = ""
         self._timer = single_shot(self, _PACE_MS, self._ask)
+        self._soon = single_shot(self, _PACE_MS, self._tell)
+        self._follow: Callable[[], None] | None = None
+        projects.imageChanged.connect(self._show_image)
+        judge.layersChanged.connect(self._tell)
         compute.scores.connect(self._take)
         compute.failed.connect(self._forget)
         compute.cancelled.connect(self._forget)
@@ -55,6 +61,22 @@ class ReadoutController(QObject):
         self._tell()
         if place is not None and not self._timer.isActive():
             self._timer.start()
+
+    def _show_image(self, image: OpenImage | None) -> None:
+        """Another image lies under the same pointer, and whatever changes it changes what stands there."""
+        if self._follow is not None:
+            self._follow()
+        self._follow = None if image is None else image.document.subscribe(self._follow_change)
+        self._request, self._scores = None, ""
+        self._tell()
+        if self._place is not None:
+            self._timer.start()
+
+    def _follow_change(self, change: Change) -> None:
+        rect, place = change.rect, self._place
+        inside = place is not None and rect.x <= place[0] < rect.right and rect.y <= place[1] < rect.bottom
+        if inside and not self._soon.isActive():
+            self._soon.start()
 
     def _ask(self) -> None:
         image = self._projects.image

@@ -278,7 +278,9 @@ class RefineController(QObject):
         def make() -> TilePatch:
             return taking_patch(document, rect, refined[rect.slices], where)
 
-        self._edit.carry_out(f"{name}, {self.crf.title()}".rstrip(", "), document, make, Provenance.CRF)
+        # Of the mask itself the preset says little: what counts is that no network was asked.
+        title = f"{name}, mask itself" if self.crf.base is Base.MASK else f"{name}, {self.crf.title()}".rstrip(", ")
+        self._edit.carry_out(title, document, make, Provenance.CRF)
 
     def _when_exact(self, then: Callable[[], None]) -> None:
         """Do something as soon as there is an exact result for mask and parameters as they are now."""

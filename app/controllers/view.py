@@ -64,6 +64,7 @@ class ViewState(QObject):
             Pane(PaneKind.ERRORS),
         ]
         self._earlier = [PaneKind.MASK, PaneKind.IMAGE, PaneKind.IMAGE, PaneKind.IMAGE]
+        self._homes: dict[PaneKind, tuple[int, PaneKind]] = {}  # where a kind was switched off, and for what
         self._active = 0
         self._overlay = OverlayOptions()
         self._blink: PaneKind | None = None
@@ -235,13 +236,17 @@ class ViewState(QObject):
             self.panesChanged.emit()
 
     def toggle_kind(self, kind: PaneKind) -> None:
-        """Show ``kind`` in the active pane; where a pane shows it already, give that one back what it showed before."""
+        """Show ``kind`` where it was last, else in the active pane; a pane that shows it gets back what it showed before."""
         showing = [index for index, pane in enumerate(self.panes) if pane.kind is kind]
         for index in showing:
             earlier = self._earlier[index]
-            self.set_kind(index, PaneKind.MASK if earlier is kind else earlier)
+            instead = PaneKind.MASK if earlier is kind else earlier
+            self._homes[kind] = index, instead
+            self.set_kind(index, instead)
         if not showing:
-            self.set_kind(self.active, kind)
+            home, left = self._homes.pop(kind, (self.active, kind))
+            untouched = home < self._layout.panes and self._panes[home].kind is left
+            self.set_kind(home if untouched else self.active, kind)
 
     def toggle_trimap(self) -> None:
         self.toggle_kind(PaneKind.BAND)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from enum import IntEnum
 from itertools import count
 
@@ -15,6 +16,8 @@ from deeplab_core.errors import AtrousError
 
 _LOG = logging.getLogger(__name__)
 _numbers = count(1)
+#: Messages that the list keeps.
+_KEPT = 500
 
 
 class Severity(IntEnum):
@@ -44,6 +47,7 @@ class Message:
         replace_key: a newer message with the same key takes this one's place, so that repetitions do not pile up.
         choices: buttons.
         number: unique in this session.
+        at: local time at which it was said.
     """
 
     severity: Severity
@@ -52,17 +56,19 @@ class Message:
     replace_key: str = ""
     choices: tuple[Choice, ...] = ()
     number: int = 0
+    at: datetime = field(default_factory=datetime.now)
 
 
 class Notifier(QObject):
     """The one door. Everything said is also logged and kept in :attr:`messages`.
 
     Signals:
-        said(Message), withdrawn(replace_key).
+        said(Message), withdrawn(replace_key), changed(): of the list of messages.
     """
 
     said = Signal(object)
     withdrawn = Signal(str)
+    changed = Signal()
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -100,12 +106,28 @@ class Notifier(QObject):
         self.report(error, replace_key=replace_key, choices=choices)
 
     def withdraw(self, replace_key: str) -> None:
-        """Take back a message whose cause is gone (the disk has room again)."""
+        """Take back a message whose cause is gone (the disk has room again); the list keeps it without its buttons."""
+        self._retire(replace_key)
         self.withdrawn.emit(replace_key)
+        self.changed.emit()
+
+    def retire(self) -> None:
+        """What the buttons of all messages so far are about is gone: another project is open."""
+        self.messages = [replace(message, choices=()) for message in self.messages]
+        self.changed.emit()
+
+    def _retire(self, replace_key: str) -> None:
+        if replace_key:
+            self.messages = [
+                replace(message, choices=()) if message.replace_key == replace_key else message for message in self.messages
+            ]
 
     def _say(self, severity: Severity, title: str, detail: str, replace_key: str, choices: tuple[Choice, ...]) -> None:
         title, detail = displayed(title), displayed(detail)
         message = Message(severity, title, detail, replace_key, choices, next(_numbers))
         _LOG.log(int(severity), "%s%s", title, f" | {detail}" if detail else "")
+        self._retire(replace_key)
         self.messages.append(message)
+        del self.messages[:-_KEPT]
         self.said.emit(message)
+        self.changed.emit()

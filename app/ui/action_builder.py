@@ -52,10 +52,15 @@ class ActionBuilder:
         for spec in ACTIONS:
             run = bound_handler(spec, targets)
             if not spec.held:
-                self.actions[spec.id].triggered.connect(lambda _checked=False, run=run: run())
+                self.actions[spec.id].triggered.connect(lambda _checked=False, run=run, spec=spec: self._run(spec, run))
         self._bound = True
         self.set_theme(self._theme)
         self._refresh_all()
+
+    def _run(self, spec: ActionSpec, run: Callable[[], object]) -> None:
+        """Qt has flipped the check mark already; what the command came to decides, also where it changed nothing."""
+        run()
+        self._show_state(spec)
 
     def __getitem__(self, action_id: str) -> QAction:
         return self.actions[action_id]

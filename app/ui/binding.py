@@ -97,6 +97,8 @@ class Binding(QObject):
         window.start_page.show_recent(self.program.projects.recent.folders())
         if project is None:
             window.status.show_save_state(None)
+            self.program.notifier.retire()
+            window.start_page.show_busy("")
             window.show_start()
         elif not project.images:
             window.start_page.show_empty_folder(project.folder)
@@ -104,6 +106,8 @@ class Binding(QObject):
         elif self.program.projects.history is not None:
             history = self.program.projects.history
             window.history.set_group(history.group)
+            if self.program.projects.image is None:
+                window.start_page.show_busy(str(project.folder))  # its first image is still being read
             history.changed.connect(lambda: window.history.set_start(history.start.title if history.start else ""))
         self._show_banner()
 
@@ -130,6 +134,8 @@ class Binding(QObject):
         )
 
     def _show_record(self, record: ImageRecord) -> None:
+        if record.failed and self.program.projects.image is None:
+            self.window.start_page.show_busy("")
         if record.id in self._position:
             self.model.update_row(self._row(record, self._position[record.id]))
 
@@ -246,7 +252,21 @@ class Binding(QObject):
 
     def _follow_tools(self) -> None:
         self.window.classes.show_current(self.program.tools.class_id)
+        self._show_selected()
         self.window.top_bar.show_diameter(self.program.tools.diameter)
+
+    def _show_selected(self) -> None:
+        """The selected class in the top bar; nothing before there are classes."""
+        catalog, selected = self.program.classes.catalog, self.program.tools.class_id
+        chip = self.window.top_bar.class_chip
+        if catalog is None or (selected != catalog.ignore and selected not in catalog.ids.tolist()):
+            chip.show_class("", "", None)
+        elif selected == catalog.ignore:
+            chip.show_class(_VOID, "`", catalog.ignore_color)
+        else:
+            info = catalog.by_id(selected)
+            key = next((key for key, class_id in self.program.classes.keys.items() if class_id == selected), "")
+            chip.show_class(info.name, key, info.color)
 
     def _arrange_classes(self, image: OpenImage) -> None:
         """Classes of this image and its truth first; the order then stays while it is painted."""
@@ -270,6 +290,7 @@ class Binding(QObject):
         image = self.program.projects.image
         if catalog is None:
             self.window.classes.set_rows([])
+            self._show_selected()
             self.window.classes.set_mean(None, None, self._folder_text())
             return
         shares = self.program.counts.shares()
@@ -280,7 +301,7 @@ class Binding(QObject):
         rows = []
         in_truth = self._truth_classes()
         for class_id in order or arranged(catalog, frozenset()):
-            row = ClassRow(catalog.ignore, "void (unlabelled)", catalog.ignore_color, "`")
+            row = ClassRow(catalog.ignore, _VOID, catalog.ignore_color, "`")
             if class_id != catalog.ignore:
                 info = catalog.by_id(class_id)
                 row = ClassRow(class_id, info.name, info.color, keys.get(class_id, ""), visible=class_id not in hidden)
@@ -291,6 +312,7 @@ class Binding(QObject):
             present = share > 0 or class_id in in_truth or iou is not None
             rows.append(replace(row, share=share, iou=iou, delta=delta, present=present))
         self.window.classes.set_rows(rows)
+        self._show_selected()
         figures = self._figures
         if figures is None or isnan(figures.mean):
             # Classes in the ground truth and no figure: nothing is labelled yet.
@@ -365,9 +387,8 @@ class Binding(QObject):
             self.window.banner.say(_CHECK_TEXT, ("The mask fits", self.program.projects.accept_change))
         elif suggestion is not None:
             predict = self.program.predict
-            self.window.banner.say(
-                _suggestion_text(suggestion), ("Take it", predict.accept_suggestion), ("Keep mine", predict.dismiss_suggestion)
-            )
+            keep = "Keep current mask", predict.dismiss_suggestion
+            self.window.banner.say(_suggestion_text(suggestion), ("Apply", predict.accept_suggestion), keep)
         else:
             self.window.banner.say("")
 
@@ -419,6 +440,9 @@ class Binding(QObject):
         program.jobs.changed.connect(self._show_jobs)
         window.status.cancelAsked.connect(lambda job: job.cancel())
         window.themed.connect(self.canvas.set_theme)
+        self.canvas.pressed.connect(window.toasts.make_room)
+        window.status.messagesAsked.connect(window.actions["help.messages"].trigger)
+        program.notifier.changed.connect(lambda: window.status.show_messages(len(program.notifier.messages)))
         window.heldKey.connect(lambda _action, down: program.look.blink(down))
 
     def _follow_setting(self, key: str) -> None:
@@ -434,13 +458,15 @@ class Binding(QObject):
 _NO_SCORE = ImageScore()
 #: Said in the picture, because the CRF panel may lie behind another one.
 _CRF_TEXTS = {Phase.WAITING: "CRF preview is computing…", Phase.NO_SCORES: "no CRF preview: run the model first"}
+_VOID = "void (unlabelled)"
 _PEN_PRESSURE = "canvas.pen_pressure"
 _CHECK_TEXT = "The file of this image, or of its mask, is not what it was. Look whether the mask still fits."
 
 
 def _suggestion_text(suggestion: Suggestion) -> str:
     changes = spaced(suggestion.merge.patch.changed_pixels)
-    text = f"A newer prediction waits. Taking it changes {changes} px and none that you set"
+    what = "A result of the CRF waits." if suggestion.refined else "A newer prediction waits."
+    text = f"{what} Applying it changes {changes} px and none that you set"
     if suggestion.conflicts:
         text += f"; it disagrees with {spaced(suggestion.conflicts)} px of yours"
     return text + "."

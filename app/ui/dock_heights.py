@@ -1,57 +1,84 @@
-"""Docks that share a place as tabs want different heights: each gets back the ones that it had when it was last in front."""
+"""Heights of the docks in a column: one gets what the others leave, and tabs that share a place keep heights of their own."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from PySide6.QtCore import QObject, Qt
+from PySide6.QtCore import QEvent, QObject, Qt
 from PySide6.QtWidgets import QDockWidget, QMainWindow
 
 from app.services.timers import single_shot
 
-#: Heights of one column of docks, top to bottom, by name.
-Heights = Mapping[str, int]
+#: Least height in px, share of the column, and most in px, of each row but the one that gets the rest.
+Wanted = Mapping[str, tuple[int, float, int]]
 
 
 class DockHeights(QObject):
-    """Shares a column's height out whenever another tab comes to the front.
+    """Shares a column's height out when another tab comes to the front or the window changes, unless the user has dragged.
 
     Args:
         window: whose docks they are.
         docks: all docks by name.
-        wanted: by the tab in front, the heights of the column's rows on the first day.
+        rest: the row that gets what the others leave.
+        wanted: by the tab in front, what the other rows want.
     """
 
-    def __init__(self, window: QMainWindow, docks: Mapping[str, QDockWidget], wanted: Mapping[str, Heights]) -> None:
+    def __init__(
+        self, window: QMainWindow, docks: Mapping[str, QDockWidget], rest: str, wanted: Mapping[str, Wanted]
+    ) -> None:
         super().__init__(window)
-        self._window, self._docks = window, docks
-        self._first = {front: dict(heights) for front, heights in wanted.items()}
-        self._wanted = {front: dict(heights) for front, heights in wanted.items()}
+        self._window, self._docks, self._rest, self._wanted = window, docks, rest, wanted
         self._front = next(iter(wanted))
+        self._dragged: dict[str, dict[str, int]] = {}
+        self._given: dict[str, int] = {}
         self._later = single_shot(self, 0, self.share)  # the layout is still busy with the tabs when it tells of them
+        window.installEventFilter(self)
         for name in wanted:
             docks[name].visibilityChanged.connect(lambda visible, name=name: self._follow(name, visible))
 
     def share(self) -> None:
         """Give every row the height that belongs to the tab in front."""
-        rows = self._wanted[self._front]
-        shown = [name for name in rows if not self._docks[name].isHidden()]
-        self._window.resizeDocks(
-            [self._docks[name] for name in shown], [rows[name] for name in shown], Qt.Orientation.Vertical
-        )  # fmt: skip
+        rows = [name for name in (self._rest, *self._wanted[self._front]) if self._shares(name)]
+        if self._front in self._dragged:
+            heights = [self._dragged[self._front].get(name, self._docks[name].height()) for name in rows]
+        else:
+            column = sum(self._docks[name].height() for name in rows)
+            wants = {name: self._want(name, column) for name in rows if name != self._rest}
+            heights = [wants.get(name, column - sum(wants.values())) for name in rows]
+        if rows:
+            self._window.resizeDocks([self._docks[name] for name in rows], heights, Qt.Orientation.Vertical)
+        self._given = {name: self._docks[name].height() for name in rows}
 
     def reset(self) -> None:
-        """Forget what a person has dragged."""
-        self._wanted = {front: dict(heights) for front, heights in self._first.items()}
+        """Forget what the user has dragged."""
+        self._dragged = {}
         self.share()
         self._later.start()
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """The window itself gets the mouse when a line between docks is dragged."""
+        if event.type() == QEvent.Type.MouseButtonRelease:
+            self._note_drag()
+        elif event.type() in (QEvent.Type.Resize, QEvent.Type.Show):
+            self._later.start()
+        return super().eventFilter(watched, event)
+
+    def _note_drag(self) -> None:
+        now = {name: self._docks[name].height() for name in self._given if self._shares(name)}
+        if any(abs(height - self._given[name]) > 1 for name, height in now.items()):
+            self._dragged[self._front], self._given = now, now
+
+    def _want(self, name: str, column: int) -> int:
+        least, share, most = self._wanted[self._front][name]
+        return min(max(least, round(column * share)), most)
+
+    def _shares(self, name: str) -> bool:
+        """Whether a dock is a row of the column now: shown, not floating, and not behind another tab."""
+        dock = self._docks[name]
+        return not dock.isHidden() and not dock.isFloating() and (name == self._rest or not dock.visibleRegion().isEmpty())
 
     def _follow(self, name: str, visible: bool) -> None:
         if not visible or name == self._front or self._docks[name].isFloating():
             return
-        left = self._docks[self._front]
-        if not self._later.isActive() and not left.isHidden() and not left.isFloating():
-            rows = self._wanted[self._front]
-            rows.update({row: self._docks[row].height() for row in rows if not self._docks[row].isHidden()})
         self._front = name
         self._later.start()

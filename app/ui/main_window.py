@@ -26,6 +26,7 @@ from app.ui.bars.banner import Banner
 from app.ui.bars.status_line import StatusLine
 from app.ui.bars.toasts import ToastStack
 from app.ui.bars.top_bar import TopBar
+from app.ui.dialogs.fitted_dialog import bring_into_screen, screen_room
 from app.ui.dock_heights import DockHeights
 from app.ui.docks.classes_dock import ClassesDock
 from app.ui.docks.crf_dock import CRFDock
@@ -45,18 +46,21 @@ if TYPE_CHECKING:  # numpy comes after the first frame
     from app.ui.canvas.canvas_area import CanvasArea
 
 DEFAULT_SIZE = QSize(1600, 1000)
-_SMALLEST = QSize(860, 560)
+_SMALLEST = QSize(720, 400)
 #: Widths of the left and right docks, and those of a window too narrow for them: the picture keeps its 55 %.
 _WIDTHS, _NARROW_WIDTHS, _NARROW = (196, 332), (160, 304), 1400
-#: Heights of the right docks at the default size, top to bottom, by the tab that is in front.
+#: Heights of the right docks by the tab in front: least px, share of the column, most px. The classes get the rest.
 _HEIGHTS = {
-    "model": {"classes": 316, "model": 200, "trimap": 300},
-    "crf": {"classes": 196, "crf": 404, "trimap": 230},
+    "model": {"model": (118, 0.0, 136), "trimap": (120, 0.3, 300)},
+    "crf": {"crf": (150, 0.46, 404), "trimap": (90, 0.24, 230)},
 }
 _COLUMN = ("classes", "model", "crf", "trimap", "history")
 #: Docks that share a place as tabs: the one in front at first, and the one behind it.
 _TABBED = (("model", "crf"), ("trimap", "history"))
-_LAYOUT_VERSION = 2
+#: On a screen too low for three rows (px) all below the classes share one place.
+_LOW = 600
+_TABBED_LOW = (("model", "crf"), ("model", "trimap"), ("model", "history"))
+_LAYOUT_VERSION = 3
 
 
 class MainWindow(QMainWindow):
@@ -87,7 +91,7 @@ class MainWindow(QMainWindow):
         self.setDockNestingEnabled(True)
         self.setContentsMargins(8, 0, 8, 0)
         self.actions = ActionBuilder(self, facts, keymap, theme)
-        self.top_bar = TopBar(self.actions)
+        self.top_bar = TopBar(self.actions, theme)
         self.setMenuWidget(self.top_bar)
         self.main_menu = self._build_menu()
         self.top_bar.menu_button.setMenu(self.main_menu)
@@ -114,10 +118,11 @@ class MainWindow(QMainWindow):
             "history": self.history,
         }  # fmt: skip
         self._folded: list[str] = []
+        self._low = screen_room(self).height() < _LOW
         self.canvas: CanvasArea | None = None
         self._instead: QWidget | None = None
         self._place_docks()
-        self.heights = DockHeights(self, self.docks, _HEIGHTS)
+        self.heights = DockHeights(self, self.docks, "classes", _HEIGHTS)
         self.status = StatusLine(theme)
         bar = QStatusBar()
         bar.setSizeGripEnabled(False)
@@ -138,7 +143,7 @@ class MainWindow(QMainWindow):
             self.theme = theme
             self.actions.set_theme(theme)
         self.top_bar.menu_button.setIcon(make_icon("menu", theme))
-        for part in (self.images, self.classes, self.model, self.crf, self.trimap, self.status):
+        for part in (self.images, self.classes, self.model, self.crf, self.trimap, self.status, self.top_bar.class_chip):
             part.set_theme(theme)
         self.toasts.theme = theme
         self.facts.update(theme_dark=theme.name == "dark")
@@ -182,13 +187,16 @@ class MainWindow(QMainWindow):
         self.facts.update(docks_folded=False)
 
     def toggle_fold(self) -> None:
-        """Fold all docks away so that the picture has the window, or bring them back."""
+        """Fold all docks away so that the picture has the window, or bring them back, with the tabs in front that were."""
         if self._folded:
             names, self._folded = self._folded, []
             for name in names:
                 self.docks[name].show()
+            for name in names[::-1]:  # those that were in front come first in the list
+                self.docks[name].raise_()
         else:
-            self._folded = [name for name, dock in self.docks.items() if dock.isVisible()]
+            shown = [name for name, dock in self.docks.items() if dock.isVisible()]
+            self._folded = sorted(shown, key=lambda name: self.docks[name].visibleRegion().isEmpty())
             for name in self._folded:
                 self.docks[name].hide()
         self.facts.update(docks_folded=bool(self._folded))
@@ -215,9 +223,11 @@ class MainWindow(QMainWindow):
         for name in _COLUMN:
             self.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, self.docks[name])
         self.setTabPosition(Qt.DockWidgetArea.RightDockWidgetArea, QTabWidget.TabPosition.North)
-        for front, behind in _TABBED:
+        for front, behind in _TABBED_LOW if self._low else _TABBED:
             self.tabifyDockWidget(self.docks[front], self.docks[behind])
-            self.docks[front].raise_()
+        for front in dict.fromkeys(front for front, _ in _TABBED):
+            if not self._low or front == "model":
+                self.docks[front].raise_()
 
     def _share_space(self) -> None:
         widths = list(_WIDTHS if self.width() >= _NARROW else _NARROW_WIDTHS)
@@ -230,14 +240,19 @@ class MainWindow(QMainWindow):
     # -- geometry --------------------------------------------------------------------------------------------------------
 
     def restore_layout(self, store: QSettings) -> None:
-        """Take size, place and docks of last time; a place on a screen that is gone is given up."""
+        """Take size, place and docks of last time; what the screen has no room for is given up, and a screen that is gone."""
         geometry, state = store.value("geometry"), store.value("docks")
         restored = isinstance(geometry, QByteArray) and self.restoreGeometry(geometry)
         visible = any(screen.availableGeometry().intersects(self.frameGeometry()) for screen in QGuiApplication.screens())
-        if not (restored and visible):
-            self.resize(DEFAULT_SIZE.boundedTo(self.screen().availableSize()))
-        if not (isinstance(state, QByteArray) and self.restoreState(state, _LAYOUT_VERSION)):
+        restored = restored and visible
+        room = screen_room(self)
+        if self._low or not (isinstance(state, QByteArray) and self.restoreState(state, _LAYOUT_VERSION)):
             self._share_space()
+        if self.isMaximized() or self.isFullScreen():
+            return
+        self.resize((self.size() if restored else DEFAULT_SIZE).boundedTo(room))
+        if restored:
+            bring_into_screen(self)
 
     def save_layout(self, store: QSettings) -> None:
         """Remember size, place and docks; folded docks count as shown."""

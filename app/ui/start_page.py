@@ -16,6 +16,7 @@ from app.ui.theme import Theme
 
 _WIDTH = 460
 _SHOWN = 6
+_WELCOME = "Drop one here, or choose it. Atrous predicts, you correct; every stroke is saved as you paint."
 
 
 class StartPage(QWidget):
@@ -31,11 +32,13 @@ class StartPage(QWidget):
 
     def __init__(self, theme: Theme) -> None:
         super().__init__()
+        self._busy = False
         self.setObjectName("startPage")
         outer = QVBoxLayout(self)
         outer.setAlignment(Qt.AlignmentFlag.AlignCenter)
         card = QFrame()
-        card.setFixedWidth(_WIDTH)
+        card.setMaximumWidth(_WIDTH)
+        card.setMinimumWidth(_WIDTH // 2)
         outer.addWidget(card)
         column = QVBoxLayout(card)
         column.setSpacing(10)
@@ -44,9 +47,7 @@ class StartPage(QWidget):
         column.addWidget(self.mark)
         self.title = toned("Open a folder of images", size="display")
         column.addWidget(self.title)
-        self.text = toned(
-            "Drop one here, or choose it. Atrous predicts, you correct; every stroke is saved as you paint.", tone="muted"
-        )
+        self.text = toned(_WELCOME, tone="muted")
         self.text.setWordWrap(True)
         column.addWidget(self.text)
         column.addSpacing(6)
@@ -77,7 +78,6 @@ class StartPage(QWidget):
             if widget is not None:
                 widget.hide()
                 widget.deleteLater()
-        self.recent_title.setVisible(bool(folders))
         for folder in folders[:_SHOWN]:
             button = QPushButton(displayed(f"{folder.name}  —  {_shortened(folder.parent)}"))
             button.setProperty("link", True)
@@ -85,6 +85,7 @@ class StartPage(QWidget):
             button.setStyleSheet("text-align: left;")
             button.clicked.connect(lambda _checked=False, folder=folder: self.folderChosen.emit(folder))
             self._recent.addWidget(button)
+        self._show_recent_part()
 
     def show_broken(self, text: str, details: str) -> None:
         """Atrous cannot work, because a part of it is broken: what it is, and what to do."""
@@ -98,10 +99,21 @@ class StartPage(QWidget):
         self.open_button.clicked.connect(lambda: QGuiApplication.clipboard().setText(details))
 
     def show_busy(self, folder: str) -> None:
-        """A folder is being opened; an empty text ends that."""
-        self.title.setText(f"Opening {Path(folder).name}…" if folder else "Open a folder of images")
-        for button in (self.open_button, self.sample_button):
-            button.setEnabled(not folder)
+        """A folder is being opened: nothing else is offered meanwhile; an empty text ends that."""
+        self._busy = bool(folder)
+        self.title.setText(displayed(f"Opening {Path(folder).name}…") if folder else "Open a folder of images")
+        self.text.setText(displayed(str(Path(folder).parent)) if folder else _WELCOME)
+        for part in (self.open_button, self.sample_button):
+            part.setVisible(not folder)
+        self._show_recent_part()
+
+    def _show_recent_part(self) -> None:
+        listed = not self._busy and self._recent.count() > 0
+        self.recent_title.setVisible(listed)
+        for place in range(self._recent.count()):
+            item = self._recent.itemAt(place)
+            if item is not None and item.widget() is not None:
+                item.widget().setVisible(listed)
 
     def show_empty_folder(self, folder: Path) -> None:
         """The folder that was opened holds no image."""

@@ -202,6 +202,14 @@ class WindowVerbs(QObject):
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.open()
 
+    def show_messages(self) -> None:
+        """Everything that was said; it stays open beside the work."""
+        from app.ui.dialogs.messages_dialog import MessagesDialog
+
+        dialog = MessagesDialog(self._program.notifier, self._window.theme, self._window)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.show()
+
     def show_truth_problems(self) -> None:
         problems = self._program.truth.problems
         intro = (

@@ -16,6 +16,7 @@ import app.ui.dialogs
 from app.actions.keymap import Keymap
 from app.actions.table import ACTIONS
 from app.services.folders import log_folder
+from app.services.notifications import Choice
 from app.state.class_choice import CatalogEffect, ClassQuestion
 from app.state.corrections import CorrectedMask, Corrections
 from app.state.frame_preview import FramePreview
@@ -34,6 +35,7 @@ from app.ui.dialogs.learn_dialog import LearnDialog
 from app.ui.dialogs.learn_result_dialog import LearnResultDialog
 from app.ui.dialogs.list_dialog import ListDialog
 from app.ui.dialogs.mapping_dialog import MappingDialog
+from app.ui.dialogs.messages_dialog import MessagesDialog
 from app.ui.dialogs.settings_dialog import SettingsDialog
 from app.ui.dialogs.shortcuts_dialog import ShortcutsDialog
 from app.ui.dialogs.trouble_dialog import TroubleDialog
@@ -130,6 +132,13 @@ def _trouble(studio: Studio, _tmp: Path) -> QDialog:
     return TroubleDialog("Something unexpected happened", _LONG, "Traceback\n" * 90, log_folder(), studio.window)
 
 
+def _messages(studio: Studio, _tmp: Path) -> QDialog:
+    for number in range(9):
+        choices = (Choice("Show what failed", lambda: None), Choice("Try again", lambda: None))
+        studio.program.notifier.warning(f"Message {number}", _LONG, choices=choices)
+    return MessagesDialog(studio.program.notifier, studio.window.theme, studio.window)
+
+
 def _palette(studio: Studio, _tmp: Path) -> QDialog:
     return CommandPalette(studio.window.actions, studio.window)
 
@@ -138,6 +147,7 @@ MAKERS: dict[type[QDialog], Callable[[Studio, Path], QDialog]] = {
     SettingsDialog: _settings, ExportDialog: _export, FetchDialog: _fetch, KeySheet: _keys, ShortcutsDialog: _shortcuts,
     ChoiceDialog: _choice, TruthDialog: _truth, ClassesDialog: _classes, MappingDialog: _mapping, FrameDialog: _frame,
     LearnDialog: _learn, LearnResultDialog: _learned, ListDialog: _list, TroubleDialog: _trouble, CommandPalette: _palette,
+    MessagesDialog: _messages,
 }  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QPainter, QPaintEvent
 from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QSizePolicy, QToolButton, QWidget
 
+from app.state.wording import counted
 from app.ui.docks.elided_label import ElidedLabel
 from app.ui.docks.panel import set_tone, toned
 from app.ui.icons import make_icon
@@ -17,6 +18,8 @@ if TYPE_CHECKING:  # the journal and its database come after the first frame
     from app.services.autosave import SaveState
     from app.services.jobs import Job
 
+#: Of the line, in px.
+HEIGHT = 30
 #: By the values of SaveState.
 _SAVE_TEXTS = {
     "saved": ("saved", "good", "Every step and every mask file is on disk."),
@@ -30,16 +33,18 @@ class StatusLine(QWidget):
     """One row.
 
     Signals:
-        cancelAsked(Job).
+        cancelAsked(Job), messagesAsked(): the list of messages is wanted.
     """
 
     cancelAsked = Signal(object)
+    messagesAsked = Signal()
 
     def __init__(self, theme: Theme) -> None:
         super().__init__()
         self._job: Job | None = None
         row = QHBoxLayout(self)
-        row.setContentsMargins(10, 2, 12, 6)
+        row.setContentsMargins(10, 0, 12, 2)
+        self.setFixedHeight(HEIGHT)  # the picture must not jump when a job starts or ends
         row.setSpacing(8)
         self.place = toned("", tone="muted")
         self.values = toned("")
@@ -62,7 +67,16 @@ class StatusLine(QWidget):
         self.cancel.clicked.connect(lambda: self.cancelAsked.emit(self._job) if self._job is not None else None)
         for widget in (self.job_text, self.bar, self.cancel):
             row.addWidget(widget)
+        self.cancel.setFixedSize(22, 22)
         row.addSpacing(12)
+        self.messages = QToolButton()
+        self.messages.setProperty("quiet", True)
+        self.messages.setToolTip("Everything that was said since the start, with its buttons")
+        self.messages.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.messages.setFixedHeight(22)
+        self.messages.clicked.connect(self.messagesAsked)
+        self.messages.hide()
+        row.addWidget(self.messages)
         self.dot = _Dot(theme)
         self.save_text = toned("")
         row.addWidget(self.dot)
@@ -75,6 +89,11 @@ class StatusLine(QWidget):
         self.cancel.setIcon(make_icon("close", theme))
         self.dot.theme = theme
         self.dot.update()
+
+    def show_messages(self, number: int) -> None:
+        """How many messages the list has."""
+        self.messages.setText(counted(number, "message"))
+        self.messages.setVisible(number > 0)
 
     def show_readout(self, x: int | None, y: int | None, values: str) -> None:
         """Where the pointer is and what is there; ``values`` may hold markup."""

@@ -1,8 +1,14 @@
-"""Messages over the picture: they stack at the bottom, fade by themselves, and errors stay until they are closed."""
+"""Messages over the picture: they stack at the bottom, leave by themselves, and errors stay until they are closed.
+
+The list of messages keeps all of them, with their buttons.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from PySide6.QtCore import QEvent, QObject, Qt, QTimer
+from PySide6.QtGui import QEnterEvent
 from PySide6.QtWidgets import (
     QFrame,
     QGraphicsDropShadowEffect,
@@ -50,13 +56,18 @@ class ToastStack(QObject):
         while len(self.toasts) > _MOST:
             self._remove(next((old for old in self.toasts if old.message.severity is Severity.INFO), self.toasts[0]))
         if message.severity in _SHOWN_MS:
-            QTimer.singleShot(_SHOWN_MS[message.severity], toast, lambda: self._remove(toast))
+            toast.fade_after(_SHOWN_MS[message.severity], lambda: self._remove(toast))
         toast.show()
         self._place()
 
     def withdraw(self, replace_key: str) -> None:
         """Take messages with this key away."""
         for toast in [toast for toast in self.toasts if toast.message.replace_key == replace_key]:
+            self._remove(toast)
+
+    def make_room(self) -> None:
+        """The user works on the picture again: what needs no answer leaves it; the list has it."""
+        for toast in [toast for toast in self.toasts if toast.message.severity is Severity.INFO and not toast.buttons]:
             self._remove(toast)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
@@ -136,3 +147,21 @@ class Toast(QFrame):
         row.insertLayout(1, column, 1)
         row.setAlignment(mark, Qt.AlignmentFlag.AlignTop)
         row.setAlignment(self.close_button, Qt.AlignmentFlag.AlignTop)
+        self._timer: QTimer | None = None
+
+    def fade_after(self, milliseconds: int, gone: Callable[[], None]) -> None:
+        """Call ``gone`` after a time that the pointer does not rest on the message."""
+        self._timer = QTimer(self, singleShot=True, interval=milliseconds)
+        self._timer.timeout.connect(gone)
+        self._timer.start()
+
+    def enterEvent(self, event: QEnterEvent) -> None:
+        """Somebody reads it, or goes for its button."""
+        if self._timer is not None:
+            self._timer.stop()
+        super().enterEvent(event)
+
+    def leaveEvent(self, event: QEvent) -> None:
+        if self._timer is not None:
+            self._timer.start()
+        super().leaveEvent(event)

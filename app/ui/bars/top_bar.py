@@ -1,20 +1,31 @@
-"""The bar above the picture: name, image, tools, brush size, undo, 'Reviewed, next'."""
+"""The bar above the picture: name, image, tools, the selected class, active modes, brush size, undo, 'Reviewed, next'."""
 
 from __future__ import annotations
 
 from math import log
 
-from PySide6.QtCore import QSignalBlocker, Qt, Signal
+from PySide6.QtCore import QSignalBlocker, QSize, Qt, Signal
 from PySide6.QtGui import QFontMetrics, QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy, QSlider, QToolButton, QWidget
 
 from app.actions.table import TOOLBAR
 from app.ui.action_builder import ActionBuilder
+from app.ui.bars.class_chip import ClassChip
 from app.ui.docks.elided_label import ElidedLabel
 from app.ui.docks.panel import toned
+from app.ui.theme import Theme
 
 #: The slider is logarithmic: half of it for brushes up to 32 px.
 _STEPS, _LARGEST = 100, 1000
+#: Modes that change what a stroke or an outline does, what their lamps say, and in short. A click on a lamp ends the mode.
+_MODES = (
+    ("refine.scribble", "Scribble", "Scr"),
+    ("brush.within", "Only over", "Over"),
+    ("refine.region", "Refine outline", "CRF"),
+    ("ambiguous.outline", "Mark ambiguous", "Amb"),
+)
+#: Room that the name of the image keeps before anything else gives way.
+_TITLE, _LEAST_TITLE = 110, 40
 
 
 class TopBar(QWidget):
@@ -26,9 +37,9 @@ class TopBar(QWidget):
 
     diameterChosen = Signal(int)
 
-    def __init__(self, actions: ActionBuilder) -> None:
+    def __init__(self, actions: ActionBuilder, theme: Theme) -> None:
         super().__init__()
-        row = QHBoxLayout(self)
+        row = self._row = QHBoxLayout(self)
         row.setContentsMargins(8, 6, 8, 2)
         row.setSpacing(4)
         self.menu_button = QToolButton()
@@ -45,7 +56,14 @@ class TopBar(QWidget):
         for button in self.tools:
             button.setFixedSize(36, 34)
             row.addWidget(button)
-        row.addSpacing(10)
+        row.addSpacing(8)
+        self.class_chip = ClassChip(theme)
+        self.class_chip.clicked.connect(actions["class.find"].trigger)
+        row.addWidget(self.class_chip)
+        self.lamps = [self._lamp(actions, action_id, text) for action_id, text, _ in _MODES]
+        for lamp in self.lamps:
+            row.addWidget(lamp)
+        row.addSpacing(6)
         self.size_text = toned("Size 24", size="body")
         self.size_text.setMinimumWidth(QFontMetrics(self.size_text.font()).horizontalAdvance("Size 1000"))
         row.addWidget(self.size_text)
@@ -58,8 +76,8 @@ class TopBar(QWidget):
         self.slider.valueChanged.connect(lambda place: self.diameterChosen.emit(_diameter(place)))
         row.addWidget(self.slider)
         row.addSpacing(10)
-        for action_id in ("edit.undo", "edit.redo"):
-            button = actions.tool_button(action_id)
+        steps = [actions.tool_button(action_id) for action_id in ("edit.undo", "edit.redo")]
+        for button in steps:
             button.setFixedSize(34, 34)
             row.addWidget(button)
         row.addSpacing(6)
@@ -72,7 +90,7 @@ class TopBar(QWidget):
             button.setFixedSize(34, 34)
             extras.addWidget(button)
         row.addWidget(self.extra)
-        row.addStretch(2)
+        row.addStretch(1)
         self.export_button = _push(actions, "project.export", "Export")
         row.addWidget(self.export_button)
         row.addSpacing(4)
@@ -82,13 +100,68 @@ class TopBar(QWidget):
         for button in (self.export_button, self.done_button):
             button.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         self.menu_button.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
-        #: What gives way first when the window is narrow; all of it is in the menus too.
-        self._gives_way = ((1240, self.export_button), (1120, self.size_text), (1120, self.slider), (980, self.extra))
+        #: What gives way first when there is no room; all of it is in the menus too.
+        self._gives_way = (self.export_button, self.slider, self.size_text, self.extra, *steps)
+
+    def minimumSizeHint(self) -> QSize:
+        """What is left when everything has given way that can."""
+        hint = super().minimumSizeHint()
+        return QSize(hint.width() - sum(self._width_of(part) for part in self._gives_way if not part.isHidden()), hint.height())
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
-        for width, part in self._gives_way:
-            part.setVisible(self.width() >= width)
+        self._share_room()
+
+    def _share_room(self) -> None:
+        """Hide what has no room, so that the selected class and the active modes are always in sight."""
+        row = self._row
+        self._abridge(False)
+        items = [row.itemAt(place) for place in range(row.count())]
+        parts = [item.widget() for item in items if item.widget() is not None]
+        fixed = [part for part in parts if part not in (self.title, *self._gives_way)]
+        spacers = [item.sizeHint().width() for item in items if item.widget() is None]
+        margins = row.contentsMargins()
+        needed = margins.left() + margins.right() + sum(spacers) + len(spacers) * row.spacing() + _TITLE + row.spacing()
+        needed += sum(self._width_of(part) for part in fixed if not part.isHidden())
+        needed += sum(self._width_of(part) for part in self._gives_way)
+        for part in self._gives_way:
+            fits = needed <= self.width()
+            part.setVisible(fits)
+            if not fits:
+                needed -= self._width_of(part)
+        if needed - _TITLE + _LEAST_TITLE > self.width():
+            self._abridge(True)
+
+    def _abridge(self, on: bool) -> None:
+        """Short words in the lamps, a narrow class and no name of the image, where even the rest has no room."""
+        self.title.setVisible(not on)
+        self.class_chip.set_narrow(on)
+        for lamp, (_, text, short) in zip(self.lamps, _MODES, strict=True):
+            lamp.setText(short if on else text)
+
+    def _width_of(self, part: QWidget) -> int:
+        """Of a part with the gap beside it; a fixed size counts more than what it would like."""
+        return min(max(part.sizeHint().width(), part.minimumWidth()), part.maximumWidth()) + self._row.spacing()
+
+    def _lamp(self, actions: ActionBuilder, action_id: str, text: str) -> QToolButton:
+        """A mode that is on; it takes no room while it is off."""
+        action = actions[action_id]
+        lamp = QToolButton()
+        lamp.setObjectName("lamp")
+        lamp.setText(text)
+        lamp.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        lamp.setAccessibleName(f"{action.text()}: on. Click to end it")
+        lamp.clicked.connect(action.trigger)
+        lamp.hide()
+
+        def follow() -> None:
+            lamp.setToolTip(f"{action.toolTip()}<br>Click to end it")
+            if lamp.isHidden() is action.isChecked():
+                lamp.setVisible(action.isChecked())
+                self._share_room()
+
+        action.changed.connect(follow)
+        return lamp
 
     def show_title(self, name: str, detail: str) -> None:
         """Name of the image, and its size and place in the list."""

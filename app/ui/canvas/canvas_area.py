@@ -44,6 +44,7 @@ class CanvasArea(QWidget):
         hovered: (x, y) integer image px under the pointer, or (None, None).
     """
 
+    pressed = Signal()
     hovered = Signal(object, object)
 
     def __init__(self, view: ViewState, edit: EditController, parent: QWidget | None = None) -> None:
@@ -64,6 +65,7 @@ class CanvasArea(QWidget):
         self._box.setContentsMargins(0, 0, 0, 0)
         for index, pane in enumerate(self._views):
             pane.hovered.connect(self.hovered)
+            pane.pressed.connect(self.pressed)
             pane.pointed.connect(lambda x, y, source=index: self._link_cursor(source, x, y))
             pane.resized.connect(self._show_all)
             pane.kindChosen.connect(lambda kind, index=index: view.set_kind(index, kind))

@@ -52,8 +52,10 @@ class CanvasView(QWidget):
         pointed: (x, y) float image px of the pointer, or (None, None) when it left: the other panes' linked cursor.
         resized: the pane has another size or another device pixel ratio.
         kindChosen: (PaneKind) chosen from the chip's menu.
+        pressed: a button of mouse or pen went down on the picture.
     """
 
+    pressed = Signal()
     hovered = Signal(object, object)
     pointed = Signal(object, object)
     resized = Signal()
@@ -257,6 +259,7 @@ class CanvasView(QWidget):
     def mousePressEvent(self, event: QMouseEvent) -> None:
         if self._from_pen(event) or self.mapping is None:
             return
+        self.pressed.emit()
         if event.button() == Qt.MouseButton.LeftButton and self._near_split(event.position()):
             self._split_held = True
             return
@@ -288,6 +291,7 @@ class CanvasView(QWidget):
         pressure = event.pressure() if self.pen_pressure else 1.0
         if event.type() == QEvent.Type.TabletPress:
             self._pen_down = True
+            self.pressed.emit()
             self._toolbox.press(event.button(), self._pointer_at(event.position(), event.modifiers(), pressure, eraser=eraser))
         elif event.type() == QEvent.Type.TabletRelease:
             self._pen_down = False
@@ -386,6 +390,7 @@ class CanvasView(QWidget):
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
+        self.chip.fit_into(self.width() - 2 * _CHIP_AT)
         self.resized.emit()
 
     def hideEvent(self, event: QHideEvent) -> None:

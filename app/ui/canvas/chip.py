@@ -10,6 +10,8 @@ from app.state.panes import PANE_TITLES, PaneKind
 from app.ui.canvas.style import CanvasStyle
 
 _PAD_X, _PAD_Y, _GAP, _ARROW = 9.0, 5.0, 9.0, 8.0
+#: Figures with less room than this, in px, are left to the tooltip.
+_LEAST_CAPTION = 40.0
 
 
 class PaneChip(QAbstractButton):
@@ -27,6 +29,7 @@ class PaneChip(QAbstractButton):
         self._kind = PaneKind.IMAGE
         self._caption = ""
         self._title = ""
+        self._most = 10_000
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.setAttribute(Qt.WidgetAttribute.WA_Hover)
@@ -42,14 +45,30 @@ class PaneChip(QAbstractButton):
         if (kind, caption, wanted) != (self._kind, self._caption, self._title):
             self._kind, self._caption, self._title = kind, caption, wanted
             self.setAccessibleName(f"{wanted} {caption}".strip())
-            self.setToolTip("Choose what this view shows")
+            self.setToolTip(f"{wanted} {caption}".strip() + "\nChoose what this view shows")
             self._fit()
+
+    def fit_into(self, width: int) -> None:
+        """Cut the figures, then the title, so that the chip is at most so many px wide."""
+        if width != self._most:
+            self._most = width
+            self._fit()
+
+    def _shown(self) -> tuple[str, str]:
+        """Title and figures as far as there is room."""
+        strong, plain = QFontMetricsF(self._style.strong), QFontMetricsF(self._style.font)
+        room = self._most - 2 * _PAD_X - _GAP * 0.6 - _ARROW
+        title = strong.elidedText(self._title, Qt.TextElideMode.ElideRight, max(room, 0))
+        left = room - strong.horizontalAdvance(title) - _GAP
+        caption = plain.elidedText(self._caption, Qt.TextElideMode.ElideRight, left) if left >= _LEAST_CAPTION else ""
+        return title, caption
 
     def sizeHint(self) -> QSize:
         strong, plain = QFontMetricsF(self._style.strong), QFontMetricsF(self._style.font)
-        width = strong.horizontalAdvance(self._title) + _GAP * 0.6 + _ARROW
-        if self._caption:
-            width += _GAP + plain.horizontalAdvance(self._caption)
+        title, caption = self._shown()
+        width = strong.horizontalAdvance(title) + _GAP * 0.6 + _ARROW
+        if caption:
+            width += _GAP + plain.horizontalAdvance(caption)
         return QSize(round(width + 2 * _PAD_X), round(max(strong.height(), plain.height()) + 2 * _PAD_Y))
 
     def open_menu(self) -> None:
@@ -88,13 +107,14 @@ class PaneChip(QAbstractButton):
         baseline = self.height() / 2 + (strong.ascent() - strong.descent()) / 2
         painter.setFont(self._style.strong)
         painter.setPen(QColor(245, 247, 250))
-        painter.drawText(QPointF(x, baseline), self._title)
-        x += strong.horizontalAdvance(self._title)
-        if self._caption:
+        title, caption = self._shown()
+        painter.drawText(QPointF(x, baseline), title)
+        x += strong.horizontalAdvance(title)
+        if caption:
             painter.setFont(self._style.font)
             painter.setPen(QColor(196, 202, 212))
-            painter.drawText(QPointF(x + _GAP, baseline), self._caption)
-            x += _GAP + plain.horizontalAdvance(self._caption)
+            painter.drawText(QPointF(x + _GAP, baseline), caption)
+            x += _GAP + plain.horizontalAdvance(caption)
         x, middle = x + _GAP * 0.6, self.height() / 2
         painter.setPen(QPen(QColor(245, 247, 250, 255 if hot else 150), 1.3))
         painter.drawPolyline(QPolygonF([QPointF(x, middle - 1.5), QPointF(x + 3.5, middle + 2), QPointF(x + 7, middle - 1.5)]))

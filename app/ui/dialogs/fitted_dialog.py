@@ -20,6 +20,14 @@ def screen_room(widget: QWidget) -> QSize:
     return screen.availableGeometry().size() - _FRAME
 
 
+def bring_into_screen(window: QWidget) -> None:
+    """Move a window that fits its screen so that all of it is in sight."""
+    place, frame = window.screen().availableGeometry(), window.frameGeometry()
+    left = min(max(frame.left(), place.left()), max(place.right() - frame.width() + 1, place.left()))
+    top = min(max(frame.top(), place.top()), max(place.bottom() - frame.height() + 1, place.top()))
+    window.move(left, top)
+
+
 class FittedDialog(QDialog):
     """A title, content that scrolls where the screen is too small for it, and a row of buttons that is always visible.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from PySide6.QtCore import (
     QAbstractItemModel,
     QEvent,
@@ -24,6 +26,8 @@ from app.ui.theme import Theme
 
 ROW = 28
 _SWATCH, _KEY, _SHARE, _BAR, _IOU, _DELTA = 22, 16, 44, 46, 36, 44
+#: Names longer than this are cut, in px.
+_LONGEST = 150
 #: Smallest change of IoU that the two decimals can show.
 LEAST_DELTA = 0.005
 
@@ -43,6 +47,19 @@ class ClassDelegate(QStyledItemDelegate):
         self.current_id: int | None = None
         self.with_iou = False
         self.with_delta = False
+        self._longest = 0
+
+    def measure(self, names: Iterable[str]) -> None:
+        """Learn how wide the names are: the share, then the bar, give way before a name is cut."""
+        metrics = QFontMetrics(self.theme.font("body"))
+        self._longest = min(max((metrics.horizontalAdvance(name) for name in names), default=0), _LONGEST)
+
+    def _room(self, rect: QRect) -> tuple[int, int]:
+        """Widths of the bar and of the share in a row: 0 where the names need the room."""
+        left = self._figures_end(rect, folded=False) - rect.left() - _SWATCH - 6 - _KEY - 4 - self._longest
+        left -= _IOU if self.with_iou else 0
+        bar = _BAR if self.with_iou and left >= _BAR else 0
+        return bar, _SHARE if left - bar >= _SHARE else 0
 
     def sizeHint(self, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex) -> QSize:  # noqa: ARG002 - Qt's signature
         return QSize(200, ROW)
@@ -74,7 +91,8 @@ class ClassDelegate(QStyledItemDelegate):
     def iou_rect(self, rect: QRect) -> QRect:
         """Where the IoU and its bar are in the row under the pointer."""
         right = self._figures_end(rect, folded=True)
-        return QRect(right - _IOU - _BAR, rect.top(), _IOU + _BAR, rect.height())
+        bar, _ = self._room(rect)
+        return QRect(right - _IOU - bar, rect.top(), _IOU + bar, rect.height())
 
     def _figures_end(self, rect: QRect, *, folded: bool) -> int:
         """Right end of the figures; ``folded`` where the eye stands in the place of the change."""
@@ -136,6 +154,7 @@ class ClassDelegate(QStyledItemDelegate):
             painter.setPen(theme.color("good" if row.delta > 0 else "bad"))
             painter.drawText(QRect(right - _DELTA, rect.top(), _DELTA, rect.height()), middle, f"{row.delta:+.2f}")
         right = self._figures_end(rect, folded=hovered or not row.visible)
+        bar, share_room = self._room(rect)
         if self.with_iou:
             if row.iou is not None:
                 painter.setPen(theme.color("text"))
@@ -143,10 +162,11 @@ class ClassDelegate(QStyledItemDelegate):
                 font.setUnderline(hovered)  # it leads to the errors
                 painter.setFont(font)
                 painter.drawText(QRect(right - _IOU, rect.top(), _IOU, rect.height()), middle, f"{row.iou:.2f}")
-                self._paint_bar(painter, QRectF(right - _IOU - _BAR, rect.center().y() - 1.5, _BAR, 4), row)
+                if bar:
+                    self._paint_bar(painter, QRectF(right - _IOU - bar, rect.center().y() - 1.5, bar, 4), row)
                 painter.setFont(theme.font("small"))
-            right -= _IOU + _BAR
-        if row.share > 0:
+            right -= _IOU + bar
+        if row.share > 0 and share_room:
             painter.setPen(theme.color("muted" if strong else "faint"))
             share = "<1 %" if row.share < 0.01 else f"{row.share:.0%}".replace("%", " %")
             painter.drawText(QRect(right - _SHARE, rect.top(), _SHARE - 8, rect.height()), middle, share)

@@ -10,11 +10,14 @@ from PySide6.QtWidgets import QAbstractItemView, QColorDialog, QLineEdit, QListV
 
 from app.actions.table import CLASS_KEYS
 from app.state.class_rows import ClassRow
-from app.ui.docks.class_delegate import LEAST_DELTA, ClassDelegate
+from app.ui.docks.class_delegate import LEAST_DELTA, ROW, ClassDelegate
 from app.ui.docks.class_list_model import ClassListModel
 from app.ui.docks.data_choice import DataChoice
 from app.ui.docks.panel import Panel, set_tone, toned
 from app.ui.theme import Theme
+
+#: Rows that the list has before anything else gets room.
+_ROWS_FIRST = 6
 
 
 class ClassesDock(Panel):
@@ -69,7 +72,7 @@ class ClassesDock(Panel):
         self.delegate.clicked.connect(self._click)
         self.view.activated.connect(self._activate)
         self.view.customContextMenuRequested.connect(self._show_menu)
-        self.view.setMinimumHeight(84)
+        self.view.setMinimumHeight(2 * ROW)
         self.body.addWidget(self.view, 1)
         self.note = toned("", tone="faint", size="caption")
         self.note.setWordWrap(True)
@@ -84,7 +87,11 @@ class ClassesDock(Panel):
         """Show the classes and their figures."""
         self.delegate.with_iou = any(row.iou is not None for row in rows)
         self.delegate.with_delta = any(row.delta is not None and abs(row.delta) >= LEAST_DELTA for row in rows)
+        self.delegate.measure(row.name for row in rows)
+        before = self._place()
         self.model.set_rows(rows)
+        if self._place() != before:
+            self._show_selected()  # where it went; the user's own scrolling is left alone otherwise
 
     def set_mean(self, iou: float | None, delta: float | None, note: str) -> None:
         """Show the image's mIoU, its change since opening and the rule behind it."""
@@ -101,10 +108,17 @@ class ClassesDock(Panel):
         if class_id == self.delegate.current_id:
             return
         self.delegate.current_id = class_id
-        place = None if class_id is None else self.model.place_of(class_id)
+        self._show_selected()
+        self.view.viewport().update()
+
+    def _show_selected(self) -> None:
+        place = self._place()
         if place is not None:
             self.view.scrollTo(self.model.index(place))
-        self.view.viewport().update()
+
+    def _place(self) -> int | None:
+        """Row of the selected class; None while it is not listed."""
+        return None if self.delegate.current_id is None else self.model.place_of(self.delegate.current_id)
 
     def set_theme(self, theme: Theme) -> None:
         self.delegate.theme = theme
@@ -119,14 +133,17 @@ class ClassesDock(Panel):
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
         self._fit_note()
+        self._show_selected()
 
     def _fit_note(self) -> None:
         """In a low panel the rows of the list come first; the rule behind the mean is in its tooltip then."""
         frame = self.widget()
-        others = [part for part in (self.finder, self.choice) if not part.isHidden()]
-        taken = sum(part.sizeHint().height() for part in others) + self.body.spacing() * (len(others) + 1)
-        taken += self.note.heightForWidth(max(frame.width() - 12, 1)) + self.view.minimumHeight()
-        self.note.setVisible(bool(self.note.text()) and frame.height() >= taken + self.body.contentsMargins().bottom())
+        shown = [part for part in (self.finder, self.choice) if not part.isHidden()]
+        gaps = self.body.spacing() * (len(shown) + 1) + self.body.contentsMargins().top() + self.body.contentsMargins().bottom()
+        left = frame.height() - sum(part.sizeHint().height() for part in shown) - gaps
+        lines = self.note.heightForWidth(max(frame.width() - 12, 1))
+        self.note.setVisible(bool(self.note.text()) and left - lines >= _ROWS_FIRST * ROW)
+        self.choice.show_line(left >= _ROWS_FIRST * ROW)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         if watched is self.mean and isinstance(event, QMouseEvent) and event.type() == QEvent.Type.MouseButtonRelease:

@@ -101,7 +101,7 @@ class CRFDock(Panel):
         scroll.setFrameShape(QFrame.Shape.NoFrame)
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         scroll.setWidget(page)
-        scroll.setMinimumHeight(100)
+        scroll.setMinimumHeight(32)
         self.body.addWidget(scroll, 1)
         self.status = toned("", tone="muted", size="small")
         self.status.setWordWrap(True)

@@ -60,8 +60,13 @@ class DataChoice(QWidget):
         """Show where the ground truth is from."""
         self.line.set_text(text)
         self.line.setToolTip(tip)
+        self.button.setToolTip(f"{text}\n{tip}".strip())
         self.line.setAccessibleName(f"Ground truth: {text}")
         set_tone(self.line, tone)
+
+    def show_line(self, on: bool) -> None:
+        """Whether there is room for the line with the path; without it the button's tooltip has it."""
+        self.line.setVisible(on)
 
     def _pick(self, place: int) -> None:
         if place != self._current:

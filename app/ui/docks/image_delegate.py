@@ -2,28 +2,61 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QRectF, QSize, Qt
-from PySide6.QtGui import QBrush, QColor, QFontMetrics, QLinearGradient, QPainter, QPainterPath, QPen
+from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QPointF, QRectF, QSize, Qt
+from PySide6.QtGui import QBrush, QColor, QFontMetrics, QLinearGradient, QPainter, QPainterPath, QPen, QPolygonF
 from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
 from app.state.image_list import ImageRow
 from app.state.image_record import ImageStatus
 from app.ui.docks.image_list_model import ImageListModel
-from app.ui.theme import Theme
+from app.ui.theme import Theme, load_theme
 
 #: Height of a row with its gap, and of the picture in it, in px.
 ROW, PICTURE = 112, 104
-_STATUS_TOKENS = {
-    ImageStatus.NEW: "faint",
-    ImageStatus.PREDICTED: "accent",
-    ImageStatus.TOUCHED: "warn",
-    ImageStatus.REVIEWED: "good",
+#: Side of the mark of a status, in px, and the room that it takes before the name.
+_MARK, _BESIDE = 13.0, 19
+#: Shape and colour of each status. The marks lie on the dark foot of a thumbnail in both themes.
+_STATUS_MARKS = {
+    ImageStatus.NEW: ("ring", "muted"),
+    ImageStatus.PREDICTED: ("disk", "accent"),
+    ImageStatus.TOUCHED: ("diamond", "warn"),
+    ImageStatus.REVIEWED: ("check", "good"),
 }
 
 
-def status_color(row: ImageRow, theme: Theme) -> QColor:
-    """Colour of the status dot: red for what failed or is missing."""
-    return theme.color("bad" if row.record.failed or row.record.missing else _STATUS_TOKENS[row.status])
+def paint_status(painter: QPainter, box: QRectF, row: ImageRow, theme: Theme) -> None:
+    """The status as a shape and a colour: ring, disk, diamond, tick; a cross for what failed or is missing."""
+    shape, token = _STATUS_MARKS[row.status]
+    if row.record.failed or row.record.missing:
+        shape, token = "cross", "bad"
+    color, center, half = theme.color(token), box.center(), box.width() / 2
+    painter.setPen(Qt.PenStyle.NoPen)
+    painter.setBrush(QColor(0, 0, 0, 150))
+    painter.drawEllipse(box.adjusted(-1.5, -1.5, 1.5, 1.5))
+    if shape == "ring":
+        painter.setPen(QPen(color, 1.8))
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        painter.drawEllipse(center, half - 2.5, half - 2.5)
+    elif shape == "disk":
+        painter.setBrush(color)
+        painter.drawEllipse(center, half - 2, half - 2)
+    elif shape == "diamond":
+        painter.setBrush(color)
+        side = half - 1
+        painter.drawPolygon(
+            QPolygonF([center + QPointF(*at) for at in ((0, -side), (side, 0), (0, side), (-side, 0))])
+        )
+    else:
+        pen = QPen(color, 2.2, Qt.PenStyle.SolidLine, Qt.PenCapStyle.RoundCap, Qt.PenJoinStyle.RoundJoin)
+        painter.setPen(pen)
+        step = half * 0.5
+        lines = (
+            (((-step, 0.0), (-step * 0.2, step * 0.8), (step, -step * 0.8)),)
+            if shape == "check"
+            else (((-step, -step), (step, step)), ((-step, step), (step, -step)))
+        )
+        for line in lines:
+            painter.drawPolyline(QPolygonF([center + QPointF(x, y) for x, y in line]))
 
 
 def unreadable_text(row: ImageRow) -> str:
@@ -37,6 +70,7 @@ class ImageDelegate(QStyledItemDelegate):
     def __init__(self, theme: Theme) -> None:
         super().__init__()
         self.theme = theme
+        self.on_photo = load_theme("dark")  # light on the dark foot of a thumbnail, whatever the window's theme
         self.current_id: int | None = None
 
     def sizeHint(self, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex) -> QSize:  # noqa: ARG002 - Qt's signature
@@ -87,9 +121,7 @@ class ImageDelegate(QStyledItemDelegate):
         shade.setColorAt(1, QColor(0, 0, 0, 200))
         painter.fillRect(QRectF(box.left(), box.bottom() - 44, box.width(), 44), QBrush(shade))
         line = QRectF(box.left() + 9, box.bottom() - 23, box.width() - 18, 18)
-        painter.setPen(QPen(QColor(0, 0, 0, 140), 1))
-        painter.setBrush(status_color(row, theme))
-        painter.drawEllipse(QRectF(line.left(), line.center().y() - 4, 8, 8))
+        paint_status(painter, QRectF(line.left() - 1, line.center().y() - _MARK / 2, _MARK, _MARK), row, self.on_photo)
         painter.setFont(theme.font("small"))
         painter.setPen(QColor("#ffffff"))
         score = "" if row.iou is None else f"{row.iou:.2f}"
@@ -97,6 +129,6 @@ class ImageDelegate(QStyledItemDelegate):
             score = f"± {row.uncertainty:.2f}"
         metrics = QFontMetrics(painter.font())
         taken = metrics.horizontalAdvance(score) + 8 if score else 0
-        name = metrics.elidedText(row.title, Qt.TextElideMode.ElideMiddle, int(line.width() - 14 - taken))
-        painter.drawText(line.adjusted(14, 0, 0, 0), Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, name)
+        name = metrics.elidedText(row.title, Qt.TextElideMode.ElideMiddle, int(line.width() - _BESIDE - taken))
+        painter.drawText(line.adjusted(_BESIDE, 0, 0, 0), Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, name)
         painter.drawText(line, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight, score)

@@ -116,7 +116,7 @@ class TrimapDock(Panel):
             from app.ui.plots.curve_plot import CurvePlot
 
             plot = CurvePlot(self._theme)
-            plot.setMinimumHeight(96)
+            plot.setMinimumHeight(48)
             self.plot = plot
             self._plot_place.addWidget(plot)
             self._draw()
