@@ -135,7 +135,7 @@ def test_other_classes_set_masks_of_a_model_aside_but_never_those_of_the_user(tm
         assert project.catalog.name == "ade20k150"
         assert not project.labelled()
         labelled(project, Provenance.PERSON)
-        with pytest.raises(CatalogError, match="you worked on 1 images"):
+        with pytest.raises(CatalogError, match="you worked on 1 image "):
             choose_catalog(project, get_catalog("camvid11"), "user")
         assert project.catalog.name == "ade20k150"
         assert project.labelled()
