@@ -35,6 +35,7 @@ from deeplab_core.metrics.report.reading import damaged, read_figures
 from deeplab_core.metrics.scores import FEW_IMAGES
 from deeplab_core.metrics.truth_hash import ground_truth_hash, image_key
 from deeplab_core.reading import VALUE_ERRORS
+from deeplab_core.wording import count
 
 FORMAT = "atrous-comparison-2"
 
@@ -202,7 +203,7 @@ def compare_reports(
     keys = [key for key in old.images if key in new.images]
     if len(keys) < 2:
         raise MaskFormatError(
-            f"the reports have {len(keys)} images in common",
+            f"the reports have {count(len(keys), 'image')} in common",
             why="Images belong together by their names",
             remedy="Compare reports of the same images",
             path=new.path,

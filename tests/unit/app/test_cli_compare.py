@@ -45,7 +45,7 @@ def test_two_evaluations_are_compared(scenes: Path, capsys: pytest.CaptureFixtur
     lines = capsys.readouterr().out.splitlines()
     chair = next(line for line in lines if " chair " in line)
     assert chair.startswith("+")
-    assert "classes better" in lines[-1]
+    assert "1 class better" in lines[-1]
     change = next(row for row in json.loads(target.read_text())["classes"] if row["name"] == "chair")
     assert change["verdict"] == "better"
     assert change["low"] > 0
@@ -58,7 +58,7 @@ def test_images_of_one_side_only_are_said(scenes: Path, capsys: pytest.CaptureFi
     capsys.readouterr()
     assert run(["compare", str(scenes / "before.json"), str(scenes / "after.json"), "--resamples", "100"]) == 0
     found = capsys.readouterr()
-    assert "1 images are in" in found.err
+    assert "1 image is in" in found.err
     assert "3.png" in found.err
     assert "boundary IoU" not in found.out
 

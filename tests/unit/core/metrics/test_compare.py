@@ -138,7 +138,7 @@ def test_reports_that_do_not_belong_together_are_refused(reports: tuple[Path, Pa
     refused("[1]", MaskFormatError, "cannot be|can be compared")
     refused(json.dumps({**good, "format": "atrous-evaluation-1"}), MaskFormatError, "atrous-evaluation-1")
     refused(json.dumps({key: value for key, value in good.items() if key != "bands"}), MaskFormatError, "damaged")
-    refused(json.dumps({**good, "images": good["images"][:1]}), MaskFormatError, "1 images in common")
+    refused(json.dumps({**good, "images": good["images"][:1]}), MaskFormatError, "1 image in common")
     changed = json.loads(json.dumps(good))
     for row in changed["catalog"]["classes"]:
         row["name"] = f"roof {row['id']}"
