@@ -288,7 +288,7 @@ class PredictController(QObject):
             if self._projects.image is image and document.reference is offered:
                 self._set_suggestion(Suggestion(offered, merge, refined))
 
-        # The person may paint on meanwhile: the merge only says how much it is about; taking it merges anew.
+        # The person may paint on meanwhile: the merge only says how much it is about; applying it merges again.
         self._jobs.run(
             lambda: merge_labels(document.labels, document.provenance, labels, Provenance.MODEL),
             offer,

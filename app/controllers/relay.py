@@ -1,4 +1,4 @@
-"""A model that has learned takes over: the folder is predicted anew, also where the old model's labels lie already."""
+"""A model that has learned takes over: the folder is predicted again, also where the old model's labels lie already."""
 
 from __future__ import annotations
 

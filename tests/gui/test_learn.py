@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PySide6.QtCore import Qt, QTimer
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QLabel
 
 from app.services.compute_fake import LEARNED, striped_labels
 from app.state.class_mapping import chosen_classes
@@ -133,6 +133,28 @@ def test_before_and_after_is_shown_and_changes_nothing(learned):
     dialog.next.click()
     assert "2 of 2" in dialog.caption.text()
     assert learned.program.models.card.name == "Stripes"
+
+
+def test_before_a_learned_model_takes_over_its_effect_is_said(learned):
+    learned.program.folder_jobs.assume = False
+    result_dialog(learned).accept_button.click()
+    learned.wait(lambda: learned.application.verbs.folder_question is not None)
+    question = learned.application.verbs.folder_question
+    said = " ".join(label.text() for label in question.findChildren(QLabel))
+    assert "Use the model that has learned?" in said
+    assert "that you have not worked on" in said
+    assert "that you have worked on" in said
+    assert not question.never_again.isVisible(), "labels of the model before are replaced"
+    before = learned.program.models.path
+    question.leave.click()
+    learned.settle()
+    assert learned.program.models.path == before
+    assert learned.program.learn.result is not None
+    result_dialog(learned).accept_button.click()
+    learned.wait(lambda: learned.application.verbs.folder_question is not None)
+    learned.application.verbs.folder_question.go.click()
+    learned.wait(lambda: learned.program.learn.result is None and learned.program.models.path != before)
+    learned.settle()
 
 
 def test_accepted_the_model_is_used_and_the_rest_is_predicted_anew(learned):

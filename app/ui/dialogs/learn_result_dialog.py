@@ -154,7 +154,7 @@ class LearnResultDialog(FittedDialog):
         self.discard = QPushButton("Discard")
         self.discard.clicked.connect(self.discardAsked)
         self.accept_button = QPushButton("Accept")
-        self.accept_button.setToolTip("Uses this model from now on and predicts the images that you have not touched anew")
+        self.accept_button.setToolTip("Uses this model from now on and predicts the images again that you have not worked on")
         self.accept_button.clicked.connect(self.acceptAsked)
         advised = {"better": self.accept_button, "worse": self.discard}.get(self._report.verdict)
         if advised is not None:
