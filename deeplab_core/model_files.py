@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import stat
 from collections.abc import Iterable
@@ -75,6 +76,16 @@ def find_models(folders: Iterable[str | Path]) -> list[Path]:
             if wanted:
                 seen.add(path.resolve())
                 found.append(path)
+    return found
+
+
+def find_odd_files(folders: Iterable[str | Path]) -> list[Path]:
+    """What has the name of a model file and is no file, directly inside folders: pipes, devices, links that lead nowhere."""
+    found: list[Path] = []
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            named = [path for path in sorted(Path(folder).iterdir()) if is_model_file(path)]
+            found += [path for path in named if not path.is_file() and not path.is_dir()]
     return found
 
 

@@ -53,7 +53,7 @@ class FolderScan:
         unreadable: sub-folders that the system does not open.
         unsupported: pictures, scans and films in formats that are not read; HEIC files without the extra ``heic``.
         not_files: pipes, devices and sockets with the name of an image.
-        not_followed: links to a folder that contains the scanned one.
+        not_followed: links to folders outside of the scanned one.
     """
 
     images: tuple[str, ...]
@@ -78,8 +78,8 @@ class FolderScan:
             (heic, f"is a HEIC image; {INSTALL_HEIC}", f"are HEIC images; {INSTALL_HEIC}"),
             (others, f"is in a format that is not read ({endings})", f"are in formats that are not read ({endings})"),
             (self.not_files, "is a pipe or device, not a file", "are pipes or devices, not files"),
-            (self.not_followed, "is a link to a folder around this one; it is not followed",
-             "are links to folders around this one; they are not followed"),
+            (self.not_followed, "is a link to a folder outside of this one; it is not followed",
+             "are links to folders outside of this one; they are not followed"),
             (self.unreadable, "is a folder that cannot be opened", "are folders that cannot be opened"),
         )  # fmt: skip
         return tuple(f"{len(names):,} {one if len(names) == 1 else many}: {_some(names)}" for names, one, many in said if names)
@@ -99,7 +99,7 @@ def scan_folder(folder: str | Path) -> FolderScan:
     """List the image files below a folder and tell photographs from masks.
 
     Hidden files and folders (``.atrous`` among them), trash and the bookkeeping of systems (:func:`is_passed_over`) are passed
-    over; linked folders are followed once, but never to a folder that contains this one. A file is taken for a mask, and not
+    over. A link to a folder is followed once if it stays in this one; links that lead out of it are named. A file is taken for a mask, and not
     offered as a photograph, when it is lossless (PNG, TIFF, BMP, PGM) and
 
     1. a folder on its way down is named like masks (:func:`is_label_folder`), and at least half of the files in its folder
@@ -159,7 +159,8 @@ class _Walk:
         self.not_followed: list[str] = []
         self._readable = IMAGE_SUFFIXES | (HEIC_SUFFIXES if heic_readable() else frozenset())
         self._unread = UNREAD_SUFFIXES | (HEIC_SUFFIXES - self._readable)
-        self._visited = {os.path.realpath(root)}
+        self._root = os.path.realpath(root)
+        self._visited = {self._root}
         self._waiting = [""]
         while self._waiting:
             place = self._waiting.pop()
@@ -194,13 +195,13 @@ class _Walk:
         return names
 
     def _is_new(self, entry: os.DirEntry[str], place: str) -> bool:
-        """Whether a folder was not walked yet; only links can lead to one twice, or out of the scanned folder."""
+        """Whether a folder may be walked; only links can lead to one twice, or out of the scanned folder."""
         if not entry.is_symlink():
             return True
         target = os.path.realpath(entry.path)
         if target in self._visited:
             return False
-        if any(known.startswith(target.rstrip(os.sep) + os.sep) for known in self._visited):
+        if not target.startswith(self._root.rstrip(os.sep) + os.sep):
             self.not_followed.append(_join(place, entry.name))
             return False
         self._visited.add(target)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deeplab_core.errors import AtrousError, WeightsError
-from deeplab_core.model_files import find_models
+from deeplab_core.model_files import find_models, find_odd_files
 from deeplab_core.reading import reason
 from deeplab_core.records import ModelCard
 from deeplab_core.weights.loading import read_card
@@ -28,7 +28,7 @@ class ModelEntry:
 def list_models(folders: Iterable[str | Path]) -> list[ModelEntry]:
     """Models directly inside ``folders``, sorted by name: files by their endings, and ``save_pretrained`` folders.
 
-    Folders that do not exist are skipped.
+    Folders that do not exist are skipped. Pipes, devices and links that lead nowhere come last, with an error.
     """
     entries: list[ModelEntry] = []
     for path in find_models(folders):
@@ -40,4 +40,11 @@ def list_models(folders: Iterable[str | Path]) -> list[ModelEntry]:
             _LOG.exception("%s cannot be listed", path)
             failure = WeightsError("the file cannot be read", why=reason(error), remedy="Fetch it again", path=path)
             entries.append(ModelEntry(path, error=failure))
+    entries += [ModelEntry(path, error=_no_file(path)) for path in find_odd_files(folders)]
     return entries
+
+
+def _no_file(path: Path) -> WeightsError:
+    if path.exists():
+        return WeightsError("this is a pipe or device, not a file", remedy="Move it out of the folder", path=path)
+    return WeightsError("this is a link that leads nowhere", remedy="Remove it, or bring back what it leads to", path=path)

@@ -122,15 +122,31 @@ def test_who_opens_a_folder_of_masks_sees_them(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
-def test_links_are_followed_once(tmp_path: Path) -> None:
+def test_links_are_followed_once_and_never_out(tmp_path: Path) -> None:
     photograph(tmp_path / "outside/a.jpg")
+    photograph(tmp_path / "root/in/b.jpg")
+    photograph(tmp_path / "root-2/c.jpg")
     root = tmp_path / "root"
-    root.mkdir()
-    (root / "link").symlink_to(tmp_path / "outside", target_is_directory=True)
-    (root / "again").symlink_to(tmp_path / "outside", target_is_directory=True)
+    for name in ("link", "again"):
+        (root / name).symlink_to(tmp_path / "outside", target_is_directory=True)
+    (root / "beside").symlink_to(tmp_path / "root-2", target_is_directory=True)
+    (root / "up").symlink_to(tmp_path, target_is_directory=True)
     (root / "loop").symlink_to(root, target_is_directory=True)
     (root / "self").symlink_to(root / "self")
-    assert len(find_images(root)) == 1
+    (root / "in/deep").symlink_to(tmp_path / "outside", target_is_directory=True)
+    (root / "chain").symlink_to(root / "link", target_is_directory=True)
+    scan = scan_folder(root)
+    assert scan.images == ("in/b.jpg",)
+    assert scan.not_followed == ("again", "beside", "chain", "in/deep", "link", "up")
+    assert "6 are links to folders outside of this one; they are not followed: again, beside, chain" in scan.left_out()[0]
+    assert find_images(tmp_path / "root/link") == ["a.jpg"]  # who opens it means it
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
+def test_a_link_within_the_folder_is_followed(tmp_path: Path) -> None:
+    photograph(tmp_path / "real/b.jpg")
+    (tmp_path / "same").symlink_to(tmp_path / "real", target_is_directory=True)
+    assert find_images(tmp_path) == ["real/b.jpg", "same/b.jpg"]
 
 
 def test_unreadable_folders_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -137,7 +137,7 @@ def test_a_file_of_terabytes_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
-def test_links_to_folders_around_this_one_are_not_followed(tmp_path: Path) -> None:
+def test_links_out_of_the_folder_are_not_followed(tmp_path: Path) -> None:
     root = tmp_path / "around" / "root"
     photograph(root / "a.jpg")
     photograph(tmp_path / "around" / "outside.jpg")
@@ -146,7 +146,7 @@ def test_links_to_folders_around_this_one_are_not_followed(tmp_path: Path) -> No
     scan = scan_folder(root)
     assert scan.images == ("a.jpg",)
     assert scan.not_followed == ("disk", "up")
-    assert "2 are links to folders around this one" in scan.left_out()[0]
+    assert "2 are links to folders outside of this one" in scan.left_out()[0]
 
 
 def test_formats_that_are_not_read_are_counted_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
