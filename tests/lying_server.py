@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import random
 import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+
+CONTENT = bytes(hashlib.shake_256(b"weights").digest(5000))
+DIGEST = hashlib.sha256(CONTENT).hexdigest()
+DIGITS = b"9" * 6000
 
 #: What one connection gets: bytes, or a function that sends them itself, until the event says that the test is over.
 Answer = bytes | Callable[[socket.socket, threading.Event], None]
@@ -68,3 +74,36 @@ def lying() -> Iterator[LyingServer]:
             listening.close()
             for thread in (accepting, *threads):
                 thread.join(10)
+
+
+def answer(*headers: bytes, status: bytes = b"200 OK", body: bytes = CONTENT) -> bytes:
+    """The bytes of an answer."""
+    return b"\r\n".join([b"HTTP/1.1 " + status, *headers, b"Connection: close", b"", b""]) + body
+
+
+def whole_answer(*headers: bytes) -> bytes:
+    """An honest one with all of the content."""
+    return answer(b"Content-Length: 5000", b'ETag: "a"', *headers)
+
+
+_PIECES = (
+    b"\xb2", b"-1", DIGITS, b"", b"\xff\xfe", b"\0", b"[::", b"bytes 0-1/2", b"chunked", b"gzip", b"0x10", b"1e5", b"nan", b"/x",
+    b"http://", b"text/html", b'W/"x"', b"\x1b[31m", b"a" * 3000, b"5000", b"100", b"close", b"bytes 100-4999/5000",
+)  # fmt: skip
+_NAMES = (
+    b"Content-Length", b"Content-Range", b"Location", b"Retry-After", b"ETag", b"Last-Modified", b"Content-Type",
+    b"Transfer-Encoding", b"Content-Encoding", b"Connection", b"Set-Cookie", b"\xff", b"", b"A B",
+)  # fmt: skip
+_STATUS = (
+    b"200 OK", b"206 Partial", b"302 Found", b"308 x", b"416 No", b"429 x", b"503 x", b"404 x", b"407 x", b"204 x", b"100 x",
+)  # fmt: skip
+
+
+def strange_answer(rng: random.Random) -> bytes:
+    """A seeded answer: a status, some headers, and a body that may be cut."""
+    headers = [rng.choice(_NAMES) + b": " + rng.choice(_PIECES) for _ in range(rng.randrange(5))]
+    body = CONTENT[: rng.choice((0, 1, 100, 5000))]
+    sent = bytearray(answer(*headers, status=rng.choice(_STATUS), body=body))
+    for _ in range(rng.choice((0, 0, 1, 3))):
+        sent[rng.randrange(min(len(sent), 200))] ^= 1 << rng.randrange(8)
+    return bytes(sent)

@@ -61,7 +61,9 @@ def read_stored(path: str | Path) -> StoredMask:
     try:
         data = read_file(path)
     except ImageReadError as error:
-        why = str(error.__cause__) if isinstance(error.__cause__, OSError) else ". ".join(part for part in (error.what, error.why) if part)
+        why = ". ".join(part for part in (error.what, error.why) if part)
+        if isinstance(error.__cause__, OSError):
+            why = str(error.__cause__)
         raise MaskFormatError("the mask file cannot be read", why=why, remedy=error.remedy, path=path) from error
     if not data:
         raise MaskFormatError("the mask file is empty", why="It has 0 bytes", remedy="Copy it again from its source", path=path)

@@ -98,9 +98,9 @@ def find_images(folder: str | Path) -> list[str]:
 def scan_folder(folder: str | Path) -> FolderScan:
     """List the image files below a folder and tell photographs from masks.
 
-    Hidden files and folders (``.atrous`` among them), trash and the bookkeeping of systems (:func:`is_passed_over`) are passed
-    over. A link to a folder is followed once if it stays in this one; links that lead out of it are named. A file is taken for a mask, and not
-    offered as a photograph, when it is lossless (PNG, TIFF, BMP, PGM) and
+    Hidden files and folders (``.atrous`` among them), trash and the bookkeeping of systems (:func:`is_passed_over`) are
+    passed over. A link to a folder is followed once if it stays in this one; links that lead out of it are named. A file is
+    taken for a mask, and not offered as a photograph, when it is lossless (PNG, TIFF, BMP, PGM) and
 
     1. a folder on its way down is named like masks (:func:`is_label_folder`), and at least half of the files in its folder
        carry the stem of a photograph elsewhere, or fewer do but the headers of its first files say grey or indexed; or

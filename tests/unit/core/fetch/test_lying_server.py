@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import random
 import socket
 import threading
@@ -16,13 +15,11 @@ import pytest
 from deeplab_core.errors import AtrousError, DownloadError
 from deeplab_core.fetch import download
 from deeplab_core.fetch.published import is_file_name
-from tests.lying_server import LyingServer, lying
+from tests.lying_server import CONTENT, DIGEST, DIGITS, LyingServer, answer, lying, strange_answer
+from tests.lying_server import whole_answer as whole
 
 settings = import_module("deeplab_core.fetch.download")
 
-CONTENT = bytes(hashlib.shake_256(b"weights").digest(5000))
-DIGEST = hashlib.sha256(CONTENT).hexdigest()
-DIGITS = b"9" * 6000
 
 
 @pytest.fixture(autouse=True)
@@ -41,14 +38,6 @@ def server() -> Iterator[LyingServer]:
 @pytest.fixture
 def target(tmp_path: Path) -> Path:
     return tmp_path / "net.pth"
-
-
-def answer(*headers: bytes, status: bytes = b"200 OK", body: bytes = CONTENT) -> bytes:
-    return b"\r\n".join([b"HTTP/1.1 " + status, *headers, b"Connection: close", b"", b""]) + body
-
-
-def whole(*headers: bytes) -> bytes:
-    return answer(b"Content-Length: 5000", b'ETag: "a"', *headers)
 
 
 MALFORMED_LOCATIONS = {
@@ -241,29 +230,6 @@ def test_a_malformed_proxy_is_named(target: Path, monkeypatch: pytest.MonkeyPatc
         with pytest.raises(DownloadError, match=r"proxy.*is malformed") as caught:
             download("http://models.example/net.pth", target)
         assert "word" not in str(caught.value)
-
-
-_PIECES = (
-    b"\xb2", b"-1", DIGITS, b"", b"\xff\xfe", b"\0", b"[::", b"bytes 0-1/2", b"chunked", b"gzip", b"0x10", b"1e5", b"nan", b"/x",
-    b"http://", b"text/html", b'W/"x"', b"\x1b[31m", b"a" * 3000, b"5000", b"100", b"close", b"bytes 100-4999/5000",
-)  # fmt: skip
-_NAMES = (
-    b"Content-Length", b"Content-Range", b"Location", b"Retry-After", b"ETag", b"Last-Modified", b"Content-Type",
-    b"Transfer-Encoding", b"Content-Encoding", b"Connection", b"Set-Cookie", b"\xff", b"", b"A B",
-)  # fmt: skip
-_STATUS = (
-    b"200 OK", b"206 Partial", b"302 Found", b"308 x", b"416 No", b"429 x", b"503 x", b"404 x", b"407 x", b"204 x", b"100 x",
-)  # fmt: skip
-
-
-def strange_answer(rng: random.Random) -> bytes:
-    """A seeded answer: a status, some headers, and a body that may be cut."""
-    headers = [rng.choice(_NAMES) + b": " + rng.choice(_PIECES) for _ in range(rng.randrange(5))]
-    body = CONTENT[: rng.choice((0, 1, 100, 5000))]
-    sent = bytearray(answer(*headers, status=rng.choice(_STATUS), body=body))
-    for _ in range(rng.choice((0, 0, 1, 3))):
-        sent[rng.randrange(min(len(sent), 200))] ^= 1 << rng.randrange(8)
-    return bytes(sent)
 
 
 @pytest.mark.parametrize("seed", range(6))
