@@ -1,15 +1,21 @@
-"""A part of ``make soak`` with fixed seeds: crash points, power cuts, failing disks, torn files, strangers, surroundings."""
+"""A part of ``make soak`` with fixed seeds.
+
+Crash points, power cuts, failing disks, torn files, strangers, surroundings, damaged inputs, a disturbed compute process.
+"""
 
 import errno
 import random
+import sys
 
 import pytest
 
 from tests.soak.crash import failing_disk, kill_points, power_cuts, record
 from tests.soak.damage import torn_files
+from tests.soak.fuzz import ROWS, fuzz, intact
 from tests.soak.hostile import ATTACKS, hostile_folders
 from tests.soak.oplog import library
 from tests.soak.surroundings import STORIES, NotTried
+from tests.soak.worker import in_a_process as disturbed
 
 pytestmark = pytest.mark.e2e
 
@@ -62,3 +68,21 @@ def test_surroundings(tmp_path, story):
         assert story(tmp_path) is None
     except NotTried as error:
         pytest.skip(str(error))
+
+
+#: Damaged inputs of all readers together.
+INPUTS = 500
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of memory and processor time are Linux's here")
+@pytest.mark.parametrize(("family", "share"), ROWS.values(), ids=[family for family, _ in ROWS.values()])
+def test_damaged_inputs_are_named(family, share):
+    assert intact(family) == []
+    outcome = fuzz(family, round(share * INPUTS))
+    assert outcome.failures == []
+    assert outcome.tried == round(share * INPUTS)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="handles and signals are Linux's here")
+def test_a_disturbed_compute_process_answers_each_request_once():
+    assert disturbed(6, 3).failures == []

@@ -1,7 +1,8 @@
 """``make soak``: everything that the tests try a part of, and the table of docs/reliability.md.
 
-``python -m tests.soak --write`` tries all of it (about half an hour) and replaces the table; ``--sessions`` and ``--tries`` set
-how much. The same seeds give the same places. Exit status 1 if anything was not survived.
+``python -m tests.soak --write`` tries all of it (about an hour) and replaces the table. ``--sessions``, ``--tries``, ``--inputs``
+and ``--rounds`` set how much, and ``--only`` tries a part and keeps the other rows. The same seeds give the same places. Exit
+status 1 if anything was not survived.
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.soak import fuzz
 from tests.soak.crash import Outcome, Recorded, failing_disk, kill_points, power_cuts, record
 from tests.soak.damage import torn_files
 from tests.soak.hostile import hostile_folders
 from tests.soak.oplog import ROOT, library
 from tests.soak.surroundings import surroundings
+from tests.soak.worker import in_a_process as disturbed
 
 PAGE = ROOT / "docs/reliability.md"
 BEGIN, END = "<!-- figures: written by make soak -->", "<!-- end of figures -->"
@@ -35,7 +38,11 @@ ROWS = (
     "A project file cut, emptied, damaged or missing",
     "A stranger's project folder",
     "Surroundings: disks, copies, clocks, names, versions",
+    *fuzz.ROWS,
+    "The compute process killed, stopped, cancelled, restarted: one answer each",
 )
+WORKER_ROW = ROWS[-1]
+PARTS = ("crashes", "hostile", "surroundings", "fuzz", "worker")
 
 
 def main() -> int:
@@ -44,32 +51,44 @@ def main() -> int:
     parser.add_argument("--sessions", type=int, default=12, help="recorded sessions of corrections")
     parser.add_argument("--tries", type=int, default=150, help="places per session and kind of crash")
     parser.add_argument("--seed", type=int, default=0, help="number of the first session")
+    parser.add_argument("--inputs", type=int, default=5000, help="damaged inputs of all readers together")
+    parser.add_argument("--rounds", type=int, default=60, help="disturbances of the compute process")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="parts to try; the rows of the others are kept")
     parser.add_argument("--write", action="store_true", help="replace the table in docs/reliability.md")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="atrous-soak-") as name:
-        outcomes = try_all(Path(name), options.sessions, options.tries, options.seed)
+        outcomes = try_all(Path(name), options)
     for title, outcome in outcomes.items():
         for failure in outcome.failures:
             print(f"NOT SURVIVED  {title}: {failure}")
-    text = table(outcomes)
+    page = PAGE.read_text(encoding="utf-8")
+    head, rest = page.split(BEGIN)
+    kept, tail = rest.split(END)
+    text = table(outcomes, kept.splitlines() if set(options.only) != set(PARTS) else [])
     print(text)
     if options.write:
-        page = PAGE.read_text(encoding="utf-8")
-        head, rest = page.split(BEGIN)
-        PAGE.write_text(f"{head}{BEGIN}\n{text}\n{END}{rest.split(END)[1]}", encoding="utf-8")
+        PAGE.write_text(f"{head}{BEGIN}\n{text}\n{END}{tail}", encoding="utf-8")
     return int(any(outcome.failures for outcome in outcomes.values()))
 
 
-def try_all(base: Path, sessions: int, tries: int, seed: int) -> dict[str, Outcome]:
-    """Every row of the table; the first seven need a C compiler and are left out without one."""
+def try_all(base: Path, options: argparse.Namespace) -> dict[str, Outcome]:
+    """The chosen rows of the table; the first seven need a C compiler and are left out without one."""
     outcomes = {title: Outcome() for title in ROWS}
-    if library() is not None:
-        for number in range(seed, seed + sessions):
+    if "crashes" in options.only and library() is not None:
+        for number in range(options.seed, options.seed + options.sessions):
             recorded = record(base, number, 60)
-            for title, run in zip(ROWS, _crashes(recorded, base, tries), strict=False):
+            for title, run in zip(ROWS, _crashes(recorded, base, options.tries), strict=False):
                 outcomes[title].extend(_timed(f"session {number}: {title}", run))
-    outcomes[ROWS[7]].extend(_timed(ROWS[7], lambda: hostile_folders(base)))
-    outcomes[ROWS[8]].extend(_timed(ROWS[8], lambda: surroundings(base / "stories")))
+    if "hostile" in options.only:
+        outcomes[ROWS[7]].extend(_timed(ROWS[7], lambda: hostile_folders(base)))
+    if "surroundings" in options.only:
+        outcomes[ROWS[8]].extend(_timed(ROWS[8], lambda: surroundings(base / "stories")))
+    if "fuzz" in options.only:
+        for title, (family, share) in fuzz.ROWS.items():
+            count, first = round(share * options.inputs), 1_000_000 * options.seed
+            outcomes[title].extend(_timed(title, lambda f=family, c=count, n=first: fuzz.fuzz(f, c, n)))  # type: ignore[misc]
+    if "worker" in options.only:
+        outcomes[WORKER_ROW].extend(_timed(WORKER_ROW, lambda: disturbed(options.rounds, options.seed)))
     return {title: outcome for title, outcome in outcomes.items() if outcome.tried}
 
 
@@ -99,10 +118,15 @@ def _timed(title: str, run: Callable[[], Outcome]) -> Outcome:
     return outcome
 
 
-def table(outcomes: dict[str, Outcome]) -> str:
-    """The rows as Markdown."""
+def table(outcomes: dict[str, Outcome], kept: list[str]) -> str:
+    """The rows as Markdown, in their order; rows that were not tried are taken from ``kept``."""
     lines = ["| what | tried | survived |", "|---|---:|---:|"]
-    return "\n".join(lines + [f"| {title} | {outcome.tried:,} | {outcome.survived:,} |" for title, outcome in outcomes.items()])
+    for title in ROWS:
+        if title in outcomes:
+            lines.append(f"| {title} | {outcomes[title].tried:,} | {outcomes[title].survived:,} |")
+        else:
+            lines += [line for line in kept if line.startswith(f"| {title} |")]
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,17 @@
 """The real compute process killed, stopped, cancelled and restarted at random moments: every request gets exactly one answer.
 
 After each disturbance the handles and threads of the window's process, its children and /dev/shm must be what they were.
-``python -m tests.soak.worker COUNT SEED`` does it alone.
+``python -c "from tests.soak.worker import main; main()" COUNT SEED`` does it alone: a compute process imports the main module
+of the process that starts it, and this one imports Qt.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
+import subprocess
 import sys
 import tempfile
 import threading
@@ -28,6 +31,7 @@ from app.worker.messages import RefineBase
 from deeplab_core.records import PredictOptions
 from deeplab_core.refine import PRESETS, preset
 from tests.soak.crash import Outcome
+from tests.soak.oplog import ROOT
 from tests.unit.app.tiny_model import save_photograph, save_tiny_model
 
 #: Wall-clock time after which a request counts as never answered, in seconds.
@@ -35,7 +39,9 @@ PATIENCE = 240.0
 #: Many passes over a small image: seconds of work with many places to be disturbed at.
 LONG = PredictOptions(scales=tuple(1.0 + n / 64 for n in range(8)))
 WORK = ("load", "predict", "long predict", "refine", "load and predict", "several")
-DISTURBANCES = ("nothing", "cancel", "cancel all", "kill", "stop", "stop and report", "restart", "kill and cancel", "cancel, kill")
+DISTURBANCES = (
+    "nothing", "cancel", "cancel all", "kill", "stop", "stop and report", "restart", "kill and cancel", "cancel, kill",
+)  # fmt: skip
 ANSWERS = ("loaded", "predicted", "refined", "failed", "cancelled")
 
 
@@ -66,7 +72,7 @@ class _Station:
 
     def ask(self, work: str) -> list[int]:
         """Ask for some work; the numbers of the requests."""
-        client, base = self.client, RefineBase(image=self.image, source_key="key")
+        client, base = self.client, RefineBase(image=self.image, source_key="key", channel_ids=tuple(range(5)))
         if work == "load":
             return [client.load(self.model, device="cpu")]
         if work == "predict":
@@ -110,7 +116,8 @@ def worker_rounds(base: Path, count: int, seed: int = 0) -> Outcome:
     base.mkdir(parents=True, exist_ok=True)
     station = _Station(base)
     try:
-        if not station.wait(lambda first=station.ask("load and predict"): _all(station, first)):
+        first = station.ask("load and predict")
+        if not station.wait(lambda: _all(station, first)):
             outcome.add("the first requests were never answered", "start")
             return outcome
         level = _resources()
@@ -202,8 +209,24 @@ def _grown(station: _Station, level: dict[str, int]) -> str | None:
     return None if station.wait(lambda: not grown(), 20) else f"grew: {grown()}"
 
 
-if __name__ == "__main__":
+def in_a_process(count: int, seed: int) -> Outcome:
+    """:func:`worker_rounds` in a process of its own, whose main module a compute process can import."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "QT_QPA_PLATFORM": "offscreen"}
+    command = [sys.executable, "-c", "from tests.soak.worker import main; main()", str(count), str(seed)]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    outcome = Outcome()
+    lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
+    if not lines:
+        outcome.add(f"the process ended with {done.returncode}: {done.stderr.strip().splitlines()[-1:]}", f"seed {seed}")
+        return outcome
+    told = json.loads(lines[-1])
+    outcome.tried, outcome.failures = told["tried"], told["failures"]
+    return outcome
+
+
+def main() -> None:
+    """Do it, and print the outcome as JSON."""
+    count, seed = int(sys.argv[1]), int(sys.argv[2])
     with tempfile.TemporaryDirectory(prefix="atrous-worker-") as name:
-        found = worker_rounds(Path(name), int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0)
-    print(found.tried, found.failures)
-    sys.exit(bool(found.failures))
+        found = worker_rounds(Path(name), count, seed)
+    print(json.dumps({"tried": found.tried, "failures": found.failures}))
