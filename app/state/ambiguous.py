@@ -141,14 +141,28 @@ def export_marks(project: Project, folder: Path) -> int:
 
     Raises:
         StorageError: a file cannot be written.
+        ProjectError: records are damaged; all others were written.
     """
     stored = project.results(KIND)
     alike = twins(project.images)
+    damaged: list[str] = []
     for image, (_, data) in stored.items():
+        try:
+            _decode(data)
+        except ProjectError:
+            damaged.append(project.record(image).shown)
+            continue
         name = PurePosixPath(project.record(image).relative_path)
         path = folder / (name.with_name(name.name + AMBIGUOUS_SUFFIX) if image in alike else name.with_suffix(AMBIGUOUS_SUFFIX))
         make_folder(path.parent)
         atomic_write(path, data)
+    if damaged:
+        more = f" and {len(damaged) - 3} more" if len(damaged) > 3 else ""
+        raise ProjectError(
+            f"{len(damaged)} of {len(stored)} records of ambiguous regions are damaged and were left out",
+            why=", ".join(damaged[:3]) + more,
+            remedy="Mark these regions again; the others were exported",
+        )
     return len(stored)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from deeplab_core.reading import shorten
+
 Value = bool | int | float | str | list[str] | dict[str, list[str]]
 
 
@@ -39,7 +41,7 @@ class Setting:
         """The value in this setting's type. Raises ValueError that says what would be right."""
         if isinstance(self.default, bool):
             if not isinstance(value, bool):
-                raise ValueError(f"{self.key} is true or false, not {value!r}")
+                raise ValueError(f"{self.key} is true or false, not {shorten(value)}")
             return value
         if isinstance(self.default, int | float):
             return self._check_number(value)
@@ -50,18 +52,18 @@ class Setting:
         if isinstance(self.default, dict):
             return _check_keys(self.key, value)
         if not isinstance(value, str):
-            raise ValueError(f"{self.key} is a text, not {value!r}")
+            raise ValueError(f"{self.key} is a text, not {shorten(value)}")
         if self.choices and value not in [choice for choice, _ in self.choices]:
-            raise ValueError(f"{self.key} is one of {', '.join(choice for choice, _ in self.choices)}, not '{value}'")
+            raise ValueError(f"{self.key} is one of {', '.join(choice for choice, _ in self.choices)}, not {shorten(value)}")
         return value
 
     def _check_number(self, value: Any) -> Value:
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise ValueError(f"{self.key} is a number, not {value!r}")
+            raise ValueError(f"{self.key} is a number, not {shorten(value)}")
         if isinstance(self.default, int) and value != int(value):
-            raise ValueError(f"{self.key} is a whole number, not {value}")
+            raise ValueError(f"{self.key} is a whole number, not {shorten(value)}")
         if (self.low is not None and value < self.low) or (self.high is not None and value > self.high):
-            raise ValueError(f"{self.key} is between {self.low} and {self.high}, not {value}")
+            raise ValueError(f"{self.key} is between {self.low} and {self.high}, not {shorten(value)}")
         return int(value) if isinstance(self.default, int) else float(value)
 
 

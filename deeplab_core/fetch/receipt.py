@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+import re
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from deeplab_core.errors import AtrousError
 from deeplab_core.formats.atomic import atomic_write
 from deeplab_core.reading import read_json
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,9 +46,12 @@ def receipt_path(installed: Path) -> Path:
 def read_receipt(installed: Path) -> Receipt | None:
     """The receipt of a file; None where there is none, or none that can be read."""
     try:
-        return Receipt(**read_json(receipt_path(installed)))
+        receipt = Receipt(**read_json(receipt_path(installed)))
     except (AtrousError, TypeError):
         return None
+    kinds = {"str": str, "int": int}
+    sound = all(type(getattr(receipt, field.name)) is kinds[str(field.type)] for field in fields(receipt))
+    return receipt if sound and _SHA256.fullmatch(receipt.sha256) else None
 
 
 def write_receipt(installed: Path, receipt: Receipt) -> None:

@@ -185,6 +185,18 @@ def test_the_card_says_what_is_published_and_a_person_s_card_stays(tmp_path: Pat
     assert written.read_text() == "mine"
 
 
+RECEIPT = {"id": "a", "url": "u", "fetched": "d", "bytes": 1, "sha256": "a" * 64, "checked": "", "installed_bytes": 1}
+
+
+@pytest.mark.parametrize("change", [{key: value} for key in RECEIPT for value in (None, 1.5, [], {}, True)] + [{"sha256": "xyz"}])
+def test_a_receipt_of_wrong_values_is_none(tmp_path: Path, change: dict[str, object]) -> None:
+    beside = tmp_path / "net.pth.origin.json"
+    beside.write_text(json.dumps(RECEIPT))
+    assert read_receipt(tmp_path / "net.pth") is not None
+    beside.write_text(json.dumps(RECEIPT | change))
+    assert read_receipt(tmp_path / "net.pth") is None
+
+
 @pytest.mark.parametrize("damage", ["", "{}", "[1]", '{"id": 1, "more": 2}'])
 def test_a_damaged_receipt_is_none(tmp_path: Path, damage: str) -> None:
     (tmp_path / "net.pth.origin.json").write_text(damage)
