@@ -114,6 +114,19 @@ def test_marks_leave_for_the_command_line(folder, tmp_path):
     assert AmbiguousMarks.from_dict(data) == square(reason="mirror")
 
 
+def test_a_damaged_record_of_marks_never_keeps_the_others_back(folder, tmp_path):
+    with Project.open(folder) as project:
+        bad, good = image_id(project, "a.png"), image_id(project, "b.png")
+        for image in (bad, good):
+            write_marks(project, image, square())
+        project.put_result(bad, KIND, "", b'{"marks": [{"box": "everywhere"}]}')
+        assert [one.image for one in list_marks(project)] == [good]
+        with pytest.raises(ProjectError, match="1 of 2 records of ambiguous regions are damaged") as caught:
+            export_marks(project, tmp_path / "marks")
+        assert "a.png" in caught.value.why
+    assert [path.name for path in (tmp_path / "marks").iterdir()] == ["b.ambiguous.json"]
+
+
 def test_the_newest_move_of_every_image_in_one_question(folder):
     from tests.unit.app.folders import stroke
 

@@ -155,3 +155,12 @@ def test_no_settings_file_stops_the_program_and_none_is_lost(tmp_path: Path, con
         path.unlink()
     kept = {file.read_bytes() for file in tmp_path.glob("*.damaged*.toml")}
     assert kept == {content + b"#0", content + b"#1"}
+
+
+def test_a_long_wrong_value_is_quoted_shortly(qapp, path):
+    path.parent.mkdir()
+    path.write_text('look.theme = "' + "x" * 100_000 + '"\ncanvas.opacity = "' + "9" * 5000 + '"\ncanvas.contours = false\n')
+    store = SettingsStore(path)
+    assert store["canvas.contours"] is False
+    assert len(store.problems) == 2
+    assert all(len(problem) < 400 for problem in store.problems)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -248,6 +250,22 @@ def test_a_folder_lists_good_and_bad_files(model: SegmentationModel, card: Model
     assert isinstance(entries[0].error, WeightsError)
     assert entries[1].card is not None
     assert entries[1].card.name == "Small one"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes are not files there")
+def test_pipes_and_devices_in_a_folder_are_named(model: SegmentationModel, card: ModelCard, tmp_path: Path) -> None:
+    save_model(tmp_path / "b.safetensors", model, card)
+    os.mkfifo(tmp_path / "a.pth")
+    (tmp_path / "c.onnx").symlink_to("/dev/zero")
+    (tmp_path / "d.pt").symlink_to(tmp_path / "nowhere")
+    os.mkfifo(tmp_path / "b.json")  # where the card would be
+    good, *odd = list_models([tmp_path])
+    assert good.card is not None
+    said = {entry.path.name: str(entry.error) for entry in odd}
+    assert set(said) == {"a.pth", "c.onnx", "d.pt"}
+    assert "pipe or device" in said["a.pth"]
+    assert "pipe or device" in said["c.onnx"]
+    assert "leads nowhere" in said["d.pt"]
 
 
 def test_a_card_from_a_newer_version_says_so(model: SegmentationModel, card: ModelCard, tmp_path: Path) -> None:
