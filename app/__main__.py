@@ -18,7 +18,9 @@ def main() -> int:
         faulthandler.enable()
 
     from app.cli import run
+    from app.cli.terminal import show_crash
 
+    sys.excepthook = show_crash
     return run(sys.argv[1:])
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import io
 import json
 import sys
+import traceback
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import click
@@ -24,6 +26,11 @@ def prepare_output() -> None:
     """Let stdout escape what its encoding cannot hold, as stderr does, instead of failing in the middle of a table."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def show_crash(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Print the trace of an exception that nobody caught, as ``sys.excepthook``: its message may quote names, too."""
+    say("".join(traceback.format_exception(kind, error, trace)).rstrip("\n"), err=True)
 
 
 def say(text: object = "", *, err: bool = False) -> None:

@@ -127,6 +127,7 @@ class TruthBinding(QObject):
     def _ask_predicted(self, question: PredictedQuestion) -> None:
         """The user named masks that a model made."""
         box = QMessageBox(self._window)
+        box.setTextFormat(Qt.TextFormat.PlainText)  # names may look like HTML
         box.setIcon(QMessageBox.Icon.Warning)
         box.setWindowTitle("Ground truth")
         of = f" of {question.model}" if question.model else ""

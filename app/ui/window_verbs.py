@@ -139,6 +139,7 @@ class WindowVerbs(QObject):
         self._program.edit.commit_stroke()
         name = project.record(image).shown
         box = QMessageBox(self._window)
+        box.setTextFormat(Qt.TextFormat.PlainText)  # names may look like HTML
         box.setIcon(QMessageBox.Icon.Question)
         box.setWindowTitle("Start this image again")
         box.setText(f"Start {name} again?")
@@ -360,6 +361,7 @@ class WindowVerbs(QObject):
 
     def _ask_to_stop(self, title: str) -> bool:
         box = QMessageBox(self._window)
+        box.setTextFormat(Qt.TextFormat.PlainText)  # names may look like HTML
         box.setWindowTitle("Atrous")
         box.setText(f"{title} is still running.")
         box.setInformativeText("What is done so far is kept; you can go on with the rest next time.")
@@ -370,6 +372,7 @@ class WindowVerbs(QObject):
 
     def _ask_to_lose(self) -> bool:
         box = QMessageBox(self._window)
+        box.setTextFormat(Qt.TextFormat.PlainText)  # names may look like HTML
         box.setIcon(QMessageBox.Icon.Warning)
         box.setWindowTitle("Atrous")
         box.setText("Some of your work is not on disk yet, because it cannot be written.")

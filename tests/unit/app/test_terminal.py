@@ -114,6 +114,17 @@ def test_a_log_escapes_messages_and_traces() -> None:
     assert "\n" in text
 
 
+def test_an_uncaught_exception_is_printed_escaped(capsys: pytest.CaptureFixture[str]) -> None:
+    try:
+        raise RuntimeError(NAME)
+    except RuntimeError as error:
+        terminal.show_crash(type(error), error, error.__traceback__)
+    said = capsys.readouterr().err
+    assert "Traceback" in said
+    assert r"RuntimeError: \x1b]0;pwned\x07" in said
+    assert ACTS.search(said) is None
+
+
 def test_warnings_go_to_the_escaped_log(caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--version"]) == 0
     with warnings.catch_warnings():
