@@ -11,6 +11,9 @@ from deeplab_core.errors import AtrousError
 #: What to do about a file whose content is broken.
 COPY_AGAIN = "Copy the file again from its source, or leave it out"
 
+#: Characters of a decoder's message that are quoted: some quote the whole file.
+_LONGEST = 300
+
 
 @contextmanager
 def decoder_guard(kind: type[AtrousError], what: str, path: Path, remedy: str = COPY_AGAIN) -> Iterator[None]:
@@ -26,5 +29,6 @@ def decoder_guard(kind: type[AtrousError], what: str, path: Path, remedy: str = 
         raise
     except Exception as error:
         early = isinstance(error, EOFError) or any(word in str(error).lower() for word in ("truncated", "incomplete", "end of"))
-        why = "The file ends too early" if early else str(error).strip().split("\n")[0]
+        said = str(error).strip().split("\n")[0]
+        why = "The file ends too early" if early else said if len(said) <= _LONGEST else f"{said[: _LONGEST - 3]}..."
         raise kind(what, why=why, remedy=remedy, path=path) from error

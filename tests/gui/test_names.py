@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QLabel
 
 from app.controllers.export import ExportRequest, Scope
 from app.state.image_record import ImageStatus
@@ -113,3 +114,10 @@ def test_names_are_shown_as_they_are(studio: Studio) -> None:
 )
 def test_controls_in_names_are_visible(name: str, shown: str) -> None:
     assert displayed(name) == shown
+
+
+def test_no_label_of_the_window_guesses_whether_a_name_is_html(studio: Studio, photos: Path) -> None:
+    (photos / "a.png").rename(photos / "a<img src=x>.png")
+    studio.open(photos)
+    guessing = [label.text() for label in studio.window.findChildren(QLabel) if label.textFormat() is Qt.TextFormat.AutoText]
+    assert [text for text in guessing if text] == []

@@ -12,6 +12,7 @@ class ElidedLabel(QLabel):
 
     def __init__(self, mode: Qt.TextElideMode) -> None:
         super().__init__()
+        self.setTextFormat(Qt.TextFormat.PlainText)  # names may look like HTML
         self._text, self._mode = "", mode
         self.setProperty("tone", "muted")
         self.setMinimumWidth(40)

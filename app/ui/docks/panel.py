@@ -28,6 +28,7 @@ class Panel(QDockWidget):
         self.header.setContentsMargins(PADDING, 9, PADDING, 5)
         self.header.setSpacing(6)
         label = QLabel(title.upper())
+        label.setTextFormat(Qt.TextFormat.PlainText)
         label.setObjectName("panelTitle")
         self.header.addWidget(label)
         self.header.addStretch(1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -59,3 +60,13 @@ def test_damage_is_answered_by_name(tmp_path: Path, kind: str) -> None:
             errors.append(error)
     assert errors
     assert all(error.path == path and error.remedy for error in errors)
+
+
+def test_a_long_message_of_a_decoder_is_cut(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.zeros((4, 5), np.uint8))
+    data = bytearray((tmp_path / "a.npy").read_bytes())
+    data[8:10] = struct.pack("<H", 60_000)  # the length of the header, which NumPy quotes
+    (tmp_path / "a.npy").write_bytes(bytes(data) + b" " * 61_000)
+    with pytest.raises(MaskFormatError, match="damaged") as caught:
+        read_mask(tmp_path / "a.npy", get_catalog("voc21"))
+    assert len(str(caught.value)) < 1000
