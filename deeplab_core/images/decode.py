@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -112,14 +112,29 @@ def read_image(path: str | Path, *, fourth: bool = False) -> ImageData:
 def decode_image(data: bytes, path: Path, *, fourth: bool = False) -> ImageData:
     """As :func:`read_image`, for a file that is in memory already; ``path`` is what errors name."""
     info = probe_bytes(data, path)
-    # Large pictures wait for each other: their memory is bounded one by one, and threads would add it up.
-    with _ONE_LARGE if info.width * info.height >= LARGE else nullcontext():
+    with _turn_of(info):
         stored, notes = _decode_stored(data, info)
         four = _four_channels(data, info) if fourth else None
         return ImageData(
             rgb=to_oriented(stored, info.orientation), info=info, key=key_of(data), notes=tuple(notes),
             four=None if four is None else to_oriented(four, info.orientation),
         )  # fmt: skip
+
+
+def _turn_of(info: ImageInfo) -> AbstractContextManager[object]:
+    """Large pictures wait for each other: their memory is bounded one by one, and threads would add it up."""
+    return _ONE_LARGE if info.width * info.height >= LARGE else nullcontext()
+
+
+def _check_jpeg(data: bytes, info: ImageInfo, picture_bytes: int) -> None:
+    """Raise ImageReadError for a large JPEG that takes too much memory; ``picture_bytes`` are those of a pixel as decoded."""
+    pixels = info.width * info.height
+    if pixels < LARGE:
+        return
+    state = jpeg_state(data)
+    needed = len(data) + int(pixels * max(state.decoder_bytes + picture_bytes, 2 * picture_bytes))
+    kind = f"{state.samples:g} samples of 8 bits{', progressive' if state.progressive else ''}"
+    check_memory(needed, kind, info.path, "Save it without progressive coding, or cut it into smaller pictures")
 
 
 def _decode_stored(data: bytes, info: ImageInfo) -> tuple[NDArray[np.uint8], list[Note]]:
@@ -180,7 +195,9 @@ def read_thumbnail(path: str | Path, side: int) -> NDArray[np.uint8]:
     long_side = max(info.size)
     factor = next((factor for factor in (8, 4, 2) if long_side // factor >= side), 1)
     if factor > 1 and info.format in ("JPEG", "MPO"):
-        reduced = cv2.imdecode(np.frombuffer(data, np.uint8), _REDUCED[factor] | cv2.IMREAD_IGNORE_ORIENTATION)
+        with _turn_of(info):
+            _check_jpeg(data, info, 0)
+            reduced = cv2.imdecode(np.frombuffer(data, np.uint8), _REDUCED[factor] | cv2.IMREAD_IGNORE_ORIENTATION)
         if reduced is not None:
             # The reduced flags know no RGB variant; turning a small picture costs nothing.
             return to_oriented(_shrink(bgr_to_rgb(np.asarray(reduced, dtype=np.uint8)), side), info.orientation)
@@ -203,6 +220,7 @@ def _shrink(rgb: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
 
 
 def _decode_jpeg(data: bytes, info: ImageInfo) -> tuple[NDArray[np.uint8], list[Note]]:
+    _check_jpeg(data, info, 3)
     state = jpeg_state(data)
     if state.ended:
         stored, notes = _decode_with_opencv(data, info)

@@ -34,16 +34,23 @@ class JpegState:
         ended: whether the end marker is there.
         progressive: whether the picture comes in scans of growing detail.
         detailed: whether the scans of a progressive file reach full detail; True for others.
+        samples: stored samples of a pixel: 3 for full colour, 1.5 where colour is halved in both directions.
     """
 
     ended: bool
     progressive: bool
     detailed: bool
+    samples: float = 3.0
+
+    @property
+    def decoder_bytes(self) -> float:
+        """Bytes of a pixel that a decoder holds beside the picture: all coefficients of a progressive file, of two bytes each."""
+        return 2 * self.samples if self.progressive else 0.0
 
 
 def jpeg_state(data: bytes) -> JpegState:
     """Read the markers of a JPEG file; costs a search through its scans, no decoding. Damaged structure counts as not ended."""
-    place, components, progressive, ended = 2, 0, False, False
+    place, components, progressive, ended, samples = 2, 0, False, False, 3.0
     refined: dict[tuple[int, int], int] = {}
     while place + 4 <= len(data) or data[place : place + 2] == END:
         if data[place] != 0xFF:
@@ -62,6 +69,7 @@ def jpeg_state(data: bytes) -> JpegState:
         body = data[place + 4 : place + 2 + length]
         if marker in _FRAMES and len(body) > 5:
             components, progressive = body[5], marker in _PROGRESSIVE
+            samples = _samples(body, components)
         place += 2 + length
         if marker == _SCAN:
             _note_scan(body, refined)
@@ -73,7 +81,16 @@ def jpeg_state(data: bytes) -> JpegState:
     if progressive:
         # The AC coefficients of each component come in bands; one band at full detail says that this component's were sent.
         detailed = len(refined) > 0 and all(level == 0 for level in refined.values()) and _all_sent(refined, components)
-    return JpegState(ended, progressive, detailed)
+    return JpegState(ended, progressive, detailed, samples)
+
+
+def _samples(frame: bytes, components: int) -> float:
+    """Stored samples of a pixel from the sampling factors of a frame header (B.2.2); of a damaged one as many as components."""
+    factors = [divmod(frame[place], 16) for place in range(7, min(len(frame), 6 + 3 * components), 3)]
+    across, down = (max((pair[axis] for pair in factors), default=0) for axis in (0, 1))
+    if not across or not down:
+        return float(components)
+    return sum(x * y for x, y in factors) / (across * down)
 
 
 def _note_scan(body: bytes, refined: dict[tuple[int, int], int]) -> None:

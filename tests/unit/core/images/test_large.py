@@ -19,6 +19,7 @@ from PIL import Image
 from deeplab_core.errors import ImageReadError, MaskFormatError
 from deeplab_core.formats.stored import read_stored
 from deeplab_core.images import decode, png_strips, read_image, read_thumbnail
+from deeplab_core.images.jpeg import jpeg_state
 from deeplab_core.images.png import SIGNATURE, deep_samples
 from deeplab_core.images.png_strips import png_layout, png_reduced, png_rgb, png_samples
 
@@ -235,6 +236,31 @@ def test_beyond_the_bound_it_is_refused_with_a_remedy(
     assert why in caught.value.why
     assert remedy in caught.value.remedy
     assert caught.value.path == path
+
+
+@pytest.mark.parametrize(("subsampling", "samples"), [(0, 3.0), (1, 2.0), (2, 1.5)])
+@pytest.mark.parametrize("progressive", [False, True])
+def test_what_a_jpeg_takes_is_known(tmp_path: Path, subsampling: int, samples: float, progressive: bool) -> None:
+    path = tmp_path / "a.jpg"
+    picture = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
+    Image.fromarray(picture).save(path, subsampling=subsampling, progressive=progressive)
+    state = jpeg_state(path.read_bytes())
+    assert state.samples == samples
+    assert state.decoder_bytes == (2 * samples if progressive else 0)
+    grey = tmp_path / "grey.jpg"
+    Image.fromarray(picture[..., 0]).save(grey, progressive=progressive)
+    assert jpeg_state(grey.read_bytes()).samples == 1.0
+
+
+def test_a_progressive_jpeg_beyond_the_bound_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    Image.new("RGB", (64, 64)).save(path, subsampling=0, progressive=True)
+    data = bytearray(path.read_bytes())
+    place = data.index(b"\xff\xc2")
+    struct.pack_into(">HH", data, place + 5, 19_000, 20_000)
+    path.write_bytes(data)
+    with pytest.raises(ImageReadError, match=r"3\.4 GB of memory.*progressive.*without progressive coding"):
+        read_image(path)
 
 
 def test_a_tiff_of_many_slices_or_wide_samples_is_refused(tmp_path: Path) -> None:
