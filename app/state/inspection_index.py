@@ -27,7 +27,7 @@ from deeplab_core.inspection.image import ImageInspection
 from deeplab_core.inspection.objects import OBJECT
 from deeplab_core.inspection.slices import PIXEL_EDGES, PixelAxis
 from deeplab_core.inspection.sparse import SparseCounts
-from deeplab_core.reading import unpack
+from deeplab_core.reading import reason, unpack
 
 #: Kind of the project's results that holds inspections, and of those that hold marks of ambiguity.
 KIND, _MARKS = "inspection", "ambiguous"
@@ -160,8 +160,10 @@ def decode_inspection(data: bytes, catalog: ClassCatalog) -> ImageInspection:
             raise ValueError("made with other classes")
         if not np.isin(errors.cells[:, 0], catalog.ids).all():
             raise ValueError("an undeclared class")
-    except (ValueError, KeyError, IndexError, EOFError, OSError, zipfile.BadZipFile) as error:
-        raise ProjectError("a stored inspection is damaged", why=str(error), remedy="Inspect the folder again") from error
+    except AtrousError:
+        raise
+    except Exception as error:  # zipfile and NumPy raise many kinds for damaged bytes
+        raise ProjectError("a stored inspection is damaged", why=reason(error), remedy="Inspect the folder again") from error
     return ImageInspection(errors, failures, objects, slices)
 
 

@@ -24,6 +24,7 @@ from app.state.patch import TilePatch, WrongSize
 from app.state.provenance import Provenance
 from app.state.store import Store
 from deeplab_core.errors import ProjectError
+from deeplab_core.reading import VALUE_ERRORS
 
 #: Default bound of all patches kept by one project, in bytes of packed tiles.
 JOURNAL_BYTES = 256 * 1024 * 1024
@@ -205,7 +206,7 @@ class Journal:
                 if document is not None and not document.fits(patch):
                     raise ValueError(f"it is for {patch.shape}")
                 steps.append(JournalStep(seq, str(title), Provenance(source), float(when), int(pixels), undone, patch))
-            except (ProjectError, ValueError, TypeError):
+            except (ProjectError, *VALUE_ERRORS):
                 broken.add(seq)
                 damaged.append(_damaged(seq, title, when))
         in_effect = {row[0] for row in rows if row[5] != StepState.UNDONE}

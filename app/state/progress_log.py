@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any
 
+from deeplab_core.reading import VALUE_ERRORS
+
 #: Moments nearer than this are one; the older half is thinned out where there are too many.
 APART_SECONDS = 300
 MOST = 2000
@@ -61,7 +63,7 @@ def from_plain(data: Any) -> tuple[ProgressSample, ...]:
             score = None if miou is None else float(miou)
             older = score is not None and rule != ["truth"]
             sample = ProgressSample(float(time), int(images), int(reviewed), int(touched), score, older)
-        except (TypeError, ValueError):
+        except VALUE_ERRORS:
             continue
         if math.isfinite(sample.time):
             found.append(sample)

@@ -133,7 +133,7 @@ def scan_folder(folder: str | Path) -> FolderScan:
     )
 
 
-_DIGITS = re.compile(r"(\d+)")
+_DIGITS, _MOST_DIGITS = re.compile(r"(\d+)"), 4000
 
 
 def natural_sort(names: Iterable[str]) -> list[str]:
@@ -144,7 +144,8 @@ def natural_sort(names: Iterable[str]) -> list[str]:
 def _natural_key(name: str) -> tuple[list[str | int], str]:
     # Splitting on digit runs alternates text and number, so keys of any two names compare like with like.
     parts: list[str | int] = [*_DIGITS.split(name.casefold().replace("/", "\x00"))]
-    parts[1::2] = [int(part) for part in parts[1::2]]
+    # A name out of a damaged database may hold more digits than int() takes.
+    parts[1::2] = [int(part[:_MOST_DIGITS]) for part in parts[1::2]]
     return parts, name
 
 

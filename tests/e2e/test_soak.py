@@ -74,7 +74,7 @@ def test_surroundings(tmp_path, story):
 INPUTS = 500
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="limits of memory and processor time are Linux's here")
+@pytest.mark.skipif(sys.platform != "linux", reason="memory and processor time are limited on Linux only")
 @pytest.mark.parametrize(("family", "share"), ROWS.values(), ids=[family for family, _ in ROWS.values()])
 def test_damaged_inputs_are_named(family, share):
     assert intact(family) == []
@@ -83,6 +83,6 @@ def test_damaged_inputs_are_named(family, share):
     assert outcome.tried == round(share * INPUTS)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="handles and signals are Linux's here")
+@pytest.mark.skipif(sys.platform != "linux", reason="handles are counted on Linux only")
 def test_a_disturbed_compute_process_answers_each_request_once():
     assert disturbed(6, 3).failures == []

@@ -782,3 +782,15 @@ def test_no_value_in_any_column_stops_the_program(busy, tmp_path, table, column,
                 assert attempt == 0
                 continue
             break
+
+
+@pytest.mark.parametrize("value", ["9e999", "-9e999", "'text'", "x'ff'", "1.5"])
+@pytest.mark.parametrize("column", ["pixels", "source", "time", "title", "bytes"])
+def test_a_strange_value_of_a_step_costs_that_step_only(folder, column, value):
+    document = work_on(folder, "a.png")
+    with closing(sqlite3.connect(database(folder))) as connection:
+        connection.execute(f"UPDATE steps SET {column} = {value} WHERE seq = (SELECT min(seq) FROM steps)")
+        connection.commit()
+    with Project.open(folder) as project:
+        loaded = project.load(image_id(project, "a.png"))
+        assert loaded.notice or same(loaded.document, document)

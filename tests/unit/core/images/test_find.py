@@ -213,3 +213,8 @@ def test_real_layouts(shared_real: Path) -> None:
         "labels40",
         "labels150",
     }
+
+
+def test_names_of_thousands_of_digits_are_sorted() -> None:
+    long = "9" * 5000 + ".png"
+    assert natural_sort([long, "10.png", "9.png", long + "a"]) == ["9.png", "10.png", long, long + "a"]

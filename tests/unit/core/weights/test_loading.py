@@ -252,7 +252,7 @@ def test_a_folder_lists_good_and_bad_files(model: SegmentationModel, card: Model
     assert entries[1].card.name == "Small one"
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="pipes are not files there")
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes are not files on Windows")
 def test_pipes_and_devices_in_a_folder_are_named(model: SegmentationModel, card: ModelCard, tmp_path: Path) -> None:
     save_model(tmp_path / "b.safetensors", model, card)
     os.mkfifo(tmp_path / "a.pth")
