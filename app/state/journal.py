@@ -55,6 +55,10 @@ class StepState(IntEnum):
     SUPERSEDED = 2
 
 
+#: What a damaged or strange value of a step raises.
+_STRANGE: tuple[type[Exception], ...] = (ProjectError, *VALUE_ERRORS)
+
+
 @dataclass(frozen=True, slots=True)
 class JournalStep:
     """One named step of one image.
@@ -206,7 +210,7 @@ class Journal:
                 if document is not None and not document.fits(patch):
                     raise ValueError(f"it is for {patch.shape}")
                 steps.append(JournalStep(seq, str(title), Provenance(source), float(when), int(pixels), undone, patch))
-            except (ProjectError, *VALUE_ERRORS):
+            except _STRANGE:
                 broken.add(seq)
                 damaged.append(_damaged(seq, title, when))
         in_effect = {row[0] for row in rows if row[5] != StepState.UNDONE}

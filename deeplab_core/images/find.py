@@ -143,9 +143,10 @@ def natural_sort(names: Iterable[str]) -> list[str]:
 
 def _natural_key(name: str) -> tuple[list[str | int], str]:
     # Splitting on digit runs alternates text and number, so keys of any two names compare like with like.
-    parts: list[str | int] = [*_DIGITS.split(name.casefold().replace("/", "\x00"))]
+    split = _DIGITS.split(name.casefold().replace("/", "\x00"))
+    parts: list[str | int] = [*split]
     # A name out of a damaged database may hold more digits than int() takes.
-    parts[1::2] = [int(part[:_MOST_DIGITS]) for part in parts[1::2]]
+    parts[1::2] = [int(part[:_MOST_DIGITS]) for part in split[1::2]]
     return parts, name
 
 

@@ -134,7 +134,7 @@ def test_a_long_log_is_thinned_at_its_old_end() -> None:
 def test_a_log_comes_back_without_what_is_damaged() -> None:
     log = (sample(1.0), sample(2.0, 4))
     assert from_plain(to_plain(log)) == log
-    assert from_plain([[1.0], "x", *to_plain(log), [math.inf, 1, 1, 1, None]]) == log
+    assert from_plain([[1.0], "x", *to_plain(log), [math.inf, 1, 1, 1, None], [1.0, math.inf, 1, 1, None]]) == log
     assert from_plain({"no": "list"}) == ()
 
 
