@@ -15,7 +15,7 @@ from PySide6.QtGui import (
     QKeySequence,
     QShowEvent,
 )
-from PySide6.QtWidgets import QMainWindow, QMenu, QStackedWidget, QStatusBar, QTabWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QMainWindow, QMenu, QStackedWidget, QStatusBar, QVBoxLayout, QWidget
 
 from app.actions.facts import Facts
 from app.actions.keymap import Keymap
@@ -27,7 +27,7 @@ from app.ui.bars.status_line import StatusLine
 from app.ui.bars.toasts import ToastStack
 from app.ui.bars.top_bar import TopBar
 from app.ui.dialogs.fitted_dialog import bring_into_screen, screen_room
-from app.ui.dock_heights import DockHeights
+from app.ui.dock_places import LOW, DockHeights, place_docks
 from app.ui.docks.classes_dock import ClassesDock
 from app.ui.docks.crf_dock import CRFDock
 from app.ui.docks.history_dock import HistoryDock
@@ -54,12 +54,6 @@ _HEIGHTS = {
     "model": {"model": (118, 0.0, 136), "trimap": (120, 0.3, 300)},
     "crf": {"crf": (150, 0.46, 404), "trimap": (90, 0.24, 230)},
 }
-_COLUMN = ("classes", "model", "crf", "trimap", "history")
-#: Docks that share a place as tabs: the one in front at first, and the one behind it.
-_TABBED = (("model", "crf"), ("trimap", "history"))
-#: On a screen too low for three rows (px) all below the classes share one place.
-_LOW = 600
-_TABBED_LOW = (("model", "crf"), ("model", "trimap"), ("model", "history"))
 _LAYOUT_VERSION = 3
 
 
@@ -118,10 +112,10 @@ class MainWindow(QMainWindow):
             "history": self.history,
         }  # fmt: skip
         self._folded: list[str] = []
-        self._low = screen_room(self).height() < _LOW
+        self._low = screen_room(self).height() < LOW
         self.canvas: CanvasArea | None = None
         self._instead: QWidget | None = None
-        self._place_docks()
+        place_docks(self, self.docks, low=self._low)
         self.heights = DockHeights(self, self.docks, "classes", _HEIGHTS)
         self.status = StatusLine(theme)
         bar = QStatusBar()
@@ -204,30 +198,12 @@ class MainWindow(QMainWindow):
     def reset_layout(self) -> None:
         """Put the docks back where they were on the first day."""
         self._folded = []
-        self._place_docks()
+        place_docks(self, self.docks, low=self._low)
         for dock in self.docks.values():
             dock.setFloating(False)
             dock.show()
         self._share_space()
         self.facts.update(docks_folded=False)
-
-    def _place_docks(self) -> None:
-        for corner, area in (
-            (Qt.Corner.TopLeftCorner, Qt.DockWidgetArea.LeftDockWidgetArea),
-            (Qt.Corner.BottomLeftCorner, Qt.DockWidgetArea.LeftDockWidgetArea),
-            (Qt.Corner.TopRightCorner, Qt.DockWidgetArea.RightDockWidgetArea),
-            (Qt.Corner.BottomRightCorner, Qt.DockWidgetArea.RightDockWidgetArea),
-        ):
-            self.setCorner(corner, area)
-        self.addDockWidget(Qt.DockWidgetArea.LeftDockWidgetArea, self.images)
-        for name in _COLUMN:
-            self.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, self.docks[name])
-        self.setTabPosition(Qt.DockWidgetArea.RightDockWidgetArea, QTabWidget.TabPosition.North)
-        for front, behind in _TABBED_LOW if self._low else _TABBED:
-            self.tabifyDockWidget(self.docks[front], self.docks[behind])
-        for front in dict.fromkeys(front for front, _ in _TABBED):
-            if not self._low or front == "model":
-                self.docks[front].raise_()
 
     def _share_space(self) -> None:
         widths = list(_WIDTHS if self.width() >= _NARROW else _NARROW_WIDTHS)

@@ -1,16 +1,40 @@
-"""Heights of the docks in a column: one gets what the others leave, and tabs that share a place keep heights of their own."""
+"""Where docks lie and how high they are: one gets what the others leave, tabs that share a place keep heights of their own."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from PySide6.QtCore import QEvent, QObject, Qt
-from PySide6.QtWidgets import QDockWidget, QMainWindow
+from PySide6.QtWidgets import QDockWidget, QMainWindow, QTabWidget
 
 from app.services.timers import single_shot
 
+_COLUMN = ("classes", "model", "crf", "trimap", "history")
+#: Docks that share a place as tabs: the one in front at first, and the one behind it.
+_TABBED = (("model", "crf"), ("trimap", "history"))
+#: On a screen too low for three rows (px) all below the classes share one place.
+LOW = 600
+_TABBED_LOW = (("model", "crf"), ("model", "trimap"), ("model", "history"))
 #: Least height in px, share of the column, and most in px, of each row but the one that gets the rest.
 Wanted = Mapping[str, tuple[int, float, int]]
+
+
+def place_docks(window: QMainWindow, docks: Mapping[str, QDockWidget], *, low: bool) -> None:
+    """Put the docks where they are on the first day: images at the left, a column at the right."""
+    left, right = Qt.DockWidgetArea.LeftDockWidgetArea, Qt.DockWidgetArea.RightDockWidgetArea
+    for corner, area in (
+        (Qt.Corner.TopLeftCorner, left), (Qt.Corner.BottomLeftCorner, left),
+        (Qt.Corner.TopRightCorner, right), (Qt.Corner.BottomRightCorner, right),
+    ):  # fmt: skip
+        window.setCorner(corner, area)
+    window.addDockWidget(left, docks["images"])
+    for name in _COLUMN:
+        window.addDockWidget(right, docks[name])
+    window.setTabPosition(right, QTabWidget.TabPosition.North)
+    for front, behind in _TABBED_LOW if low else _TABBED:
+        window.tabifyDockWidget(docks[front], docks[behind])
+    for front in ("model",) if low else ("model", "trimap"):
+        docks[front].raise_()
 
 
 class DockHeights(QObject):
