@@ -26,6 +26,8 @@ from app.ui.theme import Theme
 
 ROW = 28
 _SWATCH, _KEY, _SHARE, _BAR, _IOU, _DELTA = 22, 16, 44, 46, 36, 44
+#: A shorter bar says nothing, in px.
+_LEAST_BAR = 20
 #: Names longer than this are cut, in px.
 _LONGEST = 150
 #: Smallest change of IoU that the two decimals can show.
@@ -58,7 +60,7 @@ class ClassDelegate(QStyledItemDelegate):
         """Widths of the bar and of the share in a row: 0 where the names need the room."""
         left = self._figures_end(rect, folded=False) - rect.left() - _SWATCH - 6 - _KEY - 4 - self._longest
         left -= _IOU if self.with_iou else 0
-        bar = _BAR if self.with_iou and left >= _BAR else 0
+        bar = min(_BAR, left) if self.with_iou and left >= _LEAST_BAR else 0
         return bar, _SHARE if left - bar >= _SHARE else 0
 
     def sizeHint(self, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex) -> QSize:  # noqa: ARG002 - Qt's signature
