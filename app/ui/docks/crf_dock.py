@@ -231,7 +231,7 @@ class CRFDock(Panel):
             lambda _place: self._tell("normalization", self.normalization.currentData(), False)
         )  # fmt: skip
         self.base = _combo("What is refined")
-        self.base.addItem("Network's scores", "scores")
+        self.base.addItem("Network scores", "scores")
         self.base.addItem("Mask itself", "mask")
         self.base.setToolTip("What is refined: the probabilities that the network gave, or the labels of the mask as it is now")
         self.base.activated.connect(lambda _place: self.baseChosen.emit(self.base.currentData()))
@@ -242,8 +242,8 @@ class CRFDock(Panel):
         self.scope.activated.connect(lambda _place: self.scopeChosen.emit(self.scope.currentData()))
         pair = QHBoxLayout()
         pair.setSpacing(6)
-        pair.addWidget(self.base, 1)
-        pair.addWidget(self.scope, 1)
+        pair.addWidget(self.base, 5)  # the longer words
+        pair.addWidget(self.scope, 4)
         column.addLayout(pair)
         column.addWidget(self.normalization)
         return column
