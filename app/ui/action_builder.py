@@ -106,7 +106,6 @@ class ActionBuilder:
         """A button of the top bar. It never takes the keyboard from the picture."""
         button = QToolButton(parent)
         button.setDefaultAction(self.actions[action_id])
-        button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         button.setAccessibleName(self.actions[action_id].text())
         return button
 

@@ -343,3 +343,21 @@ def test_enter_in_the_filter_opens_the_first_match_and_gives_the_keyboard_back(w
     QTest.keyClick(finder, Qt.Key.Key_Return)
     work.wait(lambda: work.program.projects.project.record(work.image.id).shown.startswith("photo_2"))
     assert is_view(work.window.focusWidget())
+
+
+def test_the_page_in_front_gets_the_keyboard_back_where_it_was(work):
+    work.press(Qt.Key.Key_O)
+    work.settle()
+    assert work.program.facts["judge_open"]
+    inner = QApplication.focusWidget()
+    assert work.window.stack.isAncestorOf(inner)
+    assert not is_view(inner)
+    work.press(Qt.Key.Key_F6)
+    assert not work.window.stack.isAncestorOf(QApplication.focusWidget())
+    work.press(Qt.Key.Key_Escape)
+    assert QApplication.focusWidget() is inner
+    before = work.image.id
+    work.press(Qt.Key.Key_Return)  # works the page, and reviews nothing
+    work.settle()
+    assert work.image.id == before
+    assert not work.program.facts["reviewed"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton
 
 from app.ui.docks.panel import toned
@@ -33,7 +32,6 @@ class Banner(QFrame):
         self._buttons = []
         for label, run in choices:
             button = QPushButton(label)
-            button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
             button.clicked.connect(lambda _checked=False, run=run: run())
             self._row.addWidget(button)
             self._buttons.append(button)

@@ -63,7 +63,6 @@ class StatusLine(QWidget):
         self.cancel = QToolButton()
         self.cancel.setToolTip("Stop")
         self.cancel.setAccessibleName("Stop what is running")
-        self.cancel.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.cancel.clicked.connect(lambda: self.cancelAsked.emit(self._job) if self._job is not None else None)
         for widget in (self.job_text, self.bar, self.cancel):
             row.addWidget(widget)

@@ -47,7 +47,6 @@ class TopBar(QWidget):
         self.menu_button.setText("Atrous")
         self.menu_button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self.menu_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
-        self.menu_button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.menu_button.setToolTip("All menus (F10)")
         row.addWidget(self.menu_button)
         self.title = ElidedLabel(Qt.TextElideMode.ElideMiddle)
@@ -70,7 +69,6 @@ class TopBar(QWidget):
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.slider.setRange(0, _STEPS)
         self.slider.setFixedWidth(110)
-        self.slider.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.slider.setAccessibleName("Brush size")
         self.slider.setToolTip("Brush size in px of the image   [ and ], Shift+wheel")
         self.slider.valueChanged.connect(lambda place: self.diameterChosen.emit(_diameter(place)))
@@ -177,7 +175,6 @@ class TopBar(QWidget):
 def _push(actions: ActionBuilder, action_id: str, text: str) -> QPushButton:
     """A button with its own words for a command; enabled and explained by it."""
     button, action = QPushButton(text), actions[action_id]
-    button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
     button.clicked.connect(action.trigger)
 
     def follow() -> None:

@@ -216,7 +216,6 @@ class CRFDock(Panel):
         for place in range(row.count()):
             button = row.itemAt(place).widget()
             button.setProperty("quiet", True)
-            button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         row.addStretch(1)
         return row
 
@@ -277,7 +276,6 @@ class CRFDock(Panel):
 
         action.changed.connect(show)
         button.clicked.connect(lambda: (action.trigger(), show()))
-        button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         show()
 
     # -- what a person does ----------------------------------------------------------------------------------------------

@@ -32,6 +32,7 @@ from PySide6.QtWidgets import (
     QTextEdit,
     QWidget,
 )
+from shiboken6 import isValid
 
 if TYPE_CHECKING:
     from app.ui.main_window import MainWindow
@@ -85,7 +86,7 @@ class PictureFocus(QObject):
         super().__init__(window)
         self._window = window
         self._left_at = QPoint()
-        self._view: QWidget | None = None
+        self._last: QWidget | None = None  # what had the focus on a page
         application = QApplication.instance()
         assert isinstance(application, QApplication)
         application.focusChanged.connect(self._follow)
@@ -118,14 +119,18 @@ class PictureFocus(QObject):
 
     def give_back(self) -> None:
         """Put the focus on the picture, or on the page that is in front of it. A number that was typed is taken."""
-        page, canvas = self._window.stack.currentWidget(), self._window.canvas
-        target: QWidget = page
-        if canvas is not None and page is canvas:
-            target = next((view for view in canvas.views if view is self._view), canvas.views[0])
         active = QApplication.activeWindow()
         if active is not None and active is not self._window and self._ours(active):
             self._window.activateWindow()  # the field was in a panel that floats; a dialog keeps the keyboard
-        target.setFocus(Qt.FocusReason.OtherFocusReason)
+        self._home().setFocus(Qt.FocusReason.OtherFocusReason)
+
+    def _home(self) -> QWidget:
+        """Where the focus belongs on the page in front: where it was last."""
+        page, canvas = self._window.stack.currentWidget(), self._window.canvas
+        last = self._last if self._last is not None and isValid(self._last) else None
+        if canvas is not None and page is canvas:
+            return last if last in canvas.views else canvas.views[0]
+        return last if last is not None and page.isAncestorOf(last) and last.isVisible() else page
 
     def leave(self, focused: QWidget, cancel: bool) -> bool:
         """Enter or Esc in the panels, which the focused widget had no use for. Esc drops a number that was not entered."""
@@ -159,8 +164,8 @@ class PictureFocus(QObject):
             self.give_back()
 
     def _follow(self, old: QWidget | None, new: QWidget | None) -> None:
-        if is_view(new):
-            self._view = new
+        if new is not None and self._window.stack.isAncestorOf(new):
+            self._last = new
         elif self.in_panels(new) and not self.in_panels(old):
             self._left_at = QCursor.pos()
 
@@ -169,8 +174,6 @@ class PictureFocus(QObject):
     def go_to_panel(self, step: int) -> None:
         """F6: on to the next panel or bar, from the last one back to the picture. Tab goes on within it."""
         stops = self._stops()
-        if not stops:
-            return
         focused = QApplication.focusWidget()
         at = 0
         for place, (region, _first) in enumerate(stops):
@@ -183,8 +186,7 @@ class PictureFocus(QObject):
     def _stops(self) -> list[tuple[QWidget, QWidget]]:
         """(region, its first control) of the page and of everything around it, row by row."""
         window, page = self._window, self._window.stack.currentWidget()
-        first = page if page is not window.canvas else next(iter(window.canvas.views), None)
-        stops: list[tuple[QWidget, QWidget]] = [] if first is None else [(page, first.focusProxy() or first)]
+        stops: list[tuple[QWidget, QWidget]] = [(page, self._home())]
         if window.canvas is not None and page is window.canvas:
             stops.append((window.canvas.views[0].chip, window.canvas.views[0].chip))
         parts = [part for holder in (window, window.centralWidget()) for part in holder.children()]
