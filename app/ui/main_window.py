@@ -257,7 +257,11 @@ class MainWindow(QMainWindow):
 
     def focusNextPrevChild(self, next_one: bool) -> bool:
         """On the picture Tab is a command that is held, not a way out of it; F6 is."""
-        return False if is_view(self.focusWidget()) else super().focusNextPrevChild(next_one)
+        focused = self.focusWidget()
+        if focused is not None and self.focus.gone(focused):
+            self.focus.give_back()
+            return True
+        return False if is_view(focused) else super().focusNextPrevChild(next_one)
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         if any(url.isLocalFile() for url in event.mimeData().urls()):

@@ -361,3 +361,19 @@ def test_the_page_in_front_gets_the_keyboard_back_where_it_was(work):
     work.settle()
     assert work.image.id == before
     assert not work.program.facts["reviewed"]
+
+
+@pytest.mark.parametrize("end", ["disabled", "hidden", "panel hidden"])
+def test_a_control_that_goes_away_under_the_focus_leaves_it_to_the_picture(work, end):
+    """After the button for one image, Space would have pressed the one for the folder beside it."""
+    button = work.window.model.run_image
+    work.window.model.raise_()
+    button.setFocus(Qt.FocusReason.TabFocusReason)
+    assert QApplication.focusWidget() is button
+    if end == "disabled":
+        button.setEnabled(False)
+    elif end == "hidden":
+        button.hide()
+    else:
+        work.window.actions["window.fold"].trigger()
+    assert is_view(work.window.focusWidget())

@@ -132,6 +132,10 @@ class PictureFocus(QObject):
             return last if last in canvas.views else canvas.views[0]
         return last if last is not None and page.isAncestorOf(last) and last.isVisible() else page
 
+    def gone(self, focused: QWidget) -> bool:
+        """Whether a control of the panels was hidden or switched off under the focus: Qt would go on to the one beside it."""
+        return self.in_panels(focused) and not (focused.isEnabled() and focused.isVisible())
+
     def leave(self, focused: QWidget, cancel: bool) -> bool:
         """Enter or Esc in the panels, which the focused widget had no use for. Esc drops a number that was not entered."""
         if not self.in_panels(focused):
