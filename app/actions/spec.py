@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Group(StrEnum):
-    """Where a command stands in the menu, the shortcut editor and the sheet of keys; the value is what a person reads."""
+    """Where a command stands in menus and in the lists of keyboard shortcuts; the value is what the user reads."""
 
     FILE = "File"
     EDIT = "Edit"
@@ -75,7 +75,7 @@ class ActionSpec:
 
 @dataclass(frozen=True, slots=True)
 class Gesture:
-    """Something the hands do on the picture that is not a command: shown on the sheet of keys."""
+    """Something the hands do on the picture that is not a command: shown in the list of keyboard shortcuts."""
 
     keys: str
     text: str

@@ -1,4 +1,4 @@
-"""THE list of commands. Menus, top bar, context menu, shortcut editor, command palette and sheet of keys derive from it."""
+"""THE list of commands. Menus, top bar, context menu, command palette and the lists of keyboard shortcuts derive from it."""
 
 from __future__ import annotations
 
@@ -301,9 +301,9 @@ _WINDOW = (
 )
 
 _HELP = (
-    _spec(Group.HELP, "help.keys", "Sheet of keys", "window.show_keys", icon="keyboard", keys=("F1", "?")),
+    _spec(Group.HELP, "help.keys", "Keyboard shortcuts", "window.show_keys", icon="keyboard", keys=("F1", "?")),
     _spec(Group.HELP, "help.palette", "All commands…", "window.show_palette", icon="command", keys=("Ctrl+K", "Ctrl+Shift+P")),
-    _spec(Group.HELP, "help.shortcuts", "Change keys…", "window.edit_shortcuts", icon="keyboard"),
+    _spec(Group.HELP, "help.shortcuts", "Change keyboard shortcuts…", "window.edit_shortcuts", icon="keyboard"),
     _spec(Group.HELP, "help.messages", "Messages…", "window.show_messages", icon="info",
           tip="Everything that was said since the start; the buttons still work"),
     _spec(Group.HELP, "help.copy_report", "Copy report", "window.copy_report", icon="copy", separated=True,

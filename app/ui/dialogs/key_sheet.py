@@ -1,4 +1,4 @@
-"""The sheet of keys, derived from the table of commands and the keymap in use."""
+"""The list of keyboard shortcuts, derived from the table of commands and the keymap in use."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class KeySheet(FittedDialog):
     """Every command that has a key, and what the hands do on the picture; as many columns as the width allows."""
 
     def __init__(self, keymap: Keymap, parent: QWidget | None = None) -> None:
-        super().__init__("Keys", parent, size=QSize(1320, 780))
+        super().__init__("Keyboard shortcuts", parent, size=QSize(1320, 780))
         self._keymap = keymap
         sections = [_section("On the picture", [(gesture.keys, gesture.text) for gesture in GESTURES])]
         sections += [_section(group.value, rows) for group in _GROUPS if (rows := self._rows(group))]

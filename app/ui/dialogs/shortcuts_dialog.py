@@ -38,14 +38,14 @@ class ShortcutsDialog(FittedDialog):
         parent: QWidget | None = None,
         printed: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__("Keys", parent, heading="", size=QSize(780, 640))
+        super().__init__("Change keyboard shortcuts", parent, heading="", size=QSize(780, 640))
         self._specs = list(actions)
         self.keymap = Keymap(self._specs, overrides)
         self.keymap.printed = dict(printed or {})
         column = self.column
         column.setSpacing(10)
         head = QHBoxLayout()
-        head.addWidget(toned("Keys", size="title"))
+        head.addWidget(toned("Change keyboard shortcuts", size="title"))
         head.addStretch(1)
         head.addWidget(toned("As in", tone="muted"))
         self.preset = QComboBox()
