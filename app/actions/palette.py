@@ -74,6 +74,7 @@ FULL_NAMES = {
     "ambiguous.mark_error": "Mark the error under the pointer as ambiguous",
     "ambiguous.outline": "Mark an outline on the picture as ambiguous",
     "ambiguous.unmark": "Unmark what is ambiguous under the pointer",
+    "help.messages": "Show the messages since the start",
     "window.theme": "Dark theme for the window",
     "window.dock_images": "Show or hide the panel of images",
     "window.dock_classes": "Show or hide the panel of classes",
