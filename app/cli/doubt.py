@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ import click
 
 from app.cli.console import Progress, ReportFile, ReportingCommand, overwrite_option, progress, write_json
 from app.cli.crf_choice import CRF_HELP, crf_engine_option, parse_crf
-from app.cli.model_choice import resolve_model
+from app.cli.model_choice import refuse_threshold, resolve_model, threshold_option
 from app.cli.options import GroundTruth, TruthOptions, named_truth, truth_options
 from app.cli.orders import gain_lines, order_lines, place_text
 from app.cli.predict import parse_scales
@@ -47,6 +48,7 @@ _ORDERS = ("confidence", "least_certain", "expected_wrong", "margin", "entropy",
 @crf_engine_option
 @click.option("--flip", is_flag=True, help="Average with the mirrored image, and order by how the passes disagree.")
 @click.option("--scales", callback=parse_scales, default="1", show_default=True, help="The same over these relative sizes.")
+@threshold_option
 @truth_options(
     "Ground truth, masks of the same names: says how well each order finds the wrong pixels",
     catalog_help="What the ids of --truth mean [default: recognised from the masks; the model's if only the values fit]",
@@ -74,6 +76,7 @@ def doubt(
     crf_engine: CRFEngine,
     flip: bool,
     scales: tuple[float, ...],
+    threshold: float | None,
     truth: TruthOptions,
     ambiguous: Path | None,
     label_errors: bool,
@@ -105,14 +108,15 @@ def doubt(
     if not names:
         raise click.UsageError(f"no image found in {images}; give a folder that holds some")
     options = PredictOptions(
-        output_stride=output_stride, scales=scales, flip=flip, device=device, precision=precision, crf=crf, crf_engine=crf_engine
-    )
+        output_stride=output_stride, scales=scales, flip=flip, device=device, precision=precision, crf=crf,
+        crf_engine=crf_engine, threshold=threshold,
+    )  # fmt: skip
     model_path, second_path = resolve_model(model_name), None if second_name is None else resolve_model(second_name)
     from deeplab_core.inference.doubt_meter import DoubtMeter
     from deeplab_core.inspection.folder_doubt import FolderDoubt
 
     predictor = _predictor(model_path, options)
-    second = None if second_path is None else _predictor(second_path, options)
+    second = None if second_path is None else _predictor(second_path, replace(options, threshold=None))
     ground = _ground_truth(images, names, truth, predictor.card.catalog)
     meter = DoubtMeter(predictor, None if ground is None else ground.catalog, second)
     if meter.labels_only and label_errors:
@@ -156,6 +160,7 @@ def _predictor(path: Path, options: PredictOptions) -> Predictor:
     from deeplab_core.weights import load_model
 
     model, card = load_model(path, output_stride=options.output_stride)
+    refuse_threshold(card, options.threshold)
     return Predictor(model, card, options=options, device=options.device)
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from app.cli.console import ReportFile, ReportingCommand, overwrite_option, progress, write_json
+from app.cli.model_choice import parse_threshold
 from app.cli.options import TruthOptions, masks_truth, truth_options
+from app.cli.predict import run_threshold
 from app.cli.terminal import say
 from deeplab_core.wording import count
 
@@ -53,6 +56,13 @@ def parse_bands(_context: click.Context, _parameter: click.Parameter, value: str
     show_default=True,
     help="Distance to a class edge, or to the truth's void ring.",
 )
+@click.option(
+    "--threshold",
+    type=float,
+    callback=parse_threshold,
+    help="Of two classes: compare what this threshold would have called the object; it needs NAME.confidence.png beside every "
+    "mask [default: the masks as they are].",
+)
 @click.option("--boundary/--no-boundary", default=True, show_default=True, help="Also measure boundary IoU and boundary F.")
 @click.option(
     "--resamples",
@@ -95,9 +105,7 @@ def parse_bands(_context: click.Context, _parameter: click.Parameter, value: str
     "one's, named like the file. May be repeated.",
 )
 @click.option("--json", "json_file", metavar="FILE", type=ReportFile("JSON"), help="Write every figure.")
-@click.option(
-    "--html", "html_file", metavar="FILE", type=ReportFile("HTML"), help="Write a report to read."
-)
+@click.option("--html", "html_file", metavar="FILE", type=ReportFile("HTML"), help="Write a report to read.")
 @overwrite_option
 def evaluate(
     prediction: Path,
@@ -105,6 +113,7 @@ def evaluate(
     truth: TruthOptions,
     bands: tuple[int, ...],
     band_rule: Literal["edge", "void"],
+    threshold: float | None,
     boundary: bool,
     resamples: int,
     seed: int,
@@ -120,7 +129,9 @@ def evaluate(
     Ground truth that is found but not certain is never used: name it with --truth. What was found, and which classes were
     recognised, is printed and recorded in the JSON.
 
-    NAME.confidence.png beside the masks gives the calibration, *_instanceIds.png beside Cityscapes' truth the weighted IoU.
+    NAME.confidence.png beside the masks gives the calibration, and where there are two classes precision and recall over the
+    threshold, average precision and the threshold of the largest IoU. *_instanceIds.png beside Cityscapes' truth gives the
+    weighted IoU.
     Exit status 1 says that some files could not be compared; the figures are those of the rest.
     """
     from deeplab_core.metrics.evaluate import evaluate_folders
@@ -149,8 +160,11 @@ def evaluate(
             ambiguous_dir=ambiguous,
             images_dir=photographs,
             frame=truth.frame,
+            threshold=threshold,
             progress=lambda _done, _total, name: bar.advance(name),
         )
+    if threshold is None:
+        result = replace(result, threshold=run_threshold(prediction))
     for path in (json_file, html_file):
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -207,6 +221,14 @@ def figures(result: Evaluation) -> str:
         ece = result.calibration.bins().ece
         images = count(result.calibrated_images, "image")
         lines.append(f"{'ECE':>16}  {ece:.4f}   calibration error, {images} with a confidence map")
+    found = result.precision_recall
+    if found is not None and found.measured:
+        point, best = result.predicted_point, found.best
+        made = "" if result.threshold is None else f" at the threshold {result.threshold:g}"
+        lines.append(f"{'AP':>16}  {found.average_precision:.4f}   average precision of the object over all thresholds")
+        lines.append(f"{'precision':>16}  {point.precision:.4f}   recall {point.recall:.4f}, of the object{made}")
+        if best is not None:
+            lines.append(f"{'largest IoU':>16}  {best.iou:.4f}   of the object, at the threshold {best.threshold:g}")
     if result.excluded_px:
         lines.append(f"{'ambiguous':>16}  {result.excluded_px:,} px are in no figure")
     if result.cityscapes is not None:

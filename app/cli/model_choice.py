@@ -12,7 +12,38 @@ from deeplab_core.fetch import find_published, published_models
 from deeplab_core.model_files import model_in_folder
 
 if TYPE_CHECKING:
+    from deeplab_core.records import ModelCard
     from deeplab_core.weights import ModelEntry
+
+
+def parse_threshold(_context: click.Context, _parameter: click.Parameter, value: float | None) -> float | None:
+    """A threshold between 0 and 1, both excluded; BadParameter for others, and for what is no number."""
+    from deeplab_core.records import check_threshold
+
+    try:
+        return None if value is None else check_threshold(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+#: ``--threshold`` of the commands that run a model.
+threshold_option = click.option(
+    "--threshold",
+    type=float,
+    callback=parse_threshold,
+    default=None,
+    help="Of a model with one channel (sigmoid): a pixel is the object where its probability is above this "
+    "[default: the model's own, usually 0.5].",
+)
+
+
+def refuse_threshold(card: ModelCard, threshold: float | None) -> None:
+    """Raise UsageError where a threshold is asked for and the model has none."""
+    if threshold is not None and card.threshold is None:
+        raise click.UsageError(
+            f"--threshold is for models of one channel (sigmoid); {card.name} scores each of its {len(card.catalog)} classes, "
+            "and the largest score decides"
+        )
 
 
 def known_models() -> list[ModelEntry]:

@@ -60,6 +60,7 @@ def _card_rows(card: ModelCard) -> dict[str, str]:
         "knows": card.summary,
         "network": ", ".join(f"{key}={value}" for key, value in card.architecture.items()),
         "classes": f"{card.catalog.title}: {', '.join(card.catalog.names)}",
+        "threshold": "" if card.threshold is None else f"{card.threshold:g}, of the one channel (sigmoid)",
         "input": f"{pre.channel_order}, mean {_triple(pre.mean)}, std {_triple(pre.std)}",
         "size": f"resize {pre.resize}, padding {pre.padding}",
         "output stride": f"{card.output_stride}" + (f" (also {others})" if others else ""),

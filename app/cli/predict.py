@@ -13,7 +13,7 @@ import click
 
 from app.cli.console import Progress, emit, progress
 from app.cli.crf_choice import CRF_HELP, crf_engine_option, parse_crf
-from app.cli.model_choice import resolve_model
+from app.cli.model_choice import refuse_threshold, resolve_model, threshold_option
 from app.cli.plan import OutputPlan, Task, keep_suffix_option, output_names, plan_outputs, report_refused
 from app.cli.read_ahead import read_ahead
 from app.cli.terminal import say
@@ -21,6 +21,7 @@ from app.state.numbers import read_numbers
 from deeplab_core.errors import AtrousError, ImageReadError, one_image
 from deeplab_core.notes import RunNotes
 from deeplab_core.reading import read_json
+from deeplab_core.records import check_threshold
 from deeplab_core.wording import count
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 #: What made the masks of an output folder; --resume refuses to mix two models or two sets of options.
 RUN_RECORD = "atrous-run.json"
+_THRESHOLD = "threshold"
 #: How long a process that has done its share waits for the others, whose shares may be of larger images.
 _PATIENCE = timedelta(days=7)
 
@@ -67,6 +69,7 @@ def parse_scales(_context: click.Context, _parameter: click.Parameter, value: st
 )
 @click.option("--scales", callback=parse_scales, default="1", show_default=True, help="Average over these relative sizes.")
 @click.option("--flip", is_flag=True, help="Also average with the mirrored image.")
+@threshold_option
 @click.option("--crf", "crf", callback=parse_crf, is_flag=False, flag_value="v1", default=None, metavar="[PRESET]", help=CRF_HELP)
 @crf_engine_option
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
@@ -79,7 +82,7 @@ def parse_scales(_context: click.Context, _parameter: click.Parameter, value: st
     help="Masks fit the file's raw pixels, or the picture as its EXIF tag turns it.",
 )
 @keep_suffix_option
-@click.option("--save-confidence", is_flag=True, help="Also write NAME.confidence.png: 255 x the largest probability.")
+@click.option("--save-confidence", is_flag=True, help="Also write NAME.confidence.png: 255 x the probability of the label.")
 @click.option("--resume", is_flag=True, help="Keep finished masks of an earlier, equal run.")
 @click.option("--overwrite", is_flag=True, help="Replace masks that are already there.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON line per image and one summary, on stdout.")
@@ -91,6 +94,7 @@ def predict(
     output_stride: int | None,
     scales: tuple[float, ...],
     flip: bool,
+    threshold: float | None,
     crf: CRFParams | None,
     crf_engine: CRFEngine,
     device: str,
@@ -130,8 +134,10 @@ def predict(
         precision=precision,
         crf=crf,
         crf_engine=crf_engine,
+        threshold=threshold,
     )
     model, card = load_model(model_path, output_stride=output_stride)
+    refuse_threshold(card, options.threshold)
     predictor = Predictor(model, card, options=options, device=device)
     earlier = read_marker(out)  # before the run's own record lies there
     _check_run_record(out, card, options, frame, resume=resume, write=rank == 0)
@@ -242,6 +248,8 @@ def _check_run_record(out: Path, card: ModelCard, options: PredictOptions, frame
     from deeplab_core.formats import atomic_write
 
     record: dict[str, Any] = {"model": card.id, "catalog": card.catalog.name, "options": options.cache_key(), "frame": frame}
+    if card.threshold is not None:
+        record[_THRESHOLD] = card.threshold if options.threshold is None else options.threshold
     path = out / RUN_RECORD
     if resume and path.is_file():
         try:
@@ -256,6 +264,16 @@ def _check_run_record(out: Path, card: ModelCard, options: PredictOptions, frame
     if write:
         out.mkdir(parents=True, exist_ok=True)
         atomic_write(path, (json.dumps(record, indent=2) + "\n").encode())
+
+
+def run_threshold(folder: Path) -> float | None:
+    """The threshold that a folder of masks was made with, as its run recorded it; None where it did not."""
+    path = folder / RUN_RECORD
+    try:
+        record = read_json(path) if path.is_file() else None
+        return check_threshold(record[_THRESHOLD]) if isinstance(record, dict) and _THRESHOLD in record else None
+    except (AtrousError, ValueError):  # a record that somebody changed says nothing
+        return None
 
 
 def _finished(task: Task, card: ModelCard, frame: str, save_confidence: bool) -> bool:

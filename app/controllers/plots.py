@@ -12,6 +12,7 @@ from app.controllers.compare import CompareController
 from app.controllers.compare_folder import CompareFolder
 from app.controllers.inspect import InspectController
 from app.controllers.judge import JudgeController
+from app.controllers.models import ModelsController
 from app.controllers.project import ProjectController
 from app.controllers.queues import QueuesController
 from app.controllers.refine import RefineController
@@ -62,12 +63,13 @@ class PlotsController(QObject):
         refine: RefineController,
         compare: CompareController,
         compare_folder: CompareFolder,
+        models: ModelsController,
         jobs: JobRegistry,
         notifier: Notifier,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._projects, self._judge, self._inspect, self._queues = projects, judge, inspect, queues
+        self._projects, self._judge, self._inspect, self._queues, self._models = projects, judge, inspect, queues, models
         self._refine, self._jobs, self._notifier = refine, jobs, notifier
         self._compare, self._compare_folder = compare, compare_folder
         self._curves = CurveSet()
@@ -77,6 +79,7 @@ class PlotsController(QObject):
             "Trimap curve, folder": lambda: self._trimap("folder"),
             "Confusion matrix": self._heat,
             "Reliability": self._reliability,
+            "Precision and recall": self._precision_recall,
             "Objects by size": lambda: self._objects("size"),
             "Objects by occlusion": lambda: self._objects("border_share"),
             "Objects by visible fraction": lambda: self._objects("visible_fraction"),
@@ -95,6 +98,7 @@ class PlotsController(QObject):
         compared = compare.resultsChanged, compare_folder.changed
         for signal in (inspect.changed, queues.changed, queues.orderChanged, refine.meter.changed, *compared):
             signal.connect(lambda *_: self.changed.emit())
+        models.thresholdChanged.connect(lambda _value: self.changed.emit())
         projects.projectChanged.connect(self._follow_project)
         projects.recordChanged.connect(lambda _record: self._quiet.start())
         judge.folder.changed.connect(lambda: self._quiet.start())
@@ -183,6 +187,11 @@ class PlotsController(QObject):
         from app.state.plot_data import reliability_chart
 
         return reliability_chart(self._queues.queues.levels)
+
+    def _precision_recall(self) -> Chart:
+        from app.state.plot_data import precision_recall_chart
+
+        return precision_recall_chart(self._queues.queues.object_levels, self._models.run_settings.threshold or None)
 
     def _objects(self, axis: str) -> Chart:
         from app.state.plot_data import object_chart

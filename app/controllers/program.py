@@ -123,8 +123,8 @@ class Program(QObject):
             self.compare, self.projects, self.models, self.judge, compute, self.jobs, notifier, facts, self.folder_jobs, self
         )
         self.plots = PlotsController(
-            self.projects, self.judge, self.inspect, self.queues, self.refine, self.compare, self.compare_folder, self.jobs,
-            notifier, self,
+            self.projects, self.judge, self.inspect, self.queues, self.refine, self.compare, self.compare_folder,
+            self.models, self.jobs, notifier, self,
         )  # fmt: skip
         self.receptive = ReceptiveController(self.projects, self.models, compute, facts, self)
         self.export = ExportController(self.projects, self.predict, self.jobs, notifier, self)

@@ -18,6 +18,7 @@ from app.controllers.project import ProjectController
 from app.services.jobs import Job, JobRegistry, JobState
 from app.services.notifications import Notifier
 from app.state.ambiguous import fingerprints
+from app.state.class_mapping import object_id
 from app.state.image_record import ImageRecord
 from app.state.project import Project
 from app.state.provenance import Provenance
@@ -255,6 +256,7 @@ class QueuesController(QObject):
             exclude=sample.exclude,
             others=others,
             refined=_refined(project, image, labels) if record.mask or project.journal.head(image) else None,
+            object_id=object_id(project, prediction),
         )
 
     def _keep(self, project: Project, image: int, found: _Measured) -> None:

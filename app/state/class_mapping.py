@@ -15,6 +15,7 @@ from deeplab_core.catalog import CatalogMapping, ClassCatalog, map_catalogs
 from deeplab_core.errors import AtrousError
 from deeplab_core.labels import apply_lut
 from deeplab_core.metrics.confusion import same_classes
+from deeplab_core.metrics.precision_recall import object_channel
 from deeplab_core.records import Prediction
 
 Choices = Mapping[int, int | None]
@@ -68,6 +69,18 @@ def project_mapping(project: Project, source: ClassCatalog, card_id: str | None 
         pairs = _of_classes(project, source) if card_id is None else _of_model(project, source, card_id)
         overrides = {key: value for key, value in pairs.items() if value is None or value in known}
     return map_catalogs(source, project.catalog, overrides)
+
+
+def object_id(project: Project, prediction: Prediction) -> int | None:
+    """The project's id of the object of a two-class (sigmoid) network; None for other networks, and where it has no partner."""
+    stored = project.setting(card_key(prediction.card_id)) if prediction.options.threshold is not None else None
+    if stored is None:
+        return None
+    catalog = ClassCatalog.from_dict(stored)
+    if len(catalog) != 2:
+        return None
+    found = int(project_mapping(project, catalog).lut[catalog.ids[object_channel(catalog)]])
+    return None if found == project.catalog.ignore else found
 
 
 def in_project_ids(project: Project, prediction: Prediction, catalog: ClassCatalog | None = None) -> Labels | None:

@@ -23,6 +23,7 @@ from deeplab_core.metrics import scores
 from deeplab_core.metrics.bootstrap import RESAMPLES, Samples, intervals
 from deeplab_core.metrics.calibration import reliability_bins
 from deeplab_core.metrics.image_counts import ImageCounts
+from deeplab_core.metrics.precision_recall import PrecisionRecall
 from deeplab_core.metrics.scores import FEW_IMAGES, FEW_OBJECTS
 
 _TOKENS = {"model": "muted", "now": "good", "with CRF": "accent"}
@@ -146,6 +147,30 @@ def reliability_chart(levels: NDArray[np.int64]) -> Chart:
     note = f"ECE {bins.ece:.3f} over {spaced(total)} px" if total else "Needs truth and predictions."
     series = (ideal, bars, claimed) if total else ()
     return Chart("Reliability", "confidence", "share that is right", series, x_range=(0, 1), y_range=(0, 1), note=note)
+
+
+def precision_recall_chart(levels: NDArray[np.int64], threshold: float | None) -> Chart:
+    """Precision over recall of a two-class network's object, marked where its threshold stands and where IoU is largest.
+
+    Args:
+        levels: (256, 2) pixels by level of the object's probability, other or object.
+        threshold: 0..1, that is in use; None where the model in use has none.
+    """
+    title, found = "Precision and recall", PrecisionRecall(levels)
+    if not found.measured:
+        note = "It needs ground truth and predictions of a model with one channel (sigmoid): predict, then open the Queues page."
+        return Chart(title, "recall", "precision", (), note=note)
+    _, precision, recall, _ = found.curve()
+    best = found.best
+    series = [Series("all thresholds", floats(recall), floats(precision), token="accent")]
+    note = f"AP {found.average_precision:.3f} over {spaced(found.pixels)} px of the object."
+    marks = [("threshold in use", None if threshold is None else found.at(threshold), "warn"), ("largest IoU", best, "good")]
+    for name, point, token in marks:
+        if point is not None:
+            if not math.isnan(point.precision):
+                series.append(Series(name, (point.recall,), (point.precision,), shape="points", token=token))
+            note += f" {name[0].upper()}{name[1:]} {point.threshold:.3g}: IoU {point.iou:.3f}."
+    return Chart(title, "recall", "precision", tuple(series), x_range=(0, 1), y_range=(0, 1), note=note)
 
 
 def object_chart(rows: NDArray[Any], axis: ObjectAxis) -> Chart:

@@ -58,6 +58,7 @@ class Queues:
     def __init__(self) -> None:
         self._doubts: dict[int, ImageDoubt] = {}
         self._levels = np.zeros((256, 2), dtype=np.int64)
+        self._object_levels = np.zeros((256, 2), dtype=np.int64)
 
     def __len__(self) -> int:
         return len(self._doubts)
@@ -71,12 +72,16 @@ class Queues:
         self._doubts[image] = doubt
         if doubt.levels is not None:
             self._levels += doubt.levels
+        if doubt.object_levels is not None:
+            self._object_levels += doubt.object_levels
 
     def drop(self, image: int) -> None:
         """Forget an image; an unknown one does nothing."""
         old = self._doubts.pop(image, None)
         if old is not None and old.levels is not None:
             self._levels -= old.levels
+        if old is not None and old.object_levels is not None:
+            self._object_levels -= old.object_levels
 
     def of(self, image: int) -> ImageDoubt | None:
         return self._doubts.get(image)
@@ -85,6 +90,11 @@ class Queues:
     def levels(self) -> NDArray[np.int64]:
         """(256, 2) int64, pixels of all images by confidence level and wrong or right; do not change it."""
         return self._levels
+
+    @property
+    def object_levels(self) -> NDArray[np.int64]:
+        """(256, 2) int64, pixels of all images by level of the object's probability, other or object; do not change it."""
+        return self._object_levels
 
     def scores(self, order: str, ious: Mapping[int, float]) -> dict[int, float]:
         """Score of every image that has one in this order.

@@ -78,6 +78,8 @@ class ImageDoubt:
         wrong_px: pixels that the prediction has wrong; None without truth.
         issues: doubted labels of the truth, largest weight first.
         levels: (256, 2) int64, pixels by confidence level and wrong or right; None without truth.
+        object_levels: (256, 2) int64, pixels by level of the object's probability, and whether the truth is the object: what
+            precision and recall of a two-class network are made from. None without truth, or for other networks.
     """
 
     scores: dict[str, float]
@@ -85,12 +87,18 @@ class ImageDoubt:
     wrong_px: int | None = None
     issues: tuple[DoubtedLabel, ...] = ()
     levels: NDArray[np.int64] | None = None
+    object_levels: NDArray[np.int64] | None = None
 
     def to_bytes(self) -> bytes:
         """The form in which a project keeps it."""
-        levels = None if self.levels is None else b64encode(zlib.compress(self.levels.astype("<i8").tobytes(), 1)).decode()
+        levels, objects = (
+            None if counts is None else b64encode(zlib.compress(counts.astype("<i8").tobytes(), 1)).decode()
+            for counts in (self.levels, self.object_levels)
+        )
         issues = [[i.given, i.suggested, list(i.box), i.pixels, i.weight] for i in self.issues]
         data = {"scores": self.scores, "pixels": self.pixels, "wrong_px": self.wrong_px, "issues": issues, "levels": levels}
+        if objects is not None:
+            data["object_levels"] = objects
         return json.dumps(data, separators=(",", ":")).encode()
 
     @staticmethod
@@ -98,19 +106,24 @@ class ImageDoubt:
         """The inverse of :meth:`to_bytes`; None where the bytes are damaged: they are measured again."""
         try:
             found = parse_json(data)
-            levels = None
-            if found["levels"] is not None:
-                plain = unpack(b64decode(found["levels"]), 8 * math.prod(_LEVELS))
-                levels = np.frombuffer(plain, dtype="<i8").reshape(_LEVELS).astype(np.int64)
+            levels, objects = (_unpacked(found.get(key)) for key in ("levels", "object_levels"))
             return ImageDoubt(
                 scores={str(name): float(value) for name, value in found["scores"].items()},
                 pixels=int(found["pixels"]),
                 wrong_px=None if found["wrong_px"] is None else int(found["wrong_px"]),
                 issues=tuple(DoubtedLabel(a, b, Box(*box), pixels, weight) for a, b, box, pixels, weight in found["issues"]),
                 levels=levels,
+                object_levels=objects,
             )
         except (AtrousError, zlib.error, ValueError, LookupError, TypeError, AttributeError, ArithmeticError):
             return None
+
+
+def _unpacked(packed: str | None) -> NDArray[np.int64] | None:
+    if packed is None:
+        return None
+    plain = unpack(b64decode(packed), 8 * math.prod(_LEVELS))
+    return np.frombuffer(plain, dtype="<i8").reshape(_LEVELS).astype(np.int64)
 
 
 def measure_doubt(
@@ -123,6 +136,7 @@ def measure_doubt(
     exclude: NDArray[np.bool_] | None = None,
     others: Sequence[Labels] = (),
     refined: Labels | None = None,
+    object_id: int | None = None,
 ) -> ImageDoubt:
     """Measure one image.
 
@@ -135,6 +149,7 @@ def measure_doubt(
         exclude: (H, W) bool, ambiguous pixels of the truth.
         others: (H, W) what other models, or the same one otherwise asked, say.
         refined: (H, W) what a CRF made of it.
+        object_id: of a two-class network: the id that its object has in ``labels`` and ``truth``.
     """
     scores: dict[str, float] = {}
     if confidence is not None:
@@ -161,7 +176,12 @@ def measure_doubt(
     claimed = labelled & (labels != ignore)
     code = confidence[claimed].astype(np.int64) * 2 + right[claimed]
     levels = np.bincount(code, minlength=_LEVELS[0] * 2).reshape(_LEVELS).astype(np.int64)
-    return ImageDoubt(_finite(scores), int(np.count_nonzero(labelled)), int(np.count_nonzero(wrong)), issues, levels)
+    objects: NDArray[np.int64] | None = None
+    if object_id is not None:
+        level = np.where(labels == object_id, confidence, 255 - confidence)[claimed].astype(np.int64)
+        code = level * 2 + (scored[claimed] == object_id)
+        objects = np.bincount(code, minlength=_LEVELS[0] * 2).reshape(_LEVELS).astype(np.int64)
+    return ImageDoubt(_finite(scores), int(np.count_nonzero(labelled)), int(np.count_nonzero(wrong)), issues, levels, objects)
 
 
 def _differing(one: Labels, other: Labels, ignore: int) -> float:

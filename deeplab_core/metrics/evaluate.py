@@ -30,9 +30,11 @@ from deeplab_core.metrics.evaluation import Evaluation, ImageResult, samples_of
 from deeplab_core.metrics.image_counts import ImageCounts
 from deeplab_core.metrics.pair_reader import PairLabels, PairReader
 from deeplab_core.metrics.pairing import MaskPair, pair_masks
+from deeplab_core.metrics.precision_recall import first_level, object_channel
 from deeplab_core.metrics.truth_hash import label_map_hash
 from deeplab_core.notes import Note, RunNotes
 from deeplab_core.parallel import available_cores, in_order
+from deeplab_core.records import check_threshold
 
 __all__ = ["DEFAULT_BANDS", "Evaluation", "ImageResult", "Progress", "evaluate_folders"]
 
@@ -61,6 +63,7 @@ def evaluate_folders(
     frame: Frame = "auto",
     prediction_frame: Frame | None = None,
     threads: int | None = None,
+    threshold: float | None = None,
     progress: Progress | None = None,
     cancel: Callable[[], bool] | None = None,
 ) -> Evaluation:
@@ -85,11 +88,13 @@ def evaluate_folders(
         frame: frame of the photographs that the truth is stored in (see :func:`deeplab_core.formats.read_mask`).
         prediction_frame: that of the predictions; None takes what Atrous recorded in their folder, else ``frame``.
         threads: that read and count; None takes one for each core, at most eight. The figures do not depend on it.
+        threshold: 0..1, of masks of two classes: what is compared is what another threshold would have called the object, from
+            the mask and its confidence map, which every prediction then needs. None takes the masks as they are.
         progress: called with (done, total, name) after each pair.
         cancel: asked before each pair; True ends the work.
 
     Raises:
-        MaskFormatError: a folder does not exist, or no prediction has a truth.
+        MaskFormatError: a folder does not exist, or no prediction has a truth; or a threshold for other than two classes.
         Cancelled: ``cancel`` said so.
         ValueError: a band width outside 1..40.
     """
@@ -105,7 +110,13 @@ def evaluate_folders(
         )
     marks = None if ambiguous_dir is None else Companions(ambiguous_dir, (AMBIGUOUS_SUFFIX,))
     reader = PairReader(catalog, images_dir=images_dir, frame=frame, prediction_frame=prediction_frame)
-    tally = _Tally(BandHistogram(catalog, rule=band_rule, around=band_around), widths, boundary, reader, marks)
+    if threshold is not None:
+        check_threshold(threshold)
+        if len(catalog) != 2:
+            raise MaskFormatError(
+                f"a threshold is for two classes; '{catalog.name}' has {len(catalog)}", remedy="Leave the threshold out"
+            )
+    tally = _Tally(BandHistogram(catalog, rule=band_rule, around=band_around), widths, boundary, reader, marks, threshold)
     tally.failures.extend(pairing.ambiguous)
     counted = in_order(tally.count, pairing.pairs, min(available_cores(), _MOST_THREADS) if threads is None else threads)
     for done, pair in enumerate(pairing.pairs, start=1):
@@ -141,6 +152,7 @@ def evaluate_folders(
         reader=reader,
         truth_notes=tally.truth_notes,
         prediction_notes=tally.prediction_notes,
+        threshold=threshold,
     )
 
 
@@ -159,6 +171,7 @@ class _Counted:
     result: ImageResult
     histogram: BandHistogram
     boundary: BoundaryIoU | None
+    confidence: NDArray[np.uint8] | None
 
 
 @dataclass(eq=False)
@@ -170,6 +183,7 @@ class _Tally:
     wants_boundary: bool
     reader: PairReader
     marks: Companions | None = None
+    threshold: float | None = None
     excluded_px: int = 0
     images: list[ImageResult] = field(default_factory=list)
     failures: list[AtrousError] = field(default_factory=list)
@@ -218,6 +232,9 @@ class _Tally:
         truth, prediction = labels.truth, labels.prediction
         if truth.shape != prediction.shape:
             raise _size_mismatch(pair, truth.shape, prediction.shape)
+        confidence: NDArray[np.uint8] | None = None
+        if self.threshold is not None:
+            prediction, confidence = self._called_anew(pair, labels)
         truth_px = class_histogram(truth, catalog)
         over_void = np.zeros_like(truth_px)
         if truth_px[-1]:
@@ -252,7 +269,32 @@ class _Tally:
             csurka_f=csurka,
             truth_sha256=label_map_hash(truth),
         )
-        return _Counted(pair, truth, excluded, excluded_px, prediction, labels, truth_px, over_void, result, histogram, boundary)
+        return _Counted(
+            pair, truth, excluded, excluded_px, prediction, labels, truth_px, over_void, result, histogram, boundary, confidence
+        )  # fmt: skip
+
+    def _called_anew(self, pair: MaskPair, labels: PairLabels) -> tuple[Labels, NDArray[np.uint8]]:
+        """Labels at the threshold and their confidence, from a mask of two classes and its confidence map."""
+        assert self.threshold is not None
+        catalog, prediction = self.histogram.catalog, labels.prediction
+        path = confidence_file(pair.prediction)
+        if path is None:
+            raise MaskFormatError(
+                "no confidence map stands beside this mask, so no other threshold can be measured",
+                remedy="Predict with --save-confidence",
+                path=pair.prediction,
+            )
+        place = object_channel(catalog)
+        thing, other = (int(catalog.ids[channel]) for channel in (place, 1 - place))
+        confidence = self._confidence(path, labels, prediction.shape, pair)
+        level = np.where(prediction == thing, confidence, 255 - confidence)
+        called = np.where(level >= first_level(self.threshold), thing, other).astype(prediction.dtype)
+        called[prediction == catalog.ignore] = catalog.ignore
+        return called, np.where(called == thing, level, 255 - level).astype(np.uint8)
+
+    def _confidence(self, path: Path, labels: PairLabels, shape: tuple[int, ...], pair: MaskPair) -> NDArray[np.uint8]:
+        mask, info = pair.prediction, labels.info
+        return read_confidence(path, shape, lambda pixels: self.reader.turned_like_prediction(pixels, mask, info))
 
     def _excluded(self, pair: MaskPair, truth: Labels) -> NDArray[np.bool_] | None:
         """(H, W) bool: pixels whose truth a person has marked as ambiguous."""
@@ -271,9 +313,9 @@ class _Tally:
             self._try(instances, lambda: counts.update(instances=self._instances(instances, counted), prediction=prediction))
 
     def _calibrate(self, path: Path, counted: _Counted) -> None:
-        truth, prediction = counted.truth, counted.prediction
-        mask, info = counted.pair.prediction, counted.labels.info
-        confidence = read_confidence(path, truth.shape, lambda pixels: self.reader.turned_like_prediction(pixels, mask, info))
+        truth, prediction, confidence = counted.truth, counted.prediction, counted.confidence
+        if confidence is None:
+            confidence = self._confidence(path, counted.labels, truth.shape, counted.pair)
         self.calibration.update(truth=truth, prediction=prediction, confidence=confidence)
         self.calibrated += 1
 

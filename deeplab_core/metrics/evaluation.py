@@ -19,6 +19,7 @@ from deeplab_core.metrics.calibration import Calibration
 from deeplab_core.metrics.cityscapes import CityscapesScores
 from deeplab_core.metrics.confusion import ConfusionMatrix, MeanScore
 from deeplab_core.metrics.image_counts import ImageCounts
+from deeplab_core.metrics.precision_recall import OperatingPoint, PrecisionRecall, object_channel
 from deeplab_core.metrics.truth_hash import ground_truth_hash
 from deeplab_core.notes import Note, RunNotes
 from deeplab_core.reading import json_text
@@ -96,6 +97,7 @@ class Evaluation:
         boundary: boundary IoU, pooled over all images; None where it was not asked for.
         calibration: pooled over the images that have a confidence map; None where none has.
         calibrated_images: number of those images.
+        threshold: that the masks were made with, for a two-class (sigmoid) network whose run says so; None otherwise.
         cityscapes: the benchmark's own scores under the catalogs ``cityscapes19`` and ``cityscapes34``, else None.
         intervals: bootstrap over images.
         images: one result per compared pair, by name.
@@ -128,6 +130,19 @@ class Evaluation:
     reader: PairReader | None = None
     truth_notes: RunNotes = field(default_factory=lambda: RunNotes("ground truth mask"))
     prediction_notes: RunNotes = field(default_factory=lambda: RunNotes("predicted mask"))
+    threshold: float | None = None
+
+    @property
+    def precision_recall(self) -> PrecisionRecall | None:
+        """Precision and recall over the threshold; None without confidence maps, or where the classes are not two."""
+        return None if self.calibration is None else PrecisionRecall.of_calibration(self.calibration)
+
+    @property
+    def predicted_point(self) -> OperatingPoint:
+        """Precision, recall and IoU of the object as the masks call it; :attr:`threshold` is nan where it is not known."""
+        place, matrix = object_channel(self.catalog), self.matrix
+        precision, recall, iou = (float(values[place]) for values in (matrix.precision(), matrix.recall(), matrix.iou()))
+        return OperatingPoint(float("nan") if self.threshold is None else self.threshold, precision, recall, iou)
 
     @property
     def worst_first(self) -> tuple[ImageResult, ...]:

@@ -12,6 +12,7 @@ from deeplab_core.boundary.boundary_f import BOUND_RATIO, CSURKA_RATIO
 from deeplab_core.boundary.histogram import none_if_nan
 from deeplab_core.catalog import ClassCatalog
 from deeplab_core.metrics.confusion import ConfusionMatrix
+from deeplab_core.metrics.precision_recall import object_channel
 from deeplab_core.metrics.scores import ABSENT_RULE_TEXT
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def evaluation_figures(evaluation: Evaluation) -> dict[str, Any]:
         "bands": _bands(evaluation),
         "boundary": _boundary(evaluation),
         "calibration": _calibration(evaluation),
+        "precision_recall": _precision_recall(evaluation),
         "cityscapes": None if evaluation.cityscapes is None else evaluation.cityscapes.to_dict(),
         "images": [_image_row(image, evaluation.catalog, evaluation.boundary is not None) for image in evaluation.images],
         "excluded_px": evaluation.excluded_px,
@@ -166,6 +168,16 @@ def _calibration(evaluation: Evaluation) -> dict[str, Any] | None:
     if evaluation.calibration is None:
         return None
     return {"images": evaluation.calibrated_images, **evaluation.calibration.to_dict()}
+
+
+def _precision_recall(evaluation: Evaluation) -> dict[str, Any] | None:
+    found = evaluation.precision_recall
+    if found is None:
+        return None
+    point = evaluation.predicted_point
+    figures = {"precision": none_if_nan(point.precision), "recall": none_if_nan(point.recall), "iou": none_if_nan(point.iou)}
+    name = evaluation.catalog.classes[object_channel(evaluation.catalog)].name
+    return {"object": name, "threshold": evaluation.threshold, "predicted": figures, **found.to_dict()}
 
 
 def _image_row(image: ImageResult, catalog: ClassCatalog, boundary: bool) -> dict[str, Any]:

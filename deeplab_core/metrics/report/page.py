@@ -16,6 +16,7 @@ from deeplab_core.errors import AtrousError
 from deeplab_core.formats.atomic import atomic_write
 from deeplab_core.metrics.evaluation import Evaluation
 from deeplab_core.metrics.pair_reader import PairReader
+from deeplab_core.metrics.precision_recall import object_channel
 from deeplab_core.metrics.report import plots, tables
 from deeplab_core.metrics.report.curve import curve_svg
 from deeplab_core.metrics.report.failures import KindOfFailure, failure_table
@@ -71,7 +72,8 @@ def render_report(evaluation: Evaluation, title: str = "Evaluation", extras: Rep
         other.check(evaluation.catalog, evaluation.histogram.rule, evaluation.histogram.around)
     sections = [
         *_warnings(evaluation), _classes(evaluation), _band(evaluation, extras), _boundary(evaluation), _confusion(evaluation),
-        _calibration(evaluation), _cityscapes(evaluation), _failures(evaluation, extras), *_slices(extras),
+        _calibration(evaluation), _precision_recall(evaluation), _cityscapes(evaluation),
+        _failures(evaluation, extras), *_slices(extras),
         _cases(evaluation, extras), _images(evaluation), _about_masks(evaluation),
     ]  # fmt: skip
     body = f"<h1>{escape(title)}</h1>{_subtitle(evaluation)}{_tiles(evaluation)}{''.join(sections)}"
@@ -148,7 +150,6 @@ def _warnings(evaluation: Evaluation) -> Iterable[str]:
             heading = f"{len(items)} {'file' if len(items) == 1 else 'files'} {what}"
             listed = _list(items[:_LISTED]) + _folded(items[_LISTED:])
             yield f'<section class="warning"><h2>{escape(heading)}</h2>{listed}</section>'
-
 
     serious = [escape(note.text) for note in evaluation.warnings if note.warning]
     if serious:
@@ -267,6 +268,30 @@ def _calibration(evaluation: Evaluation) -> str:
     )
     figure = f'<figure class="half">{plots.reliability_svg(calibration)}</figure>'
     return _section("Calibration", rule, f'<div class="beside">{figure}{_scroll(tables.score_table(rows))}</div>')
+
+
+def _precision_recall(evaluation: Evaluation) -> str:
+    found = evaluation.precision_recall
+    if found is None or not found.measured:
+        return ""
+    point, best = evaluation.predicted_point, found.best
+    name = evaluation.catalog.classes[object_channel(evaluation.catalog)].name
+    made = "as predicted" if evaluation.threshold is None else f"as predicted, threshold {evaluation.threshold:g}"
+    rows = [
+        ("AP", found.average_precision, "", "average precision: sum of (R_n - R_n-1) P_n, not interpolated"),
+        ("precision", point.precision, "", made),
+        ("recall", point.recall, "", made),
+        ("IoU", point.iou, "", made),
+    ]
+    if best is not None:
+        text = f"at the threshold {best.threshold:g}: precision {percent(best.precision)}, recall {percent(best.recall)}"
+        rows.append(("largest IoU", best.iou, "", text))
+    rule = (
+        f"The object is '{name}'. Each threshold calls the pixels whose probability is above it; probabilities are those of the "
+        "confidence maps, in 255 levels. Large dots: the masks as they are, and the threshold of the largest IoU."
+    )
+    figure = f'<figure class="half">{plots.precision_recall_svg(found, point)}</figure>'
+    return _section("Precision and recall", rule, f'<div class="beside">{figure}{_scroll(tables.score_table(rows))}</div>')
 
 
 def _cityscapes(evaluation: Evaluation) -> str:

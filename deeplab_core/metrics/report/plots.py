@@ -11,6 +11,7 @@ import numpy as np
 from deeplab_core.metrics.bootstrap import Intervals
 from deeplab_core.metrics.calibration import Calibration
 from deeplab_core.metrics.confusion import ConfusionMatrix
+from deeplab_core.metrics.precision_recall import OperatingPoint, PrecisionRecall
 from deeplab_core.metrics.report.axes import Axes, polyline, score_ticks
 from deeplab_core.metrics.report.slices import SliceCurve
 from deeplab_core.metrics.report.text import percent, pixels
@@ -122,6 +123,27 @@ def reliability_svg(calibration: Calibration) -> str:
             f"{_column('share', x, width, floor - 40 * share, floor)}</g>"
         )
     parts.append(f'<path class="whole" d="M{axes.x(0):.1f} {floor:.1f}L{axes.x(1):.1f} {axes.y(1):.1f}"/>')
+    return "".join([*parts, "</svg>"])
+
+
+def precision_recall_svg(found: PrecisionRecall, predicted: OperatingPoint) -> str:
+    """Precision over recall; a dot where the masks stand, a ring at the threshold of the largest IoU."""
+    axes = Axes(width=440, height=320, right=24)
+    ticks = [tenth / 5 for tenth in range(6)]
+    parts = axes.frame("Precision and recall", x_label="recall", x_ticks=[(tick, f"{tick:.0%}") for tick in ticks], y_ticks=ticks)
+    levels, precision, recall, iou = found.curve()
+    parts.append(f'<path class="a" d="{polyline([(axes.x(r), axes.y(p)) for r, p in zip(recall, precision, strict=True)])}"/>')
+    for level, p, r, i in zip(levels.tolist(), precision.tolist(), recall.tolist(), iou.tolist(), strict=True):
+        tip = escape(f"probability {level / 255:.3f} and more: precision {percent(p)}, recall {percent(r)}, IoU {percent(i)}")
+        parts.append(f'<circle cx="{axes.x(r):.1f}" cy="{axes.y(p):.1f}" r="5" fill-opacity="0"><title>{tip}</title></circle>')
+    marks = [("b", "as predicted", predicted), *([("c", "largest IoU", found.best)] if found.best is not None else [])]
+    for style, name, point in marks:
+        if not (math.isnan(point.precision) or math.isnan(point.recall)):
+            at = "" if math.isnan(point.threshold) else f", threshold {point.threshold:g}"
+            scores = f"precision {percent(point.precision)}, recall {percent(point.recall)}, IoU {percent(point.iou)}"
+            tip = escape(f"{name}{at}: {scores}")
+            place = f'cx="{axes.x(point.recall):.1f}" cy="{axes.y(point.precision):.1f}"'
+            parts.append(f'<circle class="{style}" {place} r="5"><title>{tip}</title></circle>')
     return "".join([*parts, "</svg>"])
 
 

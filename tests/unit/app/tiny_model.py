@@ -51,7 +51,8 @@ def save_one_channel_model(path: Path, *, seed: int = 0, threshold: float | None
     assert isinstance(classifier, torch.nn.Conv2d)
     assert classifier.bias is not None
     with torch.no_grad():
-        logits = model(torch.randn(1, in_channels, 64, 64))
+        blobs = torch.randn(4, in_channels, 6, 8)
+        logits = model(torch.nn.functional.interpolate(blobs, size=(48, 64), mode="bicubic"))
         classifier.weight.div_(logits.std())
         classifier.bias.sub_(logits.mean()).div_(logits.std())
     classes = (ClassInfo(0, "background", (0, 0, 0)), ClassInfo(1, "square", (255, 0, 0)))
