@@ -26,7 +26,7 @@ from deeplab_core.refine.reduced import (
     shrunk_probabilities,
     shrunk_strokes,
 )
-from deeplab_core.refine.unary import ProbabilitySource, active_labels, unary_terms
+from deeplab_core.refine.unary import ProbabilitySource, active_labels, as_array, unary_terms
 
 Engine = Literal["native", "torch", "pydensecrf"]
 
@@ -78,6 +78,7 @@ class DenseCRF:
         memory_limit: int = MEMORY_LIMIT,
         origin: tuple[int, int] = (0, 0),
     ) -> None:
+        rgb = as_array(rgb, "pixels of the picture")
         if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8 or rgb.size == 0:
             raise ValueError(f"the picture is (H, W, 3) uint8, not {rgb.shape} {rgb.dtype}")
         self.rgb = np.ascontiguousarray(rgb)
@@ -121,7 +122,7 @@ class DenseCRF:
         """Marginals in compact form, for labels without (C, H, W) in between.
 
         Args:
-            probabilities: (C, H, W) float32, or a source that gives them in strips.
+            probabilities: (C, H, W) float32 (a torch tensor too), or a source that gives them in strips.
             params: instead of the object's own.
             clamp: (H, W) integers: channels that a person has set, ``ignore`` elsewhere; such a pixel keeps its label and
                 pulls its surroundings.
@@ -131,13 +132,17 @@ class DenseCRF:
             cancel: asked before every step.
 
         Raises:
-            ValueError: shapes do not fit, or a stroke names a channel that does not exist.
+            ValueError: shapes do not fit, a stroke names a channel that does not exist, or values below 0 or above 1, which are
+                no probabilities.
+            TypeError: neither arrays nor torch tensors.
             ComputeError: a probability is not a number.
             AtrousError: parameters out of range.
             Cancelled: ``cancel`` returned True.
         """
         params = params or self.params
         check_params(params)
+        if clamp is not None:
+            clamp = as_array(clamp, "strokes")
         source = probabilities if isinstance(probabilities, ProbabilitySource) else ProbabilitySource.of(probabilities)
         if source.size != self.size or (clamp is not None and clamp.shape != self.size):
             raise ValueError(f"picture {self.size}, probabilities {source.size} and strokes differ in size")

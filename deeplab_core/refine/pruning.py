@@ -1,7 +1,8 @@
 """Mean-field inference that lets go of labels on the way.
 
 A network gives every one of its classes some probability somewhere; the CRF smooths most of these traces away in its first step.
-Labels that have nowhere become probable are dropped: from the start, after one step, and after three. Measured on 24 photographs
+Labels that have nowhere become probable are dropped: from the start, after one step, and after three, unless all of them together
+hold more than a tenth of some pixel. Measured on 24 photographs
 with a real network's 21 probabilities (10 iterations, sigma_rgb 3 and 13): 9 labels take part in the first step, 3 in the last;
 labels equal those of the full computation on 99.9995 % of the pixels, on the worst photograph on 99.996 %.
 """
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from deeplab_core.refine.filter_kernels import largest_of_columns, padded, take_columns
 from deeplab_core.refine.mean_field import Term, mean_field
-from deeplab_core.refine.unary import FORBIDDEN, Unary
+from deeplab_core.refine.unary import FORBIDDEN, MASS, Unary
 
 #: Largest marginal of a label from which it takes part: from the start, after one step, after three steps.
 START, AFTER_ONE, AFTER_THREE = 0.005, 0.05, 0.1
@@ -49,6 +50,8 @@ def pruned_mean_field(
         q = mean_field(logits, terms, steps - done, start=q, threads=threads, cancel=cancel)
         done = steps
         kept = _probable(q, active.size, threshold)
+        if (active.size - kept.size) * threshold > MASS and float((1.0 - q[:, kept].sum(axis=1)).max()) > MASS:
+            continue  # together the labels that would be dropped matter somewhere
         if padded(kept.size) < logits.shape[1]:
             logits, q, active = _narrowed(logits, kept, FORBIDDEN), _narrowed(q, kept, np.float32(0.0)), active[kept]
     return mean_field(logits, terms, iterations - done, start=q, threads=threads, cancel=cancel), active

@@ -15,6 +15,11 @@ from deeplab_core.refine.filter_kernels import padded
 
 #: Minus the energy of a label that a pixel cannot take: a stroke says otherwise, or it only pads a row.
 FORBIDDEN = np.float32(-1e4)
+#: Probability of a pixel that labels may hold together which take no part. Of 300 labels that all are a little probable, the
+#: marginals of the few that reach a threshold would else be far from right.
+MASS = 0.1
+#: By so much rounding may carry probabilities beyond 0 and 1.
+_SLACK = 1e-3
 #: Pixels of a strip: small enough that the copies of a strip stay in the processor's cache.
 _STRIP_PIXELS = 1 << 16
 
@@ -50,11 +55,13 @@ class ProbabilitySource:
 
     @classmethod
     def of(cls, probabilities: NDArray[np.float32]) -> ProbabilitySource:
-        """An array (C, H, W) in memory.
+        """An array (C, H, W) in memory, or a torch tensor of that shape.
 
         Raises:
+            TypeError: neither.
             ValueError: not three axes, or fewer than two classes.
         """
+        probabilities = as_array(probabilities, "probabilities")
         if probabilities.ndim != 3 or probabilities.shape[0] < 2:
             raise ValueError(f"probabilities are (C >= 2, H, W), not {probabilities.shape}")
         classes, height, width = probabilities.shape
@@ -74,6 +81,20 @@ class ProbabilitySource:
         for first in range(0, height, step):
             last = min(height, first + step)
             yield first, last, self.read(first, last)
+
+
+def as_array(given: Any, what: str) -> NDArray[Any]:
+    """An array as it is, a torch tensor's values; torch itself is not needed.
+
+    Raises:
+        TypeError: neither, naming ``what`` it should be.
+    """
+    if isinstance(given, np.ndarray):
+        return given
+    if hasattr(given, "detach") and hasattr(given, "cpu"):
+        values = given.detach().cpu()
+        return np.asarray(values.numpy() if "bfloat16" not in str(values.dtype) else values.float().numpy())
+    raise TypeError(f"the {what} are a numpy array or a torch tensor, not {type(given).__name__}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,16 +119,27 @@ def active_labels(
 ) -> NDArray[np.int64]:
     """Channels whose probability reaches ``threshold`` somewhere, or that a stroke names; at least two.
 
+    All channels, where those that are left out would together hold more than :data:`MASS` of some pixel.
+
     Raises:
         ComputeError: a probability is not a number.
-        ValueError: a stroke names a channel that does not exist.
+        ValueError: these are no probabilities, or a stroke names a channel that does not exist.
     """
     largest = np.full(source.classes, -np.inf, np.float32)
+    lowest = np.float32(np.inf)
     for _first, _last, strip in source.strips():
         np.maximum(largest, strip.max(axis=(1, 2)), out=largest)
-    if not np.isfinite(largest).all():
+        lowest = np.minimum(lowest, strip.min())
+    if not np.isfinite(largest).all() or not np.isfinite(lowest):
         raise ComputeError("the class probabilities hold numbers that are not finite", remedy="Predict the image again")
+    if lowest < -_SLACK or largest.max() > 1 + _SLACK:
+        raise ValueError(
+            f"these are no probabilities: they reach from {lowest:g} to {largest.max():g}; turn a network's scores into "
+            "probabilities first (softmax over the classes, sigmoid for one channel), values of 0..255 by dividing them"
+        )
     keep = largest >= threshold
+    if (~keep).sum() * threshold > MASS and _left_out(source, keep) > MASS:
+        keep[:] = True
     keep[np.argsort(-largest, kind="stable")[:2]] = True
     if clamp is not None:
         named = np.unique(clamp)
@@ -116,6 +148,11 @@ def active_labels(
             raise ValueError(f"strokes name channel {named[-1]}; there are {source.classes}")
         keep[named] = True
     return np.flatnonzero(keep)
+
+
+def _left_out(source: ProbabilitySource, keep: NDArray[np.bool_]) -> float:
+    """The largest probability of a pixel that the channels without ``keep`` hold together."""
+    return max(float(strip[~keep].sum(axis=0).max()) for _first, _last, strip in source.strips())
 
 
 def unary_terms(
