@@ -115,6 +115,7 @@ class EditController(QObject):
         self._outline_taker: Callable[[Sequence[Point]], None] | None = None
         self._locked: str | None = None
         self._writer = StepWriter(self)
+        self._held_open = False
         self._region: _Region | None = None
         self._background: ThreadPoolExecutor | None = None
         self._workedOut.connect(self._take_region, Qt.ConnectionType.QueuedConnection)
@@ -127,8 +128,13 @@ class EditController(QObject):
 
     @property
     def busy(self) -> bool:
-        """Whether a stroke is in hand."""
-        return self._stroke is not None
+        """Whether a stroke is in hand, or something else paints into the document (:meth:`hold`)."""
+        return self._stroke is not None or self._held_open
+
+    def hold(self, on: bool) -> None:
+        """Somebody else paints into the document in an open step: until it is over, nothing is edited and nothing undone."""
+        self._held_open = on
+        self.busyChanged.emit(self.busy)
 
     def set_document(self, document: Document | None) -> None:
         """Bring another document into view. A stroke in hand is committed to the old one first: nothing is lost."""

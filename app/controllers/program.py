@@ -35,6 +35,7 @@ from app.controllers.refine import RefineController
 from app.controllers.refine_folder import RefineFolder
 from app.controllers.relay import Relay
 from app.controllers.scribble import ScribbleController
+from app.controllers.threshold import ThresholdController
 from app.controllers.undoing import Undoing
 from app.controllers.view import ViewState
 from app.controllers.welcome import WelcomeController
@@ -125,6 +126,9 @@ class Program(QObject):
         self.plots = PlotsController(
             self.projects, self.judge, self.inspect, self.queues, self.refine, self.compare, self.compare_folder,
             self.models, self.jobs, notifier, self,
+        )  # fmt: skip
+        self.threshold = ThresholdController(
+            self.projects, self.models, self.predict, self.edit, compute, facts, self
         )  # fmt: skip
         self.receptive = ReceptiveController(self.projects, self.models, compute, facts, self)
         self.export = ExportController(self.projects, self.predict, self.jobs, notifier, self)

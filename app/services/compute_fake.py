@@ -65,6 +65,8 @@ class FakeComputeClient(ComputeService):
     Attributes:
         errors: path of an image or model -> error that predicting or inspecting it gives.
         catalogs: path of a model -> classes that inspecting or loading it finds; its predictions stay those of ``catalog``.
+        threshold: makes the models ones of two classes (sigmoid): the probability of the second of ``catalog`` rises from left to
+            right; None for stripes of all classes.
         paused: answers wait while this is set; setting it to False lets them go.
         asked: every request, in order of asking.
     """
@@ -74,6 +76,7 @@ class FakeComputeClient(ComputeService):
         self.catalog = catalog
         self.errors: dict[str, AtrousError] = {}
         self.catalogs: dict[str, ClassCatalog] = {}
+        self.threshold: float | None = None
         self.asked: list[Request] = []
         self._queue: deque[Request] = deque()
         self._cancelled: set[int] = set()
@@ -169,6 +172,7 @@ class FakeComputeClient(ComputeService):
             name=name,
             architecture={"name": "stripes"},
             catalog=self.catalogs.get(request.path, self.catalog),
+            threshold=self.threshold,
         )
         self.loaded.emit(Loaded(request_id=request.request_id, card=self._card, device="cpu"))
 
@@ -211,6 +215,11 @@ class FakeComputeClient(ComputeService):
             return
         taught = LEARNED if self._card.name != "Stripes" else ""
         labels = striped_labels(self.catalog, info.height, info.width, request.source_key + taught)
+        if self._card.threshold is not None:
+            bar = request.options.threshold or self._card.threshold
+            first, second = self.catalog.ids.astype(labels.dtype)
+            row = np.where((np.arange(info.width) + 0.5) / info.width > bar, second, first)
+            labels = np.ascontiguousarray(np.broadcast_to(row, labels.shape))
         self._kept[request.source_key] = labels
         if request.options.crf is not None:
             labels = moved(labels, request.options.crf.iterations)

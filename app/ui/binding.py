@@ -348,6 +348,7 @@ class Binding(QObject):
         models.deviceChanged.connect(dock.show_device)
         dock.modelChosen.connect(models.load)
         dock.settingsChosen.connect(models.set_run_settings)
+        dock.thresholdChosen.connect(self.program.threshold.set)
         dock.runImageAsked.connect(predict.run_image)
         dock.runFolderAsked.connect(predict.run_folder)
         predict.predictionChanged.connect(self._follow_prediction)
@@ -362,6 +363,7 @@ class Binding(QObject):
         models, dock = self.program.models, self.window.model
         dock.show_models(models.choices(), models.path)
         dock.show_run_settings(models.run_settings, models.strides(), models.devices())
+        dock.show_threshold(models.run_settings.threshold)
         card = models.card
         if card is not None:
             summary = card.summary or f"{card.catalog.title}, stride {card.output_stride}"

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QCheckBox, QComboBox, QGridLayout, QHBoxLayout, QP
 from app.state.model_view import DeviceView, ModelChoice, RunSettings
 from app.ui.docks.elided_label import ElidedLabel
 from app.ui.docks.panel import Panel, set_tone, toned
+from app.ui.docks.param_slider import ParamSlider
 from app.ui.icons import make_icon
 from app.ui.theme import Theme
 
@@ -28,6 +29,7 @@ class ModelDock(Panel):
 
     Signals:
         modelChosen(Path), openAsked(): a file is wanted, getAsked(): a published one is wanted.
+        thresholdChosen(value, dragging): of a two-class model.
         settingsChosen(RunSettings), runImageAsked(), runFolderAsked(), learnAsked().
     """
 
@@ -35,6 +37,7 @@ class ModelDock(Panel):
     openAsked = Signal()
     getAsked = Signal()
     settingsChosen = Signal(object)
+    thresholdChosen = Signal(float, bool)
     runImageAsked = Signal()
     runFolderAsked = Signal()
     learnAsked = Signal()
@@ -58,6 +61,14 @@ class ModelDock(Panel):
         self.reason.setWordWrap(True)
         self.reason.hide()
         self.body.addWidget(self.reason)
+        self.threshold = ParamSlider(
+            "Threshold", 0.01, 0.99, decimals=2,
+            tip="A pixel is the object where its probability is above this; the mask follows, your own pixels stay",
+        )  # fmt: skip
+        self.threshold.field.setRange(0.01, 0.99)
+        self.threshold.changed.connect(self.thresholdChosen)
+        self.threshold.hide()
+        self.body.addWidget(self.threshold)
         buttons = QHBoxLayout()
         buttons.setSpacing(8)
         self.run_image = QPushButton("Run image")
@@ -146,6 +157,12 @@ class ModelDock(Panel):
                 box.setCurrentIndex(box.findData(value))
         with QSignalBlocker(self.flip):
             self.flip.setChecked(settings.flip)
+
+    def show_threshold(self, value: float) -> None:
+        """The threshold of a two-class model, 0..1; 0 hides it: other models have none."""
+        self.threshold.setVisible(value > 0)
+        if value > 0:
+            self.threshold.show_value(value)
 
     def set_runnable(self, image: bool, folder: bool, learn: bool) -> None:
         """Whether the buttons can do their work now."""
