@@ -21,7 +21,6 @@ from app.state.numbers import read_numbers
 from deeplab_core.errors import AtrousError, ImageReadError, one_image
 from deeplab_core.notes import RunNotes
 from deeplab_core.reading import read_json
-from deeplab_core.records import check_threshold
 from deeplab_core.wording import count
 
 if TYPE_CHECKING:
@@ -268,6 +267,8 @@ def _check_run_record(out: Path, card: ModelCard, options: PredictOptions, frame
 
 def run_threshold(folder: Path) -> float | None:
     """The threshold that a folder of masks was made with, as its run recorded it; None where it did not."""
+    from deeplab_core.records import check_threshold
+
     path = folder / RUN_RECORD
     try:
         record = read_json(path) if path.is_file() else None
