@@ -188,6 +188,7 @@ class _Truth:
         missing: images without truth; empty where none was asked for.
         problems: files that fit more than one image, or the other way round.
         notes: files that were read in an unusual way, counted.
+        statistics: pixels of the masks by class.
     """
 
     def __init__(
@@ -201,8 +202,10 @@ class _Truth:
         from deeplab_core.datasets import find_truth
         from deeplab_core.inspection.ambiguous import AMBIGUOUS_SUFFIX
         from deeplab_core.inspection.companions import Companions
+        from deeplab_core.masks.plausibility import MaskStatistics
 
         self._catalog = catalog
+        self.statistics = MaskStatistics(catalog)
         self._frame: Frame = truth.frame
         folders = truth.folders
         self._marks: Companions | None = None if ambiguous is None else Companions(ambiguous, (AMBIGUOUS_SUFFIX,))
@@ -224,6 +227,7 @@ class _Truth:
         """(H, W) ids and (H, W) bool of what does not count; None where there is none."""
         from deeplab_core.formats.masks import load_mask
         from deeplab_core.inspection.ambiguous import read_ambiguous
+        from deeplab_core.labels import class_histogram
 
         path = self.files.get(name)
         if path is None:
@@ -231,6 +235,7 @@ class _Truth:
         mask = load_mask(path, self._catalog, image.info, frame=self._frame)
         self.notes.add(name, mask.notes)
         labels = mask.labels
+        self.statistics.add(name, class_histogram(labels, self._catalog))
         marks = None if self._marks is None else self._marks.of(name)
         return labels, None if marks is None else read_ambiguous(marks, labels.shape).mask()
 
@@ -259,7 +264,8 @@ def _measure_all(images: Path, names: list[str], meter: DoubtMeter, truth: _Trut
                         said.add(note)
                         bar.note(f"note: {note}")
             bar.advance(name)
-        for line in image_notes.spoken() + truth.notes.spoken():
+        implausible = [note.spoken() for note in truth.statistics.findings()]
+        for line in implausible + image_notes.spoken() + truth.notes.spoken():
             bar.note(line)
 
 

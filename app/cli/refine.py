@@ -125,7 +125,9 @@ def _refine_masks(
     from deeplab_core.formats import write_mask
     from deeplab_core.formats.masks import load_mask
     from deeplab_core.images import read_image, to_stored
+    from deeplab_core.labels import class_histogram
     from deeplab_core.masks import mark_output, read_marker
+    from deeplab_core.masks.plausibility import MaskStatistics
     from deeplab_core.refine import DenseCRF
     from deeplab_core.refine.from_labels import labels_as_probabilities
 
@@ -148,7 +150,7 @@ def _refine_masks(
         raise click.UsageError(f"{there}; add --overwrite, or choose another folder")
     mark_output(out, "refined", output_names(out, list(partners)), catalog=catalog, frame="stored", earlier=read_marker(out))
     failures: list[str] = [str(error) for _task, error in plan.refused]
-    image_notes, mask_notes = RunNotes("image"), RunNotes("mask")
+    image_notes, mask_notes, statistics = RunNotes("image"), RunNotes("mask"), MaskStatistics(catalog)
     with progress("refine", len(partners)) as bar:
         report_refused(plan, bar.note)
         for task, path in partners.items():
@@ -157,6 +159,7 @@ def _refine_masks(
                     image = read_image(task.image)
                     mask = load_mask(path, catalog, image.info, frame=options.frame)
                     labels = mask.labels
+                    statistics.add(task.name, class_histogram(labels, catalog))
                     split = labels_as_probabilities(labels, catalog, certainty)
                     if split is None:
                         refined = labels
@@ -175,7 +178,8 @@ def _refine_masks(
     without = f"; {count(left, 'image')} {'has' if left == 1 else 'have'} none" if left else ""
     done = len(partners) + len(plan.refused) - len(failures)
     say(f"refined {done} of {count(len(tasks) + len(plan.refused), 'mask')} into {out}{without}")
-    for line in image_notes.spoken() + mask_notes.spoken():
+    implausible = [note.spoken() for note in statistics.findings()]
+    for line in implausible + image_notes.spoken() + mask_notes.spoken():
         say(f"atrous: {line}", err=True)
     return 1 if failures else 0
 
