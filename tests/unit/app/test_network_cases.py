@@ -19,14 +19,14 @@ from app.cli import run
 from deeplab_core.images import probe_image
 from deeplab_core.inference import Predictor
 from deeplab_core.nn import create_model
-from deeplab_core.records import ModelCard
+from deeplab_core.records import ModelCard, PredictOptions
 from deeplab_core.weights import load_model, save_model
 from deeplab_core.weights.cards import numbered_catalog
 
 ROOT = Path(__file__).resolve().parents[3]
 CASES = ROOT.parent / "shared" / "cases"
 
-needs_cases = pytest.mark.skipif(not CASES.is_dir(), reason="../shared/cases is not there")
+needs_cases = pytest.mark.skipif(not CASES.is_dir(), reason="the files of ../shared/cases are not there")
 needs_smp = pytest.mark.skipif(
     importlib.util.find_spec("segmentation_models_pytorch") is None, reason="segmentation-models-pytorch is not installed"
 )
@@ -67,7 +67,7 @@ def test_a_strangers_network_of_one_class_is_not_all_background(tmp_path: Path) 
         model, card = load_model(tmp_path / "one.pth")
         logits = model(x)[0, 0].numpy()
     assert card.catalog.names == ("background", "object")
-    found = Predictor(model, card, device="cpu")(rgb)
+    found = Predictor(model, card, device="cpu")(rgb, options=PredictOptions(resize="native"))
     clear = np.abs(logits) > 0.02 * logits.std()
     np.testing.assert_array_equal(found.labels[clear] == 1, logits[clear] > 0)
     assert 0.4 < (found.labels == 1).mean() < 0.6

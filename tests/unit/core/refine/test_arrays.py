@@ -90,7 +90,7 @@ def test_pruning_still_leaves_labels_out() -> None:
     assert marginals.active.tolist() == [3, 7]
 
 
-@pytest.mark.skipif(not CASE.is_dir(), reason="../shared/cases is not there")
+@pytest.mark.skipif(not CASE.is_dir(), reason="the files of ../shared/cases are not there")
 @pytest.mark.skipif(importlib.util.find_spec("pydensecrf") is None, reason="pydensecrf is not installed")
 def test_the_arrays_of_the_public_reports(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(CASE.parents[1]))
