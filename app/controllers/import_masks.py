@@ -115,7 +115,7 @@ class ImportController(QObject):
 
         self._jobs.run(lambda: classes_of(project, files), planned, self._notifier.report_or_raise)
 
-    def import_masks(self, folder: Path, frame: Frame = "auto") -> None:
+    def import_masks(self, folder: Path, frame: Frame = "auto", *, agreed: bool = False) -> None:
         """Take mask files from a folder for every image that the user has not worked on; the others keep their masks.
 
         Asks first where the masks are made in other classes, or fit their images both ways.
@@ -123,6 +123,7 @@ class ImportController(QObject):
         Args:
             folder: searched recursively.
             frame: frame of the photographs that its masks are stored in.
+            agreed: nobody has worked in the project yet, or the user was asked already.
         """
         project = self._projects.project
         if project is None or project.read_only or self._run is not None:
@@ -143,7 +144,9 @@ class ImportController(QObject):
                 return
 
             def agree(frame: Frame, source: ClassCatalog | None) -> None:
-                if project is self._projects.project:
+                if agreed:
+                    self._begin(project, plan, frame, source)
+                elif project is self._projects.project:
                     self._folder_jobs.ask(plan_of_import(project, plan), lambda: self._begin(project, plan, frame, source))
 
             self._settle(project, plan, frame, agree)

@@ -41,13 +41,13 @@ class WelcomeController(QObject):
         if not folder.is_dir() or any(record.status is not ImageStatus.NEW for record in project.images):
             return
         if is_sample_project(project.folder):
-            self._imports.import_masks(folder)
+            self._imports.import_masks(folder, agreed=True)
             return
         self._notifier.info(
             "No model yet, but there are masks",
             f"Start from the masks in {_short(folder)}? Nothing of them is changed.",
             replace_key="welcome",
-            choices=(Choice("Use these masks", lambda: self._imports.import_masks(folder)),),
+            choices=(Choice("Use these masks", lambda: self._imports.import_masks(folder, agreed=True)),),
         )
 
 
