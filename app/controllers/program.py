@@ -15,6 +15,7 @@ from app.controllers.compare_folder import CompareFolder
 from app.controllers.cutouts import CutoutShelf
 from app.controllers.edit import EditController
 from app.controllers.export import ExportController
+from app.controllers.file_changes import FileChanges
 from app.controllers.file_notes import FileNotes
 from app.controllers.folder_jobs import FolderJobs
 from app.controllers.ground_truth import GroundTruthController
@@ -81,6 +82,7 @@ class Program(QObject):
         self.projects = ProjectController(self.edit, self.jobs, notifier, settings, facts, self)
         self.folder_jobs = FolderJobs(self.projects, self.edit, self.jobs, notifier, settings, facts, self)
         self.undoing = Undoing(self.projects, self.edit, notifier, self)
+        self.file_changes = FileChanges(self.projects, self.edit, self.jobs, notifier, self)
         self.file_notes = FileNotes(self.projects, notifier, self)
         self.truth = GroundTruthController(self.projects, self.jobs, notifier, self)
         self.models = ModelsController(compute, notifier, settings, facts, self)

@@ -212,7 +212,14 @@ class ProjectController(QObject):
                     "The folder was looked at again", " ".join(sentences) or "Nothing has changed.", replace_key="scan"
                 )
 
-        self._jobs.run(project.rescan, done, self._notifier.report_or_raise)
+        in_hand = self.ids_in_hand()
+        self._jobs.run(lambda: project.rescan(in_hand), done, self._notifier.report_or_raise)
+
+    def ids_in_hand(self) -> frozenset[int]:
+        """Images that the window shows, opens or holds work of."""
+        held = () if self.autosaver is None else self.autosaver.in_memory()
+        shown = (self._wanted, self._place())
+        return frozenset((*held, *(image for image in shown if image is not None)))
 
     def save_now(self) -> None:
         """Write the mask in view at once."""

@@ -73,6 +73,14 @@ class UnreadableImages:
             self._passed.append(found)
             self._projects.open_image(following, onward)
 
+    def note(self, image: int, why: str) -> None:
+        """The list could not show an image small, because its file cannot be read: it says why."""
+        project = self._projects.project
+        if project is None or project.read_only or project.record(image).failed or project.record(image).missing:
+            return
+        with contextlib.suppress(StorageError):
+            project.set_failed(image, why)
+
     def arrive(self) -> None:
         """An image is in view: say which ones were stepped over on the way."""
         self.shown = None

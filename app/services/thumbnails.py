@@ -11,7 +11,7 @@ from threading import Lock
 from PySide6.QtCore import QBuffer, QIODevice, QObject, Qt, QThreadPool, Signal, Slot
 from PySide6.QtGui import QImage
 
-from deeplab_core.errors import AtrousError
+from deeplab_core.errors import AtrousError, ImageReadError
 
 _LOG = logging.getLogger(__name__)
 
@@ -31,10 +31,12 @@ class ThumbnailLoader(QObject):
 
     Signals:
         ready(image id): :meth:`get` has it now.
+        failed(image id, str): none can be made, because the file cannot be read, and why.
     """
 
     ready = Signal(int)
-    _made = Signal(int, str, QImage)
+    failed = Signal(int, str)
+    _made = Signal(int, str, QImage, str)
 
     def __init__(self, cache: Path, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -83,12 +85,14 @@ class ThumbnailLoader(QObject):
             if not self._waiting:
                 return
             image, name, path = self._waiting.pop()
-        picture = QImage()
+        picture, trouble = QImage(), ""
         try:
             picture = self._load(name, path)
+        except ImageReadError as error:
+            trouble = str(error)
         except Exception as error:  # a picture that cannot be shown small is said when it is opened
             _LOG.info("no thumbnail of %s: %s", path, error)
-        self._made.emit(image, name, picture)
+        self._made.emit(image, name, picture, trouble)
 
     def _load(self, name: str, path: Path) -> QImage:
         kept = self._cache / name[:2] / f"{name}.jpg"
@@ -111,8 +115,8 @@ class ThumbnailLoader(QObject):
             _LOG.info("thumbnail not kept: %s", error)
         return picture
 
-    @Slot(int, str, QImage)
-    def _keep(self, image: int, name: str, picture: QImage) -> None:
+    @Slot(int, str, QImage, str)
+    def _keep(self, image: int, name: str, picture: QImage, trouble: str) -> None:
         key = image, name
         if key not in self._asked:
             return
@@ -121,6 +125,8 @@ class ThumbnailLoader(QObject):
         while len(self._kept) > _IN_MEMORY:
             self._kept.popitem(last=False)
         self.ready.emit(image)
+        if trouble:
+            self.failed.emit(image, trouble)
 
 
 def _jpeg(picture: QImage) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,7 @@ from app.state.saved_masks import ACCEPTED, LoadedImage, MaskRefused, SavedMasks
 from app.state.schema import WITH_RECLASSIFIED
 from app.state.store import DamagedStore
 from deeplab_core.catalog import ClassCatalog
-from deeplab_core.errors import CatalogError, ProjectLocked
+from deeplab_core.errors import CatalogError, ImageReadError, ProjectLocked
 from deeplab_core.records import Prediction
 
 __all__ = ["DEFAULT_CATALOG", "ImageFlag", "ImageRecord", "ImageStatus", "LoadedImage", "MaskRefused", "Project", "ScanReport"]
@@ -169,11 +170,11 @@ class Project:
         """Call ``listener`` with every record that was replaced; returns the function that ends it."""
         return self._listeners.add(listener)
 
-    def rescan(self) -> ScanReport:
-        """Look at the folder again: new, moved, changed and missing images."""
+    def rescan(self, in_hand: Collection[int] = ()) -> ScanReport:
+        """Look at the folder again: new, moved, changed and missing images. Those ``in_hand`` are never forgotten."""
         found, left_out = survey(self.folder)
         if not self.read_only:
-            self.report = replace(reconcile(self._store, self.folder, found), left_out=unheard(self._store, left_out))
+            self.report = replace(reconcile(self._store, self.folder, found, in_hand), left_out=unheard(self._store, left_out))
             self._read_records()
         return self.report
 
@@ -193,6 +194,11 @@ class Project:
             self.put_result(image, ACCEPTED, record.content_key, b"")
         flags = record.flags.without(ImageFlag.CHANGED | ImageFlag.DAMAGED)
         return self._update(image, flags=flags, note="")
+
+    def keep_key(self, image: int, key: str) -> None:
+        """Remember the content of an image that is in use, unless it is known: its file holds something else by now."""
+        if not self.read_only and not self.record(image).content_key:
+            self._update(image, content_key=key)
 
     def content_key(self, image: int) -> str:
         """Content key of an image, computed where it is not known or the file's time has changed.
@@ -275,14 +281,10 @@ class Project:
         self._check_writable()
         record = self.record(image)
         if not record.content_key and not record.missing:
-            from deeplab_core.errors import ImageReadError
             from deeplab_core.images.identity import content_key
 
-            try:
+            with suppress(ImageReadError):  # the mask is worth saving without it
                 record = replace(record, content_key=content_key(self.path_of(record)))
-            except ImageReadError:
-                pass  # The mask is worth saving without it.
-            else:
                 self._store.write("UPDATE images SET content_key = ? WHERE id = ?", (record.content_key, image))
         notice = self._masks.save(record, labels, provenance, move, self._catalog)
         self._refresh(image, tell=False)

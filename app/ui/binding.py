@@ -81,6 +81,7 @@ class Binding(QObject):
         self.program.file_notes.changed.connect(window.status.show_note)
         projects.opening.connect(window.start_page.show_busy)
         self.program.thumbnails.ready.connect(self.model.refresh)
+        self.program.thumbnails.failed.connect(projects.unreadable.note)
         self.program.judge.folder.scored.connect(lambda image: self._show_record(projects.project.record(image)))
         self.program.judge.truthFound.connect(lambda _index: self._show_rows())
         self.program.judge.folder.rescored.connect(self._show_rows)
