@@ -31,7 +31,7 @@ from app.ui.theme import apply_theme, load_fonts, load_theme, resolve_theme_name
 
 if TYPE_CHECKING:
     from app.controllers.program import Program
-    from app.services.compute_service import ComputeService
+    from app.services.calls import ComputeService
     from app.ui.binding import Binding
     from app.ui.window_verbs import WindowVerbs
     from deeplab_core.catalog import ClassCatalog

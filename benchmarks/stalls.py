@@ -28,12 +28,12 @@ from PySide6.QtCore import QPointF, QTimer
 from PySide6.QtWidgets import QApplication
 
 from app.main import Application
-from app.services.compute_fake import FakeComputeClient
 from app.state.panes import PaneKind
 from app.worker.messages import Predict, Predicted, Request
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.formats.png import write_indexed_png
 from deeplab_core.records import Prediction, RunReport, TrimapBand
+from tests.fakes.compute import FakeComputeClient
 
 BEAT_MS = 5
 

@@ -164,4 +164,3 @@ class _Lines:
 
     def note(self, text: str) -> None:
         say(text, err=True)
-

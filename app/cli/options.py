@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from deeplab_core.masks import OutputMarker
     from deeplab_core.training import DataSource
 
+
 class Decimal(click.FloatRange):
     """A number of an option, ``0.5`` or ``0,5``, between ``min`` and ``max`` (both included; None leaves an end open)."""
 

@@ -138,9 +138,7 @@ def _refusal(task: Task, group: Sequence[Task], *, kept: bool) -> AtrousError | 
             error.why, error.remedy = "", "Give each folder an output folder of its own"
         return error
     if task.output.resolve() == task.image.resolve():
-        return ProtectedFile(
-            f"the mask of {task.image} would replace the image itself", remedy="Choose another folder with -o"
-        )
+        return ProtectedFile(f"the mask of {task.image} would replace the image itself", remedy="Choose another folder with -o")
     try:
         refuse_photograph(task.output)
     except ProtectedFile as error:

@@ -20,13 +20,13 @@ from app.controllers.models import ModelsController
 from app.controllers.open_image import OpenImage
 from app.controllers.project import ProjectController
 from app.controllers.view import ViewState
-from app.services.compute_service import ComputeService
+from app.services.calls import ComputeService
 from app.services.jobs import Job, JobRegistry, JobState
 from app.services.notifications import Notifier
 from app.services.settings import SettingsStore
 from app.state.comparison import LETTERS, ModelFigures, PairCount, Peer, count_model, count_pair, figures_of, pairs_of
 from app.state.panes import MODEL_PANES, PaneKind, PaneLayout
-from app.worker.messages import URGENT
+from app.worker.messages import URGENT, EndCompare
 from deeplab_core.catalog import ClassCatalog
 
 #: Letters of a model's name that stand in its pane.
@@ -153,7 +153,7 @@ class CompareController(QObject):
         self._drop()
         self._seen = None
         self._facts.update(comparing=False)
-        self._compute.end_compare()
+        self._compute.submit(EndCompare())
         self._look.restore(self._before)
         self.peersChanged.emit()
         self.resultsChanged.emit()

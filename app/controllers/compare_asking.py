@@ -9,12 +9,12 @@ from typing import Any
 from numpy.typing import NDArray
 from PySide6.QtCore import QObject
 
-from app.services.compute_service import ComputeService
+from app.services.calls import Call, ComputeService
 from app.services.jobs import JobRegistry
 from app.state.class_mapping import project_mapping
 from app.state.comparison import Peer
 from app.state.project import Project
-from app.worker.messages import Compared, Failed, Progress, WasCancelled
+from app.worker.messages import Compare, Compared
 from deeplab_core.errors import AtrousError, Cancelled
 from deeplab_core.labels import apply_lut
 from deeplab_core.records import Prediction, PredictOptions
@@ -67,14 +67,10 @@ class PeerAsking(QObject):
         self._compute, self._jobs = compute, jobs
         self._number = 0  # of the wish under way; what comes for another one is dropped
         self._wish: Wish | None = None
-        self._request: int | None = None
+        self._call: Call[Compared] | None = None
         self._taken: Taken | None = None
         self._refused: Refused | None = None
         self._moved: Callable[[float], None] | None = None
-        compute.compared.connect(self._take)
-        compute.failed.connect(self._fail)
-        compute.cancelled.connect(self._drop)
-        compute.progress.connect(self._progress)
 
     @property
     def idle(self) -> bool:
@@ -107,17 +103,25 @@ class PeerAsking(QObject):
                 self._map(number, wish, kept, "")
                 return
             path = wish.project.path_of(wish.project.record(wish.image))
-            self._request = self._compute.compare(str(wish.peer.path), str(path), key, wish.options, wish.priority)
+            request = Compare(
+                priority=wish.priority, model=str(wish.peer.path), image=str(path), source_key=key, options=wish.options
+            )
+            self._call = self._compute.submit(request).on(
+                done=lambda answer: self._take(number, wish, answer),
+                failed=lambda error: self._end(number, error),
+                cancelled=lambda: self._end(number, Cancelled()),
+                progress=lambda fraction, _text: self._move(number, fraction),
+            )
 
         self._jobs.run(look, found, lambda error: self._end(number, error))
 
     def cancel(self) -> None:
         """Give the wish under way up; nobody hears of it any more."""
-        request, self._request = self._request, None
+        call, self._call = self._call, None
         self._number += 1
         self._wish = self._taken = self._refused = self._moved = None
-        if request is not None:
-            self._compute.cancel(request)
+        if call is not None:
+            call.abandon()
 
     def _map(self, number: int, wish: Wish, prediction: Prediction, note: str, *, keep: bool = False) -> None:
         """Bring labels into the project's ids, and keep the prediction, in the background."""
@@ -137,7 +141,7 @@ class PeerAsking(QObject):
         if number != self._number or self._taken is None:
             return
         taken = self._taken
-        self._wish = self._request = self._taken = self._refused = self._moved = None
+        self._wish = self._call = self._taken = self._refused = self._moved = None
         taken(said)
 
     def _end(self, number: int, error: Exception) -> None:
@@ -147,24 +151,16 @@ class PeerAsking(QObject):
             self.cancel()
             raise error
         refused = self._refused
-        self._wish = self._request = self._taken = self._refused = self._moved = None
+        self._wish = self._call = self._taken = self._refused = self._moved = None
         refused(error)
 
     # -- what the compute process says -----------------------------------------------------------------------------------
 
-    def _take(self, answer: Compared) -> None:
-        if answer.request_id == self._request and self._wish is not None and answer.prediction is not None:
-            self._request = None
-            self._map(self._number, self._wish, answer.prediction, answer.note, keep=True)
+    def _take(self, number: int, wish: Wish, answer: Compared) -> None:
+        self._call = None
+        if answer.prediction is not None:
+            self._map(number, wish, answer.prediction, answer.note, keep=True)
 
-    def _fail(self, answer: Failed) -> None:
-        if answer.request_id == self._request:
-            self._end(self._number, AtrousError.from_dict(answer.error))
-
-    def _drop(self, answer: WasCancelled) -> None:
-        if answer.request_id == self._request:
-            self._end(self._number, Cancelled())
-
-    def _progress(self, answer: Progress) -> None:
-        if answer.request_id == self._request and self._moved is not None:
-            self._moved(answer.fraction)
+    def _move(self, number: int, fraction: float) -> None:
+        if number == self._number and self._moved is not None:
+            self._moved(fraction)

@@ -16,7 +16,7 @@ from app.controllers.folder_jobs import FolderJobs
 from app.controllers.judge import JudgeController
 from app.controllers.models import ModelsController
 from app.controllers.project import ProjectController
-from app.services.compute_service import ComputeService
+from app.services.calls import ComputeService
 from app.services.jobs import Job, JobRegistry, JobState
 from app.services.notifications import Choice, Notifier
 from app.state.comparison import (

@@ -9,13 +9,13 @@ from PySide6.QtCore import QObject, QTimer, Signal
 
 from app.controllers.models import ModelsController
 from app.places import download_folder, model_folders
-from app.services.compute_service import ComputeService
+from app.services.calls import ComputeService
 from app.services.jobs import Job, JobRegistry, JobState
 from app.services.notifications import Choice, Notifier
 from app.services.settings import SettingsStore
 from app.state.fetch_view import FetchState, FetchView
-from app.worker.messages import Failed, Inspected
-from deeplab_core.errors import AtrousError, Cancelled
+from app.worker.messages import Inspected, InspectModel
+from deeplab_core.errors import AtrousError, Cancelled, ComputeError
 from deeplab_core.fetch import (
     Installed,
     Progress,
@@ -53,12 +53,9 @@ class FetchController(QObject):
         self._published = {model.id: model for model in published_models()}
         self._views: dict[str, FetchView] = {}
         self._running: dict[str, Job] = {}
-        self._checking: dict[int, str] = {}
         self._progress: dict[str, Progress] = {}  # written by the download's thread
         self._clock = QTimer(self, interval=1000 // _PROGRESS_HZ)
         self._clock.timeout.connect(self._show_progress)
-        compute.inspected.connect(self._take_card)
-        compute.failed.connect(self._take_failure)
         settings.changed.connect(self._follow_setting)
 
     @property
@@ -150,7 +147,9 @@ class FetchController(QObject):
             return
         self._end_job(model.id, JobState.DONE)
         self._set(model.id, FetchView(FetchState.CHECKING, text="Trying it…", path=found.path))
-        self._checking[self._compute.inspect(str(found.path))] = model.id
+        self._compute.submit(InspectModel(path=str(found.path))).on(
+            done=lambda answer: self._take_card(model.id, answer), failed=lambda error: self._take_failure(model.id, error)
+        )
         self._models.choicesChanged.emit()
 
     def _failed(self, model: PublishedModel, job: Job, error: Exception) -> None:
@@ -168,8 +167,7 @@ class FetchController(QObject):
         self._set(model.id, FetchView(FetchState.FAILED, left.done, left.total, str(error)))
         self._notifier.report(error, replace_key="fetch", choices=(Choice("Try again", lambda: self.get(model.id)),))
 
-    def _take_card(self, answer: Inspected) -> None:
-        model_id = self._checking.pop(answer.request_id, "")
+    def _take_card(self, model_id: str, answer: Inspected) -> None:
         path = self._views[model_id].path if model_id in self._views else None
         if path is None:
             return
@@ -183,12 +181,11 @@ class FetchController(QObject):
         use = Choice("Use it", lambda: self.use(model_id))
         self._notifier.info(f"{model.title} is here", "It is in the list of models.", replace_key="fetch", choices=(use,))
 
-    def _take_failure(self, answer: Failed) -> None:
-        model_id = self._checking.pop(answer.request_id, "")
+    def _take_failure(self, model_id: str, error: AtrousError) -> None:
         if model_id not in self._views:
             return
-        path, error = self._views[model_id].path, AtrousError.from_dict(answer.error)
-        if answer.error.get("kind") == "ComputeError":  # nobody could try it; that says nothing about the file
+        path = self._views[model_id].path
+        if isinstance(error, ComputeError):  # it was not tried; that says nothing about the file
             self._set(model_id, FetchView(FetchState.HERE, path=path))
             return
         self._set(model_id, FetchView(FetchState.UNUSABLE, text=f"The file is kept, but cannot be used: {error}", path=path))

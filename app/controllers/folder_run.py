@@ -10,13 +10,13 @@ from PySide6.QtCore import QObject, Signal
 
 from app.controllers.models import ModelsController
 from app.controllers.project import ProjectController
-from app.services.compute_service import ComputeService
+from app.services.calls import Call, ComputeService
 from app.services.jobs import Job, JobRegistry, JobState
 from app.services.notifications import Choice, Notifier
 from app.state.project import Project
 from app.state.runs import ItemState, Run
 from app.state.wording import spaced, waiting_text
-from app.worker.messages import NORMAL, Failed, Predicted, Progress, WasCancelled
+from app.worker.messages import Predict, Predicted
 from deeplab_core.errors import AtrousError, image_error
 from deeplab_core.notes import RunNotes
 from deeplab_core.records import Prediction, PredictOptions
@@ -69,12 +69,8 @@ class FolderRun(QObject):
         self._projects, self._models, self._compute, self._jobs, self._notifier = projects, models, compute, jobs, notifier
         self._run: _Run | None = None
         self._next: tuple[Project, PredictOptions] | None = None
-        self._asked: dict[int, int] = {}
+        self._calls: dict[int, Call[Predicted]] = {}  # by image
         self._failures: list[tuple[int, str]] = []
-        compute.predicted.connect(self._take)
-        compute.failed.connect(self._fail)
-        compute.cancelled.connect(self._drop)
-        compute.progress.connect(self._progress)
 
     @property
     def running(self) -> bool:
@@ -131,9 +127,9 @@ class FolderRun(QObject):
         run = self._run
         if run is None:
             return
-        while run.waiting and not run.cancelled and len(self._asked) + run.preparing < _IN_FLIGHT:
+        while run.waiting and not run.cancelled and len(self._calls) + run.preparing < _IN_FLIGHT:
             self._prepare(run, run.waiting.popleft())
-        if not self._asked and not run.preparing and (run.cancelled or not run.waiting):
+        if not self._calls and not run.preparing and (run.cancelled or not run.waiting):
             self._finish(run)
 
     def _prepare(self, run: _Run, image: int) -> None:
@@ -155,7 +151,7 @@ class FolderRun(QObject):
                 self._keep(run, image, kept)
             else:
                 path = str(project.path_of(project.record(image)))
-                self._asked[self._compute.predict(path, key, run.options, NORMAL)] = image
+                self._predict(run, image, Predict(image=path, source_key=key, options=run.options))
                 self._feed()
 
         def failed(error: Exception) -> None:
@@ -163,6 +159,16 @@ class FolderRun(QObject):
             self._note_failure(run, image, error)
 
         self._jobs.run(look, done, failed)
+
+    def _predict(self, run: _Run, image: int, request: Predict) -> None:
+        call = self._compute.submit(request)
+        self._calls[image] = call
+        call.on(
+            done=lambda answer: self._take(run, image, answer),
+            failed=lambda error: self._fail(run, image, error),
+            cancelled=lambda: self._drop(run, image),
+            progress=lambda fraction, _text: run.job.progress(run.done, run.total, "", fraction),
+        )
 
     def _keep(self, run: _Run, image: int, prediction: Prediction) -> None:
         """Write a prediction and cross the image off, in the background."""
@@ -212,8 +218,8 @@ class FolderRun(QObject):
 
     def _stop(self, run: _Run) -> None:
         run.cancelled = True
-        for request in list(self._asked):
-            self._compute.cancel(request)
+        for call in list(self._calls.values()):
+            call.cancel()
         self._feed()
 
     def _finish(self, run: _Run) -> None:
@@ -247,30 +253,22 @@ class FolderRun(QObject):
 
     # -- what the compute process says -----------------------------------------------------------------------------------
 
-    def _take(self, answer: Predicted) -> None:
-        image = self._asked.pop(answer.request_id, None)
-        if image is None or self._run is None:
-            return
+    def _take(self, run: _Run, image: int, answer: Predicted) -> None:
+        del self._calls[image]
         self._models.report_run(answer.prediction.report)
-        self._run.notes.add(self._run.project.record(image).name, answer.image_notes)
-        self._keep(self._run, image, answer.prediction)
+        run.notes.add(run.project.record(image).name, answer.image_notes)
+        self._keep(run, image, answer.prediction)
         self._feed()
 
-    def _fail(self, answer: Failed) -> None:
-        image = self._asked.pop(answer.request_id, None)
-        if image is not None and self._run is not None:
-            self._note_failure(self._run, image, AtrousError.from_dict(answer.error))
+    def _fail(self, run: _Run, image: int, error: AtrousError) -> None:
+        del self._calls[image]
+        self._note_failure(run, image, error)
 
-    def _drop(self, answer: WasCancelled) -> None:
-        image = self._asked.pop(answer.request_id, None)
-        if image is not None and self._run is not None:
-            self._run.waiting.appendleft(image)
-            self._run.cancelled = True
-            self._feed()
-
-    def _progress(self, answer: Progress) -> None:
-        if answer.request_id in self._asked and self._run is not None:
-            self._run.job.progress(self._run.done, self._run.total, "", answer.fraction)
+    def _drop(self, run: _Run, image: int) -> None:
+        del self._calls[image]
+        run.waiting.appendleft(image)
+        run.cancelled = True
+        self._feed()
 
 
 def _plain(options: PredictOptions) -> str:

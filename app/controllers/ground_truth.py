@@ -87,9 +87,7 @@ class GroundTruthController(QObject):
     predictedAsked = Signal(object)
     classesChanged = Signal()
 
-    def __init__(
-        self, projects: ProjectController, jobs: JobRegistry, notifier: Notifier, parent: QObject | None = None
-    ) -> None:
+    def __init__(self, projects: ProjectController, jobs: JobRegistry, notifier: Notifier, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._projects, self._jobs, self._notifier = projects, jobs, notifier
         self._report = partial(notifier.report_or_raise, replace_key=_KEY)

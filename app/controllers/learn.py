@@ -17,7 +17,7 @@ from app.controllers.folder_jobs import FolderJobs
 from app.controllers.models import ModelsController
 from app.controllers.project import ProjectController
 from app.controllers.relay import Relay
-from app.services.compute_service import ComputeService
+from app.services.calls import Call, ComputeService
 from app.services.jobs import Job, JobRegistry, JobState
 from app.services.notifications import Choice, Notifier
 from app.services.settings import SettingsStore
@@ -27,7 +27,7 @@ from app.state.folder_plan import plan_of_learned
 from app.state.project import Project
 from app.state.samples import Held
 from app.state.wording import counted, spaced
-from app.worker.messages import CorrectedImage, Failed, Learned, LearnTask, Progress, WasCancelled
+from app.worker.messages import CorrectedImage, Learn, Learned, LearnTask
 from deeplab_core.atomic import replace_file
 from deeplab_core.errors import AtrousError, StorageError
 from deeplab_core.learning import LearnOptions
@@ -47,14 +47,6 @@ class LearnResult:
 
     learned: Learned
     corrections: Corrections
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    request: int
-    project: Project
-    corrections: Corrections
-    job: Job
 
 
 class LearnController(QObject):
@@ -92,13 +84,9 @@ class LearnController(QObject):
         self._jobs, self._notifier, self._settings, self._facts = jobs, notifier, settings, facts
         self._folder_jobs = folder_jobs
         self._report = partial(notifier.report_or_raise, replace_key="learn")
-        self._asked: _Asked | None = None
+        self._call: Call[Learned] | None = None
         self._project: Project | None = None
         self.result: LearnResult | None = None
-        compute.learned.connect(self._take)
-        compute.failed.connect(self._fail)
-        compute.cancelled.connect(self._drop)
-        compute.progress.connect(self._progress)
         projects.projectChanged.connect(self._follow_project)
 
     # -- verbs -----------------------------------------------------------------------------------------------------------
@@ -106,7 +94,7 @@ class LearnController(QObject):
     def prepare(self) -> None:
         """See what a person has corrected; :attr:`surveyed` follows, or a message that there is nothing yet."""
         project, card = self._projects.project, self._models.card
-        if project is None or card is None or project.read_only or self._asked is not None:
+        if project is None or card is None or project.read_only or self._call is not None:
             return
         if not self._models.ask_unless_agreed():
             return
@@ -122,7 +110,7 @@ class LearnController(QObject):
     def start(self, corrections: Corrections, options: LearnOptions) -> None:
         """Have the model in use learn, in the background."""
         project, model = self._projects.project, self._models.path
-        if project is None or model is None or self._asked is not None:
+        if project is None or model is None or self._call is not None:
             return
         self._set_result(None)
         task = LearnTask(
@@ -143,13 +131,19 @@ class LearnController(QObject):
         )
         number = len(corrections.images)
         job = self._jobs.add(Job(f"Learning from {counted(number, 'image')}", self.cancel))
-        self._asked = _Asked(self._compute.learn(task), project, corrections, job)
+        self._call = self._compute.submit(Learn(task=task))
+        self._call.on(
+            done=lambda answer: self._take(answer, project, corrections, job),
+            failed=lambda error: self._fail(error, job),
+            cancelled=lambda: self._drop(job),
+            progress=lambda fraction, text: job.progress(0, 1, text, fraction),
+        )
         self._facts.update(learning=True)
 
     def cancel(self) -> None:
         """Stop learning; everything stays as it was."""
-        if self._asked is not None:
-            self._compute.cancel(self._asked.request)
+        if self._call is not None:
+            self._call.cancel()
 
     def show(self) -> None:
         """Show the result that waits."""
@@ -185,12 +179,10 @@ class LearnController(QObject):
 
     # -- what the compute process says -----------------------------------------------------------------------------------
 
-    def _take(self, answer: Learned) -> None:
-        asked = self._landed(answer.request_id, JobState.DONE)
-        if asked is None:
-            return
-        result = LearnResult(answer, asked.corrections)
-        if asked.project is not self._projects.project:
+    def _take(self, answer: Learned, project: Project, corrections: Corrections, job: Job) -> None:
+        self._end(job, JobState.DONE)
+        result = LearnResult(answer, corrections)
+        if project is not self._projects.project:
             _remove(Path(answer.path))
             return
         self.result = result
@@ -208,27 +200,18 @@ class LearnController(QObject):
         )
         self.shown.emit()
 
-    def _fail(self, answer: Failed) -> None:
-        if self._landed(answer.request_id, JobState.FAILED) is not None:
-            self._notifier.report(AtrousError.from_dict(answer.error), replace_key="learn")
+    def _fail(self, error: AtrousError, job: Job) -> None:
+        self._end(job, JobState.FAILED)
+        self._notifier.report(error, replace_key="learn")
 
-    def _drop(self, answer: WasCancelled) -> None:
-        if self._landed(answer.request_id, JobState.CANCELLED) is not None:
-            self._notifier.info("Learning was stopped", "Everything is as it was.", replace_key="learn")
+    def _drop(self, job: Job) -> None:
+        self._end(job, JobState.CANCELLED)
+        self._notifier.info("Learning was stopped", "Everything is as it was.", replace_key="learn")
 
-    def _progress(self, answer: Progress) -> None:
-        asked = self._asked
-        if asked is not None and asked.request == answer.request_id:
-            asked.job.progress(0, 1, answer.text, answer.fraction)
-
-    def _landed(self, request: int, state: JobState) -> _Asked | None:
-        asked = self._asked
-        if asked is None or asked.request != request:
-            return None
-        self._asked = None
-        asked.job.finish(state)
+    def _end(self, job: Job, state: JobState) -> None:
+        self._call = None
+        job.finish(state)
         self._facts.update(learning=False)
-        return asked
 
     # -- inside ----------------------------------------------------------------------------------------------------------
 

@@ -6,9 +6,8 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
 
-from app.services.compute_service import ComputeService
-from app.worker.messages import Failed, Inspected
-from deeplab_core.errors import AtrousError
+from app.services.calls import ComputeService
+from app.worker.messages import Inspected, InspectModel
 from deeplab_core.records import ModelCard
 
 
@@ -27,9 +26,7 @@ class ModelCards(QObject):
         super().__init__(parent)
         self._compute = compute
         self._cards: dict[tuple[Path, int], ModelCard] = {}
-        self._asked: dict[int, Path] = {}
-        compute.inspected.connect(self._take)
-        compute.failed.connect(self._miss)
+        self._asked: set[Path] = set()
 
     def known(self, path: Path) -> ModelCard | None:
         """The card of the file as it is now; None where it was not read yet."""
@@ -37,19 +34,16 @@ class ModelCards(QObject):
 
     def ask(self, path: Path) -> None:
         """Have the card read; :attr:`read` or :attr:`refused` follows."""
-        if path not in self._asked.values():
-            self._asked[self._compute.inspect(str(path))] = path
+        if path in self._asked:
+            return
+        self._asked.add(path)
+        call = self._compute.submit(InspectModel(path=str(path)))
+        call.on(finished=lambda: self._asked.discard(path))
+        call.on(done=lambda answer: self._take(path, answer), failed=lambda error: self.refused.emit(path, str(error)))
 
-    def _take(self, answer: Inspected) -> None:
-        path = self._asked.pop(answer.request_id, None)
-        if path is not None:
-            self._cards[_version(path)] = answer.card
-            self.read.emit(path, answer.card)
-
-    def _miss(self, answer: Failed) -> None:
-        path = self._asked.pop(answer.request_id, None)
-        if path is not None:
-            self.refused.emit(path, str(AtrousError.from_dict(answer.error)))
+    def _take(self, path: Path, answer: Inspected) -> None:
+        self._cards[_version(path)] = answer.card
+        self.read.emit(path, answer.card)
 
 
 def _version(path: Path) -> tuple[Path, int]:

@@ -11,14 +11,14 @@ from PySide6.QtCore import QObject, Signal
 
 from app.actions.facts import Facts
 from app.places import BUNDLED_MODELS, FIRST_MODEL, is_sample_project, model_folders
-from app.services.compute_service import ComputeService
+from app.services.calls import Call, ComputeService
 from app.services.model_notes import note_of
 from app.services.notifications import Choice, Notifier
 from app.services.settings import SettingsStore
 from app.state.class_mapping import card_key, choose_classes, in_project_ids, project_mapping
 from app.state.model_view import DeviceView, ModelChoice, RunSettings
 from app.state.project import Project
-from app.worker.messages import Failed, Hello, Loaded
+from app.worker.messages import URGENT, Hello, Loaded, LoadModel
 from deeplab_core.catalog import CatalogMapping, ClassCatalog
 from deeplab_core.errors import AtrousError
 from deeplab_core.model_files import ENGINE_SUFFIXES, find_models
@@ -57,7 +57,7 @@ class ModelsController(QObject):
         super().__init__(parent)
         self._compute, self._notifier, self._settings, self._facts = compute, notifier, settings, facts
         self._project: Project | None = None
-        self._loading: dict[int, Path] = {}
+        self._loading: list[Call[Loaded]] = []
         self._untried: list[Path] = []
         self._chosen = False
         self.card: ModelCard | None = None
@@ -69,8 +69,7 @@ class ModelsController(QObject):
         self._note = ""
         self._stopped = False
         compute.hello.connect(self._greet)
-        compute.loaded.connect(self._take)
-        compute.failed.connect(self._fail)
+        compute.model_lost.connect(self._lose)
         compute.crashed.connect(self._say_crashed)
         compute.restarted.connect(self._say_restarted)
         compute.gave_up.connect(self._say_gave_up)
@@ -124,7 +123,14 @@ class ModelsController(QObject):
         if chosen:
             self._untried, self._chosen = [], True
         stride = self._settings["model.output_stride"] or None
-        self._loading[self._compute.load(str(path), self._settings["model.device"], stride)] = path
+        request = LoadModel(priority=URGENT, path=str(path), device=self._settings["model.device"], output_stride=stride)
+        call = self._compute.submit(request)
+        self._loading.append(call)
+        call.on(
+            done=lambda answer: self._take(call, path, answer),
+            failed=lambda error: self._fail(call, path, error),
+            cancelled=lambda: self._drop(call),
+        )
         self._show(DeviceView(state="loading…"))
 
     def _follow_setting(self, key: str) -> None:
@@ -249,10 +255,8 @@ class ModelsController(QObject):
             self._show(DeviceView(state="no model", tooltip=self._tooltip()))
         self.choicesChanged.emit()
 
-    def _take(self, answer: Loaded) -> None:
-        path = self._loading.pop(answer.request_id, None)
-        if path is None:
-            return
+    def _take(self, call: Call[Loaded], path: Path, answer: Loaded) -> None:
+        self._loading.remove(call)
         if str(path) != self._settings["model.path"]:
             self._settings.set("model.threshold", 0.0)  # a threshold belongs to the model that it was chosen for
         self.card, self.path, self._note = answer.card, path, answer.note
@@ -263,21 +267,34 @@ class ModelsController(QObject):
         self.choicesChanged.emit()
         self.ask_unless_agreed()
 
-    def _fail(self, answer: Failed) -> None:
-        path = self._loading.pop(answer.request_id, None)
-        if path is None:
-            return
+    def _fail(self, call: Call[Loaded], path: Path, error: AtrousError) -> None:
+        self._loading.remove(call)
         if self._untried:
             self.load(self._untried.pop(0), chosen=False)
             return
+        self._show_unchanged()
+        self._notifier.report(error, replace_key="model")
+        self.choicesChanged.emit()
+        self._chosen = self._chosen or path == FIRST_MODEL  # it cannot be read: the model before stays, also in the sample
+        self.ask_unless_agreed()  # a question about the model before may have waited for this one
+
+    def _drop(self, call: Call[Loaded]) -> None:
+        self._loading.remove(call)
+        self._show_unchanged()
+
+    def _show_unchanged(self) -> None:
+        """The model before stays, if there is one."""
         if self.card is None:
             self._show(DeviceView(state="no model", tooltip=self._tooltip()))
         else:
             self._show(DeviceView("", "", None, self._note, self._tooltip()))
-        self._notifier.report(AtrousError.from_dict(answer.error), replace_key="model")
-        self.choicesChanged.emit()
-        self._chosen = self._chosen or path == FIRST_MODEL  # it cannot be read: the model before stays, also in the sample
-        self.ask_unless_agreed()  # a question about the model before may have waited for this one
+
+    def _lose(self, error: AtrousError) -> None:
+        """The compute process is back, but cannot load the model again that was in use."""
+        self._facts.update(model_ready=False)
+        self._before_crash = DeviceView(state="no model", trouble=True, tooltip=str(error))
+        self._show(self._before_crash)
+        self._notifier.report(error, replace_key="model")
 
     def _say_crashed(self, reason: str) -> None:
         if not self.device.state:

@@ -16,7 +16,7 @@ from app.controllers.folder_run import FolderRun
 from app.controllers.models import ModelsController
 from app.controllers.open_image import OpenImage, by_hand, unset
 from app.controllers.project import ProjectController
-from app.services.compute_service import ComputeService
+from app.services.calls import Call, ComputeService
 from app.services.jobs import Job, JobRegistry, JobState
 from app.services.notifications import Notifier
 from app.services.settings import SettingsStore
@@ -24,7 +24,7 @@ from app.state.folder_plan import plan_run
 from app.state.patch import TilePatch, diff_patch
 from app.state.provenance import Merge, Provenance, merge_labels, would_change
 from app.state.wording import displayed
-from app.worker.messages import URGENT, Failed, Predicted, Progress, WasCancelled
+from app.worker.messages import URGENT, Predict, Predicted
 from deeplab_core.errors import AtrousError
 from deeplab_core.metrics.confusion import same_classes
 from deeplab_core.records import Prediction
@@ -48,15 +48,6 @@ class Suggestion:
     def conflicts(self) -> int:
         """Pixels that the person set and for which the model says something else."""
         return int(np.count_nonzero(self.merge.conflicts))
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """A request for the image in view: its document may move on before the answer comes."""
-
-    image: int
-    revision: int
-    job: Job
 
 
 class PredictController(QObject):
@@ -90,7 +81,7 @@ class PredictController(QObject):
         self._folder_jobs = folder_jobs
         folder_jobs.withdrawn.connect(self._withdraw)
         self._jobs, self._notifier, self._settings, self._facts = jobs, notifier, settings, facts
-        self._asked: dict[int, _Asked] = {}
+        self._calls: dict[int, Call[Predicted]] = {}  # by image
         self.suggestion: Suggestion | None = None
         self.folder_run = FolderRun(projects, models, compute, jobs, notifier, self)
         self.folder_run.predicted.connect(self._take_from_run)
@@ -98,10 +89,6 @@ class PredictController(QObject):
         projects.imageChanged.connect(self._follow_image)
         models.mappingChanged.connect(self._follow_mapping)
         models.cardChanged.connect(lambda _card: self._predict_unseen())
-        compute.predicted.connect(self._take)
-        compute.failed.connect(self._fail)
-        compute.cancelled.connect(self._drop)
-        compute.progress.connect(self._progress)
         jobs.changed.connect(lambda: facts.update(job_running=bool(jobs.running)))
 
     # -- verbs -----------------------------------------------------------------------------------------------------------
@@ -109,15 +96,20 @@ class PredictController(QObject):
     def run_image(self) -> None:
         """Run the model on the image in view; it jumps the queue of a folder run."""
         image = self._projects.image
-        if image is None or self.models.card is None or any(asked.image == image.id for asked in self._asked.values()):
+        if image is None or self.models.card is None or image.id in self._calls:
             return
         if not self.models.ask_unless_agreed():
             return
-        job = Job(f"Running on {displayed(image.path.name)}", lambda: self._cancel_image(image.id))
         options = self.models.run_settings.options()
-        request = self._compute.predict(str(image.path), image.key, options, URGENT)
-        self._asked[request] = _Asked(image.id, image.document.revision, job)
-        self._jobs.add(job)
+        call = self._compute.submit(Predict(priority=URGENT, image=str(image.path), source_key=image.key, options=options))
+        job = self._jobs.add(Job(f"Running on {displayed(image.path.name)}", call.cancel))
+        number, revision = image.id, image.document.revision  # the document may move on before the answer comes
+        self._calls[number] = call.on(
+            done=lambda answer: self._take(answer, number, revision, job),
+            failed=lambda error: self._fail(error, number, job),
+            cancelled=lambda: self._end(number, job, JobState.CANCELLED),
+            progress=lambda fraction, text: job.progress(0, 1, text, fraction),
+        )
 
     def run_folder(self) -> None:
         """Say what a run over the folder does, then run the model on every image as one job; an interrupted run goes on."""
@@ -184,23 +176,20 @@ class PredictController(QObject):
 
     # -- answers ---------------------------------------------------------------------------------------------------------
 
-    def _take(self, answer: Predicted) -> None:
-        asked = self._asked.pop(answer.request_id, None)
-        if asked is None:
-            return
-        asked.job.finish()
+    def _take(self, answer: Predicted, number: int, revision: int, job: Job) -> None:
+        self._end(number, job, JobState.DONE)
         self.models.report_run(answer.prediction.report)
         image, project = self._projects.image, self._projects.project
         if project is None:
             return
         waits = False
-        if image is not None and image.id == asked.image:
-            waits = self._show(image, answer.prediction, moved=image.document.revision != asked.revision)
-        if project.read_only or asked.image not in {record.id for record in project.images}:
+        if image is not None and image.id == number:
+            waits = self._show(image, answer.prediction, moved=image.document.revision != revision)
+        if project.read_only or number not in {record.id for record in project.images}:
             return
         self.models.remember_card()
         self._jobs.run(
-            lambda: project.keep_prediction(asked.image, answer.prediction, suggestion=waits),
+            lambda: project.keep_prediction(number, answer.prediction, suggestion=waits),
             lambda _record: None,
             self._notifier.report_or_raise,
         )
@@ -210,33 +199,20 @@ class PredictController(QObject):
         if image is not None and image.id == image_id:
             self._show(image, prediction, moved=False)
 
-    def _fail(self, answer: Failed) -> None:
-        asked = self._asked.pop(answer.request_id, None)
-        if asked is not None:
-            asked.job.finish(JobState.FAILED)
-            self._notifier.report(AtrousError.from_dict(answer.error))
+    def _fail(self, error: AtrousError, number: int, job: Job) -> None:
+        self._end(number, job, JobState.FAILED)
+        self._notifier.report(error)
 
-    def _drop(self, answer: WasCancelled) -> None:
-        asked = self._asked.pop(answer.request_id, None)
-        if asked is not None:
-            asked.job.finish(JobState.CANCELLED)
-
-    def _progress(self, answer: Progress) -> None:
-        asked = self._asked.get(answer.request_id)
-        if asked is not None:
-            asked.job.progress(0, 1, answer.text, answer.fraction)
-
-    def _cancel_image(self, image: int) -> None:
-        for request, asked in list(self._asked.items()):
-            if asked.image == image:
-                self._compute.cancel(request)
+    def _end(self, number: int, job: Job, state: JobState) -> None:
+        del self._calls[number]
+        job.finish(state)
 
     # -- the image in view -----------------------------------------------------------------------------------------------
 
     def _follow_image(self, image: OpenImage | None) -> None:
-        for request, asked in list(self._asked.items()):
-            if image is None or asked.image != image.id:
-                self._compute.cancel(request)
+        for number, call in list(self._calls.items()):
+            if image is None or number != image.id:
+                call.cancel()
         self._set_suggestion(None)
         if image is None:
             self._facts.update(has_prediction=False)

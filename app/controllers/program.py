@@ -40,7 +40,7 @@ from app.controllers.threshold import ThresholdController
 from app.controllers.undoing import Undoing
 from app.controllers.view import ViewState
 from app.controllers.welcome import WelcomeController
-from app.services.compute_service import ComputeService
+from app.services.calls import ComputeService
 from app.services.folders import thumbnail_folder
 from app.services.jobs import JobRegistry
 from app.services.notifications import Notifier

@@ -12,10 +12,10 @@ from app.controllers.judge import JudgeController
 from app.controllers.models import ModelsController
 from app.controllers.open_image import OpenImage
 from app.controllers.project import ProjectController
-from app.services.compute_service import ComputeService
+from app.services.calls import Call, ComputeService
 from app.services.timers import single_shot
 from app.state.document import Change
-from app.worker.messages import Failed, ScoresAt, WasCancelled
+from app.worker.messages import URGENT, AskScores, ScoresAt
 
 #: Scores are asked for at this pace while the pointer moves.
 _PACE_MS = 40
@@ -41,16 +41,13 @@ class ReadoutController(QObject):
         super().__init__(parent)
         self._projects, self._models, self._judge, self._compute = projects, models, judge, compute
         self._place: tuple[int, int] | None = None
-        self._request: int | None = None
+        self._call: Call[ScoresAt] | None = None
         self._scores = ""
         self._timer = single_shot(self, _PACE_MS, self._ask)
         self._soon = single_shot(self, _PACE_MS, self._tell)
         self._follow: Callable[[], None] | None = None
         projects.imageChanged.connect(self._show_image)
         judge.layersChanged.connect(self._tell)
-        compute.scores.connect(self._take)
-        compute.failed.connect(self._forget)
-        compute.cancelled.connect(self._forget)
 
     def hover(self, x: int | None, y: int | None) -> None:
         """The pointer is over this pixel, or over none."""
@@ -67,7 +64,9 @@ class ReadoutController(QObject):
         if self._follow is not None:
             self._follow()
         self._follow = None if image is None else image.document.subscribe(self._follow_change)
-        self._request, self._scores = None, ""
+        if self._call is not None:
+            self._call.abandon()
+        self._scores = ""
         self._tell()
         if self._place is not None:
             self._timer.start()
@@ -80,24 +79,22 @@ class ReadoutController(QObject):
 
     def _ask(self) -> None:
         image = self._projects.image
-        if image is None or image.prediction is None or self._place is None or self._request is not None:
+        if image is None or image.prediction is None or self._place is None or self._call is not None:
             return
         if self._models.card is not None and self._models.card.id == image.prediction.card_id:
-            self._request = self._compute.ask_scores(image.key, *self._place)
+            x, y = self._place
+            self._call = self._compute.submit(AskScores(priority=URGENT, source_key=image.key, x=x, y=y))
+            self._call.on(done=self._take, finished=self._end)
 
     def _take(self, answer: ScoresAt) -> None:
-        if answer.request_id != self._request:
-            return
-        self._request = None
         card = self._models.card
         if card is not None and answer.class_ids:
             pairs = zip(answer.class_ids, answer.probabilities, strict=True)
             self._scores = " · ".join(f"{escape(class_name(card.catalog, i))} {p:.2f}" for i, p in pairs)
         self._tell()
 
-    def _forget(self, answer: Failed | WasCancelled) -> None:
-        if answer.request_id == self._request:
-            self._request = None
+    def _end(self) -> None:
+        self._call = None
 
     def _tell(self) -> None:
         image, place = self._projects.image, self._place

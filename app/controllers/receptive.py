@@ -7,9 +7,9 @@ from PySide6.QtCore import QObject, Signal
 from app.actions.facts import Facts
 from app.controllers.models import ModelsController
 from app.controllers.project import ProjectController
-from app.services.compute_service import ComputeService
+from app.services.calls import Call, ComputeService, LatestCall
 from app.services.timers import single_shot
-from app.worker.messages import Failed, Receptive, WasCancelled
+from app.worker.messages import URGENT, AskReceptive, Receptive
 from deeplab_core.errors import AtrousError
 from deeplab_core.receptive import ReceptiveField
 
@@ -45,18 +45,15 @@ class ReceptiveController(QObject):
         self.field: ReceptiveField | None = None
         self.problem = ""
         self._place: tuple[int, int] | None = None
-        self._asked: tuple[int, tuple[int, int]] | None = None
+        self._call = LatestCall()
         self._rest = single_shot(self, REST_MS, self._ask)
-        compute.receptive.connect(self._take)
-        compute.failed.connect(self._fail)
-        compute.cancelled.connect(self._drop)
         projects.imageChanged.connect(lambda _image: self._forget())
         models.cardChanged.connect(lambda _card: self._forget())
 
     @property
     def waiting(self) -> bool:
         """Whether a field is being computed."""
-        return self._asked is not None
+        return not self._call.idle
 
     def toggle(self) -> None:
         """Let the overlay follow the pointer, or end it."""
@@ -78,49 +75,32 @@ class ReceptiveController(QObject):
             self._rest.start()
 
     def _ask(self) -> None:
-        image = self._projects.image
-        if not self.on or image is None or self._place is None or self._models.card is None:
-            return
-        if self._asked is not None:
-            if self._asked[1] != self._place:
-                self._compute.cancel(self._asked[0])  # its answer asks again
-            return
-        x, y = self._place
+        if self.on and self._projects.image is not None and self._place is not None:
+            self._call.ask(self._submit)
+            self.changed.emit()
+
+    def _submit(self) -> Call[Receptive] | None:
+        image, place = self._projects.image, self._place
+        if not self.on or image is None or place is None or self._models.card is None:
+            return None
+        x, y = place
         height, width = image.document.shape
-        if not (0 <= x < width and 0 <= y < height) or (self.field is not None and (self.field.x, self.field.y) == (x, y)):
-            return
-        request = self._compute.ask_receptive(str(image.path), image.key, x, y, self._models.run_settings.options())
-        self._asked = (request, (x, y))
-        self.changed.emit()
+        if not (0 <= x < width and 0 <= y < height) or (self.field is not None and (self.field.x, self.field.y) == place):
+            return None
+        options = self._models.run_settings.options()
+        request = AskReceptive(priority=URGENT, image=str(image.path), source_key=image.key, x=x, y=y, options=options)
+        call = self._compute.submit(request)
+        return call.on(done=self._take, failed=self._fail, finished=self.changed.emit)
 
     def _forget(self) -> None:
         """Another image or model, or switched off: nothing is shown, and nothing is waited for."""
         self._rest.stop()
-        if self._asked is not None:
-            self._compute.cancel(self._asked[0])
-            self._asked = None
+        self._call.stop()
         self.field, self.problem = None, ""
         self.changed.emit()
 
-    def _landed(self, request: int) -> bool:
-        if self._asked is None or self._asked[0] != request:
-            return False
-        moved = self._asked[1] != self._place
-        self._asked = None
-        if moved and self.on:
-            self._rest.start()
-        return True
-
     def _take(self, answer: Receptive) -> None:
-        if self._landed(answer.request_id):
-            self.field, self.problem = answer.found, ""
-            self.changed.emit()
+        self.field, self.problem = answer.found, ""
 
-    def _fail(self, answer: Failed) -> None:
-        if self._landed(answer.request_id):
-            self.field, self.problem = None, str(AtrousError.from_dict(answer.error))
-            self.changed.emit()
-
-    def _drop(self, answer: WasCancelled) -> None:
-        if self._landed(answer.request_id):
-            self.changed.emit()
+    def _fail(self, error: AtrousError) -> None:
+        self.field, self.problem = None, str(error)

@@ -23,7 +23,7 @@ from app.controllers.project import ProjectController
 from app.controllers.refine_asking import Flight, RefineAsking
 from app.controllers.refine_meter import RefineMeter
 from app.controllers.view import ViewState
-from app.services.compute_service import ComputeService
+from app.services.calls import ComputeService
 from app.services.jobs import JobRegistry
 from app.services.notifications import Notifier
 from app.services.settings import SettingsStore

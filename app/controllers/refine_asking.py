@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from PySide6.QtCore import QObject, Signal
 
@@ -10,12 +10,12 @@ from app.controllers.crf_settings import Base, CRFSettings
 from app.controllers.models import ModelsController
 from app.controllers.open_image import OpenImage
 from app.controllers.project import ProjectController
-from app.services.compute_service import ComputeService
+from app.services.calls import Call, ComputeService, LatestCall
 from app.state.document import Document
 from app.state.outlines import renamed_classes
 from app.state.patch import Rect
 from app.state.refinement import painted_labels
-from app.worker.messages import Failed, RefineBase, Refined, WasCancelled
+from app.worker.messages import URGENT, Refine, RefineBase, Refined
 from deeplab_core.errors import AtrousError
 from deeplab_core.records import CRFParams
 
@@ -25,21 +25,17 @@ class Flight:
     """The request that is under way, and the state that it will answer for.
 
     Attributes:
-        request: its id.
         document, revision: the mask whose strokes (or labels) it took.
         params, base, certainty: what was asked.
         quick: whether a quick result was asked for.
-        cancelled: whether it was taken back; its answer is still waited for.
     """
 
-    request: int
     document: Document
     revision: int
     params: CRFParams
     base: Base
     certainty: float
     quick: bool
-    cancelled: bool = False
 
     def answers(self, document: Document, crf: CRFSettings) -> bool:
         """Whether it is an exact answer for things as they are now."""
@@ -70,26 +66,20 @@ class RefineAsking(QObject):
     ) -> None:
         super().__init__(parent)
         self._projects, self._models, self._crf, self._compute = projects, models, crf, compute
-        self._flight: Flight | None = None
-        self._wish: bool | None = None  # quick or not; None wants nothing
-        compute.refined.connect(self._take)
-        compute.failed.connect(self._fail)
-        compute.cancelled.connect(self._drop)
+        self._call = LatestCall()
 
     @property
     def idle(self) -> bool:
         """Whether nothing is under way or wished for."""
-        return self._flight is None and self._wish is None
+        return self._call.idle
 
     def ask(self, *, quick: bool) -> None:
         """Wish for a result with everything as it is when the request is sent."""
-        self._wish = quick
-        self._send()
+        self._call.ask(lambda: self._submit(quick), interruptible=not quick)
 
     def stop(self) -> None:
         """Wish for nothing, and take back what is under way."""
-        self._wish = None
-        self._cancel()
+        self._call.stop()
 
     def base(self, image: OpenImage, rect: Rect | None = None, keep: int | None = None) -> RefineBase | None:
         """What a request for an image refines; None where the network's scores are wanted and cannot be had.
@@ -117,59 +107,30 @@ class RefineAsking(QObject):
             renamed=None if renamed is None else (renamed.source, renamed.target),
         )  # fmt: skip
 
-    def _send(self) -> None:
+    def _submit(self, quick: bool) -> Call[Refined] | None:
         image = self._projects.image
-        if self._wish is None or image is None:
-            self._wish = None
-            return
-        if self._flight is not None:
-            if not self._flight.quick:
-                self._cancel()
-            return
-        base, quick = self.base(image), self._wish
-        self._wish = None
+        if image is None:
+            return None
+        base = self.base(image)
         if base is None:
             self.missing.emit()
-            return
+            return None
         document, crf = image.document, self._crf
         strokes = painted_labels(document.labels, document.provenance, document.catalog.ignore)
-        number = self._compute.refine(base, crf.params, strokes, quick=quick)
-        self._flight = Flight(number, document, document.revision, crf.params, crf.base, crf.certainty, quick)
+        flight = Flight(document, document.revision, crf.params, crf.base, crf.certainty, quick)
+        request = Refine(priority=URGENT, base=base, params=crf.params, strokes=strokes, quick=quick)
+        return self._compute.submit(request).on(done=lambda answer: self._take(answer, flight), failed=self._fail)
 
-    def _cancel(self) -> None:
-        flight = self._flight
-        if flight is not None and not flight.cancelled:
-            self._flight = replace(flight, cancelled=True)
-            self._compute.cancel(flight.request)
-
-    def _landed(self, request: int) -> Flight | None:
-        flight = self._flight
-        if flight is None or flight.request != request:
-            return None
-        self._flight = None
-        return flight
-
-    def _take(self, answer: Refined) -> None:
-        flight = self._landed(answer.request_id)
-        if flight is None:
-            return
+    def _take(self, answer: Refined, flight: Flight) -> None:
         image = self._projects.image
-        if not flight.cancelled and image is not None and image.document is flight.document:
-            if answer.labels is None:
-                self._wish = None
-                self.missing.emit()
-            else:
-                self.answered.emit(answer, flight)
-        self._send()
+        if image is None or image.document is not flight.document:
+            return
+        if answer.labels is None:
+            self._call.drop_waiting()
+            self.missing.emit()
+        else:
+            self.answered.emit(answer, flight)
 
-    def _fail(self, answer: Failed) -> None:
-        flight = self._landed(answer.request_id)
-        if flight is not None:
-            if not flight.cancelled:
-                self._wish = None
-                self.failed.emit(AtrousError.from_dict(answer.error))
-            self._send()
-
-    def _drop(self, answer: WasCancelled) -> None:
-        if self._landed(answer.request_id) is not None:
-            self._send()
+    def _fail(self, error: AtrousError) -> None:
+        self._call.drop_waiting()
+        self.failed.emit(error)

@@ -16,7 +16,7 @@ from app.controllers.models import ModelsController
 from app.controllers.open_image import unset
 from app.controllers.predict import PredictController
 from app.controllers.project import ProjectController
-from app.services.compute_service import ComputeService
+from app.services.calls import Call, ComputeService
 from app.services.jobs import Job, JobRegistry, JobState
 from app.services.notifications import Choice, Notifier
 from app.state.class_mapping import in_project_ids
@@ -27,7 +27,7 @@ from app.state.project import Project
 from app.state.provenance import Provenance, merge_labels
 from app.state.refinement import taking_patch, would_take
 from app.state.wording import counted, spaced, waiting_text
-from app.worker.messages import NORMAL, Failed, Predicted, Progress, WasCancelled
+from app.worker.messages import Predict, Predicted
 from deeplab_core.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError, CatalogError, image_error
 from deeplab_core.records import ModelCard, Prediction, PredictOptions
@@ -52,7 +52,7 @@ class _Run:
     changed: int = 0
     suggested: int = 0
     failures: list[tuple[int, str]] = field(default_factory=list)
-    asked: tuple[int, int] | None = None  # request, image
+    call: Call[Predicted] | None = None
     broken: bool = False
 
 
@@ -78,10 +78,6 @@ class RefineFolder(QObject):
         self._compute, self._jobs, self._notifier, self._facts = compute, jobs, notifier, facts
         self._folder_jobs = folder_jobs
         self._run: _Run | None = None
-        compute.predicted.connect(self._take)
-        compute.failed.connect(self._fail)
-        compute.cancelled.connect(self._drop)
-        compute.progress.connect(self._progress)
 
     def start(self) -> None:
         """Say what that will change, then refine every image of the folder with the current parameters."""
@@ -111,8 +107,8 @@ class RefineFolder(QObject):
         run = self._run
         if run is not None:
             run.waiting.clear()
-            if run.asked is not None:
-                self._compute.cancel(run.asked[0])
+            if run.call is not None:
+                run.call.cancel()
 
     def _later(self, milliseconds: int = 0) -> None:
         """Go on from the event loop, so that a long run neither blocks the window nor grows the stack."""
@@ -141,9 +137,25 @@ class RefineFolder(QObject):
                 self._keep(run, image, kept)
             else:
                 path = str(project.path_of(project.record(image)))
-                run.asked = self._compute.predict(path, key, run.options, NORMAL), image
+                self._run_model(run, image, Predict(image=path, source_key=key, options=run.options))
 
         self._jobs.run(look, found, lambda error: self._note(run, image, error))
+
+    def _run_model(self, run: _Run, image: int, request: Predict) -> None:
+        def end() -> None:
+            run.call = None
+
+        def cancelled() -> None:
+            run.waiting.clear()
+            self._next()
+
+        run.call = self._compute.submit(request).on(
+            done=lambda answer: self._keep(run, image, answer.prediction),
+            failed=lambda error: self._note(run, image, error),
+            cancelled=cancelled,
+            progress=lambda fraction, _text: run.job.progress(run.done, run.total, "", fraction),
+            finished=end,
+        )
 
     # -- taking a result -------------------------------------------------------------------------------------------------
 
@@ -251,37 +263,6 @@ class RefineFolder(QObject):
         say = self._notifier.warning if failures else self._notifier.info
         title = "CRF on the folder stopped" if stopped else "CRF on the folder finished"
         say(title, "; ".join(parts) + ".", replace_key="crf-folder", choices=choices)
-
-    # -- what the compute process says -----------------------------------------------------------------------------------
-
-    def _landed(self, request: int) -> tuple[_Run, int] | None:
-        run = self._run
-        if run is None or run.asked is None or run.asked[0] != request:
-            return None
-        image = run.asked[1]
-        run.asked = None
-        return run, image
-
-    def _take(self, answer: Predicted) -> None:
-        landed = self._landed(answer.request_id)
-        if landed is not None:
-            self._keep(*landed, answer.prediction)
-
-    def _fail(self, answer: Failed) -> None:
-        landed = self._landed(answer.request_id)
-        if landed is not None:
-            self._note(*landed, AtrousError.from_dict(answer.error))
-
-    def _drop(self, answer: WasCancelled) -> None:
-        landed = self._landed(answer.request_id)
-        if landed is not None:
-            landed[0].waiting.clear()
-            self._next()
-
-    def _progress(self, answer: Progress) -> None:
-        run = self._run
-        if run is not None and run.asked is not None and run.asked[0] == answer.request_id:
-            run.job.progress(run.done, run.total, "", answer.fraction)
 
 
 def _first_prediction(run: _Run, document: Document, earlier: Prediction | None) -> tuple[str, TilePatch] | None:

@@ -14,14 +14,14 @@ from app.controllers.open_image import OpenImage
 from app.controllers.predict import PredictController
 from app.controllers.project import ProjectController
 from app.controllers.refine import RefineController
-from app.services.compute_service import ComputeService
+from app.services.calls import Call, ComputeService
 from app.services.notifications import Choice, Notifier
 from app.services.timers import single_shot
 from app.state.patch import Rect
 from app.state.provenance import Provenance, painted
 from app.state.refinement import painted_labels, taking_patch
 from app.state.wording import spaced
-from app.worker.messages import Failed, Refined, WasCancelled
+from app.worker.messages import URGENT, PrepareRefine, RefineBox, Refined
 from deeplab_core.errors import AtrousError
 
 #: How far a stroke is believed: so many brush diameters, within limits in px of the image.
@@ -53,7 +53,7 @@ class _Asked:
         claims: this stroke's, and those of strokes before it whose refinement came too late.
     """
 
-    request: int
+    call: Call[Refined]
     held: HeldStroke
     box: Rect
     claims: tuple[_Claim, ...]
@@ -87,9 +87,6 @@ class ScribbleController(QObject):
         self._asked: _Asked | None = None
         self._owed: tuple[_Claim, ...] = ()
         self.patience = single_shot(self, PATIENCE_MS, edit.finish_held)
-        compute.refined.connect(self._take)
-        compute.failed.connect(self._fail)
-        compute.cancelled.connect(self._drop)
         projects.imageChanged.connect(self._prepare)
         predict.predictionChanged.connect(self._prepare)
 
@@ -107,7 +104,7 @@ class ScribbleController(QObject):
         if self._facts["scribble_on"] and image is not None:
             base = self._refine.asking.base(image)
             if base is not None:
-                self._compute.prepare_refine(base, self._refine.crf.params)
+                self._compute.submit(PrepareRefine(base=base, params=self._refine.crf.params))
 
     def _follow(self, held: HeldStroke) -> bool:
         image = self._projects.image
@@ -116,7 +113,7 @@ class ScribbleController(QObject):
         document, overtaken = held.document, self._asked
         if overtaken is not None and overtaken.held.document is document:
             self._owed += overtaken.claims  # its answer is for a mask without this stroke
-            self._compute.cancel(overtaken.request)
+            overtaken.call.cancel()
         reach = min(max(_REACH * self._edit.tools.diameter, _LEAST_REACH), _MOST_REACH)
         box = _grown(held.rect, round(_EXTENT * reach), document.shape)
         claims, least = [_Claim(box, held.value)], _area(box)
@@ -134,15 +131,23 @@ class ScribbleController(QObject):
         strokes = painted_labels(document.labels[place], document.provenance[place], document.catalog.ignore)
         if strokes is None:
             return False
-        request = self._compute.refine_box(base, self._refine.crf.params, _ends(box), _ends(context), strokes, reach)
+        request = RefineBox(
+            priority=URGENT, base=base, params=self._refine.crf.params, box=_ends(box), context=_ends(context), strokes=strokes,
+            reach=reach,
+        )  # fmt: skip
         name = f"Scribble: {held.title.partition(': ')[2]}"
-        self._asked = _Asked(request, held, box, tuple(claims), name)
+        asked = _Asked(self._compute.submit(request), held, box, tuple(claims), name)
+        self._asked = asked
+        asked.call.on(
+            done=lambda answer: self._take(asked, answer),
+            failed=lambda error: self._fail(asked, error),
+            cancelled=lambda: self._drop(asked),
+        )
         self.patience.start()
         return True
 
-    def _take(self, answer: Refined) -> None:
-        asked = self._landed(answer.request_id)
-        if asked is None:
+    def _take(self, asked: _Asked, answer: Refined) -> None:
+        if not self._landed(asked):
             return
         document = asked.held.document
         if self._edit.document is not document or document.revision != asked.held.revision:
@@ -162,24 +167,22 @@ class ScribbleController(QObject):
         else:  # the waiting was over before: a step of its own
             self._edit.carry_out(f"{asked.name}, refined", document, lambda: follow, Provenance.CRF)
 
-    def _fail(self, answer: Failed) -> None:
-        asked = self._landed(answer.request_id)
-        if asked is not None:
+    def _fail(self, asked: _Asked, error: AtrousError) -> None:
+        if self._landed(asked):
             self._release(asked)
-            self._notifier.report(AtrousError.from_dict(answer.error), replace_key="crf")
+            self._notifier.report(error, replace_key="crf")
 
-    def _drop(self, answer: WasCancelled) -> None:
-        asked = self._landed(answer.request_id)
-        if asked is not None:
+    def _drop(self, asked: _Asked) -> None:
+        if self._landed(asked):
             self._release(asked)
 
-    def _landed(self, request: int) -> _Asked | None:
-        asked = self._asked
-        if asked is None or asked.request != request:
-            return None
+    def _landed(self, asked: _Asked) -> bool:
+        """Whether this is the stroke that is waited for; then it is no longer."""
+        if self._asked is not asked:
+            return False
         self._asked = None
         self.patience.stop()
-        return asked
+        return True
 
     def _release(self, asked: _Asked) -> None:
         if self._edit.held is asked.held:

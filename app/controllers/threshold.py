@@ -15,12 +15,12 @@ from app.controllers.models import ModelsController
 from app.controllers.open_image import OpenImage, by_hand
 from app.controllers.predict import PredictController
 from app.controllers.project import ProjectController
-from app.services.compute_service import ComputeService
+from app.services.calls import Call, ComputeService, LatestCall
 from app.services.timers import single_shot
 from app.state.document import Document
 from app.state.patch import PatchRecorder, Rect
 from app.state.provenance import Provenance, merge_labels
-from app.worker.messages import URGENT, Failed, Predicted, WasCancelled
+from app.worker.messages import URGENT, Predict, Predicted
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,12 +52,9 @@ class ThresholdController(QObject):
         super().__init__(parent)
         self._projects, self._models, self._predict = projects, models, predict
         self._edit, self._compute, self._facts = edit, compute, facts
-        self._flight: int | None = None
-        self._wanted = self._due = False
+        self._call = LatestCall()
+        self._due = False
         self._live: _Live | None = None
-        compute.predicted.connect(self._take)
-        compute.failed.connect(self._land)
-        compute.cancelled.connect(self._land)
         projects.imageChanged.connect(lambda _image: self._leave())
         models.cardChanged.connect(lambda _card: self._leave())
         # Once the prediction that has come is in the mask: what is asked for before counts the mask as changed meanwhile.
@@ -69,8 +66,7 @@ class ThresholdController(QObject):
         """Take a threshold, 0..1; ``dragging`` while the slider is held."""
         self._models.set_threshold(value)
         if dragging:
-            self._wanted = True
-            self._send()
+            self._call.ask(self._submit, interruptible=False)
         else:
             self._leave()
             self._due = True
@@ -81,21 +77,18 @@ class ThresholdController(QObject):
         card = self._models.card
         return image is not None and card is not None and image.prediction is not None and image.prediction.card_id == card.id
 
-    def _send(self) -> None:
+    def _submit(self) -> Call[Predicted] | None:
         image = self._projects.image
-        if self._flight is not None or not self._wanted or image is None or not self._predicted(image):
-            return
+        if image is None or not self._predicted(image):
+            return None
         mine = self._live is not None and self._live.document is image.document
         if not mine and (self._edit.busy or by_hand(image.document) or not self._facts["can_edit"]):
-            return
-        self._wanted = False
+            return None
         options = self._models.run_settings.options()
-        self._flight = self._compute.predict(str(image.path), image.key, options, URGENT)
+        request = Predict(priority=URGENT, image=str(image.path), source_key=image.key, options=options)
+        return self._compute.submit(request).on(done=self._take, failed=lambda _error: self._call.drop_waiting())
 
     def _take(self, answer: Predicted) -> None:
-        if answer.request_id != self._flight:
-            return
-        self._flight = None
         image = self._projects.image
         labels = self._models.in_project_ids(answer.prediction)
         if image is None or labels is None or labels.shape != image.document.shape:
@@ -109,18 +102,11 @@ class ThresholdController(QObject):
             self._edit.hold(True)
         self._live.recorder.touch(Rect.whole(document.shape))
         document.apply(merge_labels(document.labels, document.provenance, labels, Provenance.MODEL).patch)
-        self._send()
-
-    def _land(self, answer: Failed | WasCancelled) -> None:
-        if answer.request_id == self._flight:
-            self._flight, self._wanted = None, False
 
     def _leave(self) -> None:
         """The drag is over, or its image is out of view: the mask is as it was before."""
-        self._wanted = self._due = False
-        if self._flight is not None:
-            self._compute.cancel(self._flight)
-            self._flight = None
+        self._due = False
+        self._call.stop()
         live, self._live = self._live, None
         if live is not None:
             live.document.apply(live.recorder.finish().inverted())

@@ -8,11 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 from PySide6.QtCore import QObject, Qt, QTimer, Signal, SignalInstance
 
+from app.services.calls import ComputeService
 from app.services.compute_link import STOP_PATIENCE, WorkerLink
-from app.services.compute_service import ComputeService
 from app.worker import bootstrap
 from app.worker.bootstrap import CannotStart
 from app.worker.heartbeat import HeartWatch
@@ -22,20 +23,13 @@ from app.worker.messages import (
     Answer,
     Cancel,
     Compare,
-    Compared,
     Failed,
     Hello,
-    Inspected,
-    Learned,
     Loaded,
     LoadModel,
     Predict,
-    Predicted,
     Progress,
-    Receptive,
-    Refined,
     Request,
-    ScoresAt,
     Shutdown,
     WasCancelled,
 )
@@ -64,7 +58,7 @@ _TOO_LARGE = "it may be too large for the memory of this device"
 class _Entry:
     """A request without an answer."""
 
-    request: Request
+    request: Request[Any]
     strikes: int = 0
     cancelled_at: float | None = None
 
@@ -157,6 +151,7 @@ class ComputeClient(ComputeService):
         self._patience.stop()
         self._pulse.stop()
         self._entries.clear()
+        self._calls.clear()
         life, self._life = self._life, None
         if life is None:
             return
@@ -191,13 +186,12 @@ class ComputeClient(ComputeService):
 
     # -- sending ---------------------------------------------------------------------------------------------------------
 
-    def _submit(self, request: Request) -> int:
+    def _send(self, request: Request[Any]) -> None:
         self._entries[request.request_id] = _Entry(request)
         if self._life is not None and self._life.ready:
             self._life.link.send(request)
         elif self._hopeless:
             QTimer.singleShot(0, self, lambda: self._fail(request.request_id, _dead_for_good(self._hopeless)))
-        return request.request_id
 
     def _spawn(self) -> None:
         self._lives += 1
@@ -235,8 +229,7 @@ class ComputeClient(ComputeService):
             self._give_up(f"{message.reason}. {message.remedy}")
         elif isinstance(message, Progress):
             life.running = message.request_id
-            if message.request_id in self._entries:
-                self.progress.emit(message)
+            self._report(message)
         elif isinstance(message, Answer):
             if life.running == message.request_id:
                 life.running = None
@@ -274,11 +267,14 @@ class ComputeClient(ComputeService):
     def _finish_reload(self, life: _Generation, answer: Answer) -> None:
         life.reload_id = None
         self._model_strikes = 0
-        if isinstance(answer, Failed):
-            self._model = self._card = None
-            self.failed.emit(answer)
         self._returning = False
+        if isinstance(answer, Failed):
+            self._lose_model(AtrousError.from_dict(answer.error))
         self.restarted.emit()
+
+    def _lose_model(self, error: AtrousError) -> None:
+        self._model = self._card = None
+        self.model_lost.emit(error)
 
     def _close(self, answer: Answer) -> None:
         entry = self._entries.pop(answer.request_id, None)
@@ -287,25 +283,7 @@ class ComputeClient(ComputeService):
         if isinstance(answer, Loaded):
             assert isinstance(entry.request, LoadModel)
             self._model, self._card, self._model_strikes = entry.request, answer.card, 0
-            self.loaded.emit(answer)
-        elif isinstance(answer, Inspected):
-            self.inspected.emit(answer)
-        elif isinstance(answer, Predicted):
-            self.predicted.emit(answer)
-        elif isinstance(answer, ScoresAt):
-            self.scores.emit(answer)
-        elif isinstance(answer, Refined):
-            self.refined.emit(answer)
-        elif isinstance(answer, Learned):
-            self.learned.emit(answer)
-        elif isinstance(answer, Compared):
-            self.compared.emit(answer)
-        elif isinstance(answer, Receptive):
-            self.receptive.emit(answer)
-        elif isinstance(answer, WasCancelled):
-            self.cancelled.emit(answer)
-        elif isinstance(answer, Failed):
-            self.failed.emit(answer)
+        self._answer(answer)
 
     # -- dying -----------------------------------------------------------------------------------------------------------
 
@@ -347,8 +325,7 @@ class ComputeClient(ComputeService):
                     remedy="Choose another model, or the CPU as device",
                     path=self._model.path,
                 )
-                self._model = self._card = None
-                self.failed.emit(Failed(request_id=life.running, error=error.to_dict()))
+                self._lose_model(error)
             return
         entry = self._entries.get(life.running)
         if entry is None or entry.cancelled_at is not None:
@@ -367,13 +344,11 @@ class ComputeClient(ComputeService):
         self.gave_up.emit(reason)
 
     def _fail(self, request_id: int, error: AtrousError) -> None:
-        if self._entries.pop(request_id, None) is not None:
-            self.failed.emit(Failed(request_id=request_id, error=error.to_dict()))
+        self._close(Failed(request_id=request_id, error=error.to_dict()))
 
     def _drop_cancelled(self, request_ids: list[int]) -> None:
         for request_id in request_ids:
-            if self._entries.pop(request_id, None) is not None:
-                self.cancelled.emit(WasCancelled(request_id=request_id))
+            self._close(WasCancelled(request_id=request_id))
 
     def _feel_pulse(self) -> None:
         """Notice a process that does not answer, and one that is heard again."""
@@ -423,7 +398,7 @@ def _silent(life: _Generation, entry: _Entry | None) -> str:
     return f"No sign of life for {life.heart.silence:.0f} seconds, {doing}.{state}"
 
 
-def _poisonous(request: Request, ending: str) -> ComputeError:
+def _poisonous(request: Request[Any], ending: str) -> ComputeError:
     if isinstance(request, Predict):
         return ComputeError(
             "predicting this image ended the compute process twice",

@@ -280,9 +280,7 @@ def set_aside(path: Path, reason: str = "damaged") -> Path:
     try:
         path.rename(target)
     except OSError as error:
-        raise StorageError(
-            "a file cannot be set aside", why=str(error), remedy="Check the folder's rights", path=path
-        ) from error
+        raise StorageError("a file cannot be set aside", why=str(error), remedy="Check the folder's rights", path=path) from error
     return target
 
 

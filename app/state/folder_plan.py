@@ -140,5 +140,3 @@ def _of_them(groups: _Groups) -> str:
 def _missing(project: Project) -> list[str]:
     missing = sum(record.missing for record in project.images)
     return [f"{counted(missing, 'image file')} {'is' if missing == 1 else 'are'} gone and left out."] if missing else []
-
-

@@ -124,9 +124,7 @@ def stat_images(folder: Path, paths: Iterable[str]) -> dict[str, tuple[int, int]
     return found
 
 
-def reconcile(
-    store: Store, folder: Path, found: dict[str, tuple[int, int]], in_hand: Collection[int] = ()
-) -> ScanReport:
+def reconcile(store: Store, folder: Path, found: dict[str, tuple[int, int]], in_hand: Collection[int] = ()) -> ScanReport:
     """Bring the ``images`` table in line with the files in the folder and say what happened.
 
     Args:

@@ -212,9 +212,7 @@ def stored_frame_of(project: Project, folders: Sequence[Path]) -> Frame:
     return next((answer for answer in answers if answer != "auto"), "auto")
 
 
-def frame_question(
-    project: Project, folder: Path, files: Mapping[str, Path], *, again: bool = False
-) -> FrameQuestion | None:
+def frame_question(project: Project, folder: Path, files: Mapping[str, Path], *, again: bool = False) -> FrameQuestion | None:
     """Whether masks fit their photographs both ways and nothing says which is meant; reads headers only.
 
     Args:

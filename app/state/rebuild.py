@@ -104,9 +104,7 @@ def refill(
                     record.note, record.content_key, record.prediction,
                 ),
             )  # fmt: skip
-        connection.execute(
-            "INSERT OR REPLACE INTO meta (key, value) VALUES ('catalog', ?)", (json.dumps(catalog.to_dict()),)
-        )
+        connection.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('catalog', ?)", (json.dumps(catalog.to_dict()),))
     adopt_masks(store, directory, [])
     with store.transaction() as connection:
         for image in in_memory:
@@ -413,9 +411,7 @@ class _Journal:
         for row in images:
             self._take(row, steps_of[row[0]], moves_of[row[0]], known, lost + gaps_of[row[0]])
 
-    def _take(
-        self, image: Row, steps: list[Row], moves: list[Row], known: dict[int, Row], lost: list[tuple[int, int]]
-    ) -> None:
+    def _take(self, image: Row, steps: list[Row], moves: list[Row], known: dict[int, Row], lost: list[tuple[int, int]]) -> None:
         held = image[9]
         broken = [n for n, _, step, _ in moves if step not in known or known[step][1] != image[0]]
         gaps = [(n, n) for n in broken] + lost
@@ -430,9 +426,7 @@ class _Journal:
         states: dict[int, StepState] = {}
         for _, _, step, direction in kept:
             if direction > 0 and step not in states:
-                states = {
-                    other: StepState.SUPERSEDED if state is StepState.UNDONE else state for other, state in states.items()
-                }
+                states = {other: StepState.SUPERSEDED if state is StepState.UNDONE else state for other, state in states.items()}
             states[step] = StepState.DONE if direction > 0 else StepState.UNDONE
         self.moves += kept
         self.steps += [(*row[:7], int(states[row[0]]), row[8]) for row in steps if row[0] in states]

@@ -101,9 +101,7 @@ class RunLog:
         return None if row is None else self._run(row)
 
     def _run(self, row: tuple[int, str, str, str, float, float | None]) -> Run:
-        found = self._store.rows(
-            "SELECT state, count(*) FROM run_items WHERE run = ? GROUP BY state", (row[0],), (int, int)
-        )
+        found = self._store.rows("SELECT state, count(*) FROM run_items WHERE run = ? GROUP BY state", (row[0],), (int, int))
         # A state of a later version is none of ours to count.
         counts = {_STATES[state]: n for state, n in found if state in _STATES}
         return Run(*row, counts)

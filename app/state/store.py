@@ -276,7 +276,7 @@ class Store:
                     connection.execute("PRAGMA busy_timeout = 0")
                     with self._mutex:
                         self.check_present()
-                        (busy, *_), = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+                        ((busy, *_),) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
                         self._remember()
                         if not busy:
                             self._mark.folded()

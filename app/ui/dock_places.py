@@ -47,9 +47,7 @@ class DockHeights(QObject):
         wanted: by the tab in front, what the other rows want.
     """
 
-    def __init__(
-        self, window: QMainWindow, docks: Mapping[str, QDockWidget], rest: str, wanted: Mapping[str, Wanted]
-    ) -> None:
+    def __init__(self, window: QMainWindow, docks: Mapping[str, QDockWidget], rest: str, wanted: Mapping[str, Wanted]) -> None:
         super().__init__(window)
         self._window, self._docks, self._rest, self._wanted = window, docks, rest, wanted
         self._front = next(iter(wanted))

@@ -162,9 +162,7 @@ class TruthBinding(QObject):
             ),
         ]
         question = "The masks are made in other classes. How are they read?"
-        dialog = ChoiceDialog(
-            "Import masks", question, intro, answers, go="Import", leave="Cancel", parent=self._window
-        )
+        dialog = ChoiceDialog("Import masks", question, intro, answers, go="Import", leave="Cancel", parent=self._window)
         dialog.decided.connect(then)
         self._open(dialog)
 

@@ -376,9 +376,7 @@ class WindowVerbs(QObject):
         box.setIcon(QMessageBox.Icon.Warning)
         box.setWindowTitle("Atrous")
         box.setText("Some of your work is not on disk yet, because it cannot be written.")
-        box.setInformativeText(
-            "Closing now loses what is only in memory. Stay, and do what the message in the window says."
-        )
+        box.setInformativeText("Closing now loses what is only in memory. Stay, and do what the message in the window says.")
         lose = box.addButton("Close and lose it", QMessageBox.ButtonRole.DestructiveRole)
         stay = box.addButton("Stay", QMessageBox.ButtonRole.RejectRole)
         box.setDefaultButton(stay)

@@ -8,7 +8,7 @@ of priority; ``Cancel`` and ``Shutdown`` are heard at once. Errors travel as dic
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from numpy.typing import NDArray
 
@@ -28,16 +28,25 @@ URGENT, NORMAL = 0, 10
 # -- requests ------------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """Base of everything that is answered by exactly one answer of its own kind, Failed or WasCancelled."""
+#: The answer to a request.
+A = TypeVar("A", bound="Answer")
 
-    request_id: int
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request(Generic[A]):
+    """Base of everything that is answered by exactly one answer of its own kind, Failed or WasCancelled.
+
+    Attributes:
+        request_id: given when it is submitted.
+        priority: smaller comes first.
+    """
+
+    request_id: int = 0
     priority: int = NORMAL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LoadModel(Request):
+class LoadModel(Request["Loaded"]):
     """Load a checkpoint and keep it; the model loaded before is freed, or stays where this fails. ``path`` is a file."""
 
     path: str
@@ -46,14 +55,14 @@ class LoadModel(Request):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class InspectModel(Request):
+class InspectModel(Request["Inspected"]):
     """Open a checkpoint to see whether it can be used, and forget it again; the model in use stays. ``path`` is a file."""
 
     path: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Predict(Request):
+class Predict(Request["Predicted"]):
     """Predict one image file with the loaded model. ``source_key`` is the image's content key."""
 
     image: str
@@ -62,7 +71,7 @@ class Predict(Request):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AskScores(Request):
+class AskScores(Request["ScoresAt"]):
     """The ``top`` most probable classes of one pixel, from the kept coarse scores of an image."""
 
     source_key: str
@@ -101,7 +110,7 @@ class RefineBase:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Refine(Request):
+class Refine(Request["Refined"]):
     """Refine a whole image with a dense CRF. Answered by Refined.
 
     Attributes:
@@ -119,7 +128,7 @@ class Refine(Request):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RefineBox(Request):
+class RefineBox(Request["Refined"]):
     """Refine what a stroke touched. Answered by Refined with the labels of ``box``.
 
     Attributes:
@@ -140,7 +149,7 @@ class RefineBox(Request):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PrepareRefine(Request):
+class PrepareRefine(Request["Refined"]):
     """Compile the CRF's loops, read the image and build its lattices ahead. Answered by Refined without labels."""
 
     base: RefineBase
@@ -191,7 +200,7 @@ class LearnTask:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Learn(Request):
+class Learn(Request["Learned"]):
     """Adapt a model to corrections and write it to a file. Answered by Learned.
 
     The loaded model stays in use, and urgent requests are answered meanwhile.
@@ -201,7 +210,7 @@ class Learn(Request):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Compare(Request):
+class Compare(Request["Compared"]):
     """Predict one image file with a model that need not be the one in use, which stays in use. Answered by Compared.
 
     Attributes:
@@ -216,12 +225,12 @@ class Compare(Request):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EndCompare(Request):
+class EndCompare(Request["Compared"]):
     """Free the models that were loaded for comparing. Answered by Compared without a prediction."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AskReceptive(Request):
+class AskReceptive(Request["Receptive"]):
     """What the loaded model looks at when it labels one pixel. Answered by Receptive.
 
     Attributes:

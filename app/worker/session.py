@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -95,7 +95,7 @@ class ComputeSession:
         self._refining: RefineSession | None = None
         self._comparing: CompareSession | None = None
 
-    def answer(self, request: Request, cancel: Cancel | None = None, progress: ReportProgress | None = None) -> Answer:
+    def answer(self, request: Request[Any], cancel: Cancel | None = None, progress: ReportProgress | None = None) -> Answer:
         """Serve one request. Never raises: errors become Failed, with a traceback where they are bugs."""
         try:
             return self._serve(request, cancel, progress)
@@ -118,7 +118,7 @@ class ComputeSession:
             )
             return Failed(request_id=request.request_id, error=bug.to_dict(), traceback=traceback.format_exc())
 
-    def _serve(self, request: Request, cancel: Cancel | None, progress: ReportProgress | None) -> Answer:
+    def _serve(self, request: Request[Any], cancel: Cancel | None, progress: ReportProgress | None) -> Answer:
         match request:
             case LoadModel():
                 return self.load(request)

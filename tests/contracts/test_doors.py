@@ -40,7 +40,6 @@ MAY_WRITE = {
     "deeplab_core/training/adaptation/views.py": "a temporary folder",
     "app/main.py": "a measurement of the start, on request",
     "app/services/crash.py": "the trace of this process in the folder of logs",
-    "app/services/compute_fake.py": "the stand-in of tests",
     "app/state/careful.py": "sets files of a project aside, contained and never an image of the folder",
     "app/state/backups.py": "copies of the project's database",
     "app/state/store.py": "the project's database",

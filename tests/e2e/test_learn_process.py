@@ -14,6 +14,7 @@ from app.worker.messages import URGENT, CorrectedImage, Learned, LearnTask
 from deeplab_core.catalog import ClassCatalog, ClassInfo
 from deeplab_core.learning import LearnOptions, PackedLabels
 from deeplab_core.records import PredictOptions
+from tests.fakes.recorded import RecordedCompute
 from tests.unit.app.tiny_model import save_photograph
 
 pytestmark = pytest.mark.e2e
@@ -29,8 +30,8 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def client(qapp: object, model_file: Path) -> Iterator[ComputeClient]:
-    client = ComputeClient()
+def client(qapp: object, model_file: Path) -> Iterator[RecordedCompute]:
+    client = RecordedCompute(ComputeClient())
     client.start()
     client.load(str(model_file), device="cpu")
     yield client
@@ -50,7 +51,7 @@ def task(model: Path, images: list[str], target: Path) -> LearnTask:
 
 
 def test_urgent_requests_are_answered_while_a_model_learns(
-    client: ComputeClient, model_file: Path, images: list[str], qtbot: QtBot, tmp_path: Path
+    client: RecordedCompute, model_file: Path, images: list[str], qtbot: QtBot, tmp_path: Path
 ) -> None:
     qtbot.waitUntil(lambda: client.card is not None, timeout=PATIENCE)
     order: list[object] = []
@@ -80,7 +81,7 @@ def test_urgent_requests_are_answered_while_a_model_learns(
 
 
 def test_learning_that_is_stopped_leaves_no_file(
-    client: ComputeClient, model_file: Path, images: list[str], qtbot: QtBot, tmp_path: Path
+    client: RecordedCompute, model_file: Path, images: list[str], qtbot: QtBot, tmp_path: Path
 ) -> None:
     target = tmp_path / "learned.safetensors"
     with qtbot.waitSignal(client.progress, timeout=PATIENCE, check_params_cb=lambda message: message.fraction > 0):
@@ -94,7 +95,7 @@ def test_learning_that_is_stopped_leaves_no_file(
 
 
 def test_a_picture_that_is_gone_is_named(
-    client: ComputeClient, model_file: Path, images: list[str], qtbot: QtBot, tmp_path: Path
+    client: RecordedCompute, model_file: Path, images: list[str], qtbot: QtBot, tmp_path: Path
 ) -> None:
     gone = [str(tmp_path / "gone.png"), str(tmp_path / "gone too.png")]
     with qtbot.waitSignal(client.failed, timeout=PATIENCE) as caught:

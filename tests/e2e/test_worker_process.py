@@ -19,6 +19,7 @@ from app.worker import heartbeat
 from app.worker.messages import Failed, Hello, RefineBase
 from deeplab_core.records import PredictOptions
 from deeplab_core.refine import PRESETS, preset
+from tests.fakes.recorded import RecordedCompute
 from tests.unit.app.tiny_model import save_photograph
 
 pytestmark = pytest.mark.e2e
@@ -42,9 +43,9 @@ def greetings() -> list[Hello]:
 
 
 @pytest.fixture(scope="module")
-def client(qapp: object, model_file: Path, greetings: list[Hello]) -> Iterator[ComputeClient]:
+def client(qapp: object, model_file: Path, greetings: list[Hello]) -> Iterator[RecordedCompute]:
     """One process for all tests of this file: importing torch is most of their time."""
-    client = ComputeClient()
+    client = RecordedCompute(ComputeClient())
     client.hello.connect(greetings.append)
     client.start()
     client.load(str(model_file), device="cpu")
@@ -52,7 +53,7 @@ def client(qapp: object, model_file: Path, greetings: list[Hello]) -> Iterator[C
     client.stop()
 
 
-def test_hello_load_predict_scores(client: ComputeClient, greetings: list[Hello], image: str, qtbot: QtBot) -> None:
+def test_hello_load_predict_scores(client: RecordedCompute, greetings: list[Hello], image: str, qtbot: QtBot) -> None:
     progress: list[float] = []
     client.progress.connect(lambda message: progress.append(message.fraction))
     qtbot.waitUntil(lambda: client.card is not None, timeout=PATIENCE)
@@ -72,7 +73,7 @@ def test_hello_load_predict_scores(client: ComputeClient, greetings: list[Hello]
     assert progress[0] == 0.0
 
 
-def test_a_bad_file_fails_and_the_next_goes_on(client: ComputeClient, image: str, qtbot: QtBot, tmp_path: Path) -> None:
+def test_a_bad_file_fails_and_the_next_goes_on(client: RecordedCompute, image: str, qtbot: QtBot, tmp_path: Path) -> None:
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(b"\xff\xd8\xff\xe0 nothing")
     failures: list[Failed] = []
@@ -86,7 +87,7 @@ def test_a_bad_file_fails_and_the_next_goes_on(client: ComputeClient, image: str
     assert failed.traceback == ""
 
 
-def test_cancel_stops_between_layers(client: ComputeClient, image: str, qtbot: QtBot) -> None:
+def test_cancel_stops_between_layers(client: RecordedCompute, image: str, qtbot: QtBot) -> None:
     with qtbot.waitSignal(client.progress, timeout=PATIENCE, check_params_cb=lambda message: message.fraction > 0):
         request = client.predict(image, "long", LONG)
     pid = client.pid
@@ -98,7 +99,7 @@ def test_cancel_stops_between_layers(client: ComputeClient, image: str, qtbot: Q
     assert client.pid == pid, "the process itself lived on"
 
 
-def test_killed_in_the_middle_of_a_run(client: ComputeClient, image: str, qtbot: QtBot) -> None:
+def test_killed_in_the_middle_of_a_run(client: RecordedCompute, image: str, qtbot: QtBot) -> None:
     done: list[str] = []
     client.predicted.connect(lambda message: done.append(message.prediction.source_key))
     client.predict(image, "0")
@@ -118,7 +119,7 @@ def test_a_stopped_process_is_noticed_in_every_state(
 ) -> None:
     """Stopped while it starts, loads, predicts, refines and rests; restarted each time, every request gets one answer."""
     monkeypatch.setattr(heartbeat, "SILENCE", 3.0)
-    client = ComputeClient()
+    client = RecordedCompute(ComputeClient())
     answers: list[int] = []
     for name in ("loaded", "predicted", "refined", "failed", "cancelled"):
         getattr(client, name).connect(lambda message: answers.append(message.request_id))
@@ -165,9 +166,10 @@ import sys
 def main():  # every import in here: the compute process imports this file again, and must not get Qt by it
     from PySide6.QtCore import QCoreApplication
     from app.services.compute import ComputeClient
+from tests.fakes.recorded import RecordedCompute
     from deeplab_core.records import PredictOptions
     application = QCoreApplication([])
-    client = ComputeClient()
+    client = RecordedCompute(ComputeClient())
     options = PredictOptions(scales=tuple(1.0 + n / 64 for n in range(6)), flip=True)
     def running(message):
         if message.fraction > 0:
@@ -211,7 +213,7 @@ def test_no_orphan_when_the_window_is_killed(stopped: bool, model_file: Path, im
 
 def test_the_windows_half_imports_no_torch() -> None:
     code = (
-        "import sys, app.services.compute, app.services.compute_fake\n"
+        "import sys, app.services.compute, tests.fakes.compute\n"
         "print([name for name in ('torch', 'torchvision', 'numba') if name in sys.modules])"
     )
     began = time.monotonic()

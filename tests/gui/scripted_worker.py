@@ -18,6 +18,7 @@ from app.worker.messages import (
     PROTOCOL,
     AskScores,
     Cancel,
+    Failed,
     Hello,
     Loaded,
     LoadModel,
@@ -30,6 +31,7 @@ from app.worker.messages import (
     WasCancelled,
 )
 from deeplab_core.catalog import ClassCatalog, ClassInfo
+from deeplab_core.errors import WeightsError
 from deeplab_core.records import ModelCard, Prediction
 
 
@@ -72,6 +74,13 @@ def run(pipe: Connection, greeting: str = "") -> None:
     while (request := lane.take()) is not None:
         connection.send(Progress(request_id=request.request_id, fraction=0.0))
         if isinstance(request, LoadModel):
+            if request.path.endswith("loads once"):
+                flag = Path(request.path)
+                if flag.exists():
+                    error = WeightsError("the file is gone", path=request.path)
+                    connection.send(Failed(request_id=request.request_id, error=error.to_dict()))
+                    continue
+                flag.touch()
             loaded = request.path
             card = ModelCard(id=loaded, name=loaded, architecture={}, catalog=CATALOG)
             connection.send(Loaded(request_id=request.request_id, card=card, device=request.device))

@@ -14,11 +14,11 @@ from pytestqt.qtbot import QtBot
 
 from app.controllers.open_image import OpenImage
 from app.main import Application
-from app.services.compute_fake import FakeComputeClient
 from app.services.folders import settings_file
 from app.ui.canvas.canvas_view import CanvasView
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.formats.png import write_indexed_png
+from tests.fakes.compute import FakeComputeClient
 
 WIDTH, HEIGHT = 84, 60
 

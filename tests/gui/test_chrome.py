@@ -396,4 +396,3 @@ def test_a_result_of_the_crf_is_not_called_a_prediction(studio: Studio, folder):
     labels = np.zeros((1, 1), np.uint8)
     assert _suggestion_text(Suggestion(labels, Merge())).startswith("A newer prediction waits.")
     assert _suggestion_text(Suggestion(labels, Merge(), refined=True)).startswith("A result of the CRF waits.")
-

@@ -10,7 +10,6 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFileDialog, QLabel
 
-from app.services.compute_fake import compared_labels
 from app.state.comparison import PLACE_TOKENS, count_pair
 from app.state.panes import PaneKind, PaneLayout
 from app.ui.compare_binding import remark
@@ -21,6 +20,7 @@ from deeplab_core.catalog import ClassInfo
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.errors import ImageReadError, WeightsError
 from deeplab_core.metrics import ConfusionMatrix
+from tests.fakes.compute import compared_labels
 from tests.gui.studio import HEIGHT, WIDTH, Studio
 
 SHIFT = Qt.KeyboardModifier.ShiftModifier

@@ -18,6 +18,7 @@ from app.services.compute_link import ending
 from app.worker import heartbeat
 from app.worker.messages import NORMAL, URGENT
 from deeplab_core.errors import AtrousError
+from tests.fakes.recorded import RecordedCompute
 from tests.gui import scripted_worker
 
 SIGNALS = (
@@ -30,7 +31,7 @@ PATIENCE = 240_000
 class Heard:
     """Everything that a client said, in order."""
 
-    def __init__(self, client: ComputeClient, qtbot: QtBot) -> None:
+    def __init__(self, client: RecordedCompute, qtbot: QtBot) -> None:
         self.events: list[tuple[str, object]] = []
         self._qtbot = qtbot
         for name in SIGNALS:
@@ -59,15 +60,15 @@ class Heard:
 
 
 @pytest.fixture
-def client(qtbot: QtBot) -> Iterator[ComputeClient]:
-    client = ComputeClient(target=scripted_worker.run)
+def client(qtbot: QtBot) -> Iterator[RecordedCompute]:
+    client = RecordedCompute(ComputeClient(target=scripted_worker.run))
     yield client
     client.stop()
     assert client.pid is None
 
 
 @pytest.fixture
-def heard(client: ComputeClient, qtbot: QtBot) -> Heard:
+def heard(client: RecordedCompute, qtbot: QtBot) -> Heard:
     return Heard(client, qtbot)
 
 
@@ -79,7 +80,7 @@ def gone(pid: int) -> bool:
     return False
 
 
-def test_asks_before_the_process_is_there_are_kept(client: ComputeClient, heard: Heard) -> None:
+def test_asks_before_the_process_is_there_are_kept(client: RecordedCompute, heard: Heard) -> None:
     client.start()
     load = client.load("a.safetensors", device="cpu")
     predict = client.predict("x.png", "key")
@@ -96,7 +97,7 @@ def test_asks_before_the_process_is_there_are_kept(client: ComputeClient, heard:
     assert client.waiting == 0
 
 
-def test_the_image_in_view_jumps_the_queue(client: ComputeClient, heard: Heard) -> None:
+def test_the_image_in_view_jumps_the_queue(client: RecordedCompute, heard: Heard) -> None:
     client.start()
     heard.wait("hello")
     slow = client.predict("slow", "s")
@@ -108,7 +109,7 @@ def test_the_image_in_view_jumps_the_queue(client: ComputeClient, heard: Heard) 
     assert [message.request_id for message in heard.of("predicted")] == [view, *folder]
 
 
-def test_cancel_of_waiting_and_running_requests(client: ComputeClient, heard: Heard) -> None:
+def test_cancel_of_waiting_and_running_requests(client: RecordedCompute, heard: Heard) -> None:
     client.start()
     heard.wait("hello")
     running = client.predict("slow", "s")
@@ -124,7 +125,7 @@ def test_cancel_of_waiting_and_running_requests(client: ComputeClient, heard: He
     assert "crashed" not in heard.names()
 
 
-def test_cancel_before_the_process_is_there(client: ComputeClient, heard: Heard) -> None:
+def test_cancel_before_the_process_is_there(client: RecordedCompute, heard: Heard) -> None:
     first, second = client.predict("a.png", "a"), client.predict("b.png", "b")
     client.cancel(first)
     heard.wait("cancelled")
@@ -133,7 +134,7 @@ def test_cancel_before_the_process_is_there(client: ComputeClient, heard: Heard)
     assert heard.answers() == {first: "cancelled", second: "predicted"}
 
 
-def test_cancel_all(client: ComputeClient, heard: Heard) -> None:
+def test_cancel_all(client: RecordedCompute, heard: Heard) -> None:
     client.start()
     heard.wait("hello")
     client.predict("slow", "s")
@@ -145,7 +146,7 @@ def test_cancel_all(client: ComputeClient, heard: Heard) -> None:
     assert client.waiting == 0
 
 
-def test_killed_in_the_middle_it_comes_back_and_goes_on(client: ComputeClient, heard: Heard, tmp_path: Path) -> None:
+def test_killed_in_the_middle_it_comes_back_and_goes_on(client: RecordedCompute, heard: Heard, tmp_path: Path) -> None:
     client.start()
     load = client.load("model", device="cpu")
     heard.wait("loaded")
@@ -160,7 +161,7 @@ def test_killed_in_the_middle_it_comes_back_and_goes_on(client: ComputeClient, h
     assert client.pid != first_pid
 
 
-def test_an_image_that_kills_twice_fails_by_name_and_the_rest_goes_on(client: ComputeClient, heard: Heard) -> None:
+def test_an_image_that_kills_twice_fails_by_name_and_the_rest_goes_on(client: RecordedCompute, heard: Heard) -> None:
     client.start()
     before, poison, after = (client.predict(name, name) for name in ("a.png", "poison", "z.png"))
     heard.wait("predicted", 2)
@@ -173,10 +174,10 @@ def test_an_image_that_kills_twice_fails_by_name_and_the_rest_goes_on(client: Co
 
 
 def test_a_process_that_keeps_dying_is_given_up_and_can_be_started_again(
-    client: ComputeClient, heard: Heard, monkeypatch: pytest.MonkeyPatch
+    client: RecordedCompute, heard: Heard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(compute_module, "BACK_OFF", (0.0, 0.01, 0.01))
-    client._target = partial(scripted_worker.run, greeting="dies")
+    client.service._target = partial(scripted_worker.run, greeting="dies")
     client.start()
     waiting = client.predict("a.png", "a")
     heard.wait("gave_up")
@@ -186,7 +187,7 @@ def test_a_process_that_keeps_dying_is_given_up_and_can_be_started_again(
     heard.wait("failed", 2)
     assert heard.answers() == {waiting: "failed", late: "failed"}
 
-    client._target = scripted_worker.run
+    client.service._target = scripted_worker.run
     client.start()
     again = client.predict("c.png", "c")
     heard.wait("predicted")
@@ -195,7 +196,7 @@ def test_a_process_that_keeps_dying_is_given_up_and_can_be_started_again(
 
 @pytest.mark.parametrize(("greeting", "reason"), [("qt", "PySide6.QtGui"), ("protocol", "version 2 of the protocol")])
 def test_a_worker_with_qt_or_another_protocol_is_refused(qtbot: QtBot, greeting: str, reason: str) -> None:
-    client = ComputeClient(target=partial(scripted_worker.run, greeting=greeting))
+    client = RecordedCompute(ComputeClient(target=partial(scripted_worker.run, greeting=greeting)))
     heard = Heard(client, qtbot)
     client.start()
     client.predict("a.png", "a")
@@ -206,7 +207,7 @@ def test_a_worker_with_qt_or_another_protocol_is_refused(qtbot: QtBot, greeting:
 
 
 def test_a_request_that_does_not_stop_is_ended_with_its_process(
-    client: ComputeClient, heard: Heard, monkeypatch: pytest.MonkeyPatch
+    client: RecordedCompute, heard: Heard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(compute_module, "CANCEL_PATIENCE", 0.2)
     client.start()
@@ -228,7 +229,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("name", ["stops", "locked"])
 def test_a_hung_process_is_reported_and_waiting_changes_nothing(name: str, impatient: None, qtbot: QtBot, tmp_path: Path) -> None:
-    client = ComputeClient(target=scripted_worker.run)
+    client = RecordedCompute(ComputeClient(target=scripted_worker.run))
     heard = Heard(client, qtbot)
     client.start()
     hung, after = client.predict(name, "h"), client.predict("after.png", "a")
@@ -245,7 +246,7 @@ def test_a_hung_process_is_reported_and_waiting_changes_nothing(name: str, impat
     client.stop()
 
 
-def test_restarted_it_answers_each_request_once(client: ComputeClient, heard: Heard, impatient: None, tmp_path: Path) -> None:
+def test_restarted_it_answers_each_request_once(client: RecordedCompute, heard: Heard, impatient: None, tmp_path: Path) -> None:
     client._pulse.setInterval(100)
     client.start()
     load = client.load("model", device="cpu")
@@ -259,7 +260,7 @@ def test_restarted_it_answers_each_request_once(client: ComputeClient, heard: He
     assert "at your request" in heard.of("crashed")[0]
 
 
-def test_a_request_that_hangs_twice_fails_by_name(client: ComputeClient, heard: Heard, impatient: None) -> None:
+def test_a_request_that_hangs_twice_fails_by_name(client: RecordedCompute, heard: Heard, impatient: None) -> None:
     client.start()
     hung, after = client.predict("stops", "h"), client.predict("after.png", "a")
     for time_ in (1, 2):
@@ -273,13 +274,13 @@ def test_a_request_that_hangs_twice_fails_by_name(client: ComputeClient, heard: 
 
 
 def test_a_process_that_is_stopped_while_it_starts_is_reported(impatient: None, qtbot: QtBot) -> None:
-    client = ComputeClient(target=partial(scripted_worker.run, greeting="stops"))
+    client = RecordedCompute(ComputeClient(target=partial(scripted_worker.run, greeting="stops")))
     heard = Heard(client, qtbot)
     client.start()
     waiting = client.predict("a.png", "a")
     heard.wait("unresponsive")
     assert "while it was starting" in heard.of("unresponsive")[0]
-    client._target = scripted_worker.run
+    client.service._target = scripted_worker.run
     client.restart()
     heard.wait("predicted")
     assert heard.answers() == {waiting: "predicted"}
@@ -287,7 +288,7 @@ def test_a_process_that_is_stopped_while_it_starts_is_reported(impatient: None, 
 
 
 def test_an_idle_process_that_is_stopped_is_reported_and_cancel_still_answers(
-    client: ComputeClient, heard: Heard, impatient: None
+    client: RecordedCompute, heard: Heard, impatient: None
 ) -> None:
     client.start()
     heard.wait("hello")
@@ -301,7 +302,7 @@ def test_an_idle_process_that_is_stopped_is_reported_and_cancel_still_answers(
     heard.wait("restarted")
 
 
-def test_stopping_the_client_ends_a_stopped_process(client: ComputeClient, heard: Heard, impatient: None) -> None:
+def test_stopping_the_client_ends_a_stopped_process(client: RecordedCompute, heard: Heard, impatient: None) -> None:
     client.start()
     heard.wait("hello")
     pid = client.pid
@@ -313,7 +314,7 @@ def test_stopping_the_client_ends_a_stopped_process(client: ComputeClient, heard
 
 
 def test_a_process_whose_imports_fail_is_not_tried_again(qtbot: QtBot) -> None:
-    client = ComputeClient(target=partial(scripted_worker.run, greeting="broken"))
+    client = RecordedCompute(ComputeClient(target=partial(scripted_worker.run, greeting="broken")))
     heard = Heard(client, qtbot)
     client.start()
     waiting = client.predict("a.png", "a")
@@ -324,7 +325,7 @@ def test_a_process_whose_imports_fail_is_not_tried_again(qtbot: QtBot) -> None:
     client.stop()
 
 
-def test_an_unreadable_message_counts_as_a_death(client: ComputeClient, heard: Heard) -> None:
+def test_an_unreadable_message_counts_as_a_death(client: RecordedCompute, heard: Heard) -> None:
     client.start()
     garbage = client.predict("garbage", "g")
     heard.wait("failed")
@@ -332,7 +333,7 @@ def test_an_unreadable_message_counts_as_a_death(client: ComputeClient, heard: H
     assert "something unreadable" in heard.of("crashed")[0]
 
 
-def test_stop_leaves_no_process(client: ComputeClient, heard: Heard) -> None:
+def test_stop_leaves_no_process(client: RecordedCompute, heard: Heard) -> None:
     client.start()
     heard.wait("hello")
     pid = client.pid
@@ -343,13 +344,13 @@ def test_stop_leaves_no_process(client: ComputeClient, heard: Heard) -> None:
     client.stop()  # again is harmless
 
 
-def test_stop_right_after_start(client: ComputeClient) -> None:
+def test_stop_right_after_start(client: RecordedCompute) -> None:
     client.start()
     client.start()  # twice is once
     client.stop()
 
 
-def test_starting_and_asking_do_not_block(client: ComputeClient) -> None:
+def test_starting_and_asking_do_not_block(client: RecordedCompute) -> None:
     """Both only hand work to the threads of the link: no process exists yet when they return."""
     client.start()
     client.predict("a.png", "a")

@@ -11,7 +11,6 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication, QSlider
 
 from app.controllers.refine import Phase
-from app.services.compute_fake import moved, striped_labels
 from app.state.image_record import ImageStatus
 from app.state.panes import PaneKind, PaneLayout
 from app.state.provenance import Provenance
@@ -19,6 +18,7 @@ from app.ui.theme import apply_theme, load_fonts
 from app.worker.messages import Refine, RefineBox, Refined
 from deeplab_core.errors import ImageReadError
 from deeplab_core.refine.presets import PRESETS
+from tests.fakes.compute import moved, striped_labels
 from tests.gui.studio import HEIGHT, WIDTH, Studio
 
 SHIFT = Qt.KeyboardModifier.ShiftModifier
@@ -522,7 +522,7 @@ def answer_boxes(studio: Studio, monkeypatch, labels_of) -> None:
     def other(request):
         if isinstance(request, RefineBox):
             top, left, bottom, right = request.box
-            studio.compute.refined.emit(Refined(request_id=request.request_id, labels=labels_of(bottom - top, right - left)))
+            studio.compute._answer(Refined(request_id=request.request_id, labels=labels_of(bottom - top, right - left)))
         else:
             answer(request)
 

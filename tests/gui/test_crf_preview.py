@@ -10,9 +10,9 @@ from PIL import Image
 from PySide6.QtCore import Qt
 
 from app.controllers.refine import Phase
-from app.services.compute_fake import moved, striped_labels
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.formats.png import write_indexed_png
+from tests.fakes.compute import moved, striped_labels
 
 SIZES = ((84, 60), (60, 84), (150, 40), (31, 97))
 

@@ -11,13 +11,13 @@ import pytest
 from PySide6.QtCore import Qt, QTimer
 from PySide6.QtWidgets import QApplication, QLabel
 
-from app.services.compute_fake import LEARNED, striped_labels
 from app.state.class_mapping import chosen_classes
 from app.state.provenance import Provenance
 from app.ui.dialogs.learn_dialog import LearnDialog
 from app.ui.dialogs.learn_result_dialog import LearnResultDialog
 from app.worker.messages import Learn, LearnTask, Predict
 from deeplab_core.errors import ComputeError, StorageError
+from tests.fakes.compute import LEARNED, striped_labels
 from tests.gui.studio import Studio, make_folder
 
 

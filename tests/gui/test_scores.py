@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from PySide6.QtCore import Qt
 
-from app.services.compute_fake import striped_labels
 from app.state.ambiguous import write_marks
 from app.state.edits import fill_patch
 from app.state.image_scores import ImageScore
@@ -20,6 +19,7 @@ from deeplab_core.formats import read_mask, write_indexed_png
 from deeplab_core.images.identity import content_key
 from deeplab_core.inspection.ambiguous import AmbiguousMarks
 from deeplab_core.metrics import ConfusionMatrix
+from tests.fakes.compute import striped_labels
 from tests.gui.studio import HEIGHT, WIDTH, Studio
 
 CTRL, SHIFT = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModifier

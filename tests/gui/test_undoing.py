@@ -9,10 +9,10 @@ import pytest
 from PySide6.QtCore import Qt, QTimer
 from PySide6.QtWidgets import QApplication, QMessageBox
 
-from app.services.compute_fake import striped_labels
 from app.state.image_record import ImageStatus
 from app.state.provenance import Provenance
 from app.state.wording import counted
+from tests.fakes.compute import striped_labels
 from tests.gui.studio import HEIGHT, WIDTH, Studio
 
 CTRL = Qt.KeyboardModifier.ControlModifier

@@ -12,13 +12,13 @@ from PySide6.QtWidgets import QPushButton
 
 from app.actions.table import ACTIONS
 from app.controllers import folder_judge
-from app.services.compute_fake import striped_labels
 from app.state.image_record import ImageStatus
 from app.state.panes import PaneKind, PaneLayout
 from app.state.project import Project
 from app.state.provenance import Provenance
 from app.ui.action_builder import bound_handler
 from deeplab_core.errors import ImageReadError
+from tests.fakes.compute import striped_labels
 from tests.gui.studio import HEIGHT, WIDTH, Studio, make_folder
 
 

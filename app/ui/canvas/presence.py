@@ -107,8 +107,7 @@ class Pyramid:
     def _make(self) -> Words:
         height = self._shape[0]
         strips = [
-            _halved(self._read(lambda array, top=top: array[top : top + _STRIP]), self._join)
-            for top in range(0, height, _STRIP)
+            _halved(self._read(lambda array, top=top: array[top : top + _STRIP]), self._join) for top in range(0, height, _STRIP)
         ]
         return np.concatenate(strips)
 

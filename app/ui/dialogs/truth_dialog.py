@@ -14,9 +14,7 @@ from app.ui.dialogs.choice_dialog import ChoiceDialog
 class TruthDialog(ChoiceDialog):
     """Asks for the ground truth of a folder of images; ``decided`` carries a folder, or None for no ground truth."""
 
-    def __init__(
-        self, answers: Sequence[Answer], intro: str, start: Path, *, asked: bool, parent: QWidget | None = None
-    ) -> None:
+    def __init__(self, answers: Sequence[Answer], intro: str, start: Path, *, asked: bool, parent: QWidget | None = None) -> None:
         """Show the folders.
 
         Args:

@@ -43,9 +43,7 @@ def paint_status(painter: QPainter, box: QRectF, row: ImageRow, theme: Theme) ->
     elif shape == "diamond":
         painter.setBrush(color)
         side = half - 1
-        painter.drawPolygon(
-            QPolygonF([center + QPointF(*at) for at in ((0, -side), (side, 0), (0, side), (-side, 0))])
-        )
+        painter.drawPolygon(QPolygonF([center + QPointF(*at) for at in ((0, -side), (side, 0), (0, side), (-side, 0))]))
     else:
         pen = QPen(color, 2.2, Qt.PenStyle.SolidLine, Qt.PenCapStyle.RoundCap, Qt.PenJoinStyle.RoundJoin)
         painter.setPen(pen)

@@ -48,13 +48,13 @@ def learned_model(root: Path, folder: Path, target: Path) -> None:
     """A network of nothing but zeros, which packs to a few kB, whose last layer has learned from two images."""
     import torch
 
-    from app.worker.inprocess import InProcessService
     from app.worker.messages import CorrectedImage, LearnTask
     from deeplab_core.catalog import ClassCatalog, ClassInfo
     from deeplab_core.learning import LearnOptions, PackedLabels
     from deeplab_core.nn import create_model
     from deeplab_core.records import ModelCard
     from deeplab_core.weights import save_model
+    from tests.fakes.inprocess import InProcessService
 
     model = create_model("deeplabv3plus", backbone="mobilenet_v2", num_classes=5, output_stride=16).eval()
     with torch.no_grad():

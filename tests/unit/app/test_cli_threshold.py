@@ -10,12 +10,12 @@ import pytest
 from PIL import Image
 
 from app.cli import run
-from app.worker.inprocess import InProcessService
 from app.worker.messages import Predict, Predicted
 from deeplab_core.images import read_image
 from deeplab_core.inference import Predictor
 from deeplab_core.records import PredictOptions
 from deeplab_core.weights import load_model
+from tests.fakes.inprocess import InProcessService
 from tests.unit.app.tiny_model import save_one_channel_model, save_photograph, save_tiny_model
 
 

@@ -13,11 +13,11 @@ import pytest
 from PIL import Image
 
 from app.cli import run
-from app.worker.inprocess import InProcessService
 from app.worker.messages import AskReceptive, Compare, Failed, Predict
 from deeplab_core.errors import AtrousError, Cancelled, ComputeError, ImageFailed, ImageReadError, image_error, one_image
 from deeplab_core.inference import Predictor
 from deeplab_core.refine import DenseCRF
+from tests.fakes.inprocess import InProcessService
 from tests.unit.app.tiny_model import save_photograph, save_tiny_model
 
 TROUBLE: list[Exception] = [

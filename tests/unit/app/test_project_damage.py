@@ -106,9 +106,7 @@ def test_a_mask_that_an_older_copy_of_the_database_has_not_seen_is_taken_up(fold
 
 def test_a_mask_that_start_over_left_behind_in_a_crash_is_not_taken_up(folder):
     work_on(folder, "a.png")
-    change(
-        folder, ("DELETE FROM moves",), ("DELETE FROM steps",), ("UPDATE images SET mask = '', mask_move = 0, status = 0",)
-    )
+    change(folder, ("DELETE FROM moves",), ("DELETE FROM steps",), ("UPDATE images SET mask = '', mask_move = 0, status = 0",))
     with Project.open(folder) as project:
         assert not project.record(image_id(project, "a.png")).touched
         assert project.notices == ()
@@ -307,11 +305,13 @@ def test_damaged_pages_cost_only_the_rows_on_them(tmp_path, table):
             documents[record.relative_path] = document
         project.set_setting("view", 5)
     with closing(sqlite3.connect(database(folder))) as connection:
-        page = connection.execute(
-            "SELECT pageno FROM dbstat WHERE name = ? AND pagetype = 'leaf' ORDER BY pageno DESC LIMIT 1", (table,)
-        ).fetchone() if _has_dbstat(connection) else connection.execute(
-            "SELECT rootpage FROM sqlite_master WHERE name = ?", (table,)
-        ).fetchone()
+        page = (
+            connection.execute(
+                "SELECT pageno FROM dbstat WHERE name = ? AND pagetype = 'leaf' ORDER BY pageno DESC LIMIT 1", (table,)
+            ).fetchone()
+            if _has_dbstat(connection)
+            else connection.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (table,)).fetchone()
+        )
     data = bytearray(database(folder).read_bytes())
     data[(page[0] - 1) * 4096 : page[0] * 4096] = os.urandom(4096)
     database(folder).write_bytes(data)

@@ -50,9 +50,7 @@ def predict(project: Project, class_id: int, shape: tuple[int, int] = (HEIGHT, W
     labels = np.full(shape, class_id, np.uint8)
     key = project.content_key(image)
     confidence = np.full(shape, 200, np.uint8)
-    prediction = Prediction(
-        labels=labels, confidence=confidence, card_id="model", options=PredictOptions(), source_key=key
-    )
+    prediction = Prediction(labels=labels, confidence=confidence, card_id="model", options=PredictOptions(), source_key=key)
     project.keep_prediction(image, prediction)
 
 

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.worker.inprocess import InProcessService
 from app.worker.messages import (
     PROTOCOL,
     Failed,
@@ -27,6 +26,7 @@ from app.worker.messages import (
 from app.worker.session import ComputeSession
 from deeplab_core.errors import AtrousError, Cancelled, ComputeError, ImageReadError, WeightsError
 from deeplab_core.records import CRFParams, PredictOptions
+from tests.fakes.inprocess import InProcessService
 from tests.unit.app.tiny_model import save_photograph, save_tiny_model
 
 

@@ -21,7 +21,6 @@ from tests.lying_server import whole_answer as whole
 settings = import_module("deeplab_core.fetch.download")
 
 
-
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settings, "BACK_OFF", (0.0, 0.0, 0.0))

@@ -156,7 +156,6 @@ class TestOtherPalettes:
         assert found.kind == "renumbered"
         assert found.labels == {void: 1, 1: catalog.ignore}
 
-
     def test_a_ramp_of_greys_says_nothing(self, folder: Path) -> None:
         """Black is CamVid's void; a mask of nothing but sky (0) must not become void for it."""
         camvid = get_catalog("camvid11")

@@ -60,9 +60,7 @@ class TestEvaluation:
         assert all(isinstance(error, AmbiguousFrameError) and "--mask-frame" in error.remedy for error in found.failures)
 
     @pytest.mark.parametrize(("frame", "warned"), [("stored", False), ("oriented", True)])
-    def test_frames_that_differ_are_said_where_no_photograph_can_turn_them(
-        self, mixed: Path, frame: str, warned: bool
-    ) -> None:
+    def test_frames_that_differ_are_said_where_no_photograph_can_turn_them(self, mixed: Path, frame: str, warned: bool) -> None:
         mark_output(mixed / "truth", "export", {f"{n}.png": None for n in range(1, 9)}, catalog=VOC, frame=frame)
         found = evaluate_folders(mixed / "prediction", [mixed / "truth"], VOC, resamples=0)
         assert any(note.kind == "frame" for note in found.warnings) is warned

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QObject, QTimer
 
-from app.services.compute_service import ComputeService
+from app.services.calls import ComputeService
 from app.worker.messages import (
     PROTOCOL,
     AskReceptive,
@@ -77,8 +77,8 @@ class FakeComputeClient(ComputeService):
         self.errors: dict[str, AtrousError] = {}
         self.catalogs: dict[str, ClassCatalog] = {}
         self.threshold: float | None = None
-        self.asked: list[Request] = []
-        self._queue: deque[Request] = deque()
+        self.asked: list[Request[Any]] = []
+        self._queue: deque[Request[Any]] = deque()
         self._cancelled: set[int] = set()
         self._kept: dict[str, NDArray[np.uint8]] = {}
         self._card: ModelCard | None = None
@@ -114,6 +114,7 @@ class FakeComputeClient(ComputeService):
     def stop(self) -> None:
         self._running = False
         self._queue.clear()
+        self._calls.clear()
         self._turn.stop()
 
     def restart(self) -> None:
@@ -133,11 +134,10 @@ class FakeComputeClient(ComputeService):
         self.crashed.emit(reason)
         QTimer.singleShot(0, self, self.restarted.emit)
 
-    def _submit(self, request: Request) -> int:
+    def _send(self, request: Request[Any]) -> None:
         self.asked.append(request)
         self._queue.append(request)
         self._wake()
-        return request.request_id
 
     def _wake(self, *, even_paused: bool = False) -> None:
         if self._running and self._queue and (even_paused or not self._paused):
@@ -147,13 +147,13 @@ class FakeComputeClient(ComputeService):
         dropped = [request for request in self._queue if request.request_id in self._cancelled]
         for request in dropped:
             self._queue.remove(request)
-            self.cancelled.emit(WasCancelled(request_id=request.request_id))
+            self._answer(WasCancelled(request_id=request.request_id))
         if self._paused or not self._queue:
             self._turn.stop()
             return
         request = min(self._queue, key=lambda waiting: waiting.priority)
         self._queue.remove(request)
-        answers: dict[type[Request], Callable[[Request], None]] = {
+        answers: dict[type[Request[Any]], Callable[[Any], None]] = {
             LoadModel: self._answer_load, Predict: self._answer_predict, AskScores: self._answer_scores,
             InspectModel: self._answer_inspect, Learn: self._answer_learn, Compare: self._answer_compare,
             EndCompare: self._answer_compare, AskReceptive: self._answer_receptive,
@@ -161,10 +161,10 @@ class FakeComputeClient(ComputeService):
         }  # fmt: skip
         answers[type(request)](request)
 
-    def _answer_load(self, request: Request) -> None:
+    def _answer_load(self, request: Request[Any]) -> None:
         assert isinstance(request, LoadModel)
         if request.path in self.errors:
-            self.failed.emit(Failed(request_id=request.request_id, error=self.errors[request.path].to_dict()))
+            self._answer(Failed(request_id=request.request_id, error=self.errors[request.path].to_dict()))
             return
         name = "Stripes" if LEARNED not in Path(request.path).name else "Stripes · learned"
         self._card = ModelCard(
@@ -174,22 +174,22 @@ class FakeComputeClient(ComputeService):
             catalog=self.catalogs.get(request.path, self.catalog),
             threshold=self.threshold,
         )
-        self.loaded.emit(Loaded(request_id=request.request_id, card=self._card, device="cpu"))
+        self._answer(Loaded(request_id=request.request_id, card=self._card, device="cpu"))
 
-    def _answer_inspect(self, request: Request) -> None:
+    def _answer_inspect(self, request: Request[Any]) -> None:
         assert isinstance(request, InspectModel)
         if request.path in self.errors:
-            self.failed.emit(Failed(request_id=request.request_id, error=self.errors[request.path].to_dict()))
+            self._answer(Failed(request_id=request.request_id, error=self.errors[request.path].to_dict()))
             return
         catalog = self.catalogs.get(request.path, self.catalog)
         card = ModelCard(id=f"fake-{request.path}", name="Stripes", architecture={"name": "stripes"}, catalog=catalog)
-        self.inspected.emit(Inspected(request_id=request.request_id, card=card))
+        self._answer(Inspected(request_id=request.request_id, card=card))
 
-    def _answer_learn(self, request: Request) -> None:
+    def _answer_learn(self, request: Request[Any]) -> None:
         assert isinstance(request, Learn)
         task = request.task
         if task.model in self.errors:
-            self.failed.emit(Failed(request_id=request.request_id, error=self.errors[task.model].to_dict()))
+            self._answer(Failed(request_id=request.request_id, error=self.errors[task.model].to_dict()))
             return
         Path(task.target).parent.mkdir(parents=True, exist_ok=True)
         Path(task.target).write_bytes(b"")
@@ -197,11 +197,11 @@ class FakeComputeClient(ComputeService):
             id=f"fake-{task.target}", name="Stripes · learned", architecture={"name": "stripes"}, catalog=self.catalog
         )
         report, pairs = imagined_report(task)
-        self.learned.emit(Learned(request_id=request.request_id, path=task.target, card=card, report=report, pairs=pairs))
+        self._answer(Learned(request_id=request.request_id, path=task.target, card=card, report=report, pairs=pairs))
 
-    def _answer_predict(self, request: Request) -> None:
+    def _answer_predict(self, request: Request[Any]) -> None:
         assert isinstance(request, Predict)
-        self.progress.emit(Progress(request_id=request.request_id, fraction=0.0, text="reading"))
+        self._report(Progress(request_id=request.request_id, fraction=0.0, text="reading"))
         try:
             if request.image in self.errors:
                 raise self.errors[request.image]
@@ -211,7 +211,7 @@ class FakeComputeClient(ComputeService):
             # Eight-bit files have nothing to tell and are not decoded.
             notes = read_image(request.image).notes if "16" in info.mode else ()
         except AtrousError as error:
-            self.failed.emit(Failed(request_id=request.request_id, error=error.to_dict()))
+            self._answer(Failed(request_id=request.request_id, error=error.to_dict()))
             return
         taught = LEARNED if self._card.name != "Stripes" else ""
         labels = striped_labels(self.catalog, info.height, info.width, request.source_key + taught)
@@ -228,12 +228,12 @@ class FakeComputeClient(ComputeService):
             source_key=request.source_key, report=RunReport(device="cpu", milliseconds=1.0),
             doubt={"margin": 0.25, "entropy": 0.5},
         )  # fmt: skip
-        self.progress.emit(Progress(request_id=request.request_id, fraction=1.0))
-        self.predicted.emit(Predicted(request_id=request.request_id, prediction=prediction, image_notes=notes))
+        self._report(Progress(request_id=request.request_id, fraction=1.0))
+        self._answer(Predicted(request_id=request.request_id, prediction=prediction, image_notes=notes))
 
-    def _answer_compare(self, request: Request) -> None:
+    def _answer_compare(self, request: Request[Any]) -> None:
         if isinstance(request, EndCompare):
-            self.compared.emit(Compared(request_id=request.request_id, prediction=None))
+            self._answer(Compared(request_id=request.request_id, prediction=None))
             return
         assert isinstance(request, Compare)
         try:
@@ -242,24 +242,24 @@ class FakeComputeClient(ComputeService):
                     raise self.errors[path]
             info = probe_image(request.image)
         except AtrousError as error:
-            self.failed.emit(Failed(request_id=request.request_id, error=error.to_dict()))
+            self._answer(Failed(request_id=request.request_id, error=error.to_dict()))
             return
         labels = compared_labels(self.catalog, info.height, info.width, request.source_key, request.model)
         prediction = Prediction(
             labels=labels, confidence=np.full(labels.shape, 204, np.uint8), card_id=f"fake-{request.model}",
             options=request.options, source_key=request.source_key, report=RunReport(device="cpu", milliseconds=12.0),
         )  # fmt: skip
-        self.progress.emit(Progress(request_id=request.request_id, fraction=1.0))
-        self.compared.emit(Compared(request_id=request.request_id, prediction=prediction))
+        self._report(Progress(request_id=request.request_id, fraction=1.0))
+        self._answer(Compared(request_id=request.request_id, prediction=prediction))
 
-    def _answer_receptive(self, request: Request) -> None:
+    def _answer_receptive(self, request: Request[Any]) -> None:
         assert isinstance(request, AskReceptive)
         if self._card is not None and self._card.id in self.errors:
-            self.failed.emit(Failed(request_id=request.request_id, error=self.errors[self._card.id].to_dict()))
+            self._answer(Failed(request_id=request.request_id, error=self.errors[self._card.id].to_dict()))
             return
-        self.receptive.emit(Receptive(request_id=request.request_id, found=imagined_field(request)))
+        self._answer(Receptive(request_id=request.request_id, found=imagined_field(request)))
 
-    def _answer_scores(self, request: Request) -> None:
+    def _answer_scores(self, request: Request[Any]) -> None:
         assert isinstance(request, AskScores)
         labels = self._kept.get(request.source_key)
         ids: tuple[int, ...] = ()
@@ -268,14 +268,14 @@ class FakeComputeClient(ComputeService):
             others = [int(i) for i in self.catalog.ids if i != first]
             ids = (first, *others[: max(0, request.top - 1)])
         probabilities = tuple(0.8 if n == 0 else 0.2 / max(1, len(ids) - 1) for n in range(len(ids)))
-        self.scores.emit(ScoresAt(request_id=request.request_id, class_ids=ids, probabilities=probabilities))
+        self._answer(ScoresAt(request_id=request.request_id, class_ids=ids, probabilities=probabilities))
 
-    def _answer_refine(self, request: Request) -> None:
+    def _answer_refine(self, request: Request[Any]) -> None:
         assert isinstance(request, (Refine, RefineBox, PrepareRefine))
         base = request.base
         kept = self._kept.get(base.source_key) if base.labels is None else base.labels
         if kept is None or isinstance(request, PrepareRefine):
-            self.refined.emit(Refined(request_id=request.request_id, labels=None, no_scores=kept is None))
+            self._answer(Refined(request_id=request.request_id, labels=None, no_scores=kept is None))
             return
         if isinstance(request, RefineBox):
             top, left, bottom, right = request.box
@@ -286,7 +286,7 @@ class FakeComputeClient(ComputeService):
             labels = moved(kept, request.params.iterations)
             if request.strokes is not None:
                 labels = np.where(request.strokes == base.ignore, labels, request.strokes)
-        self.refined.emit(Refined(request_id=request.request_id, labels=labels, milliseconds=1.0))
+        self._answer(Refined(request_id=request.request_id, labels=labels, milliseconds=1.0))
 
 
 def compared_labels(catalog: ClassCatalog, height: int, width: int, source_key: str, model: str) -> NDArray[np.uint8]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import count
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from app.worker.messages import (
     Answer,
@@ -71,7 +71,9 @@ class InProcessService:
         """The most probable classes of a pixel of an image predicted before; empty where its scores are not kept any more."""
         return self._ask(AskScores(request_id=next(self._numbers), source_key=source_key, x=x, y=y, top=top), ScoresAt)
 
-    def _ask(self, request: Request, kind: type[A], cancel: Cancel | None = None, progress: ReportProgress | None = None) -> A:
+    def _ask(
+        self, request: Request[Any], kind: type[A], cancel: Cancel | None = None, progress: ReportProgress | None = None
+    ) -> A:
         answer = self._session.answer(request, cancel, progress)
         if isinstance(answer, kind):
             return answer
