@@ -53,6 +53,15 @@ _OTHER_NUMPY = (
 )
 
 
+#: The remedy where the built application lacks a part: it takes no packages.
+REBUILT = "Get the application again: a part of it is missing or damaged"
+
+
+def is_frozen() -> bool:
+    """Whether this is the built application (``make app``) and not Python with packages."""
+    return bool(getattr(sys, "frozen", False))
+
+
 def package_of(module: str) -> str:
     """Name of the package that a module comes with, as pip knows it."""
     root = module.partition(".")[0]
@@ -78,6 +87,8 @@ def explain(error: BaseException, wanted: str = "") -> tuple[str, str]:
     library = _MISSING_LIBRARY.search(str(error))
     if library is not None and library[1] in _SYSTEM:
         remedy = f"Install the system's library {library[1]}, on Debian and Ubuntu: sudo apt-get install {_SYSTEM[library[1]]}"
+    elif is_frozen():
+        remedy = REBUILT
     elif any(sign in str(error) for sign in _OTHER_NUMPY):
         others = "numba numpy" if module.partition(".")[0] in ("", "numpy") else f"{package} numpy"
         remedy = f"These packages do not fit each other. Run: {_pip()} install --upgrade {others}"

@@ -17,7 +17,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
-from app.import_trouble import explain, package_of
+from app.import_trouble import REBUILT, explain, is_frozen, package_of
 from app.services.compute_link import ending
 from deeplab_core.errors import AtrousError
 from deeplab_core.reading import json_text, parse_json
@@ -52,10 +52,12 @@ def run_probe(name: str, patience: float = PATIENCE) -> Row:
     """Run one probe in a process of its own and say what came of it."""
     probe = PROBES[name]
     if probe.package and not _installed(probe.package):
+        if probe.extra and is_frozen():
+            return Row(name, "missing", "not installed", "This application comes without it; Atrous from pip can have it")
         if probe.extra:
             return Row(name, "missing", "not installed", f"If you need it: {_pip()} install 'atrous[{probe.extra}]'")
-        return Row(name, "failed", "not installed", f"Run: {_pip()} install {probe.package}")
-    command = [sys.executable, *(() if getattr(sys, "frozen", False) else ("-m", "app")), "doctor", "--probe", name]
+        return Row(name, "failed", "not installed", REBUILT if is_frozen() else f"Run: {_pip()} install {probe.package}")
+    command = [sys.executable, *(() if is_frozen() else ("-m", "app")), "doctor", "--probe", name]
     root = str(Path(__file__).resolve().parents[2])
     search = os.pathsep.join(part for part in (root, os.environ.get("PYTHONPATH", "")) if part)
     try:
@@ -362,7 +364,8 @@ class Probe:
 
 def _of(run: Callable[[], str | tuple[str, dict[str, Any]]], module: str, extra: str = "", package: str = "") -> Probe:
     package = package or package_of(module)
-    return Probe(run, package, extra, module, f"Run: {_pip()} install --force-reinstall {package}")
+    remedy = REBUILT if is_frozen() else f"Run: {_pip()} install --force-reinstall {package}"
+    return Probe(run, package, extra, module, remedy)
 
 
 def _imports(module: str, extra: str = "", package: str = "") -> Probe:

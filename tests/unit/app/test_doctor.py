@@ -66,6 +66,15 @@ def test_a_package_that_is_missing_names_its_extra(monkeypatch: pytest.MonkeyPat
     assert "install torch" in run_probe("torch").remedy
 
 
+def test_the_built_application_is_not_told_to_install_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    monkeypatch.setattr("app.cli.probes._installed", lambda _package: None)
+    rows = [run_probe(name) for name, probe in PROBES.items() if probe.package]
+    assert {row.state for row in rows} == {"missing", "failed"}
+    said = [row.remedy for row in rows] + [explain(ModuleNotFoundError("No module named 'yaml'", name="yaml"), "yaml")[1]]
+    assert [remedy for remedy in said if " install " in remedy] == []
+
+
 def test_folders_that_cannot_be_written_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "config").write_text("a file where a folder should be")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
