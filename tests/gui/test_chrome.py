@@ -378,6 +378,31 @@ def _with_status(record, status):
     return SimpleNamespace(status=status, failed=False, missing=False, suggested=False, touched=False, name="", relative_path="")
 
 
+def _luminance(color: str) -> float:
+    """Relative luminance of ``#rrggbb`` (WCAG 2.2)."""
+    parts = [int(color[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_texts_and_edges_have_contrast(theme):
+    """WCAG AA: 4.5 for small text on everything that it stands on, 3 for the edges of fields, boxes and rings."""
+    colors = load_theme(theme).colors
+
+    def contrast(one: str, other: str) -> float:
+        darker, lighter = sorted((_luminance(colors[one]), _luminance(colors[other])))
+        return (lighter + 0.05) / (darker + 0.05)
+
+    for ground in ("window", "surface", "raised", "well"):
+        for text in ("text", "muted", "faint", "accent", "good", "warn", "bad"):
+            assert contrast(text, ground) >= 4.5, (text, ground)
+    for ground in ("window", "surface", "well"):
+        assert contrast("edge", ground) >= 3, ground
+    assert contrast("on_accent", "accent") >= 4.5
+    assert contrast("text", "warn_soft") >= 4.5  # the lamps of modes
+
+
 @pytest.mark.parametrize(("number", "text"), [(0, "0 masks"), (1, "1 mask"), (2, "2 masks"), (1200, "1,200 masks")])
 def test_numbers_agree_with_their_nouns(number, text):
     assert count(number, "mask") == text

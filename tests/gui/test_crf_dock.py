@@ -250,6 +250,14 @@ def test_a_file_that_is_no_report_is_refused_with_words(desk, tmp_path):
 # -- taking it -----------------------------------------------------------------------------------------------------------------
 
 
+def test_the_history_says_that_the_mask_itself_was_refined(desk):
+    desk.program.refine.refine_mask()
+    exact(desk)
+    desk.program.refine.apply()
+    desk.settle()
+    assert desk.steps()[-1].startswith("CRF, mask itself")
+
+
 def test_applying_is_one_step_by_the_crf_and_can_be_undone(desk):
     preview(desk)
     desk.qtbot.mouseClick(desk.window.crf.apply, Qt.MouseButton.LeftButton)

@@ -163,6 +163,13 @@ def test_every_dialog_is_tested_here():
     assert {kind for kind in ours if not issubclass(kind, FittedDialog)} == {CommandPalette}
 
 
+def studio_bottom(dialog: QDialog) -> int:
+    """Last row of the window behind a dialog, on the screen."""
+    window = dialog.parentWidget()
+    assert window is not None
+    return window.mapToGlobal(window.rect().bottomLeft()).y()
+
+
 def _place(widget: QWidget, dialog: QDialog) -> QRect:
     return QRect(widget.mapTo(dialog, QPoint(0, 0)), widget.size())
 
@@ -189,6 +196,8 @@ def shown(studio: Studio, qtbot, tmp_path, monkeypatch) -> Callable[[type[QDialo
 def test_a_dialog_fits_its_screen(shown, kind, screen):
     dialog = shown(kind, screen)
     if not isinstance(dialog, FittedDialog):
+        below = dialog.frameGeometry().bottom() - studio_bottom(dialog)
+        assert below <= 0
         return
     buttons = [dialog.buttons.itemAt(place).widget() for place in range(dialog.buttons.count())]
     buttons = [button for button in buttons if isinstance(button, QAbstractButton) and button.isVisible()]

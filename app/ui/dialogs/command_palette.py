@@ -21,6 +21,7 @@ from app.actions.palette import BEGINS, match, named, ranked
 from app.actions.spec import ActionSpec
 from app.actions.table import ACTIONS
 from app.ui.action_builder import ActionBuilder
+from app.ui.dialogs.fitted_dialog import screen_room
 
 _ID = int(Qt.ItemDataRole.UserRole)
 _KEY = _ID + 1
@@ -81,10 +82,12 @@ class CommandPalette(QDialog):
         self.list.setItemDelegate(_EntryDelegate(self.list))
         self.list.itemClicked.connect(lambda _item: self._run())
         column.addWidget(self.list, 1)
-        self.resize(520, 420)
+        room = screen_room(parent)
+        self.resize(QSize(520, 420).boundedTo(room))
+        top = min(90, max(parent.height() - self.height(), 0) // 2)  # in a low window it would reach below the screen
         self.move(
             parent.mapToGlobal(parent.rect().center()).x() - self.width() // 2,
-            parent.mapToGlobal(parent.rect().topLeft()).y() + 90,
+            parent.mapToGlobal(parent.rect().topLeft()).y() + top,
         )
         self._filter("")
         self.finder.setFocus()
