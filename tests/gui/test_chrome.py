@@ -119,6 +119,18 @@ def test_the_row_of_the_selected_class_is_in_sight(studio: Studio, folder, class
     assert _visible(studio, class_id)
 
 
+def test_a_panel_that_grows_shows_the_present_classes_again(studio: Studio, folder):
+    studio.open(folder)
+    studio.program.classes.choose(15)
+    dock = studio.window.classes
+    studio.window.resize(1280, 600)
+    studio.qtbot.wait(20)
+    dock.view.verticalScrollBar().setValue(28)
+    studio.window.resize(1280, 1000)
+    studio.wait(lambda: dock.view.viewport().height() > 6 * 28 and dock.view.verticalScrollBar().value() == 0)
+    assert _visible(studio, 15)
+
+
 @pytest.mark.parametrize("height", [640, 680, 720, 800, 1000])
 def test_nothing_of_the_classes_panel_overlaps(studio: Studio, folder, height):
     studio.open(folder)

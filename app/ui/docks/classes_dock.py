@@ -91,7 +91,7 @@ class ClassesDock(Panel):
         before = self._place()
         self.model.set_rows(rows)
         if self._place() != before:
-            self._show_selected()  # where it went; the user's own scrolling is left alone otherwise
+            self._show_selected(from_top=True)  # where it went; the user's own scrolling is left alone otherwise
 
     def set_mean(self, iou: float | None, delta: float | None, note: str) -> None:
         """Show the image's mIoU, its change since opening and the rule behind it."""
@@ -111,10 +111,14 @@ class ClassesDock(Panel):
         self._show_selected()
         self.view.viewport().update()
 
-    def _show_selected(self) -> None:
+    def _show_selected(self, *, from_top: bool = False) -> None:
+        """Bring the selected class into sight; ``from_top`` begins with the classes that are present, if it is among them."""
         place = self._place()
-        if place is not None:
-            self.view.scrollTo(self.model.index(place))
+        if place is None:
+            return
+        if from_top and (place + 1) * ROW <= self.view.viewport().height():
+            self.view.scrollToTop()
+        self.view.scrollTo(self.model.index(place))
 
     def _place(self) -> int | None:
         """Row of the selected class; None while it is not listed."""
@@ -133,7 +137,7 @@ class ClassesDock(Panel):
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
         self._fit_note()
-        self._show_selected()
+        self._show_selected(from_top=True)
 
     def _fit_note(self) -> None:
         """In a low panel the rows of the list come first; the rule behind the mean is in its tooltip then."""
