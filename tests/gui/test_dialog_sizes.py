@@ -19,6 +19,7 @@ from app.services.folders import log_folder
 from app.services.notifications import Choice
 from app.state.class_choice import CatalogEffect, ClassQuestion
 from app.state.corrections import CorrectedMask, Corrections
+from app.state.folder_plan import FolderPlan
 from app.state.frame_preview import FramePreview
 from app.state.ground_truth import FrameQuestion
 from app.state.truth_options import Answer
@@ -29,6 +30,7 @@ from app.ui.dialogs.command_palette import CommandPalette
 from app.ui.dialogs.export_dialog import ExportDialog
 from app.ui.dialogs.fetch_dialog import FetchDialog
 from app.ui.dialogs.fitted_dialog import FittedDialog
+from app.ui.dialogs.folder_question import FolderQuestion
 from app.ui.dialogs.frame_dialog import FrameDialog
 from app.ui.dialogs.key_sheet import KeySheet
 from app.ui.dialogs.learn_dialog import LearnDialog
@@ -139,6 +141,11 @@ def _messages(studio: Studio, _tmp: Path) -> QDialog:
     return MessagesDialog(studio.program.notifier, studio.window.theme, studio.window)
 
 
+def _job(studio: Studio, _tmp: Path) -> QDialog:
+    plan = FolderPlan(f"Run on {_LONG}?", tuple(f"{number} images: {_LONG} {_LONG}" for number in range(9)), "Run", harmless=True)
+    return FolderQuestion(plan, studio.window)
+
+
 def _palette(studio: Studio, _tmp: Path) -> QDialog:
     return CommandPalette(studio.window.actions, studio.window)
 
@@ -147,7 +154,7 @@ MAKERS: dict[type[QDialog], Callable[[Studio, Path], QDialog]] = {
     SettingsDialog: _settings, ExportDialog: _export, FetchDialog: _fetch, KeySheet: _keys, ShortcutsDialog: _shortcuts,
     ChoiceDialog: _choice, TruthDialog: _truth, ClassesDialog: _classes, MappingDialog: _mapping, FrameDialog: _frame,
     LearnDialog: _learn, LearnResultDialog: _learned, ListDialog: _list, TroubleDialog: _trouble, CommandPalette: _palette,
-    MessagesDialog: _messages,
+    MessagesDialog: _messages, FolderQuestion: _job,
 }  # fmt: skip
 
 
