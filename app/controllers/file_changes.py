@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from PySide6.QtCore import QObject
 
@@ -225,10 +225,10 @@ def _known(project: Project) -> dict[str, tuple[int, int]]:
 
 def _folders(project: Project) -> Iterator[Path]:
     """The folder itself and those below it that hold images, from the top."""
-    parents = {PurePosixPath(record.relative_path).parent for record in project.images}
+    parents = {record.relative_path.rpartition("/")[0] for record in project.images}  # strings: there may be 100,000
     yield project.folder
-    for parent in sorted(parents, key=lambda path: (len(path.parts), path)):
-        if parent.parts:
+    for parent in sorted(parents, key=lambda path: (path.count("/"), path)):
+        if parent:
             yield project.folder / parent
 
 
