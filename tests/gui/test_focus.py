@@ -377,3 +377,36 @@ def test_a_control_that_goes_away_under_the_focus_leaves_it_to_the_picture(work,
     else:
         work.window.actions["window.fold"].trigger()
     assert is_view(work.window.focusWidget())
+
+
+@pytest.mark.parametrize("way", ["finder", "list"])
+def test_enter_that_leads_back_to_the_picture_does_not_work_there_as_well(work, way):
+    """Enter on a class selected it and, handed on to the window, marked the image as reviewed."""
+    first = work.image.id
+    work.press(Qt.Key.Key_Slash)
+    finder = work.window.classes.finder
+    QTest.keyClicks(finder, "sofa")
+    if way == "list":
+        QTest.keyClick(finder, Qt.Key.Key_Down)
+        assert QApplication.focusWidget() is work.window.classes.view
+    work.press(Qt.Key.Key_Return)
+    assert work.program.tools.class_id == 18
+    assert is_view(work.window.focusWidget())
+    work.settle()
+    assert work.image.id == first
+    assert not work.program.facts["reviewed"]
+    work.press(Qt.Key.Key_Return)  # the next one does
+    work.wait(lambda: work.image.id != first)
+
+
+def test_enter_in_the_list_of_images_opens_and_does_not_review(work):
+    first = work.image.id
+    view = work.window.images.view
+    view.setFocus(Qt.FocusReason.TabFocusReason)
+    view.setCurrentIndex(work.window.images.model.index(2))
+    work.press(Qt.Key.Key_Return)
+    work.wait(lambda: work.image.id != first)
+    work.settle()
+    project = work.program.projects.project
+    assert all(record.status.name != "REVIEWED" for record in project.images)
+    assert work.window.images.model.row_of(work.image.id) == 2

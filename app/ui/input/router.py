@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QEvent, QObject, Qt
 from PySide6.QtGui import QEnterEvent, QKeyEvent, QMouseEvent
 from PySide6.QtWidgets import QAbstractItemView, QApplication, QWidget
+from shiboken6 import isValid
 
 from app.actions.key_press import KeyPress, learn_printed, resolve
 from app.actions.table import by_id
@@ -38,13 +39,14 @@ class KeyRouter:
     def __init__(self, window: MainWindow, focus: PictureFocus) -> None:
         self._window, self._focus = window, focus
         self._held: dict[int, str] = {}  # which key holds which command
+        self._came: tuple[QWidget, int, Place] | None = None  # where the last press came to, its key, and where it was meant for
 
     def take(self, watched: QWidget, event: QKeyEvent) -> bool:
         """Whether the event is dealt with."""
         kind = event.type()
         if kind == QEvent.Type.KeyRelease:
             return self._release(event)
-        place = self._focus.place(watched)
+        place = self._meant_for(watched, event)
         if place is Place.ELSEWHERE or QApplication.activePopupWidget() is not None:
             return False
         press = press_of(event)
@@ -54,6 +56,20 @@ class KeyRouter:
                 event.accept()  # it comes back as a key press, and Qt's shortcuts do not run it as well
             return command is not None
         return self._press(watched, event, press, place, command)
+
+    def _meant_for(self, watched: QWidget, event: QKeyEvent) -> Place:
+        """Where the focus was when the key was pressed.
+
+        A widget that has no use for a press hands it on to its parent. It may have moved the focus before: Enter in a list
+        selects, goes back to the picture, and must not arrive there as a command as well.
+        """
+        if event.type() != QEvent.Type.KeyPress:
+            return self._focus.place(watched)
+        last, place = self._came, self._focus.place(watched)
+        if last is not None and isValid(last[0]) and last[1] == event.key() and last[0].parentWidget() is watched:
+            place = last[2]
+        self._came = watched, event.key(), place
+        return place
 
     def let_go(self) -> None:
         """The window lost the keyboard: no release will come."""
