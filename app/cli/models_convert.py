@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from app.cli.console import emit
 from app.cli.model_choice import resolve_model
 from app.cli.models_export import refuse_overwriting
+from app.cli.options import model_options
 from app.cli.terminal import say
 from deeplab_core.errors import WeightsError
 
@@ -25,8 +26,11 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option("--half", is_flag=True, help="Store float16: half the size; computed in float32 all the same.")
 @click.option("--force", is_flag=True, help="Overwrite the target.")
+@model_options
 @click.option("--json", "as_json", is_flag=True, help="The result as one JSON line.")
-def convert_command(name_or_file: str, target: Path, half: bool, force: bool, as_json: bool) -> None:
+def convert_command(
+    name_or_file: str, target: Path, half: bool, force: bool, as_json: bool, options_of_model: dict[str, Any]
+) -> None:
     """Write MODEL, a checkpoint of any known family, as safetensors with its card inside and beside it.
 
     The card beside the file is for people: what is edited there wins over everything else.
@@ -40,7 +44,7 @@ def convert_command(name_or_file: str, target: Path, half: bool, force: bool, as
 
     from deeplab_core.weights import load_model, save_model, write_card_file
 
-    model, card = load_model(path)
+    model, card = load_model(path, options=options_of_model)
     if model.engine is not None:
         raise WeightsError(
             "a graph cannot be turned back into a network of ours",

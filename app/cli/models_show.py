@@ -10,6 +10,7 @@ import click
 
 from app.cli.console import emit
 from app.cli.model_choice import resolve_model
+from app.cli.options import model_options, option_text
 from app.cli.terminal import say
 
 if TYPE_CHECKING:
@@ -27,14 +28,22 @@ _SIZE = 513
 @click.option("--layers", "every_layer", is_flag=True, help="Every layer, not only the sums of the network's parts.")
 @click.option("--size", type=click.IntRange(33, 8192), default=_SIZE, show_default=True, help="Side of the image for the costs.")
 @click.option("--output-stride", type=click.Choice(["8", "16", "32"]), help="Instead of the card's.")
+@model_options
 @click.option("--json", "as_json", is_flag=True, help="Card and figures as one JSON line.")
-def show_command(name_or_file: str, every_layer: bool, size: int, output_stride: str | None, as_json: bool) -> None:
+def show_command(
+    name_or_file: str,
+    every_layer: bool,
+    size: int,
+    output_stride: str | None,
+    as_json: bool,
+    options_of_model: dict[str, Any],
+) -> None:
     """Open a checkpoint and show whose it is, its card, layers, parameters, multiply-adds and receptive field."""
     from deeplab_core.inference.engines import EngineModel
     from deeplab_core.weights import load_model
 
     path = resolve_model(name_or_file)
-    model, card = load_model(path, None if output_stride is None else int(output_stride))
+    model, card = load_model(path, None if output_stride is None else int(output_stride), options=options_of_model)
     if isinstance(model, EngineModel):
         figures, lines = _graph(model)
     else:
@@ -68,8 +77,18 @@ def _card_rows(card: ModelCard) -> dict[str, str]:
         "source": card.source,
         "licence": card.licence,
         "sha256": card.sha256,
-        "guessed": ", ".join(card.guessed),
+        "weights": _weights(card),
+        "left out": ", ".join(card.extra.get("unused_heads", ())),
+        "known from": ", ".join(f"{name}: {source}" for name, source in card.extra.get("known_from", {}).items()),
+        "guessed": ", ".join(f"{name} {option_text(card, name)}".strip() for name in card.guessed),
+        "notes": "; ".join(card.extra.get("notes", ())),
     }
+
+
+def _weights(card: ModelCard) -> str:
+    """Which weights of the file are used, and the others that it holds."""
+    others = ", ".join(card.extra.get("other_weights", ()))
+    return f"{card.extra.get('weights', '')} (the file also holds {others})" if others else str(card.extra.get("weights", ""))
 
 
 def _triple(values: tuple[float, ...]) -> str:

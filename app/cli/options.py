@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from deeplab_core.datasets import ClassChoice, TruthIndex
     from deeplab_core.formats import Frame
     from deeplab_core.masks import OutputMarker
+    from deeplab_core.records import ModelCard
     from deeplab_core.training import DataSource
 
 
@@ -109,6 +110,57 @@ def truth_options(
         return wrapper
 
     return decorate
+
+
+def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--model-option NAME=VALUE``; the command gets the checked values as ``options_of_model``, a dict."""
+
+    @click.option(
+        "--model-option",
+        "model_option",
+        metavar="NAME=VALUE",
+        multiple=True,
+        help="What the weights do not tell, e.g. atrous_rates=6,12,18, interpolation=bilinear, align_corners=true, "
+        "weights=ema_model, output=NAME (of a graph), catalog=FILE, mean=..., std=..., resize=...; may be repeated. "
+        "'atrous models show' lists what is guessed.",
+    )
+    @functools.wraps(command)
+    def wrapper(*args: Any, model_option: tuple[str, ...], **values: Any) -> Any:
+        options: dict[str, Any] = {}
+        if model_option:
+            from deeplab_core.weights.options import parse_options
+
+            options = parse_options(model_option)
+        return command(*args, options_of_model=options, **values)
+
+    return wrapper
+
+
+def tell_model(card: ModelCard) -> None:
+    """Say on stderr which weights of a file are used, what is guessed about the network, and what was not read."""
+    others = card.extra.get("other_weights")
+    if others:
+        click.echo(
+            f"atrous: {card.name}: uses the weights '{card.extra.get('weights', '')}'; the file also holds "
+            f"{', '.join(map(repr, others))} (--model-option weights=NAME takes them)",
+            err=True,
+        )
+    for note in card.extra.get("notes", ()):
+        click.echo(f"atrous: {card.name}: {note}", err=True)
+    guessed = [name for name in card.guessed if name not in ("catalog", "preprocessing")]
+    if guessed:
+        values = ", ".join(f"{name} {option_text(card, name)}".strip() for name in guessed)
+        click.echo(f"atrous: {card.name}: guessed {values}; see 'atrous models show', set it with --model-option", err=True)
+
+
+def option_text(card: ModelCard, name: str) -> str:
+    """Value of an option of a card's network in one word, as ``--model-option`` takes it; empty if the card does not tell."""
+    value = card.output_stride if name == "output_stride" else card.extra.get(name, card.architecture.get(name, ""))
+    if name == "align_corners":
+        value = card.align_corners
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ import click
 from app.cli.console import Progress, emit, progress
 from app.cli.crf_choice import CRF_HELP, crf_engine_option, parse_crf
 from app.cli.model_choice import refuse_threshold, resolve_model, threshold_option
+from app.cli.options import model_options, tell_model
 from app.cli.plan import OutputPlan, Task, keep_suffix_option, output_names, plan_outputs, report_refused
 from app.cli.read_ahead import read_ahead
 from app.cli.terminal import say
@@ -81,6 +82,7 @@ def parse_scales(_context: click.Context, _parameter: click.Parameter, value: st
     help="Masks fit the file's raw pixels, or the picture as its EXIF tag turns it.",
 )
 @keep_suffix_option
+@model_options
 @click.option("--save-confidence", is_flag=True, help="Also write NAME.confidence.png: 255 x the probability of the label.")
 @click.option("--resume", is_flag=True, help="Keep finished masks of an earlier, equal run.")
 @click.option("--overwrite", is_flag=True, help="Replace masks that are already there.")
@@ -103,6 +105,7 @@ def predict(
     resume: bool,
     overwrite: bool,
     as_json: bool,
+    options_of_model: dict[str, Any],
     keep_suffix: bool = False,
 ) -> int:
     """Predict images and folders of images; write one indexed PNG each.
@@ -135,8 +138,10 @@ def predict(
         crf_engine=crf_engine,
         threshold=threshold,
     )
-    model, card = load_model(model_path, output_stride=output_stride)
+    model, card = load_model(model_path, output_stride=output_stride, options=options_of_model)
     refuse_threshold(card, options.threshold)
+    if rank == 0:
+        tell_model(card)
     predictor = Predictor(model, card, options=options, device=device)
     earlier = read_marker(out)  # before the run's own record lies there
     _check_run_record(out, card, options, frame, resume=resume, write=rank == 0)

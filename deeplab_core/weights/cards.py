@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -167,7 +168,7 @@ def catalog_for(wanted: str | ClassCatalog | None, classes: int) -> ClassCatalog
 def finish_card(card: ModelCard, weights: Path) -> ModelCard:
     """The card with the file's digest and the identifier that follows from it."""
     digest = weights_digest(weights)
-    return replace(card, sha256=digest, id=_identifier(digest, card.name))
+    return replace(card, sha256=digest, id=_identifier(digest, card))
 
 
 def finish_card_of_tensors(card: ModelCard, tensors: Mapping[str, Tensor]) -> ModelCard:
@@ -176,12 +177,28 @@ def finish_card_of_tensors(card: ModelCard, tensors: Mapping[str, Tensor]) -> Mo
     for key, tensor in tensors.items():
         digest.update(f"{key} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.detach().to("cpu", torch.float64).contiguous().numpy().tobytes())
-    return replace(card, sha256="", id=_identifier(digest.hexdigest(), card.name))
+    return replace(card, sha256="", id=_identifier(digest.hexdigest(), card))
 
 
-def _identifier(digest: str, name: str) -> str:
-    slug = "".join(ch if ch.isalnum() else "-" for ch in name.lower()).strip("-")
-    return f"{digest[:12]}-{slug}"
+#: Entry of a card's ``extra``: options that make other predictions from the same weights than the usual ones.
+VARIATION = "variation"
+
+
+def varied(card: ModelCard, options: Mapping[str, Any]) -> ModelCard:
+    """The card of weights that are used with options of their own; they become part of its identifier."""
+    if not options:
+        return card
+    return replace(card, extra={**card.extra, VARIATION: {**card.extra.get(VARIATION, {}), **options}})
+
+
+def _identifier(digest: str, card: ModelCard) -> str:
+    slug = "".join(ch if ch.isalnum() else "-" for ch in card.name.lower()).strip("-")
+    options = card.extra.get(VARIATION)
+    if not options:
+        return f"{digest[:12]}-{slug}"
+    # Kept predictions are found by this: those of other rates are not those of these.
+    variation = hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()
+    return f"{digest[:12]}-{slug}-{variation[:6]}"
 
 
 def weights_digest(path: Path) -> str:

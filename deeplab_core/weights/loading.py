@@ -96,7 +96,7 @@ def _joined(card: ModelCard, beside: ModelCard | None, model: SegmentationModel)
         output_stride=card.output_stride,
         output_strides=model.output_strides,
         guessed=guessed,
-        extra={**card.extra, **beside.extra},
+        extra={**{key: value for key, value in beside.extra.items() if key != cards.VARIATION}, **card.extra},
     )
 
 
@@ -133,7 +133,8 @@ def _load_own(checkpoint: Checkpoint, beside: ModelCard | None, asked: Mapping[s
         wanted = {name: value for name, value in asked.items() if name in NETWORK_OPTIONS}
         if wanted or beside is not None:
             stored = replace(card, guessed=()) if beside is None else beside
-            own = settle(own, model, Facts(), stored, wanted).variant
+            settled = settle(own, model, Facts(), stored, wanted)
+            own, card = settled.variant, cards.varied(card, settled.changed)
             with torch.device("meta"):
                 model = own.build()
     except WeightsError:
@@ -225,7 +226,7 @@ def _foreign_card(model: SegmentationModel, found: Recognised, settled: Settled,
     if settled.notes:
         extra["notes"] = list(settled.notes)
     stride = variant.output_stride if variant.output_stride in model.output_strides else model.output_stride
-    return ModelCard(
+    card = ModelCard(
         id="",
         name=variant.title,
         architecture=model.architecture,
@@ -240,6 +241,8 @@ def _foreign_card(model: SegmentationModel, found: Recognised, settled: Settled,
         guessed=variant.guessed,
         extra=extra,
     )
+    chosen = {"weights": found.prefix} if found.chosen else {}
+    return cards.varied(card, {**settled.changed, **chosen})
 
 
 def match_keys(

@@ -14,7 +14,7 @@ from deeplab_core.nn import SegmentationModel
 from deeplab_core.nn.factory import options_record
 from deeplab_core.reading import shorten
 from deeplab_core.records import INPUT_CHANNELS, ChannelOrder, ModelCard, Preprocessing, size_rule
-from deeplab_core.weights.cards import numbered_catalog
+from deeplab_core.weights.cards import numbered_catalog, varied
 from deeplab_core.weights.facts import Facts, whole_numbers
 from deeplab_core.weights.families.base import Variant
 
@@ -48,11 +48,13 @@ class Settled:
         variant: its architecture names the network's options; ``guessed`` those that nothing tells.
         known: source of each option that something tells: ``{"output_stride": "config.json"}``.
         notes: what was said beside the tensors and cannot be.
+        changed: options of the network that differ from what its source usually has.
     """
 
     variant: Variant
     known: Mapping[str, str]
     notes: tuple[str, ...]
+    changed: Mapping[str, Any]
 
 
 def parse_options(texts: Iterable[str]) -> dict[str, Any]:
@@ -143,7 +145,10 @@ def settle(
     settled = _settle_input(settled, facts, known)
     settled = _settle_catalog(settled, model.num_classes, facts, known)
     guessed = ("catalog", "preprocessing", *free)
-    return Settled(replace(settled, guessed=tuple(name for name in guessed if name not in known)), known, tuple(notes))
+    changed = {name: architecture[name] for name in free if architecture[name] != free[name]}
+    if beside is not None and "output_stride" not in asked:
+        changed.pop("output_stride", None)  # a card's stride never was part of its identifier
+    return Settled(replace(settled, guessed=tuple(name for name in guessed if name not in known)), known, tuple(notes), changed)
 
 
 def change_card(card: ModelCard, asked: Mapping[str, Any], classes: int) -> ModelCard:
@@ -167,7 +172,8 @@ def change_card(card: ModelCard, asked: Mapping[str, Any], classes: int) -> Mode
             raise WeightsError(f"the catalog {catalog.name} does not fit", why=why, remedy="Choose another one")
         guessed.discard("catalog")
     kept = tuple(name for name in card.guessed if name in guessed)
-    return replace(card, preprocessing=pre, catalog=catalog, guessed=kept)
+    changed = {name: getattr(pre, name) for name in _PREPROCESSING if getattr(pre, name) != getattr(card.preprocessing, name)}
+    return varied(replace(card, preprocessing=pre, catalog=catalog, guessed=kept), changed)
 
 
 # -- values ----------------------------------------------------------------------------------------------------------------

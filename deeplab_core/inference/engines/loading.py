@@ -123,7 +123,8 @@ def _with_output(card: ModelCard, signature: Signature, *, chosen: bool) -> Mode
         extra["other_outputs"] = list(signature.others)
     sure = chosen or signature.named or OUTPUT in card.guessed
     guessed = tuple(name for name in card.guessed if name != OUTPUT or not chosen)
-    return replace(card, extra=extra, guessed=guessed if sure else (*guessed, OUTPUT))
+    card = replace(card, extra=extra, guessed=guessed if sure else (*guessed, OUTPUT))
+    return cards.varied(card, {OUTPUT: signature.output.name}) if chosen else card
 
 
 def _open(path: Path, facts: OnnxFile, classes: int, output: str) -> _Graph:

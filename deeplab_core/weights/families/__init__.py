@@ -61,6 +61,7 @@ class Recognised:
         prefix: what was stripped from every key.
         others: prefixes of other weights of the same network in the file: averages, a teacher.
         outside: number of tensors that lay outside the prefix and are not used.
+        chosen: other weights than the usual ones were asked for.
     """
 
     checkpoint: Checkpoint
@@ -70,6 +71,7 @@ class Recognised:
     prefix: str
     others: tuple[str, ...]
     outside: int
+    chosen: bool = False
 
 
 def recognise(checkpoint: Checkpoint, wanted: str | None = None) -> Recognised:
@@ -118,6 +120,7 @@ def recognise(checkpoint: Checkpoint, wanted: str | None = None) -> Recognised:
         prefix=prefix,
         others=_others(prefix, candidates),
         outside=len(checkpoint.tensors) - len(stripped.tensors),
+        chosen=prefix != candidates[0].prefix,
     )
 
 

@@ -100,7 +100,10 @@ def test_a_settings_file_beside_the_weights_decides(kind: str, architecture: Any
     assert read_card(folder) == card
     # Without the file the user can say it, once or for good.
     asked = {name: ",".join(map(str, value)) if isinstance(value, list) else value for name, value in architecture.items()}
+    usual = card.id
     model, card = load_model(folder, options=asked)
+    assert card.id != usual  # its predictions are others
+    assert card.id.startswith(usual)
     assert same(model, network)
     assert not set(architecture) & set(card.guessed)
     write_card_file(folder / "model.safetensors", card)
