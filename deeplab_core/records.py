@@ -52,7 +52,7 @@ class Preprocessing:
             and the fourth channel of the file, whatever it holds (alpha, near infrared).
         mean, std: per network channel, on the 0..255 scale ((127.5,)*3 and (127.5,)*3 give TensorFlow's -1..1).
         resize: ``"native"``, ``"long_side:N"``, ``"short_side:N"``, ``"fit:HxW"`` (bilinear, aspect kept) or ``"stretch:HxW"``.
-            Tiling belongs to native.
+            Tiling belongs to native. ``short_side`` enlarges up to 16 N on the long side.
         padding: ``"none"``, ``"canvas:N"`` or ``"canvas:HxW"`` (bottom/right up to that size), ``"multiple:N"`` (bottom/right)
             or ``"grid:N"`` (bottom/right up to N k + 1, the sizes whose corners fall on features of stride N: TensorFlow's 513
             or 1025 x 2049).

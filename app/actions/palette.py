@@ -52,6 +52,7 @@ FULL_NAMES = {
     "model.run_image": "Run the model on this image",
     "model.run_folder": "Run the model on the folder",
     "model.cancel": "Stop the job that is running",
+    "model.options": "Set the options of the model in use: stride, rates, input",
     "model.learn": "Learn from corrections of the folder: adapt the model",
     "model.compare": "Compare models on this image",
     "model.compare_file": "Compare models: add a model file",

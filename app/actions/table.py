@@ -192,6 +192,8 @@ _MODEL = (
     _spec(Group.MODEL, "model.open", "Open a model file…", "window.open_model", icon="model"),
     _spec(Group.MODEL, "model.get", "Get a model…", "window.get_model", icon="export",
           tip="Networks that their authors publish, with licence, classes and published score"),
+    _spec(Group.MODEL, "model.options", "Options of the model…", "window.edit_model_options", enabled_when=("model_ready",),
+          tip="What the file of weights does not tell: stride, rates, input; shown with where it comes from, and set"),
     _spec(Group.MODEL, "model.run_image", "Run on this image", "predict.run_image", icon="play", keys="Ctrl+R",
           enabled_when=("model_ready", "can_edit")),
     _spec(Group.MODEL, "model.run_folder", "Run on the folder", "predict.run_folder", icon="play-folder", keys="Ctrl+Shift+R",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -122,9 +123,19 @@ class ModelsController(QObject):
         """
         if chosen:
             self._untried, self._chosen = [], True
+        self._ask_for(path, {})
+
+    def set_options(self, options: Mapping[str, str]) -> None:
+        """Load the model in use again with options that its weights do not tell; they are kept in the card beside its file."""
+        if self.path is not None and options:
+            self._ask_for(self.path, options)
+
+    def _ask_for(self, path: Path, options: Mapping[str, str]) -> None:
         stride = self._settings["model.output_stride"] or None
-        request = LoadModel(priority=URGENT, path=str(path), device=self._settings["model.device"], output_stride=stride)
-        call = self._compute.submit(request)
+        device = self._settings["model.device"]
+        call = self._compute.submit(
+            LoadModel(priority=URGENT, path=str(path), device=device, output_stride=stride, options=dict(options))
+        )
         self._loading.append(call)
         call.on(
             done=lambda answer: self._take(call, path, answer),

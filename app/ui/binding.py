@@ -20,6 +20,7 @@ from app.state.image_list import ImageRow, twins
 from app.state.image_record import ImageRecord
 from app.state.image_scores import ImageScore
 from app.state.judgement import folder_mean_text
+from app.state.model_options import guesses_text
 from app.state.panes import PaneKind
 from app.state.project import Project
 from app.state.wording import counted, displayed, spaced
@@ -369,7 +370,7 @@ class Binding(QObject):
         if card is not None:
             summary = card.summary or f"{card.catalog.title}, stride {card.output_stride}"
             facts = (card.catalog.title, card.source, f"Licence: {card.licence}" if card.licence else "", str(models.path or ""))
-            dock.show_card(summary, "\n".join(part for part in facts if part))
+            dock.show_card(summary, "\n".join(part for part in facts if part), guesses_text(card))
 
     def _enable_runs(self, _changed: frozenset[str]) -> None:
         actions = self.window.actions

@@ -18,6 +18,7 @@ from app.services.folders import layout_file, log_folder
 from app.services.logs import report_text
 from app.services.notifications import Choice
 from app.state.folder_plan import FolderPlan
+from app.state.model_options import option_rows
 from app.state.wording import displayed
 from app.ui.dialogs.command_palette import CommandPalette
 from app.ui.dialogs.folder_question import FolderQuestion
@@ -53,6 +54,7 @@ class WindowVerbs(QObject):
         window.start_page.folderChosen.connect(program.projects.open)
         window.model.openAsked.connect(self.open_model)
         window.model.getAsked.connect(self.get_model)
+        window.model.optionsAsked.connect(self.edit_model_options)
         self._fetch_dialog: FetchDialog | None = None
         window.recent_menu.aboutToShow.connect(self._fill_recent)
         window.start_page.show_recent(program.projects.recent.folders())
@@ -92,6 +94,17 @@ class WindowVerbs(QObject):
         )
         if path:
             self._program.models.load(Path(path))
+
+    def edit_model_options(self) -> None:
+        """Show what the weights of the model in use do not tell, and set it."""
+        from app.ui.dialogs.model_options_dialog import ModelOptionsDialog
+
+        models = self._program.models
+        if models.card is None:
+            return
+        dialog = ModelOptionsDialog(option_rows(models.card), self._window)
+        if dialog.exec():
+            models.set_options(dialog.options())
 
     def get_model(self) -> None:
         """Show the published models; the sheet stays open beside the work."""

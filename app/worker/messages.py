@@ -7,6 +7,7 @@ of priority; ``Cancel`` and ``Shutdown`` are heard at once. Errors travel as dic
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -47,11 +48,16 @@ class Request(Generic[A]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadModel(Request["Loaded"]):
-    """Load a checkpoint and keep it; the model loaded before is freed, or stays where this fails. ``path`` is a file."""
+    """Load a checkpoint and keep it; the model loaded before is freed, or stays where this fails.
+
+    ``path`` is a file or a ``save_pretrained`` folder. ``options`` are what its weights do not tell, as ``load_model`` takes
+    them; they are kept in the card beside the file, so that every later request sees them.
+    """
 
     path: str
     device: str = "auto"
     output_stride: int | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -45,7 +45,8 @@ from deeplab_core.images import read_image
 from deeplab_core.inference import Predictor, Scores, ScoreStore, cap_threads, list_devices
 from deeplab_core.notes import Note
 from deeplab_core.records import ModelCard, PredictOptions
-from deeplab_core.weights import load_model
+from deeplab_core.weights import load_model, write_card_file
+from deeplab_core.weights.reading import weights_file
 
 if TYPE_CHECKING:
     from app.worker.compare_session import CompareSession
@@ -140,7 +141,10 @@ class ComputeSession:
 
     def load(self, request: LoadModel) -> Loaded:
         """Load a checkpoint, at the wished output stride where it has that. Where it fails, the model before stays in use."""
-        model, card = load_model(request.path)
+        model, card = load_model(request.path, options=request.options)
+        if request.options:
+            write_card_file(weights_file(Path(request.path)), card)
+            model, card = load_model(request.path)  # as every later request sees it
         if request.output_stride in model.output_strides:  # the card says what predictions use that do not ask for another
             model.output_stride = request.output_stride
             card = replace(card, output_stride=request.output_stride)

@@ -17,10 +17,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab_core.errors import WeightsError
-from deeplab_core.records import Preprocessing
+from deeplab_core.records import Preprocessing, size_rule
 
 Size = tuple[int, int]
+
+#: A ``short_side:N`` rule enlarges no image beyond this many times N on its long side: a strip of 8 x 4000 px would become one of
+#: 130 million pixels at N = 520.
+LONGEST_SIDE = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,22 +81,30 @@ def scale_length(length: int, scale: float, align_corners: bool) -> int:
 
 
 def _resized(image: Size, rule: str) -> Size:
-    if rule == "native":
+    kind, (height, width) = size_rule(rule, "resize")
+    if kind == "native":
         return image
-    kind, (height, width) = _parse(rule, "resize", ("long_side:N", "short_side:N", "fit:HxW", "stretch:HxW"))
     if kind == "stretch":
         return height, width
     if kind == "fit":
         factor = min(height / image[0], width / image[1])
         return min(height, max(1, round(image[0] * factor))), min(width, max(1, round(image[1] * factor)))
     factor = height / (max(image) if kind == "long_side" else min(image))
+    if kind == "short_side":
+        factor = min(factor, max(1.0, LONGEST_SIDE * height / max(image)))
     return max(1, round(image[0] * factor)), max(1, round(image[1] * factor))
 
 
+def shortened(image: Size, rule: str) -> bool:
+    """Whether a ``short_side`` rule enlarges an image less than it says, because the long side would get out of hand."""
+    kind, (side, _) = size_rule(rule, "resize")
+    return kind == "short_side" and min(_resized(image, rule)) < side
+
+
 def _padded(scaled: Size, rule: str, scale: float, align_corners: bool) -> Size:
-    if rule == "none":
+    kind, (height, width) = size_rule(rule, "padding")
+    if kind == "none":
         return scaled
-    kind, (height, width) = _parse(rule, "padding", ("canvas:N", "canvas:HxW", "multiple:N", "grid:N"))
     if kind == "canvas":
         sides = scale_length(height, scale, align_corners), scale_length(width, scale, align_corners)
         return max(sides[0], scaled[0]), max(sides[1], scaled[1])
@@ -104,19 +115,6 @@ def _padded(scaled: Size, rule: str, scale: float, align_corners: bool) -> Size:
 
 def _round_up(length: int, step: int) -> int:
     return math.ceil(length / step) * step
-
-
-def _parse(rule: str, field: str, forms: tuple[str, ...]) -> tuple[str, Size]:
-    """A rule's kind and its numbers; ``N`` stands for both height and width."""
-    kind, _, given = rule.partition(":")
-    numbers = given.split("x")
-    form = f"{kind}:{'N' if len(numbers) == 1 else 'HxW'}"
-    # 'fit:513' is as good as 'fit:513x513'.
-    known = form in forms or (len(numbers) == 1 and f"{kind}:HxW" in forms)
-    if not known or len(numbers) > 2 or not all(number.isdecimal() and int(number) > 0 for number in numbers):
-        plain = "native" if field == "resize" else "none"
-        raise WeightsError(f"'{rule}' is no rule for {field}", remedy=f"Use {plain}, {', '.join(forms)} with whole numbers")
-    return kind, (int(numbers[0]), int(numbers[-1]))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

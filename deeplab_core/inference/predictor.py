@@ -11,7 +11,7 @@ import torch
 from deeplab_core.errors import AtrousError, ComputeError, DeviceOutOfMemory
 from deeplab_core.inference.device import PRECISION_NAMES, describe_device, pick_device, pick_precision
 from deeplab_core.inference.doubt import doubt_figures
-from deeplab_core.inference.geometry import Frame, frame_for
+from deeplab_core.inference.geometry import Frame, frame_for, shortened
 from deeplab_core.inference.memory import BYTES_PER_PIXEL, available_bytes, is_out_of_memory, release
 from deeplab_core.inference.network import CoarseGrid, NotFiniteError, Pass, TiledNetwork
 from deeplab_core.inference.pixels import RGB, Canvas, check_rgb, resize_rgb
@@ -272,6 +272,9 @@ class _Run:
             )
             for scale, _ in passes
         ]
+        rule = self.options.resize or card.preprocessing.resize
+        if shortened(size, rule):
+            self.notes.append(f"The image is so narrow that {rule} would enlarge it without bound; it is enlarged less.")
         areas = np.array([frame.canvas[0] * frame.canvas[1] for frame in frames], dtype=np.float64)
         shares = areas / areas.sum()
         begins = np.cumsum(shares) - shares

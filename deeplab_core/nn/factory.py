@@ -126,6 +126,29 @@ def options_record(name: str, backbone: str) -> type[Any]:
     return record
 
 
+def check_architecture(
+    name: str, backbone: str | None, options: Mapping[str, Any], backbone_options: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Options of a network and its backbone in the form that they keep; nothing is built.
+
+    Args:
+        backbone: None or empty takes the network's usual one.
+
+    Raises:
+        AtrousError: as :func:`create_model`.
+    """
+    spec = _spec(name)
+    backbone = backbone or spec.backbone
+    whole = {"multi_scale", "in_channels"}
+    inner = {key: value for key, value in options.items() if key not in whole}
+    checked = check_options(options_record(name, backbone), inner, f"network '{name}'")
+    if "multi_scale" in options:
+        checked["multi_scale"] = _input_scales(options["multi_scale"], name)
+    if backbone in spec.whole:
+        return checked, dict(backbone_options)
+    return checked, check_options(backbone_record(backbone), backbone_options, f"backbone '{backbone}'")
+
+
 def _spec(name: str) -> ModelSpec:
     if name not in _MODELS:
         known = ", ".join(sorted(_MODELS))
@@ -179,9 +202,7 @@ def create_model(
     backbone = backbone or spec.backbone
     scales = _input_scales(options.pop("multi_scale", ()), name)
     # The record of the network keeps what the words mean, not the words: another program need not know them.
-    options = check_options(options_record(name, backbone), options, f"network '{name}'")
-    if backbone not in spec.whole:
-        backbone_options = check_options(backbone_record(backbone), backbone_options or {}, f"backbone '{backbone}'")
+    options, backbone_options = check_architecture(name, backbone, options, backbone_options or {})
     model = spec.build(
         name,
         backbone,

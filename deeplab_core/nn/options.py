@@ -168,12 +168,12 @@ def check_stride(value: Any, choices: tuple[int, ...], owner: str) -> int:
     Raises:
         AtrousError: none of the network's strides, with the choices.
     """
-    text = str(value).lower().removeprefix("output_stride").removeprefix("os").strip(" =_-:")
-    if isinstance(value, bool) or not text.isdecimal() or int(text) not in choices:
+    match = re.fullmatch(r"(?:(?:output[_ -]?stride|os)\s*[=:_-]?\s*)?(\d{1,4})", str(value).strip().lower())
+    if isinstance(value, bool) or match is None or int(match[1]) not in choices:
         allowed = ", ".join(map(str, choices))
         raise AtrousError(
             f"output stride {value if isinstance(value, int) else shorten(value)} is not possible for {owner}",
             why=f"its layers allow {allowed}",
             remedy=f"Choose one of {allowed}",
         )
-    return int(text)
+    return int(match[1])

@@ -12,6 +12,7 @@ from typing import Any, Literal, Self, get_args
 from deeplab_core.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError, WeightsError
 from deeplab_core.inference.geometry import frame_for
+from deeplab_core.nn.factory import check_architecture
 from deeplab_core.reading import read_toml, shorten
 from deeplab_core.records import Preprocessing
 
@@ -199,6 +200,11 @@ class Recipe:
             frame_for((8, 8), plan, align_corners=False)
         except WeightsError as error:
             raise AtrousError(f"training recipe: {error.what}", remedy=error.remedy) from None
+        if self.network:
+            try:
+                check_architecture(self.network, self.backbone, self.options, self.backbone_options)
+            except AtrousError as error:
+                raise AtrousError(f"training recipe: {error.what}", why=error.why, remedy=error.remedy) from None
         for name, choices in _CHOICES.items():
             value = getattr(self, name)
             demand(value in choices, f"{name} '{value}' is unknown", f"Choose one of {', '.join(choices)}")

@@ -19,7 +19,7 @@ from deeplab_core.weights import cards
 from deeplab_core.weights.facts import Facts
 from deeplab_core.weights.families import Recognised, recognise
 from deeplab_core.weights.families.base import Variant
-from deeplab_core.weights.options import NETWORK_OPTIONS, Settled, change_card, settle
+from deeplab_core.weights.options import NETWORK_OPTIONS, PREPROCESSING, Settled, change_card, settle
 from deeplab_core.weights.reading import Checkpoint, weights_file
 from deeplab_core.weights.unwrapping import check_tensors, check_unread, collect, read_checkpoint
 
@@ -89,7 +89,10 @@ def _joined(card: ModelCard, beside: ModelCard | None, model: SegmentationModel)
     if beside is None:
         return card
     guessed = tuple(name for name in beside.guessed if name in card.guessed or name in ("catalog", "preprocessing"))
-    return replace(
+    stored = beside.extra.get(cards.VARIATION, {})
+    # What the user set about the input makes other predictions; values that were edited by hand afterwards count as they are.
+    kept = {name: stored[name] for name in PREPROCESSING if name in stored}
+    joined = replace(
         beside,
         architecture=model.architecture,
         align_corners=model.align_corners,
@@ -98,6 +101,7 @@ def _joined(card: ModelCard, beside: ModelCard | None, model: SegmentationModel)
         guessed=guessed,
         extra={**{key: value for key, value in beside.extra.items() if key != cards.VARIATION}, **card.extra},
     )
+    return cards.varied(joined, kept)
 
 
 def _is_graph(path: Path) -> bool:

@@ -9,9 +9,10 @@ from typing import Any, cast
 
 from deeplab_core.catalog import ClassCatalog, ClassInfo
 from deeplab_core.catalogs import get_catalog
-from deeplab_core.errors import CatalogError, WeightsError
+from deeplab_core.errors import AtrousError, CatalogError, WeightsError
 from deeplab_core.nn import SegmentationModel
 from deeplab_core.nn.factory import options_record
+from deeplab_core.nn.options import check_stride
 from deeplab_core.reading import shorten
 from deeplab_core.records import INPUT_CHANNELS, ChannelOrder, ModelCard, Preprocessing, size_rule
 from deeplab_core.weights.cards import numbered_catalog, varied
@@ -37,7 +38,8 @@ SETTABLE: Mapping[str, str] = {
     "resize": "native, long_side:N, short_side:N, fit:HxW or stretch:HxW",
     "padding": "none, canvas:N, canvas:HxW, multiple:N or grid:N",
 }
-_PREPROCESSING = ("channel_order", "mean", "std", "resize", "padding")
+#: Options of the input, by the names of :class:`Preprocessing`'s fields.
+PREPROCESSING = ("channel_order", "mean", "std", "resize", "padding")
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +161,7 @@ def change_card(card: ModelCard, asked: Mapping[str, Any], classes: int) -> Mode
     """
     guessed = set(card.guessed)
     pre = card.preprocessing
-    for name in _PREPROCESSING:
+    for name in PREPROCESSING:
         if name in asked:
             pre = _changed_input(pre, name, asked[name])
             guessed.discard("preprocessing")
@@ -172,7 +174,7 @@ def change_card(card: ModelCard, asked: Mapping[str, Any], classes: int) -> Mode
             raise WeightsError(f"the catalog {catalog.name} does not fit", why=why, remedy="Choose another one")
         guessed.discard("catalog")
     kept = tuple(name for name in card.guessed if name in guessed)
-    changed = {name: getattr(pre, name) for name in _PREPROCESSING if getattr(pre, name) != getattr(card.preprocessing, name)}
+    changed = {name: getattr(pre, name) for name in PREPROCESSING if getattr(pre, name) != getattr(card.preprocessing, name)}
     return varied(replace(card, preprocessing=pre, catalog=catalog, guessed=kept), changed)
 
 
@@ -199,10 +201,10 @@ def _of_card(card: ModelCard, name: str) -> Any:
 def _checked(name: str, value: Any, usual: Any, model: SegmentationModel) -> Any:
     """A value of an option as JSON has it. Raises ValueError saying what is allowed."""
     if name == "output_stride":
-        numbers = whole_numbers(str(value).lower().removeprefix("os"))
-        if numbers is None or len(numbers) != 1 or numbers[0] not in model.output_strides:
-            raise ValueError(f"it is one of {', '.join(map(str, model.output_strides))}")
-        return numbers[0]
+        try:
+            return check_stride(value, model.output_strides, "this network")
+        except AtrousError as error:
+            raise ValueError(error.why) from error
     if name == "atrous_rates":
         rates = whole_numbers(value)
         if rates is not None and len(rates) == len(usual) + 1 and rates[0] == 1:

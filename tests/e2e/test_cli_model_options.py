@@ -59,7 +59,8 @@ def test_prediction_says_what_it_guesses_and_takes_what_it_is_given(
 
 @pytest.mark.parametrize(
     ("option", "says"),
-    [("rates=1", "no option of a model"), ("interpolation", "NAME=VALUE"), ("interpolation=cubic", "nearest, bilinear or bicubic"),
+    [("rates=1", "no option of a model"), ("interpolation", "NAME=VALUE"),
+     ("interpolation=cubic", "nearest, bilinear or bicubic"),
      ("atrous_rates=1,2,3", "no option atrous_rates"), ("weights=teacher", "holds no weights 'teacher'")],
 )  # fmt: skip
 def test_wrong_options_are_named_with_the_choices(

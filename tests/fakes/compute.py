@@ -67,6 +67,7 @@ class FakeComputeClient(ComputeService):
         catalogs: path of a model -> classes that inspecting or loading it finds; its predictions stay those of ``catalog``.
         threshold: makes the models ones of two classes (sigmoid): the probability of the second of ``catalog`` rises from left to
             right; None for stripes of all classes.
+        guessed: what a loaded model's card guesses, until options are set.
         paused: answers wait while this is set; setting it to False lets them go.
         asked: every request, in order of asking.
     """
@@ -77,6 +78,7 @@ class FakeComputeClient(ComputeService):
         self.errors: dict[str, AtrousError] = {}
         self.catalogs: dict[str, ClassCatalog] = {}
         self.threshold: float | None = None
+        self.guessed: tuple[str, ...] = ()
         self.asked: list[Request[Any]] = []
         self._queue: deque[Request[Any]] = deque()
         self._cancelled: set[int] = set()
@@ -173,6 +175,7 @@ class FakeComputeClient(ComputeService):
             architecture={"name": "stripes"},
             catalog=self.catalogs.get(request.path, self.catalog),
             threshold=self.threshold,
+            guessed=() if request.options else self.guessed,
         )
         self._answer(Loaded(request_id=request.request_id, card=self._card, device="cpu"))
 

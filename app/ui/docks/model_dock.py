@@ -30,12 +30,14 @@ class ModelDock(Panel):
     Signals:
         modelChosen(Path), openAsked(): a file is wanted, getAsked(): a published one is wanted.
         thresholdChosen(value, dragging): of a two-class model.
+        optionsAsked(): what the weights do not tell is to be shown.
         settingsChosen(RunSettings), runImageAsked(), runFolderAsked(), learnAsked().
     """
 
     modelChosen = Signal(object)
     openAsked = Signal()
     getAsked = Signal()
+    optionsAsked = Signal()
     settingsChosen = Signal(object)
     thresholdChosen = Signal(float, bool)
     runImageAsked = Signal()
@@ -57,6 +59,11 @@ class ModelDock(Panel):
         self.summary = ElidedLabel(Qt.TextElideMode.ElideRight)
         self.summary.setProperty("textSize", "small")
         self.body.addWidget(self.summary)
+        self.guesses = QToolButton()
+        self.guesses.setProperty("quiet", True)
+        self.guesses.clicked.connect(self.optionsAsked)
+        self.guesses.hide()
+        self.body.addWidget(self.guesses)
         self.reason = toned("", tone="warn", size="small")
         self.reason.setWordWrap(True)
         self.reason.hide()
@@ -123,8 +130,13 @@ class ModelDock(Panel):
         self.hint.setVisible(not choices)
         self.summary.setVisible(bool(choices))
 
-    def show_card(self, summary: str, tooltip: str = "") -> None:
-        """What the model in use knows and where it comes from."""
+    def show_card(self, summary: str, tooltip: str = "", guesses: str = "") -> None:
+        """What the model in use knows and where it comes from, and what is guessed about it."""
+        count = guesses.count(",") + 1
+        self.guesses.setText(f"{count} {'values are' if count > 1 else 'value is'} guessed…")
+        self.guesses.setAccessibleName(guesses)
+        self.guesses.setToolTip(f"{guesses}.\nClick to see the values and to set them.")
+        self.guesses.setVisible(bool(guesses))
         self.summary.set_text(summary)
         self.summary.setToolTip(f"{summary}\n{tooltip}")
 

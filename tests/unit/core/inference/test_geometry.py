@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch.nn.functional import interpolate
 
 from deeplab_core.errors import WeightsError
-from deeplab_core.inference.geometry import axis_taps, frame_for, scale_length
+from deeplab_core.inference.geometry import axis_taps, frame_for, scale_length, shortened
 from deeplab_core.inference.tiling import plan_axis
 from deeplab_core.records import Preprocessing
 
@@ -92,3 +92,20 @@ def test_spans_cover_every_pixel_once_with_context(length: int, tile: int, margi
         assert span.start == 0 or span.core_start - span.start >= margin
         assert span.stop == length or span.stop - span.core_stop >= margin
     assert len(spans) <= max(1, length // max(1, tile // 3 // quantum * quantum or quantum) + 1)
+
+
+@pytest.mark.parametrize(
+    ("image", "scaled"),
+    [
+        ((8, 4000), (17, 8320)),
+        ((4000, 8), (8320, 17)),
+        ((1, 1), (520, 520)),
+        ((100, 1600), (520, 8320)),
+        ((600, 100_000), (520, 86_667)),
+    ],
+)
+def test_a_short_side_enlarges_within_bounds(image: tuple[int, int], scaled: tuple[int, int]) -> None:
+    frame = frame_for(image, Preprocessing(resize="short_side:520"), align_corners=False)
+    assert frame.scaled == scaled
+    assert shortened(image, "short_side:520") is (min(scaled) < 520)
+    assert not shortened(image, "long_side:520")
