@@ -32,12 +32,12 @@ ties (margin below 1e-4 standard deviations) left out. Weights are filled by a r
 other variant of these sources is matched by its keys, shapes, parameter count and multiply-adds (test_manifests.py).
 
 `keys` counts the file's tensors that the network reads, batch norm's counters included; the rest are stored twice by the peer
-(jfzhang95's MobileNetV2) or belong to a head that is never run. One key too many or too few is an error.
+(jfzhang95's MobileNetV2) or belong to a head that prediction never runs. Any other key too many, or one too few, is an error.
 
 Unpooling networks may flip single switches under rounding, hence the larger noise of DeconvNet.
 
-Classes and preprocessing are the family's documented default; a file does not say them. Both are shown, can be edited, and are
-kept in `<file>.card.json`.
+Classes and preprocessing are the family's documented default unless something beside the weights says them, see
+[loading.md](loading.md). Both are shown, can be edited, and are kept in `<file>.card.json`.
 
 | case | family | keys | largest | mean | argmax | noise | classes | preprocessing |
 |---|---|---|---|---|---|---|---|---|

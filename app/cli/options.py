@@ -140,17 +140,17 @@ def tell_model(card: ModelCard) -> None:
     """Say on stderr which weights of a file are used, what is guessed about the network, and what was not read."""
     others = card.extra.get("other_weights")
     if others:
-        click.echo(
-            f"atrous: {card.name}: uses the weights '{card.extra.get('weights', '')}'; the file also holds "
-            f"{', '.join(map(repr, others))} (--model-option weights=NAME takes them)",
+        used, more = card.extra.get("weights", ""), ", ".join(map(repr, others))
+        say(
+            f"atrous: {card.name}: uses the weights '{used}'; the file also holds {more} (--model-option weights=NAME)",
             err=True,
         )
     for note in card.extra.get("notes", ()):
-        click.echo(f"atrous: {card.name}: {note}", err=True)
+        say(f"atrous: {card.name}: {note}", err=True)
     guessed = [name for name in card.guessed if name not in ("catalog", "preprocessing")]
     if guessed:
         values = ", ".join(f"{name} {option_text(card, name)}".strip() for name in guessed)
-        click.echo(f"atrous: {card.name}: guessed {values}; see 'atrous models show', set it with --model-option", err=True)
+        say(f"atrous: {card.name}: guessed {values}; see 'atrous models show', set it with --model-option", err=True)
 
 
 def option_text(card: ModelCard, name: str) -> str:

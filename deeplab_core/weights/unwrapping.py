@@ -73,6 +73,9 @@ def collect(content: Any, path: Path, metadata: Mapping[str, str] | None = None)
             "no state dict in the file", why=_held(content), remedy="Save model.state_dict() with torch.save", path=path
         )
     extras = found.extras
+    config = content.state.get("_hub_mixin_config") if isinstance(content, StandIn) else None
+    if isinstance(config, Mapping):  # a network that was saved whole keeps the arguments that it was made with
+        extras = {"config": config}
     plan = {key: value for key, value in tensors.items() if not _beside(key)}
     return Checkpoint(
         path=path,

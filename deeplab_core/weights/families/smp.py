@@ -158,8 +158,11 @@ class SegmentationModelsPytorch(Family):
             raise _unsupported(f"the network '{network}' of {self.title}", ", ".join(_NETWORKS), path)
         if _encoder(shapes) is None:
             given = facts.get("encoder")
-            name = f"'{given}'" if isinstance(given, str) else _named_by(_OTHER_ENCODERS, shapes)
-            raise _unsupported(f"the encoder {name or 'of the file'}", ", ".join(SUPPORTED), path)
+            kind = _named_by(_OTHER_ENCODERS, shapes) or "its keys are of no encoder that is known here"
+            if "encoder.layer1.0.conv1.weight" in shapes or "encoder.model.layer1.0.conv1.weight" in shapes:
+                kind = "a ResNet with groups, gates or other widths"
+            name = f"encoder '{given}'" if isinstance(given, str) else f"the encoder ({kind})"
+            raise _unsupported(name, ", ".join(SUPPORTED), path)
         if any(".attention1." in key for key in shapes):
             given = facts.get("attention") or "scse"
             raise _unsupported(f"decoder_attention_type '{given}'", "none", path)
