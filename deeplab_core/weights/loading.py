@@ -227,6 +227,9 @@ def _foreign_card(model: SegmentationModel, found: Recognised, settled: Settled,
         extra["unused_heads"] = sorted({key.split(".")[0] for key in spare})
     if settled.known:
         extra["known_from"] = dict(settled.known)
+    activation = found.facts.get("activation")
+    if isinstance(activation, str) and activation.lower() not in ("none", "identity", ""):
+        extra["activation"] = activation  # the weights' owner applies it behind the logits; here the classes' rule does
     if settled.notes:
         extra["notes"] = list(settled.notes)
     stride = variant.output_stride if variant.output_stride in model.output_strides else model.output_stride

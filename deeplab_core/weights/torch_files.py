@@ -27,13 +27,13 @@ def read_archive(path: Path) -> Any:
         DamagedPickle: entries are missing, or do not fit what the pickle says about them.
         UnsafeCheckpoint: the pickle names something that only runs code.
     """
-    with zipfile.ZipFile(path) as archive:
+    with path.open("rb") as file, zipfile.ZipFile(file) as archive:
         entries = {entry.filename: entry for entry in archive.infolist()}
         pickled = next(name for name in entries if name.endswith("data.pkl"))
         head = pickled.removesuffix("data.pkl")
         order = f"{head}byteorder"
         swapped = order in entries and entries[order].file_size < 16 and archive.read(order) != sys.byteorder.encode()
-        reader = torch._C.PyTorchFileReader(str(path))
+        content = io.BytesIO(archive.read(pickled))
         found: dict[str, Storage] = {}
 
         def storage(saved: tuple[Any, ...]) -> Storage:
@@ -42,15 +42,33 @@ def read_archive(path: Path) -> Any:
                 entry = entries.get(f"{head}data/{key}")
                 if entry is None or entry.file_size < size:
                     raise DamagedPickle(f"storage {key} of {size} bytes is not in the archive")
-                # The library's own reader maps the record and does not insist on checksums that torch.save may leave out.
-                record = reader.get_storage_from_record(f"data/{key}", size, torch.UntypedStorage)  # type: ignore[arg-type]
-                data = record.untyped_storage()
+                data = _entry_bytes(archive, file, entry, size)
                 if swapped:
                     _swap(data, dtype)
                 found[key] = Storage(data, dtype)
             return Storage(found[key].data, dtype)
 
-        return read_pickle(io.BytesIO(archive.read(pickled)), storage)
+        return read_pickle(content, storage)
+
+
+def _entry_bytes(archive: zipfile.ZipFile, file: IO[bytes], entry: zipfile.ZipInfo, size: int) -> torch.UntypedStorage:
+    """The first bytes of an entry. Stored entries are read past the checksum, which ``torch.save`` may leave out."""
+    buffer = bytearray(size)
+    if entry.compress_type == zipfile.ZIP_STORED:
+        file.seek(entry.header_offset)
+        local = file.read(30)
+        if len(local) != 30 or not local.startswith(b"PK\x03\x04"):
+            raise DamagedPickle(f"the entry {entry.filename[:60]} is not where the archive says")
+        file.seek(sum(struct.unpack("<HH", local[26:])), io.SEEK_CUR)
+        count = file.readinto(buffer)  # type: ignore[attr-defined]
+    else:
+        data = archive.read(entry)[:size]
+        buffer[: len(data)] = data
+        count = len(data)
+    if count != size:
+        raise DamagedPickle(f"the entry {entry.filename[:60]} ends early")
+    values = torch.frombuffer(buffer, dtype=torch.uint8) if size else torch.empty(0, dtype=torch.uint8)
+    return values.untyped_storage()
 
 
 def read_stream(path: Path) -> Any:

@@ -92,7 +92,7 @@ def recognise(checkpoint: Checkpoint, wanted: str | None = None) -> Recognised:
     if score < _ENOUGH:
         check_unread(checkpoint.unread, checkpoint.path)
         check_tensors(checkpoint.tensors, checkpoint.path)
-        raise _unknown(checkpoint, family, score)
+        raise _unknown(checkpoint, family, score, gather_facts(checkpoint))
     equal = [one for one in candidates if one.score == score and one.family is family]
     if wanted is not None:
         equal = [one for one in candidates if one.score >= _ENOUGH and _is_meant(wanted, one.prefix)]
@@ -176,12 +176,15 @@ def shapes_of(checkpoint: Checkpoint) -> dict[str, tuple[int, ...]]:
     return {key: tuple(tensor.shape) for key, tensor in checkpoint.tensors.items()}
 
 
-def _unknown(checkpoint: Checkpoint, nearest: Family, score: float) -> UnknownCheckpoint:
+def _unknown(checkpoint: Checkpoint, nearest: Family, score: float, facts: Facts) -> UnknownCheckpoint:
     keys = list(checkpoint.tensors)
     shown = ", ".join(keys[:3]) + (f" … {keys[-1]}" if len(keys) > 3 else "")
     near = f"; nearest is {nearest.title}, which has {', '.join(nearest.landmarks[:3])}" if score > 0 else ""
+    given = facts.get("network")
+    name = given[0] if isinstance(given, list) and given else given
+    called = f": {name}, as {facts.found['network'].source} calls it" if isinstance(name, str) and name else ""
     return UnknownCheckpoint(
-        "no known network has these weights",
+        f"no known network has these weights{called}",
         why=f"the file holds {len(keys)} tensors ({shown}){near}",
         remedy="See docs/models/compatibility.md for what can be loaded",
         path=checkpoint.path,

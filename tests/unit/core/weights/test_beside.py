@@ -396,6 +396,15 @@ def test_a_pipe_is_refused_without_waiting(tmp_path: Path) -> None:
         load_model(tmp_path / "net.pth")
 
 
+def test_a_network_of_others_is_called_by_its_name(tmp_path: Path) -> None:
+    state = {f"segformer.encoder.{n}.weight": torch.ones(2, 2) for n in range(9)}
+    folder = save_folder(
+        tmp_path / "net", state, {"architectures": ["SegformerForSemanticSegmentation"], "model_type": "segformer"}
+    )
+    with pytest.raises(UnknownCheckpoint, match=r"SegformerForSemanticSegmentation, as config\.json calls it"):
+        load_model(folder)
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
