@@ -234,6 +234,18 @@ def test_a_dot_that_is_painted_is_seen_and_gone_again(qtbot):
     assert bench.pane.grab().toImage() == before
 
 
+@pytest.mark.parametrize("scale", [0.7, 0.1])
+def test_a_turned_view_of_a_mask_is_read_like_any_other(scale):
+    names, mapping = catalog(5), Mapping.centered((50, 50), scale, (120, 120), (100, 100))
+    labels = np.zeros((100, 100), np.uint8)
+    labels[31, 62] = 3
+    turned = labels[::-1, ::-1]
+    scene = scene_of(mapping, turned, names)
+    shown = scene.labels(turned, mapping.picture_rect())
+    np.testing.assert_array_equal(shown, scene_of(mapping, turned.copy(), names).labels(turned.copy(), mapping.picture_rect()))
+    assert 3 in shown
+
+
 def test_hidden_classes_take_no_place():
     names, mapping = catalog(5), Mapping.centered((50, 50), 0.1, (20, 20), (100, 100))
     labels = np.ones((100, 100), np.uint8)

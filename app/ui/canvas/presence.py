@@ -192,7 +192,7 @@ class LabelSets:
     def _begin(self) -> None:
         cv2 = opencv()
         size = 256 if self._labels.dtype == np.uint8 else 65536
-        counts = cv2.calcHist([self._labels], [0], None, [size], [0, size]).ravel()
+        counts = cv2.calcHist([np.ascontiguousarray(self._labels)], [0], None, [size], [0, size]).ravel()
         present = np.flatnonzero(counts)
         present = present[np.argsort(counts[present], kind="stable")]
         bits = next((bits for bits in (8, 16, 32) if bits >= present.size + _SPARE), 64)
@@ -290,7 +290,8 @@ def _looked_up(table: Words, values: Values) -> Words:
     """OpenCV looks bytes up in half of numpy's time."""
     if values.dtype != np.uint8 or not values.size:
         return table.take(values)
-    found: Words = opencv().LUT(values, _signed(table)).view(table.dtype)
+    # OpenCV takes no view that runs backwards, as one of a turned mask may.
+    found: Words = opencv().LUT(np.ascontiguousarray(values), _signed(table)).view(table.dtype)
     return found
 
 
