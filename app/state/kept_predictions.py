@@ -54,7 +54,7 @@ class KeptPredictions:
         if key is None:
             return None
         found = self._cache.look(*key) if record.content_key else Found()
-        if found.prediction is None and not found.hidden:
+        if found.prediction is None and not found.hidden and not record.changed:  # that of another content is not lost
             lost = self._noted(record, found.problem)
             if not self._read_only:
                 self.lost.tell(lost)

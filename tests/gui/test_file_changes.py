@@ -79,6 +79,17 @@ def test_the_image_in_view_is_read_again_and_the_strokes_stay(desk, folder):
     desk.wait(lambda: desk.program.projects.project.record(image).changed)
 
 
+def test_the_prediction_of_the_former_content_is_not_called_lost(desk, folder):
+    desk.start_model()
+    image, before = desk.image.id, desk.image.rgb.copy()
+    desk.wait(lambda: desk.image.prediction is not None)
+    replaced(desk.image.path, noise(77))
+    desk.wait(lambda: not np.array_equal(desk.image.rgb, before))
+    desk.wait(lambda: desk.program.projects.project.record(image).changed)
+    desk.settle()
+    assert not said(desk, "prediction is lost")
+
+
 def test_written_in_place_it_is_noticed_as_well(desk):
     before = desk.image.rgb.copy()
     noise(78).save(desk.image.path)
