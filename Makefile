@@ -73,11 +73,13 @@ soak: $(DEV_STAMP)  ## crash points, power cuts, torn files, hostile folders: al
 
 lint: $(DEV_STAMP)  ## ruff, mypy and the import contracts
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-format: $(DEV_STAMP)  ## sort imports and apply ruff's safe fixes
+format: $(DEV_STAMP)  ## sort imports, apply ruff's safe fixes and lay the code out
 	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
 
 bench: $(DEV_STAMP)  ## print the measurements of benchmarks/
 	@for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done

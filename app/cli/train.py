@@ -23,7 +23,8 @@ from deeplab_core.reading import parse_toml
 from deeplab_core.wording import count
 
 if TYPE_CHECKING:
-    from deeplab_core.training import DataSource, SegmentationDataset
+    from app.state.project import Project
+    from deeplab_core.training import DataSource, Recipe, Sample, SegmentationDataset
     from deeplab_core.training.tables import DataTables
 
 #: Flags that set a value of the recipe, by its name there.
@@ -144,40 +145,15 @@ def train(
 
     from deeplab_core.formats.atomic import make_folder
     from deeplab_core.inference import pick_device
-    from deeplab_core.training import DataSource, Recipe, SegmentationDataset, Trainer, process_group
-    from deeplab_core.training.tables import DataTables
+    from deeplab_core.training import Trainer, process_group
 
-    for name, given, needed in (("--truth", truth.folders, images), ("--val-truth", val_truth, val_images)):
-        if given and not needed:
-            of = name.replace("truth", "images")
-            raise click.UsageError(f"{name} goes with {of}; give it too, or set 'truth' in the recipe's table of these images")
-    state = out / "state.safetensors"
-    if resume and not state.is_file():
-        raise click.UsageError(f"{out} holds no run to go on with; leave --resume out to begin one")
-    if not resume and state.exists():
-        raise click.UsageError(f"{out} holds a run; add --resume to go on with it, or choose another folder")
-    if resume and recipe_file is None and not images and not projects and (out / "recipe.toml").is_file():
+    _check_truth(truth, images, val_truth, val_images)
+    if _goes_on(out, resume) and recipe_file is None and not images and not projects and (out / "recipe.toml").is_file():
         recipe_file = out / "recipe.toml"
-    recipe, tables = Recipe.read(recipe_file) if recipe_file else (Recipe(), {})
     flags |= {"freeze": list(freeze) or None, "cache_features": cache_features}
-    values = _flag_values(flags, settings, crop=crop, scales=scales, fixed_scales=fixed_scales)
-    if recipe.steps and "epochs" in values and "steps" not in values:
-        raise click.UsageError(f"the recipe sets steps = {recipe.steps}, which counts rather than epochs; give --steps instead")
-    recipe = recipe.changed(_located(recipe.to_dict(), values, recipe_file) | values | _located(values, {}, None))
-    data = DataTables.read(tables, recipe_file) if recipe_file else DataTables()
-    if images or projects:
-        named = next(iter(truth.folders), None)
-        data = replace(data, train=tuple(DataSource(images=folder, truth=named) for folder in images), projects=projects)
-    if val_images:
-        data = replace(data, val=tuple(DataSource(images=folder, truth=val_truth) for folder in val_images))
-    data = replace(data, train=_as_asked(data.train, truth), val=_as_asked(data.val, truth))
-    data = replace(
-        data,
-        catalog=truth.catalog() or data.catalog,
-        train=tuple(replace(source, exclude=(*source.exclude, *exclude)) for source in data.train),
-        exclude=(*data.exclude, *exclude) if data.projects else (),
-        unmatched_to_void=unmatched_to_void or data.unmatched_to_void,
-    )
+    recipe, data = _read_recipe(recipe_file, _flag_values(flags, settings, crop=crop, scales=scales, fixed_scales=fixed_scales))
+    data = _with_folders(data, truth, images, projects, val_images, val_truth)
+    data = _with_exclusions(data, exclude, unmatched_to_void)
     if not data.train and not data.projects:
         where = f"; {recipe_file} names no data" if recipe_file else ""
         raise click.UsageError(f"nothing to train on; give --images, --project or a recipe with [[data.train]]{where}")
@@ -191,33 +167,12 @@ def train(
         _stop_on_signals() as stop,
         opened_projects(data.projects) as opened,
     ):
-        speaks = group.leads
-        watcher = _Watcher(as_json) if speaks else _Silent()
-        say = watcher.note if speaks else (lambda _text: None)
+        watcher = _Watcher(as_json) if group.leads else _Silent()
         if why:
-            say(f"note: {why}")
-        if data.catalog is None:  # corrections keep the classes of their project unless the user asks for others
-            data = replace(data, catalog=opened[0].catalog if opened else recognised_classes((*data.train, *data.val), say))
-        classes = data.catalog
-        assert classes is not None
-        recipe.check_classes(classes)
-        truths = TrainingTruth(say)
-        samples = [sample for source in data.train for sample in source.samples(classes, say, truths.of(source))]
-        for project in opened:
-            samples += project_samples(project, classes, data.exclude, unmatched_to_void=data.unmatched_to_void)
-        if not samples:  # a folder of images without masks has spoken for itself by now
-            names = ", ".join(str(folder) for folder in data.projects)
-            raise click.UsageError(f"nobody has worked on an image of {names} yet; correct some in the window first")
-        cache = int(cache_gb * (1 << 30)) // (2 if data.val else 1)
-        training = SegmentationDataset(samples, classes, cache_bytes=cache, say=say, progress=watcher.reading)
-        if speaks:
-            _say_remarks(training, "training", say, as_json)
-        validation = None
-        if data.val:
-            rows = [sample for source in data.val for sample in source.samples(classes, say, truths.of(source))]
-            validation = SegmentationDataset(rows, classes, cache_bytes=cache, say=say)
-            if speaks:
-                _say_remarks(validation, "validation", say, as_json)
+            watcher.note(f"note: {why}")
+        reader = _Reader(data, opened, watcher)
+        recipe.check_classes(reader.classes)
+        training, validation = reader.sets(int(cache_gb * (1 << 30)))
         trainer = Trainer(
             recipe,
             training,
@@ -225,8 +180,8 @@ def train(
             out,
             group,
             watcher,
-            data_note=_data_note(data),
-            data_tables=data,
+            data_note=_data_note(reader.data),
+            data_tables=reader.data,
             feature_folder=feature_cache,
             feature_bytes=int(feature_gb * 1e9),
             minutes_between_states=state_minutes,
@@ -238,10 +193,113 @@ def train(
             watcher.note(f"going on after step {trainer.state.step} of {trainer.steps}")
         outcome = trainer.run()
         watcher.close()
-        watcher.summary(out, outcome.model_path, outcome.history, len(training.bad.named), truths.rows)
-    if outcome.model_path is None:
-        return 130
-    return 0
+        watcher.summary(out, outcome.model_path, outcome.history, len(training.bad.named), reader.truths.rows)
+    return 130 if outcome.model_path is None else 0
+
+
+def _check_truth(truth: TruthOptions, images: tuple[Path, ...], val_truth: Path | None, val_images: tuple[Path, ...]) -> None:
+    """Refuse a folder of masks whose images are not named."""
+    for name, given, needed in (("--truth", truth.folders, images), ("--val-truth", val_truth, val_images)):
+        if given and not needed:
+            of = name.replace("truth", "images")
+            raise click.UsageError(f"{name} goes with {of}; give it too, or set 'truth' in the recipe's table of these images")
+
+
+def _goes_on(out: Path, resume: bool) -> bool:
+    """Whether a run in ``out`` is continued; refuse to continue what is not there and to overwrite what is."""
+    state = out / "state.safetensors"
+    if resume and not state.is_file():
+        raise click.UsageError(f"{out} holds no run to go on with; leave --resume out to begin one")
+    if not resume and state.exists():
+        raise click.UsageError(f"{out} holds a run; add --resume to go on with it, or choose another folder")
+    return resume
+
+
+def _read_recipe(file: Path | None, values: dict[str, Any]) -> tuple[Recipe, DataTables]:
+    """The recipe of ``file`` with the values of the flags, and the data that the file names."""
+    from deeplab_core.training import Recipe
+    from deeplab_core.training.tables import DataTables
+
+    recipe, tables = Recipe.read(file) if file else (Recipe(), {})
+    if recipe.steps and "epochs" in values and "steps" not in values:
+        raise click.UsageError(f"the recipe sets steps = {recipe.steps}, which counts rather than epochs; give --steps instead")
+    recipe = recipe.changed(_located(recipe.to_dict(), values, file) | values | _located(values, {}, None))
+    return recipe, DataTables.read(tables, file) if file else DataTables()
+
+
+def _with_folders(
+    data: DataTables,
+    truth: TruthOptions,
+    images: tuple[Path, ...],
+    projects: tuple[Path, ...],
+    val_images: tuple[Path, ...],
+    val_truth: Path | None,
+) -> DataTables:
+    """The data of the recipe, replaced by the folders and the catalog that flags name."""
+    from deeplab_core.training import DataSource
+
+    if images or projects:
+        named = next(iter(truth.folders), None)
+        data = replace(data, train=tuple(DataSource(images=folder, truth=named) for folder in images), projects=projects)
+    if val_images:
+        data = replace(data, val=tuple(DataSource(images=folder, truth=val_truth) for folder in val_images))
+    data = replace(data, train=_as_asked(data.train, truth), val=_as_asked(data.val, truth))
+    return replace(data, catalog=truth.catalog() or data.catalog)
+
+
+def _with_exclusions(data: DataTables, exclude: tuple[str, ...], unmatched_to_void: bool) -> DataTables:
+    """The data without the images that ``--exclude`` names, wherever they come from."""
+    return replace(
+        data,
+        train=tuple(replace(source, exclude=(*source.exclude, *exclude)) for source in data.train),
+        exclude=(*data.exclude, *exclude) if data.projects else (),
+        unmatched_to_void=unmatched_to_void or data.unmatched_to_void,
+    )
+
+
+class _Reader:
+    """Data sets of the folders and projects that a run trains on.
+
+    Args:
+        data: what to read. Without a catalog it takes that of the first project, because corrections keep the classes of their
+            project unless the user asks for others; without a project it takes the classes recognised from the masks.
+        opened: the projects of ``data``, in the same order.
+    """
+
+    def __init__(self, data: DataTables, opened: list[Project], watcher: _Silent) -> None:
+        self._opened = opened
+        self._watcher = watcher
+        self.classes = data.catalog or (
+            opened[0].catalog if opened else recognised_classes((*data.train, *data.val), watcher.note)
+        )
+        self.data = replace(data, catalog=self.classes)
+        self.truths = TrainingTruth(watcher.note)
+
+    def sets(self, cache_bytes: int) -> tuple[SegmentationDataset, SegmentationDataset | None]:
+        """Training and validation data; with both, each has half of ``cache_bytes``."""
+        samples = self._samples(self.data.train)
+        for project in self._opened:
+            samples += project_samples(project, self.classes, self.data.exclude, unmatched_to_void=self.data.unmatched_to_void)
+        if not samples:  # a folder of images without masks has spoken for itself by now
+            names = ", ".join(str(folder) for folder in self.data.projects)
+            raise click.UsageError(f"nobody has worked on an image of {names} yet; correct some in the window first")
+        cache = cache_bytes // (2 if self.data.val else 1)
+        training = self._set(samples, "training", cache, self._watcher.reading)
+        if not self.data.val:
+            return training, None
+        return training, self._set(self._samples(self.data.val), "validation", cache, lambda _done, _all: None)
+
+    def _samples(self, sources: tuple[DataSource, ...]) -> list[Sample]:
+        say = self._watcher.note
+        return [sample for source in sources for sample in source.samples(self.classes, say, self.truths.of(source))]
+
+    def _set(self, samples: list[Sample], name: str, cache: int, progress: Callable[[int, int], None]) -> SegmentationDataset:
+        from deeplab_core.training import SegmentationDataset
+
+        say = self._watcher.note
+        data = SegmentationDataset(samples, self.classes, cache_bytes=cache, say=say, progress=progress)
+        self._watcher.remarks(data, name)
+        return data
 
 
 def _as_asked(sources: tuple[DataSource, ...], truth: TruthOptions) -> tuple[DataSource, ...]:
@@ -298,14 +356,6 @@ def _weights(name: str, file: Path | None) -> str:
 
     beside = (file.parent if file else Path()) / Path(name).expanduser()
     return str((beside if beside.is_file() else resolve_model(name)).absolute())
-
-
-def _say_remarks(data: SegmentationDataset, name: str, say: Callable[[str], None], as_json: bool) -> None:
-    """What the masks look wrong in and what was scaled or left out, before hours of training."""
-    for line in data.remarks():
-        say(f"{name} data: {line}")
-    if as_json:
-        emit("data", data=name, **data.remarks_dict())
 
 
 def _data_note(data: DataTables) -> dict[str, Any]:
@@ -373,6 +423,7 @@ class _Silent:
     def step(self, step: int, steps: int, loss: float, rate: float) -> None: ...
     def epoch(self, row: dict[str, Any]) -> None: ...
     def note(self, text: str) -> None: ...
+    def remarks(self, data: SegmentationDataset, name: str) -> None: ...
     def close(self) -> None: ...
     def summary(
         self, out: Path, model: Path | None, history: list[dict[str, Any]], skipped: int, truth: list[dict[str, Any]]
@@ -413,6 +464,13 @@ class _Watcher(_Silent):
             say(text, err=True)
         else:
             self._bar.note(text)
+
+    def remarks(self, data: SegmentationDataset, name: str) -> None:
+        """What the masks look wrong in and what was scaled or left out, before hours of training."""
+        for line in data.remarks():
+            self.note(f"{name} data: {line}")
+        if self._json:
+            emit("data", data=name, **data.remarks_dict())
 
     def close(self) -> None:
         if self._bar is not None:

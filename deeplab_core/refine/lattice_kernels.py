@@ -52,7 +52,7 @@ def _grown(keys: Any, numbers: Any) -> Any:
 
 
 @cache
-def embed_loop(D: int) -> Callable[..., Any]:
+def embed_loop(D: int) -> Callable[..., Any]:  # noqa: C901
     """``(features, scales, origin, strides, vertices, weights)``: find the simplex of every point of dimension ``D``.
 
     Arithmetic is float32 in the order of the published algorithm, so that ties fall as they do in other implementations of it.
@@ -70,8 +70,11 @@ def embed_loop(D: int) -> Callable[..., Any]:
     """
     ones = D + 1
 
+    # One loop with D as a constant, hence the complexity: with a part of it in a function of its own it took twice as long.
     @compiled
-    def embed(features: Any, scales: Any, origin: Any, strides: Any, vertices: Any, weights: Any) -> Any:
+    def embed(  # noqa: C901
+        features: Any, scales: Any, origin: Any, strides: Any, vertices: Any, weights: Any
+    ) -> Any:
         points = features.shape[0]
         keys = np.full(1 << 16, _EMPTY, np.int64)
         numbers = np.empty(keys.shape[0], np.int32)

@@ -16,6 +16,6 @@ def test_every_data_file_is_named_for_the_wheel() -> None:
         path.suffix: path
         for package in PACKAGES
         for path in (ROOT / package).rglob("*")
-        if path.is_file() and path.suffix not in (".py", ".pyc", ".nbi", ".nbc")
+        if path.is_file() and path.name not in named and path.suffix not in (".py", ".pyc", ".nbi", ".nbc")
     }
     assert {suffix: path for suffix, path in found.items() if suffix not in named} == {}

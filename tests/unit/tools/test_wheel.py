@@ -82,3 +82,9 @@ def test_resources_are_in_the_wheel(wheel: Path) -> None:
         names = set(archive.namelist())
     files = [path for path in (ROOT / "resources").rglob("*") if path.is_file() and "__pycache__" not in path.parts]
     assert [path for path in files if path.relative_to(ROOT).as_posix() not in names] == []
+
+
+@pytest.mark.parametrize("package", ["app", "deeplab_core"])
+def test_type_checkers_read_the_annotations_of_an_installed_copy(wheel: Path, package: str) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        assert f"{package}/py.typed" in archive.namelist()
