@@ -181,7 +181,27 @@ def whole_numbers(value: Any) -> list[int] | None:
     return numbers if len(numbers) == len(value) else None
 
 
-def said(facts: Facts, name: str) -> str:
-    """A setting for a message: ``decoder_attention_type 'scse' (config.json)``."""
-    fact = facts.found[name]
-    return f"{shorten(fact.value)} ({fact.source})"
+#: Kinds of encoders as settings name them.
+_KINDS = ("resnet", "mobilenet", "xception", "hrnet", "drn", "vgg", "efficientnet", "densenet", "resnext")
+
+
+def of_this_network(facts: Facts, backbone: str) -> Facts:
+    """The facts without a source that speaks of another encoder: settings of another network may lie in the same folder.
+
+    Args:
+        facts: of a checkpoint.
+        backbone: that its tensors have.
+    """
+    fact = facts.found.get("encoder")
+    if fact is None or not isinstance(fact.value, str):
+        return facts
+    told, ours = (re.sub(r"[^a-z0-9]", "", name.lower()) for name in (fact.value, backbone))
+    kinds = [next((kind for kind in _KINDS if kind in name), "") for name in (told, ours)]
+    if not all(kinds):
+        return facts
+    sizes = [re.findall(r"\d+", name)[:1] for name in (told, ours)]
+    if kinds[0] == kinds[1] and (sizes[0] == sizes[1] or not all(sizes)):
+        return facts
+    kept = facts.without(fact.source)
+    note = f"{fact.source} speaks of the encoder {shorten(fact.value)}, the weights are of {backbone}; it was not used"
+    return Facts(kept.found, [*facts.notes, note])

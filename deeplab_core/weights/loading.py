@@ -16,7 +16,7 @@ from deeplab_core.nn import SegmentationModel, create_model
 from deeplab_core.nn.factory import first_convolution
 from deeplab_core.records import CARD_KEY, ModelCard
 from deeplab_core.weights import cards
-from deeplab_core.weights.facts import Facts
+from deeplab_core.weights.facts import Facts, of_this_network
 from deeplab_core.weights.families import Recognised, recognise
 from deeplab_core.weights.families.base import Variant
 from deeplab_core.weights.options import NETWORK_OPTIONS, PREPROCESSING, Settled, change_card, settle
@@ -183,7 +183,8 @@ def _understand(
     found = _with_channels(recognise(checkpoint, None if wanted is None else str(wanted)))
     with torch.device("meta"):
         draft = found.variant.build()
-        settled = settle(found.variant, draft, found.facts, beside, asked)
+        facts = of_this_network(found.facts, str(found.variant.architecture.get("backbone", "")))
+        settled = settle(found.variant, draft, facts, beside, asked)
         return found, settled, settled.variant.build()
 
 

@@ -97,6 +97,13 @@ def _plain_resnet(shapes: Shapes, prefix: str) -> bool:
     return len(inside) == 4 and inside[:2] == (64, 64) and shapes[f"{prefix}layer1.0.conv1.weight"][0] == 64 and not gates
 
 
+def _cut_short(shapes: Shapes) -> bool:
+    """Whether the pyramid reads another level of a ResNet than its last (``encoder_depth`` below 5)."""
+    read = [shapes[key][1] for key in shapes if re.fullmatch(r"decoder\.(aspp\.)?(0\.)?convs\.0\.0\.weight", key)]
+    last = [shapes[key][0] for key in shapes if re.fullmatch(r"encoder\.(model\.)?layer4\.0\.conv[23]\.weight", key)]
+    return bool(read and last) and read[0] != max(last)
+
+
 def _encoder(shapes: Shapes) -> tuple[str, dict[str, Any], list[Rule]] | None:
     """Name, options and key rules of the encoder; None if it is none of :data:`SUPPORTED`."""
     if {"encoder.features.0.0.weight", "encoder.features.18.0.weight"} <= set(shapes):
@@ -166,10 +173,10 @@ class SegmentationModelsPytorch(Family):
         if any(".attention1." in key for key in shapes):
             given = facts.get("attention") or "scse"
             raise _unsupported(f"decoder_attention_type '{given}'", "none", path)
-        depth = facts.get("depth")
         blocks = sum(re.fullmatch(r"decoder\.blocks\.\d+\.conv1\.0\.weight", key) is not None for key in shapes)
-        if depth in (1, 2, 3, 4) or 0 < blocks < 5:
-            raise _unsupported(f"encoder_depth {depth if depth in (1, 2, 3, 4) else blocks}", "5", path)
+        if 0 < blocks < 5 or _cut_short(shapes):
+            depth = blocks or facts.get("depth") or "below 5"
+            raise _unsupported(f"encoder_depth {depth}", "5", path)
 
     def describe(self, shapes: Shapes) -> Variant:
         """Architecture and encoder."""

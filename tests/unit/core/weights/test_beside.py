@@ -158,6 +158,18 @@ def test_a_settings_file_that_cannot_be_is_noted_and_does_not_stop_the_weights(
         assert bool(card.extra.get("notes")) is (number in (0, 2, 3))
 
 
+@pytest.mark.parametrize(("encoder", "used"), [("resnet18", True), ("resnet-18", True), ("resnet", True), ("tu-resnet18", True),
+                                               ("resnet50", False), ("mobilenet_v2", False), ("my_own", True)])  # fmt: skip
+def test_settings_of_another_network_in_the_folder_are_not_used(
+    encoder: str, used: bool, plain: tuple[SegmentationModel, State], tmp_path: Path
+) -> None:
+    folder = save_folder(tmp_path / "net", plain[1], {"encoder_name": encoder, "encoder_output_stride": 8})
+    card = load_model(folder)[1]
+    assert (card.output_stride == 8) is used
+    assert ("output_stride" in card.guessed) is not used
+    assert any("speaks of the encoder" in note for note in card.extra.get("notes", ())) is not used
+
+
 def test_mean_and_deviation_of_a_settings_file(plain: tuple[SegmentationModel, State], tmp_path: Path) -> None:
     folder = save_folder(tmp_path / "net", plain[1], {"mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]})
     card = load_model(folder)[1]
