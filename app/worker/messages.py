@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from numpy.typing import NDArray
 
@@ -40,7 +40,10 @@ class Request(Generic[A]):
     Attributes:
         request_id: given when it is submitted.
         priority: smaller comes first.
+        handler: the module of :mod:`app.worker.handlers` that answers it.
     """
+
+    handler: ClassVar[str]
 
     request_id: int = 0
     priority: int = NORMAL
@@ -54,6 +57,8 @@ class LoadModel(Request["Loaded"]):
     them; they are kept in the card beside the file, so that every later request sees them.
     """
 
+    handler = "models"
+
     path: str
     device: str = "auto"
     output_stride: int | None = None
@@ -64,12 +69,16 @@ class LoadModel(Request["Loaded"]):
 class InspectModel(Request["Inspected"]):
     """Open a checkpoint to see whether it can be used, and forget it again; the model in use stays. ``path`` is a file."""
 
+    handler = "models"
+
     path: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Predict(Request["Predicted"]):
     """Predict one image file with the loaded model. ``source_key`` is the image's content key."""
+
+    handler = "predict"
 
     image: str
     source_key: str
@@ -79,6 +88,8 @@ class Predict(Request["Predicted"]):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AskScores(Request["ScoresAt"]):
     """The ``top`` most probable classes of one pixel, from the kept coarse scores of an image."""
+
+    handler = "predict"
 
     source_key: str
     x: int
@@ -127,6 +138,8 @@ class Refine(Request["Refined"]):
             image then come at a smaller size.
     """
 
+    handler = "refine"
+
     base: RefineBase
     params: CRFParams
     strokes: NDArray[Any] | None = None
@@ -146,6 +159,8 @@ class RefineBox(Request["Refined"]):
         reach: px over which a stroke makes its class believable.
     """
 
+    handler = "refine"
+
     base: RefineBase
     params: CRFParams
     box: tuple[int, int, int, int]
@@ -157,6 +172,8 @@ class RefineBox(Request["Refined"]):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrepareRefine(Request["Refined"]):
     """Compile the CRF's loops, read the image and build its lattices ahead. Answered by Refined without labels."""
+
+    handler = "refine"
 
     base: RefineBase
     params: CRFParams
@@ -212,6 +229,8 @@ class Learn(Request["Learned"]):
     The loaded model stays in use, and urgent requests are answered meanwhile.
     """
 
+    handler = "adapt"
+
     task: LearnTask
 
 
@@ -224,6 +243,8 @@ class Compare(Request["Compared"]):
         image, source_key, options: as for Predict; the scores are not kept.
     """
 
+    handler = "compare"
+
     model: str
     image: str
     source_key: str
@@ -233,6 +254,8 @@ class Compare(Request["Compared"]):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndCompare(Request["Compared"]):
     """Free the models that were loaded for comparing. Answered by Compared without a prediction."""
+
+    handler = "compare"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -244,6 +267,8 @@ class AskReceptive(Request["Receptive"]):
         x, y: pixel of the oriented image.
         options: output stride and resize are looked at.
     """
+
+    handler = "receptive"
 
     image: str
     source_key: str

@@ -51,8 +51,8 @@ def test_the_dialog_shows_every_value_with_its_origin(qtbot, checkpoint: Path) -
 
 def test_options_are_kept_beside_the_file_and_every_later_request_sees_them(checkpoint: Path) -> None:
     session = ComputeSession()
-    usual = session.load(LoadModel(request_id=1, path=str(checkpoint), device="cpu")).card
-    answer = session.load(
+    usual = session.answer(LoadModel(request_id=1, path=str(checkpoint), device="cpu")).card
+    answer = session.answer(
         LoadModel(request_id=2, path=str(checkpoint), device="cpu", options={"interpolation": "bilinear", "mean": "1, 2, 3"})
     )
     assert isinstance(answer, Loaded)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.worker.compare_session import CompareSession
+from app.worker.handlers.compare import Handler as CompareHandler
 from app.worker.messages import (
     AskReceptive,
     Compare,
@@ -24,6 +24,7 @@ from app.worker.messages import (
     Receptive,
 )
 from app.worker.session import ComputeSession
+from app.worker.state import WorkerState
 from deeplab_core.errors import WeightsError
 from deeplab_core.records import PredictOptions
 from tests.unit.app.tiny_model import save_photograph, save_tiny_model
@@ -61,33 +62,32 @@ def test_models_beside_the_one_in_use(models: list[Path], image: Path) -> None:
     assert isinstance(session.answer(LoadModel(request_id=2, path=str(models[1]), device="cpu")), Loaded)
     plain = session.answer(Predict(request_id=3, image=str(image), source_key="key"))
     assert isinstance(plain, Predicted)
-    assert session._comparing is not None
-    assert session._comparing.loaded == (str(models[0]),)
+    assert session.handler("compare").loaded == (str(models[0]),)
     same = session.answer(ask(4, models[1], image))  # the one in use: not loaded a second time
-    assert session._comparing.loaded == (str(models[0]),)
+    assert session.handler("compare").loaded == (str(models[0]),)
     assert isinstance(same, Compared)
     assert same.prediction is not None
     np.testing.assert_array_equal(same.prediction.labels, plain.prediction.labels)
     ended = session.answer(EndCompare(request_id=5))
     assert isinstance(ended, Compared)
     assert ended.prediction is None
-    assert session._comparing.loaded == ()
+    assert session.handler("compare").loaded == ()
     pickle.loads(pickle.dumps(answer))
 
 
 def test_one_model_at_a_time_where_memory_is_short(models: list[Path], image: Path) -> None:
-    session = CompareSession(room=1)
-    assert session.predict(ask(1, models[0], image)).note == ""
-    second = session.predict(ask(2, models[1], image))
+    session = CompareHandler(WorkerState(1 << 20), room=1)
+    assert session.answer(ask(1, models[0], image), None, None).note == ""
+    second = session.answer(ask(2, models[1], image), None, None)
     assert "put out of memory" in second.note
     assert session.loaded == (str(models[1]),)
-    assert session.predict(ask(3, models[1], image)).note == ""
+    assert session.answer(ask(3, models[1], image), None, None).note == ""
 
 
 def test_models_stay_loaded_where_they_fit(models: list[Path], image: Path) -> None:
-    session = CompareSession(room=1 << 40)
+    session = CompareHandler(WorkerState(1 << 20), room=1 << 40)
     for number, model in enumerate((*models, models[0])):
-        assert session.predict(ask(number, model, image)).note == ""
+        assert session.answer(ask(number, model, image), None, None).note == ""
     assert session.loaded == (str(models[1]), str(models[2]), str(models[0]))
 
 

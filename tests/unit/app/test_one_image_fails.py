@@ -150,7 +150,7 @@ def test_the_compute_process_names_the_image(
         raise copy(trouble)
 
     monkeypatch.setattr(Predictor, "scores", fail)
-    monkeypatch.setattr("app.worker.compare_session.receptive_field", fail)
+    monkeypatch.setattr("app.worker.handlers.receptive.receptive_field", fail)
     requests = (
         Predict(request_id=1, image=path, source_key="k"),
         Compare(request_id=2, model=str(model), image=path, source_key="k"),

@@ -20,7 +20,7 @@ from app.state.provenance import Provenance, by_hand, merge_labels, would_change
 from app.state.refinement import composed, painted_labels, taking_patch
 from app.state.samples import confirmed_labels
 from app.state.schema import OPENED_AT, WITH_RECLASSIFIED
-from app.worker.refine_session import in_window_ids, renamed_source
+from app.worker.handlers.refine import in_window_ids, renamed_source
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.errors import ProjectError
 from deeplab_core.refine import DenseCRF, ProbabilitySource

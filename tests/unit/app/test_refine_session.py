@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.worker import refine_session
+from app.worker.handlers import refine as refine_session
 from app.worker.messages import LoadModel, Predict, PrepareRefine, Refine, RefineBase, RefineBox, Refined, WasCancelled
 from app.worker.session import ComputeSession
 from deeplab_core.images import read_image
@@ -39,7 +39,7 @@ class Desk:
 
     @property
     def scores(self) -> Scores:
-        found = self.session._scores.find("key")
+        found = self.session.state.scores.find("key")
         assert found is not None
         return found
 
@@ -86,7 +86,7 @@ def test_a_quick_result_is_close_to_the_exact_one_and_smaller_for_a_large_image(
     assert quick.shape == exact.shape
     assert (quick == exact).mean() > 0.95
     monkeypatch.setattr(refine_session, "QUICK_PIXELS", 90 * 120 // 4)
-    desk.session._refining = None
+    desk.session.handlers.clear()
     small = desk.refine(quick=True).labels
     assert small.shape == (45, 60)
     grown = small.repeat(2, axis=0).repeat(2, axis=1)
@@ -94,7 +94,7 @@ def test_a_quick_result_is_close_to_the_exact_one_and_smaller_for_a_large_image(
 
 
 def test_scores_that_are_gone_are_asked_for(desk: Desk) -> None:
-    desk.session._scores.clear()
+    desk.session.state.scores.clear()
     answer = desk.refine()
     assert answer.no_scores
     assert answer.labels is None
@@ -182,8 +182,7 @@ def test_only_the_last_images_keep_their_lattices(desk: Desk, tmp_path: Path) ->
     for number in range(4):
         photo = save_photograph(tmp_path / f"{number}.png", 20, 30, seed=number)
         desk.refine(RefineBase(image=str(photo), source_key=str(number), labels=mask))
-    assert desk.session._refining is not None
-    assert len(desk.session._refining._desks) == 2
+    assert len(desk.session.handler("refine")._desks) == 2
 
 
 @pytest.mark.parametrize("way", ["exact", "quick", "box"])

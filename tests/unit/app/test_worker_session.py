@@ -131,7 +131,7 @@ def test_a_bug_is_answered_with_its_traceback(model_file: Path, image: Path, mon
     def bug(*_: object, **__: object) -> None:
         raise KeyError("oops")
 
-    monkeypatch.setattr("app.worker.session.read_image", bug)
+    monkeypatch.setattr("app.worker.handlers.predict.read_image", bug)
     answer = session.answer(Predict(request_id=2, image=str(image), source_key=""))
     assert isinstance(answer, Failed)
     assert answer.request_id == 2
@@ -140,7 +140,7 @@ def test_a_bug_is_answered_with_its_traceback(model_file: Path, image: Path, mon
     assert answer.error["path"] == str(image)
     unknown = session.answer(Request(request_id=3))
     assert isinstance(unknown, Failed)
-    assert "no answer to Request" in unknown.traceback
+    assert "has no attribute 'handler'" in unknown.traceback
 
 
 def test_answers_unpickle_without_torch(service: InProcessService, model_file: Path, image: Path, tmp_path: Path) -> None:
@@ -166,10 +166,19 @@ def test_a_package_that_cannot_be_imported_is_named_with_its_remedy(monkeypatch:
         raise ImportError("Numba needs NumPy 2.2 or less. Got 2.4.", name="numba")
 
     session = ComputeSession()
-    monkeypatch.setattr(session, "refine", broken)
+    monkeypatch.setattr("app.worker.session.import_module", broken)
     request = PrepareRefine(request_id=4, base=RefineBase(image="a.png", source_key="k"), params=CRFParams())
     answer = session.answer(request)
     assert isinstance(answer, Failed)
     assert "numba cannot be imported" in answer.error["what"]
     assert "install --upgrade numba numpy" in answer.error["remedy"]
     assert answer.traceback == ""
+
+
+def test_every_request_names_a_handler_that_exists() -> None:
+    """A new request needs its message, a module of handlers and a caller: nothing else lists it."""
+    session = ComputeSession()
+    requests = [kind for kind in Request.__subclasses__() if kind.__module__ == Request.__module__]
+    assert Predict in requests
+    for kind in requests:
+        assert callable(session.handler(kind.handler).answer), kind

@@ -9,6 +9,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from app.worker.messages import CorrectedImage, Learn, Learned
+from app.worker.state import Cancel, ReportProgress, WorkerState
 from deeplab_core.errors import ImageReadError, WeightsError
 from deeplab_core.formats.atomic import make_folder
 from deeplab_core.images import read_image
@@ -18,11 +19,18 @@ from deeplab_core.records import ModelCard
 from deeplab_core.training.adaptation import Corrected, Untouched, adapt
 from deeplab_core.weights import load_model, save_model
 
-Cancel = Callable[[], bool]
-ReportProgress = Callable[[float, str], None]
+
+class Handler:
+    """Answers Learn."""
+
+    def __init__(self, state: WorkerState) -> None:
+        pass
+
+    def answer(self, request: Learn, cancel: Cancel | None, progress: ReportProgress | None) -> Learned:
+        return _learn(request, cancel, progress)
 
 
-def learn(request: Learn, cancel: Cancel | None = None, progress: ReportProgress | None = None) -> Learned:
+def _learn(request: Learn, cancel: Cancel | None, progress: ReportProgress | None) -> Learned:
     """Load the model anew, adapt it, and write it beside its card.
 
     The model is read from its file because the one in use has its batch norms folded away; that one is not touched.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.worker.messages import PrepareRefine, Refine, RefineBase, RefineBox, Refined
+from app.worker.state import Cancel, ReportProgress, WorkerState
 from deeplab_core.errors import ComputeError
 from deeplab_core.images import read_image
-from deeplab_core.inference import ScoreGrid, Scores, ScoreStore
+from deeplab_core.inference import ScoreGrid, Scores
 from deeplab_core.parallel import available_cores
 from deeplab_core.records import CRFParams
 from deeplab_core.refine import Box, DenseCRF, ProbabilitySource, choose_engine, refine_region, warm_up
@@ -32,7 +32,6 @@ BOX_FIELD = 40_000
 #: Images whose picture and lattices are kept; of a large one only itself.
 _KEPT, _LARGE = 2, 8_000_000
 
-Cancel = Callable[[], bool]
 _UNSTROKED = -1
 
 
@@ -56,28 +55,27 @@ class _Desk:
         return self.quick.size[0] / self.exact.size[0]
 
 
-class RefineSession:
-    """Answers the CRF's requests.
+class Handler:
+    """Answers Refine, RefineBox and PrepareRefine, from the class scores that predictions leave behind."""
 
-    Args:
-        scores: the class scores that predictions leave behind.
-
-    Attributes:
-        device: ``"cuda"`` computes whole images there; anything else on the CPU.
-    """
-
-    def __init__(self, scores: ScoreStore) -> None:
-        self.device = "cpu"
-        self._scores = scores
+    def __init__(self, state: WorkerState) -> None:
+        self._state = state
         self._desks: OrderedDict[tuple[str, str, str], _Desk] = OrderedDict()
         self._warm = False
 
-    def answer(self, request: Refine | RefineBox | PrepareRefine, cancel: Cancel | None = None) -> Refined:
-        """Serve one request; raises as :class:`~deeplab_core.refine.DenseCRF` and the reading of images do."""
+    @property
+    def _device(self) -> str:
+        """``"cuda"`` computes whole images there; anything else on the CPU."""
+        predictor = self._state.predictor
+        return "cpu" if predictor is None else predictor.device.type
+
+    def answer(
+        self, request: Refine | RefineBox | PrepareRefine, cancel: Cancel | None, _progress: ReportProgress | None
+    ) -> Refined:
         began = time.perf_counter()
         labels: NDArray[Any] | None = None
         note = ""
-        scores = self._scores.find(request.base.source_key)
+        scores = self._state.scores.find(request.base.source_key)
         if scores is not None and len(scores.catalog) == 2:
             scores = scores.weighed(request.base.threshold)
         if request.base.labels is None and request.base.channel_ids and scores is None:
@@ -97,7 +95,7 @@ class RefineSession:
         return Refined(request_id=request.request_id, labels=labels, milliseconds=spent, note=note)
 
     def _desk(self, base: RefineBase) -> _Desk:
-        engine = choose_engine(base.engine, self.device)
+        engine = choose_engine(base.engine, self._device)
         key = base.source_key, base.image, engine
         desk = self._desks.get(key)
         if desk is None:
@@ -112,7 +110,7 @@ class RefineSession:
 
     def _crfs(self, rgb: NDArray[np.uint8], engine: Engine) -> tuple[DenseCRF, DenseCRF]:
         threads = min(2, available_cores())
-        exact = DenseCRF(rgb, engine=engine, device="cpu" if self.device == "cpu" else "cuda", threads=threads)
+        exact = DenseCRF(rgb, engine=engine, device="cpu" if self._device == "cpu" else "cuda", threads=threads)
         height, width = exact.size
         share = (QUICK_PIXELS / (height * width)) ** 0.5
         if share >= 1.0 and exact.engine == "native":

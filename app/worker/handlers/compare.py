@@ -1,61 +1,53 @@
-"""Other models beside the one in use, and what the one in use looks at."""
+"""Predicting with other models beside the one in use."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
 
-from app.worker.messages import AskReceptive, Compare, Compared, EndCompare, Receptive
-from deeplab_core.errors import AtrousError, DeviceOutOfMemory, ImageReadError
-from deeplab_core.images import ImageData, read_image
+from app.worker.messages import Compare, Compared, EndCompare
+from app.worker.state import Cancel, ReportProgress, WorkerState
+from deeplab_core.errors import AtrousError, DeviceOutOfMemory
 from deeplab_core.inference import Predictor
 from deeplab_core.inference.memory import available_bytes, is_out_of_memory, release
-from deeplab_core.inference.pixels import RGB
-from deeplab_core.inference.receptive_field import receptive_field
 from deeplab_core.weights import load_model
-
-Cancel = Callable[[], bool]
-ReportProgress = Callable[[float, str], None]
 
 #: Part of the free memory that the weights of compared models may take; the rest is for the forward passes.
 _SHARE = 0.25
 
 
-class CompareSession:
-    """Models that are compared, the least recently used first; they stay loaded while their weights fit.
+class Handler:
+    """Answers Compare and EndCompare. Compared models stay loaded while their weights fit; the one used longest ago goes first.
 
     Args:
         room: bytes that may be taken by their weights; None asks the device each time.
     """
 
-    def __init__(self, room: int | None = None) -> None:
+    def __init__(self, state: WorkerState, room: int | None = None) -> None:
+        self._state = state
         self._peers: OrderedDict[tuple[str, str], Predictor] = OrderedDict()
         self._room = room
-        self._picture: tuple[str, str, ImageData] | None = None
 
     @property
     def loaded(self) -> tuple[str, ...]:
         """Paths of the models that are loaded, the least recently used first."""
         return tuple(path for path, _ in self._peers)
 
-    def predict(
-        self,
-        request: Compare,
-        in_use: Predictor | None = None,
-        cancel: Cancel | None = None,
-        progress: ReportProgress | None = None,
-    ) -> Compared:
-        """Predict with the model of the request.
+    def answer(self, request: Compare | EndCompare, cancel: Cancel | None, progress: ReportProgress | None) -> Compared:
+        return self._end(request) if isinstance(request, EndCompare) else self._predict(request, cancel, progress)
 
-        Args:
-            in_use: the model in use, where it is the one that the request names; nothing is loaded then.
+    def _predict(self, request: Compare, cancel: Cancel | None, progress: ReportProgress | None) -> Compared:
+        """Predict with the model of the request; nothing is loaded if it is the one in use.
 
         Raises:
             AtrousError: as ``load_model``, ``read_image`` and :class:`Predictor`.
         """
         notes: list[str] = []
-        predictor = in_use or self._peer(request, notes, progress)
-        rgb = self._read(request.image, request.source_key, predictor)
+        state = self._state
+        if state.predictor is not None and request.model == state.path:
+            predictor = state.loaded(request.options.device)
+        else:
+            predictor = self._peer(request, notes, progress)
+        rgb = state.read(request.image, request.source_key, predictor.model.in_channels)
         try:
             prediction = predictor(
                 rgb, source_key=request.source_key, options=request.options, cancel=cancel, progress=progress
@@ -68,20 +60,14 @@ class CompareSession:
             )  # fmt: skip
         return Compared(request_id=request.request_id, prediction=prediction, note=" ".join(notes))
 
-    def end(self, request: EndCompare) -> Compared:
-        """Free every model and picture."""
+    def _end(self, request: EndCompare) -> Compared:
+        """Free every model, and the image read last."""
         devices = {predictor.device for predictor in self._peers.values()}
         self._peers.clear()
-        self._picture = None
+        self._state.forget_picture()
         for device in devices:
             release(device)
         return Compared(request_id=request.request_id, prediction=None)
-
-    def receptive(self, request: AskReceptive, predictor: Predictor, cancel: Cancel | None = None) -> Receptive:
-        """The receptive field of a pixel in the model in use."""
-        rgb = self._read(request.image, request.source_key, predictor)
-        found = receptive_field(predictor, rgb, request.x, request.y, options=request.options, cancel=cancel)
-        return Receptive(request_id=request.request_id, found=found)
 
     def _peer(self, request: Compare, notes: list[str], progress: ReportProgress | None) -> Predictor:
         key = request.model, request.options.device
@@ -126,17 +112,6 @@ class CompareSession:
         _, gone = self._peers.popitem(last=False)
         notes.append(f"{gone.card.name} was put out of memory and is read again when it is its turn.")
         release(gone.device)
-
-    def _read(self, image: str, key: str, predictor: Predictor) -> RGB:
-        channels = predictor.model.in_channels
-        kept = self._picture
-        if kept is None or kept[:2] != (image, key) or (channels == 4 and kept[2].four is None):
-            self._picture = None
-            try:
-                kept = self._picture = (image, key, read_image(image, fourth=channels == 4))
-            except MemoryError as error:
-                raise ImageReadError("the image does not fit into memory", path=image) from error
-        return kept[2].pixels(channels)
 
 
 def _weight_bytes(predictor: Predictor) -> int:

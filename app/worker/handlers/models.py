@@ -1,0 +1,46 @@
+"""Loading a model, and trying one without using it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from app.worker.messages import Inspected, InspectModel, Loaded, LoadModel
+from app.worker.state import Cancel, ReportProgress, WorkerState
+from deeplab_core.inference import Predictor
+from deeplab_core.records import ModelCard
+from deeplab_core.weights import load_model, write_card_file
+from deeplab_core.weights.reading import weights_file
+
+
+class Handler:
+    """Answers LoadModel and InspectModel."""
+
+    def __init__(self, state: WorkerState) -> None:
+        self._state = state
+
+    def answer(
+        self, request: LoadModel | InspectModel, _cancel: Cancel | None, _progress: ReportProgress | None
+    ) -> Loaded | Inspected:
+        if isinstance(request, LoadModel):
+            return self._load(request)
+        _, card = load_model(request.path)
+        return Inspected(request_id=request.request_id, card=_plain(card))
+
+    def _load(self, request: LoadModel) -> Loaded:
+        """Load a checkpoint, at the wanted output stride if it has that. If it fails, the model before stays in use."""
+        model, card = load_model(request.path, options=request.options)
+        if request.options:
+            write_card_file(weights_file(Path(request.path)), card)
+            model, card = load_model(request.path)  # as every later request sees it
+        if request.output_stride in model.output_strides:  # the card says what predictions use that do not ask for another
+            model.output_stride = request.output_stride
+            card = replace(card, output_stride=request.output_stride)
+        predictor = Predictor(model, card, device=request.device)
+        self._state.take(predictor, request.path, request.device)
+        return Loaded(request_id=request.request_id, card=_plain(card), device=str(predictor.device), note=predictor.device_note)
+
+
+def _plain(card: ModelCard) -> ModelCard:
+    """The card with plain values only: nothing of torch may reach the window's process."""
+    return ModelCard.from_dict(card.to_dict())

@@ -1,0 +1,94 @@
+"""What the handlers of the compute process share: the model in use, the scores that it left behind, the image read last."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from app.worker.messages import Answer, Request
+from deeplab_core.errors import ComputeError, ImageReadError
+from deeplab_core.images import ImageData, read_image
+from deeplab_core.inference import Predictor, ScoreStore
+from deeplab_core.notes import Note
+
+Cancel = Callable[[], bool]
+ReportProgress = Callable[[float, str], None]
+
+
+class Handler(Protocol):
+    """Answers the requests of one subject.
+
+    Raises what ``deeplab_core`` raises; :class:`app.worker.session.ComputeSession` makes answers of it.
+    """
+
+    def __init__(self, state: WorkerState) -> None: ...
+
+    def answer(self, request: Any, cancel: Cancel | None, progress: ReportProgress | None, /) -> Answer:
+        """Serve one request."""
+
+
+class WorkerState:
+    """One model and what it said last.
+
+    Args:
+        score_bytes: bound of the kept class scores.
+
+    Attributes:
+        predictor: the model in use; None before the first is loaded.
+        path: its file.
+        scores: class scores of the last images, by content key.
+        made_with: content key -> what the kept scores depend on, and the notes of the image.
+    """
+
+    def __init__(self, score_bytes: int) -> None:
+        self.predictor: Predictor | None = None
+        self.path = ""
+        self.scores = ScoreStore(score_bytes)
+        self.made_with: dict[str, tuple[tuple[str, str], tuple[Note, ...]]] = {}
+        self._home = self._device = "auto"
+        self._picture: tuple[str, str, ImageData] | None = None
+
+    def take(self, predictor: Predictor, path: str, device: str) -> None:
+        """Use another model from now on."""
+        self.predictor, self.path = predictor, path
+        self._home = self._device = device
+        self.scores.clear()
+        self.made_with.clear()
+
+    def loaded(self, device: str = "auto") -> Predictor:
+        """The model in use, on the device that a request names; ``auto`` is the one that it was loaded for.
+
+        Raises:
+            ComputeError: no model is loaded.
+        """
+        if self.predictor is None:
+            raise ComputeError("no model is loaded", remedy="Choose a model in the Model panel, then predict again")
+        wanted = self._home if device == "auto" else device
+        if wanted != self._device:
+            self.predictor.move(wanted)
+            self._device = wanted
+        return self.predictor
+
+    def read(self, image: str, key: str, channels: int) -> Any:
+        """The pixels of an image for a network of so many input channels; the image read last is kept.
+
+        Raises:
+            ImageReadError: as ``read_image``, or the image does not fit into memory.
+        """
+        kept = self._picture
+        if kept is None or kept[:2] != (image, key) or (channels == 4 and kept[2].four is None):
+            self._picture = None
+            try:
+                kept = self._picture = (image, key, read_image(image, fourth=channels == 4))
+            except MemoryError as error:
+                raise ImageReadError("the image does not fit into memory", path=image) from error
+        return kept[2].pixels(channels)
+
+    def forget_picture(self) -> None:
+        """Free the image that was read last."""
+        self._picture = None
+
+
+def image_of(request: Request[Any]) -> str | None:
+    """The image file that a request is about, if it is about one."""
+    return getattr(request, "image", None)
