@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QObject
 
 from app.services.calls import Call, ComputeService
+from app.services.folder_job import Steps, answer, background
 from app.services.jobs import JobRegistry
 from app.state.class_mapping import project_mapping
 from app.state.comparison import Peer
@@ -88,32 +89,22 @@ class PeerAsking(QObject):
         self._number += 1
         number = self._number
         self._wish, self._taken, self._refused, self._moved = wish, taken, refused, moved
-        card = wish.peer.card
-        assert card is not None
 
-        def look() -> tuple[str, Prediction | None]:
-            key = wish.project.content_key(wish.image)
-            return key, wish.project.predictions.get(key, card.id, wish.options.cache_key())
-
-        def found(answer: tuple[str, Prediction | None]) -> None:
-            key, kept = answer
+        def found(result: tuple[str, Prediction | None]) -> None:
+            key, kept = result
             if number != self._number:
                 return
             if kept is not None:
                 self._map(number, wish, kept, "")
                 return
-            path = wish.project.path_of(wish.project.record(wish.image))
-            request = Compare(
-                priority=wish.priority, model=str(wish.peer.path), image=str(path), source_key=key, options=wish.options
-            )
-            self._call = self._compute.submit(request).on(
+            self._call = self._compute.submit(_request(wish, key)).on(
                 done=lambda answer: self._take(number, wish, answer),
                 failed=lambda error: self._end(number, error),
                 cancelled=lambda: self._end(number, Cancelled()),
                 progress=lambda fraction, _text: self._move(number, fraction),
             )
 
-        self._jobs.run(look, found, lambda error: self._end(number, error))
+        self._jobs.run(lambda: _look(wish), found, lambda error: self._end(number, error))
 
     def cancel(self) -> None:
         """Give the wish under way up; nobody hears of it any more."""
@@ -125,17 +116,11 @@ class PeerAsking(QObject):
 
     def _map(self, number: int, wish: Wish, prediction: Prediction, note: str, *, keep: bool = False) -> None:
         """Bring labels into the project's ids, and keep the prediction, in the background."""
-        card = wish.peer.card
-        assert card is not None
-        mapping = project_mapping(wish.project, card.catalog, card.id)
-
-        def work() -> Said:
-            if keep:
-                wish.project.predictions.put(prediction)
-            labels = apply_lut(prediction.labels, mapping.lut)
-            return Said(labels, mapping.unmatched, prediction.report.milliseconds, note)
-
-        self._jobs.run(work, lambda said: self._finish(number, said), lambda error: self._end(number, error))
+        self._jobs.run(
+            lambda: _in_project_ids(wish, prediction, note, keep=keep),
+            lambda said: self._finish(number, said),
+            lambda error: self._end(number, error),
+        )
 
     def _finish(self, number: int, said: Said) -> None:
         if number != self._number or self._taken is None:
@@ -164,3 +149,38 @@ class PeerAsking(QObject):
     def _move(self, number: int, fraction: float) -> None:
         if number == self._number and self._moved is not None:
             self._moved(fraction)
+
+
+def ask_model(compute: ComputeService, wish: Wish) -> Steps[Said]:
+    """What :class:`PeerAsking` does, as steps of a job over the folder."""
+    key, prediction = yield from background(lambda: _look(wish))
+    note, kept = "", prediction is not None
+    if prediction is None:
+        compared = yield from answer(lambda: compute.submit(_request(wish, key)))
+        prediction, note = compared.prediction, compared.note
+    assert prediction is not None
+    found = prediction
+    return (yield from background(lambda: _in_project_ids(wish, found, note, keep=not kept)))
+
+
+def _look(wish: Wish) -> tuple[str, Prediction | None]:
+    """Content key of the image, and the prediction that is kept of it."""
+    card = wish.peer.card
+    assert card is not None
+    key = wish.project.content_key(wish.image)
+    return key, wish.project.predictions.get(key, card.id, wish.options.cache_key())
+
+
+def _request(wish: Wish, key: str) -> Compare:
+    path = wish.project.path_of(wish.project.record(wish.image))
+    return Compare(priority=wish.priority, model=str(wish.peer.path), image=str(path), source_key=key, options=wish.options)
+
+
+def _in_project_ids(wish: Wish, prediction: Prediction, note: str, *, keep: bool) -> Said:
+    """Bring labels into the project's ids, and keep a new prediction."""
+    card = wish.peer.card
+    assert card is not None
+    mapping = project_mapping(wish.project, card.catalog, card.id)
+    if keep:
+        wish.project.predictions.put(prediction)
+    return Said(apply_lut(prediction.labels, mapping.lut), mapping.unmatched, prediction.report.milliseconds, note)

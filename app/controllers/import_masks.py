@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from PySide6.QtCore import QObject, QTimer, Signal
+from PySide6.QtCore import QObject, Signal
 
 from app.controllers.folder_jobs import FolderChange, FolderJobs
 from app.controllers.ground_truth import GroundTruthController
 from app.controllers.predict import PredictController
 from app.controllers.project import ProjectController
 from app.places import is_sample_project
+from app.services.folder_job import FolderJob, Steps, background, pause
 from app.services.jobs import Job, JobRegistry, JobState
 from app.services.notifications import Choice, Notifier
 from app.state.folder_plan import plan_of_import
@@ -26,16 +26,12 @@ from app.state.import_plan import (
     plan_import,
     read_import,
 )
-from app.state.patch import TilePatch
 from app.state.project import Project
 from app.state.provenance import Provenance
 from app.state.wording import counted, spaced
 from deeplab_core.catalog import ClassCatalog
-from deeplab_core.errors import AtrousError, image_error
+from deeplab_core.errors import AtrousError
 from deeplab_core.formats.frames import Frame
-
-#: How long to leave an image alone that is being opened or saved.
-_RETRY_MS = 30
 
 #: What the user decides about masks in other classes: True matches them by name, False reads them in the project's.
 Decided = Callable[[bool], None]
@@ -43,13 +39,11 @@ Decided = Callable[[bool], None]
 
 @dataclass
 class _Import:
-    """One run over a folder of masks. ``waiting`` holds (image, mask file)."""
+    """One run over a folder of masks; ``files`` by image."""
 
     project: Project
-    job: Job
     plan: ImportPlan
-    waiting: deque[tuple[int, Path]]
-    total: int
+    files: dict[int, Path]
     frame: Frame
     source: ClassCatalog | None
     change: FolderChange
@@ -83,7 +77,7 @@ class ImportController(QObject):
         super().__init__(parent)
         self._projects, self._truth, self._predict, self._jobs, self._notifier = projects, truth, predict, jobs, notifier
         self._folder_jobs = folder_jobs
-        self._run: _Import | None = None
+        self._run: FolderJob[None] | None = None
 
     def start_from_file(self, path: Path, frame: Frame = "auto") -> None:
         """Replace the mask in view by a mask file, as one undoable step; asks for what the file does not say.
@@ -184,89 +178,45 @@ class ImportController(QObject):
     # -- the run ---------------------------------------------------------------------------------------------------------
 
     def _begin(self, project: Project, plan: ImportPlan, frame: Frame, source: ClassCatalog | None) -> None:
-        if project is not self._projects.project or self._run is not None:
-            return
-        files = plan.files
-        waiting = deque((record.id, files[record.relative_path]) for record in project.images if record.relative_path in files)
-        job = self._jobs.add(Job("Importing masks", self._stop, guards_close=True))
-        change = FolderChange(project, "The import of masks", Provenance.IMPORT, "import")
-        self._run = _Import(project, job, plan, waiting, len(waiting), frame, source, change)
-        self._next()
-
-    def _stop(self) -> None:
         if self._run is not None:
-            self._run.waiting.clear()
-
-    def _next(self) -> None:
-        run = self._run
-        if run is None:
             return
-        if run.project is not self._projects.project or not run.waiting:
-            self._finish(run)
-            return
-        run.job.progress(run.total - len(run.waiting), run.total)
-        image, path = run.waiting.popleft()
-        if run.project.record(image).touched:
-            run.counts.kept += 1
-            self._later()
-        elif self._projects.in_hand(image):
-            self._take_in_view(run, image, path)
-        else:
-            self._take_closed(run, image, path)
+        files = {record.id: plan.files[record.relative_path] for record in project.images if record.relative_path in plan.files}
+        change = FolderChange(project, "The import of masks", Provenance.IMPORT, "import")
+        run = _Import(project, plan, files, frame, source, change)
+        self._run = self._folder_jobs.start(
+            project, "Importing masks", files, lambda image: self._import(run, image), writes=True,
+            on_end=lambda job: self._finish(run, job),
+        )  # fmt: skip
 
-    def _take_in_view(self, run: _Import, image: int, path: Path) -> None:
-        view = self._projects.image
-        if view is None or view.id != image:
-            # It is just being opened, or its mask is just being saved. The others come first.
-            run.waiting.append((image, path))
-            QTimer.singleShot(_RETRY_MS, self._next)
-            return
-        run.change.before_step(image)
-        try:
-            found = self._into_view(path, run.frame, run.source)
-            if found is not None:
-                run.counts.add(run.project.record(image).relative_path, found)
-        except AtrousError as error:
-            self._note(run, image, error)
-        self._later()
-
-    def _take_closed(self, run: _Import, image: int, path: Path) -> None:
-        project = run.project
-
-        def end(step: tuple[TilePatch, ImportedMask]) -> None:
-            patch, found = step
-            if project is not self._projects.project:
-                self._next()
-                return
-            if self._projects.in_hand(image) or project.record(image).touched:
-                run.waiting.appendleft((image, path))  # it was opened meanwhile: decide again
-            else:
-                title = f"Import {path.name}, {spaced(patch.changed_pixels)} px"
+    def _import(self, run: _Import, image: int) -> Steps[None]:
+        """Give one image its mask, unless the user has worked on it by then."""
+        project, path = run.project, run.files[image]
+        while not project.record(image).touched:
+            view = self._projects.image
+            if not self._folder_jobs.settled(image):
+                yield from pause()
+            elif view is not None and view.id == image:
                 run.change.before_step(image)
-                try:
-                    self._projects.write_step(image, title, patch)
+                found = self._into_view(path, run.frame, run.source)
+                if found is not None:
                     run.counts.add(project.record(image).relative_path, found)
-                except AtrousError as error:
-                    self._note(run, image, error)
-            self._later()
+                return
+            else:
+                patch, found = yield from background(lambda: import_patch(project, image, path, run.frame, run.source))
+                if self._projects.in_hand(image) or project.record(image).touched:
+                    continue  # it was opened meanwhile: decide again
+                run.change.before_step(image)
+                self._projects.write_step(image, f"Import {path.name}, {spaced(patch.changed_pixels)} px", patch)
+                run.counts.add(project.record(image).relative_path, found)
+                return
+        run.counts.kept += 1
 
-        def failed(error: Exception) -> None:
-            self._note(run, image, image_error(error, path))
-            self._later()
-
-        self._jobs.run(lambda: import_patch(project, image, path, run.frame, run.source), end, failed)
-
-    def _note(self, run: _Import, image: int, error: AtrousError) -> None:
-        run.counts.failures.append((run.project.record(image).relative_path, str(error)))
-
-    def _later(self) -> None:
-        """Go on from the event loop, so that a long run neither blocks the window nor grows the stack."""
-        QTimer.singleShot(0, self._next)
-
-    def _finish(self, run: _Import) -> None:
+    def _finish(self, run: _Import, job: FolderJob[None]) -> None:
         self._run = None
-        run.job.finish(JobState.CANCELLED if run.job.cancel_asked else JobState.DONE)
+        if job.abandoned:
+            return
         counts = run.counts
+        counts.failures += [(run.project.record(image).relative_path, str(error)) for image, error in job.failures.items()]
         choices = (*self._details(counts.rows(run.plan)), *self._folder_jobs.remember(run.change))
         say = self._notifier.warning if counts.failures or counts.warning else self._notifier.info
         say(

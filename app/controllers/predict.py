@@ -56,12 +56,10 @@ class PredictController(QObject):
     Signals:
         predictionChanged(OpenImage): the image in view has a prediction (or lost it).
         suggestionChanged(Suggestion | None): one waits, or none does any more.
-        failuresFound(list of (image id, why)): a folder run is over and some images failed.
     """
 
     predictionChanged = Signal(object)
     suggestionChanged = Signal(object)
-    failuresFound = Signal(object)
 
     def __init__(
         self,
@@ -83,9 +81,8 @@ class PredictController(QObject):
         self._jobs, self._notifier, self._settings, self._facts = jobs, notifier, settings, facts
         self._calls: dict[int, Call[Predicted]] = {}  # by image
         self.suggestion: Suggestion | None = None
-        self.folder_run = FolderRun(projects, models, compute, jobs, notifier, self)
+        self.folder_run = FolderRun(projects, models, compute, notifier, folder_jobs, self)
         self.folder_run.predicted.connect(self._take_from_run)
-        self.folder_run.failuresFound.connect(self.failuresFound)
         projects.imageChanged.connect(self._follow_image)
         models.mappingChanged.connect(self._follow_mapping)
         models.cardChanged.connect(lambda _card: self._predict_unseen())

@@ -108,8 +108,7 @@ class Program(QObject):
             facts, self,
         )  # fmt: skip
         self.refine_folder = RefineFolder(
-            self.projects, self.models, self.predict, self.edit, self.refine.crf, compute, self.jobs, notifier, facts,
-            self.folder_jobs, self,
+            self.projects, self.models, self.predict, self.edit, self.refine.crf, compute, facts, self.folder_jobs, self
         )  # fmt: skip
         self.scribble = ScribbleController(
             self.projects, self.predict, self.refine, self.edit, compute, notifier, facts, self
@@ -123,7 +122,7 @@ class Program(QObject):
             self.projects, self.models, self.judge, self.view, compute, self.jobs, notifier, settings, facts, self
         )
         self.compare_folder = CompareFolder(
-            self.compare, self.projects, self.models, self.judge, compute, self.jobs, notifier, facts, self.folder_jobs, self
+            self.compare, self.projects, self.models, self.judge, compute, notifier, facts, self.folder_jobs, self
         )
         self.plots = PlotsController(
             self.projects, self.judge, self.inspect, self.queues, self.refine, self.compare, self.compare_folder,

@@ -59,8 +59,7 @@ class WindowVerbs(QObject):
         window.recent_menu.aboutToShow.connect(self._fill_recent)
         window.start_page.show_recent(program.projects.recent.folders())
         program.models.mappingNeeded.connect(self._say_mapping)
-        program.predict.failuresFound.connect(self.show_failures)
-        program.compare_folder.failuresFound.connect(self.show_failures)
+        program.folder_jobs.imagesListed.connect(self.show_images)
         program.export.finished.connect(self._say_exported)
         program.imports.reported.connect(self._show_import)
         program.settings.changed.connect(self._follow_setting)
@@ -199,16 +198,13 @@ class WindowVerbs(QObject):
             else:
                 models.agree(dialog.overrides())
 
-    def show_failures(self, failures: list[tuple[int, str]]) -> None:
-        """List images that failed, with a way to each."""
+    def show_images(self, heading: str, intro: str, images: list[tuple[int, str]]) -> None:
+        """List images with a reason each, and a way to each of them."""
         project = self._program.projects.project
         if project is None:
             return
-        rows = [(project.record(image).shown, displayed(why)) for image, why in failures]
-        intro = "The run went on with the rest. Each image is listed with the reason; 'Run folder' tries them again."
-        ListDialog(
-            "What failed", intro, rows, lambda row: self._program.projects.open_image(failures[row][0]), self._window
-        ).exec()
+        rows = [(project.record(image).shown, displayed(why)) for image, why in images]
+        ListDialog(heading, intro, rows, lambda row: self._program.projects.open_image(images[row][0]), self._window).exec()
 
     def _show_import(self, rows: list[tuple[str, str]]) -> None:
         intro = "Everything else was imported. Nothing in the folder was changed."

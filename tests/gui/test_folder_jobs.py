@@ -14,6 +14,7 @@ from app.state.image_record import ImageStatus
 from app.state.provenance import Provenance
 from app.ui.dialogs.folder_question import FolderQuestion
 from deeplab_core.catalogs import get_catalog
+from deeplab_core.errors import StorageError
 from deeplab_core.formats.png import write_indexed_png
 from tests.gui.studio import HEIGHT, WIDTH, Studio
 
@@ -241,7 +242,43 @@ def test_an_image_that_moved_on_stays(desk):
     desk.window.actions["edit.undo_folder"].trigger()
     desk.wait(lambda: "CRF on the folder was undone" in desk.titles())
     np.testing.assert_array_equal(desk.image.document.labels, painted)
-    assert "1 image changed since then and stays as now." in desk.program.notifier.messages[-1].detail
+    message = desk.program.notifier.messages[-1]
+    assert "1 image changed since then and stays as now." in message.detail
+    listed = []
+    desk.program.folder_jobs.imagesListed.disconnect(desk.application.verbs.show_images)
+    desk.program.folder_jobs.imagesListed.connect(lambda heading, intro, rows: listed.extend(rows))
+    assert message.choices[-1].text == "Show what stays"
+    message.choices[-1].run()
+    assert listed == [(desk.image.id, "It has changed since the job.")]
+
+
+def test_a_job_that_ends_with_its_project_says_nothing_and_changes_nothing_more(desk, folder, tmp_path):
+    desk.program.folder_jobs.assume = True
+    desk.compute.paused = True
+    desk.window.model.run_folder.click()
+    desk.wait(lambda: desk.program.predict.folder_run.running)
+    desk.program.projects.open(folder, tmp_path / "elsewhere")
+    desk.wait(lambda: desk.program.projects.project is not None and desk.program.projects.project.directory.name == "elsewhere")
+    assert not desk.program.predict.folder_run.running
+    desk.compute.paused = False
+    desk.settle()
+    assert not any("Folder run" in title for title in desk.titles())
+    assert not any(record.prediction for record in desk.program.projects.project.images[1:])
+
+
+def test_a_project_that_cannot_be_written_ends_the_job_with_one_message(desk, monkeypatch):
+    project = desk.program.projects.project
+
+    def full(*_arguments, **_options):
+        raise StorageError("the project cannot be saved", why="The disk is full")
+
+    monkeypatch.setattr(project, "keep_prediction", full)
+    monkeypatch.setattr(project, "set_failed", full)
+    desk.program.folder_jobs.assume = True
+    desk.window.model.run_folder.click()
+    desk.wait(lambda: "Folder run stopped" in desk.titles())
+    assert desk.titles().count("The project cannot be saved") == 1
+    assert not desk.program.predict.folder_run.running
 
 
 def test_an_import_is_taken_back_with_its_statuses(desk, tmp_path):

@@ -1,0 +1,330 @@
+"""One loop over images of a folder: every job that visits them one after the other runs on it, under the same rules.
+
+The work of an image is a generator of steps (:data:`Steps`). A step is a function for the pool of threads (:func:`background`), a
+request to the compute process (:func:`answer`), or a pause while the image is being opened or saved (:func:`pause`)::
+
+    def work(image: int) -> Steps[Prediction]:
+        key = yield from background(lambda: project.content_key(image))
+        predicted = yield from answer(lambda: compute.submit(Predict(image=path, source_key=key)))
+        return predicted.prediction
+
+Everything between two steps runs on the thread of the job.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from PySide6.QtCore import QObject
+
+from app.services.calls import Call
+from app.services.jobs import Job, JobRegistry, JobState
+from app.services.timers import single_shot
+from app.state.project import Project
+from app.worker.messages import Answer
+from deeplab_core.errors import AtrousError, image_error
+
+#: An image that is being opened or saved is looked at again after this time.
+RETRY_MS = 30
+
+T = TypeVar("T")
+A = TypeVar("A", bound=Answer)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Background:
+    work: Callable[[], Any]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Ask:
+    submit: Callable[[], Call[Any]]
+
+
+class _Pause:
+    """Other images come first."""
+
+
+Step = _Background | _Ask | _Pause
+#: Steps of one image; the generator returns its result.
+Steps = Generator[Step, Any, T]
+
+
+def background(work: Callable[[], T]) -> Steps[T]:
+    """Run ``work`` on the pool; its result. Raises what it raises."""
+    result: T = yield _Background(work)
+    return result
+
+
+def answer(submit: Callable[[], Call[A]]) -> Steps[A]:
+    """Submit a request to the compute process; its answer.
+
+    Raises:
+        AtrousError: the compute process answers with it.
+    """
+    result: A = yield _Ask(submit)
+    return result
+
+
+def pause() -> Steps[None]:
+    """Let other images go first, and go on after :data:`RETRY_MS`."""
+    yield _Pause()
+
+
+@dataclass(slots=True, eq=False)
+class _Item:
+    """A visit under way: ``place`` in the ids, ``call`` while the compute process works on it, ``fraction`` (0..1) of that."""
+
+    place: int
+    image: int
+    steps: Generator[Step, Any, Any]
+    call: Call[Any] | None = None
+    fraction: float = 0.0
+
+
+class FolderJob(QObject, Generic[T]):
+    """The rules of every loop over a folder.
+
+    - Images begin in the order of ``ids``, at most ``in_flight`` at a time, and at most as many in one turn of the event loop, so
+      that a long job neither blocks the window nor grows the stack.
+    - An error is a failure of its image only, is kept in :attr:`failures`, and the job goes on; unless ``on_failure`` raises,
+      which means that nothing can be written any more: then the job ends as failed, with :attr:`trouble`. An exception that is
+      neither an AtrousError nor raised by a step is a bug: its image counts as failed and the exception is raised.
+    - After :meth:`cancel` no image begins and calls are cancelled. What runs on the pool comes to its end and is taken; an image
+      that needs another call or a pause after it is left. A call that was cancelled elsewhere cancels the job.
+    - After :meth:`abandon` (another project is open) nothing is taken any more.
+    - Progress is reported ten times a second at most (:class:`Job`).
+
+    Args:
+        ids: images to visit; one that comes several times is visited as often.
+        work: begins the steps of an image.
+        on_result: gets an image and its result.
+        project: names the images and their files.
+        jobs: runs background steps; it shows the job while it lasts.
+        title: what the user reads in the status bar.
+        in_flight: how many images are under way at a time.
+        resume: how many images of the same job were done before it was interrupted; they count in the progress.
+        on_failure: gets an image and its error, before it counts in :attr:`failures`.
+        on_end: called once, with the job, after its last image.
+        guards_close: whether closing the window asks first.
+
+    Attributes:
+        job: as the status bar shows it; its state tells how the job ended.
+        done: visits that ended, well or not, with the ``resume`` ones.
+        failures: image -> error, which names the image's file.
+        trouble: why the job could not go on; None unless it failed.
+        abandoned: whether it was left for another project.
+    """
+
+    def __init__(
+        self,
+        ids: Iterable[int],
+        work: Callable[[int], Steps[T]],
+        on_result: Callable[[int, T], object] = lambda _image, _result: None,
+        *,
+        project: Project,
+        jobs: JobRegistry,
+        title: str,
+        in_flight: int = 1,
+        resume: int = 0,
+        on_failure: Callable[[int, AtrousError], object] = lambda _image, _error: None,
+        on_end: Callable[[FolderJob[T]], object] = lambda _job: None,
+        guards_close: bool = False,
+    ) -> None:
+        super().__init__(jobs)
+        self._order = tuple(ids)
+        self._waiting = deque(range(len(self._order)))
+        self._work, self._on_result, self._jobs = work, on_result, jobs
+        self.project = project
+        self._in_flight, self._on_failure, self._on_end = in_flight, on_failure, on_end
+        self._active: list[_Item] = []
+        self._paused: list[_Item] = []
+        self._ended: set[int] = set()
+        self._stopping = False
+        self.done = resume
+        self.total = resume + len(self._order)
+        self.failures: dict[int, AtrousError] = {}
+        self.trouble: AtrousError | None = None
+        self.abandoned = False
+        self.job = Job(title, self._stop, guards_close=guards_close)
+        self._turn = single_shot(self, 0, self._feed)
+        self._retry = single_shot(self, RETRY_MS, self._resume_paused)
+        self.job.progress(self.done, self.total)
+        jobs.add(self.job)
+        self._turn.start()
+
+    @property
+    def running(self) -> bool:
+        """Whether it still goes on."""
+        return self.job.running
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it ended, or is about to end, before its last image."""
+        return self._stopping
+
+    @property
+    def left(self) -> tuple[int, ...]:
+        """Images that have not ended, in order; those that are under way are among them."""
+        return tuple(image for place, image in enumerate(self._order) if place not in self._ended)
+
+    def cancel(self) -> None:
+        """Stop for a reason other than the user's (``job.cancel`` is theirs); ``on_end`` follows once nothing is under way."""
+        if self.running:
+            self._stop()
+
+    def abandon(self) -> None:
+        """Stop at once, because another project is open: no result is taken any more. Calls ``on_end`` before it returns."""
+        if self.running:
+            self.abandoned = self._stopping = True
+            self._waiting.clear()
+            for item in (*self._active, *self._paused):
+                self._drop(item)
+            self._end()
+
+    # -- inside ----------------------------------------------------------------------------------------------------------
+
+    def _stop(self) -> None:
+        self._stopping = True
+        self._waiting.clear()
+        for item in tuple(self._paused):
+            self._drop(item)
+        for item in tuple(self._active):
+            if item.call is not None:
+                item.call.cancel()
+        self._turn.start()
+
+    def _feed(self) -> None:
+        """Begin images while there are places; end the job after the last one."""
+        if not self.running:
+            return
+        for _ in range(min(self._in_flight - len(self._active), len(self._waiting))):
+            if not self._waiting:
+                break  # what the image before came to has stopped the job
+            place = self._waiting.popleft()
+            item = _Item(place, self._order[place], self._work(self._order[place]))
+            self._active.append(item)
+            self._report()
+            self._advance(item, None)
+        if not (self._active or self._paused or self._waiting):
+            self._end()
+
+    def _advance(self, item: _Item, value: Any, error: Exception | None = None) -> None:
+        """Carry an image on to its next step."""
+        try:
+            step = item.steps.send(value) if error is None else item.steps.throw(error)
+        except StopIteration as end:
+            self._finish(item)
+            self._on_result(item.image, end.value)
+        except Exception as caught:
+            self._fail(item, caught)
+            if caught is not error and not isinstance(caught, AtrousError):
+                raise
+        else:
+            self._take(item, step)
+
+    def _take(self, item: _Item, step: Step) -> None:
+        if isinstance(step, _Background):
+            self._jobs.run(
+                step.work, lambda result: self._come_back(item, result), lambda error: self._come_back(item, None, error)
+            )
+        elif self._stopping:
+            self._drop(item)
+        elif isinstance(step, _Pause):
+            self._active.remove(item)
+            self._paused.append(item)
+            if not self._retry.isActive():
+                self._retry.start()
+            self._turn.start()
+        else:
+            self._ask(item, step)
+
+    def _ask(self, item: _Item, step: _Ask) -> None:
+        def finished() -> None:
+            item.call, item.fraction = None, 0.0
+
+        def progress(fraction: float, _text: str) -> None:
+            item.fraction = fraction
+            self._report()
+
+        def cancelled() -> None:
+            self._drop(item)
+            if self.running and not self._stopping:
+                self._stop()
+
+        try:
+            item.call = step.submit()
+        except Exception as error:
+            self._advance(item, None, error)
+            return
+        item.call.on(
+            done=lambda result: self._come_back(item, result),
+            failed=lambda error: self._come_back(item, None, error),
+            cancelled=cancelled,
+            progress=progress,
+            finished=finished,
+        )
+
+    def _come_back(self, item: _Item, value: Any, error: Exception | None = None) -> None:
+        """A step is over."""
+        item.call, item.fraction = None, 0.0
+        if item in self._active:  # else it was left meanwhile
+            self._advance(item, value, error)
+
+    def _resume_paused(self) -> None:
+        paused, self._paused = self._paused, []
+        self._active += paused
+        for item in paused:
+            if item in self._active:  # the image before may have ended the job
+                self._advance(item, None)
+
+    def _finish(self, item: _Item) -> None:
+        """An image has ended, well or not."""
+        self._active.remove(item)
+        self._ended.add(item.place)
+        self.done += 1
+        self._report()
+        self._turn.start()
+
+    def _fail(self, item: _Item, error: Exception) -> None:
+        failure = image_error(error, self.project.path_of(self.project.record(item.image)))
+        try:
+            self._on_failure(item.image, failure)
+        except AtrousError as trouble:
+            self.trouble = trouble
+        self.failures[item.image] = failure
+        self._finish(item)
+        if self.trouble is not None and not self._stopping:
+            self._stop()
+
+    def _drop(self, item: _Item) -> None:
+        """Leave an image as it is; it is not done."""
+        for items in (self._active, self._paused):
+            if item in items:
+                items.remove(item)
+        call, item.call = item.call, None
+        if call is not None:
+            call.abandon()
+        item.steps.close()
+        self._turn.start()
+
+    def _report(self) -> None:
+        if self.abandoned:
+            return
+        name = self.project.record(self._active[-1].image).name if self._active else ""
+        self.job.progress(self.done, self.total, name, sum(item.fraction for item in self._active))
+
+    def _end(self) -> None:
+        if not self.running:
+            return
+        self._turn.stop()
+        self._retry.stop()
+        if self.trouble is not None:
+            self.job.finish(JobState.FAILED)
+        else:
+            self.job.finish(JobState.CANCELLED if self._stopping else JobState.DONE)
+        self._on_end(self)
+        self.deleteLater()
