@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from app.services.calls import ComputeService
     from app.ui.binding import Binding
     from app.ui.window_verbs import WindowVerbs
-    from deeplab_core.catalog import ClassCatalog
+    from deeplab_core.catalogs.catalog import ClassCatalog
 
 #: Names a file that gets the seconds from this module's import to the first painted frame; for the start-up benchmark.
 FIRST_FRAME_VARIABLE = "ATROUS_FIRST_FRAME"
@@ -72,7 +72,7 @@ class Application(QObject):
         from app.controllers.program import Program
         from app.ui.binding import Binding
         from app.ui.window_verbs import WindowVerbs
-        from deeplab_core.metrics.compiled import allow_compiled
+        from deeplab_core.kernels.compiled import allow_compiled
 
         allow_compiled(False)  # numba would cost the window 140 MB; strokes are counted by their changed pixels anyway
         if self._compute is None:

@@ -17,8 +17,8 @@ from app.state.tools import ToolState
 from app.ui.canvas.canvas_area import CanvasArea
 from app.ui.canvas.layers import LayerSet
 from app.ui.canvas.picture import PictureSource
-from deeplab_core.boundary.band import band_index
-from deeplab_core.catalog import ClassCatalog, ClassInfo
+from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
+from deeplab_core.metrics.trimap import band_index
 
 CLASSES = 21
 

@@ -24,9 +24,10 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from app.cli.refine import figures
-from deeplab_core.boundary import BandHistogram, band_index
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.inference import Predictor
+from deeplab_core.metrics.trimap import band_index
+from deeplab_core.metrics.trimap_histogram import BandHistogram
 from deeplab_core.refine import PRESETS, CRFParams, DenseCRF, ProbabilitySource, Sample, read_params, search_parameters
 from deeplab_core.weights import load_model
 

@@ -27,16 +27,19 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from deeplab_core.boundary import BandHistogram, BoundaryIoU, band_index, boundary_f, csurka_f, fill_void
-from deeplab_core.boundary.boundary_f import perimeter
-from deeplab_core.catalog import ClassCatalog
 from deeplab_core.catalogs import get_catalog
+from deeplab_core.catalogs.catalog import ClassCatalog
+from deeplab_core.kernels.compiled import LARGE, use_compiled
 from deeplab_core.metrics import ConfusionMatrix
 from deeplab_core.metrics.bootstrap import Samples
+from deeplab_core.metrics.boundary_f import boundary_f, csurka_f, perimeter
+from deeplab_core.metrics.boundary_iou import BoundaryIoU
 from deeplab_core.metrics.calibration import Calibration
 from deeplab_core.metrics.cityscapes import InstanceCounts, cityscapes_scores
-from deeplab_core.metrics.compiled import LARGE, use_compiled
+from deeplab_core.metrics.distance import fill_void
 from deeplab_core.metrics.image_counts import ImageCounts
+from deeplab_core.metrics.trimap import band_index
+from deeplab_core.metrics.trimap_histogram import BandHistogram
 
 VOC, CITY = get_catalog("voc21"), get_catalog("cityscapes19")
 VOID, CLASSES = 255, 21

@@ -24,9 +24,12 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from deeplab_core.catalogs import get_catalog
-from deeplab_core.formats import encode_indexed_png, find_truth, read_mask, write_indexed_png
-from deeplab_core.formats.export import ExportItem, export_masks, get_exporter
-from deeplab_core.images import find_images, read_image, read_thumbnail
+from deeplab_core.datasets.find import find_images
+from deeplab_core.datasets.ground_truth import find_truth
+from deeplab_core.images import read_image, read_thumbnail
+from deeplab_core.masks.export import ExportItem, export_masks, get_exporter
+from deeplab_core.masks.png import encode_indexed_png, write_indexed_png
+from deeplab_core.masks.read import read_mask
 
 CATALOG = get_catalog("voc21")
 THUMBNAIL = 256

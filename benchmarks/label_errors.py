@@ -29,11 +29,12 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from deeplab_core.analysis import ClassConfidence, find_label_issues, label_quality
+from deeplab_core.analysis.label_quality import scored_pixels
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.inference import Predictor
-from deeplab_core.inspection import ClassConfidence, find_label_issues, find_regions, label_quality
-from deeplab_core.inspection.label_quality import scored_pixels
 from deeplab_core.refine import ProbabilitySource
+from deeplab_core.regions import find_regions
 from deeplab_core.weights import load_model
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "real"

@@ -31,13 +31,13 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from deeplab_core.catalog import ClassCatalog, ClassInfo
 from deeplab_core.catalogs import get_catalog
-from deeplab_core.formats import read_mask
+from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
 from deeplab_core.inference import cap_threads
 from deeplab_core.inference.pixels import RGB
 from deeplab_core.labels import LabelMap
 from deeplab_core.learning import LearnOptions
+from deeplab_core.masks.read import read_mask
 from deeplab_core.metrics import ConfusionMatrix
 from deeplab_core.metrics.scores import class_iou, mean_iou, truth_pixels
 from deeplab_core.nn import SegmentationModel

@@ -25,9 +25,11 @@ from app.state.document import Document
 from app.state.judgement import ImageJudgement
 from app.state.patch import Rect
 from app.state.provenance import Provenance
-from deeplab_core.boundary import BandHistogram, band_index, distance_to_edge, fill_void
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.metrics import ConfusionMatrix
+from deeplab_core.metrics.distance import distance_to_edge, fill_void
+from deeplab_core.metrics.trimap import band_index
+from deeplab_core.metrics.trimap_histogram import BandHistogram
 
 CATALOG = get_catalog("voc21")
 CLASSES = len(CATALOG)

@@ -25,7 +25,7 @@ from torch.nn.functional import interpolate
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from deeplab_core.catalog import ClassCatalog, ClassInfo
+from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
 from deeplab_core.inference import ScoreGrid, Scores, warm_up
 from deeplab_core.inference.geometry import Frame
 from deeplab_core.inference.scores import store_scores

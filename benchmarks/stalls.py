@@ -31,7 +31,7 @@ from app.main import Application
 from app.state.panes import PaneKind
 from app.worker.messages import Predict, Predicted, Request
 from deeplab_core.catalogs import get_catalog
-from deeplab_core.formats.png import write_indexed_png
+from deeplab_core.masks.png import write_indexed_png
 from deeplab_core.records import Prediction, RunReport, TrimapBand
 from tests.fakes.compute import FakeComputeClient
 

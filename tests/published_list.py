@@ -17,5 +17,5 @@ def use_published_list(monkeypatch: pytest.MonkeyPatch, folder: Path, *rows: dic
     }  # fmt: skip
     path = folder / "published.json"
     path.write_text(json.dumps({"models": [complete | row for row in rows]}))
-    monkeypatch.setattr("deeplab_core.fetch.published._LIST", path)
-    monkeypatch.setattr("deeplab_core.fetch.published._PROTECTED", ("https://", "http://127.0.0.1:"))
+    monkeypatch.setattr("deeplab_core.hub.published._LIST", path)
+    monkeypatch.setattr("deeplab_core.hub.published._PROTECTED", ("https://", "http://127.0.0.1:"))

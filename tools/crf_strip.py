@@ -19,12 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from deeplab_core.boundary import band_index
-from deeplab_core.catalog import ClassCatalog
-from deeplab_core.formats import find_truth, read_mask
-from deeplab_core.images import find_images, read_image
+from deeplab_core.catalogs.catalog import ClassCatalog
+from deeplab_core.datasets.find import find_images
+from deeplab_core.datasets.ground_truth import find_truth
+from deeplab_core.images import read_image
 from deeplab_core.inference import Predictor
+from deeplab_core.masks.read import read_mask
 from deeplab_core.metrics import ConfusionMatrix
+from deeplab_core.metrics.trimap import band_index
 from deeplab_core.records import CRFParams
 from deeplab_core.refine import PRESETS, DenseCRF, ProbabilitySource, preset, read_params
 from deeplab_core.weights import load_model

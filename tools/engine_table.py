@@ -18,12 +18,12 @@ import numpy as np
 import torch
 from PIL import Image
 
+from deeplab_core.backends.export import export_onnx
 from deeplab_core.inference import Predictor
-from deeplab_core.inference.engines.export import export_onnx
+from deeplab_core.model_cards import numbered_catalog
 from deeplab_core.nn import create_model
 from deeplab_core.records import ModelCard
 from deeplab_core.weights import load_model
-from deeplab_core.weights.cards import numbered_catalog
 
 ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / "docs" / "models" / "engines.md"

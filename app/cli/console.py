@@ -143,8 +143,7 @@ def write_json(path: Path | None, data: dict[str, Any]) -> None:
     """Write the file of ``--json FILE`` in one step; None writes nothing. Raises ValueError for nan: those figures are null."""
     if path is None:
         return
-    from deeplab_core.atomic import refuse_picture
-    from deeplab_core.formats import atomic_write
+    from deeplab_core.atomic import atomic_write, refuse_picture
 
     refuse_picture(path)
     path.parent.mkdir(parents=True, exist_ok=True)

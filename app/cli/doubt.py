@@ -23,14 +23,14 @@ from deeplab_core.wording import count
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from deeplab_core.catalog import ClassCatalog
-    from deeplab_core.formats import Frame
+    from deeplab_core.analysis.folder_doubt import FolderDoubt
+    from deeplab_core.catalogs.catalog import ClassCatalog
+    from deeplab_core.datasets.sidecars import SidecarFiles
     from deeplab_core.images import ImageData
     from deeplab_core.inference import Predictor
     from deeplab_core.inference.doubt_meter import DoubtMeter
-    from deeplab_core.inspection.companions import Companions
-    from deeplab_core.inspection.folder_doubt import FolderDoubt
     from deeplab_core.labels import LabelMap
+    from deeplab_core.masks.frames import Frame
     from deeplab_core.records import CRFEngine, CRFParams, Precision, PredictOptions
 
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -98,7 +98,7 @@ def doubt(
     _check_usage(orders, truth, ambiguous, label_errors, {
         "passes": flip or len(scales) > 1, "second_model": second_name is not None, "crf": crf is not None
     })  # fmt: skip
-    from deeplab_core.images import scan_folder
+    from deeplab_core.datasets.find import scan_folder
     from deeplab_core.records import PredictOptions
 
     scan = scan_folder(images)
@@ -112,8 +112,8 @@ def doubt(
         crf_engine=crf_engine, threshold=threshold,
     )  # fmt: skip
     model_path, second_path = resolve_model(model_name), None if second_name is None else resolve_model(second_name)
+    from deeplab_core.analysis.folder_doubt import FolderDoubt
     from deeplab_core.inference.doubt_meter import DoubtMeter
-    from deeplab_core.inspection.folder_doubt import FolderDoubt
 
     predictor = _predictor(model_path, options)
     second = None if second_path is None else _predictor(second_path, replace(options, threshold=None))
@@ -200,15 +200,15 @@ class _Truth:
         catalog: ClassCatalog,
     ) -> None:
         from deeplab_core.datasets import find_truth
-        from deeplab_core.inspection.ambiguous import AMBIGUOUS_SUFFIX
-        from deeplab_core.inspection.companions import Companions
+        from deeplab_core.datasets.ambiguous import AMBIGUOUS_SUFFIX
+        from deeplab_core.datasets.sidecars import SidecarFiles
         from deeplab_core.masks.plausibility import MaskStatistics
 
         self._catalog = catalog
         self.statistics = MaskStatistics(catalog)
         self._frame: Frame = truth.frame
         folders = truth.folders
-        self._marks: Companions | None = None if ambiguous is None else Companions(ambiguous, (AMBIGUOUS_SUFFIX,))
+        self._marks: SidecarFiles | None = None if ambiguous is None else SidecarFiles(ambiguous, (AMBIGUOUS_SUFFIX,))
         self.notes = RunNotes("ground truth mask")
         self.files: dict[str, Path] = {}
         self.problems: list[AtrousError] = []
@@ -225,9 +225,9 @@ class _Truth:
 
     def of(self, name: str, image: ImageData) -> tuple[LabelMap | None, Any]:
         """(H, W) ids and (H, W) bool of what does not count; None where there is none."""
-        from deeplab_core.formats.masks import load_mask
-        from deeplab_core.inspection.ambiguous import read_ambiguous
+        from deeplab_core.datasets.ambiguous import read_ambiguous
         from deeplab_core.labels import class_histogram
+        from deeplab_core.masks.read import load_mask
 
         path = self.files.get(name)
         if path is None:

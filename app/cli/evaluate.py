@@ -134,8 +134,8 @@ def evaluate(
     weighted IoU.
     Exit status 1 says that some files could not be compared; the figures are those of the rest.
     """
+    from deeplab_core.datasets.pairing import pair_masks
     from deeplab_core.metrics.evaluate import evaluate_folders
-    from deeplab_core.metrics.pairing import pair_masks
     from deeplab_core.metrics.report import ReportExtras, read_failures, read_other_curve, read_slices, write_report
 
     slices = tuple(curve for file in slice_files for curve in read_slices(file))

@@ -77,7 +77,7 @@ def export(
     """Write the corrected masks of a project; each is read back and compared before it takes its place."""
     from app.state.project import Project
     from app.state.samples import ExportSource
-    from deeplab_core.formats.export import export_masks, get_exporter
+    from deeplab_core.masks.export import export_masks, get_exporter
 
     if out is None:
         own = folder.resolve()

@@ -15,13 +15,13 @@ from app.cli.terminal import say
 from deeplab_core.wording import count
 
 if TYPE_CHECKING:
-    from deeplab_core.catalog import ClassCatalog
+    from deeplab_core.analysis import ErrorComponent
+    from deeplab_core.analysis.folder import FolderInspection, FolderSources
+    from deeplab_core.analysis.folder_ranking import FolderRanking
+    from deeplab_core.analysis.slices import Slice
+    from deeplab_core.catalogs.catalog import ClassCatalog
     from deeplab_core.errors import AtrousError
-    from deeplab_core.formats import Frame
-    from deeplab_core.inspection import ErrorComponent
-    from deeplab_core.inspection.folder import FolderInspection, FolderSources
-    from deeplab_core.inspection.folder_ranking import FolderRanking
-    from deeplab_core.inspection.slices import Slice
+    from deeplab_core.masks.frames import Frame
 
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 _KINDS = (
@@ -79,7 +79,7 @@ def inspect(
 
     Exit status 1 says that some files could not be inspected; the figures are those of the rest.
     """
-    from deeplab_core.inspection.folder import FolderSources
+    from deeplab_core.analysis.folder import FolderSources
 
     truths = truth.folders
     if not truths and (cell or kind or slice_name or cutouts or objects or ambiguous):
@@ -109,7 +109,7 @@ def inspect(
     if ranking is not None and ranking.scores:
         say("\n".join([*order_lines(ranking, top), *gain_lines(ranking)]))
     if json_file is not None:
-        from deeplab_core.inspection.summary import inspection_to_dict
+        from deeplab_core.analysis.summary import inspection_to_dict
 
         about = {} if ground is None else {"ground_truth": ground.to_dict()}
         write_json(json_file, {**inspection_to_dict(found, components=max(top, 50), ranking=ranking), **about})
@@ -134,8 +134,8 @@ def _cell_ids(cell: str, catalog: ClassCatalog) -> tuple[int, int]:
 
 
 def _inspect(prediction: Path, truths: tuple[Path, ...], catalog: ClassCatalog, sources: FolderSources) -> FolderInspection:
-    from deeplab_core.inspection.folder import inspect_folders
-    from deeplab_core.metrics.pairing import pair_masks
+    from deeplab_core.analysis.folder import inspect_folders
+    from deeplab_core.datasets.pairing import pair_masks
 
     with progress("inspect", len(pair_masks(prediction, truths, catalog.name).pairs)) as bar:
         return inspect_folders(
@@ -151,7 +151,7 @@ def _rank(
     images: Path | None,
     frame: Frame = "auto",
 ) -> FolderRanking | None:
-    from deeplab_core.inspection.folder_ranking import CONFIDENCE_SUFFIX, rank_folder
+    from deeplab_core.analysis.folder_ranking import CONFIDENCE_SUFFIX, rank_folder
 
     saved = next(prediction.rglob(f"*{CONFIDENCE_SUFFIX}"), None)
     if truths and saved is None and second is None:
@@ -161,7 +161,7 @@ def _rank(
 
 def _slice(text: str) -> Slice:
     """The slice that begins at the edge that is given."""
-    from deeplab_core.inspection.slices import OBJECT_EDGES, PIXEL_EDGES, ObjectAxis, PixelAxis, Slice
+    from deeplab_core.analysis.slices import OBJECT_EDGES, PIXEL_EDGES, ObjectAxis, PixelAxis, Slice
 
     axes: dict[str, tuple[ObjectAxis | PixelAxis, tuple[float, ...]]] = {
         **{axis.value: (axis, edges) for axis, edges in OBJECT_EDGES.items()},
@@ -180,7 +180,7 @@ def _slice(text: str) -> Slice:
 def _components(
     found: FolderInspection, ids: tuple[int | None, int | None], kind: str | None, within: Slice | None, top: int
 ) -> list[ErrorComponent]:
-    from deeplab_core.inspection import FailureKind
+    from deeplab_core.analysis import FailureKind
 
     if within is not None:
         return found.components_within(within, limit=top)
@@ -190,8 +190,8 @@ def _components(
 
 def _figures(found: FolderInspection) -> str:
     """Confused pairs, kinds of failure and slices of objects as text."""
-    from deeplab_core.inspection import KIND_TEXT, ObjectAxis, confused_pairs, slice_objects
-    from deeplab_core.inspection.kinds import KIND_NEEDS
+    from deeplab_core.analysis import KIND_TEXT, ObjectAxis, confused_pairs, slice_objects
+    from deeplab_core.analysis.kinds import KIND_NEEDS
 
     catalog = found.catalog
     names = {info.id: info.name for info in catalog.classes}
@@ -234,7 +234,7 @@ def _component_lines(listed: list[ErrorComponent], catalog: ClassCatalog) -> str
 
 
 def _ranking_alone(ranking: FolderRanking, catalog: ClassCatalog) -> dict[str, object]:
-    from deeplab_core.inspection.summary import FORMAT, ranking_to_dict
+    from deeplab_core.analysis.summary import FORMAT, ranking_to_dict
 
     return {
         "format": FORMAT,
@@ -253,10 +253,11 @@ def _write_cutouts(
     frame: Frame = "auto",
 ) -> None:
     """One picture per listed component: rank, classes and image in its name."""
-    from deeplab_core.formats import atomic_write, encode_png, make_folder
+    from deeplab_core.analysis import component_mask
+    from deeplab_core.analysis.cutout import cutout
+    from deeplab_core.atomic import atomic_write, make_folder
     from deeplab_core.images import read_image
-    from deeplab_core.inspection import component_mask
-    from deeplab_core.inspection.cutout import cutout
+    from deeplab_core.masks.png import encode_png
     from deeplab_core.metrics.pair_reader import PairReader
 
     names = {info.id: info.name for info in found.catalog.classes} | {found.catalog.ignore: "void"}

@@ -42,7 +42,8 @@ def convert_command(
         raise click.UsageError(f"{target} is the file that is to be converted; choose another name")
     refuse_overwriting(target, force)
 
-    from deeplab_core.weights import load_model, save_model, write_card_file
+    from deeplab_core.model_cards import write_card_file
+    from deeplab_core.weights import load_model, save_model
 
     model, card = load_model(path, options=options_of_model)
     if model.engine is not None:

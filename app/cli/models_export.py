@@ -45,7 +45,7 @@ def export_command(
     wanted = None if size is None else _size(size)
     path = resolve_model(name_or_file)
 
-    from deeplab_core.inference.engines.export import export_onnx
+    from deeplab_core.backends.export import export_onnx
     from deeplab_core.weights import load_model
 
     model, card = load_model(path, None if output_stride is None else int(output_stride))

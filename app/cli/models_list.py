@@ -12,7 +12,7 @@ from app.cli.model_choice import known_models
 from app.cli.terminal import say
 from app.cli.transfer import megabytes
 from app.places import MODEL_DIR_VARIABLE, download_folder, model_folders
-from deeplab_core.fetch import PublishedModel, find_installed, published_models
+from deeplab_core.hub import PublishedModel, find_installed, published_models
 
 if TYPE_CHECKING:
     from deeplab_core.records import ModelCard

@@ -14,7 +14,7 @@ from app.cli.options import model_options, option_text
 from app.cli.terminal import say
 
 if TYPE_CHECKING:
-    from deeplab_core.inference.engines import EngineModel
+    from deeplab_core.backends import EngineModel
     from deeplab_core.nn import SegmentationModel
     from deeplab_core.nn.layer_table import LayerRow
     from deeplab_core.records import ModelCard
@@ -39,7 +39,7 @@ def show_command(
     options_of_model: dict[str, Any],
 ) -> None:
     """Open a checkpoint and show whose it is, its card, layers, parameters, multiply-adds and receptive field."""
-    from deeplab_core.inference.engines import EngineModel
+    from deeplab_core.backends import EngineModel
     from deeplab_core.weights import load_model
 
     path = resolve_model(name_or_file)

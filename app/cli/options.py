@@ -14,10 +14,10 @@ from app.cli.terminal import say
 from app.state.numbers import read_number
 
 if TYPE_CHECKING:
-    from deeplab_core.catalog import ClassCatalog
+    from deeplab_core.catalogs.catalog import ClassCatalog
     from deeplab_core.datasets import ClassChoice, TruthIndex
-    from deeplab_core.formats import Frame
     from deeplab_core.masks import OutputMarker
+    from deeplab_core.masks.frames import Frame
     from deeplab_core.records import ModelCard
     from deeplab_core.training import DataSource
 
@@ -284,7 +284,7 @@ def masks_classes(options: TruthOptions, masks: Path) -> ClassCatalog:
         CatalogError: they are not certain, or the named ones are unknown.
     """
     from deeplab_core.datasets import choose_classes
-    from deeplab_core.metrics.pairing import pair_masks
+    from deeplab_core.datasets.pairing import pair_masks
 
     named = options.catalog()
     if named is not None:
@@ -310,8 +310,8 @@ def masks_truth(options: TruthOptions, prediction: Path, photographs: Path | Non
     """
     from deeplab_core.catalogs import builtin_catalogs
     from deeplab_core.datasets import find_images, read_marker
+    from deeplab_core.datasets.pairing import pair_masks
     from deeplab_core.errors import CatalogError
-    from deeplab_core.metrics.pairing import pair_masks
 
     if options.frame != "auto" and photographs is None:
         raise click.UsageError("--mask-frame needs the photographs; name their folder with --images")

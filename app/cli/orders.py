@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from deeplab_core.inspection.folder_ranking import FolderRanking
-    from deeplab_core.inspection.regions import Box
+    from deeplab_core.analysis.folder_ranking import FolderRanking
+    from deeplab_core.regions import Box
 
 
 def order_lines(ranking: FolderRanking, top: int, only: Collection[str] = ()) -> list[str]:

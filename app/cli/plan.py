@@ -12,7 +12,7 @@ import click
 
 from deeplab_core.atomic import protect_images, refuse_photograph
 from deeplab_core.errors import AtrousError, ProtectedFile
-from deeplab_core.images.label_names import name_key
+from deeplab_core.images.file_names import name_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ def report_refused(plan: OutputPlan, note: Callable[[str], None]) -> None:
 
 def _listed(inputs: Sequence[Path], out: Path) -> tuple[list[tuple[Path, Path]], tuple[str, ...]]:
     """(image, path below its input) of all inputs, and what they hold besides."""
-    from deeplab_core.images import scan_folder
+    from deeplab_core.datasets.find import scan_folder
 
     found: list[tuple[Path, Path]] = []
     left_out: list[str] = []
@@ -129,7 +129,7 @@ def _listed(inputs: Sequence[Path], out: Path) -> tuple[list[tuple[Path, Path]],
 
 
 def _refusal(task: Task, group: Sequence[Task], *, kept: bool) -> AtrousError | None:
-    from deeplab_core.formats.export.plan import equal_names_error
+    from deeplab_core.masks.export.plan import equal_names_error
 
     if len(group) > 1:
         others = [other for other in group if other is not task]

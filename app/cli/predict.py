@@ -249,7 +249,7 @@ def _refuse_existing(tasks: Sequence[Task]) -> None:
 
 
 def _check_run_record(out: Path, card: ModelCard, options: PredictOptions, frame: str, *, resume: bool, write: bool) -> None:
-    from deeplab_core.formats import atomic_write
+    from deeplab_core.atomic import atomic_write
 
     record: dict[str, Any] = {"model": card.id, "catalog": card.catalog.name, "options": options.cache_key(), "frame": frame}
     if card.threshold is not None:
@@ -286,8 +286,8 @@ def _finished(task: Task, card: ModelCard, frame: str, save_confidence: bool) ->
     """Whether an earlier run left a whole mask (and confidence) of the right size."""
     from PIL import Image
 
-    from deeplab_core.formats import read_mask
     from deeplab_core.images import probe_image
+    from deeplab_core.masks.read import read_mask
 
     try:
         info = probe_image(task.image)
@@ -304,8 +304,9 @@ def _finished(task: Task, card: ModelCard, frame: str, save_confidence: bool) ->
 
 
 def _write(task: Task, prediction: Prediction, data: ImageData, card: ModelCard, frame: str, save_confidence: bool) -> None:
-    from deeplab_core.formats import atomic_write, encode_png, write_mask
+    from deeplab_core.atomic import atomic_write
     from deeplab_core.images import to_stored
+    from deeplab_core.masks.png import encode_png, write_mask
 
     def place(array: Any) -> Any:
         return to_stored(array, data.info.orientation) if frame == "stored" else array

@@ -20,7 +20,7 @@ from deeplab_core.notes import RunNotes
 from deeplab_core.wording import count
 
 if TYPE_CHECKING:
-    from deeplab_core.catalog import CatalogMapping
+    from deeplab_core.catalogs.catalog import CatalogMapping
     from deeplab_core.records import CRFEngine, CRFParams
     from deeplab_core.refine.dense_crf import Engine
     from deeplab_core.refine.search import Sample, SearchReport
@@ -122,12 +122,12 @@ def _refine_masks(
     keep_suffix: bool = False,
 ) -> int:
     from deeplab_core.datasets import survey_truth
-    from deeplab_core.formats import write_mask
-    from deeplab_core.formats.masks import load_mask
     from deeplab_core.images import read_image, to_stored
     from deeplab_core.labels import class_histogram
     from deeplab_core.masks import mark_output, read_marker
     from deeplab_core.masks.plausibility import MaskStatistics
+    from deeplab_core.masks.png import write_mask
+    from deeplab_core.masks.read import load_mask
     from deeplab_core.refine import DenseCRF
     from deeplab_core.refine.from_labels import labels_as_probabilities
 
@@ -194,7 +194,7 @@ def _search(
     report_file: Path | None,
     device: str,
 ) -> int:
-    from deeplab_core.catalog import map_catalogs
+    from deeplab_core.catalogs.catalog import map_catalogs
     from deeplab_core.inference import Predictor
     from deeplab_core.refine.search import search_parameters
     from deeplab_core.weights import load_model
@@ -239,9 +239,9 @@ def _sample(
     mapping: CatalogMapping,
     notes: tuple[RunNotes, RunNotes],
 ) -> Sample | None:
-    from deeplab_core.formats.masks import load_mask
     from deeplab_core.images import read_image
     from deeplab_core.labels import apply_lut
+    from deeplab_core.masks.read import load_mask
     from deeplab_core.refine import ProbabilitySource
     from deeplab_core.refine.search import Sample
 

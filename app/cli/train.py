@@ -143,7 +143,7 @@ def train(
     """
     import torch
 
-    from deeplab_core.formats.atomic import make_folder
+    from deeplab_core.atomic import make_folder
     from deeplab_core.inference import pick_device
     from deeplab_core.training import Trainer, process_group
 

@@ -12,7 +12,7 @@ from app.cli.terminal import say
 
 if TYPE_CHECKING:
     from app.state.project import ImageRecord, Project
-    from deeplab_core.catalog import CatalogMapping, ClassCatalog
+    from deeplab_core.catalogs.catalog import CatalogMapping, ClassCatalog
     from deeplab_core.labels import LabelMap
     from deeplab_core.training import Sample
 
@@ -110,7 +110,7 @@ def project_samples(
 def _to_training(project: Project, catalog: ClassCatalog) -> CatalogMapping:
     """How the project's classes become those of the training: what the project knows of the other direction, turned around."""
     from app.state.class_mapping import project_mapping
-    from deeplab_core.catalog import map_catalogs
+    from deeplab_core.catalogs.catalog import map_catalogs
 
     if project.catalog.names == catalog.names:
         return map_catalogs(project.catalog, catalog)

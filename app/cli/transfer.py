@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from app.cli.console import emit
 from app.cli.terminal import LiveBar, is_live, say
-from deeplab_core.fetch import Progress
+from deeplab_core.hub import Progress
 
 Report = Callable[[Progress], None]
 

@@ -19,8 +19,8 @@ from app.state.ambiguous import ListedMark, error_at, list_marks, read_marks, wr
 from app.state.edits.raster import Point, polygon_mask
 from app.state.tools import Tool
 from app.state.wording import spaced
+from deeplab_core.datasets.ambiguous import AmbiguousMarks
 from deeplab_core.errors import AtrousError, ProjectError
-from deeplab_core.inspection.ambiguous import AmbiguousMarks
 
 _KEY = "ambiguous"
 

@@ -12,7 +12,7 @@ from app.controllers.view import ViewState
 from app.services.notifications import Notifier
 from app.state.class_rows import arranged, assigned_keys, effective_keys
 from app.state.project import Project
-from deeplab_core.catalog import ClassCatalog, Color
+from deeplab_core.catalogs.catalog import ClassCatalog, Color
 from deeplab_core.errors import AtrousError
 
 #: Settings of a project with the assigned keys, and what an earlier version kept.

@@ -27,7 +27,7 @@ from app.services.settings import SettingsStore
 from app.state.comparison import LETTERS, ModelFigures, PairCount, Peer, count_model, count_pair, figures_of, pairs_of
 from app.state.panes import MODEL_PANES, PaneKind, PaneLayout
 from app.worker.messages import URGENT, EndCompare
-from deeplab_core.catalog import ClassCatalog
+from deeplab_core.catalogs.catalog import ClassCatalog
 
 #: Letters of a model's name that stand in its pane.
 _NAME = 22

@@ -34,8 +34,8 @@ from app.state.project import Project
 from app.state.samples import load_sample
 from app.state.wording import counted, spaced
 from app.worker.messages import NORMAL
-from deeplab_core.boundary.band import band_index
 from deeplab_core.learning import PackedLabels
+from deeplab_core.metrics.trimap import band_index
 from deeplab_core.records import PredictOptions, TrimapBand
 
 #: Images that one model sees before the next one has its turn: where memory holds one model at a time, each is read again once

@@ -10,7 +10,7 @@ from PySide6.QtCore import QObject, Signal
 
 from app.controllers.model_cards import ModelCards
 from app.services.jobs import Job, JobRegistry, JobState
-from deeplab_core.catalog import ClassCatalog, map_catalogs
+from deeplab_core.catalogs.catalog import ClassCatalog, map_catalogs
 from deeplab_core.records import ModelCard
 
 

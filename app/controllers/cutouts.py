@@ -13,9 +13,9 @@ from app.controllers.project import ProjectController
 from app.services.jobs import JobRegistry
 from app.state.project import Project
 from app.state.samples import load_sample
+from deeplab_core.analysis.components import ErrorComponent, component_mask
+from deeplab_core.analysis.cutout import cutout
 from deeplab_core.errors import AtrousError
-from deeplab_core.inspection.components import ErrorComponent, component_mask
-from deeplab_core.inspection.cutout import cutout
 
 #: Longer side of a picture, px: a tile at twice the usual pixel density.
 SIDE = 288

@@ -16,7 +16,7 @@ from app.state.patch import Rect, TilePatch
 from app.state.provenance import Provenance
 from app.state.tools import Tool, ToolState
 from app.state.wording import spaced
-from deeplab_core.catalog import ClassCatalog
+from deeplab_core.catalogs.catalog import ClassCatalog
 
 Point = tuple[float, float]
 StrokeMode = Literal["paint", "erase", "restore"]

@@ -18,7 +18,7 @@ from app.state.image_record import ImageRecord, ImageStatus
 from app.state.samples import ExportSource, LabelSource
 from app.state.wording import spaced
 from deeplab_core.errors import AtrousError
-from deeplab_core.formats.export import ExportItem, ExportPlan, ExportSummary, export_masks, get_exporter, plan_export
+from deeplab_core.masks.export import ExportItem, ExportPlan, ExportSummary, export_masks, get_exporter, plan_export
 
 
 class Scope(StrEnum):

@@ -16,7 +16,7 @@ from app.services.settings import SettingsStore
 from app.state.fetch_view import FetchState, FetchView
 from app.worker.messages import Inspected, InspectModel
 from deeplab_core.errors import AtrousError, Cancelled, ComputeError
-from deeplab_core.fetch import (
+from deeplab_core.hub import (
     Installed,
     Progress,
     PublishedModel,

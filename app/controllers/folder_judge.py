@@ -22,10 +22,10 @@ from app.state.mask_check import MaskCheck, mask_counts, sentence
 from app.state.project import Project
 from app.state.samples import Labels, load_sample, truth_path
 from app.state.wording import counted
-from deeplab_core.boundary.band import band_index
-from deeplab_core.boundary.histogram import BandHistogram
 from deeplab_core.errors import image_error
 from deeplab_core.metrics import ConfusionMatrix
+from deeplab_core.metrics.trimap import band_index
+from deeplab_core.metrics.trimap_histogram import BandHistogram
 from deeplab_core.notes import Note
 from deeplab_core.records import Prediction, TrimapBand
 

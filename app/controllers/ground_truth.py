@@ -43,10 +43,10 @@ from app.state.ground_truth import (
 )
 from app.state.project import Project
 from app.state.wording import counted, spaced
-from deeplab_core.catalog import ClassCatalog
+from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.datasets import TruthIndex, check_truth_folder
 from deeplab_core.errors import AmbiguousFrameError, AtrousError, PredictedTruthError
-from deeplab_core.formats.frames import Frame
+from deeplab_core.masks.frames import Frame
 
 _KEY = "truth"
 #: Longer side of the pictures that show a mask both ways, px.

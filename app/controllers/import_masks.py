@@ -29,9 +29,9 @@ from app.state.import_plan import (
 from app.state.project import Project
 from app.state.provenance import Provenance
 from app.state.wording import counted, spaced
-from deeplab_core.catalog import ClassCatalog
+from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError
-from deeplab_core.formats.frames import Frame
+from deeplab_core.masks.frames import Frame
 
 #: What the user decides about masks in other classes: True matches them by name, False reads them in the project's.
 Decided = Callable[[bool], None]

@@ -26,11 +26,11 @@ from app.state.inspection_index import InspectionIndex, inspection_key, read_kep
 from app.state.project import Project
 from app.state.samples import Held, load_sample, truth_path
 from app.state.tools import Tool
+from deeplab_core.analysis.components import ErrorComponent, component_mask
+from deeplab_core.analysis.folder import FolderInspection
+from deeplab_core.analysis.image import ImageInspection
 from deeplab_core.errors import AtrousError, image_error
-from deeplab_core.inspection.components import ErrorComponent, component_mask
-from deeplab_core.inspection.folder import FolderInspection
-from deeplab_core.inspection.image import ImageInspection
-from deeplab_core.inspection.regions import Mask
+from deeplab_core.regions import Mask
 
 #: The hand rests this long before the components of the image in view are found anew.
 _RESTING_MS = 400

@@ -26,11 +26,11 @@ from app.state.judgement import Count, ImageJudgement, Labels, count_image
 from app.state.project import Project
 from app.state.provenance import Provenance
 from app.state.samples import Held, load_sample, truth_path
-from deeplab_core.boundary.band import BandAround, BandRule, band_index
-from deeplab_core.boundary.histogram import BandHistogram
 from deeplab_core.datasets import TruthIndex
 from deeplab_core.errors import AmbiguousFrameError, AtrousError
 from deeplab_core.metrics import ConfusionMatrix
+from deeplab_core.metrics.trimap import BandAround, BandRule, band_index
+from deeplab_core.metrics.trimap_histogram import BandHistogram
 from deeplab_core.notes import Note
 from deeplab_core.records import TrimapBand
 

@@ -20,7 +20,7 @@ from app.state.class_mapping import card_key, choose_classes, in_project_ids, pr
 from app.state.model_view import DeviceView, ModelChoice, RunSettings
 from app.state.project import Project
 from app.worker.messages import URGENT, Hello, Loaded, LoadModel
-from deeplab_core.catalog import CatalogMapping, ClassCatalog
+from deeplab_core.catalogs.catalog import CatalogMapping, ClassCatalog
 from deeplab_core.errors import AtrousError
 from deeplab_core.model_files import ENGINE_SUFFIXES, find_models
 from deeplab_core.records import ModelCard, Prediction, RunReport

@@ -195,14 +195,14 @@ class PlotsController(QObject):
 
     def _objects(self, axis: str) -> Chart:
         from app.state.plot_data import object_chart
-        from deeplab_core.inspection.slices import ObjectAxis
+        from deeplab_core.analysis.slices import ObjectAxis
 
         folder, kind = self._inspect.folder, ObjectAxis(axis)
         return _nothing("Objects") if folder is None else object_chart(folder.objects, kind)
 
     def _pixels(self, axis: str) -> Chart:
         from app.state.plot_data import pixel_chart
-        from deeplab_core.inspection.slices import PixelAxis
+        from deeplab_core.analysis.slices import PixelAxis
 
         folder = self._inspect.folder
         return _nothing("Pixels") if folder is None else pixel_chart(folder.slices[PixelAxis(axis)])

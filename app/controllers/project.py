@@ -27,7 +27,7 @@ from app.state.patch import TilePatch
 from app.state.project import Project
 from app.state.provenance import Provenance
 from app.state.wording import displayed
-from deeplab_core.catalog import ClassCatalog
+from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError, StorageError
 
 _LOG = logging.getLogger(__name__)

@@ -24,10 +24,10 @@ from app.state.project import Project
 from app.state.provenance import Provenance
 from app.state.queues import DEFAULT_ORDER, ORDERS, Queues, worst_first
 from app.state.samples import load_sample, truth_stamp
+from deeplab_core.analysis.doubts import VERSION, ImageDoubt, Labels, measure_doubt
+from deeplab_core.analysis.ranking import GainCurve
 from deeplab_core.errors import AtrousError, image_error
-from deeplab_core.inspection.doubts import VERSION, ImageDoubt, Labels, measure_doubt
-from deeplab_core.inspection.ranking import GainCurve
-from deeplab_core.inspection.regions import Box
+from deeplab_core.regions import Box
 
 _KIND = "doubt"
 _ORDER = "queue_order"

@@ -26,7 +26,7 @@ from app.state.provenance import Provenance, merge_labels
 from app.state.refinement import taking_patch, would_take
 from app.state.wording import counted, spaced, waiting_text
 from app.worker.messages import Predict
-from deeplab_core.catalog import ClassCatalog
+from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import CatalogError
 from deeplab_core.records import ModelCard, Prediction, PredictOptions
 

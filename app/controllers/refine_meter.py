@@ -11,7 +11,7 @@ from app.controllers.judge import JudgeController
 from app.services.jobs import JobRegistry
 from app.state.document import Document
 from app.state.refinement import RefineFigures, refine_figures
-from deeplab_core.boundary.histogram import BandHistogram
+from deeplab_core.metrics.trimap_histogram import BandHistogram
 
 
 class RefineMeter(QObject):

@@ -1,7 +1,7 @@
 """Ambiguous truth in a project: which pixels of an image a person has declared undecidable.
 
 The marks are a person's work, not a result: they stay when the folder is judged again, move with the image file, and an image
-that has some is never forgotten. Kept under the image's id in the form of :meth:`deeplab_core.inspection.AmbiguousMarks.to_dict`.
+that has some is never forgotten. Kept under the image's id in the form of :meth:`deeplab_core.analysis.AmbiguousMarks.to_dict`.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from app.state.image_list import twins
 from app.state.opencv import opencv
 from app.state.project import Project
+from deeplab_core.atomic import atomic_write, make_folder
+from deeplab_core.datasets.ambiguous import AMBIGUOUS_SUFFIX, MAX_MARKS_BYTES, AmbiguousMark, AmbiguousMarks
 from deeplab_core.errors import ImageReadError, ProjectError, ProjectLocked
-from deeplab_core.formats.atomic import atomic_write, make_folder
-from deeplab_core.inspection.ambiguous import AMBIGUOUS_SUFFIX, MAX_MARKS_BYTES, AmbiguousMark, AmbiguousMarks
 from deeplab_core.reading import parse_json
 
 #: Kind of the project's results that holds marks; the folder scan knows it too.

@@ -14,15 +14,15 @@ from app.state.wording import counted
 from deeplab_core.catalogs import builtin_catalogs
 from deeplab_core.datasets import CatalogGuess, guess_catalog
 from deeplab_core.errors import CatalogError, MaskFormatError
-from deeplab_core.formats.masks import interpret
-from deeplab_core.formats.stored import StoredMask, read_stored
 from deeplab_core.labels import value_counts
+from deeplab_core.masks.read import interpret
+from deeplab_core.masks.stored import StoredMask, read_stored
 from deeplab_core.metrics.confusion import same_classes
 
 if TYPE_CHECKING:
     from app.state.ground_truth import GroundTruth
     from app.state.project import Project
-    from deeplab_core.catalog import ClassCatalog
+    from deeplab_core.catalogs.catalog import ClassCatalog
 
 #: ``certain``: the ground truth says so; ``labels``: the ground truth allows it and the project is labelled in it; the others as
 #: for the ground truth (:data:`app.state.ground_truth.How`).

@@ -11,7 +11,7 @@ from typing import Any
 
 from app.state.patch import Labels
 from app.state.project import Project
-from deeplab_core.catalog import CatalogMapping, ClassCatalog, map_catalogs
+from deeplab_core.catalogs.catalog import CatalogMapping, ClassCatalog, map_catalogs
 from deeplab_core.errors import AtrousError
 from deeplab_core.labels import apply_lut
 from deeplab_core.metrics.confusion import same_classes

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # numpy comes after the first frame
-    from deeplab_core.catalog import ClassCatalog, Color
+    from deeplab_core.catalogs.catalog import ClassCatalog, Color
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from app.state.comparison import LETTERS, ImageDifference, ModelFigures, PairCount, shown_classes
 from app.state.wording import counted
-from deeplab_core.catalog import ClassCatalog, Color
+from deeplab_core.catalogs.catalog import ClassCatalog, Color
 
 _MINUS, _DASH = "−", "–"
 

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab_core.boundary.band import band_index
-from deeplab_core.boundary.histogram import BandHistogram
-from deeplab_core.catalog import ClassCatalog
+from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.labels import value_counts
 from deeplab_core.metrics import ConfusionMatrix
+from deeplab_core.metrics.trimap import band_index
+from deeplab_core.metrics.trimap_histogram import BandHistogram
 from deeplab_core.records import ModelCard, PredictOptions, TrimapBand
 
 Labels = NDArray[Any]  # (H, W) uint8, or uint16 for a wide catalog

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from app.state.slice_text import slice_text
-from deeplab_core.catalog import ClassCatalog
-from deeplab_core.inspection.components import ErrorComponent
-from deeplab_core.inspection.error_index import ErrorIndex
-from deeplab_core.inspection.folder import FolderInspection
-from deeplab_core.inspection.kinds import KINDS, FailureKind
-from deeplab_core.inspection.slices import ObjectAxis, Slice
+from deeplab_core.analysis.components import ErrorComponent
+from deeplab_core.analysis.error_index import ErrorIndex
+from deeplab_core.analysis.folder import FolderInspection
+from deeplab_core.analysis.kinds import KINDS, FailureKind
+from deeplab_core.analysis.slices import ObjectAxis, Slice
+from deeplab_core.catalogs.catalog import ClassCatalog
 
 #: Components that a list shows; the largest of a hundred thousand images are found in 30 ms.
 LISTED = 400

@@ -12,7 +12,7 @@ from app.state.class_mapping import project_mapping
 from app.state.image_record import ImageStatus
 from app.state.project import Project
 from app.state.samples import Held, confirmed_labels, load_sample
-from deeplab_core.catalog import ClassCatalog
+from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError
 from deeplab_core.learning import MOST_IMAGES, PackedLabels
 

@@ -14,7 +14,7 @@ from app.state.opencv import opencv
 from app.state.patch import Labels, Rect, TilePatch
 from app.state.provenance import Provenance
 from app.state.snapshot import OpenStep, Snapshot
-from deeplab_core.catalog import ClassCatalog
+from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import ProjectError
 
 #: From this many pixels on a masked write is worth the call into OpenCV.

@@ -10,11 +10,11 @@ import numpy as np
 from app.state.component_walk import KIND_TITLES, class_text
 from app.state.slice_text import AXIS_TITLES, bar_label
 from app.state.wording import counted, spaced
-from deeplab_core.catalog import Color
-from deeplab_core.inspection.board import FailureBoard
-from deeplab_core.inspection.folder import FolderInspection
-from deeplab_core.inspection.kinds import KIND_NEEDS, KIND_TEXT, KINDS, PARTS, FailureKind
-from deeplab_core.inspection.slices import AXIS_TEXT, ObjectAxis, Slice, slice_objects
+from deeplab_core.analysis.board import FailureBoard
+from deeplab_core.analysis.folder import FolderInspection
+from deeplab_core.analysis.kinds import KIND_NEEDS, KIND_TEXT, KINDS, PARTS, FailureKind
+from deeplab_core.analysis.slices import AXIS_TEXT, ObjectAxis, Slice, slice_objects
+from deeplab_core.catalogs.catalog import Color
 from deeplab_core.metrics.scores import FEW_IMAGES, FEW_OBJECTS, hits, prediction_pixels, truth_pixels
 
 

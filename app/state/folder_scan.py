@@ -93,7 +93,7 @@ def survey(folder: Path) -> tuple[dict[str, tuple[int, int]], tuple[str, ...]]:
     Raises:
         ImageReadError: the folder does not exist or cannot be opened.
     """
-    from deeplab_core.images.find import scan_folder
+    from deeplab_core.datasets.find import scan_folder
 
     scan = scan_folder(folder)
     protect_images(folder, scan.images)

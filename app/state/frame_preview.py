@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from app.state.mask_reading import load_project_mask
 from app.state.opencv import opencv
-from deeplab_core.catalog import ClassCatalog
+from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.images.decode import read_image
 
 _INK = (255, 60, 172)

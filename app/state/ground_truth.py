@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from deeplab_core.datasets import TruthIndex, find_truth
 from deeplab_core.errors import AtrousError, ImageReadError, MaskFormatError, PredictedTruthError
-from deeplab_core.formats.frames import Frame, is_ambiguous_frame, recorded_frame
+from deeplab_core.masks.frames import Frame, is_ambiguous_frame, recorded_frame
 
 if TYPE_CHECKING:
     from app.state.project import Project
@@ -250,8 +250,8 @@ def ambiguous(project: Project, image: str, mask: Path) -> ImageInfo | None:
 
 def _mask_size(mask: Path) -> tuple[int, int]:
     """(width, height) of a mask file, from its header if it is a picture."""
-    from deeplab_core.formats.stored import read_stored
     from deeplab_core.images.probe import probe_image
+    from deeplab_core.masks.stored import read_stored
 
     if mask.suffix.lower() == ".npy":
         return read_stored(mask).size

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 
 from app.state.image_record import ImageRecord, ImageStatus
 from app.state.numbers import plain_number, read_number
-from deeplab_core.images.label_names import name_key
+from deeplab_core.images.file_names import name_key
 
 STATUS_TITLES: dict[ImageStatus, str] = {
     ImageStatus.NEW: "new",

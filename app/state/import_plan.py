@@ -16,13 +16,13 @@ from app.state.patch import Labels, TilePatch, diff_patch
 from app.state.project import Project
 from app.state.provenance import Provenance
 from app.state.wording import counted, spaced
-from deeplab_core.catalog import ClassCatalog, map_catalogs
 from deeplab_core.catalogs import builtin_catalogs
+from deeplab_core.catalogs.catalog import ClassCatalog, map_catalogs
 from deeplab_core.datasets import guess_catalog
-from deeplab_core.formats.frames import Frame
-from deeplab_core.images.find import MASK_SUFFIXES
+from deeplab_core.datasets.find import MASK_SUFFIXES
 from deeplab_core.images.probe import ImageInfo, probe_image
 from deeplab_core.labels import apply_lut, class_histogram, value_counts
+from deeplab_core.masks.frames import Frame
 from deeplab_core.masks.plausibility import MaskStatistics
 from deeplab_core.metrics.confusion import same_classes
 from deeplab_core.notes import Note, RunNotes

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from app.state.project import Project
 from app.state.samples import EvaluationSample
+from deeplab_core.analysis.image import ImageInspection, inspect_image
+from deeplab_core.analysis.objects import read_known_objects
 from deeplab_core.datasets.ground_truth import TruthIndex
-from deeplab_core.inspection.companions import Companions
-from deeplab_core.inspection.image import ImageInspection, inspect_image
-from deeplab_core.inspection.objects import read_known_objects
+from deeplab_core.datasets.sidecars import SidecarFiles
 
 
 def inspect_sample(project: Project, sample: EvaluationSample, objects: Path | None) -> ImageInspection:
@@ -41,7 +41,7 @@ class ObjectLists:
     def __init__(self, truth: TruthIndex) -> None:
         """Look beside the folders of truth; costs a walk through the files there."""
         folders = {folder.parent / "objects" for folder in truth.folders}
-        self._found = [Companions(folder, (".json",)) for folder in sorted(folders) if folder.is_dir()]
+        self._found = [SidecarFiles(folder, (".json",)) for folder in sorted(folders) if folder.is_dir()]
 
     def of(self, image: str) -> Path | None:
         """The list that goes with an image (its relative path); None where there is none."""

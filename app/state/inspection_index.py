@@ -18,15 +18,15 @@ from app.state.class_mapping import chosen_classes
 from app.state.image_record import ImageFlag, ImageRecord
 from app.state.project import Project
 from app.state.samples import truth_stamp
-from deeplab_core.catalog import ClassCatalog
+from deeplab_core.analysis.components import ImageErrors
+from deeplab_core.analysis.failures import ImageFailures
+from deeplab_core.analysis.folder import FolderInspection
+from deeplab_core.analysis.image import ImageInspection
+from deeplab_core.analysis.objects import OBJECT
+from deeplab_core.analysis.slices import PIXEL_EDGES, PixelAxis
+from deeplab_core.analysis.sparse import SparseCounts
+from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError, ProjectError
-from deeplab_core.inspection.components import ImageErrors
-from deeplab_core.inspection.failures import ImageFailures
-from deeplab_core.inspection.folder import FolderInspection
-from deeplab_core.inspection.image import ImageInspection
-from deeplab_core.inspection.objects import OBJECT
-from deeplab_core.inspection.slices import PIXEL_EDGES, PixelAxis
-from deeplab_core.inspection.sparse import SparseCounts
 from deeplab_core.reading import reason, unpack
 
 #: Kind of the project's results that holds inspections, and of those that hold marks of ambiguity.

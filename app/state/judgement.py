@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from app.state.document import Change, Document
 from app.state.wording import counted
-from deeplab_core.boundary.band import BandAround, BandRule, band_index
-from deeplab_core.boundary.histogram import BandHistogram
-from deeplab_core.catalog import ClassCatalog
+from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import MaskFormatError
 from deeplab_core.metrics import ConfusionMatrix, PixelDelta
 from deeplab_core.metrics.confusion import check_same_classes
+from deeplab_core.metrics.trimap import BandAround, BandRule, band_index
+from deeplab_core.metrics.trimap_histogram import BandHistogram
 
 #: From this many pixels on a box is counted as a whole before and after its change.
 _WHOLESALE = 1 << 17
@@ -37,7 +37,7 @@ class Count:
         revision: of the document when the counting began.
         matrix: of the whole image.
         rule, around: which band.
-        index: (H, W) uint8, :func:`deeplab_core.boundary.band_index`.
+        index: (H, W) uint8, :func:`deeplab_core.metrics.trimap.band_index`.
         histogram: confusion by that band.
     """
 
@@ -163,7 +163,7 @@ class ImageJudgement:
         return self._matrix
 
     def band(self, rule: BandRule, around: BandAround = "truth") -> NDArray[np.uint8]:
-        """(H, W) uint8 band index (:func:`deeplab_core.boundary.band_index`); made when first asked for, then kept.
+        """(H, W) uint8 band index (:func:`deeplab_core.metrics.trimap.band_index`); made when first asked for, then kept.
 
         Around the prediction it is made anew after every change, and only when asked for. Making one takes some 60 ms per
         megapixel: for large photographs let a job :func:`count_image` and :meth:`adopt` that.

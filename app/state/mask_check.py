@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab_core.catalog import ClassCatalog
+from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.labels import LabelMap, class_histogram
 from deeplab_core.masks.plausibility import MaskStatistics, hidden_by_void, shifted_by_one
 from deeplab_core.notes import Note, RunNotes

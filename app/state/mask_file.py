@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from app.state.own_files import read_plain
 from app.state.patch import Labels, WrongSize
-from deeplab_core.catalog import ClassCatalog
+from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import MaskFormatError, ProjectError
 from deeplab_core.images.limits import MAX_PIXELS
 from deeplab_core.reading import unpack
@@ -72,7 +72,7 @@ class MaskContent:
 
 def encode_mask(labels: Labels, provenance: NDArray[np.uint8], catalog: ClassCatalog, note: MaskNote) -> list[bytes]:
     """The parts of a mask file. Raises MaskFormatError where the labels are not valid in the catalog."""
-    from deeplab_core.formats.png import encode_ids_png, encode_indexed_png
+    from deeplab_core.masks.png import encode_ids_png, encode_indexed_png
 
     plain = _in_memory_values(catalog)
     parts = encode_ids_png(labels, plain) if catalog.wide else encode_indexed_png(labels, plain)
@@ -92,7 +92,7 @@ def write_mask_file(path: Path, labels: Labels, provenance: NDArray[np.uint8], c
         StorageError: full disk, read-only folder and the like.
         MaskFormatError: the labels are not valid in the catalog.
     """
-    from deeplab_core.formats.atomic import atomic_write, make_folder
+    from deeplab_core.atomic import atomic_write, make_folder
 
     parts = encode_mask(labels, provenance, catalog, note)
     make_folder(path.parent)
@@ -110,8 +110,8 @@ def read_mask_file(path: Path, catalog: ClassCatalog, shape: tuple[int, int] | N
         ProjectError: the file is missing, cut short, has a wrong checksum, holds undeclared ids, or was changed by another
             program (which has dropped the provenance).
     """
-    from deeplab_core.formats.stored import read_stored
     from deeplab_core.labels import check_labels
+    from deeplab_core.masks.stored import read_stored
 
     note, packed, size = _own_chunks(path)
     if shape is not None and size != shape:

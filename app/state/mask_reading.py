@@ -6,14 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from deeplab_core.catalog import ClassCatalog
 from deeplab_core.catalogs import builtin_catalogs
+from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import AmbiguousFrameError, MaskFormatError
-from deeplab_core.formats.frames import Frame
-from deeplab_core.formats.masks import MaskData, load_mask, palette_meaning
-from deeplab_core.formats.stored import read_stored
 from deeplab_core.images.probe import ImageInfo
 from deeplab_core.labels import value_counts
+from deeplab_core.masks.frames import Frame
+from deeplab_core.masks.read import MaskData, load_mask, palette_meaning
+from deeplab_core.masks.stored import read_stored
 from deeplab_core.metrics.confusion import same_classes
 
 
@@ -26,7 +26,7 @@ def standard_colors(catalog: ClassCatalog) -> ClassCatalog:
 
 
 def load_project_mask(path: Path, catalog: ClassCatalog, info: ImageInfo | None = None, *, frame: Frame = "auto") -> MaskData:
-    """As :func:`deeplab_core.formats.masks.load_mask`, in the standard colours of the classes or in those of the project.
+    """As :func:`deeplab_core.masks.read.load_mask`, in the standard colours of the classes or in those of the project.
 
     Colours matter for RGB files, and for indexed ones whose palette tells that it was rebuilt. A palette that agrees with the
     project's colours is the project's; any other file is read in the standard colours, and where these do not occur in it, in the

@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.state.component_walk import class_text
-from deeplab_core.catalog import ClassCatalog
-from deeplab_core.inspection.views import (
+from deeplab_core.analysis.views import (
     background_channel,
     by_column,
     by_row,
@@ -19,6 +18,7 @@ from deeplab_core.inspection.views import (
     pair_scores,
     worst_cells,
 )
+from deeplab_core.catalogs.catalog import ClassCatalog
 
 
 class MatrixScale(StrEnum):

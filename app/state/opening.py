@@ -19,8 +19,8 @@ from app.state.layout import MASKS as MASKS
 from app.state.lock import ProjectLock
 from app.state.rebuild import meta_json, renewed, restored_from_copy
 from app.state.store import DamagedStore, RemovedStore, Store
-from deeplab_core.catalog import ClassCatalog
 from deeplab_core.catalogs import get_catalog
+from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError, CatalogError, ProjectError, ProjectLocked, StorageError
 
 #: Catalog of a new project until the user chooses another.

@@ -16,9 +16,9 @@ from app.state.component_walk import ComponentQuery
 from app.state.curves import Curve
 from app.state.progress_log import ProgressSample
 from app.state.wording import counted, spaced
-from deeplab_core.catalog import ClassCatalog
-from deeplab_core.inspection.ranking import GainCurve
-from deeplab_core.inspection.slices import AXIS_TEXT, ObjectAxis, PixelSlices, Slice, slice_objects
+from deeplab_core.analysis.ranking import GainCurve
+from deeplab_core.analysis.slices import AXIS_TEXT, ObjectAxis, PixelSlices, Slice, slice_objects
+from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.metrics import scores
 from deeplab_core.metrics.bootstrap import RESAMPLES, Samples, intervals
 from deeplab_core.metrics.calibration import reliability_bins

@@ -139,7 +139,7 @@ class PredictionCache:
             ValueError: the prediction does not say which image it belongs to.
         """
         from deeplab_core.atomic import make_folder
-        from deeplab_core.formats.png import encode_png
+        from deeplab_core.masks.png import encode_png
 
         if not prediction.source_key:
             raise ValueError("a prediction without a source key cannot be found again")
@@ -319,7 +319,7 @@ def _write(path: Path, parts: list[bytes]) -> int:
 
 def _encode(prediction: Prediction) -> list[bytes]:
     """The parts of a labels file. The note stands before the pixels, so that it can be read without them."""
-    from deeplab_core.formats.png import encode_png
+    from deeplab_core.masks.png import encode_png
 
     said = {
         "card_id": prediction.card_id,
@@ -342,7 +342,7 @@ def _read_labels(path: Path) -> Prediction:
 
 def _pixels(path: Path) -> NDArray[Any]:
     """(H, W) uint8 or uint16 of a grey PNG of ours; links are not followed. The decoder unpacks no more than its header says."""
-    from deeplab_core.formats.stored import read_stored
+    from deeplab_core.masks.stored import read_stored
 
     _check_chunks(read_plain(path, _LARGEST_FILE))
     values = read_stored(path).values

@@ -46,7 +46,7 @@ from app.state.runs import RunLog
 from app.state.saved_masks import ACCEPTED, LoadedImage, MaskRefused, SavedMasks, oriented_shape
 from app.state.schema import WITH_RECLASSIFIED
 from app.state.store import DamagedStore
-from deeplab_core.catalog import ClassCatalog
+from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import CatalogError, ImageReadError, ProjectLocked
 from deeplab_core.records import Prediction
 
@@ -490,7 +490,7 @@ class Project:
         self._listeners.tell(record)
 
     def _read_records(self) -> None:
-        from deeplab_core.images.find import natural_sort
+        from deeplab_core.datasets.find import natural_sort
 
         rows = self._store.rows(f"SELECT {RECORD_COLUMNS} FROM images", (), RECORD_KINDS)
         try:

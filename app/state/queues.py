@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab_core.inspection.doubts import DOUBT_TEXT, DoubtedLabel, ImageDoubt
-from deeplab_core.inspection.ranking import GainCurve, gain_curve
+from deeplab_core.analysis.doubts import DOUBT_TEXT, DoubtedLabel, ImageDoubt
+from deeplab_core.analysis.ranking import GainCurve, gain_curve
 
 
 @dataclass(frozen=True, slots=True)

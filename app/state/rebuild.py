@@ -20,7 +20,7 @@ from app.state.patch import TilePatch
 from app.state.provenance import Provenance
 from app.state.schema import APPLICATION_ID, table_as_expected
 from app.state.store import DamagedStore, Store, set_database_aside
-from deeplab_core.catalog import ClassCatalog
+from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError
 from deeplab_core.reading import parse_json
 

@@ -12,8 +12,8 @@ from app.state.document import Document
 from app.state.outlines import may_change
 from app.state.patch import Rect, TilePatch, patch_of_region
 from app.state.provenance import Provenance, painted
-from deeplab_core.boundary.histogram import BandHistogram
 from deeplab_core.metrics import ConfusionMatrix
+from deeplab_core.metrics.trimap_histogram import BandHistogram
 
 Labels = NDArray[Any]
 

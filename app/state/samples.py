@@ -21,11 +21,11 @@ from app.state.mask_reading import load_project_mask
 from app.state.project import Project
 from app.state.provenance import by_hand
 from deeplab_core.errors import MaskFormatError
-from deeplab_core.formats.export import ExportItem
-from deeplab_core.formats.masks import MaskData
 from deeplab_core.images.decode import read_image
 from deeplab_core.images.probe import ImageInfo, probe_image
 from deeplab_core.masks import Untouched
+from deeplab_core.masks.export import ExportItem
+from deeplab_core.masks.read import MaskData
 from deeplab_core.notes import Note
 from deeplab_core.records import Prediction
 
@@ -249,7 +249,7 @@ class ExportSource:
         self._notes: tuple[Note, ...] = ()
 
     def item(self) -> ExportItem:
-        """What :func:`deeplab_core.formats.export.export_masks` takes."""
+        """What :func:`deeplab_core.masks.export.export_masks` takes."""
         record = self._project.record(self._image)
         return ExportItem(
             name=record.relative_path,

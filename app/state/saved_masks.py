@@ -23,7 +23,7 @@ from app.state.patch import Labels, WrongSize
 from app.state.provenance import reclassified
 from app.state.schema import WITH_RECLASSIFIED
 from app.state.store import Store, set_aside
-from deeplab_core.catalog import ClassCatalog
+from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import ProjectError, StorageError
 
 #: A mask's name is cut to so many bytes, so that there is room for what is added when the file is set aside.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from deeplab_core.inspection.slices import ObjectAxis, PixelAxis, Slice
+from deeplab_core.analysis.slices import ObjectAxis, PixelAxis, Slice
 
 AXIS_TITLES = {
     "size": "Size of the object",

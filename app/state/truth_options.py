@@ -9,7 +9,7 @@ from pathlib import Path
 from app.state.class_choice import CatalogEffect, ClassQuestion, meaning_changes
 from app.state.ground_truth import GroundTruth, TruthChoice
 from app.state.wording import counted, spaced
-from deeplab_core.catalog import ClassCatalog
+from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.datasets import TruthAlternative, TruthIndex
 from deeplab_core.masks import OutputMarker
 

@@ -18,8 +18,8 @@ from app.ui.inspect.failures_page import FailuresPage
 from app.ui.inspect.judge_view import JudgeView
 from app.ui.inspect.matrix_page import MatrixPage
 from app.ui.main_window import MainWindow
-from deeplab_core.inspection.components import ErrorComponent
-from deeplab_core.inspection.outline import outline
+from deeplab_core.analysis.components import ErrorComponent
+from deeplab_core.analysis.outline import outline
 
 
 class InspectBinding(QObject):

@@ -24,7 +24,7 @@ from app.ui.inspect.queue_page import QueuePage
 from app.ui.inspect.queue_table import QueueRow
 from app.ui.main_window import MainWindow
 from deeplab_core.errors import AtrousError
-from deeplab_core.inspection.regions import Box
+from deeplab_core.regions import Box
 
 #: Pause before changed figures are shown, and that of a folder with many images.
 _SOON_MS, _MANY, _MANY_MS = 20, 500, 500

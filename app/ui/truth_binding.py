@@ -21,7 +21,7 @@ from app.ui.dialogs.classes_dialog import ClassesDialog
 from app.ui.dialogs.frame_dialog import FrameDialog
 from app.ui.dialogs.truth_dialog import TruthDialog
 from app.ui.main_window import MainWindow
-from deeplab_core.catalog import ClassCatalog
+from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.datasets import TruthIndex
 
 

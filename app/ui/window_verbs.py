@@ -32,7 +32,7 @@ from app.ui.main_window import MainWindow
 from app.ui.theme import apply_theme, load_theme, resolve_theme_name
 from deeplab_core import __version__
 from deeplab_core.errors import AtrousError
-from deeplab_core.formats.export import ExportSummary
+from deeplab_core.masks.export import ExportSummary
 from deeplab_core.model_files import file_filter, is_foreign_model, is_model_file, model_in_folder
 
 if TYPE_CHECKING:

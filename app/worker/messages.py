@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from numpy.typing import NDArray
 
-from deeplab_core.catalog import ClassCatalog
+from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.learning import LearnOptions, LearnPair, LearnReport, PackedLabels
 from deeplab_core.notes import Note
 from deeplab_core.receptive import ReceptiveField

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from deeplab_core.datasets.catalog_guess import CatalogGuess, guess_catalog
+    from deeplab_core.datasets.find import FolderScan, find_images, scan_folder
     from deeplab_core.datasets.ground_truth import TruthAlternative, TruthIndex, TruthProblem, check_truth_folder, find_truth
     from deeplab_core.datasets.survey import ClassChoice, TruthSurvey, choose_classes, survey_truth
-    from deeplab_core.images.find import FolderScan, find_images, scan_folder
     from deeplab_core.masks.output_marker import OutputMarker, mark_output, read_marker
 
 __all__ = [
@@ -41,7 +41,7 @@ _MODULES = {
         "TruthAlternative", "TruthIndex", "TruthProblem", "check_truth_folder", "find_truth",
     ),
     "deeplab_core.datasets.survey": ("ClassChoice", "TruthSurvey", "choose_classes", "survey_truth"),
-    "deeplab_core.images.find": ("FolderScan", "find_images", "scan_folder"),
+    "deeplab_core.datasets.find": ("FolderScan", "find_images", "scan_folder"),
     "deeplab_core.masks.output_marker": ("OutputMarker", "mark_output", "read_marker"),
 }  # fmt: skip
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}

@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab_core.catalog import ClassCatalog
 from deeplab_core.catalogs import builtin_catalogs
+from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.datasets.truth_checks import Origins
 from deeplab_core.errors import AtrousError, MaskFormatError
-from deeplab_core.formats.masks import palette_meaning
-from deeplab_core.formats.stored import StoredMask, read_stored
 from deeplab_core.labels import value_counts
+from deeplab_core.masks.read import palette_meaning
+from deeplab_core.masks.stored import StoredMask, read_stored
 from deeplab_core.reading import read_text
 
 #: How many masks are opened, spread evenly over the list.

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import get_args
 
-from deeplab_core.catalog import ClassCatalog
+from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.datasets.truth_candidates import (
     CITYSCAPES_KINDS,
     Candidate,
@@ -21,7 +21,7 @@ from deeplab_core.datasets.truth_candidates import (
 )
 from deeplab_core.datasets.truth_checks import Origins, check_truth_folder, contents_refusal, refuse_predicted, refuse_project
 from deeplab_core.errors import AmbiguousTruthError, MaskFormatError
-from deeplab_core.images.label_names import is_passed_over
+from deeplab_core.images.file_names import is_passed_over
 from deeplab_core.masks.output_marker import OutputMarker
 from deeplab_core.wording import count
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deeplab_core.errors import AtrousError, DataFileError
-from deeplab_core.images.label_names import PHOTO_SUFFIXES, mask_stem, name_key, photo_stem, split_name
+from deeplab_core.images.file_names import PHOTO_SUFFIXES, mask_stem, name_key, photo_stem, split_name
 from deeplab_core.reading import read_bytes
 
 _MOST_BYTES = 64 << 20

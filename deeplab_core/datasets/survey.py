@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from deeplab_core.catalog import ClassCatalog
 from deeplab_core.catalogs import builtin_catalogs
+from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.datasets.catalog_guess import CatalogGuess, guess_catalog
 from deeplab_core.datasets.ground_truth import TruthIndex, find_truth
 from deeplab_core.errors import CatalogError

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from deeplab_core.images.find import MASK_SUFFIXES
-from deeplab_core.images.label_names import is_label_folder, is_passed_over, mask_stem, name_key, photo_stem, split_name
+from deeplab_core.datasets.find import MASK_SUFFIXES
+from deeplab_core.images.file_names import is_label_folder, is_passed_over, mask_stem, name_key, photo_stem, split_name
 
 Layout = Literal["auto", "voc", "cityscapes", "camvid", "same_stem", "chosen", "none"]
 

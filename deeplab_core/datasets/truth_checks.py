@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from deeplab_core.catalog import ClassCatalog
+from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import ImageReadError, MaskFormatError, PredictedTruthError
 from deeplab_core.masks.output_marker import OutputMarker, read_marker
 
@@ -188,8 +188,8 @@ def contents_refusal(files: Sequence[Path], catalog: ClassCatalog | None) -> str
 
 def _refusal(path: Path, catalog: ClassCatalog | None) -> str | None:
     """Why one file is no label map; empty where it is one, None where it cannot be read."""
-    from deeplab_core.formats.masks import interpret
-    from deeplab_core.formats.stored import read_stored
+    from deeplab_core.masks.read import interpret
+    from deeplab_core.masks.stored import read_stored
 
     try:
         stored = read_stored(path)

@@ -1,4 +1,4 @@
-"""Images: finding, probing, decoding (EXIF applied), thumbnails, content keys. The file is never touched.
+"""Images: probing, decoding (EXIF applied), thumbnails, content keys. The file is never touched.
 
 Names are imported when they are first used: the window lists a folder before its first frame, and OpenCV, which only decoding
 needs, would make that frame wait.
@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from deeplab_core.images.decode import ImageData, decode_image, read_image, read_thumbnail
-    from deeplab_core.images.find import FolderScan, find_images, natural_sort, scan_folder
     from deeplab_core.images.identity import content_key
     from deeplab_core.images.orientation import swaps_sides, to_oriented, to_stored
     from deeplab_core.images.probe import IMAGE_SUFFIXES, MAX_PIXELS, ImageInfo, probe_image
@@ -19,17 +18,13 @@ if TYPE_CHECKING:
 __all__ = [
     "IMAGE_SUFFIXES",
     "MAX_PIXELS",
-    "FolderScan",
     "ImageData",
     "ImageInfo",
     "content_key",
     "decode_image",
-    "find_images",
-    "natural_sort",
     "probe_image",
     "read_image",
     "read_thumbnail",
-    "scan_folder",
     "swaps_sides",
     "to_oriented",
     "to_stored",
@@ -37,7 +32,6 @@ __all__ = [
 
 _MODULES = {
     "decode": ("ImageData", "decode_image", "read_image", "read_thumbnail"),
-    "find": ("FolderScan", "find_images", "natural_sort", "scan_folder"),
     "identity": ("content_key",),
     "orientation": ("swaps_sides", "to_oriented", "to_stored"),
     "probe": ("IMAGE_SUFFIXES", "MAX_PIXELS", "ImageInfo", "probe_image"),

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from deeplab_core.errors import ImageReadError
+from deeplab_core.images.file_names import IMAGE_SUFFIXES
 from deeplab_core.images.guard import COPY_AGAIN, decoder_guard
-from deeplab_core.images.label_names import IMAGE_SUFFIXES
 from deeplab_core.images.limits import MAX_PIXELS, check_size, too_large
 from deeplab_core.images.orientation import swaps_sides
 

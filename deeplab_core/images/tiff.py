@@ -1,7 +1,7 @@
 """TIFF: the one image format whose pixels may be anything. Decoded with tifffile, libtiff where a compression asks for it.
 
 :func:`load_tiff` gives the stored values; photographs (:func:`decode_tiff`) and masks
-(:func:`deeplab_core.formats.stored.read_stored`) are both read through it.
+(:func:`deeplab_core.masks.stored.read_stored`) are both read through it.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.inference.scores import Scores
-from deeplab_core.inspection.uncertainty import entropy, margin_uncertainty, mutual_information
+from deeplab_core.metrics.uncertainty import entropy, margin_uncertainty, mutual_information
 
 #: Rows and columns of the lattice at most.
 LATTICE = 72

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab_core.catalog import CatalogMapping, ClassCatalog, map_catalogs
+from deeplab_core.analysis.doubts import ImageDoubt, measure_doubt
+from deeplab_core.catalogs.catalog import CatalogMapping, ClassCatalog, map_catalogs
 from deeplab_core.errors import CatalogError
 from deeplab_core.inference.pixels import RGB
 from deeplab_core.inference.predictor import Predictor
-from deeplab_core.inspection.doubts import ImageDoubt, measure_doubt
 from deeplab_core.labels import LabelMap, apply_lut
 
 #: Scores that are made from the confidence, which says nothing of a graph that gives labels only.

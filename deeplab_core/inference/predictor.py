@@ -18,10 +18,10 @@ from deeplab_core.inference.pixels import RGB, Canvas, check_rgb, resize_rgb
 from deeplab_core.inference.prepare import prepare_for_inference
 from deeplab_core.inference.scores import ScoreGrid, Scores
 from deeplab_core.inference.watch import Cancel, ReportProgress, Watch
+from deeplab_core.model_cards import settled_card
 from deeplab_core.nn import SegmentationModel
 from deeplab_core.parallel import available_cores
 from deeplab_core.records import Device, ModelCard, Prediction, PredictOptions, RunReport, check_threshold
-from deeplab_core.weights.cards import settled_card
 
 #: Smallest tile that out-of-memory is answered with, in network pixels.
 TILE_FLOOR = 256

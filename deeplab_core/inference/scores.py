@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab_core.catalog import ClassCatalog, ClassInfo
+from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
 from deeplab_core.inference.geometry import AxisTaps, Frame, axis_taps
 from deeplab_core.records import RunReport
 
@@ -35,13 +35,13 @@ _warming_thread: int | None = None
 
 def _kernels() -> ModuleType:
     if _warming_thread not in (None, threading.get_ident()):  # rather slow than waiting for the compiler
-        from deeplab_core.inference import numpy_kernels
+        from deeplab_core.kernels import upsampling_numpy as numpy_kernels
 
         return numpy_kernels
     try:
-        from deeplab_core.inference import kernels
+        from deeplab_core.kernels import upsampling as kernels
     except ImportError:  # a Python or numpy that numba does not know yet
-        from deeplab_core.inference import numpy_kernels as kernels  # type: ignore[no-redef]
+        from deeplab_core.kernels import upsampling_numpy as kernels  # type: ignore[no-redef]
     return kernels
 
 

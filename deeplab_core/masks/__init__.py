@@ -9,8 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from deeplab_core.formats.frames import is_ambiguous_frame
-    from deeplab_core.formats.masks import MaskData, load_mask, read_mask
+    from deeplab_core.masks.frames import is_ambiguous_frame
     from deeplab_core.masks.output_marker import (
         MARKER_NAME,
         OutputKind,
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
         unmark_output,
     )
     from deeplab_core.masks.plausibility import MaskStatistics, hidden_by_void, shifted_by_one
+    from deeplab_core.masks.read import MaskData, load_mask, read_mask
 
 __all__ = [
     "MARKER_NAME",
@@ -40,8 +40,8 @@ __all__ = [
 ]
 
 _MODULES = {
-    "deeplab_core.formats.frames": ("is_ambiguous_frame",),
-    "deeplab_core.formats.masks": ("MaskData", "load_mask", "read_mask"),
+    "deeplab_core.masks.frames": ("is_ambiguous_frame",),
+    "deeplab_core.masks.read": ("MaskData", "load_mask", "read_mask"),
     "deeplab_core.masks.output_marker": (
         "MARKER_NAME", "OutputKind", "OutputMarker", "Untouched", "mark_output", "read_marker", "unmark_output",
     ),

@@ -15,8 +15,8 @@ from typing import Any, Literal, get_args
 
 from deeplab_core import __version__
 from deeplab_core.atomic import atomic_write, make_folder
-from deeplab_core.catalog import ClassCatalog
 from deeplab_core.catalogs import builtin_catalogs
+from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError, CatalogError
 from deeplab_core.reading import read_json
 from deeplab_core.wording import count

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab_core.catalog import ClassCatalog, fold_name
+from deeplab_core.catalogs.catalog import ClassCatalog, fold_name
 from deeplab_core.errors import AtrousError, MaskFormatError
 from deeplab_core.metrics.bootstrap import LEVEL, Samples, Scores, interval
 from deeplab_core.metrics.confusion import same_classes

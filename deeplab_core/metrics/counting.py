@@ -3,7 +3,7 @@
 Maps hold class *ids*; counts are by *channel* (position in the catalog). An id that the catalog does not declare is an error and
 never lands in a neighbour's cell, the trap of ``bincount(n * truth + prediction)`` with a prediction >= n.
 
-8-bit maps are counted by compiled loops (:mod:`deeplab_core.metrics.loops`) or, where those may not be loaded, by OpenCV; maps of
+8-bit maps are counted by compiled loops (:mod:`deeplab_core.kernels.counting`) or, if those cannot be loaded, by OpenCV; maps of
 wide catalogs by numpy. The figures are the same. OpenCV is imported where it is used: the window's first frame must not wait for
 it.
 """
@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab_core.catalog import ClassCatalog
+from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import CatalogError
-from deeplab_core.metrics.compiled import use_compiled
+from deeplab_core.kernels.compiled import use_compiled
 
 Labels = NDArray[Any]  # (H, W) uint8, or uint16 for a wide catalog
 
@@ -121,7 +121,7 @@ def count_pairs(*, truth: Labels, prediction: Labels, catalog: ClassCatalog) -> 
         size = table.classes + 1
         return np.bincount((wide[0] * size + wide[1]).ravel(), minlength=size * size).reshape(size, size)[:-1]
     if use_compiled(truth.size):
-        from deeplab_core.metrics.loops import pair_counts
+        from deeplab_core.kernels.counting import pair_counts
 
         return _declared(table, truth, prediction, pair_counts(truth, prediction, table.lut, table.classes + 2))
     counts = np.zeros((table.classes, table.classes + 1), dtype=np.int64)
@@ -159,7 +159,7 @@ def count_banded(
         counts = np.bincount(code.ravel(), minlength=(bands + 1) * size * size).reshape(bands + 1, size, size)
         return np.ascontiguousarray(counts[1:, :-2, :-1])
     if use_compiled(truth.size):
-        from deeplab_core.metrics.loops import band_counts
+        from deeplab_core.kernels.counting import band_counts
 
         index = np.ascontiguousarray(index)
         return _declared(table, truth, prediction, band_counts(index, truth, prediction, table.lut, bands + 1, size))[1:]

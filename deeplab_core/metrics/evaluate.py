@@ -9,28 +9,27 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab_core.boundary.band import WIDEST, BandAround, BandRule, band_index, check_width
-from deeplab_core.boundary.boundary_f import mean_boundary_f, mean_csurka_f
-from deeplab_core.boundary.boundary_iou import DILATION_RATIO, DILATION_RATIO_CITYSCAPES, BoundaryIoU
-from deeplab_core.boundary.histogram import BandHistogram
-from deeplab_core.catalog import ClassCatalog
+from deeplab_core.catalogs.catalog import ClassCatalog
+from deeplab_core.datasets.ambiguous import AMBIGUOUS_SUFFIX, read_ambiguous
+from deeplab_core.datasets.pairing import MaskPair, pair_masks
+from deeplab_core.datasets.sidecars import SidecarFiles, confidence_file, instance_file, read_confidence, read_instances
 from deeplab_core.errors import AtrousError, Cancelled, MaskFormatError, image_error
-from deeplab_core.formats.frames import Frame, recorded_frame
-from deeplab_core.inspection.ambiguous import AMBIGUOUS_SUFFIX, read_ambiguous
-from deeplab_core.inspection.companions import Companions
 from deeplab_core.labels import class_histogram
+from deeplab_core.masks.frames import Frame, recorded_frame
 from deeplab_core.masks.plausibility import MaskStatistics, hidden_by_void, shifted_by_one
 from deeplab_core.metrics.bootstrap import RESAMPLES, intervals
+from deeplab_core.metrics.boundary_f import mean_boundary_f, mean_csurka_f
+from deeplab_core.metrics.boundary_iou import DILATION_RATIO, DILATION_RATIO_CITYSCAPES, BoundaryIoU
 from deeplab_core.metrics.calibration import Calibration
 from deeplab_core.metrics.cityscapes import CATALOGS, CityscapesScores, InstanceCounts, cityscapes_scores
-from deeplab_core.metrics.companions import confidence_file, instance_file, read_confidence, read_instances
 from deeplab_core.metrics.confusion import ConfusionMatrix
 from deeplab_core.metrics.counting import Labels
 from deeplab_core.metrics.evaluation import Evaluation, ImageResult, samples_of
 from deeplab_core.metrics.image_counts import ImageCounts
 from deeplab_core.metrics.pair_reader import PairLabels, PairReader
-from deeplab_core.metrics.pairing import MaskPair, pair_masks
 from deeplab_core.metrics.precision_recall import first_level, object_channel
+from deeplab_core.metrics.trimap import WIDEST, BandAround, BandRule, band_index, check_width
+from deeplab_core.metrics.trimap_histogram import BandHistogram
 from deeplab_core.metrics.truth_hash import label_map_hash
 from deeplab_core.notes import Note, RunNotes
 from deeplab_core.parallel import available_cores, in_order
@@ -85,7 +84,7 @@ def evaluate_folders(
         ambiguous_dir: ``NAME.ambiguous.json``, regions that count as void in every score; bands lie around the truth as it is.
         images_dir: photographs of the same names. With them, masks of images that carry an EXIF orientation are compared in the
             displayed frame; without them, truth and prediction are taken to be in the same frame.
-        frame: frame of the photographs that the truth is stored in (see :func:`deeplab_core.formats.read_mask`).
+        frame: frame of the photographs that the truth is stored in (see :func:`deeplab_core.masks.read_mask`).
         prediction_frame: that of the predictions; None takes what Atrous recorded in their folder, else ``frame``.
         threads: that read and count; None takes one for each core, at most eight. The figures do not depend on it.
         threshold: 0..1, of masks of two classes: what is compared is what another threshold would have called the object, from
@@ -108,7 +107,7 @@ def evaluate_folders(
             remedy="Prediction and truth belong together by their file names",
             path=Path(prediction_dir),
         )
-    marks = None if ambiguous_dir is None else Companions(ambiguous_dir, (AMBIGUOUS_SUFFIX,))
+    marks = None if ambiguous_dir is None else SidecarFiles(ambiguous_dir, (AMBIGUOUS_SUFFIX,))
     reader = PairReader(catalog, images_dir=images_dir, frame=frame, prediction_frame=prediction_frame)
     if threshold is not None:
         check_threshold(threshold)
@@ -182,7 +181,7 @@ class _Tally:
     widths: tuple[int, ...]
     wants_boundary: bool
     reader: PairReader
-    marks: Companions | None = None
+    marks: SidecarFiles | None = None
     threshold: float | None = None
     excluded_px: int = 0
     images: list[ImageResult] = field(default_factory=list)

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab_core.boundary.boundary_iou import BoundaryIoU
-from deeplab_core.boundary.histogram import BandHistogram
-from deeplab_core.catalog import ClassCatalog
+from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError
 from deeplab_core.masks.plausibility import MaskStatistics
 from deeplab_core.metrics.bootstrap import Intervals, Samples
+from deeplab_core.metrics.boundary_iou import BoundaryIoU
 from deeplab_core.metrics.calibration import Calibration
 from deeplab_core.metrics.cityscapes import CityscapesScores
 from deeplab_core.metrics.confusion import ConfusionMatrix, MeanScore
 from deeplab_core.metrics.image_counts import ImageCounts
 from deeplab_core.metrics.precision_recall import OperatingPoint, PrecisionRecall, object_channel
+from deeplab_core.metrics.trimap_histogram import BandHistogram
 from deeplab_core.metrics.truth_hash import ground_truth_hash
 from deeplab_core.notes import Note, RunNotes
 from deeplab_core.reading import json_text

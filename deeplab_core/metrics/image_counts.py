@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab_core.boundary.boundary_iou import BoundaryIoU
-from deeplab_core.boundary.histogram import BandHistogram
 from deeplab_core.errors import MaskFormatError
 from deeplab_core.metrics import scores
+from deeplab_core.metrics.boundary_iou import BoundaryIoU
+from deeplab_core.metrics.trimap_histogram import BandHistogram
 
 #: What is counted of each class: pixels that are the class and called so, that are it, that are called it.
 _SORTS = ("hits", "truth", "prediction")

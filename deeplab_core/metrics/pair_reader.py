@@ -8,15 +8,15 @@ from typing import Any, TypeVar
 
 from numpy.typing import NDArray
 
-from deeplab_core.catalog import ClassCatalog
-from deeplab_core.formats.frames import Frame, frame_of, recorded_frame
-from deeplab_core.formats.masks import load_mask, read_mask
-from deeplab_core.images.label_names import PHOTO_SUFFIXES
+from deeplab_core.catalogs.catalog import ClassCatalog
+from deeplab_core.datasets.pairing import MaskPair
+from deeplab_core.datasets.sidecars import SidecarFiles
+from deeplab_core.images.file_names import PHOTO_SUFFIXES
 from deeplab_core.images.orientation import to_oriented
 from deeplab_core.images.probe import ImageInfo, probe_image
-from deeplab_core.inspection.companions import Companions
 from deeplab_core.labels import LabelMap
-from deeplab_core.metrics.pairing import MaskPair
+from deeplab_core.masks.frames import Frame, frame_of, recorded_frame
+from deeplab_core.masks.read import load_mask, read_mask
 from deeplab_core.notes import Note
 
 Array = TypeVar("Array", bound=NDArray[Any])
@@ -59,14 +59,14 @@ class PairReader:
         Args:
             catalog: classes of both sides.
             images_dir: photographs of the same names.
-            frame: frame of the photographs that the truth is stored in; see :func:`deeplab_core.formats.read_mask`.
+            frame: frame of the photographs that the truth is stored in; see :func:`deeplab_core.masks.read_mask`.
             prediction_frame: that of the predictions; None takes what Atrous recorded beside each of them, else ``frame``.
 
         Raises:
             MaskFormatError: ``images_dir`` does not exist.
         """
         self.catalog = catalog
-        self._images = None if images_dir is None else Companions(images_dir, tuple(sorted(PHOTO_SUFFIXES)))
+        self._images = None if images_dir is None else SidecarFiles(images_dir, tuple(sorted(PHOTO_SUFFIXES)))
         self._truth_frame: Frame = frame
         self._prediction_frame: Frame | None = prediction_frame
 

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.errors import AtrousError
-from deeplab_core.refine.filter_kernels import blur_loop, padded, slice_loop, splat_loop, vector_width
-from deeplab_core.refine.lattice_kernels import bounds, chain, embed_loop
+from deeplab_core.kernels.filter import blur_loop, padded, slice_loop, splat_loop, vector_width
+from deeplab_core.kernels.lattice import bounds, chain, embed_loop
 
 #: As the published codes write it: keeps a reciprocal finite where a point has no mass.
 _TINY = np.float32(1e-20)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab_core.refine.filter_kernels import leading_label
+from deeplab_core.kernels.filter import leading_label
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.errors import Cancelled
-from deeplab_core.refine.filter_kernels import blur_loop, merge_loop, splat_loop, step_loop, vector_width
+from deeplab_core.kernels.filter import blur_loop, merge_loop, splat_loop, step_loop, vector_width
 from deeplab_core.refine.lattice import Lattice
 
 #: Operands of a kernel that is not there; loops for no corners never read them.
@@ -55,7 +55,7 @@ def mean_field(
     """Approximate marginals.
 
     Args:
-        logits: (N, P) float32, C-contiguous: minus the unary energies; P as :func:`~deeplab_core.refine.filter_kernels.padded`
+        logits: (N, P) float32, C-contiguous: minus the unary energies; P as :func:`~deeplab_core.kernels.filter.padded`
             gives it, with large negative numbers where there is no label.
         terms: at most two.
         iterations: steps; 0 gives the softmax of ``logits``.

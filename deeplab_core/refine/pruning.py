@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab_core.refine.filter_kernels import largest_of_columns, padded, take_columns
+from deeplab_core.kernels.filter import largest_of_columns, padded, take_columns
 from deeplab_core.refine.mean_field import Term, mean_field
 from deeplab_core.refine.unary import FORBIDDEN, MASS, Unary
 

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.errors import Cancelled
+from deeplab_core.kernels.filter import padded
 from deeplab_core.records import CRFParams
-from deeplab_core.refine.filter_kernels import padded
 from deeplab_core.refine.marginals import Marginals
 from deeplab_core.refine.unary import FORBIDDEN, ProbabilitySource
 

@@ -9,9 +9,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab_core.catalog import ClassCatalog
+from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import ComputeError
-from deeplab_core.refine.filter_kernels import padded
+from deeplab_core.kernels.filter import padded
 
 #: Minus the energy of a label that a pixel cannot take: a stroke says otherwise, or it only pads a row.
 FORBIDDEN = np.float32(-1e4)

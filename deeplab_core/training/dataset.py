@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from deeplab_core.catalog import ClassCatalog
+from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError, image_error
 from deeplab_core.inference.pixels import to_network_channels
 from deeplab_core.masks.plausibility import MaskStatistics

@@ -21,8 +21,8 @@ from safetensors.numpy import save as to_bytes
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from deeplab_core.atomic import make_folder
 from deeplab_core.errors import AtrousError
-from deeplab_core.formats.atomic import make_folder
 from deeplab_core.nn import SegmentationModel
 from deeplab_core.nn.base import Encoder
 from deeplab_core.training.dataset import Batch

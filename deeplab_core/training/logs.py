@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from deeplab_core.formats import atomic_write
+from deeplab_core.atomic import atomic_write
 
 
 class RunLog:

@@ -12,14 +12,14 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from deeplab_core.catalog import ClassCatalog
+from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError
+from deeplab_core.model_cards import preprocessing_for
 from deeplab_core.nn import SegmentationModel, create_model
 from deeplab_core.nn.models.deeplab import ASPP
 from deeplab_core.records import Preprocessing
 from deeplab_core.training.recipe import Recipe
 from deeplab_core.training.transfer import Pictures, Start, classifier_names, demand_trainable_input, start_even, start_from
-from deeplab_core.weights.cards import preprocessing_for
 
 #: The network where neither the recipe nor a checkpoint names one, and backbones that a processor can train.
 _USUAL = "deeplabv3plus"

@@ -12,14 +12,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab_core.catalog import ClassCatalog
+from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.datasets import TruthIndex, TruthSurvey, survey_truth
+from deeplab_core.datasets.find import scan_folder
 from deeplab_core.datasets.split_list import read_split
 from deeplab_core.errors import AtrousError, MaskFormatError
-from deeplab_core.formats import MASK_FRAMES, Frame
-from deeplab_core.formats.masks import MaskData, load_mask
-from deeplab_core.images import read_image, scan_folder
+from deeplab_core.images import read_image
 from deeplab_core.labels import LabelMap
+from deeplab_core.masks.frames import MASK_FRAMES, Frame
+from deeplab_core.masks.read import MaskData, load_mask
 from deeplab_core.notes import Note
 
 
@@ -32,7 +33,7 @@ class Sample:
         mask: file of the labels, in the catalog's ids.
         labels: gives the labels instead, (H, W) in the oriented frame; the corrected masks of a project come this way.
         name: what reports call it.
-        frame: frame of the photograph that ``mask`` is stored in; see :func:`deeplab_core.formats.read_mask`.
+        frame: frame of the photograph that ``mask`` is stored in; see :func:`deeplab_core.masks.read_mask`.
     """
 
     image: Path

@@ -12,8 +12,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
+from deeplab_core.atomic import atomic_write
 from deeplab_core.errors import AtrousError, WeightsError
-from deeplab_core.formats import atomic_write
 from deeplab_core.reading import VALUE_ERRORS, parse_json, reason
 
 _NOTE = "atrous_training"

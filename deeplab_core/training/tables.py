@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deeplab_core.catalog import ClassCatalog
 from deeplab_core.catalogs import builtin_catalogs, get_catalog
+from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError
 from deeplab_core.training.samples import DataSource
 

@@ -14,8 +14,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from deeplab_core.atomic import atomic_write, make_folder
 from deeplab_core.errors import AtrousError
-from deeplab_core.formats.atomic import atomic_write, make_folder
 from deeplab_core.nn import SegmentationModel
 from deeplab_core.reading import json_text
 from deeplab_core.records import ModelCard, Preprocessing

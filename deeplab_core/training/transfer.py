@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from deeplab_core.catalog import ClassCatalog
+from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError, WeightsError
 from deeplab_core.nn import SegmentationModel, create_model
 from deeplab_core.nn.base import Encoder

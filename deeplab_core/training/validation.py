@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from deeplab_core.boundary.band import band_index
-from deeplab_core.boundary.histogram import BandHistogram
 from deeplab_core.inference.geometry import Frame, axis_taps, frame_for
 from deeplab_core.inference.pixels import to_network_channels
 from deeplab_core.metrics import ConfusionMatrix
+from deeplab_core.metrics.trimap import band_index
+from deeplab_core.metrics.trimap_histogram import BandHistogram
 from deeplab_core.nn import SegmentationModel, class_logits
 from deeplab_core.records import Preprocessing
 from deeplab_core.training.dataset import SegmentationDataset

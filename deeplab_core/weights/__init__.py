@@ -1,7 +1,7 @@
 """Checkpoints: whose they are, loading without executing anything, model cards."""
 
+from deeplab_core.model_cards import write_card_file
 from deeplab_core.records import ModelCard, card_path
-from deeplab_core.weights.cards import write_card_file
 from deeplab_core.weights.listing import ModelEntry, list_models
 from deeplab_core.weights.loading import load_model, read_card
 from deeplab_core.weights.saving import save_model

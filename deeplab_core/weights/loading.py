@@ -11,11 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from deeplab_core import model_cards as cards
 from deeplab_core.errors import AtrousError, WeightsError
 from deeplab_core.nn import SegmentationModel, create_model
 from deeplab_core.nn.factory import first_convolution
 from deeplab_core.records import CARD_KEY, ModelCard
-from deeplab_core.weights import cards
 from deeplab_core.weights.facts import Facts, of_this_network
 from deeplab_core.weights.families import Recognised, recognise
 from deeplab_core.weights.families.base import Variant
@@ -106,7 +106,7 @@ def _joined(card: ModelCard, beside: ModelCard | None, model: SegmentationModel)
 
 def _is_graph(path: Path) -> bool:
     """Whether the file brings its own graph for another engine."""
-    from deeplab_core.inference.engines import engine_of  # the engines read cards, so this package cannot need them on import
+    from deeplab_core.backends import engine_of  # the engines read cards, so this package cannot need them on import
 
     return bool(engine_of(path))
 
@@ -114,7 +114,7 @@ def _is_graph(path: Path) -> bool:
 def _load_graph(
     path: Path, beside: ModelCard | None, output_stride: int | None, asked: Mapping[str, Any]
 ) -> tuple[SegmentationModel, ModelCard]:
-    from deeplab_core.inference.engines import load_engine
+    from deeplab_core.backends import load_engine
 
     model, card = load_engine(path, beside, output=str(asked.get("output", "")))
     card = cards.settled_card(card, model.num_classes, path, inputs=model.in_channels)
@@ -369,7 +369,7 @@ def read_card(path: str | Path) -> ModelCard:
     path = weights_file(Path(path))
     beside = cards.read_card_file(path)
     if _is_graph(path):
-        from deeplab_core.inference.engines import read_engine_card
+        from deeplab_core.backends import read_engine_card
 
         return cards.finish_card(read_engine_card(path, beside), path)
     checkpoint = read_checkpoint(path)

@@ -7,15 +7,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, cast
 
-from deeplab_core.catalog import ClassCatalog, ClassInfo
 from deeplab_core.catalogs import get_catalog
+from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
 from deeplab_core.errors import AtrousError, CatalogError, WeightsError
+from deeplab_core.model_cards import numbered_catalog, varied
 from deeplab_core.nn import SegmentationModel
 from deeplab_core.nn.factory import options_record
 from deeplab_core.nn.options import check_stride
 from deeplab_core.reading import shorten
 from deeplab_core.records import INPUT_CHANNELS, ChannelOrder, ModelCard, Preprocessing, size_rule
-from deeplab_core.weights.cards import numbered_catalog, varied
 from deeplab_core.weights.facts import Facts, whole_numbers
 from deeplab_core.weights.families.base import Variant
 

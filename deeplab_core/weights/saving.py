@@ -9,11 +9,11 @@ from pathlib import Path
 import torch
 from safetensors.torch import save as to_bytes
 
+from deeplab_core import model_cards as cards
+from deeplab_core.atomic import atomic_write
 from deeplab_core.errors import WeightsError
-from deeplab_core.formats import atomic_write
 from deeplab_core.nn import SegmentationModel
 from deeplab_core.records import CARD_KEY, ModelCard
-from deeplab_core.weights import cards
 
 
 def save_model(path: str | Path, model: SegmentationModel, card: ModelCard, *, half: bool = False) -> ModelCard:

@@ -24,18 +24,18 @@ SAYING = re.compile(
 
 MAY_READ = {
     "deeplab_core/reading.py": "the door itself",
-    "deeplab_core/catalogs.py": "catalogs that ship with the program",
-    "deeplab_core/fetch/published.py": "the list that ships with the program",
+    "deeplab_core/catalogs/builtin.py": "catalogs that ship with the program",
+    "deeplab_core/hub/published.py": "the list that ships with the program",
     "app/ui/theme.py": "themes that ship with the program",
     "deeplab_core/records.py": "values written a line before",
     "deeplab_core/training/recipe.py": "values written a line before",
-    "deeplab_core/formats/export/coco.py": "reads its own export back, line by line",
+    "deeplab_core/masks/export/coco.py": "reads its own export back, line by line",
     "app/state/mask_file.py": "a chunk of a project's own mask, checked there",
     "app/state/predictions.py": "a member of a project's own archive, checked there",
 }
 MAY_WRITE = {
     "deeplab_core/atomic.py": "the door itself",
-    "deeplab_core/fetch/unpack.py": "a fresh temporary file beside the target",
+    "deeplab_core/hub/unpack.py": "a fresh temporary file beside the target",
     "deeplab_core/training/frozen_part.py": "the cache of a run, in a folder of its own",
     "deeplab_core/training/adaptation/views.py": "a temporary folder",
     "app/main.py": "a measurement of the start, on request",

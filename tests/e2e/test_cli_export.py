@@ -16,8 +16,8 @@ from app.state.project import ImageStatus, Project
 from app.state.provenance import Provenance
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.datasets import find_images, find_truth, read_marker
-from deeplab_core.formats import read_mask
 from deeplab_core.masks import Untouched
+from deeplab_core.masks.read import read_mask
 from deeplab_core.records import Prediction, PredictOptions
 
 VOC = get_catalog("voc21")

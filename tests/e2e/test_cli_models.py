@@ -24,10 +24,10 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small network of ours, saved with its card."""
     import torch
 
+    from deeplab_core.model_cards import numbered_catalog
     from deeplab_core.nn import create_model
     from deeplab_core.records import ModelCard
     from deeplab_core.weights import save_model
-    from deeplab_core.weights.cards import numbered_catalog
 
     torch.manual_seed(0)
     model = create_model("deeplabv3", backbone="mobilenet_v2", num_classes=4, atrous_rates=[]).eval()
@@ -138,7 +138,7 @@ def test_a_compute_session_runs_a_graph(tmp_path: Path) -> None:
     from app.worker.messages import AskScores, Loaded, LoadModel, Predict, Predicted, ScoresAt
     from app.worker.session import ComputeSession
     from deeplab_core.records import PredictOptions
-    from tests.unit.core.engines.graphs import CLASSES, write_onnx
+    from tests.unit.core.backends.graphs import CLASSES, write_onnx
 
     photograph = save_photograph(tmp_path / "a.png", 97, 131)
     session = ComputeSession()

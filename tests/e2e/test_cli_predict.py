@@ -12,7 +12,7 @@ from PIL import Image
 
 from app.cli import run
 from deeplab_core.catalogs import get_catalog
-from deeplab_core.formats import read_mask
+from deeplab_core.masks.read import read_mask
 from deeplab_core.nn import create_model
 from deeplab_core.records import ModelCard, Preprocessing
 from deeplab_core.weights import save_model

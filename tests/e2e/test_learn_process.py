@@ -11,7 +11,7 @@ from pytestqt.qtbot import QtBot
 
 from app.services.compute import ComputeClient
 from app.worker.messages import URGENT, CorrectedImage, Learned, LearnTask
-from deeplab_core.catalog import ClassCatalog, ClassInfo
+from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
 from deeplab_core.learning import LearnOptions, PackedLabels
 from deeplab_core.records import PredictOptions
 from tests.fakes.recorded import RecordedCompute

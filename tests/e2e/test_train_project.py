@@ -17,8 +17,8 @@ from app.state.image_record import ImageStatus
 from app.state.patch import diff_patch
 from app.state.project import Project
 from app.state.provenance import Provenance
-from deeplab_core.catalog import ClassCatalog, ClassInfo
 from deeplab_core.catalogs import get_catalog
+from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
 from deeplab_core.errors import CatalogError
 from deeplab_core.weights import load_model
 from tests.unit.app.folders import SHAPE, image_id, make_folder

@@ -41,7 +41,7 @@ from app.worker.messages import (
     ScoresAt,
     WasCancelled,
 )
-from deeplab_core.catalog import ClassCatalog
+from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError, ComputeError
 from deeplab_core.images import probe_image, read_image
 from deeplab_core.learning import ClassGain, GainInterval, LearnPair, LearnReport

@@ -20,7 +20,7 @@ from app.ui.canvas.canvas_area import CanvasArea
 from app.ui.canvas.canvas_view import CanvasView
 from app.ui.canvas.layers import LayerSet
 from app.ui.canvas.picture import PictureSource
-from deeplab_core.catalog import ClassCatalog, ClassInfo
+from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
 
 CHAIR, SOFA = 1, 2
 GRAY = 100

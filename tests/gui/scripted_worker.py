@@ -30,7 +30,7 @@ from app.worker.messages import (
     Shutdown,
     WasCancelled,
 )
-from deeplab_core.catalog import ClassCatalog, ClassInfo
+from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
 from deeplab_core.errors import WeightsError
 from deeplab_core.records import ModelCard, Prediction
 

@@ -17,7 +17,7 @@ from app.main import Application
 from app.services.folders import settings_file
 from app.ui.canvas.canvas_view import CanvasView
 from deeplab_core.catalogs import get_catalog
-from deeplab_core.formats.png import write_indexed_png
+from deeplab_core.masks.png import write_indexed_png
 from tests.fakes.compute import FakeComputeClient
 
 WIDTH, HEIGHT = 84, 60

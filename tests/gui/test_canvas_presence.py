@@ -18,7 +18,7 @@ from app.ui.canvas.geometry import Mapping
 from app.ui.canvas.layers import LayerSet
 from app.ui.canvas.picture import PictureSource
 from app.ui.canvas.presence import Presence
-from deeplab_core.catalog import ClassCatalog, ClassInfo
+from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
 from tests.gui.canvas_fixture import make_bench
 
 #: A class may be shown this many device px from its pixel: its cell may lie one aside, and so may the neighbour that shows it.

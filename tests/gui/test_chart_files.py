@@ -16,7 +16,7 @@ from app.ui.plots.chart_view import ChartView
 from app.ui.theme import load_theme
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.errors import ProtectedFile
-from deeplab_core.formats import write_indexed_png
+from deeplab_core.masks.png import write_indexed_png
 
 
 @pytest.fixture

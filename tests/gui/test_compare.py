@@ -16,8 +16,8 @@ from app.ui.compare_binding import remark
 from app.ui.docks.compare_dock import CompareDock
 from app.ui.theme import load_theme
 from app.worker.messages import AskReceptive, Compare, EndCompare, InspectModel
-from deeplab_core.catalog import ClassInfo
 from deeplab_core.catalogs import get_catalog
+from deeplab_core.catalogs.catalog import ClassInfo
 from deeplab_core.errors import ImageReadError, WeightsError
 from deeplab_core.metrics import ConfusionMatrix
 from tests.fakes.compute import compared_labels

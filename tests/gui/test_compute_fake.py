@@ -9,7 +9,7 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from app.worker.messages import URGENT
-from deeplab_core.catalog import ClassCatalog, ClassInfo
+from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
 from deeplab_core.errors import AtrousError, ComputeError
 from tests.fakes.compute import FakeComputeClient, striped_labels
 from tests.fakes.recorded import RecordedCompute

@@ -11,7 +11,7 @@ from PySide6.QtCore import Qt
 
 from app.controllers.refine import Phase
 from deeplab_core.catalogs import get_catalog
-from deeplab_core.formats.png import write_indexed_png
+from deeplab_core.masks.png import write_indexed_png
 from tests.fakes.compute import moved, striped_labels
 
 SIZES = ((84, 60), (60, 84), (150, 40), (31, 97))

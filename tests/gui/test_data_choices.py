@@ -179,7 +179,7 @@ def test_changed_ground_truth_changes_every_figure(studio: Studio, tmp_path):
     folder = make_folder(tmp_path / "set")
     other = tmp_path / "other"
     other.mkdir()
-    from deeplab_core.formats.png import write_indexed_png
+    from deeplab_core.masks.png import write_indexed_png
 
     for number in range(4):
         labels = np.full((HEIGHT, WIDTH), 7, np.uint8)
@@ -220,7 +220,7 @@ def turned_folder(root: Path, orientation: int = 2) -> Path:
         Image.fromarray(pixels).save(images / f"photo_{number}.jpg", exif=exif)
         labels = np.zeros((HEIGHT, WIDTH), np.uint8)
         labels[:10, :10], labels[-5:] = 15, 255
-        from deeplab_core.formats.png import write_indexed_png
+        from deeplab_core.masks.png import write_indexed_png
 
         write_indexed_png(root / "truth" / f"photo_{number}.png", labels, get_catalog("voc21"))
     return images

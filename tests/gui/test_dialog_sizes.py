@@ -43,8 +43,8 @@ from app.ui.dialogs.shortcuts_dialog import ShortcutsDialog
 from app.ui.dialogs.trouble_dialog import TroubleDialog
 from app.ui.dialogs.truth_dialog import TruthDialog
 from app.ui.docks.elided_label import ElidedLabel
-from deeplab_core.catalog import map_catalogs
 from deeplab_core.catalogs import builtin_catalogs, get_catalog
+from deeplab_core.catalogs.catalog import map_catalogs
 from deeplab_core.learning import ClassGain, GainInterval, LearnReport
 from tests.gui.studio import Studio
 

@@ -20,8 +20,8 @@ from app.ui.dialogs.mapping_dialog import MappingDialog
 from app.ui.dialogs.settings_dialog import SettingsDialog
 from app.ui.dialogs.shortcuts_dialog import ShortcutsDialog
 from app.ui.dialogs.trouble_dialog import TroubleDialog
-from deeplab_core.catalog import map_catalogs
 from deeplab_core.catalogs import get_catalog
+from deeplab_core.catalogs.catalog import map_catalogs
 from tests.gui.studio import HEIGHT, WIDTH
 
 

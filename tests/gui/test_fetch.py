@@ -32,7 +32,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FileServ
     for name in ("http_proxy", "https_proxy", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
-    monkeypatch.setattr(import_module("deeplab_core.fetch.download"), "BACK_OFF", (0.0,))
+    monkeypatch.setattr(import_module("deeplab_core.hub.download"), "BACK_OFF", (0.0,))
     with serving() as running:
         running.files["/tiny.pth"] = running.files["/city.pth"] = CONTENT
         use_published_list(

@@ -15,7 +15,7 @@ from app.state.provenance import Provenance
 from app.ui.dialogs.folder_question import FolderQuestion
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.errors import StorageError
-from deeplab_core.formats.png import write_indexed_png
+from deeplab_core.masks.png import write_indexed_png
 from tests.gui.studio import HEIGHT, WIDTH, Studio
 
 CTRL = Qt.KeyboardModifier.ControlModifier

@@ -13,7 +13,7 @@ from app.state.matrix_table import MatrixOrder, MatrixScale
 from app.state.tools import Tool
 from app.ui.inspect.slice_bars import SliceBars
 from app.ui.inspect_binding import InspectBinding
-from deeplab_core.inspection import ErrorComponent, FailureKind, PixelAxis, Slice, find_errors
+from deeplab_core.analysis import ErrorComponent, FailureKind, PixelAxis, Slice, find_errors
 from tests.gui.studio import Studio, make_folder
 
 

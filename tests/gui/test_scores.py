@@ -15,9 +15,10 @@ from app.state.image_scores import ImageScore
 from app.state.project import Project
 from app.state.provenance import Provenance
 from app.state.samples import Held, load_sample
-from deeplab_core.formats import read_mask, write_indexed_png
+from deeplab_core.datasets.ambiguous import AmbiguousMarks
 from deeplab_core.images.identity import content_key
-from deeplab_core.inspection.ambiguous import AmbiguousMarks
+from deeplab_core.masks.png import write_indexed_png
+from deeplab_core.masks.read import read_mask
 from deeplab_core.metrics import ConfusionMatrix
 from tests.fakes.compute import striped_labels
 from tests.gui.studio import HEIGHT, WIDTH, Studio

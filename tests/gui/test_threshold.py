@@ -9,7 +9,7 @@ import pytest
 
 from app.ui.docks.param_slider import ParamSlider
 from app.worker.messages import Predict
-from deeplab_core.catalog import ClassCatalog, ClassInfo
+from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
 from tests.gui.studio import WIDTH, Studio, folder, studio
 
 __all__ = ["folder", "studio"]

@@ -281,8 +281,8 @@ def _masks(base: Path) -> list[Case]:
 
     from deeplab_core.catalogs import get_catalog
     from deeplab_core.datasets.catalog_guess import guess_catalog
-    from deeplab_core.formats import write_indexed_png
-    from deeplab_core.formats.masks import load_mask
+    from deeplab_core.masks.png import write_indexed_png
+    from deeplab_core.masks.read import load_mask
     from deeplab_core.pictures import holds_labels, picture_kind
 
     catalog = get_catalog("voc21")
@@ -320,8 +320,8 @@ def _own(base: Path) -> list[Case]:
     from app.state.mask_file import MaskNote, encode_mask, read_mask_file, read_note
     from app.state.patch import TilePatch
     from app.state.predictions import PredictionCache
+    from deeplab_core.analysis import inspect_image
     from deeplab_core.catalogs import get_catalog
-    from deeplab_core.inspection import inspect_image
     from deeplab_core.records import Prediction, PredictOptions, RunReport
     from tests.unit.app.folders import paint
 
@@ -386,7 +386,7 @@ def _own(base: Path) -> list[Case]:
 def _checkpoints(base: Path) -> list[Case]:
     import torch
 
-    from deeplab_core.inference.engines import engine_of
+    from deeplab_core.backends import engine_of
     from deeplab_core.weights import load_model
     from deeplab_core.weights.listing import list_models
     from tests.unit.app.tiny_model import save_tiny_model
@@ -424,7 +424,7 @@ def _checkpoints(base: Path) -> list[Case]:
 def _graphs(base: Path, read: Read) -> list[Case]:
     from importlib.util import find_spec
 
-    from tests.unit.core.engines.graphs import write_litert, write_onnx
+    from tests.unit.core.backends.graphs import write_litert, write_onnx
 
     base.mkdir()
     cases = []
@@ -508,11 +508,11 @@ def _servers(base: Path) -> list[Case]:
     import tarfile
 
     from deeplab_core.errors import AtrousError
-    from deeplab_core.fetch import download
-    from deeplab_core.fetch.unpack import take_member
+    from deeplab_core.hub import download
+    from deeplab_core.hub.unpack import take_member
     from tests.lying_server import CONTENT, DIGEST, lying, strange_answer, whole_answer
 
-    settings = sys.modules["deeplab_core.fetch.download"]
+    settings = sys.modules["deeplab_core.hub.download"]
     settings.BACK_OFF = (0.0, 0.0, 0.0)  # type: ignore[attr-defined]
     settings._Job._wait = lambda _job, _seconds: None  # type: ignore[attr-defined]
     for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):

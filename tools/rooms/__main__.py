@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from deeplab_core.catalogs import get_catalog
-from deeplab_core.formats import write_indexed_png
+from deeplab_core.masks.png import write_indexed_png
 from tools.rooms.arrange import THEMES, Scene, aim_camera, furnish
 from tools.rooms.degrade import degrade
 from tools.rooms.mask import mask_from_ids

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from deeplab_core.catalogs import get_catalog
-from deeplab_core.formats import read_mask
+from deeplab_core.masks.read import read_mask
 
 #: Width of a picture and gap between pictures, px; shade of void in the truth.
 _WIDTH, _GAP, _VOID = 240, 6, (236, 236, 230)

@@ -13,7 +13,7 @@ from app.state.edits.raster import Point, polygon_mask
 from app.state.opencv import opencv
 from app.state.patch import Rect, TilePatch, patch_of_region
 from app.state.provenance import Provenance, painted
-from deeplab_core.catalog import ClassCatalog
+from deeplab_core.catalogs.catalog import ClassCatalog
 
 
 def eraser_value(catalog: ClassCatalog) -> int:

@@ -9,7 +9,7 @@ from app.state.component_walk import ComponentWalk
 from app.state.wording import spaced
 from app.ui.action_builder import ActionBuilder
 from app.ui.docks.elided_label import ElidedLabel
-from deeplab_core.catalog import ClassCatalog
+from deeplab_core.catalogs.catalog import ClassCatalog
 
 
 class WalkBar(QFrame):

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.state.panes import OverlayOptions
-from deeplab_core.catalog import ClassCatalog
+from deeplab_core.catalogs.catalog import ClassCatalog
 
 Table = NDArray[np.uint32]
 

@@ -18,7 +18,7 @@ class ErrorOutline:
     """Loops along the edges of pixels, dashed so that they are not taken for a contour of the mask.
 
     Args:
-        loops: (K, 2) corners (x, y) in image px, as :func:`deeplab_core.inspection.outline` gives them.
+        loops: (K, 2) corners (x, y) in image px, as :func:`deeplab_core.analysis.outline` gives them.
     """
 
     def __init__(self, loops: Sequence[NDArray[np.int32]]) -> None:

@@ -17,7 +17,7 @@ from app.state.truth_options import effect_cells, effect_text
 from app.state.wording import counted
 from app.ui.dialogs.fitted_dialog import FittedDialog
 from app.ui.docks.panel import set_tone, toned
-from deeplab_core.catalog import ClassCatalog
+from deeplab_core.catalogs.catalog import ClassCatalog
 
 _COLUMNS = ("Classes", "Files read", "Void", "Undeclared ids")
 

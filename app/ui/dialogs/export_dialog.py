@@ -24,7 +24,7 @@ from app.state.wording import counted, spaced
 from app.ui.dialogs.fitted_dialog import FittedDialog
 from app.ui.docks.panel import set_tone, toned
 from deeplab_core.errors import AtrousError
-from deeplab_core.formats.export import EXPORTERS
+from deeplab_core.masks.export import EXPORTERS
 
 
 class ExportDialog(FittedDialog):

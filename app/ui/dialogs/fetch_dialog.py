@@ -29,7 +29,7 @@ from app.ui.theme import Theme
 
 if TYPE_CHECKING:
     from app.controllers.fetch import FetchController
-    from deeplab_core.fetch import PublishedModel
+    from deeplab_core.hub import PublishedModel
 
 _WIDTHS = {PUBLISHER: 104, CLASSES: 116, MIOU: 88, SIZE: 88, STATE: 112}
 

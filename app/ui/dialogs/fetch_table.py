@@ -12,7 +12,7 @@ from app.state.fetch_view import FetchState, FetchView
 from app.ui.theme import Theme
 
 if TYPE_CHECKING:
-    from deeplab_core.fetch import PublishedModel
+    from deeplab_core.hub import PublishedModel
 
 _Index = QModelIndex | QPersistentModelIndex
 

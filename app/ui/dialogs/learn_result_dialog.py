@@ -23,7 +23,7 @@ from app.state.wording import spaced
 from app.ui.dialogs.fitted_dialog import FittedDialog
 from app.ui.dialogs.learn_picture import LearnPicture, composed
 from app.ui.docks.panel import toned
-from deeplab_core.catalog import ClassCatalog
+from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.learning import GainInterval, LearnReport
 
 _COLUMNS = ("Class", "Your pixels", "Left out: before", "after", "Corrected: before", "after")

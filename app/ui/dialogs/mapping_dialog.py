@@ -16,7 +16,7 @@ from PySide6.QtWidgets import (
 from app.state.wording import counted
 from app.ui.dialogs.fitted_dialog import FittedDialog
 from app.ui.docks.panel import toned
-from deeplab_core.catalog import CatalogMapping, ClassCatalog
+from deeplab_core.catalogs.catalog import CatalogMapping, ClassCatalog
 
 _UNDECIDED = "?"
 

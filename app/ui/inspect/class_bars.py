@@ -16,7 +16,7 @@ from app.state.wording import spaced
 from app.ui.docks.class_delegate import paint_swatch
 from app.ui.inspect.kind_table import PART_TONES
 from app.ui.theme import Theme
-from deeplab_core.inspection.kinds import PARTS, FailureKind
+from deeplab_core.analysis.kinds import PARTS, FailureKind
 
 _ROW, _NAME, _IOU, _PIXELS = 24, 128, 44, 84
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from PySide6.QtCore import QAbstractListModel, QModelIndex, QPersistentModelIndex, Qt
 from PySide6.QtGui import QImage
 
-from deeplab_core.inspection.components import ErrorComponent
+from deeplab_core.analysis.components import ErrorComponent
 
 
 @dataclass(frozen=True, slots=True)

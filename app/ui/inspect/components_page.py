@@ -15,9 +15,9 @@ from app.ui.docks.panel import toned
 from app.ui.inspect.component_delegate import ComponentDelegate
 from app.ui.inspect.component_list_model import ComponentListModel, ComponentTile
 from app.ui.theme import Theme
-from deeplab_core.catalog import ClassCatalog
-from deeplab_core.inspection.components import ErrorComponent
-from deeplab_core.inspection.kinds import PARTS
+from deeplab_core.analysis.components import ErrorComponent
+from deeplab_core.analysis.kinds import PARTS
+from deeplab_core.catalogs.catalog import ClassCatalog
 
 
 class ComponentsPage(QWidget):

@@ -13,9 +13,9 @@ from app.ui.inspect.class_bars import ClassBars
 from app.ui.inspect.kind_table import PART_TONES, KindTable
 from app.ui.inspect.slice_bars import SliceBars
 from app.ui.theme import Theme
-from deeplab_core.inspection.folder import FolderInspection
-from deeplab_core.inspection.kinds import FailureKind
-from deeplab_core.inspection.slices import Slice
+from deeplab_core.analysis.folder import FolderInspection
+from deeplab_core.analysis.kinds import FailureKind
+from deeplab_core.analysis.slices import Slice
 from deeplab_core.metrics.scores import FEW_IMAGES, FEW_OBJECTS
 
 _HINT = (

@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
 from app.state.failure_table import FailureLine
 from app.state.wording import spaced
 from app.ui.theme import Theme
-from deeplab_core.inspection.kinds import PARTS, FailureKind
+from deeplab_core.analysis.kinds import PARTS, FailureKind
 
 _COLUMNS = ("Kind", "Share of the errors", "Pixels", "Instances", "Images", "IoU won back")
 _SHARE, _GAIN, _ROW = 1, 5, 28

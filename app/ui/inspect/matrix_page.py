@@ -20,8 +20,8 @@ from app.ui.docks.elided_label import ElidedLabel
 from app.ui.docks.panel import toned
 from app.ui.inspect.matrix_view import LARGEST, SMALLEST, MatrixView
 from app.ui.theme import Theme
-from deeplab_core.catalog import ClassCatalog
-from deeplab_core.inspection.error_index import ErrorIndex
+from deeplab_core.analysis.error_index import ErrorIndex
+from deeplab_core.catalogs.catalog import ClassCatalog
 
 
 class MatrixPage(QWidget):

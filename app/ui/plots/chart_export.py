@@ -12,7 +12,7 @@ from app.state.charts import csv_text
 from app.ui.plots.chart_view import ChartView
 from deeplab_core.atomic import atomic_write, refuse_picture
 from deeplab_core.errors import StorageError
-from deeplab_core.formats.png import marked
+from deeplab_core.masks.png import marked
 
 #: File endings, in the order in which they are offered.
 ENDINGS = (".png", ".svg", ".csv")

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from app.worker.messages import CorrectedImage, Learn, Learned
 from app.worker.state import Cancel, ReportProgress, WorkerState
+from deeplab_core.atomic import make_folder
+from deeplab_core.backends import engine_of
 from deeplab_core.errors import ImageReadError, WeightsError
-from deeplab_core.formats.atomic import make_folder
 from deeplab_core.images import read_image
 from deeplab_core.inference import pick_device
-from deeplab_core.inference.engines import engine_of
 from deeplab_core.records import ModelCard
 from deeplab_core.training.adaptation import Corrected, Untouched, adapt
 from deeplab_core.weights import load_model, save_model

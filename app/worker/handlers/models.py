@@ -8,8 +8,9 @@ from pathlib import Path
 from app.worker.messages import Inspected, InspectModel, Loaded, LoadModel
 from app.worker.state import Cancel, ReportProgress, WorkerState
 from deeplab_core.inference import Predictor
+from deeplab_core.model_cards import write_card_file
 from deeplab_core.records import ModelCard
-from deeplab_core.weights import load_model, write_card_file
+from deeplab_core.weights import load_model
 from deeplab_core.weights.reading import weights_file
 
 

@@ -9,10 +9,10 @@ from html import escape
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab_core.boundary.band import WIDEST
-from deeplab_core.boundary.histogram import BandCurve
 from deeplab_core.metrics.report.axes import Axes, polyline, score_ticks
 from deeplab_core.metrics.report.reading import OtherCurve
+from deeplab_core.metrics.trimap import WIDEST
+from deeplab_core.metrics.trimap_histogram import BandCurve
 
 _TICKS = (1, 5, 10, 15, 20, 25, 30, 35, 40)
 _LABEL_GAP = 15.0

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab_core.boundary.band import BAND_RULE_TEXT, WIDEST
-from deeplab_core.boundary.boundary_f import BOUND_RATIO, CSURKA_RATIO
-from deeplab_core.boundary.histogram import none_if_nan
-from deeplab_core.catalog import ClassCatalog
+from deeplab_core.catalogs.catalog import ClassCatalog
+from deeplab_core.metrics.boundary_f import BOUND_RATIO, CSURKA_RATIO
 from deeplab_core.metrics.confusion import ConfusionMatrix
 from deeplab_core.metrics.precision_recall import object_channel
 from deeplab_core.metrics.scores import ABSENT_RULE_TEXT
+from deeplab_core.metrics.trimap import BAND_RULE_TEXT, WIDEST
+from deeplab_core.metrics.trimap_histogram import none_if_nan
 
 if TYPE_CHECKING:
     from deeplab_core.metrics.evaluation import Evaluation, ImageResult

@@ -11,9 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from deeplab_core.boundary.band import BAND_RULE_TEXT, WIDEST
+from deeplab_core.atomic import atomic_write
 from deeplab_core.errors import AtrousError
-from deeplab_core.formats.atomic import atomic_write
 from deeplab_core.metrics.evaluation import Evaluation
 from deeplab_core.metrics.pair_reader import PairReader
 from deeplab_core.metrics.precision_recall import object_channel
@@ -26,6 +25,7 @@ from deeplab_core.metrics.report.style import STYLE
 from deeplab_core.metrics.report.text import NOT_MEASURED, interval, percent, pixels
 from deeplab_core.metrics.report.thumbnails import Photographs, thumbnails
 from deeplab_core.metrics.scores import ABSENT_RULE_TEXT, FEW_IMAGES, FEW_OBJECTS, AbsentRule
+from deeplab_core.metrics.trimap import BAND_RULE_TEXT, WIDEST
 from deeplab_core.wording import count
 
 #: Files named at once in a warning; the others unfold.

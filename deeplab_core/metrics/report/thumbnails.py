@@ -12,14 +12,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab_core.catalog import ClassCatalog
+from deeplab_core.catalogs.catalog import ClassCatalog
+from deeplab_core.datasets.find import find_images
+from deeplab_core.datasets.pairing import MaskPair
 from deeplab_core.errors import AtrousError
-from deeplab_core.formats.png import encode_png
-from deeplab_core.images import find_images, read_thumbnail
-from deeplab_core.images.label_names import bare_stem, name_key
+from deeplab_core.images import read_thumbnail
+from deeplab_core.images.file_names import bare_stem, name_key
+from deeplab_core.masks.png import encode_png
 from deeplab_core.metrics.evaluation import ImageResult
 from deeplab_core.metrics.pair_reader import PairReader
-from deeplab_core.metrics.pairing import MaskPair
 
 #: Long side of a picture, px: sharp at twice the size that it is shown at.
 _SIDE = 360

@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from deeplab_core.catalog import ClassCatalog
+from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.inference.watch import Cancel, ReportProgress, Watch
 from deeplab_core.learning import LearnOptions, LearnPair, LearnReport
 from deeplab_core.metrics import ConfusionMatrix
+from deeplab_core.model_cards import settled_card
 from deeplab_core.nn import SegmentationModel
 from deeplab_core.records import ModelCard
 from deeplab_core.training.adaptation.choosing import PAIRS, Choice, choose, folds_of, reduced, taken_less
@@ -24,7 +25,6 @@ from deeplab_core.training.adaptation.judging import Judge, mean_iou
 from deeplab_core.training.adaptation.lessons import Corrected, Lesson, Untouched
 from deeplab_core.training.adaptation.reporting import card_with_lineage, class_gains, summary
 from deeplab_core.training.adaptation.views import Encoded, FeatureStore
-from deeplab_core.weights.cards import settled_card
 
 #: A person's pixel against a predicted one, by strength.
 _EMPHASIS = {"gentle": 1.0, "normal": 3.0, "strong": 10.0}

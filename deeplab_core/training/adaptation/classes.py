@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from deeplab_core.catalog import ClassCatalog, ClassInfo, map_catalogs
+from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo, map_catalogs
 from deeplab_core.errors import WeightsError
 from deeplab_core.labels import apply_lut
 from deeplab_core.nn import SegmentationModel, create_model

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from deeplab_core.catalog import ClassCatalog
+from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import ComputeError, StorageError
 from deeplab_core.inference import ScoreGrid, Scores
 from deeplab_core.inference.geometry import AxisTaps, Frame, frame_for

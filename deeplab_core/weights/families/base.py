@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
-from deeplab_core.catalog import ClassCatalog
+from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.nn import SegmentationModel, create_model
 from deeplab_core.records import Preprocessing
 from deeplab_core.weights.facts import Facts

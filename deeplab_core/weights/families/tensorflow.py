@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from deeplab_core.catalog import ClassCatalog, ClassInfo
 from deeplab_core.catalogs import get_catalog
+from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
 from deeplab_core.nn.backbones.xception import XCEPTIONS
 from deeplab_core.records import Preprocessing
 from deeplab_core.weights.families.base import INCEPTION, Family, KeyRules, Shapes, Variant

@@ -15,10 +15,10 @@ from pathlib import Path
 
 from torch import Tensor
 
+from deeplab_core.protobuf import Malformed, fields, number, signed, view
 from deeplab_core.weights.tensorflow.checksum import crc32c, masked
 from deeplab_core.weights.tensorflow.table import MAGIC, entries
 from deeplab_core.weights.tensorflow.tensors import DTYPES, FLOATS, from_bytes, read_shape, to_torch
-from deeplab_core.weights.tensorflow.wire import Malformed, fields, number, signed, view
 
 LARGEST_INDEX = 64 * 2**20
 _MOST_SHARDS = 1000

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from deeplab_core.errors import WeightsError
+from deeplab_core.protobuf import Malformed
 from deeplab_core.weights.tensorflow.bundle import looks_like_index, read_bundle
 from deeplab_core.weights.tensorflow.graph import looks_like_graph, read_graph
-from deeplab_core.weights.tensorflow.wire import Malformed
 
 #: A protocol buffer cannot be larger.
 LARGEST_GRAPH = 2 * 2**30

@@ -12,8 +12,8 @@ from typing import Any
 
 from torch import Tensor
 
+from deeplab_core.protobuf import Malformed, Value, fields, float32, packed, text, view
 from deeplab_core.weights.tensorflow.tensors import FLOATS, constant_type, read_constant, to_torch
-from deeplab_core.weights.tensorflow.wire import Malformed, Value, fields, float32, packed, text, view
 
 #: Last part of a variable's name in the official graphs.
 VARIABLES = frozenset(

@@ -10,8 +10,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
+from deeplab_core.protobuf import Malformed, varint
 from deeplab_core.weights.tensorflow.checksum import crc32c, masked
-from deeplab_core.weights.tensorflow.wire import Malformed, varint
 
 MAGIC = struct.pack("<Q", 0xDB4775248B80FB57)
 FOOTER = 48

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from deeplab_core.weights.tensorflow.wire import BYTES, FIXED32, FIXED64, Malformed, fields, number, packed, signed, view
+from deeplab_core.protobuf import BYTES, FIXED32, FIXED64, Malformed, fields, number, packed, signed, view
 
 #: ``DataType`` to numpy; bfloat16 (14) has no numpy type and is widened on reading.
 DTYPES: dict[int, np.dtype[np.generic]] = {

@@ -49,7 +49,7 @@ def learned_model(root: Path, folder: Path, target: Path) -> None:
     import torch
 
     from app.worker.messages import CorrectedImage, LearnTask
-    from deeplab_core.catalog import ClassCatalog, ClassInfo
+    from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
     from deeplab_core.learning import LearnOptions, PackedLabels
     from deeplab_core.nn import create_model
     from deeplab_core.records import ModelCard

@@ -7,8 +7,8 @@ import pytest
 
 from app.state.ambiguous import KIND, export_marks, fingerprints, list_marks, marks_for, read_marks, write_marks
 from app.state.project import Project
+from deeplab_core.datasets.ambiguous import AmbiguousMarks
 from deeplab_core.errors import ProjectError, ProjectLocked
-from deeplab_core.inspection.ambiguous import AmbiguousMarks
 from tests.unit.app.folders import SHAPE, image_id, make_folder
 
 

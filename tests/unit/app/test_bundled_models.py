@@ -9,8 +9,9 @@ import pytest
 
 from app.places import BUNDLED_MODELS, FIRST_MODEL, SAMPLE_PROJECT
 from deeplab_core.catalogs import get_catalog
-from deeplab_core.formats import read_mask
-from deeplab_core.images import find_images, read_image
+from deeplab_core.datasets.find import find_images
+from deeplab_core.images import read_image
+from deeplab_core.masks.read import read_mask
 from deeplab_core.metrics import ConfusionMatrix
 from deeplab_core.weights import list_models
 

@@ -10,10 +10,10 @@ from PIL import Image
 
 from app.state.class_mapping import card_key, choose_classes, chosen_classes, forget_choices, in_project_ids, project_mapping
 from app.state.project import Project
-from deeplab_core.catalog import ClassCatalog, ClassInfo
 from deeplab_core.catalogs import get_catalog
+from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
+from deeplab_core.model_cards import numbered_catalog
 from deeplab_core.records import Prediction, PredictOptions
-from deeplab_core.weights.cards import numbered_catalog
 
 OWN = ClassCatalog("own", "Own", (ClassInfo(0, "ground", (9, 9, 9)), ClassInfo(4, "roof", (200, 0, 0))))
 THREE = numbered_catalog(3)

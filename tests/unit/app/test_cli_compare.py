@@ -10,8 +10,8 @@ import pytest
 
 from app.cli import run
 from deeplab_core.catalogs import get_catalog
-from deeplab_core.formats import write_indexed_png
 from deeplab_core.masks import mark_output
+from deeplab_core.masks.png import write_indexed_png
 
 VOC = get_catalog("voc21")
 

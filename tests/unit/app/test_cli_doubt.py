@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 
 from app.cli import run
+from deeplab_core.analysis.doubts import measure_doubt
+from deeplab_core.datasets.ambiguous import AmbiguousMarks
 from deeplab_core.images import read_image
 from deeplab_core.inference import Predictor
-from deeplab_core.inspection.ambiguous import AmbiguousMarks
-from deeplab_core.inspection.doubts import measure_doubt
 from deeplab_core.records import PredictOptions
 from deeplab_core.weights import load_model
 from tests.unit.app.tiny_model import save_photograph, save_tiny_model

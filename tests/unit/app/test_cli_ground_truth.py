@@ -12,12 +12,12 @@ import pytest
 from PIL import Image
 
 from app.cli import run
-from deeplab_core.catalog import ClassCatalog
 from deeplab_core.catalogs import get_catalog
+from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.datasets import find_truth, read_marker
-from deeplab_core.formats import write_indexed_png
-from deeplab_core.formats.export import ExportItem, export_masks, get_exporter
 from deeplab_core.masks import Untouched, mark_output
+from deeplab_core.masks.export import ExportItem, export_masks, get_exporter
+from deeplab_core.masks.png import write_indexed_png
 from tests.unit.app.tiny_model import save_photograph, save_tiny_model
 
 VOC, CAMVID = get_catalog("voc21"), get_catalog("camvid11")

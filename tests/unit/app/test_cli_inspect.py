@@ -11,7 +11,7 @@ from PIL import Image
 
 from app.cli import run
 from deeplab_core.catalogs import get_catalog
-from deeplab_core.formats import write_mask
+from deeplab_core.masks.png import write_mask
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ from PIL import Image
 
 from app.cli import run
 from deeplab_core.catalogs import get_catalog
-from deeplab_core.formats import read_mask, write_mask
+from deeplab_core.masks.png import write_mask
+from deeplab_core.masks.read import read_mask
 from tests.unit.app.tiny_model import save_photograph, save_tiny_model
 from tests.unit.core.refine.scenes import blob
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from app.state.component_walk import ComponentQuery, ComponentWalk, nearest, still_wrong
+from deeplab_core.analysis import FailureKind, ObjectAxis, PixelAxis, Slice, inspect_image
+from deeplab_core.analysis.folder import FolderInspection
 from deeplab_core.catalogs import get_catalog
-from deeplab_core.inspection import FailureKind, ObjectAxis, PixelAxis, Slice, inspect_image
-from deeplab_core.inspection.folder import FolderInspection
 
 VOC = get_catalog("voc21")
 CHAIR, SOFA, IGNORE = 9, 18, 255

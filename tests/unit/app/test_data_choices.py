@@ -26,8 +26,8 @@ from app.state.provenance import Provenance
 from app.state.truth_options import effect_text, truth_line, truth_options
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.errors import CatalogError, StorageError
-from deeplab_core.formats.png import write_indexed_png
 from deeplab_core.masks import mark_output
+from deeplab_core.masks.png import write_indexed_png
 
 HEIGHT, WIDTH = 24, 30
 

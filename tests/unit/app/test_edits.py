@@ -9,7 +9,7 @@ from app.state.document import Document
 from app.state.edits import StrokeSession, eraser_value, fill_patch, polygon_patch
 from app.state.patch import TilePatch
 from app.state.provenance import Provenance
-from deeplab_core.catalog import ClassCatalog, ClassInfo
+from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
 from deeplab_core.errors import AtrousError
 
 CLASSES = tuple(ClassInfo(i, f"class {i}", (i, i, i)) for i in range(8))

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from app.state.failure_table import class_parts, failure_lines, slice_charts
+from deeplab_core.analysis import FailureKind, inspect_image
+from deeplab_core.analysis.folder import FolderInspection
+from deeplab_core.analysis.slices import PixelAxis
+from deeplab_core.analysis.summary import inspection_to_dict
 from deeplab_core.catalogs import get_catalog
-from deeplab_core.inspection import FailureKind, inspect_image
-from deeplab_core.inspection.folder import FolderInspection
-from deeplab_core.inspection.slices import PixelAxis
-from deeplab_core.inspection.summary import inspection_to_dict
 
 VOC = get_catalog("voc21")
 CHAIR, SOFA = 9, 18

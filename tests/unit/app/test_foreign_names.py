@@ -19,8 +19,8 @@ from app.state.image_record import ImageRecord, ImageStatus
 from app.state.project import Project
 from app.state.wording import displayed
 from deeplab_core.catalogs import get_catalog
-from deeplab_core.formats import read_mask
-from deeplab_core.inspection.ambiguous import AmbiguousMarks
+from deeplab_core.datasets.ambiguous import AmbiguousMarks
+from deeplab_core.masks.read import read_mask
 from tests.unit.app.folders import SHAPE, image_id, make_image, same, stroke
 
 pytestmark = pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="names are any bytes on Linux only")

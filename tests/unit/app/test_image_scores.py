@@ -19,8 +19,8 @@ from app.state.project import Project
 from app.state.provenance import Provenance
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.datasets import find_truth
-from deeplab_core.formats import write_indexed_png
-from deeplab_core.inspection.ambiguous import AmbiguousMarks
+from deeplab_core.datasets.ambiguous import AmbiguousMarks
+from deeplab_core.masks.png import write_indexed_png
 
 VOC = get_catalog("voc21")
 

@@ -23,10 +23,10 @@ from app.state.inspection_index import (
 from app.state.patch import diff_patch
 from app.state.project import Project
 from app.state.provenance import Provenance
+from deeplab_core.analysis import inspect_image
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.datasets.ground_truth import TruthIndex
 from deeplab_core.errors import ProjectError
-from deeplab_core.inspection import inspect_image
 
 VOC = get_catalog("voc21")
 

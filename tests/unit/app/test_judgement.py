@@ -10,10 +10,11 @@ from app.state.edits import StrokeSession, fill_patch
 from app.state.judgement import FolderJudgement, ImageJudgement, count_image, folder_mean_text
 from app.state.patch import PatchRecorder, Rect, TilePatch, diff_patch
 from app.state.provenance import Provenance
-from deeplab_core.boundary import BandHistogram, band_index
-from deeplab_core.catalog import IGNORE, ClassCatalog, ClassInfo
+from deeplab_core.catalogs.catalog import IGNORE, ClassCatalog, ClassInfo
 from deeplab_core.errors import CatalogError, MaskFormatError
 from deeplab_core.metrics import ConfusionMatrix
+from deeplab_core.metrics.trimap import band_index
+from deeplab_core.metrics.trimap_histogram import BandHistogram
 
 CATALOG = ClassCatalog(
     name="rooms", title="Rooms", classes=tuple(ClassInfo(i, f"class {i}", (i, 9 * i, 200)) for i in (4, 0, 11)), background=0

@@ -18,10 +18,10 @@ from PIL import Image
 from app.cli import run
 from deeplab_core.images import probe_image
 from deeplab_core.inference import Predictor
+from deeplab_core.model_cards import numbered_catalog
 from deeplab_core.nn import create_model
 from deeplab_core.records import ModelCard, PredictOptions
 from deeplab_core.weights import load_model, save_model
-from deeplab_core.weights.cards import numbered_catalog
 
 ROOT = Path(__file__).resolve().parents[3]
 CASES = ROOT.parent / "shared" / "cases"

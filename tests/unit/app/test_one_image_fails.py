@@ -104,7 +104,7 @@ def test_a_run_over_images_goes_on(
 def test_a_comparison_of_masks_goes_on(
     command: str, trouble: Exception, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    import deeplab_core.inspection.folder as inspecting
+    import deeplab_core.analysis.folder as inspecting
     import deeplab_core.metrics.evaluate as evaluating
 
     second_fails(monkeypatch, inspecting, "inspect_image", trouble)

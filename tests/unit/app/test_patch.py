@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from app.state.document import Document
 from app.state.patch import PatchRecorder, Rect, TilePatch, diff_patch, patch_of_region, tiles_under
-from deeplab_core.catalog import ClassCatalog, ClassInfo
+from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
 from deeplab_core.errors import ProjectError
 
 NARROW = ClassCatalog("narrow", "Narrow", tuple(ClassInfo(n, f"class {n}", (0, 0, 0)) for n in range(9)))

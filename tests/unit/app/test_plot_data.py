@@ -13,8 +13,8 @@ from app.state import plot_data
 from app.state.charts import Chart, Series, csv_text
 from app.state.curves import Curve
 from app.state.progress_log import APART_SECONDS, MOST, ProgressSample, appended, from_plain, to_plain
-from deeplab_core.catalog import IGNORE, ClassCatalog, ClassInfo
-from deeplab_core.inspection.ranking import gain_curve
+from deeplab_core.analysis.ranking import gain_curve
+from deeplab_core.catalogs.catalog import IGNORE, ClassCatalog, ClassInfo
 from deeplab_core.metrics import ConfusionMatrix
 from deeplab_core.metrics.calibration import Calibration
 

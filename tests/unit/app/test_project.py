@@ -130,7 +130,7 @@ def test_a_mask_file_is_an_ordinary_png_with_the_palette(folder):
 
 
 def test_masks_of_a_catalog_with_its_own_void_value_and_of_a_wide_one_come_back(tmp_path):
-    from deeplab_core.catalog import ClassCatalog, ClassInfo
+    from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
 
     wide = ClassCatalog("wide", "Wide", tuple(ClassInfo(n * 3, f"class {n}", (n % 256, 0, 0)) for n in range(300)))
     for number, catalog in enumerate((get_catalog("camvid11"), get_catalog("ade20k150"), wide)):
@@ -350,7 +350,7 @@ def test_a_folder_that_cannot_hold_a_project_says_what_to_do(folder, tmp_path):
 
 AS_NOBODY = """
 import os, sys
-import ctypes, deeplab_core.catalogs, deeplab_core.formats, deeplab_core.images, PIL.PngImagePlugin
+import ctypes, deeplab_core.catalogs, deeplab_core.masks, deeplab_core.images, PIL.PngImagePlugin
 from app.state.project import Project
 from deeplab_core.errors import StorageError
 deeplab_core.catalogs.get_catalog("voc21")

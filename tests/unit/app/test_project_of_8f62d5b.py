@@ -16,7 +16,7 @@ from app.state.backups import list_backups, restore
 from app.state.image_record import ImageFlag, ImageStatus
 from app.state.mask_file import read_mask_file
 from app.state.project import Project
-from deeplab_core.catalog import ClassCatalog
+from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.records import PredictOptions
 
 DATA = Path(__file__).parents[2] / "data" / "project_8f62d5b" / "project.zip"

@@ -11,10 +11,10 @@ from app.state.document import Document
 from app.state.patch import Rect, diff_patch
 from app.state.provenance import Provenance
 from app.state.refinement import composed, painted_labels, refine_figures, taking_patch, would_take
-from deeplab_core.boundary.band import band_index
-from deeplab_core.boundary.histogram import BandHistogram
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.metrics import ConfusionMatrix
+from deeplab_core.metrics.trimap import band_index
+from deeplab_core.metrics.trimap_histogram import BandHistogram
 
 CATALOG = get_catalog("voc21")
 SEEDS = st.integers(0, 10_000)

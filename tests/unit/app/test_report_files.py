@@ -15,7 +15,7 @@ from app.cli.console import write_json
 from app.places import copy_sample_project
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.errors import ProtectedFile
-from deeplab_core.formats import write_indexed_png
+from deeplab_core.masks.png import write_indexed_png
 
 
 def photograph(path: Path) -> bytes:

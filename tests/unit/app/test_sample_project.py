@@ -10,10 +10,12 @@ import pytest
 from app.places import SAMPLE_PROJECT, copy_sample_project
 from app.state.data_choices import OpenQuestions, settle
 from app.state.project import Project
+from deeplab_core.analysis import read_known_objects
 from deeplab_core.catalogs import get_catalog
-from deeplab_core.formats import find_truth, read_mask
-from deeplab_core.images import find_images, probe_image
-from deeplab_core.inspection import read_known_objects
+from deeplab_core.datasets.find import find_images
+from deeplab_core.datasets.ground_truth import find_truth
+from deeplab_core.images import probe_image
+from deeplab_core.masks.read import read_mask
 from tools.rooms.mask import VOID
 
 VOC = get_catalog("voc21")

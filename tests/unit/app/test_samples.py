@@ -19,11 +19,11 @@ from app.state.project import Project
 from app.state.provenance import Provenance
 from app.state.samples import ExportSource, Held, load_sample, truth_stamp
 from deeplab_core.catalogs import get_catalog
+from deeplab_core.datasets.ambiguous import AmbiguousMarks
 from deeplab_core.datasets.ground_truth import TruthIndex
 from deeplab_core.errors import MaskFormatError
-from deeplab_core.formats.png import write_indexed_png
-from deeplab_core.inspection.ambiguous import AmbiguousMarks
 from deeplab_core.masks import Untouched
+from deeplab_core.masks.png import write_indexed_png
 from deeplab_core.records import Prediction, PredictOptions
 
 VOC = get_catalog("voc21")

@@ -20,7 +20,7 @@ from app.cli import run, terminal
 from app.cli.console import progress
 from app.cli.terminal import LiveBar, say, say_json
 from deeplab_core.catalogs import get_catalog
-from deeplab_core.formats import write_indexed_png
+from deeplab_core.masks.png import write_indexed_png
 from deeplab_core.printable import PrintableFormatter, is_printable, printable
 
 HOSTILE = {

@@ -12,7 +12,7 @@ def save_tiny_model(path: Path, *, seed: int = 0, sure_of: int | None = None, na
     """DeepLabv3+ over MobileNetV2 with five classes, random weights; ``sure_of`` one class everywhere where one is named."""
     import torch
 
-    from deeplab_core.catalog import ClassCatalog, ClassInfo
+    from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
     from deeplab_core.nn import create_model
     from deeplab_core.records import ModelCard
     from deeplab_core.weights import save_model
@@ -40,7 +40,7 @@ def save_one_channel_model(path: Path, *, seed: int = 0, threshold: float | None
     """A U-Net with one channel (sigmoid): background and "square". About half of a photograph's pixels are the object."""
     import torch
 
-    from deeplab_core.catalog import ClassCatalog, ClassInfo
+    from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
     from deeplab_core.nn import create_model
     from deeplab_core.records import ModelCard
     from deeplab_core.weights import save_model

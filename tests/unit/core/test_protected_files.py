@@ -12,10 +12,10 @@ from PIL import Image
 
 from app.state.mask_file import MaskNote, encode_mask
 from deeplab_core.atomic import atomic_write, protect_images, refuse_photograph, release_images, rename_file, replace_file
-from deeplab_core.catalog import ClassCatalog, ClassInfo
 from deeplab_core.catalogs import get_catalog
+from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
 from deeplab_core.errors import ProtectedFile, StorageError
-from deeplab_core.formats import encode_png, write_mask
+from deeplab_core.masks.png import encode_png, write_mask
 from deeplab_core.pictures import PNG_MARK, Picture, holds_labels, picture_kind
 
 SIDE = 48

@@ -13,22 +13,22 @@ import pytest
 from app.services.settings import SettingsStore
 from app.state.ambiguous import _decode
 from app.state.image_scores import ImageScore
+from deeplab_core.analysis.doubts import ImageDoubt
+from deeplab_core.analysis.objects import read_known_objects
 from deeplab_core.catalogs import get_catalog
+from deeplab_core.datasets.ambiguous import AmbiguousMarks, read_ambiguous
 from deeplab_core.datasets.split_list import read_split
 from deeplab_core.errors import AtrousError
-from deeplab_core.fetch.receipt import read_receipt, receipt_path
-from deeplab_core.inspection.ambiguous import AmbiguousMarks, read_ambiguous
-from deeplab_core.inspection.doubts import ImageDoubt
-from deeplab_core.inspection.objects import read_known_objects
+from deeplab_core.hub.receipt import read_receipt, receipt_path
 from deeplab_core.masks import read_marker
 from deeplab_core.masks.output_marker import MARKER_NAME
 from deeplab_core.metrics.compare import compare_reports
 from deeplab_core.metrics.report import read_failures, read_other_curve, read_slices
 from deeplab_core.metrics.report.figures import FORMAT
+from deeplab_core.model_cards import card_from_metadata, read_card_file
 from deeplab_core.records import ModelCard, card_path
 from deeplab_core.refine.parameters import read_params
 from deeplab_core.training.recipe import Recipe
-from deeplab_core.weights.cards import card_from_metadata, read_card_file
 from deeplab_core.weights.listing import list_models
 
 CATALOG = get_catalog("voc21")

@@ -7,8 +7,8 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from deeplab_core.analysis import ObjectAxis
 from deeplab_core.errors import AtrousError
-from deeplab_core.inspection import ObjectAxis
 from tools.studies.chairs_and_sofas.runs import FURNITURE, KINDS, Result
 
 _KIND_TITLES = {

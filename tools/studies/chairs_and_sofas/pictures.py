@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from deeplab_core.formats import read_mask
-from deeplab_core.images import find_images, read_image
-from deeplab_core.inspection import component_mask
-from deeplab_core.inspection.cutout import cutout
+from deeplab_core.analysis import component_mask
+from deeplab_core.analysis.cutout import cutout
+from deeplab_core.datasets.find import find_images
+from deeplab_core.images import read_image
+from deeplab_core.masks.read import read_mask
 from tools.studies.chairs_and_sofas.runs import FURNITURE, Result
 
 _FONT = Path(__file__).resolve().parents[3] / "resources" / "fonts" / "Inter-Regular.otf"

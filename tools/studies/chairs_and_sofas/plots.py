@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from deeplab_core.inspection import ObjectAxis
+from deeplab_core.analysis import ObjectAxis
 from deeplab_core.metrics.report.plots import slices_svg
 from deeplab_core.metrics.report.slices import SliceCurve, SlicePoint
 from deeplab_core.metrics.report.style import STYLE

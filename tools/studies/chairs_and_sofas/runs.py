@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab_core.catalog import ClassCatalog
-from deeplab_core.formats import write_mask
-from deeplab_core.images import find_images, read_image
+from deeplab_core.analysis import ObjectAxis, repaired_iou, slice_objects
+from deeplab_core.analysis.folder import FolderInspection, FolderSources, inspect_folders
+from deeplab_core.catalogs.catalog import ClassCatalog
+from deeplab_core.datasets.find import find_images
+from deeplab_core.images import read_image
 from deeplab_core.inference import Predictor
-from deeplab_core.inspection import ObjectAxis, repaired_iou, slice_objects
-from deeplab_core.inspection.folder import FolderInspection, FolderSources, inspect_folders
+from deeplab_core.masks.png import write_mask
 from deeplab_core.metrics.evaluate import DEFAULT_BANDS, Evaluation, evaluate_folders
 from deeplab_core.records import PredictOptions
 from deeplab_core.refine import preset

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from deeplab_core.catalog import ClassCatalog, ClassInfo
 from deeplab_core.catalogs import BUILTIN_NAMES, builtin_catalogs, get_catalog, save_catalog, voc_color
+from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
 from deeplab_core.errors import CatalogError, StorageError
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from deeplab_core.catalog import IGNORE_WIDE, ClassCatalog, ClassInfo, map_catalogs
 from deeplab_core.catalogs import BUILTIN_NAMES, get_catalog
+from deeplab_core.catalogs.catalog import IGNORE_WIDE, ClassCatalog, ClassInfo, map_catalogs
 from deeplab_core.labels import apply_lut, check_labels
 
 

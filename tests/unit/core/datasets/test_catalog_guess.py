@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from deeplab_core.catalog import ClassCatalog, ClassInfo
 from deeplab_core.catalogs import builtin_catalogs, get_catalog
+from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
 from deeplab_core.datasets import CatalogGuess, guess_catalog
-from deeplab_core.formats import write_indexed_png
 from deeplab_core.masks import mark_output
+from deeplab_core.masks.png import write_indexed_png
 
 VOC, CAMVID = get_catalog("voc21"), get_catalog("camvid11")
 CRACKS = ClassCatalog("cracks", "Cracks", (ClassInfo(0, "wall", (0, 0, 0)), ClassInfo(1, "crack", (255, 0, 0))))

@@ -14,9 +14,9 @@ from PIL import Image
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.datasets import check_truth_folder, find_images, find_truth
 from deeplab_core.errors import MaskFormatError, PredictedTruthError
-from deeplab_core.formats import write_indexed_png
-from deeplab_core.formats.export import ExportItem, export_masks, get_exporter
 from deeplab_core.masks import MARKER_NAME, Untouched, mark_output
+from deeplab_core.masks.export import ExportItem, export_masks, get_exporter
+from deeplab_core.masks.png import write_indexed_png
 
 VOC, CITYSCAPES, CAMVID = (get_catalog(name) for name in ("voc21", "cityscapes19", "camvid11"))
 SIZE = (8, 6)

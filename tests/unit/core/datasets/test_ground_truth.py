@@ -9,10 +9,12 @@ import pytest
 from PIL import Image
 
 from deeplab_core.catalogs import get_catalog
+from deeplab_core.datasets.catalog_guess import guess_catalog
+from deeplab_core.datasets.find import find_images
+from deeplab_core.datasets.ground_truth import find_truth
 from deeplab_core.errors import MaskFormatError
-from deeplab_core.formats import find_truth, guess_catalog, write_indexed_png
-from deeplab_core.images import find_images
-from tests.unit.core.formats.samples import CATALOGS, blobs
+from deeplab_core.masks.png import write_indexed_png
+from tests.unit.core.masks.samples import CATALOGS, blobs
 
 
 @pytest.fixture

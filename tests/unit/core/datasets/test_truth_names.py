@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from deeplab_core.datasets import find_truth
-from deeplab_core.images import scan_folder
+from deeplab_core.datasets.find import scan_folder
 
 NFC, NFD = unicodedata.normalize("NFC", "Zürich 의자"), unicodedata.normalize("NFD", "Zürich 의자")
 

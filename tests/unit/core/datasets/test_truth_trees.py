@@ -15,8 +15,8 @@ from PIL import Image
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.datasets import find_images, find_truth, read_marker
 from deeplab_core.errors import PredictedTruthError
-from deeplab_core.formats.export import ExportItem, export_masks, get_exporter
 from deeplab_core.masks import mark_output
+from deeplab_core.masks.export import ExportItem, export_masks, get_exporter
 
 VOC = get_catalog("voc21")
 LABELS = np.array([[0, 1, 1], [0, 2, 2]], np.uint8)

@@ -17,13 +17,13 @@ import tifffile
 from PIL import Image
 
 from deeplab_core.errors import ImageReadError, MaskFormatError
-from deeplab_core.formats.stored import read_stored
 from deeplab_core.images import decode, png_strips, read_image, read_thumbnail
 from deeplab_core.images.jpeg import jpeg_state
 from deeplab_core.images.png import SIGNATURE, deep_samples
 from deeplab_core.images.png_strips import png_layout, png_reduced, png_rgb, png_samples
+from deeplab_core.masks.stored import read_stored
 
-stored = sys.modules["deeplab_core.formats.stored"]
+stored = sys.modules["deeplab_core.masks.stored"]
 KINDS = {"grey": (0, 8), "RGB": (2, 8), "palette": (3, 8), "grey alpha": (4, 8), "RGB alpha": (6, 8), "1 bit": (0, 1),
          "2 bit": (0, 2), "4 bit": (0, 4), "palette 1": (3, 1), "palette 2": (3, 2), "palette 4": (3, 4),
          "grey 16": (0, 16), "RGB 16": (2, 16), "RGB alpha 16": (6, 16)}  # fmt: skip
@@ -177,7 +177,7 @@ def bomb(kind: int, depth: int, width: int, height: int, interlace: int = 0) -> 
 
 PEAK = """
 import resource, sys
-from deeplab_core.formats.stored import read_stored
+from deeplab_core.masks.stored import read_stored
 from deeplab_core.images import read_image, read_thumbnail
 from deeplab_core.images.png_strips import png_rgb
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -15,13 +15,14 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from deeplab_core.catalogs import get_catalog
+from deeplab_core.datasets.find import find_images, scan_folder
+from deeplab_core.datasets.pairing import pair_masks
+from deeplab_core.datasets.sidecars import SidecarFiles
 from deeplab_core.errors import AtrousError, ImageReadError, MaskFormatError
-from deeplab_core.formats import read_mask
-from deeplab_core.images import content_key, find_images, probe_image, read_image, read_thumbnail, scan_folder
+from deeplab_core.images import content_key, probe_image, read_image, read_thumbnail
 from deeplab_core.images import probe as probe_module
-from deeplab_core.images.label_names import bare_stem, is_passed_over, name_key
-from deeplab_core.inspection.companions import Companions
-from deeplab_core.metrics.pairing import pair_masks
+from deeplab_core.images.file_names import bare_stem, is_passed_over, name_key
+from deeplab_core.masks.read import read_mask
 from deeplab_core.metrics.report.thumbnails import Photographs
 
 NFC, NFD = unicodedata.normalize("NFC", "Zürich 의자"), unicodedata.normalize("NFD", "Zürich 의자")
@@ -154,14 +155,14 @@ def test_formats_that_are_not_read_are_counted_and_named(tmp_path: Path, monkeyp
     for name in ("b.CR2", "sub/c.psd", "d.dcm", "e.mp4", "phone.HEIC", "notes.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
-    monkeypatch.setattr("deeplab_core.images.find.heic_readable", lambda: False)
+    monkeypatch.setattr("deeplab_core.datasets.find.heic_readable", lambda: False)
     scan = scan_folder(tmp_path)
     assert scan.images == ("a.jpg",)
     assert scan.unsupported == ("b.CR2", "d.dcm", "e.mp4", "phone.HEIC", "sub/c.psd")
     heic, others = scan.left_out()
     assert heic.startswith("1 is a HEIC image; install pillow-heif (pip install 'atrous[heic]')")
     assert others.startswith("4 are in formats that are not read (.cr2, .dcm, .mp4, .psd): b.CR2")
-    monkeypatch.setattr("deeplab_core.images.find.heic_readable", lambda: True)
+    monkeypatch.setattr("deeplab_core.datasets.find.heic_readable", lambda: True)
     assert scan_folder(tmp_path).images == ("a.jpg", "phone.HEIC")
 
 
@@ -262,7 +263,7 @@ def test_every_pairing_by_name_holds_in_every_unicode_form(tmp_path_factory: pyt
     assert name_key(forms[0]) == name_key(forms[1])
     assert bare_stem(forms[0]) == bare_stem(forms[1])
     assert len(pair_masks(root / "p", [root / "t"]).pairs) == 1
-    assert Companions(root / "c", (".ambiguous.json",)).of(f"{forms[0]}.png") is not None
+    assert SidecarFiles(root / "c", (".ambiguous.json",)).of(f"{forms[0]}.png") is not None
     assert Photographs.below(root / "t").of(f"{forms[0]}.png") == root / "t" / f"{forms[1]}.png"
 
 
@@ -270,12 +271,12 @@ def test_companions_of_an_equal_pair_are_told_apart(tmp_path: Path) -> None:
     for name in ("a.jpg", "a.png", "b.jpg"):
         photograph(tmp_path / name)
     (tmp_path / "a.jpg.confidence.png").write_bytes(b"x")
-    photographs = Companions(tmp_path, (".jpg", ".png"))
+    photographs = SidecarFiles(tmp_path, (".jpg", ".png"))
     assert photographs.of("a.jpg.png") == tmp_path / "a.jpg"
     assert photographs.of("a.png.png") == tmp_path / "a.png"
     assert photographs.of("a.npy") is None
     assert photographs.of("b.png") == tmp_path / "b.jpg"
-    assert Companions(tmp_path, (".confidence.png",)).of("a.jpg.png") == tmp_path / "a.jpg.confidence.png"
+    assert SidecarFiles(tmp_path, (".confidence.png",)).of("a.jpg.png") == tmp_path / "a.jpg.confidence.png"
     assert Photographs.below(tmp_path).of("a.png.png") == tmp_path / "a.png"
 
 

@@ -16,7 +16,7 @@ from PIL import Image
 
 from deeplab_core.images import read_image
 from deeplab_core.images.channels import NEUTRAL, Declared, scale_to_uint8
-from tests.unit.core.formats.samples import grey_alpha_png
+from tests.unit.core.masks.samples import grey_alpha_png
 
 SHAPE = (48, 60)
 

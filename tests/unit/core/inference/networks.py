@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from deeplab_core.catalog import ClassCatalog, ClassInfo
+from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
 from deeplab_core.nn import SegmentationModel
 from deeplab_core.nn.layers import resize
 from deeplab_core.records import ModelCard, Preprocessing

@@ -11,7 +11,7 @@ from deeplab_core.inference import ScoreGrid, Scores
 from deeplab_core.inference.doubt import LATTICE, doubt_figures
 from deeplab_core.inference.geometry import Frame
 from deeplab_core.inference.scores import store_scores
-from deeplab_core.inspection.uncertainty import entropy, margin_uncertainty
+from deeplab_core.metrics.uncertainty import entropy, margin_uncertainty
 from tests.unit.core.inference.networks import catalog
 
 

@@ -17,11 +17,11 @@ from deeplab_core.errors import ImageReadError, WeightsError
 from deeplab_core.images import read_image
 from deeplab_core.inference import Predictor
 from deeplab_core.inference.pixels import resize_rgb, to_network_channels
+from deeplab_core.model_cards import preprocessing_for
 from deeplab_core.nn import SegmentationModel, create_model
 from deeplab_core.nn.factory import first_convolution
 from deeplab_core.records import ModelCard, PredictOptions, Preprocessing
 from deeplab_core.weights import load_model, read_card, save_model
-from deeplab_core.weights.cards import preprocessing_for
 from tests.unit.core.inference.networks import photograph
 from tests.unit.core.inference.test_small_images import settled
 from tests.unit.core.weights.peers import filled_state, have_cases
@@ -41,7 +41,7 @@ FORMS: dict[str, Callable[..., SegmentationModel]] = {
 
 
 def card(catalog_of: SegmentationModel, preprocessing: Preprocessing | None = None) -> ModelCard:
-    from deeplab_core.weights.cards import numbered_catalog
+    from deeplab_core.model_cards import numbered_catalog
 
     catalog = numbered_catalog(catalog_of.num_classes)
     return ModelCard(

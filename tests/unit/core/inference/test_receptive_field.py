@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from deeplab_core.catalog import ClassCatalog, ClassInfo
+from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
 from deeplab_core.errors import Cancelled, ComputeError
 from deeplab_core.inference import Predictor
 from deeplab_core.inference.receptive_field import receptive_field

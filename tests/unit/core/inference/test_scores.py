@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import interpolate
 
-from deeplab_core.inference import ScoreGrid, Scores, ScoreStore, numpy_kernels, warm_up
+from deeplab_core.inference import ScoreGrid, Scores, ScoreStore, warm_up
 from deeplab_core.inference import scores as scores_module
 from deeplab_core.inference.geometry import Frame
 from deeplab_core.inference.scores import store_scores
+from deeplab_core.kernels import upsampling_numpy as numpy_kernels
 from tests.unit.core.inference.networks import catalog
 
 sizes = st.integers(1, 40)

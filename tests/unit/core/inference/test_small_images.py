@@ -16,9 +16,9 @@ from deeplab_core.inference.geometry import frame_for
 from deeplab_core.inference.pixels import Canvas
 from deeplab_core.inference.receptive_field import receptive_field
 from deeplab_core.inference.tiling import plan_axis
+from deeplab_core.model_cards import numbered_catalog
 from deeplab_core.nn import SegmentationModel, create_model
 from deeplab_core.records import ModelCard, PredictOptions, Preprocessing
-from deeplab_core.weights.cards import numbered_catalog
 from deeplab_core.weights.families.vainf import XCEPTION_OPTIONS
 
 SIZES = ((1, 1), (2, 3), (1, 40), (3, 3), (7, 5), (33, 31))

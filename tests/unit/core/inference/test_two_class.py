@@ -11,16 +11,16 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from deeplab_core.catalog import ClassCatalog, ClassInfo
+from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
 from deeplab_core.errors import AtrousError, WeightsError
 from deeplab_core.inference import Predictor
+from deeplab_core.model_cards import OBJECT_CATALOG, numbered_catalog, settled_card
 from deeplab_core.nn import class_logits, create_model
 from deeplab_core.records import CRFParams, ModelCard, PredictOptions, Preprocessing
 from deeplab_core.refine import ProbabilitySource
 from deeplab_core.training.losses import VOID, pixel_loss
 from deeplab_core.training.recipe import Recipe
 from deeplab_core.weights import load_model, read_card, save_model
-from deeplab_core.weights.cards import OBJECT_CATALOG, numbered_catalog, settled_card
 from tests.unit.core.inference.networks import TinyNet, card, photograph
 
 SQUARE = ClassCatalog("two", "Two", (ClassInfo(0, "ground", (0, 0, 0)), ClassInfo(7, "square", (255, 0, 0))), background=0)

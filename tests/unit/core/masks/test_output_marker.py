@@ -12,8 +12,8 @@ from PIL import Image
 from deeplab_core import __version__
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.errors import StorageError
-from deeplab_core.formats.export import ExportItem, export_masks, get_exporter
 from deeplab_core.masks import MARKER_NAME, OutputMarker, Untouched, mark_output, read_marker
+from deeplab_core.masks.export import ExportItem, export_masks, get_exporter
 
 VOC, CAMVID = get_catalog("voc21"), get_catalog("camvid11")
 

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from deeplab_core.catalog import ClassCatalog, ClassInfo
 from deeplab_core.catalogs import get_catalog
+from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
 from deeplab_core.labels import class_histogram
 from deeplab_core.masks.plausibility import MaskStatistics, hidden_by_void, shifted_by_one, void_that_is_a_class
 from deeplab_core.metrics.confusion import ConfusionMatrix

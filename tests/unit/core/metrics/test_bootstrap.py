@@ -5,11 +5,13 @@ import math
 import numpy as np
 import pytest
 
-from deeplab_core.boundary import BandHistogram, BoundaryIoU, band_index
 from deeplab_core.errors import MaskFormatError
 from deeplab_core.metrics import ConfusionMatrix, bootstrap
 from deeplab_core.metrics.bootstrap import Samples, interval, intervals
+from deeplab_core.metrics.boundary_iou import BoundaryIoU
 from deeplab_core.metrics.image_counts import ImageCounts
+from deeplab_core.metrics.trimap import band_index
+from deeplab_core.metrics.trimap_histogram import BandHistogram
 from tests.unit.core.metrics.maps import GAPPED
 
 WIDTHS = (1, 5)

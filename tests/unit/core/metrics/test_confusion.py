@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deeplab_core.catalog import ClassCatalog
+from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import CatalogError, ProjectError
 from deeplab_core.metrics import ConfusionMatrix, MeanScore, counting
 from tests.unit.core.metrics.maps import GAPPED, WIDE, catalog_of, label_maps, naive_counts, naive_iou

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deeplab_core.boundary import BandCurve
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.metrics.report import OtherCurve
 from deeplab_core.metrics.report.curve import curve_svg, spread
+from deeplab_core.metrics.trimap_histogram import BandCurve
 
 VOC = get_catalog("voc21")
 

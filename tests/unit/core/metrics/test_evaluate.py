@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from deeplab_core.boundary import BandHistogram, band_index
-from deeplab_core.catalog import ClassCatalog, ClassInfo
+from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
+from deeplab_core.datasets.ambiguous import AmbiguousMarks
 from deeplab_core.errors import Cancelled, MaskFormatError, StorageError
-from deeplab_core.formats import write_indexed_png
-from deeplab_core.inspection import AmbiguousMarks
+from deeplab_core.masks.png import write_indexed_png
 from deeplab_core.metrics import ConfusionMatrix
 from deeplab_core.metrics.evaluate import Evaluation, evaluate_folders
 from deeplab_core.metrics.report import render_report, write_report
+from deeplab_core.metrics.trimap import band_index
+from deeplab_core.metrics.trimap_histogram import BandHistogram
 
 CATALOG = ClassCatalog(
     name="rooms",

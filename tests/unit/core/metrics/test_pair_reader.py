@@ -7,18 +7,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from deeplab_core.analysis.folder import FolderSources, inspect_folders
+from deeplab_core.analysis.folder_ranking import rank_folder
 from deeplab_core.catalogs import get_catalog
+from deeplab_core.datasets.pairing import MaskPair
 from deeplab_core.errors import AmbiguousFrameError
-from deeplab_core.formats import encode_png, write_indexed_png
 from deeplab_core.images import to_stored
-from deeplab_core.inspection.folder import FolderSources, inspect_folders
-from deeplab_core.inspection.folder_ranking import rank_folder
 from deeplab_core.masks.output_marker import mark_output
+from deeplab_core.masks.png import encode_png, write_indexed_png
 from deeplab_core.metrics.evaluate import evaluate_folders
-from deeplab_core.metrics.pairing import MaskPair
 from deeplab_core.metrics.report import ReportExtras, render_report
 from deeplab_core.training.samples import DataSource
-from tests.unit.core.formats.samples import blobs, photograph
+from tests.unit.core.masks.samples import blobs, photograph
 
 VOC = get_catalog("voc21")
 SHAPE = (30, 41)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from deeplab_core.catalog import ClassCatalog, ClassInfo
+from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
 from deeplab_core.errors import MaskFormatError
 from deeplab_core.metrics.calibration import Calibration
 from deeplab_core.metrics.evaluate import evaluate_folders

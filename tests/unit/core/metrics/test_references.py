@@ -7,7 +7,7 @@ from types import ModuleType
 
 import pytest
 
-from deeplab_core.metrics import compiled
+from deeplab_core.kernels import compiled
 from tests.benchmark_scripts import load_script
 
 

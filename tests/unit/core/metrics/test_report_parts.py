@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from deeplab_core.analysis.folder import inspect_folders
+from deeplab_core.analysis.summary import inspection_to_dict
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.errors import MaskFormatError
-from deeplab_core.formats import write_indexed_png
-from deeplab_core.inspection.folder import inspect_folders
-from deeplab_core.inspection.summary import inspection_to_dict
+from deeplab_core.masks.png import write_indexed_png
 from deeplab_core.metrics import report
 from deeplab_core.metrics.evaluate import evaluate_folders
 from deeplab_core.metrics.image_counts import ImageCounts

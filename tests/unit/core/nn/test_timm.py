@@ -12,12 +12,12 @@ import torch
 
 from deeplab_core.errors import AtrousError
 from deeplab_core.inference.prepare import prepare_for_inference
+from deeplab_core.model_cards import numbered_catalog
 from deeplab_core.nn import create_model
 from deeplab_core.nn.backbones import build_backbone
 from deeplab_core.nn.backbones.timm import TimmEncoder
 from deeplab_core.records import ModelCard
 from deeplab_core.weights import load_model, save_model
-from deeplab_core.weights.cards import numbered_catalog
 
 SMALL = "timm:lcnet_050"
 

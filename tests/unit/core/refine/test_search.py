@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from deeplab_core.catalog import ClassCatalog, ClassInfo
+from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
 from deeplab_core.errors import AtrousError, Cancelled
 from deeplab_core.records import CRFParams
 from deeplab_core.refine import ProbabilitySource, Sample, labels_as_probabilities, search_parameters

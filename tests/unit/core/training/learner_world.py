@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from deeplab_core.catalog import ClassCatalog, ClassInfo
+from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
 from deeplab_core.nn import SegmentationModel, create_model
 from deeplab_core.records import ModelCard, Preprocessing
 from deeplab_core.training.adaptation import Corrected, Untouched

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from deeplab_core.catalog import ClassCatalog, ClassInfo
 from deeplab_core.catalogs import save_catalog
-from deeplab_core.formats import write_mask
+from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
+from deeplab_core.masks.png import write_mask
 from deeplab_core.training import DataSource, Recipe, SegmentationDataset
 
 CATALOG = ClassCatalog(

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from deeplab_core.catalog import ClassCatalog, ClassInfo
+from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
 from deeplab_core.errors import AtrousError, Cancelled, ImageReadError, StorageError
 from deeplab_core.inference import Predictor
 from deeplab_core.metrics import ConfusionMatrix

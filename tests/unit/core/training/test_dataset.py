@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from deeplab_core.errors import AtrousError
-from deeplab_core.formats import write_mask
+from deeplab_core.masks.png import write_mask
 from deeplab_core.training import DataSource, Sample, SegmentationDataset
 from deeplab_core.training.losses import VOID
 from tests.unit.core.training.made_data import CATALOG, RECIPE, dataset, make_folder

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from deeplab_core.catalog import ClassCatalog, ClassInfo
+from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
 from deeplab_core.errors import AtrousError, WeightsError
 from deeplab_core.training import Group, Recipe, SegmentationDataset, Trainer
 from deeplab_core.training.network import MovingAverage, freeze_norms

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from deeplab_core.catalog import ClassCatalog, ClassInfo
+from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
 from deeplab_core.errors import AtrousError, WeightsError
 from deeplab_core.inference import Predictor
 from deeplab_core.learning import LearnOptions
@@ -41,7 +41,7 @@ def data(tmp_path: Path) -> SegmentationDataset:
 
 
 def _indices(path: Path) -> np.ndarray:
-    from deeplab_core.formats import read_mask
+    from deeplab_core.masks.read import read_mask
 
     return read_mask(path, CATALOG)
 

@@ -15,9 +15,10 @@ import torch
 from torch import Tensor
 
 from deeplab_core.errors import UnknownCheckpoint, UnsafeCheckpoint, WeightsError
+from deeplab_core.model_cards import write_card_file
 from deeplab_core.model_files import MODEL_SUFFIXES, find_models, is_model_file
 from deeplab_core.nn import SegmentationModel
-from deeplab_core.weights import list_models, load_model, read_card, write_card_file
+from deeplab_core.weights import list_models, load_model, read_card
 from deeplab_core.weights.families.base import Variant
 from deeplab_core.weights.families.smp import SegmentationModelsPytorch
 

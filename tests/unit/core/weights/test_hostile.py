@@ -15,10 +15,10 @@ import pytest
 import torch
 
 from deeplab_core.errors import UnsafeCheckpoint, WeightsError
+from deeplab_core.model_cards import numbered_catalog
 from deeplab_core.nn import create_model
 from deeplab_core.records import ModelCard
 from deeplab_core.weights import load_model, save_model
-from deeplab_core.weights.cards import numbered_catalog
 
 
 class Payload:

@@ -14,10 +14,10 @@ from torch import Tensor
 
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.errors import AtrousError, UnknownCheckpoint, WeightsError
+from deeplab_core.model_cards import numbered_catalog, write_card_file
 from deeplab_core.nn import SegmentationModel, create_model
 from deeplab_core.records import ModelCard, Preprocessing
-from deeplab_core.weights import card_path, list_models, load_model, read_card, save_model, write_card_file
-from deeplab_core.weights.cards import numbered_catalog
+from deeplab_core.weights import card_path, list_models, load_model, read_card, save_model
 
 SMALL: dict[str, Any] = {
     "name": "deeplabv3plus",

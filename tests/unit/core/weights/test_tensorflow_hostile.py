@@ -12,11 +12,11 @@ import pytest
 import torch
 
 from deeplab_core.errors import WeightsError
+from deeplab_core.protobuf import Malformed, fields, varint
 from deeplab_core.weights import load_model
 from deeplab_core.weights.tensorflow import files
 from deeplab_core.weights.tensorflow.bundle import read_bundle
 from deeplab_core.weights.tensorflow.graph import read_graph
-from deeplab_core.weights.tensorflow.wire import Malformed, fields, varint
 from tests.unit.core.weights import tensorflow_writer as writer
 from tests.unit.core.weights.test_hostile import damaged
 

@@ -1,0 +1,172 @@
+"""Failures of one image: which wrong pixels belong to which kind, and what repairing a kind would win."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deeplab_core.analysis.kinds import KINDS, PARTS, FailureKind
+from deeplab_core.analysis.objects import ObjectTable
+from deeplab_core.analysis.partition import ErrorPart, ErrorPartition
+from deeplab_core.catalogs.catalog import ClassCatalog
+from deeplab_core.labels import LabelMap
+from deeplab_core.metrics.counting import count_pairs
+from deeplab_core.regions import Mask
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailureRules:
+    """Where the kinds begin.
+
+    Attributes:
+        boundary_px: width d of boundary errors; None takes 1 % of the diagonal (Bernhard et al. 2024).
+        found_share: an object of which less than this share is right is missed, a predicted one is invented.
+        small_px: an object of fewer pixels is small (COCO's 32 x 32).
+        long_border: an object that shares more of its outline with other object classes is cut by an occluder.
+        low_visible: an object of which less than this can be seen is mostly hidden; where the data says how much.
+    """
+
+    boundary_px: int | None = None
+    found_share: float = 0.1
+    small_px: int = 32 * 32
+    long_border: float = 0.25
+    low_visible: float = 0.5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ImageFailures:
+    """Counts of one image; K kinds in the order of :data:`~deeplab_core.analysis.kinds.KINDS`, C classes in channel order.
+
+    Attributes:
+        counts: (C, C + 1) int64, the confusion matrix.
+        missed: (K, C) int64: wrong pixels of each kind by *truth* class, the misses that a repair turns into hits.
+        false: (K, C) int64: wrong pixels of each kind by *predicted* class, the false alarms that a repair takes away.
+        pixels: (K,) int64: wrong pixels that a kind concerns, each counted once.
+        instances: (K,) int64: error components (parts of the partition, class swaps) or objects (all other kinds) with a wrong
+            pixel of the kind.
+    """
+
+    counts: NDArray[np.int64]
+    missed: NDArray[np.int64]
+    false: NDArray[np.int64]
+    pixels: NDArray[np.int64]
+    instances: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class KindMasks:
+    """Wrong pixels of every kind in one image.
+
+    Attributes:
+        masks: (K, H, W) bool. A pixel of the partition is listed under its verdict as a miss of its truth class and under that as
+            a false alarm of its predicted class, which may be two parts.
+        objects: (K,) int64, objects of each kind with a wrong pixel; 0 for kinds that count components.
+    """
+
+    masks: NDArray[np.bool_]
+    objects: NDArray[np.int64]
+
+
+def kind_masks(
+    *,
+    truth: LabelMap,
+    prediction: LabelMap,
+    wrong: Mask,
+    partition: ErrorPartition,
+    objects: ObjectTable,
+    things: frozenset[int],
+    ignore: int,
+    rules: FailureRules,
+) -> KindMasks:
+    """Sort the wrong pixels of one image by kind.
+
+    Args:
+        truth, prediction: (H, W) ids; excluded pixels are void of the truth.
+        wrong: (H, W) bool, labelled pixels that are wrong.
+        partition, objects: of the same maps.
+        things: ids of object classes.
+        ignore: id of void.
+        rules: where the kinds begin.
+    """
+    masks = np.zeros((len(KINDS), *truth.shape), dtype=bool)
+    numbers = np.zeros(len(KINDS), dtype=np.int64)
+    for part, kind in zip(ErrorPart, PARTS, strict=True):
+        masks[KINDS.index(kind)] = (partition.missed == part) | (partition.false == part)
+    is_thing = np.zeros(ignore + 1, dtype=bool)
+    is_thing[list(things)] = True
+    # Tables are looked up at the wrong pixels only: they are few.
+    is_object, called_object, owner = is_thing[truth[wrong]], is_thing[prediction[wrong]], objects.numbers[wrong]
+    edges = masks[KINDS.index(FailureKind.BOUNDARY)][wrong]
+    masks[KINDS.index(FailureKind.CLASS_SWAP)][wrong] = is_object & called_object & ~edges
+    for kind, chosen in _object_kinds(objects, rules).items():
+        place = KINDS.index(kind)
+        masks[place][wrong] = np.concatenate(([False], chosen))[owner]
+        numbers[place] = int((chosen & (objects.rows["right"] < objects.rows["pixels"])).sum())
+    invented = _invented(objects, rules)
+    place = KINDS.index(FailureKind.INVENTED_OBJECT)
+    masks[place][wrong] = np.concatenate(([False], invented))[objects.called_numbers[wrong]] & ~is_object
+    numbers[place] = int(invented.sum())
+    return KindMasks(masks, numbers)
+
+
+def count_failures(
+    *,
+    truth: LabelMap,
+    prediction: LabelMap,
+    catalog: ClassCatalog,
+    partition: ErrorPartition,
+    kinds: KindMasks,
+    components: NDArray[np.int64],
+) -> ImageFailures:
+    """Count the kinds of one image.
+
+    Args:
+        truth, prediction: (H, W) ids; excluded pixels are void of the truth.
+        catalog: the classes.
+        partition, kinds: of the same maps.
+        components: (K,) int64, error components with a pixel of each kind.
+    """
+    lut, classes = catalog.index_lut(), len(catalog)
+    missed = np.zeros((len(KINDS), classes), dtype=np.int64)
+    false = np.zeros((len(KINDS), classes), dtype=np.int64)
+    for place, kind in enumerate(KINDS):
+        mask = kinds.masks[place]
+        # A class is judged by its own verdict: an edge of the sofa may be the loss of half a chair.
+        as_miss, as_alarm = (partition.missed == place + 1, partition.false == place + 1) if kind in PARTS else (mask, mask)
+        missed[place] = np.bincount(lut[truth[as_miss]], minlength=classes + 1)[:classes]
+        false[place] = np.bincount(lut[prediction[as_alarm]], minlength=classes + 1)[:classes]
+    return ImageFailures(
+        counts=count_pairs(truth=truth, prediction=prediction, catalog=catalog),
+        missed=missed,
+        false=false,
+        pixels=kinds.masks.sum(axis=(1, 2), dtype=np.int64),
+        instances=np.where(_COUNTS_COMPONENTS, components, kinds.objects),
+    )
+
+
+#: Kinds whose instances are error components.
+_COUNTS_COMPONENTS = np.array([kind in (*PARTS, FailureKind.CLASS_SWAP) for kind in KINDS])
+
+
+def _object_kinds(objects: ObjectTable, rules: FailureRules) -> dict[FailureKind, NDArray[np.bool_]]:
+    """(N,) bool by kind: which objects of the truth it concerns."""
+    rows = objects.rows
+    pixels, right = rows["pixels"].astype(np.int64), rows["right"].astype(np.int64)
+    wrong = pixels - right
+    lost = right < rules.found_share * pixels
+    return {
+        # Called another object's class it was seen: that is a swap.
+        FailureKind.MISSED_OBJECT: lost & (rows["swapped"] * 2.0 < wrong),
+        FailureKind.OCCLUDER_CUT: (rows["parts"] > 1) | (rows["border_share"] > rules.long_border),
+        FailureKind.LOW_VISIBLE: rows["visible_fraction"] < rules.low_visible,  # unknown is nan, and no object
+        FailureKind.SMALL_OBJECT: pixels < rules.small_px,
+        FailureKind.BORDER_TRUNCATED: rows["truncated"],
+    }
+
+
+def _invented(objects: ObjectTable, rules: FailureRules) -> NDArray[np.bool_]:
+    """(M,) bool: which predicted regions stand on (almost) nothing of their class, and mostly on no object at all."""
+    scored, right = objects.called_scored, objects.called_right
+    return (scored > 0) & (right < rules.found_share * scored) & (2 * objects.called_on_stuff > scored - right)

@@ -1,0 +1,249 @@
+"""Objects: connected truth regions of countable classes, how they were predicted and what stands around them.
+
+Label maps know no instances. An object here is an 8-connected region of one class of the truth; a void ring, as VOC has it,
+separates neighbours of one class, without one they are a single region. Where the data says more (rendered rooms: box and visible
+fraction of every object) it is matched by class and box.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deeplab_core.analysis.occlusion import contacts, touches_border
+from deeplab_core.catalogs.catalog import ClassCatalog
+from deeplab_core.errors import MaskFormatError
+from deeplab_core.labels import LabelMap
+from deeplab_core.metrics.distance import fill_void
+from deeplab_core.reading import expecting, read_json
+from deeplab_core.regions import Box, Regions, find_regions, strips
+
+#: How far a truth region may reach beyond the box that the data gives, px: void rings move outlines.
+_BOX_SLACK = 2
+#: Largest list of objects that is read.
+_MOST_BYTES = 64 << 20
+
+#: One row per object of the truth; 64 bytes. Shares and fractions are nan where unknown.
+OBJECT = np.dtype(
+    [
+        ("class_id", "<u2"),  # of the truth
+        ("called", "<u2"),  # id that most of its pixels were given; void where that is void
+        ("x", "<u2"),
+        ("y", "<u2"),
+        ("width", "<u2"),
+        ("height", "<u2"),
+        ("anchor_x", "<u2"),  # one pixel of it
+        ("anchor_y", "<u2"),
+        ("pixels", "<u4"),
+        ("right", "<u4"),  # pixels given its class
+        ("swapped", "<u4"),  # pixels given another object class
+        ("false", "<u4"),  # wrong pixels of predicted regions of its class that overlap it more than any other object
+        ("border_share", "<f4"),  # share of its outline that another class of object shares
+        ("same_share", "<f4"),  # share of its outline that another object of its class shares
+        ("visible_fraction", "<f4"),  # visible pixels over its whole silhouette
+        ("brightness", "<f4"),  # mean luma, 0..255
+        ("contrast", "<f4"),  # mean local contrast, see slices.contrast_map
+        ("parts", "<u2"),  # pieces that the thing in front of it leaves; 1 = whole
+        ("truncated", "?"),  # cut by the image border
+        ("spare", "V1"),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class KnownObject:
+    """What the data itself says of an object: class, box of its visible pixels, their number and share, cut by the border."""
+
+    class_id: int
+    box: Box
+    visible_px: int
+    visible_fraction: float
+    truncated: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ObjectTable:
+    """Objects of the truth and regions of the prediction of one image; row n is number n + 1 in its map.
+
+    Attributes:
+        numbers: (H, W) int32, which object holds each pixel; 0 on stuff and void.
+        rows: (N,) of :data:`OBJECT`.
+        called_numbers: (H, W) int32, which predicted region of an object class holds each pixel; 0 elsewhere.
+        called_ids: (M,) int64 class id of each predicted region.
+        called_scored: (M,) int64 its pixels on labelled truth.
+        called_right: (M,) int64 its right pixels.
+        called_on_stuff: (M,) int64 its pixels on truth that is no object class.
+        called_owner: (M,) int64 number of the object of its class that it overlaps most; 0 where there is none.
+    """
+
+    numbers: NDArray[np.int32]
+    rows: NDArray[Any]
+    called_numbers: NDArray[np.int32]
+    called_ids: NDArray[np.int64]
+    called_scored: NDArray[np.int64]
+    called_right: NDArray[np.int64]
+    called_on_stuff: NDArray[np.int64]
+    called_owner: NDArray[np.int64]
+
+
+def find_objects(
+    *,
+    truth: LabelMap,
+    prediction: LabelMap,
+    catalog: ClassCatalog,
+    things: frozenset[int],
+    known: Sequence[KnownObject] = (),
+    brightness: NDArray[np.float32] | None = None,
+    contrast: NDArray[np.float32] | None = None,
+) -> ObjectTable:
+    """Find the objects of the truth and how each was predicted.
+
+    Args:
+        truth, prediction: (H, W) ids of one shape, checked.
+        catalog: the classes.
+        things: ids of object classes (:func:`~deeplab_core.analysis.kinds.things_of`).
+        known: what the data says of its objects.
+        brightness, contrast: (H, W) maps of the photograph, averaged over each object.
+    """
+    ignore = catalog.ignore
+    is_thing = np.zeros(ignore + 1, dtype=bool)
+    is_thing[list(things)] = True
+    labelled = truth != ignore
+    regions = find_regions(truth, labelled)
+    countable = is_thing[regions.values]
+    number_of = np.zeros(len(regions) + 1, dtype=np.int32)
+    number_of[1:][countable] = np.arange(1, int(countable.sum()) + 1)
+    numbers = number_of[regions.numbers]
+    rows = _rows_of(regions, countable)
+    called = find_regions(prediction, is_thing[prediction])
+
+    right = labelled & (truth == prediction)
+    swapped = labelled & ~right & is_thing[prediction]
+    rows["right"] = _count(numbers, right, len(rows))
+    rows["swapped"] = _count(numbers, swapped, len(rows))
+    rows["called"] = _majority(numbers, prediction, len(rows), catalog)
+    scored = _count(called.numbers, labelled, len(called))
+    hits = _count(called.numbers, right, len(called))
+    owner = _owners(numbers, called.numbers, right, len(rows), len(called))
+    rows["false"] = np.bincount(owner, weights=scored - hits, minlength=len(rows) + 1)[1:]
+
+    kind = fill_void(regions.numbers.astype(np.uint16 if len(regions) < 1 << 16 else np.int32), 0)
+    around = contacts(kind, regions.values, countable)
+    rows["border_share"], rows["same_share"] = around.foreign_share[countable], around.same_share[countable]
+    rows["parts"] = around.parts[countable]
+    rows["truncated"] = touches_border(kind, len(regions))[countable]
+    rows["visible_fraction"] = np.nan
+    _match_known(rows, known)
+    for name, values in (("brightness", brightness), ("contrast", contrast)):
+        rows[name] = np.nan if values is None else _count(numbers, values, len(rows), np.float64) / np.maximum(rows["pixels"], 1)
+    on_stuff = _count(called.numbers, labelled & ~is_thing[truth], len(called))
+    return ObjectTable(numbers, rows, called.numbers, called.values, scored, hits, on_stuff, owner)
+
+
+def read_known_objects(path: Path | str, catalog: ClassCatalog) -> tuple[KnownObject, ...]:
+    """Read the list of objects that rendered rooms have beside every image (``objects/NAME.json``).
+
+    Objects of which nothing can be seen, and VOC classes that the catalog does not know, are left out.
+
+    Raises:
+        MaskFormatError: the file cannot be read or is no such list.
+    """
+    path = Path(path)
+    remedy = "Leave --objects out, or point it at the objects folder of rendered rooms"
+    data = read_json(path, limit=_MOST_BYTES, what="the list of objects", remedy=remedy, error=MaskFormatError)
+    with expecting("not a list of objects", path=path, remedy=remedy, error=MaskFormatError):
+        known = set(catalog.ids.tolist())
+        return tuple(
+            KnownObject(
+                class_id=int(row["voc_id"]),
+                box=Box(
+                    int(row["box"][0]),
+                    int(row["box"][1]),
+                    int(row["box"][2]) - int(row["box"][0]),
+                    int(row["box"][3]) - int(row["box"][1]),
+                ),
+                visible_px=int(row["visible_px"]),
+                visible_fraction=float(row["visible_fraction"]),
+                truncated=bool(row["truncated"]),
+            )
+            for row in data["objects"]
+            if row["box"] is not None and int(row["voc_id"]) in known
+        )
+
+
+def _rows_of(regions: Regions, countable: NDArray[np.bool_]) -> NDArray[Any]:
+    rows = np.zeros(int(countable.sum()), dtype=OBJECT)
+    rows["class_id"] = regions.values[countable]
+    for name, column in zip(("x", "y", "width", "height"), regions.boxes[countable].T, strict=True):
+        rows[name] = column
+    rows["anchor_x"], rows["anchor_y"] = regions.anchors[countable].T
+    rows["pixels"] = regions.pixels[countable]
+    return rows
+
+
+def _count(numbers: NDArray[np.int32], what: NDArray[Any], rows: int, kind: Any = np.int64) -> NDArray[Any]:
+    """Sum of a map over each number, 1..rows; of a bool map the number of true pixels."""
+    found = np.zeros(rows + 1, dtype=kind)
+    for strip in strips(numbers.shape):
+        part, chosen = numbers[strip], what[strip]
+        if what.dtype == bool:
+            found += np.bincount(part[chosen], minlength=rows + 1)
+        else:
+            found += np.bincount(part.ravel(), weights=chosen.ravel(), minlength=rows + 1)
+    return found[1:]
+
+
+def _majority(numbers: NDArray[np.int32], prediction: LabelMap, rows: int, catalog: ClassCatalog) -> NDArray[np.int64]:
+    """(N,) id that most pixels of each object were given; of equally many the first in channel order."""
+    where = numbers > 0
+    columns = len(catalog) + 1
+    code = (numbers[where].astype(np.int64) - 1) * columns + catalog.index_lut()[prediction[where]]
+    counts = np.bincount(code, minlength=rows * columns).reshape(rows, columns)
+    return np.append(catalog.ids, catalog.ignore)[counts.argmax(axis=1)] if rows else np.zeros(0, dtype=np.int64)
+
+
+def _owners(
+    numbers: NDArray[np.int32], called: NDArray[np.int32], right: NDArray[np.bool_], rows: int, regions: int
+) -> NDArray[np.int64]:
+    """(M,) number of the object of its class that each predicted region overlaps most; 0 for none."""
+    owner = np.zeros(regions, dtype=np.int64)
+    both = right & (numbers > 0) & (called > 0)
+    code = called[both].astype(np.int64) * (rows + 1) + numbers[both]
+    pairs, overlap = np.unique(code, return_counts=True)
+    order = np.argsort(-overlap, kind="stable")
+    found, first = np.unique(pairs[order] // (rows + 1), return_index=True)
+    owner[found - 1] = pairs[order][first] % (rows + 1)
+    return owner
+
+
+def _match_known(rows: NDArray[Any], known: Sequence[KnownObject]) -> None:
+    """Give regions the facts of the known object of their class whose box holds them; of several the one nearest in size."""
+    owner = np.full(len(rows), -1)
+    for place, row in enumerate(rows):
+        box = Box(int(row["x"]), int(row["y"]), int(row["width"]), int(row["height"]))
+        fitting = [
+            (abs(_area(known_object.box) - _area(box)), position)
+            for position, known_object in enumerate(known)
+            if known_object.class_id == row["class_id"] and _loose(known_object.box).holds(box)
+        ]
+        if fitting:
+            owner[place] = min(fitting)[1]
+    for position, known_object in enumerate(known):
+        mine = owner == position
+        rows["visible_fraction"][mine] = known_object.visible_fraction
+        rows["truncated"][mine] |= known_object.truncated
+        rows["parts"][mine] = np.maximum(rows["parts"][mine], mine.sum())
+
+
+def _area(box: Box) -> int:
+    """Pixels of a box."""
+    return box.width * box.height
+
+
+def _loose(box: Box) -> Box:
+    return Box(box.x - _BOX_SLACK, box.y - _BOX_SLACK, box.width + 2 * _BOX_SLACK, box.height + 2 * _BOX_SLACK)

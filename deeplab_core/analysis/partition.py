@@ -1,0 +1,196 @@
+"""The exact partition of wrong pixels into boundary, extent and segment errors.
+
+Bernhard, Amoroso, Kindermann, Baraldi, Cucchiara, Tresp and Schubert, "What's Outside the Intersection? Fine-grained Error
+Analysis for Semantic Segmentation Beyond IoU", WACV 2024. For one class, with its true positives TP, true negatives TN, false
+positives FP and false negatives FN (each pixel is one of them):
+
+1. *Boundary*: error pixels within ``d`` of both TP and TN, grown by ``d`` within the FP (or FN); of the result those 8-connected
+   parts that touch both TP and TN (3 x 3 neighbourhood).
+2. *Extent*: of the rest, pixels of an 8-connected segment that holds a true positive: the predicted segment for FP, the true one
+   for FN. The object was found, its extent is wrong.
+3. *Segment*: what is left. A whole segment invented or missed.
+
+As in the authors' evaluation code, "within d" means a distance that rounds to at most d px, and void of the truth is never
+counted but are part of the geometry: where the class is predicted they belong to the predicted segment, elsewhere to TN. A void
+ring therefore does not hide the boundary behind it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deeplab_core.catalogs.catalog import IGNORE
+from deeplab_core.labels import LabelMap
+from deeplab_core.regions import Mask
+
+#: Width d as a share of the image's diagonal (the paper's setting).
+BOUNDARY_SHARE = 0.01
+
+#: Up to this width a dilation by a disc is faster than a distance transform, px. Both are exact.
+_DISC = 16
+
+Crop = tuple[slice, slice]
+
+
+class ErrorPart(IntEnum):
+    """The three parts; 0 in a map means that the pixel is no such error."""
+
+    BOUNDARY = 1
+    EXTENT = 2
+    SEGMENT = 3
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ErrorPartition:
+    """Two verdicts on every wrong pixel: as a miss of its truth class, and as a false alarm of its predicted class.
+
+    Attributes:
+        missed: (H, W) uint8 of :class:`ErrorPart`: the false negatives, judged for the truth class; 0 on right, void and excluded
+            pixels.
+        false: (H, W) uint8: the false positives, judged for the predicted class; also 0 where the prediction is void.
+        width_px: the boundary width d.
+    """
+
+    missed: NDArray[np.uint8]
+    false: NDArray[np.uint8]
+    width_px: int
+
+
+def boundary_width(shape: tuple[int, ...], share: float = BOUNDARY_SHARE) -> int:
+    """The width d in px for an image of ``shape`` (H, W): a share of its diagonal, rounded, at least 1."""
+    return max(1, round(share * math.hypot(*shape[:2])))
+
+
+def partition_errors(
+    *,
+    truth: LabelMap,
+    prediction: LabelMap,
+    ignore: int = IGNORE,
+    width_px: int | None = None,
+    exclude: Mask | None = None,
+) -> ErrorPartition:
+    """Partition the wrong pixels of one image.
+
+    Args:
+        truth, prediction: (H, W) class ids of one shape; a void prediction is a miss of the truth class only.
+        ignore: id of void.
+        width_px: the boundary width d; None takes 1 % of the diagonal.
+        exclude: (H, W) bool, pixels that are treated as void of the truth.
+
+    Raises:
+        ValueError: shapes differ, or a width below 1.
+    """
+    if truth.shape != prediction.shape:
+        raise ValueError(f"truth has shape {truth.shape}, prediction {prediction.shape}")
+    width = boundary_width(truth.shape) if width_px is None else width_px
+    if width < 1:
+        raise ValueError(f"a boundary is at least 1 px wide, not {width}")
+    if exclude is not None:
+        truth = np.where(exclude, np.asarray(ignore, dtype=truth.dtype), truth)
+    missed = np.zeros(truth.shape, dtype=np.uint8)
+    false = np.zeros(truth.shape, dtype=np.uint8)
+    wrong = (truth != prediction) & (truth != ignore)
+    for class_id in np.union1d(truth[wrong], prediction[wrong]).tolist():
+        if class_id != ignore:
+            _judge_class(truth == class_id, prediction == class_id, wrong, width, missed, false)
+    return ErrorPartition(missed, false, width)
+
+
+def _judge_class(true: Mask, called: Mask, wrong: Mask, width: int, missed: NDArray[np.uint8], false: NDArray[np.uint8]) -> None:
+    """Write the verdicts of one class into both maps."""
+    # Everything outside of the box is a true negative; beyond the width it decides nothing.
+    box = _box_around(true | called, width + 1)
+    true, called, wrong = true[box], called[box], wrong[box]
+    hits = true & called
+    alarms, misses = called & ~true, true & ~called  # void of the truth may be an alarm in the geometry
+    if not hits.any():
+        false[box][alarms & wrong] = ErrorPart.SEGMENT
+        missed[box][misses] = ErrorPart.SEGMENT
+        return
+    rest = ~(true | called)
+    near = _within(hits, width) & _within(rest, width)
+    beside_hits, beside_rest = _beside(hits), _beside(rest)
+    for errors, segments, out in ((alarms, called, false), (misses, true, missed)):
+        if not (errors & wrong).any():
+            continue
+        verdict = np.full(errors.shape, ErrorPart.SEGMENT, dtype=np.uint8)
+        verdict[_parts_touching(segments, hits)] = ErrorPart.EXTENT
+        seed = errors & near
+        if seed.any():
+            grown = errors & _within(seed, width)
+            verdict[_parts_touching(grown, beside_hits, beside_rest)] = ErrorPart.BOUNDARY
+        np.copyto(out[box], verdict, where=errors & wrong)
+
+
+def _parts_touching(mask: Mask, *places: Mask) -> Mask:
+    """The 8-connected parts of a mask that hold a pixel of each of ``places``."""
+    import cv2
+
+    number, parts = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8, ltype=cv2.CV_32S)
+    kept = np.ones(number, dtype=bool)
+    for place in places:
+        holds = np.zeros(number, dtype=bool)
+        holds[parts[place]] = True
+        kept &= holds
+    kept[0] = False
+    found: Mask = kept[parts]
+    return found
+
+
+def _within(mask: Mask, width: int) -> Mask:
+    """(h, w) bool: pixels whose Euclidean distance to a mask rounds to at most ``width``, the mask's own included."""
+    import cv2
+
+    plain = mask.astype(np.uint8)
+    if width <= _DISC:
+        steps = np.arange(-width, width + 1)
+        # d rounds to at most w exactly if d^2 < (w + 1/2)^2, and d^2 is whole.
+        disc = (steps[:, None] ** 2 + steps**2 <= width * width + width).astype(np.uint8)
+        return np.asarray(cv2.dilate(plain, disc), dtype=bool)
+    if not mask.any():
+        return mask
+    distance = cv2.distanceTransform(1 - plain, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return np.asarray(distance < width + 0.5, dtype=bool)
+
+
+def _beside(mask: Mask) -> Mask:
+    """(h, w) bool: the mask and its eight neighbours."""
+    import cv2
+
+    return np.asarray(cv2.dilate(mask.astype(np.uint8), np.ones((3, 3), np.uint8)), dtype=bool)
+
+
+def _box_around(mask: Mask, margin: int) -> Crop:
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return (
+        slice(max(int(rows[0]) - margin, 0), int(rows[-1]) + 1 + margin),
+        slice(max(int(columns[0]) - margin, 0), int(columns[-1]) + 1 + margin),
+    )
+
+
+def count_parts(
+    partition: ErrorPartition, *, truth: LabelMap, prediction: LabelMap, lut: NDArray[Any], classes: int
+) -> NDArray[np.int64]:
+    """Pixels by class, side and part.
+
+    Args:
+        partition: of these maps.
+        truth, prediction: (H, W) class ids.
+        lut: id -> channel (``catalog.index_lut()``).
+        classes: C.
+
+    Returns:
+        (C, 2, 3) int64: channel; misses, then false alarms; boundary, extent, segment.
+    """
+    counts = np.zeros((classes, 2, 3), dtype=np.int64)
+    for side, (verdict, labels) in enumerate(((partition.missed, truth), (partition.false, prediction))):
+        where = verdict > 0
+        code = lut[labels[where]] * 3 + (verdict[where].astype(np.int64) - 1)
+        counts[:, side] = np.bincount(code, minlength=classes * 3)[: classes * 3].reshape(classes, 3)
+    return counts

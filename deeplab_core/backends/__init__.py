@@ -1,0 +1,6 @@
+"""Networks that bring their own graph, behind the same Predictor: ONNX (``onnx`` extra) and LiteRT (``litert`` extra)."""
+
+from deeplab_core.backends.loading import SUFFIXES, engine_of, load_engine, read_engine_card
+from deeplab_core.backends.network import EngineModel
+
+__all__ = ["SUFFIXES", "EngineModel", "engine_of", "load_engine", "read_engine_card"]

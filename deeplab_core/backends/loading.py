@@ -1,0 +1,160 @@
+"""From an ONNX or LiteRT file to a model with its card."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from deeplab_core import model_cards as cards
+from deeplab_core.backends.cards import guessed_card
+from deeplab_core.backends.litert_runner import LiteRTRunner, looks_like_litert
+from deeplab_core.backends.network import EngineModel
+from deeplab_core.backends.onnx_file import OnnxFile, looks_like_onnx, read_onnx_file
+from deeplab_core.backends.onnx_runner import OnnxRunner
+from deeplab_core.backends.signature import Signature, find_signature
+from deeplab_core.errors import AtrousError, WeightsError
+from deeplab_core.records import CARD_KEY, ModelCard, card_path
+
+#: Endings that people know these files by; what a file is, its content tells.
+SUFFIXES = (".onnx", ".tflite")
+
+
+#: Entry of a card's ``extra``: name of the output that is read, of a graph with several.
+OUTPUT = "output"
+#: Entry of a card's ``extra``: smallest side of the images that an exported graph takes.
+MINIMUM_SIDE = "minimum_side"
+
+
+@dataclass(frozen=True, slots=True)
+class _Graph:
+    """An opened file: which engine, how it is run, fed and read."""
+
+    engine: str
+    runner: OnnxRunner | LiteRTRunner
+    signature: Signature
+
+
+def engine_of(path: Path) -> str:
+    """``"onnx"``, ``"litert"``, or an empty string for a file of neither; told by content."""
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(16)
+    except OSError:
+        return ""  # whoever opens it next says why it cannot be read
+    return "litert" if looks_like_litert(head) else "onnx" if looks_like_onnx(head) else ""
+
+
+def load_engine(path: Path, beside: ModelCard | None = None, *, output: str = "") -> tuple[EngineModel, ModelCard]:
+    """A graph as a model, and its card.
+
+    Args:
+        path: a file that :func:`engine_of` knows.
+        beside: the card beside the file; it wins over the one in an ONNX file's metadata, which wins over every guess.
+        output: name of the output to read; empty takes the card's, or finds it, see
+            :func:`deeplab_core.backends.signature.find_signature`.
+
+    Returns:
+        The model on the CPU, and its card without digest.
+
+    Raises:
+        WeightsError: the engine is not installed, the file is damaged, or no network for semantic segmentation.
+        UnsafeCheckpoint: it points at files outside its folder.
+    """
+    facts = read_onnx_file(path) if engine_of(path) == "onnx" else OnnxFile()
+    said = beside or _card_inside(facts, path)
+    stored = "" if said is None else str(said.extra.get(OUTPUT, ""))
+    try:
+        graph = _open(path, facts, 0 if said is None else len(said.catalog), output or stored)
+    except WeightsError as error:
+        raise _at(error, path) from error
+    classes = graph.signature.classes or _hidden_classes(graph) or (len(said.catalog) if said is not None else 0)
+    if not classes:
+        raise WeightsError(
+            "the graph gives labels only, and nothing in it tells how many classes it knows",
+            remedy=f"Put a model card with its catalog beside it, as {card_path(path).name}",
+            path=path,
+        )
+    align = graph.runner.align_corners.get(graph.signature.output.name)
+    card = guessed_card(path, graph.engine, graph.signature, graph.runner.input, classes, align)
+    if said is not None:
+        card = replace(
+            said, architecture=_architecture(said, graph.engine), output_strides=(said.output_stride,),
+            align_corners=said.align_corners if align is None else align,
+        )  # fmt: skip
+    card = _with_output(card, graph.signature, chosen=bool(output or stored))
+    model = EngineModel(
+        graph.runner,
+        graph.signature,
+        num_classes=classes,
+        output_stride=card.output_stride,
+        align_corners=card.align_corners,
+        architecture=dict(card.architecture),
+        minimum_side=_minimum_side(card),
+    )
+    return model.eval(), card
+
+
+def read_engine_card(path: Path, beside: ModelCard | None = None) -> ModelCard:
+    """The card of a graph, without digest; the engine is not needed where the file or its neighbour holds one.
+
+    Raises:
+        WeightsError, UnsafeCheckpoint: as :func:`load_engine`.
+    """
+    engine = engine_of(path)
+    facts = read_onnx_file(path) if engine == "onnx" else OnnxFile()
+    said = beside or _card_inside(facts, path)
+    if said is None:
+        return load_engine(path)[1]
+    return replace(said, architecture=_architecture(said, engine), output_strides=(said.output_stride,))
+
+
+def _minimum_side(card: ModelCard) -> int:
+    """What an exported graph's card says of the network that it came from."""
+    said = card.extra.get(MINIMUM_SIDE, 1)
+    return said if isinstance(said, int) and not isinstance(said, bool) and 1 <= said <= 4096 else 1
+
+
+def _with_output(card: ModelCard, signature: Signature, *, chosen: bool) -> ModelCard:
+    """The card with the name of the output that is read, where the graph has several; a guess unless somebody said so."""
+    if not signature.others and not chosen:
+        return card
+    extra = {**card.extra, OUTPUT: signature.output.name}
+    if signature.others:
+        extra["other_outputs"] = list(signature.others)
+    sure = chosen or signature.named or OUTPUT in card.guessed
+    guessed = tuple(name for name in card.guessed if name != OUTPUT or not chosen)
+    card = replace(card, extra=extra, guessed=guessed if sure else (*guessed, OUTPUT))
+    return cards.varied(card, {OUTPUT: signature.output.name}) if chosen else card
+
+
+def _open(path: Path, facts: OnnxFile, classes: int, output: str) -> _Graph:
+    runner: OnnxRunner | LiteRTRunner
+    if engine_of(path) == "litert":
+        runner = LiteRTRunner(path)
+        return _Graph("litert", runner, find_signature(runner, classes=classes, wanted=output))
+    runner = OnnxRunner(path, facts)
+    return _Graph("onnx", runner, find_signature(runner, classes=classes, wanted=output))
+
+
+def _hidden_classes(graph: _Graph) -> int:
+    runner, signature = graph.runner, graph.signature
+    if not isinstance(runner, LiteRTRunner) or not signature.labels:
+        return 0
+    return runner.classes_behind_labels(signature.output.name)
+
+
+def _architecture(card: ModelCard, engine: str) -> dict[str, object]:
+    """What the graph came from, as far as the card tells, under the engine's name: no network of ours can be built from it."""
+    if card.architecture.get("name") == engine:
+        return dict(card.architecture)
+    return {"name": engine, "exported_from": dict(card.architecture)} if card.architecture else {"name": engine}
+
+
+def _card_inside(facts: OnnxFile, path: Path) -> ModelCard | None:
+    text = facts.metadata.get(CARD_KEY)
+    return None if text is None else cards.card_from_metadata(text, path)
+
+
+def _at(error: AtrousError, path: Path) -> AtrousError:
+    """The same error with the file that it is about."""
+    return type(error)(error.what, why=error.why, remedy=error.remedy, path=error.path or path)

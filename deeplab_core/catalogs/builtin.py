@@ -1,0 +1,173 @@
+"""The catalogs that ship with the program, and catalogs from a person's JSON or YAML files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from deeplab_core.catalogs.catalog import ClassCatalog, Color
+from deeplab_core.errors import CatalogError, StorageError
+from deeplab_core.reading import read_json, read_yaml, shorten, whole
+
+#: Names of the built-in catalogs, in the order in which choices are shown.
+BUILTIN_NAMES = ("voc21", "cityscapes19", "cityscapes34", "camvid11", "ade20k150")
+
+#: Keys of the first ten classes where a catalog assigns none itself.
+DEFAULT_KEYS = "1234567890"
+
+_SUFFIXES = (".json", ".yaml", ".yml")
+_KEY = "Give one character, or leave it out"
+_FORM = (
+    "A catalog has 'name' and 'classes'; each class has 'name', and may have 'id', 'color' ([r, g, b] or \"#rrggbb\") and 'key'"
+)
+
+
+@cache
+def builtin_catalogs() -> Mapping[str, ClassCatalog]:
+    """All built-in catalogs by name, in :data:`BUILTIN_NAMES` order."""
+    folder = resources.files("deeplab_core.catalogs") / "data"
+    return {name: _build(json.loads((folder / f"{name}.json").read_text(encoding="utf-8")), None) for name in BUILTIN_NAMES}
+
+
+def get_catalog(name_or_path: str | Path) -> ClassCatalog:
+    """A built-in catalog by name, or a person's catalog from a ``.json``, ``.yaml`` or ``.yml`` file.
+
+    A file may leave out ``id`` (position in the list), ``color`` (VOC's bit rule, :func:`voc_color`) and ``key`` (1..9, 0 for
+    the first ten classes), and may list plain class names.
+
+    Raises:
+        CatalogError: unknown name, unreadable or malformed file; says which entry and what is expected.
+    """
+    known = builtin_catalogs()
+    if str(name_or_path) in known:
+        return known[str(name_or_path)]
+    path = Path(name_or_path)
+    if path.suffix.lower() not in _SUFFIXES:
+        raise CatalogError(
+            f"there is no catalog named '{name_or_path}'",
+            remedy=f"Choose {', '.join(BUILTIN_NAMES)}, or give a catalog file that ends in .json or .yaml",
+        )
+    read = read_json if path.suffix.lower() == ".json" else read_yaml
+    return _build(read(path, what="the catalog file", remedy="Correct the line", error=CatalogError), path)
+
+
+def save_catalog(catalog: ClassCatalog, path: str | Path) -> None:
+    """Write a catalog as JSON or YAML, by the suffix of ``path``; :func:`get_catalog` reads it back equal.
+
+    Raises:
+        CatalogError: the suffix is neither .json nor .yaml/.yml.
+        StorageError: the file cannot be written; an older file is left as it was.
+    """
+    from deeplab_core.atomic import atomic_write
+
+    path = Path(path)
+    data = catalog.to_dict()
+    if path.suffix.lower() == ".json":
+        text = json.dumps(data, ensure_ascii=False, indent=2) + "\n"
+    elif path.suffix.lower() in _SUFFIXES:
+        import yaml
+
+        text = yaml.safe_dump(data, allow_unicode=True, sort_keys=False, default_flow_style=None, width=130)
+    else:
+        raise CatalogError("a catalog is saved as .json or .yaml", remedy="Give the file one of these endings", path=path)
+    if not path.parent.is_dir():
+        raise StorageError(
+            "the folder of the catalog file does not exist", remedy="Create it or choose another", path=path.parent
+        )
+    atomic_write(path, text.encode("utf-8"))
+
+
+def voc_color(index: int) -> Color:
+    """Colour of a class index by the bit rule of the PASCAL VOC development kit (``VOClabelcolormap``).
+
+    The bits of the index, three at a time, become the high bits of red, green and blue.
+    """
+    red = green = blue = 0
+    for bit in range(8):
+        red |= (index >> (3 * bit) & 1) << (7 - bit)
+        green |= (index >> (3 * bit + 1) & 1) << (7 - bit)
+        blue |= (index >> (3 * bit + 2) & 1) << (7 - bit)
+    return red, green, blue
+
+
+def _build(data: Any, path: Path | None) -> ClassCatalog:
+    try:
+        if not isinstance(data, dict) or not isinstance(data.get("classes"), list):
+            raise CatalogError("not a class catalog", why="It has no list 'classes'", remedy=_FORM)
+        rows = [_row(row, position) for position, row in enumerate(data["classes"])]
+        name = data.get("name", path.stem if path is not None else None)
+        catalog = ClassCatalog.from_dict({**data, "name": name, "classes": rows})
+        _check(catalog)
+    except CatalogError as error:
+        if path is None:
+            raise
+        raise CatalogError(error.what, why=error.why, remedy=error.remedy or _FORM, path=path) from error
+    return catalog if any(info.key for info in catalog.classes) else with_default_keys(catalog)
+
+
+def with_default_keys(catalog: ClassCatalog) -> ClassCatalog:
+    """A copy whose first ten classes have the keys 1..9 and 0."""
+    keys = DEFAULT_KEYS.ljust(len(catalog))
+    return replace(
+        catalog, classes=tuple(replace(info, key=key.strip()) for info, key in zip(catalog.classes, keys, strict=False))
+    )
+
+
+def _row(row: Any, position: int) -> dict[str, Any]:
+    entry = {"name": row} if isinstance(row, str) else row
+    if not isinstance(entry, dict) or not isinstance(entry.get("name"), str) or not entry["name"].strip():
+        raise CatalogError(f"class {position + 1} of the catalog has no name", why=f"It reads {shorten(row)}", remedy=_FORM)
+    label = f"class {position + 1} ({shorten(entry['name'])})"
+    class_id = entry.get("id", position)
+    if not isinstance(class_id, int) or isinstance(class_id, bool):
+        raise CatalogError(f"{label}: the id {shorten(class_id)} is not a whole number", remedy=_FORM)
+    try:
+        color = _parse_color(entry["color"]) if "color" in entry else voc_color(class_id)
+    except (TypeError, ValueError):
+        raise CatalogError(f"{label}: {shorten(entry['color'])} is not a colour", remedy=_FORM) from None
+    key = entry.get("key", "")
+    key = str(key) if isinstance(key, int) and 0 <= key <= 9 else key
+    if not isinstance(key, str) or len(key) > 1:
+        raise CatalogError(f"{label}: the key {shorten(key)} is longer than one character", remedy=_KEY)
+    return {"id": class_id, "name": entry["name"], "color": color, "key": key}
+
+
+def _parse_color(value: Any) -> Color:
+    if isinstance(value, str):
+        digits = value.removeprefix("#")
+        if len(digits) != 6:
+            raise ValueError(value)
+        red, green, blue = bytes.fromhex(digits)
+    else:
+        red, green, blue = (whole(part) for part in value)
+    if not all(0 <= part <= 255 for part in (red, green, blue)):
+        raise ValueError(value)
+    return red, green, blue
+
+
+def _check(catalog: ClassCatalog) -> None:
+    """What a usable catalog must keep beyond what its constructor checks."""
+    clash = next((info for info in catalog.classes if info.id == catalog.file_ignore), None)
+    if clash is not None:
+        raise CatalogError(
+            f"catalog '{catalog.name}': the void value {catalog.file_ignore} is also the id of '{clash.name}'",
+            remedy=f"Set 'file_ignore' to a value that is no class id, for example {catalog.ignore}",
+        )
+    if not 0 <= catalog.file_ignore <= catalog.ignore:
+        raise CatalogError(
+            f"catalog '{catalog.name}': the void value {catalog.file_ignore} does not fit into a mask file",
+            remedy=f"Choose 'file_ignore' in 0..{catalog.ignore}",
+        )
+    seen: dict[str, str] = {}
+    for info in catalog.classes:
+        if info.key and info.key in seen:
+            raise CatalogError(
+                f"catalog '{catalog.name}': '{seen[info.key]}' and '{info.name}' share the key '{info.key}'",
+                remedy="Give every key to one class only",
+            )
+        seen[info.key] = info.name

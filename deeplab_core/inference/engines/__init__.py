@@ -1,6 +1,0 @@
-"""Networks that bring their own graph, behind the same Predictor: ONNX (``onnx`` extra) and LiteRT (``litert`` extra)."""
-
-from deeplab_core.inference.engines.loading import SUFFIXES, engine_of, load_engine, read_engine_card
-from deeplab_core.inference.engines.network import EngineModel
-
-__all__ = ["SUFFIXES", "EngineModel", "engine_of", "load_engine", "read_engine_card"]

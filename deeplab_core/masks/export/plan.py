@@ -1,0 +1,151 @@
+"""What an export would write, before it writes anything."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+
+from deeplab_core.atomic import refuse_photograph
+from deeplab_core.errors import AtrousError, ExportError, ProtectedFile
+from deeplab_core.images.file_names import name_key
+from deeplab_core.masks.export.exporter import CollectionExporter, Exporter, ExportItem, FileExporter
+
+
+@dataclass(frozen=True, slots=True)
+class ExistingTarget:
+    """A file that stands where the export would write.
+
+    Attributes:
+        path: the file.
+        nbytes: its size.
+        modified: when it was last changed, UTC.
+    """
+
+    path: Path
+    nbytes: int
+    modified: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportPlan:
+    """Where every item goes.
+
+    Attributes:
+        outputs: target file of each item, in order; the same file for all items of a collection.
+        existing: files that are there already and may be replaced, in order.
+        refused: by item name, why it cannot be exported: another item would be written to the same file, or a photograph or a
+            link stands there. The others are exported.
+    """
+
+    outputs: tuple[Path, ...]
+    existing: tuple[ExistingTarget, ...]
+    refused: Mapping[str, AtrousError] = field(default_factory=dict)
+
+
+def plan_export(items: Sequence[ExportItem], exporter: Exporter, target: str | Path) -> ExportPlan:
+    """Work out the target files and what already stands there. Writes nothing.
+
+    Raises:
+        ExportError: a name leads out of the target folder, or ``target`` is a file.
+    """
+    target = Path(target)
+    if target.is_file():
+        raise ExportError("the export target is a file", remedy="Choose a folder", path=target)
+    names = _names(items, exporter)
+    outputs = tuple(target / name for name in names)
+    # In one file for all, images are told apart by their whole names.
+    refused = _equal_names(items, [item.name for item in items] if isinstance(exporter, CollectionExporter) else names)
+    photographs = {_identity(item.image_path) for item in items if item.image_path is not None}
+    existing: dict[Path, ExistingTarget] = {}
+    checked: dict[Path, AtrousError | None] = {}
+    for item, output in zip(items, outputs, strict=True):
+        if item.name in refused:
+            continue
+        if output not in checked:
+            found = existing_target(output)
+            checked[output] = _refusal(item, output, photographs) if found is not None else None
+            if found is not None and checked[output] is None:
+                existing[output] = found
+        refusal = checked[output]
+        if refusal is not None:
+            refused[item.name] = refusal
+    return ExportPlan(outputs=outputs, existing=tuple(existing.values()), refused=refused)
+
+
+def _refusal(item: ExportItem, output: Path, photographs: set[str]) -> AtrousError | None:
+    if _identity(output) in photographs:
+        return ProtectedFile(
+            f"exporting '{item.name}' would overwrite a photograph", remedy="Choose another folder for the export", path=output
+        )
+    try:
+        refuse_photograph(output)
+    except ProtectedFile as error:
+        return error
+    return None
+
+
+def existing_target(path: Path) -> ExistingTarget | None:
+    """What stands at ``path``, or None."""
+    try:
+        status = path.lstat()
+    except OSError:
+        return None
+    return ExistingTarget(path, status.st_size, datetime.fromtimestamp(status.st_mtime, UTC))
+
+
+def _names(items: Sequence[ExportItem], exporter: Exporter) -> list[str]:
+    names = []
+    for item in items:
+        path = PurePosixPath(item.name)
+        if path.is_absolute() or ".." in path.parts or not path.parts or ("\\" in item.name and sys.platform == "win32"):
+            raise ExportError(f"'{item.name}' is no path below a project", remedy="Open the folder again")
+        if isinstance(exporter, CollectionExporter):
+            names.append(exporter.file_name)
+        else:
+            names.append(exporter.output_name(item) if isinstance(exporter, FileExporter) else item.name)
+    return names
+
+
+def _equal_names(items: Sequence[ExportItem], names: Sequence[str]) -> dict[str, AtrousError]:
+    """Refusals for the items whose files would have one name, or names that differ only in their Unicode form."""
+    groups: dict[str, list[ExportItem]] = defaultdict(list)
+    for item, name in zip(items, names, strict=True):
+        groups[name_key(_fold(name))].append(item)
+    refused: dict[str, AtrousError] = {}
+    for group in groups.values():
+        for item in group if len(group) > 1 else ():
+            others = [other.name for other in group if other is not item]
+            refused[item.name] = equal_names_error(item.name, others, kept=item.keep_suffix)
+    return refused
+
+
+def equal_names_error(name: str, others: Sequence[str], *, kept: bool) -> ExportError:
+    """The error for an image whose result would have the name of another's.
+
+    Args:
+        name: the image.
+        others: the other images.
+        kept: whether outputs keep the images' endings already.
+    """
+    kept = kept or any(name_key(_fold(other)) == name_key(_fold(name)) for other in others)  # endings would not part them
+    differ = "the Unicode form" if kept else "the ending or the Unicode form"
+    said = " and ".join(f"'{other}'" for other in others)
+    return ExportError(
+        f"'{name}' and {said} would be written to the same file",
+        why=f"Their names differ only in {differ}",
+        remedy="Rename one of them" if kept else "Keep the endings in the names (--keep-suffix), or rename one of them",
+    )
+
+
+def _identity(path: Path) -> str:
+    return _fold(os.path.realpath(path))
+
+
+def _fold(name: str) -> str:
+    """Names that the file system would take for one and the same."""
+    return name.casefold() if sys.platform in ("win32", "darwin") else name

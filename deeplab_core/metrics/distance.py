@@ -1,0 +1,200 @@
+"""Distances that boundary bands are made of.
+
+H, W are pixels; maps hold class ids with void = ``ignore``. OpenCV is imported where it is used: the window's first frame must
+not wait for it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deeplab_core.catalogs.catalog import IGNORE
+from deeplab_core.kernels.compiled import use_compiled
+
+Labels = NDArray[Any]  # (H, W) uint8 or uint16
+Distances = NDArray[np.float32]
+Box = tuple[slice, slice]
+
+#: Maps that the compiled loops know.
+_COMPILED = (np.uint8, np.uint16)
+
+#: Above so many separate void regions one pass over the whole image is cheaper than one pass per region.
+_MANY_REGIONS = 512
+
+#: Side of the tiles that distances of limited reach are computed in, px: large against the reach, small against a photograph.
+_TILE = 512
+
+#: Side of the pieces that thin void is filled in, px.
+_PIECE = 128
+
+#: Distances that differ by less than rounding of a float32 square root are equal; different ones differ by more up to 1000 px.
+_TIE = np.float32(1 - 4e-7)
+
+
+def distance_to_void(truth: Labels, ignore: int = IGNORE) -> Distances:
+    """Chebyshev distance (chessboard, px) of every pixel to the nearest void pixel.
+
+    A pixel is at most w away exactly if dilating the void by a square of side 2w + 1 covers it: the band of the DeepLab papers'
+    evaluation code (Chen et al. 2015, figure 5; 2018, figure 10). The image border counts as nothing.
+
+    Returns:
+        (H, W) float32; 0 on void, inf everywhere if the truth has no void.
+    """
+    import cv2
+
+    labelled = truth != ignore
+    if labelled.all():
+        return np.full(truth.shape, np.inf, dtype=np.float32)
+    return np.asarray(cv2.distanceTransform(labelled.astype(np.uint8), cv2.DIST_C, 3), dtype=np.float32)
+
+
+def distance_to_edge(labels: Labels, ignore: int = IGNORE, *, reach: int | None = None) -> Distances:
+    """Exact Euclidean distance (px) of every pixel to the nearest pixel of another class.
+
+    1 means a 4-neighbour of another class, sqrt(2) a diagonal one. Void is filled by the nearest class first (:func:`fill_void`),
+    so that a void ring counts as the edge in its middle. The image border is no edge.
+
+    Args:
+        labels: (H, W) ids.
+        ignore: id of void.
+        reach: distances above it, in px, are not needed and may come back as inf; far cheaper on large images, where most
+            places have few classes near them.
+
+    Returns:
+        (H, W) float32, >= 1; inf everywhere if there are fewer than two classes. Values at void pixels belong to the filled map.
+    """
+    filled = fill_void(labels, ignore)
+    distance = np.full(labels.shape, np.inf, dtype=np.float32)
+    if reach is None:
+        _class_distances(filled, distance)
+        return distance
+    if filled.size and filled.dtype in _COMPILED and use_compiled(filled.size):
+        from deeplab_core.kernels.distance import FARTHEST, edge_squares
+
+        if 1 <= reach <= FARTHEST:
+            roots = np.sqrt(np.arange((reach + 1) ** 2 + 1, dtype=np.float32))
+            roots[-1] = np.inf
+            return roots.take(edge_squares(filled, reach))
+    height, width = labels.shape
+    for y in range(0, height, _TILE):
+        for x in range(0, width, _TILE):
+            top, left = max(y - reach, 0), max(x - reach, 0)
+            around = filled[top : y + _TILE + reach, left : x + _TILE + reach]
+            near = np.full(around.shape, np.inf, dtype=np.float32)
+            if _class_distances(around, near):
+                tile = distance[y : y + _TILE, x : x + _TILE]
+                tile[:] = near[y - top :, x - left :][: tile.shape[0], : tile.shape[1]]
+    return distance
+
+
+def _class_distances(filled: Labels, distance: Distances) -> bool:
+    """Write the distance to the nearest other class into ``distance``; False and untouched where there is one class only."""
+    import cv2
+
+    present = _present(filled)
+    if len(present) < 2:
+        return False
+    for class_id in present:
+        # The nearest pixel of another class touches the class itself, so it lies in its bounding box grown by one pixel.
+        own = filled == class_id
+        box = _bounding_box(own, grow=1)
+        inside = own[box]
+        local = cv2.distanceTransform(inside.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+        np.copyto(distance[box], local, where=inside)
+    return True
+
+
+def fill_void(labels: Labels, ignore: int = IGNORE) -> Labels:
+    """Give every void pixel the class of the nearest labelled pixel.
+
+    Exact Euclidean distance; of equally near classes the smallest id wins, so mirrored maps give mirrored results.
+
+    Returns:
+        (H, W) of the same dtype; a copy. A map without any labelled pixel stays void.
+    """
+    import cv2
+
+    filled = np.array(labels, order="C", copy=True)
+    void = filled == ignore
+    if not void.any() or void.all():
+        return filled
+    if filled.dtype in _COMPILED and use_compiled(filled.size):
+        from deeplab_core.kernels import fill as fill_loops
+
+        done = fill_loops.filled(filled, ignore)
+        if done is not None:
+            return done
+    for box, target in _void_regions(void):
+        local = labels[box]
+        nearest = np.full(local.shape, np.inf, dtype=np.float32)
+        for class_id in _present(local):
+            if class_id == ignore:
+                continue
+            distance = cv2.distanceTransform((local != class_id).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+            nearer = target & (distance < nearest * _TIE)
+            filled[box][nearer] = class_id
+            nearest[nearer] = distance[nearer]
+    return filled
+
+
+def _void_regions(void: NDArray[np.bool_]) -> Iterator[tuple[Box, NDArray[np.bool_]]]:
+    """Boxes and, inside each, the void pixels whose nearest labelled pixels all lie in the box.
+
+    The nearest labelled pixel of a void pixel touches the pixel's own region, so a region's box grown by one pixel is enough.
+    """
+    import cv2
+
+    mask = void.astype(np.uint8)
+    depth = np.asarray(cv2.distanceTransform(mask, cv2.DIST_C, 3), dtype=np.float32)
+    number, regions, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=4)
+    if number - 1 > _MANY_REGIONS:
+        yield from _pieces((slice(0, void.shape[0]), slice(0, void.shape[1])), void, depth)
+        return
+    for region, (x, y, width, height, _) in enumerate(stats[1:].tolist(), start=1):
+        box = slice(max(y - 1, 0), y + height + 1), slice(max(x - 1, 0), x + width + 1)
+        yield from _pieces(box, regions[box] == region, depth[box])
+
+
+def _pieces(box: Box, target: NDArray[np.bool_], depth: Distances) -> Iterator[tuple[Box, NDArray[np.bool_]]]:
+    """Cut a large, thin region (a ring around an object) into small boxes; a thick one stays whole.
+
+    Args:
+        box: of the region.
+        target: (h, w) bool, its pixels.
+        depth: (h, w) chessboard distance to the nearest labelled pixel; the Euclidean one is at most sqrt(2) times that.
+    """
+    reach = math.ceil(float(depth[target].max()) * math.sqrt(2))
+    if max(target.shape) <= 2 * _PIECE or reach > _PIECE // 2:
+        yield box, target
+        return
+    for y in range(0, target.shape[0], _PIECE):
+        for x in range(0, target.shape[1], _PIECE):
+            core = target[y : y + _PIECE, x : x + _PIECE]
+            if not core.any():
+                continue
+            top, left = max(y - reach, 0), max(x - reach, 0)
+            bottom, right = y + core.shape[0] + reach, x + core.shape[1] + reach
+            own = np.zeros_like(target[top:bottom, left:right])
+            own[y - top :, x - left :][: core.shape[0], : core.shape[1]] = core
+            place = (box[0].start + top, box[1].start + left)
+            yield (slice(place[0], place[0] + own.shape[0]), slice(place[1], place[1] + own.shape[1])), own
+
+
+def _bounding_box(mask: NDArray[np.bool_], *, grow: int) -> Box:
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return (
+        slice(max(int(rows[0]) - grow, 0), int(rows[-1]) + 1 + grow),
+        slice(max(int(columns[0]) - grow, 0), int(columns[-1]) + 1 + grow),
+    )
+
+
+def _present(labels: Labels) -> list[int]:
+    """Values of a map in ascending order."""
+    if labels.dtype.itemsize > 2 or labels.dtype.kind != "u":
+        return [int(value) for value in np.unique(labels)]
+    return [int(value) for value in np.flatnonzero(np.bincount(labels.ravel()))]

@@ -1,0 +1,211 @@
+"""Confusion by distance to a boundary: every width of the trimap experiment from one pass over the image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deeplab_core.catalogs.catalog import ClassCatalog
+from deeplab_core.metrics import scores
+from deeplab_core.metrics.confusion import ConfusionMatrix, check_same_classes, same_classes
+from deeplab_core.metrics.counting import Labels, PixelDelta, count_banded
+from deeplab_core.metrics.scores import AbsentRule
+from deeplab_core.metrics.storage import pack_counts, unpack_counts
+from deeplab_core.metrics.trimap import EXCLUDED, OUTSIDE, WIDEST, BandAround, BandRule, check_width
+from deeplab_core.records import TrimapBand
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BandCurve:
+    """Scores inside the band over its width; nan where the band is empty.
+
+    Attributes:
+        width_px: (40,) int64, 1..40.
+        mean_iou: (40,) float64, 0..1.
+        classes: (40,) int64, how many classes the mean runs over.
+        pixel_accuracy: (40,) float64, 0..1.
+        share: (40,) float64, pixels of the band among all labelled pixels, 0..1.
+    """
+
+    width_px: NDArray[np.int64]
+    mean_iou: NDArray[np.float64]
+    classes: NDArray[np.int64]
+    pixel_accuracy: NDArray[np.float64]
+    share: NDArray[np.float64]
+
+    def rows(self, widths: tuple[int, ...]) -> list[dict[str, Any]]:
+        """Plain rows for some widths; nan becomes None."""
+        picked = []
+        for width in widths:
+            at = check_width(width) - 1
+            picked.append(
+                {
+                    "width_px": width,
+                    "mean_iou": none_if_nan(self.mean_iou[at]),
+                    "classes": int(self.classes[at]),
+                    "pixel_accuracy": none_if_nan(self.pixel_accuracy[at]),
+                    "share": none_if_nan(self.share[at]),
+                }
+            )
+        return picked
+
+
+class BandHistogram:
+    """Pixels counted by band index, truth and prediction, for one band rule.
+
+    Layer k of the (41, C, C + 1) counts holds the pixels of band index k + 1: the first 40 add up to the bands of width 1..40,
+    the last one lies farther away. Columns as in :class:`ConfusionMatrix`.
+
+    Attributes:
+        catalog: the classes.
+        rule, around: which band, see :class:`deeplab_core.records.TrimapBand`.
+    """
+
+    __slots__ = ("_counts", "around", "catalog", "rule")
+
+    def __init__(
+        self, catalog: ClassCatalog, *, rule: BandRule, around: BandAround = "truth", counts: NDArray[np.int64] | None = None
+    ) -> None:
+        """Make an empty histogram, or one with a copy of (41, C, C + 1) ``counts``."""
+        TrimapBand(rule=rule, around=around)  # refuses combinations that do not exist
+        shape = OUTSIDE, len(catalog), len(catalog) + 1
+        if counts is not None and (counts.shape != shape or counts.dtype.kind not in "iu" or counts.min() < 0):
+            raise ValueError(f"counts must be non-negative integers of shape {shape}, got {counts.dtype} {counts.shape}")
+        self.catalog = catalog
+        self.rule: BandRule = rule
+        self.around: BandAround = around
+        self._counts = np.zeros(shape, dtype=np.int64) if counts is None else counts.astype(np.int64, order="C", copy=True)
+
+    # Counting
+
+    def update(self, *, index: NDArray[np.uint8], truth: Labels, prediction: Labels) -> BandHistogram:
+        """Count the pixels of one image and return self.
+
+        Args:
+            index: (H, W) uint8 from :func:`band_index` for this rule.
+            truth, prediction: (H, W) class ids.
+
+        Raises:
+            CatalogError, ValueError: as :meth:`ConfusionMatrix.update`; nothing is counted.
+        """
+        self._counts += count_banded(index=index, truth=truth, prediction=prediction, bands=OUTSIDE, catalog=self.catalog)
+        return self
+
+    def add_delta(self, *, index: NDArray[np.uint8], truth: Labels, before: Labels, after: Labels) -> None:
+        """Follow a change of the prediction inside a box whose band index did not change; costs O(box).
+
+        Args:
+            index, truth, before, after: (h, w) of the box.
+
+        Raises:
+            CatalogError, ValueError: as :meth:`ConfusionMatrix.add_delta`; the histogram stays as it was.
+        """
+        self.apply(PixelDelta.between(truth=truth, before=before, after=after, catalog=self.catalog), index=index)
+
+    def apply(self, delta: PixelDelta, *, index: NDArray[np.uint8]) -> None:
+        """As :meth:`add_delta`, for a delta that several counters share."""
+        if index.shape != delta.shape:
+            raise ValueError(f"the band index has shape {index.shape}, the box {delta.shape}")
+        picked = index.ravel().take(delta.places)
+        if picked.size and int(picked.min()) == EXCLUDED:
+            raise ValueError("the band index excludes a pixel that the truth labels")
+        delta.move(self._counts, picked.astype(np.int64) - 1)
+
+    def __add__(self, other: BandHistogram) -> BandHistogram:
+        self._same_rule(other)
+        check_same_classes(self.catalog, other.catalog)
+        return BandHistogram(self.catalog, rule=self.rule, around=self.around, counts=self._counts + other._counts)
+
+    def __sub__(self, other: BandHistogram) -> BandHistogram:
+        """Take images out of a pool. Raises ValueError where ``other`` was never part of it."""
+        self._same_rule(other)
+        check_same_classes(self.catalog, other.catalog)
+        return BandHistogram(self.catalog, rule=self.rule, around=self.around, counts=self._counts - other._counts)
+
+    def __iadd__(self, other: BandHistogram) -> BandHistogram:
+        self._same_rule(other)
+        check_same_classes(self.catalog, other.catalog)
+        self._counts += other._counts
+        return self
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, BandHistogram):
+            return NotImplemented
+        same = (self.rule, self.around) == (other.rule, other.around) and same_classes(self.catalog, other.catalog)
+        return same and np.array_equal(self._counts, other._counts)
+
+    __hash__ = None  # type: ignore[assignment]  # mutable
+
+    def copy(self) -> BandHistogram:
+        """An independent copy."""
+        return BandHistogram(self.catalog, rule=self.rule, around=self.around, counts=self._counts)
+
+    # Figures
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """(41, C, C + 1) int64, a read-only view that follows later updates."""
+        view = self._counts.view()
+        view.flags.writeable = False
+        return view
+
+    def total(self) -> ConfusionMatrix:
+        """The matrix of all labelled pixels."""
+        return ConfusionMatrix(self.catalog, self._counts.sum(axis=0))
+
+    def inside(self, width_px: int) -> ConfusionMatrix:
+        """The matrix of the band of one width, 1..40 px."""
+        return ConfusionMatrix(self.catalog, self._counts[: check_width(width_px)].sum(axis=0))
+
+    def outside(self, width_px: int) -> ConfusionMatrix:
+        """The matrix of the labelled pixels outside the band of one width, 1..40 px."""
+        return ConfusionMatrix(self.catalog, self._counts[check_width(width_px) :].sum(axis=0))
+
+    def curve(self, rule: AbsentRule = "union") -> BandCurve:
+        """Scores inside the bands of width 1..40 px; ``rule`` for absent classes as :meth:`ConfusionMatrix.mean_iou`."""
+        inside = np.cumsum(self._counts[:WIDEST], axis=0)
+        mean, classes = scores.mean_iou(inside, rule)
+        labelled = self._counts.sum()
+        pixels = inside.sum(axis=(1, 2))
+        return BandCurve(
+            width_px=np.arange(1, WIDEST + 1),
+            mean_iou=mean,
+            classes=classes,
+            pixel_accuracy=scores.pixel_accuracy(inside),
+            share=pixels / labelled if labelled else np.full(WIDEST, np.nan),
+        )
+
+    # Storage
+
+    def to_bytes(self) -> bytes:
+        """Compact form for a database; :meth:`from_bytes` is the inverse."""
+        return pack_counts(self._counts, self.catalog, _magic(self.rule, self.around))
+
+    @classmethod
+    def from_bytes(cls, data: bytes, catalog: ClassCatalog, *, rule: BandRule, around: BandAround = "truth") -> BandHistogram:
+        """Rebuild a histogram of this rule.
+
+        Raises:
+            ProjectError: the bytes are damaged, or of another band rule.
+            CatalogError: it was counted for other class ids; count the image again.
+        """
+        counts = unpack_counts(data, catalog, _magic(rule, around), bands=OUTSIDE)
+        return cls(catalog, rule=rule, around=around, counts=counts)
+
+    def _same_rule(self, other: BandHistogram) -> None:
+        if (self.rule, self.around) != (other.rule, other.around):
+            raise ValueError(
+                f"bands by the rules {self.rule} around {self.around} and {other.rule} around {other.around} cannot be pooled"
+            )
+
+
+def _magic(rule: BandRule, around: BandAround) -> bytes:
+    return f"AB{rule[0]}{around[0]}".encode()
+
+
+def none_if_nan(value: float) -> float | None:
+    """A JSON value: nan has none."""
+    return None if np.isnan(value) else float(value)

@@ -1,0 +1,160 @@
+"""A folder of masks: streaming, companions, orders, cut-outs."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from deeplab_core.analysis import ErrorComponent, FailureKind, ObjectAxis, inspect_image, slice_objects
+from deeplab_core.analysis.cutout import cutout, cutout_box
+from deeplab_core.analysis.folder import FolderSources, inspect_folders
+from deeplab_core.analysis.folder_ranking import rank_folder
+from deeplab_core.analysis.summary import inspection_to_dict
+from deeplab_core.catalogs import get_catalog
+from deeplab_core.datasets.ambiguous import AmbiguousMarks
+from deeplab_core.datasets.sidecars import SidecarFiles
+from deeplab_core.errors import Cancelled, MaskFormatError
+from deeplab_core.masks.png import write_mask
+from deeplab_core.regions import Box
+
+VOC = get_catalog("voc21")
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> Path:
+    """Two images: in a/one a chair is called sofa, in two nothing is wrong."""
+    for name, called in (("a/one", 18), ("two", 9)):
+        truth, prediction = np.zeros((50, 60), np.uint8), np.zeros((50, 60), np.uint8)
+        truth[10:40, 10:40], prediction[10:40, 10:40] = 9, called
+        for folder in ("truth", "prediction"):
+            (tmp_path / folder / name).parent.mkdir(parents=True, exist_ok=True)
+        write_mask(tmp_path / "truth" / f"{name}.png", truth, VOC)
+        write_mask(tmp_path / "prediction" / f"{name}.png", prediction, VOC)
+        photograph = tmp_path / "images" / f"{name}.jpg"
+        photograph.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((50, 60, 3), 120, np.uint8)).save(photograph)
+        confidence = np.full((50, 60), 250 if called == 9 else 100, np.uint8)
+        Image.fromarray(confidence).save(tmp_path / "prediction" / f"{name}.confidence.png")
+    return tmp_path
+
+
+def test_from_folder_to_component(folders: Path) -> None:
+    seen: list[tuple[int, int, str]] = []
+    found = inspect_folders(
+        folders / "prediction",
+        [folders / "truth"],
+        VOC,
+        sources=FolderSources(images=folders / "images"),
+        progress=lambda *step: seen.append(step),
+    )
+    assert seen == [(1, 2, "a/one.png"), (2, 2, "two.png")]
+    assert [entry.image for entry in found.index.components(truth=9, prediction=18)] == ["a/one.png"]
+    assert found.board.images(FailureKind.CLASS_SWAP) == [("a/one.png", 900)]
+    assert found.objects["brightness"].tolist() == [120, 120]
+    assert found.objects_of("two.png")["right"].tolist() == [900]
+    data = json.loads(json.dumps(inspection_to_dict(found), allow_nan=False))
+    assert data["format"] == "atrous-inspection-1"
+    assert data["components"][0]["box"] == [10, 10, 30, 30]
+    assert data["pairs"][0]["forward"] == 900
+
+    # A correction flows into all figures.
+    labels = np.zeros((50, 60), np.uint8)
+    found.update("a/one.png", inspect_image(truth=labels, prediction=labels, catalog=VOC))
+    assert found.index.components() == []
+    assert len(found.objects) == 1
+    assert sum(row.objects for row in slice_objects(found.objects, ObjectAxis.SIZE)) == 1
+    assert sum(row.pixels for row in found.slices["brightness"].rows()) == 50 * 60
+    assert sum(row.pixels for row in found.slices["distance"].rows()) == 2 * 50 * 60
+
+
+def test_files_that_fail_are_collected(folders: Path) -> None:
+    Image.fromarray(np.zeros((3, 3), np.uint8)).save(folders / "truth" / "two.png")
+    found = inspect_folders(folders / "prediction", [folders / "truth"], VOC)
+    assert len(found.board) == 1
+    (error,) = found.failures
+    assert error.path == folders / "prediction" / "two.png"
+    assert "60 x 50 px, its truth 3 x 3 px" in str(error)
+
+
+def test_ambiguous_regions_are_not_scored(folders: Path) -> None:
+    marks = AmbiguousMarks(50, 60).marked(np.ones((30, 30)), offset=(10, 10), classes=(9, 18))
+    (folders / "marks" / "a").mkdir(parents=True)
+    path = folders / "marks" / "a" / "one.ambiguous.json"
+    path.write_text(json.dumps(marks.to_dict()))
+    found = inspect_folders(folders / "prediction", [folders / "truth"], VOC, sources=FolderSources(ambiguous=folders / "marks"))
+    assert found.index.components() == []
+    assert found.excluded_px == 900
+    for text, says in (
+        ("{", "not valid JSON"),
+        ("{}", "not a list"),
+        (json.dumps(AmbiguousMarks(5, 6).to_dict()), "of 6 x 5 px"),
+    ):
+        path.write_text(text)
+        found = inspect_folders(
+            folders / "prediction", [folders / "truth"], VOC, sources=FolderSources(ambiguous=folders / "marks")
+        )
+        assert says in str(found.failures[0])
+        assert found.failures[0].path == path
+
+
+def test_nothing_to_inspect_and_cancel(folders: Path) -> None:
+    (folders / "empty").mkdir()
+    with pytest.raises(MaskFormatError, match="no prediction here"):
+        inspect_folders(folders / "prediction", [folders / "empty"], VOC)
+    with pytest.raises(Cancelled):
+        inspect_folders(folders / "prediction", [folders / "truth"], VOC, cancel=lambda: True)
+    with pytest.raises(MaskFormatError, match="no such folder"):
+        SidecarFiles(folders / "absent", (".json",))
+
+
+def test_companions_by_path_then_by_stem(tmp_path: Path) -> None:
+    for name in ("a/x.jpg", "b/x.jpg", "c/only_leftImg8bit.png", ".hidden/y.jpg", "notes.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    found = SidecarFiles(tmp_path, (".jpg", ".png"))
+    assert found.of("a/x.png") == tmp_path / "a" / "x.jpg"
+    assert found.of("x.png") is None  # two of them
+    assert found.of("elsewhere/only_gtFine_labelIds.png") == tmp_path / "c" / "only_leftImg8bit.png"
+    assert found.of("y.png") is None
+
+
+def test_orders_of_a_folder(folders: Path) -> None:
+    ranking = rank_folder(folders / "prediction", VOC, truth_dirs=[folders / "truth"], second_dir=folders / "truth")
+    assert ranking.order("confidence") == ["a/one.png", "two.png"]
+    assert ranking.scores["confidence"]["a/one.png"] == pytest.approx(155 / 255)
+    assert ranking.scores["disagreement"]["two.png"] == 0
+    assert ranking.wrong_px == {"a/one.png": 900, "two.png": 0}
+    gain = ranking.gain("disagreement")
+    assert gain is not None
+    assert gain.skill == 1
+    untold = rank_folder(folders / "prediction", VOC)
+    assert untold.gain("confidence") is None
+    assert "disagreement" not in untold.scores
+
+
+def test_orders_need_something_to_go_by(folders: Path) -> None:
+    with pytest.raises(MaskFormatError, match="nothing to rank"):
+        rank_folder(folders / "truth", VOC)
+    Image.fromarray(np.zeros((3, 3), np.uint8)).save(folders / "prediction" / "two.confidence.png")
+    ranking = rank_folder(folders / "prediction", VOC)
+    assert list(ranking.scores["confidence"]) == ["a/one.png"]
+    assert "3 x 3 px" in str(ranking.failures[0])
+    assert not math.isnan(ranking.scores["confidence"]["a/one.png"])
+
+
+def test_a_cutout_shows_the_outline() -> None:
+    rgb = np.full((100, 120, 3), 90, np.uint8)
+    component = ErrorComponent("x", 9, 18, Box(40, 30, 20, 10), 200, (49.5, 34.5), (40, 30))
+    box = cutout_box(component, rgb.shape)
+    assert box.holds(component.box)
+    picture = cutout(rgb, component, np.ones((10, 20), bool), side=192)
+    assert max(picture.shape) == 192
+    assert (picture == 255).all(axis=2).any()
+    assert (picture < 60).all(axis=2).any()
+    corner = cutout_box(ErrorComponent("x", 9, 18, Box(0, 0, 1, 1), 1, (0, 0), (0, 0)), (8, 8, 3))
+    assert corner == Box(0, 0, 8, 8)

@@ -1,1 +1,0 @@
-"""Tests of deeplab_core.boundary."""
