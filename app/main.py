@@ -11,6 +11,7 @@ import os
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,7 @@ from app.ui.theme import apply_theme, load_fonts, load_theme, resolve_theme_name
 if TYPE_CHECKING:
     from app.controllers.program import Program
     from app.services.calls import ComputeService
+    from app.smoke import SmokeRun
     from app.ui.binding import Binding
     from app.ui.window_verbs import WindowVerbs
     from deeplab_core.catalogs.catalog import ClassCatalog
@@ -58,6 +60,7 @@ class Application(QObject):
         self.program: Program | None = None
         self.binding: Binding | None = None
         self.verbs: WindowVerbs | None = None
+        self.smoke: SmokeRun | None = None
         self.images = ImageListModel(lambda row: None if self.binding is None else self.binding.thumbnail(row))
         theme = load_theme(resolve_theme_name(self.settings["look.theme"]))
         application = QApplication.instance()
@@ -82,7 +85,7 @@ class Application(QObject):
         self.program = Program(self.settings, self.notifier, self.facts, self._compute, self)
         self.binding = Binding(self.window, self.program, self.images)
         self.verbs = WindowVerbs(self.window, self.program)
-        self.window.actions.bind({**self.program.targets(), "window": self.verbs})
+        self.window.commands.bind({**self.program.targets(), "window": self.verbs})
         for problem in self.settings.problems:
             self.notifier.warning("A setting was not used", problem, replace_key=problem)
         self.settings.failed.connect(lambda error: self.notifier.report(error, replace_key="settings"))
@@ -111,7 +114,7 @@ class Application(QObject):
 class _FirstFrame(QObject):
     """Calls back once, after the window's first paint event was handled."""
 
-    def __init__(self, window: MainWindow, then: object) -> None:
+    def __init__(self, window: MainWindow, then: Callable[[], None]) -> None:
         super().__init__(window)
         self._window, self._then = window, then
         window.installEventFilter(self)
@@ -119,7 +122,7 @@ class _FirstFrame(QObject):
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         if event.type() == QEvent.Type.Paint:
             self._window.removeEventFilter(self)
-            QTimer.singleShot(0, self._then)  # type: ignore[arg-type]
+            QTimer.singleShot(0, self._then)
         return super().eventFilter(watched, event)
 
 
@@ -174,7 +177,7 @@ def main(
         if smoke is not None:
             from app.smoke import SmokeRun
 
-            application.smoke = SmokeRun(application, smoke, folder is not None)  # type: ignore[attr-defined]
+            application.smoke = SmokeRun(application, smoke, folder is not None)
 
     _FirstFrame(application.window, begin)
     application.window.show()

@@ -33,7 +33,7 @@ class Choice:
     """A button on a message."""
 
     text: str
-    run: Callable[[], None]
+    run: Callable[[], object]
 
 
 @dataclass(frozen=True, slots=True)

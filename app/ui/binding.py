@@ -83,7 +83,7 @@ class Binding(QObject):
         projects.opening.connect(window.start_page.show_busy)
         self.program.thumbnails.ready.connect(self.model.refresh)
         self.program.thumbnails.failed.connect(projects.unreadable.note)
-        self.program.judge.folder.scored.connect(lambda image: self._show_record(projects.project.record(image)))
+        self.program.judge.folder.scored.connect(self._show_score)
         self.program.judge.truthFound.connect(lambda _index: self._show_rows())
         self.program.judge.folder.rescored.connect(self._show_rows)
         window.images.chosen.connect(projects.open_image)
@@ -135,6 +135,11 @@ class Binding(QObject):
             has_twin=record.id in self._twins,
         )
 
+    def _show_score(self, image: int) -> None:
+        project = self.program.projects.project
+        if project is not None:
+            self._show_record(project.record(image))
+
     def _show_record(self, record: ImageRecord) -> None:
         if record.failed and self.program.projects.image is None:
             self.window.start_page.show_busy("")
@@ -163,7 +168,7 @@ class Binding(QObject):
     def _show_unreadable(self, found: Unreadable) -> None:
         """Say in place of the picture why there is none."""
         if self._unreadable is None:
-            self._unreadable = UnreadablePage(self.window.actions, self.window.theme)
+            self._unreadable = UnreadablePage(self.window.commands, self.window.theme)
             self._unreadable.retried.connect(self.program.projects.open_image)
         self._unreadable.show_image(found)
         self.window.show_instead(self._unreadable)
@@ -373,7 +378,7 @@ class Binding(QObject):
             dock.show_card(summary, "\n".join(part for part in facts if part), guesses_text(card))
 
     def _enable_runs(self, _changed: frozenset[str]) -> None:
-        actions = self.window.actions
+        actions = self.window.commands
         self.window.model.set_runnable(
             *(actions[name].isEnabled() for name in ("model.run_image", "model.run_folder", "model.learn"))
         )
@@ -445,7 +450,7 @@ class Binding(QObject):
         window.status.cancelAsked.connect(lambda job: job.cancel())
         window.themed.connect(self.canvas.set_theme)
         self.canvas.pressed.connect(window.toasts.make_room)
-        window.status.messagesAsked.connect(window.actions["help.messages"].trigger)
+        window.status.messagesAsked.connect(window.commands["help.messages"].trigger)
         program.notifier.changed.connect(lambda: window.status.show_messages(len(program.notifier.messages)))
         window.heldKey.connect(lambda _action, down: program.look.blink(down))
 

@@ -138,6 +138,7 @@ class CompareBinding(QObject):
             return
         result = folder.result
         count: PairCount | None
+        times: tuple[float | None, ...]
         if dock.folder_scope and result is not None:
             peers, figures, times = result.peers, folder.figures(), result.milliseconds
             count = result.pairs.get(compare.pair)

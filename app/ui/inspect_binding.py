@@ -37,8 +37,8 @@ class InspectBinding(QObject):
         super().__init__(window)
         self._window, self._program, self._canvas = window, program, canvas
         self.view: JudgeView | None = None
-        self.bar = WalkBar(window.actions)
-        window.centralWidget().layout().insertWidget(1, self.bar)
+        self.bar = WalkBar(window.commands)
+        window.add_bar(self.bar)
         inspect = program.inspect
         inspect.viewAsked.connect(self.toggle)
         window.classes.errorsAsked.connect(self.show_errors_of)
@@ -186,11 +186,14 @@ class InspectBinding(QObject):
         components = self.components.components
         if not 0 <= place < len(components):
             return
+        index = self._program.inspect.index
+        if index is None:
+            return
         component, ambiguous = components[place], self._program.ambiguous
-        ignore = self._program.inspect.index.project.catalog.ignore
+        ignore = index.project.catalog.ignore
         classes = tuple(one for one in (component.truth, component.prediction) if one != ignore)
 
-        def mark(mask: object) -> None:
+        def mark(mask: NDArray[np.bool_]) -> None:
             ambiguous.mark(int(component.image), mask, (component.box.x, component.box.y), classes)
 
         self._program.inspect.find_region(component, mark)

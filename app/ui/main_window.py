@@ -84,8 +84,8 @@ class MainWindow(QMainWindow):
         self.setAcceptDrops(True)
         self.setDockNestingEnabled(True)
         self.setContentsMargins(8, 0, 8, 0)
-        self.actions = ActionBuilder(self, facts, keymap, theme)
-        self.top_bar = TopBar(self.actions, theme)
+        self.commands = ActionBuilder(self, facts, keymap, theme)
+        self.top_bar = TopBar(self.commands, theme)
         self.setMenuWidget(self.top_bar)
         self.main_menu = self._build_menu()
         self.top_bar.menu_button.setMenu(self.main_menu)
@@ -95,16 +95,16 @@ class MainWindow(QMainWindow):
         self.stack.addWidget(self.start_page)
         central = QWidget()
         central.setObjectName("central")
-        column = QVBoxLayout(central)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(8)
-        column.addWidget(self.banner)
-        column.addWidget(self.stack, 1)
+        self._column = QVBoxLayout(central)
+        self._column.setContentsMargins(0, 0, 0, 0)
+        self._column.setSpacing(8)
+        self._column.addWidget(self.banner)
+        self._column.addWidget(self.stack, 1)
         self.setCentralWidget(central)
         self.images = ImagesDock(images, theme)
         self.classes = ClassesDock(theme)
         self.model = ModelDock()
-        self.crf = CRFDock(theme, self.actions)
+        self.crf = CRFDock(theme, self.commands)
         self.trimap = TrimapDock(theme)
         self.history = HistoryDock()
         self.docks: dict[str, Panel] = {
@@ -135,7 +135,7 @@ class MainWindow(QMainWindow):
         """Colour everything that paints itself; the style sheet is the application's."""
         if theme is not self.theme:
             self.theme = theme
-            self.actions.set_theme(theme)
+            self.commands.set_theme(theme)
         self.top_bar.menu_button.setIcon(make_icon("menu", theme))
         for part in (self.images, self.classes, self.model, self.crf, self.trimap, self.status, self.top_bar.class_chip):
             part.set_theme(theme)
@@ -147,6 +147,10 @@ class MainWindow(QMainWindow):
         """Put the picture where the start page was."""
         self.canvas, self._instead = canvas, None
         self.show_page(canvas)
+
+    def add_bar(self, bar: QWidget) -> None:
+        """Put a bar between the banner and the picture."""
+        self._column.insertWidget(1, bar)
 
     def show_instead(self, page: QWidget) -> None:
         """Put a page where the picture is, until there is a picture again."""
@@ -243,7 +247,7 @@ class MainWindow(QMainWindow):
         menu = QMenu(self)
         self.recent_menu = QMenu("Open recent", menu)
         for group in Group:
-            entry = self.actions.group_menu(group, menu)
+            entry = self.commands.group_menu(group, menu)
             if group is Group.FILE:
                 entry.insertMenu(entry.actions()[2], self.recent_menu)
             menu.addMenu(entry)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 from PySide6.QtCore import QLocale
 from PySide6.QtGui import QValidator
 from PySide6.QtWidgets import QAbstractSpinBox, QDoubleSpinBox, QSpinBox
@@ -21,7 +19,7 @@ class DecimalField(QDoubleSpinBox):
         _settle(self)
 
     def validate(self, text: str, place: int) -> _State:
-        return cast(_State, super().validate(plain_number(text), place))
+        return super().validate(plain_number(text), place)
 
     def valueFromText(self, text: str) -> float:
         return super().valueFromText(plain_number(text))
@@ -36,7 +34,7 @@ class WholeField(QSpinBox):
 
     def validate(self, text: str, place: int) -> _State:
         plain = plain_number(text)
-        state, shown, at = cast(_State, super().validate(plain, place))
+        state, shown, at = super().validate(plain, place)
         digits = plain.removeprefix(self.prefix()).removesuffix(self.suffix()).strip()
         if state == QValidator.State.Invalid and "." in digits and digits.replace(".", "").isdigit():
             return QValidator.State.Intermediate, plain, place

@@ -112,8 +112,9 @@ class StartPage(QWidget):
         self.recent_title.setVisible(listed)
         for place in range(self._recent.count()):
             item = self._recent.itemAt(place)
-            if item is not None and item.widget() is not None:
-                item.widget().setVisible(listed)
+            widget = item.widget() if item is not None else None
+            if widget is not None:
+                widget.setVisible(listed)
 
     def show_empty_folder(self, folder: Path) -> None:
         """The folder that was opened holds no image."""

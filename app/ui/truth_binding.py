@@ -12,7 +12,7 @@ from app.controllers.import_masks import Decided
 from app.controllers.program import Program
 from app.state.class_choice import ClassQuestion, known_catalogs, stored_how, stored_reason
 from app.state.frame_preview import FramePreview
-from app.state.ground_truth import FrameQuestion
+from app.state.ground_truth import FrameQuestion, How
 from app.state.import_plan import ImportPlan, mapping_text
 from app.state.project import Project
 from app.state.truth_options import Answer, classes_source, truth_intro, truth_line, truth_options
@@ -80,7 +80,7 @@ class TruthBinding(QObject):
         dialog = TruthDialog(options, intro, project.folder.parent, asked=asked, parent=self._window)
 
         def decide(folder: Path | None) -> None:
-            how = "asked" if asked else "user"
+            how: How = "asked" if asked else "user"
             if folder is None:
                 truth.choose_none(how)
             else:

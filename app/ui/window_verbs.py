@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
@@ -172,18 +173,18 @@ class WindowVerbs(QObject):
         SettingsDialog(self._program.settings, self._window).exec()
 
     def edit_shortcuts(self) -> None:
-        keymap = self._window.actions.keymap
+        keymap = self._window.commands.keymap
         dialog = ShortcutsDialog(ACTIONS, keymap.overrides, self._window, keymap.printed)
         if dialog.exec():
-            self._window.actions.keymap = dialog.keymap
-            self._window.actions.apply_keys()
+            self._window.commands.keymap = dialog.keymap
+            self._window.commands.apply_keys()
             self._program.settings.set("keys", {name: list(keys) for name, keys in dialog.keymap.overrides.items()})
 
     def show_keys(self) -> None:
-        KeySheet(self._window.actions.keymap, self._window).exec()
+        KeySheet(self._window.commands.keymap, self._window).exec()
 
     def show_palette(self) -> None:
-        CommandPalette(self._window.actions, self._window).show()
+        CommandPalette(self._window.commands, self._window).show()
 
     def edit_mapping(self) -> None:
         models, project = self._program.models, self._program.projects.project
@@ -231,7 +232,7 @@ class WindowVerbs(QObject):
 
     def find_class(self) -> None:
         self._window.classes.show()
-        self._window.classes.find()
+        self._window.classes.open_finder()
 
     def show_about(self) -> None:
         text = (
@@ -311,7 +312,7 @@ class WindowVerbs(QObject):
         menu = self._window.recent_menu
         menu.clear()
         for folder in self._program.projects.recent.folders():
-            menu.addAction(displayed(str(folder)), lambda folder=folder: self._program.projects.open(folder))
+            menu.addAction(displayed(str(folder)), partial(self._program.projects.open, folder))
         menu.setEnabled(True)
         if menu.isEmpty():
             menu.addAction("No folder yet").setEnabled(False)

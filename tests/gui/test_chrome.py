@@ -46,7 +46,7 @@ def test_a_check_mark_always_shows_the_state(studio: Studio, folder):
     """Every command with a check mark, also one that changes nothing."""
     studio.open(folder)
     for name in ("view.layout_single", "tool.pan", "view.overlay", "brush.within"):
-        action = studio.window.actions[name]
+        action = studio.window.commands[name]
         for _ in range(2):
             action.trigger()
             fact = {"view.layout_single": "layout_single", "tool.pan": "tool_pan"}.get(name)

@@ -163,7 +163,7 @@ def test_blinking_shows_the_mask_as_it_is(desk):
 
 
 def test_the_split_line_divides_before_and_after_and_goes_again(desk):
-    desk.window.actions["refine.split"].trigger()
+    desk.window.commands["refine.split"].trigger()
     exact(desk)
     view = desk.program.view
     assert view.layout is PaneLayout.SPLIT
@@ -176,7 +176,7 @@ def test_the_split_line_divides_before_and_after_and_goes_again(desk):
 
 
 def test_a_pane_shows_what_changes(desk):
-    desk.window.actions["refine.changes"].trigger()
+    desk.window.commands["refine.changes"].trigger()
     exact(desk)
     assert desk.program.view.shows(PaneKind.CHANGES)
     assert "Changed by the CRF" in desk.view.chip.accessibleName()
@@ -320,8 +320,8 @@ def test_band_only_changes_the_band(desk):
 
 def test_an_outline_is_refined_instead_of_filled(desk):
     desk.press(Qt.Key.Key_L, CTRL)
-    assert desk.window.actions["refine.region"].isChecked()
-    assert desk.window.actions["tool.lasso"].isChecked()
+    assert desk.window.commands["refine.region"].isChecked()
+    assert desk.window.commands["tool.lasso"].isChecked()
     desk.paint((10, 10), (60, 10), (60, 40), (10, 40))
     desk.wait(lambda: len(desk.steps()) == 2)
     exact(desk)
@@ -399,7 +399,7 @@ def test_the_folder_gets_steps_and_what_a_person_touched_gets_suggestions(desk):
     desk.wait(lambda: desk.image.id == second)
     desk.settle()
     desk.compute.errors[str(project.path_of(project.record(third)))] = ImageReadError("it is damaged", path="third")
-    desk.window.actions["refine.folder"].trigger()
+    desk.window.commands["refine.folder"].trigger()
     desk.wait(lambda: "CRF on the folder finished" in desk.titles())
     desk.settle()
     message = next(note for note in desk.program.notifier.messages if note.title == "CRF on the folder finished")
@@ -418,13 +418,13 @@ def test_the_folder_gets_steps_and_what_a_person_touched_gets_suggestions(desk):
 
 def test_a_folder_run_can_be_stopped(desk):
     desk.compute.paused = True
-    desk.window.actions["refine.folder"].trigger()
+    desk.window.commands["refine.folder"].trigger()
     desk.wait(lambda: desk.compute.waiting == 1)
-    assert not desk.window.actions["refine.folder"].isEnabled()
+    assert not desk.window.commands["refine.folder"].isEnabled()
     desk.program.jobs.running[0].cancel()
     desk.wait(lambda: "CRF on the folder stopped" in desk.titles())
     desk.compute.paused = False
-    assert desk.window.actions["refine.folder"].isEnabled()
+    assert desk.window.commands["refine.folder"].isEnabled()
 
 
 # -- scribbling ----------------------------------------------------------------------------------------------------------------

@@ -164,7 +164,7 @@ def test_the_window_offers_the_ways_out_of_a_refused_mask(studio: Studio, folder
     if menu:
         question = QApplication.activeModalWidget
         QTimer.singleShot(0, lambda: next(one for one in question().buttons() if one.text() == "Start again").click())
-        studio.window.actions["start.over"].trigger()
+        studio.window.commands["start.over"].trigger()
     else:
         next(offer for offer in message.choices if offer.text == choice).run()
     studio.wait(lambda: studio.program.projects.image is not None and studio.image.id == image)

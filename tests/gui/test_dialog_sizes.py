@@ -147,7 +147,7 @@ def _job(studio: Studio, _tmp: Path) -> QDialog:
 
 
 def _palette(studio: Studio, _tmp: Path) -> QDialog:
-    return CommandPalette(studio.window.actions, studio.window)
+    return CommandPalette(studio.window.commands, studio.window)
 
 
 MAKERS: dict[type[QDialog], Callable[[Studio, Path], QDialog]] = {

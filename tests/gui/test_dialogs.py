@@ -142,8 +142,8 @@ def test_shortcuts_refuse_a_taken_key_and_take_a_free_one(qtbot):
 
 def test_changed_keys_work_at_once(studio, folder):
     studio.open(folder)
-    studio.window.actions.keymap.assign("tool.eraser", ["Z"])
-    studio.window.actions.apply_keys()
+    studio.window.commands.keymap.assign("tool.eraser", ["Z"])
+    studio.window.commands.apply_keys()
     studio.press(Qt.Key.Key_Z, on=studio.view)
     assert studio.program.tools.tool == "eraser"
 
@@ -161,7 +161,7 @@ def test_settings_apply_at_once(studio, qtbot):
 
 def test_the_palette_runs_what_is_typed(studio, folder, qtbot):
     studio.open(folder)
-    palette = CommandPalette(studio.window.actions, studio.window)
+    palette = CommandPalette(studio.window.commands, studio.window)
     qtbot.addWidget(palette)
     palette.show()
     qtbot.keyClicks(palette.finder, "eraser")
@@ -170,7 +170,7 @@ def test_the_palette_runs_what_is_typed(studio, folder, qtbot):
 
 
 def test_the_sheet_shows_every_command_that_has_a_key(studio, qtbot):
-    sheet = KeySheet(studio.window.actions.keymap)
+    sheet = KeySheet(studio.window.commands.keymap)
     qtbot.addWidget(sheet)
     texts = {label.text() for label in sheet.findChildren(type(studio.window.classes.note))}
     wanted = {spec.text.rstrip("…") for spec in ACTIONS if spec.shortcuts and not spec.id.startswith("class.key_")}
@@ -194,7 +194,7 @@ def test_lists_and_trouble_can_be_copied(qtbot):
 def test_copy_report_holds_model_and_project(studio, folder):
     studio.start_model()
     studio.open(folder)
-    studio.window.actions["help.copy_report"].trigger()
+    studio.window.commands["help.copy_report"].trigger()
     text = QGuiApplication.clipboard().text()
     assert "4 images, voc21" in text
     assert "Atrous" in text

@@ -51,7 +51,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FileServ
 def sheet(studio: Studio, server: FileServer) -> Iterator[FetchDialog]:
     """The sheet of published models, opened as a person does."""
     studio.start_model()
-    studio.window.actions["model.get"].trigger()
+    studio.window.commands["model.get"].trigger()
     dialog = next(child for child in studio.window.findChildren(FetchDialog))
     studio.wait(dialog.isVisible)
     yield dialog
@@ -136,7 +136,7 @@ def test_closing_the_sheet_stops_nothing(studio: Studio, sheet: FetchDialog, qtb
     qtbot.mouseClick(sheet.get, Qt.MouseButton.LeftButton)
     sheet.close()
     studio.wait(lambda: state(studio, "tiny") is FetchState.HERE)
-    studio.window.actions["model.get"].trigger()
+    studio.window.commands["model.get"].trigger()
     assert sheet.isVisible()
     assert studio.window.findChildren(FetchDialog) == [sheet]
 

@@ -40,7 +40,7 @@ def work(studio: Studio, folder) -> Studio:
     studio.open(folder)
     for dock in studio.window.docks.values():
         dock.show()
-    studio.window.actions["model.compare"].trigger()
+    studio.window.commands["model.compare"].trigger()
     studio.settle()
     studio.window.model.more.setChecked(True)
     studio.program.notifier.warning("A message", "with a close button")
@@ -293,7 +293,7 @@ def test_the_window_follows_keys_of_other_layouts_and_shows_them(work):
     send(work.view, Qt.Key.Key_E, "e", 26)
     send(work.view, 0x418, "и", 56)  # B on a Russian keyboard
     assert work.program.tools.tool is Tool.BRUSH
-    assert "B (И)" in work.window.actions["tool.brush"].toolTip()
+    assert "B (И)" in work.window.commands["tool.brush"].toolTip()
     assert work.program.settings["keyboard.printed"] == {"B": ["И"]}
     key, class_id = next(iter(work.program.classes.keys.items()))
     assert key == "1"
@@ -375,7 +375,7 @@ def test_a_control_that_goes_away_under_the_focus_leaves_it_to_the_picture(work,
     elif end == "hidden":
         button.hide()
     else:
-        work.window.actions["window.fold"].trigger()
+        work.window.commands["window.fold"].trigger()
     assert is_view(work.window.focusWidget())
 
 

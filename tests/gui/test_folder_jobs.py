@@ -97,7 +97,7 @@ def test_harmless_jobs_may_stop_asking_and_the_setting_brings_the_question_back(
     desk.window.model.run_folder.click()
     desk.wait(lambda: desk.titles().count("Folder run finished") == 2)
     assert desk.application.verbs.folder_question is None
-    desk.window.actions["refine.folder"].trigger()
+    desk.window.commands["refine.folder"].trigger()
     dialog = question(desk)
     assert not dialog.never_again.isVisible(), "this job changes masks"
     dialog.leave.click()
@@ -144,7 +144,7 @@ def test_only_the_newest_question_counts(desk):
     first = question(desk)
     agreed = []
     first.agreed.connect(agreed.append)
-    desk.window.actions["refine.folder"].trigger()
+    desk.window.commands["refine.folder"].trigger()
     desk.wait(lambda: desk.application.verbs.folder_question not in (None, first))
     assert "Refine the whole folder" in texts(question(desk))
     question(desk).leave.click()
@@ -152,7 +152,7 @@ def test_only_the_newest_question_counts(desk):
 
 
 def test_a_job_that_was_agreed_to_after_another_folder_was_opened_does_not_begin(desk, folder, tmp_path):
-    desk.window.actions["refine.folder"].trigger()
+    desk.window.commands["refine.folder"].trigger()
     dialog = question(desk)
     desk.program.projects.open(folder, tmp_path / "elsewhere")
     desk.wait(lambda: desk.program.projects.project is not None and desk.program.projects.project.directory.name == "elsewhere")
@@ -198,7 +198,7 @@ def test_an_import_says_who_gets_a_mask_and_who_keeps_one(desk, tmp_path):
 
 def refine_folder(studio: Studio) -> None:
     studio.program.folder_jobs.assume = True
-    studio.window.actions["refine.folder"].trigger()
+    studio.window.commands["refine.folder"].trigger()
     studio.wait(lambda: "CRF on the folder finished" in studio.titles())
     studio.settle()
 
@@ -218,7 +218,7 @@ def test_the_crf_over_the_folder_is_taken_back_as_one(desk):
     assert [step.source for step in project.load(last).steps] == [Provenance.MODEL, Provenance.CRF], "undo ends at the prediction"
     message = desk.program.notifier.messages[-1]
     assert message.choices[-1].text == "Undo the job"
-    desk.window.actions["edit.undo_folder"].trigger()
+    desk.window.commands["edit.undo_folder"].trigger()
     desk.wait(lambda: "CRF on the folder was undone" in desk.titles())
     desk.settle()
     after = masks(desk)
@@ -227,7 +227,7 @@ def test_the_crf_over_the_folder_is_taken_back_as_one(desk):
     assert statuses(desk) == status
     assert not any(record.suggested for record in project.images[2:])
     assert "2 masks are as before the job." in desk.program.notifier.messages[-1].detail
-    assert not desk.window.actions["edit.undo_folder"].isEnabled()
+    assert not desk.window.commands["edit.undo_folder"].isEnabled()
     go(desk, Qt.Key.Key_D)
     np.testing.assert_array_equal(desk.image.document.labels, after["photo_3.jpg"])
 
@@ -239,7 +239,7 @@ def test_an_image_that_moved_on_stays(desk):
     desk.press(Qt.Key.Key_B)
     desk.paint((20, 40), (40, 40))
     painted = desk.image.document.labels.copy()
-    desk.window.actions["edit.undo_folder"].trigger()
+    desk.window.commands["edit.undo_folder"].trigger()
     desk.wait(lambda: "CRF on the folder was undone" in desk.titles())
     np.testing.assert_array_equal(desk.image.document.labels, painted)
     message = desk.program.notifier.messages[-1]
@@ -289,7 +289,7 @@ def test_an_import_is_taken_back_with_its_statuses(desk, tmp_path):
     desk.wait(lambda: "2 masks imported" in desk.titles())
     desk.settle()
     assert statuses(desk)[2:] == [ImageStatus.TOUCHED, ImageStatus.TOUCHED]
-    desk.window.actions["edit.undo_folder"].trigger()
+    desk.window.commands["edit.undo_folder"].trigger()
     desk.wait(lambda: "The import of masks was undone" in desk.titles())
     desk.settle()
     assert statuses(desk) == status
@@ -302,7 +302,7 @@ def test_suggestions_of_the_job_are_withdrawn(desk):
     project = desk.program.projects.project
     assert [record.suggested for record in project.images[:2]] == [True, True]
     assert desk.program.facts["suggestion_waiting"]
-    desk.window.actions["edit.undo_folder"].trigger()
+    desk.window.commands["edit.undo_folder"].trigger()
     desk.wait(lambda: "CRF on the folder was undone" in desk.titles())
     assert not any(record.suggested for record in project.images)
     assert not desk.program.facts["suggestion_waiting"]

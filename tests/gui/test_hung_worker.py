@@ -56,7 +56,7 @@ def test_restart_by_the_button_and_by_the_command(silent):
     button(silent, "Restart").click()
     silent.wait(lambda: "The model process is back" in silent.titles())
     silent.compute.unresponsive.emit(WHAT)
-    silent.window.actions["model.restart"].trigger()
+    silent.window.commands["model.restart"].trigger()
     silent.wait(lambda: silent.titles().count("The model process is back") == 2)
 
 
@@ -81,5 +81,5 @@ def test_a_process_that_cannot_start_says_why_and_is_started_again_on_demand(stu
     (message,) = [m for m in studio.program.notifier.messages if m.title == "The model process does not stay up"]
     assert "libtorch.so" in message.detail
     assert "libtorch.so" in studio.window.model.reason.text(), "it stays to be read beside the model"
-    studio.window.actions["model.restart"].trigger()
+    studio.window.commands["model.restart"].trigger()
     studio.wait(lambda: studio.program.models.card is not None)

@@ -120,7 +120,7 @@ def test_two_clicks_lead_from_a_cell_to_its_pixels_and_keys_lead_back(studio: St
     assert not shown.in_front
     shown.bar.end.click()
     assert studio.view.outline is None
-    assert not studio.window.actions["inspect.next"].isEnabled()
+    assert not studio.window.commands["inspect.next"].isEnabled()
 
 
 def test_a_correction_flows_into_the_matrix_at_once_and_into_the_components_when_the_hand_rests(studio: Studio, folder):

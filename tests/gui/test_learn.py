@@ -57,7 +57,7 @@ def learn(studio: Studio, do: Callable[[LearnDialog], None] = lambda dialog: dia
     timer = QTimer(interval=10)
     timer.timeout.connect(act)
     timer.start()
-    studio.window.actions["model.learn"].trigger()
+    studio.window.commands["model.learn"].trigger()
     studio.wait(lambda: bool(seen))
     timer.stop()
 
@@ -85,7 +85,7 @@ def learned(desk: Studio) -> Studio:
 def test_untouched_images_are_nothing_to_learn_from(studio, folder):
     studio.start_model()
     studio.open(folder)
-    studio.window.actions["model.learn"].trigger()
+    studio.window.commands["model.learn"].trigger()
     studio.settle()
     (message,) = [one for one in studio.program.notifier.messages if one.title == "There is nothing to learn from yet"]
     assert "Correct an image" in message.detail
@@ -176,7 +176,7 @@ def test_accepted_the_model_is_used_and_the_rest_is_predicted_anew(learned):
     assert by_hand.any()
     np.testing.assert_array_equal(learned.image.document.labels[by_hand], 9)
     while learned.image.id != first:
-        learned.window.actions["go.previous"].trigger()
+        learned.window.commands["go.previous"].trigger()
         learned.settle()
     assert (learned.image.document.labels[20, 15:55] == 9).all()
 
@@ -192,7 +192,7 @@ def run_folder_until(studio: Studio, number: int) -> None:
 
     run = studio.program.predict.folder_run
     run.predicted.connect(count)
-    studio.window.actions["model.run_folder"].trigger()
+    studio.window.commands["model.run_folder"].trigger()
     studio.wait(lambda: len(done) >= number)
     run.predicted.disconnect(count)
     assert run.running
@@ -268,8 +268,8 @@ def test_discarded_everything_is_as_it_was(learned):
 @pytest.mark.qt_log_ignore("does not support raise", extend=True)
 def test_decided_later_the_result_can_be_shown_again(learned):
     result_dialog(learned).close()
-    assert learned.window.actions["model.learned"].isEnabled()
-    learned.window.actions["model.learned"].trigger()
+    assert learned.window.commands["model.learned"].isEnabled()
+    learned.window.commands["model.learned"].trigger()
     assert result_dialog(learned).isVisible()
 
 
@@ -277,11 +277,11 @@ def test_stopped_while_it_learns_nothing_waits(desk):
     desk.compute.paused = True
     learn(desk)
     desk.wait(lambda: bool(asked(desk)))
-    assert not desk.window.actions["model.learn"].isEnabled()
+    assert not desk.window.commands["model.learn"].isEnabled()
     desk.program.learn.cancel()
     desk.compute.paused = False
     desk.wait(lambda: "Learning was stopped" in desk.titles())
-    assert desk.window.actions["model.learn"].isEnabled()
+    assert desk.window.commands["model.learn"].isEnabled()
     assert result_dialog(desk) is None
 
 
@@ -290,7 +290,7 @@ def test_a_failure_is_said_and_leaves_the_model_alone(desk):
     learn(desk)
     desk.wait(lambda: any("ran away" in message.title + message.detail for message in desk.program.notifier.messages))
     assert desk.program.models.card.name == "Stripes"
-    assert desk.window.actions["model.learn"].isEnabled()
+    assert desk.window.commands["model.learn"].isEnabled()
 
 
 def test_a_class_of_the_project_that_the_model_lacks_is_offered(studio, folder):

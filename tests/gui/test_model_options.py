@@ -86,7 +86,7 @@ def test_the_dock_names_the_guesses_and_opens_the_dialog(studio: Studio, monkeyp
     dock.guesses.click()
     studio.wait(lambda: dock.guesses.isHidden())
     assert studio.program.models.card.guessed == ()
-    studio.window.actions["model.options"].trigger()  # there without a guess too
+    studio.window.commands["model.options"].trigger()  # there without a guess too
     assert opened == [1, 0]
 
 

@@ -107,7 +107,7 @@ def test_a_run_over_the_folder_renews_every_score(studio: Studio, folder: Path) 
     studio.program.projects.write_step(other, "CRF", patch, Provenance.CRF)  # as a run over the folder does
     assert_fresh(studio, 4)
     assert listed(studio)[other] != before[other]
-    studio.window.actions["refine.folder"].trigger()
+    studio.window.commands["refine.folder"].trigger()
     studio.wait(lambda: "CRF on the folder finished" in studio.titles())
     assert_fresh(studio, 4)
 
@@ -262,7 +262,7 @@ def test_list_and_queue_follow_the_crf_over_the_folder_and_its_undo(studio: Stud
         assert listed(studio)[studio.image.id] == pytest.approx(seen), "opening the image changes nothing"
         assert after[studio.image.id] == pytest.approx(seen)
     assert studio.program.queues.worst_first() == order
-    studio.window.actions["edit.undo_folder"].trigger()
+    studio.window.commands["edit.undo_folder"].trigger()
     studio.wait(lambda: "CRF on the folder was undone" in studio.titles())
     assert_fresh(studio, 4)
     assert listed(studio) == pytest.approx(before)

@@ -93,15 +93,15 @@ def test_it_stops_there_after_a_restart_too(desk, folder):
 
 
 def test_clearing_is_a_command_and_can_be_undone(desk):
-    desk.window.actions["start.blank"].trigger()
+    desk.window.commands["start.blank"].trigger()
     assert (desk.image.document.labels == 255).all()
     undo(desk)
     np.testing.assert_array_equal(desk.image.document.labels, stripes(desk))
 
 
 def test_a_prediction_over_a_cleared_image_is_a_step_like_any_other(desk):
-    desk.window.actions["start.blank"].trigger()
-    desk.window.actions["start.model"].trigger()
+    desk.window.commands["start.blank"].trigger()
+    desk.window.commands["start.model"].trigger()
     np.testing.assert_array_equal(desk.image.document.labels, stripes(desk))
     undo(desk)
     assert (desk.image.document.labels == 255).all()
@@ -122,7 +122,7 @@ def test_an_image_that_was_only_looked_at_says_where_the_last_step_is(desk):
     stroke(desk)
     first, title = desk.image.id, desk.steps()[-1]
     go(desk, Qt.Key.Key_D)
-    assert desk.window.actions["edit.undo"].isEnabled()
+    assert desk.window.commands["edit.undo"].isEnabled()
     before = desk.image.document.labels.copy()
     undo(desk)
     np.testing.assert_array_equal(desk.image.document.labels, before)
@@ -230,11 +230,11 @@ def test_an_image_is_started_again_from_the_menu(desk):
     desk.press(Qt.Key.Key_M, CTRL)
     masks = desk.program.projects.project.directory / "masks"
     said = answer("Cancel")
-    desk.window.actions["start.over"].trigger()
+    desk.window.commands["start.over"].trigger()
     assert said[0] == "Start photo_0.jpg again?"
     assert len(desk.steps()) == 2
     said = answer("Start again")
-    desk.window.actions["start.over"].trigger()
+    desk.window.commands["start.over"].trigger()
     desk.wait(lambda: desk.program.projects.image is not None and len(desk.steps()) == 1)
     desk.settle()
     np.testing.assert_array_equal(desk.image.document.labels, stripes(desk))

@@ -33,7 +33,7 @@ def test_every_command_has_a_verb(studio):
 
 
 def test_without_a_folder_only_what_makes_sense_is_possible(studio):
-    enabled = {spec.id for spec in ACTIONS if studio.window.actions[spec.id].isEnabled()}
+    enabled = {spec.id for spec in ACTIONS if studio.window.commands[spec.id].isEnabled()}
     assert {"project.open", "project.open_sample", "model.open", "help.keys", "app.settings", "app.quit"} <= enabled
     assert not enabled & {"tool.brush", "project.save", "project.export", "go.next", "edit.undo", "model.run_folder"}
     assert studio.window.stack.currentWidget() is studio.window.start_page
@@ -273,7 +273,7 @@ def test_a_second_window_is_read_only_and_says_why(studio, tmp_path):
         assert "Another window" in studio.window.banner.text.text()
         studio.paint((20, 20), (60, 20))
         assert (studio.image.document.labels == 255).all()
-        assert not studio.window.actions["model.run_folder"].isEnabled()
+        assert not studio.window.commands["model.run_folder"].isEnabled()
 
 
 def test_an_empty_folder_says_so(studio, tmp_path):
@@ -308,7 +308,7 @@ def test_an_image_that_changed_on_disk_is_said_until_a_person_has_looked(studio,
     studio.wait(lambda: not banner.isVisible())
     finder.setText("changed ")
     finder.setText("changed")
-    assert not studio.window.actions["go.accept_change"].isEnabled()
+    assert not studio.window.commands["go.accept_change"].isEnabled()
     studio.program.projects.close()
     studio.open(folder)
     assert not banner.isVisible()

@@ -87,7 +87,8 @@ class ToastStack(QObject):
         width = min(_WIDTH, self._host.width() - 2 * _MARGIN)
         for toast in reversed(self.toasts):
             toast.setFixedWidth(max(width, 120))
-            height = toast.layout().heightForWidth(toast.width())
+            layout = toast.layout()
+            height = 0 if layout is None else layout.heightForWidth(toast.width())
             toast.setFixedHeight(max(height, toast.minimumSizeHint().height()))
             bottom -= toast.height()
             toast.move(self._host.width() - toast.width() - _MARGIN, bottom)

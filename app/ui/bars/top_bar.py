@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import log
+import math
 
 from PySide6.QtCore import QSignalBlocker, QSize, Qt, Signal
 from PySide6.QtGui import QFontMetrics, QResizeEvent
@@ -95,9 +95,8 @@ class TopBar(QWidget):
         self.done_button = _push(actions, "go.reviewed_next", "Reviewed, next")
         self.done_button.setProperty("primary", True)
         row.addWidget(self.done_button)
-        for button in (self.export_button, self.done_button):
-            button.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
-        self.menu_button.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
+        for fixed in (self.export_button, self.done_button, self.menu_button):
+            fixed.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         #: What gives way first when there is no room; all of it is in the menus too.
         self._gives_way = (self.export_button, self.slider, self.size_text, self.extra, *steps)
 
@@ -114,8 +113,8 @@ class TopBar(QWidget):
         """Hide what has no room, so that the selected class and the active modes are always in sight."""
         row = self._row
         self._abridge(False)
-        items = [row.itemAt(place) for place in range(row.count())]
-        parts = [item.widget() for item in items if item.widget() is not None]
+        items = [item for place in range(row.count()) if (item := row.itemAt(place)) is not None]
+        parts = [part for item in items if (part := item.widget()) is not None]
         fixed = [part for part in parts if part not in (self.title, *self._gives_way)]
         spacers = [item.sizeHint().width() for item in items if item.widget() is None]
         margins = row.contentsMargins()
@@ -187,8 +186,8 @@ def _push(actions: ActionBuilder, action_id: str, text: str) -> QPushButton:
 
 
 def _diameter(place: int) -> int:
-    return round(_LARGEST ** (place / _STEPS))
+    return round(math.pow(_LARGEST, place / _STEPS))
 
 
 def _place(diameter: int) -> int:
-    return round(_STEPS * log(max(diameter, 1)) / log(_LARGEST))
+    return round(_STEPS * math.log(max(diameter, 1)) / math.log(_LARGEST))

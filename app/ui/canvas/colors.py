@@ -23,7 +23,9 @@ def premultiplied(rgb: NDArray[np.float64], alpha: float | NDArray[np.float64]) 
     """(...) uint32 of (..., 3) sRGB 0..255 with an alpha 0..1, in the layout of QImage.Format_ARGB32_Premultiplied."""
     parts = np.round(rgb * np.expand_dims(np.asarray(alpha, dtype=np.float64), -1)).astype(np.uint32)
     alphas = np.broadcast_to(np.round(np.asarray(alpha, dtype=np.float64) * 255).astype(np.uint32), parts.shape[:-1])
-    return (alphas << 24) | (parts[..., 0] << 16) | (parts[..., 1] << 8) | parts[..., 2]
+    red, green, blue = (parts[..., place] for place in range(3))
+    packed: Table = (alphas << np.uint32(24)) | (red << np.uint32(16)) | (green << np.uint32(8)) | blue
+    return packed
 
 
 def gray(value: int, alpha: float) -> int:

@@ -236,7 +236,7 @@ def _band(scene: Scene, rect: QRect) -> Overlay:
     else:
         overlay = _colored(scene.tables.fill, values)
         if scene.options.contours:
-            shown = values if scene.tables.shown is None else scene.tables.shown.take(values)
+            shown: Sampled = values if scene.tables.shown is None else scene.tables.shown.take(values)
             line = edges(shown)
             overlay[line] = scene.tables.line.take(shown[line])
     overlay[excluded] = _BAND_EXCLUDED

@@ -7,8 +7,9 @@ moving the cursor composes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -138,7 +139,8 @@ class Frame:
 
 def _darker(pixels: NDArray[np.uint32]) -> NDArray[np.uint32]:
     """RGB32 pixels at 13/16 of their light."""
-    return pixels - ((pixels >> 3) & 0x1F1F1F) - ((pixels >> 4) & 0x0F0F0F)
+    darker: NDArray[np.uint32] = pixels - ((pixels >> 3) & 0x1F1F1F) - ((pixels >> 4) & 0x0F0F0F)
+    return darker
 
 
 def _buffer(size: QSize) -> tuple[QImage, NDArray[np.uint32]]:
@@ -156,7 +158,7 @@ def _wrapped(overlay: NDArray[np.uint32]) -> QImage:
 
 def _worthwhile(region: QRegion) -> list[QRect]:
     """The region's rectangles, or their bounding box where that is cheaper."""
-    rects = [QRect(rect) for rect in region]
+    rects = [QRect(rect) for rect in cast("Iterable[QRect]", region)]  # the stubs know begin() and end() only
     box = region.boundingRect()
     saved = box.width() * box.height() - sum(rect.width() * rect.height() for rect in rects)
     return rects if saved > _SETUP_PIXELS * (len(rects) - 1) else [box]

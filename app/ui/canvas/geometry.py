@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QPointF, QRect
 
 from app.state.patch import Rect
+
+Value = TypeVar("Value", bound=np.generic)
 
 #: (n + 1,) first cell of each of n device rows or columns, and the end of the last.
 Cells = NDArray[np.intp]
@@ -71,11 +74,11 @@ class Mapping:
 
     def columns(self, start: int, stop: int) -> NDArray[np.intp]:
         """Image column under the centre of each device column ``start .. stop``; not clipped to the image."""
-        return np.floor(self.left + (np.arange(start, stop) + 0.5) / self.scale).astype(np.intp)
+        return _cells(self.left, start, stop, self.scale)
 
     def rows(self, start: int, stop: int) -> NDArray[np.intp]:
         """Image row under the centre of each device row ``start .. stop``; not clipped to the image."""
-        return np.floor(self.top + (np.arange(start, stop) + 0.5) / self.scale).astype(np.intp)
+        return _cells(self.top, start, stop, self.scale)
 
     @property
     def cell_level(self) -> int:
@@ -150,7 +153,13 @@ def fit_scale(pane: tuple[int, int], image: tuple[int, int]) -> float:
     return max(min(pane[0] / max(image[0], 1), pane[1] / max(image[1], 1)), 1e-6)
 
 
-def sample(array: NDArray[np.generic], rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[np.generic]:
+def _cells(first: float, start: int, stop: int, scale: float) -> NDArray[np.intp]:
+    """Row or column of the image under the centre of each device row or column, of an image that begins at ``first``."""
+    cells: NDArray[np.intp] = np.floor(first + (np.arange(start, stop) + 0.5) / scale).astype(np.intp)
+    return cells
+
+
+def sample(array: NDArray[Value], rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[Value]:
     """The array's values at every (row, column) of two ascending index lists: nearest neighbour at the screen's own grid.
 
     Cost: O(rows x columns), plus for a reduced view the copy of the needed rows; never O(array). Lists must lie inside.
@@ -163,5 +172,7 @@ def sample(array: NDArray[np.generic], rows: NDArray[np.intp], columns: NDArray[
     if right - left == len(columns) and bottom - top == len(rows):
         return array[top:bottom, left:right]
     if len(rows) <= bottom - top:
-        return array[rows, left:right].take(columns - left, axis=1)
-    return array[top:bottom, left:right].take(columns - left, axis=1).take(rows - top, axis=0)
+        picked: NDArray[Value] = array[rows, left:right].take(columns - left, axis=1)
+    else:
+        picked = array[top:bottom, left:right].take(columns - left, axis=1).take(rows - top, axis=0)
+    return picked

@@ -44,7 +44,12 @@ def draw_ring(painter: QPainter, center: QPointF, radius: float, color: QColor, 
 
 def _phase(center: QPointF, ratio: float, phases: int) -> tuple[float, float]:
     """Where between two device px the centre lies, in steps of 1 / phases."""
-    return tuple(math.floor(math.modf(at * ratio)[0] % 1.0 * phases) / phases for at in (center.x(), center.y()))
+    return _step(center.x() * ratio, phases), _step(center.y() * ratio, phases)
+
+
+def _step(at: float, phases: int) -> float:
+    """The fraction of a coordinate in device px, in steps of 1 / phases."""
+    return math.floor(math.modf(at)[0] % 1.0 * phases) / phases
 
 
 def _stroke_ring(painter: QPainter, center: QPointF, radius: float, color: QColor, erases: bool) -> None:
@@ -177,5 +182,4 @@ def _pens(color: QColor) -> tuple[QPen, QPen]:
 
 def _light(color: QColor) -> QColor:
     """The colour, at least as light as is needed to stand on its dark underline."""
-    hue, saturation, value, _ = color.getHsvF()
-    return QColor.fromHsvF(max(hue, 0.0), min(saturation, 0.5), max(value, 0.98))
+    return QColor.fromHsvF(max(color.hsvHueF(), 0.0), min(color.hsvSaturationF(), 0.5), max(color.valueF(), 0.98))

@@ -85,7 +85,7 @@ class Pyramid:
         joined: Words | None = None
         for down, lines in _runs(rows, self._shape[0]):
             for across, places in _runs(columns, self._shape[1]):
-                words = self._read(lambda array, lines=lines, places=places: sample(array, lines, places))
+                words = self._read(_sampling(lines, places))
                 if joined is None:
                     joined = words
                     continue
@@ -107,7 +107,7 @@ class Pyramid:
     def _make(self) -> Words:
         height = self._shape[0]
         strips = [
-            _halved(self._read(lambda array, top=top: array[top : top + _STRIP]), self._join) for top in range(0, height, _STRIP)
+            _halved(self._read(_cutting((slice(top, top + _STRIP), slice(None)))), self._join) for top in range(0, height, _STRIP)
         ]
         return np.concatenate(strips)
 
@@ -118,7 +118,7 @@ class Pyramid:
             top, left, bottom, right = top // 2, left // 2, (bottom + 1) // 2, (right + 1) // 2
             down, across = slice(2 * top, min(2 * bottom, below[0])), slice(2 * left, min(2 * right, below[1]))
             part = down, across
-            window = self._read(lambda array, part=part: array[part]) if place == 0 else self._levels[place - 1][part]
+            window = self._read(_cutting(part)) if place == 0 else self._levels[place - 1][part]
             if not self._levels:  # reading met one value too many for the words: all begins again
                 return
             self._levels[place][top:bottom, left:right] = _halved(window, self._join)
@@ -169,7 +169,7 @@ class LabelSets:
         lost &= present
         skipped = np.bitwise_or.reduce(self._table[sorted(hidden)], initial=0) | self._common
         if skipped:
-            lost &= lost.dtype.type(~int(skipped) & np.iinfo(lost.dtype).max)
+            lost &= lost.dtype.type(~int(skipped) & (1 << 8 * lost.itemsize) - 1)
         places = np.flatnonzero(lost)
         if places.size:
             places = places[(shown.ravel()[places] & ~around.ravel()[places]) == 0]
@@ -320,6 +320,14 @@ def _halved(words: Words, join: np.ufunc) -> Words:
     if width % 2:
         halved[:, -1] = rows[:, -1]
     return halved
+
+
+def _sampling(rows: NDArray[np.intp], columns: NDArray[np.intp]) -> Pick:
+    return lambda array: sample(array, rows, columns)
+
+
+def _cutting(part: tuple[slice, slice]) -> Pick:
+    return lambda array: array[part]
 
 
 def _runs(bounds: Cells, length: int) -> Iterator[tuple[slice | NDArray[np.intp], NDArray[np.intp]]]:

@@ -26,11 +26,12 @@ class DifferenceList(QTableWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(0, len(_COLUMNS), parent)
-        self.setHorizontalHeaderLabels(_COLUMNS)
-        self.horizontalHeaderItem(0).setTextAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
-        for place, tip in ((1, "Share of the pixels on which the two differ"), (2, "Second minus first, in points")):
-            self.horizontalHeaderItem(place).setTextAlignment(_RIGHT)
-            self.horizontalHeaderItem(place).setToolTip(tip)
+        tips = ("", "Share of the pixels on which the two differ", "Second minus first, in points")
+        for place, (title, tip) in enumerate(zip(_COLUMNS, tips, strict=True)):
+            heading = QTableWidgetItem(title)
+            heading.setTextAlignment(_RIGHT if place else Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+            heading.setToolTip(tip)
+            self.setHorizontalHeaderItem(place, heading)
         self.setAccessibleName("Images on which the models differ most")
         self.verticalHeader().hide()
         self.verticalHeader().setDefaultSectionSize(24)
@@ -51,7 +52,7 @@ class DifferenceList(QTableWidget):
     def show_lines(self, lines: Sequence[ImageLine]) -> None:
         """Show images, the worst first; the selected image stays selected."""
         rows = self.selectionModel().selectedRows()
-        before = self.item(rows[0].row(), 0).data(Qt.ItemDataRole.UserRole) if rows else None
+        before = rows[0].data(Qt.ItemDataRole.UserRole) if rows else None
         shown = lines[:MOST]
         self.setRowCount(len(shown))
         for place, line in enumerate(shown):

@@ -52,8 +52,9 @@ class CompareTable(QTableWidget):
         self._shown = wanted
         self.setColumnCount(1 + len(models))
         self.setRowCount(len(rows))
-        self.setHorizontalHeaderItem(0, QTableWidgetItem(heading))
-        self.horizontalHeaderItem(0).setTextAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+        classes = QTableWidgetItem(heading)
+        classes.setTextAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+        self.setHorizontalHeaderItem(0, classes)
         for place, (letter, name) in enumerate(models):
             item = QTableWidgetItem(letter)
             item.setIcon(swatch(self._theme.color(PLACE_TOKENS[place])))

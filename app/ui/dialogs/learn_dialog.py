@@ -120,11 +120,11 @@ class LearnDialog(FittedDialog):
     # -- following -------------------------------------------------------------------------------------------------------
 
     def _new_classes(self) -> list[int]:
-        return [
-            count.id
-            for row, count in enumerate(self._classes)
-            if not count.taught and self.table.item(row, 0).checkState() is Qt.CheckState.Checked
-        ]
+        return [count.id for row, count in enumerate(self._classes) if not count.taught and self._ticked(row)]
+
+    def _ticked(self, row: int) -> bool:
+        item = self.table.item(row, 0)
+        return item is not None and item.checkState() is Qt.CheckState.Checked
 
     def _check(self) -> None:
         possible = bool(self._new_classes()) or any(count.taught for count in self._classes)

@@ -67,22 +67,22 @@ class MappingDialog(FittedDialog):
             self.table.setCellWidget(row, 1, box)
             self.table.setRowHeight(row, 36)
         column.addWidget(self.table, 1)
-        row = self.buttons
+        buttons = self.buttons
         self.void_rest = QPushButton("Void for the rest")
         self.void_rest.clicked.connect(self._void_rest)
-        row.addWidget(self.void_rest)
+        buttons.addWidget(self.void_rest)
         if may_adopt:
             self.adopt_button = QPushButton("Use the model's classes for the project")
             self.adopt_button.clicked.connect(self._adopt)
-            row.addWidget(self.adopt_button)
-        row.addStretch(1)
+            buttons.addWidget(self.adopt_button)
+        buttons.addStretch(1)
         cancel = QPushButton("Cancel")
         cancel.clicked.connect(self.reject)
         self.go = QPushButton("Use this")
         self.go.setProperty("primary", True)
         self.go.clicked.connect(self.accept)
-        row.addWidget(cancel)
-        row.addWidget(self.go)
+        buttons.addWidget(cancel)
+        buttons.addWidget(self.go)
         self._check()
 
     def overrides(self) -> dict[int, int | None]:

@@ -7,7 +7,7 @@ from PySide6.QtWidgets import QCheckBox, QComboBox, QGridLayout, QPushButton, QW
 
 from app.places import download_folder
 from app.services.settings import SettingsStore
-from app.state.settings_schema import SETTINGS, Setting
+from app.state.settings_schema import SETTINGS, Setting, Value
 from app.ui.dialogs.fitted_dialog import FittedDialog
 from app.ui.dialogs.folder_field import FolderField
 from app.ui.docks.panel import toned
@@ -90,7 +90,7 @@ class SettingsDialog(FittedDialog):
         spin = WholeField()
         spin.setRange(int(setting.low or 0), int(setting.high or 1_000_000))
         spin.setSuffix(f" {setting.unit}" if setting.unit else "")
-        spin.setValue(int(value))
+        spin.setValue(_whole(value))
         spin.valueChanged.connect(lambda number: self._settings.set(setting.key, number))
         return spin
 
@@ -104,4 +104,10 @@ class SettingsDialog(FittedDialog):
             elif isinstance(editor, FolderField):
                 editor.set_folder(str(setting.default))
             elif isinstance(editor, WholeField):
-                editor.setValue(int(setting.default))  # type: ignore[call-overload]
+                editor.setValue(_whole(setting.default))
+
+
+def _whole(value: Value) -> int:
+    """A setting with this editor is a number, as the schema checks."""
+    assert isinstance(value, int | float)
+    return int(value)

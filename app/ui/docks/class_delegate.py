@@ -78,7 +78,10 @@ class ClassDelegate(QStyledItemDelegate):
             return False
         if event.button() is not Qt.MouseButton.LeftButton:
             return False
-        row = index.model().class_row(index)
+        classes = index.model()
+        if not isinstance(classes, ClassListModel):
+            return False
+        row = classes.class_row(index)
         self.clicked.emit(index.row(), self.part_at(event.position().toPoint(), option.rect, row))
         return True
 

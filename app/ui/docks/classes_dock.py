@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from PySide6.QtCore import QEvent, QModelIndex, QObject, QPoint, Qt, Signal
 from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QResizeEvent
@@ -128,7 +129,7 @@ class ClassesDock(Panel):
         self.delegate.theme = theme
         self.view.viewport().update()
 
-    def find(self) -> None:
+    def open_finder(self) -> None:
         """Open the finder: type, then Enter takes the first match in hand, Esc goes back."""
         self.finder.show()
         self.finder.setFocus(Qt.FocusReason.ShortcutFocusReason)
@@ -210,7 +211,7 @@ class ClassesDock(Panel):
         menu.addAction("Change its colour…", lambda: self._ask_color(row))
         keys = menu.addMenu("Give it a key")
         for key in CLASS_KEYS:
-            keys.addAction(key, lambda key=key: self.keyChosen.emit(row.class_id, key))
+            keys.addAction(key, partial(self.keyChosen.emit, row.class_id, key))
         keys.addSeparator()
         keys.addAction("None of its own", lambda: self.keyReleased.emit(row.class_id)).setEnabled(row.fixed_key)
         menu.exec(self.view.viewport().mapToGlobal(point))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QPushButton, QScrollArea, QToolButton, QVBoxLayout, QWidget
@@ -202,6 +202,7 @@ class CRFDock(Panel):
         row.setSpacing(2)
         self.before = QToolButton()
         self.before.setText("Before")
+        self.before.setProperty("quiet", True)
         self.before.setToolTip("<b>Before</b><br>Hold to see the mask as it is; the key for blinking does the same")
         self.before.pressed.connect(lambda: self.beforeHeld.emit(True))
         self.before.released.connect(lambda: self.beforeHeld.emit(False))
@@ -210,12 +211,10 @@ class CRFDock(Panel):
             button = self._actions.tool_button(action_id)
             button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextOnly)
             button.setText(text)
+            button.setProperty("quiet", True)
             # A default action would put its own, longer text back with every change of its state.
             self._actions[action_id].changed.connect(lambda button=button, text=text: button.setText(text))
             row.addWidget(button)
-        for place in range(row.count()):
-            button = row.itemAt(place).widget()
-            button.setProperty("quiet", True)
         row.addStretch(1)
         return row
 
@@ -274,8 +273,12 @@ class CRFDock(Panel):
             if button.isCheckable():
                 button.setChecked(action.isChecked())
 
+        def run() -> None:
+            action.trigger()
+            show()
+
         action.changed.connect(show)
-        button.clicked.connect(lambda: (action.trigger(), show()))
+        button.clicked.connect(run)
         show()
 
     # -- what a person does ----------------------------------------------------------------------------------------------
@@ -289,9 +292,8 @@ class CRFDock(Panel):
     def _tell(self, name: str, value: float | str, dragging: bool) -> None:
         if self._params is None:
             return
-        if name == "iterations":
-            value = round(float(value))
-        self._params = replace(self._params, **{name: value})
+        changed: dict[str, Any] = {name: round(float(value)) if name == "iterations" else value}
+        self._params = replace(self._params, **changed)
         self.paramsChosen.emit(self._params, dragging)
 
 

@@ -124,9 +124,12 @@ class PictureFocus(QObject):
             self._window.activateWindow()  # the field was in a panel that floats; a dialog keeps the keyboard
         self._home().setFocus(Qt.FocusReason.OtherFocusReason)
 
+    def _page(self) -> QWidget:
+        return self._window.stack.currentWidget() or self._window.start_page
+
     def _home(self) -> QWidget:
         """Where the focus belongs on the page in front: where it was last."""
-        page, canvas = self._window.stack.currentWidget(), self._window.canvas
+        page, canvas = self._page(), self._window.canvas
         last = self._last if self._last is not None and isValid(self._last) else None
         if canvas is not None and page is canvas:
             return last if last in canvas.views else canvas.views[0]
@@ -140,7 +143,9 @@ class PictureFocus(QObject):
         """Enter or Esc in the panels, which the focused widget had no use for. Esc drops a number that was not entered."""
         if not self.in_panels(focused):
             return False
-        if (cancel and isinstance(focused, QSpinBox)) or (cancel and isinstance(focused, QDoubleSpinBox)):
+        if cancel and isinstance(focused, QSpinBox):
+            focused.setValue(focused.value())
+        if cancel and isinstance(focused, QDoubleSpinBox):
             focused.setValue(focused.value())
         self.give_back()
         return True
@@ -189,12 +194,12 @@ class PictureFocus(QObject):
 
     def _stops(self) -> list[tuple[QWidget, QWidget]]:
         """(region, its first control) of the page and of everything around it, row by row."""
-        window, page = self._window, self._window.stack.currentWidget()
+        window, page, central = self._window, self._page(), self._window.centralWidget()
         stops: list[tuple[QWidget, QWidget]] = [(page, self._home())]
         if window.canvas is not None and page is window.canvas:
             stops.append((window.canvas.views[0].chip, window.canvas.views[0].chip))
-        parts = [part for holder in (window, window.centralWidget()) for part in holder.children()]
-        around = [part for part in parts if isinstance(part, QWidget) and part not in (window.centralWidget(), window.stack)]
+        parts = [part for holder in (window, central) if holder is not None for part in holder.children()]
+        around = [part for part in parts if isinstance(part, QWidget) and part not in (central, window.stack)]
         around.sort(key=lambda part: (part.mapToGlobal(QPoint()).y(), part.mapToGlobal(QPoint()).x()))
         for part in around:
             if self._ours(part) and part.isVisible() and not part.visibleRegion().isEmpty():
@@ -214,11 +219,12 @@ def is_view(widget: QWidget | None) -> bool:
 
 
 def _first_control(region: QWidget) -> QWidget | None:
-    widget = region
-    while True:
+    widget: QWidget | None = region
+    while widget is not None:
         ours = widget is region or region.isAncestorOf(widget)
         if ours and widget.isVisible() and widget.isEnabled() and widget.focusPolicy() & Qt.FocusPolicy.TabFocus:
             return widget
         widget = widget.nextInFocusChain()
         if widget is region:
-            return None
+            break
+    return None

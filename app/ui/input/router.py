@@ -50,7 +50,7 @@ class KeyRouter:
         if place is Place.ELSEWHERE or QApplication.activePopupWidget() is not None:
             return False
         press = press_of(event)
-        command = resolve(press, self._window.actions.keymap.find)
+        command = resolve(press, self._window.commands.keymap.find)
         if kind == QEvent.Type.ShortcutOverride:
             if command is not None:
                 event.accept()  # it comes back as a key press, and Qt's shortcuts do not run it as well
@@ -80,15 +80,15 @@ class KeyRouter:
     def _press(self, watched: QWidget, event: QKeyEvent, press: KeyPress, place: Place, command: str | None) -> bool:
         focused = QApplication.focusWidget()
         # The focused widget had no use for it, so it comes to one that holds it.
-        left_over = focused is not None and focused is not watched and watched.isAncestorOf(focused)
+        left_over = focused if focused is not None and focused is not watched and watched.isAncestorOf(focused) else None
         ends = ("Escape", "Return", "Enter") if place is Place.TEXT else ("Escape",)
-        if left_over and press.plain and press.name in ends and place in (Place.TEXT, Place.CONTROL):
-            return self._focus.leave(focused, press.name == "Escape")
+        if left_over is not None and press.plain and press.name in ends and place in (Place.TEXT, Place.CONTROL):
+            return self._focus.leave(left_over, press.name == "Escape")
         wants = getattr(watched, "wants_key", None)
         if command is None or (wants is not None and wants(event)) or not _for_command(press, place):
             return False
         self._learn(press)
-        action, spec = self._window.actions[command], by_id(command)
+        action, spec = self._window.commands[command], by_id(command)
         if not action.isEnabled():
             return False
         if spec.held:
@@ -109,11 +109,11 @@ class KeyRouter:
         return True
 
     def _learn(self, press: KeyPress) -> None:
-        keymap = self._window.actions.keymap
+        keymap = self._window.commands.keymap
         printed = learn_printed(keymap.printed, press)
         if printed is not keymap.printed:
             keymap.printed = printed
-            self._window.actions.apply_keys()
+            self._window.commands.apply_keys()
             self._window.keyboardLearned.emit(printed)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from PySide6.QtCore import QModelIndex, QPoint, QSize, Qt, Signal
 from PySide6.QtGui import QImage
-from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QListView, QMenu, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QListView, QMenu, QPushButton, QStyleOptionViewItem, QVBoxLayout, QWidget
 
 from app.state.component_walk import KIND_TITLES, ComponentQuery, class_text
 from app.state.wording import counted, spaced
@@ -68,7 +68,7 @@ class ComponentsPage(QWidget):
         self.list.setSpacing(4)
         self.list.setMouseTracking(True)
         self.list.setVerticalScrollMode(QListView.ScrollMode.ScrollPerPixel)
-        self.list.setGridSize(self._delegate.sizeHint(None, QModelIndex()) + QSize(6, 6))
+        self.list.setGridSize(self._delegate.sizeHint(QStyleOptionViewItem(), QModelIndex()) + QSize(6, 6))
         self.list.setAccessibleName("Error components")
         self.nothing = toned("No such error is left.", tone="muted")
         self.nothing.setAlignment(Qt.AlignmentFlag.AlignCenter)

@@ -103,11 +103,13 @@ class FailuresPage(QWidget):
     @property
     def class_id(self) -> int | None:
         """The class that the figures are about; None for all."""
-        return self.classes.currentData()
+        found: int | None = self.classes.currentData()
+        return found
 
     def set_theme(self, theme: Theme) -> None:
         self._theme = theme
-        for part in (self.kinds, self.bars, *self._charts):
+        parts: tuple[KindTable | ClassBars | SliceBars, ...] = (self.kinds, self.bars, *self._charts)
+        for part in parts:
             part.set_theme(theme)
         for key, kind in self._keys:
             key.setStyleSheet(f"color: {theme.colors[PART_TONES[kind]]}")

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import isnan, nan
 
-from PySide6.QtCore import QRectF, Qt, Signal
+from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QRectF, Qt, Signal
 from PySide6.QtGui import QPainter
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QHeaderView,
     QStyledItemDelegate,
+    QStyleOptionViewItem,
     QTableWidget,
     QTableWidgetItem,
     QWidget,
@@ -23,6 +24,7 @@ from deeplab_core.analysis.kinds import PARTS, FailureKind
 
 _COLUMNS = ("Kind", "Share of the errors", "Pixels", "Instances", "Images", "IoU won back")
 _SHARE, _GAIN, _ROW = 1, 5, 28
+_LEFT, _RIGHT = Qt.AlignmentFlag.AlignLeft, Qt.AlignmentFlag.AlignRight
 #: Tokens of the three parts, also used by the bars of the classes.
 PART_TONES: dict[FailureKind, str] = dict(zip(PARTS, ("accent", "warn", "bad"), strict=True))
 
@@ -42,7 +44,6 @@ class KindTable(QTableWidget):
         self._bars = _BarDelegate(theme)
         self.setItemDelegateForColumn(_SHARE, self._bars)
         self.setItemDelegateForColumn(_GAIN, self._bars)
-        self.setHorizontalHeaderLabels(_COLUMNS)
         self.verticalHeader().hide()
         self.verticalHeader().setDefaultSectionSize(_ROW)
         self.setShowGrid(False)
@@ -58,10 +59,10 @@ class KindTable(QTableWidget):
         header.setSectionResizeMode(_SHARE, QHeaderView.ResizeMode.Stretch)
         header.setSectionResizeMode(_GAIN, QHeaderView.ResizeMode.Stretch)
         header.setSectionsClickable(False)
-        for place in range(1, len(_COLUMNS)):
-            flag = Qt.AlignmentFlag.AlignLeft if place in (_SHARE, _GAIN) else Qt.AlignmentFlag.AlignRight
-            self.horizontalHeaderItem(place).setTextAlignment(flag | Qt.AlignmentFlag.AlignVCenter)
-        self.horizontalHeaderItem(0).setTextAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+        for place, title in enumerate(_COLUMNS):
+            heading = QTableWidgetItem(title)
+            heading.setTextAlignment((_LEFT if place in (0, _SHARE, _GAIN) else _RIGHT) | Qt.AlignmentFlag.AlignVCenter)
+            self.setHorizontalHeaderItem(place, heading)
         self.cellClicked.connect(self._choose)
         self.cellActivated.connect(self._choose)
 
@@ -80,17 +81,18 @@ class KindTable(QTableWidget):
             texts = (line.title, shown, spaced(line.pixels), instances, spaced(line.images), won)
             if line.missing:
                 texts = (line.title, "not measured", "", "", "", "")
+            share, gain = (nan, nan) if line.missing else (line.share, line.gain)
+            bars = {_SHARE: (share, PART_TONES.get(line.kind, "faint")), _GAIN: (gain, "good")}
             for column, text in enumerate(texts):
                 item = self.item(row, column) or QTableWidgetItem()
                 if item.tableWidget() is None:
                     self.setItem(row, column, item)
                 item.setText(text)
                 item.setToolTip(f"{line.title}: {line.text}." + (f" Not measured: {line.missing}." if line.missing else ""))
-                if column not in (0, _SHARE, _GAIN):
-                    item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-            share, gain = (nan, nan) if line.missing else (line.share, line.gain)
-            self.item(row, _SHARE).setData(Qt.ItemDataRole.UserRole, (share, PART_TONES.get(line.kind, "faint")))
-            self.item(row, _GAIN).setData(Qt.ItemDataRole.UserRole, (gain, "good"))
+                if column in bars:
+                    item.setData(Qt.ItemDataRole.UserRole, bars[column])
+                elif column:
+                    item.setTextAlignment(_RIGHT | Qt.AlignmentFlag.AlignVCenter)
         self.setFixedHeight(self.horizontalHeader().sizeHint().height() + _ROW * len(lines) + 2)
 
     def _choose(self, row: int, _column: int) -> None:
@@ -105,7 +107,7 @@ class _BarDelegate(QStyledItemDelegate):
         super().__init__()
         self.theme = theme
 
-    def paint(self, painter: QPainter, option: object, index: object) -> None:
+    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex) -> None:
         super().paint(painter, option, index)
         value, tone = index.data(Qt.ItemDataRole.UserRole) or (0.0, "faint")
         if isnan(value) or value <= 0:

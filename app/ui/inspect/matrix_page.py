@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import NDArray
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QListWidget, QListWidgetItem, QSlider, QVBoxLayout, QWidget
 
@@ -35,7 +37,7 @@ class MatrixPage(QWidget):
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._counts = None
+        self._counts: NDArray[np.int64] | None = None
         self._catalog: ClassCatalog | None = None
         self._index: ErrorIndex | None = None
         self._costly: list[tuple[int, int, int]] = []
@@ -67,8 +69,8 @@ class MatrixPage(QWidget):
         self.matrix.sideChanged.connect(self._follow_side)
         self.matrix.cellPointed.connect(self._say_cell)
         self.matrix.cellChosen.connect(self._ask_cell)
-        self.matrix.rowChosen.connect(lambda row: self._ask(truth=self._row_id(row)))
-        self.matrix.columnChosen.connect(lambda column: self._ask(prediction=self._column_id(column)))
+        self.matrix.rowChosen.connect(self._ask_row)
+        self.matrix.columnChosen.connect(self._ask_column)
         self.worst.itemClicked.connect(self._ask_line)
         self.worst.itemActivated.connect(self._ask_line)
 
@@ -103,7 +105,7 @@ class MatrixPage(QWidget):
     def set_theme(self, theme: Theme) -> None:
         self.matrix.set_theme(theme)
 
-    def show_counts(self, counts: object, catalog: ClassCatalog | None, index: ErrorIndex | None) -> None:
+    def show_counts(self, counts: NDArray[np.int64] | None, catalog: ClassCatalog | None, index: ErrorIndex | None) -> None:
         """Show another matrix.
 
         Args:
@@ -130,16 +132,16 @@ class MatrixPage(QWidget):
                 empty=self.empty.isChecked(),
             )
         )
-        self._list_worst()
+        self._list_worst(self._counts, self._catalog)
         self._say_cell(*self.matrix.cell)
 
-    def _list_worst(self) -> None:
-        self._costly = costly_cells(self._counts, self._catalog, background=self.background.isChecked())
-        wrong = max(int(self._counts.sum()) - int(self._counts[:, :-1].trace()), 1)
+    def _list_worst(self, counts: NDArray[np.int64], catalog: ClassCatalog) -> None:
+        self._costly = costly_cells(counts, catalog, background=self.background.isChecked())
+        wrong = max(int(counts.sum()) - int(counts[:, :-1].trace()), 1)
         while self.worst.count() > len(self._costly):
             self.worst.takeItem(self.worst.count() - 1)
         for place, (truth, prediction, pixels) in enumerate(self._costly):
-            names = f"{class_text(self._catalog, truth)} → {class_text(self._catalog, prediction)}"
+            names = f"{class_text(catalog, truth)} → {class_text(catalog, prediction)}"
             text = f"{names}\n{spaced(pixels)} px · {short_percent(pixels / wrong)} % of all errors"
             if place < self.worst.count():
                 self.worst.item(place).setText(text)
@@ -162,44 +164,45 @@ class MatrixPage(QWidget):
         if truth == prediction:
             self.readout.set_text(f"{names[0]}: {pixels} px right, {_share(table, row, column)}")
             return
-        query = self._query(row, column)
+        query = _query(table, row, column)
         said = f"{query.title(table.catalog)}: {pixels} px{_share(table, row, column, ', ')}"
         totals = None if self._index is None else query.totals(self._index)
         if totals is not None and totals[1]:
             said += f" · {counted(totals[1], 'component')}"
         self.readout.set_text(f"{said} · click to see them" if table.counts[row, column] else said)
 
-    def _query(self, row: int, column: int) -> ComponentQuery:
-        table = self.matrix.table
-        truth, prediction = table.cell(row, column)
-        return ComponentQuery(truth=truth, prediction=prediction, both_ways=table.scale is MatrixScale.PAIRS)
-
     def _ask_cell(self, row: int, column: int) -> None:
         table = self.matrix.table
         if table is None:
             return
         if table.on_diagonal(row, column):
-            self._ask(truth=table.cell(row, column)[0])
+            self.asked.emit(ComponentQuery(truth=table.cell(row, column)[0]))
         elif table.counts[row, column]:
-            self.asked.emit(self._query(row, column))
-
-    def _ask(self, **ids: int) -> None:
-        self.asked.emit(ComponentQuery(**ids))
+            self.asked.emit(_query(table, row, column))
 
     def _ask_line(self, item: QListWidgetItem) -> None:
         truth, prediction, _ = self._costly[self.worst.row(item)]
-        self._ask(truth=truth, prediction=prediction)
+        self.asked.emit(ComponentQuery(truth=truth, prediction=prediction))
 
-    def _row_id(self, row: int) -> int:
-        return self.matrix.table.class_id(int(self.matrix.table.rows[row]))
+    def _ask_row(self, row: int) -> None:
+        table = self.matrix.table
+        if table is not None:
+            self.asked.emit(ComponentQuery(truth=table.class_id(int(table.rows[row]))))
 
-    def _column_id(self, column: int) -> int:
-        return self.matrix.table.class_id(int(self.matrix.table.columns[column]))
+    def _ask_column(self, column: int) -> None:
+        table = self.matrix.table
+        if table is not None:
+            self.asked.emit(ComponentQuery(prediction=table.class_id(int(table.columns[column]))))
 
     def _follow_side(self, side: int) -> None:
         blocked = self.zoom.blockSignals(True)
         self.zoom.setValue(side)
         self.zoom.blockSignals(blocked)
+
+
+def _query(table: MatrixTable, row: int, column: int) -> ComponentQuery:
+    truth, prediction = table.cell(row, column)
+    return ComponentQuery(truth=truth, prediction=prediction, both_ways=table.scale is MatrixScale.PAIRS)
 
 
 def _choice(kinds: type[MatrixScale] | type[MatrixOrder], name: str) -> QComboBox:

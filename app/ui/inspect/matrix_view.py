@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 from PySide6.QtCore import QEvent, QPoint, QRect, QRectF, Qt, Signal
 from PySide6.QtGui import (
     QColor,
@@ -151,21 +152,21 @@ class MatrixView(QAbstractScrollArea):
         last = self._at(content.bottomRight(), inside=False)
         rows = range(max(first[0], 0), min(last[0] + 1, len(table.rows)))
         columns = range(max(first[1], 0), min(last[1] + 1, len(table.columns)))
-        self._paint_cells(painter, rows, columns)
+        self._paint_cells(painter, table, rows, columns)
         self._paint_cross(painter)
         painter.setClipRect(QRect(0, top, left, content.height()))
         for row in rows:
-            self._paint_row_name(painter, row)
+            self._paint_row_name(painter, table, row)
         painter.setClipRect(QRect(left, 0, content.width(), top))
         for column in columns:
-            self._paint_column_name(painter, column)
+            self._paint_column_name(painter, table, column)
         painter.setClipping(False)
         self._paint_corner(painter)
 
-    def _paint_cells(self, painter: QPainter, rows: range, columns: range) -> None:
+    def _paint_cells(self, painter: QPainter, table: MatrixTable, rows: range, columns: range) -> None:
         if not rows or not columns:
             return
-        ground = self._colored()
+        ground = self._colored(table)
         whole = self.rect_of(rows[0], columns[0]).united(self.rect_of(rows[-1], columns[-1]))
         painter.drawImage(whole, ground, QRect(columns[0], rows[0], len(columns), len(rows)))
         if self._side < _GRID_FROM:
@@ -182,21 +183,21 @@ class MatrixView(QAbstractScrollArea):
         painter.setFont(self._theme.font("small" if self._side >= 40 else "caption"))
         for row in rows:
             for column in columns:
-                text = self._table.text(row, column)
+                text = table.text(row, column)
                 if text:
-                    faint = self._table.strength[row, column] < 0.04
+                    faint = table.strength[row, column] < 0.04
                     color = ground.pixelColor(column, row)
                     painter.setPen(self._theme.color("muted") if faint else _contrasting(color, self._theme))
                     painter.drawText(self.rect_of(row, column), Qt.AlignmentFlag.AlignCenter, text)
 
-    def _colored(self) -> QImage:
+    def _colored(self, table: MatrixTable) -> QImage:
         """The cells' colours, one pixel each: right ones in one hue, wrong ones in another."""
         if self._ground is None:
-            table, theme = self._table, self._theme
+            theme = self._theme
             right = table.rows[:, None] == table.columns[None, :]
             share = np.where(right, 0.08 + 0.55 * table.strength, 0.08 + 0.82 * table.strength)
             share = np.where(table.strength > 0, share, 0.0)[..., None]
-            base, good, bad = (np.array(theme.color(name).getRgb()[:3], np.float64) for name in ("well", "good", "bad"))
+            base, good, bad = (_rgb(theme.color(name)) for name in ("well", "good", "bad"))
             colors = base * (1 - share) + np.where(right[..., None], good, bad) * share
             pixels = np.full((*right.shape, 4), 255, np.uint8)
             pixels[..., :3] = np.round(colors)
@@ -217,22 +218,24 @@ class MatrixView(QAbstractScrollArea):
         painter.setPen(QPen(theme.color("accent"), 2))
         painter.drawRect(self.rect_of(row, column).adjusted(0, 0, -1, -1))
 
-    def _paint_row_name(self, painter: QPainter, row: int) -> None:
+    def _paint_row_name(self, painter: QPainter, table: MatrixTable, row: int) -> None:
         rect = self.rect_of(row, 0)
         box = QRect(0, rect.y(), self._header[0], self._side)
-        self._paint_name(painter, box, int(self._table.rows[row]), row == self._cell[0])
+        self._paint_name(painter, table, box, int(table.rows[row]), row == self._cell[0])
 
-    def _paint_column_name(self, painter: QPainter, column: int) -> None:
+    def _paint_column_name(self, painter: QPainter, table: MatrixTable, column: int) -> None:
         rect = self.rect_of(0, column)
         painter.save()
         painter.translate(rect.x(), self._header[1])
         painter.rotate(-90)
         box = QRect(0, 0, self._header[1], self._side)
-        self._paint_name(painter, box, int(self._table.columns[column]), column == self._cell[1], upwards=True)
+        self._paint_name(painter, table, box, int(table.columns[column]), column == self._cell[1], upwards=True)
         painter.restore()
 
-    def _paint_name(self, painter: QPainter, box: QRect, channel: int, marked: bool, *, upwards: bool = False) -> None:
-        theme, catalog = self._theme, self._table.catalog
+    def _paint_name(
+        self, painter: QPainter, table: MatrixTable, box: QRect, channel: int, marked: bool, *, upwards: bool = False
+    ) -> None:
+        theme, catalog = self._theme, table.catalog
         if marked:
             painter.fillRect(box, theme.color("accent_soft"))
         side = min(_SWATCH, max(self._side - 1, 2))
@@ -254,7 +257,7 @@ class MatrixView(QAbstractScrollArea):
             text_box, flag = box.adjusted(_SWATCH + 2 * _GAP, -8, -2, 8), Qt.AlignmentFlag.AlignLeft
         else:
             text_box, flag = box.adjusted(2, -8, -_SWATCH - 2 * _GAP, 8), Qt.AlignmentFlag.AlignRight
-        name = QFontMetrics(font).elidedText(self._table.name(channel), Qt.TextElideMode.ElideRight, text_box.width())
+        name = QFontMetrics(font).elidedText(table.name(channel), Qt.TextElideMode.ElideRight, text_box.width())
         painter.drawText(text_box, Qt.AlignmentFlag.AlignVCenter | flag, name)
 
     def _paint_corner(self, painter: QPainter) -> None:
@@ -363,3 +366,8 @@ def _contrasting(ground: QColor, theme: Theme) -> QColor:
     luma = 0.299 * ground.redF() + 0.587 * ground.greenF() + 0.114 * ground.blueF()
     dark, light = ("on_accent", "text") if theme.name == "dark" else ("text", "on_accent")
     return theme.color(dark if luma > 0.45 else light)
+
+
+def _rgb(color: QColor) -> NDArray[np.float64]:
+    """(3,) 0..255."""
+    return np.array((color.red(), color.green(), color.blue()), np.float64)

@@ -143,7 +143,7 @@ class SliceBars(QWidget):
         else:
             super().keyPressEvent(event)
 
-    def event(self, event: object) -> bool:
+    def event(self, event: QEvent) -> bool:
         if isinstance(event, QHelpEvent):
             bar = next((bar for n, bar in enumerate(self._chart.bars) if self.bar_rect(n).contains(event.pos())), None)
             said = escape(self._chart.text if bar is None else f"{bar.label}: {bar.text}")

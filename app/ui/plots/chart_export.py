@@ -42,7 +42,7 @@ def png_of(image: QImage) -> bytes:
     data = QByteArray()
     buffer = QBuffer(data)
     buffer.open(QIODevice.OpenModeFlag.WriteOnly)
-    if not image.save(buffer, "PNG"):
+    if not image.save(buffer, b"PNG"):
         raise StorageError("the picture could not be made", remedy="Try again with a smaller window")
     return b"".join(marked(bytes(data.data())))
 

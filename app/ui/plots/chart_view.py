@@ -265,10 +265,10 @@ class ChartView(QWidget):
 
         return min((wanted, (1, 1), (0, 0), (1, 0), (0, 1)), key=covered)
 
-    def _lead(self, place: object) -> object:
+    def _lead(self, place: QPointF) -> object:
         """Where a place of the scene leads to."""
         view = self._plot.plotItem.vb
-        if self.chart is None or self.chart.empty or not view.sceneBoundingRect().contains(QPointF(place)):
+        if self.chart is None or self.chart.empty or not view.sceneBoundingRect().contains(place):
             return None
         point = view.mapSceneToView(place)
         return self.chart.lead_at(point.x(), point.y())
@@ -278,7 +278,7 @@ class ChartView(QWidget):
         if lead is not None:
             self.chosen.emit(lead)
 
-    def _hover(self, place: object) -> None:
+    def _hover(self, place: QPointF) -> None:
         chart = self.chart
         leads = self._lead(place) is not None
         self._plot.viewport().setCursor(Qt.CursorShape.PointingHandCursor if leads else Qt.CursorShape.ArrowCursor)
