@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import MaskFormatError
 
-LabelMap = NDArray[np.uint8] | NDArray[np.uint16]
+#: (H, W): uint8, or uint16 for a wide catalog.
+LabelMap = NDArray[np.uint8 | np.uint16]
 
 #: How many undeclared values an error message names.
 NAMED_VALUES = 5

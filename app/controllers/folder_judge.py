@@ -20,9 +20,10 @@ from app.state.image_scores import ImageScore, sample_stamp, score_labels
 from app.state.judgement import FolderJudgement, ImageJudgement, folder_mean_text
 from app.state.mask_check import MaskCheck, mask_counts, sentence
 from app.state.project import Project
-from app.state.samples import Labels, load_sample, truth_path
+from app.state.samples import load_sample, truth_path
 from app.state.wording import counted
 from deeplab_core.errors import image_error
+from deeplab_core.labels import LabelMap
 from deeplab_core.metrics import ConfusionMatrix
 from deeplab_core.metrics.trimap import band_index
 from deeplab_core.metrics.trimap_histogram import BandHistogram
@@ -289,7 +290,7 @@ class FolderJudge(QObject):
             return None
         score = score_labels(sample.labels, catalog, truth=scored, confidence=sample.confidence)
 
-        def figures(found: Labels) -> _Figures:
+        def figures(found: LabelMap) -> _Figures:
             index = band_index(truth=truth, prediction=found, ignore=catalog.ignore, rule=band.rule, around=band.around)
             histogram = BandHistogram(catalog, rule=band.rule, around=band.around)
             matrix = ConfusionMatrix(catalog).update(truth=scored, prediction=found)

@@ -22,12 +22,13 @@ from app.services.settings import SettingsStore
 from app.services.timers import single_shot
 from app.state.curves import Curve, CurveSet
 from app.state.document import Document
-from app.state.judgement import Count, ImageJudgement, Labels, count_image
+from app.state.judgement import Count, ImageJudgement, count_image
 from app.state.project import Project
 from app.state.provenance import Provenance
 from app.state.samples import Held, load_sample, truth_path
 from deeplab_core.datasets import TruthIndex
 from deeplab_core.errors import AmbiguousFrameError, AtrousError
+from deeplab_core.labels import LabelMap
 from deeplab_core.metrics import ConfusionMatrix
 from deeplab_core.metrics.trimap import BandAround, BandRule, band_index
 from deeplab_core.metrics.trimap_histogram import BandHistogram
@@ -54,7 +55,7 @@ class _Band:
 class _Truth:
     """Truth of the image in view, which of it is ambiguous, and what was counted on the rest."""
 
-    labels: Labels
+    labels: LabelMap
     exclude: NDArray[np.bool_] | None
     count: Count
     notes: tuple[Note, ...] = ()

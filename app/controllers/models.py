@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal
 
 from app.actions.facts import Facts
@@ -22,6 +20,7 @@ from app.state.project import Project
 from app.worker.messages import URGENT, Hello, Loaded, LoadModel
 from deeplab_core.catalogs.catalog import CatalogMapping, ClassCatalog
 from deeplab_core.errors import AtrousError
+from deeplab_core.labels import LabelMap
 from deeplab_core.model_files import ENGINE_SUFFIXES, find_models
 from deeplab_core.records import ModelCard, Prediction, RunReport
 
@@ -251,7 +250,7 @@ class ModelsController(QObject):
         if self._project.setting(key) is None:
             self._project.set_setting(key, self.card.catalog.to_dict())
 
-    def in_project_ids(self, prediction: Prediction) -> NDArray[np.uint8] | None:
+    def in_project_ids(self, prediction: Prediction) -> LabelMap | None:
         """(H, W) labels of a prediction in the project's ids; None where its classes are unknown or not agreed on."""
         if self._project is None:
             return None

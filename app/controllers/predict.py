@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal
 
 from app.actions.facts import Facts
@@ -26,6 +24,7 @@ from app.state.provenance import Merge, Provenance, merge_labels, would_change
 from app.state.wording import displayed
 from app.worker.messages import URGENT, Predict, Predicted
 from deeplab_core.errors import AtrousError
+from deeplab_core.labels import LabelMap
 from deeplab_core.metrics.confusion import same_classes
 from deeplab_core.records import Prediction
 
@@ -40,7 +39,7 @@ class Suggestion:
         refined: it is the result of a CRF on the folder, not of the model alone.
     """
 
-    labels: NDArray[np.uint8]
+    labels: LabelMap
     merge: Merge
     refined: bool = False
 
@@ -157,7 +156,7 @@ class PredictController(QObject):
             document = image.document
             self.replace_all(np.full_like(document.labels, document.catalog.ignore), Provenance.UNSET, "Start from blank")
 
-    def replace_all(self, labels: NDArray[Any], source: Provenance, title: str) -> None:
+    def replace_all(self, labels: LabelMap, source: Provenance, title: str) -> None:
         """Replace the mask in view by (H, W) labels in the project's ids, as one undoable step."""
         image = self._projects.image
         if image is None or not self._facts["can_edit"]:
@@ -257,7 +256,7 @@ class PredictController(QObject):
 
         refined = prediction.options.crf is not None
 
-        def offer(merge: Merge, offered: NDArray[np.uint8] = labels) -> None:
+        def offer(merge: Merge, offered: LabelMap = labels) -> None:
             if self._projects.image is image and document.reference is offered:
                 self._set_suggestion(Suggestion(offered, merge, refined))
 
@@ -274,7 +273,7 @@ class PredictController(QObject):
         if self._projects.image is image:
             self._show(image, prediction, moved=True)
 
-    def _lay(self, image: OpenImage, labels: NDArray[np.uint8]) -> None:
+    def _lay(self, image: OpenImage, labels: LabelMap) -> None:
         document = image.document
         name = self.models.card.name if self.models.card is not None else "Model"
         source = Provenance.MODEL

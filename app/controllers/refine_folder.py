@@ -20,7 +20,7 @@ from app.services.folder_job import FolderJob, Steps, answer, background, pause
 from app.state.class_mapping import in_project_ids
 from app.state.document import Document
 from app.state.folder_plan import plan_crf
-from app.state.patch import Labels, Rect, TilePatch
+from app.state.patch import Rect, TilePatch
 from app.state.project import Project
 from app.state.provenance import Provenance, merge_labels
 from app.state.refinement import taking_patch, would_take
@@ -28,6 +28,7 @@ from app.state.wording import counted, spaced, waiting_text
 from app.worker.messages import Predict
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import CatalogError
+from deeplab_core.labels import LabelMap
 from deeplab_core.records import ModelCard, Prediction, PredictOptions
 
 
@@ -188,7 +189,7 @@ def _first_prediction(run: _Run, document: Document, earlier: Prediction | None)
     return f"{name}, {spaced(patch.changed_pixels)} px", patch
 
 
-def _project_labels(project: Project, prediction: Prediction, catalog: ClassCatalog) -> Labels:
+def _project_labels(project: Project, prediction: Prediction, catalog: ClassCatalog) -> LabelMap:
     labels = in_project_ids(project, prediction, catalog)
     if labels is None:
         raise CatalogError(

@@ -9,11 +9,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from app.state.patch import Labels
 from app.state.project import Project
 from deeplab_core.catalogs.catalog import CatalogMapping, ClassCatalog, map_catalogs
 from deeplab_core.errors import AtrousError
-from deeplab_core.labels import apply_lut
+from deeplab_core.labels import LabelMap, apply_lut
 from deeplab_core.metrics.confusion import same_classes
 from deeplab_core.metrics.precision_recall import object_channel
 from deeplab_core.records import Prediction
@@ -83,7 +82,7 @@ def object_id(project: Project, prediction: Prediction) -> int | None:
     return None if found == project.catalog.ignore else found
 
 
-def in_project_ids(project: Project, prediction: Prediction, catalog: ClassCatalog | None = None) -> Labels | None:
+def in_project_ids(project: Project, prediction: Prediction, catalog: ClassCatalog | None = None) -> LabelMap | None:
     """(H, W) labels of a prediction in the project's ids.
 
     Args:

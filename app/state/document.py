@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from app.listeners import Listeners
 from app.state.opencv import opencv
-from app.state.patch import Labels, Rect, TilePatch
+from app.state.patch import Rect, TilePatch
 from app.state.provenance import Provenance
 from app.state.snapshot import OpenStep, Snapshot
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import ProjectError
+from deeplab_core.labels import LabelMap
 
 #: From this many pixels on a masked write is worth the call into OpenCV.
 _LARGE = 4096
@@ -35,7 +36,7 @@ class Change:
     """
 
     rect: Rect
-    before: Labels
+    before: LabelMap
     revision: int
 
 
@@ -57,11 +58,15 @@ class Document:
     """
 
     def __init__(
-        self, labels: Labels, catalog: ClassCatalog, provenance: NDArray[np.uint8] | None = None, reference: Labels | None = None
+        self,
+        labels: LabelMap,
+        catalog: ClassCatalog,
+        provenance: NDArray[np.uint8] | None = None,
+        reference: LabelMap | None = None,
     ) -> None:
         if labels.ndim != 2 or labels.dtype != catalog.dtype:
             raise ValueError(f"labels must be (H, W) {catalog.dtype}, got {labels.shape} {labels.dtype}")
-        self.labels: Labels = np.require(labels, requirements=["C", "W"])
+        self.labels: LabelMap = np.require(labels, requirements=["C", "W"])
         if provenance is None:
             provenance = np.zeros(labels.shape, dtype=np.uint8)
         if provenance.shape != labels.shape or provenance.dtype != np.uint8:
@@ -179,7 +184,7 @@ class Document:
         return self._parts is None
 
     def _write_parts(self, patch: TilePatch) -> Iterator[None]:
-        written: list[tuple[Rect, Labels, NDArray[np.uint8]]] = []
+        written: list[tuple[Rect, LabelMap, NDArray[np.uint8]]] = []
         try:
             for part in patch.parts(PART_TILES):
                 tiles = list(part.after_tiles())
@@ -212,13 +217,13 @@ class Document:
         for snapshot in self._snapshots:
             snapshot.touch(rect)
 
-    def _tell(self, rect: Rect, before: Labels) -> None:
+    def _tell(self, rect: Rect, before: LabelMap) -> None:
         self.revision += 1
         change = Change(rect, before, self.revision)
         self._listeners.tell(change)
 
 
-def _write(region: Labels, values: Labels, where: NDArray[np.bool_]) -> None:
+def _write(region: LabelMap, values: LabelMap, where: NDArray[np.bool_]) -> None:
     """Set the pixels of a (h, w) view where ``where`` holds. OpenCV's masked copy takes a quarter of numpy's time."""
     if where.size < _LARGE:
         np.copyto(region, values, where=where)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +16,7 @@ from app.state.document import Change, Document
 from app.state.wording import counted
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import MaskFormatError
+from deeplab_core.labels import LabelMap
 from deeplab_core.metrics import ConfusionMatrix, PixelDelta
 from deeplab_core.metrics.confusion import check_same_classes
 from deeplab_core.metrics.trimap import BandAround, BandRule, band_index
@@ -25,7 +25,6 @@ from deeplab_core.metrics.trimap_histogram import BandHistogram
 #: From this many pixels on a box is counted as a whole before and after its change.
 _WHOLESALE = 1 << 17
 
-Labels = NDArray[Any]  # (H, W) uint8, or uint16 for a wide catalog
 Key = tuple[BandRule, BandAround]
 
 
@@ -49,7 +48,7 @@ class Count:
     histogram: BandHistogram
 
 
-def without_marked(truth: Labels, exclude: NDArray[np.bool_] | None, ignore: int) -> Labels:
+def without_marked(truth: LabelMap, exclude: NDArray[np.bool_] | None, ignore: int) -> LabelMap:
     """The truth to count on: itself where nothing is marked as ambiguous, else a read-only copy with the marked pixels void."""
     if exclude is None:
         return truth
@@ -60,7 +59,7 @@ def without_marked(truth: Labels, exclude: NDArray[np.bool_] | None, ignore: int
 
 
 def count_image(
-    truth: Labels,
+    truth: LabelMap,
     document: Document,
     rule: BandRule,
     around: BandAround = "truth",
@@ -93,7 +92,7 @@ def count_image(
     return Count(revision, matrix, rule, around, index, histogram)
 
 
-def _check_size(truth: Labels, document: Document) -> None:
+def _check_size(truth: LabelMap, document: Document) -> None:
     if truth.shape != document.shape:
         raise MaskFormatError(
             f"the truth is {truth.shape[1]} x {truth.shape[0]} px, the image {document.shape[1]} x {document.shape[0]} px",
@@ -126,7 +125,7 @@ class ImageJudgement:
     """
 
     def __init__(
-        self, truth: Labels, document: Document, count: Count | None = None, *, exclude: NDArray[np.bool_] | None = None
+        self, truth: LabelMap, document: Document, count: Count | None = None, *, exclude: NDArray[np.bool_] | None = None
     ) -> None:
         """Count the image once, or take what a job has counted.
 
@@ -235,7 +234,7 @@ class ImageJudgement:
         for key, histogram in self._histograms.items():
             histogram.apply(delta, index=self._indices[key][index])
 
-    def _recount(self, truth: Labels, before: Labels, after: Labels, place: tuple[slice, slice]) -> None:
+    def _recount(self, truth: LabelMap, before: LabelMap, after: LabelMap, place: tuple[slice, slice]) -> None:
         """Count a large box out and in again: less per pixel than finding those that changed."""
         catalog = self.document.catalog
         old = ConfusionMatrix(catalog).update(truth=truth, prediction=before)

@@ -8,7 +8,6 @@ No Qt.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +16,7 @@ from app.state.document import Document
 from app.state.opencv import opencv
 from app.state.patch import Rect
 from app.state.provenance import painted, reclassified
-
-Labels = NDArray[Any]
+from deeplab_core.labels import LabelMap
 
 #: So far from a region, in px, the network's class for it is read as the user's. A CRF moves outlines by less.
 OUTLINE_REACH = 40
@@ -33,12 +31,12 @@ class RenamedClasses:
         target: (h, w) ids that it moves to.
     """
 
-    source: Labels
-    target: Labels
+    source: LabelMap
+    target: LabelMap
 
 
 def may_change(
-    labels: Labels, provenance: NDArray[np.uint8], rect: Rect, refined: Labels, where: NDArray[np.bool_] | None = None
+    labels: LabelMap, provenance: NDArray[np.uint8], rect: Rect, refined: LabelMap, where: NDArray[np.bool_] | None = None
 ) -> NDArray[np.bool_]:
     """(h, w) bool: pixels of ``rect`` that a CRF's result changes.
 
@@ -64,10 +62,10 @@ def may_change(
 
 
 def _held_back(
-    labels: Labels,
+    labels: LabelMap,
     provenance: NDArray[np.uint8],
     rect: Rect,
-    refined: Labels,
+    refined: LabelMap,
     changing: NDArray[np.bool_],
     soft: NDArray[np.bool_],
 ) -> NDArray[np.bool_]:
@@ -140,7 +138,7 @@ def renamed_classes(document: Document, rect: Rect | None = None, keep: int | No
     return RenamedClasses(source, target)
 
 
-def _nearest(region: NDArray[np.bool_], model: Labels) -> tuple[NDArray[np.float32], Labels]:
+def _nearest(region: NDArray[np.bool_], model: LabelMap) -> tuple[NDArray[np.float32], LabelMap]:
     """Distance in px to the nearest piece of a region, and the class that the network gave most of that piece."""
     cv2 = opencv()
     count, numbers = cv2.connectedComponents(region.astype(np.uint8), connectivity=4)

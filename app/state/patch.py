@@ -13,12 +13,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.errors import ProjectError
+from deeplab_core.labels import LabelMap
 from deeplab_core.reading import unpack
 
 #: Side of a tile in px. One 1500-px stroke of radius 20 packs to about 14 KB at this size; smaller tiles cost more headers,
@@ -35,8 +35,6 @@ _TILE = struct.Struct("<HHII")  # row, column, packed length before, packed leng
 # lack it, and those versions do not read so far.
 _TAIL = struct.Struct("<4sI")
 _TAIL_MAGIC = b"CRC1"
-
-Labels = NDArray[Any]  # (H, W) uint8, or uint16 for a wide catalog
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,11 +166,11 @@ class TilePatch:
                 changed += differing
         return TilePatch(self.shape, self.itemsize, tuple(tiles), changed)
 
-    def before_tiles(self) -> Iterator[tuple[Rect, Labels, NDArray[np.uint8]]]:
+    def before_tiles(self) -> Iterator[tuple[Rect, LabelMap, NDArray[np.uint8]]]:
         """Yield (rect, labels, provenance) of each tile before the change."""
         return self.inverted().after_tiles()
 
-    def after_tiles(self) -> Iterator[tuple[Rect, Labels, NDArray[np.uint8]]]:
+    def after_tiles(self) -> Iterator[tuple[Rect, LabelMap, NDArray[np.uint8]]]:
         """Yield (rect, labels, provenance) of each tile after the change."""
         for tile in self.tiles:
             rect = tile_rect(tile.row, tile.column, self.shape)
@@ -330,10 +328,10 @@ class PatchRecorder:
     Call :meth:`touch` with every rectangle *before* writing to it; :meth:`finish` compares and drops tiles that ended equal.
     """
 
-    def __init__(self, labels: Labels, provenance: NDArray[np.uint8]) -> None:
+    def __init__(self, labels: LabelMap, provenance: NDArray[np.uint8]) -> None:
         self._labels = labels
         self._provenance = provenance
-        self._before: dict[tuple[int, int], tuple[Labels, NDArray[np.uint8]]] = {}
+        self._before: dict[tuple[int, int], tuple[LabelMap, NDArray[np.uint8]]] = {}
 
     def touch(self, rect: Rect) -> None:
         """Keep what the tiles under ``rect`` hold now, unless an earlier touch already has."""
@@ -343,11 +341,11 @@ class PatchRecorder:
                 index = tile_rect(*place, (shape[0], shape[1])).slices
                 self._before[place] = self._labels[index].copy(), self._provenance[index].copy()
 
-    def keep(self, tile: Rect, labels: Labels, provenance: NDArray[np.uint8]) -> None:
+    def keep(self, tile: Rect, labels: LabelMap, provenance: NDArray[np.uint8]) -> None:
         """Keep what a tile of the grid held earlier, unless a touch already has; the arrays are not copied."""
         self._before.setdefault((tile.y // TILE, tile.x // TILE), (labels, provenance))
 
-    def original(self, rect: Rect) -> Labels:
+    def original(self, rect: Rect) -> LabelMap:
         """(h, w) labels of ``rect`` as they were before the step."""
         height, width = self._labels.shape
         found = self._labels[rect.slices].copy()
@@ -361,7 +359,7 @@ class PatchRecorder:
                 ]
         return found
 
-    def before_tiles(self) -> Iterator[tuple[Rect, Labels, NDArray[np.uint8]]]:
+    def before_tiles(self) -> Iterator[tuple[Rect, LabelMap, NDArray[np.uint8]]]:
         """Yield (rect, labels, provenance) of each tile that was touched, as it was before; do not change the arrays."""
         height, width = self._labels.shape
         for place, (labels, provenance) in self._before.items():
@@ -383,13 +381,15 @@ class PatchRecorder:
         return TilePatch((height, width), self._labels.dtype.itemsize, tuple(tiles), changed)
 
 
-def diff_patch(labels: Labels, provenance: NDArray[np.uint8], new_labels: Labels, new_provenance: NDArray[np.uint8]) -> TilePatch:
+def diff_patch(
+    labels: LabelMap, provenance: NDArray[np.uint8], new_labels: LabelMap, new_provenance: NDArray[np.uint8]
+) -> TilePatch:
     """The patch that turns one pair of (H, W) maps into another, without changing either."""
     return patch_of_region(labels, provenance, Rect.whole(labels.shape), new_labels, new_provenance)
 
 
 def patch_of_region(
-    labels: Labels, provenance: NDArray[np.uint8], rect: Rect, new_labels: Labels, new_provenance: NDArray[np.uint8]
+    labels: LabelMap, provenance: NDArray[np.uint8], rect: Rect, new_labels: LabelMap, new_provenance: NDArray[np.uint8]
 ) -> TilePatch:
     """The patch that writes (h, w) ``new_labels`` and ``new_provenance`` into ``rect`` of (H, W) maps, without changing them.
 
@@ -414,11 +414,11 @@ def patch_of_region(
     return TilePatch((height, width), labels.dtype.itemsize, tuple(tiles), changed)
 
 
-def _pack(labels: Labels, provenance: NDArray[np.uint8]) -> bytes:
+def _pack(labels: LabelMap, provenance: NDArray[np.uint8]) -> bytes:
     return zlib.compress(labels.tobytes() + provenance.tobytes(), 1)
 
 
-def _unpack(data: bytes, rect: Rect, itemsize: int) -> tuple[Labels, NDArray[np.uint8]]:
+def _unpack(data: bytes, rect: Rect, itemsize: int) -> tuple[LabelMap, NDArray[np.uint8]]:
     pixels = rect.width * rect.height
     try:
         raw = unpack(data, pixels * (itemsize + 1))
@@ -427,5 +427,6 @@ def _unpack(data: bytes, rect: Rect, itemsize: int) -> tuple[Labels, NDArray[np.
     if len(raw) != pixels * (itemsize + 1):
         raise damaged_step(f"a tile has {len(raw)} bytes, expected {pixels * (itemsize + 1)}")
     shape = rect.height, rect.width
-    labels = np.frombuffer(raw, dtype=np.uint8 if itemsize == 1 else np.uint16, count=pixels).reshape(shape)
+    values: NDArray[np.uint8 | np.uint16] = np.frombuffer(raw, dtype=np.uint8 if itemsize == 1 else np.uint16, count=pixels)
+    labels = values.reshape(shape)
     return labels, np.frombuffer(raw, dtype=np.uint8, offset=pixels * itemsize).reshape(shape)

@@ -38,7 +38,7 @@ from app.state.opening import (
     repaired,
     write_directory_again,
 )
-from app.state.patch import Labels, TilePatch
+from app.state.patch import TilePatch
 from app.state.predictions import PredictionCache
 from app.state.provenance import Provenance
 from app.state.rebuild import meta_json, refill
@@ -48,6 +48,7 @@ from app.state.schema import WITH_RECLASSIFIED
 from app.state.store import DamagedStore
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import CatalogError, ImageReadError, ProjectLocked
+from deeplab_core.labels import LabelMap
 from deeplab_core.records import Prediction
 
 __all__ = ["DEFAULT_CATALOG", "ImageFlag", "ImageRecord", "ImageStatus", "LoadedImage", "MaskRefused", "Project", "ScanReport"]
@@ -268,7 +269,7 @@ class Project:
             self._replace(replace(record, status=status))
         return step
 
-    def save_mask(self, image: int, labels: Labels, provenance: NDArray[np.uint8], move: int) -> str:
+    def save_mask(self, image: int, labels: LabelMap, provenance: NDArray[np.uint8], move: int) -> str:
         """Write an image's mask file, which contains the journal up to ``move``. Takes long: meant for another thread.
 
         Returns:

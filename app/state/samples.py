@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,15 +23,15 @@ from app.state.provenance import by_hand
 from deeplab_core.errors import MaskFormatError
 from deeplab_core.images.decode import read_image
 from deeplab_core.images.probe import ImageInfo, probe_image
+from deeplab_core.labels import LabelMap
 from deeplab_core.masks import Untouched
 from deeplab_core.masks.export import ExportItem
 from deeplab_core.masks.read import MaskData
 from deeplab_core.notes import Note
 from deeplab_core.records import Prediction
 
-Labels = NDArray[Any]  # (H, W) uint8, or uint16 for a wide catalog
 #: A prediction's labels in the project's ids; None where its classes are unknown or not matched.
-ToProject = Callable[[Prediction], Labels | None]
+ToProject = Callable[[Prediction], LabelMap | None]
 #: Which labels of an image count, see :func:`load_sample`.
 LabelSource = Literal["effective", "mask", "confirmed", "prediction", "none"]
 
@@ -47,11 +47,11 @@ class Held:
         truth: (H, W) ground truth as :func:`load_sample` gave it, or None.
     """
 
-    labels: Labels
+    labels: LabelMap
     provenance: NDArray[np.uint8]
     info: ImageInfo | None = None
     rgb: NDArray[np.uint8] | None = None
-    truth: Labels | None = None
+    truth: LabelMap | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,13 +74,13 @@ class EvaluationSample:
         mask_notes: what was found damaged in the mask or its journal, and repaired; none where it was in memory.
     """
 
-    labels: Labels | None = None
-    truth: Labels | None = None
+    labels: LabelMap | None = None
+    truth: LabelMap | None = None
     exclude: NDArray[np.bool_] | None = None
-    scored: Labels | None = None
+    scored: LabelMap | None = None
     confidence: NDArray[np.uint8] | None = None
     prediction: Prediction | None = None
-    predicted: Labels | None = None
+    predicted: LabelMap | None = None
     provenance: NDArray[np.uint8] | None = None
     rgb: NDArray[np.uint8] | None = None
     head: int = 0
@@ -102,7 +102,7 @@ def load_sample(
 ) -> EvaluationSample:
     """Read one image of a project. The only place that decides which labels count and which ground truth belongs to them.
 
-    Labels:
+    LabelMap:
 
     - ``"effective"``: the mask where the user worked on the image or any pixel of the mask is set; else the newest prediction.
       This is what the canvas shows and what an export writes.
@@ -199,7 +199,7 @@ def truth_stamp(project: Project, image: int) -> str:
     return f"{path} {status.st_size} {status.st_mtime_ns} {project.ground_truth.frame}"
 
 
-def read_truth(project: Project, image: int, info: ImageInfo | None = None) -> Labels | None:
+def read_truth(project: Project, image: int, info: ImageInfo | None = None) -> LabelMap | None:
     """(H, W) ground truth of an image in the oriented frame, read-only; None without one.
 
     Args:
@@ -223,11 +223,11 @@ def load_truth(project: Project, image: int, info: ImageInfo | None = None) -> M
     return file
 
 
-def confirmed_labels(labels: Labels, provenance: NDArray[np.uint8], ignore: int, *, reviewed: bool) -> Labels:
+def confirmed_labels(labels: LabelMap, provenance: NDArray[np.uint8], ignore: int, *, reviewed: bool) -> LabelMap:
     """(H, W) labels that the user vouches for, ``ignore`` elsewhere; ``labels`` itself where all of them count."""
     if reviewed:
         return labels
-    known: Labels = np.where(by_hand(provenance), labels, labels.dtype.type(ignore))
+    known: LabelMap = np.where(by_hand(provenance), labels, labels.dtype.type(ignore))
     return known
 
 
@@ -261,7 +261,7 @@ class ExportSource:
             keep_suffix=self._keep_suffix,
         )
 
-    def _labels(self) -> Labels | None:
+    def _labels(self) -> LabelMap | None:
         sample = load_sample(self._project, self._image, labels=self._source, truth=False, to_project=self._to_project)
         self._notes = sample.mask_notes
         if sample.labels is None:
@@ -276,7 +276,7 @@ class ExportSource:
 
 def _mask(
     project: Project, image: int, held: Held | None, info: ImageInfo | None
-) -> tuple[Labels | None, NDArray[np.uint8] | None, str]:
+) -> tuple[LabelMap | None, NDArray[np.uint8] | None, str]:
     """Labels and provenance of the mask, None where nothing was set in it; and what was repaired, in words."""
     notice = ""
     record = project.record(image)

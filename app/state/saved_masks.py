@@ -19,12 +19,13 @@ from app.state.journal import DamagedStep, Journal, JournalStep
 from app.state.mask_file import MaskContent, MaskNote, read_mask_file, read_note, write_mask_file
 from app.state.opening import MASKS
 from app.state.own_files import contained
-from app.state.patch import Labels, WrongSize
+from app.state.patch import WrongSize
 from app.state.provenance import reclassified
 from app.state.schema import WITH_RECLASSIFIED
 from app.state.store import Store, set_aside
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import ProjectError, StorageError
+from deeplab_core.labels import LabelMap
 
 #: A mask's name is cut to so many bytes, so that there is room for what is added when the file is set aside.
 _LONGEST_NAME = 180
@@ -282,7 +283,7 @@ class SavedMasks:
 
     # -- saving ----------------------------------------------------------------------------------------------------------
 
-    def save(self, record: ImageRecord, labels: Labels, provenance: NDArray[np.uint8], move: int, catalog: ClassCatalog) -> str:
+    def save(self, record: ImageRecord, labels: LabelMap, provenance: NDArray[np.uint8], move: int, catalog: ClassCatalog) -> str:
         """Write an image's mask file; returns what the user should know, empty for most.
 
         The order makes every crash harmless: the journal reaches the disk before the mask that contains it, and the database

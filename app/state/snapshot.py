@@ -9,13 +9,14 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from app.state.patch import Labels, PatchRecorder, Rect
+from app.state.patch import PatchRecorder, Rect
+from deeplab_core.labels import LabelMap
 
 
 class OpenStep(Protocol):
     """What has been painted, but is no step of the journal yet: a stroke in progress, or one that waits for what follows."""
 
-    def before_tiles(self) -> Iterator[tuple[Rect, Labels, NDArray[np.uint8]]]:
+    def before_tiles(self) -> Iterator[tuple[Rect, LabelMap, NDArray[np.uint8]]]:
         """Yield (rect, labels, provenance) of each tile as it was before; tiles on the grid of 64 px."""
         ...
 
@@ -31,7 +32,7 @@ class Snapshot:
         steps: open steps, the oldest first.
     """
 
-    def __init__(self, labels: Labels, provenance: NDArray[np.uint8], steps: Iterable[OpenStep]) -> None:
+    def __init__(self, labels: LabelMap, provenance: NDArray[np.uint8], steps: Iterable[OpenStep]) -> None:
         self._labels = labels
         self._provenance = provenance
         self._mutex = threading.Lock()
@@ -52,7 +53,7 @@ class Snapshot:
             if self._open:
                 self._kept.touch(rect)
 
-    def take(self) -> tuple[Labels, NDArray[np.uint8]]:
+    def take(self) -> tuple[LabelMap, NDArray[np.uint8]]:
         """(labels, provenance) at the boundary, both (H, W) and the caller's own. Ends the snapshot; call it once."""
         labels, provenance = self._labels.copy(), self._provenance.copy()
         with self._mutex:

@@ -150,7 +150,7 @@ def _why_strange(strangers: dict[int, int], counts: NDArray[np.int64], catalog: 
     return why
 
 
-def _from_file_values(values: NDArray[np.uint8] | NDArray[np.uint16], catalog: ClassCatalog) -> LabelMap:
+def _from_file_values(values: LabelMap, catalog: ClassCatalog) -> LabelMap:
     if catalog.file_ignore == catalog.ignore:
         return np.ascontiguousarray(values.astype(catalog.dtype, copy=False))
     lut = np.arange(np.iinfo(values.dtype).max + 1).astype(catalog.dtype)

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import CatalogError
+from deeplab_core.labels import LabelMap
 from deeplab_core.metrics import scores
-from deeplab_core.metrics.counting import Labels, PixelDelta, count_pairs
+from deeplab_core.metrics.counting import PixelDelta, count_pairs
 from deeplab_core.metrics.scores import AbsentRule
 from deeplab_core.metrics.storage import pack_counts, unpack_counts
 
@@ -58,7 +59,7 @@ class ConfusionMatrix:
 
     # Counting
 
-    def update(self, *, truth: Labels, prediction: Labels) -> ConfusionMatrix:
+    def update(self, *, truth: LabelMap, prediction: LabelMap) -> ConfusionMatrix:
         """Count the pixels of one image and return self.
 
         Args:
@@ -71,7 +72,7 @@ class ConfusionMatrix:
         self._counts += count_pairs(truth=truth, prediction=prediction, catalog=self.catalog)
         return self
 
-    def add_delta(self, *, truth: Labels, before: Labels, after: Labels) -> None:
+    def add_delta(self, *, truth: LabelMap, before: LabelMap, after: LabelMap) -> None:
         """Follow a change of the prediction inside a box; costs O(box).
 
         Args:

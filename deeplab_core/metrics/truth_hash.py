@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
-from deeplab_core.metrics.counting import Labels
+from deeplab_core.labels import LabelMap
 
 
 def image_key(name: str) -> str:
@@ -21,7 +21,7 @@ def image_key(name: str) -> str:
     return unicodedata.normalize("NFC", str(PurePosixPath(name).with_suffix("")))
 
 
-def label_map_hash(labels: Labels) -> str:
+def label_map_hash(labels: LabelMap) -> str:
     """SHA-256 in hex digits of a label map: (H, W) integer ids after reading, with void where nothing is scored."""
     ids = np.ascontiguousarray(labels, dtype=labels.dtype.newbyteorder("<"))
     digest = hashlib.sha256(f"{ids.shape[0]}x{ids.shape[1]} {ids.dtype.str}".encode())
