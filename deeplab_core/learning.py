@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.errors import AtrousError
+from deeplab_core.labels import LabelMap
 
 #: Corrected images that are learned from at most; of more, evenly chosen ones are.
 MOST_IMAGES = 64
@@ -201,7 +202,7 @@ class PackedLabels:
     data: bytes
 
     @staticmethod
-    def of(labels: NDArray[Any]) -> PackedLabels:
+    def of(labels: LabelMap) -> PackedLabels:
         """Compress (H, W) uint8 or uint16 labels."""
         height, width = labels.shape
         return PackedLabels((height, width), str(labels.dtype), zlib.compress(labels.tobytes(), 1))

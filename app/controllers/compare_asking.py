@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-from numpy.typing import NDArray
 from PySide6.QtCore import QObject
 
 from app.services.calls import Call, ComputeService
@@ -17,7 +15,7 @@ from app.state.comparison import Peer
 from app.state.project import Project
 from app.worker.messages import Compare, Compared
 from deeplab_core.errors import AtrousError, Cancelled
-from deeplab_core.labels import apply_lut
+from deeplab_core.labels import LabelMap, apply_lut
 from deeplab_core.records import Prediction, PredictOptions
 
 
@@ -50,7 +48,7 @@ class Said:
         note: what happened to the memory.
     """
 
-    labels: NDArray[Any]
+    labels: LabelMap
     unmatched: tuple[str, ...]
     milliseconds: float
     note: str = ""

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +38,7 @@ from app.state.tools import Tool
 from app.state.wording import spaced
 from app.worker.messages import Refined
 from deeplab_core.errors import AtrousError
+from deeplab_core.labels import LabelMap
 from deeplab_core.records import CRFParams
 
 #: So long after the last change of the mask the preview follows it, in milliseconds.
@@ -112,9 +112,9 @@ class RefineController(QObject):
         self.crf = CRFSettings(settings, notifier, self)
         self.asking = RefineAsking(projects, models, self.crf, compute, self)
         self.meter = RefineMeter(judge, jobs, self)
-        self.shown: NDArray[Any] | None = None
+        self.shown: LabelMap | None = None
         self.status = RefineStatus()
-        self._refined: NDArray[Any] | None = None
+        self._refined: LabelMap | None = None
         self._came_of: Flight | None = None
         self._where: NDArray[np.bool_] | None = None
         self._stays: NDArray[np.bool_] | None = None
@@ -371,7 +371,7 @@ class RefineController(QObject):
         self._refined, self._came_of = None, None
         self._show(None)
 
-    def _show(self, shown: NDArray[Any] | None) -> None:
+    def _show(self, shown: LabelMap | None) -> None:
         had = self.shown is not None
         self.shown = shown
         if had or shown is not None:

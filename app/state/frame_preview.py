@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +12,7 @@ from app.state.mask_reading import load_project_mask
 from app.state.opencv import opencv
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.images.decode import read_image
+from deeplab_core.labels import LabelMap
 
 _INK = (255, 60, 172)
 _HALO = (0, 0, 0)
@@ -55,7 +55,7 @@ def frame_preview(image: Path, mask: Path, catalog: ClassCatalog, side: int) -> 
     return FramePreview(*drawn)
 
 
-def _drawn(rgb: NDArray[np.uint8], labels: NDArray[Any]) -> NDArray[np.uint8]:
+def _drawn(rgb: NDArray[np.uint8], labels: LabelMap) -> NDArray[np.uint8]:
     cv2 = opencv()
     height, width = rgb.shape[:2]
     small = cv2.resize(labels, (width, height), interpolation=cv2.INTER_NEAREST)

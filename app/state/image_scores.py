@@ -7,13 +7,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError
+from deeplab_core.labels import LabelMap
 from deeplab_core.reading import parse_json
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class ImageScore:
 
 
 def score_labels(
-    labels: NDArray[Any], catalog: ClassCatalog, *, truth: NDArray[Any] | None = None, confidence: NDArray[np.uint8] | None = None
+    labels: LabelMap, catalog: ClassCatalog, *, truth: LabelMap | None = None, confidence: NDArray[np.uint8] | None = None
 ) -> ImageScore:
     """Score one (H, W) label map; truth and confidence have its size where they are given."""
     from deeplab_core.labels import value_counts

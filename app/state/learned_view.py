@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from app.state.corrections import Corrections
 from app.state.wording import counted, spaced
 from deeplab_core.errors import AtrousError
+from deeplab_core.labels import LabelMap
 from deeplab_core.learning import MANY_IMAGES, GainInterval, LearnPair, LearnReport
 
 #: Longest side of the pictures.
@@ -33,9 +33,9 @@ class LearnedImage:
 
     name: str
     rgb: NDArray[np.uint8]
-    before: NDArray[Any]
-    after: NDArray[Any]
-    yours: NDArray[Any]
+    before: LabelMap
+    after: LabelMap
+    yours: LabelMap
     held_out: bool
 
 

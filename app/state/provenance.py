@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.state.patch import TilePatch, diff_patch
+from deeplab_core.labels import LabelMap
 
 
 class Provenance(IntEnum):
@@ -74,9 +74,9 @@ class Merge:
 
 
 def merge_labels(
-    labels: NDArray[Any],
+    labels: LabelMap,
     provenance: NDArray[np.uint8],
-    new_labels: NDArray[Any],
+    new_labels: LabelMap,
     source: Provenance,
     where: NDArray[np.bool_] | None = None,
 ) -> Merge:
@@ -103,7 +103,7 @@ def merge_labels(
     )
 
 
-def would_change(labels: NDArray[Any], provenance: NDArray[np.uint8], new_labels: NDArray[Any], source: Provenance) -> bool:
+def would_change(labels: LabelMap, provenance: NDArray[np.uint8], new_labels: LabelMap, source: Provenance) -> bool:
     """Whether :func:`merge_labels` everywhere has anything to change or to disagree with; as quick as the first difference."""
     for start in range(0, labels.shape[0], _STRIP):
         rows = slice(start, start + _STRIP)

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from deeplab_core.errors import AtrousError, ComputeError, WeightsError
+from deeplab_core.labels import LabelMap
 
 #: Input sizes at which a graph of free size is tried, so that its outputs' shapes become known. Not square, so that height and
 #: width can be told apart; multiples of 32 first, since some graphs take nothing else.
@@ -167,7 +168,7 @@ def _squeezed(raw: NDArray[Any]) -> NDArray[Any]:
     return raw.reshape(height_and_width)
 
 
-def _one_hot(labels: NDArray[Any], classes: int) -> NDArray[np.float32]:
+def _one_hot(labels: LabelMap, classes: int) -> NDArray[np.float32]:
     lowest, highest = int(labels.min()), int(labels.max())
     if lowest < 0 or highest >= classes:
         raise ComputeError(

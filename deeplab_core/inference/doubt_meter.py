@@ -121,7 +121,7 @@ def _mapping(predictor: Predictor, catalog: ClassCatalog) -> CatalogMapping:
     return mapping
 
 
-def _translated(labels: NDArray[Any], mapping: CatalogMapping) -> NDArray[Any]:
+def _translated(labels: LabelMap, mapping: CatalogMapping) -> NDArray[Any]:
     return labels if mapping.identity and mapping.lut.dtype == labels.dtype else apply_lut(labels, mapping.lut)
 
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
 from deeplab_core.inference.geometry import AxisTaps, Frame, axis_taps
+from deeplab_core.labels import LabelMap
 from deeplab_core.records import RunReport
 
 #: Floats of one strip of probabilities or of grid rows (4 MB each): fits the second-level caches of most processors.
@@ -177,7 +178,7 @@ class Scores:
                 _kernels().decide_mean(self.probabilities(rows), ids, labels[rows], confidence[rows])
         return labels, confidence
 
-    def _decide_single(self, ids: NDArray[Any], labels: NDArray[Any], confidence: NDArray[np.uint8]) -> None:
+    def _decide_single(self, ids: NDArray[Any], labels: LabelMap, confidence: NDArray[np.uint8]) -> None:
         grid = self.grids[0]
         kernels = _kernels()
         height, width = self.size
@@ -197,7 +198,7 @@ class Scores:
                 grid.columns.lower, grid.columns.upper, grid.columns.weight, ids, labels[part], confidence[part],
             )  # fmt: skip
 
-    def _decide_at(self, threshold: float, ids: NDArray[Any], labels: NDArray[Any], confidence: NDArray[np.uint8]) -> None:
+    def _decide_at(self, threshold: float, ids: NDArray[Any], labels: LabelMap, confidence: NDArray[np.uint8]) -> None:
         height, width = self.size
         step = self._strip_rows(2 * width)
         for top in range(0, height, step):

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import CatalogError
+from deeplab_core.labels import LabelMap
 from deeplab_core.metrics.confusion import ConfusionMatrix
 
 #: The evaluated classes of each category.
@@ -102,7 +103,7 @@ class InstanceCounts:
         self._by_class = np.zeros((len(_INSTANCE_CLASSES), 2))
         self._by_category = np.zeros((len(_INSTANCE_CATEGORIES), 2))
 
-    def update(self, *, instances: NDArray[Any], prediction: NDArray[Any]) -> InstanceCounts:
+    def update(self, *, instances: NDArray[Any], prediction: LabelMap) -> InstanceCounts:
         """Count one image and return self.
 
         Args:

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from deeplab_core.labels import LabelMap
 from deeplab_core.records import CRFParams
 from deeplab_core.refine.dense_crf import DenseCRF
 from deeplab_core.refine.marginals import Marginals
@@ -112,9 +113,7 @@ def refine_region(
     )
 
 
-def with_strokes(
-    probabilities: NDArray[np.float32], strokes: NDArray[Any], reach: float, ignore: int = 255
-) -> NDArray[np.float32]:
+def with_strokes(probabilities: NDArray[np.float32], strokes: LabelMap, reach: float, ignore: int = 255) -> NDArray[np.float32]:
     """Probabilities in which the classes of strokes are believable near them.
 
     Where a network is sure of the wrong class, clamped pixels alone persuade nobody: the unary energy of their class is too high

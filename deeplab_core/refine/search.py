@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError, Cancelled
+from deeplab_core.labels import LabelMap
 from deeplab_core.metrics import ConfusionMatrix
 from deeplab_core.records import CRFParams
 from deeplab_core.refine.dense_crf import DenseCRF
@@ -45,7 +46,7 @@ class Sample:
     name: str
     rgb: NDArray[np.uint8]
     source: ProbabilitySource
-    truth: NDArray[Any]
+    truth: LabelMap
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from app.state.opencv import opencv
 from app.state.patch import Rect
+from deeplab_core.labels import LabelMap
 
 #: Rows that share one tight box. Lower bands fit a crescent closer, more of them cost more than they save.
 _BAND = 40
@@ -16,7 +15,7 @@ _BAND = 40
 _WORTHWHILE = 1 << 20
 
 
-def damaged_rects(rect: Rect, before: NDArray[Any], after: NDArray[Any], *, banded: bool = True) -> list[Rect]:
+def damaged_rects(rect: Rect, before: LabelMap, after: LabelMap, *, banded: bool = True) -> list[Rect]:
     """Boxes around the pixels of ``rect`` that differ; none where nothing does.
 
     Args:

@@ -16,6 +16,7 @@ from app.worker.state import Cancel, ReportProgress, WorkerState
 from deeplab_core.errors import ComputeError
 from deeplab_core.images import read_image
 from deeplab_core.inference import ScoreGrid, Scores
+from deeplab_core.labels import LabelMap
 from deeplab_core.parallel import available_cores
 from deeplab_core.records import CRFParams
 from deeplab_core.refine import Box, DenseCRF, ProbabilitySource, choose_engine, refine_region, warm_up
@@ -73,7 +74,7 @@ class Handler:
         self, request: Refine | RefineBox | PrepareRefine, cancel: Cancel | None, _progress: ReportProgress | None
     ) -> Refined:
         began = time.perf_counter()
-        labels: NDArray[Any] | None = None
+        labels: LabelMap | None = None
         note = ""
         scores = self._state.scores.find(request.base.source_key)
         if scores is not None and len(scores.catalog) == 2:
@@ -154,8 +155,8 @@ class Handler:
         crf: DenseCRF,
         request: Refine,
         source: ProbabilitySource | None,
-        labels: NDArray[Any] | None,
-        strokes: NDArray[Any] | None,
+        labels: LabelMap | None,
+        strokes: LabelMap | None,
         params: CRFParams,
         scale: float | None,
         cancel: Cancel | None,
@@ -276,7 +277,7 @@ def renamed_source(
     return ProbabilitySource(source.size, source.classes, read)
 
 
-def _channels(strokes: NDArray[Any], ids: NDArray[np.int64], ignore: int) -> NDArray[np.int16]:
+def _channels(strokes: LabelMap, ids: NDArray[np.int64], ignore: int) -> NDArray[np.int16]:
     """Strokes as channel numbers, :data:`_UNSTROKED` elsewhere."""
     lut = np.full(max(int(ids.max()), ignore) + 1, _UNSTROKED, np.int16)
     lut[ids[::-1]] = np.arange(ids.size, dtype=np.int16)[::-1]
@@ -285,7 +286,7 @@ def _channels(strokes: NDArray[Any], ids: NDArray[np.int64], ignore: int) -> NDA
     return channels
 
 
-def _named(strokes: NDArray[Any] | None, ignore: int) -> NDArray[Any]:
+def _named(strokes: LabelMap | None, ignore: int) -> NDArray[Any]:
     found: NDArray[Any] = np.unique(strokes) if strokes is not None else np.zeros(0, np.int64)
     named: NDArray[Any] = found[found != ignore]
     return named
@@ -300,7 +301,7 @@ def _centres(large: int, small: int) -> NDArray[np.int64]:
     return ((np.arange(small) + 0.5) * (large / small)).astype(np.int64)
 
 
-def _sampled(labels: NDArray[Any] | None, size: tuple[int, int]) -> NDArray[Any] | None:
+def _sampled(labels: LabelMap | None, size: tuple[int, int]) -> NDArray[Any] | None:
     """Labels of a smaller size, by the nearest pixel."""
     if labels is None or labels.shape == size:
         return labels

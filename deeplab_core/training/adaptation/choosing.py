@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.inference.watch import Watch
+from deeplab_core.labels import LabelMap
 from deeplab_core.learning import MANY_IMAGES, LearnPair, Verdict
 from deeplab_core.metrics import ConfusionMatrix
 from deeplab_core.training.adaptation.fit import Learner, Pace, State
@@ -173,7 +174,7 @@ def _pairs(corrected: Sequence[Lesson], after: dict[int, NDArray[Any]]) -> tuple
     )
 
 
-def reduced(labels: NDArray[Any]) -> NDArray[Any]:
+def reduced(labels: LabelMap) -> NDArray[Any]:
     """Labels for looking at: every n-th pixel, so that the longest side is at most :data:`PAIR_SIDE`."""
     step = -(-max(labels.shape) // PAIR_SIDE)
     small: NDArray[Any] = np.ascontiguousarray(labels[::step, ::step])

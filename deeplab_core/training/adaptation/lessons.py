@@ -108,7 +108,7 @@ class Lesson:
     name: str
     views: tuple[View, ...]
     replayed: PixelPool
-    before: NDArray[Any]
+    before: LabelMap
     taught: PixelPool | None = None
     mask: LabelMap | None = None
 
