@@ -24,9 +24,10 @@ from app.state.project import Project
 from app.state.provenance import Provenance
 from app.state.queues import DEFAULT_ORDER, ORDERS, Queues, worst_first
 from app.state.samples import load_sample, truth_stamp
-from deeplab_core.analysis.doubts import VERSION, ImageDoubt, Labels, measure_doubt
+from deeplab_core.analysis.doubts import VERSION, ImageDoubt, measure_doubt
 from deeplab_core.analysis.ranking import GainCurve
 from deeplab_core.errors import AtrousError, image_error
+from deeplab_core.labels import LabelMap
 from deeplab_core.regions import Box
 
 _KIND = "doubt"
@@ -241,7 +242,7 @@ class QueuesController(QObject):
         if prediction is None or labels is None:
             return None
         mine = prediction.card_id, prediction.options.cache_key()
-        others: list[Labels] = []
+        others: list[LabelMap] = []
         for card_id, options_key in kept.get(record.content_key, ()):
             other = None if (card_id, options_key) == mine else project.predictions.get(record.content_key, card_id, options_key)
             mapped = None if other is None else self._models.in_project_ids(other)
@@ -293,7 +294,7 @@ class QueuesController(QObject):
         self._known = False
 
 
-def _refined(project: Project, image: int, labels: Labels) -> Labels | None:
+def _refined(project: Project, image: int, labels: LabelMap) -> LabelMap | None:
     """The prediction with the pixels that a CRF has set in the mask; None where it has set none."""
     document = project.load(image, labels.shape).document
     by_crf = document.provenance == Provenance.CRF

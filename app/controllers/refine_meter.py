@@ -11,6 +11,7 @@ from app.controllers.judge import JudgeController
 from app.services.jobs import JobRegistry
 from app.state.document import Document
 from app.state.refinement import RefineFigures, refine_figures
+from deeplab_core.labels import LabelMap
 from deeplab_core.metrics.trimap_histogram import BandHistogram
 
 
@@ -33,7 +34,7 @@ class RefineMeter(QObject):
         self._wanted: tuple[Document, NDArray[Any]] | None = None
         self._again = self._counting = False
 
-    def measure(self, document: Document | None, shown: NDArray[Any] | None) -> None:
+    def measure(self, document: Document | None, shown: LabelMap | None) -> None:
         """Judge ``shown``, the mask of a document as it would be; None forgets the figures."""
         self._wanted = None if document is None or shown is None else (document, shown)
         if self._counting:

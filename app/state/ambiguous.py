@@ -11,7 +11,6 @@ import json
 import zlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +21,7 @@ from app.state.project import Project
 from deeplab_core.atomic import atomic_write, make_folder
 from deeplab_core.datasets.ambiguous import AMBIGUOUS_SUFFIX, MAX_MARKS_BYTES, AmbiguousMark, AmbiguousMarks
 from deeplab_core.errors import ImageReadError, ProjectError, ProjectLocked
+from deeplab_core.labels import LabelMap
 from deeplab_core.reading import parse_json
 
 #: Kind of the project's results that holds marks; the folder scan knows it too.
@@ -103,9 +103,7 @@ def list_marks(project: Project) -> list[ListedMark]:
     return found
 
 
-def error_at(
-    truth: NDArray[Any], labels: NDArray[Any], ignore: int, x: int, y: int
-) -> tuple[tuple[int, int], NDArray[np.bool_]] | None:
+def error_at(truth: LabelMap, labels: LabelMap, ignore: int, x: int, y: int) -> tuple[tuple[int, int], NDArray[np.bool_]] | None:
     """The 8-connected region of one confusion (the same truth called the same class) that holds a pixel.
 
     Returns:

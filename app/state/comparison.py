@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.catalogs.catalog import ClassCatalog
-from deeplab_core.labels import value_counts
+from deeplab_core.labels import LabelMap, value_counts
 from deeplab_core.metrics import ConfusionMatrix
 from deeplab_core.metrics.trimap import band_index
 from deeplab_core.metrics.trimap_histogram import BandHistogram
 from deeplab_core.records import ModelCard, PredictOptions, TrimapBand
-
-Labels = NDArray[Any]  # (H, W) uint8, or uint16 for a wide catalog
 
 #: As many models are shown side by side; the panes call them by these letters.
 LETTERS = "ABCD"
@@ -136,7 +133,11 @@ class ImageDifference:
 
 
 def count_model(
-    labels: Labels, catalog: ClassCatalog, band: TrimapBand, truth: Labels | None = None, index: NDArray[np.uint8] | None = None
+    labels: LabelMap,
+    catalog: ClassCatalog,
+    band: TrimapBand,
+    truth: LabelMap | None = None,
+    index: NDArray[np.uint8] | None = None,
 ) -> ModelCount:
     """Count one model's (H, W) labels, in the project's ids.
 
@@ -157,7 +158,7 @@ def count_model(
     return ModelCount(pixels, ConfusionMatrix(catalog).update(truth=truth, prediction=labels), histogram)
 
 
-def count_pair(one: Labels, other: Labels, ignore: int, truth: Labels | None = None) -> PairCount:
+def count_pair(one: LabelMap, other: LabelMap, ignore: int, truth: LabelMap | None = None) -> PairCount:
     """Count where two (H, W) label maps differ, and which of them is right there.
 
     A class without a partner in the project is void here: it differs from everything but void.

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from app.state.mask_check import sentence
 from app.state.mask_reading import load_project_mask
-from app.state.patch import Labels, TilePatch, diff_patch
+from app.state.patch import TilePatch, diff_patch
 from app.state.project import Project
 from app.state.provenance import Provenance
 from app.state.wording import counted, spaced
@@ -21,7 +21,7 @@ from deeplab_core.catalogs.catalog import ClassCatalog, map_catalogs
 from deeplab_core.datasets import guess_catalog
 from deeplab_core.datasets.find import MASK_SUFFIXES
 from deeplab_core.images.probe import ImageInfo, probe_image
-from deeplab_core.labels import apply_lut, class_histogram, value_counts
+from deeplab_core.labels import LabelMap, apply_lut, class_histogram, value_counts
 from deeplab_core.masks.frames import Frame
 from deeplab_core.masks.plausibility import MaskStatistics
 from deeplab_core.metrics.confusion import same_classes
@@ -124,7 +124,7 @@ class ImportedMask:
         notes: what was read in an unusual way or became void.
     """
 
-    labels: Labels
+    labels: LabelMap
     catalog: ClassCatalog
     px: NDArray[np.int64]
     notes: tuple[Note, ...] = ()

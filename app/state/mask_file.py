@@ -22,10 +22,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.state.own_files import read_plain
-from app.state.patch import Labels, WrongSize
+from app.state.patch import WrongSize
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import MaskFormatError, ProjectError
 from deeplab_core.images.limits import MAX_PIXELS
+from deeplab_core.labels import LabelMap
 from deeplab_core.reading import unpack
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -65,12 +66,12 @@ class MaskContent:
         note: see :class:`MaskNote`.
     """
 
-    labels: Labels
+    labels: LabelMap
     provenance: NDArray[np.uint8]
     note: MaskNote
 
 
-def encode_mask(labels: Labels, provenance: NDArray[np.uint8], catalog: ClassCatalog, note: MaskNote) -> list[bytes]:
+def encode_mask(labels: LabelMap, provenance: NDArray[np.uint8], catalog: ClassCatalog, note: MaskNote) -> list[bytes]:
     """The parts of a mask file. Raises MaskFormatError where the labels are not valid in the catalog."""
     from deeplab_core.masks.png import encode_ids_png, encode_indexed_png
 
@@ -82,7 +83,7 @@ def encode_mask(labels: Labels, provenance: NDArray[np.uint8], catalog: ClassCat
     return [*parts[:end], _chunk(_TEXT, text), _chunk(_PROVENANCE, _pack_runs(provenance)), *parts[end:]]
 
 
-def write_mask_file(path: Path, labels: Labels, provenance: NDArray[np.uint8], catalog: ClassCatalog, note: MaskNote) -> int:
+def write_mask_file(path: Path, labels: LabelMap, provenance: NDArray[np.uint8], catalog: ClassCatalog, note: MaskNote) -> int:
     """Write a mask file through a temporary one; an older file stays untouched until the new one is on disk.
 
     Returns:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +11,9 @@ from app.state.document import Document
 from app.state.outlines import may_change
 from app.state.patch import Rect, TilePatch, patch_of_region
 from app.state.provenance import Provenance, painted
+from deeplab_core.labels import LabelMap
 from deeplab_core.metrics import ConfusionMatrix
 from deeplab_core.metrics.trimap_histogram import BandHistogram
-
-Labels = NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,23 +48,25 @@ class RefineFigures:
     lost: int
 
 
-def painted_labels(labels: Labels, provenance: NDArray[np.uint8], ignore: int) -> Labels | None:
+def painted_labels(labels: LabelMap, provenance: NDArray[np.uint8], ignore: int) -> LabelMap | None:
     """Labels where the user painted them, ``ignore`` elsewhere; None without such pixels."""
     drawn = painted(provenance)
     if not drawn.any():
         return None
-    strokes: Labels = np.where(drawn, labels, labels.dtype.type(ignore))
+    strokes: LabelMap = np.where(drawn, labels, labels.dtype.type(ignore))
     return strokes
 
 
-def composed(labels: Labels, provenance: NDArray[np.uint8], refined: Labels, where: NDArray[np.bool_] | None = None) -> Labels:
+def composed(
+    labels: LabelMap, provenance: NDArray[np.uint8], refined: LabelMap, where: NDArray[np.bool_] | None = None
+) -> LabelMap:
     """(H, W) the mask as it would be: ``refined`` where it may change the mask (:func:`may_change`)."""
     changing = may_change(labels, provenance, Rect.whole(labels.shape), refined, where)
-    shown: Labels = np.where(changing, refined, labels)
+    shown: LabelMap = np.where(changing, refined, labels)
     return shown
 
 
-def taking_patch(document: Document, rect: Rect, refined: Labels, where: NDArray[np.bool_] | None = None) -> TilePatch:
+def taking_patch(document: Document, rect: Rect, refined: LabelMap, where: NDArray[np.bool_] | None = None) -> TilePatch:
     """The change that lays (h, w) ``refined`` into ``rect``: pixels that really change, and none that the user painted.
 
     Unlike a prediction it leaves the provenance of pixels that stay as they are: an imported mask remains imported where the CRF
@@ -82,13 +82,18 @@ def taking_patch(document: Document, rect: Rect, refined: Labels, where: NDArray
     return patch_of_region(document.labels, document.provenance, rect, after, sources)
 
 
-def would_take(document: Document, rect: Rect, refined: Labels, where: NDArray[np.bool_] | None = None) -> bool:
+def would_take(document: Document, rect: Rect, refined: LabelMap, where: NDArray[np.bool_] | None = None) -> bool:
     """Whether :func:`taking_patch` changes anything."""
     return bool(may_change(document.labels, document.provenance, rect, refined, where).any())
 
 
 def refine_figures(
-    document: Document, shown: Labels, truth: Labels, matrix: ConfusionMatrix, band: BandHistogram | None, index: Labels | None
+    document: Document,
+    shown: LabelMap,
+    truth: LabelMap,
+    matrix: ConfusionMatrix,
+    band: BandHistogram | None,
+    index: NDArray[np.uint8] | None,
 ) -> RefineFigures:
     """Judge the mask as it would be. Some 80 ms per megapixel: for a job.
 

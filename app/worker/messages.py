@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 from numpy.typing import NDArray
 
 from deeplab_core.catalogs.catalog import ClassCatalog
+from deeplab_core.labels import LabelMap
 from deeplab_core.learning import LearnOptions, LearnPair, LearnReport, PackedLabels
 from deeplab_core.notes import Note
 from deeplab_core.receptive import ReceptiveField
@@ -119,7 +120,7 @@ class RefineBase:
     source_key: str
     ignore: int = 255
     channel_ids: tuple[int, ...] = ()
-    labels: NDArray[Any] | None = None
+    labels: LabelMap | None = None
     renamed: tuple[NDArray[Any], NDArray[Any]] | None = None
     certainty: float = 0.7
     engine: CRFEngine = "auto"
@@ -142,7 +143,7 @@ class Refine(Request["Refined"]):
 
     base: RefineBase
     params: CRFParams
-    strokes: NDArray[Any] | None = None
+    strokes: LabelMap | None = None
     quick: bool = False
 
 
@@ -165,7 +166,7 @@ class RefineBox(Request["Refined"]):
     params: CRFParams
     box: tuple[int, int, int, int]
     context: tuple[int, int, int, int]
-    strokes: NDArray[Any]
+    strokes: LabelMap
     reach: float
 
 
@@ -379,7 +380,7 @@ class Refined(Answer):
         note: how it differs from the exact computation; empty where it does not.
     """
 
-    labels: NDArray[Any] | None
+    labels: LabelMap | None
     milliseconds: float = 0.0
     no_scores: bool = False
     note: str = ""

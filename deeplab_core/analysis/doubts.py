@@ -15,13 +15,13 @@ import zlib
 from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.analysis.label_quality import LEAST_PX, scored_pixels, softmin
 from deeplab_core.errors import AtrousError
+from deeplab_core.labels import LabelMap
 from deeplab_core.metrics.uncertainty import confidence_uncertainty, disagreement, score_image
 from deeplab_core.reading import parse_json, unpack
 from deeplab_core.regions import Box, find_regions
@@ -46,8 +46,6 @@ DOUBT_TEXT = {
     "crf": "pixels that the CRF changed, away from edges",
     "labels": "1 - softmin of the confidence in the labels, without edges and void",
 }
-
-Labels = NDArray[Any]  # (H, W) uint8, or uint16 for a wide catalog
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,15 +125,15 @@ def _unpacked(packed: str | None) -> NDArray[np.int64] | None:
 
 
 def measure_doubt(
-    labels: Labels,
+    labels: LabelMap,
     confidence: NDArray[np.uint8] | None,
     ignore: int,
     *,
     doubt: dict[str, float] | None = None,
-    truth: Labels | None = None,
+    truth: LabelMap | None = None,
     exclude: NDArray[np.bool_] | None = None,
-    others: Sequence[Labels] = (),
-    refined: Labels | None = None,
+    others: Sequence[LabelMap] = (),
+    refined: LabelMap | None = None,
     object_id: int | None = None,
 ) -> ImageDoubt:
     """Measure one image.
@@ -184,13 +182,13 @@ def measure_doubt(
     return ImageDoubt(_finite(scores), int(np.count_nonzero(labelled)), int(np.count_nonzero(wrong)), issues, levels, objects)
 
 
-def _differing(one: Labels, other: Labels, ignore: int) -> float:
+def _differing(one: LabelMap, other: LabelMap, ignore: int) -> float:
     """Pixels away from predicted edges on which two label maps differ."""
     return score_image(disagreement(one, other, ignore), one, ignore).expected_wrong
 
 
 def _doubted(
-    labels: Labels, confidence: NDArray[np.uint8], truth: Labels, candidates: NDArray[np.bool_]
+    labels: LabelMap, confidence: NDArray[np.uint8], truth: LabelMap, candidates: NDArray[np.bool_]
 ) -> tuple[DoubtedLabel, ...]:
     sure = candidates & (confidence >= round(255 * SURE))
     if not sure.any():

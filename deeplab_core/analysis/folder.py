@@ -25,6 +25,7 @@ from deeplab_core.datasets.pairing import MaskPair, pair_masks
 from deeplab_core.datasets.sidecars import SidecarFiles
 from deeplab_core.errors import AtrousError, Cancelled, MaskFormatError, image_error
 from deeplab_core.images import read_image
+from deeplab_core.labels import LabelMap
 from deeplab_core.masks.frames import Frame
 from deeplab_core.metrics.pair_reader import PairLabels, PairReader
 from deeplab_core.notes import RunNotes
@@ -250,5 +251,5 @@ def _inspect(
     return inspection, 0 if exclude is None else int((exclude & (truth != catalog.ignore)).sum()), labels
 
 
-def _size(labels: NDArray[Any]) -> str:
+def _size(labels: LabelMap) -> str:
     return f"{labels.shape[1]} x {labels.shape[0]} px"

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.errors import AtrousError, MaskFormatError, ProjectError
+from deeplab_core.labels import LabelMap
 from deeplab_core.reading import expecting, read_json, shorten
 from deeplab_core.regions import Box, Mask
 
@@ -110,7 +111,7 @@ class AmbiguousMarks:
             whole[mark.box.slices] |= mark.mask()
         return whole
 
-    def exclude_from(self, truth: NDArray[Any], ignore: int) -> NDArray[Any]:
+    def exclude_from(self, truth: LabelMap, ignore: int) -> NDArray[Any]:
         """A copy of the truth in which marked pixels are void.
 
         Measure boundary bands on the truth as it is and then count on this copy: new void would make bands of its own.

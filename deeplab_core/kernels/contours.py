@@ -14,11 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.kernels.compiled import compile_loop
+from deeplab_core.labels import LabelMap
 
-Labels = NDArray[Any]  # (H, W) uint8 or uint16
 
-
-def match_contours(one: Labels, other: Labels, ignore: int, limit: float, later: bool) -> NDArray[np.int64]:
+def match_contours(one: LabelMap, other: LabelMap, ignore: int, limit: float, later: bool) -> NDArray[np.int64]:
     """Count the contour pixels of each class in two maps, and those near the same class's contour in the other map.
 
     Args:
@@ -56,7 +55,7 @@ def _disk(limit: float) -> NDArray[np.int32]:
     return (inside[order] - radius).astype(np.int32)
 
 
-def edges(labels: Labels, later: bool) -> NDArray[np.bool_]:
+def edges(labels: LabelMap, later: bool) -> NDArray[np.bool_]:
     """(H, W) bool: pixels with a neighbour of another value: a later one (right, lower, lower right), or any of the four."""
     found = np.zeros(labels.shape, dtype=np.bool_)
     right, below = labels[:, :-1] != labels[:, 1:], labels[:-1] != labels[1:]
@@ -73,8 +72,8 @@ def edges(labels: Labels, later: bool) -> NDArray[np.bool_]:
 
 @compile_loop
 def _match(
-    labels: Labels,
-    other: Labels,
+    labels: LabelMap,
+    other: LabelMap,
     other_edges: NDArray[np.bool_],
     places: NDArray[np.int64],
     void: Any,
@@ -107,7 +106,7 @@ def _match(
 
 @compile_loop
 def _finds(
-    other: Labels, other_edges: NDArray[np.bool_], y: int, x: int, label: Any, offsets: NDArray[np.int32], later: bool
+    other: LabelMap, other_edges: NDArray[np.bool_], y: int, x: int, label: Any, offsets: NDArray[np.int32], later: bool
 ) -> int:
     height, width = other.shape
     for step in range(offsets.shape[0]):
@@ -126,8 +125,8 @@ def _finds(
 
 @compile_loop
 def count_inner(
-    truth: Labels,
-    seen: Labels,
+    truth: LabelMap,
+    seen: LabelMap,
     theirs: NDArray[np.bool_],
     ours: NDArray[np.bool_],
     hits: NDArray[np.int64],

@@ -13,14 +13,12 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.kernels.compiled import compile_loop
-
-Labels = NDArray[Any]  # (H, W) uint8 or uint16
+from deeplab_core.labels import LabelMap
 
 #: The squares of this and of one more, added, fit 16 bits.
 FARTHEST = 180
@@ -28,7 +26,7 @@ FARTHEST = 180
 _STEP = np.uint8(1)
 
 
-def edge_squares(filled: Labels, reach: int) -> NDArray[np.uint16]:
+def edge_squares(filled: LabelMap, reach: int) -> NDArray[np.uint16]:
     """Squared Euclidean distance of every pixel to the nearest pixel of another class.
 
     Args:
@@ -44,7 +42,7 @@ def edge_squares(filled: Labels, reach: int) -> NDArray[np.uint16]:
     return squares
 
 
-def edge_index(filled: Labels, reach: int) -> NDArray[np.uint8]:
+def edge_index(filled: LabelMap, reach: int) -> NDArray[np.uint8]:
     """(H, W) uint8: smallest whole number not below the distance of :func:`edge_squares`; ``reach + 1`` where it is larger."""
     index = np.empty(filled.shape, dtype=np.uint8)
     _look_up(edge_squares(filled, reach).reshape(-1), _roots(reach), index.reshape(-1))
@@ -57,7 +55,7 @@ def _roots(reach: int) -> NDArray[np.uint8]:
     return np.array([math.isqrt(max(square - 1, 0)) + (square > 0) for square in range((reach + 1) ** 2 + 1)], dtype=np.uint8)
 
 
-def void_steps(truth: Labels, ignore: int, reach: int) -> NDArray[np.uint8]:
+def void_steps(truth: LabelMap, ignore: int, reach: int) -> NDArray[np.uint8]:
     """Chebyshev distance of every pixel to the nearest pixel of value ``ignore``.
 
     Args:
@@ -88,7 +86,7 @@ def _look_up(squares: NDArray[np.uint16], roots: NDArray[np.uint8], index: NDArr
 
 
 @compile_loop
-def _columns_to_edge(labels: Labels, far: np.uint8) -> NDArray[np.uint8]:
+def _columns_to_edge(labels: LabelMap, far: np.uint8) -> NDArray[np.uint8]:
     """(H, W) uint8: steps up or down to the next pixel of another class in the column, at most ``far``."""
     height, width = labels.shape
     steps = np.empty((height, width), np.uint8)
@@ -103,7 +101,7 @@ def _columns_to_edge(labels: Labels, far: np.uint8) -> NDArray[np.uint8]:
 
 
 @compile_loop
-def _next_steps(out: NDArray[np.uint8], before: NDArray[np.uint8], row: Labels, other: Labels, far: np.uint8) -> None:
+def _next_steps(out: NDArray[np.uint8], before: NDArray[np.uint8], row: LabelMap, other: LabelMap, far: np.uint8) -> None:
     for x in range(out.shape[0]):
         step = before[x]
         more = np.uint8(step + _STEP) if step < far else far

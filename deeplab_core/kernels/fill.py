@@ -17,8 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.kernels.compiled import compile_loop
-
-Labels = NDArray[Any]  # (H, W) uint8 or uint16
+from deeplab_core.labels import LabelMap
 
 #: Radius of the disk that thin void is filled from, px.
 _THIN = 8
@@ -26,7 +25,7 @@ _THIN = 8
 _PATIENCE = 1_000_000_000
 
 
-def filled(labels: Labels, ignore: int) -> Labels | None:
+def filled(labels: LabelMap, ignore: int) -> LabelMap | None:
     """A copy in which every void pixel has the value of the nearest other pixel, the smallest of equally near ones.
 
     Args:
@@ -67,7 +66,7 @@ def _disk() -> NDArray[np.int32]:
 
 @compile_loop
 def _fill_thin(
-    labels: Labels, result: Labels, void: Any, places: NDArray[np.int64], disk: NDArray[np.int32]
+    labels: LabelMap, result: LabelMap, void: Any, places: NDArray[np.int64], disk: NDArray[np.int32]
 ) -> NDArray[np.int64]:
     """Fill what has a label in the disk; the places of what has none."""
     height, width = labels.shape
@@ -94,7 +93,7 @@ def _fill_thin(
 
 
 @compile_loop
-def _columns_to_label(labels: Labels, void: Any) -> tuple[NDArray[np.int32], Labels]:
+def _columns_to_label(labels: LabelMap, void: Any) -> tuple[NDArray[np.int32], LabelMap]:
     """Steps to the nearest labelled pixel of the column, and its label (the smaller of two); far and void where there is none."""
     height, width = labels.shape
     distance = np.empty((height, width), np.int32)
@@ -121,7 +120,7 @@ def _columns_to_label(labels: Labels, void: Any) -> tuple[NDArray[np.int32], Lab
 
 
 @compile_loop
-def _fill_thick(result: Labels, void: Any, places: NDArray[np.int64], distance: NDArray[np.int32], nearest: Labels) -> None:
+def _fill_thick(result: LabelMap, void: Any, places: NDArray[np.int64], distance: NDArray[np.int32], nearest: LabelMap) -> None:
     height, width = result.shape
     far = height + width
     for at in range(places.shape[0]):

@@ -16,19 +16,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.catalogs.catalog import IGNORE
 from deeplab_core.kernels.compiled import use_compiled
+from deeplab_core.labels import LabelMap
 from deeplab_core.metrics.boundary_iou import without_void
 
 #: Up to this radius in px a dilation by a disk is faster than a distance transform.
 _SMALL_DISK = 16
 
-Labels = NDArray[Any]  # (H, W) uint8 or uint16
 Mask = NDArray[np.bool_]
 
 #: Share of the image diagonal that contours may be apart: DAVIS, and Csurka et al.
@@ -88,7 +87,9 @@ def csurka_f(truth: Mask, prediction: Mask, *, labelled: Mask | None = None, rat
     return _f_measure(truth, prediction, labelled, perimeter, _below(limit), math.ceil(limit) + 2)
 
 
-def mean_boundary_f(*, truth: Labels, prediction: Labels, ignore: int = IGNORE, ratio: float = BOUND_RATIO) -> tuple[float, int]:
+def mean_boundary_f(
+    *, truth: LabelMap, prediction: LabelMap, ignore: int = IGNORE, ratio: float = BOUND_RATIO
+) -> tuple[float, int]:
     """Mean of :func:`boundary_f` over the classes present in the truth of one image, and their number; (nan, 0) for none."""
     limit = float(math.ceil(ratio * math.hypot(*truth.shape)))
     found = _matched_f(truth, prediction, ignore, limit, later=True)
@@ -99,7 +100,9 @@ def mean_boundary_f(*, truth: Labels, prediction: Labels, ignore: int = IGNORE, 
     return _mean([1.0 if math.isnan(score) else score for score in found])
 
 
-def mean_csurka_f(*, truth: Labels, prediction: Labels, ignore: int = IGNORE, ratio: float = CSURKA_RATIO) -> tuple[float, int]:
+def mean_csurka_f(
+    *, truth: LabelMap, prediction: LabelMap, ignore: int = IGNORE, ratio: float = CSURKA_RATIO
+) -> tuple[float, int]:
     """Mean of :func:`csurka_f` over the classes present in the truth of one image, and their number; (nan, 0) for none."""
     found = _matched_f(truth, prediction, ignore, _below(ratio * math.hypot(*truth.shape)), later=False)
     if found is None:
@@ -108,7 +111,7 @@ def mean_csurka_f(*, truth: Labels, prediction: Labels, ignore: int = IGNORE, ra
     return _mean([score for score in found if not math.isnan(score)])
 
 
-def _matched_f(truth: Labels, prediction: Labels, ignore: int, limit: float, *, later: bool) -> list[float] | None:
+def _matched_f(truth: LabelMap, prediction: LabelMap, ignore: int, limit: float, *, later: bool) -> list[float] | None:
     """F of every class present in the truth by compiled loops, nan without contours; None where they may not be used."""
     if truth.shape != prediction.shape:
         raise ValueError(f"truth has shape {truth.shape}, prediction {prediction.shape}")
@@ -130,7 +133,7 @@ def _matched_f(truth: Labels, prediction: Labels, ignore: int, limit: float, *, 
     return scores
 
 
-def _present(labels: Labels, ignore: int) -> list[int]:
+def _present(labels: LabelMap, ignore: int) -> list[int]:
     import cv2
 
     depth = ignore + 1

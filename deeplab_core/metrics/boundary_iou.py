@@ -15,15 +15,13 @@ largest value per square answer for all classes at once.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.kernels.compiled import use_compiled
-
-Labels = NDArray[Any]  # (H, W) uint8 or uint16
+from deeplab_core.labels import LabelMap
 
 #: Share of the image diagonal: the authors' d for COCO and LVIS, and for Cityscapes.
 DILATION_RATIO = 0.02
@@ -40,7 +38,7 @@ def inner_boundary(mask: NDArray[np.bool_], width_px: int) -> NDArray[np.bool_]:
     return mask & inner_boundaries(mask.astype(np.uint8), width_px, outside=0)
 
 
-def inner_boundaries(labels: Labels, width_px: int, outside: int) -> NDArray[np.bool_]:
+def inner_boundaries(labels: LabelMap, width_px: int, outside: int) -> NDArray[np.bool_]:
     """Inner boundaries of all classes of a map.
 
     Args:
@@ -62,11 +60,11 @@ def inner_boundaries(labels: Labels, width_px: int, outside: int) -> NDArray[np.
     return differs
 
 
-def without_void(truth: Labels, prediction: Labels, ignore: int) -> Labels:
+def without_void(truth: LabelMap, prediction: LabelMap, ignore: int) -> LabelMap:
     """(H, W): the prediction, void wherever the truth is."""
     if truth.dtype == prediction.dtype and truth.dtype.kind == "u" and ignore == np.iinfo(truth.dtype).max:
         # All bits of void are set, so that it swallows any class.
-        seen: Labels = prediction | np.negative((truth == ignore).astype(truth.dtype))
+        seen: LabelMap = prediction | np.negative((truth == ignore).astype(truth.dtype))
         return seen
     return np.where(truth == ignore, truth, prediction)
 
@@ -85,7 +83,7 @@ class BoundaryIoU:
         self._hits = np.zeros(len(catalog), dtype=np.int64)
         self._union = np.zeros(len(catalog), dtype=np.int64)
 
-    def update(self, *, truth: Labels, prediction: Labels) -> BoundaryIoU:
+    def update(self, *, truth: LabelMap, prediction: LabelMap) -> BoundaryIoU:
         """Count one image, (H, W) class ids in the catalog's dtype each, and return self; ValueError where shapes differ."""
         if truth.shape != prediction.shape:
             raise ValueError(f"truth has shape {truth.shape}, prediction {prediction.shape}")
@@ -136,6 +134,6 @@ class BoundaryIoU:
         number = int(present.sum())
         return (float(self.iou()[present].mean()) if number else math.nan), number
 
-    def _by_class(self, labels: Labels, where: NDArray[np.bool_]) -> NDArray[np.int64]:
+    def _by_class(self, labels: LabelMap, where: NDArray[np.bool_]) -> NDArray[np.int64]:
         found = np.bincount(labels[where], minlength=self.catalog.ignore + 1)
         return np.asarray(found[self.catalog.ids], dtype=np.int64)

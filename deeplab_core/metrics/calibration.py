@@ -19,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.catalogs.catalog import ClassCatalog
+from deeplab_core.labels import LabelMap
 from deeplab_core.metrics.confusion import check_same_classes
-from deeplab_core.metrics.counting import Labels, channel_table
+from deeplab_core.metrics.counting import channel_table
 
 #: Levels of a confidence map.
 LEVELS = 256
@@ -76,7 +77,7 @@ class Calibration:
         self.catalog = catalog
         self._counts = np.zeros((len(catalog), LEVELS, 2), dtype=np.int64)
 
-    def update(self, *, truth: Labels, prediction: Labels, confidence: NDArray[np.uint8]) -> Calibration:
+    def update(self, *, truth: LabelMap, prediction: LabelMap, confidence: NDArray[np.uint8]) -> Calibration:
         """Count one image and return self.
 
         Args:

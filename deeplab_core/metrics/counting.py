@@ -21,8 +21,7 @@ from numpy.typing import NDArray
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import CatalogError
 from deeplab_core.kernels.compiled import use_compiled
-
-Labels = NDArray[Any]  # (H, W) uint8, or uint16 for a wide catalog
+from deeplab_core.labels import LabelMap
 
 #: ``cv2.calcHist`` answers in float32, which counts exactly up to here; larger maps are counted in parts.
 _EXACT_FLOAT32 = 1 << 24
@@ -56,7 +55,7 @@ class ChannelTable:
         """C, the number of classes."""
         return len(self.catalog)
 
-    def checked(self, name: str, labels: Labels) -> Labels:
+    def checked(self, name: str, labels: LabelMap) -> LabelMap:
         """``labels`` in the catalog's dtype, C-contiguous. Integers of other types are taken where every value fits."""
         array = np.asarray(labels)
         if array.dtype != self.catalog.dtype:
@@ -68,7 +67,7 @@ class ChannelTable:
             array = array.astype(self.catalog.dtype)
         return np.ascontiguousarray(array)
 
-    def channels(self, name: str, labels: Labels) -> NDArray[np.int64]:
+    def channels(self, name: str, labels: LabelMap) -> NDArray[np.int64]:
         """Channels of ``labels`` as int64, C for void. Raises CatalogError for ids that the catalog does not declare."""
         found = self.wide_lut.take(labels)
         if found.size and found.max() > self.classes:
@@ -100,7 +99,7 @@ def _table_of(catalog: ClassCatalog) -> ChannelTable:
     return ChannelTable(catalog, lut.astype(catalog.dtype), lut, np.append(catalog.ids, catalog.ignore))
 
 
-def count_pairs(*, truth: Labels, prediction: Labels, catalog: ClassCatalog) -> NDArray[np.int64]:
+def count_pairs(*, truth: LabelMap, prediction: LabelMap, catalog: ClassCatalog) -> NDArray[np.int64]:
     """Count pixels by truth and prediction.
 
     Args:
@@ -123,7 +122,8 @@ def count_pairs(*, truth: Labels, prediction: Labels, catalog: ClassCatalog) -> 
     if use_compiled(truth.size):
         from deeplab_core.kernels.counting import pair_counts
 
-        return _declared(table, truth, prediction, pair_counts(truth, prediction, table.lut, table.classes + 2))
+        counted = pair_counts(_narrow(truth), _narrow(prediction), table.lut, table.classes + 2)
+        return _declared(table, truth, prediction, counted)
     counts = np.zeros((table.classes, table.classes + 1), dtype=np.int64)
     declared = np.ix_(table.columns[:-1], table.columns)
     for joint in _histograms((truth, prediction), (256, 256)):
@@ -134,7 +134,7 @@ def count_pairs(*, truth: Labels, prediction: Labels, catalog: ClassCatalog) -> 
 
 
 def count_banded(
-    *, index: NDArray[np.uint8], truth: Labels, prediction: Labels, bands: int, catalog: ClassCatalog
+    *, index: NDArray[np.uint8], truth: LabelMap, prediction: LabelMap, bands: int, catalog: ClassCatalog
 ) -> NDArray[np.int64]:
     """Count pixels by band, truth and prediction in one pass.
 
@@ -162,14 +162,21 @@ def count_banded(
         from deeplab_core.kernels.counting import band_counts
 
         index = np.ascontiguousarray(index)
-        return _declared(table, truth, prediction, band_counts(index, truth, prediction, table.lut, bands + 1, size))[1:]
+        counted = band_counts(index, _narrow(truth), _narrow(prediction), table.lut, bands + 1, size)
+        return _declared(table, truth, prediction, counted)[1:]
     import cv2
 
-    maps = np.ascontiguousarray(index), cv2.LUT(_plane(truth), table.lut), cv2.LUT(_plane(prediction), table.lut)
+    planes = (np.asarray(cv2.LUT(_plane(labels), table.lut), np.uint8) for labels in (truth, prediction))
+    maps = np.ascontiguousarray(index), *planes
     counts = np.zeros((bands, table.classes, table.classes + 1), dtype=np.int64)
     for joint in _histograms(maps, (bands + 1, size, size)):
         counts += _declared(table, truth, prediction, joint)[1:].astype(np.int64)
     return counts
+
+
+def _narrow(labels: LabelMap) -> NDArray[np.uint8]:
+    """Labels of a catalog that is not wide, which are uint8 already."""
+    return labels.astype(np.uint8, copy=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -188,7 +195,7 @@ class PixelDelta:
     after: NDArray[np.int64]
 
     @staticmethod
-    def between(*, truth: Labels, before: Labels, after: Labels, catalog: ClassCatalog) -> PixelDelta:
+    def between(*, truth: LabelMap, before: LabelMap, after: LabelMap, catalog: ClassCatalog) -> PixelDelta:
         """Compare two states of a box.
 
         Args:
@@ -244,13 +251,13 @@ def _uncounted() -> ValueError:
     return ValueError("the state before the change is not the one that was counted")
 
 
-def _pair(table: ChannelTable, truth: Labels, prediction: Labels) -> tuple[Labels, Labels]:
+def _pair(table: ChannelTable, truth: LabelMap, prediction: LabelMap) -> tuple[LabelMap, LabelMap]:
     if np.shape(truth) != np.shape(prediction):
         raise ValueError(f"truth has shape {np.shape(truth)}, prediction {np.shape(prediction)}")
     return table.checked("truth", truth), table.checked("prediction", prediction)
 
 
-def _declared(table: ChannelTable, truth: Labels, prediction: Labels, joint: NDArray[Any]) -> NDArray[Any]:
+def _declared(table: ChannelTable, truth: LabelMap, prediction: LabelMap, joint: NDArray[Any]) -> NDArray[Any]:
     """(..., C, C + 1) of counts (..., C + 2, C + 2) whose last row and column are undeclared ids: raises unless empty."""
     if joint[..., -1, :].any():
         table.channels("truth", truth)  # raises, naming the ids
@@ -259,11 +266,11 @@ def _declared(table: ChannelTable, truth: Labels, prediction: Labels, joint: NDA
     return np.ascontiguousarray(joint[..., :-2, :-1])
 
 
-def _plane(labels: Labels) -> Labels:
+def _plane(labels: LabelMap) -> LabelMap:
     return labels.reshape(1, -1)
 
 
-def _histograms(maps: tuple[Labels, ...], sizes: tuple[int, ...]) -> Iterator[NDArray[np.float32]]:
+def _histograms(maps: tuple[LabelMap, ...], sizes: tuple[int, ...]) -> Iterator[NDArray[np.float32]]:
     """Joint histograms of uint8 maps of one size, part by part; every value is below the size of its axis."""
     import cv2
 

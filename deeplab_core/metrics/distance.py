@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.catalogs.catalog import IGNORE
 from deeplab_core.kernels.compiled import use_compiled
+from deeplab_core.labels import LabelMap
 
-Labels = NDArray[Any]  # (H, W) uint8 or uint16
 Distances = NDArray[np.float32]
 Box = tuple[slice, slice]
 
@@ -36,7 +35,7 @@ _PIECE = 128
 _TIE = np.float32(1 - 4e-7)
 
 
-def distance_to_void(truth: Labels, ignore: int = IGNORE) -> Distances:
+def distance_to_void(truth: LabelMap, ignore: int = IGNORE) -> Distances:
     """Chebyshev distance (chessboard, px) of every pixel to the nearest void pixel.
 
     A pixel is at most w away exactly if dilating the void by a square of side 2w + 1 covers it: the band of the DeepLab papers'
@@ -53,7 +52,7 @@ def distance_to_void(truth: Labels, ignore: int = IGNORE) -> Distances:
     return np.asarray(cv2.distanceTransform(labelled.astype(np.uint8), cv2.DIST_C, 3), dtype=np.float32)
 
 
-def distance_to_edge(labels: Labels, ignore: int = IGNORE, *, reach: int | None = None) -> Distances:
+def distance_to_edge(labels: LabelMap, ignore: int = IGNORE, *, reach: int | None = None) -> Distances:
     """Exact Euclidean distance (px) of every pixel to the nearest pixel of another class.
 
     1 means a 4-neighbour of another class, sqrt(2) a diagonal one. Void is filled by the nearest class first (:func:`fill_void`),
@@ -92,7 +91,7 @@ def distance_to_edge(labels: Labels, ignore: int = IGNORE, *, reach: int | None 
     return distance
 
 
-def _class_distances(filled: Labels, distance: Distances) -> bool:
+def _class_distances(filled: LabelMap, distance: Distances) -> bool:
     """Write the distance to the nearest other class into ``distance``; False and untouched where there is one class only."""
     import cv2
 
@@ -109,7 +108,7 @@ def _class_distances(filled: Labels, distance: Distances) -> bool:
     return True
 
 
-def fill_void(labels: Labels, ignore: int = IGNORE) -> Labels:
+def fill_void(labels: LabelMap, ignore: int = IGNORE) -> LabelMap:
     """Give every void pixel the class of the nearest labelled pixel.
 
     Exact Euclidean distance; of equally near classes the smallest id wins, so mirrored maps give mirrored results.
@@ -193,7 +192,7 @@ def _bounding_box(mask: NDArray[np.bool_], *, grow: int) -> Box:
     )
 
 
-def _present(labels: Labels) -> list[int]:
+def _present(labels: LabelMap) -> list[int]:
     """Values of a map in ascending order."""
     if labels.dtype.itemsize > 2 or labels.dtype.kind != "u":
         return [int(value) for value in np.unique(labels)]

@@ -14,7 +14,7 @@ from deeplab_core.datasets.ambiguous import AMBIGUOUS_SUFFIX, read_ambiguous
 from deeplab_core.datasets.pairing import MaskPair, pair_masks
 from deeplab_core.datasets.sidecars import SidecarFiles, confidence_file, instance_file, read_confidence, read_instances
 from deeplab_core.errors import AtrousError, Cancelled, MaskFormatError, image_error
-from deeplab_core.labels import class_histogram
+from deeplab_core.labels import LabelMap, class_histogram
 from deeplab_core.masks.frames import Frame, recorded_frame
 from deeplab_core.masks.plausibility import MaskStatistics, hidden_by_void, shifted_by_one
 from deeplab_core.metrics.bootstrap import RESAMPLES, intervals
@@ -23,7 +23,6 @@ from deeplab_core.metrics.boundary_iou import DILATION_RATIO, DILATION_RATIO_CIT
 from deeplab_core.metrics.calibration import Calibration
 from deeplab_core.metrics.cityscapes import CATALOGS, CityscapesScores, InstanceCounts, cityscapes_scores
 from deeplab_core.metrics.confusion import ConfusionMatrix
-from deeplab_core.metrics.counting import Labels
 from deeplab_core.metrics.evaluation import Evaluation, ImageResult, samples_of
 from deeplab_core.metrics.image_counts import ImageCounts
 from deeplab_core.metrics.pair_reader import PairLabels, PairReader
@@ -160,10 +159,10 @@ class _Counted:
     """One pair. ``truth`` is what is scored: void where ``excluded`` (None: nowhere) is true."""
 
     pair: MaskPair
-    truth: Labels
+    truth: LabelMap
     excluded: NDArray[np.bool_] | None
     excluded_px: int
-    prediction: Labels
+    prediction: LabelMap
     labels: PairLabels
     truth_px: NDArray[np.int64]
     over_void: NDArray[np.int64]
@@ -272,7 +271,7 @@ class _Tally:
             pair, truth, excluded, excluded_px, prediction, labels, truth_px, over_void, result, histogram, boundary, confidence
         )  # fmt: skip
 
-    def _called_anew(self, pair: MaskPair, labels: PairLabels) -> tuple[Labels, NDArray[np.uint8]]:
+    def _called_anew(self, pair: MaskPair, labels: PairLabels) -> tuple[LabelMap, NDArray[np.uint8]]:
         """Labels at the threshold and their confidence, from a mask of two classes and its confidence map."""
         assert self.threshold is not None
         catalog, prediction = self.histogram.catalog, labels.prediction
@@ -295,7 +294,7 @@ class _Tally:
         mask, info = pair.prediction, labels.info
         return read_confidence(path, shape, lambda pixels: self.reader.turned_like_prediction(pixels, mask, info))
 
-    def _excluded(self, pair: MaskPair, truth: Labels) -> NDArray[np.bool_] | None:
+    def _excluded(self, pair: MaskPair, truth: LabelMap) -> NDArray[np.bool_] | None:
         """(H, W) bool: pixels whose truth a person has marked as ambiguous."""
         path = None if self.marks is None else self.marks.of(pair.name)
         return None if path is None else read_ambiguous(path, truth.shape).mask()

@@ -6,17 +6,17 @@ widths come from one map: the band of width w is ``(1 <= index) & (index <= w)``
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.catalogs.catalog import IGNORE
 from deeplab_core.kernels.compiled import use_compiled
+from deeplab_core.labels import LabelMap
 from deeplab_core.metrics.distance import distance_to_edge, distance_to_void, fill_void
 from deeplab_core.records import TrimapBand
 
-Labels = NDArray[Any]  # (H, W) uint8 or uint16
 BandRule = Literal["void", "edge"]
 BandAround = Literal["truth", "prediction"]
 
@@ -35,7 +35,12 @@ BAND_RULE_TEXT: dict[BandRule, str] = {
 
 
 def band_index(
-    *, truth: Labels | None, prediction: Labels | None = None, ignore: int = IGNORE, rule: BandRule, around: BandAround = "truth"
+    *,
+    truth: LabelMap | None,
+    prediction: LabelMap | None = None,
+    ignore: int = IGNORE,
+    rule: BandRule,
+    around: BandAround = "truth",
 ) -> NDArray[np.uint8]:
     """Smallest band width, in px, that holds each pixel.
 
@@ -71,7 +76,7 @@ def band_index(
     return index
 
 
-def _compiled_index(source: Labels, ignore: int, rule: BandRule) -> NDArray[np.uint8] | None:
+def _compiled_index(source: LabelMap, ignore: int, rule: BandRule) -> NDArray[np.uint8] | None:
     """The index by compiled loops, without exclusions; None where they may not be used."""
     if source.dtype not in (np.uint8, np.uint16) or not source.size or not use_compiled(source.size):
         return None

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.catalogs.catalog import ClassCatalog
+from deeplab_core.labels import LabelMap
 from deeplab_core.metrics import scores
 from deeplab_core.metrics.confusion import ConfusionMatrix, check_same_classes, same_classes
-from deeplab_core.metrics.counting import Labels, PixelDelta, count_banded
+from deeplab_core.metrics.counting import PixelDelta, count_banded
 from deeplab_core.metrics.scores import AbsentRule
 from deeplab_core.metrics.storage import pack_counts, unpack_counts
 from deeplab_core.metrics.trimap import EXCLUDED, OUTSIDE, WIDEST, BandAround, BandRule, check_width
@@ -81,7 +82,7 @@ class BandHistogram:
 
     # Counting
 
-    def update(self, *, index: NDArray[np.uint8], truth: Labels, prediction: Labels) -> BandHistogram:
+    def update(self, *, index: NDArray[np.uint8], truth: LabelMap, prediction: LabelMap) -> BandHistogram:
         """Count the pixels of one image and return self.
 
         Args:
@@ -94,7 +95,7 @@ class BandHistogram:
         self._counts += count_banded(index=index, truth=truth, prediction=prediction, bands=OUTSIDE, catalog=self.catalog)
         return self
 
-    def add_delta(self, *, index: NDArray[np.uint8], truth: Labels, before: Labels, after: Labels) -> None:
+    def add_delta(self, *, index: NDArray[np.uint8], truth: LabelMap, before: LabelMap, after: LabelMap) -> None:
         """Follow a change of the prediction inside a box whose band index did not change; costs O(box).
 
         Args:

@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.catalogs.catalog import ClassCatalog
+from deeplab_core.labels import LabelMap
 from deeplab_core.refine.unary import ProbabilitySource
 
 
 def labels_as_probabilities(
-    labels: NDArray[Any], catalog: ClassCatalog, certainty: float
+    labels: LabelMap, catalog: ClassCatalog, certainty: float
 ) -> tuple[ProbabilitySource, NDArray[Any]] | None:
     """A label is ``certainty`` sure, the other classes of the mask share the rest; void may be any of them.
 
@@ -31,7 +32,7 @@ def labels_as_probabilities(
     return None if found is None else (found[0], found[1].astype(catalog.dtype))
 
 
-def mask_as_probabilities(labels: NDArray[Any], ignore: int, certainty: float) -> tuple[ProbabilitySource, NDArray[Any]] | None:
+def mask_as_probabilities(labels: LabelMap, ignore: int, certainty: float) -> tuple[ProbabilitySource, NDArray[Any]] | None:
     """As :func:`labels_as_probabilities`, for a mask of which only the void id is known."""
     ids = np.unique(labels)
     ids = ids[ids != ignore]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +13,7 @@ from app.state.opencv import opencv
 from app.state.patch import Rect, TilePatch, patch_of_region
 from app.state.provenance import Provenance, painted
 from deeplab_core.catalogs.catalog import ClassCatalog
+from deeplab_core.labels import LabelMap
 
 
 def eraser_value(catalog: ClassCatalog) -> int:
@@ -69,7 +69,7 @@ def fill_patch(
     return patch_of_region(document.labels, document.provenance, rect, labels, provenance)
 
 
-def connected_region(labels: NDArray[Any], column: int, row: int) -> tuple[Rect, NDArray[np.bool_]]:
+def connected_region(labels: LabelMap, column: int, row: int) -> tuple[Rect, NDArray[np.bool_]]:
     """The 4-connected region of equal labels that holds a pixel: its box and (h, w) bool mask."""
     cv2 = opencv()
     height, width = labels.shape
@@ -100,7 +100,7 @@ def polygon_patch(
     return region_patch(document, rect, where, value, source=source, only=only)
 
 
-def allowed(labels: NDArray[Any], only: frozenset[int]) -> NDArray[np.bool_]:
+def allowed(labels: LabelMap, only: frozenset[int]) -> NDArray[np.bool_]:
     """(h, w) bool: pixels whose label is one of ``only``."""
     found = np.zeros(labels.shape, dtype=np.bool_)
     for value in only:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +10,7 @@ from numpy.typing import NDArray
 from app.state.panes import MODEL_PANES, PaneKind
 from app.ui.canvas.picture import PictureSource
 from deeplab_core.catalogs.catalog import ClassCatalog
-
-Labels = NDArray[Any]  # (H, W) uint8, or uint16 for a wide catalog
+from deeplab_core.labels import LabelMap
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,15 +34,15 @@ class LayerSet:
 
     picture: PictureSource
     catalog: ClassCatalog
-    labels: Labels | None = None
-    prediction: Labels | None = None
-    truth: Labels | None = None
+    labels: LabelMap | None = None
+    prediction: LabelMap | None = None
+    truth: LabelMap | None = None
     confidence: NDArray[np.uint8] | None = None
     band: NDArray[np.uint8] | None = None
     band_width: int = 10
-    band_labels: Labels | None = None
-    refined: Labels | None = None
-    models: tuple[Labels | None, ...] = ()
+    band_labels: LabelMap | None = None
+    refined: LabelMap | None = None
+    models: tuple[LabelMap | None, ...] = ()
     pair: tuple[int, int] = (0, 1)
 
     def __post_init__(self) -> None:
@@ -57,7 +55,7 @@ class LayerSet:
             if array is not None and array.shape != (height, width):
                 raise ValueError(f"models must be ({height}, {width}) like the picture, got {array.shape}")
 
-    def model(self, place: int) -> Labels | None:
+    def model(self, place: int) -> LabelMap | None:
         """What a compared model says; None where there is no such model or no answer yet."""
         return self.models[place] if place < len(self.models) else None
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QRect, QSize, Qt
@@ -11,6 +9,7 @@ from PySide6.QtGui import QImage, QPainter, QPaintEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from deeplab_core.catalogs.catalog import ClassCatalog
+from deeplab_core.labels import LabelMap
 
 #: How strongly labels cover the photograph.
 _OPACITY = 0.6
@@ -53,7 +52,7 @@ class LearnPicture(QWidget):
         painter.end()
 
 
-def composed(rgb: NDArray[np.uint8], labels: NDArray[Any], catalog: ClassCatalog) -> NDArray[np.uint8]:
+def composed(rgb: NDArray[np.uint8], labels: LabelMap, catalog: ClassCatalog) -> NDArray[np.uint8]:
     """Labels over a photograph; background and void let it through.
 
     Args:
