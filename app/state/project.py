@@ -469,7 +469,7 @@ class Project:
             before = self.record(image)
             record = self._replace(replace(before, **values), tell=False)
         if record != before:
-            self._tell(record)
+            self._listeners.tell(record)
         return record
 
     def _refresh(self, image: int, *, tell: bool = True) -> ImageRecord:
@@ -484,11 +484,8 @@ class Project:
                 return record
             self._records[place] = record
         if tell:
-            self._tell(record)
+            self._listeners.tell(record)
         return record
-
-    def _tell(self, record: ImageRecord) -> None:
-        self._listeners.tell(record)
 
     def _read_records(self) -> None:
         from deeplab_core.datasets.find import natural_sort

@@ -14,8 +14,8 @@ from typing import Any
 
 from deeplab_core.errors import AtrousError
 from deeplab_core.reading import parse_json, read_json, read_yaml, shorten
+from deeplab_core.weights.pickled_values import Global
 from deeplab_core.weights.reading import Checkpoint
-from deeplab_core.weights.unpickling import Global
 from deeplab_core.weights.unwrapping import entries
 
 #: Settings files beside a checkpoint, the surest first.

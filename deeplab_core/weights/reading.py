@@ -19,9 +19,9 @@ from torch import Tensor
 
 from deeplab_core.errors import UnsafeCheckpoint, WeightsError
 from deeplab_core.model_files import index_of, model_in_folder, read_index
+from deeplab_core.weights.pickled_values import DamagedPickle, UnreadTensor
 from deeplab_core.weights.tensorflow import is_tensorflow, read_tensorflow, tensorflow_file
 from deeplab_core.weights.torch_files import read_archive, read_stream
-from deeplab_core.weights.unpickling import DamagedPickle, UnreadTensor
 
 #: A checkpoint that claims more than this is no segmentation network: the largest known (DeconvNet) has 1 GB.
 LARGEST_FILE = 16 * 2**30

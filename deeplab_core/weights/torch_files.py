@@ -11,7 +11,8 @@ from typing import IO, Any
 
 import torch
 
-from deeplab_core.weights.unpickling import STORAGES, DamagedPickle, Global, Storage, read_pickle
+from deeplab_core.weights.pickled_values import STORAGES, DamagedPickle, Global, Storage
+from deeplab_core.weights.unpickling import read_pickle
 
 #: First pickle of the old format, ``torch.serialization.MAGIC_NUMBER``.
 _MAGIC = 0x1950A86A20F9469CFC6C

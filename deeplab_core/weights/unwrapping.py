@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 
 from deeplab_core.errors import UnsafeCheckpoint, WeightsError
+from deeplab_core.weights.pickled_values import StandIn, UnreadTensor
 from deeplab_core.weights.reading import Checkpoint, read_file
-from deeplab_core.weights.unpickling import StandIn, UnreadTensor
 
 #: Words that compilation and parallel training put anywhere into a key; no network of ours has them.
 _NOISE = re.compile(r"(module|_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module|_forward_module)")

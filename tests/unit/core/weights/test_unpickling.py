@@ -25,8 +25,9 @@ import pytest
 import torch
 
 from deeplab_core.errors import UnsafeCheckpoint, WeightsError
+from deeplab_core.weights.pickled_values import DamagedPickle, Global, StandIn, UnreadTensor
 from deeplab_core.weights.reading import read_file
-from deeplab_core.weights.unpickling import DamagedPickle, Global, StandIn, UnreadTensor, read_pickle
+from deeplab_core.weights.unpickling import read_pickle
 from deeplab_core.weights.unwrapping import collect
 
 
