@@ -6,6 +6,7 @@ import importlib.metadata
 import os
 import platform
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,20 @@ def doctor(as_json: bool, probe: str | None) -> int:
     if not as_json:
         for name, value in facts.items():
             say(f"{name:>22}  {value or 'not installed'}")
+    rows = _probe_rows((lambda _row: None) if as_json else _say_row)
+    problems = [*_setup_problems(), *(f"{row.name}: {row.text}. {row.remedy}" for row in rows if row.state == "failed")]
+    found = next((row.more for row in rows if row.name == "torch"), {})
+    devices, notes = found.get("devices", {}), found.get("notes", [])
+    if as_json:
+        probes = [{"name": row.name, "state": row.state, "text": row.text, "remedy": row.remedy} for row in rows]
+        emit("doctor", facts=facts, devices=devices, notes=notes, model_folders=model_folders(), probes=probes, problems=problems)
+    else:
+        _say_findings(devices, notes, problems)
+    return 1 if problems else 0
+
+
+def _setup_problems() -> list[str]:
+    """What is wrong with the packages and the environment, apart from what the probes try."""
     problems: list[str] = []
     if _version("opencv-python") is not None:
         problems.append(
@@ -62,22 +77,21 @@ def doctor(as_json: bool, probe: str | None) -> int:
     missing = [
         name for name in os.environ.get(MODEL_DIR_VARIABLE, "").split(os.pathsep) if name and not Path(name).expanduser().is_dir()
     ]
-    problems += [f"{MODEL_DIR_VARIABLE} names {name}, which is no folder" for name in missing]
+    return [*problems, *(f"{MODEL_DIR_VARIABLE} names {name}, which is no folder" for name in missing)]
+
+
+def _probe_rows(tell: Callable[[Row], None]) -> list[Row]:
+    """Run every probe that this machine can, and tell of each as soon as it has ended."""
     names = [name for name in PROBES if name != "screen" or has_screen()]
     rows: list[Row] = []
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         for row in pool.map(run_probe, names):
             rows.append(row)
-            if row.state == "failed":
-                problems.append(f"{row.name}: {row.text}. {row.remedy}")
-            if not as_json:
-                _say_row(row)
-    found = next((row.more for row in rows if row.name == "torch"), {})
-    devices, notes = found.get("devices", {}), found.get("notes", [])
-    if as_json:
-        probes = [{"name": row.name, "state": row.state, "text": row.text, "remedy": row.remedy} for row in rows]
-        emit("doctor", facts=facts, devices=devices, notes=notes, model_folders=model_folders(), probes=probes, problems=problems)
-        return 1 if problems else 0
+            tell(row)
+    return rows
+
+
+def _say_findings(devices: dict[str, str], notes: list[str], problems: list[str]) -> None:
     for name, text in devices.items():
         say(f"{'device ' + name:>22}  {text}")
     for note in notes:
@@ -87,7 +101,6 @@ def doctor(as_json: bool, probe: str | None) -> int:
         say(f"atrous: {problem}", err=True)
     if not problems:
         say("No problem found.")
-    return 1 if problems else 0
 
 
 def _say_row(row: Row) -> None:

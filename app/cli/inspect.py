@@ -80,14 +80,17 @@ def inspect(
     Exit status 1 says that some files could not be inspected; the figures are those of the rest.
     """
     from deeplab_core.analysis.folder import FolderSources
+    from deeplab_core.analysis.summary import inspection_to_dict
 
     truths = truth.folders
-    if not truths and (cell or kind or slice_name or cutouts or objects or ambiguous):
-        raise click.UsageError("--cell, --kind, --slice, --cutouts, --objects and --ambiguous need --truth")
-    if slice_name and (cell or kind):
-        raise click.UsageError("--slice lists by itself; leave --cell and --kind out")
-    if cutouts is not None and images is None:
-        raise click.UsageError("--cutouts needs the photographs; name their folder with --images")
+    _check_options(
+        truth=bool(truths),
+        images=images is not None,
+        slices=bool(slice_name),
+        cells=bool(cell or kind),
+        cutouts=cutouts is not None,
+        others=bool(objects or ambiguous),
+    )
     ground = masks_truth(truth, prediction, images) if truths else None
     catalog = masks_classes(truth, prediction) if ground is None else ground.catalog
     if ground is not None:
@@ -109,8 +112,6 @@ def inspect(
     if ranking is not None and ranking.scores:
         say("\n".join([*order_lines(ranking, top), *gain_lines(ranking)]))
     if json_file is not None:
-        from deeplab_core.analysis.summary import inspection_to_dict
-
         about = {} if ground is None else {"ground_truth": ground.to_dict()}
         write_json(json_file, {**inspection_to_dict(found, components=max(top, 50), ranking=ranking), **about})
     if cutouts is not None and images is not None:
@@ -118,6 +119,16 @@ def inspect(
     for line in found.truth_notes.spoken() + found.prediction_notes.spoken():
         say(f"atrous: {line}", err=True)
     return _complain(found.failures)
+
+
+def _check_options(*, truth: bool, images: bool, slices: bool, cells: bool, cutouts: bool, others: bool) -> None:
+    """Refuse options that need another one. Each argument says whether such an option was given."""
+    if not truth and (cells or slices or cutouts or others):
+        raise click.UsageError("--cell, --kind, --slice, --cutouts, --objects and --ambiguous need --truth")
+    if slices and cells:
+        raise click.UsageError("--slice lists by itself; leave --cell and --kind out")
+    if cutouts and not images:
+        raise click.UsageError("--cutouts needs the photographs; name their folder with --images")
 
 
 def _cell_ids(cell: str, catalog: ClassCatalog) -> tuple[int, int]:

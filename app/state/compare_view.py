@@ -74,30 +74,42 @@ def table_rows(
         times: milliseconds by place; None or nan where unknown.
     """
     judged = any(found is not None and found.iou for found in figures)
+    rows = [*_mean_rows(figures, folder=folder)] if judged else []
+    rows.append(_time_row(times))
+    rows += [_class_row(catalog, class_id, figures, judged=judged) for class_id in shown_classes(catalog, figures)]
+    return rows
+
+
+def _mean_rows(figures: Sequence[ModelFigures | None], *, folder: bool) -> tuple[TableRow, TableRow]:
+    """Mean IoU and pixel accuracy of each model."""
     over = "in the ground truth of the folder" if folder else "in the ground truth of this image"
-    rows = []
-    if judged:
-        means = [None if found is None else found.mean for found in figures]
-        counts = {found.classes for found in figures if found is not None}
-        number = counted(max(counts), "class", "classes") if counts else ""
-        tip = f"Mean IoU over the {number} {over}, the same for every model" if counts else ""
-        rows.append(TableRow(f"mIoU over {max(counts)}" if counts else "mIoU", _percents(means), best=_best(means), tip=tip))
-        accuracies = [None if found is None else found.accuracy for found in figures]
-        tip = "Share of the labelled pixels that are right"
-        rows.append(TableRow("Pixel accuracy", _percents(accuracies), best=_best(accuracies), tip=tip))
+    means = [None if found is None else found.mean for found in figures]
+    counts = {found.classes for found in figures if found is not None}
+    number = counted(max(counts), "class", "classes") if counts else ""
+    tip = f"Mean IoU over the {number} {over}, the same for every model" if counts else ""
+    title = f"mIoU over {max(counts)}" if counts else "mIoU"
+    accuracies = [None if found is None else found.accuracy for found in figures]
+    right = "Share of the labelled pixels that are right"
+    return (
+        TableRow(title, _percents(means), best=_best(means), tip=tip),
+        TableRow("Pixel accuracy", _percents(accuracies), best=_best(accuracies), tip=right),
+    )
+
+
+def _time_row(times: Sequence[float | None]) -> TableRow:
     spent = tuple(_DASH if value is None or isnan(value) else f"{value:,.0f}".replace(",", "\u2009") for value in times)
     tip = "Time of one prediction in milliseconds, when it was made; of a folder the mean"
     quick = _best([None if value is None or isnan(value) else -value for value in times])
-    rows.append(TableRow("Time, ms", spent, best=quick, tip=tip))
-    for class_id in shown_classes(catalog, figures):
-        info = catalog.by_id(class_id)
-        if judged:
-            values = [None if found is None else found.iou.get(class_id) for found in figures]
-            rows.append(TableRow(info.name, _percents(values), info.color, _best(values), "IoU in percent"))
-        else:
-            values = [None if found is None else found.shares.get(class_id, 0.0) for found in figures]
-            rows.append(TableRow(info.name, _percents(values), info.color, tip="Share of the picture in percent"))
-    return rows
+    return TableRow("Time, ms", spent, best=quick, tip=tip)
+
+
+def _class_row(catalog: ClassCatalog, class_id: int, figures: Sequence[ModelFigures | None], *, judged: bool) -> TableRow:
+    info = catalog.by_id(class_id)
+    if judged:
+        values = [None if found is None else found.iou.get(class_id) for found in figures]
+        return TableRow(info.name, _percents(values), info.color, _best(values), "IoU in percent")
+    values = [None if found is None else found.shares.get(class_id, 0.0) for found in figures]
+    return TableRow(info.name, _percents(values), info.color, tip="Share of the picture in percent")
 
 
 def heading(figures: Sequence[ModelFigures | None]) -> str:

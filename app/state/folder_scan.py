@@ -188,20 +188,8 @@ def _match_moved(plan: _Plan, folder: Path, found: dict[str, tuple[int, int]]) -
     losers = [row for row in (*plan.gone, *plan.changed) if row.worked_on]
     if not losers:
         return
-    by_size = defaultdict(list)
-    for row in losers:
-        by_size[row.size].append(row)
     openings = [path for path, *_ in plan.new] + [row.path for row in plan.changed]
-    taken: dict[str, _Known] = {}
-    for path in openings:
-        size, mtime_ns = found[path]
-        candidates = [row for row in by_size.get(size, ()) if row.path != path]
-        if not candidates:
-            continue
-        match = _same_file(candidates, path, mtime_ns) or _same_content(candidates, folder / path)
-        if match is not None:
-            taken[path] = match
-            by_size[size].remove(match)
+    taken = _matches(losers, openings, folder, found)
     settled = {row.id for row in taken.values()}
     plan.moved = [(row, path) for path, row in taken.items()]
     plan.new = [entry for entry in plan.new if entry[0] not in taken]
@@ -214,6 +202,22 @@ def _match_moved(plan: _Plan, folder: Path, found: dict[str, tuple[int, int]]) -
         if row.path not in taken and row.id in settled:
             plan.new.append((row.path, *found[row.path]))
     plan.changed = [row for row in plan.changed if row.id not in settled and row.path not in taken]
+
+
+def _matches(losers: list[_Known], openings: list[str], folder: Path, found: dict[str, tuple[int, int]]) -> dict[str, _Known]:
+    """Which image lies under which name now; an image goes to the first name that fits."""
+    by_size = defaultdict(list)
+    for row in losers:
+        by_size[row.size].append(row)
+    taken: dict[str, _Known] = {}
+    for path in openings:
+        size, mtime_ns = found[path]
+        candidates = [row for row in by_size.get(size, ()) if row.path != path]
+        match = _same_file(candidates, path, mtime_ns) or _same_content(candidates, folder / path) if candidates else None
+        if match is not None:
+            taken[path] = match
+            by_size[size].remove(match)
+    return taken
 
 
 def _question_suspects(plan: _Plan, folder: Path) -> None:

@@ -102,7 +102,7 @@ def load_sample(
 ) -> EvaluationSample:
     """Read one image of a project. The only place that decides which labels count and which ground truth belongs to them.
 
-    LabelMap:
+    Labels:
 
     - ``"effective"``: the mask where the user worked on the image or any pixel of the mask is set; else the newest prediction.
       This is what the canvas shows and what an export writes.
@@ -142,44 +142,69 @@ def load_sample(
         found = confirmed_labels(found, provenance, project.catalog.ignore, reviewed=record.status >= ImageStatus.REVIEWED)
     newest = predicted = None
     if labels == "prediction" or with_prediction or (labels == "effective" and found is None):
-        newest = prediction or _newest(project, image)
-        if newest is not None:
-            predicted = in_project_ids(project, newest) if to_project is None else to_project(newest)
-        if predicted is not None and info is not None and predicted.shape != (info.height, info.width):
-            newest = predicted = None
+        newest, predicted = _predicted(project, image, prediction, info, to_project)
         if found is None and labels in ("effective", "prediction"):
             found = predicted
-    truth_notes: tuple[Note, ...] = ()
-    if not truth or (found is None and labels != "none"):
-        whole = exclude = scored = None
-    else:
-        if held is not None and held.truth is not None:
-            whole = held.truth
-        else:
-            file = load_truth(project, image, info)
-            whole, truth_notes = (None, ()) if file is None else (file.labels, file.notes)
-        if whole is not None and found is not None and whole.shape != found.shape:
-            raise MaskFormatError(
-                f"the ground truth is {whole.shape[1]} x {whole.shape[0]} px, the mask {found.shape[1]} x {found.shape[0]} px",
-                remedy="Choose the ground truth of this image; it is never resized",
-                path=truth_path(project, image),
-            )
-        exclude = None if whole is None else excluded(project, image, whole.shape)
-        scored = None if whole is None else without_marked(whole, exclude, project.catalog.ignore)
+    read = _Truth()
+    if truth and (found is not None or labels == "none"):
+        read = _truth(project, image, held, info, None if found is None else found.shape)
     return EvaluationSample(
         labels=found,
-        truth=whole,
-        exclude=exclude,
-        scored=scored,
+        truth=read.labels,
+        exclude=read.exclude,
+        scored=read.scored,
         confidence=None if newest is None else newest.known_confidence,
         prediction=newest,
         predicted=predicted,
         provenance=provenance,
         rgb=pixels,
         head=head,
-        truth_notes=truth_notes,
+        truth_notes=read.notes,
         mask_notes=(Note("repaired", notice, "was put together again from a damaged mask or journal", True),) if notice else (),
     )
+
+
+def _predicted(
+    project: Project, image: int, prediction: Prediction | None, info: ImageInfo | None, to_project: ToProject | None
+) -> tuple[Prediction | None, LabelMap | None]:
+    """The newest prediction and its labels in the project's ids; neither where it is of another size than the image."""
+    newest = prediction or _newest(project, image)
+    if newest is None:
+        return None, None
+    predicted = in_project_ids(project, newest) if to_project is None else to_project(newest)
+    if predicted is not None and info is not None and predicted.shape != (info.height, info.width):
+        return None, None
+    return newest, predicted
+
+
+@dataclass(frozen=True, slots=True)
+class _Truth:
+    """Ground truth of an image, as in :class:`EvaluationSample`."""
+
+    labels: LabelMap | None = None
+    exclude: NDArray[np.bool_] | None = None
+    scored: LabelMap | None = None
+    notes: tuple[Note, ...] = ()
+
+
+def _truth(project: Project, image: int, held: Held | None, info: ImageInfo | None, size: tuple[int, ...] | None) -> _Truth:
+    """Ground truth in memory or on disk; ``size`` is the (height, width) of the labels that it is for, None for any."""
+    notes: tuple[Note, ...] = ()
+    if held is not None and held.truth is not None:
+        whole = held.truth
+    else:
+        file = load_truth(project, image, info)
+        if file is None:
+            return _Truth()
+        whole, notes = file.labels, file.notes
+    if size is not None and whole.shape != size:
+        raise MaskFormatError(
+            f"the ground truth is {whole.shape[1]} x {whole.shape[0]} px, the mask {size[1]} x {size[0]} px",
+            remedy="Choose the ground truth of this image; it is never resized",
+            path=truth_path(project, image),
+        )
+    exclude = excluded(project, image, whole.shape)
+    return _Truth(whole, exclude, without_marked(whole, exclude, project.catalog.ignore), notes)
 
 
 def truth_path(project: Project, image: int) -> Path | None:

@@ -127,20 +127,32 @@ def _model(data: memoryview) -> OnnxFile:
                     _node(view(part), external, 1)
     if graphs != 1 or not outputs:
         raise Malformed("it holds no graph")
+    upsampled, makers = _ends(nodes, outputs)
+    return OnnxFile(metadata, Counter(node.op for node in nodes), upsampled, frozenset(external), makers)
+
+
+def _ends(nodes: list[_Node], outputs: list[str]) -> tuple[dict[str, Upsampling], dict[str, str]]:
+    """Which outputs are enlarged maps, and by output the operation that makes it, or the map that it enlarges."""
     made_by = {name: node for node in nodes for name in node.outputs}
     upsampled, makers = {}, {}
     for name in outputs:
         node = _maker(name, made_by)
         makers[name] = "" if node is None else node.op
-        if node is not None and node.op == "Resize" and node.domain in ("", "ai.onnx") and node.inputs:
-            rule = _PIXEL_RULES.get(node.strings.get("coordinate_transformation_mode", "half_pixel"))
-            # What the graph's own input is enlarged to is no map of scores.
-            if rule is not None and node.strings.get("mode") == "linear" and node.inputs[0] in made_by:
-                source = node.inputs[0]
-                upsampled[name] = Upsampling(source, rule)
-                before = _maker(source, made_by)
-                makers[name] = makers[source] = "" if before is None else before.op
-    return OnnxFile(metadata, Counter(node.op for node in nodes), upsampled, frozenset(external), makers)
+        enlarged = None if node is None else _enlarged(node)
+        # What the graph's own input is enlarged to is no map of scores.
+        if enlarged is not None and enlarged.source in made_by:
+            upsampled[name] = enlarged
+            before = _maker(enlarged.source, made_by)
+            makers[name] = makers[enlarged.source] = "" if before is None else before.op
+    return upsampled, makers
+
+
+def _enlarged(node: _Node) -> Upsampling | None:
+    """What a node enlarges bilinearly, by a rule that is known."""
+    if node.op != "Resize" or node.domain not in ("", "ai.onnx") or not node.inputs or node.strings.get("mode") != "linear":
+        return None
+    rule = _PIXEL_RULES.get(node.strings.get("coordinate_transformation_mode", "half_pixel"))
+    return None if rule is None else Upsampling(node.inputs[0], rule)
 
 
 def _maker(name: str, made_by: dict[str, _Node]) -> _Node | None:

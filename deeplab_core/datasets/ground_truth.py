@@ -384,22 +384,14 @@ def _in_named_folder(
     # Predictions somewhere below a folder of ground truth: the rest of it is searched.
     result = _match_named(truth_folder, [place for place in places if place not in predicted], images, listings, kinds)
     if not allow_predicted:
-        ours = {
-            image: marker
-            for image, path in result.files.items()
-            if (marker := origins.writer_of(path, root, image)) is not None and marker.kind != "export"
-        }
-        result.files = {image: path for image, path in result.files.items() if image not in ours}
+        ours = _without_ours(result, origins, root)
         if not result.files and (predicted or ours):
-            marker = next(iter(ours.values()), None) or origins.above(predicted[0])[0]
+            writer = next(iter(ours.values()), None) or origins.above(predicted[0])[0]
             if truth_folder in predicted or ours or _match_named(truth_folder, places, images, listings, kinds).files:
-                raise refuse_predicted(marker, truth_folder)
+                raise refuse_predicted(writer, truth_folder)
     marker = _marker_of(result.files, origins, root)
     reason = f"{truth_folder} was named, and has the names of {len(result.files):,} of {count(len(images), 'image')}"
-    if predicted and result.files:
-        reason += f"; masks that Atrous predicted in {predicted[0]} were left out"
-    if marker is not None:
-        reason += f"; it is {marker.text()}" if marker.kind == "export" else f"; it holds {marker.text()}"
+    reason += _named_notes(marker, predicted if result.files else [])
     return TruthIndex(
         files=result.files,
         layout="chosen" if result.files else "none",
@@ -409,6 +401,25 @@ def _in_named_folder(
         reason=reason,
         marker=marker,
     )
+
+
+def _without_ours(result: Candidate, origins: Origins, root: Path) -> dict[str, OutputMarker]:
+    """Drop masks that a model made from a match, and return who made them, by image. Exported masks are corrected ones."""
+    ours = {
+        image: marker
+        for image, path in result.files.items()
+        if (marker := origins.writer_of(path, root, image)) is not None and marker.kind != "export"
+    }
+    result.files = {image: path for image, path in result.files.items() if image not in ours}
+    return ours
+
+
+def _named_notes(marker: OutputMarker | None, left_out: list[Path]) -> str:
+    """What else there is to say of a folder that was named."""
+    notes = f"; masks that Atrous predicted in {left_out[0]} were left out" if left_out else ""
+    if marker is not None:
+        notes += f"; it is {marker.text()}" if marker.kind == "export" else f"; it holds {marker.text()}"
+    return notes
 
 
 def _match_named(
