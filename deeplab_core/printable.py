@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import re
-from typing import Any
 
 #: C0 without tab and newline, DEL and C1; Arabic letter mark, left-to-right and right-to-left marks; line and paragraph
 #: separators and the bidirectional embeddings, overrides and isolates; halves of surrogate pairs, as which Python keeps bytes of
@@ -17,7 +16,7 @@ from typing import Any
 _HIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
-def printable(text: Any) -> str:
+def printable(text: object) -> str:
     r"""A text with every control character as an escape that can be read: ``\x1b``, ``\u202e``, ``\xff`` for a foreign byte.
 
     Newlines and tabs stay. What is a text already comes back unchanged if there is nothing to escape; other values are made one.

@@ -242,12 +242,12 @@ def json_text(data: Any, **options: Any) -> str:
     return text
 
 
-def shorten(value: Any, length: int = 80) -> str:
+def shorten(value: object, length: int = 80) -> str:
     """``repr`` for messages: at most ``length`` characters, and bounded work for values that repeat or contain themselves."""
     return _cut(_SHORT.repr(value), length)
 
 
-def whole(value: Any, *, least: int | None = None, most: int | None = None) -> int:
+def whole(value: object, *, least: int | None = None, most: int | None = None) -> int:
     """A whole number out of a file: an int, or a float without a fraction.
 
     Raises:

@@ -38,7 +38,7 @@ def progress(title: str, total: int) -> Iterator[Progress]:
         yield bar
 
 
-def emit(event: str, **values: Any) -> None:
+def emit(event: str, **values: object) -> None:
     """Write one JSON line to stdout. Paths become strings; in one with foreign bytes these are escaped."""
     say_json({"event": event, **values})
 

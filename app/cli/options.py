@@ -89,12 +89,12 @@ def truth_options(
         @click.option("--catalog", "catalog_name", metavar="NAME_OR_FILE", help=f"{catalog_help}.")
         @functools.wraps(command)
         def wrapper(
-            *args: Any,
+            *args: object,
             truth_folders: tuple[Path, ...],
             allow_predicted_truth: bool,
             mask_frame: str | None,
             catalog_name: str | None,
-            **values: Any,
+            **values: object,
         ) -> Any:
             if len(truth_folders) > 1 and not many:
                 raise click.UsageError("--truth is given twice; this command reads one folder of ground truth")
@@ -125,7 +125,7 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
         "'atrous models show' lists what is guessed.",
     )
     @functools.wraps(command)
-    def wrapper(*args: Any, model_option: tuple[str, ...], **values: Any) -> Any:
+    def wrapper(*args: object, model_option: tuple[str, ...], **values: object) -> Any:
         options: dict[str, Any] = {}
         if model_option:
             from deeplab_core.weights.options import parse_options

@@ -133,7 +133,7 @@ def train(
     resume: bool,
     tensorboard: bool,
     as_json: bool,
-    **flags: Any,
+    **flags: object,
 ) -> int:
     """Train a network on images and masks, or on what was corrected in the window.
 
@@ -403,7 +403,7 @@ def _stop_on_signals() -> Iterator[Callable[[], bool]]:
     """Ctrl+C and SIGTERM end the run after the step in hand; a second Ctrl+C ends it at once."""
     asked: list[int] = []
 
-    def note(number: int, _frame: Any) -> None:
+    def note(number: int, _frame: object) -> None:
         if asked:
             raise KeyboardInterrupt
         asked.append(number)

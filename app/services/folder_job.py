@@ -212,7 +212,7 @@ class FolderJob(QObject, Generic[T]):
         if not (self._active or self._paused or self._waiting):
             self._end()
 
-    def _advance(self, item: _Item, value: Any, error: Exception | None = None) -> None:
+    def _advance(self, item: _Item, value: object, error: Exception | None = None) -> None:
         """Carry an image on to its next step."""
         try:
             step = item.steps.send(value) if error is None else item.steps.throw(error)
@@ -268,7 +268,7 @@ class FolderJob(QObject, Generic[T]):
             finished=finished,
         )
 
-    def _come_back(self, item: _Item, value: Any, error: Exception | None = None) -> None:
+    def _come_back(self, item: _Item, value: object, error: Exception | None = None) -> None:
         """A step is over."""
         item.call, item.fraction = None, 0.0
         if item in self._active:  # else it was left meanwhile

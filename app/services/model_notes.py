@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from deeplab_core.errors import AtrousError
 from deeplab_core.reading import parse_json, read_json
@@ -60,5 +59,5 @@ def _inside(path: Path) -> str:
     return metadata.get(CARD_KEY, "")
 
 
-def _line(value: Any) -> str:
+def _line(value: object) -> str:
     return " ".join(value.split()) if isinstance(value, str) else ""

@@ -49,7 +49,7 @@ class SettingsStore(QObject):
         """The value of a setting; KeyError for a name that the schema does not know."""
         return self._values[key]
 
-    def set(self, key: str, value: Any) -> None:
+    def set(self, key: str, value: object) -> None:
         """Change a setting. Raises ValueError where the value does not fit it, KeyError for an unknown name."""
         checked = BY_KEY[key].check(value)
         if checked == self._values[key]:
@@ -137,7 +137,7 @@ def _bare_or_quoted(part: str) -> str:
     return part if part.replace("_", "").replace("-", "").isalnum() and part.isascii() else json.dumps(part)
 
 
-def _literal(value: Any) -> str:
+def _literal(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, dict):

@@ -118,14 +118,14 @@ class _Connection(sqlite3.Connection):
     kept percent-encoded behind a mark, one form for each name, so that they can be compared.
     """
 
-    def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
+    def execute(self, sql: str, parameters: object = (), /) -> sqlite3.Cursor:
         return super().execute(sql, _storable(parameters))
 
     def executemany(self, sql: str, parameters: Iterable[Any], /) -> sqlite3.Cursor:
         return super().executemany(sql, map(_storable, parameters))
 
 
-def _storable(values: Any) -> Any:
+def _storable(values: object) -> Any:
     if not isinstance(values, tuple | list):
         return values
     return [_to_text(value) if type(value) is str and not value.isascii() else value for value in values]

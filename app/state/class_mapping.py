@@ -122,7 +122,7 @@ def _of_classes(project: Project, source: ClassCatalog) -> dict[int, int | None]
     return _pairs(entry)
 
 
-def _pairs(entry: Any) -> dict[int, int | None]:
+def _pairs(entry: object) -> dict[int, int | None]:
     pairs = entry.get("to") if isinstance(entry, dict) else None
     if not isinstance(pairs, dict):
         return {}

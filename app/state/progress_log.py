@@ -54,7 +54,7 @@ def to_plain(samples: tuple[ProgressSample, ...]) -> list[list[Any]]:
     ]
 
 
-def from_plain(data: Any) -> tuple[ProgressSample, ...]:
+def from_plain(data: object) -> tuple[ProgressSample, ...]:
     """Rebuild a log; what is malformed is left out."""
     found = []
     for row in data if isinstance(data, list) else []:

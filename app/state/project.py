@@ -414,7 +414,7 @@ class Project:
         self.set_setting("catalog", catalog.to_dict())
         self._catalog = catalog
 
-    def setting(self, key: str, default: Any = None) -> Any:
+    def setting(self, key: str, default: object = None) -> Any:
         """A JSON value kept with the project: colours, visibility, keys, truth folder, class mapping, view."""
         row = self._store.row("SELECT value FROM meta WHERE key = ?", (key,), (str,))
         return default if row is None else meta_json(row[0], key)
@@ -424,7 +424,7 @@ class Project:
         rows = self._store.rows("SELECT key, value FROM meta WHERE substr(key, 1, ?) = ?", (len(prefix), prefix), (str, str))
         return {key: meta_json(value, key) for key, value in rows}
 
-    def set_setting(self, key: str, value: Any) -> None:
+    def set_setting(self, key: str, value: object) -> None:
         """Keep a JSON value with the project."""
         self._check_writable()
         self._store.write("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", (key, json.dumps(value)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from deeplab_core.reading import shorten
 
@@ -37,7 +36,7 @@ class Setting:
     unit: str = ""
     folder: bool = False
 
-    def check(self, value: Any) -> Value:
+    def check(self, value: object) -> Value:
         """The value in this setting's type. Raises ValueError that says what would be right."""
         if isinstance(self.default, bool):
             if not isinstance(value, bool):
@@ -57,7 +56,7 @@ class Setting:
             raise ValueError(f"{self.key} is one of {', '.join(choice for choice, _ in self.choices)}, not {shorten(value)}")
         return value
 
-    def _check_number(self, value: Any) -> Value:
+    def _check_number(self, value: object) -> Value:
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise ValueError(f"{self.key} is a number, not {shorten(value)}")
         if isinstance(self.default, int) and value != int(value):
@@ -67,7 +66,7 @@ class Setting:
         return int(value) if isinstance(self.default, int) else float(value)
 
 
-def _check_keys(key: str, value: Any) -> dict[str, list[str]]:
+def _check_keys(key: str, value: object) -> dict[str, list[str]]:
     if not isinstance(value, dict):
         raise ValueError(f"{key} is a table of command = [keys]")
     for command, keys in value.items():

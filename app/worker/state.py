@@ -23,7 +23,7 @@ class Handler(Protocol):
 
     def __init__(self, state: WorkerState) -> None: ...
 
-    def answer(self, request: Any, cancel: Cancel | None, progress: ReportProgress | None, /) -> Answer:
+    def answer(self, request: object, cancel: Cancel | None, progress: ReportProgress | None, /) -> Answer:
         """Serve one request."""
 
 

@@ -130,7 +130,7 @@ def _opened(content: bytes) -> tuple[Any, str]:
     return Interpreter(model_content=content, num_threads=threads), "fp32"
 
 
-def _steps(interpreter: Any) -> list[dict[str, Any]]:
+def _steps(interpreter: object) -> list[dict[str, Any]]:
     """The graph's operations in order; empty where this version of the library does not list them."""
     listed = getattr(interpreter, "_get_ops_details", None)
     return list(listed()) if listed is not None else []

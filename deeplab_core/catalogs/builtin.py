@@ -95,7 +95,7 @@ def voc_color(index: int) -> Color:
     return red, green, blue
 
 
-def _build(data: Any, path: Path | None) -> ClassCatalog:
+def _build(data: object, path: Path | None) -> ClassCatalog:
     try:
         if not isinstance(data, dict) or not isinstance(data.get("classes"), list):
             raise CatalogError("not a class catalog", why="It has no list 'classes'", remedy=_FORM)
@@ -118,7 +118,7 @@ def with_default_keys(catalog: ClassCatalog) -> ClassCatalog:
     )
 
 
-def _row(row: Any, position: int) -> dict[str, Any]:
+def _row(row: object, position: int) -> dict[str, Any]:
     entry = {"name": row} if isinstance(row, str) else row
     if not isinstance(entry, dict) or not isinstance(entry.get("name"), str) or not entry["name"].strip():
         raise CatalogError(f"class {position + 1} of the catalog has no name", why=f"It reads {shorten(row)}", remedy=_FORM)

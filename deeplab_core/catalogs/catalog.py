@@ -251,7 +251,7 @@ def _color(value: Any) -> Color:
     return red, green, blue
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise TypeError(f"{shorten(value)} is no text")
     return str(value)

@@ -193,7 +193,7 @@ def _runs(inside: Mask) -> tuple[int, ...]:
     return tuple(runs if not flat[0] else [0, *runs])
 
 
-def _whole(value: Any) -> int:
+def _whole(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise ValueError(f"{shorten(value)} is no whole number from 0")
     return value

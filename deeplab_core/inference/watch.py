@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from torch import nn
 
@@ -48,7 +47,7 @@ class Watch:
         self._text = text
         self._report(1.0)
 
-    def _layer(self, *_: Any) -> None:
+    def _layer(self, *_: object) -> None:
         self.check()
         self._layers += 1
         self._report(self._start + self._length * min(1.0, self._layers / self._expected))

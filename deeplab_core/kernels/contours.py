@@ -8,7 +8,6 @@ cost a few steps per pixel. The loops let other threads run. Importing this modu
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,7 +75,7 @@ def _match(
     other: LabelMap,
     other_edges: NDArray[np.bool_],
     places: NDArray[np.int64],
-    void: Any,
+    void: np.uint8 | np.uint16,
     offsets: NDArray[np.int32],
     later: bool,
     total: NDArray[np.int64],
@@ -106,7 +105,13 @@ def _match(
 
 @compile_loop
 def _finds(
-    other: LabelMap, other_edges: NDArray[np.bool_], y: int, x: int, label: Any, offsets: NDArray[np.int32], later: bool
+    other: LabelMap,
+    other_edges: NDArray[np.bool_],
+    y: int,
+    x: int,
+    label: np.uint8 | np.uint16,
+    offsets: NDArray[np.int32],
+    later: bool,
 ) -> int:
     height, width = other.shape
     for step in range(offsets.shape[0]):

@@ -11,7 +11,6 @@ Importing this module imports numba; :mod:`deeplab_core.kernels.compiled` decide
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,7 +65,7 @@ def _disk() -> NDArray[np.int32]:
 
 @compile_loop
 def _fill_thin(
-    labels: LabelMap, result: LabelMap, void: Any, places: NDArray[np.int64], disk: NDArray[np.int32]
+    labels: LabelMap, result: LabelMap, void: np.uint8 | np.uint16, places: NDArray[np.int64], disk: NDArray[np.int32]
 ) -> NDArray[np.int64]:
     """Fill what has a label in the disk; the places of what has none."""
     height, width = labels.shape
@@ -93,7 +92,7 @@ def _fill_thin(
 
 
 @compile_loop
-def _columns_to_label(labels: LabelMap, void: Any) -> tuple[NDArray[np.int32], LabelMap]:
+def _columns_to_label(labels: LabelMap, void: np.uint8 | np.uint16) -> tuple[NDArray[np.int32], LabelMap]:
     """Steps to the nearest labelled pixel of the column, and its label (the smaller of two); far and void where there is none."""
     height, width = labels.shape
     distance = np.empty((height, width), np.int32)
@@ -120,7 +119,9 @@ def _columns_to_label(labels: LabelMap, void: Any) -> tuple[NDArray[np.int32], L
 
 
 @compile_loop
-def _fill_thick(result: LabelMap, void: Any, places: NDArray[np.int64], distance: NDArray[np.int32], nearest: LabelMap) -> None:
+def _fill_thick(
+    result: LabelMap, void: np.uint8 | np.uint16, places: NDArray[np.int64], distance: NDArray[np.int32], nearest: LabelMap
+) -> None:
     height, width = result.shape
     far = height + width
     for at in range(places.shape[0]):

@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from deeplab_core.kernels.lattice import compiled
+from deeplab_core.kernels.lattice import Floats, Numbers, compiled
 from deeplab_core.kernels.vectors import (
+    Vector,
     add,
     add_scaled,
     exponential,
@@ -29,6 +30,7 @@ from deeplab_core.kernels.vectors import (
     store,
     sum_of,
 )
+from deeplab_core.labels import LabelMap
 
 Loop = Callable[..., None]
 
@@ -58,7 +60,9 @@ def splat_loop(WIDTH: int, CORNERS: int) -> Loop:
     """
 
     @compiled
-    def splat(vertices: Any, weights: Any, factors: Any, source: Any, block: int, table: Any, first: int, last: int) -> None:
+    def splat(
+        vertices: Numbers, weights: Floats, factors: Floats, source: Floats, block: int, table: Floats, first: int, last: int
+    ) -> None:
         row = source.shape[1]
         for p in range(first, last):
             value = scale(load(source, p * row + block * WIDTH, WIDTH), pick(factors, p))
@@ -74,7 +78,9 @@ def slice_loop(WIDTH: int, CORNERS: int) -> Loop:
     """``(vertices, weights, factor, table, out, block, first, last)``: read the vertices back at the points, times a float32."""
 
     @compiled
-    def slice_(vertices: Any, weights: Any, factor: Any, table: Any, out: Any, block: int, first: int, last: int) -> None:
+    def slice_(
+        vertices: Numbers, weights: Floats, factor: np.float32, table: Floats, out: Floats, block: int, first: int, last: int
+    ) -> None:
         row = out.shape[1]
         for p in range(first, last):
             total = fill(_ZERO, WIDTH)
@@ -91,7 +97,7 @@ def blur_loop(WIDTH: int) -> Loop:
     """``(rows, table, first, last)``: [1/2 1 1/2] in place along whole rows of vertices (:func:`lattice_kernels.chain`)."""
 
     @compiled
-    def blur(rows: Any, table: Any, first: int, last: int) -> None:
+    def blur(rows: Numbers, table: Floats, first: int, last: int) -> None:
         n = first
         while n < last:
             before = fill(_ZERO, WIDTH)
@@ -118,7 +124,7 @@ def merge_loop(WIDTH: int) -> Loop:
     """``(table, other, first, last)``: add ``other`` to a table and empty it."""
 
     @compiled
-    def merge(table: Any, other: Any, first: int, last: int) -> None:
+    def merge(table: Floats, other: Floats, first: int, last: int) -> None:
         for at in range(np.int64(first) * WIDTH, np.int64(last) * WIDTH, WIDTH):
             store(table, at, add(load(table, at, WIDTH), load(other, at, WIDTH)))
             store(other, at, fill(_ZERO, WIDTH))
@@ -131,14 +137,17 @@ def _attraction(WIDTH: int, CORNERS: int) -> Callable[..., Any]:
     """One kernel's part of a point's logits: its slice of one block, times the point's factor, added to ``total``."""
 
     @compiled
-    def attraction(total: Any, vertices: Any, weights: Any, factors: Any, table: Any, base: int, p: int) -> Any:
+    def attraction(
+        total: Vector, vertices: Numbers, weights: Floats, factors: Floats, table: Floats, base: int, p: int
+    ) -> Vector:
         if CORNERS == 0:
             return total
         part = scale(load(table, base + np.int64(pick(vertices, p * CORNERS)) * WIDTH, WIDTH), pick(weights, p * CORNERS))
         for r in range(1, CORNERS):
             value = load(table, base + np.int64(pick(vertices, p * CORNERS + r)) * WIDTH, WIDTH)
             part = add_scaled(part, value, pick(weights, p * CORNERS + r))
-        return add_scaled(total, part, pick(factors, p))
+        attracted: Vector = add_scaled(total, part, pick(factors, p))
+        return attracted
 
     return attraction
 
@@ -154,9 +163,19 @@ def step_loop(WIDTH: int, SINGLE: bool, CORNERS1: int, CORNERS2: int) -> Loop:
 
     @compiled
     def step_single(
-        logits: Any, q: Any, first: int, last: int, vertices1: Any, weights1: Any, factors1: Any, tables1: Any, vertices2: Any,
-        weights2: Any, factors2: Any, tables2: Any,
-    ) -> None:  # fmt: skip
+        logits: Floats,
+        q: Floats,
+        first: int,
+        last: int,
+        vertices1: Numbers,
+        weights1: Floats,
+        factors1: Floats,
+        tables1: Floats,
+        vertices2: Numbers,
+        weights2: Floats,
+        factors2: Floats,
+        tables2: Floats,
+    ) -> None:
         for p in range(first, last):
             total = load(logits, p * WIDTH, WIDTH)
             total = first_of(total, vertices1, weights1, factors1, tables1, 0, p)
@@ -166,9 +185,19 @@ def step_loop(WIDTH: int, SINGLE: bool, CORNERS1: int, CORNERS2: int) -> Loop:
 
     @compiled
     def step_blocks(
-        logits: Any, q: Any, first: int, last: int, vertices1: Any, weights1: Any, factors1: Any, tables1: Any, vertices2: Any,
-        weights2: Any, factors2: Any, tables2: Any,
-    ) -> None:  # fmt: skip
+        logits: Floats,
+        q: Floats,
+        first: int,
+        last: int,
+        vertices1: Numbers,
+        weights1: Floats,
+        factors1: Floats,
+        tables1: Floats,
+        vertices2: Numbers,
+        weights2: Floats,
+        factors2: Floats,
+        tables2: Floats,
+    ) -> None:
         row = q.shape[1]
         for begin in range(first, last, _STRIP):
             end = min(begin + _STRIP, last)
@@ -198,7 +227,7 @@ def step_loop(WIDTH: int, SINGLE: bool, CORNERS1: int, CORNERS2: int) -> Loop:
 
 
 @compiled
-def largest_of_columns(q: Any, out: Any) -> None:
+def largest_of_columns(q: Floats, out: Floats) -> None:
     """Raise ``out`` (P,) to the largest value of every column of ``q`` (N, P)."""
     columns = q.shape[1]
     for p in range(q.shape[0]):
@@ -208,7 +237,7 @@ def largest_of_columns(q: Any, out: Any) -> None:
 
 
 @compiled
-def take_columns(source: Any, columns: Any, out: Any) -> None:
+def take_columns(source: Floats, columns: Numbers, out: Floats) -> None:
     """Copy some columns of (N, P) into the first ones of ``out``."""
     row = source.shape[1]
     for p in range(source.shape[0]):
@@ -217,7 +246,7 @@ def take_columns(source: Any, columns: Any, out: Any) -> None:
 
 
 @compiled
-def leading_label(q: Any, labels: int, ids: Any, out: Any) -> None:
+def leading_label(q: Floats, labels: int, ids: LabelMap, out: Floats) -> None:
     """The id of the largest of the first ``labels`` columns of every row; of equals the first."""
     for p in range(q.shape[0]):
         best = 0

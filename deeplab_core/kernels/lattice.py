@@ -13,6 +13,12 @@ from typing import Any
 
 import numba
 import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+#: Packed coordinates of vertices, and their numbers.
+Keys = NDArray[np.int64]
+Numbers = NDArray[np.int32]
 
 _EMPTY = np.int64(-1)
 _ZERO = np.float32(0.0)
@@ -28,7 +34,7 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @compiled
-def _slot_of(keys: Any, key: Any) -> Any:
+def _slot_of(keys: Keys, key: np.int64) -> np.int64:
     """Slot of ``key`` in an open hash table, or the empty one where it belongs."""
     mask = np.uint64(keys.shape[0] - 1)
     mixed = np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)
@@ -39,7 +45,7 @@ def _slot_of(keys: Any, key: Any) -> Any:
 
 
 @compiled
-def _grown(keys: Any, numbers: Any) -> Any:
+def _grown(keys: Keys, numbers: Numbers) -> tuple[Keys, Numbers]:
     """The same hash table with twice the slots."""
     wider = np.full(keys.shape[0] * 2, _EMPTY, np.int64)
     moved = np.empty(wider.shape[0], np.int32)
@@ -73,8 +79,8 @@ def embed_loop(D: int) -> Callable[..., Any]:  # noqa: C901
     # One loop with D as a constant, hence the complexity: with a part of it in a function of its own it took twice as long.
     @compiled
     def embed(  # noqa: C901
-        features: Any, scales: Any, origin: Any, strides: Any, vertices: Any, weights: Any
-    ) -> Any:
+        features: Floats, scales: Floats, origin: Keys, strides: Keys, vertices: Numbers, weights: Floats
+    ) -> tuple[Keys, Keys, Numbers]:
         points = features.shape[0]
         keys = np.full(1 << 16, _EMPTY, np.int64)
         numbers = np.empty(keys.shape[0], np.int32)
@@ -164,7 +170,7 @@ def embed_loop(D: int) -> Callable[..., Any]:  # noqa: C901
 
 
 @compiled
-def chain(keys: Any, numbers: Any, packed: Any, step: Any) -> Any:
+def chain(keys: Keys, numbers: Numbers, packed: Keys, step: np.int64) -> Numbers:
     """Rows of vertices that are neighbours along one axis.
 
     Returns:
@@ -203,7 +209,7 @@ def chain(keys: Any, numbers: Any, packed: Any, step: Any) -> Any:
 
 
 @compiled
-def bounds(features: Any) -> Any:
+def bounds(features: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Smallest and largest value of every column of (N, d) float32: two (d,) float64."""
     low = features[0].astype(np.float64)
     high = low.copy()

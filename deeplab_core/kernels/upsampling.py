@@ -23,6 +23,13 @@ from typing import Any
 
 import numba
 import numpy as np
+from numpy.typing import NDArray
+
+from deeplab_core.labels import LabelMap
+
+Floats = NDArray[np.float32]
+Bytes = NDArray[np.uint8]
+Places = NDArray[np.intp]
 
 #: Natural logarithm of the probability that the classes left out of a cell's softmax may reach together.
 NEGLIGIBLE = np.float32(math.log(1e-5))
@@ -59,7 +66,7 @@ def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @_compiled
-def _run_end(lower: Any, start: int) -> int:
+def _run_end(lower: Places, start: int) -> int:
     """End of the run of pixels that share a cell."""
     stop = start + 1
     while stop < lower.shape[0] and lower[stop] == lower[start]:
@@ -68,7 +75,7 @@ def _run_end(lower: Any, start: int) -> int:
 
 
 @_compiled
-def _gather_classes(a: Any, b: Any, c: Any, d: Any, active: Any) -> int:
+def _gather_classes(a: Floats, b: Floats, c: Floats, d: Floats, active: NDArray[np.int64]) -> int:
     """Classes that are not negligible somewhere in the cell of the corners a, b, c, d; returns their number."""
     floor = np.float32(-np.inf)
     classes = a.shape[0]
@@ -84,7 +91,7 @@ def _gather_classes(a: Any, b: Any, c: Any, d: Any, active: Any) -> int:
 
 
 @_compiled
-def _weigh_pixel(left: Any, right: Any, count: int, wx: Any, values: Any) -> tuple[int, Any]:
+def _weigh_pixel(left: Floats, right: Floats, count: int, wx: np.float32, values: Floats) -> tuple[int, np.float32]:
     """Scores of the active classes of one pixel as exp(score - largest) in ``values``; the leading one, and their sum."""
     vx = _ONE - wx
     largest = np.float32(-np.inf)
@@ -109,7 +116,7 @@ def _weigh_pixel(left: Any, right: Any, count: int, wx: Any, values: Any) -> tup
 
 
 @_compiled
-def _is_even(weight: Any, start: int, stop: int) -> bool:
+def _is_even(weight: Floats, start: int, stop: int) -> bool:
     """Whether the weights of a run grow by equal steps; not so where coordinates are clamped at the border."""
     step = (weight[stop - 1] - weight[start]) / np.float32(stop - 1 - start)
     tolerance = np.float32(1e-5)
@@ -120,9 +127,18 @@ def _is_even(weight: Any, start: int, stop: int) -> bool:
 
 @_compiled
 def _decide_run(
-    left: Any, right: Any, count: int, x_weight: Any, x0: int, x1: int, fixed: int, values: Any, ratios: Any, winners: Any,
-    confidence: Any,
-) -> bool:  # fmt: skip
+    left: Floats,
+    right: Floats,
+    count: int,
+    x_weight: Floats,
+    x0: int,
+    x1: int,
+    fixed: int,
+    values: Floats,
+    ratios: Floats,
+    winners: NDArray[np.int64],
+    confidence: Bytes,
+) -> bool:
     """Winner (an index into the active classes) and confidence of a long run of pixels of one row, by geometric sequences.
 
     ``fixed`` is the winner where it is known for the whole cell, else -1. False, with nothing to rely on, where the scores fall
@@ -168,9 +184,20 @@ def _decide_run(
 
 @_compiled
 def decide(
-    grid: Any, lead: Any, sure: Any, first_row: int, y_lower: Any, y_upper: Any, y_weight: Any, x_lower: Any, x_upper: Any,
-    x_weight: Any, ids: Any, labels: Any, confidence: Any,
-) -> None:  # fmt: skip
+    grid: Floats,
+    lead: NDArray[np.int32],
+    sure: NDArray[np.bool_],
+    first_row: int,
+    y_lower: Places,
+    y_upper: Places,
+    y_weight: Floats,
+    x_lower: Places,
+    x_upper: Places,
+    x_weight: Floats,
+    ids: LabelMap,
+    labels: LabelMap,
+    confidence: Bytes,
+) -> None:
     """Labels and confidence of some pixel rows from one grid.
 
     Args:
@@ -235,9 +262,17 @@ def decide(
 
 @_compiled
 def add_probabilities(
-    grid: Any, first_row: int, y_lower: Any, y_upper: Any, y_weight: Any, x_lower: Any, x_upper: Any, x_weight: Any, share: Any,
-    out: Any,
-) -> None:  # fmt: skip
+    grid: Floats,
+    first_row: int,
+    y_lower: Places,
+    y_upper: Places,
+    y_weight: Floats,
+    x_lower: Places,
+    x_upper: Places,
+    x_weight: Floats,
+    share: np.float32,
+    out: Floats,
+) -> None:
     """Add ``share`` times the softmax of the upsampled scores to ``out`` (pixel rows, pixel columns, C) float32.
 
     The other arguments are those of :func:`decide`; the taps may cover any part of the pixel columns.
@@ -274,7 +309,7 @@ def add_probabilities(
 
 
 @_compiled
-def decide_mean(mean: Any, ids: Any, labels: Any, confidence: Any) -> None:
+def decide_mean(mean: Floats, ids: LabelMap, labels: LabelMap, confidence: Bytes) -> None:
     """Labels and confidence of some pixel rows from mean probabilities (pixel rows, W, C) float32; the first of equals leads."""
     for y in range(mean.shape[0]):
         for x in range(mean.shape[1]):

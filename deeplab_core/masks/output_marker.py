@@ -243,7 +243,7 @@ def _frame(value: Any) -> StoredFrame | None:
     return value if value in get_args(StoredFrame) else None
 
 
-def _entry(entry: Any) -> Untouched | None:
+def _entry(entry: object) -> Untouched | None:
     if not isinstance(entry, dict):
         return None
     pixels, whole = entry.get("untouched_pixels"), entry.get("untouched")
@@ -252,7 +252,7 @@ def _entry(entry: Any) -> Untouched | None:
     return Untouched(pixels, whole)
 
 
-def _catalog(data: Any) -> ClassCatalog | None:
+def _catalog(data: object) -> ClassCatalog | None:
     try:
         return ClassCatalog.from_dict(data) if isinstance(data, dict) else None
     except CatalogError:

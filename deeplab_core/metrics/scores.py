@@ -14,10 +14,10 @@ prediction has no score (nan), never 0.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 Counts = NDArray[np.int64]
 Scores = NDArray[np.float64]
@@ -73,7 +73,7 @@ def class_precision(counts: Counts) -> Scores:
     return ratio(hits(counts), prediction_pixels(counts))
 
 
-def iou_of(hit: Any, truth: Any, prediction: Any) -> Scores:
+def iou_of(hit: ArrayLike, truth: ArrayLike, prediction: ArrayLike) -> Scores:
     """:func:`class_iou` from (..., C) pixels of hits, truth and prediction."""
     return ratio(hit, np.asarray(truth) + np.asarray(prediction) - np.asarray(hit))
 
@@ -102,7 +102,9 @@ def mean_iou(counts: Counts, rule: AbsentRule) -> tuple[Scores, NDArray[np.int64
     return mean_over_present(hits(counts), truth_pixels(counts), prediction_pixels(counts), rule)
 
 
-def mean_over_present(hit: Any, truth: Any, prediction: Any, rule: AbsentRule) -> tuple[Scores, NDArray[np.int64]]:
+def mean_over_present(
+    hit: ArrayLike, truth: ArrayLike, prediction: ArrayLike, rule: AbsentRule
+) -> tuple[Scores, NDArray[np.int64]]:
     """:func:`mean_iou` from (..., C) pixels of hits, truth and prediction."""
     union = np.asarray(truth) + np.asarray(prediction) - np.asarray(hit)
     present = np.asarray(truth) > 0 if rule == "truth" else union > 0
@@ -132,7 +134,7 @@ def frequency_weighted_iou(counts: Counts) -> Scores:
     return ratio(weighted.sum(axis=-1), truth.sum(axis=-1))
 
 
-def ratio(part: Any, whole: Any) -> Scores:
+def ratio(part: ArrayLike, whole: ArrayLike) -> Scores:
     """Quotient of arrays of one shape; nan where the denominator is 0."""
     numerator, denominator = np.asarray(part, dtype=np.float64), np.asarray(whole, dtype=np.float64)
     ratio: Scores = np.divide(numerator, denominator, out=np.full(denominator.shape, np.nan), where=denominator > 0)

@@ -171,7 +171,7 @@ def create_model(
     output_stride: int | str | None = None,
     backbone_options: Mapping[str, Any] | None = None,
     in_channels: int = 3,
-    **options: Any,
+    **options: object,
 ) -> SegmentationModel:
     """Build a network with fresh weights.
 
@@ -265,7 +265,7 @@ def _input_scales(value: Any, name: str) -> tuple[float, ...]:
     return tuple(value)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> Any:
     """JSON values: tuples become lists."""
     if isinstance(value, Mapping):
         return {str(key): _plain(part) for key, part in value.items()}

@@ -80,7 +80,7 @@ def _hints(record: type[Any]) -> Mapping[str, Any]:
     return {field.name: hints[field.name] for field in fields(record)}
 
 
-def check_option(name: str, value: Any, hint: Any, owner: str) -> Any:
+def check_option(name: str, value: object, hint: object, owner: str) -> Any:
     """A value in the form that an option keeps.
 
     Args:
@@ -112,7 +112,7 @@ def check_option(name: str, value: Any, hint: Any, owner: str) -> Any:
     )
 
 
-def _fitting(name: str, value: Any, kind: Any) -> Any:
+def _fitting(name: str, value: object, kind: object) -> Any:
     """The value as one type of an option, or None."""
     if get_origin(kind) is Literal:
         folded = re.sub(r"[\s_-]", "", str(value).lower())
@@ -129,7 +129,7 @@ def _fitting(name: str, value: Any, kind: Any) -> Any:
     return int(value) if kind is int else float(value)
 
 
-def _whole_numbers(value: Any) -> tuple[int, ...] | None:
+def _whole_numbers(value: object) -> tuple[int, ...] | None:
     """``[1, 2, 4]``, ``"1,2,4"`` or the papers' ``"mg 1,2,4"`` and ``"MG(1, 2, 4)"`` as a tuple of whole numbers from 1 up."""
     if isinstance(value, str):
         numbers = r"[\[(]?\s*(\d{1,4}(?:\s*,\s*\d{1,4})*)\s*,?\s*[\])]?"
@@ -162,7 +162,7 @@ def _choices(name: str, kinds: tuple[Any, ...]) -> str:
     return ", ".join(texts) + (f" (also {', '.join(words)})" if words else "")
 
 
-def check_stride(value: Any, choices: tuple[int, ...], owner: str) -> int:
+def check_stride(value: object, choices: tuple[int, ...], owner: str) -> int:
     """An output stride: 16, ``"16"`` or ``"os16"``.
 
     Raises:

@@ -83,7 +83,7 @@ class ProbabilitySource:
             yield first, last, self.read(first, last)
 
 
-def as_array(given: Any, what: str) -> NDArray[Any]:
+def as_array(given: object, what: str) -> NDArray[Any]:
     """An array as it is, a torch tensor's values; torch itself is not needed.
 
     Raises:

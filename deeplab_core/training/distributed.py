@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -87,13 +87,13 @@ class _SumOverProcesses(torch.autograd.Function):
     """All-reduce whose gradient is the all-reduce of the gradients."""
 
     @staticmethod
-    def forward(ctx: Any, tensor: Tensor) -> Tensor:  # noqa: ARG004
+    def forward(ctx: object, tensor: Tensor) -> Tensor:  # noqa: ARG004
         total = tensor.clone()
         dist.all_reduce(total)
         return total
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # noqa: ARG004
+    def backward(ctx: object, gradient: Tensor) -> Tensor:  # noqa: ARG004
         total = gradient.clone()
         dist.all_reduce(total)
         return total

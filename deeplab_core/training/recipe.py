@@ -310,7 +310,7 @@ _LISTS: dict[str, type] = {
 }  # fmt: skip
 
 
-def _as(key: str, value: Any, usual: Any) -> Any:
+def _as(key: str, value: object, usual: object) -> Any:
     """``value`` in the type of the field's present value."""
     wrong = AtrousError(f"training recipe: {key} = {shorten(value)} is malformed", remedy=f"It looks like {usual!r}")
     if isinstance(usual, bool):
@@ -343,11 +343,11 @@ def _as(key: str, value: Any, usual: Any) -> Any:
     return dict(value)
 
 
-def _is_table(value: Any) -> bool:
+def _is_table(value: object) -> bool:
     return isinstance(value, Mapping) or (isinstance(value, list) and bool(value) and isinstance(value[0], Mapping))
 
 
-def _toml(value: Any) -> str:
+def _toml(value: object) -> str:
     if isinstance(value, Mapping):
         return "{ " + ", ".join(f"{key} = {_toml(part)}" for key, part in value.items()) + " }"
     if isinstance(value, (list, tuple)):

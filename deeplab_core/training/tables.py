@@ -106,7 +106,7 @@ def first_difference(before: Sequence[str], now: Sequence[str]) -> str:
     return f"class {place + 1} of the run is '{old}', not '{new}'"
 
 
-def _catalog(value: Any, base: Path) -> ClassCatalog | None:
+def _catalog(value: object, base: Path) -> ClassCatalog | None:
     if value is None:
         return None
     if isinstance(value, dict):

@@ -75,7 +75,7 @@ def unfold(
     moments: dict[str, _Moments] = {}
 
     def watch(name: str) -> Any:
-        def note(_module: nn.Module, _inputs: Any, output: Tensor) -> None:
+        def note(_module: nn.Module, _inputs: object, output: Tensor) -> None:
             zeros = output.new_zeros(output.shape[1], dtype=torch.float64)
             moments.setdefault(name, _Moments(0, zeros, zeros.clone())).add(output)
 

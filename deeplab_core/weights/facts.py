@@ -124,7 +124,7 @@ def _parsed(text: str) -> Any:
         return {}
 
 
-def _take(facts: Facts, content: Any, source: str, depth: int = 3) -> None:
+def _take(facts: Facts, content: object, source: str, depth: int = 3) -> None:
     """Add settings of a mapping (or an object that holds some) and of what is nested in it, the outer ones first."""
     inside = entries(content)
     if inside is None:
@@ -143,7 +143,7 @@ def _take(facts: Facts, content: Any, source: str, depth: int = 3) -> None:
         _take(facts, value, source, depth - 1)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> Any:
     """A value of which a setting may consist; None for everything else."""
     if isinstance(value, (bool, int, float, str)):
         return value if not isinstance(value, str) or len(value) <= 200 else None
@@ -169,7 +169,7 @@ def _read_name(facts: Facts, path: Path) -> None:
             break
 
 
-def whole_numbers(value: Any) -> list[int] | None:
+def whole_numbers(value: object) -> list[int] | None:
     """A list of positive whole numbers out of a setting (``[6, 12, 18]``, ``"6,12,18"``, ``"(6, 12, 18)"``), or None."""
     if isinstance(value, str):
         if not re.fullmatch(r"[\[(]?\s*\d{1,4}(\s*[,; ]\s*\d{1,4})*\s*[,]?\s*[\])]?", value):

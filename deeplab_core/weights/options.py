@@ -228,7 +228,7 @@ def _at_sixteen(rates: list[int], architecture: Mapping[str, Any], stride: int) 
     return [rate * stride // 16 for rate in rates] if scaled and all(rate * stride % 16 == 0 for rate in rates) else rates
 
 
-def _numbers(value: Any, channels: int) -> tuple[float, ...] | None:
+def _numbers(value: object, channels: int) -> tuple[float, ...] | None:
     if isinstance(value, str):
         value = value.strip("()[] ").replace(";", ",").split(",")
     if not isinstance(value, (list, tuple)) or len(value) != channels:
@@ -240,7 +240,7 @@ def _numbers(value: Any, channels: int) -> tuple[float, ...] | None:
     return numbers if all(map(math.isfinite, numbers)) else None
 
 
-def _changed_input(pre: Preprocessing, name: str, value: Any) -> Preprocessing:
+def _changed_input(pre: Preprocessing, name: str, value: object) -> Preprocessing:
     try:
         if name in ("mean", "std"):
             numbers = _numbers(value, pre.channels)
@@ -298,7 +298,7 @@ _DATASETS = (
 )  # fmt: skip
 
 
-def _named_catalog(names: list[str], palette: Any) -> ClassCatalog:
+def _named_catalog(names: list[str], palette: object) -> ClassCatalog:
     usual = numbered_catalog(len(names))
     colours = [info.color for info in usual.classes]
     if isinstance(palette, list) and len(palette) == len(names):
@@ -309,7 +309,7 @@ def _named_catalog(names: list[str], palette: Any) -> ClassCatalog:
     return ClassCatalog(name=usual.name, title=f"{len(names)} classes of the model", classes=infos)
 
 
-def _is_colour(value: Any) -> bool:
+def _is_colour(value: object) -> bool:
     if not isinstance(value, (list, tuple)) or len(value) != 3:
         return False
     return all(isinstance(part, int) and 0 <= part <= 255 for part in value)

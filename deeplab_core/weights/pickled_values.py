@@ -99,7 +99,7 @@ PLAIN = (str, bytes, int, float, bool, type(None))
 NOTHING = object()
 
 
-def put_entries(target: Any, items: list[Any]) -> None:
+def put_entries(target: object, items: list[Any]) -> None:
     """Set entries of a dict or stand-in. Keys whose hash could take long or run something are left out."""
     into = target.state if isinstance(target, StandIn) else target
     if not isinstance(into, dict) or len(items) % 2:
@@ -109,7 +109,7 @@ def put_entries(target: Any, items: list[Any]) -> None:
         into[key if plain else repr(key)[:80] if isinstance(key, StandIn) else f"a {type(key).__name__}"] = value
 
 
-def _whole(value: Any) -> int:
+def _whole(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**48:
         raise DamagedPickle(f"a size is {str(value)[:40]}")
     return value
@@ -130,14 +130,16 @@ def _tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: Any, dtype: t
     return torch.empty(0, dtype=kind).set_(storage.data, first, sides, steps)
 
 
-def _tensor_of_type(storage: Any, offset: Any, size: Any, stride: Any, _grad: Any, _hooks: Any, dtype: Any, *_more: Any) -> Any:
+def _tensor_of_type(
+    storage: object, offset: object, size: object, stride: object, _grad: object, _hooks: object, dtype: object, *_more: object
+) -> Any:
     kind = DTYPES.get(dtype.name) if isinstance(dtype, Global) and dtype.module == "torch" else None
     if kind is None:
         return UnreadTensor(f"a tensor of the type {dtype}")
     return _tensor(storage, offset, size, stride, dtype=kind)
 
 
-def _parameter(data: Any, *_: Any) -> Any:
+def _parameter(data: object, *_: object) -> Any:
     return data
 
 
@@ -161,21 +163,21 @@ def array_of_state(state: tuple[Any, ...]) -> np.ndarray[Any, Any] | None:
     return made.astype(dtype.newbyteorder("="))
 
 
-def _array_of_buffer(raw: Any, kind: Any, shape: Any, order: Any = "C", *_: Any) -> Any:
+def _array_of_buffer(raw: object, kind: object, shape: object, order: object = "C", *_: object) -> Any:
     made = array_of_state((1, shape, kind, order == "F", raw))
     return StandIn("numpy.ndarray") if made is None else made
 
 
-def _scalar(kind: Any, raw: Any = b"", *_: Any) -> Any:
+def _scalar(kind: object, raw: object = b"", *_: object) -> Any:
     made = array_of_state((1, (), kind, False, raw))
     return StandIn("numpy.generic") if made is None else made.item()
 
 
-def _tensor_of_array(data: Any, *_: Any) -> Any:
+def _tensor_of_array(data: object, *_: object) -> Any:
     return torch.from_numpy(data) if isinstance(data, np.ndarray) else UnreadTensor("a tensor without values")
 
 
-def _mapping(*arguments: Any) -> dict[Any, Any]:
+def _mapping(*arguments: object) -> dict[Any, Any]:
     """OrderedDict, Counter, defaultdict: what they hold; a default is never made."""
     made: dict[Any, Any] = {}
     for argument in arguments:
@@ -192,7 +194,7 @@ def _encoded(text: Any = "", encoding: Any = "latin1", *_: Any) -> Any:
     return text.encode(encoding) if known else NOTHING
 
 
-def _bytes(*arguments: Any) -> Any:
+def _bytes(*arguments: object) -> Any:
     if not arguments:
         return b""
     return bytes(arguments[0]) if isinstance(arguments[0], (bytes, bytearray)) else _encoded(*arguments)
@@ -202,11 +204,11 @@ def _path(*parts: Any) -> Any:
     return "/".join(parts) if all(isinstance(part, str) for part in parts) else NOTHING
 
 
-def _array_type(text: Any = "", *_: Any) -> Any:
+def _array_type(text: object = "", *_: object) -> Any:
     return ArrayType(text) if isinstance(text, str) else ArrayType()
 
 
-def _object(kind: Any = "", *_: Any) -> StandIn:
+def _object(kind: object = "", *_: object) -> StandIn:
     return StandIn(str(kind))
 
 

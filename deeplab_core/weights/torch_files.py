@@ -106,7 +106,7 @@ def read_stream(path: Path) -> Any:
     return content
 
 
-def _fill(stream: _Bounded, keys: Any, found: dict[str, Storage], swapped: bool) -> None:
+def _fill(stream: _Bounded, keys: object, found: dict[str, Storage], swapped: bool) -> None:
     """Read the values of the storages, which follow the pickles in the order of ``keys``."""
     if not isinstance(keys, list) or {str(key) for key in keys} != set(found):
         raise DamagedPickle("its list of storages does not fit its tensors")

@@ -101,27 +101,27 @@ class _Machine:
         self._stack = self._marks.pop()
         return items
 
-    def _do_mark(self, _: Any) -> None:
+    def _do_mark(self, _: object) -> None:
         self._marks.append(self._stack)
         self._stack = []
 
-    def _do_pop(self, _: Any) -> None:
+    def _do_pop(self, _: object) -> None:
         if self._stack:
             self._stack.pop()
         else:
             self._pop_mark()
 
-    def _do_pop_mark(self, _: Any) -> None:
+    def _do_pop_mark(self, _: object) -> None:
         self._pop_mark()
 
-    def _do_dup(self, _: Any) -> None:
+    def _do_dup(self, _: object) -> None:
         self._stack.append(self._stack[-1])
 
     def _do_proto(self, version: int) -> None:
         if not 0 <= version <= 5:
             raise DamagedPickle(f"it is of protocol {version}")
 
-    def _do_frame(self, _: Any) -> None:
+    def _do_frame(self, _: object) -> None:
         """A hint about lengths; nothing depends on it."""
 
     def _do_put(self, place: int) -> None:
@@ -129,7 +129,7 @@ class _Machine:
 
     _do_binput = _do_long_binput = _do_put
 
-    def _do_memoize(self, _: Any) -> None:
+    def _do_memoize(self, _: object) -> None:
         self._memo[len(self._memo)] = self._stack[-1]
 
     def _do_get(self, place: int) -> None:
@@ -139,59 +139,59 @@ class _Machine:
 
     # -- constants and containers ----------------------------------------------------------------------------------------
 
-    def _do_none(self, _: Any) -> None:
+    def _do_none(self, _: object) -> None:
         self._stack.append(None)
 
-    def _do_newtrue(self, _: Any) -> None:
+    def _do_newtrue(self, _: object) -> None:
         self._stack.append(True)
 
-    def _do_newfalse(self, _: Any) -> None:
+    def _do_newfalse(self, _: object) -> None:
         self._stack.append(False)
 
-    def _do_empty_list(self, _: Any) -> None:
+    def _do_empty_list(self, _: object) -> None:
         self._stack.append([])
 
-    def _do_empty_dict(self, _: Any) -> None:
+    def _do_empty_dict(self, _: object) -> None:
         self._stack.append({})
 
-    def _do_empty_set(self, _: Any) -> None:
+    def _do_empty_set(self, _: object) -> None:
         self._stack.append(StandIn("builtins.set"))
 
-    def _do_empty_tuple(self, _: Any) -> None:
+    def _do_empty_tuple(self, _: object) -> None:
         self._stack.append(())
 
-    def _do_list(self, _: Any) -> None:
+    def _do_list(self, _: object) -> None:
         items = self._pop_mark()
         self._stack.append(items)
 
-    def _do_tuple(self, _: Any) -> None:
+    def _do_tuple(self, _: object) -> None:
         items = self._pop_mark()
         self._stack.append(tuple(items))
 
-    def _do_frozenset(self, _: Any) -> None:
+    def _do_frozenset(self, _: object) -> None:
         items = self._pop_mark()
         self._stack.append(StandIn("builtins.frozenset", items))
 
-    def _do_tuple1(self, _: Any) -> None:
+    def _do_tuple1(self, _: object) -> None:
         self._stack[-1:] = [(self._stack[-1],)]
 
-    def _do_tuple2(self, _: Any) -> None:
+    def _do_tuple2(self, _: object) -> None:
         self._stack[-2:] = [(self._stack[-2], self._stack[-1])]
 
-    def _do_tuple3(self, _: Any) -> None:
+    def _do_tuple3(self, _: object) -> None:
         self._stack[-3:] = [(self._stack[-3], self._stack[-2], self._stack[-1])]
 
-    def _do_dict(self, _: Any) -> None:
+    def _do_dict(self, _: object) -> None:
         items = self._pop_mark()
         made: dict[Any, Any] = {}
         put_entries(made, items)
         self._stack.append(made)
 
-    def _do_append(self, _: Any) -> None:
+    def _do_append(self, _: object) -> None:
         item = self._stack.pop()
         self._extend([item])
 
-    def _do_appends(self, _: Any) -> None:
+    def _do_appends(self, _: object) -> None:
         items = self._pop_mark()
         self._extend(items)
 
@@ -206,11 +206,11 @@ class _Machine:
         else:
             raise DamagedPickle("it appends to what is no list")
 
-    def _do_setitem(self, _: Any) -> None:
+    def _do_setitem(self, _: object) -> None:
         value, key = self._stack.pop(), self._stack.pop()
         put_entries(self._stack[-1], [key, value])
 
-    def _do_setitems(self, _: Any) -> None:
+    def _do_setitems(self, _: object) -> None:
         items = self._pop_mark()
         put_entries(self._stack[-1], items)
 
@@ -220,26 +220,26 @@ class _Machine:
         module, _, name = pair.partition(" ")
         self._stack.append(_named(module, name))
 
-    def _do_stack_global(self, _: Any) -> None:
+    def _do_stack_global(self, _: object) -> None:
         name, module = self._stack.pop(), self._stack.pop()
         if not isinstance(name, str) or not isinstance(module, str):
             raise DamagedPickle("a name is no text")
         self._stack.append(_named(module, name))
 
-    def _do_reduce(self, _: Any) -> None:
+    def _do_reduce(self, _: object) -> None:
         arguments, function = self._stack.pop(), self._stack.pop()
         self._stack.append(self._call(function, arguments))
 
     _do_newobj = _do_reduce
 
-    def _do_newobj_ex(self, _: Any) -> None:
+    def _do_newobj_ex(self, _: object) -> None:
         keywords, arguments, function = self._stack.pop(), self._stack.pop(), self._stack.pop()
         made = self._call(function, arguments)
         if isinstance(made, StandIn) and isinstance(keywords, dict):
             made.state.update(keywords)
         self._stack.append(made)
 
-    def _do_obj(self, _: Any) -> None:
+    def _do_obj(self, _: object) -> None:
         function, *arguments = self._pop_mark()
         self._stack.append(self._call(function, tuple(arguments)))
 
@@ -248,7 +248,7 @@ class _Machine:
         arguments = tuple(self._pop_mark())
         self._stack.append(self._call(_named(module, name), arguments))
 
-    def _do_build(self, _: Any) -> None:
+    def _do_build(self, _: object) -> None:
         state = self._stack.pop()
         target = self._stack[-1]
         if isinstance(target, StandIn):
@@ -263,7 +263,7 @@ class _Machine:
         elif isinstance(target, ArrayType) and isinstance(state, tuple) and len(state) > 1 and state[1] in ("<", ">", "|", "="):
             target.order = state[1]
 
-    def _replace_last(self, old: Any, new: Any) -> None:
+    def _replace_last(self, old: object, new: object) -> None:
         """An array stands in the memo too, where it was put before its state came."""
         self._stack[-1] = new
         for place in islice(reversed(self._memo), 64):  # put there before its state, which takes a few entries itself
@@ -271,14 +271,14 @@ class _Machine:
                 self._memo[place] = new
                 return
 
-    def _do_binpersid(self, _: Any) -> None:
+    def _do_binpersid(self, _: object) -> None:
         saved = self._stack.pop()
         if self._storage is None or not isinstance(saved, tuple) or not saved or saved[0] not in ("storage", b"storage"):
             self._stack.append(StandIn("an object kept elsewhere"))
         else:
             self._stack.append(self._storage(saved))
 
-    def _do_persid(self, _: Any) -> None:
+    def _do_persid(self, _: object) -> None:
         self._stack.append(StandIn("an object kept elsewhere"))
 
     def _do_ext1(self, number: int) -> None:
@@ -286,7 +286,7 @@ class _Machine:
 
     _do_ext2 = _do_ext4 = _do_ext1
 
-    def _call(self, function: Any, arguments: Any) -> Any:
+    def _call(self, function: object, arguments: object) -> Any:
         if not isinstance(arguments, tuple):
             raise DamagedPickle("a call has no tuple of arguments")
         if not isinstance(function, Global):

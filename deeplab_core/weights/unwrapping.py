@@ -60,7 +60,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     return collect(content, path, metadata)
 
 
-def collect(content: Any, path: Path, metadata: Mapping[str, str] | None = None) -> Checkpoint:
+def collect(content: object, path: Path, metadata: Mapping[str, str] | None = None) -> Checkpoint:
     """The tensors of some content under dotted keys; see the module. Raises WeightsError where there are none."""
     found = _Found()
     if isinstance(content, (Mapping, StandIn)):
@@ -86,7 +86,7 @@ def collect(content: Any, path: Path, metadata: Mapping[str, str] | None = None)
     )
 
 
-def _held(content: Any) -> str:
+def _held(content: object) -> str:
     if isinstance(content, StandIn):
         return f"it holds an object of the class {content.of}, whose code would be needed"
     if not isinstance(content, Mapping):
@@ -99,7 +99,7 @@ def _beside(key: str) -> bool:
     return key.split(".", 1)[0].lower().startswith(_NOT_WEIGHTS)
 
 
-def entries(value: Any) -> Mapping[Any, Any] | None:
+def entries(value: object) -> Mapping[Any, Any] | None:
     """What a mapping, or an object that stands for one, holds by name; None for everything else.
 
     A network that was saved whole holds its parts in three dicts: their tensors need no code of its class.
@@ -114,7 +114,7 @@ def entries(value: Any) -> Mapping[Any, Any] | None:
     return value.state
 
 
-def _gather(content: Any, found: _Found) -> None:
+def _gather(content: object, found: _Found) -> None:
     """Walk through nested mappings, each once: a pickle may refer to one mapping a thousand times from a thousand others."""
     waiting: deque[tuple[str, int, Any]] = deque([("", 0, content)])
     seen: set[int] = set()

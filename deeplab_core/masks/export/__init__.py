@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from deeplab_core.errors import ExportError
 from deeplab_core.masks.export.cityscapes import CityscapesIdsExporter, CityscapesTrainIdsExporter
@@ -30,7 +29,7 @@ EXPORTERS: dict[str, Callable[..., Exporter]] = {
 }
 
 
-def get_exporter(name: str, **options: Any) -> Exporter:
+def get_exporter(name: str, **options: object) -> Exporter:
     """An exporter by name; ``options`` as its class documents them. Raises ExportError naming the choices."""
     if name not in EXPORTERS:
         raise ExportError(f"there is no export format '{name}'", remedy=f"Choose one of {', '.join(EXPORTERS)}")

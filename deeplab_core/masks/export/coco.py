@@ -220,5 +220,5 @@ def _annotation_rows(path: Path) -> Iterator[dict[str, Any]]:
                     raise ExportError("the exported json does not read back", why=str(error), remedy=REMEDY) from error
 
 
-def _dump(value: Any) -> str:
+def _dump(value: object) -> str:
     return json_text(value)
