@@ -21,22 +21,24 @@ from tests.unit.core.weights.test_peers import stride_of, wrapped
 
 OUT = Path(__file__).resolve().parents[1] / "docs" / "models" / "compatibility.md"
 
-HEAD = """# Whose checkpoints load, and how exactly
+HEAD = """# Which checkpoints load, and how exactly
 
 Written by `python -m tools.compatibility_table`; do not edit by hand.
 
-Each row is a checkpoint with the peer's own keys in the peer's own wrapper, opened through `load_model` on the CPU in float32 and
-compared with the logits that the peer's own code computed. `largest` and `mean` are differences over the logits' standard
-deviation; `noise` is how far the peer's float32 lies from its float64. `argmax` is the share of pixels whose class differs,
-ties (margin below 1e-4 standard deviations) left out. Weights are filled by a rule, not trained: the table tests the graph. Every
-other variant of these sources is matched by its keys, shapes, parameter count and multiply-adds (test_manifests.py).
+Each row is a checkpoint with the peer's own keys in the peer's own wrapper. It is opened through `load_model` on the
+CPU in float32 and compared with the logits that the peer's own code computed. `largest` and `mean` are differences
+over the logits' standard deviation; `noise` is the distance of the peer's float32 from its float64. `argmax` is the
+share of pixels with another class; ties (margin below 1e-4 standard deviations) are left out. Weights are filled by a
+rule, not trained: the table tests the graph. Every other variant of these sources is matched by its keys, shapes,
+parameter count and multiply-adds (test_manifests.py).
 
-`keys` counts the file's tensors that the network reads, batch norm's counters included; the rest are stored twice by the peer
-(jfzhang95's MobileNetV2) or belong to a head that prediction never runs. Any other key too many, or one too few, is an error.
+`keys` counts the file's tensors that the network reads, batch norm's counters included. The rest are stored twice by
+the peer (jfzhang95's MobileNetV2) or belong to a head that prediction never runs. Any other additional key, or a
+missing one, is an error.
 
 Unpooling networks may flip single switches under rounding, hence the larger noise of DeconvNet.
 
-Classes and preprocessing are the family's documented default unless something beside the weights says them, see
+Classes and preprocessing are the family's documented default unless something beside the weights defines them, see
 [loading.md](loading.md). Both are shown, can be edited, and are kept in `<file>.card.json`.
 
 | case | family | keys | largest | mean | argmax | noise | classes | preprocessing |

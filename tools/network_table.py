@@ -94,12 +94,13 @@ HEAD = f"""# Networks: size and cost
 
 Written by `python -m tools.network_table`; do not edit by hand.
 
-Parameters leave batch norm's running statistics out. Multiply-adds are those of convolutions, transposed convolutions and linear
-layers for one {SIDE} x {SIDE} image. `peer` is what another implementation of the same layout has, measured on its own code; ours
-equals it (tests/unit/core/nn/test_counts.py). `paper` is what the authors state, in 10^9: DeepLabv3+ (arXiv 1802.02611, tables 3
-and 5) and TensorFlow's model zoo. Their ResNet-101 rows count their own variant of the network, whose first layers are three 3x3
-convolutions and whose blocks stride at their end; that is why ours, the common layout, stays below them. The paper's plain
-Xception rows lie 3.1 G (stride 16) above ours and above every implementation we know; its separable rows agree within 0.3 %.
+Parameters do not include batch norm's running statistics. Multiply-adds are those of convolutions, transposed
+convolutions and linear layers for one {SIDE} x {SIDE} image. `peer` is the figure of another implementation of the same
+layout, measured on its own code; ours equals it (tests/unit/core/nn/test_counts.py). `paper` is the authors' figure,
+in 10^9: DeepLabv3+ (arXiv 1802.02611, tables 3 and 5) and TensorFlow's model zoo. Their ResNet-101 rows count their
+own variant of the network: its first layers are three 3x3 convolutions and its blocks stride at their end. Ours, the
+common layout, is therefore below them. The paper's plain Xception rows are 3.1 G (stride 16) above ours and above
+every implementation we know; its separable rows agree within 0.3 %.
 
 The radius is the theoretical one in input pixels, by layer arithmetic, without image-level pooling.
 
