@@ -232,7 +232,7 @@ def reason(problem: BaseException) -> str:
     return _cut(text, 300) or type(problem).__name__
 
 
-def json_text(data: Any, **options: Any) -> str:
+def json_text(data: object, **options: Any) -> str:
     """JSON as text that every encoding can hold: a file name that is no UTF-8 is escaped, and reads back as it was."""
     text = json.dumps(data, ensure_ascii=False, **options)
     try:

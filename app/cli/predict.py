@@ -25,6 +25,9 @@ from deeplab_core.reading import read_json
 from deeplab_core.wording import count
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from deeplab_core.images import ImageData
     from deeplab_core.masks.output_marker import StoredFrame
     from deeplab_core.records import CRFEngine, CRFParams, ModelCard, Precision, Prediction, PredictOptions
@@ -308,7 +311,7 @@ def _write(task: Task, prediction: Prediction, data: ImageData, card: ModelCard,
     from deeplab_core.images import to_stored
     from deeplab_core.masks.png import encode_png, write_mask
 
-    def place(array: Any) -> Any:
+    def place(array: NDArray[np.uint8]) -> NDArray[np.uint8]:
         return to_stored(array, data.info.orientation) if frame == "stored" else array
 
     task.output.parent.mkdir(parents=True, exist_ok=True)

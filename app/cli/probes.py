@@ -15,12 +15,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from app.import_trouble import REBUILT, explain, is_frozen, package_of
 from app.services.compute_link import ending
 from deeplab_core.errors import AtrousError
 from deeplab_core.reading import json_text, parse_json
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 #: A probe that takes longer hangs, in seconds. Importing torch from a cold disk on a busy machine takes a minute.
 PATIENCE = 240.0
@@ -140,7 +143,7 @@ def _numba() -> str:
     import numpy as np
 
     @numba.njit(nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
-    def total(values: Any) -> Any:
+    def total(values: NDArray[np.int64]) -> int:
         result = 0
         for value in values:
             result += value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -20,7 +20,9 @@ from deeplab_core.notes import RunNotes
 from deeplab_core.wording import count
 
 if TYPE_CHECKING:
+    from app.cli.console import Progress
     from deeplab_core.catalogs.catalog import CatalogMapping
+    from deeplab_core.inference import Predictor
     from deeplab_core.records import CRFEngine, CRFParams
     from deeplab_core.refine.dense_crf import Engine
     from deeplab_core.refine.search import Sample, SearchReport
@@ -233,8 +235,8 @@ def _search(
 def _sample(
     task: Task,
     path: Path,
-    predictor: Any,
-    bar: Any,
+    predictor: Predictor,
+    bar: Progress,
     ground: GroundTruth,
     mapping: CatalogMapping,
     notes: tuple[RunNotes, RunNotes],

@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 from app.cli.terminal import say
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from app.state.project import ImageRecord, Project
     from deeplab_core.catalogs.catalog import CatalogMapping, ClassCatalog
     from deeplab_core.labels import LabelMap
@@ -148,7 +151,7 @@ def _demand_partners(project: Project, records: list[ImageRecord], mapping: Cata
         )
 
 
-def _corrected(project: Project, record: ImageRecord, lut: Any) -> LabelMap:
+def _corrected(project: Project, record: ImageRecord, lut: NDArray[np.integer[Any]]) -> LabelMap:
     from app.state.samples import load_sample
     from deeplab_core.labels import apply_lut
 

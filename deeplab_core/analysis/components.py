@@ -144,7 +144,7 @@ class ImageErrors:
             raise ProjectError("stored error components are damaged", why=str(error), remedy="Judge the image again") from error
 
 
-def component_of(row: Any, image: str) -> ErrorComponent:
+def component_of(row: np.void, image: str) -> ErrorComponent:
     """A row of :data:`ROW` as plain values."""
     return ErrorComponent(
         image=image,

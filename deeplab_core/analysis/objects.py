@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from deeplab_core.analysis.occlusion import contacts, touches_border
 from deeplab_core.catalogs.catalog import ClassCatalog
@@ -186,7 +186,7 @@ def _rows_of(regions: Regions, countable: NDArray[np.bool_]) -> NDArray[Any]:
     return rows
 
 
-def _count(numbers: NDArray[np.int32], what: NDArray[Any], rows: int, kind: Any = np.int64) -> NDArray[Any]:
+def _count(numbers: NDArray[np.int32], what: NDArray[Any], rows: int, kind: DTypeLike = np.int64) -> NDArray[Any]:
     """Sum of a map over each number, 1..rows; of a bool map the number of true pixels."""
     found = np.zeros(rows + 1, dtype=kind)
     for strip in strips(numbers.shape):

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
@@ -21,7 +21,10 @@ from deeplab_core.atomic import atomic_write
 from deeplab_core.backends.loading import MINIMUM_SIDE
 from deeplab_core.errors import ExportError
 from deeplab_core.nn import SegmentationModel
-from deeplab_core.records import CARD_KEY, ModelCard
+from deeplab_core.records import CARD_KEY, ModelCard, Preprocessing
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
 
 Output = Literal["logits", "labels"]
 
@@ -130,7 +133,7 @@ def export_onnx(
     return Exported(path, cards.finish_card(stored, path), sizes, difference, deviation, agreement)
 
 
-def _fixed(card: ModelCard, size: tuple[int, int]) -> Any:
+def _fixed(card: ModelCard, size: tuple[int, int]) -> Preprocessing:
     """The card's preprocessing for a graph of one size: fitted into it, padded with the card's padding value."""
     form = f"{size[0]}x{size[1]}"
     return replace(card.preprocessing, resize=f"fit:{form}", padding=f"canvas:{form}")
@@ -152,7 +155,7 @@ def _check_installed(path: Path) -> None:
 
 def _traced(
     model: SegmentationModel, output: Output, size: tuple[int, int] | None, opset: int, path: Path, threshold: float | None
-) -> Any:
+) -> ModelProto:
     """The network as an ONNX ``ModelProto``."""
     module = _Labels(model, threshold).eval() if output == "labels" else model
     free = torch.export.Dim.DYNAMIC

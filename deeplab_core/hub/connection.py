@@ -8,8 +8,9 @@ import socket
 import ssl
 import threading
 from datetime import UTC, datetime
+from email.message import Message
 from email.utils import parsedate_to_datetime
-from typing import IO, Any
+from typing import IO
 from urllib.error import HTTPError, URLError
 from urllib.parse import urljoin, urlsplit
 from urllib.request import (
@@ -60,7 +61,7 @@ class Wire:
                 _shut(self._socket)
 
 
-def open_address(url: str, headers: dict[str, str], timeout: float, wire: Wire) -> Any:
+def open_address(url: str, headers: dict[str, str], timeout: float, wire: Wire) -> http.client.HTTPResponse:
     """Ask for an address.
 
     Args:
@@ -92,7 +93,8 @@ def open_address(url: str, headers: dict[str, str], timeout: float, wire: Wire) 
     ):
         opener.add_handler(handler)
     request = Request(url, headers={"User-Agent": AGENT, "Accept-Encoding": "identity", **headers})
-    return opener.open(request, timeout=timeout)
+    answer: http.client.HTTPResponse = opener.open(request, timeout=timeout)
+    return answer
 
 
 def proxy_for(url: str) -> str:
@@ -162,7 +164,7 @@ def is_malformed(error: Exception) -> bool:
     return isinstance(error, ValueError | http.client.InvalidURL) and not isinstance(error, OSError)
 
 
-def asked_to_wait(headers: Any) -> tuple[float, str]:
+def asked_to_wait(headers: Message) -> tuple[float, str]:
     """What ``Retry-After`` says, in seconds from now, and what is wrong with it; 0 and an empty text without one."""
     asked = (headers.get("Retry-After") or "").strip()
     if not asked:

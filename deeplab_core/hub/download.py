@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 
@@ -213,7 +212,7 @@ class _Job:
             raise _Broken(error, min(asked_to_wait(error.headers)[0], 30.0))
         raise explain(error, self._url, self._by_hand)
 
-    def _receive(self, response: Any, part: PartFile, pace: _Pace) -> None:
+    def _receive(self, response: http.client.HTTPResponse, part: PartFile, pace: _Pace) -> None:
         total = self._place(response, part)
         kind = response.headers.get_content_type()
         if kind == "text/html":
@@ -249,7 +248,7 @@ class _Job:
         if not part.size:
             raise DownloadError("an empty file came", why=self._url, remedy=self._by_hand)
 
-    def _place(self, response: Any, part: PartFile) -> int | None:
+    def _place(self, response: http.client.HTTPResponse, part: PartFile) -> int | None:
         """Bring the part in line with what the server sends: the rest, or the whole file. Returns the whole file's size."""
         headers = response.headers
         if response.status not in (200, 206):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, QSortFilterProxyModel, Qt
 from PySide6.QtGui import QColor
@@ -41,7 +41,7 @@ class FetchTable(QAbstractTableModel):
     def columnCount(self, parent: _Index = QModelIndex()) -> int:  # noqa: B008
         return 0 if parent.isValid() else len(COLUMNS)
 
-    def headerData(self, section: int, orientation: Qt.Orientation, role: int = int(Qt.ItemDataRole.DisplayRole)) -> Any:
+    def headerData(self, section: int, orientation: Qt.Orientation, role: int = int(Qt.ItemDataRole.DisplayRole)) -> object:
         if orientation is not Qt.Orientation.Horizontal:
             return None
         if role == Qt.ItemDataRole.DisplayRole:
@@ -50,7 +50,7 @@ class FetchTable(QAbstractTableModel):
             return int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         return None
 
-    def data(self, index: _Index, role: int = int(Qt.ItemDataRole.DisplayRole)) -> Any:
+    def data(self, index: _Index, role: int = int(Qt.ItemDataRole.DisplayRole)) -> object:
         model, column = self.models[index.row()], index.column()
         if role == Qt.ItemDataRole.DisplayRole:
             return self._text(model, column)
@@ -75,7 +75,7 @@ class FetchTable(QAbstractTableModel):
             size_text(model.approximate_bytes),
         )[column]
 
-    def _order(self, model: PublishedModel, column: int) -> Any:
+    def _order(self, model: PublishedModel, column: int) -> float | str:
         if column == MIOU:
             return model.miou if model.miou is not None else -1.0
         if column == SIZE:

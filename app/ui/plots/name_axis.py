@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import pyqtgraph as pg
 from PySide6.QtCore import QRectF, Qt
@@ -14,7 +14,7 @@ _GAP, _MOST = 8.0, 120.0
 class NameAxis(pg.AxisItem):  # type: ignore[misc]  # pyqtgraph has no types
     """Names of explicit ticks, read from bottom to top."""
 
-    def setTicks(self, ticks: Any) -> None:
+    def setTicks(self, ticks: Sequence[Sequence[tuple[float, str]]] | None) -> None:
         """Take the names and make room for the longest."""
         super().setTicks(ticks)
         names = [name for level in ticks or () for _, name in level]
@@ -22,7 +22,7 @@ class NameAxis(pg.AxisItem):  # type: ignore[misc]  # pyqtgraph has no types
         longest = max((metrics.horizontalAdvance(name) for name in names), default=0.0)
         self.setHeight(min(longest, _MOST) + _GAP + 22)
 
-    def drawPicture(self, painter: QPainter, axis: Any, ticks: Any, texts: Any) -> None:
+    def drawPicture(self, painter: QPainter, axis: object, ticks: object, texts: Sequence[tuple[QRectF, int, str]]) -> None:
         """Draw the line as ever, and the names turned."""
         super().drawPicture(painter, axis, ticks, [])
         if self.style["tickFont"] is not None:

@@ -90,7 +90,7 @@ def _kind(row: dict[str, Any]) -> KindOfFailure:
     )
 
 
-def _number(value: Any) -> float:
+def _number(value: float | None) -> float:
     return math.nan if value is None else float(value)
 
 

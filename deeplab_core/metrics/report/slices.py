@@ -146,7 +146,7 @@ def _curve(row: dict[str, Any]) -> SliceCurve:
     )
 
 
-def _number(value: Any) -> float:
+def _number(value: float | None) -> float:
     number = math.nan if value is None else float(value)
     if math.isinf(number):
         raise ValueError("a score is infinite")
