@@ -15,20 +15,21 @@ from deeplab_core.errors import AtrousError
 from deeplab_core.records import ModelCard
 
 A = TypeVar("A", bound=Answer)
+A_co = TypeVar("A_co", bound=Answer, covariant=True)
 
 
-class Call(Generic[A]):
+class Call(Generic[A_co]):
     """A request that was submitted, until its answer.
 
     Exactly one of ``done``, ``failed`` and ``cancelled`` is called, then ``finished``, on the thread of the service and never
     before :meth:`ComputeService.submit` has returned; also if the compute process dies in between.
     """
 
-    def __init__(self, request: Request[A], cancel: Callable[[int], None]) -> None:
+    def __init__(self, request: Request[A_co], cancel: Callable[[int], None]) -> None:
         self.request = request
         self._cancel = cancel
         self._running = True
-        self._done: list[Callable[[A], object]] = []
+        self._done: list[Callable[[A_co], object]] = []
         self._failed: list[Callable[[AtrousError], object]] = []
         self._cancelled: list[Callable[[], object]] = []
         self._progress: list[Callable[[float, str], object]] = []
@@ -42,12 +43,12 @@ class Call(Generic[A]):
     def on(
         self,
         *,
-        done: Callable[[A], object] | None = None,
+        done: Callable[[A_co], object] | None = None,
         failed: Callable[[AtrousError], object] | None = None,
         cancelled: Callable[[], object] | None = None,
         progress: Callable[[float, str], object] | None = None,
         finished: Callable[[], object] | None = None,
-    ) -> Call[A]:
+    ) -> Call[A_co]:
         """Add handlers; returns the call itself.
 
         Args:
@@ -101,7 +102,7 @@ class Call(Generic[A]):
                     cancelled()
             else:
                 for done in tuple(self._done):
-                    done(cast("A", answer))
+                    done(cast("A_co", answer))
         finally:
             for finished in tuple(self._finished):
                 finished()
@@ -111,9 +112,9 @@ class LatestCall:
     """At most one call under way; of what is asked for meanwhile, only the newest is submitted, once the call has ended."""
 
     def __init__(self) -> None:
-        self._call: Call[Any] | None = None
+        self._call: Call[Answer] | None = None
         self._interruptible = True
-        self._next: tuple[Callable[[], Call[Any] | None], bool] | None = None
+        self._next: tuple[Callable[[], Call[Answer] | None], bool] | None = None
 
     @property
     def idle(self) -> bool:
@@ -124,7 +125,7 @@ class LatestCall:
     def _busy(self) -> bool:
         return self._call is not None and self._call.running
 
-    def ask(self, submit: Callable[[], Call[Any] | None], *, interruptible: bool = True) -> None:
+    def ask(self, submit: Callable[[], Call[Answer] | None], *, interruptible: bool = True) -> None:
         """Ask for a call in place of whatever waits.
 
         Args:
@@ -187,7 +188,7 @@ class ComputeService(QObject):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._numbers = count(1)
-        self._calls: dict[int, Call[Any]] = {}
+        self._calls: dict[int, Call[Answer]] = {}
 
     @property
     @abstractmethod
@@ -225,7 +226,7 @@ class ComputeService(QObject):
         return call
 
     @abstractmethod
-    def _send(self, request: Request[Any]) -> None:
+    def _send(self, request: Request[Answer]) -> None:
         """Have a numbered request served."""
 
     @abstractmethod

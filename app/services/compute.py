@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
 
 from PySide6.QtCore import QObject, Qt, QTimer, Signal, SignalInstance
 
@@ -58,7 +57,7 @@ _TOO_LARGE = "it may be too large for the memory of this device"
 class _Entry:
     """A request without an answer."""
 
-    request: Request[Any]
+    request: Request[Answer]
     strikes: int = 0
     cancelled_at: float | None = None
 
@@ -186,7 +185,7 @@ class ComputeClient(ComputeService):
 
     # -- sending ---------------------------------------------------------------------------------------------------------
 
-    def _send(self, request: Request[Any]) -> None:
+    def _send(self, request: Request[Answer]) -> None:
         self._entries[request.request_id] = _Entry(request)
         if self._life is not None and self._life.ready:
             self._life.link.send(request)
@@ -398,7 +397,7 @@ def _silent(life: _Generation, entry: _Entry | None) -> str:
     return f"No sign of life for {life.heart.silence:.0f} seconds, {doing}.{state}"
 
 
-def _poisonous(request: Request[Any], ending: str) -> ComputeError:
+def _poisonous(request: Request[Answer], ending: str) -> ComputeError:
     if isinstance(request, Predict):
         return ComputeError(
             "predicting this image ended the compute process twice",

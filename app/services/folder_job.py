@@ -41,7 +41,7 @@ class _Background:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Ask:
-    submit: Callable[[], Call[Any]]
+    submit: Callable[[], Call[Answer]]
 
 
 class _Pause:
@@ -81,7 +81,7 @@ class _Item:
     place: int
     image: int
     steps: Generator[Step, Any, Any]
-    call: Call[Any] | None = None
+    call: Call[Answer] | None = None
     fraction: float = 0.0
 
 

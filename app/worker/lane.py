@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import heapq
 import threading
-from typing import Any
 
-from app.worker.messages import URGENT, Request
+from app.worker.messages import URGENT, Answer, Request
 
 
 class Lane:
@@ -17,14 +16,14 @@ class Lane:
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._order: list[tuple[int, int, Request[Any]]] = []
-        self._waiting: dict[int, Request[Any]] = {}  # a dropped request stays in the heap until its turn, but not here
+        self._order: list[tuple[int, int, Request[Answer]]] = []
+        self._waiting: dict[int, Request[Answer]] = {}  # a dropped request stays in the heap until its turn, but not here
         self._arrived = 0
         self._running: list[int] = []  # the last one computes, those before it rest
         self._cancelled: set[int] = set()
         self._closed = False
 
-    def put(self, request: Request[Any]) -> None:
+    def put(self, request: Request[Answer]) -> None:
         """Queue a request behind those of equal or smaller ``priority``."""
         with self._changed:
             heapq.heappush(self._order, (request.priority, self._arrived, request))
@@ -32,7 +31,7 @@ class Lane:
             self._arrived += 1
             self._changed.notify()
 
-    def take(self) -> Request[Any] | None:
+    def take(self) -> Request[Answer] | None:
         """Wait for the next request and make it the running one; None once the lane is closed."""
         with self._changed:
             self._running.clear()
@@ -44,7 +43,7 @@ class Lane:
                 self._changed.wait()
             return None
 
-    def take_urgent(self) -> Request[Any] | None:
+    def take_urgent(self) -> Request[Answer] | None:
         """The next request if it is an urgent one, without waiting; the running one rests until :meth:`finish_urgent`."""
         with self._changed:
             if self._closed or (self._running and self._running[-1] in self._cancelled):
@@ -58,7 +57,7 @@ class Lane:
         with self._changed:
             self._cancelled.discard(self._running.pop())
 
-    def _next(self) -> Request[Any] | None:
+    def _next(self) -> Request[Answer] | None:
         while self._order:
             request = heapq.heappop(self._order)[2]
             if self._waiting.pop(request.request_id, None) is not None:

@@ -31,11 +31,12 @@ URGENT, NORMAL = 0, 10
 
 
 #: The answer to a request.
-A = TypeVar("A", bound="Answer")
+#: Covariant: a request is read for its answer only, so that ``Request[Answer]`` is any request.
+A_co = TypeVar("A_co", bound="Answer", covariant=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request(Generic[A]):
+class Request(Generic[A_co]):
     """Base of everything that is answered by exactly one answer of its own kind, Failed or WasCancelled.
 
     Attributes:

@@ -7,7 +7,6 @@ import os
 import threading
 import time
 from multiprocessing.connection import Connection
-from typing import Any
 
 from app.worker.lane import Lane
 from app.worker.messages import Answer, Cancel, Hello, Learn, Progress, Request, Shutdown, WasCancelled
@@ -80,7 +79,7 @@ class _Server:
         self._lane, self._speaker = lane, speaker
         self._session = ComputeSession()
 
-    def answer(self, request: Request[Any]) -> None:
+    def answer(self, request: Request[Answer]) -> None:
         """Serve a request and say what came of it."""
         report = _ProgressReporter(request.request_id, self._speaker)
         # The first word about a request tells the client which one is running, should the process die of it.

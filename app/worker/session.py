@@ -9,7 +9,6 @@ import sys
 import traceback
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -60,7 +59,7 @@ class ComputeSession:
         self.state = WorkerState(score_bytes)
         self.handlers: dict[str, Handler] = {}
 
-    def answer(self, request: Request[Any], cancel: Cancel | None = None, progress: ReportProgress | None = None) -> Answer:
+    def answer(self, request: Request[Answer], cancel: Cancel | None = None, progress: ReportProgress | None = None) -> Answer:
         """Serve one request. Never raises: errors become Failed, with a traceback where they are bugs."""
         image = image_of(request)
         try:

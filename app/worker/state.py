@@ -89,6 +89,6 @@ class WorkerState:
         self._picture = None
 
 
-def image_of(request: Request[Any]) -> str | None:
+def image_of(request: Request[Answer]) -> str | None:
     """The image file that a request is about, if it is about one."""
     return getattr(request, "image", None)

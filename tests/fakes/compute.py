@@ -15,6 +15,7 @@ from PySide6.QtCore import QObject, QTimer
 from app.services.calls import ComputeService
 from app.worker.messages import (
     PROTOCOL,
+    Answer,
     AskReceptive,
     AskScores,
     Compare,
@@ -79,8 +80,8 @@ class FakeComputeClient(ComputeService):
         self.catalogs: dict[str, ClassCatalog] = {}
         self.threshold: float | None = None
         self.guessed: tuple[str, ...] = ()
-        self.asked: list[Request[Any]] = []
-        self._queue: deque[Request[Any]] = deque()
+        self.asked: list[Request[Answer]] = []
+        self._queue: deque[Request[Answer]] = deque()
         self._cancelled: set[int] = set()
         self._kept: dict[str, NDArray[np.uint8]] = {}
         self._card: ModelCard | None = None
@@ -136,7 +137,7 @@ class FakeComputeClient(ComputeService):
         self.crashed.emit(reason)
         QTimer.singleShot(0, self, self.restarted.emit)
 
-    def _send(self, request: Request[Any]) -> None:
+    def _send(self, request: Request[Answer]) -> None:
         self.asked.append(request)
         self._queue.append(request)
         self._wake()
@@ -155,7 +156,7 @@ class FakeComputeClient(ComputeService):
             return
         request = min(self._queue, key=lambda waiting: waiting.priority)
         self._queue.remove(request)
-        answers: dict[type[Request[Any]], Callable[[Any], None]] = {
+        answers: dict[type[Request[Answer]], Callable[[Any], None]] = {
             LoadModel: self._answer_load, Predict: self._answer_predict, AskScores: self._answer_scores,
             InspectModel: self._answer_inspect, Learn: self._answer_learn, Compare: self._answer_compare,
             EndCompare: self._answer_compare, AskReceptive: self._answer_receptive,
@@ -163,7 +164,7 @@ class FakeComputeClient(ComputeService):
         }  # fmt: skip
         answers[type(request)](request)
 
-    def _answer_load(self, request: Request[Any]) -> None:
+    def _answer_load(self, request: Request[Answer]) -> None:
         assert isinstance(request, LoadModel)
         if request.path in self.errors:
             self._answer(Failed(request_id=request.request_id, error=self.errors[request.path].to_dict()))
@@ -179,7 +180,7 @@ class FakeComputeClient(ComputeService):
         )
         self._answer(Loaded(request_id=request.request_id, card=self._card, device="cpu"))
 
-    def _answer_inspect(self, request: Request[Any]) -> None:
+    def _answer_inspect(self, request: Request[Answer]) -> None:
         assert isinstance(request, InspectModel)
         if request.path in self.errors:
             self._answer(Failed(request_id=request.request_id, error=self.errors[request.path].to_dict()))
@@ -188,7 +189,7 @@ class FakeComputeClient(ComputeService):
         card = ModelCard(id=f"fake-{request.path}", name="Stripes", architecture={"name": "stripes"}, catalog=catalog)
         self._answer(Inspected(request_id=request.request_id, card=card))
 
-    def _answer_learn(self, request: Request[Any]) -> None:
+    def _answer_learn(self, request: Request[Answer]) -> None:
         assert isinstance(request, Learn)
         task = request.task
         if task.model in self.errors:
@@ -202,7 +203,7 @@ class FakeComputeClient(ComputeService):
         report, pairs = imagined_report(task)
         self._answer(Learned(request_id=request.request_id, path=task.target, card=card, report=report, pairs=pairs))
 
-    def _answer_predict(self, request: Request[Any]) -> None:
+    def _answer_predict(self, request: Request[Answer]) -> None:
         assert isinstance(request, Predict)
         self._report(Progress(request_id=request.request_id, fraction=0.0, text="reading"))
         try:
@@ -234,7 +235,7 @@ class FakeComputeClient(ComputeService):
         self._report(Progress(request_id=request.request_id, fraction=1.0))
         self._answer(Predicted(request_id=request.request_id, prediction=prediction, image_notes=notes))
 
-    def _answer_compare(self, request: Request[Any]) -> None:
+    def _answer_compare(self, request: Request[Answer]) -> None:
         if isinstance(request, EndCompare):
             self._answer(Compared(request_id=request.request_id, prediction=None))
             return
@@ -255,14 +256,14 @@ class FakeComputeClient(ComputeService):
         self._report(Progress(request_id=request.request_id, fraction=1.0))
         self._answer(Compared(request_id=request.request_id, prediction=prediction))
 
-    def _answer_receptive(self, request: Request[Any]) -> None:
+    def _answer_receptive(self, request: Request[Answer]) -> None:
         assert isinstance(request, AskReceptive)
         if self._card is not None and self._card.id in self.errors:
             self._answer(Failed(request_id=request.request_id, error=self.errors[self._card.id].to_dict()))
             return
         self._answer(Receptive(request_id=request.request_id, found=imagined_field(request)))
 
-    def _answer_scores(self, request: Request[Any]) -> None:
+    def _answer_scores(self, request: Request[Answer]) -> None:
         assert isinstance(request, AskScores)
         labels = self._kept.get(request.source_key)
         ids: tuple[int, ...] = ()
@@ -273,7 +274,7 @@ class FakeComputeClient(ComputeService):
         probabilities = tuple(0.8 if n == 0 else 0.2 / max(1, len(ids) - 1) for n in range(len(ids)))
         self._answer(ScoresAt(request_id=request.request_id, class_ids=ids, probabilities=probabilities))
 
-    def _answer_refine(self, request: Request[Any]) -> None:
+    def _answer_refine(self, request: Request[Answer]) -> None:
         assert isinstance(request, (Refine, RefineBox, PrepareRefine))
         base = request.base
         kept = self._kept.get(base.source_key) if base.labels is None else base.labels

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import count
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from app.worker.messages import (
     Answer,
@@ -72,7 +72,7 @@ class InProcessService:
         return self._ask(AskScores(request_id=next(self._numbers), source_key=source_key, x=x, y=y, top=top), ScoresAt)
 
     def _ask(
-        self, request: Request[Any], kind: type[A], cancel: Cancel | None = None, progress: ReportProgress | None = None
+        self, request: Request[Answer], kind: type[A], cancel: Cancel | None = None, progress: ReportProgress | None = None
     ) -> A:
         answer = self._session.answer(request, cancel, progress)
         if isinstance(answer, kind):

@@ -10,6 +10,7 @@ from app.services.calls import ComputeService
 from app.worker.messages import (
     NORMAL,
     URGENT,
+    Answer,
     AskScores,
     Failed,
     Learn,
@@ -58,7 +59,7 @@ class RecordedCompute(QObject):
     def learn(self, task: LearnTask) -> int:
         return self._submit(Learn(task=task), "learned")
 
-    def _submit(self, request: Request[Any], answered: str) -> int:
+    def _submit(self, request: Request[Answer], answered: str) -> int:
         call = self.service.submit(request)
         number = call.request.request_id
         call.on(

@@ -15,7 +15,7 @@ from PySide6.QtCore import QCoreApplication
 from app.services.calls import Call
 from app.services.folder_job import FolderJob, Steps, answer, background, pause
 from app.services.jobs import JobRegistry, JobState
-from app.worker.messages import Failed, InspectModel, Progress, WasCancelled
+from app.worker.messages import Answer, Failed, InspectModel, Progress, WasCancelled
 from deeplab_core.errors import AtrousError, ImageFailed, ProjectError, StorageError
 
 BROKEN = ImageFailed("this image failed")
@@ -37,7 +37,7 @@ class Desk(JobRegistry):
     def __init__(self) -> None:
         super().__init__()
         self.pending: list[tuple[Callable[[], Any], Callable[[Any], None], Callable[[Exception], None]]] = []
-        self.calls: list[Call[Any]] = []
+        self.calls: list[Call[Answer]] = []
         self.begun: list[int] = []
         self.results: list[tuple[int, Any]] = []
         self.failed: list[int] = []
@@ -57,8 +57,8 @@ class Desk(JobRegistry):
         else:
             done(result)
 
-    def submit(self) -> Call[Any]:
-        call: Call[Any] = Call(InspectModel(path="net.pth"), lambda _number: None)
+    def submit(self) -> Call[Answer]:
+        call: Call[Answer] = Call(InspectModel(path="net.pth"), lambda _number: None)
         self.calls.append(call)
         return call
 
