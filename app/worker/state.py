@@ -23,8 +23,8 @@ class Handler(Protocol):
 
     def __init__(self, state: WorkerState) -> None: ...
 
-    def answer(self, request: object, cancel: Cancel | None, progress: ReportProgress | None, /) -> Answer:
-        """Serve one request."""
+    def answer(self, request: Any, cancel: Cancel | None, progress: ReportProgress | None, /) -> Answer:
+        """Serve one request; each handler takes its own kinds only."""
 
 
 class WorkerState:

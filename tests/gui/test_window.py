@@ -463,3 +463,9 @@ def test_classes_of_the_truth_stand_first_in_an_unlabelled_image(studio, folder)
     studio.settle()
     assert (studio.image.document.labels == 255).all()
     assert studio.program.classes.order[:2] == [0, 15]
+
+
+def test_a_score_that_comes_after_the_project_was_left_changes_nothing(studio):
+    assert studio.program.projects.project is None
+    studio.program.judge.folder.scored.emit(1)
+    assert studio.application.images.rowCount() == 0
