@@ -412,22 +412,15 @@ class _Journal:
             self._take(row, steps_of[row[0]], moves_of[row[0]], known, lost + gaps_of[row[0]])
 
     def _take(self, image: Row, steps: list[Row], moves: list[Row], known: dict[int, Row], lost: list[tuple[int, int]]) -> None:
-        held = image[9]
         broken = [n for n, _, step, _ in moves if step not in known or known[step][1] != image[0]]
-        gaps = [(n, n) for n in broken] + lost
-        low = max((min(end, held) for start, end in gaps if start <= held), default=0)
-        high = min((max(start, held + 1) for start, end in gaps if end > held), default=_MOST_KEY)
+        low, high = _whole_around(image[9], [(n, n) for n in broken] + lost)
         kept = [row for row in moves if low < row[0] < high]
         if low == 0 and len(kept) == len(moves):
             self.images.append(image)
             self.steps += steps
             self.moves += moves
             return
-        states: dict[int, StepState] = {}
-        for _, _, step, direction in kept:
-            if direction > 0 and step not in states:
-                states = {other: StepState.SUPERSEDED if state is StepState.UNDONE else state for other, state in states.items()}
-            states[step] = StepState.DONE if direction > 0 else StepState.UNDONE
+        states = _states_after(kept)
         self.moves += kept
         self.steps += [(*row[:7], int(states[row[0]]), row[8]) for row in steps if row[0] in states]
         if len(kept) < len(moves) or steps:
@@ -437,3 +430,20 @@ class _Journal:
             flags |= ImageFlag.DAMAGED
             note = "The last strokes could not be read from the damaged database."
         self.images.append((*image[:6], flags, note, *image[8:10], base, image[11]))
+
+
+def _whole_around(held: int, gaps: list[tuple[int, int]]) -> tuple[int, int]:
+    """The numbers of moves, both left out, between which none is lost; the mask file holds what move ``held`` led to."""
+    low = max((min(end, held) for start, end in gaps if start <= held), default=0)
+    high = min((max(start, held + 1) for start, end in gaps if end > held), default=_MOST_KEY)
+    return low, high
+
+
+def _states_after(moves: list[Row]) -> dict[int, StepState]:
+    """Whether each step is done or undone after some moves; a new step leaves the undone ones behind."""
+    states: dict[int, StepState] = {}
+    for _, _, step, direction in moves:
+        if direction > 0 and step not in states:
+            states = {other: StepState.SUPERSEDED if state is StepState.UNDONE else state for other, state in states.items()}
+        states[step] = StepState.DONE if direction > 0 else StepState.UNDONE
+    return states

@@ -200,14 +200,7 @@ def compare_reports(
             truths have no class in common.
     """
     old, new = _read(Path(before)), _read(Path(after))
-    keys = [key for key in old.images if key in new.images]
-    if len(keys) < 2:
-        raise MaskFormatError(
-            f"the reports have {count(len(keys), 'image')} in common",
-            why="Images belong together by their names",
-            remedy="Compare reports of the same images",
-            path=new.path,
-        )
+    keys = _common_images(old, new)
     truths = old.truth_hash(keys), new.truth_hash(keys)
     names, notes = old.catalog.names, []
     same_catalog = same_classes(old.catalog, new.catalog)
@@ -229,18 +222,9 @@ def compare_reports(
     same_truth = same_set and not differing
     if not same_set:
         notes.append(_other_classes(old, new, same_catalog, len(class_set)))
-    if differing:
-        notes.append(
-            f"Not the same ground truth: it differs in {len(differing)} of {len(keys)} images, e.g. {differing[0]}. "
-            "No difference is marked as significant."
-        )
-    if None in truths and same_truth:
-        notes.append("A report of an older version has no hash of its ground truth; only the pixels of each class were checked.")
+    notes += _truth_notes(differing, len(keys), unhashed=None in truths and same_truth)
     notes += [note for report in (old, new) for note in _invented(report, keys, names)]
-    notes += [
-        f"{name} in {report.path.name} have the same name but for the ending or the Unicode form; they are not compared."
-        for report in (old, new) for name in report.alike
-    ]  # fmt: skip
+    notes += [note for report in (old, new) for note in _alike(report)]
     widths, ratio = _common(old, new, notes)
     if not same_set and ratio is not None:
         notes.append("Boundary F is left out: it is measured image by image, over all classes of each ground truth.")
@@ -257,6 +241,39 @@ def compare_reports(
         same_truth=same_truth,
         notes=tuple(notes),
     )
+
+
+def _common_images(old: _Report, new: _Report) -> list[str]:
+    """Keys of the images that are in both reports. Raises MaskFormatError for fewer than two."""
+    keys = [key for key in old.images if key in new.images]
+    if len(keys) < 2:
+        raise MaskFormatError(
+            f"the reports have {count(len(keys), 'image')} in common",
+            why="Images belong together by their names",
+            remedy="Compare reports of the same images",
+            path=new.path,
+        )
+    return keys
+
+
+def _truth_notes(differing: list[str], images: int, *, unhashed: bool) -> list[str]:
+    """What limits a comparison over two ground truths of the same classes."""
+    notes = []
+    if differing:
+        notes.append(
+            f"Not the same ground truth: it differs in {len(differing)} of {images} images, e.g. {differing[0]}. "
+            "No difference is marked as significant."
+        )
+    if unhashed:
+        notes.append("A report of an older version has no hash of its ground truth; only the pixels of each class were checked.")
+    return notes
+
+
+def _alike(report: _Report) -> list[str]:
+    return [
+        f"{name} in {report.path.name} have the same name but for the ending or the Unicode form; they are not compared."
+        for name in report.alike
+    ]
 
 
 class _Pair:

@@ -204,39 +204,48 @@ def _inspect_archive(path: Path) -> None:
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise WeightsError("the archive is truncated or damaged", why=str(error), remedy=_REMEDY_BROKEN, path=path) from error
     for entry in entries:
-        # ZipInfo cuts names at a null byte and turns backslashes; the original spelling is what a careless reader would use.
-        name = entry.orig_filename
-        parts = name.replace("\\", "/").split("/")
-        if name.startswith(("/", "\\")) or ".." in parts or ":" in name or "\0" in name or "\\" in name:
-            raise UnsafeCheckpoint(
-                "the archive hides files outside itself",
-                why=f"it has an entry named {name!r}",
-                remedy="Do not use this file; get it from its authors again",
-                path=path,
-            )
-        if (entry.external_attr >> 16) & 0o170000 == 0o120000:
-            raise UnsafeCheckpoint("the archive holds a link", why=f"entry {name!r}", remedy="Do not use this file", path=path)
-        if entry.file_size > LARGEST_FILE or (entry.file_size > 2**20 and entry.file_size > 100 * max(1, entry.compress_size)):
-            raise UnsafeCheckpoint(
-                "the archive unpacks to far more than it holds",
-                why=f"entry {name!r} claims {entry.file_size} bytes from {entry.compress_size}",
-                remedy="Do not use this file",
-                path=path,
-            )
-    names = {entry.filename for entry in entries}
+        _check_entry(entry, path)
+    _check_kind({entry.filename for entry in entries}, path)
+
+
+def _check_entry(entry: zipfile.ZipInfo, path: Path) -> None:
+    """Refuse an entry that would land outside its archive, is a link, or unpacks to far more than it holds."""
+    # ZipInfo cuts names at a null byte and turns backslashes; the original spelling is what a careless reader would use.
+    name = entry.orig_filename
+    parts = name.replace("\\", "/").split("/")
+    if name.startswith(("/", "\\")) or ".." in parts or ":" in name or "\0" in name or "\\" in name:
+        raise UnsafeCheckpoint(
+            "the archive hides files outside itself",
+            why=f"it has an entry named {name!r}",
+            remedy="Do not use this file; get it from its authors again",
+            path=path,
+        )
+    if (entry.external_attr >> 16) & 0o170000 == 0o120000:
+        raise UnsafeCheckpoint("the archive holds a link", why=f"entry {name!r}", remedy="Do not use this file", path=path)
+    if entry.file_size > LARGEST_FILE or (entry.file_size > 2**20 and entry.file_size > 100 * max(1, entry.compress_size)):
+        raise UnsafeCheckpoint(
+            "the archive unpacks to far more than it holds",
+            why=f"entry {name!r} claims {entry.file_size} bytes from {entry.compress_size}",
+            remedy="Do not use this file",
+            path=path,
+        )
+
+
+def _check_kind(names: set[str], path: Path) -> None:
+    """Refuse archives that hold something else than tensors that ``torch.save`` wrote, by the names of their entries."""
     if {"model.weights.h5", "config.json"} & names and "metadata.json" in names:
         raise WeightsError("a Keras network (.keras), which this program does not read", remedy=_EXPORT, path=path)
     if names and all(name.endswith(".npy") for name in names):
         raise WeightsError("numpy arrays (.npz), which this program does not read as a network", remedy=_EXPORT, path=path)
     if not any(name.endswith("data.pkl") for name in names):
-        inner = sorted({entry.filename for entry in entries})[:3]
+        inner = sorted(names)[:3]
         raise WeightsError(
             "a zip archive, but not one that torch.save wrote",
             why=f"it holds {', '.join(inner) or 'nothing'}",
             remedy="If the checkpoint is packed inside, unpack it and choose the file",
             path=path,
         )
-    if any("/code/" in entry.filename or entry.filename.startswith("code/") for entry in entries):
+    if any("/code/" in name or name.startswith("code/") for name in names):
         raise UnsafeCheckpoint(
             "a TorchScript program, not plain weights",
             why="TorchScript archives hold code",

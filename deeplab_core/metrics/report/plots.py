@@ -166,18 +166,24 @@ def slices_svg(curves: Sequence[SliceCurve]) -> str:
     ]
     for index, curve in enumerate(curves):
         style = _SERIES[index % len(_SERIES)]
-        parts += [axes.whisker(style, place[point.x], point.low, point.high) for point in curve.points]
-        parts.append(f'<path class="{style}" d="{polyline([(axes.x(place[p.x]), axes.y(p.score)) for p in curve.points])}"/>')
-        for point in curve.points:
-            if not math.isnan(point.score):
-                rest = f", {point.count}" if point.count else ""
-                tip = escape(f"{curve.series} {point.label or format(point.x, 'g')}: {percent(point.score)}{rest}")
-                at = f'cx="{axes.x(place[point.x]):.1f}" cy="{axes.y(point.score):.1f}"'
-                few = ' style="opacity:0.35"' if point.few else ""
-                parts.append(f'<circle class="{style}" {at} r="4"{few}><title>{tip}</title></circle>')
+        parts += _slice_curve(curve, style, axes, place)
         at = f'x="{axes.width - axes.right + 16}" y="{axes.top + 16 + 18 * index}"'
         parts.append(f'<text class="{style}" {at}>{escape(curve.series)}</text>')
     return "".join([*parts, "</svg>"])
+
+
+def _slice_curve(curve: SliceCurve, style: str, axes: Axes, place: dict[float, float]) -> list[str]:
+    """The line of one series with its intervals and points; ``place`` is where each value of the property stands."""
+    parts = [axes.whisker(style, place[point.x], point.low, point.high) for point in curve.points]
+    parts.append(f'<path class="{style}" d="{polyline([(axes.x(place[p.x]), axes.y(p.score)) for p in curve.points])}"/>')
+    for point in curve.points:
+        if not math.isnan(point.score):
+            rest = f", {point.count}" if point.count else ""
+            tip = escape(f"{curve.series} {point.label or format(point.x, 'g')}: {percent(point.score)}{rest}")
+            at = f'cx="{axes.x(place[point.x]):.1f}" cy="{axes.y(point.score):.1f}"'
+            few = ' style="opacity:0.35"' if point.few else ""
+            parts.append(f'<circle class="{style}" {at} r="4"{few}><title>{tip}</title></circle>')
+    return parts
 
 
 def _column(style: str, x: float, width: float, top: float, bottom: float) -> str:
