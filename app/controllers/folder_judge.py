@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal
 
+from app.controllers.folder_jobs import FolderJobs
 from app.controllers.image_scorer import ImageScorer
 from app.controllers.open_image import OpenImage
-from app.services.jobs import Job, JobRegistry, JobState
+from app.services.folder_job import FolderJob, Steps, background
+from app.services.jobs import JobRegistry
 from app.services.notifications import Notifier
 from app.services.timers import single_shot
 from app.state.curves import Curve
@@ -83,17 +85,20 @@ class FolderJudge(QObject):
         predict: PredictController,
         jobs: JobRegistry,
         notifier: Notifier,
+        folder_jobs: FolderJobs,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
         self._projects, self._judge, self._predict, self._jobs, self._notifier = projects, judge, predict, jobs, notifier
+        self._folder_jobs = folder_jobs
         self._scorer = ImageScorer(projects, judge, predict, jobs, notifier, self)
         self._scorer.scored.connect(self.scored)
         self._scorer.changed.connect(self.rescored)
         self._now: FolderJudgement | None = None
         self._model: FolderJudgement | None = None
         self._check: MaskCheck | None = None
-        self._work: Iterator[int] | None = None
+        self._job: FolderJob[None] | None = None
+        self._again = False  # other ground truth came while the folder was judged
         self._band = TrimapBand()
         self._viewed: OpenImage | None = None
         self._score_timer = single_shot(self, _SCORE_MS, self._score_view)
@@ -122,7 +127,7 @@ class FolderJudge(QObject):
 
     def set_project(self, project: Project | None) -> None:
         """Follow another project and read its kept scores."""
-        self._now, self._model, self._work, self._viewed = None, None, None, None
+        self._now, self._model, self._viewed, self._again = None, None, None, False
         self._scorer.set_project(project)
         self.changed.emit()
 
@@ -132,11 +137,12 @@ class FolderJudge(QObject):
             return
         judged = self._now is not None and bool(len(self._judge.index))
         self._now, self._model = None, None
-        if self._work is not None:
-            self._stop()
         self.changed.emit()
         self._scorer.follow_project(measure=not judged)
-        if judged:
+        if self._job is not None:
+            self._again = judged
+            self._job.cancel()
+        elif judged:
             self.start()
 
     def follow(self, judgement: ImageJudgement) -> None:
@@ -174,7 +180,7 @@ class FolderJudge(QObject):
     def start(self) -> None:
         """Judge every image that has truth and a mask (or a prediction), in the background, one after the other."""
         project = self._projects.project
-        if project is None or self._work is not None:
+        if project is None or self._job is not None:
             return
         ids = self._judge.images_with_truth()
         if not ids:
@@ -184,9 +190,10 @@ class FolderJudge(QObject):
         self._band = self._judge.band
         self._now, self._model = FolderJudgement(project.catalog), FolderJudgement(project.catalog)
         self._check = MaskCheck(project.catalog, "ground truth mask")
-        job = self._jobs.add(Job("Judging the folder", self._stop))
-        self._work = iter(ids)
-        self._next(project, job, 0, len(ids))
+        self._job = self._folder_jobs.start(
+            project, "Judging the folder", ids, lambda image: self._judge_image(project, image),
+            on_failure=self._judge.truth_problem, on_end=self._finish,
+        )  # fmt: skip
 
     def remeasure(self, image: int) -> None:
         """Measure one image again, for the list and, where the folder was evaluated, for its pooled figures."""
@@ -211,8 +218,7 @@ class FolderJudge(QObject):
                 self.changed.emit()
 
         def failed(error: Exception) -> None:
-            told = image_error(error, project.path_of(project.record(image)))
-            self._judge.truth_problem(project.record(image).relative_path, told)
+            self._judge.truth_problem(image, image_error(error, project.path_of(project.record(image))))
 
         self._jobs.run(lambda: self._measure(project, image), finish, failed)
 
@@ -242,43 +248,28 @@ class FolderJudge(QObject):
         counted = (judgement.histogram(rule, around),) if judgement.has_histogram(rule, around) else ()
         self._now.put(str(image), judgement.matrix, *counted)
 
-    def _stop(self) -> None:
-        self._work = iter(())
-
-    def _next(self, project: Project, job: Job, done: int, total: int) -> None:
-        if project is not self._projects.project:
-            job.finish(JobState.CANCELLED)  # what runs now, if anything, belongs to another project
+    def _judge_image(self, project: Project, image: int) -> Steps[None]:
+        found = yield from background(lambda: self._measure(project, image))
+        while found is not None and self._live(image) is None and project.journal.head(image) != found.head:
+            found = yield from background(lambda: self._measure(project, image))  # painted meanwhile, and out of view again
+        if found is None:
             return
-        image = None if self._work is None else next(self._work, None)
-        if image is None:
-            self._work = None
-            job.finish(JobState.CANCELLED if job.cancel_asked else JobState.DONE)
-            self._say(job)
-            self.changed.emit()
-            self._scorer.follow_project()
+        self._take(image, found)
+        if self._check is not None:
+            px, over_void, notes = found.truth
+            self._check.add(project.record(image).name, px, notes, over_void)
+
+    def _finish(self, job: FolderJob[None]) -> None:
+        self._job = None
+        again, self._again = self._again, False
+        if job.abandoned:
             return
-        job.progress(done, total, project.record(image).name)
-
-        def finish(found: _Measured | None) -> None:
-            if project is self._projects.project and found is not None:
-                if self._live(image) is None and project.journal.head(image) != found.head:
-                    measure()  # painted meanwhile, and out of view again
-                    return
-                self._take(image, found)
-                if self._check is not None:
-                    px, over_void, notes = found.truth
-                    self._check.add(project.record(image).name, px, notes, over_void)
-            self._next(project, job, done + 1, total)
-
-        def failed(error: Exception) -> None:
-            told = image_error(error, project.path_of(project.record(image)))
-            self._judge.truth_problem(project.record(image).relative_path, told)
-            self._next(project, job, done + 1, total)
-
-        def measure() -> None:
-            self._jobs.run(lambda: self._measure(project, image), finish, failed)
-
-        measure()
+        if again:
+            self.start()
+            return
+        self._say(job)
+        self.changed.emit()
+        self._scorer.follow_project()
 
     def _measure(self, project: Project, image: int) -> _Measured | None:
         """Figures of one image, on a thread of the pool; None without labels or ground truth."""
@@ -319,7 +310,7 @@ class FolderJudge(QObject):
         if self._viewed is not None:
             self._scorer.score_open(self._viewed)
 
-    def _say(self, job: Job) -> None:
+    def _say(self, job: FolderJob[None]) -> None:
         pooled = self.pooled
         if pooled is None:
             self._notifier.warning(
@@ -327,7 +318,7 @@ class FolderJudge(QObject):
             )
             return
         mean = pooled.mean_iou("union")
-        part = " so far" if job.cancel_asked else ""
+        part = " so far" if job.stopped else ""
         self._notifier.info(
             f"Folder{part}: mIoU {mean.value:.3f}",
             f"mIoU {folder_mean_text(pooled)}, pooled over {counted(self.images, 'image')}; "

@@ -7,19 +7,22 @@ from dataclasses import asdict, dataclass, field
 
 from PySide6.QtCore import QObject, Signal
 
-from app.controllers.folder_jobs import FolderJobs
+from app.controllers.folder_jobs import FolderChange, FolderJobs
 from app.controllers.models import ModelsController
 from app.controllers.project import ProjectController
 from app.services.calls import ComputeService
 from app.services.folder_job import FolderJob, Steps, answer, background
 from app.services.notifications import Notifier
+from app.state.class_mapping import in_project_ids
+from app.state.patch import TilePatch
 from app.state.project import Project
+from app.state.provenance import Provenance, merge_labels
 from app.state.runs import ItemState, Run
 from app.state.wording import spaced, waiting_text
 from app.worker.messages import Predict
 from deeplab_core.errors import AtrousError
 from deeplab_core.notes import RunNotes
-from deeplab_core.records import Prediction, PredictOptions
+from deeplab_core.records import ModelCard, Prediction, PredictOptions
 
 #: Requests that wait in the compute process: one runs, the next is at hand, and a cancel drops little.
 _IN_FLIGHT = 3
@@ -31,9 +34,10 @@ class _Run:
 
     project: Project
     number: int
-    card_id: str
+    card: ModelCard
     options: PredictOptions
     plain: str
+    change: FolderChange
     reused: int = 0
     suggested: int = 0
     notes: RunNotes = field(default_factory=RunNotes)
@@ -64,23 +68,40 @@ class FolderRun(QObject):
         self._job: FolderJob[Prediction] | None = None
         #: What follows the run that is being stopped, and whether the user had stopped that already.
         self._next: tuple[Project, PredictOptions, bool] | None = None
+        self._replacing = ""
+        projects.projectChanged.connect(lambda _project: self.replace_labels(""))
 
     @property
     def running(self) -> bool:
         return self._run is not None
 
-    def start(self, options: PredictOptions) -> None:
+    def replace_labels(self, card_id: str) -> None:
+        """Let predictions of this model replace labels that only a model has set, until another project is open.
+
+        Images that the user has worked on keep their masks, and the prediction waits beside them as in every run. An image
+        without labels takes the newest prediction when it is opened.
+
+        Args:
+            card_id: of a model that has learned; empty for none, as in a plain run.
+        """
+        self._replacing = card_id
+
+    def start(self, options: PredictOptions, *, change: FolderChange | None = None) -> None:
         """Run over the folder, or go on with the run that was interrupted with the same model and options.
 
         A run of another model or with other options is stopped first: it would leave a part of the folder as the other one
         saw it.
+
+        Args:
+            options: of the predictions.
+            change: of the run that was stopped for this one; both are undone as one.
         """
         project, card = self._projects.project, self._models.card
         if project is None or card is None or project.read_only:
             return
         plain = _plain(options)
         if self._run is not None:
-            if (self._run.project, self._run.card_id, self._run.plain) != (project, card.id, plain):
+            if (self._run.project, self._run.card.id, self._run.plain) != (project, card.id, plain):
                 assert self._job is not None
                 self._next = project, options, self._job.job.cancel_asked
                 self._job.cancel()
@@ -98,7 +119,8 @@ class FolderRun(QObject):
             project.runs.close(number)
             return
         self._models.remember_card()
-        run = _Run(project, number, card.id, options, plain)
+        change = change or FolderChange(project, "The folder run", Provenance.MODEL, "run")
+        run = _Run(project, number, card, options, plain, change)
         self._run = run
         self._job = self._folder_jobs.start(
             project, "Folder run", waiting, lambda image: self._predict(run, image), self.predicted.emit, in_flight=_IN_FLIGHT,
@@ -111,7 +133,7 @@ class FolderRun(QObject):
         project, card, plain = self._projects.project, self._models.card, _plain(options)
         if project is None or card is None:
             return [], False
-        if self._run is not None and (self._run.project, self._run.card_id, self._run.plain) == (project, card.id, plain):
+        if self._run is not None and (self._run.project, self._run.card.id, self._run.plain) == (project, card.id, plain):
             return [], False
         unfinished = None if self._run is not None else _unfinished(project, card.id, plain)
         if unfinished is not None:
@@ -124,7 +146,7 @@ class FolderRun(QObject):
 
         def look() -> tuple[str, Prediction | None]:
             key = project.content_key(image)
-            return key, project.predictions.get(key, run.card_id, run.options.cache_key())
+            return key, project.predictions.get(key, run.card.id, run.options.cache_key())
 
         key, kept = yield from background(look)
         if kept is None:
@@ -134,6 +156,8 @@ class FolderRun(QObject):
             run.notes.add(project.record(image).name, predicted.image_notes)
         prediction = kept if kept is not None else predicted.prediction
         suggestion = project.record(image).touched
+        if suggestion:
+            run.change.before_suggestion(image)
 
         def write() -> None:
             project.keep_prediction(image, prediction, suggestion=suggestion)
@@ -142,7 +166,32 @@ class FolderRun(QObject):
         yield from background(write)
         run.reused += kept is not None
         run.suggested += suggestion
+        if run.card.id == self._replacing:
+            yield from self._replace(run, image, prediction)
         return prediction
+
+    def _replace(self, run: _Run, image: int, prediction: Prediction) -> Steps[None]:
+        project = run.project
+
+        def free() -> bool:
+            return not self._projects.in_hand(image) and not project.record(image).touched
+
+        def make() -> TilePatch | None:
+            labels = in_project_ids(project, prediction, run.card.catalog)
+            if labels is None:
+                return None
+            document = project.load(image, (labels.shape[0], labels.shape[1])).document
+            if not document.provenance.any():
+                return None  # never opened: it takes the newest prediction when it is
+            return merge_labels(document.labels, document.provenance, labels, Provenance.MODEL).patch
+
+        if free():
+            patch = yield from background(make)
+            # If it was opened meanwhile, the prediction is kept and can be taken there.
+            if patch is not None and not patch.empty and free():
+                run.change.before_step(image)
+                title = f"{run.card.name}, {spaced(patch.changed_pixels)} px"
+                self._projects.write_step(image, title, patch, Provenance.MODEL)
 
     def _finish(self, run: _Run, job: FolderJob[Prediction]) -> None:
         self._run = self._job = None
@@ -153,7 +202,7 @@ class FolderRun(QObject):
             self._notifier.info(
                 "Folder run begins again", f"Every image is predicted{name}; your own pixels stay.", replace_key="run"
             )
-            self.start(following[1])
+            self.start(following[1], change=run.change)
             return
         facts = [f"{spaced(job.done - len(job.failures))} predicted"]
         if run.reused:
@@ -164,7 +213,8 @@ class FolderRun(QObject):
             facts.append(f"{spaced(len(job.left))} left; 'Run folder' goes on there")
         if run.notes:
             facts.append(run.notes.text())
-        self._folder_jobs.say(job, "Folder run", facts, key="run")
+        change = run.change if run.change.steps or run.change.suggested else None
+        self._folder_jobs.say(job, "Folder run", facts, key="run", change=change)
 
 
 def _note_failure(run: _Run, image: int, error: AtrousError) -> None:

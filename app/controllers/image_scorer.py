@@ -240,7 +240,7 @@ class ImageScorer(QObject):
                 self._measuring, self._measured = None, None
             if project is self._projects.project:
                 told = image_error(error, project.path_of(project.record(image)))
-                self._judge.truth_problem(project.record(image).relative_path, told)
+                self._judge.truth_problem(image, told)
                 self._forget(project, image)
                 self._pump()
 
@@ -273,7 +273,7 @@ class ImageScorer(QObject):
             self._forget(project, image)
             return
         if found.problem is not None:
-            self._judge.truth_problem(project.record(image).relative_path, found.problem)
+            self._judge.truth_problem(image, found.problem)
         self._keep(image, found.score, found.stamp)
         viewed = self._projects.image
         if request.held is not None and (viewed is None or viewed.id != image) and project.journal.head(image) != found.head:

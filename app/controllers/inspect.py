@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,11 +13,13 @@ from PySide6.QtCore import QObject, Signal
 
 from app.actions.facts import Facts
 from app.controllers.edit import EditController
+from app.controllers.folder_jobs import FolderJobs
 from app.controllers.judge import JudgeController
 from app.controllers.models import ModelsController
 from app.controllers.open_image import OpenImage
 from app.controllers.project import ProjectController
-from app.services.jobs import Job, JobRegistry, JobState
+from app.services.folder_job import FolderJob, Steps, background
+from app.services.jobs import JobRegistry
 from app.services.notifications import Notifier
 from app.services.timers import single_shot
 from app.state.component_walk import ComponentQuery, ComponentWalk
@@ -29,7 +31,7 @@ from app.state.tools import Tool
 from deeplab_core.analysis.components import ErrorComponent, component_mask
 from deeplab_core.analysis.folder import FolderInspection
 from deeplab_core.analysis.image import ImageInspection
-from deeplab_core.errors import AtrousError, image_error
+from deeplab_core.errors import AtrousError
 from deeplab_core.regions import Mask
 
 #: The hand rests this long before the components of the image in view are found anew.
@@ -75,15 +77,16 @@ class InspectController(QObject):
         jobs: JobRegistry,
         notifier: Notifier,
         facts: Facts,
+        folder_jobs: FolderJobs,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
         self._projects, self._models, self._judge, self._edit = projects, models, judge, edit
-        self._jobs, self._notifier, self._facts = jobs, notifier, facts
+        self._jobs, self._notifier, self._facts, self._folder_jobs = jobs, notifier, facts, folder_jobs
         self._report = partial(notifier.report_or_raise, replace_key="inspect")
         self.index: InspectionIndex | None = None
         self.walk: ComponentWalk | None = None
-        self._work: Iterator[int] | None = None
+        self._job: FolderJob[None] | None = None
         self._lists: ObjectLists | None = None
         self._viewed: OpenImage | None = None
         self._edited = False
@@ -112,7 +115,7 @@ class InspectController(QObject):
     @property
     def inspecting(self) -> bool:
         """Whether the folder is being inspected."""
-        return self._work is not None
+        return self._job is not None
 
     def counts(self) -> NDArray[np.int64] | None:
         """(C, C + 1) confusion matrix of the folder, with every finished pixel of the stroke in hand; None before there is one.
@@ -155,7 +158,7 @@ class InspectController(QObject):
     def _start(self, only: set[int] | None) -> None:
         """Inspect the folder, or only some of its images."""
         project, index = self._projects.project, self.index
-        if project is None or index is None or self._work is not None:
+        if project is None or index is None or self._job is not None:
             return
         ids = self._judge.images_with_truth()
         if not ids:
@@ -167,9 +170,10 @@ class InspectController(QObject):
         if only is not None:
             ids = [image for image in ids if image in only]
         self._stale.clear()
-        job = self._jobs.add(Job("Inspecting the folder", self._stop))
-        self._work = iter(ids)
-        self._next(project, job, 0, len(ids))
+        self._job = self._folder_jobs.start(
+            project, "Inspecting the folder", ids, lambda image: self._visit(project, image),
+            on_failure=lambda image, error: self._fail(index, image, error), on_end=self._finish,
+        )  # fmt: skip
 
     def refresh_image(self, image: int) -> None:
         """Something about an image other than its labels has changed (marks of ambiguity): inspect it anew."""
@@ -226,44 +230,29 @@ class InspectController(QObject):
 
     # -- the folder ------------------------------------------------------------------------------------------------------
 
-    def _stop(self) -> None:
-        self._stale.update(self._work or ())
-        self._work = iter(())
-
-    def _next(self, project: Project, job: Job, done: int, total: int) -> None:
-        if project is not self._projects.project:
-            job.finish(JobState.CANCELLED)  # what runs now, if anything, belongs to another project
-            return
-        image = None if self._work is None else next(self._work, None)
-        if image is None:
-            self._work = None
-            job.finish(JobState.CANCELLED if job.cancel_asked else JobState.DONE)
-            if self._again:
-                self._again = False
-                if len(self._judge.index):
-                    self.inspect_folder()
-            if job.cancel_asked and self.index is not None:
-                self._stale.update(r.id for r in project.images if r.id not in self.index)
-            self._tell()
-            return
-        job.progress(done, total, project.record(image).name)
+    def _visit(self, project: Project, image: int) -> Steps[None]:
         known = "" if self.index is None else self.index.keys.get(image, "")
-
         asked = self._refreshes.get(image)
+        found = yield from background(lambda: self._inspect(project, image, known))
+        if self._refreshes.get(image) == asked:
+            self._take(project, image, found)
 
-        def finish(found: _Found | None) -> None:
-            if self._refreshes.get(image) == asked:
-                self._take(project, image, found)
-            self._next(project, job, done + 1, total)
+    def _fail(self, index: InspectionIndex, image: int, error: AtrousError) -> None:
+        self._judge.truth_problem(image, error)
+        if index is self.index:
+            index.drop(image)
 
-        def failed(error: Exception) -> None:
-            told = image_error(error, project.path_of(project.record(image)))
-            self._judge.truth_problem(project.record(image).relative_path, told)
-            if self.index is not None and self.index.project is project:
-                self.index.drop(image)
-            self._next(project, job, done + 1, total)
-
-        self._jobs.run(lambda: self._inspect(project, image, known), finish, failed)
+    def _finish(self, job: FolderJob[None]) -> None:
+        self._job = None
+        again, self._again = self._again, False
+        if job.abandoned:
+            return
+        self._stale.update(job.left)
+        if again and len(self._judge.index):
+            self.inspect_folder()
+        elif job.stopped and self.index is not None:
+            self._stale.update(record.id for record in self.index.project.images if record.id not in self.index)
+        self._tell()
 
     def _inspect(self, project: Project, image: int, known: str) -> _Found | None:
         """On a thread of the pool; None where the image has neither mask nor prediction."""
@@ -410,7 +399,7 @@ class InspectController(QObject):
 
     def _follow_project(self, project: Project | None) -> None:
         self.index = None if project is None else InspectionIndex(project)
-        self._work, self._lists, self._viewed, self._awaited, self._counting = None, None, None, None, None
+        self._lists, self._viewed, self._awaited, self._counting = None, None, None, None
         self._edited, self._again = False, False
         self._stale.clear()
         self._set_walk(None)
@@ -425,9 +414,9 @@ class InspectController(QObject):
         if project is not None and index is not None and index.project is project and (len(index) or self.inspecting):
             self.index = InspectionIndex(project)
             self._set_walk(None)
-            if self.inspecting:
+            if self._job is not None:
                 self._again = True
-                self._stop()
+                self._job.cancel()
             elif len(self._judge.index):
                 self.inspect_folder()
         self._tell()

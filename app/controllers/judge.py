@@ -11,6 +11,7 @@ from PySide6.QtCore import QObject, Signal
 
 from app.actions.facts import Facts
 from app.controllers.edit import EditController
+from app.controllers.folder_jobs import FolderJobs
 from app.controllers.folder_judge import FolderJudge
 from app.controllers.ground_truth import GroundTruthController
 from app.controllers.open_image import OpenImage, unset
@@ -123,6 +124,7 @@ class JudgeController(QObject):
         notifier: Notifier,
         settings: SettingsStore,
         facts: Facts,
+        folder_jobs: FolderJobs,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
@@ -136,7 +138,7 @@ class JudgeController(QObject):
         self._counting: ImageJudgement | None = None
         self._finding_edges = False
         self.band = TrimapBand(width_px=settings["trimap.width"], rule=settings["trimap.rule"], around=settings["trimap.around"])
-        self.folder = FolderJudge(projects, self, predict, jobs, notifier, self)
+        self.folder = FolderJudge(projects, self, predict, jobs, notifier, folder_jobs, self)
         self.folder.changed.connect(self._tell_curves)
         self._figures_timer = single_shot(self, _FIGURES_MS, self._tell_figures)
         self._curve_timer = single_shot(self, _CURVE_MS, self._tell_curves)
@@ -272,9 +274,11 @@ class JudgeController(QObject):
 
         self._jobs.run(count, done, failed)
 
-    def truth_problem(self, image: str, error: AtrousError) -> None:
-        """Note a ground truth file that cannot be used."""
-        self._truth.note_problem(image, error)
+    def truth_problem(self, image: int, error: AtrousError) -> None:
+        """Note that the ground truth of an image cannot be used."""
+        project = self._projects.project
+        if project is not None:
+            self._truth.note_problem(project.record(image).relative_path, error)
 
     # -- the image in view -----------------------------------------------------------------------------------------------
 
@@ -332,7 +336,7 @@ class JudgeController(QObject):
             if not isinstance(error, AtrousError):
                 raise error
             if self._projects.image is image:
-                self.truth_problem(project.record(image.id).relative_path, error)
+                self.truth_problem(image.id, error)
                 if not isinstance(error, AmbiguousFrameError):  # that is asked
                     self._notifier.report(error, replace_key="truth")
                 self._tell_nothing()

@@ -15,8 +15,8 @@ from app.actions.facts import Facts
 from app.controllers.edit import EditController
 from app.controllers.folder_jobs import FolderJobs
 from app.controllers.models import ModelsController
+from app.controllers.predict import PredictController
 from app.controllers.project import ProjectController
-from app.controllers.relay import Relay
 from app.services.calls import Call, ComputeService
 from app.services.jobs import Job, JobRegistry, JobState
 from app.services.notifications import Choice, Notifier
@@ -31,6 +31,7 @@ from app.worker.messages import CorrectedImage, Learn, Learned, LearnTask
 from deeplab_core.atomic import replace_file
 from deeplab_core.errors import AtrousError, StorageError
 from deeplab_core.learning import LearnOptions
+from deeplab_core.records import ModelCard
 
 #: Folder of models that were learned in a project, below its data; and of the one that nobody has accepted yet.
 MODELS, WAITING = "models", "waiting"
@@ -69,7 +70,7 @@ class LearnController(QObject):
         self,
         projects: ProjectController,
         models: ModelsController,
-        relay: Relay,
+        predict: PredictController,
         edit: EditController,
         compute: ComputeService,
         jobs: JobRegistry,
@@ -80,13 +81,15 @@ class LearnController(QObject):
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._projects, self._models, self._relay, self._edit, self._compute = projects, models, relay, edit, compute
+        self._projects, self._models, self._predict, self._edit, self._compute = projects, models, predict, edit, compute
         self._jobs, self._notifier, self._settings, self._facts = jobs, notifier, settings, facts
         self._folder_jobs = folder_jobs
         self._report = partial(notifier.report_or_raise, replace_key="learn")
         self._call: Call[Learned] | None = None
         self._project: Project | None = None
         self.result: LearnResult | None = None
+        self._awaited: Path | None = None
+        models.cardChanged.connect(self._follow_card)
         projects.projectChanged.connect(self._follow_project)
 
     # -- verbs -----------------------------------------------------------------------------------------------------------
@@ -170,8 +173,16 @@ class LearnController(QObject):
             return
         self.result = None
         self._tell()
-        self._relay.follow(target, result.learned.card.id)
+        self._awaited = target
         self._models.load(target)
+
+    def _follow_card(self, card: ModelCard) -> None:
+        """Once the model that has learned is loaded, predict the folder again; another model replaces no labels."""
+        taken = self._awaited is not None and self._models.path == self._awaited
+        self._predict.folder_run.replace_labels(card.id if taken else "")
+        if taken:
+            self._awaited = None
+            self._predict.start_folder_run()
 
     def discard(self) -> None:
         """Forget the result; the model in use stays in use."""
@@ -243,6 +254,7 @@ class LearnController(QObject):
         self._notifier.warning("There is nothing to learn from yet", detail, replace_key="learn")
 
     def _follow_project(self, project: Project | None) -> None:
+        self._awaited = None
         if project is self._project:
             return
         self.cancel()

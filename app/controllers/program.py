@@ -34,7 +34,6 @@ from app.controllers.readout import ReadoutController
 from app.controllers.receptive import ReceptiveController
 from app.controllers.refine import RefineController
 from app.controllers.refine_folder import RefineFolder
-from app.controllers.relay import Relay
 from app.controllers.scribble import ScribbleController
 from app.controllers.threshold import ThresholdController
 from app.controllers.undoing import Undoing
@@ -91,14 +90,14 @@ class Program(QObject):
             self,
         )  # fmt: skip
         self.judge = JudgeController(
-            self.projects, self.predict, self.edit, self.truth, self.jobs, notifier, settings, facts, self
+            self.projects, self.predict, self.edit, self.truth, self.jobs, notifier, settings, facts, self.folder_jobs, self
         )
         self.judge.truthNoted.connect(lambda name, notes: self.file_notes.tell(name, "ground truth", notes))
         self.ambiguous = AmbiguousController(self.projects, self.judge, self.edit, notifier, facts, self)
-        self.queues = QueuesController(self.projects, self.models, self.predict, self.judge, self.jobs, notifier, self)
+        self.queues = QueuesController(self.projects, self.models, self.predict, self.judge, notifier, self.folder_jobs, self)
         self.ambiguous.changed.connect(self.queues.remeasure)
         self.inspect = InspectController(
-            self.projects, self.models, self.judge, self.edit, self.jobs, notifier, facts, self
+            self.projects, self.models, self.judge, self.edit, self.jobs, notifier, facts, self.folder_jobs, self
         )  # fmt: skip
         self.ambiguous.changed.connect(self.inspect.refresh_image)
         self.cutouts = CutoutShelf(self.projects, self.models, self.jobs, self)
@@ -113,9 +112,8 @@ class Program(QObject):
         self.scribble = ScribbleController(
             self.projects, self.predict, self.refine, self.edit, compute, notifier, facts, self
         )  # fmt: skip
-        self.relay = Relay(self.projects, self.models, self.predict, self.jobs, notifier, self)
         self.learn = LearnController(
-            self.projects, self.models, self.relay, self.edit, compute, self.jobs, notifier, settings, facts, self.folder_jobs,
+            self.projects, self.models, self.predict, self.edit, compute, self.jobs, notifier, settings, facts, self.folder_jobs,
             self,
         )  # fmt: skip
         self.compare = CompareController(

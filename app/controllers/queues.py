@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 from PySide6.QtCore import QObject, Signal
 
+from app.controllers.folder_jobs import FolderJobs
 from app.controllers.judge import JudgeController
 from app.controllers.models import ModelsController
 from app.controllers.open_image import OpenImage
 from app.controllers.predict import PredictController
 from app.controllers.project import ProjectController
-from app.services.jobs import Job, JobRegistry, JobState
+from app.services.folder_job import FolderJob, Steps, background
 from app.services.notifications import Notifier
 from app.state.ambiguous import fingerprints
 from app.state.class_mapping import object_id
@@ -26,12 +25,14 @@ from app.state.queues import DEFAULT_ORDER, ORDERS, Queues, worst_first
 from app.state.samples import load_sample, truth_stamp
 from deeplab_core.analysis.doubts import VERSION, ImageDoubt, measure_doubt
 from deeplab_core.analysis.ranking import GainCurve
-from deeplab_core.errors import AtrousError, image_error
+from deeplab_core.errors import AtrousError
 from deeplab_core.labels import LabelMap
 from deeplab_core.regions import Box
 
 _KIND = "doubt"
 _ORDER = "queue_order"
+#: After so many images what is shown follows.
+_TELL_EVERY = 32
 
 #: Per content key: (card id, options key) of the predictions that are kept of an image.
 _Kept = dict[str, list[tuple[str, str]]]
@@ -42,6 +43,15 @@ class _Measured:
     key: str
     doubt: ImageDoubt
     fresh: bool
+
+
+@dataclass(slots=True)
+class _Run:
+    """A job over the folder: fingerprints of the marks, the predictions that are kept (once they are listed), and its images."""
+
+    marks: dict[int, int]
+    kept: _Kept | None = None
+    visited: int = 0
 
 
 class QueuesController(QObject):
@@ -67,17 +77,17 @@ class QueuesController(QObject):
         models: ModelsController,
         predict: PredictController,
         judge: JudgeController,
-        jobs: JobRegistry,
         notifier: Notifier,
+        folder_jobs: FolderJobs,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._projects, self._models, self._judge, self._jobs, self._notifier = projects, models, judge, jobs, notifier
-        self._report = partial(notifier.report_or_raise, replace_key="queues")
+        self._projects, self._models, self._judge, self._notifier = projects, models, judge, notifier
+        self._folder_jobs = folder_jobs
         self.queues = Queues()
         self.order = DEFAULT_ORDER
         self._keys: dict[int, str] = {}
-        self._work: Iterator[int] | None = None
+        self._job: FolderJob[None] | None = None
         self._known = False
         self._awaited: tuple[int, Box | None] | None = None
         projects.projectChanged.connect(self._follow_project)
@@ -94,7 +104,7 @@ class QueuesController(QObject):
     @property
     def measuring(self) -> bool:
         """Whether the folder is being measured."""
-        return self._work is not None
+        return self._job is not None
 
     def ious(self) -> dict[int, float]:
         """Mean IoU of every image that was scored against truth."""
@@ -152,7 +162,7 @@ class QueuesController(QObject):
     def measure_folder(self) -> None:
         """Measure every image that has a prediction, in the background; what has not changed is not read again."""
         project = self._projects.project
-        if project is None or self._work is not None:
+        if project is None or self._job is not None:
             return
         ids = [record.id for record in project.images if record.prediction and not record.missing]
         for image in set(self.queues) - set(ids):
@@ -162,19 +172,17 @@ class QueuesController(QObject):
         if not ids:
             self.changed.emit()
             return
-        job = self._jobs.add(Job("Measuring doubt", self._stop))
-        self._work = iter(ids)
-        marks = fingerprints(project)
+        run = _Run(fingerprints(project))
 
-        def begin(kept: _Kept) -> None:
-            self._next(project, job, (kept, marks), 0, len(ids))
+        def failed(image: int, error: AtrousError) -> None:
+            if run.kept is None:
+                raise error  # of the list of predictions, which all images need
+            self._judge.truth_problem(image, error)
 
-        def failed(error: Exception) -> None:
-            self._work = None
-            job.finish(JobState.FAILED)
-            self._report(error)
-
-        self._jobs.run(project.predictions.kept, begin, failed)
+        self._job = self._folder_jobs.start(
+            project, "Measuring doubt", ids, lambda image: self._visit(project, run, image), on_failure=failed,
+            on_end=self._finish,
+        )  # fmt: skip
 
     def remeasure(self, image: int) -> None:
         """Other pixels of an image's truth count from now on."""
@@ -184,37 +192,24 @@ class QueuesController(QObject):
 
     # -- inside ----------------------------------------------------------------------------------------------------------
 
-    def _stop(self) -> None:
-        self._work = iter(())
-
-    def _next(self, project: Project, job: Job, known: tuple[_Kept, dict[int, int]], done: int, total: int) -> None:
-        work = self._work
-        image = None if work is None or project is not self._projects.project else next(work, None)
-        if image is None:
-            self._work = None
-            self._known = self._known and not job.cancel_asked
-            job.finish(JobState.CANCELLED if job.cancel_asked else JobState.DONE)
+    def _visit(self, project: Project, run: _Run, image: int) -> Steps[None]:
+        if run.kept is None:
+            run.kept = yield from background(project.predictions.kept)
+        before, kept, marks = self._keys.get(image, ""), run.kept, run.marks
+        found = yield from background(lambda: self._measure(project, image, before, kept, marks))
+        if found is not None:
+            self._keys[image] = found.key
+            self.queues.put(image, found.doubt)
+            if found.fresh:
+                self._keep(project, image, found)
+        run.visited += 1
+        if run.visited % _TELL_EVERY == 0:
             self.changed.emit()
-            return
-        job.progress(done, total, project.record(image).name)
-        before = self._keys.get(image, "")
 
-        def finish(found: _Measured | None) -> None:
-            if found is not None and project is self._projects.project:
-                self._keys[image] = found.key
-                self.queues.put(image, found.doubt)
-                if found.fresh:
-                    self._keep(project, image, found)
-            if done % 32 == 31:
-                self.changed.emit()
-            self._next(project, job, known, done + 1, total)
-
-        def failed(error: Exception) -> None:
-            told = image_error(error, project.path_of(project.record(image)))
-            self._judge.truth_problem(project.record(image).relative_path, told)
-            self._next(project, job, known, done + 1, total)
-
-        self._jobs.run(lambda: self._measure(project, image, before, *known), finish, failed)
+    def _finish(self, job: FolderJob[None]) -> None:
+        self._job = None
+        self._known = self._known and not job.stopped
+        self.changed.emit()
 
     def _measure(self, project: Project, image: int, before: str, kept: _Kept, marks: dict[int, int]) -> _Measured | None:
         """On a thread of the pool; None where nothing has changed, or the prediction is gone."""
@@ -267,7 +262,7 @@ class QueuesController(QObject):
             self._notifier.report(error, replace_key="save")
 
     def _follow_project(self, project: Project | None) -> None:
-        self.queues, self._keys, self._work, self._known, self._awaited = Queues(), {}, None, False, None
+        self.queues, self._keys, self._known, self._awaited = Queues(), {}, False, None
         order = None if project is None else project.setting(_ORDER, DEFAULT_ORDER)
         self.order = order if order in ORDERS else DEFAULT_ORDER
         if project is not None:

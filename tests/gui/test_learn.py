@@ -238,6 +238,30 @@ def test_accepted_during_a_folder_run_the_whole_folder_gets_the_new_model(half_w
     assert by_old == []
 
 
+def test_labels_that_the_learned_model_replaced_come_back_with_undo_folder_job(half_way):
+    studio, project = half_way, half_way.program.projects.project
+    opened, other = project.images[3].id, project.images[0].id
+    for image in (opened, other):  # opening gives it the labels of the old model
+        studio.program.projects.open_image(image)
+        studio.wait(lambda image=image: studio.image.id == image and studio.image.document.provenance.any())
+    studio.program.projects.autosaver.flush()
+    before = project.load(opened).document.labels
+    assert not project.record(opened).touched
+    result_dialog(studio).accept_button.click()
+    studio.compute.paused = False
+    studio.wait(lambda: studio.program.models.card.name == "Stripes · learned")
+    studio.wait(lambda: "Folder run finished" in studio.titles())
+    studio.settle()
+    assert (project.load(opened).document.labels != before).any()
+    suggested = [record.id for record in project.images if record.suggested]
+    assert suggested
+    studio.window.commands["edit.undo_folder"].trigger()
+    studio.wait(lambda: "The folder run was undone" in studio.titles())
+    np.testing.assert_array_equal(project.load(opened).document.labels, before)
+    assert not any(record.suggested for record in project.images)
+    assert "1 mask is as before the job." in studio.program.notifier.messages[-1].detail
+
+
 def test_a_folder_run_that_is_to_begin_anew_can_be_cancelled(half_way):
     studio = half_way
     run = studio.program.predict.folder_run
