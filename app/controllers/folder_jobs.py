@@ -126,6 +126,7 @@ class FolderJobs(QObject):
         in_flight: int = 1,
         resume: int = 0,
         writes: bool = False,
+        shown: bool = True,
         on_failure: Callable[[int, AtrousError], object] = lambda _image, _error: None,
         on_end: Callable[[FolderJob[T]], object] = lambda _job: None,
     ) -> FolderJob[T] | None:
@@ -151,7 +152,7 @@ class FolderJobs(QObject):
 
         job = FolderJob(
             ids, work, on_result, project=project, jobs=self._jobs, title=title, in_flight=in_flight, resume=resume,
-            on_failure=failed, on_end=ended, guards_close=writes,
+            on_failure=failed, on_end=ended, guards_close=writes, shown=shown,
         )  # fmt: skip
         self._running.append(job)
         return job
@@ -217,10 +218,11 @@ class FolderJobs(QObject):
         self._last = change
         self._facts.update(can_undo_folder=change is not None)
 
-    def _leave(self, _project: Project | None) -> None:
+    def _leave(self, project: Project | None) -> None:
         """Another project, or none."""
         for job in tuple(self._running):
-            job.abandon()
+            if job.project is not project:
+                job.abandon()
         self._set_last(None)
 
     def _undo(self, change: FolderChange | None) -> None:

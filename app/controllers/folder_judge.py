@@ -91,7 +91,7 @@ class FolderJudge(QObject):
         super().__init__(parent)
         self._projects, self._judge, self._predict, self._jobs, self._notifier = projects, judge, predict, jobs, notifier
         self._folder_jobs = folder_jobs
-        self._scorer = ImageScorer(projects, judge, predict, jobs, notifier, self)
+        self._scorer = ImageScorer(projects, judge, predict, jobs, notifier, folder_jobs, self)
         self._scorer.scored.connect(self.scored)
         self._scorer.changed.connect(self.rescored)
         self._now: FolderJudgement | None = None

@@ -13,15 +13,17 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
 
+from app.controllers.folder_jobs import FolderJobs
 from app.controllers.open_image import OpenImage
-from app.services.jobs import Job, JobRegistry, JobState
+from app.services.folder_job import FolderJob, Steps, background
+from app.services.jobs import JobRegistry
 from app.services.notifications import Notifier
 from app.services.timers import single_shot
 from app.state.image_record import ImageRecord
 from app.state.image_scores import Due, ImageScore, due_images, sample_stamp, score_labels
 from app.state.project import Project
 from app.state.samples import Held, load_sample
-from deeplab_core.errors import AtrousError, MaskFormatError, image_error
+from deeplab_core.errors import AtrousError, MaskFormatError
 from deeplab_core.records import Prediction
 
 if TYPE_CHECKING:
@@ -42,6 +44,11 @@ _QUIET_MS = 400
 class _Request:
     held: Held | None = None
     prediction: Prediction | None = None
+
+    @property
+    def patient(self) -> bool:
+        """Whether it may wait until the figures are looked at: nothing is held for it."""
+        return self.held is None and self.prediction is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,19 +82,20 @@ class ImageScorer(QObject):
         predict: PredictController,
         jobs: JobRegistry,
         notifier: Notifier,
+        folder_jobs: FolderJobs,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
         self._projects, self._judge, self._predict, self._jobs, self._notifier = projects, judge, predict, jobs, notifier
+        self._folder_jobs = folder_jobs
         self.scores: dict[int, ImageScore] = {}
         self._stamps: dict[int, str] = {}
         self._due: dict[int, _Request] = {}
         self._lazy: tuple[int, ...] = ()
-        self._measuring: _Request | None = None
+        self._job: FolderJob[None] | None = None
+        self._queued: set[int] = set()  # images that the job has yet to visit
         self._measured: int | None = None
         self._overtaken = False
-        self._job: Job | None = None
-        self._done = 0
         self._altered: set[int] = set()
         self._quiet = single_shot(self, _QUIET_MS, self._look_at_altered)
         projects.recordChanged.connect(self._follow_record)
@@ -96,8 +104,7 @@ class ImageScorer(QObject):
 
     def set_project(self, project: Project | None) -> None:
         """Follow another project; its kept scores are shown as soon as they are known to be right."""
-        self._due, self._lazy, self._measuring, self._measured, self._altered = {}, (), None, None, set()
-        self._end_job(JobState.CANCELLED)
+        self._due, self._lazy, self._altered = {}, (), set()
         self.scores, self._stamps = {}, {}
         if project is not None:
             kept = project.results(_KIND)
@@ -115,8 +122,7 @@ class ImageScorer(QObject):
         lazy, self._lazy = self._lazy, ()
         for image in lazy:
             self._due.setdefault(image, _Request())
-        if lazy:
-            self._start_job()
+        self._pump(many=bool(lazy))
         self.follow_project()
 
     def ask(self, image: int, *, held: Held | None = None, prediction: Prediction | None = None) -> None:
@@ -176,8 +182,7 @@ class ImageScorer(QObject):
                 for image in waiting:
                     self._due[image] = _Request()
             self.changed.emit()
-            self._start_job()
-            self._pump()
+            self._pump(many=True)
 
         self._jobs.run(lambda: due_images(project, stamps), done, self._ignore)
 
@@ -213,38 +218,51 @@ class ImageScorer(QObject):
         held = Held(image.document.labels, image.document.provenance, image.info)
         self.ask(image.id, held=held, prediction=image.prediction)
 
-    def _pump(self) -> None:
+    def _pump(self, *, many: bool = False) -> None:
+        """Have what is due measured; ``many``: the status bar shows it if there is much of it."""
         project = self._projects.project
-        if self._measuring is not None or project is None:
+        if project is None:
             return
-        if self._job is not None:
-            self._job.progress(self._done, self._done + len(self._due))
-        if not self._due:
-            self._end_job(JobState.DONE)
+        if self._job is None and self._due:
+            self._queued = set(self._due)
+            self._job = self._folder_jobs.start(
+                project, "Measuring IoU", tuple(self._due), lambda image: self._visit(project, image), shown=False,
+                on_failure=lambda image, error: self._fail(project, image, error), on_end=self._finish,
+            )  # fmt: skip
+        elif self._job is not None and not self._job.stopped:
+            further = [image for image in self._due if image not in self._queued]
+            self._queued.update(further)
+            self._job.extend(further)
+        if many and self._job is not None and len(self._due) >= _SHOWN_FROM:
+            self._job.show()
+
+    def _visit(self, project: Project, image: int) -> Steps[None]:
+        self._queued.discard(image)
+        request = self._due.pop(image, None)
+        if request is None:
+            return  # it was measured elsewhere meanwhile
+        self._measured, self._overtaken = image, False
+        try:
+            found = yield from background(lambda: self._measure(project, image, request))
+        finally:
+            self._measured = None
+        if image not in self._due and not self._overtaken:  # else there is something newer
+            self._take(project, image, request, found)
+
+    def _fail(self, project: Project, image: int, error: AtrousError) -> None:
+        self._judge.truth_problem(image, error)
+        self._forget(project, image)
+
+    def _finish(self, job: FolderJob[None]) -> None:
+        self._job = None
+        if job.abandoned:
             return
-        image = self._measured = next(iter(self._due))
-        request = self._measuring = self._due.pop(image)
-        self._overtaken = False
-
-        def done(found: _Scored | None) -> None:
-            if self._measuring is not request:
-                return  # of a project that was closed
-            self._measuring, self._measured = None, None
-            self._done += 1
-            if image not in self._due and not self._overtaken:  # else there is something newer
-                self._take(project, image, request, found)
-            self._pump()
-
-        def failed(error: Exception) -> None:
-            if self._measuring is request:
-                self._measuring, self._measured = None, None
-            if project is self._projects.project:
-                told = image_error(error, project.path_of(project.record(image)))
-                self._judge.truth_problem(image, told)
-                self._forget(project, image)
-                self._pump()
-
-        self._jobs.run(lambda: self._measure(project, image, request), done, failed)
+        if job.stopped:  # what is left waits until the figures are looked at
+            lazy = [image for image in job.left if image in self._due and self._due[image].patient]
+            for image in lazy:
+                self._due.pop(image)
+            self._lazy = (*lazy, *self._lazy)
+        self._pump()
 
     def _measure(self, project: Project, image: int, request: _Request) -> _Scored | None:
         """On a thread of the pool; None without labels."""
@@ -288,23 +306,6 @@ class ImageScorer(QObject):
             except AtrousError as error:
                 self._notifier.report(error, replace_key="save")
             self.scored.emit(image)
-
-    # -- the job ---------------------------------------------------------------------------------------------------------
-
-    def _start_job(self) -> None:
-        if self._job is None and len(self._due) >= _SHOWN_FROM:
-            self._done = 0
-            self._job = self._jobs.add(Job("Measuring IoU", self._stop))
-
-    def _stop(self) -> None:
-        self._lazy = (*self._due, *self._lazy)
-        self._due = {}
-        self._end_job(JobState.CANCELLED)
-
-    def _end_job(self, state: JobState) -> None:
-        job, self._job = self._job, None
-        if job is not None:
-            job.finish(state)
 
     def _ignore(self, error: Exception) -> None:
         if not isinstance(error, AtrousError):

@@ -110,6 +110,7 @@ class FolderJob(QObject, Generic[T]):
         on_failure: gets an image and its error, before it counts in :attr:`failures`.
         on_end: called once, with the job, after its last image.
         guards_close: whether closing the window asks first.
+        shown: whether the status bar shows it; see :meth:`show`.
 
     Attributes:
         job: as the status bar shows it; its state tells how the job ended.
@@ -133,9 +134,10 @@ class FolderJob(QObject, Generic[T]):
         on_failure: Callable[[int, AtrousError], object] = lambda _image, _error: None,
         on_end: Callable[[FolderJob[T]], object] = lambda _job: None,
         guards_close: bool = False,
+        shown: bool = True,
     ) -> None:
         super().__init__(jobs)
-        self._order = tuple(ids)
+        self._order = list(ids)
         self._waiting = deque(range(len(self._order)))
         self._work, self._on_result, self._jobs = work, on_result, jobs
         self.project = project
@@ -152,8 +154,10 @@ class FolderJob(QObject, Generic[T]):
         self.job = Job(title, self._stop, guards_close=guards_close)
         self._turn = single_shot(self, 0, self._feed)
         self._retry = single_shot(self, RETRY_MS, self._resume_paused)
+        self._shown = False
         self.job.progress(self.done, self.total)
-        jobs.add(self.job)
+        if shown:
+            self.show()
         self._turn.start()
 
     @property
@@ -170,6 +174,22 @@ class FolderJob(QObject, Generic[T]):
     def left(self) -> tuple[int, ...]:
         """Images that have not ended, in order; those that are under way are among them."""
         return tuple(image for place, image in enumerate(self._order) if place not in self._ended)
+
+    def show(self) -> None:
+        """Let the status bar show it from now on, e.g. because it has grown."""
+        if not self._shown:
+            self._shown = True
+            self._jobs.add(self.job)
+
+    def extend(self, ids: Iterable[int]) -> None:
+        """Visit further images after the others. Raises RuntimeError if the job ends or has ended."""
+        if self._stopping or not self.running:
+            raise RuntimeError("a job that ends visits no further images")
+        added = list(ids)
+        self._waiting.extend(range(len(self._order), len(self._order) + len(added)))
+        self._order += added
+        self.total += len(added)
+        self._turn.start()
 
     def cancel(self) -> None:
         """Stop for a reason other than the user's (``job.cancel`` is theirs); ``on_end`` follows once nothing is under way."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PySide6.QtCore import Qt
 
+from app.controllers import folder_judge, image_scorer
 from app.state.ambiguous import write_marks
 from app.state.edits import fill_patch
 from app.state.image_scores import ImageScore
@@ -153,6 +155,7 @@ def test_what_is_asked_last_wins_whichever_thread_is_ready_first(studio: Studio,
     monkeypatch.setattr(studio.program.jobs, "run", lambda work, done, failed, **_: answers.append((work, done)))
     image = studio.image.id
     scorer.ask(image)
+    studio.wait(lambda: bool(answers))
     older, done_older = answers.pop()
     old = older()
     project = studio.program.projects.project
@@ -160,6 +163,7 @@ def test_what_is_asked_last_wins_whichever_thread_is_ready_first(studio: Studio,
     held = Held(labels, np.full(labels.shape, Provenance.PERSON, np.uint8))
     scorer.ask(image, held=held)
     done_older(old)  # comes in now, and is not kept: something newer was asked for
+    studio.wait(lambda: bool(answers))
     work, done = answers.pop()
     done(work())
     assert listed(studio)[image] == pytest.approx(1.0)
@@ -266,3 +270,67 @@ def test_list_and_queue_follow_the_crf_over_the_folder_and_its_undo(studio: Stud
     studio.wait(lambda: "CRF on the folder was undone" in studio.titles())
     assert_fresh(studio, 4)
     assert listed(studio) == pytest.approx(before)
+
+
+class Gate:
+    """Holds a background function back until it is opened."""
+
+    def __init__(self, monkeypatch, module: object, name: str) -> None:
+        self.open = threading.Event()
+        self.reached = threading.Event()
+        work = getattr(module, name)
+
+        def held(*arguments, **options):
+            self.reached.set()
+            assert self.open.wait(60)
+            return work(*arguments, **options)
+
+        monkeypatch.setattr(module, name, held)
+
+
+def test_measuring_that_is_stopped_goes_on_when_the_figures_are_looked_at(studio: Studio, folder: Path, monkeypatch) -> None:
+    studio.start_model()
+    studio.open(folder)
+    run_folder(studio)
+    assert studio.program.projects.close()
+    with Project.open(folder) as project:
+        for record in project.images:
+            project.drop_result(record.id, "score")
+    monkeypatch.setattr(image_scorer, "_SHOWN_FROM", 2)
+    gate = Gate(monkeypatch, image_scorer, "score_labels")
+    studio.program.projects.open(folder)
+    studio.wait(lambda: any(job.title == "Measuring IoU" for job in studio.program.jobs.running) and gate.reached.is_set())
+    (job,) = [job for job in studio.program.jobs.running if job.title == "Measuring IoU"]
+    job.cancel()
+    gate.open.set()
+    studio.wait(lambda: not job.running)
+    studio.settle()
+    assert len(listed(studio)) < 4
+    studio.program.judge.folder.look()
+    assert_fresh(studio, 4)
+
+
+def test_a_folder_that_gets_other_ground_truth_while_it_is_evaluated_is_evaluated_by_that(
+    studio: Studio, folder: Path, tmp_path: Path, monkeypatch
+) -> None:
+    studio.start_model()
+    studio.open(folder)
+    run_folder(studio)
+    catalog, other = studio.program.models.card.catalog, tmp_path / "other"
+    other.mkdir()
+    for path in sorted((folder.parent / "labels").glob("*.png")):
+        write_indexed_png(other / path.name, np.ascontiguousarray(read_mask(path, catalog)[:, ::-1]), catalog)
+    judge = studio.program.judge
+    gate = Gate(monkeypatch, folder_judge, "score_labels")
+    judge.folder.start()
+    studio.wait(gate.reached.is_set)
+    studio.program.truth.choose(other)
+    studio.wait(lambda: judge.index.folders == (other,))
+    gate.open.set()
+    studio.wait(lambda: any(title.startswith("Folder: mIoU") for title in studio.titles()))
+    assert_fresh(studio, 4)
+    total = sum(
+        ConfusionMatrix(catalog).update(truth=sample.scored, prediction=sample.labels).counts
+        for sample in (load_sample(studio.program.projects.project, r.id) for r in studio.program.projects.project.images)
+    )
+    np.testing.assert_array_equal(judge.folder.pooled.counts, total)

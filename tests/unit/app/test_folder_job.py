@@ -181,6 +181,21 @@ def test_an_image_that_comes_twice_is_visited_twice(desk):
     assert job.left == ()
 
 
+def test_a_job_that_grows_visits_the_further_images_last(desk):
+    job = desk.start([1, 2], square, shown=False)
+    assert desk.running == ()
+    wait(lambda: bool(desk.pending))
+    job.extend([3, 1])
+    job.show()
+    job.show()
+    assert desk.running == (job.job,)
+    desk.finish(job)
+    assert desk.begun == [1, 2, 3, 1]
+    assert (job.done, job.total) == (4, 4)
+    with pytest.raises(RuntimeError):
+        job.extend([5])
+
+
 # -- failures -------------------------------------------------------------------------------------------------------------------
 
 
