@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,8 @@ _NAMES: Mapping[str, tuple[str, ...]] = {
     "palette": ("palette", "classcolors", "colors", "colormap"),
     "dataset": ("dataset", "datasetname", "data"),
 }  # fmt: skip
+#: Entries of one mapping that are looked at.
+_MOST_SETTINGS = 2000
 _CANONICAL = {name: fact for fact, names in _NAMES.items() for name in names}
 
 _STRIDE = re.compile(r"(?<![a-z0-9])(?:os|output[_-]?stride|out[_-]?stride|stride)[_=-]?(8|16|32)(?![0-9])")
@@ -108,9 +111,12 @@ def _settings_beside(path: Path, facts: Facts) -> Iterator[tuple[str, Any]]:
         for name in _BESIDE:
             place = folder / name
             try:
-                if not place.is_file():
+                if not place.exists():
                     continue
-                yield name, (read_json if name.endswith("json") else read_yaml)(place, what="the settings beside the weights")
+                content = (read_json if name.endswith("json") else read_yaml)(place, what="the settings file")
+                if not isinstance(content, Mapping) and content is not None:
+                    facts.notes.append(f"{name} beside the weights was not read: it holds no settings by name")
+                yield name, content
             except AtrousError as error:
                 facts.notes.append(f"{name} beside the weights was not read: {error.what}. {error.why}".strip())
             except OSError:
@@ -124,13 +130,15 @@ def _parsed(text: str) -> Any:
         return {}
 
 
-def _take(facts: Facts, content: object, source: str, depth: int = 3) -> None:
+def _take(facts: Facts, content: object, source: str, depth: int = 3, seen: set[int] | None = None) -> None:
     """Add settings of a mapping (or an object that holds some) and of what is nested in it, the outer ones first."""
     inside = entries(content)
-    if inside is None:
+    seen = set() if seen is None else seen
+    if inside is None or id(content) in seen:  # a pickle's mappings may hold each other in a circle
         return
+    seen.add(id(content))
     nested = []
-    for key, value in inside.items():
+    for key, value in islice(inside.items(), _MOST_SETTINGS):
         if not isinstance(key, str) or len(key) > 60:
             continue
         name = _CANONICAL.get(re.sub(r"[^a-z0-9]", "", key.lower()))
@@ -140,7 +148,7 @@ def _take(facts: Facts, content: object, source: str, depth: int = 3) -> None:
         elif entries(value) is not None and depth:
             nested.append(value)
     for value in nested[:50]:
-        _take(facts, value, source, depth - 1)
+        _take(facts, value, source, depth - 1, seen)
 
 
 def _plain(value: object) -> Any:

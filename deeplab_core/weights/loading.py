@@ -19,7 +19,7 @@ from deeplab_core.records import CARD_KEY, ModelCard
 from deeplab_core.weights.facts import Facts, of_this_network
 from deeplab_core.weights.families import Recognised, recognise
 from deeplab_core.weights.families.base import Variant
-from deeplab_core.weights.options import NETWORK_OPTIONS, PREPROCESSING, Settled, change_card, settle
+from deeplab_core.weights.options import NETWORK_OPTIONS, PREPROCESSING, Settled, change_card, check_names, settle
 from deeplab_core.weights.reading import Checkpoint, weights_file
 from deeplab_core.weights.unwrapping import check_tensors, check_unread, collect, read_checkpoint
 
@@ -57,11 +57,18 @@ def load_model(
         WeightsError: truncated, wrong shapes, missing or left-over keys, values that are not finite, an option that cannot be.
     """
     asked = dict(options or {})
+    check_names(asked)
     if isinstance(source, Mapping):
         model, card = _open(collect(source, Path("the state dict")), None, asked)
         # The caller's tensors may be trained on.
         model.load_state_dict({key: value.clone() for key, value in model.state_dict().items()}, assign=True)
         card = cards.finish_card_of_tensors(card, model.state_dict())
+    elif not isinstance(source, (str, Path)):
+        raise WeightsError(
+            f"no weights: {type(source).__name__}",
+            why="load_model takes a path or a state dict",
+            remedy="Pass model.state_dict() of a network that is in memory",
+        )
     else:
         path = weights_file(Path(source))
         beside = cards.read_card_file(path)

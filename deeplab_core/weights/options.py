@@ -69,11 +69,23 @@ def parse_options(texts: Iterable[str]) -> dict[str, Any]:
     for text in texts:
         name, equals, value = text.partition("=")
         name = name.strip().replace("-", "_").lower()
-        if not equals or name not in SETTABLE:
-            choices = "; ".join(f"{key} ({what})" for key, what in SETTABLE.items())
-            raise WeightsError(f"no option of a model: {shorten(text)}", why=f"options are {choices}", remedy="Write NAME=VALUE")
+        if not equals:
+            raise _no_option(text)
+        check_names([name])
         options[name] = value.strip()
     return options
+
+
+def check_names(names: Iterable[str]) -> None:
+    """Refuse names that are no options of a model. Raises WeightsError with the choices."""
+    for name in names:
+        if name not in SETTABLE:
+            raise _no_option(name)
+
+
+def _no_option(text: str) -> WeightsError:
+    choices = "; ".join(f"{key} ({what})" for key, what in SETTABLE.items())
+    return WeightsError(f"no option of a model: {shorten(text)}", why=f"options are {choices}", remedy="Write NAME=VALUE")
 
 
 def free_options(model: SegmentationModel) -> dict[str, Any]:

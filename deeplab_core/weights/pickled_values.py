@@ -95,18 +95,29 @@ STORAGES: Mapping[str, torch.dtype] = {
 }  # fmt: skip
 
 PLAIN = (str, bytes, int, float, bool, type(None))
+#: Integers beyond this are keys as text: numbers of Python with one hash for all are easily made, text with one is not.
+_LARGEST_KEY = 2**60
 #: What a constructor gives if its arguments are not of the form that it knows.
 NOTHING = object()
 
 
 def put_entries(target: object, items: list[Any]) -> None:
-    """Set entries of a dict or stand-in. Keys whose hash could take long or run something are left out."""
+    """Set entries of a dict or stand-in. Keys whose hash could take long or equal that of all others are put as text."""
     into = target.state if isinstance(target, StandIn) else target
     if not isinstance(into, dict) or len(items) % 2:
         raise DamagedPickle("it sets entries of what is no mapping")
     for key, value in zip(items[::2], items[1::2], strict=True):
-        plain = isinstance(key, (*PLAIN, Global)) or (isinstance(key, tuple) and all(isinstance(part, PLAIN) for part in key))
-        into[key if plain else repr(key)[:80] if isinstance(key, StandIn) else f"a {type(key).__name__}"] = value
+        into[_key(key)] = value
+
+
+def _key(key: object) -> object:
+    if isinstance(key, (int, float)) and not isinstance(key, bool):
+        return key if abs(key) < _LARGEST_KEY else str(key)
+    if isinstance(key, tuple) and all(isinstance(part, PLAIN) for part in key):
+        return f"({', '.join(str(part)[:80] for part in key[:8])})"
+    if isinstance(key, (*PLAIN, Global)):
+        return key
+    return repr(key)[:80] if isinstance(key, StandIn) else f"a {type(key).__name__}"
 
 
 def _whole(value: object) -> int:

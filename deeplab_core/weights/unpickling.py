@@ -32,6 +32,10 @@ from deeplab_core.weights.pickled_values import (
 
 #: Operations after which a pickle is given up: a checkpoint of the largest network with its optimiser needs about 200,000.
 MOST_OPERATIONS = 4_000_000
+#: Bytes, entries and characters that calls may copy in all: a pickle can hand one large mapping to a million calls.
+MOST_COPIED = 4 << 30
+#: What copying an entry of a mapping or a list costs, in copied bytes.
+_ENTRY = 1024
 
 
 #: Modules (with all they hold) and single names that a checkpoint has no use for but to run code.
@@ -74,6 +78,7 @@ class _Machine:
         self._stack: list[Any] = []
         self._marks: list[list[Any]] = []
         self._memo: dict[int, Any] = {}
+        self._copied = 0
 
     def run(self) -> Any:
         """Run to the STOP opcode."""
@@ -289,6 +294,9 @@ class _Machine:
     def _call(self, function: object, arguments: object) -> Any:
         if not isinstance(arguments, tuple):
             raise DamagedPickle("a call has no tuple of arguments")
+        self._copied += sum(_cost(argument) for argument in arguments)
+        if self._copied > MOST_COPIED:
+            raise DamagedPickle("its calls copy more than a checkpoint holds")
         if not isinstance(function, Global):
             return StandIn(f"what {type(function).__name__} gives", arguments)
         name = str(function)
@@ -322,3 +330,10 @@ def _named(module: str, name: str) -> Global:
             remedy="If you trust its authors, open it in their program and save only model.state_dict()",
         )
     return Global(module, name)
+
+
+def _cost(argument: object) -> int:
+    """What copying an argument costs, in bytes."""
+    if isinstance(argument, (dict, list, tuple)):
+        return len(argument) * _ENTRY
+    return len(argument) if isinstance(argument, (str, bytes, bytearray)) else 0

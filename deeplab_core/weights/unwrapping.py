@@ -203,7 +203,8 @@ def prefixes(keys: Iterable[str], landmarks: Iterable[Iterable[str]]) -> Iterato
         hits: dict[str, int] = {}
         for mark in family:
             pattern = re.compile(rf"(?:(.*)\.)?(?:{mark})")
-            heads = {match[1] or "" for key in names if (match := pattern.fullmatch(key))}
+            # In the order of the file, which decides among equals: a set has another order in every process.
+            heads = dict.fromkeys(match[1] or "" for key in names if (match := pattern.fullmatch(key)))
             for head in heads:
                 hits[head] = hits.get(head, 0) + 1
         for head, number in hits.items():

@@ -101,7 +101,12 @@ def recognise(checkpoint: Checkpoint, wanted: str | None = None) -> Recognised:
         score, prefix, family, stripped = equal[0]
     facts = gather_facts(checkpoint)
     shapes = shapes_of(stripped)
-    family.check(shapes, facts, checkpoint.path)
+    try:
+        family.check(shapes, facts, checkpoint.path)
+    except WeightsError:
+        # What was not read is not among the shapes: a quantised layer would be called another network's.
+        check_unread({key: tensor for key, tensor in stripped.unread.items() if "." in key}, checkpoint.path)
+        raise
     try:
         variant = family.refine(family.describe(shapes), stripped)
     except KeyError as error:

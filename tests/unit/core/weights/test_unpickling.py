@@ -330,3 +330,36 @@ def test_two_thousand_damaged_pickles_end_in_a_value_or_a_named_error(tmp_path: 
             pass
     assert list(tmp_path.iterdir()) == []
     assert read_values > 100
+
+
+# -- work that a small file can ask for ------------------------------------------------------------------------------------
+
+#: Keys of which a dict of Python compares each with all others: numbers, and tuples of -1 and -2, of one hash.
+SAME_HASH: dict[str, list[Any]] = {
+    "whole numbers": [(2**61 - 1) * number for number in range(1, 40)],
+    "tuples": [tuple(-1 if number >> bit & 1 else -2 for bit in range(6)) for number in range(40)],
+}
+
+
+@pytest.mark.parametrize("kind", sorted(SAME_HASH))
+def test_keys_of_one_hash_become_text(kind: str) -> None:
+    keys = SAME_HASH[kind]
+    assert len({hash(key) for key in keys}) == 1
+    found = read(pickle.dumps(dict.fromkeys(keys, 1.5), protocol=2))
+    assert len(found) == len(keys)
+    assert all(isinstance(key, str) for key in found)
+
+
+def test_small_numbers_stay_keys() -> None:
+    assert read(pickle.dumps({0: "a", -7: "b", 2.5: "c", True: "d"})) == {0: "a", -7: "b", 2.5: "c", True: "d"}
+
+
+@pytest.mark.parametrize("argument", [dict.fromkeys(range(900)), "x" * 900_000, [("a", 1)] * 900], ids=["dict", "text", "list"])
+def test_one_object_is_not_copied_without_end(argument: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("deeplab_core.weights.unpickling.MOST_COPIED", 3_000_000)
+    name = b"c_codecs\nencode\n" if isinstance(argument, str) else b"ccollections\nOrderedDict\n"
+    body = pickle.dumps(argument, protocol=2)[:-1] + b"p99999\n0"
+    call = name + b"g99999\n\x85R0"
+    read(body + call + b"N.")
+    with pytest.raises(DamagedPickle, match="copy more"):
+        read(body + call * 20 + b"N.")
