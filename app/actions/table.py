@@ -108,7 +108,7 @@ def _tool(name: str, text: str, icon: str, keys: str | tuple[str, ...], tip: str
 
 
 _TOOLS = (
-    _tool("brush", "Brush", "brush", "B", "Paints the class in hand; Shift+click draws a straight line"),
+    _tool("brush", "Brush", "brush", "B", "Paints the selected class; Shift+click draws a straight line"),
     _tool("eraser", "Eraser", "eraser", "E", "Paints the background class, or unlabelled where the catalog has none"),
     _tool(
         "restore",
@@ -120,7 +120,7 @@ _TOOLS = (
     _tool("fill", "Fill", "fill", "G", "Gives a connected area the current class; the CRF may still move its outline"),
     _tool("lasso", "Lasso", "lasso", "L", "Fills what you draw around"),
     _tool("polygon", "Polygon", "polygon", "P", "Click the corners; Enter closes, Backspace removes the last one"),
-    _tool("pick", "Pick class", "pick", "I", "Takes the class under the pointer in hand"),
+    _tool("pick", "Pick class", "pick", "I", "Selects the class under the pointer"),
     _tool("pan", "Move the picture", "pan", "M", "Drag to move; Space-drag does the same with any tool"),
     _spec(Group.TOOLS, "brush.larger", "Larger brush", "edit.scale_brush", argument=1, keys="]", enabled_when=_ON_IMAGE,
           separated=True),
@@ -335,7 +335,7 @@ TOOLBAR = ("tool.brush", "tool.eraser", "tool.fill", "tool.lasso", "tool.polygon
 
 #: What the hands do on the picture that no command stands for.
 GESTURES: tuple[Gesture, ...] = (
-    Gesture("Left drag", "Use the tool in hand"),
+    Gesture("Left drag", "Use the current tool"),
     Gesture("Right drag", "Restore to the prediction"),
     Gesture("Shift+click", "Straight line from the last point"),
     Gesture("Wheel, Ctrl+wheel", "Zoom at the pointer"),
@@ -343,7 +343,7 @@ GESTURES: tuple[Gesture, ...] = (
     Gesture("Alt+wheel", "Strength of the overlay"),
     Gesture("Space+drag, middle drag", "Move the picture"),
     Gesture("Enter / Backspace", "Close the polygon / remove its last corner"),
-    Gesture("Esc", "Abort the stroke or polygon in hand"),
+    Gesture("Esc", "Cancel the current stroke or polygon"),
     Gesture("Enter, Esc in a panel", "Give the keyboard back to the picture"),
 )
 

@@ -32,7 +32,7 @@ def demo(out: Path, device: str) -> int:
     else:
         masks = SAMPLE_PROJECT / "masks"
         say(
-            f"No model of the sample's classes at hand (the bundled one is missing, and {MODEL_DIR_VARIABLE} names none): "
+            f"No model of the sample's classes was found (the bundled one is missing, and {MODEL_DIR_VARIABLE} names none): "
             "judging the masks beside the sample images"
         )
     report, figures, picture = out / "report.html", out / "figures.json", out / "window.png"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @click.command("list")
-@click.option("--installed", "only", flag_value="installed", help="Only what is at hand.")
+@click.option("--installed", "only", flag_value="installed", help="Only installed models.")
 @click.option("--available", "only", flag_value="available", help="Only what can be fetched.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON line per model.")
 def list_command(only: str | None, as_json: bool) -> None:
@@ -41,7 +41,7 @@ def _list_installed(as_json: bool) -> None:
         else:
             say(f"{entry.path.stem}\n    {_headline(entry.card)}\n    {entry.path}")
     if not entries and not as_json:
-        say(f"No model at hand. Get one of those below, or set {MODEL_DIR_VARIABLE} to a folder of checkpoints.")
+        say(f"No model is installed. Get one of those below, or set {MODEL_DIR_VARIABLE} to a folder of checkpoints.")
 
 
 def _list_available(as_json: bool) -> None:

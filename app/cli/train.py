@@ -282,7 +282,7 @@ class _Reader:
             samples += project_samples(project, self.classes, self.data.exclude, unmatched_to_void=self.data.unmatched_to_void)
         if not samples:  # a folder of images without masks has spoken for itself by now
             names = ", ".join(str(folder) for folder in self.data.projects)
-            raise click.UsageError(f"nobody has worked on an image of {names} yet; correct some in the window first")
+            raise click.UsageError(f"no image of {names} was corrected yet; correct some in the window first")
         cache = cache_bytes // (2 if self.data.val else 1)
         training = self._set(samples, "training", cache, self._watcher.reading)
         if not self.data.val:

@@ -29,9 +29,11 @@ class PixelCounts(QObject):
 
     Signals:
         changed(): shares are others, at most some times a second.
+        counted(): the image that came into view has been counted for the first time; before ``changed``.
     """
 
     changed = Signal()
+    counted = Signal()
 
     def __init__(
         self, projects: ProjectController, predict: PredictController, jobs: JobRegistry, parent: QObject | None = None
@@ -104,7 +106,9 @@ class PixelCounts(QObject):
                 self._later.start()
                 return
             self._counts, self.by_hand = found
-            self._counted = True
+            first, self._counted = not self._counted, True
+            if first:
+                self.counted.emit()
             self._soon.start()
 
         self._jobs.run(count, done, _report)

@@ -20,10 +20,13 @@ from app.services.timers import single_shot
 from app.state.patch import Rect
 from app.state.provenance import Provenance, painted
 from app.state.refinement import painted_labels, taking_patch
+from app.state.tools import Tool
 from app.state.wording import spaced
 from app.worker.messages import URGENT, PrepareRefine, RefineBox, Refined
 from deeplab_core.errors import AtrousError
 
+#: Tools whose strokes are followed.
+_STROKES = (Tool.BRUSH, Tool.ERASER)
 #: How far a stroke is believed: so many brush diameters, within limits in px of the image.
 _REACH, _LEAST_REACH, _MOST_REACH = 1.0, 12.0, 80.0
 #: Where the belief has fallen to an eighth of its height nothing is refined any more.
@@ -91,11 +94,13 @@ class ScribbleController(QObject):
         predict.predictionChanged.connect(self._prepare)
 
     def toggle(self) -> None:
-        """Let the CRF follow every stroke, or no longer."""
+        """Let the CRF follow every stroke, or no longer. A tool that draws no strokes makes way for the brush."""
         on = not self._facts["scribble_on"]
         self._facts.update(scribble_on=on)
         self._edit.set_follow_up(self._follow if on else None)
         if on:
+            if self._edit.tools.tool not in _STROKES:
+                self._edit.choose_tool(Tool.BRUSH)
             self._prepare(self._projects.image)
 
     def _prepare(self, image: OpenImage | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 
 from PySide6.QtCore import QObject
@@ -16,9 +17,9 @@ from app.state.project import Project
 from deeplab_core.errors import AtrousError
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Done:
-    """The last thing that the user did in this session."""
+    """A step that the user made in this session and that is in effect."""
 
     image: int
     title: str
@@ -37,7 +38,7 @@ class Undoing(QObject):
         super().__init__(parent)
         self._projects, self._edit, self._notifier = projects, edit, notifier
         self._changed: set[int] = set()  # images that the user changed in this session
-        self._last: _Done | None = None
+        self._done: deque[_Done] = deque(maxlen=_REMEMBERED)  # oldest first
         self._asked: int | None = None  # image on which the next undo is meant
         self._arrived = False  # whether nothing was undone since the image came into view
         self._reviewed = 0  # newest step of the image in view when it was marked reviewed
@@ -122,16 +123,18 @@ class Undoing(QObject):
         return "" if project is None or image is None else project.record(image).shown
 
     def _elsewhere(self) -> _Done | None:
-        """The user's last step, where that is in another image."""
+        """The user's last step that is not undone, where that is in another image."""
         image, project = self._projects.image, self._projects.project
-        if self._last is None or image is None or project is None or self._last.image == image.id:
+        last = self._done[-1] if self._done else None
+        if last is None or image is None or project is None or last.image == image.id:
             return None
-        return self._last if any(record.id == self._last.image for record in project.images) else None
+        return last if any(record.id == last.image for record in project.images) else None
 
     # -- following -------------------------------------------------------------------------------------------------------
 
     def _follow_project(self, project: Project | None) -> None:
-        self._changed, self._last, self._asked, self._unmarked = set(), None, None, {}
+        self._changed, self._asked, self._unmarked = set(), None, {}
+        self._done.clear()
         history = self._projects.history
         if project is not None and history is not None:
             history.stepPushed.connect(self._follow_step)
@@ -153,10 +156,17 @@ class Undoing(QObject):
         history = self._projects.history
         if history is not None and history.start is not step:  # the first prediction comes by itself
             self._changed.add(image)
-            self._last, self._arrived = _Done(image, step.title), False
+            self._done.append(_Done(image, step.title))
+            self._arrived = False
 
     def _follow_move(self, image: int, step: Step, direction: int) -> None:
         self._changed.add(image)
+        if direction > 0:
+            self._done.append(_Done(image, step.title))
+        else:  # steps of an image go the way they came
+            newest = next((done for done in reversed(self._done) if done.image == image), None)
+            if newest is not None:
+                self._done.remove(newest)
         project = self._projects.project
         if project is None or step.seq is None:
             return
@@ -185,3 +195,5 @@ class Undoing(QObject):
 
 #: One message about undo takes another's place.
 _KEY = "undo"
+#: Steps of this session whose order over all images is remembered.
+_REMEMBERED = 1000

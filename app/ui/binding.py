@@ -247,6 +247,7 @@ class Binding(QObject):
         dock.colorChosen.connect(lambda class_id, color: classes.recolor(class_id, _rgb(color)))
         dock.leftFinder.connect(window_focus.give_back)
         self.program.counts.changed.connect(self._show_counts)
+        self.program.counts.counted.connect(self._follow_present)
         self.program.tools.subscribe(self._follow_tools)
         self._follow_tools()
 
@@ -281,6 +282,12 @@ class Binding(QObject):
         self._arranged = frozenset(found)
         self._order = arranged(image.document.catalog, self._arranged)
         self.program.classes.arrange(self._arranged)
+
+    def _follow_present(self) -> None:
+        """Let classes that were found after the image came into view move up, once."""
+        image = self.program.projects.image
+        if image is not None and not {*self.program.counts.present(), *self._truth_classes()} <= self._arranged:
+            self._arrange_classes(image)
 
     def _truth_classes(self) -> set[int]:
         judgement = self.program.judge.judgement
@@ -424,10 +431,9 @@ class Binding(QObject):
 
     def _show_figures(self, figures: Figures | None) -> None:
         self._figures = figures
-        image = self.program.projects.image
         # The truth is read after the image is shown, and may be read again: its classes move up once.
-        if image is not None and not self._truth_classes() <= self._arranged:
-            self._arrange_classes(image)
+        if not self._truth_classes() <= self._arranged:
+            self._follow_present()
         self._show_classes()
         self._show_captions()
 

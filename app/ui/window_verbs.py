@@ -284,7 +284,7 @@ class WindowVerbs(QObject):
 
     def offer_crash(self, traces: list[str]) -> None:
         """The last run ended in a crash: offer its trace for a report."""
-        text = "Every stroke that was finished is kept. The trace below helps to mend the cause; nothing is sent by itself."
+        text = "Every stroke that was finished is kept. The trace below helps to find the cause. Atrous sends nothing by itself."
         details = "\n\n".join(traces)
         show = Choice("Show", lambda: TroubleDialog("The last run crashed", text, details, log_folder(), self._window).exec())
         self._program.notifier.warning("Atrous ended unexpectedly last time", text, choices=(show,), replace_key="crash")

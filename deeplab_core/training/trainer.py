@@ -179,7 +179,7 @@ class Trainer:
             # Figures on other images cannot be compared, so the best network is looked for anew.
             state.best = (float("-inf"), -1)
             if self.group.leads:
-                self.watcher.note("note: the validation images differ from those before; the best network is chosen anew")
+                self.watcher.note("note: the validation images differ from those before; the best network is chosen again")
         if not state.preprocessing:  # a run of an older version took the recipe's, whatever it began with
             mean, std = self.recipe.mean, self.recipe.std
             self.preprocessing = Preprocessing(mean=mean, std=std, resize=self.recipe.resize, pad_value=mean)
@@ -350,7 +350,7 @@ class Trainer:
             images = [name for share in shares for name in share]
         remedy = "Look at these images and masks; else lower the rate, set clip, or use fp32"
         if self.state.step and self._saved_step == self.state.step:
-            remedy = "The state on disk leads here again, so begin anew in another folder: lower the rate, set clip, or use fp32"
+            remedy = "The state on disk leads here again, so start again in another folder: lower the rate, set clip, or use fp32"
         return AtrousError(
             f"{what} at step {self.state.step + 1}; training stopped before the network was spoiled",
             why=f"Batch of {', '.join(images)}",

@@ -14,6 +14,7 @@ from app.controllers.refine import Phase
 from app.state.image_record import ImageStatus
 from app.state.panes import PaneKind, PaneLayout
 from app.state.provenance import Provenance
+from app.state.tools import Tool
 from app.ui.theme import apply_theme, load_fonts
 from app.worker.messages import Refine, RefineBox, Refined
 from deeplab_core.errors import ImageReadError
@@ -428,6 +429,14 @@ def test_a_folder_run_can_be_stopped(desk):
 
 
 # -- scribbling ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("key", "tool"), [(Qt.Key.Key_G, Tool.BRUSH), (Qt.Key.Key_L, Tool.BRUSH), (Qt.Key.Key_E, Tool.ERASER)])
+def test_scribble_mode_needs_a_tool_that_draws_strokes(desk, key, tool):
+    """After a fill, J and a stroke filled the background with the class."""
+    desk.press(key)
+    desk.press(Qt.Key.Key_J)
+    assert desk.program.tools.tool is tool
 
 
 def scribbling(studio: Studio) -> None:

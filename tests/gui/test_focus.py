@@ -308,6 +308,21 @@ def test_the_window_follows_keys_of_other_layouts_and_shows_them(work):
     assert work.steps() == before
 
 
+def test_classes_of_a_mask_that_no_model_made_come_first_too(studio, folder):
+    """An image whose file had changed has no prediction; its classes stood in the order of the catalog."""
+    studio.open(folder)
+    studio.program.classes.choose(17)
+    studio.press(Qt.Key.Key_B)
+    studio.paint((20, 20), (40, 20))
+    assert studio.program.projects.close()
+    studio.open(folder)
+    studio.wait(lambda: 17 in studio.program.classes.keys.values())
+    studio.settle()
+    model = studio.window.classes.model
+    rows = [model.class_row(model.index(place)) for place in range(3)]
+    assert [(row.class_id, row.key) for row in rows] == [(0, "1"), (15, "2"), (17, "3")]  # two of them in the ground truth
+
+
 def test_keys_follow_the_classes_of_the_image_and_an_assigned_one_stays(work):
     classes = work.program.classes
     present = sorted(set(work.image.document.labels.ravel().tolist()) - {255})

@@ -140,6 +140,25 @@ def test_an_image_that_was_only_looked_at_says_where_the_last_step_is(desk):
     assert newest(desk) == "Undone in photo_0.jpg"
 
 
+def test_steps_that_are_undone_are_not_called_the_last_thing_done(desk):
+    stroke(desk)
+    stroke(desk, 4, row=40)
+    kept = desk.steps()[-2]
+    undo(desk)
+    go(desk, Qt.Key.Key_D)
+    undo(desk)
+    assert f"The last thing you did is '{kept}' in photo_0.jpg." in desk.program.notifier.messages[-1].detail
+    go(desk, Qt.Key.Key_A)
+    undo(desk)
+    go(desk, Qt.Key.Key_D)
+    assert not desk.window.actions["edit.undo"].isEnabled()
+    go(desk, Qt.Key.Key_A)
+    desk.press(Qt.Key.Key_Y, CTRL)
+    go(desk, Qt.Key.Key_D)
+    undo(desk)
+    assert f"The last thing you did is '{kept}' in photo_0.jpg." in desk.program.notifier.messages[-1].detail
+
+
 def test_an_image_of_another_session_asks_once(desk, folder):
     stroke(desk)
     go(desk, Qt.Key.Key_D)

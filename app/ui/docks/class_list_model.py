@@ -68,5 +68,5 @@ def _tooltip(row: ClassRow) -> str:
         lines.append("Its IoU: click to see the errors behind it.")
     if row.key:
         lines.append(f"Key {row.key}" + (", always" if row.fixed_key else ", on this image; right click: a key that stays"))
-    lines.append("Click: take in hand. Colour: click its square. Eye: show or hide. Right click: more.")
+    lines.append("Click: select. Colour: click its square. Eye: show or hide. Right click: more.")
     return "\n".join(lines)

@@ -203,7 +203,7 @@ class ClassesDock(Panel):
             return
         row = self.model.class_row(index)
         menu = QMenu(self)
-        menu.addAction("Take in hand", lambda: self.chosen.emit(row.class_id))
+        menu.addAction("Select", lambda: self.chosen.emit(row.class_id))
         menu.addAction("Hide" if row.visible else "Show", lambda: self.visibilityChosen.emit(row.class_id, not row.visible))
         menu.addAction("Show only this class", lambda: self.soloChosen.emit(row.class_id))
         menu.addAction("Show its errors", lambda: self.errorsAsked.emit(row.class_id)).setEnabled(row.iou is not None)
