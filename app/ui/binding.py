@@ -288,6 +288,7 @@ class Binding(QObject):
         image = self.program.projects.image
         if image is not None and not {*self.program.counts.present(), *self._truth_classes()} <= self._arranged:
             self._arrange_classes(image)
+            self._show_classes()
 
     def _truth_classes(self) -> set[int]:
         judgement = self.program.judge.judgement
