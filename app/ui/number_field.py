@@ -31,6 +31,7 @@ class WholeField(QSpinBox):
     def __init__(self) -> None:
         super().__init__()
         _settle(self)
+        self.lineEdit().setTextMargins(8, 0, 8, 0)  # style sheets do not reach the sides of a field without arrows
 
     def validate(self, text: str, place: int) -> _State:
         plain = plain_number(text)
