@@ -31,10 +31,15 @@ LOCKED ?= -c requirements.lock
 help:  ## list the tasks
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST))
 
+# $(call environment,FOLDER): a virtual environment, by a Python that is new enough.
+define environment
+@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+  { echo "Atrous needs Python 3.11 or newer; '$(PYTHON)' is older. Try: make PYTHON=python3.12"; exit 1; }
+$(PYTHON) -m venv $(1)
+endef
+
 $(BIN)/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo "Atrous needs Python 3.11 or newer; '$(PYTHON)' is older. Try: make PYTHON=python3.12"; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	$(call environment,$(VENV))
 
 $(RUN_STAMP): pyproject.toml requirements.lock | $(BIN)/python
 	@echo "Installing Atrous into $(VENV) (PyTorch is large; the first time takes minutes)"
@@ -48,7 +53,7 @@ $(DEV_STAMP): pyproject.toml requirements.lock | $(BIN)/python
 
 # Other people's tools that pin or bring what Atrous must not have. Tests call them as processes (tests/peers).
 $(PEER_STAMP): tests/peers/requirements.txt
-	$(PYTHON) -m venv $(PEERENV)
+	$(call environment,$(PEERENV))
 	$(PEERBIN)/python -m pip install $(PIP_FLAGS) -r $<
 	@touch $@
 
@@ -85,7 +90,7 @@ bench: $(DEV_STAMP)  ## print the measurements of benchmarks/
 	@for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 $(APP_STAMP): pyproject.toml requirements.lock
-	$(PYTHON) -m venv $(APPENV)
+	$(call environment,$(APPENV))
 	$(APPBIN)/python -m pip install $(PIP_FLAGS) $(LOCKED) '$(APP_TORCH)' -e . 'pyinstaller>=6.11'
 	@touch $@
 
@@ -96,7 +101,7 @@ smoke: $(APP_STAMP)  ## run the built application on one sample image, without a
 	@$(APPBIN)/python tools/packaging/smoke.py
 
 lowest:  ## run the program on the lowest versions that pyproject.toml declares, PyTorch aside
-	$(PYTHON) -m venv $(LOWENV)
+	$(call environment,$(LOWENV))
 	$(PYTHON) tools/lowest.py > $(LOWENV)/constraints.txt
 	$(LOWBIN)/python -m pip install $(PIP_FLAGS) '$(APP_TORCH)' -e . -c $(LOWENV)/constraints.txt
 	$(LOWBIN)/python -m pip check
