@@ -175,17 +175,17 @@ class Binding(QObject):
         self.window.images.show_current(found.id)
         place = self.model.row_of(found.id)
         where = f"{place + 1} of {self.model.rowCount()}" if place is not None else f"not among {self.model.rowCount()} shown"
-        self.window.top_bar.show_title(found.name, f"cannot be shown · {where}")
+        self.window.top_bar.show_title(found.name, where, "cannot be shown")
 
     def _show_title(self) -> None:
         image, project = self.program.projects.image, self.program.projects.project
         if image is None or project is None:
-            self.window.top_bar.show_title("" if project is None else displayed(project.folder.name), "")
+            self.window.top_bar.show_title("" if project is None else displayed(project.folder.name))
             return
         place = self.model.row_of(image.id)
         where = f"{place + 1} of {self.model.rowCount()}" if place is not None else f"not among {self.model.rowCount()} shown"
         name = project.record(image.id).shown
-        self.window.top_bar.show_title(name, f"{image.info.width}×{image.info.height} · {where}")
+        self.window.top_bar.show_title(name, f"{image.info.width}×{image.info.height}", where)
 
     def _show_layers(self) -> None:
         image, project = self.program.projects.image, self.program.projects.project

@@ -42,6 +42,25 @@ def test_the_key_of_the_current_tool_leaves_its_button_highlighted(studio: Studi
     assert not brush.isChecked()
 
 
+def test_the_name_of_the_file_is_what_stays_of_the_title(studio: Studio):
+    """At 1280 px the title was 'images/…2 of 24': neither name nor folder."""
+    title = studio.window.top_bar.title
+    metrics = QFontMetrics(title.font())
+
+    def shown(width: int) -> str:
+        title.resize(width, title.height())
+        studio.window.top_bar.show_title("images/room_00001.jpg", "640×480", "2 of 24")
+        return title.text()
+
+    texts = ["images/room_00001.jpg · 640×480 · 2 of 24", "room_00001.jpg · 640×480 · 2 of 24", "room_00001.jpg · 2 of 24"]
+    for text in (*texts, "room_00001.jpg"):
+        assert shown(metrics.horizontalAdvance(text) + 1) == text
+        assert title.toolTip() == texts[0]
+    cut = shown(metrics.horizontalAdvance("room_00001.jpg") - 10)
+    assert cut.startswith("room")
+    assert cut.endswith("jpg")
+
+
 def test_a_check_mark_always_shows_the_state(studio: Studio, folder):
     """Every command with a check mark, also one that changes nothing."""
     studio.open(folder)

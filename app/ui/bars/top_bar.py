@@ -160,9 +160,11 @@ class TopBar(QWidget):
         action.changed.connect(follow)
         return lamp
 
-    def show_title(self, name: str, detail: str) -> None:
-        """Name of the image, and its size and place in the list."""
-        self.title.set_text(f"{name} · {detail}" if detail else name)
+    def show_title(self, name: str, *details: str) -> None:
+        """Name of the image, and its size and place in the list. The name of the file stays longest."""
+        file = name.rpartition("/")[2]
+        shorter = [" · ".join((file, *details[first:])) for first in range(len(details) + 1)]
+        self.title.set_text(" · ".join((name, *details)), *shorter)
 
     def show_diameter(self, diameter: int) -> None:
         self.size_text.setText(f"Size {diameter}")

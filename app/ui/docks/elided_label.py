@@ -13,13 +13,14 @@ class ElidedLabel(QLabel):
     def __init__(self, mode: Qt.TextElideMode) -> None:
         super().__init__()
         self.setTextFormat(Qt.TextFormat.PlainText)  # names may look like HTML
-        self._text, self._mode = "", mode
+        self._texts: tuple[str, ...] = ("",)
+        self._mode = mode
         self.setProperty("tone", "muted")
         self.setMinimumWidth(40)
 
-    def set_text(self, text: str) -> None:
-        """Show a text, as much of it as there is room for."""
-        self._text = text
+    def set_text(self, text: str, *shorter: str) -> None:
+        """Show a text, or the first of the shorter ones that fits, or as much of the last as there is room for."""
+        self._texts = (text, *shorter)
         self.setToolTip(text)
         self._fit()
 
@@ -28,4 +29,7 @@ class ElidedLabel(QLabel):
         self._fit()
 
     def _fit(self) -> None:
-        self.setText(QFontMetrics(self.font()).elidedText(self._text, self._mode, self.width()))
+        metrics, room = QFontMetrics(self.font()), self.width()
+        fits = (text for text in self._texts if metrics.elidedText(text, self._mode, room) == text)
+        text = next(fits, self._texts[-1])
+        self.setText(metrics.elidedText(text, self._mode, room))
