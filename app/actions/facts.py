@@ -19,7 +19,7 @@ FACTS: dict[str, str] = {
     "can_redo": "there is a step to do again",
     "model_ready": "a model is loaded",
     "has_prediction": "the model has seen the image on the canvas",
-    "has_truth": "the image on the canvas has truth",
+    "has_truth": "the image on the canvas has ground truth",
     "suggestion_waiting": "a prediction waits beside the user's work",
     "job_running": "at least one job is running",
     "to_check": "the file of the image on the canvas, or of its mask, is not what it was, and the project may be written",

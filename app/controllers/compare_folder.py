@@ -205,7 +205,7 @@ class CompareFolder(QObject):
     def _finish(self, run: _Run, job: FolderJob[_Counted | None]) -> None:
         self._job = None
         self._facts.update(compare_running=False)
-        facts = [f"{counted(run.done, 'image')} compared, {spaced(run.result.judged)} of them with truth"]
+        facts = [f"{counted(run.done, 'image')} compared, {spaced(run.result.judged)} of them with ground truth"]
         if job.stopped:
             facts.append("what was predicted is kept for the next time")
         self._folder_jobs.say(job, "Comparison", facts, key="compare-folder", remarks=" ".join(run.notes))

@@ -314,7 +314,7 @@ class FolderJudge(QObject):
         pooled = self.pooled
         if pooled is None:
             self._notifier.warning(
-                "Nothing could be judged", "No image has both truth and a mask. Run the model first.", replace_key="judge"
+                "Nothing could be judged", "No image has both ground truth and a mask. Run the model first.", replace_key="judge"
             )
             return
         mean = pooled.mean_iou("union")

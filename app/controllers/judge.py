@@ -158,7 +158,7 @@ class JudgeController(QObject):
     def start_from_truth(self) -> None:
         """Replace the whole mask by the truth, as one step."""
         if self.judgement is not None:
-            self._predict.replace_all(self.judgement.truth, Provenance.IMPORT, "Start from the truth")
+            self._predict.replace_all(self.judgement.truth, Provenance.IMPORT, "Start from the ground truth")
 
     def rejudge(self, image_id: int) -> None:
         """Other pixels of an image count from now on: measure it again, in view and in the folder's figures."""
@@ -451,7 +451,7 @@ class JudgeController(QObject):
         )
         lines.append(Curve("now", tuple(histogram.curve("truth").mean_iou.tolist())))
         empty = all(np.isnan(value) for line in lines for value in line.values)
-        why = "This truth has no void ring: choose the class edge." if empty else ""
+        why = "This ground truth has no void ring: choose the class edge." if empty else ""
         self.curvesChanged.emit(CurveSet(() if empty else tuple(lines), self.folder.curves(band), why))
         inside, outside = (part(band.width_px).mean_iou("truth").value for part in (histogram.inside, histogram.outside))
         self.bandFigures.emit(None if np.isnan(inside) else inside, None if np.isnan(outside) else outside)

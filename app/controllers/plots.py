@@ -212,7 +212,7 @@ class PlotsController(QObject):
 
         order = self._queues.order
         gain, title = self._queues.gain(order), ORDERS[order].title
-        note = "It needs truth and figures of this order: open the Queues page."
+        note = "It needs ground truth and figures of this order: open the Queues page."
         return Chart("Cumulative gain", "", "", (), note=note) if gain is None else gain_chart(gain, title)
 
     def _progress(self) -> Chart:
@@ -241,7 +241,7 @@ def _compared(place: int, peer: Peer) -> str:
 
 
 def _nothing(title: str) -> Chart:
-    return Chart(title, "", "", (), note="No image with truth was inspected yet: press Refresh.")
+    return Chart(title, "", "", (), note="No image with ground truth was inspected yet: press Refresh.")
 
 
 def _raise(error: Exception) -> None:

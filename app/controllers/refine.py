@@ -256,7 +256,9 @@ class RefineController(QObject):
         if image is None or not self._facts["can_edit"]:
             return
         if scope is Scope.BAND and self._band() is None:
-            self._notifier.warning("There is no band to refine yet", "It needs truth, or edges of a mask.", replace_key="crf")
+            self._notifier.warning(
+                "There is no band to refine yet", "It needs ground truth, or edges of a mask.", replace_key="crf"
+            )
             return
 
         def take() -> None:

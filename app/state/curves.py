@@ -30,4 +30,4 @@ class CurveSet:
 
     image: tuple[Curve, ...] = field(default=())
     folder: tuple[Curve, ...] = field(default=())
-    why_empty: str = "Needs truth: the curve shows the mIoU inside the band for every width."
+    why_empty: str = "Needs ground truth: the curve shows the mIoU inside the band for every width."

@@ -95,8 +95,8 @@ def count_image(
 def _check_size(truth: LabelMap, document: Document) -> None:
     if truth.shape != document.shape:
         raise MaskFormatError(
-            f"the truth is {truth.shape[1]} x {truth.shape[0]} px, the image {document.shape[1]} x {document.shape[0]} px",
-            remedy="Choose the truth of this image; it is never resized",
+            f"the ground truth is {truth.shape[1]} x {truth.shape[0]} px, the image {document.shape[1]} x {document.shape[0]} px",
+            remedy="Choose the ground truth of this image; it is never resized",
         )
 
 

@@ -51,7 +51,7 @@ def trimap_chart(curves: Sequence[Curve], rule: str, scope: str) -> Chart:
     )
     title, note = f"Trimap curve, {scope}", f"Band: {rule}."
     if not curves:
-        note = "Judge the whole folder first (Ctrl+J)." if scope == "folder" else "Needs an image with truth in view."
+        note = "Judge the whole folder first (Ctrl+J)." if scope == "folder" else "Needs an image with ground truth in view."
     leads = tuple(range(1, max((len(curve.values) for curve in curves), default=0) + 1))
     return Chart(title, "width of the band, px", "mIoU", series, x_range=(0, 41), note=note, legend="bottom right", leads=leads)
 
@@ -74,7 +74,7 @@ def iou_chart(images: Iterable[NDArray[np.int64]], catalog: ClassCatalog, *, res
     counts = [image_counts(matrix) for matrix in images]
     samples = Samples(counts, np.zeros((len(counts), 0)), len(catalog), ())
     if not counts:
-        return Chart("IoU by class", "IoU", "", (), note="No image has truth and a mask.")
+        return Chart("IoU by class", "IoU", "", (), note="No image has ground truth and a mask.")
     pooled, bounds = samples.pooled(), intervals(samples, resamples=resamples)
     iou, behind = pooled.iou[0], bounds.images_with.tolist()
     order = [channel for channel in np.argsort(-iou, kind="stable").tolist() if not math.isnan(iou[channel])]
@@ -118,7 +118,7 @@ def heat_chart(counts: NDArray[np.int64], catalog: ClassCatalog) -> HeatChart:
         tuple(names[channel] for channel in columns),
         part,
         part / total,
-        "Rows are the truth, columns the prediction; colours are shares of the row.",
+        "Rows are the ground truth, columns the prediction; colours are shares of the row.",
         tuple(catalog.classes[channel].id for channel in shown.tolist()),
         tuple(catalog.ignore if channel == len(catalog) else catalog.classes[channel].id for channel in columns),
     )
@@ -144,7 +144,7 @@ def reliability_chart(levels: NDArray[np.int64]) -> Chart:
         token="warn",
     )
     ideal = Series("calibrated", (0.0, 1.0), (0.0, 1.0), token="muted", dashed=True)
-    note = f"ECE {bins.ece:.3f} over {spaced(total)} px" if total else "Needs truth and predictions."
+    note = f"ECE {bins.ece:.3f} over {spaced(total)} px" if total else "Needs ground truth and predictions."
     series = (ideal, bars, claimed) if total else ()
     return Chart("Reliability", "confidence", "share that is right", series, x_range=(0, 1), y_range=(0, 1), note=note)
 

@@ -25,11 +25,13 @@ _RUN = "Run the model on the folder."
 _RUN_AGAIN = "Run the model on the folder again: predictions made before this version did not keep it."
 _RUN_PASSES = "Run with flip or several scales (Model dock)."
 _RUN_SECOND = "Run a second model on the folder, or the same one with other settings."
-_RUN_TRUTH = "It needs truth and a prediction."
+_RUN_TRUTH = "It needs ground truth and a prediction."
 
 #: Orders by name; scores are higher where an image is worse.
 ORDERS: dict[str, OrderText] = {
-    "iou": OrderText("Lowest IoU", "1 - mean IoU of the mask as it is, over the truth's classes", "Judge the folder (Ctrl+J)."),
+    "iou": OrderText(
+        "Lowest IoU", "1 - mean IoU of the mask as it is, over the classes of the ground truth", "Judge the folder (Ctrl+J)."
+    ),
     "confidence": OrderText("Least confident", DOUBT_TEXT["confidence"], _RUN),
     "least_certain": OrderText("Worst spot", DOUBT_TEXT["least_certain"], _RUN),
     "expected_wrong": OrderText("Most expected errors", DOUBT_TEXT["expected_wrong"], _RUN),

@@ -142,7 +142,7 @@ class CompareBinding(QObject):
         if dock.folder_scope and result is not None:
             peers, figures, times = result.peers, folder.figures(), result.milliseconds
             count = result.pairs.get(compare.pair)
-            tip = f"Pooled over {counted(len(result.rows), 'image')}, {result.judged} of them with truth"
+            tip = f"Pooled over {counted(len(result.rows), 'image')}, {result.judged} of them with ground truth"
         else:
             peers, figures = tuple(compare.peers), [answer.figures for answer in compare.answers]
             times = tuple(None if answer.said is None else answer.said.milliseconds for answer in compare.answers)

@@ -145,13 +145,15 @@ class InspectBinding(QObject):
         inspect, judge = self._program.inspect, self._program.judge
         known, total = 0 if inspect.index is None else len(inspect.index), len(judge.index)
         if not total:
-            view.show_scope("no truth", hint="No truth was found. Choose the folder of truth in the Truth menu.")
+            view.show_scope("no ground truth", hint="No ground truth was found. Choose its folder in the menu Ground truth.")
         elif known:
-            view.show_scope(f"{spaced(known)} of {counted(total, 'image')}", f"{known} of {counted(total, 'image')} with truth")
+            view.show_scope(
+                f"{spaced(known)} of {counted(total, 'image')}", f"{known} of {counted(total, 'image')} with ground truth"
+            )
         elif inspect.inspecting:
             view.show_scope("reading…")
         else:
-            view.show_scope("no masks", hint="No image has both truth and a mask yet. Run the model on the folder.")
+            view.show_scope("no masks", hint="No image has both ground truth and a mask yet. Run the model on the folder.")
 
     def _list(self, query: ComponentQuery) -> None:
         project, folder = self._program.projects.project, self._program.inspect.folder

@@ -242,7 +242,7 @@ def test_the_readout_names_the_pixel_and_nothing_outside(qtbot):
 
 def test_a_pane_without_data_says_why(qtbot):
     bench = make_bench(qtbot)
-    assert bench.layers.missing(PaneKind.TRUTH) == "No truth for this image"
+    assert bench.layers.missing(PaneKind.TRUTH) == "No ground truth for this image"
     plain = bench.pane.grab().toImage()
     bench.view.set_kind(0, PaneKind.TRUTH)
     QApplication.processEvents()

@@ -64,7 +64,7 @@ class LayerSet:
         if kind in (PaneKind.MASK, PaneKind.ERRORS) and self.labels is None:
             return "No mask yet"
         if kind in (PaneKind.TRUTH, PaneKind.ERRORS) and self.truth is None:
-            return "No truth for this image"
+            return "No ground truth for this image"
         if kind is PaneKind.PREDICTION and self.prediction is None:
             return "No prediction yet: run the model"
         if kind is PaneKind.UNCERTAINTY and self.confidence is None:
@@ -72,7 +72,7 @@ class LayerSet:
         if kind in (PaneKind.REFINED, PaneKind.CHANGES) and self.refined is None:
             return "No CRF preview: switch it on in the CRF dock"
         if kind is PaneKind.BAND and self.band is None:
-            return "No band: it needs truth, or edges around the prediction"
+            return "No band: it needs ground truth, or edges around the prediction"
         if kind in MODEL_PANES and self.model(MODEL_PANES.index(kind)) is None:
             return _waiting(MODEL_PANES.index(kind) < len(self.models))
         if kind is PaneKind.DIFFERENCE and any(self.model(place) is None for place in self.pair):

@@ -17,7 +17,7 @@ class CanvasStyle:
         backdrop: around the picture.
         corner: behind a pane's rounded corners: the window's colour.
         accent: border of the chip that has the keyboard.
-        note: text on the backdrop ("No truth for this image").
+        note: text on the backdrop ("No ground truth for this image").
         radius, chip_radius: view px.
         font, strong: of chips and notes.
     """

@@ -176,7 +176,7 @@ class CompareDock(Panel):
     def _build_tabs(self) -> QTabWidget:
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
-        needs = "Needs truth: mIoU inside the boundary band for every width, one line per model."
+        needs = "Needs ground truth: mIoU inside the boundary band for every width, one line per model."
         curve, self._plot_place, _ = _either(self.plot, needs)
         images, self._list_place, self._list_note = _either(self.images, "")
         self.tabs.addTab(curve, "Trimap curves")

@@ -39,7 +39,7 @@ _NORMALIZATIONS = (
 )
 _PHASES = {"off": "off", "waiting": "refining…", "quick": "quick look", "exact": "exact", "no scores": "no scores"}
 _NO_SCORES = (
-    "The network's scores of this image are missing: Atrous keeps them for the last images only, and not after a restart. Run the "
+    "The network's scores of this image are missing: Atrous keeps them for the last images, and not after a restart. Run the "
     "model on it again, or refine the mask itself."
 )
 

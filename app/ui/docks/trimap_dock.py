@@ -23,7 +23,7 @@ _BANDS = (
 _RULE_TIPS = {
     "edge": "Euclidean distance to a class edge: 1 px is a pixel beside another class. Void is filled by the nearest class, then "
     "left out; the image border is no edge.",
-    "void": "Chebyshev distance (square element) to a void pixel of the truth, as in the DeepLab papers' code. Void is left out.",
+    "void": "Chebyshev distance (square element) to void pixels of the ground truth, as in the DeepLab papers. Void is left out.",
 }
 
 
@@ -54,7 +54,7 @@ class TrimapDock(Panel):
         self.scope = QComboBox()
         self.scope.addItems(["Image", "Folder"])
         self.scope.setAccessibleName("Scope of the curve")
-        self.scope.setToolTip("This image, or pooled over every image of the folder that has truth and a mask")
+        self.scope.setToolTip("This image, or pooled over every image of the folder that has ground truth and a mask")
         self.scope.activated.connect(self._draw)
         row.addWidget(self.rule, 1)
         row.addWidget(self.scope)
@@ -72,7 +72,9 @@ class TrimapDock(Panel):
         widths.addWidget(self.width_slider, 1)
         widths.addWidget(self.width_text)
         self.body.addLayout(widths)
-        self.empty = toned("Needs truth: the curve shows the mIoU inside the band for every width.", tone="muted", size="small")
+        self.empty = toned(
+            "Needs ground truth: the curve shows the mIoU inside the band for every width.", tone="muted", size="small"
+        )
         self.empty.setWordWrap(True)
         self.empty.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.body.addWidget(self.empty, 1)
@@ -96,7 +98,9 @@ class TrimapDock(Panel):
     def show_figure(self, inside: float | None, outside: float | None) -> None:
         """Show the mIoU inside and outside the band at the chosen width."""
         self.figure.setText("" if inside is None else f"in {inside:.2f}" + ("" if outside is None else f" · out {outside:.2f}"))
-        self.figure.setToolTip("mIoU of this image inside the band and outside it, mean over the classes in the truth there")
+        self.figure.setToolTip(
+            "mIoU of this image inside the band and outside it, mean over the classes in the ground truth there"
+        )
 
     def band(self) -> TrimapBand:
         """The band as the controls say it."""

@@ -156,7 +156,7 @@ class ComponentsPage(QWidget):
         menu = QMenu(self)
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         menu.addAction("Correct it", lambda: self.chosen.emit(place))
-        menu.addAction("Its truth is ambiguous", lambda: self.ambiguousAsked.emit(place))
+        menu.addAction("Its ground truth is ambiguous", lambda: self.ambiguousAsked.emit(place))
         return menu
 
     def _mirror(self, on: bool) -> None:

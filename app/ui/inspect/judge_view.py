@@ -41,7 +41,9 @@ class JudgeView(QWidget):
         self.scope = ElidedLabel(Qt.TextElideMode.ElideRight)
         self.scope.setProperty("tone", "muted")
         self.refresh = QPushButton("Refresh")
-        self.refresh.setToolTip("Compare every mask with its truth; what has not changed since last time is not read again")
+        self.refresh.setToolTip(
+            "Compare every mask with its ground truth; what has not changed since last time is not read again"
+        )
         self.close_button = QPushButton("‹ Picture")
         self.close_button.setToolTip("Back to the picture   Esc")
         self.hint = toned("")

@@ -47,7 +47,7 @@ class MatrixPage(QWidget):
         self.order = _choice(MatrixOrder, "Order of the classes")
         self.background = QCheckBox("With background")
         self.empty = QCheckBox("All classes")
-        self.empty.setToolTip("Also classes that occur in neither truth nor prediction")
+        self.empty.setToolTip("Also classes that occur in neither ground truth nor prediction")
         self.zoom = QSlider(Qt.Orientation.Horizontal)
         self.zoom.setRange(SMALLEST, LARGEST)
         self.zoom.setFixedWidth(110)

@@ -319,7 +319,7 @@ def _failures(evaluation: Evaluation, extras: ReportExtras) -> str:
     if not extras.failures:
         return ""
     rule = (
-        "Won is what correcting every pixel of a kind would add, in points of mIoU or of the IoU of one class. Boundary, extent and "
+        "Won is what fixing every pixel of a kind would add, in points of mIoU or of the IoU of one class. Boundary, extent and "
         "segment part the wrong pixels of each class; over all classes they add up to more, because a pixel is a miss of one and "
         "a false alarm of another. The other kinds overlap."
     )
