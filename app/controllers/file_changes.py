@@ -179,9 +179,18 @@ class FileChanges(QObject):
         elif shown is not None:
             self._projects.open_image(shown.id)
         else:
-            detail = "It was read again. Your strokes are kept; look whether the mask still fits."
+            detail = f"It was read again.{self._what_to_check()}"
             self._notifier.warning(f"{path.name} has changed on disk", detail, replace_key="view changed")
             self._projects.reload_image()
+
+    def _what_to_check(self) -> str:
+        """What the user has to look at when the image is another one; nothing while it has no mask."""
+        image, project = self._projects.image, self._projects.project
+        if image is None or project is None or (image.document.labels == image.document.catalog.ignore).all():
+            return ""
+        if project.record(image.id).touched:
+            return " Your strokes are kept; look whether the mask still fits."
+        return " Look whether the mask still fits."
 
     def _keep_key(self, project: Project) -> None:
         """Before anything takes the new file for the one that was worked on: remember what that was."""

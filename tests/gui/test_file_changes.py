@@ -79,6 +79,21 @@ def test_the_image_in_view_is_read_again_and_the_strokes_stay(desk, folder):
     desk.wait(lambda: desk.program.projects.project.record(image).changed)
 
 
+def test_strokes_and_mask_are_named_only_where_there_are_some(desk, folder):
+    before = desk.image.rgb.copy()
+    replaced(desk.image.path, noise(77))
+    desk.wait(lambda: not np.array_equal(desk.image.rgb, before))
+    (text,) = (m.detail for m in desk.program.notifier.messages if m.title == "photo_0.jpg has changed on disk")
+    assert text == "It was read again."
+    desk.settle()
+    desk.program.classes.choose(9)
+    desk.paint((10, 10), (40, 30))
+    before = desk.image.rgb.copy()
+    replaced(desk.image.path, noise(78))
+    desk.wait(lambda: not np.array_equal(desk.image.rgb, before))
+    assert "Your strokes are kept" in desk.program.notifier.messages[-1].detail
+
+
 def test_the_prediction_of_the_former_content_is_not_called_lost(desk, folder):
     desk.start_model()
     image, before = desk.image.id, desk.image.rgb.copy()
