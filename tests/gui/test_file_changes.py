@@ -91,7 +91,8 @@ def test_strokes_and_mask_are_named_only_where_there_are_some(desk, folder):
     before = desk.image.rgb.copy()
     replaced(desk.image.path, noise(78))
     desk.wait(lambda: not np.array_equal(desk.image.rgb, before))
-    assert "Your strokes are kept" in desk.program.notifier.messages[-1].detail
+    *_, text = (m.detail for m in desk.program.notifier.messages if m.title == "photo_0.jpg has changed on disk")
+    assert text == "It was read again. Your strokes are kept; look whether the mask still fits."
 
 
 def test_the_prediction_of_the_former_content_is_not_called_lost(desk, folder):
