@@ -151,7 +151,7 @@ def test_steps_that_are_undone_are_not_called_the_last_thing_done(desk):
     go(desk, Qt.Key.Key_A)
     undo(desk)
     go(desk, Qt.Key.Key_D)
-    assert not desk.window.actions["edit.undo"].isEnabled()
+    assert not desk.window.commands["edit.undo"].isEnabled()
     go(desk, Qt.Key.Key_A)
     desk.press(Qt.Key.Key_Y, CTRL)
     go(desk, Qt.Key.Key_D)

@@ -75,7 +75,7 @@ def test_marks_of_another_size_are_refused(folder):
     with Project.open(folder) as project:
         image = image_id(project, "a.png")
         write_marks(project, image, square())
-        with pytest.raises(ProjectError, match="130 x 90 px, the truth of 10 x 9 px"):
+        with pytest.raises(ProjectError, match="130 x 90 px, the ground truth of 10 x 9 px"):
             marks_for(project, image, (9, 10))
 
 
