@@ -215,7 +215,8 @@ class AmbiguousController(QObject):
             return None if project is None else read_marks(project, image)
         except ProjectError as error:
             choice = Choice("Forget them", lambda: self.clear(image))
-            self._notifier.report(error, replace_key=_KEY, choices=(choice,))
+            # Its own key: the next message about marks must not take the button away.
+            self._notifier.report(error, replace_key=f"{_KEY} damaged", choices=(choice,))
             return None
 
     def _write(self, image: int, marks: AmbiguousMarks) -> bool:
