@@ -10,6 +10,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QLabel
 
 from app.controllers.folder_jobs import ASK_HARMLESS
+from app.services.folder_job import Steps, background
 from app.state.image_record import ImageStatus
 from app.state.provenance import Provenance
 from app.ui.dialogs.folder_question import FolderQuestion
@@ -264,6 +265,29 @@ def test_a_job_that_ends_with_its_project_says_nothing_and_changes_nothing_more(
     desk.settle()
     assert not any("Folder run" in title for title in desk.titles())
     assert not any(record.prediction for record in desk.program.projects.project.images[1:])
+
+
+def test_no_job_begins_late_and_none_that_writes_in_a_read_only_project(desk, folder, tmp_path):
+    left, jobs = desk.program.projects.project, desk.program.folder_jobs
+    desk.program.projects.open(folder, tmp_path / "elsewhere")
+    desk.wait(lambda: desk.program.projects.project not in (None, left))
+    desk.settle()
+    visited = []
+
+    def look(image: int) -> Steps[None]:
+        return background(lambda: visited.append(image))
+
+    assert jobs.start(left, "Looking", [1], look) is None
+    assert desk.program.projects.close()
+    desk.program.projects.open(folder, read_only=True)
+    desk.wait(lambda: desk.program.projects.project is not None)
+    desk.settle()
+    project = desk.program.projects.project
+    assert project.read_only
+    assert jobs.start(project, "Writing", [1], look, writes=True) is None
+    assert not visited
+    assert jobs.start(project, "Looking", [1], look) is not None
+    desk.wait(lambda: visited == [1])
 
 
 def test_a_project_that_cannot_be_written_ends_the_job_with_one_message(desk, monkeypatch):
