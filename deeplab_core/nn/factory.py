@@ -24,7 +24,7 @@ from deeplab_core.nn.models.multi_scale import MultiScale
 from deeplab_core.nn.models.pyramid_sum import PyramidSum, PyramidSumOptions
 from deeplab_core.nn.models.unet import EncoderUNet, EncoderUNetOptions, UNet, UNetOptions
 from deeplab_core.nn.models.unpooling import DeconvNet, DeconvNetOptions, SegNet, SegNetOptions
-from deeplab_core.nn.options import build_options, check_options, check_stride
+from deeplab_core.nn.options import build_options, check_count, check_options, check_stride
 from deeplab_core.reading import shorten
 
 
@@ -197,9 +197,9 @@ def create_model(
         AtrousError: an unknown name, backbone, option or stride, or a value that an option cannot take, with the choices.
     """
     spec = _spec(name)
-    if num_classes < 1:
-        raise AtrousError(f"a network cannot have {num_classes} classes", remedy="Give at least one class")
-    backbone = backbone or spec.backbone
+    num_classes = check_count(num_classes, "classes", "Give at least one class")
+    in_channels = check_count(in_channels, "input channels", "Give 1, 3 or 4")
+    backbone = str(backbone or spec.backbone)
     scales = _input_scales(options.pop("multi_scale", ()), name)
     # The record of the network keeps what the words mean, not the words: another program need not know them.
     options, backbone_options = check_architecture(name, backbone, options, backbone_options or {})
@@ -247,8 +247,6 @@ def first_convolution(model: SegmentationModel) -> str:
 
 def _take_channels(model: SegmentationModel, channels: int) -> None:
     """Give the first convolution another number of input channels, with fresh weights."""
-    if channels < 1:
-        raise AtrousError(f"a network cannot have {channels} input channels", remedy="Give 1, 3 or 4")
     layer = model.get_submodule(first_convolution(model))
     assert isinstance(layer, nn.Conv2d)
     old = layer.weight

@@ -162,13 +162,23 @@ def _choices(name: str, kinds: tuple[Any, ...]) -> str:
     return ", ".join(texts) + (f" (also {', '.join(words)})" if words else "")
 
 
+def check_count(value: object, what: str, remedy: str) -> int:
+    """A number of classes or channels: a whole number from 1 up, or its digits as text. Raises AtrousError with ``remedy``."""
+    digits = re.fullmatch(r"\d{1,5}", value.strip()) if isinstance(value, str) else None
+    number = int(digits[0]) if digits is not None else value
+    if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= _MOST:
+        said = number if isinstance(number, int) and abs(number) < 10**12 else shorten(value)
+        raise AtrousError(f"a network cannot have {said} {what}", why=f"It is a whole number from 1 to {_MOST}", remedy=remedy)
+    return number
+
+
 def check_stride(value: object, choices: tuple[int, ...], owner: str) -> int:
-    """An output stride: 16, ``"16"`` or ``"os16"``.
+    """An output stride: 16, ``"16"``, ``"16s"`` or ``"os16"``.
 
     Raises:
         AtrousError: none of the network's strides, with the choices.
     """
-    match = re.fullmatch(r"(?:(?:output[_ -]?stride|os)\s*[=:_-]?\s*)?(\d{1,4})", str(value).strip().lower())
+    match = re.fullmatch(r"(?:(?:output[_ -]?stride|os)\s*[=:_-]?\s*)?(\d{1,4})s?", str(value).strip().lower())
     if isinstance(value, bool) or match is None or int(match[1]) not in choices:
         allowed = ", ".join(map(str, choices))
         raise AtrousError(

@@ -146,6 +146,8 @@ def _load_own(checkpoint: Checkpoint, beside: ModelCard | None, asked: Mapping[s
             stored = replace(card, guessed=()) if beside is None else beside
             settled = settle(own, model, Facts(), stored, wanted)
             own, card = settled.variant, cards.varied(card, settled.changed)
+            if settled.notes:
+                card = replace(card, extra={**card.extra, "notes": list(settled.notes)})
             with torch.device("meta"):
                 model = own.build()
     except WeightsError:

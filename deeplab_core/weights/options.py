@@ -135,8 +135,8 @@ def settle(
             if name in asked:
                 raise _not_an_option(name, free)
             continue
+        stored = None if beside is None else _of_card(beside, name)
         try:
-            stored = None if beside is None else _of_card(beside, name)
             if name in asked:
                 architecture[name], known[name] = _checked(name, asked[name], free[name], model), "you"
             elif stored is not None:
@@ -151,8 +151,8 @@ def settle(
         except ValueError as error:
             if name in asked:
                 raise WeightsError(f"{name} cannot be {shorten(asked[name])}", why=str(error), remedy=SETTABLE[name]) from error
-            source = facts.found[name].source if name in facts.found else "the card"
-            notes.append(f"{source} says {name} {shorten(facts.get(name))}, which cannot be: {error}")
+            source, value = ("the card", stored) if stored is not None else (facts.found[name].source, facts.get(name))
+            notes.append(f"{source} says {name} {shorten(value)}, which cannot be: {error}")
         if name == "output_stride":
             stride = int(architecture[name])
     settled = replace(variant, architecture=architecture, output_stride=stride)

@@ -75,7 +75,7 @@ def test_words_of_the_papers(network: str, backbone: str, option: str, word: Any
 
 
 @pytest.mark.parametrize("grid", ["1,2,4", "mg 1,2,4", "MG(1, 2, 4)", "multi-grid = 1,2,4", [1, 2, 4], (1, 2, 4)])
-@pytest.mark.parametrize("stride", [16, "16", "os16", "OS=16", "output_stride 16"])
+@pytest.mark.parametrize("stride", [16, "16", "16s", "os16", "OS=16", "output_stride 16"])
 def test_multi_grid_and_stride_as_people_write_them(grid: Any, stride: Any) -> None:
     with torch.device("meta"):
         model = create_model("deeplabv3", backbone="resnet50", output_stride=stride, backbone_options={"multi_grid": grid})
@@ -118,3 +118,18 @@ def test_architectures_are_checked_without_building() -> None:
     options, inner = check_architecture("deeplabv3", "", {"atrous_rates": [1, 2], "multi_scale": [0.5]}, {"multi_grid": "1,2,4"})
     assert options == {"atrous_rates": (1, 2), "multi_scale": (0.5,)}
     assert inner == {"multi_grid": (1, 2, 4)}
+
+
+@pytest.mark.parametrize("value", [0, -1, 2.5, True, None, "two", "0", 10**9, [3]])
+@pytest.mark.parametrize("name", ["num_classes", "in_channels"])
+def test_numbers_of_classes_and_channels_that_cannot_be(name: str, value: Any) -> None:
+    with pytest.raises(AtrousError, match="a network cannot have"):
+        create_model("deeplabv3plus", backbone="resnet18", **{name: value})
+
+
+def test_numbers_and_backbones_as_text() -> None:
+    with torch.device("meta"):
+        model = create_model("deeplabv3plus", backbone="resnet18", num_classes="4", in_channels=" 1")  # type: ignore[arg-type]
+    assert (model.num_classes, model.in_channels) == (4, 1)
+    with pytest.raises(AtrousError, match="unknown backbone '3'"):
+        create_model("deeplabv3plus", backbone=3)  # type: ignore[arg-type]

@@ -20,7 +20,7 @@ from deeplab_core.errors import UnknownCheckpoint, UnsafeCheckpoint, WeightsErro
 from deeplab_core.model_cards import write_card_file
 from deeplab_core.model_files import MODEL_SUFFIXES, find_models, is_model_file
 from deeplab_core.nn import SegmentationModel
-from deeplab_core.weights import list_models, load_model, read_card
+from deeplab_core.weights import list_models, load_model, read_card, save_model
 from deeplab_core.weights.facts import gather_facts
 from deeplab_core.weights.families.base import Variant
 from deeplab_core.weights.families.smp import SegmentationModelsPytorch
@@ -533,3 +533,12 @@ def test_a_first_layer_that_was_not_read_is_not_called_another_network(
     torch.save({**plain[1], "encoder.conv1.weight": changed}, tmp_path / "a.pth")
     with pytest.raises(WeightsError, match=f"a {form} tensor"):
         load_model(tmp_path / "a.pth")
+
+
+def test_a_card_that_says_what_cannot_be_is_noted_for_our_own_files_too(tmp_path: Path) -> None:
+    model, card = load_model(smp()[1])
+    save_model(tmp_path / "a.safetensors", model, card)
+    write_card_file(tmp_path / "a.safetensors", replace(card, output_stride=7))
+    _, loaded = load_model(tmp_path / "a.safetensors")
+    assert loaded.output_stride == 16
+    assert [note for note in loaded.extra["notes"] if note.startswith("the card says output_stride 7, which")]
