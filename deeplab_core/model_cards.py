@@ -30,7 +30,7 @@ def read_card_file(weights: Path) -> ModelCard | None:
         WeightsError: the card file is malformed; a broken card is never passed over silently.
     """
     path = card_path(weights)
-    if not path.is_file():
+    if not path.exists():
         return None
     try:
         return ModelCard.from_dict(read_json(path, what="the model card"))

@@ -542,3 +542,10 @@ def test_a_card_that_says_what_cannot_be_is_noted_for_our_own_files_too(tmp_path
     _, loaded = load_model(tmp_path / "a.safetensors")
     assert loaded.output_stride == 16
     assert [note for note in loaded.extra["notes"] if note.startswith("the card says output_stride 7, which")]
+
+
+def test_a_card_that_is_no_file_is_never_passed_over(plain: tuple[SegmentationModel, State], tmp_path: Path) -> None:
+    torch.save(plain[1], tmp_path / "a.pth")
+    os.mkfifo(tmp_path / "a.pth.card.json")
+    with pytest.raises(WeightsError, match="pipe or device"):
+        load_model(tmp_path / "a.pth")
