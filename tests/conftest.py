@@ -14,6 +14,7 @@ from typing import Any
 # Before anything imports Qt or torch: both read these once.
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("FONTCONFIG_FILE", str(Path(__file__).with_name("gui") / "fonts.conf"))
 
 import pytest
 from hypothesis import settings
@@ -24,7 +25,8 @@ settings.register_profile("atrous", deadline=None)
 settings.load_profile("atrous")
 
 #: Why a test may be skipped in CI, where every package is installed: what the machine is or lacks, files that are not everywhere,
-#: the renderer of the sample rooms (a package as large as all the others). Anything else fails there.
+#: the renderer of the sample rooms (a package as large as all the others), a PySide6 or platform that draws other pixels than the
+#: snapshots have. Anything else fails there.
 ALLOWED_SKIPS = re.compile(
     r"no CUDA device|there is a GPU|has the device that the test misses"
     r"|superuser|become another user|mounts a small disk|cannot mount"
@@ -33,6 +35,7 @@ ALLOWED_SKIPS = re.compile(
     r"|is absent\)|of \.\./shared/\w+ are not there"
     r"|the renderer \(extra 'scenes'\)"
     r"|the classes of the model count"
+    r"|snapshots need the locked PySide6"
 )
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "real"
@@ -95,6 +98,10 @@ def shared_real() -> Path:
     if not (REAL / "manifest.json").is_file():
         pytest.skip(f"no real photographs here ({REAL} is absent)")
     return REAL
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-snapshots", action="store_true", help="make the screens of this run the pictures to compare with")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -68,6 +68,8 @@ class FakeComputeClient(ComputeService):
         catalogs: path of a model -> classes that inspecting or loading it finds; its predictions stay those of ``catalog``.
         threshold: makes the models ones of two classes (sigmoid): the probability of the second of ``catalog`` rises from left to
             right; None for stripes of all classes.
+        known: path of an image -> (H, W) labels that predicting it gives instead of stripes; another model that is compared says
+            the same, 24 px to the right.
         guessed: what a loaded model's card guesses, until options are set.
         paused: answers wait while this is set; setting it to False lets them go.
         asked: every request, in order of asking.
@@ -79,6 +81,7 @@ class FakeComputeClient(ComputeService):
         self.errors: dict[str, AtrousError] = {}
         self.catalogs: dict[str, ClassCatalog] = {}
         self.threshold: float | None = None
+        self.known: dict[str, NDArray[np.uint8]] = {}
         self.guessed: tuple[str, ...] = ()
         self.asked: list[Request[Answer]] = []
         self._queue: deque[Request[Answer]] = deque()
@@ -219,6 +222,7 @@ class FakeComputeClient(ComputeService):
             return
         taught = LEARNED if self._card.name != "Stripes" else ""
         labels = striped_labels(self.catalog, info.height, info.width, request.source_key + taught)
+        labels = self.known.get(request.image, labels)
         if self._card.threshold is not None:
             bar = request.options.threshold or self._card.threshold
             first, second = self.catalog.ids.astype(labels.dtype)
@@ -249,6 +253,8 @@ class FakeComputeClient(ComputeService):
             self._answer(Failed(request_id=request.request_id, error=error.to_dict()))
             return
         labels = compared_labels(self.catalog, info.height, info.width, request.source_key, request.model)
+        if request.image in self.known:
+            labels = moved(self.known[request.image], 0 if Path(request.model).stem == "stripes" else 24)
         prediction = Prediction(
             labels=labels, confidence=np.full(labels.shape, 204, np.uint8), card_id=f"fake-{request.model}",
             options=request.options, source_key=request.source_key, report=RunReport(device="cpu", milliseconds=12.0),
