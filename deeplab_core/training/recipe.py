@@ -13,6 +13,7 @@ from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError, WeightsError
 from deeplab_core.inference.geometry import frame_for
 from deeplab_core.nn.factory import check_architecture
+from deeplab_core.nn.options import check_stride
 from deeplab_core.reading import read_toml, shorten
 from deeplab_core.records import Preprocessing
 
@@ -310,8 +311,17 @@ _LISTS: dict[str, type] = {
 }  # fmt: skip
 
 
+#: Strides that some network has; whether the recipe's has it is known once it is built.
+_STRIDES = (1, 2, 4, 8, 16, 32, 64)
+
+
 def _as(key: str, value: object, usual: object) -> Any:
     """``value`` in the type of the field's present value."""
+    if key == "output_stride" and value != 0:  # 0 is the network's usual one
+        try:
+            return check_stride(value, _STRIDES, "a network")
+        except AtrousError as error:
+            raise AtrousError(f"training recipe: {error.what}", why=error.why, remedy=error.remedy) from None
     wrong = AtrousError(f"training recipe: {key} = {shorten(value)} is malformed", remedy=f"It looks like {usual!r}")
     if isinstance(usual, bool):
         if not isinstance(value, bool):

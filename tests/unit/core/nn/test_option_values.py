@@ -133,3 +133,14 @@ def test_numbers_and_backbones_as_text() -> None:
     assert (model.num_classes, model.in_channels) == (4, 1)
     with pytest.raises(AtrousError, match="unknown backbone '3'"):
         create_model("deeplabv3plus", backbone=3)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("word", ["os8", "8", "8s", 8])
+def test_recipes_take_the_stride_as_people_write_it(word: Any) -> None:
+    assert Recipe.from_dict({"output_stride": word}).output_stride == 8
+
+
+@pytest.mark.parametrize("value", [7, -8, True, "x", None, [8]])
+def test_recipes_refuse_strides_that_no_network_has(value: Any) -> None:
+    with pytest.raises(AtrousError, match="training recipe: output stride"):
+        Recipe.from_dict({"output_stride": value})
