@@ -78,7 +78,7 @@ def object_id(project: Project, prediction: Prediction) -> int | None:
     catalog = ClassCatalog.from_dict(stored)
     if len(catalog) != 2:
         return None
-    found = int(project_mapping(project, catalog).lut[catalog.ids[object_channel(catalog)]])
+    found = int(project_mapping(project, catalog, prediction.card_id).lut[catalog.ids[object_channel(catalog)]])
     return None if found == project.catalog.ignore else found
 
 

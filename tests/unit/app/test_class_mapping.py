@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.state.class_mapping import card_key, choose_classes, chosen_classes, forget_choices, in_project_ids, project_mapping
+from app.state.class_mapping import (
+    card_key,
+    choose_classes,
+    chosen_classes,
+    forget_choices,
+    in_project_ids,
+    object_id,
+    project_mapping,
+)
 from app.state.project import Project
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
@@ -92,3 +100,17 @@ def test_settings_of_another_form_are_passed_over(photos: Path, stored: object) 
         assert len(project_mapping(project, THREE, "m").unmatched) == 3
         choose_classes(project, THREE, "m", {0: 0, 1: 0, 2: 0})
         assert pairs(project, THREE, "m") == {0: 0, 1: 0, 2: 0}
+
+
+def test_the_object_of_a_network_is_told_by_the_choices_for_that_network(photos: Path) -> None:
+    classes = numbered_catalog(2)
+    with Project.open(photos) as project:
+        for card_id, choices in ((ONE, {0: 0, 1: 4}), (TWO, {0: 4, 1: 0})):
+            project.set_setting(card_key(card_id), classes.to_dict())
+            choose_classes(project, classes, card_id, choices)
+        labels = np.zeros((2, 2), np.uint8)
+        options, found = PredictOptions(threshold=0.5), {}
+        for card_id in (ONE, TWO):
+            prediction = Prediction(labels=labels, confidence=labels, card_id=card_id, options=options)
+            found[card_id] = object_id(project, prediction)
+        assert found == {ONE: 4, TWO: 0}
