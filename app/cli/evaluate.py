@@ -11,7 +11,7 @@ import click
 
 from app.cli.console import ReportFile, ReportingCommand, overwrite_option, progress, write_json
 from app.cli.model_choice import parse_threshold
-from app.cli.options import TruthOptions, masks_truth, truth_options
+from app.cli.options import Decimal, TruthOptions, masks_truth, truth_options
 from app.cli.predict import run_threshold
 from app.cli.terminal import say
 from deeplab_core.wording import count
@@ -58,7 +58,7 @@ def parse_bands(_context: click.Context, _parameter: click.Parameter, value: str
 )
 @click.option(
     "--threshold",
-    type=float,
+    type=Decimal(),
     callback=parse_threshold,
     help="Of two classes: compare what this threshold would have called the object; it needs NAME.confidence.png beside every "
     "mask [default: the masks as they are].",

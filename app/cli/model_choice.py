@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from app.cli.options import Decimal
 from app.places import MODEL_DIR_VARIABLE, model_folders
 from deeplab_core.hub import find_published, published_models
 from deeplab_core.model_files import model_in_folder
@@ -29,7 +30,7 @@ def parse_threshold(_context: click.Context, _parameter: click.Parameter, value:
 #: ``--threshold`` of the commands that run a model.
 threshold_option = click.option(
     "--threshold",
-    type=float,
+    type=Decimal(),
     callback=parse_threshold,
     default=None,
     help="Of a model with one channel (sigmoid): a pixel is the object where its probability is above this "

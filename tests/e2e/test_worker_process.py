@@ -166,7 +166,7 @@ import sys
 def main():  # every import in here: the compute process imports this file again, and must not get Qt by it
     from PySide6.QtCore import QCoreApplication
     from app.services.compute import ComputeClient
-from tests.fakes.recorded import RecordedCompute
+    from tests.fakes.recorded import RecordedCompute
     from deeplab_core.records import PredictOptions
     application = QCoreApplication([])
     client = RecordedCompute(ComputeClient())

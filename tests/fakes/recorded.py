@@ -18,10 +18,12 @@ from app.worker.messages import (
     LoadModel,
     Predict,
     Progress,
+    Refine,
+    RefineBase,
     Request,
     WasCancelled,
 )
-from deeplab_core.records import PredictOptions
+from deeplab_core.records import CRFParams, PredictOptions
 
 
 class RecordedCompute(QObject):
@@ -34,6 +36,7 @@ class RecordedCompute(QObject):
     loaded = Signal(object)
     predicted = Signal(object)
     scores = Signal(object)
+    refined = Signal(object)
     learned = Signal(object)
     failed = Signal(object)
     cancelled = Signal(object)
@@ -55,6 +58,9 @@ class RecordedCompute(QObject):
 
     def ask_scores(self, key: str, x: int, y: int) -> int:
         return self._submit(AskScores(priority=URGENT, source_key=key, x=x, y=y), "scores")
+
+    def refine(self, base: RefineBase, params: CRFParams) -> int:
+        return self._submit(Refine(priority=URGENT, base=base, params=params), "refined")
 
     def learn(self, task: LearnTask) -> int:
         return self._submit(Learn(task=task), "learned")

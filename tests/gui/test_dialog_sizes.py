@@ -22,6 +22,7 @@ from app.state.corrections import CorrectedMask, Corrections
 from app.state.folder_plan import FolderPlan
 from app.state.frame_preview import FramePreview
 from app.state.ground_truth import FrameQuestion
+from app.state.model_options import OptionRow
 from app.state.truth_options import Answer
 from app.ui.dialogs import fitted_dialog
 from app.ui.dialogs.choice_dialog import ChoiceDialog
@@ -38,6 +39,7 @@ from app.ui.dialogs.learn_result_dialog import LearnResultDialog
 from app.ui.dialogs.list_dialog import ListDialog
 from app.ui.dialogs.mapping_dialog import MappingDialog
 from app.ui.dialogs.messages_dialog import MessagesDialog
+from app.ui.dialogs.model_options_dialog import ModelOptionsDialog
 from app.ui.dialogs.settings_dialog import SettingsDialog
 from app.ui.dialogs.shortcuts_dialog import ShortcutsDialog
 from app.ui.dialogs.trouble_dialog import TroubleDialog
@@ -146,6 +148,11 @@ def _job(studio: Studio, _tmp: Path) -> QDialog:
     return FolderQuestion(plan, studio.window)
 
 
+def _options(studio: Studio, _tmp: Path) -> QDialog:
+    rows = [OptionRow(f"option {n}", f"Option {n}", _LONG, _LONG, guessed=n % 2 == 0, origin=_LONG) for n in range(11)]
+    return ModelOptionsDialog(rows, studio.window)
+
+
 def _palette(studio: Studio, _tmp: Path) -> QDialog:
     return CommandPalette(studio.window.commands, studio.window)
 
@@ -154,7 +161,7 @@ MAKERS: dict[type[QDialog], Callable[[Studio, Path], QDialog]] = {
     SettingsDialog: _settings, ExportDialog: _export, FetchDialog: _fetch, KeySheet: _keys, ShortcutsDialog: _shortcuts,
     ChoiceDialog: _choice, TruthDialog: _truth, ClassesDialog: _classes, MappingDialog: _mapping, FrameDialog: _frame,
     LearnDialog: _learn, LearnResultDialog: _learned, ListDialog: _list, TroubleDialog: _trouble, CommandPalette: _palette,
-    MessagesDialog: _messages, FolderQuestion: _job,
+    MessagesDialog: _messages, FolderQuestion: _job, ModelOptionsDialog: _options,
 }  # fmt: skip
 
 

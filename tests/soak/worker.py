@@ -30,6 +30,7 @@ from app.worker import heartbeat
 from app.worker.messages import RefineBase
 from deeplab_core.records import PredictOptions
 from deeplab_core.refine import PRESETS, preset
+from tests.fakes.recorded import RecordedCompute
 from tests.soak.crash import Outcome
 from tests.soak.oplog import ROOT
 from tests.unit.app.tiny_model import save_photograph, save_tiny_model
@@ -51,7 +52,7 @@ class _Station:
     def __init__(self, base: Path) -> None:
         self.model = str(save_tiny_model(base / "tiny.safetensors"))
         self.image = str(save_photograph(base / "photo.png", 240, 320))
-        self.client = ComputeClient()
+        self.client = RecordedCompute(ComputeClient())
         self.answered: Counter[int] = Counter()
         self.progress, self.reports, self.hopeless = 0, 0, ""
         for name in ANSWERS:

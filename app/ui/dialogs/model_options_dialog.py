@@ -75,7 +75,10 @@ class ModelOptionsDialog(FittedDialog):
 
     def _origin(self, row: OptionRow) -> QWidget:
         if not row.guessed:
-            return toned({"you": "set by you", "the card": "set by you"}.get(row.origin, row.origin), tone="muted", size="small")
+            text = "set by you" if row.origin in ("you", "the card") else row.origin
+            origin = toned(text, tone="muted", size="small")
+            origin.setWordWrap(True)  # the name of a file may be long
+            return origin
         tick = QCheckBox("guessed; I am certain")
         tick.setAccessibleName(f"{row.label}: the guess is right")
         tick.toggled.connect(self._follow)

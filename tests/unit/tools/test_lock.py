@@ -31,7 +31,7 @@ def test_every_declared_package_is_locked_at_a_version_that_the_declaration_allo
 def test_the_file_holds_names_and_versions_and_nothing_else() -> None:
     assert [row for row in ROWS if "==" not in row] == ranges()
     assert all(re.fullmatch(r"[a-z0-9-]+==[\w.!+]+", row) for row in ROWS if "==" in row)
-    assert not set(PINS) & {*OPEN, "triton", "setuptools", "pip"}
+    assert not set(PINS) & {*OPEN, "triton", "pip"}
 
 
 def test_pytorch_stays_a_range() -> None:
