@@ -28,7 +28,7 @@ def test_listing_and_planning_load_no_decoder() -> None:
     assert found.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("name", ["images", "formats", "masks", "datasets"])
+@pytest.mark.parametrize("name", ["images", "masks", "datasets"])
 def test_every_public_name_can_be_had(name: str) -> None:
     package = f"deeplab_core.{name}"
     module = __import__(package, fromlist=["__all__"])
