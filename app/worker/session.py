@@ -15,7 +15,7 @@ import torch
 
 from app.import_trouble import explain, is_import_trouble
 from app.worker.messages import PROTOCOL, Answer, Failed, Hello, Request, WasCancelled
-from app.worker.state import Cancel, Handler, ReportProgress, WorkerState, image_of
+from app.worker.state import Cancel, Handler, ReportProgress, WorkerState
 from deeplab_core.errors import AtrousError, Cancelled, ComputeError
 from deeplab_core.inference import cap_threads, list_devices
 
@@ -61,7 +61,7 @@ class ComputeSession:
 
     def answer(self, request: Request[Answer], cancel: Cancel | None = None, progress: ReportProgress | None = None) -> Answer:
         """Serve one request. Never raises: errors become Failed, with a traceback where they are bugs."""
-        image = image_of(request)
+        image: str | None = getattr(request, "image", None)  # of requests that are about one image
         try:
             return self.handler(request.handler).answer(request, cancel, progress)
         except Cancelled:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from app.worker.messages import Answer, Request
+import numpy as np
+from numpy.typing import NDArray
+
+from app.worker.messages import Answer
 from deeplab_core.errors import ComputeError, ImageReadError
 from deeplab_core.images import ImageData, read_image
 from deeplab_core.inference import Predictor, ScoreStore
@@ -69,19 +72,18 @@ class WorkerState:
             self._device = wanted
         return self.predictor
 
-    def read(self, image: str, key: str, channels: int) -> Any:
+    def read(self, image: str, key: str, channels: int) -> NDArray[np.uint8]:
         """The pixels of an image for a network of so many input channels; the image read last is kept.
 
         Raises:
-            ImageReadError: as ``read_image``, or the image does not fit into memory.
+            ImageReadError: as :func:`read_for`.
         """
         kept = self._picture
         if kept is None or kept[:2] != (image, key) or (channels == 4 and kept[2].four is None):
-            self._picture = None
-            try:
-                kept = self._picture = (image, key, read_image(image, fourth=channels == 4))
-            except MemoryError as error:
-                raise ImageReadError("the image does not fit into memory", path=image) from error
+            self._picture = None  # freed before the next one is read
+            data, pixels = read_for(image, channels)
+            self._picture = (image, key, data)
+            return pixels
         return kept[2].pixels(channels)
 
     def forget_picture(self) -> None:
@@ -89,6 +91,14 @@ class WorkerState:
         self._picture = None
 
 
-def image_of(request: Request[Answer]) -> str | None:
-    """The image file that a request is about, if it is about one."""
-    return getattr(request, "image", None)
+def read_for(image: str, channels: int) -> tuple[ImageData, NDArray[np.uint8]]:
+    """An image, and its (H, W, channels) uint8 pixels for a network of so many input channels.
+
+    Raises:
+        ImageReadError: as ``read_image`` and :meth:`ImageData.pixels`, or the image does not fit into memory.
+    """
+    try:
+        data = read_image(image, fourth=channels == 4)
+        return data, data.pixels(channels)
+    except MemoryError as error:
+        raise ImageReadError("the image does not fit into memory", path=image) from error

@@ -9,11 +9,10 @@ from typing import Any
 from numpy.typing import NDArray
 
 from app.worker.messages import CorrectedImage, Learn, Learned
-from app.worker.state import Cancel, ReportProgress, WorkerState
+from app.worker.state import Cancel, ReportProgress, WorkerState, read_for
 from deeplab_core.atomic import make_folder
 from deeplab_core.backends import engine_of
-from deeplab_core.errors import ImageReadError, WeightsError
-from deeplab_core.images import read_image
+from deeplab_core.errors import WeightsError
 from deeplab_core.inference import pick_device
 from deeplab_core.records import ModelCard
 from deeplab_core.training.adaptation import Corrected, Untouched, adapt
@@ -77,17 +76,10 @@ def _learn(request: Learn, cancel: Cancel | None, progress: ReportProgress | Non
 
 def _corrected(image: CorrectedImage, channels: int) -> Callable[[], tuple[NDArray[Any], NDArray[Any], NDArray[Any]]]:
     def read() -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-        return _pixels(image.image, channels), image.known.unpacked(), image.mask.unpacked()
+        return read_for(image.image, channels)[1], image.known.unpacked(), image.mask.unpacked()
 
     return read
 
 
 def _untouched(path: str, channels: int) -> Callable[[], NDArray[Any]]:
-    return lambda: _pixels(path, channels)
-
-
-def _pixels(path: str, channels: int) -> NDArray[Any]:
-    try:
-        return read_image(path, fourth=channels == 4).pixels(channels)
-    except MemoryError as error:
-        raise ImageReadError("the image does not fit into memory", path=path) from error
+    return lambda: read_for(path, channels)[1]

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from app.worker.messages import AskScores, Predict, Predicted, ScoresAt
-from app.worker.state import Cancel, ReportProgress, WorkerState
-from deeplab_core.errors import ImageReadError
-from deeplab_core.images import read_image
+from app.worker.state import Cancel, ReportProgress, WorkerState, read_for
 from deeplab_core.inference import Scores
 from deeplab_core.notes import Note
 from deeplab_core.records import PredictOptions
@@ -35,11 +33,7 @@ class Handler:
             return Predicted(request_id=request.request_id, prediction=prediction, image_notes=notes)
         if progress is not None:
             progress(0.0, "reading")
-        try:
-            data = read_image(request.image, fourth=predictor.model.in_channels == 4)
-            pixels = data.pixels(predictor.model.in_channels)
-        except MemoryError as error:
-            raise ImageReadError("the image does not fit into memory", path=request.image) from error
+        data, pixels = read_for(request.image, predictor.model.in_channels)
         predictor = state.loaded(request.options.device)
         if kept is not None:
             scores = kept[0]

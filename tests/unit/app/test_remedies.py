@@ -172,7 +172,7 @@ def lacking(text: Text) -> list[str]:
 
 
 #: Options of pip in remedies.
-PIP = {"--upgrade", "--force-reinstall", "--index-url"}
+PIP = {"--upgrade", "--force-reinstall"}
 
 
 def test_everything_that_a_text_names_exists():

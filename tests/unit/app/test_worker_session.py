@@ -131,7 +131,7 @@ def test_a_bug_is_answered_with_its_traceback(model_file: Path, image: Path, mon
     def bug(*_: object, **__: object) -> None:
         raise KeyError("oops")
 
-    monkeypatch.setattr("app.worker.handlers.predict.read_image", bug)
+    monkeypatch.setattr("app.worker.state.read_image", bug)
     answer = session.answer(Predict(request_id=2, image=str(image), source_key=""))
     assert isinstance(answer, Failed)
     assert answer.request_id == 2
