@@ -281,7 +281,7 @@ def run_threshold(folder: Path) -> float | None:
     try:
         record = read_json(path) if path.is_file() else None
         return check_threshold(record[_THRESHOLD]) if isinstance(record, dict) and _THRESHOLD in record else None
-    except (AtrousError, ValueError):  # a record that somebody changed says nothing
+    except (AtrousError, ValueError):  # a record that was changed by hand is no evidence
         return None
 
 

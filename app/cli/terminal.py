@@ -29,7 +29,7 @@ def prepare_output() -> None:
 
 
 def show_crash(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Print the trace of an exception that nobody caught, as ``sys.excepthook``: its message may quote names, too."""
+    """Print the trace of an uncaught exception, as ``sys.excepthook``: its message may quote names, too."""
     say("".join(traceback.format_exception(kind, error, trace)).rstrip("\n"), err=True)
 
 

@@ -85,7 +85,7 @@ def window(
 
 
 def _show_broken(error: Exception) -> None:
-    """Say without Qt that Qt cannot be loaded, where the terminal's line would be seen by nobody."""
+    """Say without Qt that Qt cannot be loaded if there is no terminal to read."""
     from app.import_trouble import explain, show_without_qt
 
     if sys.stderr is None or not sys.stderr.isatty():

@@ -128,11 +128,11 @@ class EditController(QObject):
 
     @property
     def busy(self) -> bool:
-        """Whether a stroke is in hand, or something else paints into the document (:meth:`hold`)."""
+        """Whether a stroke is being painted, or something else paints into the document (:meth:`hold`)."""
         return self._stroke is not None or self._held_open
 
     def hold(self, on: bool) -> None:
-        """Somebody else paints into the document in an open step: until it is over, nothing is edited and nothing undone."""
+        """Another part paints into the document in an open step: until it is over, nothing is edited and nothing undone."""
         self._held_open = on
         self.busyChanged.emit(self.busy)
 

@@ -117,7 +117,7 @@ class ImportController(QObject):
         Args:
             folder: searched recursively.
             frame: frame of the photographs that its masks are stored in.
-            agreed: nobody has worked in the project yet, or the user was asked already.
+            agreed: the project has no work in it yet, or the user was asked already.
         """
         project = self._projects.project
         if project is None or project.read_only or self._run is not None:

@@ -427,7 +427,7 @@ class ProjectController(QObject):
         self.stepWritten.emit(image)
 
     def undo_step(self, image: int, seq: int) -> None:
-        """Take the newest step of an image that is not in hand back, straight in the journal. Raises AtrousError."""
+        """Undo the newest step of an image that is neither open nor being saved, in the journal. Raises AtrousError."""
         if self.project is not None and self.history is not None:
             self.history.forget(image)
             self.project.journal.undo(image, seq)

@@ -233,7 +233,7 @@ class UndoHistory(QObject):
 
     @property
     def start(self) -> Step | None:
-        """The first prediction of the image in view, at which undo stops; None where there is none."""
+        """The first prediction of the image in view, at which undo stops; None if there is none."""
         shelf = self._active()
         return None if shelf is None else shelf.start
 
