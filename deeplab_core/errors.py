@@ -19,6 +19,8 @@
     ├── ProjectError          project data is corrupt or of a newer version
     │   └── ProjectLocked         another window holds the project
     ├── DataFileError         a JSON, YAML or TOML file cannot be read, or does not hold what is expected
+    ├── LabelSourceError      labels of another program cannot be recognised, read or mapped
+    │   └── UnmappedClasses       classes of a source have no partner in the project, and the user has not said what they become
     ├── StorageError          full disk, read-only folder, a file that cannot be written
     │   └── ProtectedFile         a photograph, an image of an open folder or a link would be replaced
     ├── DownloadError         a file cannot be fetched, or is not what was published
@@ -155,6 +157,14 @@ class ProtectedFile(StorageError):
 
 class DataFileError(AtrousError):
     """A JSON, YAML or TOML file cannot be read, or does not hold what is expected."""
+
+
+class LabelSourceError(AtrousError):
+    """Labels of another program cannot be recognised, read, or mapped to the project's classes."""
+
+
+class UnmappedClasses(LabelSourceError):
+    """Classes of a source have no partner in the project, and the user has not said what they become."""
 
 
 class DownloadError(AtrousError):

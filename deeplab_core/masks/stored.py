@@ -65,6 +65,11 @@ def read_stored(path: str | Path) -> StoredMask:
         if isinstance(error.__cause__, OSError):
             why = str(error.__cause__)
         raise MaskFormatError("the mask file cannot be read", why=why, remedy=error.remedy, path=path) from error
+    return decode_stored(data, path)
+
+
+def decode_stored(data: bytes, path: Path) -> StoredMask:
+    """As :func:`read_stored`, for content that is in memory already; ``path`` is what errors name."""
     if not data:
         raise MaskFormatError("the mask file is empty", why="It has 0 bytes", remedy="Copy it again from its source", path=path)
     if data.startswith(b"\x93NUMPY"):

@@ -1,0 +1,29 @@
+"""Labels of other programs: recognise them, map their classes, and read them as label maps.
+
+::
+
+    plan = scan(source, images, find_images(images)).mapped(catalog, {"pavement": "sidewalk"})
+    for item in plan.items:
+        imported = plan.read(item)
+"""
+
+from deeplab_core.masks.importing.formats import FORMATS, get_format
+from deeplab_core.masks.importing.mapping import SYNONYMS, ClassMapping, MappedClass, map_classes
+from deeplab_core.masks.importing.plan import ImportPlan, scan
+from deeplab_core.masks.importing.records import Format, ImportedImage, ImportItem, SourceClass, Unread
+
+__all__ = [
+    "FORMATS",
+    "SYNONYMS",
+    "ClassMapping",
+    "Format",
+    "ImportItem",
+    "ImportPlan",
+    "ImportedImage",
+    "MappedClass",
+    "SourceClass",
+    "Unread",
+    "get_format",
+    "map_classes",
+    "scan",
+]

@@ -1,0 +1,159 @@
+"""Which class of the project a class of a source becomes: by name, by a declared synonym, or as the user says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
+from deeplab_core.errors import LabelSourceError, UnmappedClasses
+from deeplab_core.masks.importing.records import SourceClass
+
+#: What the user calls void.
+VOID_NAME = "void"
+
+How = Literal["name", "synonym", "chosen", "format", "open"]
+
+#: Names of one class in different data sets. A name maps to another of its row where the project has exactly one of them.
+SYNONYMS: tuple[tuple[str, ...], ...] = (
+    ("background", "_background_", "__background__", "bg"),
+    ("sidewalk", "pavement", "footpath", "footway"),
+    ("vegetation", "tree", "trees"),
+    ("rider", "bicyclist", "cyclist"),
+    ("person", "pedestrian", "people", "human"),
+    ("sofa", "couch"),
+    ("tvmonitor", "tv", "television", "tv screen"),
+    ("aeroplane", "airplane", "plane"),
+    ("motorbike", "motorcycle"),
+    ("bicycle", "bike"),
+    ("pottedplant", "plant"),
+    ("diningtable", "table"),
+    ("traffic sign", "sign", "sign symbol"),
+    ("traffic light", "traffic lights", "traffic signal"),
+    ("car", "automobile"),
+    ("truck", "lorry"),
+    ("pole", "column pole"),
+    ("building", "buildings"),
+    ("road", "roads"),
+    ("windowpane", "window"),
+)
+#: Names of void that the formats themselves use.
+_VOID = frozenset({"void", "__ignore__", "_ignore_"})
+
+
+@dataclass(frozen=True, slots=True)
+class MappedClass:
+    """One class of a source and what becomes of it.
+
+    Attributes:
+        source: the source's class.
+        target: id in the project's catalog; None is void.
+        how: ``"name"`` equal names, ``"synonym"`` a declared synonym, ``"chosen"`` by the user, ``"format"`` void because the
+            format itself does not evaluate it, ``"open"`` not decided.
+    """
+
+    source: SourceClass
+    target: int | None
+    how: How
+
+
+@dataclass(frozen=True, slots=True)
+class ClassMapping:
+    """What becomes of every class of a source.
+
+    Attributes:
+        catalog: the project's classes.
+        pairs: one per class of the source, in its order.
+    """
+
+    catalog: ClassCatalog
+    pairs: tuple[MappedClass, ...]
+
+    @property
+    def unmapped(self) -> tuple[str, ...]:
+        """Names of the classes that the user has to be asked about."""
+        return tuple(pair.source.name for pair in self.pairs if pair.how == "open")
+
+    def check(self) -> None:
+        """Raise UnmappedClasses, which lists the names, unless every class has a partner or was decided about."""
+        if not self.unmapped:
+            return
+        shown = ", ".join(self.unmapped[:20]) + (f" and {len(self.unmapped) - 20} more" if len(self.unmapped) > 20 else "")
+        some = ", ".join(self.catalog.names[:6]) + (", ..." if len(self.catalog) > 6 else "")
+        raise UnmappedClasses(
+            f"'{self.catalog.name}' has no class for: {shown}",
+            why=f"Its classes are {some}",
+            remedy=f"Name the class that each becomes: --map '{self.unmapped[0]}={self.catalog.names[0]}', or "
+            f"--map '{self.unmapped[0]}={VOID_NAME}' to leave its pixels void",
+        )
+
+
+def map_classes(classes: Sequence[SourceClass], catalog: ClassCatalog, choices: Mapping[str, str] | None = None) -> ClassMapping:
+    """Map the classes of a source to a catalog.
+
+    The user's choices come first, then equal names, then names that differ in case, spaces and punctuation alone, then
+    :data:`SYNONYMS`. A class that the format itself leaves out of evaluation becomes void where it has no partner.
+
+    Args:
+        choices: name in the source -> name in ``catalog``, or ``"void"``.
+
+    Raises:
+        LabelSourceError: a choice names a class that the source or the catalog does not have.
+    """
+    chosen = dict(choices or {})
+    names = {one.name for one in classes}
+    strangers = sorted(set(chosen) - names)
+    if strangers:
+        known = ", ".join(sorted(names)[:20])
+        raise LabelSourceError(
+            f"the source has no class '{strangers[0]}'", why=f"Its classes are {known}", remedy="Correct the name before '='"
+        )
+    return ClassMapping(catalog, tuple(_map_one(one, catalog, chosen.get(one.name)) for one in classes))
+
+
+def _map_one(one: SourceClass, catalog: ClassCatalog, choice: str | None) -> MappedClass:
+    if choice is not None:
+        exact = next((info for info in catalog.classes if info.name == choice), None)
+        if exact is None and choice == VOID_NAME:
+            return MappedClass(one, None, "chosen")
+        if exact is None:
+            raise LabelSourceError(
+                f"'{catalog.name}' has no class '{choice}'",
+                why=f"Its classes are {', '.join(catalog.names[:20])}{', ...' if len(catalog) > 20 else ''}",
+                remedy=f"Correct the name after '=', or write '{VOID_NAME}'",
+            )
+        return MappedClass(one, exact.id, "chosen")
+    found = _named(one, catalog)
+    if found is not None:
+        return MappedClass(one, found[0].id, found[1])
+    if one.name in _VOID:
+        return MappedClass(one, None, "name")
+    if one.ignored:
+        return MappedClass(one, None, "format")
+    if one.background and catalog.background is not None:
+        return MappedClass(one, catalog.background, "format")
+    return MappedClass(one, None, "open")
+
+
+def _named(one: SourceClass, catalog: ClassCatalog) -> tuple[ClassInfo, How] | None:
+    names = (one.name, *one.aliases)
+    for spelled in (str, _letters):
+        for name in names:
+            wanted = spelled(name)
+            same = [info for info in catalog.classes if wanted and spelled(info.name) == wanted]
+            if len(same) == 1:
+                return same[0], "name"
+    for name in names:
+        row = _ROWS.get(_letters(name), frozenset())
+        same = [info for info in catalog.classes if _letters(info.name) in row]
+        if len(same) == 1:
+            return same[0], "synonym"
+    return None
+
+
+def _letters(name: str) -> str:
+    return "".join(character for character in name.casefold() if character.isalnum())
+
+
+_ROWS = {_letters(name): frozenset(map(_letters, row)) for row in SYNONYMS for name in row}

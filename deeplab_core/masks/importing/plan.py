@@ -1,0 +1,301 @@
+"""From a folder or file of labels to label maps: recognise, list, map the classes, read image by image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from importlib import import_module
+from pathlib import Path, PurePosixPath
+from typing import cast
+
+import numpy as np
+
+from deeplab_core.atomic import atomic_write
+from deeplab_core.catalogs import voc_color, with_default_keys
+from deeplab_core.catalogs.catalog import IGNORE, IGNORE_WIDE, ClassCatalog, ClassInfo
+from deeplab_core.errors import AtrousError, LabelSourceError, MaskFormatError, one_image
+from deeplab_core.images.file_names import PHOTO_SUFFIXES, split_name
+from deeplab_core.images.limits import check_size
+from deeplab_core.images.orientation import to_oriented
+from deeplab_core.images.probe import ImageInfo, probe_image
+from deeplab_core.labels import apply_lut, class_histogram
+from deeplab_core.masks.frames import Frame, is_ambiguous_frame, recorded_frame
+from deeplab_core.masks.importing.canvas import NOTHING, VOID, Canvas
+from deeplab_core.masks.importing.formats import FORMATS, get_format
+from deeplab_core.masks.importing.mapping import ClassMapping, map_classes
+from deeplab_core.masks.importing.matching import match
+from deeplab_core.masks.importing.reader import Reader
+from deeplab_core.masks.importing.records import Format, ImportedImage, ImportItem, SourceClass, Unread
+from deeplab_core.masks.importing.source import Source, is_inside, open_source
+from deeplab_core.reading import expecting
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportPlan:
+    """What an import will do, before it begins. Made by :func:`scan`.
+
+    Attributes:
+        source: the labels, as the user named them.
+        images: folder of the images.
+        format: what the labels are.
+        classes: the source's classes with their regions.
+        items: images that have labels, in the order of the images.
+        without_image: labels that no image belongs to, and why.
+        without_labels: images that the source says nothing of.
+        unread: files of the source that are not read, and why.
+        mapping: what becomes of the classes; None until :meth:`mapped`.
+    """
+
+    source: Path
+    images: Path
+    format: Format
+    classes: tuple[SourceClass, ...]
+    items: tuple[ImportItem, ...]
+    without_image: tuple[Unread, ...] = ()
+    without_labels: tuple[str, ...] = ()
+    unread: tuple[Unread, ...] = ()
+    mapping: ClassMapping | None = None
+    _reader: Reader = field(repr=False, compare=False)
+
+    def mapped(self, catalog: ClassCatalog, choices: Mapping[str, str] | None = None) -> ImportPlan:
+        """A copy whose classes become those of ``catalog``; see :func:`map_classes`. ``mapping.unmapped`` lists what is open."""
+        return replace(self, mapping=map_classes(self.classes, catalog, choices))
+
+    def own_catalog(self, name: str | None = None) -> ClassCatalog:
+        """The source's classes as a catalog for a new project.
+
+        Ids follow the order of the source. Formats of regions get a class ``background`` with the id 0 unless the source has one.
+        Colours are the source's, else those of PASCAL VOC.
+
+        Raises:
+            LabelSourceError: the source has no classes.
+        """
+        if not self.classes:
+            raise LabelSourceError("the source names no classes", remedy="Choose the classes with --catalog", path=self.source)
+        regions = any(one.regions is not None for one in self.classes)
+        background = next((one.name for one in self.classes if one.background), None)
+        names = [one for one in self.classes if one.name not in ("void", "__ignore__", "_ignore_")]
+        if background is None:
+            background = next((one.name for one in names if one.name.strip("_") == "background"), None)
+        if regions and background is None:
+            background = "background"
+            names.insert(0, SourceClass(name=background, background=True))
+        title = name or self.source.stem
+        colors = {one.color for one in names if one.color is not None}
+        unique = len(colors) == sum(one.color is not None for one in names)
+        classes = tuple(
+            ClassInfo(number, one.name, one.color if one.color is not None and unique else voc_color(number))
+            for number, one in enumerate(names)
+        )
+        place = None if background is None else next(info.id for info in classes if info.name == background)
+        wide = len(classes) > IGNORE - 1
+        ignore = IGNORE_WIDE if wide else IGNORE
+        return with_default_keys(ClassCatalog(name=title, title=title, classes=classes, background=place, file_ignore=ignore))
+
+    def read(self, item: ImportItem, *, rest: str | None = None, frame: Frame = "auto") -> ImportedImage:
+        """Read the labels of one image in the project's classes.
+
+        Args:
+            rest: name of the class that pixels without a region become, or ``"void"``; None is what the format says, else the
+                catalog's background, else void. Masks have no such pixels.
+            frame: frame of the photograph that the labels are in; ``"auto"`` tells by the size, then by the format.
+
+        Raises:
+            UnmappedClasses: classes are open.
+            LabelSourceError, MaskFormatError: the labels cannot be read or do not fit the image.
+            AmbiguousFrameError: both frames have the labels' size and the format does not say which one it uses.
+            ImageReadError: the header of the image cannot be read.
+        """
+        mapping = self._checked()
+        path = self.images / item.name
+        with one_image(path):
+            info = probe_image(path)
+            resolved = self._frame(item, info, frame)
+            width, height = info.stored_size if resolved == "stored" else info.size
+            canvas = Canvas(width, height, [one.name for one in self.classes])
+            with expecting("the labels of this image cannot be read", path=self._shown(item), error=LabelSourceError):
+                self._reader.draw(item.entry, canvas, info, resolved)
+            return _finished(item, canvas, mapping, self._rest(rest), info, resolved)
+
+    def extract(self) -> Iterator[tuple[str, AtrousError | None]]:
+        """Write the images that the source itself holds into the folder of the images, where no file has their name.
+
+        Yields:
+            (name, None) for every image written, (name, error) for one that was not.
+        """
+        for entry in self._reader.entries:
+            if not entry.embedded or not entry.names:
+                continue
+            inside = [one for one in entry.names if is_inside(one) and _is_photo(one)]
+            name = inside[0] if inside else PurePosixPath(entry.names[0]).name
+            try:
+                yield name, self._write_image(name, self._reader.embedded(entry))
+            except AtrousError as problem:
+                yield name, problem
+
+    def _write_image(self, name: str, data: bytes | None) -> AtrousError | None:
+        path = self.images / name
+        if not _is_photo(name) or not is_inside(name):
+            return LabelSourceError("this is no name of an image", remedy="Extract it with the program that wrote it", path=name)
+        if path.exists():
+            return LabelSourceError("an image of this name is there already", remedy="Choose another folder", path=path)
+        if not data:
+            return LabelSourceError("the source does not hold this image", remedy="Bring the image", path=name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        atomic_write(path, data)
+        try:
+            probe_image(path)
+        except AtrousError as problem:
+            path.unlink()
+            return problem
+        return None
+
+    def _checked(self) -> ClassMapping:
+        if self.mapping is None:
+            raise LabelSourceError("the classes are not mapped yet", remedy="Choose a catalog first", path=self.source)
+        self.mapping.check()
+        return self.mapping
+
+    def _rest(self, rest: str | None) -> int | None:
+        """Id of the class of pixels without a region, None for void."""
+        mapping = self._checked()
+        if rest is None and self._reader.rest is not None:
+            return next(pair.target for pair in mapping.pairs if pair.source.name == self._reader.rest)
+        if rest is None:
+            return mapping.catalog.background
+        if rest == "void":
+            return None
+        found = next((info for info in mapping.catalog.classes if info.name == rest), None)
+        if found is None:
+            raise LabelSourceError(
+                f"'{mapping.catalog.name}' has no class '{rest}'", remedy=f"Choose one of {', '.join(mapping.catalog.names[:20])}"
+            )
+        return found.id
+
+    def _frame(self, item: ImportItem, info: ImageInfo, frame: Frame) -> Frame:
+        size = self._reader.size(item.entry)
+        if size is None:
+            return "oriented" if frame == "auto" else frame
+        check_size(*size, info.path)
+        allowed = {"stored": {info.stored_size}, "oriented": {info.size}}.get(frame, {info.stored_size, info.size})
+        if size not in allowed:
+            raise MaskFormatError(
+                f"the labels are for {size[0]} x {size[1]} px, but the image has {info.width} x {info.height}",
+                why="Labels are never resized, because that would change them",
+                remedy="Find the labels that were made for this image", path=self._shown(item),
+            )  # fmt: skip
+        if frame != "auto":
+            return frame
+        if is_ambiguous_frame(size, info):
+            recorded = recorded_frame(self._reader.source.local(item.entry.file)) if item.entry.file else None
+            return recorded or _told(self.format, info, self._shown(item))
+        return "stored" if size == info.stored_size else "oriented"
+
+    def _shown(self, item: ImportItem) -> Path:
+        return self._reader.source.shown(item.entry.file) if item.entry.file else self.source
+
+
+def scan(
+    source: str | Path,
+    images: str | Path,
+    names: Sequence[str],
+    *,
+    format: str | None = None,  # noqa: A002 -- the word that the user knows
+) -> ImportPlan:
+    """Look at labels of another program: what they are, their classes, and which images they belong to.
+
+    Args:
+        source: a folder, a zip file, or a label file.
+        images: folder of the images.
+        names: paths of the images below it, with ``/``: :func:`deeplab_core.datasets.find_images` lists them.
+        format: key of the format; None recognises it.
+
+    Raises:
+        LabelSourceError: unknown or not certain (the candidates are named), missing or damaged, or the package that reads the
+            format is not installed.
+    """
+    opened = open_source(source)
+    chosen = get_format(format) if format is not None else recognise(opened)
+    reader = reader_of(chosen, opened)
+    with expecting(f"these labels cannot be read as {chosen.title}", path=opened.path, error=LabelSourceError):
+        reader.scan()
+    items, without_image, without_labels = match(reader.entries, names)
+    return ImportPlan(
+        source=Path(source), images=Path(images), format=chosen, classes=tuple(reader.classes), items=tuple(items),
+        without_image=tuple(without_image), without_labels=tuple(without_labels), unread=tuple(reader.unread), _reader=reader,
+    )  # fmt: skip
+
+
+def recognise(source: Source) -> Format:
+    """The one format that a source is certainly of.
+
+    Raises:
+        LabelSourceError: none fits, or several do; the message lists the candidates.
+    """
+    fits = [one for one in FORMATS if one.recognised and reader_class(one).recognises(source)]
+    source.forget_samples()
+    if len(fits) == 1:
+        return fits[0]
+    if fits:
+        listed = ", ".join(f"{one.key} ({one.title})" for one in fits)
+        raise LabelSourceError(
+            "these labels may be of several formats", why=f"They look like {listed}", remedy="Choose one with --format",
+            path=source.path,
+        )  # fmt: skip
+    keys = ", ".join(one.key for one in FORMATS)
+    raise LabelSourceError(
+        "these labels are of no known format",
+        why="No file of it looks like one that can be read",
+        remedy=f"Choose the format with --format: {keys}", path=source.path,
+    )  # fmt: skip
+
+
+def reader_class(chosen: Format) -> type[Reader]:
+    """The class that reads a format; imported when it is needed."""
+    module = import_module(f"deeplab_core.masks.importing.{chosen.module}")
+    readers: Mapping[str, type[Reader]] = module.READERS
+    return readers[chosen.key]
+
+
+def reader_of(chosen: Format, source: Source) -> Reader:
+    """A reader of a source. Raises LabelSourceError where the package that it needs is not installed."""
+    return reader_class(chosen)(source)
+
+
+def _is_photo(name: str) -> bool:
+    return split_name(PurePosixPath(name).name)[1] in PHOTO_SUFFIXES
+
+
+def _told(chosen: Format, info: ImageInfo, shown: Path) -> Frame:
+    if chosen.frame == "displayed":
+        return "oriented"
+    if chosen.frame == "stored":
+        return "stored"
+    from deeplab_core.errors import AmbiguousFrameError
+
+    raise AmbiguousFrameError(
+        "the labels fit the image both as it is stored and as it is displayed",
+        why=f"{info.path.name} has EXIF orientation {info.orientation}, and {chosen.title} does not say which frame it is in",
+        remedy="Say which frame the labels are in: --mask-frame stored or --mask-frame displayed", path=shown,
+    )  # fmt: skip
+
+
+def _finished(
+    item: ImportItem, canvas: Canvas, mapping: ClassMapping, rest: int | None, info: ImageInfo, frame: Frame
+) -> ImportedImage:
+    catalog = mapping.catalog
+    ignore = catalog.ignore
+    lut = np.full(VOID + 1, ignore, catalog.dtype)
+    lut[NOTHING] = ignore if rest is None else rest
+    for code, pair in enumerate(mapping.pairs, 1):
+        lut[code] = ignore if pair.target is None else pair.target
+    labels = apply_lut(canvas.values, lut)
+    nothing = int(np.count_nonzero(canvas.values == NOTHING))
+    if frame == "stored":
+        labels = to_oriented(labels, info.orientation)
+    labels = labels if labels.flags.writeable else labels.copy()
+    return ImportedImage(
+        name=item.name, labels=cast("np.ndarray", labels), catalog=catalog, px=class_histogram(labels, catalog),
+        regions=canvas.regions, labelled=labels.size - nothing, unlabelled=nothing, overlaps=canvas.overlaps,
+        instances=canvas.instances, skipped=canvas.skipped, notes=tuple(canvas.notes),
+    )  # fmt: skip

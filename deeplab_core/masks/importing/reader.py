@@ -1,0 +1,134 @@
+"""What a reader of a format is, and what all of them share."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import PurePosixPath
+from typing import Any, ClassVar
+
+from deeplab_core.errors import AtrousError, LabelSourceError
+from deeplab_core.images.probe import ImageInfo
+from deeplab_core.masks.frames import Frame
+from deeplab_core.masks.importing.canvas import Canvas
+from deeplab_core.masks.importing.records import Entry, SourceClass, Unread
+from deeplab_core.masks.importing.source import Source
+from deeplab_core.reading import shorten
+
+
+class Reader(ABC):
+    """Reads the labels of one source. A source is read in two passes: its classes and images, then the regions of an image.
+
+    Attributes:
+        format_key: key of the format.
+        source: the files.
+        classes: what the source calls classes; filled by :meth:`scan`.
+        entries: the images that have labels; filled by :meth:`scan`.
+        unread: files, or parts of them, that are not read; filled by :meth:`scan`.
+        rest: name of the class of pixels that no region covers, None if the format does not say.
+    """
+
+    format_key: ClassVar[str]
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.classes: list[SourceClass] = []
+        self.entries: list[Entry] = []
+        self.unread: list[Unread] = []
+        self.rest: str | None = None
+        self._regions: Counter[str] = Counter()
+
+    @classmethod
+    @abstractmethod
+    def recognises(cls, source: Source) -> bool:
+        """Whether the source is certainly of this format. Reads little; raises nothing for other formats."""
+
+    @abstractmethod
+    def scan(self) -> None:
+        """Find classes and images. Raises LabelSourceError where the source as a whole cannot be read."""
+
+    @abstractmethod
+    def draw(self, entry: Entry, canvas: Canvas, info: ImageInfo, frame: Frame) -> None:
+        """Draw the regions of an image.
+
+        Args:
+            canvas: as large as ``entry.size`` says, else as the image is displayed.
+            info: header facts of the image.
+            frame: frame of the photograph that ``canvas`` is in: ``"stored"`` or ``"oriented"``.
+
+        Raises:
+            AtrousError: nothing of this image can be read. A single region that cannot is counted on the canvas.
+        """
+
+    def size(self, entry: Entry) -> tuple[int, int] | None:
+        """(width, height) of the labels in px; None for outlines that are given in parts of the image's sides."""
+        return entry.size
+
+    def embedded(self, entry: Entry) -> bytes | None:
+        """The image's own file where the source holds it, else None. Raises AtrousError."""
+        del entry
+        return None
+
+    # -- shared by readers ---------------------------------------------------------------------------------------------
+
+    def count(self, name: str) -> None:
+        """Count a region of a class, which is listed in the order of its first region."""
+        self._regions[name] += 1
+
+    def list_counted(self, declared: Iterable[SourceClass] = ()) -> None:
+        """Set :attr:`classes` to what was declared, with counts, and what was counted without being declared."""
+        listed = [
+            SourceClass(
+                name=one.name, aliases=one.aliases, color=one.color, regions=self._regions.pop(one.name, 0),
+                ignored=one.ignored, background=one.background,
+            )
+            for one in declared
+        ]  # fmt: skip
+        self.classes = listed + [SourceClass(name=name, regions=count) for name, count in self._regions.items()]
+
+    def leave_out(self, name: str, problem: AtrousError | str) -> None:
+        """Note a file that is not read."""
+        why = problem if isinstance(problem, str) else ". ".join(part for part in (problem.what, problem.why) if part)
+        self.unread.append(Unread(name, why))
+
+    def read_json(self, name: str, **options: Any) -> Any:
+        """As :meth:`Source.read_json`."""
+        return self.source.read_json(name, **options)
+
+
+def text_of(value: Any) -> str:
+    """A class name out of a file: text, or a number as text.
+
+    Raises:
+        ValueError: anything else.
+    """
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise ValueError(f"{shorten(value)} is no class name")
+    return str(value)
+
+
+def size_of(width: Any, height: Any) -> tuple[int, int] | None:
+    """A size out of a file, None where it gives none."""
+    if isinstance(width, int) and isinstance(height, int) and not isinstance(width, bool) and width > 0 and height > 0:
+        return width, height
+    return None
+
+
+def image_names(name: Any, *beside: str) -> tuple[str, ...]:
+    """Names that an image may have: as a file says, whatever separators it uses, and by the names of files ``beside`` it."""
+    found = [name.replace("\\", "/")] if isinstance(name, str) and name.strip() else []
+    return tuple(dict.fromkeys([*found, *beside]))
+
+
+def folder_of(name: str) -> str:
+    """Folder of a relative name with a trailing ``/``; empty at the top."""
+    parent = str(PurePosixPath(name).parent)
+    return "" if parent == "." else f"{parent}/"
+
+
+def expect_table(value: Any, what: str, source: Source, name: str) -> dict[str, Any]:
+    """A JSON object. Raises LabelSourceError for anything else."""
+    if isinstance(value, dict):
+        return value
+    raise LabelSourceError(f"not {what}", why="It is no JSON object", remedy="Choose the right file", path=source.shown(name))

@@ -1,0 +1,197 @@
+"""Where labels come from: a folder, a zip file, or one file. Names stay inside of it, and sizes are bounded."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import weakref
+import zipfile
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from deeplab_core.errors import AtrousError, LabelSourceError
+from deeplab_core.images.file_names import is_passed_over, split_name
+from deeplab_core.images.guard import decoder_guard
+from deeplab_core.reading import parse_json, parse_yaml, read_bytes
+
+#: How many files are looked at to recognise a format.
+SAMPLES = 20
+#: Most files of a source, and most files that a zip file may list.
+MAX_FILES = 1_000_000
+#: Largest file for one image (a labelme file may hold the photograph), and for a whole data set, bytes.
+MAX_IMAGE_FILE, MAX_SET_FILE = 256 << 20, 1 << 30
+#: Largest mask or table in a zip file, bytes.
+MAX_MEMBER = 1 << 30
+
+_ZIP_REMEDY = "Download it again, or unpack it and import the folder"
+
+
+class Source:
+    """The files of a folder, a zip file, or one file with what is beside it. Open it with :func:`open_source`.
+
+    Attributes:
+        path: as the user named it.
+        names: files, relative and with ``/``, sorted; hidden ones and bookkeeping of systems are passed over. A single file is
+            the only name, but files beside it can be read.
+        single: whether one file was named, which is no zip file.
+    """
+
+    def __init__(self, path: Path, names: tuple[str, ...], base: Path, *, single: bool = False) -> None:
+        self.path, self.names, self.single = path, names, single
+        self._base = base
+
+    def with_ending(self, *endings: str) -> list[str]:
+        """Names with one of these endings, such as ``".json"``."""
+        return [name for name in self.names if split_name(PurePosixPath(name).name)[1] in endings]
+
+    def has(self, name: str) -> bool:
+        """Whether there is such a file, listed or beside the one that was named."""
+        return self._resolved(name) is not None
+
+    def local(self, name: str) -> Path:
+        """A file on the disk with the content of ``name``. Raises LabelSourceError if there is none."""
+        found = self._resolved(name)
+        if found is None:
+            raise LabelSourceError(
+                f"the source has no file {name}", remedy="Import the complete folder or archive", path=self.path
+            )
+        return found
+
+    def read(self, name: str, *, limit: int = MAX_IMAGE_FILE, what: str = "the label file") -> bytes:
+        """Content of a file. Raises LabelSourceError: missing, too large, or unreadable."""
+        return read_bytes(self.local(name), limit=limit, what=what, error=LabelSourceError)
+
+    def read_json(self, name: str, *, limit: int = MAX_IMAGE_FILE, what: str = "the label file") -> object:
+        """Plain values of a JSON file. Raises LabelSourceError."""
+        data = self.read(name, limit=limit, what=what)
+        return parse_json(data, path=self.shown(name), limit=limit, what=what, error=LabelSourceError)
+
+    def read_yaml(self, name: str, *, what: str = "the class list") -> object:
+        """Plain values of a YAML file. Raises LabelSourceError."""
+        limit = 4 << 20
+        data = self.read(name, limit=limit, what=what)
+        return parse_yaml(data, path=self.shown(name), limit=limit, what=what, error=LabelSourceError)
+
+    def shown(self, name: str) -> Path:
+        """What errors call a file: its path, within a zip file ``archive.zip/name``."""
+        return self.path if self.single and name == self.names[0] else self.path / name
+
+    @cached_property
+    def samples(self) -> list[Any]:
+        """Values of the first JSON files, to recognise a format by; what is none is left out. Forget them afterwards."""
+        found = []
+        for name in self.with_ending(".json")[:SAMPLES]:
+            with suppress(AtrousError):
+                found.append(self.read_json(name, limit=MAX_SET_FILE))
+        return found
+
+    def forget_samples(self) -> None:
+        """Give the memory of :attr:`samples` back."""
+        self.__dict__.pop("samples", None)
+
+    def _resolved(self, name: str) -> Path | None:
+        if not is_inside(name):
+            return None
+        path = self._base / name
+        return path if path.is_file() else None
+
+
+class ZipSource(Source):
+    """A zip file; what is read is unpacked into a temporary folder, which goes with the object."""
+
+    def __init__(self, path: Path) -> None:
+        with decoder_guard(LabelSourceError, "the zip file is damaged", path, _ZIP_REMEDY):
+            self._archive = zipfile.ZipFile(path)
+        members = [info for info in self._archive.infolist() if not info.is_dir()]
+        if len(members) > MAX_FILES:
+            raise LabelSourceError(
+                f"the zip file lists {len(members):,} files", why=f"At most {MAX_FILES:,} are read", remedy=_ZIP_REMEDY, path=path
+            )
+        kept: dict[str, zipfile.ZipInfo] = {}
+        self.refused: list[str] = []
+        for info in members:
+            if not is_inside(info.filename):
+                self.refused.append(info.filename)
+            elif not any(is_passed_over(part) for part in PurePosixPath(info.filename).parts):
+                kept[info.filename] = info
+        self._members = kept
+        folder = Path(tempfile.mkdtemp(prefix="atrous-import-"))
+        self._end = weakref.finalize(self, _clean, self._archive, folder)
+        super().__init__(path, tuple(sorted(kept)), folder)
+
+    def _resolved(self, name: str) -> Path | None:
+        info = self._members.get(name)
+        if info is None:
+            return None
+        path = self._base / name
+        if not path.is_file():
+            self._unpack(info, path)
+        return path
+
+    def _unpack(self, info: zipfile.ZipInfo, path: Path) -> None:
+        from deeplab_core.atomic import atomic_write
+
+        shown = self.shown(info.filename)
+        if info.file_size > MAX_MEMBER:
+            raise LabelSourceError(
+                "a file of the archive is too large to be read",
+                why=f"It has {info.file_size:,} bytes; at most {MAX_MEMBER:,} are read", remedy=_ZIP_REMEDY, path=shown,
+            )  # fmt: skip
+        with decoder_guard(LabelSourceError, "a file of the archive is damaged", shown, _ZIP_REMEDY):
+            with self._archive.open(info) as stream:
+                data = stream.read(MAX_MEMBER + 1)
+            if len(data) > MAX_MEMBER:
+                raise ValueError(f"It unpacks to more than {MAX_MEMBER:,} bytes")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        atomic_write(path, data)
+
+
+def open_source(path: str | Path) -> Source:
+    """Look at a folder, a zip file or a file of labels.
+
+    Raises:
+        LabelSourceError: it does not exist, is no file or folder, or is a damaged zip file.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return Source(path, tuple(sorted(_walk(path))), path)
+    if not path.is_file():
+        raise LabelSourceError(
+            "there is no such file or folder", remedy="Name a folder of labels, a zip file or a label file", path=path
+        )
+    if split_name(path.name)[1] == ".zip":
+        return ZipSource(path)
+    return Source(path, (path.name,), path.parent, single=True)
+
+
+def is_inside(name: str) -> bool:
+    """Whether a name from a file stays below the folder that it is relative to, on every system."""
+    if not name or "\0" in name or "\\" in name or ":" in name:
+        return False
+    parts = PurePosixPath(name).parts
+    return not name.startswith("/") and ".." not in parts
+
+
+def _walk(folder: Path) -> Iterator[str]:
+    count = 0
+    for place, below, names in os.walk(folder):
+        below[:] = [name for name in below if not is_passed_over(name)]
+        relative = Path(place).relative_to(folder).as_posix()
+        for name in names:
+            if is_passed_over(name):
+                continue
+            count += 1
+            if count > MAX_FILES:
+                raise LabelSourceError(
+                    f"the folder holds more than {MAX_FILES:,} files", remedy="Name the folder of the labels", path=folder
+                )
+            yield name if relative == "." else f"{relative}/{name}"
+
+
+def _clean(archive: zipfile.ZipFile, folder: Path) -> None:
+    archive.close()
+    shutil.rmtree(folder, ignore_errors=True)
