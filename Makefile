@@ -74,7 +74,7 @@ test: $(DEV_STAMP)  ## run the tests on every core; ARGS='-k brush' passes optio
 	@$(BIN)/python -m pytest -n logical --dist loadfile $(ARGS)
 
 snapshots: $(DEV_STAMP)  ## take the pictures again that the tests compare the main screens with
-	@QT_QPA_PLATFORM=offscreen $(BIN)/python -m pytest -q tests/gui/test_snapshots.py --update-snapshots
+	@QT_QPA_PLATFORM=offscreen $(BIN)/python -m pytest -q tests/gui/shell/test_snapshots.py --update-snapshots
 	@git status --short tests/gui/snapshots
 
 soak: $(DEV_STAMP)  ## crash points, power cuts, torn files, hostile folders: all of what the tests try a part of

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QEvent, QObject, QSettings, Qt, QTimer
 from PySide6.QtWidgets import QApplication
 
-from app.actions.facts import Facts
+from app.actions.context import Facts
 from app.actions.keymap import Keymap
 from app.actions.table import ACTIONS
 from app.import_trouble import explain, is_import_trouble
@@ -26,16 +26,16 @@ from app.services.crash import CrashWatch
 from app.services.folders import layout_file, log_folder, settings_file
 from app.services.notifications import Notifier
 from app.services.settings import SettingsStore
-from app.ui.docks.image_list_model import ImageListModel
-from app.ui.main_window import MainWindow
-from app.ui.theme import apply_theme, load_fonts, load_theme, resolve_theme_name
+from app.ui.project.image_list_model import ImageListModel
+from app.ui.shell.main_window import MainWindow
+from app.ui.shell.theme import apply_theme, load_fonts, load_theme, resolve_theme_name
 
 if TYPE_CHECKING:
-    from app.controllers.program import Program
+    from app.controllers.workspace import Program
     from app.services.calls import ComputeService
     from app.smoke import SmokeRun
-    from app.ui.binding import Binding
-    from app.ui.window_verbs import WindowVerbs
+    from app.ui.shell.presenter import Binding
+    from app.ui.shell.window_commands import WindowVerbs
     from deeplab_core.catalogs.catalog import ClassCatalog
 
 #: Names a file that gets the seconds from this module's import to the first painted frame; for the start-up benchmark.
@@ -72,9 +72,9 @@ class Application(QObject):
 
     def build(self) -> Program:
         """Make everything behind the window and wire it up."""
-        from app.controllers.program import Program
-        from app.ui.binding import Binding
-        from app.ui.window_verbs import WindowVerbs
+        from app.controllers.workspace import Program
+        from app.ui.shell.presenter import Binding
+        from app.ui.shell.window_commands import WindowVerbs
         from deeplab_core.kernels.compiled import allow_compiled
 
         allow_compiled(False)  # numba would cost the window 140 MB; strokes are counted by their changed pixels anyway

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject, QTimer
 from PySide6.QtWidgets import QApplication
 
-from app.ui.main_window import DEFAULT_SIZE
-from app.ui.plots.chart_export import png_of
+from app.ui.common.chart_export import png_of
+from app.ui.shell.main_window import DEFAULT_SIZE
 from deeplab_core.atomic import atomic_write
 from deeplab_core.errors import AtrousError
 

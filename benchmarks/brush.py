@@ -19,7 +19,7 @@ from PySide6.QtGui import QMouseEvent
 from PySide6.QtWidgets import QApplication, QWidget
 
 from app.state.judgement import ImageJudgement
-from app.state.panes import PaneKind
+from app.viewmodels.annotate.panes import PaneKind
 
 PANES = (1600, 1000)
 FRAME_MS = 16.0

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 from PySide6.QtWidgets import QApplication
 
-from app.controllers.edit import EditController
-from app.controllers.view import ViewState
+from app.controllers.annotate.edit import EditController
+from app.controllers.annotate.view import ViewState
 from app.state.document import Document
 from app.state.tools import ToolState
 from app.ui.canvas.canvas_area import CanvasArea

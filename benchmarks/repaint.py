@@ -16,7 +16,7 @@ import numpy as np
 from PySide6.QtCore import QRectF
 from PySide6.QtGui import QImage, QPainter
 
-from app.state.panes import PaneKind
+from app.viewmodels.annotate.panes import PaneKind
 
 VIEW = (1600, 1000)
 LIMIT_MS = 33.0

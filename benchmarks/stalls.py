@@ -28,7 +28,7 @@ from PySide6.QtCore import QPointF, QTimer
 from PySide6.QtWidgets import QApplication
 
 from app.main import Application
-from app.state.panes import PaneKind
+from app.viewmodels.annotate.panes import PaneKind
 from app.worker.messages import Predict, Predicted, Request
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.masks.png import write_indexed_png
@@ -189,7 +189,7 @@ class Walk:
         assert truth.shape == (height, width)
 
     def pane(self, kind: PaneKind) -> None:
-        from app.state.panes import PaneLayout
+        from app.viewmodels.annotate.panes import PaneLayout
 
         self.program.view.set_layout(PaneLayout.DOUBLE)
         self.program.view.set_kind(1, kind)

@@ -32,7 +32,7 @@ def main(images: Path, project: Path, output: Path, cell: str, size: str, theme:
     from PySide6.QtWidgets import QApplication
 
     from app.main import Application
-    from app.ui.theme import load_fonts
+    from app.ui.shell.theme import load_fonts
     from deeplab_core.catalogs import get_catalog
     from tests.fakes.compute import FakeComputeClient
 

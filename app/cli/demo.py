@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from app.cli.terminal import say
-from app.places import MODEL_DIR_VARIABLE, RESOURCES, SAMPLE_PROJECT, copy_sample_project
+from app.paths import MODEL_DIR_VARIABLE, RESOURCES, SAMPLE_PROJECT, copy_sample_project
 
 
 @click.command(hidden=True)

@@ -17,7 +17,7 @@ from app.cli.console import emit
 from app.cli.probes import PROBES, Row, answer_probe, run_probe
 from app.cli.terminal import say
 from app.cli.window import has_screen
-from app.places import MODEL_DIR_VARIABLE, model_folders
+from app.paths import MODEL_DIR_VARIABLE, model_folders
 from deeplab_core import __version__
 
 PACKAGES = (

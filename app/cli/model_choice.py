@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from app.cli.options import Decimal
-from app.places import MODEL_DIR_VARIABLE, model_folders
+from app.paths import MODEL_DIR_VARIABLE, model_folders
 from deeplab_core.hub import find_published, published_models
 from deeplab_core.model_files import model_in_folder
 

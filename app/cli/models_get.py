@@ -10,7 +10,7 @@ import click
 from app.cli.console import emit
 from app.cli.terminal import say
 from app.cli.transfer import megabytes, transfer
-from app.places import download_folder, model_folders
+from app.paths import download_folder, model_folders
 from deeplab_core.errors import AtrousError
 from deeplab_core.hub import PublishedModel, find_installed, find_published, install, published_models, write_published_card
 from deeplab_core.hub.connection import proxy_for

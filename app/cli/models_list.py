@@ -11,7 +11,7 @@ from app.cli.console import emit
 from app.cli.model_choice import known_models
 from app.cli.terminal import say
 from app.cli.transfer import megabytes
-from app.places import MODEL_DIR_VARIABLE, download_folder, model_folders
+from app.paths import MODEL_DIR_VARIABLE, download_folder, model_folders
 from deeplab_core.hub import PublishedModel, find_installed, published_models
 
 if TYPE_CHECKING:

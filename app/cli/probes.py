@@ -222,9 +222,9 @@ def _qt() -> str:
 
 def _window() -> str:
     importlib.import_module("app.main")
-    importlib.import_module("app.controllers.program")
-    importlib.import_module("app.ui.binding")
-    importlib.import_module("app.ui.window_verbs")
+    importlib.import_module("app.controllers.workspace")
+    importlib.import_module("app.ui.shell.presenter")
+    importlib.import_module("app.ui.shell.window_commands")
     return "all of its modules were imported"
 
 
@@ -250,7 +250,7 @@ def _sqlite() -> str:
 def _folders() -> str:
     import platformdirs
 
-    from app.places import download_folder
+    from app.paths import download_folder
     from app.services.folders import log_folder, settings_file, thumbnail_folder
 
     folders = {

@@ -9,7 +9,7 @@ import click
 
 from app.cli.terminal import say
 from app.cli.transfer import megabytes
-from app.state.wording import counted
+from app.text import counted
 
 if TYPE_CHECKING:
     from app.state.backups import Backup

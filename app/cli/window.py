@@ -69,7 +69,7 @@ def window(
 
             say("No screen here (neither DISPLAY nor WAYLAND_DISPLAY is set): doing the same job without a window.")
             return run(["demo"])
-        from app.places import copy_sample_project, sample_home
+        from app.paths import copy_sample_project, sample_home
 
         folder = copy_sample_project(sample_home())
     if not has_screen():

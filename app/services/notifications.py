@@ -11,7 +11,7 @@ from itertools import count
 
 from PySide6.QtCore import QObject, Signal
 
-from app.state.wording import displayed
+from app.text import displayed
 from deeplab_core.errors import AtrousError
 
 _LOG = logging.getLogger(__name__)

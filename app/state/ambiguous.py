@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from app.state.image_list import twins
+from app.state.image_record import twins
 from app.state.opencv import opencv
 from app.state.project import Project
 from deeplab_core.atomic import atomic_write, make_folder

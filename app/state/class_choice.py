@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 
 from app.state.mask_reading import standard_colors
-from app.state.wording import counted
+from app.text import counted
 from deeplab_core.catalogs import builtin_catalogs
 from deeplab_core.datasets import CatalogGuess, guess_catalog
 from deeplab_core.errors import CatalogError, MaskFormatError

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.listeners import Listeners
+from app.signal import Listeners
 from app.state.opencv import opencv
 from app.state.patch import Rect, TilePatch
 from app.state.provenance import Provenance

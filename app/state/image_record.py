@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 from pathlib import PurePosixPath
 from typing import Any
 
-from app.state.wording import displayed
+from app.text import displayed
+from deeplab_core.images.file_names import name_key
 
 
 class ImageStatus(IntEnum):
@@ -157,3 +160,11 @@ def later_notice(rows: list[tuple[str, int]]) -> tuple[str, ...]:
         what = f"the status {', '.join(map(str, statuses[:3]))}, which is shown as worked on,"
     images = "1 image has" if len(rows) == 1 else f"{len(rows):,} images have"
     return (f"{images} {what} here: a later version of Atrous wrote it. It is kept until you change it. {named}",)
+
+
+def twins(records: Iterable[ImageRecord]) -> frozenset[int]:
+    """Ids of the images whose names differ from another's of the same folder only in the ending or the Unicode form."""
+    groups: dict[str, list[int]] = defaultdict(list)
+    for record in records:
+        groups[name_key(record.relative_path.rpartition(".")[0])].append(record.id)
+    return frozenset(image for group in groups.values() if len(group) > 1 for image in group)

@@ -15,7 +15,7 @@ from app.state.mask_reading import load_project_mask
 from app.state.patch import TilePatch, diff_patch
 from app.state.project import Project
 from app.state.provenance import Provenance
-from app.state.wording import counted, spaced
+from app.text import counted, spaced
 from deeplab_core.catalogs import builtin_catalogs
 from deeplab_core.catalogs.catalog import ClassCatalog, map_catalogs
 from deeplab_core.datasets import guess_catalog

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.state.document import Change, Document
-from app.state.wording import counted
+from app.text import counted
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import MaskFormatError
 from deeplab_core.labels import LabelMap

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from app.listeners import Listeners
+from app.signal import Listeners
 from app.state.image_record import ImageFlag, ImageRecord, ImageStatus
 from app.state.predictions import Found, PredictionCache
 from deeplab_core.records import Prediction

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.listeners import Listeners
+from app.signal import Listeners
 from app.state.adopt import forget_gone_masks
 from app.state.backups import Upkeep
 from app.state.folder_scan import ScanReport, reconcile, stat_images, survey, unheard

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import StrEnum
 
-from app.listeners import Listeners
+from app.signal import Listeners
 
 
 class Tool(StrEnum):

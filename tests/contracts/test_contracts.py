@@ -27,7 +27,7 @@ class Breach:
 
 BREACHES = [
     Breach("core-no-qt", "deeplab_core/labels.py", "import PySide6.QtCore"),
-    Breach("core-no-qt", "deeplab_core/inference/predictor.py", "import app.places"),
+    Breach("core-no-qt", "deeplab_core/inference/predictor.py", "import app.paths"),
     Breach("numpy-half-no-torch", "deeplab_core/records.py", "import torch"),
     Breach("numpy-half-no-torch", "deeplab_core/metrics/evaluate.py", "import deeplab_core.nn"),
     Breach("core-layers", "deeplab_core/catalogs/catalog.py", "import deeplab_core.masks"),
@@ -40,8 +40,9 @@ BREACHES = [
     Breach("worker-no-qt", "app/worker/messages.py", "import app.services.jobs"),
     Breach("state-and-actions-no-qt", "app/state/patch.py", "import PySide6.QtGui"),
     Breach("state-and-actions-no-qt", "app/actions/table.py", "import pyqtgraph"),
-    Breach("app-layers", "app/state/tools.py", "import app.controllers.edit"),
-    Breach("app-layers", "app/services/jobs.py", "import app.ui.theme"),
+    Breach("app-layers", "app/state/tools.py", "import app.controllers.annotate.edit"),
+    Breach("app-layers", "app/services/jobs.py", "import app.ui.shell.theme"),
+    Breach("app-layers", "app/viewmodels/evaluate/charts.py", "import app.controllers.workspace"),
 ]
 
 

@@ -26,7 +26,7 @@ MAY_READ = {
     "deeplab_core/reading.py": "the door itself",
     "deeplab_core/catalogs/builtin.py": "catalogs that ship with the program",
     "deeplab_core/hub/published.py": "the list that ships with the program",
-    "app/ui/theme.py": "themes that ship with the program",
+    "app/ui/shell/theme.py": "themes that ship with the program",
     "deeplab_core/records.py": "values written a line before",
     "deeplab_core/training/recipe.py": "values written a line before",
     "deeplab_core/masks/export/coco.py": "reads its own export back, line by line",

@@ -11,7 +11,7 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from app.services.compute import ComputeClient
-from tests.unit.app.test_doctor import BROKEN, ROOT, break_module
+from tests.unit.app.cli.test_doctor import BROKEN, ROOT, break_module
 
 pytestmark = pytest.mark.e2e
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from app.cli import run
-from app.places import download_folder, model_folders
+from app.paths import download_folder, model_folders
 from app.services.folders import settings_file
 from deeplab_core.weights import load_model, read_card
 from tests.file_server import FileServer, serving

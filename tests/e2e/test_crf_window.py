@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from pytestqt.qtbot import QtBot
 
-from app.controllers.program import Program
-from app.controllers.refine import Phase
+from app.controllers.refine.preview import Phase
+from app.controllers.workspace import Program
 from app.main import Application
 from app.services.folders import settings_file
 from app.state.provenance import Provenance

@@ -23,7 +23,7 @@ def main():
     from PySide6.QtCore import QTimer
     from PySide6.QtWidgets import QApplication
     from app.main import Application
-    from app.ui.theme import load_fonts
+    from app.ui.shell.theme import load_fonts
     qt = QApplication([])
     load_fonts()
     application = Application()

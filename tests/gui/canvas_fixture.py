@@ -11,8 +11,8 @@ from PySide6.QtGui import QColor, QWheelEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QWidget
 
-from app.controllers.edit import EditController
-from app.controllers.view import ViewState
+from app.controllers.annotate.edit import EditController
+from app.controllers.annotate.view import ViewState
 from app.state.document import Document
 from app.state.patch import TilePatch
 from app.state.tools import ToolState

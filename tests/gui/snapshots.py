@@ -19,7 +19,7 @@ from PySide6.QtCore import QBuffer
 from PySide6.QtGui import QFont, QFontInfo, QGuiApplication
 from PySide6.QtWidgets import QApplication, QWidget
 
-from app.ui.theme import load_fonts, load_theme
+from app.ui.shell.theme import load_fonts, load_theme
 
 FOLDER = Path(__file__).with_name("snapshots")
 LOCK = Path(__file__).resolve().parents[2] / "requirements.lock"

@@ -12,7 +12,7 @@ from PySide6.QtCore import QPoint, Qt
 from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
 
-from app.controllers.open_image import OpenImage
+from app.controllers.project.open_image import OpenImage
 from app.main import Application
 from app.services.folders import settings_file
 from app.ui.canvas.canvas_view import CanvasView
@@ -130,7 +130,7 @@ def studio(qtbot: QtBot, qapp: object, tmp_path: Path, monkeypatch: pytest.Monke
     models.mkdir()
     (models / "stripes.safetensors").write_bytes(b"")
     monkeypatch.setenv("ATROUS_MODEL_DIR", str(models))
-    monkeypatch.setattr("app.places.BUNDLED_MODELS", tmp_path / "none bundled")
+    monkeypatch.setattr("app.paths.BUNDLED_MODELS", tmp_path / "none bundled")
     settings_file().unlink(missing_ok=True)
     compute = FakeComputeClient(get_catalog("voc21"))
     application = Application(compute)

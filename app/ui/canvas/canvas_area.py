@@ -9,10 +9,9 @@ from PySide6.QtCore import QEvent, Qt, Signal
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QSplitter, QVBoxLayout, QWidget
 
-from app.controllers.edit import EditController
-from app.controllers.view import ViewState
+from app.controllers.annotate.edit import EditController
+from app.controllers.annotate.view import ViewState
 from app.state.document import Change, Document
-from app.state.panes import PANE_TITLES, PaneKind, PaneLayout
 from app.ui.canvas.canvas_view import CanvasView
 from app.ui.canvas.colors import OverlayTables, overlay_tables
 from app.ui.canvas.compose import Scene
@@ -24,7 +23,8 @@ from app.ui.canvas.presence import Presence
 from app.ui.canvas.receptive_mark import ReceptiveMark
 from app.ui.canvas.style import CanvasStyle
 from app.ui.canvas.tools.toolbox import ToolBox
-from app.ui.theme import Theme
+from app.ui.shell.theme import Theme
+from app.viewmodels.annotate.panes import PANE_TITLES, PaneKind, PaneLayout
 
 _GAP = 8
 _PANES = 4

@@ -21,8 +21,7 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QWidget
 
-from app.controllers.view import ViewState
-from app.state.panes import Pane, PaneKind
+from app.controllers.annotate.view import ViewState
 from app.state.patch import Rect
 from app.state.tools import ToolState
 from app.ui.canvas.chip import PaneChip
@@ -36,6 +35,7 @@ from app.ui.canvas.style import CanvasStyle
 from app.ui.canvas.tools.base import Pointer
 from app.ui.canvas.tools.toolbox import ToolBox
 from app.ui.canvas.wheel import WheelVerbs
+from app.viewmodels.annotate.panes import Pane, PaneKind
 
 #: A press this close (view px) to the split line takes the line in hand.
 _GRAB = 8.0

@@ -6,8 +6,8 @@ from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QAction, QActionGroup, QColor, QFontMetricsF, QPainter, QPaintEvent, QPen, QPolygonF
 from PySide6.QtWidgets import QAbstractButton, QMenu, QWidget
 
-from app.state.panes import PANE_TITLES, PaneKind
 from app.ui.canvas.style import CanvasStyle
+from app.viewmodels.annotate.panes import PANE_TITLES, PaneKind
 
 _PAD_X, _PAD_Y, _GAP, _ARROW = 9.0, 5.0, 9.0, 8.0
 #: Figures with less room than this, in px, are left to the tooltip.

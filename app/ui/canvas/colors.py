@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from app.state.panes import OverlayOptions
+from app.viewmodels.annotate.panes import OverlayOptions
 from deeplab_core.catalogs.catalog import ClassCatalog
 
 Table = NDArray[np.uint32]

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QRect
 
 from app.state.opencv import opencv
-from app.state.panes import MODEL_PANES, OverlayOptions, PaneKind
 from app.ui.canvas.colors import OverlayTables, Table, difference_colors, gray, uncertainty_table
 from app.ui.canvas.geometry import Mapping, sample
 from app.ui.canvas.layers import LayerSet
 from app.ui.canvas.presence import Presence
+from app.viewmodels.annotate.panes import MODEL_PANES, OverlayOptions, PaneKind
 
 Sampled = NDArray[Any]  # (h, w) label values under device pixels
 Overlay = NDArray[np.uint32]  # (h, w) premultiplied ARGB

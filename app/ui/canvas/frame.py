@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QPoint, QRect, QSize
 from PySide6.QtGui import QColor, QImage, QPainter, QRegion
 
-from app.state.panes import PaneKind
 from app.ui.canvas.compose import REACH, Scene, compose
+from app.viewmodels.annotate.panes import PaneKind
 
 #: From this scale on the pixels of the image are told apart by lines.
 GRID_SCALE = 8.0

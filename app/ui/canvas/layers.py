@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from app.state.panes import MODEL_PANES, PaneKind
 from app.ui.canvas.picture import PictureSource
+from app.viewmodels.annotate.panes import MODEL_PANES, PaneKind
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.labels import LabelMap
 

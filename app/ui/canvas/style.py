@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from PySide6.QtGui import QColor, QFont
 
-from app.ui.theme import Theme, load_theme
+from app.ui.shell.theme import Theme, load_theme
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QWheelEvent
 
-from app.controllers.view import WHEEL_STEP, ViewState
+from app.controllers.annotate.view import WHEEL_STEP, ViewState
 from app.state.tools import ToolState
 
 #: Qt's unit: a notch of a mouse wheel is 120 eighths of a degree; touchpads send fractions of it.

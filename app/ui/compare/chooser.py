@@ -9,10 +9,10 @@ from PySide6.QtCore import QSignalBlocker, QSize, Qt, Signal
 from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QListWidget, QListWidgetItem, QWidget
 
-from app.state.compare_view import ModelEntry
 from app.state.comparison import LETTERS, PLACE_TOKENS
 from app.ui.compare.swatch import swatch
-from app.ui.theme import Theme
+from app.ui.shell.theme import Theme
+from app.viewmodels.compare.rows import ModelEntry
 
 _ROW = 26
 

@@ -8,10 +8,10 @@ from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem, QWidget
 
-from app.state.compare_view import TableRow
 from app.state.comparison import PLACE_TOKENS
 from app.ui.compare.swatch import swatch
-from app.ui.theme import Theme
+from app.ui.shell.theme import Theme
+from app.viewmodels.compare.rows import TableRow
 
 _ROW = 24
 _RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter

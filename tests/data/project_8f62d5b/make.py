@@ -1,7 +1,7 @@
 """Makes project.zip: a folder of drawn images with a project, settings and a learned model, all written by commit 8f62d5b.
 
 Run once, with the code of that commit: ``git worktree add /tmp/old 8f62d5b && PYTHONPATH=/tmp/old python make.py TARGET.zip``.
-Later versions must open it with every stroke and every setting (tests/unit/app/test_project_of_8f62d5b.py).
+Later versions must open it with every stroke and every setting (tests/unit/app/project/test_project_of_8f62d5b.py).
 """
 
 import json

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from app.places import RESOURCES, SAMPLE_PROJECT
+from app.paths import RESOURCES, SAMPLE_PROJECT
 from deeplab_core.analysis import ObjectAxis
 from tools.studies.chairs_and_sofas import page, pictures, plots, runs, sets
 

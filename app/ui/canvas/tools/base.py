@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from PySide6.QtCore import QPointF, Qt
 from PySide6.QtGui import QColor, QPainter
 
-from app.controllers.edit import EditController
-from app.controllers.view import ViewState
+from app.controllers.annotate.edit import EditController
+from app.controllers.annotate.view import ViewState
 from app.ui.canvas.geometry import Mapping
 
 

@@ -6,8 +6,8 @@ import math
 
 from PySide6.QtGui import QPainter
 
-from app.controllers.edit import EditController
-from app.controllers.view import ViewState
+from app.controllers.annotate.edit import EditController
+from app.controllers.annotate.view import ViewState
 from app.ui.canvas.geometry import Mapping
 from app.ui.canvas.marks import draw_outline
 from app.ui.canvas.tools.base import CanvasTool, Pointer

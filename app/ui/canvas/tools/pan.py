@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from PySide6.QtCore import QPointF, Qt
 
-from app.controllers.edit import EditController
-from app.controllers.view import ViewState
+from app.controllers.annotate.edit import EditController
+from app.controllers.annotate.view import ViewState
 from app.ui.canvas.tools.base import CanvasTool, Pointer
 
 

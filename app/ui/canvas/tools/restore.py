@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtGui import QColor
 
-from app.controllers.edit import StrokeMode
+from app.controllers.annotate.edit import StrokeMode
 from app.ui.canvas.tools.brush import BrushTool
 
 

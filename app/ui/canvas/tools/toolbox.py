@@ -5,8 +5,8 @@ from __future__ import annotations
 from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtGui import QPainter
 
-from app.controllers.edit import EditController
-from app.controllers.view import ViewState
+from app.controllers.annotate.edit import EditController
+from app.controllers.annotate.view import ViewState
 from app.state.tools import Tool
 from app.ui.canvas.geometry import Mapping
 from app.ui.canvas.tools.base import CanvasTool, Pointer

@@ -1,0 +1,99 @@
+"""Plain truths about the program that decide which commands are possible and which check marks are set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from app.signal import Listeners
+
+#: Every fact, with what it says. A name outside this table is a spelling mistake and is refused.
+FACTS: dict[str, str] = {
+    "project_open": "a folder is open",
+    "project_writable": "this window may write to the project",
+    "has_images": "the folder holds at least one image",
+    "image_open": "an image is on the canvas",
+    "can_edit": "the image on the canvas may be changed",
+    "can_start_over": "an image is on the canvas, or was refused because of its mask, and the project may be written",
+    "can_undo": "there is a step to take back, in the image on the canvas or in another one",
+    "can_undo_folder": "the last job over the folder can be taken back",
+    "can_redo": "there is a step to do again",
+    "model_ready": "a model is loaded",
+    "has_prediction": "the model has seen the image on the canvas",
+    "has_truth": "the image on the canvas has ground truth",
+    "suggestion_waiting": "a prediction waits beside the user's work",
+    "job_running": "at least one job is running",
+    "to_check": "the file of the image on the canvas, or of its mask, is not what it was, and the project may be written",
+    "reviewed": "the image on the canvas is marked reviewed",
+    "tool_brush": "the current tool is the brush",
+    "tool_eraser": "the current tool is the eraser",
+    "tool_restore": "the current tool is the restore brush",
+    "tool_fill": "the current tool is fill",
+    "tool_lasso": "the current tool is the lasso",
+    "tool_polygon": "the current tool is the polygon",
+    "tool_pick": "the current tool is the class picker",
+    "tool_pan": "the current tool moves the picture",
+    "within_on": "strokes paint only over the class where they begin",
+    "overlay_on": "masks are drawn over the picture",
+    "contours_on": "contours are drawn",
+    "keep_view": "zoom and place stay when the image changes",
+    "pane_trimap": "a pane shows the trimap band",
+    "pane_uncertainty": "a pane shows the uncertainty",
+    "pane_errors": "a pane shows the errors",
+    "layout_single": "one pane is shown",
+    "layout_double": "two panes are shown",
+    "layout_triple": "three panes are shown",
+    "layout_quad": "four panes are shown",
+    "layout_split": "two views share one pane",
+    "crf_preview": "a CRF preview is wanted",
+    "crf_split": "a line divides the mask from the CRF preview",
+    "crf_region": "outlines go to the CRF",
+    "crf_running": "the CRF runs over the folder",
+    "scribble_on": "the CRF follows every stroke",
+    "pane_changes": "a pane shows what the CRF changes",
+    "judge_open": "the Judge view is in front",
+    "has_components": "error components are listed to walk through",
+    "comparing": "models are compared",
+    "compare_running": "models are compared over the folder",
+    "receptive_on": "the receptive field follows the pointer",
+    "marking_ambiguous": "the next outline marks a region as ambiguous",
+    "learning": "a model learns from corrections",
+    "learned_waiting": "a model has learned and waits for a decision",
+    "dock_images": "the list of images is shown",
+    "dock_classes": "the classes are shown",
+    "dock_model": "the model is shown",
+    "dock_crf": "the CRF is shown",
+    "dock_trimap": "the trimap curve is shown",
+    "dock_history": "the history is shown",
+    "docks_folded": "the docks are folded away",
+    "theme_dark": "the dark theme is on",
+}
+
+
+class Facts:
+    """The facts as they are now; listeners hear of a change once per batch."""
+
+    def __init__(self) -> None:
+        self._values = dict.fromkeys(FACTS, False)
+        self._listeners: Listeners[frozenset[str]] = Listeners()
+
+    def __getitem__(self, name: str) -> bool:
+        return self._values[name]
+
+    def hold(self, *names: str) -> bool:
+        """Whether all of them hold; ``"!name"`` asks for the opposite."""
+        return all(not self._values[name[1:]] if name.startswith("!") else self._values[name] for name in names)
+
+    def update(self, **changes: bool) -> None:
+        """Set some facts and tell the listeners which ones changed. Raises KeyError for a name that is not in FACTS."""
+        for name in changes:
+            if name not in self._values:
+                raise KeyError(f"'{name}' is not a fact; see app.actions.context.FACTS")
+        changed = frozenset(name for name, value in changes.items() if self._values[name] != bool(value))
+        if not changed:
+            return
+        self._values.update({name: bool(changes[name]) for name in changed})
+        self._listeners.tell(changed)
+
+    def subscribe(self, listener: Callable[[frozenset[str]], None]) -> Callable[[], None]:
+        """Call ``listener`` with the names that changed; returns the function that ends it."""
+        return self._listeners.add(listener)

@@ -1,0 +1,320 @@
+"""Learning from corrections: what there is to learn from, the job, and the person's decision about its result."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from PySide6.QtCore import QObject, Signal
+
+from app.actions.context import Facts
+from app.controllers.annotate.edit import EditController
+from app.controllers.predict.image import PredictController
+from app.controllers.predict.models import ModelsController
+from app.controllers.project.folder_jobs import FolderJobs
+from app.controllers.project.navigation import ProjectController
+from app.services.calls import Call, ComputeService
+from app.services.jobs import Job, JobRegistry, JobState
+from app.services.notifications import Choice, Notifier
+from app.services.settings import SettingsStore
+from app.state.class_mapping import choose_classes, forget_choices
+from app.state.corrections import Corrections, survey
+from app.state.project import Project
+from app.state.samples import Held
+from app.text import counted, spaced
+from app.viewmodels.project.folder_plan import plan_of_learned
+from app.worker.messages import CorrectedImage, Learn, Learned, LearnTask
+from deeplab_core.atomic import replace_file
+from deeplab_core.errors import AtrousError, StorageError
+from deeplab_core.learning import LearnOptions
+from deeplab_core.records import ModelCard
+
+#: Folder of models that were learned in a project, below its data; and of the one that nobody has accepted yet.
+MODELS, WAITING = "models", "waiting"
+
+
+@dataclass(frozen=True, slots=True)
+class LearnResult:
+    """A model that has learned and waits for a decision.
+
+    Attributes:
+        learned: what the compute process says.
+        corrections: what it learned from.
+    """
+
+    learned: Learned
+    corrections: Corrections
+
+
+class LearnController(QObject):
+    """At most one model learns at a time, and at most one result waits.
+
+    Attributes:
+        result: the one that waits.
+
+    Signals:
+        surveyed(Corrections): there is something to learn from; somebody may ask the person how, and call :meth:`start`.
+        resultChanged(LearnResult | None): one waits, or none does any more.
+        shown(): the person wants to see the one that waits.
+    """
+
+    surveyed = Signal(object)
+    resultChanged = Signal(object)
+    shown = Signal()
+
+    def __init__(
+        self,
+        projects: ProjectController,
+        models: ModelsController,
+        predict: PredictController,
+        edit: EditController,
+        compute: ComputeService,
+        jobs: JobRegistry,
+        notifier: Notifier,
+        settings: SettingsStore,
+        facts: Facts,
+        folder_jobs: FolderJobs,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._projects, self._models, self._predict, self._edit, self._compute = projects, models, predict, edit, compute
+        self._jobs, self._notifier, self._settings, self._facts = jobs, notifier, settings, facts
+        self._folder_jobs = folder_jobs
+        self._report = partial(notifier.report_or_raise, replace_key="learn")
+        self._call: Call[Learned] | None = None
+        self._project: Project | None = None
+        self.result: LearnResult | None = None
+        self._awaited: Path | None = None
+        models.cardChanged.connect(self._follow_card)
+        projects.projectChanged.connect(self._follow_project)
+
+    # -- verbs -----------------------------------------------------------------------------------------------------------
+
+    def prepare(self) -> None:
+        """See what a person has corrected; :attr:`surveyed` follows, or a message that there is nothing yet."""
+        project, card = self._projects.project, self._models.card
+        if project is None or card is None or project.read_only or self._call is not None:
+            return
+        if not self._models.ask_unless_agreed():
+            return
+        self._edit.commit_stroke()
+        held = self._held(project)
+
+        def found(corrections: Corrections) -> None:
+            if project is self._projects.project:
+                self._offer(corrections)
+
+        self._jobs.run(lambda: survey(project, card.catalog, card.id, held), found, self._report)
+
+    def start(self, corrections: Corrections, options: LearnOptions) -> None:
+        """Have the model in use learn, in the background."""
+        project, model = self._projects.project, self._models.path
+        if project is None or model is None or self._call is not None:
+            return
+        self._set_result(None)
+        task = LearnTask(
+            model=str(model),
+            target=str(
+                project.directory / MODELS / WAITING / f"{model.stem.split('-learned-')[0]}-learned-{_stamp()}.safetensors"
+            ),
+            corrected=tuple(
+                CorrectedImage(name=image.name, image=image.path, known=image.known, mask=image.mask)
+                for image in corrections.images
+            ),
+            untouched=corrections.untouched,
+            labels=corrections.catalog,
+            pairs=corrections.pairs,
+            options=options,
+            device=self._settings["model.device"],
+            output_stride=self._settings["model.output_stride"] or None,
+        )
+        number = len(corrections.images)
+        job = self._jobs.add(Job(f"Learning from {counted(number, 'image')}", self.cancel))
+        self._call = self._compute.submit(Learn(task=task))
+        self._call.on(
+            done=lambda answer: self._take(answer, project, corrections, job),
+            failed=lambda error: self._fail(error, job),
+            cancelled=lambda: self._drop(job),
+            progress=lambda fraction, text: job.progress(0, 1, text, fraction),
+        )
+        self._facts.update(learning=True)
+
+    def cancel(self) -> None:
+        """Stop learning; everything stays as it was."""
+        if self._call is not None:
+            self._call.cancel()
+
+    def show(self) -> None:
+        """Show the result that waits."""
+        if self.result is not None:
+            self.shown.emit()
+
+    def accept(self) -> None:
+        """Say what that changes, then use the model that has learned from now on, and predict the folder again."""
+        result, project = self.result, self._projects.project
+        if result is not None and project is not None:
+            self._folder_jobs.ask(plan_of_learned(project, result.learned.card.name), lambda: self._accept(result, project))
+
+    def _accept(self, result: LearnResult, project: Project) -> None:
+        if result is not self.result or project is not self._projects.project:
+            return  # the question was answered late
+        waiting = Path(result.learned.path)
+        target = project.directory / MODELS / waiting.name
+        try:
+            # The file moves last: whatever fails before or with it, the result still waits where it was.
+            with _remembered_classes(project, result), _said(target):
+                replace_file(waiting, target)
+        except AtrousError as error:
+            self._report(error)
+            return
+        self.result = None
+        self._tell()
+        self._awaited = target
+        self._models.load(target)
+
+    def _follow_card(self, card: ModelCard) -> None:
+        """Once the model that has learned is loaded, predict the folder again; another model replaces no labels."""
+        taken = self._awaited is not None and self._models.path == self._awaited
+        self._predict.folder_run.replace_labels(card.id if taken else "")
+        if taken:
+            self._awaited = None
+            self._predict.start_folder_run()
+
+    def discard(self) -> None:
+        """Forget the result; the model in use stays in use."""
+        self._set_result(None)
+
+    # -- what the compute process says -----------------------------------------------------------------------------------
+
+    def _take(self, answer: Learned, project: Project, corrections: Corrections, job: Job) -> None:
+        self._end(job, JobState.DONE)
+        result = LearnResult(answer, corrections)
+        if project is not self._projects.project:
+            _remove(Path(answer.path))
+            return
+        self.result = result
+        self._tell()
+        report = answer.report
+        left_out = ""
+        if report.held_out is not None:
+            before, after = (100 * value for value in report.held_out)
+            left_out = f"On images that were left out: {before:.1f} before, {after:.1f} after (mean IoU). "
+        self._notifier.info(
+            "The model has learned",
+            f"{left_out}Nothing changes before you accept it.",
+            replace_key="learn",
+            choices=(Choice("Before and after…", self.show),),
+        )
+        self.shown.emit()
+
+    def _fail(self, error: AtrousError, job: Job) -> None:
+        self._end(job, JobState.FAILED)
+        self._notifier.report(error, replace_key="learn")
+
+    def _drop(self, job: Job) -> None:
+        self._end(job, JobState.CANCELLED)
+        self._notifier.info("Learning was stopped", "Everything is as it was.", replace_key="learn")
+
+    def _end(self, job: Job, state: JobState) -> None:
+        self._call = None
+        job.finish(state)
+        self._facts.update(learning=False)
+
+    # -- inside ----------------------------------------------------------------------------------------------------------
+
+    def _held(self, project: Project) -> dict[int, Held]:
+        """Copies of labels whose newest state is in memory: jobs never look at a document."""
+        held = {}
+        autosaver, image = self._projects.autosaver, self._projects.image
+        for record in project.images:
+            document = None
+            if image is not None and image.id == record.id:
+                document = image.document
+            elif record.touched and autosaver is not None:
+                document = autosaver.held(record.id)
+            if document is not None:
+                document.settle()
+                held[record.id] = Held(document.labels.copy(), document.provenance.copy())
+        return held
+
+    def _offer(self, corrections: Corrections) -> None:
+        if corrections.images:
+            self.surveyed.emit(corrections)
+            return
+        detail = "Correct an image or two with the brush, or mark an image reviewed."
+        if corrections.touched:
+            count = spaced(corrections.touched)
+            detail = f"The {count} touched image(s) hold no pixel that you painted. {detail}"
+        if corrections.skipped:
+            detail = f"{corrections.skipped[0][1]} {detail}"
+        self._notifier.warning("There is nothing to learn from yet", detail, replace_key="learn")
+
+    def _follow_project(self, project: Project | None) -> None:
+        self._awaited = None
+        if project is self._project:
+            return
+        self.cancel()
+        self._set_result(None)
+        self._project = project
+        if project is not None and not project.read_only:
+            for left in sorted((project.directory / MODELS / WAITING).glob("*.safetensors")):
+                _remove(left)  # nobody decided before the program ended
+
+    def _set_result(self, result: LearnResult | None) -> None:
+        before, self.result = self.result, result
+        if before is not None:
+            _remove(Path(before.learned.path))
+        self._tell()
+
+    def _tell(self) -> None:
+        self._facts.update(learned_waiting=self.result is not None)
+        self.resultChanged.emit(self.result)
+
+
+@contextlib.contextmanager
+def _remembered_classes(project: Project, result: LearnResult) -> Iterator[None]:
+    """What the old model's classes mean here, the learned one's mean too; not where the block fails with an AtrousError.
+
+    Raises:
+        StorageError: the project cannot be written.
+    """
+    card = result.learned.card
+    pairs = dict(result.corrections.pairs)
+    for info in card.catalog.classes[len(pairs) :]:
+        partner = project.catalog.by_name(info.name.removesuffix(" (new)"))
+        pairs[info.id] = None if partner is None else partner.id
+    choose_classes(project, card.catalog, card.id, pairs)
+    try:
+        yield
+    except AtrousError:
+        with contextlib.suppress(AtrousError):
+            forget_choices(project, card.id)
+        raise
+
+
+class _said(contextlib.AbstractContextManager[None]):  # noqa: N801  (reads as a verb where it is used)
+    """Turns an error about a file into one that says what to do about the model."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, OSError) or type(error) is StorageError:
+            why = error.why if isinstance(error, StorageError) else error.strerror or str(error)
+            raise StorageError(
+                "the model cannot be kept", why=why,
+                remedy="Make the project's folder writable, then accept it again", path=self._path,
+            ) from error  # fmt: skip
+
+
+def _remove(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)
+
+
+def _stamp() -> str:
+    return time.strftime("%Y%m%d-%H%M%S")

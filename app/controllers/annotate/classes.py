@@ -1,0 +1,169 @@
+"""The project's classes as the hands know them: keys, colours, what is shown, which one is in hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from PySide6.QtCore import QObject, Signal
+
+from app.actions.table import CLASS_KEYS
+from app.controllers.annotate.edit import EditController
+from app.controllers.annotate.view import ViewState
+from app.services.notifications import Notifier
+from app.state.project import Project
+from app.viewmodels.annotate.class_rows import arranged, assigned_keys, effective_keys
+from deeplab_core.catalogs.catalog import ClassCatalog, Color
+from deeplab_core.errors import AtrousError
+
+#: Settings of a project with the assigned keys, and what an earlier version kept.
+_KEYS_KEPT = ("assigned_class_keys", "class_keys")
+
+
+class ClassesController(QObject):
+    """Verbs of the classes dock and of the class keys.
+
+    Signals:
+        changed(): catalog, colours, keys or order have changed.
+    """
+
+    changed = Signal()
+
+    def __init__(self, edit: EditController, view: ViewState, notifier: Notifier, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._edit, self._view, self._notifier = edit, view, notifier
+        self._project: Project | None = None
+        #: Keys that never move, and all keys as they work on the image in view.
+        self.assigned: dict[str, int] = {}
+        self.keys: dict[str, int] = {}
+        self._present: frozenset[int] = frozenset()
+        self._kept_name: object = None
+        #: Ids in the order of the dock: what 'next class' walks.
+        self.order: list[int] = []
+
+    @property
+    def catalog(self) -> ClassCatalog | None:
+        return None if self._project is None else self._project.catalog
+
+    def set_project(self, project: Project | None) -> None:
+        """Follow another project: its catalog, its keys, the classes it hides."""
+        self._keep_selected()  # in the project that is left
+        self._project = project
+        self._present = frozenset()
+        if project is not None:
+            stored, older = (value if isinstance(value, dict) else None for value in map(project.setting, _KEYS_KEPT))
+            self.assigned = assigned_keys(project.catalog, CLASS_KEYS, stored, older)
+            self._share_keys()
+            hidden = project.setting("hidden_classes", [])
+            self._set_hidden(frozenset(hidden) & frozenset(project.catalog.ids.tolist()))
+            self._kept_name = project.setting("selected_class")
+            kept = [info.id for info in project.catalog.classes if info.name == self._kept_name]
+            if kept:
+                self._edit.tools.choose_class(kept[0])
+            elif self._edit.tools.class_id not in project.catalog.ids:
+                foreground = [info.id for info in project.catalog.classes if info.id != project.catalog.background]
+                self._edit.tools.choose_class((foreground or [project.catalog.classes[0].id])[0])
+        self.changed.emit()
+
+    def arrange(self, present: frozenset[int]) -> None:
+        """Order the classes for an image, and give the free keys to those that are in it. Nothing is emitted."""
+        self._present = present
+        self._share_keys()
+        if self.catalog is not None:
+            self.order = arranged(self.catalog, present)
+        self._keep_selected()
+
+    def choose(self, class_id: int) -> None:
+        """Take a class in hand."""
+        self._edit.choose_class(class_id)
+
+    def choose_key(self, key: str) -> None:
+        """Take the class with this key in hand; nothing where no class has it."""
+        if key in self.keys:
+            self._edit.choose_class(self.keys[key])
+
+    def choose_void(self) -> None:
+        if self.catalog is not None:
+            self._edit.choose_class(self.catalog.ignore)
+
+    def next_class(self) -> None:
+        self._step(1)
+
+    def previous_class(self) -> None:
+        self._step(-1)
+
+    def swap_classes(self) -> None:
+        if not self._edit.busy:
+            self._edit.tools.swap_classes()
+
+    def assign_key(self, class_id: int, key: str) -> None:
+        """Give a class a key that never moves; the class that had it gets a free one."""
+        others = {known: owner for known, owner in self.assigned.items() if known != key and owner != class_id}
+        self._assign(others | {key: class_id})
+
+    def release_key(self, class_id: int) -> None:
+        """Take an assigned key from a class; it is one of the free ones then."""
+        self._assign({known: owner for known, owner in self.assigned.items() if owner != class_id})
+
+    def recolor(self, class_id: int, color: Color) -> None:
+        """Give a class another colour; no pixel of any mask changes."""
+        if self._project is None or self.catalog is None or class_id == self.catalog.ignore:
+            return
+        try:
+            self._project.set_catalog(self.catalog.recolored(class_id, color))
+        except AtrousError as error:
+            self._notifier.report(error)
+            return
+        self.changed.emit()
+
+    def set_visible(self, class_id: int, visible: bool) -> None:
+        """Show or hide a class in every pane."""
+        hidden = self._view.overlay.hidden - {class_id} if visible else self._view.overlay.hidden | {class_id}
+        self._set_hidden(hidden)
+        self._keep("hidden_classes", sorted(hidden))
+
+    def show_only(self, class_id: int) -> None:
+        """Hide every class but one."""
+        if self.catalog is not None:
+            hidden = frozenset(self.catalog.ids.tolist()) - {class_id}
+            self._set_hidden(hidden)
+            self._keep("hidden_classes", sorted(hidden))
+
+    def show_all(self) -> None:
+        self._set_hidden(frozenset())
+        self._keep("hidden_classes", [])
+
+    def _step(self, direction: int) -> None:
+        if self.order:
+            current = self._edit.tools.class_id
+            place = self.order.index(current) if current in self.order else 0
+            self._edit.choose_class(self.order[(place + direction) % len(self.order)])
+
+    def _assign(self, assigned: dict[str, int]) -> None:
+        self.assigned = assigned
+        self._share_keys()
+        self._keep(_KEYS_KEPT[0], assigned)
+        self.changed.emit()
+
+    def _share_keys(self) -> None:
+        if self.catalog is not None:
+            self.keys = effective_keys(self.catalog, CLASS_KEYS, self.assigned, self._present)
+
+    def _keep_selected(self) -> None:
+        """Remember the selected class by its name: ids change with the classes of a project."""
+        if self.catalog is None or self._edit.tools.class_id not in self.catalog.ids:
+            return
+        name = self.catalog.by_id(self._edit.tools.class_id).name
+        if name != self._kept_name:
+            self._kept_name = name
+            self._keep("selected_class", name)
+
+    def _set_hidden(self, hidden: frozenset[int]) -> None:
+        self._view.set_overlay(replace(self._view.overlay, hidden=hidden))
+        self.changed.emit()
+
+    def _keep(self, key: str, value: object) -> None:
+        if self._project is not None and not self._project.read_only:
+            try:
+                self._project.set_setting(key, value)
+            except AtrousError as error:
+                self._notifier.report(error)

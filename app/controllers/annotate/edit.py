@@ -1,0 +1,415 @@
+"""Correcting the open image's labels: strokes, fills, outlines, undo. Every finished step is told once, with a name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from PySide6.QtCore import QObject, Qt, Signal, Slot
+
+from app.services.step_writer import StepWriter
+from app.state.document import Change, Document
+from app.state.edits import StrokeSession, eraser_value, fill_patch, polygon_patch
+from app.state.patch import Rect, TilePatch
+from app.state.provenance import Provenance
+from app.state.tools import Tool, ToolState
+from app.text import spaced
+from deeplab_core.catalogs.catalog import ClassCatalog
+
+Point = tuple[float, float]
+StrokeMode = Literal["paint", "erase", "restore"]
+
+_STROKE_TITLES: dict[StrokeMode, str] = {"paint": "Brush", "erase": "Eraser", "restore": "Restore to prediction"}
+
+
+_NOWHERE = Rect(0, 0, 0, 0)
+
+#: On images of more pixels a fill or an outline is worked out in the background.
+_BACKGROUND_PIXELS = 2_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Region:
+    """A step that is being worked out.
+
+    Attributes:
+        document, revision: what is read meanwhile, and its state.
+        make: works it out.
+        patch: what it will come to.
+    """
+
+    document: Document
+    revision: int
+    name: str
+    make: Callable[[], TilePatch]
+    source: Provenance
+    patch: Future[TilePatch]
+
+
+@dataclass(frozen=True, slots=True)
+class HeldStroke:
+    """A finished stroke that waits for what follows from it, so that both become one step.
+
+    Attributes:
+        document: what was painted on.
+        title: name of the step without its extent.
+        value: label that was painted.
+        patch: what the stroke changed.
+        rect: where the brush was.
+        revision: of the document when the stroke ended.
+    """
+
+    document: Document
+    title: str
+    value: int
+    patch: TilePatch
+    rect: Rect
+    revision: int
+
+
+class History(Protocol):
+    """What undo and redo are asked of; ``services.undo`` is one."""
+
+    def undo(self) -> None: ...
+
+    def redo(self) -> None: ...
+
+
+class EditController(QObject):
+    """Owns the document in view, the tools in hand and the stroke that is being painted.
+
+    Coordinates are float image px. A verb without an open document, or refused for a reason, changes nothing and says why
+    through :attr:`refused`.
+
+    Signals:
+        stepDone: (title, TilePatch, Provenance) after a step that changed something; the pixels are already painted, or, of a
+            step that changes much of a large image, being painted.
+        changed: (Rect) after any change of the labels, undo and redo included.
+        documentChanged: (Document or None) another document is in view.
+        refused: (text) why a verb did nothing, in words for a person.
+        busyChanged: (bool) a stroke began or ended.
+    """
+
+    stepDone = Signal(str, object, object)
+    changed = Signal(object)
+    documentChanged = Signal(object)
+    refused = Signal(str)
+    busyChanged = Signal(bool)
+    _workedOut = Signal()
+
+    def __init__(self, tools: ToolState, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.tools = tools
+        self._document: Document | None = None
+        self._unsubscribe = _nothing
+        self._history: History | None = None
+        self._stroke: StrokeSession | None = None
+        self._stroke_title = ""
+        self._stroke_source = Provenance.PERSON
+        self._stroke_value = 0
+        self._stroke_rect = _NOWHERE
+        self._held: HeldStroke | None = None
+        self._follow_up: Callable[[HeldStroke], bool] | None = None
+        self._outline_taker: Callable[[Sequence[Point]], None] | None = None
+        self._locked: str | None = None
+        self._writer = StepWriter(self)
+        self._held_open = False
+        self._region: _Region | None = None
+        self._background: ThreadPoolExecutor | None = None
+        self._workedOut.connect(self._take_region, Qt.ConnectionType.QueuedConnection)
+
+    # -- what is open ----------------------------------------------------------------------------------------------------
+
+    @property
+    def document(self) -> Document | None:
+        return self._document
+
+    @property
+    def busy(self) -> bool:
+        """Whether a stroke is being painted, or something else paints into the document (:meth:`hold`)."""
+        return self._stroke is not None or self._held_open
+
+    def hold(self, on: bool) -> None:
+        """Another part paints into the document in an open step: until it is over, nothing is edited and nothing undone."""
+        self._held_open = on
+        self.busyChanged.emit(self.busy)
+
+    def set_document(self, document: Document | None) -> None:
+        """Bring another document into view. A stroke in hand is committed to the old one first: nothing is lost."""
+        self.commit_stroke()
+        self._unsubscribe()
+        self._document = document
+        self._unsubscribe = document.subscribe(self._follow) if document is not None else _nothing
+        self.documentChanged.emit(document)
+
+    def set_history(self, history: History | None) -> None:
+        """Whom :meth:`undo` and :meth:`redo` ask."""
+        self._history = history
+
+    def set_locked(self, reason: str | None) -> None:
+        """Refuse every change with this reason; None allows them again. A stroke in hand is committed first."""
+        self.commit_stroke()
+        self._locked = reason
+
+    def set_follow_up(self, follow: Callable[[HeldStroke], bool] | None) -> None:
+        """Whom :meth:`end_stroke` offers a painted stroke. One who returns True has it held until :meth:`finish_held`."""
+        self._follow_up = follow
+
+    def set_outline_taker(self, taker: Callable[[Sequence[Point]], None] | None) -> None:
+        """Who gets the outlines of lasso and polygon instead of their being filled; None fills them."""
+        self._outline_taker = taker
+
+    def choose_class(self, class_id: int) -> None:
+        """Take another class in hand. Ignored in the middle of a stroke."""
+        if not self.busy:
+            self.tools.choose_class(class_id)
+
+    def choose_tool(self, tool: Tool | str) -> None:
+        """Take another tool in hand. Ignored in the middle of a stroke."""
+        if not self.busy:
+            self.tools.choose_tool(Tool(tool))
+
+    def toggle_within(self) -> None:
+        """Paint only over the class where a stroke or an outline begins, or over all. Ignored in the middle of a stroke."""
+        if not self.busy:
+            self.tools.toggle_within()
+
+    def scale_brush(self, steps: int) -> None:
+        """Grow (or, with a negative number, shrink) the brush by 10 % a step, at least by one px."""
+        self.tools.scale_diameter(steps)
+
+    # -- strokes ---------------------------------------------------------------------------------------------------------
+
+    def begin_stroke(self, x: float, y: float, mode: StrokeMode = "paint", pressure: float = 1.0) -> bool:
+        """Put the brush down at a point; False where that was refused. A stroke still in hand is committed first."""
+        self.commit_stroke()
+        document = self._ready()
+        if document is None:
+            return False
+        if mode == "restore" and document.reference is None:
+            self.refused.emit("There is no prediction to restore yet. Run the model on this image first.")
+            return False
+        value = {"paint": self.tools.class_id, "erase": eraser_value(document.catalog), "restore": None}[mode]
+        diameter = self._diameter(pressure)
+        only = None if value is None else self._only(document, (x, y))
+        self._stroke = StrokeSession(document, value=value, diameter=diameter, only=only)
+        name = _STROKE_TITLES[mode]
+        self._stroke_title = name if value is None else f"{name}: {_painted(document.catalog, value, only)}"
+        self._stroke_source = Provenance.MODEL if value is None else Provenance.PERSON
+        self._stroke_value = 0 if value is None else value
+        self._stroke_rect = _NOWHERE
+        self.busyChanged.emit(True)
+        self._stroke.begin(x, y)
+        return True
+
+    def extend_stroke(self, points: Sequence[Point], pressure: float = 1.0) -> None:
+        """Draw on through some points, in order. Nothing happens without a stroke in hand."""
+        if self._stroke is not None:
+            self._stroke.diameter = self._diameter(pressure)
+            self._stroke.extend(points)
+
+    def commit_stroke(self) -> None:
+        """Finish what is in hand: a stroke becomes one step, a fill that is being worked out or painted comes to its end.
+
+        To be called before anything else reads or changes the whole mask. A stroke that waits for what follows from it is told as
+        it is.
+        """
+        self.finish_held()
+        if self._region is not None:
+            self._region.patch.exception()  # waits; the outcome is taken below
+            self._take_region()
+        self._writer.settle()
+        if self._document is not None:
+            self._document.settle()
+        stroke, self._stroke = self._stroke, None
+        if stroke is not None:
+            patch = stroke.commit()
+            self._tell(self._stroke_title, patch, self._stroke_source)
+            self.busyChanged.emit(False)
+
+    def end_stroke(self) -> None:
+        """The brush was lifted: commit the stroke, unless somebody takes it over (:meth:`set_follow_up`)."""
+        stroke, document = self._stroke, self._document
+        if stroke is None or document is None or self._follow_up is None or self._stroke_source is not Provenance.PERSON:
+            self.commit_stroke()
+            return
+        self._stroke = None
+        patch = stroke.commit()
+        held = HeldStroke(document, self._stroke_title, self._stroke_value, patch, self._stroke_rect, document.revision)
+        self._held = held
+        document.open_step(patch)  # no step yet: no mask file may hold it
+        self.busyChanged.emit(False)
+        if not (patch.tiles and self._follow_up(held)):
+            self.finish_held()
+
+    def finish_held(self, name: str = "", follow: TilePatch | None = None) -> None:
+        """Tell the stroke that waits, as one step with what follows from it.
+
+        Args:
+            name: of the whole step, without its extent; empty keeps the stroke's.
+            follow: what else the step changes; painted here.
+        """
+        held, self._held = self._held, None
+        if held is None:
+            return
+        patch = held.patch
+        held.document.close_step(patch)
+        if follow is not None and follow.tiles:
+            held.document.apply(follow)
+            patch = patch.then(follow)
+        self._tell(name or held.title, patch, Provenance.PERSON)
+
+    @property
+    def held(self) -> HeldStroke | None:
+        """The finished stroke that waits for what follows from it."""
+        return self._held
+
+    def abort_stroke(self) -> bool:
+        """Take the stroke in hand back, pixel for pixel; False where there is none."""
+        stroke, self._stroke = self._stroke, None
+        if stroke is None:
+            return False
+        stroke.abort()
+        self.busyChanged.emit(False)
+        return True
+
+    def _diameter(self, pressure: float) -> float:
+        return max(self.tools.diameter * pressure, 1.0)
+
+    # -- regions ---------------------------------------------------------------------------------------------------------
+
+    def fill(self, x: float, y: float) -> None:
+        """Fill the 4-connected region of equal labels under a point with the class in hand."""
+        document, value = self._ready(), self.tools.class_id
+        if document is not None:
+            name = f"Fill: {class_name(document.catalog, value)}"
+            self.carry_out(name, document, lambda: fill_patch(document, x, y, value))
+
+    def polygon(self, points: Sequence[Point]) -> None:
+        """Paint the inside of a closed polygon with the class in hand, or hand it to whom outlines go."""
+        self._outline("Polygon", points)
+
+    def lasso(self, points: Sequence[Point]) -> None:
+        """Paint the inside of a freehand outline with the class in hand, or hand it to whom outlines go."""
+        self._outline("Lasso", points)
+
+    def _outline(self, name: str, points: Sequence[Point]) -> None:
+        document, value = self._ready(), self.tools.class_id
+        if document is not None and self._outline_taker is not None:
+            self._outline_taker(points)
+        elif document is not None and points:
+            only = self._only(document, points[0])
+            name = f"{name}: {_painted(document.catalog, value, only)}"
+            self.carry_out(name, document, lambda: polygon_patch(document, points, value, only=only))
+
+    def _only(self, document: Document, start: Point) -> frozenset[int] | None:
+        """Ids that what begins here may overwrite; None where it may overwrite any."""
+        if not self.tools.within:
+            return None
+        height, width = document.shape
+        column, row = min(max(int(start[0] // 1), 0), width - 1), min(max(int(start[1] // 1), 0), height - 1)
+        return frozenset({int(document.labels[row, column])})
+
+    def carry_out(
+        self, name: str, document: Document, make: Callable[[], TilePatch], source: Provenance = Provenance.PERSON
+    ) -> None:
+        """Do a step that may look at the whole image: a fill, a prediction, the truth. Whatever is in hand is finished first.
+
+        On a small image it is done on return. On a large one it is worked out in the background and painted between other
+        events; any other verb, and :meth:`commit_stroke`, waits for it.
+
+        Args:
+            name: the step's title without its extent.
+            make: works the step out from the document without changing it; called in another thread.
+            source: who is said to have done it.
+        """
+        self.commit_stroke()
+        if document.labels.size <= _BACKGROUND_PIXELS:
+            self._write(name, document, make(), source)
+            return
+        if self._background is None:
+            self._background = ThreadPoolExecutor(max_workers=1, thread_name_prefix="region")
+        future = self._background.submit(make)
+        self._region = _Region(document, document.revision, name, make, source, future)
+        future.add_done_callback(lambda _future: self._workedOut.emit())
+
+    @Slot()
+    def _take_region(self) -> None:
+        """Paint the fill or outline that was worked out; once more, should the mask have changed meanwhile."""
+        region = self._region
+        if region is None or not region.patch.done():
+            return
+        self._region = None
+        moved = region.document.revision != region.revision
+        patch = region.make() if moved else region.patch.result()
+        self._write(region.name, region.document, patch, region.source)
+
+    def _write(self, name: str, document: Document, patch: TilePatch, source: Provenance) -> None:
+        if patch.tiles:
+            self._writer.write(document, patch)
+            self._tell(name, patch, source)
+
+    # -- the rest --------------------------------------------------------------------------------------------------------
+
+    def pick(self, x: float, y: float) -> None:
+        """Take the class under a point in hand. Nothing happens outside the image."""
+        document = self._document
+        column, row = int(x // 1), int(y // 1)
+        if document is not None and 0 <= row < document.shape[0] and 0 <= column < document.shape[1]:
+            self.choose_class(int(document.labels[row, column]))
+
+    def undo(self) -> None:
+        """Take back the stroke in hand, or else the last step."""
+        if not self.abort_stroke() and self._history is not None:
+            self.commit_stroke()
+            self._history.undo()
+
+    def redo(self) -> None:
+        """Do the last undone step again; ignored in the middle of a stroke."""
+        if not self.busy and self._history is not None:
+            self.commit_stroke()
+            self._history.redo()
+
+    def _ready(self) -> Document | None:
+        if self._document is None:
+            self.refused.emit("Open an image first.")
+            return None
+        if self._locked is not None:
+            self.refused.emit(self._locked)
+            return None
+        return self._document
+
+    def _follow(self, change: Change) -> None:
+        if self._stroke is not None:
+            self._stroke_rect = self._stroke_rect.united(change.rect)
+        self.changed.emit(change.rect)
+
+    def _tell(self, name: str, patch: TilePatch, source: Provenance) -> None:
+        if patch.tiles:
+            self.stepDone.emit(step_title(name, patch, source), patch, source)
+
+
+def step_title(name: str, patch: TilePatch, source: Provenance) -> str:
+    """Name and extent of a step: 'Brush: chair, 1 204 px'. Where only provenance changed, how many pixels that were."""
+    if patch.changed_pixels:
+        return f"{name}, {spaced(patch.changed_pixels)} px"
+    verb = "confirmed" if source is Provenance.PERSON else "handed back"
+    return f"{name}, {verb} {spaced(patch.changed_provenance())} px"
+
+
+def _painted(catalog: ClassCatalog, value: int, only: frozenset[int] | None) -> str:
+    over = [class_name(catalog, class_id) for class_id in only or ()]
+    return " over ".join([class_name(catalog, value), *over])
+
+
+def class_name(catalog: ClassCatalog, class_id: int) -> str:
+    """Name of a label value for a person; the ignore value is 'void'."""
+    if class_id == catalog.ignore:
+        return "void"
+    return catalog.by_id(class_id).name
+
+
+def _nothing() -> None:
+    """Stands for 'not subscribed'."""

@@ -1,0 +1,237 @@
+"""Scribble mode: the CRF follows every stroke, and both are one step. Pixels become the stroke's class, or stay as they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import QObject
+
+from app.actions.context import Facts
+from app.controllers.annotate.edit import EditController, HeldStroke
+from app.controllers.predict.image import PredictController
+from app.controllers.project.navigation import ProjectController
+from app.controllers.project.open_image import OpenImage
+from app.controllers.refine.preview import RefineController
+from app.services.calls import Call, ComputeService
+from app.services.notifications import Choice, Notifier
+from app.services.timers import single_shot
+from app.state.patch import Rect
+from app.state.provenance import Provenance, painted
+from app.state.refinement import painted_labels, taking_patch
+from app.state.tools import Tool
+from app.text import spaced
+from app.worker.messages import URGENT, PrepareRefine, RefineBox, Refined
+from deeplab_core.errors import AtrousError
+
+#: Tools whose strokes are followed.
+_STROKES = (Tool.BRUSH, Tool.ERASER)
+#: How far a stroke is believed: so many brush diameters, within limits in px of the image.
+_REACH, _LEAST_REACH, _MOST_REACH = 1.0, 12.0, 80.0
+#: Where the belief has fallen to an eighth of its height nothing is refined any more.
+_EXTENT = 2.0
+#: Pixels around the box that take part as context.
+_MARGIN = 24
+#: A box that was overtaken by the next stroke is refined with it, where that makes it at most so many times larger.
+_TOGETHER = 4
+#: So long a stroke waits for its refinement in milliseconds; then it becomes a step alone.
+PATIENCE_MS = 800
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """Where a stroke may turn pixels into its class."""
+
+    box: Rect
+    value: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Asked:
+    """The stroke whose refinement is under way; its document moves on if another stroke is painted.
+
+    Attributes:
+        box: that is refined; it holds the boxes of all ``claims``.
+        claims: this stroke's, and those of strokes before it whose refinement came too late.
+    """
+
+    call: Call[Refined]
+    held: HeldStroke
+    box: Rect
+    claims: tuple[_Claim, ...]
+    name: str
+
+
+class ScribbleController(QObject):
+    """Takes finished strokes over while the mode is on.
+
+    A stroke is never lost to it: whatever else the user does, or a compute process that does not answer, ends the waiting, and
+    the stroke is a step alone.
+
+    Attributes:
+        patience: runs while a stroke waits.
+    """
+
+    def __init__(
+        self,
+        projects: ProjectController,
+        predict: PredictController,
+        refine: RefineController,
+        edit: EditController,
+        compute: ComputeService,
+        notifier: Notifier,
+        facts: Facts,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._projects, self._refine, self._edit = projects, refine, edit
+        self._compute, self._notifier, self._facts = compute, notifier, facts
+        self._asked: _Asked | None = None
+        self._owed: tuple[_Claim, ...] = ()
+        self.patience = single_shot(self, PATIENCE_MS, edit.finish_held)
+        projects.imageChanged.connect(self._prepare)
+        predict.predictionChanged.connect(self._prepare)
+
+    def toggle(self) -> None:
+        """Let the CRF follow every stroke, or no longer. A tool that draws no strokes makes way for the brush."""
+        on = not self._facts["scribble_on"]
+        self._facts.update(scribble_on=on)
+        self._edit.set_follow_up(self._follow if on else None)
+        if on:
+            if self._edit.tools.tool not in _STROKES:
+                self._edit.choose_tool(Tool.BRUSH)
+            self._prepare(self._projects.image)
+
+    def _prepare(self, image: OpenImage | None) -> None:
+        """Have the compute process ready before the first stroke."""
+        self._owed = ()
+        if self._facts["scribble_on"] and image is not None:
+            base = self._refine.asking.base(image)
+            if base is not None:
+                self._compute.submit(PrepareRefine(base=base, params=self._refine.crf.params))
+
+    def _follow(self, held: HeldStroke) -> bool:
+        image = self._projects.image
+        if image is None or image.document is not held.document or held.value == held.document.catalog.ignore:
+            return False  # void is no class that a network could prefer
+        document, overtaken = held.document, self._asked
+        if overtaken is not None and overtaken.held.document is document:
+            self._owed += overtaken.claims  # its answer is for a mask without this stroke
+            overtaken.call.cancel()
+        reach = min(max(_REACH * self._edit.tools.diameter, _LEAST_REACH), _MOST_REACH)
+        box = _grown(held.rect, round(_EXTENT * reach), document.shape)
+        claims, least = [_Claim(box, held.value)], _area(box)
+        for owed in self._owed:
+            if _area(box.united(owed.box)) <= _TOGETHER * least:
+                box = box.united(owed.box)
+                claims.append(owed)
+        self._owed = ()
+        context = _grown(box, _MARGIN, document.shape)
+        base = self._refine.asking.base(image, context, held.value)
+        if base is None:
+            self._say_missing()
+            return False
+        place = context.slices
+        strokes = painted_labels(document.labels[place], document.provenance[place], document.catalog.ignore)
+        if strokes is None:
+            return False
+        request = RefineBox(
+            priority=URGENT, base=base, params=self._refine.crf.params, box=_ends(box), context=_ends(context), strokes=strokes,
+            reach=reach,
+        )  # fmt: skip
+        name = f"Scribble: {held.title.partition(': ')[2]}"
+        asked = _Asked(self._compute.submit(request), held, box, tuple(claims), name)
+        self._asked = asked
+        asked.call.on(
+            done=lambda answer: self._take(asked, answer),
+            failed=lambda error: self._fail(asked, error),
+            cancelled=lambda: self._drop(asked),
+        )
+        self.patience.start()
+        return True
+
+    def _take(self, asked: _Asked, answer: Refined) -> None:
+        if not self._landed(asked):
+            return
+        document = asked.held.document
+        if self._edit.document is not document or document.revision != asked.held.revision:
+            self._release(asked)  # painted on meanwhile: the next stroke takes this one's claim along
+            self._owed = asked.claims if self._edit.document is document else ()
+            return
+        if answer.labels is None:
+            self._release(asked)
+            self._say_missing()
+            return
+        labels = np.asarray(answer.labels, document.labels.dtype)
+        follow = taking_patch(document, asked.box, labels, _claimed(asked, labels))
+        if follow.empty:
+            self._say_held(asked)
+        if self._edit.held is asked.held:
+            self._edit.finish_held(asked.name, follow)
+        else:  # the waiting was over before: a step of its own
+            self._edit.carry_out(f"{asked.name}, refined", document, lambda: follow, Provenance.CRF)
+
+    def _fail(self, asked: _Asked, error: AtrousError) -> None:
+        if self._landed(asked):
+            self._release(asked)
+            self._notifier.report(error, replace_key="crf")
+
+    def _drop(self, asked: _Asked) -> None:
+        if self._landed(asked):
+            self._release(asked)
+
+    def _landed(self, asked: _Asked) -> bool:
+        """Whether this is the stroke that is waited for; then it is no longer."""
+        if self._asked is not asked:
+            return False
+        self._asked = None
+        self.patience.stop()
+        return True
+
+    def _release(self, asked: _Asked) -> None:
+        if self._edit.held is asked.held:
+            self._edit.finish_held()
+
+    def _say_held(self, asked: _Asked) -> None:
+        """Nothing followed. Say so if that is because most of what lies around the stroke was painted by the user."""
+        document, place = asked.held.document, asked.box.slices
+        others = document.labels[place] != asked.held.value
+        held = int(np.count_nonzero(others & painted(document.provenance[place])))
+        if held and 2 * held >= int(np.count_nonzero(others)):
+            self._notifier.info(
+                "The stroke goes no further: your own pixels hold",
+                f"You painted {spaced(held)} px around it, and no refinement changes those. Paint over them, or restore them to"
+                " the prediction first.",
+                replace_key="crf",
+            )
+
+    def _say_missing(self) -> None:
+        self._notifier.warning(
+            "The stroke was painted, but not refined",
+            "The network's scores of this image are not in memory. Run the model on it (Ctrl+R), or refine the mask itself.",
+            replace_key="crf",
+            choices=(Choice("Refine the mask itself", self._refine.use_mask),),
+        )
+
+
+def _claimed(asked: _Asked, labels: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """(h, w) bool within the refined box: pixels that become the class of the stroke that claims them."""
+    found = np.zeros(labels.shape, np.bool_)
+    for claim in asked.claims:
+        x, y = claim.box.x - asked.box.x, claim.box.y - asked.box.y
+        place = slice(y, y + claim.box.height), slice(x, x + claim.box.width)
+        found[place] |= labels[place] == claim.value
+    return found
+
+
+def _grown(rect: Rect, margin: int, shape: tuple[int, int]) -> Rect:
+    return Rect(rect.x - margin, rect.y - margin, rect.width + 2 * margin, rect.height + 2 * margin).clipped(*shape)
+
+
+def _area(rect: Rect) -> int:
+    return rect.width * rect.height
+
+
+def _ends(rect: Rect) -> tuple[int, int, int, int]:
+    return rect.y, rect.x, rect.bottom, rect.right

@@ -1,0 +1,225 @@
+"""Comparing models over a whole folder: pooled figures of each, and the images on which they differ most."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from PySide6.QtCore import QObject, Signal
+
+from app.actions.context import Facts
+from app.controllers.compare.models import CompareController
+from app.controllers.compare.requests import Wish, ask_model
+from app.controllers.evaluate.live import JudgeController
+from app.controllers.predict.models import ModelsController
+from app.controllers.project.folder_jobs import FolderJobs
+from app.controllers.project.navigation import ProjectController
+from app.services.calls import ComputeService
+from app.services.folder_job import FolderJob, Steps, background
+from app.services.notifications import Notifier
+from app.state.comparison import (
+    ImageDifference,
+    ModelCount,
+    ModelFigures,
+    PairCount,
+    Peer,
+    count_model,
+    count_pair,
+    figures_of,
+    pairs_of,
+    pooled_count,
+)
+from app.state.project import Project
+from app.state.samples import load_sample
+from app.text import counted, spaced
+from app.viewmodels.project.folder_plan import plan_comparison
+from app.worker.messages import NORMAL
+from deeplab_core.learning import PackedLabels
+from deeplab_core.metrics.trimap import band_index
+from deeplab_core.records import PredictOptions, TrimapBand
+
+#: Images that one model sees before the next one has its turn: where memory holds one model at a time, each is read again once
+#: per block, which costs little beside its predictions.
+BLOCK = 24
+#: What an image counts: by place, and by places.
+_Counted = tuple[list[ModelCount], dict[tuple[int, int], PairCount]]
+
+
+@dataclass(slots=True)
+class FolderResult:
+    """What a comparison over a folder has found so far.
+
+    Attributes:
+        peers: who took part.
+        band: whose rule and reference the curves have.
+        counts: pooled over all images, by place; None before the first.
+        pairs: pooled differences, by places.
+        rows: every image.
+        judged: how many images had truth.
+        milliseconds: mean time of a prediction, by place; nan before the first.
+    """
+
+    peers: tuple[Peer, ...]
+    band: TrimapBand
+    counts: list[ModelCount | None]
+    pairs: dict[tuple[int, int], PairCount]
+    rows: list[ImageDifference] = field(default_factory=list)
+    judged: int = 0
+    times: list[list[float]] = field(default_factory=list)
+
+    @property
+    def milliseconds(self) -> tuple[float, ...]:
+        return tuple(float(np.mean(times)) if times else float("nan") for times in self.times)
+
+
+@dataclass(slots=True)
+class _Run:
+    """A comparison in progress."""
+
+    project: Project
+    options: PredictOptions
+    band: TrimapBand
+    result: FolderResult
+    said: dict[int, list[PackedLabels]] = field(default_factory=dict)  # by image, in the order of places
+    failed: set[int] = field(default_factory=set)
+    notes: dict[str, None] = field(default_factory=dict)
+    done: int = 0
+
+
+class CompareFolder(QObject):
+    """At most one run at a time; what it has predicted is on disk, so that the next one goes on there.
+
+    Signals:
+        changed(): figures or list grew, or another folder is open.
+    """
+
+    changed = Signal()
+
+    def __init__(
+        self,
+        compare: CompareController,
+        projects: ProjectController,
+        models: ModelsController,
+        judge: JudgeController,
+        compute: ComputeService,
+        notifier: Notifier,
+        facts: Facts,
+        folder_jobs: FolderJobs,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._compare, self._projects, self._models, self._judge = compare, projects, models, judge
+        self._compute, self._notifier, self._facts, self._folder_jobs = compute, notifier, facts, folder_jobs
+        self._job: FolderJob[_Counted | None] | None = None
+        self.result: FolderResult | None = None
+        projects.projectChanged.connect(self._leave)
+        judge.truthFound.connect(lambda _index: self._leave(None))
+
+    def start(self) -> None:
+        """Say what that takes, then compare the chosen models on every image of the folder, as one job that can be stopped."""
+        project = self._projects.project
+        if self._job is not None or project is None:
+            return
+        peers = tuple(peer for peer in self._compare.peers if peer.card is not None)
+        images = [record.id for record in project.images if not record.missing]
+        if len(peers) < 2 or not images:
+            self._notifier.warning("Choose at least two models to compare", replace_key="compare")
+            return
+        self._folder_jobs.ask(plan_comparison(project, len(peers)), lambda: self._begin(project, peers, images))
+
+    def _begin(self, project: Project, peers: tuple[Peer, ...], images: list[int]) -> None:
+        if self._job is not None or project is not self._projects.project:
+            return  # the question was answered late
+        result = FolderResult(
+            peers,
+            self._judge.band,
+            [None] * len(peers),
+            {pair: PairCount() for pair in pairs_of(len(peers))},
+            times=[[] for _ in peers],
+        )
+        self.result = result
+        run = _Run(project, self._models.run_settings.options(), self._judge.band, result)
+        blocks = [images[first : first + BLOCK] for first in range(0, len(images), BLOCK)]
+        self._job = self._folder_jobs.start(
+            project, "Comparing models on the folder", [image for block in blocks for _ in peers for image in block],
+            lambda image: self._visit(run, image), lambda image, counted: self._pool(run, image, counted),
+            on_failure=lambda image, _error: run.failed.add(image), on_end=lambda job: self._finish(run, job),
+        )  # fmt: skip
+        self._facts.update(compare_running=True)
+        self.changed.emit()
+
+    def figures(self) -> list[ModelFigures | None]:
+        """Pooled figures of each model, by place."""
+        result, project = self.result, self._projects.project
+        if result is None or project is None:
+            return []
+        return [None if count is None else figures_of(count, project.catalog) for count in result.counts]
+
+    def open_image(self, image: int) -> None:
+        """Bring an image of the list into view."""
+        self._projects.open_image(image)
+
+    # -- the run ---------------------------------------------------------------------------------------------------------
+
+    def _visit(self, run: _Run, image: int) -> Steps[_Counted | None]:
+        """Have the next model predict an image; count the image once all of them have."""
+        if image in run.failed:
+            return None
+        labels, result = run.said.setdefault(image, []), run.result
+        place = len(labels)
+        peer = result.peers[place]
+        said = yield from ask_model(self._compute, Wish(run.project, image, peer, peer.options(run.options), NORMAL))
+        labels.append(PackedLabels.of(said.labels))
+        result.times[place].append(said.milliseconds)
+        if said.note:
+            run.notes[said.note] = None
+        if said.unmatched:
+            one = len(said.unmatched) == 1
+            classes = f"{counted(len(said.unmatched), 'class', 'classes')} of {peer.title}"
+            run.notes[f"{classes} {'has' if one else 'have'} no partner in this project and count{'s' * one} as void."] = None
+        if len(labels) < len(result.peers):
+            return None
+        packed = run.said.pop(image)
+        return (yield from background(lambda: _count(run, image, packed)))
+
+    def _pool(self, run: _Run, image: int, found: _Counted | None) -> None:
+        if found is None:
+            return
+        counts, pairs = found
+        result = run.result
+        result.counts = [pooled_count(before, count) for before, count in zip(result.counts, counts, strict=True)]
+        result.pairs = {pair: result.pairs[pair] + count for pair, count in pairs.items()}
+        means = tuple(float("nan") if count.matrix is None else count.matrix.mean_iou("truth").value for count in counts)
+        result.rows.append(ImageDifference(image, run.project.record(image).shown, pairs, means))
+        result.judged += counts[0].matrix is not None
+        run.done += 1
+        self.changed.emit()
+
+    def _leave(self, _project: Project | None) -> None:
+        """Another folder, or other ground truth: nothing of the old one is shown any more."""
+        if self._job is not None:
+            self._job.cancel()
+        self.result = None
+        self.changed.emit()
+
+    def _finish(self, run: _Run, job: FolderJob[_Counted | None]) -> None:
+        self._job = None
+        self._facts.update(compare_running=False)
+        facts = [f"{counted(run.done, 'image')} compared, {spaced(run.result.judged)} of them with ground truth"]
+        if job.stopped:
+            facts.append("what was predicted is kept for the next time")
+        self._folder_jobs.say(job, "Comparison", facts, key="compare-folder", remarks=" ".join(run.notes))
+        self.changed.emit()
+
+
+def _count(run: _Run, image: int, packed: list[PackedLabels]) -> _Counted:
+    """Count one image, on a thread of the pool."""
+    catalog, band = run.project.catalog, run.band
+    labels = [each.unpacked() for each in packed]
+    index = None
+    sample = load_sample(run.project, image, labels="none")
+    truth, whole = sample.scored, sample.truth
+    if whole is not None and band.around == "truth":  # one for all models
+        index = band_index(truth=whole, prediction=whole, ignore=catalog.ignore, rule=band.rule, around="truth")
+    counts = [count_model(each, catalog, band, truth, index) for each in labels]
+    return counts, {(a, b): count_pair(labels[a], labels[b], catalog.ignore, truth) for a, b in pairs_of(len(labels))}

@@ -1,0 +1,425 @@
+"""Comparing models on the image in view: who takes part, what each says, and where they differ."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import QObject, Signal
+
+from app.actions.context import Facts
+from app.controllers.annotate.view import ViewState
+from app.controllers.compare.partner import PartnerSearch
+from app.controllers.compare.requests import PeerAsking, Said, Wish
+from app.controllers.evaluate.live import JudgeController
+from app.controllers.predict.model_cards import ModelCards
+from app.controllers.predict.models import ModelsController
+from app.controllers.project.navigation import ProjectController
+from app.controllers.project.open_image import OpenImage
+from app.services.calls import ComputeService
+from app.services.jobs import Job, JobRegistry, JobState
+from app.services.notifications import Notifier
+from app.services.settings import SettingsStore
+from app.state.comparison import LETTERS, ModelFigures, PairCount, Peer, count_model, count_pair, figures_of, pairs_of
+from app.viewmodels.annotate.panes import MODEL_PANES, PaneKind, PaneLayout
+from app.worker.messages import URGENT, EndCompare
+from deeplab_core.catalogs.catalog import ClassCatalog
+
+#: Letters of a model's name that stand in its pane.
+_NAME = 22
+
+
+@dataclass(slots=True)
+class Answer:
+    """What one model says about the image in view.
+
+    Attributes:
+        said: None while it is computed.
+        figures: None until they are counted.
+        problem: why there is none; empty where there is one, or may come.
+    """
+
+    said: Said | None = None
+    figures: ModelFigures | None = None
+    problem: str = ""
+
+
+@dataclass(slots=True)
+class _View:
+    """The comparison of one image."""
+
+    image: OpenImage
+    answers: list[Answer]
+    pairs: dict[tuple[int, int], PairCount] = field(default_factory=dict)
+
+
+class CompareController(QObject):
+    """Up to four models side by side; each is asked in turn, the panes and figures follow as the answers come.
+
+    Attributes:
+        peers: who takes part, in the order of the panes.
+        pair: places of the two whose difference is shown.
+        on: whether the comparison is shown.
+
+    Signals:
+        peersChanged(): who takes part, or what is known of them.
+        resultsChanged(): an answer, a figure or the pair.
+        fileWanted(): somebody should ask for a model file and call :meth:`add_file`.
+    """
+
+    peersChanged = Signal()
+    resultsChanged = Signal()
+    fileWanted = Signal()
+
+    def __init__(
+        self,
+        projects: ProjectController,
+        models: ModelsController,
+        judge: JudgeController,
+        view: ViewState,
+        compute: ComputeService,
+        jobs: JobRegistry,
+        notifier: Notifier,
+        settings: SettingsStore,
+        facts: Facts,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._projects, self._models, self._judge, self._look, self._compute = projects, models, judge, view, compute
+        self._jobs, self._notifier, self._settings, self._facts = jobs, notifier, settings, facts
+        self._report = partial(notifier.report_or_raise, replace_key="compare")
+        self._asking = PeerAsking(compute, jobs, self)
+        self._job: Job | None = None
+        self._cards = ModelCards(compute, self)
+        self._partner = PartnerSearch(self._cards, jobs, self)
+        self._seen: _View | None = None
+        self._counted: tuple[object, ...] = ()
+        self._before: dict[str, Any] = {}
+        self.peers: list[Peer] = []
+        self.pair = (0, 1)
+        self.on = False
+        self._cards.read.connect(lambda path, card: self._know(path, card=card, title=card.name))
+        self._cards.refused.connect(lambda path, why: self._know(path, problem=why))
+        self._partner.found.connect(lambda path: self.choose([*(peer.path for peer in self.peers), path]))
+        self._partner.missed.connect(self._say_alone)
+        models.cardChanged.connect(lambda _card: self._follow_models())
+        models.mappingChanged.connect(self.again)
+        projects.imageChanged.connect(lambda _image: self.again())
+        judge.layersChanged.connect(self._follow_truth)
+        judge.bandChanged.connect(lambda _band: self._follow_truth())
+        settings.changed.connect(self._follow_setting)
+
+    # -- who takes part --------------------------------------------------------------------------------------------------
+
+    def choices(self) -> list[tuple[Path, str]]:
+        """(file, title) of every model that may take part: the listed ones, and files that were opened for comparing."""
+        found = {choice.path: choice.title for choice in self._models.choices()}
+        for text in self._settings["compare.files"]:
+            if Path(text).is_file():
+                found.setdefault(Path(text), Path(text).stem)
+        return list(found.items())
+
+    def toggle(self) -> None:
+        """Show the comparison, with the models of last time, or end it and free their memory."""
+        if self.on:
+            self.end()
+        else:
+            self.begin()
+
+    def begin(self) -> None:
+        """Show the comparison in the panes and ask the models."""
+        if self.on or self._projects.project is None:
+            return
+        self._enter()
+        self.choose(self._usual())
+        if len(self.peers) < 2:
+            self._seek()
+
+    def _enter(self) -> None:
+        self.on = True
+        self._before = {name: value for name, value in self._look.to_dict().items() if name != "overlay"}
+        self._facts.update(comparing=True)
+
+    def end(self) -> None:
+        """Give the panes back what they showed."""
+        if not self.on:
+            return
+        self.on = False
+        self._partner.stop()
+        self._drop()
+        self._seen = None
+        self._facts.update(comparing=False)
+        self._compute.submit(EndCompare())
+        self._look.restore(self._before)
+        self.peersChanged.emit()
+        self.resultsChanged.emit()
+
+    def choose(self, paths: list[Path]) -> None:
+        """Compare these models, four at most, in this order."""
+        self._partner.stop()
+        titles = dict(self.choices())
+        kept = {peer.path: peer for peer in self.peers}
+        self.peers = [kept.get(path) or Peer(path, titles.get(path, path.stem)) for path in paths[: len(LETTERS)]]
+        self._settings.set("compare.models", [str(peer.path) for peer in self.peers])
+        if max(self.pair) >= len(self.peers):
+            self.pair = (0, 1)
+        self._inspect()
+        self._arrange()
+        self.peersChanged.emit()
+        self.again()
+
+    def add_file(self, path: Path) -> None:
+        """Let a model file take part, listed or not, and show the comparison; where four take part, the last one makes room."""
+        if self._projects.project is None:
+            return
+        if path not in dict(self.choices()):
+            self._settings.set("compare.files", [*self._settings["compare.files"], str(path)])
+        before = [peer.path for peer in self.peers] if self.on else self._usual()
+        chosen = [other for other in before if other != path]
+        if not self.on:
+            self._enter()
+        self.choose([*chosen[: len(LETTERS) - 1], path])
+
+    def ask_file(self) -> None:
+        """Compare with a file that is not listed."""
+        self.fileWanted.emit()
+
+    def choose_pair(self, pair: tuple[int, int]) -> None:
+        """Show where these two differ."""
+        if pair != self.pair and max(pair) < len(self.peers):
+            self.pair = pair
+            self.resultsChanged.emit()
+
+    @property
+    def ready(self) -> bool:
+        """Whether at least two models can be asked."""
+        return len([peer for peer in self.peers if peer.card is not None]) > 1
+
+    def _usual(self) -> list[Path]:
+        """The models of last time; else the one in use, or the first at hand, for which a partner has to be found."""
+        at_hand = [path for path, _ in self.choices()]
+        last = [Path(text) for text in self._settings["compare.models"] if Path(text) in at_hand]
+        if len(last) > 1:
+            return last
+        return [self._models.path] if self._models.path is not None else at_hand[:1]
+
+    def _seek(self) -> None:
+        """Look for a second model that knows the classes of the first."""
+        taking = {peer.path: peer.card for peer in self.peers}
+        others = [path for path, _ in self.choices() if path not in taking]
+        if others:
+            self._partner.start(self.peers[0].path, self.peers[0].card, others)
+        else:
+            self._notifier.info("Comparing takes two models", "Add a model file to compare with.", replace_key="compare")
+
+    def _say_alone(self) -> None:
+        self._notifier.info(
+            "No other model has the same classes",
+            "Check another model in the list to compare all the same: classes that the project lacks count as void.",
+            replace_key="compare",
+        )
+
+    def _inspect(self) -> None:
+        """Have the cards read that are not known yet."""
+        for place, peer in enumerate(self.peers):
+            if peer.card is not None or peer.problem:
+                continue
+            card = self._models.card if peer.path == self._models.path else self._cards.known(peer.path)
+            if card is not None:
+                self.peers[place] = replace(peer, card=card, title=card.name)
+            else:
+                self._cards.ask(peer.path)
+
+    def _know(self, path: Path, **values: Any) -> None:
+        if all(peer.path != path for peer in self.peers):
+            return
+        self.peers = [replace(peer, **values) if peer.path == path else peer for peer in self.peers]
+        if self.on:
+            self.peersChanged.emit()
+            self._next()
+            self.resultsChanged.emit()
+
+    def _follow_models(self) -> None:
+        if self.on:
+            self._inspect()
+            self.peersChanged.emit()
+            self._next()
+
+    def _follow_setting(self, key: str) -> None:
+        if self.on and key in ("model.output_stride", "model.scales", "model.flip", "model.device", "model.precision"):
+            self.again()
+
+    # -- the image in view -----------------------------------------------------------------------------------------------
+
+    @property
+    def image(self) -> OpenImage | None:
+        """The image that is compared; None while nothing is."""
+        return None if self._seen is None else self._seen.image
+
+    @property
+    def answers(self) -> list[Answer]:
+        """What each model says about the image in view, by place."""
+        return [] if self._seen is None else self._seen.answers
+
+    @property
+    def labels(self) -> tuple[NDArray[Any] | None, ...]:
+        """(H, W) of each model in the project's ids, for the panes; None where it is still computed."""
+        if self.image is not self._projects.image:  # another one was opened just now
+            return ()
+        return tuple(None if answer.said is None else answer.said.labels for answer in self.answers)
+
+    @property
+    def difference(self) -> PairCount | None:
+        """Where the chosen two differ on the image in view; None until both have answered."""
+        return None if self._seen is None else self._seen.pairs.get(self.pair)
+
+    @property
+    def catalog(self) -> ClassCatalog | None:
+        """Classes of the project, in which everything is compared."""
+        return None if self._projects.project is None else self._projects.project.catalog
+
+    def again(self) -> None:
+        """Ask every model about the image in view; what is on disk comes at once."""
+        if not self.on:
+            return
+        self._drop()
+        image = self._projects.image
+        self._seen = None if image is None else _View(image, [Answer() for _ in self.peers])
+        self._counted = self._standard()
+        self.resultsChanged.emit()
+        self._next()
+
+    def captions(self) -> dict[PaneKind, str]:
+        """Name, time and figure beside the titles of the panes."""
+        found = {}
+        for pane, peer, answer in zip(MODEL_PANES, self.peers, self.answers, strict=False):
+            parts = []
+            if answer.figures is not None and not np.isnan(answer.figures.mean):
+                parts.append(f"mIoU {answer.figures.mean:.2f}")
+            if answer.said is not None:
+                parts.append(milliseconds(answer.said.milliseconds))
+            found[pane] = " · ".join([*parts, _short(peer.title)])
+        count = self.difference
+        if count is not None:
+            shown = f"{LETTERS[self.pair[0]]} and {LETTERS[self.pair[1]]}"
+            found[PaneKind.DIFFERENCE] = f"{shown} · {count.share:.1%}".replace("%", " %")
+        return found
+
+    def _next(self) -> None:
+        """Ask the first model that has not answered and can."""
+        seen, project = self._seen, self._projects.project
+        if not self.on or seen is None or project is None or not self._asking.idle:
+            return
+        for place, (peer, answer) in enumerate(zip(self.peers, seen.answers, strict=True)):
+            if peer.card is None or answer.said is not None or answer.problem:
+                continue
+            options = peer.options(self._models.run_settings.options())
+            wish = Wish(project, seen.image.id, peer, options, URGENT)
+            self._job = self._jobs.add(Job(f"Comparing: {peer.title}", self._stop))
+            taken, refused = partial(self._take, seen, place), partial(self._miss, seen, place)
+            self._asking.ask(wish, taken, refused, partial(self._job.progress, 0, 1, ""))
+            return
+
+    def _stop(self) -> None:
+        """A person does not want to wait: the models that have not answered stay silent on this image."""
+        for answer in self.answers:
+            if answer.said is None and not answer.problem:
+                answer.problem = "Stopped"
+        self._drop(JobState.CANCELLED)
+        self.resultsChanged.emit()
+
+    def _drop(self, state: JobState = JobState.CANCELLED) -> None:
+        """Nobody waits for the model that was asked any more, or it has answered."""
+        job, self._job = self._job, None
+        self._asking.cancel()
+        if job is not None:
+            job.finish(state)
+
+    def _take(self, seen: _View, place: int, said: Said) -> None:
+        if seen is not self._seen:
+            return
+        self._drop(JobState.DONE)
+        if said.labels.shape != seen.image.document.shape:
+            seen.answers[place].problem = "The image has another size now: look for new images (F5)."
+        else:
+            seen.answers[place].said = said
+            self._count(seen, [place])
+        self.resultsChanged.emit()
+        self._next()
+
+    def _miss(self, seen: _View, place: int, error: Exception) -> None:
+        if seen is self._seen:
+            self._drop(JobState.FAILED)
+            seen.answers[place].problem = str(error)
+            self.resultsChanged.emit()
+            self._next()
+
+    # -- figures ---------------------------------------------------------------------------------------------------------
+
+    def _standard(self) -> tuple[object, ...]:
+        """What the figures are measured against."""
+        band, judgement = self._judge.band, self._judge.judgement
+        return (None if judgement is None else id(judgement.scored), band.rule, band.around)
+
+    def _follow_truth(self) -> None:
+        """Truth comes after the image, and may be another one later."""
+        seen = self._seen
+        if seen is not None and self._standard() != self._counted:
+            self._counted = self._standard()
+            seen.pairs.clear()
+            self._count(seen, [place for place, answer in enumerate(seen.answers) if answer.said is not None])
+
+    def _count(self, seen: _View, places: list[int]) -> None:
+        """Count some answers, and every pair that they belong to, in the background."""
+        judgement, band, catalog = self._judge.judgement, self._judge.band, seen.image.document.catalog
+        fits = judgement is not None and judgement.document is seen.image.document
+        truth = judgement.scored if fits and judgement is not None else None
+        index = None
+        if truth is not None and judgement is not None and band.around == "truth" and judgement.has_band(band.rule, band.around):
+            index = judgement.band(band.rule, band.around)
+        labels = {place: answer.said.labels for place, answer in enumerate(seen.answers) if answer.said is not None}
+        pairs = [pair for pair in pairs_of(len(seen.answers)) if set(pair) <= set(labels) and set(pair) & set(places)]
+        standard = self._standard()
+
+        def work() -> tuple[dict[int, ModelFigures], dict[tuple[int, int], PairCount]]:
+            figures = {
+                place: figures_of(count_model(labels[place], catalog, band, truth, index), catalog) for place in places
+            }  # fmt: skip
+            return figures, {pair: count_pair(labels[pair[0]], labels[pair[1]], catalog.ignore, truth) for pair in pairs}
+
+        def done(found: tuple[dict[int, ModelFigures], dict[tuple[int, int], PairCount]]) -> None:
+            if seen is not self._seen or standard != self._standard():
+                return
+            for place, figures in found[0].items():
+                seen.answers[place].figures = figures
+            seen.pairs.update(found[1])
+            self.resultsChanged.emit()
+
+        self._jobs.run(work, done, self._report)
+
+    def _arrange(self) -> None:
+        """Give every model a pane; two leave room for their difference and the truth."""
+        if not self.on or len(self.peers) < 2:
+            return
+        kinds: list[PaneKind] = list(MODEL_PANES[: len(self.peers)])
+        if len(self.peers) < len(LETTERS):
+            kinds.append(PaneKind.DIFFERENCE)
+        if len(kinds) < len(MODEL_PANES):
+            kinds.append(PaneKind.TRUTH if self._judge.judgement is not None else PaneKind.IMAGE)
+        for place, kind in enumerate(kinds):
+            self._look.set_kind(place, kind)
+        self._look.set_layout(PaneLayout.QUAD)
+
+
+def milliseconds(value: float) -> str:
+    """A time as a person reads it: ``84 ms``, ``2.3 s``."""
+    return f"{value:.0f} ms" if value < 1000 else f"{value / 1000:.1f} s"
+
+
+def _short(title: str) -> str:
+    """A name that leaves room for figures in a narrow pane."""
+    return title if len(title) <= _NAME else f"{title[: _NAME - 1].rstrip()}…"

@@ -1,0 +1,434 @@
+"""From a number to the pixels behind it: what is known of the folder's errors, kept in step with corrections."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import QObject, Signal
+
+from app.actions.context import Facts
+from app.controllers.annotate.edit import EditController
+from app.controllers.evaluate.live import JudgeController
+from app.controllers.predict.models import ModelsController
+from app.controllers.project.folder_jobs import FolderJobs
+from app.controllers.project.navigation import ProjectController
+from app.controllers.project.open_image import OpenImage
+from app.services.folder_job import FolderJob, Steps, background
+from app.services.jobs import JobRegistry
+from app.services.notifications import Notifier
+from app.services.timers import single_shot
+from app.state.inspecting import ObjectLists, inspect_sample
+from app.state.inspection_index import InspectionIndex, inspection_key, read_kept
+from app.state.project import Project
+from app.state.samples import Held, load_sample, truth_path
+from app.state.tools import Tool
+from app.viewmodels.evaluate.error_list import ComponentQuery, ComponentWalk
+from deeplab_core.analysis.components import ErrorComponent, component_mask
+from deeplab_core.analysis.folder import FolderInspection
+from deeplab_core.analysis.image import ImageInspection
+from deeplab_core.errors import AtrousError
+from deeplab_core.regions import Mask
+
+#: The hand rests this long before the components of the image in view are found anew.
+_RESTING_MS = 400
+#: Figures are told at most this often.
+_TELL_MS, _TELL_LATEST_MS = 150, 2000
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What a job found for one image: ``inspection`` is None where it is as it was; ``fresh`` where it is not kept yet."""
+
+    key: str
+    inspection: ImageInspection | None
+    fresh: bool = False
+
+
+class InspectController(QObject):
+    """Owns the inspection of the folder and the walk through its error components.
+
+    Attributes:
+        index: what is known; None without a project.
+        walk: the components that are walked through; None before one was opened.
+
+    Signals:
+        viewAsked(): show the Judge view, or go back from it.
+        changed(): figures or components are others; at most some seven times a second.
+        componentReached(ErrorComponent): its image is in view: show the place.
+        walkChanged(ComponentWalk | None): another place in the list.
+    """
+
+    viewAsked = Signal()
+    changed = Signal()
+    componentReached = Signal(object)
+    walkChanged = Signal(object)
+
+    def __init__(
+        self,
+        projects: ProjectController,
+        models: ModelsController,
+        judge: JudgeController,
+        edit: EditController,
+        jobs: JobRegistry,
+        notifier: Notifier,
+        facts: Facts,
+        folder_jobs: FolderJobs,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._projects, self._models, self._judge, self._edit = projects, models, judge, edit
+        self._jobs, self._notifier, self._facts, self._folder_jobs = jobs, notifier, facts, folder_jobs
+        self._report = partial(notifier.report_or_raise, replace_key="inspect")
+        self.index: InspectionIndex | None = None
+        self.walk: ComponentWalk | None = None
+        self._job: FolderJob[None] | None = None
+        self._lists: ObjectLists | None = None
+        self._viewed: OpenImage | None = None
+        self._edited = False
+        self._again = False  # other ground truth came while the folder was inspected
+        self._counting: int | None = None
+        self._awaited: ErrorComponent | None = None
+        self._stale: set[int] = set()
+        self._resting = single_shot(self, _RESTING_MS, self._recount)
+        self._refreshes: dict[int, int] = {}
+        self._telling = single_shot(self, _TELL_MS, self.changed.emit)
+        projects.projectChanged.connect(self._follow_project)
+        projects.imageChanged.connect(self._follow_image)
+        projects.recordChanged.connect(lambda record: self._stale.add(record.id))
+        projects.stepWritten.connect(self._stale.add)
+        judge.truthFound.connect(self._follow_truth)
+        judge.figuresChanged.connect(lambda _figures: self._tell())
+        edit.changed.connect(self._follow_edit)
+
+    # -- what is known ---------------------------------------------------------------------------------------------------
+
+    @property
+    def folder(self) -> FolderInspection | None:
+        """Everything that is asked of the folder, images by ``str(id)``; None before an image was inspected."""
+        return self.index.folder if self.index is not None and len(self.index) else None
+
+    @property
+    def inspecting(self) -> bool:
+        """Whether the folder is being inspected."""
+        return self._job is not None
+
+    def counts(self) -> NDArray[np.int64] | None:
+        """(C, C + 1) confusion matrix of the folder, with every finished pixel of the stroke in hand; None before there is one.
+
+        The image in view counts as its live judgement says; the components follow when the hand rests.
+        """
+        folder, image, judgement = self.folder, self._projects.image, self._judge.judgement
+        if folder is None:
+            return None
+        total = folder.board.total().counts
+        if image is not None and judgement is not None and judgement.document is image.document:
+            name = str(image.id)
+            if name in folder.board:
+                total += judgement.matrix.counts - folder.board.of(name).counts
+        return total
+
+    def components(self, query: ComponentQuery) -> list[ErrorComponent]:
+        """The largest components that a query means, as far as they are known now."""
+        return [] if self.folder is None else query.find(self.folder)
+
+    # -- verbs -----------------------------------------------------------------------------------------------------------
+
+    def toggle_view(self) -> None:
+        """Show the Judge view, or go back to the picture."""
+        self.viewAsked.emit()
+
+    def begin(self) -> None:
+        """The Judge view is opened: inspect what is not known yet, or has changed since."""
+        if self.index is None or not len(self._judge.index):
+            return
+        if not len(self.index):
+            self.inspect_folder()
+        elif self._stale:
+            self._start(self._stale)
+
+    def inspect_folder(self) -> None:
+        """Inspect every image that has truth and labels, in the background; what has not changed is not read again."""
+        self._start(None)
+
+    def _start(self, only: set[int] | None) -> None:
+        """Inspect the folder, or only some of its images."""
+        project, index = self._projects.project, self.index
+        if project is None or index is None or self._job is not None:
+            return
+        ids = self._judge.images_with_truth()
+        if not ids:
+            return
+        if self._projects.autosaver is not None:
+            self._projects.autosaver.save_now()
+        for image in set(index.keys) - set(ids):
+            index.drop(image)
+        if only is not None:
+            ids = [image for image in ids if image in only]
+        self._stale.clear()
+        self._job = self._folder_jobs.start(
+            project, "Inspecting the folder", ids, lambda image: self._visit(project, image),
+            on_failure=lambda image, error: self._fail(index, image, error), on_end=self._finish,
+        )  # fmt: skip
+
+    def refresh_image(self, image: int) -> None:
+        """Something about an image other than its labels has changed (marks of ambiguity): inspect it anew."""
+        project, index = self._projects.project, self.index
+        if project is None or index is None or image not in index:
+            return
+        if self._viewed is not None and self._viewed.id == image:
+            self._edited = True
+            self._recount()
+            return
+        self._refreshes[image] = number = self._refreshes.get(image, 0) + 1
+
+        def done(found: _Found | None) -> None:
+            # Two changes in a row are inspected side by side; the answer to the earlier one may come last.
+            if self._refreshes.get(image) == number:
+                self._take(project, image, found)
+
+        self._jobs.run(lambda: self._inspect(project, image, ""), done, self._report)
+
+    def open_component(self, query: ComponentQuery, components: Sequence[ErrorComponent], place: int) -> None:
+        """Open the image of a component of a list, there; the brush is in hand with the truth's class."""
+        self._set_walk(ComponentWalk(query, tuple(components), place))
+        self._go()
+
+    def next_component(self) -> None:
+        """The next component of the list."""
+        self._step(1)
+
+    def previous_component(self) -> None:
+        """The component before in the list."""
+        self._step(-1)
+
+    def find_region(self, component: ErrorComponent, then: Callable[[Mask], None]) -> None:
+        """Find the pixels of a component as they are now, within its box, and call back; not where none is left."""
+        project, image = self._projects.project, int(component.image)
+        if project is None:
+            return
+
+        def find() -> Mask | None:
+            sample = load_sample(project, image, to_project=self._models.in_project_ids)
+            if sample.truth is None or sample.labels is None:
+                return None
+            return component_mask(component, truth=sample.truth, prediction=sample.labels)
+
+        def done(mask: Mask | None) -> None:
+            if mask is not None and mask.any() and project is self._projects.project:
+                then(mask)
+
+        self._jobs.run(find, done, self._report)
+
+    def end_walk(self) -> None:
+        """Forget the list that is walked through."""
+        self._set_walk(None)
+
+    # -- the folder ------------------------------------------------------------------------------------------------------
+
+    def _visit(self, project: Project, image: int) -> Steps[None]:
+        known = "" if self.index is None else self.index.keys.get(image, "")
+        asked = self._refreshes.get(image)
+        found = yield from background(lambda: self._inspect(project, image, known))
+        if self._refreshes.get(image) == asked:
+            self._take(project, image, found)
+
+    def _fail(self, index: InspectionIndex, image: int, error: AtrousError) -> None:
+        self._judge.truth_problem(image, error)
+        if index is self.index:
+            index.drop(image)
+
+    def _finish(self, job: FolderJob[None]) -> None:
+        self._job = None
+        again, self._again = self._again, False
+        if job.abandoned:
+            return
+        self._stale.update(job.left)
+        if again and len(self._judge.index):
+            self.inspect_folder()
+        elif job.stopped and self.index is not None:
+            self._stale.update(record.id for record in self.index.project.images if record.id not in self.index)
+        self._tell()
+
+    def _inspect(self, project: Project, image: int, known: str) -> _Found | None:
+        """On a thread of the pool; None where the image has neither mask nor prediction."""
+        if truth_path(project, image) is None:
+            return None
+        objects = self._objects(project, image)
+        key = inspection_key(project, project.record(image), objects)
+        if key == known:
+            return _Found(key, None)
+        kept = read_kept(project, image, key)
+        if kept is not None:
+            return _Found(key, kept)
+        sample = load_sample(project, image, rgb=True, to_project=self._models.in_project_ids)
+        if sample.labels is None or sample.truth is None:
+            return None
+        return _Found(key, inspect_sample(project, sample, objects), fresh=True)
+
+    def _take(self, project: Project, image: int, found: _Found | None) -> None:
+        index = self.index
+        if index is None or index.project is not project:
+            return
+        if found is None:
+            index.drop(image)
+        elif found.inspection is not None:
+            try:
+                if found.fresh and found.key:
+                    index.keep(image, found.key, found.inspection)
+                else:
+                    index.put(image, found.key, found.inspection)
+            except AtrousError as error:
+                self._notifier.report(error, replace_key="save")
+        self._tell()
+
+    # -- the image in view -----------------------------------------------------------------------------------------------
+
+    def _follow_edit(self, _change: object) -> None:
+        if self.folder is not None:
+            self._edited = True
+            self._resting.start()
+
+    def _recount(self) -> None:
+        """Find the components of the image in view anew; once more where it changes meanwhile."""
+        self._resting.stop()
+        image, project, index = self._viewed, self._projects.project, self.index
+        if not self._edited or image is None or project is None or index is None or not len(index):
+            return
+        if self._counting is not None:
+            self._resting.start()
+            return
+        self._edited = False
+        self._recount_image(project, index, image, last=False)
+
+    def _recount_image(self, project: Project, index: InspectionIndex, image: OpenImage, *, last: bool) -> None:
+        if truth_path(project, image.id) is None:
+            return
+        judgement, document = self._judge.judgement, image.document
+        truth = judgement.truth if judgement is not None and judgement.document is document else None
+        revision = document.revision
+        held = Held(document.labels.copy(), document.provenance.copy(), image.info, image.rgb, truth)
+        self._counting = image.id
+
+        def work() -> tuple[ImageInspection, Path | None] | None:
+            sample = load_sample(
+                project, image.id, rgb=True, held=held, prediction=image.prediction, to_project=self._models.in_project_ids
+            )
+            if sample.labels is None or sample.truth is None:
+                return None
+            objects = self._objects(project, image.id)
+            return inspect_sample(project, sample, objects), objects
+
+        def done(found: tuple[ImageInspection, Path | None] | None) -> None:
+            self._counting = None
+            if index is not self.index:
+                return
+            if found is None:
+                self._take(project, image.id, None)
+                return
+            inspection, objects = found
+            current = document.revision == revision
+            record = project.record(image.id)
+            key = inspection_key(project, record, objects) if current else ""
+            self._take(project, image.id, _Found(key, inspection, fresh=current))
+            if current:
+                self._stale.discard(image.id)
+            elif last:
+                self._stale.add(image.id)
+
+        def failed(error: Exception) -> None:
+            self._counting = None
+            self._report(error)
+
+        self._jobs.run(work, done, failed)
+
+    def _follow_image(self, image: OpenImage | None) -> None:
+        left, self._viewed = self._viewed, image
+        self._resting.stop()
+        project, index = self._projects.project, self.index
+        if self._edited and left is not None and project is not None and index is not None and len(index):
+            self._recount_image(project, index, left, last=True)
+        self._edited = False
+        awaited = self._awaited
+        if awaited is not None and image is not None:
+            self._awaited = None
+            if awaited.image == str(image.id):
+                self._arrive(awaited)
+
+    # -- walking ---------------------------------------------------------------------------------------------------------
+
+    def _set_walk(self, walk: ComponentWalk | None) -> None:
+        self.walk = walk
+        self._facts.update(has_components=walk is not None)
+        self.walkChanged.emit(walk)
+
+    def _step(self, direction: int) -> None:
+        folder = self.folder
+        if self.walk is None or folder is None:
+            return
+        walk = self.walk.step(direction, folder.index)
+        if walk is None:
+            self._notifier.info(
+                "This is the last of the list" if direction > 0 else "This is the first of the list", replace_key="go"
+            )
+            return
+        self._set_walk(walk)
+        self._go()
+
+    def _go(self) -> None:
+        assert self.walk is not None
+        component, image = self.walk.current, self._projects.image
+        if image is not None and str(image.id) == component.image:
+            self._awaited = None
+            self._arrive(component)
+        else:
+            self._awaited = component
+            self._projects.open_image(int(component.image))
+
+    def _arrive(self, component: ErrorComponent) -> None:
+        self._edit.commit_stroke()
+        self._edit.choose_tool(Tool.BRUSH)
+        self._edit.choose_class(component.truth)
+        self.componentReached.emit(component)
+
+    # -- following -------------------------------------------------------------------------------------------------------
+
+    def _follow_project(self, project: Project | None) -> None:
+        self.index = None if project is None else InspectionIndex(project)
+        self._lists, self._viewed, self._awaited, self._counting = None, None, None, None
+        self._edited, self._again = False, False
+        self._stale.clear()
+        self._set_walk(None)
+        self._tell()
+
+    def _follow_truth(self, _index: object) -> None:
+        """Other ground truth: nothing that rests on another is shown any longer."""
+        self._lists = None
+        project, index = self._projects.project, self.index
+        if project is not None:
+            self._stale.update(record.id for record in project.images)
+        if project is not None and index is not None and index.project is project and (len(index) or self.inspecting):
+            self.index = InspectionIndex(project)
+            self._set_walk(None)
+            if self._job is not None:
+                self._again = True
+                self._job.cancel()
+            elif len(self._judge.index):
+                self.inspect_folder()
+        self._tell()
+
+    def _objects(self, project: Project, image: int) -> Path | None:
+        lists = self._lists
+        if lists is None:
+            lists = self._lists = ObjectLists(self._judge.index)
+        return lists.of(project.record(image).relative_path)
+
+    def _tell(self) -> None:
+        if not self._telling.isActive():
+            # What is shown of a large folder takes longer to put together; while it grows, it is shown less often.
+            grown = len(self.index) // 20 if self.inspecting and self.index is not None else 0
+            self._telling.start(min(_TELL_MS + grown, _TELL_LATEST_MS))

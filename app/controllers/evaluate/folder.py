@@ -1,0 +1,333 @@
+"""The folder as a whole: scores of every image, figures and curve pooled over those that have truth and a mask."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import QObject, Signal
+
+from app.controllers.evaluate.image_scorer import ImageScorer
+from app.controllers.project.folder_jobs import FolderJobs
+from app.controllers.project.open_image import OpenImage
+from app.services.folder_job import FolderJob, Steps, background
+from app.services.jobs import JobRegistry
+from app.services.notifications import Notifier
+from app.services.timers import single_shot
+from app.state.image_scores import ImageScore, sample_stamp, score_labels
+from app.state.judgement import FolderJudgement, ImageJudgement, folder_mean_text
+from app.state.mask_check import MaskCheck, mask_counts, sentence
+from app.state.project import Project
+from app.state.samples import load_sample, truth_path
+from app.text import counted
+from app.viewmodels.evaluate.curves import Curve
+from deeplab_core.errors import image_error
+from deeplab_core.labels import LabelMap
+from deeplab_core.metrics import ConfusionMatrix
+from deeplab_core.metrics.trimap import band_index
+from deeplab_core.metrics.trimap_histogram import BandHistogram
+from deeplab_core.notes import Note
+from deeplab_core.records import Prediction, TrimapBand
+
+if TYPE_CHECKING:
+    from app.controllers.evaluate.live import JudgeController
+    from app.controllers.predict.image import PredictController
+    from app.controllers.project.navigation import ProjectController
+
+_Figures = tuple[ConfusionMatrix, BandHistogram]
+
+#: How long the hand rests before the score of the image in view is written anew.
+_SCORE_MS = 600
+
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """One image, measured from what lies on disk.
+
+    Attributes:
+        head: of its journal when the mask was read.
+        stamp: of everything that was measured.
+        score: for the list.
+        now, model: figures of the mask, and those of the prediction where there is one.
+        truth: pixels of the ground truth, what was predicted where it is void, and the notes of its file.
+    """
+
+    head: int
+    stamp: str
+    score: ImageScore
+    now: _Figures
+    model: _Figures | None
+    truth: tuple[NDArray[np.int64], NDArray[np.int64], tuple[Note, ...]]
+
+
+class FolderJudge(QObject):
+    """Figures pooled over the folder, and the scores of its images.
+
+    Signals:
+        changed(): the folder was judged, or another one is open: figures and curve are others.
+        followed(): the pooled figures have followed the image in view.
+        scored(image id): one image has another score, or none any more.
+        rescored(): many images have.
+    """
+
+    changed = Signal()
+    followed = Signal()
+    scored = Signal(int)
+    rescored = Signal()
+
+    def __init__(
+        self,
+        projects: ProjectController,
+        judge: JudgeController,
+        predict: PredictController,
+        jobs: JobRegistry,
+        notifier: Notifier,
+        folder_jobs: FolderJobs,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._projects, self._judge, self._predict, self._jobs, self._notifier = projects, judge, predict, jobs, notifier
+        self._folder_jobs = folder_jobs
+        self._scorer = ImageScorer(projects, judge, predict, jobs, notifier, folder_jobs, self)
+        self._scorer.scored.connect(self.scored)
+        self._scorer.changed.connect(self.rescored)
+        self._now: FolderJudgement | None = None
+        self._model: FolderJudgement | None = None
+        self._check: MaskCheck | None = None
+        self._job: FolderJob[None] | None = None
+        self._again = False  # other ground truth came while the folder was judged
+        self._band = TrimapBand()
+        self._viewed: OpenImage | None = None
+        self._score_timer = single_shot(self, _SCORE_MS, self._score_view)
+        predict.folder_run.predicted.connect(self._score_prediction)
+        projects.imageChanged.connect(self._leave_image)
+        projects.stepWritten.connect(self.remeasure)
+
+    @property
+    def scores(self) -> Mapping[int, ImageScore]:
+        """Scores of single images by id: only what belongs to their labels and ground truth as they are."""
+        return self._scorer.scores
+
+    def look(self) -> None:
+        """The scores are looked at: what is missing or old is measured."""
+        self._scorer.begin()
+
+    @property
+    def pooled(self) -> ConfusionMatrix | None:
+        """The folder's confusion matrix; None before it was judged."""
+        return None if self._now is None or not len(self._now) else self._now.matrix
+
+    @property
+    def images(self) -> int:
+        """How many images the pooled figures are over."""
+        return 0 if self._now is None else len(self._now)
+
+    def set_project(self, project: Project | None) -> None:
+        """Follow another project and read its kept scores."""
+        self._now, self._model, self._viewed, self._again = None, None, None, False
+        self._scorer.set_project(project)
+        self.changed.emit()
+
+    def follow_truth(self) -> None:
+        """The project's ground truth is known, or another one: figures that rest on another are measured again."""
+        if self._projects.project is None:
+            return
+        judged = self._now is not None and bool(len(self._judge.index))
+        self._now, self._model = None, None
+        self.changed.emit()
+        self._scorer.follow_project(measure=not judged)
+        if self._job is not None:
+            self._again = judged
+            self._job.cancel()
+        elif judged:
+            self.start()
+
+    def follow(self, judgement: ImageJudgement) -> None:
+        """Let the pooled figures and the list follow the image in view. Costs O(classes^2), whatever the image's size."""
+        image = self._projects.image
+        if image is None or image.document is not judgement.document:
+            return
+        if self._now is not None and str(image.id) in self._now:
+            self._put_live(image.id, judgement)
+            self.followed.emit()
+        kept = self.scores.get(image.id)
+        mean = judgement.matrix.mean_iou("truth").value
+        known = kept is not None and kept.iou is not None and abs(kept.iou - mean) < 1e-9
+        if not known and not np.isnan(mean):
+            self._score_timer.start()
+
+    def worst_first(self) -> list[int]:
+        """Ids by score: lowest IoU first, then, of those without truth, the most uncertain first."""
+        judged = sorted((score.iou, image) for image, score in self.scores.items() if score.iou is not None)
+        others = [
+            (-score.uncertainty, i) for i, score in self.scores.items() if score.iou is None and score.uncertainty is not None
+        ]
+        return [image for _, image in judged] + [image for _, image in sorted(others)]
+
+    def curves(self, band: TrimapBand) -> tuple[Curve, ...]:
+        """Curves of mIoU over width pooled over the folder; empty where it was not judged in this band."""
+        found = []
+        for name, pool in (("model", self._model), ("now", self._now)):
+            if pool is not None and pool.band_images(band.rule, band.around):
+                # Model and mask are compared here: over the classes of the ground truth, which both have.
+                values = pool.histogram(band.rule, band.around).curve("truth").mean_iou
+                found.append(Curve(name, tuple(values.tolist())))
+        return tuple(found)
+
+    def start(self) -> None:
+        """Judge every image that has truth and a mask (or a prediction), in the background, one after the other."""
+        project = self._projects.project
+        if project is None or self._job is not None:
+            return
+        ids = self._judge.images_with_truth()
+        if not ids:
+            return
+        if self._projects.autosaver is not None:
+            self._projects.autosaver.save_now()
+        self._band = self._judge.band
+        self._now, self._model = FolderJudgement(project.catalog), FolderJudgement(project.catalog)
+        self._check = MaskCheck(project.catalog, "ground truth mask")
+        self._job = self._folder_jobs.start(
+            project, "Judging the folder", ids, lambda image: self._judge_image(project, image),
+            on_failure=self._judge.truth_problem, on_end=self._finish,
+        )  # fmt: skip
+
+    def remeasure(self, image: int) -> None:
+        """Measure one image again, for the list and, where the folder was evaluated, for its pooled figures."""
+        project = self._projects.project
+        if project is None:
+            return
+        if self._now is None or truth_path(project, image) is None:
+            self._scorer.ask(image)
+            return
+        if self._projects.autosaver is not None:
+            self._projects.autosaver.save_now()
+
+        def finish(found: _Measured | None) -> None:
+            if project is not self._projects.project:
+                return
+            if found is None:
+                self._scorer.ask(image)
+            elif self._live(image) is None and project.journal.head(image) != found.head:
+                self.remeasure(image)  # changed meanwhile
+            else:
+                self._take(image, found)
+                self.changed.emit()
+
+        def failed(error: Exception) -> None:
+            self._judge.truth_problem(image, image_error(error, project.path_of(project.record(image))))
+
+        self._jobs.run(lambda: self._measure(project, image), finish, failed)
+
+    def _take(self, image: int, found: _Measured) -> None:
+        """Put an image into the pool; of the image in view what the hand has made of it meanwhile."""
+        if self._now is None or self._model is None:
+            return
+        self._scorer.keep_newest(image, found.score, found.stamp)
+        live = self._live(image)
+        if live is None:
+            self._now.put(str(image), *found.now)
+        else:
+            self._put_live(image, live)
+            self.follow(live)  # and its score
+        if found.model is not None:
+            self._model.put(str(image), *found.model)
+
+    def _live(self, image: int) -> ImageJudgement | None:
+        """The judgement that follows the hand, where the image is in view and its truth was read."""
+        viewed, judgement = self._viewed, self._judge.judgement
+        known = viewed is not None and viewed.id == image and judgement is not None and judgement.document is viewed.document
+        return judgement if known else None
+
+    def _put_live(self, image: int, judgement: ImageJudgement) -> None:
+        assert self._now is not None
+        rule, around = self._band.rule, self._band.around
+        counted = (judgement.histogram(rule, around),) if judgement.has_histogram(rule, around) else ()
+        self._now.put(str(image), judgement.matrix, *counted)
+
+    def _judge_image(self, project: Project, image: int) -> Steps[None]:
+        found = yield from background(lambda: self._measure(project, image))
+        while found is not None and self._live(image) is None and project.journal.head(image) != found.head:
+            found = yield from background(lambda: self._measure(project, image))  # painted meanwhile, and out of view again
+        if found is None:
+            return
+        self._take(image, found)
+        if self._check is not None:
+            px, over_void, notes = found.truth
+            self._check.add(project.record(image).name, px, notes, over_void)
+
+    def _finish(self, job: FolderJob[None]) -> None:
+        self._job = None
+        again, self._again = self._again, False
+        if job.abandoned:
+            return
+        if again:
+            self.start()
+            return
+        self._say(job)
+        self.changed.emit()
+        self._scorer.follow_project()
+
+    def _measure(self, project: Project, image: int) -> _Measured | None:
+        """Figures of one image, on a thread of the pool; None without labels or ground truth."""
+        catalog, band = project.catalog, self._band
+        to_project = self._predict.models.in_project_ids
+        sample = load_sample(project, image, with_prediction=True, to_project=to_project)
+        truth, scored = sample.truth, sample.scored
+        if sample.labels is None or truth is None or scored is None:
+            return None
+        score = score_labels(sample.labels, catalog, truth=scored, confidence=sample.confidence)
+
+        def figures(found: LabelMap) -> _Figures:
+            index = band_index(truth=truth, prediction=found, ignore=catalog.ignore, rule=band.rule, around=band.around)
+            histogram = BandHistogram(catalog, rule=band.rule, around=band.around)
+            matrix = ConfusionMatrix(catalog).update(truth=scored, prediction=found)
+            return matrix, histogram.update(index=index, truth=scored, prediction=found)
+
+        model = None if sample.predicted is None else figures(sample.predicted)
+        px, over_void = mask_counts(truth, catalog, sample.labels)
+        stamp, now = sample_stamp(project, image, sample.head), figures(sample.labels)
+        return _Measured(sample.head, stamp, score, now, model, (px, over_void, sample.truth_notes))
+
+    def _score_prediction(self, image: int, prediction: Prediction) -> None:
+        """After each image of a folder run: its place in 'worst first' and 'uncertain first'."""
+        if self._now is None:
+            self._scorer.ask(image, prediction=prediction)
+        else:
+            self.remeasure(image)
+
+    def _leave_image(self, image: OpenImage | None) -> None:
+        """Score the image that goes out of view, as it is now."""
+        left, self._viewed = self._viewed, image
+        self._score_timer.stop()
+        if left is not None and left.document.revision:
+            self._scorer.score_open(left)
+
+    def _score_view(self) -> None:
+        if self._viewed is not None:
+            self._scorer.score_open(self._viewed)
+
+    def _say(self, job: FolderJob[None]) -> None:
+        pooled = self.pooled
+        if pooled is None:
+            self._notifier.warning(
+                "Nothing could be judged", "No image has both ground truth and a mask. Run the model first.", replace_key="judge"
+            )
+            return
+        mean = pooled.mean_iou("union")
+        part = " so far" if job.stopped else ""
+        self._notifier.info(
+            f"Folder{part}: mIoU {mean.value:.3f}",
+            f"mIoU {folder_mean_text(pooled)}, pooled over {counted(self.images, 'image')}; "
+            f"pixel accuracy {pooled.pixel_accuracy():.3f}."
+            + ("" if self._check is None else "".join(f" {sentence(text)}" for text in self._check.remarks())),
+            replace_key="judge",
+        )
+        serious = [] if self._check is None else self._check.warnings(pooled.counts)
+        if serious:
+            self._notifier.warning(
+                "The ground truth may not be what it is taken for", " ".join(map(sentence, serious)), replace_key="truth check"
+            )

@@ -1,0 +1,434 @@
+"""The ground truth, the classes and the frame of the masks: found, asked for once, stored with the project, changeable."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from PySide6.QtCore import QObject, Signal
+
+from app.controllers.project.navigation import ProjectController
+from app.paths import is_sample_project
+from app.services.jobs import Job, JobRegistry, JobState
+from app.services.notifications import Choice, Notifier
+from app.state.class_choice import (
+    ClassDecision,
+    ClassQuestion,
+    apply_decision,
+    choose_catalog,
+    class_question,
+    decide_classes,
+    labelled_images,
+    store_how,
+)
+from app.state.data_choices import OpenQuestions, leave_out_other_classes, open_frame_question, read_again, settle
+from app.state.ground_truth import (
+    FrameQuestion,
+    GroundTruth,
+    How,
+    TruthChoice,
+    frame_question,
+    ground_truth_of,
+    index_of,
+    search,
+    store_choice,
+    store_frame,
+    stored_frame,
+    stored_frame_of,
+    taken_folders,
+)
+from app.state.project import Project
+from app.text import counted, spaced
+from app.viewmodels.project.frame_preview import FramePreview, frame_preview
+from deeplab_core.catalogs.catalog import ClassCatalog
+from deeplab_core.datasets import TruthIndex, check_truth_folder
+from deeplab_core.errors import AmbiguousFrameError, AtrousError, PredictedTruthError
+from deeplab_core.masks.frames import Frame
+
+_KEY = "truth"
+#: Longer side of the pictures that show a mask both ways, px.
+_PREVIEW_PX = 340
+
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class PredictedQuestion:
+    """A folder of predictions was named as ground truth, and the model that made them (empty if unknown)."""
+
+    folder: Path
+    model: str
+
+
+class GroundTruthController(QObject):
+    """Owns the project's choices about its data, and asks what only the user knows: one question at a time, each once.
+
+    Attributes:
+        problems: (image, why) of ground truth files that could not be used.
+        asks: whether questions are asked; ``--smoke`` sets it to False.
+
+    Signals:
+        changed(GroundTruth): other files, or another frame. Another project says so itself.
+        truthAsked(TruthIndex, asked): which folder is the ground truth? ``asked`` by the program, not by the user.
+        classesAsked(ClassQuestion): which classes do the masks hold?
+        frameAsked(FrameQuestion): how are the masks turned?
+        predictedAsked(PredictedQuestion): the user chose masks that a model made. Really?
+        classesChanged(): the project has other classes, or they were confirmed.
+    """
+
+    changed = Signal(object)
+    truthAsked = Signal(object, bool)
+    classesAsked = Signal(object)
+    frameAsked = Signal(object)
+    predictedAsked = Signal(object)
+    classesChanged = Signal()
+
+    def __init__(self, projects: ProjectController, jobs: JobRegistry, notifier: Notifier, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._projects, self._jobs, self._notifier = projects, jobs, notifier
+        self._report = partial(notifier.report_or_raise, replace_key=_KEY)
+        self._questions = OpenQuestions()
+        self._waiting: Callable[[Frame], None] | None = None
+        self.problems: list[tuple[str, str]] = []
+        self.asks = True
+        projects.prepare = settle
+        projects.projectChanged.connect(self._follow_project)
+        projects.listChanged.connect(self._follow_list)
+        projects.imageChanged.connect(lambda image: self._ask() if image is not None else None)
+
+    @property
+    def truth(self) -> GroundTruth:
+        """What the open project has; empty without one."""
+        project = self._projects.project
+        return GroundTruth() if project is None else project.ground_truth
+
+    @property
+    def index(self) -> TruthIndex:
+        """Ground truth files of the open project; empty without one."""
+        return self.truth.index
+
+    # -- ground truth ----------------------------------------------------------------------------------------------------
+
+    def find(self) -> None:
+        """Look for ground truth beside the images; asks where there is a doubt."""
+        self._with_project(lambda project: search(project), self._found)
+
+    def review(self) -> None:
+        """Show what can be chosen, whether there is a doubt or not."""
+        self._with_project(lambda project: search(project), lambda _project, found: self.truthAsked.emit(found, False))
+
+    def choose(self, folder: Path, how: How = "user", *, predicted: bool = False) -> None:
+        """Take the ground truth from a folder; masks that a model made only after :attr:`predictedAsked`."""
+        choice = TruthChoice((folder,), how, predicted)
+
+        def look(project: Project) -> TruthIndex | PredictedQuestion:
+            try:
+                return index_of(project, choice)
+            except PredictedTruthError:
+                marker = check_truth_folder(folder, allow_predicted=True)
+                return PredictedQuestion(folder, (marker and marker.model) or "")
+
+        def done(project: Project, found: TruthIndex | PredictedQuestion) -> None:
+            if isinstance(found, PredictedQuestion):
+                self.predictedAsked.emit(found)
+            elif found.files:
+                self._take(project, choice, found)
+            else:
+                self._notifier.warning(
+                    f"No mask in {folder.name} has the name of an image",
+                    "A ground truth mask has the name of its image. Nothing was changed.",
+                    replace_key=_KEY,
+                )
+
+        self._with_project(look, done)
+
+    def choose_none(self, how: How = "user") -> None:
+        """Have no ground truth; ``how="later"`` puts the question off until the user asks for it."""
+        project = self._projects.project
+        if project is not None:
+            self._take(project, TruthChoice((), how), TruthIndex())
+
+    # -- frame -----------------------------------------------------------------------------------------------------------
+
+    def preview_frame(self, question: FrameQuestion, then: Callable[[FramePreview], None]) -> None:
+        """Draw the mask of a question over its photograph both ways, in the background."""
+
+        def draw(project: Project) -> FramePreview:
+            return frame_preview(project.folder / question.image, question.mask, project.catalog, _PREVIEW_PX)
+
+        def failed(error: Exception) -> None:
+            self._report(error)
+            self._ask()
+
+        self._with_project(draw, lambda _project, preview: then(preview), failed)
+
+    def answer_frame(self, question: FrameQuestion, frame: Frame) -> None:
+        """Say how the masks of a folder are turned; ``auto`` puts the question off."""
+        self.set_frame(question.folder, frame)
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            waiting(frame)
+        self._ask()
+
+    def set_frame(self, folder: Path, frame: Frame) -> None:
+        """Keep how the masks of a folder are turned; the ground truth is read again if it lies there."""
+        project = self._projects.project
+        if project is None:
+            return
+        try:
+            store_frame(project, folder, frame)
+        except AtrousError as error:
+            self._notifier.report(error, replace_key="save")
+        truth = project.ground_truth
+        if truth.choice is not None and folder in truth.choice.folders and frame != truth.frame:
+            project.ground_truth = replace(truth, frame=frame)
+            self._tell(project)
+
+    def review_frame(self) -> None:
+        """Show a photograph with its mask both ways, asked before or not."""
+        choice = self.truth.choice
+
+        def look(project: Project) -> FrameQuestion | None:
+            if choice is None or not choice.folders:
+                return None
+            return frame_question(project, choice.folders[0], project.ground_truth.files, again=True)
+
+        def done(_project: Project, question: FrameQuestion | None) -> None:
+            if question is not None:
+                self.frameAsked.emit(question)
+            else:
+                self._notifier.info(
+                    "No ground truth mask fits its image both ways", "There is nothing to choose.", replace_key=_KEY
+                )
+
+        self._with_project(look, done)
+
+    def with_frame(self, folder: Path, files: Mapping[str, Path], then: Callable[[Frame], None]) -> None:
+        """Call ``then`` with the frame of the masks of a folder; asks first where nothing but the user knows it.
+
+        Args:
+            folder: of the masks.
+            files: relative image path -> mask.
+        """
+
+        def look(project: Project) -> tuple[Frame, FrameQuestion | None]:
+            frame = stored_frame(project, folder)
+            return frame, frame_question(project, folder, files) if frame == "auto" else None
+
+        def done(_project: Project, found: tuple[Frame, FrameQuestion | None]) -> None:
+            frame, question = found
+            if question is None or not self.asks:
+                then(frame)
+            else:
+                self._waiting = then
+                self.frameAsked.emit(question)
+
+        self._with_project(look, done)
+
+    def note_problem(self, image: str, error: AtrousError) -> None:
+        """Note a ground truth file that cannot be used, each once; ask for the frame where only that is unknown."""
+        if (image, str(error)) not in self.problems:
+            self.problems.append((image, str(error)))
+        project = self._projects.project
+        if not isinstance(error, AmbiguousFrameError) or project is None:
+            return
+        choice = project.ground_truth.choice
+        if choice is None or not choice.folders or self._questions.frame is not None or image not in self.truth.files:
+            return
+        question = frame_question(project, choice.folders[0], {image: self.truth.files[image]})
+        if question is not None:
+            self._questions = replace(self._questions, frame=question)
+            self._ask()
+
+    # -- classes ---------------------------------------------------------------------------------------------------------
+
+    def compare_catalogs(self, then: Callable[[ClassQuestion], None]) -> None:
+        """Measure what each catalog makes of the ground truth, in the background."""
+
+        def measure(project: Project) -> ClassQuestion:
+            touched, predicted = labelled_images(project)
+            return class_question(project, project.ground_truth, touched=touched, predicted=predicted)
+
+        self._with_project(measure, lambda _project, question: then(question))
+
+    def choose_catalog(self, catalog: ClassCatalog, *, asked: bool = False) -> None:
+        """Give the project other classes; everything is read again."""
+        cleared = 0
+
+        def change(project: Project) -> OpenQuestions:
+            nonlocal cleared
+            cleared = choose_catalog(project, catalog, "asked" if asked else "user")
+            read_again(project)
+            return OpenQuestions(frame=open_frame_question(project))
+
+        def done() -> None:
+            detail = f"{counted(cleared, 'mask')} of the model {'was' if cleared == 1 else 'were'} set aside." if cleared else ""
+            self._notifier.info(f"The classes are {catalog.title}", detail, replace_key=_KEY)
+            self.classesChanged.emit()
+
+        self._questions = replace(self._questions, classes=None)
+        self._projects.change_classes(change, done)
+
+    def keep_catalog(self, *, later: bool = False) -> None:
+        """Keep the project's classes; ``later`` puts the question off until the user asks for it."""
+        project = self._projects.project
+        self._questions = replace(self._questions, classes=None)
+        if project is not None:
+            try:
+                store_how(project, "later" if later else "asked")
+            except AtrousError as error:
+                self._notifier.report(error, replace_key="save")
+            self.classesChanged.emit()
+        self._ask()
+
+    # -- inside ----------------------------------------------------------------------------------------------------------
+
+    def _follow_project(self, project: Project | None) -> None:
+        self._questions, self._waiting = OpenQuestions(), None
+        if project is not None and isinstance(self._projects.prepared, OpenQuestions):
+            self._questions = self._projects.prepared
+        self.problems = [(problem.image, problem.message) for problem in self.index.problems]
+        if self._questions.error is not None:
+            self._notifier.report(self._questions.error, replace_key="save")
+        refused = self._questions.refused
+        if refused is not None:
+            self._notifier.warning(
+                "The ground truth of this project is not used any more",
+                f"{refused.path}: {refused.what}.",
+                replace_key=_KEY,
+                choices=(Choice("Choose ground truth…", self.review),),
+            )
+        if project is not None and project.ground_truth.problem:
+            choose = Choice("Choose ground truth…", self.review)
+            self._notifier.warning(
+                "The ground truth of this project cannot be read", project.ground_truth.problem, replace_key=_KEY,
+                choices=(choose,),
+            )  # fmt: skip
+
+    def _follow_list(self) -> None:
+        """Images came or went: those that came may have ground truth in the chosen folder."""
+        project = self._projects.project
+        choice = None if project is None else project.ground_truth.choice
+        if choice is None or not choice.folders:
+            return
+
+        def done(project: Project, found: GroundTruth) -> None:
+            if project.ground_truth.choice == choice and found.files != project.ground_truth.files:
+                project.ground_truth = found
+                self._tell(project)
+
+        self._with_project(lambda project: ground_truth_of(project, choice), done)
+
+    def _found(self, project: Project, found: TruthIndex) -> None:
+        if found.files and found.certain:
+            self._take(project, TruthChoice(taken_folders(found), "certain"), found)
+        elif found.files:
+            self._questions = replace(self._questions, truth=found)
+            self._ask()
+        else:
+            self._notifier.warning(
+                "No ground truth found",
+                f"{found.reason}." if found.reason else
+                "A ground truth mask has the name of its image. Choose the folder that holds them.",
+                replace_key=_KEY,
+                choices=(Choice("Choose ground truth…", self.review),),
+            )  # fmt: skip
+
+    def _take(self, project: Project, choice: TruthChoice, index: TruthIndex) -> None:
+        """Store a choice, show it, and see what follows for classes and frame."""
+        self._questions = OpenQuestions()
+        try:
+            store_choice(project, choice)
+        except AtrousError as error:
+            self._notifier.report(error, replace_key="save")
+        project.ground_truth = GroundTruth(index, stored_frame_of(project, choice.folders), choice)
+        if not index.files:
+            self._tell(project)
+            return
+
+        def look(project: Project) -> tuple[ClassDecision, FrameQuestion | None]:
+            leave_out_other_classes(project)
+            return decide_classes(project, project.ground_truth, again=True), open_frame_question(project)
+
+        def done(project: Project, found: tuple[ClassDecision, FrameQuestion | None]) -> None:
+            decision, frame = found
+            if project.ground_truth.problem:
+                self._notifier.warning("This ground truth is not used", project.ground_truth.problem, replace_key=_KEY)
+            else:
+                self._say_taken(project)
+            if decision.catalog is None:
+                self._questions = OpenQuestions(classes=decision.question, frame=frame)
+                self._tell(project)
+                self._ask()
+                return
+
+            def change(project: Project) -> OpenQuestions:
+                apply_decision(project, decision)
+                read_again(project)
+                return OpenQuestions(frame=open_frame_question(project))
+
+            self._projects.change_classes(change, self.classesChanged.emit)
+
+        self._with_project(look, done)
+
+    def _tell(self, project: Project) -> None:
+        self.problems = [(problem.image, problem.message) for problem in project.ground_truth.index.problems]
+        self.changed.emit(project.ground_truth)
+
+    def _say_taken(self, project: Project) -> None:
+        index = project.ground_truth.index
+        number = f"{spaced(len(index))} of {counted(len(project.images), 'image')} have ground truth"
+        where = ", ".join(folder.name for folder in index.folders[:3])
+        parts = [f"In {where}."]
+        if index.marker is not None:
+            parts.append(f"It is {index.marker.text()}.")
+        self._notifier.info(number, " ".join(parts), replace_key=_KEY)
+
+    def _ask(self) -> None:
+        """Ask the first open question, once an image is in view."""
+        project, questions = self._projects.project, self._questions
+        if project is None or self._projects.image is None:
+            return
+        if not self.asks or is_sample_project(project.folder):
+            self._questions = OpenQuestions()
+        elif questions.truth is not None:
+            self._questions = replace(questions, truth=None)
+            self.truthAsked.emit(questions.truth, True)
+        elif questions.classes is not None:
+            self._questions = replace(questions, classes=None)
+            self.classesAsked.emit(questions.classes)
+        elif questions.frame is not None:
+            self._questions = replace(questions, frame=None)
+            self.frameAsked.emit(questions.frame)
+
+    def ask_next(self) -> None:
+        """A question was answered: ask the next one, if any."""
+        self._ask()
+
+    def _with_project(
+        self,
+        work: Callable[[Project], T],
+        done: Callable[[Project, T], None],
+        failed: Callable[[Exception], None] | None = None,
+    ) -> None:
+        """Run ``work`` in the background; the answer counts only while the same project is open."""
+        project = self._projects.project
+        if project is None:
+            return
+        job = self._jobs.add(Job("Looking at the ground truth"))
+
+        def finish(found: T) -> None:
+            job.finish()
+            if project is self._projects.project:
+                done(project, found)
+
+        def fail(error: Exception) -> None:
+            job.finish(JobState.FAILED)
+            if project is self._projects.project:
+                (failed or self._report)(error)
+
+        self._jobs.run(lambda: work(project), finish, fail)

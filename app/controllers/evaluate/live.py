@@ -1,0 +1,462 @@
+"""Truth and what follows from it: live IoU of the image in view, its trimap band and curve."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import QObject, Signal
+
+from app.actions.context import Facts
+from app.controllers.annotate.edit import EditController
+from app.controllers.evaluate.folder import FolderJudge
+from app.controllers.evaluate.ground_truth import GroundTruthController
+from app.controllers.predict.image import PredictController
+from app.controllers.project.folder_jobs import FolderJobs
+from app.controllers.project.navigation import ProjectController
+from app.controllers.project.open_image import OpenImage, unset
+from app.services.jobs import JobRegistry
+from app.services.notifications import Choice, Notifier
+from app.services.settings import SettingsStore
+from app.services.timers import single_shot
+from app.state.document import Document
+from app.state.judgement import Count, ImageJudgement, count_image
+from app.state.project import Project
+from app.state.provenance import Provenance
+from app.state.samples import Held, load_sample, truth_path
+from app.viewmodels.evaluate.curves import Curve, CurveSet
+from deeplab_core.datasets import TruthIndex
+from deeplab_core.errors import AmbiguousFrameError, AtrousError
+from deeplab_core.labels import LabelMap
+from deeplab_core.metrics import ConfusionMatrix
+from deeplab_core.metrics.trimap import BandAround, BandRule, band_index
+from deeplab_core.metrics.trimap_histogram import BandHistogram
+from deeplab_core.notes import Note
+from deeplab_core.records import TrimapBand
+
+#: Figures follow a stroke at this pace; the curve, which costs more to draw, a little later.
+_FIGURES_MS, _CURVE_MS, _RESTING_MS = 50, 250, 900
+#: So often a count that was overtaken by changes is repeated before the window counts itself.
+_AGAIN = 5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Band:
+    """A band index that a pane shows, and what it was made from."""
+
+    document: Document
+    revision: int
+    kind: tuple[BandRule, BandAround]
+    index: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Truth:
+    """Truth of the image in view, which of it is ambiguous, and what was counted on the rest."""
+
+    labels: LabelMap
+    exclude: NDArray[np.bool_] | None
+    count: Count
+    notes: tuple[Note, ...] = ()
+
+    def counted_again(self, document: Document, rule: BandRule, around: BandAround) -> _Truth:
+        """The same after the mask has changed; a band around the truth lasts."""
+        index = self.count.index if self.count.around == "truth" else None
+        return replace(self, count=count_image(self.labels, document, rule, around, index, exclude=self.exclude))
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What is measured on the image in view.
+
+    Attributes:
+        iou: per class id; nan where the class is in neither map. All figures are nan while nothing is labelled.
+        mean: mean over the classes in the ground truth; nan without any.
+        classes: how many classes that mean is over.
+        accuracy: share of labelled pixels that are right.
+        before: the same as ``iou`` when the image was opened.
+        mean_before: the same as ``mean`` when the image was opened.
+    """
+
+    iou: dict[int, float]
+    mean: float
+    classes: int
+    accuracy: float
+    before: dict[int, float]
+    mean_before: float
+
+
+def _nothing_labelled(judgement: ImageJudgement) -> bool:
+    """Whether no pixel of the mask was ever set: such an image is not measured, which is no IoU of 0."""
+    matrix = judgement.matrix
+    return bool(matrix.counts.sum() == matrix.void_predictions) and unset(judgement.document)
+
+
+class JudgeController(QObject):
+    """Owns the truth of the project and the judgement of the image in view.
+
+    Signals:
+        truthFound(TruthIndex): another index of truth files.
+        layersChanged(): truth or band of the image in view changed: the panes need them anew.
+        figuresChanged(Figures | None): after an edit, at most twenty times a second.
+        curvesChanged(CurveSet), bandFigures(inside, outside): mIoU of the image in the band and out of it, or None.
+        bandChanged(TrimapBand): another rule, width or reference.
+        truthNoted(file name, notes): the ground truth of the image in view was read in an unusual way.
+    """
+
+    truthFound = Signal(object)
+    layersChanged = Signal()
+    figuresChanged = Signal(object)
+    curvesChanged = Signal(object)
+    bandFigures = Signal(object, object)
+    bandChanged = Signal(object)
+    truthNoted = Signal(str, object)
+
+    def __init__(
+        self,
+        projects: ProjectController,
+        predict: PredictController,
+        edit: EditController,
+        truth: GroundTruthController,
+        jobs: JobRegistry,
+        notifier: Notifier,
+        settings: SettingsStore,
+        facts: Facts,
+        folder_jobs: FolderJobs,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._projects, self._predict, self._edit, self._truth = projects, predict, edit, truth
+        self._jobs, self._notifier, self._settings, self._facts = jobs, notifier, settings, facts
+        self._report = partial(notifier.report_or_raise, replace_key="truth")
+        self.judgement: ImageJudgement | None = None
+        self._before: ConfusionMatrix | None = None
+        self._model_curve: BandHistogram | None = None
+        self._band_shown: _Band | None = None
+        self._counting: ImageJudgement | None = None
+        self._finding_edges = False
+        self.band = TrimapBand(width_px=settings["trimap.width"], rule=settings["trimap.rule"], around=settings["trimap.around"])
+        self.folder = FolderJudge(projects, self, predict, jobs, notifier, folder_jobs, self)
+        self.folder.changed.connect(self._tell_curves)
+        self._figures_timer = single_shot(self, _FIGURES_MS, self._tell_figures)
+        self._curve_timer = single_shot(self, _CURVE_MS, self._tell_curves)
+        projects.projectChanged.connect(self._follow_project)
+        truth.changed.connect(self._follow_truth)
+        projects.imageChanged.connect(self._follow_image)
+        predict.predictionChanged.connect(self._measure_model)
+        edit.changed.connect(self._wake)
+
+    @property
+    def index(self) -> TruthIndex:
+        """Ground truth files of the open project; empty without one."""
+        return self._truth.index
+
+    # -- truth -----------------------------------------------------------------------------------------------------------
+
+    def start_from_truth(self) -> None:
+        """Replace the whole mask by the truth, as one step."""
+        if self.judgement is not None:
+            self._predict.replace_all(self.judgement.truth, Provenance.IMPORT, "Start from the ground truth")
+
+    def rejudge(self, image_id: int) -> None:
+        """Other pixels of an image count from now on: measure it again, in view and in the folder's figures."""
+        image = self._projects.image
+        if image is not None and image.id == image_id and self.judgement is not None:
+            self._read_truth(image)
+        self.folder.remeasure(image_id)
+
+    def images_with_truth(self) -> list[int]:
+        """Ids of the images that can be judged; where there is none, a person is told what to do."""
+        project = self._projects.project
+        records = () if project is None else project.images
+        ids = [record.id for record in records if not record.missing and self.index.get(record.relative_path) is not None]
+        if not ids and project is not None:
+            self._notifier.warning(
+                "There is no ground truth",
+                "Choose the folder of ground truth in the Classes panel.",
+                replace_key="truth",
+                choices=(Choice("Choose ground truth…", self._truth.review),),
+            )
+        return ids
+
+    def judge_folder(self) -> None:
+        """Judge every image that has truth and a mask."""
+        self.folder.start()
+
+    def set_band(self, band: TrimapBand) -> None:
+        """Measure in another band."""
+        if band == self.band:
+            return
+        self.band = band
+        for name, value in (("width", band.width_px), ("rule", band.rule), ("around", band.around)):
+            self._settings.set(f"trimap.{name}", value)
+        self.bandChanged.emit(band)
+        self.layersChanged.emit()
+        self._measure_model(self._projects.image)
+        self._tell_curves()
+
+    def band_index(self) -> NDArray[np.uint8] | None:
+        """(H, W) band index of the image in view for the panes; None where there is none.
+
+        While a new one is being made (``layersChanged`` tells when it is there) the last one of the same kind stands in.
+        """
+        image, kind = self._projects.image, (self.band.rule, self.band.around)
+        if image is None:
+            return None
+        document = image.document
+        known = self._band_shown
+        stale = known.index if known is not None and known.document is document and known.kind == kind else None
+        if self.judgement is not None:
+            if not self.judgement.has_band(*kind):
+                self._count()
+                return stale
+            index = self.judgement.band(*kind)
+        else:
+            if self.band.rule == "void":
+                return None
+            if stale is None or known is None or known.revision != document.revision:
+                self._find_edges(document)
+                return stale
+            index = stale
+        self._band_shown = _Band(document, document.revision, kind, index)
+        return index
+
+    def _find_edges(self, document: Document) -> None:
+        """Without truth, the band lies around the mask's own edges."""
+        if self._finding_edges:
+            return
+        self._finding_edges = True
+        revision, ignore = document.revision, document.catalog.ignore
+
+        def find() -> NDArray[np.uint8]:
+            return band_index(truth=document.labels, prediction=document.labels, ignore=ignore, rule="edge", around="prediction")
+
+        def done(index: NDArray[np.uint8]) -> None:
+            self._finding_edges = False
+            first = self._band_shown is None or self._band_shown.document is not document
+            self._band_shown = _Band(document, revision, (self.band.rule, self.band.around), index)
+            if first or revision == document.revision:
+                self.layersChanged.emit()
+
+        def failed(error: Exception) -> None:
+            self._finding_edges = False
+            self._report(error)
+
+        self._jobs.run(find, done, failed)
+
+    def _count(self) -> None:
+        """Have band and histogram of the present rule made in the background; everything is told when they are there."""
+        judgement, rule, around = self.judgement, self.band.rule, self.band.around
+        if judgement is None or self._counting is judgement:
+            return
+        self._counting = judgement
+        known = judgement.band(rule, around) if judgement.has_band(rule, around) else None
+
+        def done(count: Count) -> None:
+            self._counting = None
+            if self.judgement is not judgement:
+                return
+            if not judgement.adopt(count) or (rule, around) != (self.band.rule, self.band.around):
+                self._curve_timer.start(_RESTING_MS)  # counts again
+                return
+            self._measure_model(self._projects.image)
+            self.layersChanged.emit()
+            self._wake()
+
+        def failed(error: Exception) -> None:
+            self._counting = None
+            self._report(error)
+
+        def count() -> Count:
+            return count_image(judgement.truth, judgement.document, rule, around, known, exclude=judgement.exclude)
+
+        self._jobs.run(count, done, failed)
+
+    def truth_problem(self, image: int, error: AtrousError) -> None:
+        """Note that the ground truth of an image cannot be used."""
+        project = self._projects.project
+        if project is not None:
+            self._truth.note_problem(project.record(image).relative_path, error)
+
+    # -- the image in view -----------------------------------------------------------------------------------------------
+
+    def _follow_project(self, project: Project | None) -> None:
+        self.folder.set_project(project)
+        self.folder.follow_truth()
+        self.truthFound.emit(self.index)
+
+    def _follow_truth(self, _truth: object) -> None:
+        """Other ground truth, or another frame of it: every figure is measured again."""
+        self.folder.follow_truth()
+        self.truthFound.emit(self.index)
+        self._follow_image(self._projects.image)
+
+    def _follow_image(self, image: OpenImage | None) -> None:
+        self._forget()
+        if image is None or self._projects.project is None:
+            self._tell_nothing()
+            return
+        self._read_truth(image)
+
+    def _read_truth(self, image: OpenImage) -> None:
+        project = self._projects.project
+        assert project is not None
+        if truth_path(project, image.id) is None:
+            self._tell_nothing()
+            return
+        rule, around, document = self.band.rule, self.band.around, image.document
+        held = Held(document.labels, document.provenance, image.info)
+
+        def read() -> _Truth | None:
+            sample = load_sample(project, image.id, labels="none", held=held)
+            if sample.truth is None:
+                return None
+            count = count_image(sample.truth, document, rule, around, exclude=sample.exclude)
+            return _Truth(sample.truth, sample.exclude, count, sample.truth_notes)
+
+        def done(found: _Truth | None, again: int = _AGAIN) -> None:
+            if self._projects.image is not image:
+                return
+            if found is None:
+                self._tell_nothing()
+                return
+            count = found.count
+            if count.revision != document.revision and again:
+                # Somebody paints, or a prediction is being laid: better later than with the window standing still.
+                self._jobs.run(lambda: found.counted_again(document, rule, around), lambda newer: done(newer, again - 1), failed)
+                return
+            self._judge(image, found)
+            path = truth_path(project, image.id)
+            if found.notes and path is not None:
+                self.truthNoted.emit(path.name, found.notes)
+
+        def failed(error: Exception) -> None:
+            if not isinstance(error, AtrousError):
+                raise error
+            if self._projects.image is image:
+                self.truth_problem(image.id, error)
+                if not isinstance(error, AmbiguousFrameError):  # that is asked
+                    self._notifier.report(error, replace_key="truth")
+                self._tell_nothing()
+
+        self._jobs.run(read, done, failed)
+
+    def _judge(self, image: OpenImage, found: _Truth) -> None:
+        self._forget()
+        try:
+            self.judgement = ImageJudgement(found.labels, image.document, found.count, exclude=found.exclude)
+        except AtrousError as error:
+            self._notifier.report(error, replace_key="truth")
+            self._tell_nothing()
+            return
+        self._before = self.judgement.matrix.copy()
+        self._facts.update(has_truth=True)
+        self._measure_model(image)
+        self.layersChanged.emit()
+        self._tell_figures()
+        self._tell_curves()
+
+    def _forget(self) -> None:
+        if self.judgement is not None:
+            self.judgement.close()
+        self.judgement, self._before, self._model_curve = None, None, None
+        self._facts.update(has_truth=False)
+
+    def _measure_model(self, image: OpenImage | None) -> None:
+        """The prediction's own curve: what 'now' is compared with."""
+        self._model_curve = None
+        if self.judgement is not None and (image is None or self.judgement.document is not image.document):
+            self._forget()  # a prediction is shown before the next image is judged; truth of the last one says nothing of it
+        reference = None if image is None else image.document.reference
+        if self.judgement is None or image is None or reference is None or self.band.around == "prediction":
+            self._wake()
+            return
+        judgement, band, before = self.judgement, self.band, self._before
+        if not judgement.has_band(band.rule, band.around):
+            return  # comes back when it is counted
+        catalog, truth = image.document.catalog, judgement.scored
+        index = judgement.band(band.rule, band.around)
+        # An image that was opened blank: what changed since opening is told from the prediction on.
+        blank = before is not None and before.counts.sum() == before.void_predictions
+
+        def measure() -> tuple[BandHistogram, ConfusionMatrix | None]:
+            histogram = BandHistogram(catalog, rule=band.rule, around=band.around)
+            histogram.update(index=index, truth=truth, prediction=reference)
+            return histogram, ConfusionMatrix(catalog).update(truth=truth, prediction=reference) if blank else None
+
+        def done(found: tuple[BandHistogram, ConfusionMatrix | None]) -> None:
+            if self.judgement is judgement and (self.band.rule, self.band.around) == (band.rule, band.around):
+                self._model_curve = found[0]
+                if found[1] is not None and self._before is before:
+                    self._before = found[1]
+                self._wake()
+
+        self._jobs.run(measure, done, self._report)
+
+    def _wake(self, *_: object) -> None:
+        if not self._figures_timer.isActive():
+            self._figures_timer.start()
+        if self.band.around == "prediction":
+            # This band moves with every stroke and looks at every pixel: it waits until the hand rests.
+            self._curve_timer.start(_RESTING_MS)
+        elif not self._curve_timer.isActive():
+            self._curve_timer.start(_CURVE_MS)
+
+    def _tell_figures(self) -> None:
+        self._figures_timer.stop()
+        judgement, before = self.judgement, self._before
+        if judgement is None or before is None:
+            self.figuresChanged.emit(None)
+            return
+        catalog = judgement.document.catalog
+        mean = judgement.matrix.mean_iou("truth")
+        self.folder.follow(judgement)
+        if _nothing_labelled(judgement):
+            nothing = dict.fromkeys(catalog.ids.tolist(), np.nan)
+            self.figuresChanged.emit(Figures(nothing, np.nan, mean.classes, np.nan, nothing, np.nan))
+            return
+        self.figuresChanged.emit(
+            Figures(
+                iou=dict(zip(catalog.ids.tolist(), judgement.matrix.iou().tolist(), strict=True)),
+                mean=mean.value,
+                classes=mean.classes,
+                accuracy=judgement.matrix.pixel_accuracy(),
+                before=dict(zip(catalog.ids.tolist(), before.iou().tolist(), strict=True)),
+                mean_before=before.mean_iou("truth").value,
+            )
+        )
+
+    def _tell_curves(self) -> None:
+        self._curve_timer.stop()
+        judgement, band = self.judgement, self.band
+        if band.around == "prediction":
+            self.layersChanged.emit()
+        if judgement is None:
+            self.curvesChanged.emit(CurveSet(folder=self.folder.curves(band)))
+            self.bandFigures.emit(None, None)
+            return
+        if not judgement.has_histogram(band.rule, band.around):
+            self._count()
+            return
+        if self._model_curve is None and _nothing_labelled(judgement):
+            why = "Nothing is labelled yet: the curve shows the mIoU inside the band for every width."
+            self.curvesChanged.emit(CurveSet((), self.folder.curves(band), why))
+            self.bandFigures.emit(None, None)
+            return
+        histogram = judgement.histogram(band.rule, band.around)
+        lines = (
+            [Curve("model", tuple(self._model_curve.curve("truth").mean_iou.tolist()))] if self._model_curve is not None else []
+        )
+        lines.append(Curve("now", tuple(histogram.curve("truth").mean_iou.tolist())))
+        empty = all(np.isnan(value) for line in lines for value in line.values)
+        why = "This ground truth has no void ring: choose the class edge." if empty else ""
+        self.curvesChanged.emit(CurveSet(() if empty else tuple(lines), self.folder.curves(band), why))
+        inside, outside = (part(band.width_px).mean_iou("truth").value for part in (histogram.inside, histogram.outside))
+        self.bandFigures.emit(None if np.isnan(inside) else inside, None if np.isnan(outside) else outside)
+
+    def _tell_nothing(self) -> None:
+        self.layersChanged.emit()
+        self._tell_figures()
+        self._tell_curves()

@@ -1,0 +1,302 @@
+"""Which images are worth looking at next: figures of doubt for the whole folder, and the order that 'next worst' goes by."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+from PySide6.QtCore import QObject, Signal
+
+from app.controllers.evaluate.live import JudgeController
+from app.controllers.predict.image import PredictController
+from app.controllers.predict.models import ModelsController
+from app.controllers.project.folder_jobs import FolderJobs
+from app.controllers.project.navigation import ProjectController
+from app.controllers.project.open_image import OpenImage
+from app.services.folder_job import FolderJob, Steps, background
+from app.services.notifications import Notifier
+from app.state.ambiguous import fingerprints
+from app.state.class_mapping import object_id
+from app.state.image_record import ImageRecord
+from app.state.project import Project
+from app.state.provenance import Provenance
+from app.state.queues import DEFAULT_ORDER, ORDERS, Queues, worst_first
+from app.state.samples import load_sample, truth_stamp
+from deeplab_core.analysis.doubts import VERSION, ImageDoubt, measure_doubt
+from deeplab_core.analysis.ranking import GainCurve
+from deeplab_core.errors import AtrousError
+from deeplab_core.labels import LabelMap
+from deeplab_core.regions import Box
+
+_KIND = "doubt"
+_ORDER = "queue_order"
+#: After so many images what is shown follows.
+_TELL_EVERY = 32
+
+#: Per content key: (card id, options key) of the predictions that are kept of an image.
+_Kept = dict[str, list[tuple[str, str]]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    key: str
+    doubt: ImageDoubt
+    fresh: bool
+
+
+@dataclass(slots=True)
+class _Run:
+    """A job over the folder: fingerprints of the marks, the predictions that are kept (once they are listed), and its images."""
+
+    marks: dict[int, int]
+    kept: _Kept | None = None
+    visited: int = 0
+
+
+class QueuesController(QObject):
+    """Owns the figures of doubt and the chosen order.
+
+    Attributes:
+        queues: figures by image.
+        order: key of :data:`app.state.queues.ORDERS`.
+
+    Signals:
+        changed(): figures are others.
+        orderChanged(str): another order is chosen.
+        placeReached(Box | None): the image that was asked for is in view; show this place of it.
+    """
+
+    changed = Signal()
+    orderChanged = Signal(str)
+    placeReached = Signal(object)
+
+    def __init__(
+        self,
+        projects: ProjectController,
+        models: ModelsController,
+        predict: PredictController,
+        judge: JudgeController,
+        notifier: Notifier,
+        folder_jobs: FolderJobs,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._projects, self._models, self._judge, self._notifier = projects, models, judge, notifier
+        self._folder_jobs = folder_jobs
+        self.queues = Queues()
+        self.order = DEFAULT_ORDER
+        self._keys: dict[int, str] = {}
+        self._job: FolderJob[None] | None = None
+        self._known = False
+        self._awaited: tuple[int, Box | None] | None = None
+        projects.projectChanged.connect(self._follow_project)
+        projects.imageChanged.connect(self._follow_image)
+        predict.folder_run.predicted.connect(lambda _image, _prediction: self._forget_known())
+        predict.predictionChanged.connect(lambda _image: self._forget_known())
+        projects.stepWritten.connect(lambda _image: self._forget_known())
+        judge.truthFound.connect(lambda _index: self._follow_truth())
+        judge.folder.scored.connect(lambda _image: self.changed.emit())
+        judge.folder.rescored.connect(self.changed)
+
+    # -- what is known ---------------------------------------------------------------------------------------------------
+
+    @property
+    def measuring(self) -> bool:
+        """Whether the folder is being measured."""
+        return self._job is not None
+
+    def ious(self) -> dict[int, float]:
+        """Mean IoU of every image that was scored against truth."""
+        return {image: score.iou for image, score in self._judge.folder.scores.items() if score.iou is not None}
+
+    def scores(self, order: str | None = None) -> dict[int, float]:
+        """Score of every image that has one, higher is worse, in the chosen order or another."""
+        return self.queues.scores(order or self.order, self.ious())
+
+    def available(self) -> dict[str, int]:
+        """How many images have a score, by order."""
+        return self.queues.available(self.ious())
+
+    def gain(self, order: str) -> GainCurve | None:
+        """How well an order finds the pixels that the model has wrong; None without truth."""
+        return self.queues.gain(order, self.ious())
+
+    def worst_first(self) -> list[int]:
+        """Ids in the chosen order, worst first: what 'next worst' goes by."""
+        return self._judge.folder.worst_first() if self.order == DEFAULT_ORDER else worst_first(self.scores())
+
+    # -- verbs -----------------------------------------------------------------------------------------------------------
+
+    def choose(self, order: str) -> None:
+        """Let 'next worst' go by another order. Raises KeyError for one that does not exist."""
+        if order not in ORDERS:
+            raise KeyError(order)
+        project = self._projects.project
+        if order == self.order:
+            return
+        self.order = order
+        if project is not None and not project.read_only:
+            try:
+                project.set_setting(_ORDER, order)
+            except AtrousError as error:
+                self._notifier.report(error, replace_key="save")
+        self.orderChanged.emit(order)
+
+    def visit(self, image: int, box: Box | None = None) -> None:
+        """Open an image and show a place of it."""
+        viewed = self._projects.image
+        if viewed is not None and viewed.id == image:
+            self._awaited = None
+            self.placeReached.emit(box)
+        else:
+            self._awaited = image, box
+            self._projects.open_image(image)
+
+    def begin(self) -> None:
+        """The queues are looked at: measure what has come or changed since."""
+        self._judge.folder.look()
+        if not self._known:
+            self.measure_folder()
+
+    def measure_folder(self) -> None:
+        """Measure every image that has a prediction, in the background; what has not changed is not read again."""
+        project = self._projects.project
+        if project is None or self._job is not None:
+            return
+        ids = [record.id for record in project.images if record.prediction and not record.missing]
+        for image in set(self.queues) - set(ids):
+            self.queues.drop(image)
+            self._keys.pop(image, None)
+        self._known = True
+        if not ids:
+            self.changed.emit()
+            return
+        run = _Run(fingerprints(project))
+
+        def failed(image: int, error: AtrousError) -> None:
+            if run.kept is None:
+                raise error  # of the list of predictions, which all images need
+            self._judge.truth_problem(image, error)
+
+        self._job = self._folder_jobs.start(
+            project, "Measuring doubt", ids, lambda image: self._visit(project, run, image), on_failure=failed,
+            on_end=self._finish,
+        )  # fmt: skip
+
+    def remeasure(self, image: int) -> None:
+        """Other pixels of an image's truth count from now on."""
+        if image in self.queues:
+            self._keys.pop(image, None)
+            self._known = False
+
+    # -- inside ----------------------------------------------------------------------------------------------------------
+
+    def _visit(self, project: Project, run: _Run, image: int) -> Steps[None]:
+        if run.kept is None:
+            run.kept = yield from background(project.predictions.kept)
+        before, kept, marks = self._keys.get(image, ""), run.kept, run.marks
+        found = yield from background(lambda: self._measure(project, image, before, kept, marks))
+        if found is not None:
+            self._keys[image] = found.key
+            self.queues.put(image, found.doubt)
+            if found.fresh:
+                self._keep(project, image, found)
+        run.visited += 1
+        if run.visited % _TELL_EVERY == 0:
+            self.changed.emit()
+
+    def _finish(self, job: FolderJob[None]) -> None:
+        self._job = None
+        self._known = self._known and not job.stopped
+        self.changed.emit()
+
+    def _measure(self, project: Project, image: int, before: str, kept: _Kept, marks: dict[int, int]) -> _Measured | None:
+        """On a thread of the pool; None where nothing has changed, or the prediction is gone."""
+        record = project.record(image)
+        others = sorted(" ".join(other) for other in kept.get(record.content_key, ()))
+        truth = truth_stamp(project, image)
+        head = project.journal.head(image)  # what a CRF has set in the mask counts
+        parts = (VERSION, record.prediction, record.content_key, record.mask, head, marks.get(image, 0), truth, *others)
+        key = hashlib.sha256("\n".join(map(str, parts)).encode("utf-8", "surrogateescape")).hexdigest()[:24]
+        if key == before:
+            return None
+        stored = project.result(image, _KIND)
+        if stored is not None and stored[0] == key:
+            doubt = ImageDoubt.from_bytes(stored[1])
+            # Measured while the confidence was not kept: once it is kept again, there is more to measure.
+            if doubt is not None and ("confidence" in doubt.scores or not _confident(project, record)):
+                return _Measured(key, doubt, fresh=False)
+        doubt = self._read_and_measure(project, image, kept)
+        return None if doubt is None else _Measured(key, doubt, fresh=True)
+
+    def _read_and_measure(self, project: Project, image: int, kept: _Kept) -> ImageDoubt | None:
+        record, catalog = project.record(image), project.catalog
+        sample = load_sample(project, image, labels="prediction", to_project=self._models.in_project_ids)
+        prediction, labels = sample.prediction, sample.labels
+        if prediction is None or labels is None:
+            return None
+        mine = prediction.card_id, prediction.options.cache_key()
+        others: list[LabelMap] = []
+        for card_id, options_key in kept.get(record.content_key, ()):
+            other = None if (card_id, options_key) == mine else project.predictions.get(record.content_key, card_id, options_key)
+            mapped = None if other is None else self._models.in_project_ids(other)
+            if mapped is not None and mapped.shape == labels.shape:
+                others.append(mapped)
+        return measure_doubt(
+            labels,
+            prediction.known_confidence,
+            catalog.ignore,
+            doubt=prediction.doubt,
+            truth=sample.truth,
+            exclude=sample.exclude,
+            others=others,
+            refined=_refined(project, image, labels) if record.mask or project.journal.head(image) else None,
+            object_id=object_id(project, prediction),
+        )
+
+    def _keep(self, project: Project, image: int, found: _Measured) -> None:
+        try:
+            project.put_result(image, _KIND, found.key, found.doubt.to_bytes())
+        except AtrousError as error:
+            self._notifier.report(error, replace_key="save")
+
+    def _follow_project(self, project: Project | None) -> None:
+        self.queues, self._keys, self._known, self._awaited = Queues(), {}, False, None
+        order = None if project is None else project.setting(_ORDER, DEFAULT_ORDER)
+        self.order = order if order in ORDERS else DEFAULT_ORDER
+        if project is not None:
+            # Shown at once as they were left; what has changed since is measured when somebody looks.
+            for image, (_, data) in project.results(_KIND).items():
+                doubt = ImageDoubt.from_bytes(data)
+                if doubt is not None:
+                    self.queues.put(image, doubt)
+        self.changed.emit()
+        self.orderChanged.emit(self.order)
+
+    def _follow_image(self, image: OpenImage | None) -> None:
+        awaited, self._awaited = self._awaited, None
+        if image is not None and awaited is not None and awaited[0] == image.id:
+            self.placeReached.emit(awaited[1])
+
+    def _follow_truth(self) -> None:
+        """Other ground truth: what is shown is measured again."""
+        self._known = False
+        if len(self.queues):
+            self.measure_folder()
+
+    def _forget_known(self) -> None:
+        self._known = False
+
+
+def _refined(project: Project, image: int, labels: LabelMap) -> LabelMap | None:
+    """The prediction with the pixels that a CRF has set in the mask; None where it has set none."""
+    document = project.load(image, labels.shape).document
+    by_crf = document.provenance == Provenance.CRF
+    return np.where(by_crf, document.labels, labels) if by_crf.any() else None
+
+
+def _confident(project: Project, record: ImageRecord) -> bool:
+    """Whether the confidence of an image's newest prediction is kept."""
+    card_id, _, options_key = record.prediction.rpartition(" ")
+    return project.predictions.has_confidence(record.content_key, card_id, options_key)

@@ -1,0 +1,214 @@
+"""Getting published models: in the background, with progress, stop and resume; what came is tried and then offered."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+from PySide6.QtCore import QObject, QTimer, Signal
+
+from app.controllers.predict.models import ModelsController
+from app.paths import download_folder, model_folders
+from app.services.calls import ComputeService
+from app.services.jobs import Job, JobRegistry, JobState
+from app.services.notifications import Choice, Notifier
+from app.services.settings import SettingsStore
+from app.viewmodels.hub.published_models import FetchState, FetchView
+from app.worker.messages import Inspected, InspectModel
+from deeplab_core.errors import AtrousError, Cancelled, ComputeError
+from deeplab_core.hub import (
+    Installed,
+    Progress,
+    PublishedModel,
+    find_installed,
+    install,
+    published_models,
+    write_published_card,
+)
+
+#: How often progress is shown.
+_PROGRESS_HZ = 10
+
+
+class FetchController(QObject):
+    """Knows how every published model stands, and fetches them one at a time.
+
+    Signals:
+        changed(model id): it stands otherwise now; an empty id means all of them.
+    """
+
+    changed = Signal(str)
+
+    def __init__(
+        self,
+        models: ModelsController,
+        compute: ComputeService,
+        jobs: JobRegistry,
+        notifier: Notifier,
+        settings: SettingsStore,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._models, self._compute, self._jobs, self._notifier, self._settings = models, compute, jobs, notifier, settings
+        self._published = {model.id: model for model in published_models()}
+        self._views: dict[str, FetchView] = {}
+        self._running: dict[str, Job] = {}
+        self._progress: dict[str, Progress] = {}  # written by the download's thread
+        self._clock = QTimer(self, interval=1000 // _PROGRESS_HZ)
+        self._clock.timeout.connect(self._show_progress)
+        settings.changed.connect(self._follow_setting)
+
+    @property
+    def folder(self) -> Path:
+        """Where models are put."""
+        return download_folder(self._settings["model.folder"])
+
+    def published(self) -> tuple[PublishedModel, ...]:
+        """What there is to get."""
+        return tuple(self._published.values())
+
+    def view(self, model_id: str) -> FetchView:
+        """How a model stands."""
+        return self._views.get(model_id) or self._look(self._published[model_id])
+
+    def get(self, model_id: str) -> None:
+        """Fetch a model, or go on with what an earlier try left."""
+        model, view = self._published[model_id], self.view(model_id)
+        if view.busy or view.state in (FetchState.CHECKING, FetchState.HERE) or not model.direct:
+            return
+        stop = threading.Event()
+        job = Job(f"Getting {model.name}", lambda: self._let_go(model_id, stop), guards_close=True)
+        self._running[model_id] = self._jobs.add(job)
+        self._set(model_id, FetchView(FetchState.WAITING, view.done, view.total))
+        folder = self.folder
+        self._clock.start()
+
+        def report(progress: Progress) -> None:
+            self._progress[model_id] = progress
+
+        def work() -> Installed:
+            if stop.is_set():
+                raise Cancelled()
+            report(Progress(view.done, view.total, "connecting"))
+            return install(model, folder, cancel=stop.is_set, progress=report)
+
+        self._jobs.run(
+            work,
+            lambda found: self._fetched(model, job, found),
+            lambda error: self._failed(model, job, error),
+            long=True,
+        )
+
+    def stop(self, model_id: str) -> None:
+        """Stop fetching; what came so far is kept."""
+        if model_id in self._running:
+            self._running[model_id].cancel()
+
+    def use(self, model_id: str) -> None:
+        """Load a model that is here."""
+        path = self.view(model_id).path
+        if path is not None:
+            self._models.load(path)
+
+    def refresh(self) -> None:
+        """Look again at what is on the disk: a person may have copied a file there."""
+        for model_id in [known for known, view in self._views.items() if known not in self._running]:
+            if self._views[model_id].state not in (FetchState.CHECKING, FetchState.UNUSABLE):
+                del self._views[model_id]
+        self.changed.emit("")
+        self._models.choicesChanged.emit()
+
+    # -- what becomes of it ----------------------------------------------------------------------------------------------
+
+    def _show_progress(self) -> None:
+        """Show how far the download is; looked up by a timer, so that its last word is never lost."""
+        if not self._running:
+            self._clock.stop()
+        for model_id, progress in tuple(self._progress.items()):
+            job = self._running.get(model_id)
+            if job is None:
+                del self._progress[model_id]
+                continue
+            view = FetchView(FetchState.FETCHING, progress.done, progress.total, progress.text)
+            if view != self._views[model_id]:
+                self._set(model_id, view)
+                if progress.total:
+                    job.progress(0, 1, progress.text, progress.done / progress.total)
+
+    def _let_go(self, model_id: str, stop: threading.Event) -> None:
+        """A person stopped it; one that still waits for its turn has nothing to wind up."""
+        stop.set()
+        if self._views[model_id].state is FetchState.WAITING:
+            self._end_job(model_id, JobState.CANCELLED)
+            self._set(model_id, self._look(self._published[model_id]))
+
+    def _fetched(self, model: PublishedModel, job: Job, found: Installed) -> None:
+        if self._running.get(model.id) is not job:
+            return
+        self._end_job(model.id, JobState.DONE)
+        self._set(model.id, FetchView(FetchState.CHECKING, text="Trying it…", path=found.path))
+        self._compute.submit(InspectModel(path=str(found.path))).on(
+            done=lambda answer: self._take_card(model.id, answer), failed=lambda error: self._take_failure(model.id, error)
+        )
+        self._models.choicesChanged.emit()
+
+    def _failed(self, model: PublishedModel, job: Job, error: Exception) -> None:
+        if self._running.get(model.id) is not job:
+            return
+        left = self._look(model)
+        if isinstance(error, Cancelled):
+            self._end_job(model.id, JobState.CANCELLED)
+            self._set(model.id, left)
+            return
+        self._end_job(model.id, JobState.FAILED)
+        if not isinstance(error, AtrousError):
+            self._set(model.id, left)
+            raise error
+        self._set(model.id, FetchView(FetchState.FAILED, left.done, left.total, str(error)))
+        self._notifier.report(error, replace_key="fetch", choices=(Choice("Try again", lambda: self.get(model.id)),))
+
+    def _take_card(self, model_id: str, answer: Inspected) -> None:
+        path = self._views[model_id].path if model_id in self._views else None
+        if path is None:
+            return
+        model = self._published[model_id]
+        try:
+            write_published_card(path, answer.card, model)
+        except AtrousError as error:
+            self._notifier.report(error)
+        self._set(model_id, FetchView(FetchState.HERE, path=path))
+        self._models.choicesChanged.emit()
+        use = Choice("Use it", lambda: self.use(model_id))
+        self._notifier.info(f"{model.title} is here", "It is in the list of models.", replace_key="fetch", choices=(use,))
+
+    def _take_failure(self, model_id: str, error: AtrousError) -> None:
+        if model_id not in self._views:
+            return
+        path = self._views[model_id].path
+        if isinstance(error, ComputeError):  # it was not tried; that says nothing about the file
+            self._set(model_id, FetchView(FetchState.HERE, path=path))
+            return
+        self._set(model_id, FetchView(FetchState.UNUSABLE, text=f"The file is kept, but cannot be used: {error}", path=path))
+        self._notifier.report(error, replace_key="fetch")
+
+    def _look(self, model: PublishedModel) -> FetchView:
+        """How a model stands on the disk."""
+        found = find_installed(model, [self.folder, *model_folders(self._settings["model.folder"])])
+        if found is not None:
+            return FetchView(FetchState.HERE, path=found)
+        part = self.folder / f"{model.file}.part"
+        return FetchView(done=part.stat().st_size if part.is_file() else 0, total=model.approximate_bytes)
+
+    def _follow_setting(self, key: str) -> None:
+        if key == "model.folder":
+            self.refresh()
+
+    def _end_job(self, model_id: str, state: JobState) -> None:
+        job = self._running.pop(model_id, None)
+        self._progress.pop(model_id, None)
+        if job is not None:
+            job.finish(state)
+
+    def _set(self, model_id: str, view: FetchView) -> None:
+        self._views[model_id] = view
+        self.changed.emit(model_id)

@@ -1,0 +1,233 @@
+"""The model over a whole folder as one job: per-image failures are collected, it can be cancelled and resumed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+
+from PySide6.QtCore import QObject, Signal
+
+from app.controllers.predict.models import ModelsController
+from app.controllers.project.folder_jobs import FolderChange, FolderJobs
+from app.controllers.project.navigation import ProjectController
+from app.services.calls import ComputeService
+from app.services.folder_job import FolderJob, Steps, answer, background
+from app.services.notifications import Notifier
+from app.state.class_mapping import in_project_ids
+from app.state.patch import TilePatch
+from app.state.project import Project
+from app.state.provenance import Provenance, merge_labels
+from app.state.runs import ItemState, Run
+from app.text import spaced, waiting_text
+from app.worker.messages import Predict
+from deeplab_core.errors import AtrousError
+from deeplab_core.notes import RunNotes
+from deeplab_core.records import ModelCard, Prediction, PredictOptions
+
+#: Requests that wait in the compute process: one runs, the next is at hand, and a cancel drops little.
+_IN_FLIGHT = 3
+
+
+@dataclass(slots=True)
+class _Run:
+    """A run in progress."""
+
+    project: Project
+    number: int
+    card: ModelCard
+    options: PredictOptions
+    plain: str
+    change: FolderChange
+    reused: int = 0
+    suggested: int = 0
+    notes: RunNotes = field(default_factory=RunNotes)
+
+
+class FolderRun(QObject):
+    """At most one run at a time.
+
+    Signals:
+        predicted(image id, Prediction): one image is done and kept.
+    """
+
+    predicted = Signal(int, object)
+
+    def __init__(
+        self,
+        projects: ProjectController,
+        models: ModelsController,
+        compute: ComputeService,
+        notifier: Notifier,
+        folder_jobs: FolderJobs,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._projects, self._models, self._compute, self._notifier = projects, models, compute, notifier
+        self._folder_jobs = folder_jobs
+        self._run: _Run | None = None
+        self._job: FolderJob[Prediction] | None = None
+        #: What follows the run that is being stopped, and whether the user had stopped that already.
+        self._next: tuple[Project, PredictOptions, bool] | None = None
+        self._replacing = ""
+        projects.projectChanged.connect(lambda _project: self.replace_labels(""))
+
+    @property
+    def running(self) -> bool:
+        return self._run is not None
+
+    def replace_labels(self, card_id: str) -> None:
+        """Let predictions of this model replace labels that only a model has set, until another project is open.
+
+        Images that the user has worked on keep their masks, and the prediction waits beside them as in every run. An image
+        without labels takes the newest prediction when it is opened.
+
+        Args:
+            card_id: of a model that has learned; empty for none, as in a plain run.
+        """
+        self._replacing = card_id
+
+    def start(self, options: PredictOptions, *, change: FolderChange | None = None) -> None:
+        """Run over the folder, or go on with the run that was interrupted with the same model and options.
+
+        A run of another model or with other options is stopped first: it would leave a part of the folder as the other one
+        saw it.
+
+        Args:
+            options: of the predictions.
+            change: of the run that was stopped for this one; both are undone as one.
+        """
+        project, card = self._projects.project, self._models.card
+        if project is None or card is None or project.read_only:
+            return
+        plain = _plain(options)
+        if self._run is not None:
+            if (self._run.project, self._run.card.id, self._run.plain) != (project, card.id, plain):
+                assert self._job is not None
+                self._next = project, options, self._job.job.cancel_asked
+                self._job.cancel()
+            return
+        unfinished = _unfinished(project, card.id, plain)
+        if unfinished is not None:
+            number = unfinished.id
+            waiting = project.runs.waiting(number)
+            total = sum(unfinished.counts.values())
+        else:
+            waiting = [record.id for record in project.images if not record.missing]
+            total = len(waiting)
+            number = project.runs.start(f"{card.name} on {project.folder.name}", card.id, plain, waiting)
+        if not waiting:
+            project.runs.close(number)
+            return
+        self._models.remember_card()
+        change = change or FolderChange(project, "The folder run", Provenance.MODEL, "run")
+        run = _Run(project, number, card, options, plain, change)
+        self._run = run
+        self._job = self._folder_jobs.start(
+            project, "Folder run", waiting, lambda image: self._predict(run, image), self.predicted.emit, in_flight=_IN_FLIGHT,
+            resume=total - len(waiting), writes=True, on_failure=lambda image, error: _note_failure(run, image, error),
+            on_end=lambda job: self._finish(run, job),
+        )  # fmt: skip
+
+    def outlook(self, options: PredictOptions) -> tuple[list[int], bool]:
+        """(images that :meth:`start` would predict, whether they are the rest of an interrupted run); none while it runs."""
+        project, card, plain = self._projects.project, self._models.card, _plain(options)
+        if project is None or card is None:
+            return [], False
+        if self._run is not None and (self._run.project, self._run.card.id, self._run.plain) == (project, card.id, plain):
+            return [], False
+        unfinished = None if self._run is not None else _unfinished(project, card.id, plain)
+        if unfinished is not None:
+            return list(project.runs.waiting(unfinished.id)), True
+        return [record.id for record in project.images if not record.missing], False
+
+    def _predict(self, run: _Run, image: int) -> Steps[Prediction]:
+        """Predict one image, unless the prediction was kept from an earlier run; write it, and cross the image off."""
+        project = run.project
+
+        def look() -> tuple[str, Prediction | None]:
+            key = project.content_key(image)
+            return key, project.predictions.get(key, run.card.id, run.options.cache_key())
+
+        key, kept = yield from background(look)
+        if kept is None:
+            request = Predict(image=str(project.path_of(project.record(image))), source_key=key, options=run.options)
+            predicted = yield from answer(lambda: self._compute.submit(request))
+            self._models.report_run(predicted.prediction.report)
+            run.notes.add(project.record(image).name, predicted.image_notes)
+        prediction = kept if kept is not None else predicted.prediction
+        suggestion = project.record(image).touched
+        if suggestion:
+            run.change.before_suggestion(image)
+
+        def write() -> None:
+            project.keep_prediction(image, prediction, suggestion=suggestion)
+            project.runs.finish_item(run.number, image, ItemState.SUGGESTED if suggestion else ItemState.DONE)
+
+        yield from background(write)
+        run.reused += kept is not None
+        run.suggested += suggestion
+        if run.card.id == self._replacing:
+            yield from self._replace(run, image, prediction)
+        return prediction
+
+    def _replace(self, run: _Run, image: int, prediction: Prediction) -> Steps[None]:
+        project = run.project
+
+        def free() -> bool:
+            return not self._projects.in_hand(image) and not project.record(image).touched
+
+        def make() -> TilePatch | None:
+            labels = in_project_ids(project, prediction, run.card.catalog)
+            if labels is None:
+                return None
+            document = project.load(image, (labels.shape[0], labels.shape[1])).document
+            if not document.provenance.any():
+                return None  # never opened: it takes the newest prediction when it is
+            return merge_labels(document.labels, document.provenance, labels, Provenance.MODEL).patch
+
+        if free():
+            patch = yield from background(make)
+            # If it was opened meanwhile, the prediction is kept and can be taken there.
+            if patch is not None and not patch.empty and free():
+                run.change.before_step(image)
+                title = f"{run.card.name}, {spaced(patch.changed_pixels)} px"
+                self._projects.write_step(image, title, patch, Provenance.MODEL)
+
+    def _finish(self, run: _Run, job: FolderJob[Prediction]) -> None:
+        self._run = self._job = None
+        following, self._next = self._next, None
+        # Who stops a run that is being stopped wants none to follow either.
+        if following is not None and following[0] is self._projects.project and following[2] == job.job.cancel_asked:
+            name = "" if self._models.card is None else f" with {self._models.card.name}"
+            self._notifier.info(
+                "Folder run begins again", f"Every image is predicted{name}; your own pixels stay.", replace_key="run"
+            )
+            self.start(following[1], change=run.change)
+            return
+        facts = [f"{spaced(job.done - len(job.failures))} predicted"]
+        if run.reused:
+            facts[0] += f" ({spaced(run.reused)} kept from before)"
+        if run.suggested:
+            facts.append(waiting_text(run.suggested))
+        if job.stopped:
+            facts.append(f"{spaced(len(job.left))} left; 'Run folder' goes on there")
+        if run.notes:
+            facts.append(run.notes.text())
+        change = run.change if run.change.steps or run.change.suggested else None
+        self._folder_jobs.say(job, "Folder run", facts, key="run", change=change)
+
+
+def _note_failure(run: _Run, image: int, error: AtrousError) -> None:
+    run.project.set_failed(image, str(error))
+    run.project.runs.finish_item(run.number, image, ItemState.FAILED, str(error))
+
+
+def _plain(options: PredictOptions) -> str:
+    """Options as the log of runs keeps them."""
+    return json.dumps(asdict(options), sort_keys=True)
+
+
+def _unfinished(project: Project, card_id: str, plain: str) -> Run | None:
+    """The interrupted run with this model and these options."""
+    found = project.runs.unfinished()
+    return found if found is not None and (found.card_id, found.options) == (card_id, plain) else None

@@ -1,0 +1,300 @@
+"""Running the model on the image in view: the answer becomes one undoable step, or waits beside a person's work."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from PySide6.QtCore import QObject, Signal
+
+from app.actions.context import Facts
+from app.controllers.annotate.edit import EditController
+from app.controllers.predict.folder import FolderRun
+from app.controllers.predict.models import ModelsController
+from app.controllers.project.folder_jobs import FolderJobs
+from app.controllers.project.navigation import ProjectController
+from app.controllers.project.open_image import OpenImage, by_hand, unset
+from app.services.calls import Call, ComputeService
+from app.services.jobs import Job, JobRegistry, JobState
+from app.services.notifications import Notifier
+from app.services.settings import SettingsStore
+from app.state.patch import TilePatch, diff_patch
+from app.state.provenance import Merge, Provenance, merge_labels, would_change
+from app.text import displayed
+from app.viewmodels.project.folder_plan import plan_run
+from app.worker.messages import URGENT, Predict, Predicted
+from deeplab_core.errors import AtrousError
+from deeplab_core.labels import LabelMap
+from deeplab_core.metrics.confusion import same_classes
+from deeplab_core.records import Prediction
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """A prediction that waits for a person's decision.
+
+    Attributes:
+        labels: (H, W) in the project's ids.
+        merge: what taking it would change.
+        refined: it is the result of a CRF on the folder, not of the model alone.
+    """
+
+    labels: LabelMap
+    merge: Merge
+    refined: bool = False
+
+    @property
+    def conflicts(self) -> int:
+        """Pixels that the person set and for which the model says something else."""
+        return int(np.count_nonzero(self.merge.conflicts))
+
+
+class PredictController(QObject):
+    """Verbs of running the model.
+
+    Signals:
+        predictionChanged(OpenImage): the image in view has a prediction (or lost it).
+        suggestionChanged(Suggestion | None): one waits, or none does any more.
+    """
+
+    predictionChanged = Signal(object)
+    suggestionChanged = Signal(object)
+
+    def __init__(
+        self,
+        projects: ProjectController,
+        models: ModelsController,
+        edit: EditController,
+        compute: ComputeService,
+        jobs: JobRegistry,
+        notifier: Notifier,
+        settings: SettingsStore,
+        facts: Facts,
+        folder_jobs: FolderJobs,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._projects, self.models, self._edit, self._compute = projects, models, edit, compute
+        self._folder_jobs = folder_jobs
+        folder_jobs.withdrawn.connect(self._withdraw)
+        self._jobs, self._notifier, self._settings, self._facts = jobs, notifier, settings, facts
+        self._calls: dict[int, Call[Predicted]] = {}  # by image
+        self.suggestion: Suggestion | None = None
+        self.folder_run = FolderRun(projects, models, compute, notifier, folder_jobs, self)
+        self.folder_run.predicted.connect(self._take_from_run)
+        projects.imageChanged.connect(self._follow_image)
+        models.mappingChanged.connect(self._follow_mapping)
+        models.cardChanged.connect(lambda _card: self._predict_unseen())
+        jobs.changed.connect(lambda: facts.update(job_running=bool(jobs.running)))
+
+    # -- verbs -----------------------------------------------------------------------------------------------------------
+
+    def run_image(self) -> None:
+        """Run the model on the image in view; it jumps the queue of a folder run."""
+        image = self._projects.image
+        if image is None or self.models.card is None or image.id in self._calls:
+            return
+        if not self.models.ask_unless_agreed():
+            return
+        options = self.models.run_settings.options()
+        call = self._compute.submit(Predict(priority=URGENT, image=str(image.path), source_key=image.key, options=options))
+        job = self._jobs.add(Job(f"Running on {displayed(image.path.name)}", call.cancel))
+        number, revision = image.id, image.document.revision  # the document may move on before the answer comes
+        self._calls[number] = call.on(
+            done=lambda answer: self._take(answer, number, revision, job),
+            failed=lambda error: self._fail(error, number, job),
+            cancelled=lambda: self._end(number, job, JobState.CANCELLED),
+            progress=lambda fraction, text: job.progress(0, 1, text, fraction),
+        )
+
+    def run_folder(self) -> None:
+        """Say what a run over the folder does, then run the model on every image as one job; an interrupted run goes on."""
+        project, card = self._projects.project, self.models.card
+        if project is None or card is None or project.read_only or not self.models.ask_unless_agreed():
+            return
+        waiting, goes_on = self.folder_run.outlook(self.models.run_settings.options())
+        if waiting:
+            self._folder_jobs.ask(plan_run(project, card.name, waiting, goes_on=goes_on), self.start_folder_run)
+
+    def start_folder_run(self) -> None:
+        """Run the model on every image of the folder; the user has agreed."""
+        if self.models.ask_unless_agreed():
+            self.folder_run.start(self.models.run_settings.options())
+
+    def _withdraw(self, image: int) -> None:
+        """The suggestion of an image was taken back."""
+        if self._projects.image is not None and self._projects.image.id == image:
+            self._set_suggestion(None)
+
+    def cancel(self) -> None:
+        """Stop every running job."""
+        self._jobs.cancel_all()
+
+    def accept_suggestion(self) -> None:
+        """Lay the waiting prediction under the person's own pixels, as one step."""
+        suggestion, image = self.suggestion, self._projects.image
+        if suggestion is None or image is None:
+            return
+        self._lay(image, suggestion.labels)
+        self._decide()
+
+    def dismiss_suggestion(self) -> None:
+        """Keep the mask as it is."""
+        self._decide()
+
+    def start_from_model(self) -> None:
+        """Replace the whole mask by the prediction, as one step."""
+        image = self._projects.image
+        if image is not None and image.document.reference is not None:
+            self.replace_all(image.document.reference, Provenance.MODEL, "Start from the prediction")
+            self._decide()
+
+    def start_from_blank(self) -> None:
+        """Make the whole mask unlabelled, as one step."""
+        image = self._projects.image
+        if image is not None:
+            document = image.document
+            self.replace_all(np.full_like(document.labels, document.catalog.ignore), Provenance.UNSET, "Start from blank")
+
+    def replace_all(self, labels: LabelMap, source: Provenance, title: str) -> None:
+        """Replace the mask in view by (H, W) labels in the project's ids, as one undoable step."""
+        image = self._projects.image
+        if image is None or not self._facts["can_edit"]:
+            return
+        document = image.document
+
+        def make() -> TilePatch:
+            return diff_patch(document.labels, document.provenance, labels, np.full_like(document.provenance, source))
+
+        # What a person chose to start from is a person's work: a later prediction must not sweep it away unasked.
+        journaled = Provenance.IMPORT if source is not Provenance.MODEL else source
+        self._edit.carry_out(title, document, make, journaled)
+
+    # -- answers ---------------------------------------------------------------------------------------------------------
+
+    def _take(self, answer: Predicted, number: int, revision: int, job: Job) -> None:
+        self._end(number, job, JobState.DONE)
+        self.models.report_run(answer.prediction.report)
+        image, project = self._projects.image, self._projects.project
+        if project is None:
+            return
+        waits = False
+        if image is not None and image.id == number:
+            waits = self._show(image, answer.prediction, moved=image.document.revision != revision)
+        if project.read_only or number not in {record.id for record in project.images}:
+            return
+        self.models.remember_card()
+        self._jobs.run(
+            lambda: project.keep_prediction(number, answer.prediction, suggestion=waits),
+            lambda _record: None,
+            self._notifier.report_or_raise,
+        )
+
+    def _take_from_run(self, image_id: int, prediction: Prediction) -> None:
+        image = self._projects.image
+        if image is not None and image.id == image_id:
+            self._show(image, prediction, moved=False)
+
+    def _fail(self, error: AtrousError, number: int, job: Job) -> None:
+        self._end(number, job, JobState.FAILED)
+        self._notifier.report(error)
+
+    def _end(self, number: int, job: Job, state: JobState) -> None:
+        del self._calls[number]
+        job.finish(state)
+
+    # -- the image in view -----------------------------------------------------------------------------------------------
+
+    def _follow_image(self, image: OpenImage | None) -> None:
+        for number, call in list(self._calls.items()):
+            if image is None or number != image.id:
+                call.cancel()
+        self._set_suggestion(None)
+        if image is None:
+            self._facts.update(has_prediction=False)
+            return
+        if image.prediction is not None:
+            self._show(image, image.prediction, moved=False, from_disk=True)
+        else:
+            self._facts.update(has_prediction=False)
+        self._predict_unseen()
+
+    def _predict_unseen(self) -> None:
+        image = self._projects.image
+        if image is None or image.prediction is not None or not self._settings["work.auto_predict"]:
+            return
+        if self.models.card is not None and self._facts["can_edit"] and unset(image.document):
+            self.run_image()
+
+    def _follow_mapping(self) -> None:
+        image = self._projects.image
+        if image is not None and image.prediction is not None:
+            self._show(image, image.prediction, moved=False)
+        self._predict_unseen()
+
+    def _show(self, image: OpenImage, prediction: Prediction, *, moved: bool, from_disk: bool = False) -> bool:
+        """Take a prediction for the image in view; True where it waits as a suggestion."""
+        project = self._projects.project
+        labels = self.models.in_project_ids(prediction)
+        if project is None or labels is None or labels.shape != image.document.shape:
+            return False
+        if not same_classes(project.catalog, image.document.catalog):
+            return False  # the project took other classes; the image is being read again
+        image.prediction = prediction
+        image.document.reference = labels
+        self._facts.update(has_prediction=True)
+        self.predictionChanged.emit(image)
+        document = image.document
+        if not by_hand(document) and not moved and not self._edit.busy:
+            if self._facts["can_edit"] and (not from_disk or unset(document)):
+                self._lay(image, labels)
+            return False
+        if from_disk and not project.record(image.id).suggested:
+            return False
+        if not would_change(document.labels, document.provenance, labels, Provenance.MODEL):
+            return False
+
+        refined = prediction.options.crf is not None
+
+        def offer(merge: Merge, offered: LabelMap = labels) -> None:
+            if self._projects.image is image and document.reference is offered:
+                self._set_suggestion(Suggestion(offered, merge, refined))
+
+        # The person may paint on meanwhile: the merge only says how much it is about; applying it merges again.
+        self._jobs.run(
+            lambda: merge_labels(document.labels, document.provenance, labels, Provenance.MODEL),
+            offer,
+            self._notifier.report_or_raise,
+        )
+        return True
+
+    def offer(self, image: OpenImage, prediction: Prediction) -> None:
+        """Let a result that was kept beside a person's work wait in view, as one of the model does."""
+        if self._projects.image is image:
+            self._show(image, prediction, moved=True)
+
+    def _lay(self, image: OpenImage, labels: LabelMap) -> None:
+        document = image.document
+        name = self.models.card.name if self.models.card is not None else "Model"
+        source = Provenance.MODEL
+        if image.prediction is not None and image.prediction.options.crf is not None:
+            name, source = f"{name} and CRF", Provenance.CRF
+
+        def make() -> TilePatch:
+            return merge_labels(document.labels, document.provenance, labels, source).patch
+
+        self._edit.carry_out(name, document, make, source)
+
+    def _decide(self) -> None:
+        self._set_suggestion(None)
+        project, image = self._projects.project, self._projects.image
+        if project is not None and image is not None and not project.read_only and project.record(image.id).suggested:
+            try:
+                project.dismiss_suggestion(image.id)
+            except AtrousError as error:
+                self._notifier.report(error)
+
+    def _set_suggestion(self, suggestion: Suggestion | None) -> None:
+        self.suggestion = suggestion
+        self._facts.update(suggestion_waiting=suggestion is not None)
+        self.suggestionChanged.emit(suggestion)

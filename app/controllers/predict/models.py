@@ -1,0 +1,371 @@
+"""Which model is in use: finding, loading, its device, and how its classes become the project's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from PySide6.QtCore import QObject, Signal
+
+from app.actions.context import Facts
+from app.paths import BUNDLED_MODELS, FIRST_MODEL, is_sample_project, model_folders
+from app.services.calls import Call, ComputeService
+from app.services.model_notes import note_of
+from app.services.notifications import Choice, Notifier
+from app.services.settings import SettingsStore
+from app.state.class_mapping import card_key, choose_classes, in_project_ids, project_mapping
+from app.state.project import Project
+from app.viewmodels.predict.model_view import DeviceView, ModelChoice, RunSettings
+from app.worker.messages import URGENT, Hello, Loaded, LoadModel
+from deeplab_core.catalogs.catalog import CatalogMapping, ClassCatalog
+from deeplab_core.errors import AtrousError
+from deeplab_core.labels import LabelMap
+from deeplab_core.model_files import ENGINE_SUFFIXES, find_models
+from deeplab_core.records import ModelCard, Prediction, RunReport
+
+_SILENT = "compute silent"
+
+
+class ModelsController(QObject):
+    """The model in use.
+
+    Signals:
+        choicesChanged(): another list, or another one in use.
+        cardChanged(ModelCard | None): a model was loaded.
+        deviceChanged(DeviceView): for the model dock.
+        mappingNeeded(): classes of the model have no partner in the project, and nobody has said what becomes of them.
+        mappingChanged(): the person has said it.
+        thresholdChanged(float): another threshold of the two-class model in use.
+    """
+
+    choicesChanged = Signal()
+    cardChanged = Signal(object)
+    deviceChanged = Signal(object)
+    mappingNeeded = Signal()
+    mappingChanged = Signal()
+    thresholdChanged = Signal(float)
+
+    def __init__(
+        self,
+        compute: ComputeService,
+        notifier: Notifier,
+        settings: SettingsStore,
+        facts: Facts,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._compute, self._notifier, self._settings, self._facts = compute, notifier, settings, facts
+        self._project: Project | None = None
+        self._loading: list[Call[Loaded]] = []
+        self._untried: list[Path] = []
+        self._chosen = False
+        self.card: ModelCard | None = None
+        self.path: Path | None = None
+        self.hello: Hello | None = None
+        self.device = DeviceView(state="starting…")
+        self._before_crash = DeviceView()
+        self._before_silence: DeviceView | None = None
+        self._note = ""
+        self._stopped = False
+        compute.hello.connect(self._greet)
+        compute.model_lost.connect(self._lose)
+        compute.crashed.connect(self._say_crashed)
+        compute.restarted.connect(self._say_restarted)
+        compute.gave_up.connect(self._say_gave_up)
+        compute.unresponsive.connect(self._say_unresponsive)
+        compute.responsive.connect(self._say_responsive)
+        settings.changed.connect(self._follow_setting)
+
+    # -- which model -----------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start the compute process and load the model used last, or the first one at hand."""
+        self._stopped = False
+        self._compute.start()
+        choices = self.choices()
+        last = Path(self._settings["model.path"]) if self._settings["model.path"] else None
+        if last is not None and (last.is_file() or last.is_dir()):
+            self._untried = []
+            self.load(last, chosen=False)
+        elif choices:
+            # Nobody chose; where one fails, the next one is tried.
+            self._untried = sorted((choice.path for choice in choices), key=_first_choice)
+            self.load(self._untried.pop(0), chosen=False)
+        else:
+            self._show(DeviceView(state="no model"))
+        self.choicesChanged.emit()
+
+    def restart(self) -> None:
+        """End the compute process, whatever it does, and start it again; what waits for it is computed by the new one."""
+        if self._stopped:
+            self.start()
+        else:
+            self._compute.restart()
+
+    def choices(self) -> list[ModelChoice]:
+        """Model files in the known folders, and the one in use."""
+        folders = model_folders(self._settings["model.folder"])
+        if self._project is not None and (self._project.directory / "models").is_dir():
+            folders.append(self._project.directory / "models")  # learned here from corrections
+        found = find_models(folders)
+        if self.path is not None and self.path not in found:
+            found.insert(0, self.path)
+        return [ModelChoice(path, self._title(path), _tip(path)) for path in found]
+
+    def load(self, path: Path, *, chosen: bool = True) -> None:
+        """Load a model file; the one before stays in use where that fails.
+
+        Args:
+            chosen: a person wants this one; otherwise the next one at hand is tried where it fails, and the sample project
+                may take the model that was made for it.
+        """
+        if chosen:
+            self._untried, self._chosen = [], True
+        self._ask_for(path, {})
+
+    def set_options(self, options: Mapping[str, str]) -> None:
+        """Load the model in use again with options that its weights do not tell; they are kept in the card beside its file."""
+        if self.path is not None and options:
+            self._ask_for(self.path, options)
+
+    def _ask_for(self, path: Path, options: Mapping[str, str]) -> None:
+        stride = self._settings["model.output_stride"] or None
+        device = self._settings["model.device"]
+        call = self._compute.submit(
+            LoadModel(priority=URGENT, path=str(path), device=device, output_stride=stride, options=dict(options))
+        )
+        self._loading.append(call)
+        call.on(
+            done=lambda answer: self._take(call, path, answer),
+            failed=lambda error: self._fail(call, path, error),
+            cancelled=lambda: self._drop(call),
+        )
+        self._show(DeviceView(state="loading…"))
+
+    def _follow_setting(self, key: str) -> None:
+        if key == "model.folder":
+            self.choicesChanged.emit()
+
+    def _title(self, path: Path) -> str:
+        return self.card.name if self.card is not None and path == self.path else note_of(path).name or path.stem
+
+    # -- how it is run ---------------------------------------------------------------------------------------------------
+
+    @property
+    def run_settings(self) -> RunSettings:
+        """How a person wants it to be run, as far as this model can: many have a single output stride."""
+        names = ("output_stride", "scales", "flip", "device", "precision")
+        wanted = RunSettings(**{name: self._settings[f"model.{name}"] for name in names})
+        possible = self.card is None or wanted.output_stride in (0, *self.card.output_strides)
+        threshold = 0.0
+        if self.card is not None and self.card.threshold is not None:
+            threshold = self._settings["model.threshold"] or self.card.threshold
+        return replace(wanted, output_stride=wanted.output_stride if possible else 0, threshold=threshold)
+
+    def set_threshold(self, value: float) -> None:
+        """Change the threshold of the two-class model in use, 0..1; it lasts until another model is loaded."""
+        if self.card is not None and self.card.threshold is not None and value != self.run_settings.threshold:
+            self._settings.set("model.threshold", 0.0 if value == self.card.threshold else value)
+            self.thresholdChanged.emit(value)
+
+    def set_run_settings(self, chosen: RunSettings) -> None:
+        """Change how it is run; another device loads the model again."""
+        before = self.run_settings
+        for name in ("output_stride", "scales", "flip", "device", "precision"):
+            self._settings.set(f"model.{name}", getattr(chosen, name))
+        if chosen.device != before.device and self.path is not None:
+            self.load(self.path)
+
+    def strides(self) -> tuple[int, ...]:
+        """Output strides that can be chosen."""
+        return () if self.card is None else self.card.output_strides
+
+    def devices(self) -> list[tuple[str, str]]:
+        """(value, text) of the devices that can be chosen."""
+        found = [("auto", "auto")]
+        if self.hello is not None:
+            found += [(name, f"{name} ({text})" if text else name) for name, text in self.hello.devices.items()]
+        return found
+
+    def report_run(self, report: RunReport) -> None:
+        """Show how the last prediction really ran."""
+        reason = " ".join(part.rstrip(".") + "." for part in dict.fromkeys((self._note, *report.notes)) if part)
+        self._show(DeviceView(report.device, "", report.milliseconds, reason, self._tooltip(), bool(reason)))
+
+    # -- classes ---------------------------------------------------------------------------------------------------------
+
+    def set_project(self, project: Project | None) -> None:
+        """Follow another project: its catalog decides what the model's classes become."""
+        self._project, self._chosen = project, False
+        self.ask_unless_agreed()
+
+    def mapping(self, catalog: ClassCatalog | None = None) -> CatalogMapping | None:
+        """How classes of the model (or of another catalog) become the project's."""
+        project = self._project
+        source = catalog or (self.card.catalog if self.card is not None else None)
+        if project is None or source is None:
+            return None
+        return project_mapping(project, source, self.card.id if catalog is None and self.card is not None else None)
+
+    def agreed(self) -> bool:
+        """Whether every class of the model has a partner, or the person said that the others become void."""
+        mapping = self.mapping()
+        return mapping is None or not mapping.unmatched
+
+    def ask_unless_agreed(self) -> bool:
+        """Whether the model can run here; otherwise ask what becomes of its classes without a partner.
+
+        The sample project asks nothing and takes its own model. While another model is being loaded nothing is asked: the
+        question is about the model that comes, once it is there.
+        """
+        if self.agreed():
+            return True
+        project = self._project
+        own = project is not None and is_sample_project(project.folder) and not self._chosen and self.path != FIRST_MODEL
+        if self._loading:
+            return False
+        if own and FIRST_MODEL.is_file():
+            self.load(FIRST_MODEL, chosen=False)
+        else:
+            self.mappingNeeded.emit()
+        return False
+
+    def agree(self, overrides: dict[int, int | None]) -> None:
+        """The person's choice for the model in use: its class id -> the project's, or None for void."""
+        if self._project is None or self.card is None:
+            return
+        try:
+            choose_classes(self._project, self.card.catalog, self.card.id, overrides)
+        except AtrousError as error:
+            self._notifier.report(error)
+            return
+        self.mappingChanged.emit()
+
+    def remember_card(self) -> None:
+        """Keep the model's classes with the project, so that its predictions can be read when another model is in use."""
+        if self._project is None or self.card is None or self._project.read_only:
+            return
+        key = card_key(self.card.id)
+        if self._project.setting(key) is None:
+            self._project.set_setting(key, self.card.catalog.to_dict())
+
+    def in_project_ids(self, prediction: Prediction) -> LabelMap | None:
+        """(H, W) labels of a prediction in the project's ids; None where its classes are unknown or not agreed on."""
+        if self._project is None:
+            return None
+        known = self.card.catalog if self.card is not None and self.card.id == prediction.card_id else None
+        return in_project_ids(self._project, prediction, known)
+
+    # -- what the compute process says -----------------------------------------------------------------------------------
+
+    def _greet(self, hello: Hello) -> None:
+        self.hello = hello
+        if self.card is None and not self._loading:
+            self._show(DeviceView(state="no model", tooltip=self._tooltip()))
+        self.choicesChanged.emit()
+
+    def _take(self, call: Call[Loaded], path: Path, answer: Loaded) -> None:
+        self._loading.remove(call)
+        if str(path) != self._settings["model.path"]:
+            self._settings.set("model.threshold", 0.0)  # a threshold belongs to the model that it was chosen for
+        self.card, self.path, self._note = answer.card, path, answer.note
+        self._settings.set("model.path", str(path))
+        self._show(DeviceView(answer.device, "", None, answer.note, self._tooltip(), bool(answer.note)))
+        self._facts.update(model_ready=True)
+        self.cardChanged.emit(answer.card)
+        self.choicesChanged.emit()
+        self.ask_unless_agreed()
+
+    def _fail(self, call: Call[Loaded], path: Path, error: AtrousError) -> None:
+        self._loading.remove(call)
+        if self._untried:
+            self.load(self._untried.pop(0), chosen=False)
+            return
+        self._show_unchanged()
+        self._notifier.report(error, replace_key="model")
+        self.choicesChanged.emit()
+        self._chosen = self._chosen or path == FIRST_MODEL  # it cannot be read: the model before stays, also in the sample
+        self.ask_unless_agreed()  # a question about the model before may have waited for this one
+
+    def _drop(self, call: Call[Loaded]) -> None:
+        self._loading.remove(call)
+        self._show_unchanged()
+
+    def _show_unchanged(self) -> None:
+        """The model before stays, if there is one."""
+        if self.card is None:
+            self._show(DeviceView(state="no model", tooltip=self._tooltip()))
+        else:
+            self._show(DeviceView("", "", None, self._note, self._tooltip()))
+
+    def _lose(self, error: AtrousError) -> None:
+        """The compute process is back, but cannot load the model again that was in use."""
+        self._facts.update(model_ready=False)
+        self._before_crash = DeviceView(state="no model", trouble=True, tooltip=str(error))
+        self._show(self._before_crash)
+        self._notifier.report(error, replace_key="model")
+
+    def _say_crashed(self, reason: str) -> None:
+        if not self.device.state:
+            self._before_crash = self.device
+        self._show(DeviceView(state="restarting…", reason="", tooltip=reason, trouble=True))
+        self._notifier.warning(
+            "The model process ended",
+            f"{reason[:1].upper()}{reason[1:].rstrip('.')}. Your masks are safe; it is started again.",
+            replace_key="compute",
+        )
+
+    def _say_restarted(self) -> None:
+        waiting = DeviceView(state="loading…" if self._loading else "no model", tooltip=self._tooltip())
+        self._show(self._before_crash if self.card is not None else waiting)
+        self._notifier.info("The model process is back", "It goes on where it was.", replace_key="compute")
+
+    def _say_unresponsive(self, what: str) -> None:
+        if self._before_silence is None:
+            self._before_silence = self.device
+        self._show(DeviceView(state="not answering", trouble=True, tooltip=what))
+        self._notifier.error(
+            "The model process does not answer",
+            f"{what} Your masks are safe. After a restart it computes again what it was computing.",
+            replace_key=_SILENT,
+            choices=(Choice("Wait", lambda: None), Choice("Restart", self.restart)),
+        )
+
+    def _say_responsive(self) -> None:
+        self._notifier.withdraw(_SILENT)
+        before, self._before_silence = self._before_silence, None
+        if before is not None:
+            self._show(before)
+
+    def _say_gave_up(self, reason: str) -> None:
+        self._stopped = True
+        self._show(DeviceView(state="stopped", reason=reason, trouble=True, tooltip=reason))
+        self._facts.update(model_ready=False)
+        self._notifier.error(
+            "The model process does not stay up",
+            f"{reason.rstrip('.')}. Correcting and exporting go on without it.",
+            replace_key="compute",
+            choices=(Choice("Start it again", self.start),),
+        )
+
+    def _tooltip(self) -> str:
+        if self.hello is None:
+            return "The model process is starting."
+        versions = ", ".join(f"{name} {version}" for name, version in self.hello.versions.items())
+        return "\n".join([versions, *(f"{name}: {text}" for name, text in self.hello.devices.items()), *self.hello.notes])
+
+    def _show(self, view: DeviceView) -> None:
+        self.device = view
+        self.deviceChanged.emit(view)
+
+
+def _tip(path: Path) -> str:
+    """What the model knows, in one line, and where it lies."""
+    summary = note_of(path).summary
+    return f"{summary}\n{path}" if summary else str(path)
+
+
+def _first_choice(path: Path) -> tuple[bool, bool, bool]:
+    """Sorts models that nobody chose: the person's own before the bundled ones, weights before graphs of other engines."""
+    return path.parent == BUNDLED_MODELS, path.suffix.lower() in ENGINE_SUFFIXES, path != FIRST_MODEL

@@ -1,0 +1,120 @@
+"""What stands in the status line for the pixel under the pointer: class, truth, the model's three best guesses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from html import escape
+
+from PySide6.QtCore import QObject, Signal
+
+from app.controllers.annotate.edit import class_name
+from app.controllers.evaluate.live import JudgeController
+from app.controllers.predict.models import ModelsController
+from app.controllers.project.navigation import ProjectController
+from app.controllers.project.open_image import OpenImage
+from app.services.calls import Call, ComputeService
+from app.services.timers import single_shot
+from app.state.document import Change
+from app.worker.messages import URGENT, AskScores, ScoresAt
+
+#: Scores are asked for at this pace while the pointer moves.
+_PACE_MS = 40
+
+
+class ReadoutController(QObject):
+    """Follows the pointer.
+
+    Signals:
+        changed(x | None, y | None, text): the text may hold markup.
+    """
+
+    changed = Signal(object, object, str)
+
+    def __init__(
+        self,
+        projects: ProjectController,
+        models: ModelsController,
+        judge: JudgeController,
+        compute: ComputeService,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._projects, self._models, self._judge, self._compute = projects, models, judge, compute
+        self._place: tuple[int, int] | None = None
+        self._call: Call[ScoresAt] | None = None
+        self._scores = ""
+        self._timer = single_shot(self, _PACE_MS, self._ask)
+        self._soon = single_shot(self, _PACE_MS, self._tell)
+        self._follow: Callable[[], None] | None = None
+        projects.imageChanged.connect(self._show_image)
+        judge.layersChanged.connect(self._tell)
+
+    def hover(self, x: int | None, y: int | None) -> None:
+        """The pointer is over this pixel, or over none."""
+        place = None if x is None or y is None else (x, y)
+        if place == self._place:
+            return
+        self._place, self._scores = place, ""
+        self._tell()
+        if place is not None and not self._timer.isActive():
+            self._timer.start()
+
+    def _show_image(self, image: OpenImage | None) -> None:
+        """Another image lies under the same pointer, and whatever changes it changes what stands there."""
+        if self._follow is not None:
+            self._follow()
+        self._follow = None if image is None else image.document.subscribe(self._follow_change)
+        if self._call is not None:
+            self._call.abandon()
+        self._scores = ""
+        self._tell()
+        if self._place is not None:
+            self._timer.start()
+
+    def _follow_change(self, change: Change) -> None:
+        rect, place = change.rect, self._place
+        inside = place is not None and rect.x <= place[0] < rect.right and rect.y <= place[1] < rect.bottom
+        if inside and not self._soon.isActive():
+            self._soon.start()
+
+    def _ask(self) -> None:
+        image = self._projects.image
+        if image is None or image.prediction is None or self._place is None or self._call is not None:
+            return
+        if self._models.card is not None and self._models.card.id == image.prediction.card_id:
+            x, y = self._place
+            self._call = self._compute.submit(AskScores(priority=URGENT, source_key=image.key, x=x, y=y))
+            self._call.on(done=self._take, finished=self._end)
+
+    def _take(self, answer: ScoresAt) -> None:
+        card = self._models.card
+        if card is not None and answer.class_ids:
+            pairs = zip(answer.class_ids, answer.probabilities, strict=True)
+            self._scores = " · ".join(f"{escape(class_name(card.catalog, i))} {p:.2f}" for i, p in pairs)
+        self._tell()
+
+    def _end(self) -> None:
+        self._call = None
+
+    def _tell(self) -> None:
+        image, place = self._projects.image, self._place
+        if image is None or place is None or not _inside(image, place):
+            self.changed.emit(None, None, "")
+            return
+        x, y = place
+        catalog, label = image.document.catalog, int(image.document.labels[y, x])
+        parts = [f"<b>{escape(class_name(catalog, label))}</b>"]
+        truth = None if self._judge.judgement is None else int(self._judge.judgement.truth[y, x])
+        if truth is not None and self._judge.judgement is not None:
+            marked = truth != catalog.ignore and int(self._judge.judgement.scored[y, x]) == catalog.ignore
+            parts.append(f"truth {escape(class_name(catalog, truth))}" + (", ambiguous: not counted" if marked else ""))
+        if self._scores:
+            parts.append(f"model {self._scores}")
+        elif image.prediction is not None and image.prediction.confidence.shape == image.document.shape:
+            parts.append(f"confidence {image.prediction.confidence[y, x] / 255:.2f}")
+        self.changed.emit(x, y, " &nbsp;·&nbsp; ".join(parts))
+
+
+def _inside(image: OpenImage, place: tuple[int, int]) -> bool:
+    height, width = image.document.shape
+    return 0 <= place[0] < width and 0 <= place[1] < height

@@ -1,0 +1,161 @@
+"""Taking masks out of a project."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Literal
+
+from PySide6.QtCore import QObject, Qt, Signal, Slot
+
+from app.controllers.predict.image import PredictController
+from app.controllers.project.navigation import ProjectController
+from app.services.jobs import Job, JobRegistry, JobState
+from app.services.notifications import Notifier
+from app.state.image_record import ImageRecord, ImageStatus
+from app.state.samples import ExportSource, LabelSource
+from app.text import spaced
+from deeplab_core.errors import AtrousError
+from deeplab_core.masks.export import ExportItem, ExportPlan, ExportSummary, export_masks, get_exporter, plan_export
+
+
+class Scope(StrEnum):
+    """Which images are exported."""
+
+    REVIEWED = "reviewed"
+    TOUCHED = "touched"
+    ALL = "all"
+
+
+SCOPE_TITLES = {Scope.REVIEWED: "Reviewed images", Scope.TOUCHED: "Corrected and reviewed images", Scope.ALL: "All images"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportRequest:
+    """What a person asked for in the dialog."""
+
+    format: str
+    scope: Scope
+    frame: Literal["stored", "oriented"]
+    target: Path
+    with_predictions: bool = True
+    keep_suffix: bool = False
+
+
+class ExportController(QObject):
+    """Verbs of exporting.
+
+    Signals:
+        finished(ExportSummary, ExportRequest): an export is over.
+    """
+
+    finished = Signal(object, object)
+    _noted = Signal(int, int)
+
+    def __init__(
+        self,
+        projects: ProjectController,
+        predict: PredictController,
+        jobs: JobRegistry,
+        notifier: Notifier,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._projects, self._predict, self._jobs, self._notifier = projects, predict, jobs, notifier
+        self._job: Job | None = None
+        self._noted.connect(self._tell_progress, Qt.ConnectionType.QueuedConnection)
+        self._stop = False
+
+    # -- export ----------------------------------------------------------------------------------------------------------
+
+    def records(self, scope: Scope) -> list[ImageRecord]:
+        """Images of a scope."""
+        project = self._projects.project
+        if project is None:
+            return []
+        least = {Scope.REVIEWED: ImageStatus.REVIEWED, Scope.TOUCHED: ImageStatus.TOUCHED, Scope.ALL: ImageStatus.NEW}[scope]
+        return [record for record in project.images if record.status >= least and not record.missing]
+
+    def count(self, scope: Scope) -> tuple[int, int]:
+        """(images of a scope, how many of them have nothing but a prediction or no mask at all)."""
+        records = self.records(scope)
+        return len(records), sum(not record.touched for record in records)
+
+    def plan(self, request: ExportRequest) -> ExportPlan:
+        """Target files and what stands there already. Raises ExportError where the export cannot be."""
+        return plan_export(self._items(request), get_exporter(request.format), request.target)
+
+    def start(self, request: ExportRequest, on_existing: Literal["replace", "skip", "error"]) -> None:
+        """Export in the background. What is on the canvas is saved first."""
+        project = self._projects.project
+        if project is None or self._job is not None:
+            return
+        if self._projects.autosaver is not None and not project.read_only:
+            try:
+                self._projects.autosaver.flush()
+            except AtrousError as error:
+                self._notifier.report(error, replace_key="save")
+                return
+        items = self._items(request)
+        self._stop = False
+        self._job = self._jobs.add(Job("Exporting", self._ask_stop, guards_close=True))
+        self._job.progress(0, len(items))
+
+        def work() -> ExportSummary:
+            return export_masks(
+                items,
+                get_exporter(request.format),
+                request.target,
+                on_existing=on_existing,
+                frame=request.frame,
+                progress=self._note,
+                cancel=lambda: self._stop,
+            )
+
+        self._jobs.run(work, lambda summary: self._end(summary, request), self._fail)
+
+    def _items(self, request: ExportRequest) -> list[ExportItem]:
+        """Per image its mask, else its prediction; read on a thread of the pool."""
+        project = self._projects.project
+        assert project is not None
+        source: LabelSource = "effective" if request.with_predictions else "mask"
+        to_project = self._predict.models.in_project_ids
+        return [
+            ExportSource(project, record.id, source, to_project, keep_suffix=request.keep_suffix).item()
+            for record in self.records(request.scope)
+        ]
+
+    def _note(self, done: int, total: int) -> None:
+        self._noted.emit(done, total)  # from a thread of the pool
+
+    @Slot(int, int)
+    def _tell_progress(self, done: int, total: int) -> None:
+        if self._job is not None:
+            self._job.progress(done, total)
+
+    def _ask_stop(self) -> None:
+        self._stop = True
+
+    def _end(self, summary: ExportSummary, request: ExportRequest) -> None:
+        if self._job is not None:
+            self._job.finish(JobState.CANCELLED if summary.cancelled else JobState.DONE)
+            self._job = None
+        self.finished.emit(summary, request)
+
+    def _fail(self, error: Exception) -> None:
+        if self._job is not None:
+            self._job.finish(JobState.FAILED)
+            self._job = None
+        self._notifier.report_or_raise(error, replace_key="export")
+
+
+def summary_lines(summary: ExportSummary) -> Sequence[str]:
+    """The export's outcome, one fact a line."""
+    lines = [summary.text() + "."]
+    if summary.class_pixels:
+        total = sum(summary.class_pixels.values())
+        shares = sorted(summary.class_pixels.items(), key=lambda pair: -pair[1])
+        lines += [f"{name}: {spaced(count)} px ({count / total:.1%})".replace("%", " %") for name, count in shares]
+    return lines

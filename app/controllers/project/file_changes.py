@@ -1,0 +1,252 @@
+"""Files that change on disk while the project is open: images that come, go or are replaced, masks that others write.
+
+Nothing of the user's is lost to it: strokes are on disk before an image is read again, and images in use are never forgotten.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from PySide6.QtCore import QObject
+
+from app.controllers.annotate.edit import EditController
+from app.controllers.project.navigation import ProjectController
+from app.controllers.project.open_image import OpenImage
+from app.controllers.project.unreadable import Unreadable
+from app.services.autosave import SaveState
+from app.services.folder_watch import FolderWatch
+from app.services.jobs import JobRegistry
+from app.services.notifications import Choice, Notifier
+from app.services.timers import single_shot
+from app.state.folder_scan import ScanReport, survey
+from app.state.project import Project
+from deeplab_core.errors import AtrousError
+
+#: Shortest pause between two looks at a folder, in seconds, and as a multiple of the time that the last one took.
+_PAUSE, _SHARE = 2.0, 10.0
+#: How long a look is put off while a stroke is painted or a job works on the folder, in milliseconds.
+_LATER_MS = 1000
+
+_Stat = tuple[int, int, int] | None
+
+
+class FileChanges(QObject):
+    """Looks at the folder when the watch says so, and at the file and mask of the image in view."""
+
+    def __init__(
+        self,
+        projects: ProjectController,
+        edit: EditController,
+        jobs: JobRegistry,
+        notifier: Notifier,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._projects, self._edit, self._jobs, self._notifier = projects, edit, jobs, notifier
+        self.watch = FolderWatch(self)
+        self._seen: int | None = None  # what the folder held at the last look
+        self._looking = False
+        self._not_before = 0.0
+        self._file: Path | None = None
+        self._file_stat: _Stat = None
+        self._mask: Path | None = None
+        self._mask_stat: _Stat = None
+        self._later = single_shot(self, _LATER_MS, self.look)
+        self._settled = single_shot(self, _LATER_MS, self._look_at_view)
+        self.watch.stirred.connect(self.look)
+        self.watch.touched.connect(self._look_at_view)
+        projects.projectChanged.connect(self._follow_project)
+        projects.imageChanged.connect(self._follow_image)
+        projects.unreadableShown.connect(self._follow_unreadable)
+        projects.listChanged.connect(self._watch_folders)
+
+    # -- the folder ------------------------------------------------------------------------------------------------------
+
+    def look(self) -> None:
+        """Compare the folder with the project, in the background, and take over what is new."""
+        project, saver = self._projects.project, self._projects.autosaver
+        if project is None or saver is None or project.read_only or self._looking:
+            return
+        busy = self._edit.busy or self._jobs.running or saver.error is not None
+        if busy or time.monotonic() < self._not_before:
+            self._later.start()
+            return
+        self._looking = True
+        self._keep_key(project)
+        seen, in_hand, began = self._seen, self._projects.ids_in_hand(), time.monotonic()
+
+        def work() -> tuple[int, ScanReport | None]:
+            found, _left_out = survey(project.folder)
+            state = hash(frozenset(found.items()))
+            if state == seen or (seen is None and found == _known(project)):
+                return state, None
+            return state, project.rescan(in_hand)
+
+        def over() -> None:
+            self._looking = False
+            took = time.monotonic() - began
+            self._not_before = time.monotonic() + max(_PAUSE, _SHARE * took)
+
+        def done(result: tuple[int, ScanReport | None]) -> None:
+            over()
+            if project is self._projects.project:
+                self._seen = result[0]
+                if result[1] is not None:
+                    self._take(project, result[1])
+
+        def failed(error: Exception) -> None:
+            over()
+            self._notifier.report_or_raise(error, replace_key="scan")
+
+        self._jobs.run(work, done, failed)
+
+    def _take(self, project: Project, report: ScanReport) -> None:
+        self._projects.listChanged.emit()
+        text = changes_text(report)
+        if text:
+            self._notifier.info("The folder has changed", text, replace_key="scan")
+        nothing_shown = self._projects.image is None and self._projects.unreadable.shown is None
+        if nothing_shown and project.images:
+            self._projects.open_image(project.images[0].id, iter([record.id for record in project.images[1:]]))
+        self._look_at_view()
+
+    def _follow_project(self, _project: Project | None) -> None:
+        self._seen, self._looking, self._not_before = None, False, 0.0
+        if self._projects.autosaver is not None:
+            self._projects.autosaver.saved.connect(self._follow_saved)
+        self._watch_folders()
+
+    def _watch_folders(self) -> None:
+        project = self._projects.project
+        self.watch.watch_folders(() if project is None else _folders(project))
+
+    # -- the image in view -----------------------------------------------------------------------------------------------
+
+    def _follow_image(self, image: OpenImage | None) -> None:
+        self._keep(None if image is None else image.path)
+
+    def _follow_unreadable(self, found: Unreadable) -> None:
+        project = self._projects.project
+        if project is not None:
+            self._keep(project.path_of(project.record(found.id)))
+
+    def _keep(self, path: Path | None) -> None:
+        self._file, self._file_stat = path, _stat(path)
+        self._keep_mask()
+
+    def _keep_mask(self) -> None:
+        project, image = self._projects.project, self._projects.image
+        mask = project.record(image.id).mask if project is not None and image is not None else ""
+        self._mask = project.directory / mask if project is not None and mask else None
+        self._mask_stat = _stat(self._mask)
+        self.watch.watch_files(path for path in (self._file, self._mask) if path is not None)
+
+    def _follow_saved(self, image: int) -> None:
+        """The window wrote a mask itself."""
+        if self._projects.image is not None and self._projects.image.id == image:
+            self._keep_mask()
+
+    def _look_at_view(self) -> None:
+        project, saver, path = self._projects.project, self._projects.autosaver, self._file
+        if project is None or saver is None or path is None:
+            return
+        now = _stat(path)
+        if now != self._file_stat:
+            if self._edit.busy or self._jobs.running:
+                self._settled.start()
+                return
+            self._keep_key(project)
+            self._file_stat = now
+            self._follow_file(path, now)
+            return
+        if self._mask is None or _stat(self._mask) == self._mask_stat:
+            return
+        if saver.state is SaveState.SAVED:
+            self._mask_stat = _stat(self._mask)
+            self._say_mask()
+        else:  # perhaps the window itself is writing it
+            self._settled.start()
+
+    def _follow_file(self, path: Path, now: _Stat) -> None:
+        shown = self._projects.unreadable.shown
+        if now is None:
+            if shown is None:
+                detail = "You see it from memory. Your mask is kept, and belongs to the image again when the file is back."
+                self._notifier.warning(f"{path.name} is gone", detail, replace_key="view changed")
+        elif shown is not None:
+            self._projects.open_image(shown.id)
+        else:
+            detail = f"It was read again.{self._what_to_check()}"
+            self._notifier.warning(f"{path.name} has changed on disk", detail, replace_key="view changed")
+            self._projects.reload_image()
+
+    def _what_to_check(self) -> str:
+        """What the user has to look at when the image is another one; nothing while it has no mask."""
+        image, project = self._projects.image, self._projects.project
+        if image is None or project is None or (image.document.labels == image.document.catalog.ignore).all():
+            return ""
+        if project.record(image.id).touched:
+            return " Your strokes are kept; look whether the mask still fits."
+        return " Look whether the mask still fits."
+
+    def _keep_key(self, project: Project) -> None:
+        """Before anything takes the new file for the one that was worked on: remember what that was."""
+        image = self._projects.image
+        if image is not None and _stat(image.path) != self._file_stat:
+            with contextlib.suppress(AtrousError):  # a full disk; the autosaver says so
+                project.keep_key(image.id, image.key)
+
+    def _say_mask(self) -> None:
+        image = self._projects.image
+        if image is None:
+            return
+        self._notifier.warning(
+            f"Another program has changed the mask file of {image.path.name}",
+            "You see your own mask, and its steps are kept. Read the file to see what it holds now.",
+            replace_key="view changed",
+            choices=(Choice("Read the file", self._projects.reload_image), Choice("Keep my mask", self._write_mine)),
+        )
+
+    def _write_mine(self) -> None:
+        """Write the mask in view again; a file that is not Atrous's own is set aside by that."""
+        image, saver = self._projects.image, self._projects.autosaver
+        if image is not None and saver is not None:
+            saver.save_again([image.id])
+
+
+def changes_text(report: ScanReport) -> str:
+    """What a look at the folder found, in sentences; empty if nothing needs to be said."""
+    counts = [
+        f"{count} {'image was' if count == 1 else 'images were'} {verb}."
+        for count, verb in ((report.added, "added"), (report.removed, "removed"))
+        if count
+    ]
+    return " ".join((*counts, *report.sentences()))
+
+
+def _known(project: Project) -> dict[str, tuple[int, int]]:
+    """What the project knows of the files that are there, as :func:`survey` says it."""
+    return {record.relative_path: (record.size, record.mtime_ns) for record in project.images if not record.missing}
+
+
+def _folders(project: Project) -> Iterator[Path]:
+    """The folder itself and those below it that hold images, from the top."""
+    parents = {record.relative_path.rpartition("/")[0] for record in project.images}  # strings: there may be 100,000
+    yield project.folder
+    for parent in sorted(parents, key=lambda path: (path.count("/"), path)):
+        if parent:
+            yield project.folder / parent
+
+
+def _stat(path: Path | None) -> _Stat:
+    """(inode, size in bytes, mtime in ns) of a file; None if it is gone."""
+    if path is None:
+        return None
+    try:
+        status = path.stat()
+    except (OSError, ValueError):
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns

@@ -1,0 +1,298 @@
+"""Jobs over the folder: one question before they begin, one message at their end, and the last one can be undone as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, TypeVar
+
+from PySide6.QtCore import QObject, Signal
+
+from app.actions.context import Facts
+from app.controllers.annotate.edit import EditController
+from app.controllers.project.navigation import ProjectController
+from app.services.folder_job import FolderJob, Steps, pause
+from app.services.jobs import JobRegistry
+from app.services.notifications import Choice, Notifier
+from app.services.settings import SettingsStore
+from app.state.image_record import ImageRecord
+from app.state.project import Project
+from app.state.provenance import Provenance
+from app.text import counted, spaced
+from app.viewmodels.project.folder_plan import FolderPlan
+from deeplab_core.errors import AtrousError, StorageError
+
+#: Setting: ask also before jobs that change no mask.
+ASK_HARMLESS = "work.ask_harmless"
+
+#: Begins the job. The argument: do not ask again before jobs that change no mask.
+Begin = Callable[[bool], None]
+
+T = TypeVar("T")
+#: Failed images that the message at the end of a job names.
+_NAMED = 3
+
+
+@dataclass(slots=True)
+class FolderChange:
+    """What a job over the folder changes.
+
+    Attributes:
+        title: of the job, for messages.
+        source: of its steps.
+        message: replace key of the message that says it is over, and offers to take it back.
+        steps: image -> (number that its journal had given last before the job's step, record before).
+        suggested: images whose result waits as a suggestion, and which had none before.
+    """
+
+    project: Project
+    title: str
+    source: Provenance
+    message: str
+    steps: dict[int, tuple[int, ImageRecord]] = field(default_factory=dict)
+    suggested: list[int] = field(default_factory=list)
+
+    def before_step(self, image: int) -> None:
+        """The job is about to change an image."""
+        self.steps[image] = self.project.journal.newest(image), self.project.record(image)
+
+    def before_suggestion(self, image: int) -> None:
+        """The job is about to let a result wait beside an image's mask."""
+        if not self.project.record(image).suggested:
+            self.suggested.append(image)
+
+
+class FolderJobs(QObject):
+    """Every job over the folder begins here, and the last one of this session that changed something can be undone.
+
+    An image is restored if the job's step is the only one that is newer than before the job, and in effect: then nothing of the
+    user's is touched. The others keep what they have and are listed. That works until the next job that changes something.
+
+    Attributes:
+        assume: begin without a question, as ``--yes`` does on a command line: for scripts and tests.
+        question: shows the plan and calls back if the user agrees; the window sets it. Without a window nothing is asked.
+
+    Signals:
+        withdrawn(image id): the suggestion of an image is gone.
+        imagesListed(heading, explanation, list of (image id, why)): the user wants to see which images a message is about.
+    """
+
+    withdrawn = Signal(int)
+    imagesListed = Signal(str, str, object)
+
+    def __init__(
+        self,
+        projects: ProjectController,
+        edit: EditController,
+        jobs: JobRegistry,
+        notifier: Notifier,
+        settings: SettingsStore,
+        facts: Facts,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._projects, self._edit, self._jobs = projects, edit, jobs
+        self._notifier, self._settings, self._facts = notifier, settings, facts
+        self.assume = False
+        self.question: Callable[[FolderPlan, Begin], None] | None = None
+        self._running: list[FolderJob[Any]] = []
+        self._last: FolderChange | None = None
+        projects.projectChanged.connect(self._leave)
+
+    # -- beginning and ending ------------------------------------------------------------------------------------------------
+
+    def ask(self, plan: FolderPlan, begin: Callable[[], None]) -> None:
+        """Begin a job if the user agrees to its plan, at once where there is nothing to ask."""
+        if self.assume or self.question is None or (plan.harmless and not self._settings[ASK_HARMLESS]):
+            begin()
+            return
+
+        def agreed(never_again: bool) -> None:
+            if plan.harmless and never_again:
+                self._settings.set(ASK_HARMLESS, False)
+            begin()
+
+        self.question(plan, agreed)
+
+    def start(
+        self,
+        project: Project,
+        title: str,
+        ids: Iterable[int],
+        work: Callable[[int], Steps[T]],
+        on_result: Callable[[int, T], object] = lambda _image, _result: None,
+        *,
+        in_flight: int = 1,
+        resume: int = 0,
+        writes: bool = False,
+        shown: bool = True,
+        on_failure: Callable[[int, AtrousError], object] = lambda _image, _error: None,
+        on_end: Callable[[FolderJob[T]], object] = lambda _job: None,
+    ) -> FolderJob[T] | None:
+        """Begin a job (see :class:`FolderJob`); None, and nothing begins, if it cannot.
+
+        A job does not begin once another project is open (a question was answered late), and one that ``writes`` masks or
+        predictions does not begin in a project that is open for reading only, and ends when the project cannot be written: every
+        further image would fail the same way. Each job ends when its project is closed.
+        """
+        if project is not self._projects.project or (writes and project.read_only):
+            return None
+
+        def failed(image: int, error: AtrousError) -> None:
+            on_failure(image, error)
+            if writes and isinstance(error, StorageError):
+                raise error
+
+        def ended(job: FolderJob[T]) -> None:
+            self._running.remove(job)
+            if job.trouble is not None:
+                self._notifier.report(job.trouble, replace_key="save")
+            on_end(job)
+
+        job = FolderJob(
+            ids, work, on_result, project=project, jobs=self._jobs, title=title, in_flight=in_flight, resume=resume,
+            on_failure=failed, on_end=ended, guards_close=writes, shown=shown,
+        )  # fmt: skip
+        self._running.append(job)
+        return job
+
+    def say(
+        self,
+        job: FolderJob[Any],
+        title: str,
+        facts: Sequence[str],
+        *,
+        key: str,
+        remarks: str = "",
+        change: FolderChange | None = None,
+    ) -> None:
+        """The one message at the end of a job; none if another project is open by then.
+
+        Args:
+            title: of the job; how it ended is appended.
+            facts: what it did, in clauses; failures are appended.
+            key: replace key.
+            remarks: sentences that follow.
+            change: what it changed; the message offers to undo it.
+        """
+        if job.abandoned:
+            return
+        parts = list(facts)
+        if job.failures:
+            named = [job.project.record(image).shown for image in list(job.failures)[:_NAMED]]
+            more = ", ..." if len(job.failures) > len(named) else ""
+            parts.append(f"{spaced(len(job.failures))} failed: {', '.join(named)}{more}")
+        choices = (*self.failures_choice(job), *self.remember(change))
+        say = self._notifier.warning if job.failures else self._notifier.info
+        text = f"{'; '.join(parts)}. {remarks}".strip()
+        say(f"{title} {'stopped' if job.stopped else 'finished'}", text, replace_key=key, choices=choices)
+
+    def failures_choice(self, job: FolderJob[Any]) -> tuple[Choice, ...]:
+        """The button that lists what failed; empty if nothing did."""
+        if not job.failures:
+            return ()
+        intro = "The run went on with the rest. Each image is listed with the reason; 'Run folder' tries them again."
+        rows = [(image, str(error)) for image, error in job.failures.items()]
+        return (Choice("Show what failed", lambda: self.imagesListed.emit("What failed", intro, rows)),)
+
+    def settled(self, image: int) -> bool:
+        """Whether an image is either in view or neither being opened nor being saved."""
+        view = self._projects.image
+        return (view is not None and view.id == image) or not self._projects.in_hand(image)
+
+    # -- undo ------------------------------------------------------------------------------------------------------------
+
+    def remember(self, change: FolderChange | None) -> tuple[Choice, ...]:
+        """A job that may change masks is over; what its message offers. None: it changes none, and the one before stays."""
+        if change is None:
+            return ()
+        self._set_last(change if change.steps or change.suggested else None)
+        return () if self._last is None else (Choice("Undo the job", lambda: self._undo(change)),)
+
+    def undo(self) -> None:
+        """Undo the last job."""
+        self._undo(self._last)
+
+    def _set_last(self, change: FolderChange | None) -> None:
+        self._last = change
+        self._facts.update(can_undo_folder=change is not None)
+
+    def _leave(self, project: Project | None) -> None:
+        """Another project, or none."""
+        for job in tuple(self._running):
+            if job.project is not project:
+                job.abandon()
+        self._set_last(None)
+
+    def _undo(self, change: FolderChange | None) -> None:
+        if change is None or change is not self._last or change.project is not self._projects.project:
+            return
+        self._set_last(None)
+        self._notifier.withdraw(change.message)
+        self._edit.commit_stroke()
+        for image in change.suggested:
+            try:
+                if change.project.record(image).suggested:
+                    change.project.dismiss_suggestion(image)
+                    self.withdrawn.emit(image)
+            except AtrousError as error:
+                self._notifier.report(error, replace_key="folder undo")
+        stays: list[int] = []
+
+        def restore(image: int) -> Steps[bool]:
+            while not self.settled(image):
+                yield from pause()
+            return self._restore(change, image)
+
+        def restored(image: int, done: bool) -> None:
+            if not done:
+                stays.append(image)
+
+        self.start(
+            change.project, f"Undoing {change.title}", tuple(change.steps), restore, restored, writes=True,
+            on_failure=_give_up, on_end=partial(self._say_undone, change, stays),
+        )  # fmt: skip
+
+    def _restore(self, change: FolderChange, image: int) -> bool:
+        """Undo the job's step of one image; False if the image has moved on."""
+        project, history, view = change.project, self._projects.history, self._projects.image
+        before, record = change.steps[image]
+        step = project.journal.only_newer(image, before, change.source)
+        if step is None or history is None:
+            return False
+        if view is not None and view.id == image:
+            history.undo()
+        else:
+            self._projects.undo_step(image, step)
+        if project.record(image).status != record.status:
+            project.set_status(image, record.status)
+        return True
+
+    def _say_undone(self, change: FolderChange, stays: list[int], job: FolderJob[bool]) -> None:
+        if job.abandoned:
+            return
+        left = [*((image, "The undo ended before this image.") for image in job.left)]
+        rows = [*((image, "It has changed since the job.") for image in stays), *left]
+        rows += [(image, str(error)) for image, error in job.failures.items()]
+        done = len(change.steps) - len(rows)
+        text = f"{counted(done, 'mask')} {'is' if done == 1 else 'are'} as before the job."
+        if stays:
+            text += f" {counted(len(stays), 'image')} changed since then and {_stay(stays)} as now."
+        if left:
+            text += f" {counted(len(left), 'image')} {'was' if len(left) == 1 else 'were'} not reached and {_stay(left)} as now."
+        if change.suggested:
+            gone = len(change.suggested)
+            text += f" {counted(gone, 'suggestion')} of the job {'is' if gone == 1 else 'are'} withdrawn."
+        intro = "Every other image is as it was before the job."
+        show = Choice("Show what stays", lambda: self.imagesListed.emit("What stays as it is", intro, rows))
+        self._notifier.info(f"{change.title} was undone", text, replace_key="folder undo", choices=(show,) if rows else ())
+
+
+def _give_up(_image: int, error: AtrousError) -> None:
+    """A step of the journal that cannot be undone: the project cannot be written, or is damaged."""
+    raise error
+
+
+def _stay(images: Sequence[object]) -> str:
+    return "stays" if len(images) == 1 else "stay"

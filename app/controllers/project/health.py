@@ -1,0 +1,176 @@
+"""What the window says and offers about the files of the open project: repaired, removed, damaged, not copied."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from app.services.jobs import JobRegistry
+from app.services.notifications import Choice, Notifier
+from app.services.undo import Step
+from app.state.image_record import ImageRecord
+from app.state.opening import DIRECTORY_NAME
+from app.state.project import MaskRefused, Project
+from app.state.saved_masks import START_OVER, USE_MASK
+from app.state.store import DamagedStore, RemovedStore
+from app.text import counted
+from deeplab_core.errors import AtrousError, ProjectError
+
+if TYPE_CHECKING:
+    from app.controllers.project.navigation import ProjectController
+
+_RUN_AGAIN = "Run the model on them again to have them back; masks and corrections are not concerned."
+
+
+class ProjectHealth:
+    """Looks after the files of the project that is open in the window.
+
+    Attributes:
+        refused: the image that was to be opened last and whose labels cannot be put together; None while another one is in view.
+    """
+
+    def __init__(self, projects: ProjectController, jobs: JobRegistry, notifier: Notifier) -> None:
+        self._projects, self._jobs, self._notifier = projects, jobs, notifier
+        self._lost: list[str] = []
+        self.refused: int | None = None
+        notifier.offer(RemovedStore, Choice("Write the project again", self.write_again), replace_key="save")
+        notifier.offer(DamagedStore, Choice("Open the folder again", self.open_again), replace_key="damaged")
+
+    def greet(self, project: Project) -> None:
+        """Say what was found when a project was opened, and do the work of the day in the background."""
+        self._lost, self.refused = [], None
+        repairs = [notice for notice in project.notices if notice in project.repairs]
+        if repairs:  # stays until it is closed: it may say what is lost
+            self._notifier.error("The project was repaired", " ".join(repairs), replace_key="repairs")
+        rest = [notice for notice in project.notices if notice not in project.repairs]
+        if rest:
+            self._notifier.info("About this folder", " ".join(rest), replace_key="notices")
+
+        def failed(error: Exception) -> None:
+            if project is self._projects.project:
+                self._notifier.report_or_raise(error, replace_key="daily copy")
+
+        def checked(lost: tuple[ImageRecord, ...]) -> None:
+            if project is self._projects.project:
+                self.say_lost(lost)
+
+        self._jobs.run(project.check_predictions, checked, failed)
+        self._jobs.run(project.upkeep, lambda _: None, failed, long=True)
+
+    def say_lost(self, records: Sequence[ImageRecord]) -> None:
+        """Kept predictions turned out to be gone or damaged."""
+        self._lost += [record.relative_path for record in records]
+        if not records:
+            return
+        if len(self._lost) == 1:
+            self._notifier.warning(
+                f"{records[0].name}: its prediction is lost", records[0].note or _RUN_AGAIN, replace_key="lost predictions"
+            )
+            return
+        named = ", ".join(self._lost[:3]) + (f" and {len(self._lost) - 3} more" if len(self._lost) > 3 else "")
+        self._notifier.warning(
+            f"The predictions of {counted(len(self._lost), 'image')} are lost",
+            f"Their files are gone or damaged: {named}. {_RUN_AGAIN}",
+            replace_key="lost predictions",
+        )
+
+    def ways_out(self, image: int, error: Exception) -> tuple[Choice, ...]:
+        """What can be done about an image whose labels cannot be put together."""
+        project = self._projects.project
+        if project is None or project.read_only or not isinstance(error, MaskRefused):
+            return ()
+        self.refused = image
+
+        def decide(decision: Callable[[int], object]) -> None:
+            def work() -> None:
+                try:
+                    project.load(image)  # the message may be old: what can be read by now is only opened
+                except MaskRefused:
+                    decision(image)
+
+            def done(_nothing: None) -> None:
+                if project is self._projects.project:
+                    self._projects.open_image(image)
+
+            if project is self._projects.project and not self._projects.in_hand(image):
+                self._jobs.run(work, done, self._notifier.report_or_raise)
+
+        choices = [Choice(START_OVER, lambda: decide(project.start_over))]
+        if error.usable:
+            choices.insert(0, Choice(USE_MASK, lambda: decide(project.take_mask)))
+        return tuple(choices)
+
+    def to_start_over(self) -> int | None:
+        """The image that :meth:`start_over` is about: the refused one, else the one in view."""
+        view = self._projects.image
+        return self.refused if self.refused is not None or view is None else view.id
+
+    def start_over(self) -> None:
+        """Forget labels, steps and status of an image and open it as a new one; its mask file is set aside."""
+        project, image, view = self._projects.project, self.to_start_over(), self._projects.image
+        if project is None or image is None or project.read_only:
+            return
+        if view is not None and view.id == image:
+            self._projects.reload_image(lambda: project.start_over(image))
+        elif not self._projects.in_hand(image):
+            opened = self._projects.open_image
+            self._jobs.run(lambda: project.start_over(image), lambda _: opened(image), self._notifier.report_or_raise)
+
+    def drop_step(self, image: int, step: Step, error: ProjectError) -> None:
+        """A damaged step could not be undone or done again: take it out of the journal's history too."""
+        project = self._projects.project
+        if project is not None and step.seq is not None:
+            # Where the disk refuses, the step is found again when the image is opened.
+            with contextlib.suppress(AtrousError):
+                project.journal.retire(image, step.seq)
+        self._notifier.warning(
+            "A damaged step was taken out of the history",
+            f"'{step.title}': {error.why.rstrip('.')}. The mask and all other steps are kept, but undo and redo end there.",
+            replace_key="damaged step",
+        )
+
+    def say_kept(self, _image: int, text: str) -> None:
+        """A save found a file in a mask's place that it must not replace."""
+        self._notifier.warning("A mask file was kept aside", text, replace_key="kept aside")
+
+    def say_unsaved(self, error: AtrousError) -> None:
+        """Something is in memory only."""
+        retry = Choice("Try again", lambda: self._projects.autosaver.retry() if self._projects.autosaver else None)
+        self._notifier.report(error, replace_key="save", choices=(retry,))
+
+    def say_recovered(self) -> None:
+        """Everything that was in memory only is on disk."""
+        self._notifier.withdraw("save")
+        self._notifier.info("Everything is saved again", replace_key="saved again")
+
+    def write_again(self) -> None:
+        """Write a project again that was removed or replaced, with everything that is still in memory."""
+        project, autosaver = self._projects.project, self._projects.autosaver
+        if project is None or autosaver is None:
+            return
+        in_memory = autosaver.in_memory()
+
+        def done(gone: tuple[str, ...]) -> None:
+            if autosaver is not self._projects.autosaver:
+                return
+            autosaver.save_again(in_memory)
+            if not gone:
+                self._notifier.info("The project was written again", f"It is in {project.directory}.", replace_key="written")
+                return
+            more = f" and {len(gone) - 5} more" if len(gone) > 5 else ""
+            self._notifier.warning(
+                "The project was written again, but some masks are lost",
+                f"Their files went with the old folder, and the journal does not reach back far enough:"
+                f" {', '.join(gone[:5])}{more}.",
+                replace_key="written",
+            )
+
+        self._jobs.run(lambda: project.write_again(in_memory), done, self._notifier.report_or_raise)
+
+    def open_again(self) -> None:
+        """Close the project and open its folder again, which sets a damaged database aside and rebuilds it."""
+        project = self._projects.project
+        if project is not None and self._projects.close():
+            own = project.directory == project.folder / DIRECTORY_NAME
+            self._projects.open(project.folder, None if own else project.directory)

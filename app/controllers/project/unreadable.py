@@ -1,0 +1,109 @@
+"""What happens when the image that is to be opened cannot be: passed by on a walk, shown as such when it was chosen."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from app.services.notifications import Choice, Notifier
+from app.state.project import MaskRefused
+from app.state.store import DamagedStore, RemovedStore
+from deeplab_core.errors import AtrousError, StorageError
+
+if TYPE_CHECKING:
+    from app.controllers.project.navigation import ProjectController
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """An image that cannot be shown.
+
+    Attributes:
+        id: of its record.
+        name: of the file, for the window.
+        what: is wrong with it, a clause.
+        detail: cause and remedy, sentences; may be empty.
+    """
+
+    id: int
+    name: str
+    what: str
+    detail: str
+
+
+class UnreadableImages:
+    """Decides what is opened or shown instead of an image that cannot be.
+
+    Attributes:
+        shown: what the window says in place of a picture; None while there is a picture, or nothing.
+    """
+
+    def __init__(self, projects: ProjectController, notifier: Notifier) -> None:
+        self._projects, self._notifier = projects, notifier
+        self._passed: list[Unreadable] = []
+        self.shown: Unreadable | None = None
+
+    def meet(self, image: int, error: Exception, onward: Iterator[int]) -> None:
+        """An image could not be opened.
+
+        Args:
+            error: why; what is no AtrousError is a bug and raised.
+            onward: ids of the images that the walk would come to next; empty if this very image was chosen.
+        """
+        project = self._projects.project
+        if project is None or not isinstance(error, AtrousError) or isinstance(error, DamagedStore | RemovedStore):
+            self._notifier.report_or_raise(error)  # the project, not the image
+            return
+        if not project.read_only:
+            with contextlib.suppress(StorageError):  # on a full disk the window still says what is wrong
+                project.set_failed(image, str(error))
+        detail = " ".join(part.rstrip(".") + "." for part in (error.why, error.remedy) if part)
+        found = Unreadable(image, project.record(image).shown, error.what, detail)
+        if isinstance(error, MaskRefused):  # the user's work is concerned: never passed by
+            self._show(found)
+            choices = (*self._projects.health.ways_out(image, error), Choice("Next image", self._projects.next_image))
+            self._notifier.report(error, choices=choices)
+            return
+        following = next(onward, None)
+        if following is None:
+            self._show(found)
+        else:
+            self._passed.append(found)
+            self._projects.open_image(following, onward)
+
+    def note(self, image: int, why: str) -> None:
+        """The list could not show an image small, because its file cannot be read: it says why."""
+        project = self._projects.project
+        if project is None or project.read_only or project.record(image).failed or project.record(image).missing:
+            return
+        with contextlib.suppress(StorageError):
+            project.set_failed(image, why)
+
+    def arrive(self) -> None:
+        """An image is in view: say which ones were stepped over on the way."""
+        self.shown = None
+        passed, self._passed = self._passed, []
+        if not passed:
+            return
+        first = passed[0]
+        show = Choice("Show it", lambda: self._projects.open_image(first.id))
+        if len(passed) == 1:
+            title = f"{first.name} was stepped over: {first.what}"
+            self._notifier.warning(title, first.detail, replace_key="unreadable", choices=(show,))
+            return
+        named = ", ".join(one.name for one in passed[:3]) + (f" and {len(passed) - 3} more" if len(passed) > 3 else "")
+        detail = f"{named}. The list shows the reason of each; type 'failed' into its filter to see them all."
+        title = f"{len(passed)} images that cannot be read were stepped over"
+        self._notifier.warning(title, detail, replace_key="unreadable", choices=(show,))
+
+    def leave(self) -> None:
+        """The project is closed."""
+        self.shown = None
+        self._passed.clear()
+
+    def _show(self, found: Unreadable) -> None:
+        self._passed.clear()
+        self.shown = found
+        self._projects.show_unreadable(found)

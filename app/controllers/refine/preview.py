@@ -1,0 +1,466 @@
+"""The dense CRF on the image in view: a preview that follows the sliders, and taking it over as one undoable step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import QObject, Signal
+
+from app.actions.context import Facts
+from app.controllers.annotate.edit import EditController, Point
+from app.controllers.annotate.view import ViewState
+from app.controllers.evaluate.live import JudgeController
+from app.controllers.predict.image import PredictController
+from app.controllers.predict.models import ModelsController
+from app.controllers.project.navigation import ProjectController
+from app.controllers.project.open_image import OpenImage
+from app.controllers.refine.meter import RefineMeter
+from app.controllers.refine.requests import Flight, RefineAsking
+from app.controllers.refine.settings import Base, CRFSettings, Scope
+from app.services.calls import ComputeService
+from app.services.jobs import JobRegistry
+from app.services.notifications import Notifier
+from app.services.settings import SettingsStore
+from app.services.timers import single_shot
+from app.state.document import Change, Document
+from app.state.edits.raster import polygon_mask
+from app.state.opencv import opencv
+from app.state.patch import Rect, TilePatch
+from app.state.provenance import Provenance, painted, reclassified
+from app.state.refinement import composed, taking_patch, would_take
+from app.state.tools import Tool
+from app.text import spaced
+from app.viewmodels.annotate.panes import PaneKind, PaneLayout
+from app.worker.messages import Refined
+from deeplab_core.errors import AtrousError
+from deeplab_core.labels import LabelMap
+from deeplab_core.records import CRFParams
+
+#: So long after the last change of the mask the preview follows it, in milliseconds.
+_RESTING_MS = 120
+
+
+class Phase(StrEnum):
+    """How far the preview is."""
+
+    OFF = "off"
+    WAITING = "waiting"
+    QUICK = "quick"
+    EXACT = "exact"
+    NO_SCORES = "no scores"
+
+
+@dataclass(frozen=True, slots=True)
+class RefineStatus:
+    """What the dock says.
+
+    Attributes:
+        phase: how far the preview is.
+        milliseconds: that the last result took.
+        changed: pixels that would change, or None before anything is known.
+        share: the same as a fraction of the image, 0..1.
+        note: how the result differs from the exact one.
+    """
+
+    phase: Phase = Phase.OFF
+    milliseconds: float = 0.0
+    changed: int | None = None
+    share: float = 0.0
+    note: str = ""
+
+
+class RefineController(QObject):
+    """Owns the preview. The mask changes only when a person takes it.
+
+    Attributes:
+        crf: the parameters in hand, what is refined and where.
+        shown: (H, W) the mask as it would be, or None without a preview; follows the document in place.
+        meter: what the preview wins and destroys, where truth is there.
+        asking: the one request that is under way.
+
+    Signals:
+        statusChanged(RefineStatus): for the dock.
+        previewChanged(): :attr:`shown` is another array, or none.
+    """
+
+    statusChanged = Signal(object)
+    previewChanged = Signal()
+
+    def __init__(
+        self,
+        projects: ProjectController,
+        models: ModelsController,
+        predict: PredictController,
+        judge: JudgeController,
+        edit: EditController,
+        view: ViewState,
+        compute: ComputeService,
+        jobs: JobRegistry,
+        notifier: Notifier,
+        settings: SettingsStore,
+        facts: Facts,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._projects, self._judge, self._edit, self._view = projects, judge, edit, view
+        self._notifier, self._facts = notifier, facts
+        self.crf = CRFSettings(settings, notifier, self)
+        self.asking = RefineAsking(projects, models, self.crf, compute, self)
+        self.meter = RefineMeter(judge, jobs, self)
+        self.shown: LabelMap | None = None
+        self.status = RefineStatus()
+        self._refined: LabelMap | None = None
+        self._came_of: Flight | None = None
+        self._where: NDArray[np.bool_] | None = None
+        self._stays: NDArray[np.bool_] | None = None
+        self._dragging = False
+        self._then: Callable[[], None] | None = None
+        self._earlier: tuple[PaneLayout, PaneKind | None] | None = None
+        self._unsubscribe: Callable[[], None] = _nothing
+        self._rest = single_shot(self, _RESTING_MS, self._follow_rest)
+        self.asking.answered.connect(self._take)
+        self.asking.missing.connect(self._miss)
+        self.asking.failed.connect(self._fail)
+        projects.imageChanged.connect(self._follow_image)
+        judge.layersChanged.connect(self._follow_truth)
+        predict.predictionChanged.connect(self._follow_prediction)
+        models.mappingChanged.connect(self._renew)
+
+    @property
+    def on(self) -> bool:
+        """Whether a preview is wanted."""
+        return self._facts["crf_preview"]
+
+    # -- verbs: the preview ----------------------------------------------------------------------------------------------
+
+    def toggle_preview(self) -> None:
+        """Show what the CRF would do, or the mask again."""
+        if self.on:
+            self.discard()
+        else:
+            self._switch_on()
+            self._ask(quick=True)
+
+    def set_params(self, params: CRFParams, *, dragging: bool = False) -> None:
+        """Take other parameters; the preview follows at once, quickly while ``dragging``, exactly when that is over."""
+        was_dragging, self._dragging = self._dragging, dragging
+        self.crf.set(params, keep=not dragging)
+        self._switch_on()
+        self._ask(quick=dragging or not was_dragging)
+
+    def choose_params(self, name: str) -> None:
+        """Take a preset or a file of the list."""
+        self.crf.choose(name)
+        self._switch_on()
+        self._ask(quick=True)
+
+    def open_params(self, path: Path) -> None:
+        """Take the parameters of a file that ``atrous refine --search`` wrote, and add it to the list."""
+        self.crf.open(path)
+        self._ask(quick=True)
+
+    def set_base(self, base: Base | str) -> None:
+        """Refine the network's probabilities, or the mask as it is."""
+        self.crf.set_base(Base(base))
+        self._ask(quick=True)
+
+    def use_mask(self) -> None:
+        """Refine the mask from now on; the preview stays as it is, on or off."""
+        self.set_base(Base.MASK)
+
+    def refine_mask(self) -> None:
+        """Refine the mask itself, without a network."""
+        self._switch_on()
+        self.set_base(Base.MASK)
+
+    def set_certainty(self, certainty: float, *, dragging: bool = False) -> None:
+        """Say how sure the labels of the mask are, 0..1."""
+        self._dragging = dragging
+        self.crf.set_certainty(certainty)
+        self._ask(quick=dragging)
+
+    def set_scope(self, scope: Scope | str) -> None:
+        """Let the preview change the whole image, or the trimap band only."""
+        self.crf.set_scope(Scope(scope))
+        self._compose()
+
+    def discard(self) -> None:
+        """Show the mask again; nothing of the preview remains."""
+        self._then = None
+        self.asking.stop()
+        self._rest.stop()
+        self._facts.update(crf_preview=False)
+        self.draw_region(on=False)
+        self._leave_split()
+        self._forget()
+        self._say(RefineStatus())
+
+    def hold_before(self, on: bool) -> None:
+        """Show the mask as it is while a button is held."""
+        self._view.set_blink(PaneKind.MASK if on else None)
+
+    def toggle_split(self) -> None:
+        """Divide the pane by a line, the mask left of it and the preview right; or put the panes back."""
+        if self._earlier is not None:
+            self._leave_split()
+            return
+        self._earlier = self._view.layout, self._view.panes[0].other
+        self._view.set_layout(PaneLayout.SPLIT)
+        self._view.set_kind(0, PaneKind.MASK)
+        self._view.set_other(PaneKind.REFINED)
+        self._facts.update(crf_split=True)
+        if not self.on:
+            self.toggle_preview()
+
+    def toggle_changes(self) -> None:
+        """Show the pixels that the CRF changes, or what was shown before."""
+        self._view.toggle_kind(PaneKind.CHANGES)
+        if self._view.shows(PaneKind.CHANGES) and not self.on:
+            self.toggle_preview()
+
+    # -- verbs: taking it ------------------------------------------------------------------------------------------------
+
+    def apply(self) -> None:
+        """Take the preview over, in the scope that was chosen, as one step; an exact result is waited for."""
+        self._apply_in(self.crf.scope)
+
+    def apply_band(self) -> None:
+        """Refine the trimap band as one step."""
+        self._apply_in(Scope.BAND)
+
+    def draw_region(self, *, on: bool | None = None) -> None:
+        """Give the outlines of lasso and polygon to the CRF, until switched off."""
+        on = not self._facts["crf_region"] if on is None else on
+        if on == self._facts["crf_region"]:
+            return
+        self._facts.update(crf_region=on)
+        self._edit.set_outline_taker(self.apply_region if on else None)
+        if on and self._edit.tools.tool not in (Tool.LASSO, Tool.POLYGON):
+            self._edit.choose_tool(Tool.LASSO)
+
+    def apply_region(self, points: Sequence[Point]) -> None:
+        """Refine the inside of an outline (float image px) as one step; the preview stays."""
+        image = self._projects.image
+        if image is not None:
+            rect, inside = polygon_mask(points, image.document.shape)
+            if not rect.empty:
+                self._when_exact(lambda: self._lay("CRF in outline", rect, inside))
+
+    def _apply_in(self, scope: Scope) -> None:
+        image = self._projects.image
+        if image is None or not self._facts["can_edit"]:
+            return
+        if scope is Scope.BAND and self._band() is None:
+            self._notifier.warning(
+                "There is no band to refine yet", "It needs ground truth, or edges of a mask.", replace_key="crf"
+            )
+            return
+
+        def take() -> None:
+            banded = scope is Scope.BAND
+            self._lay("CRF in band" if banded else "CRF", Rect.whole(image.document.shape), self._band() if banded else None)
+            self.discard()
+
+        self._when_exact(take)
+
+    def _lay(self, name: str, rect: Rect, where: NDArray[np.bool_] | None) -> None:
+        image, refined = self._answered(), self._refined
+        if image is None or refined is None:
+            return
+        document = image.document
+        if not would_take(document, rect, refined[rect.slices], where):
+            self._notifier.info("The CRF changes nothing here", _held_text(document, rect, where), replace_key="crf")
+            return
+
+        def make() -> TilePatch:
+            return taking_patch(document, rect, refined[rect.slices], where)
+
+        # Of the mask itself the preset says little: what counts is that no network was asked.
+        title = f"{name}, mask itself" if self.crf.base is Base.MASK else f"{name}, {self.crf.title()}".rstrip(", ")
+        self._edit.carry_out(title, document, make, Provenance.CRF)
+
+    def _when_exact(self, then: Callable[[], None]) -> None:
+        """Do something as soon as there is an exact result for mask and parameters as they are now."""
+        image = self._projects.image
+        if image is None:
+            return
+        self._edit.commit_stroke()
+        if self._refined is not None and self._came_of is not None and self._came_of.answers(image.document, self.crf):
+            then()
+            return
+        self._switch_on()
+        self._then, self._dragging = then, False
+        self._ask(quick=False)
+
+    # -- asking and hearing ----------------------------------------------------------------------------------------------
+
+    def _switch_on(self) -> None:
+        if self._projects.image is not None:
+            self._facts.update(crf_preview=True)
+
+    def _ask(self, *, quick: bool) -> None:
+        if not self.on or self._projects.image is None:
+            return
+        if self.shown is None:
+            self._say(replace(self.status, phase=Phase.WAITING))
+        self.asking.ask(quick=quick and self._then is None)
+
+    def _take(self, answer: Refined, flight: Flight) -> None:
+        image = self._projects.image
+        if not self.on or image is None or answer.labels is None:
+            return
+        height, width = image.document.shape
+        labels = np.asarray(answer.labels, image.document.labels.dtype)
+        if labels.shape != (height, width):
+            labels = opencv().resize(labels, (width, height), interpolation=opencv().INTER_NEAREST)
+        self._refined, self._came_of = labels, flight
+        phase = Phase.QUICK if flight.quick else Phase.EXACT
+        self._say(replace(self.status, phase=phase, milliseconds=answer.milliseconds, note=answer.note))
+        self._compose()
+        if not self.asking.idle:
+            return  # something newer is wanted already
+        if self._then is not None and flight.answers(image.document, self.crf):
+            then, self._then = self._then, None
+            then()
+        elif self._then is not None or (flight.quick and not self._dragging):
+            self.asking.ask(quick=False)
+
+    def _miss(self) -> None:
+        """The scores are gone, or never were: the mask is shown, and the dock says what to do."""
+        self._then = None
+        self._forget()
+        self._say(RefineStatus(Phase.NO_SCORES))
+
+    def _fail(self, error: AtrousError) -> None:
+        self._notifier.report(error, replace_key="crf")
+        self.discard()
+
+    # -- what is shown ---------------------------------------------------------------------------------------------------
+
+    def _band(self) -> NDArray[np.bool_] | None:
+        """(H, W) bool: the trimap band as it is shown; None where there is none."""
+        index = self._judge.band_index()
+        if index is None:
+            return None
+        band: NDArray[np.bool_] = (index >= 1) & (index <= self._judge.band.width_px)
+        return band
+
+    def _answered(self) -> OpenImage | None:
+        """The image in view, if the result is its own: others hear of a new image earlier, and tell of their layers meanwhile."""
+        image, flight = self._projects.image, self._came_of
+        return image if image is not None and flight is not None and flight.document is image.document else None
+
+    def _compose(self) -> None:
+        image, refined = self._answered(), self._refined
+        if image is None or refined is None:
+            return
+        document = image.document
+        self._where = None
+        if self.crf.scope is Scope.BAND:
+            band = self._band()
+            self._where = np.zeros(document.shape, np.bool_) if band is None else band
+        shown = composed(document.labels, document.provenance, refined, self._where)
+        stays = reclassified(document.provenance) & (shown == document.labels) & (refined != document.labels)
+        self._stays = stays if stays.any() else None
+        self._show(shown)
+
+    def _forget(self) -> None:
+        self._refined, self._came_of = None, None
+        self._show(None)
+
+    def _show(self, shown: LabelMap | None) -> None:
+        had = self.shown is not None
+        self.shown = shown
+        if had or shown is not None:
+            self.previewChanged.emit()
+        self._view.set_previewing(shown is not None)
+        self._measure()
+
+    def _measure(self) -> None:
+        image, shown = self._projects.image, self.shown
+        if shown is not None and self._answered() is None:
+            return
+        if image is not None and shown is not None:
+            changed = int(np.count_nonzero(shown != image.document.labels))
+            self._say(replace(self.status, changed=changed, share=changed / shown.size))
+        self.meter.measure(None if image is None else image.document, shown)
+
+    def _say(self, status: RefineStatus) -> None:
+        if status != self.status:
+            self.status = status
+            self.statusChanged.emit(status)
+
+    def _leave_split(self) -> None:
+        earlier, self._earlier = self._earlier, None
+        if earlier is not None:
+            self._view.set_other(earlier[1] or PaneKind.IMAGE)
+            self._view.set_layout(earlier[0])
+            self._facts.update(crf_split=False)
+
+    # -- following -------------------------------------------------------------------------------------------------------
+
+    def _follow_image(self, image: OpenImage | None) -> None:
+        """The preview goes with the person to the next image: that is how parameters are judged."""
+        self._unsubscribe()
+        self._unsubscribe = _nothing
+        self._then, self._dragging = None, False
+        self.asking.stop()
+        self._forget()
+        if image is None:
+            self.discard()
+            return
+        self._unsubscribe = image.document.subscribe(self._follow_change)
+        self._renew()
+
+    def _renew(self) -> None:
+        if self.on:
+            self._say(RefineStatus(Phase.WAITING))
+            self._ask(quick=True)
+
+    def _follow_prediction(self, _image: OpenImage) -> None:
+        if self.status.phase is Phase.NO_SCORES:
+            self._renew()
+
+    def _follow_change(self, change: Change) -> None:
+        """The user's new pixels are in the preview at once, what follows from them when the brush rests."""
+        image, shown, refined = self._answered(), self.shown, self._refined
+        if image is None or shown is None or refined is None:
+            return
+        place = change.rect.slices
+        labels, provenance = image.document.labels[place], image.document.provenance[place]
+        # Of reclassified regions, what the last composition kept stays until the next one, which sees them as a whole.
+        changing = ~painted(provenance)
+        if self._where is not None:
+            changing &= self._where[place]
+        if self._stays is not None:
+            changing &= ~(self._stays[place] & reclassified(provenance))
+        shown[place] = np.where(changing, refined[place], labels)
+        self._rest.start()
+
+    def _follow_rest(self) -> None:
+        if self._edit.busy or self._edit.held is not None:
+            self._rest.start()
+        else:
+            self._ask(quick=False)
+
+    def _follow_truth(self) -> None:
+        if self.crf.scope is Scope.BAND and self.shown is not None:
+            self._compose()
+        elif self.shown is not None:
+            self._measure()
+
+
+def _held_text(document: Document, rect: Rect, where: NDArray[np.bool_] | None) -> str:
+    """How many pixels there were painted by the user, in a sentence."""
+    held = painted(document.provenance[rect.slices])
+    count = int(np.count_nonzero(held if where is None else held & where))
+    return f"You painted {spaced(count)} px there, and no refinement changes those." if count else ""
+
+
+def _nothing() -> None:
+    """Stands for 'not subscribed'."""

@@ -1,0 +1,170 @@
+"""Before a model learns: what it would learn from, and how."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QSize, Qt
+from PySide6.QtGui import QColor, QPixmap
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QComboBox,
+    QGridLayout,
+    QHeaderView,
+    QPushButton,
+    QTableWidget,
+    QTableWidgetItem,
+    QWidget,
+)
+
+from app.state.corrections import ClassCount, Corrections
+from app.text import spaced
+from app.ui.common.fitted_dialog import FittedDialog
+from app.ui.common.panel import toned
+from deeplab_core.learning import LearnOptions
+
+_LAYERS = (
+    ("decoder", "Everything behind the encoder", "The usual choice: learns shapes and classes, and takes seconds"),
+    ("classifier", "The last layer only", "The most careful: shifts the balance between classes, and little else"),
+    ("all", "All layers", "For pictures unlike any the model was trained on; takes several times as long"),
+)
+_STRENGTHS = (
+    ("gentle", "Gentle", "Your pixels count as much as the model's confident ones"),
+    ("normal", "Normal", "One pixel of yours outweighs three of the model's"),
+    ("strong", "Strong", "One pixel of yours outweighs ten of the model's"),
+)
+_SWATCH = 12
+
+
+class LearnDialog(FittedDialog):
+    """One row for each class that was corrected, and three choices."""
+
+    def __init__(self, corrections: Corrections, model_name: str, parent: QWidget | None = None) -> None:
+        super().__init__("Learn from corrections", parent, size=QSize(560, 600))
+        self._classes = corrections.classes()
+        column = self.column
+        self.intro = toned(_intro(corrections, model_name), tone="muted")
+        self.intro.setWordWrap(True)
+        column.addWidget(self.intro)
+        self.table = self._build_table()
+        column.addWidget(self.table, 1)
+        self.hint = toned(_hint(corrections), tone="warn", size="small")
+        self.hint.setWordWrap(True)
+        self.hint.setVisible(bool(self.hint.text()))
+        column.addWidget(self.hint)
+        column.addLayout(self._build_choices())
+        self._build_buttons()
+        self._check()
+
+    def options(self) -> LearnOptions:
+        """What the person chose."""
+        return LearnOptions(
+            layers=self.layers.currentData(), strength=self.strength.currentData(), new_classes=tuple(self._new_classes())
+        )
+
+    # -- building --------------------------------------------------------------------------------------------------------
+
+    def _build_table(self) -> QTableWidget:
+        table = QTableWidget(len(self._classes), 3)
+        table.setHorizontalHeaderLabels(["Class", "Your pixels", "Images"])
+        table.verticalHeader().hide()
+        table.verticalHeader().setDefaultSectionSize(30)
+        table.setShowGrid(False)
+        table.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
+        table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        table.horizontalHeader().setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        table.setColumnWidth(1, 120)
+        table.setColumnWidth(2, 80)
+        table.setAccessibleName("Corrected classes")
+        for row, count in enumerate(self._classes):
+            table.setItem(row, 0, _name_item(count))
+            for column, number in ((1, count.pixels), (2, count.images)):
+                item = QTableWidgetItem(spaced(number))
+                item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+                table.setItem(row, column, item)
+        table.itemChanged.connect(lambda _item: self._check())
+        return table
+
+    def _build_choices(self) -> QGridLayout:
+        grid = QGridLayout()
+        grid.setHorizontalSpacing(12)
+        grid.setVerticalSpacing(8)
+        self.layers, self.strength = QComboBox(), QComboBox()
+        for row, (text, box, choices, usual) in enumerate(
+            (("What changes", self.layers, _LAYERS, 0), ("How strongly", self.strength, _STRENGTHS, 1))
+        ):
+            label = toned(text, tone="muted")
+            label.setBuddy(box)
+            box.setAccessibleName(text)
+            for value, title, tip in choices:
+                box.addItem(title, value)
+                box.setItemData(box.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
+            box.currentIndexChanged.connect(lambda _place, box=box: box.setToolTip(box.currentData(Qt.ItemDataRole.ToolTipRole)))
+            box.setCurrentIndex(usual)
+            box.setToolTip(choices[usual][2])
+            grid.addWidget(label, row, 0)
+            grid.addWidget(box, row, 1)
+        grid.setColumnStretch(1, 1)
+        return grid
+
+    def _build_buttons(self) -> None:
+        row = self.buttons
+        row.addStretch(1)
+        cancel = QPushButton("Cancel")
+        cancel.clicked.connect(self.reject)
+        self.go = QPushButton("Learn")
+        self.go.setProperty("primary", True)
+        self.go.setDefault(True)
+        self.go.clicked.connect(self.accept)
+        row.addWidget(cancel)
+        row.addWidget(self.go)
+
+    # -- following -------------------------------------------------------------------------------------------------------
+
+    def _new_classes(self) -> list[int]:
+        return [count.id for row, count in enumerate(self._classes) if not count.taught and self._ticked(row)]
+
+    def _ticked(self, row: int) -> bool:
+        item = self.table.item(row, 0)
+        return item is not None and item.checkState() is Qt.CheckState.Checked
+
+    def _check(self) -> None:
+        possible = bool(self._new_classes()) or any(count.taught for count in self._classes)
+        self.go.setEnabled(possible)
+        self.go.setToolTip("" if possible else "The model has none of these classes: tick one that it shall learn")
+
+
+def _name_item(count: ClassCount) -> QTableWidgetItem:
+    item = QTableWidgetItem(count.name if count.taught else f"{count.name} — new to the model")
+    swatch = QPixmap(_SWATCH, _SWATCH)
+    swatch.fill(QColor(*count.color))
+    item.setIcon(swatch)
+    if not count.taught:
+        item.setFlags(item.flags() | Qt.ItemFlag.ItemIsUserCheckable)
+        item.setCheckState(Qt.CheckState.Checked)
+        item.setToolTip("Ticked, the model gets this class; it starts from the one that the model took these pixels for")
+    return item
+
+
+def _intro(corrections: Corrections, model_name: str) -> str:
+    number = len(corrections.images)
+    images = "the image" if number == 1 else f"the {number} images"
+    reviewed = sum(image.reviewed for image in corrections.images)
+    whole = ""
+    if reviewed:
+        whole = " Of reviewed images the whole mask counts, of others only what you painted."
+    return (
+        f"{model_name} looks again at {images} that you corrected and learns from your pixels, while its confident predictions"
+        f" elsewhere stay.{whole} You can go on working meanwhile; nothing changes until you accept the result."
+    )
+
+
+def _hint(corrections: Corrections) -> str:
+    parts = []
+    if len(corrections.images) == 1:
+        parts.append("With one image nothing can be left out to check whether learning helps. Two or more are better.")
+    if corrections.touched > len(corrections.images) + corrections.empty + len(corrections.skipped):
+        parts.append(f"{len(corrections.images)} of {corrections.touched} corrected images are used, evenly chosen.")
+    if corrections.skipped:
+        name, why = corrections.skipped[0]
+        more = f" (and {len(corrections.skipped) - 1} more)" if len(corrections.skipped) > 1 else ""
+        parts.append(f"Left out: {name}{more}. {why}")
+    return " ".join(parts)

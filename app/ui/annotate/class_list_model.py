@@ -1,0 +1,72 @@
+"""The classes of the catalog as a list model; figures change in place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import QAbstractListModel, QModelIndex, QPersistentModelIndex, Qt
+
+from app.viewmodels.annotate.class_rows import ClassRow, matching
+
+_Index = QModelIndex | QPersistentModelIndex
+
+
+class ClassListModel(QAbstractListModel):
+    """Rows of the classes dock, filtered by what was typed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._rows: list[ClassRow] = []
+        self._shown: list[int] = []
+        self._text = ""
+
+    def set_rows(self, rows: Sequence[ClassRow]) -> None:
+        """Show these rows. Where only figures changed, the list keeps its scroll place."""
+        same = [row.class_id for row in rows] == [row.class_id for row in self._rows]
+        if same and not self._text:
+            self._rows = list(rows)
+            if rows:
+                self.dataChanged.emit(self.index(0), self.index(len(rows) - 1))
+            return
+        self.beginResetModel()
+        self._rows = list(rows)
+        self._shown = matching(self._rows, self._text)
+        self.endResetModel()
+
+    def set_text(self, text: str) -> None:
+        """Show only classes whose name holds ``text``."""
+        self.beginResetModel()
+        self._text = text.strip()
+        self._shown = matching(self._rows, text)
+        self.endResetModel()
+
+    def class_row(self, index: _Index) -> ClassRow:
+        return self._rows[self._shown[index.row()]]
+
+    def place_of(self, class_id: int) -> int | None:
+        """Row of a class in the list; None while it is filtered away."""
+        return next((place for place, at in enumerate(self._shown) if self._rows[at].class_id == class_id), None)
+
+    def rowCount(self, parent: _Index = QModelIndex()) -> int:  # noqa: B008 - Qt's signature
+        return 0 if parent.isValid() else len(self._shown)
+
+    def data(self, index: _Index, role: int = Qt.ItemDataRole.DisplayRole) -> object:
+        if not index.isValid():
+            return None
+        row = self.class_row(index)
+        if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.AccessibleTextRole):
+            return row.name
+        if role == Qt.ItemDataRole.ToolTipRole:
+            return _tooltip(row)
+        return None
+
+
+def _tooltip(row: ClassRow) -> str:
+    lines = [f"{row.name} (id {row.class_id})", f"{row.share:.2%} of the image"]
+    if row.iou is not None:
+        lines.append(f"IoU {row.iou:.4f}" + ("" if row.delta is None else f", {row.delta:+.4f} since the image was opened"))
+        lines.append("Its IoU: click to see the errors behind it.")
+    if row.key:
+        lines.append(f"Key {row.key}" + (", always" if row.fixed_key else ", on this image; right click: a key that stays"))
+    lines.append("Click: select. Colour: click its square. Eye: show or hide. Right click: more.")
+    return "\n".join(lines)

@@ -1,0 +1,218 @@
+"""The classes: colour, key, share, live IoU; a click takes one in hand, typing finds it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from PySide6.QtCore import QEvent, QModelIndex, QObject, QPoint, Qt, Signal
+from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QResizeEvent
+from PySide6.QtWidgets import QAbstractItemView, QColorDialog, QLineEdit, QListView, QMenu
+
+from app.actions.table import CLASS_KEYS
+from app.ui.annotate.class_delegate import LEAST_DELTA, ROW, ClassDelegate
+from app.ui.annotate.class_list_model import ClassListModel
+from app.ui.common.panel import Panel, set_tone, toned
+from app.ui.project.data_choice import DataChoice
+from app.ui.shell.theme import Theme
+from app.viewmodels.annotate.class_rows import ClassRow
+
+#: Rows that the list has before anything else gets room.
+_ROWS_FIRST = 6
+
+
+class ClassesDock(Panel):
+    """List of classes with live figures.
+
+    Signals:
+        chosen(class_id), visibilityChosen(class_id, visible), soloChosen(class_id), colorChosen(class_id, QColor),
+        keyChosen(class_id, key), keyReleased(class_id): a key that stays with a class, or no longer does.
+        leftFinder(): the user found a class and wants the keyboard back on the picture.
+        errorsAsked(class_id), figuresAsked(): what is behind the IoU of a class, behind the mean.
+    """
+
+    chosen = Signal(int)
+    visibilityChosen = Signal(int, bool)
+    soloChosen = Signal(int)
+    colorChosen = Signal(int, QColor)
+    keyChosen = Signal(int, str)
+    keyReleased = Signal(int)
+    leftFinder = Signal()
+    errorsAsked = Signal(int)
+    figuresAsked = Signal()
+
+    def __init__(self, theme: Theme) -> None:
+        super().__init__("classes", "Classes")
+        self.mean = toned(strong=True)
+        self.mean.setToolTip("Where the wrong pixels are")
+        self.mean.setCursor(Qt.CursorShape.PointingHandCursor)
+        self.mean_delta = toned(tone="good")
+        self.header.addWidget(self.mean)
+        self.header.addWidget(self.mean_delta)
+        self.finder = QLineEdit()
+        self.finder.setPlaceholderText("Find a class")
+        self.finder.setClearButtonEnabled(True)
+        self.finder.setAccessibleName("Find a class")
+        self.finder.hide()
+        for watched in (self.finder, self.mean):
+            watched.installEventFilter(self)
+        self.body.addWidget(self.finder)
+        self.model = ClassListModel()
+        self.finder.textChanged.connect(self.model.set_text)
+        self.view = QListView()
+        self.view.setModel(self.model)
+        self.delegate = ClassDelegate(theme)
+        self.view.setItemDelegate(self.delegate)
+        self.view.setUniformItemSizes(True)
+        self.view.setMouseTracking(True)
+        self.view.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
+        self.view.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        self.view.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.view.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        self.view.setAccessibleName("Classes")
+        self.delegate.clicked.connect(self._click)
+        self.view.activated.connect(self._activate)
+        self.view.customContextMenuRequested.connect(self._show_menu)
+        self.view.setMinimumHeight(2 * ROW)
+        self.body.addWidget(self.view, 1)
+        self.note = toned("", tone="faint", size="caption")
+        self.note.setWordWrap(True)
+        self.note.setContentsMargins(6, 0, 6, 0)
+        self.body.addWidget(self.note)
+        self.choice = DataChoice()
+        self.choice.hide()
+        self.body.addWidget(self.choice)
+        self.body.setContentsMargins(6, 0, 6, 8)
+
+    def set_rows(self, rows: Sequence[ClassRow]) -> None:
+        """Show the classes and their figures."""
+        self.delegate.with_iou = any(row.iou is not None for row in rows)
+        self.delegate.with_delta = any(row.delta is not None and abs(row.delta) >= LEAST_DELTA for row in rows)
+        self.delegate.measure(row.name for row in rows)
+        before = self._place()
+        self.model.set_rows(rows)
+        if self._place() != before:
+            self._show_selected(from_top=True)  # where it went; the user's own scrolling is left alone otherwise
+
+    def set_mean(self, iou: float | None, delta: float | None, note: str) -> None:
+        """Show the image's mIoU, its change since opening and the rule behind it."""
+        self.mean.setText("" if iou is None else f"mIoU {iou:.2f}")
+        shown = delta is not None and abs(delta) >= LEAST_DELTA
+        self.mean_delta.setText(f"{delta:+.2f}" if shown and delta is not None else "")
+        set_tone(self.mean_delta, "bad" if delta is not None and delta < 0 else "good")
+        self.note.setText(note)
+        self.mean.setToolTip(f"{note}\nClick to see where the wrong pixels are" if note else "Where the wrong pixels are")
+        self._fit_note()
+
+    def show_current(self, class_id: int | None) -> None:
+        """Mark the class in hand."""
+        if class_id == self.delegate.current_id:
+            return
+        self.delegate.current_id = class_id
+        self._show_selected()
+        self.view.viewport().update()
+
+    def _show_selected(self, *, from_top: bool = False) -> None:
+        """Bring the selected class into sight; ``from_top`` begins with the classes that are present, if it is among them."""
+        place = self._place()
+        if place is None:
+            return
+        if from_top and (place + 1) * ROW <= self.view.viewport().height():
+            self.view.scrollToTop()
+        self.view.scrollTo(self.model.index(place))
+
+    def _place(self) -> int | None:
+        """Row of the selected class; None while it is not listed."""
+        return None if self.delegate.current_id is None else self.model.place_of(self.delegate.current_id)
+
+    def set_theme(self, theme: Theme) -> None:
+        self.delegate.theme = theme
+        self.view.viewport().update()
+
+    def open_finder(self) -> None:
+        """Open the finder: type, then Enter takes the first match in hand, Esc goes back."""
+        self.finder.show()
+        self.finder.setFocus(Qt.FocusReason.ShortcutFocusReason)
+        self.finder.selectAll()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._fit_note()
+        self._show_selected(from_top=True)
+
+    def _fit_note(self) -> None:
+        """In a low panel the rows of the list come first; the rule behind the mean is in its tooltip then."""
+        frame = self.widget()
+        shown = [part for part in (self.finder, self.choice) if not part.isHidden()]
+        gaps = self.body.spacing() * (len(shown) + 1) + self.body.contentsMargins().top() + self.body.contentsMargins().bottom()
+        left = frame.height() - sum(part.sizeHint().height() for part in shown) - gaps
+        lines = self.note.heightForWidth(max(frame.width() - 12, 1))
+        self.note.setVisible(bool(self.note.text()) and left - lines >= _ROWS_FIRST * ROW)
+        self.choice.show_line(left >= _ROWS_FIRST * ROW)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if watched is self.mean and isinstance(event, QMouseEvent) and event.type() == QEvent.Type.MouseButtonRelease:
+            if event.button() is Qt.MouseButton.LeftButton:
+                self.figuresAsked.emit()
+            return True
+        if watched is self.finder and isinstance(event, QKeyEvent) and event.type() == QEvent.Type.KeyPress:
+            if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+                if self.model.rowCount():
+                    self.chosen.emit(self.model.class_row(self.model.index(0)).class_id)
+                self._leave_finder()
+                return True
+            if event.key() == Qt.Key.Key_Down and self.model.rowCount():
+                self.view.setCurrentIndex(self.model.index(0))
+                self.view.setFocus(Qt.FocusReason.TabFocusReason)
+                return True
+            if event.key() == Qt.Key.Key_Escape:
+                self._leave_finder()
+                return True
+        return super().eventFilter(watched, event)
+
+    def _leave_finder(self) -> None:
+        self.finder.clear()
+        self.finder.hide()
+        self.leftFinder.emit()
+
+    def _activate(self, index: QModelIndex) -> None:
+        """Enter on a class in the list."""
+        self.chosen.emit(self.model.class_row(index).class_id)
+        if self.finder.isVisible():
+            self._leave_finder()
+
+    def _click(self, place: int, part: str) -> None:
+        row = self.model.class_row(self.model.index(place))
+        if part == "swatch":
+            self._ask_color(row)
+        elif part == "eye":
+            self.visibilityChosen.emit(row.class_id, not row.visible)
+        elif part == "iou":
+            self.errorsAsked.emit(row.class_id)
+        else:
+            self.chosen.emit(row.class_id)
+
+    def _ask_color(self, row: ClassRow) -> None:
+        color = QColorDialog.getColor(QColor(*row.color), self, f"Colour of {row.name}")
+        if color.isValid():
+            self.colorChosen.emit(row.class_id, color)
+
+    def _show_menu(self, point: QPoint) -> None:
+        index = self.view.indexAt(point)
+        if not index.isValid():
+            return
+        row = self.model.class_row(index)
+        menu = QMenu(self)
+        menu.addAction("Select", lambda: self.chosen.emit(row.class_id))
+        menu.addAction("Hide" if row.visible else "Show", lambda: self.visibilityChosen.emit(row.class_id, not row.visible))
+        menu.addAction("Show only this class", lambda: self.soloChosen.emit(row.class_id))
+        menu.addAction("Show its errors", lambda: self.errorsAsked.emit(row.class_id)).setEnabled(row.iou is not None)
+        menu.addSeparator()
+        menu.addAction("Change its colour…", lambda: self._ask_color(row))
+        keys = menu.addMenu("Give it a key")
+        for key in CLASS_KEYS:
+            keys.addAction(key, partial(self.keyChosen.emit, row.class_id, key))
+        keys.addSeparator()
+        keys.addAction("None of its own", lambda: self.keyReleased.emit(row.class_id)).setEnabled(row.fixed_key)
+        menu.exec(self.view.viewport().mapToGlobal(point))
+        menu.deleteLater()

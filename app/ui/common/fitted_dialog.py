@@ -1,0 +1,112 @@
+"""The base of every dialog: it fits the screen that it opens on. The content scrolls, title and buttons stay in sight."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QSize, Qt
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import QDialog, QFrame, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
+
+from app.ui.common.panel import toned
+
+#: Side and bottom margins of a dialog in px.
+_SIDE, _EDGE = 24, 20
+#: What a window manager's frame takes of a screen, in px; it is known only after a window was shown.
+_FRAME = QSize(16, 40)
+
+
+def screen_room(widget: QWidget) -> QSize:
+    """Largest size in px that a window beside ``widget`` can have on its screen, with its frame in sight."""
+    screen = widget.screen() or QGuiApplication.primaryScreen()
+    return screen.availableGeometry().size() - _FRAME
+
+
+def bring_into_screen(window: QWidget) -> None:
+    """Move a window that fits its screen so that all of it is in sight."""
+    place, frame = window.screen().availableGeometry(), window.frameGeometry()
+    left = min(max(frame.left(), place.left()), max(place.right() - frame.width() + 1, place.left()))
+    top = min(max(frame.top(), place.top()), max(place.bottom() - frame.height() + 1, place.top()))
+    window.move(left, top)
+
+
+class FittedDialog(QDialog):
+    """A title, content that scrolls where the screen is too small for it, and a row of buttons that is always visible.
+
+    Args:
+        title: of the window.
+        heading: above the content; the title where it is None, nothing where it is empty.
+        size: wanted size in px; a height of 0 takes what the content needs. The screen limits both.
+
+    Attributes:
+        column: layout of the content.
+        buttons: layout of the row below it.
+    """
+
+    def __init__(self, title: str, parent: QWidget | None = None, *, heading: str | None = None, size: QSize) -> None:
+        super().__init__(parent)
+        self.setWindowTitle(title)
+        self._wanted = size
+        self._fitted = False
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, _EDGE, 0, _EDGE - 4)
+        outer.setSpacing(0)
+        text = title if heading is None else heading
+        if text:
+            label = toned(text, size="title")
+            label.setWordWrap(True)
+            label.setContentsMargins(_SIDE, 0, _SIDE, 12)
+            outer.addWidget(label)
+        self._page = QWidget()
+        self.column = QVBoxLayout(self._page)
+        self.column.setContentsMargins(_SIDE, 0, _SIDE, 4)
+        self.column.setSpacing(12)
+        self.area = QScrollArea()
+        self.area.setFrameShape(QFrame.Shape.NoFrame)
+        self.area.setWidgetResizable(True)
+        self.area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.area.setWidget(self._page)
+        outer.addWidget(self.area, 1)
+        self._edge = QFrame()
+        self._edge.setObjectName("dialogEdge")
+        self._edge.setFixedHeight(1)
+        outer.addWidget(self._edge)
+        foot = QWidget()
+        self.buttons = QHBoxLayout(foot)
+        self.buttons.setContentsMargins(_SIDE, 12, _SIDE, 0)
+        self.buttons.setSpacing(8)
+        outer.addWidget(foot)
+        self.area.verticalScrollBar().rangeChanged.connect(lambda _low, high: self._show_edge(high > 0))
+        self._show_edge(False)
+
+    def setVisible(self, visible: bool) -> None:
+        """Qt's door for ``show``, ``open`` and ``exec``: the size is decided here, with the content complete."""
+        if visible and not self._fitted:
+            self.fit()
+        super().setVisible(visible)
+
+    def fit(self) -> None:
+        """Take the wanted size, or as much of it as the screen has."""
+        self.ensurePolished()
+        room = screen_room(self.parentWidget() or self)
+        width = min(max(self._wanted.width(), self.minimumSizeHint().width()), room.width())
+        self.resize(width, min(self._wanted.height() or self._natural_height(width), room.height()))
+        self._fitted = True  # a user's own size is kept when the dialog is shown again
+
+    def minimumSizeHint(self) -> QSize:
+        """Wide enough for the content, which scrolls up and down only; the layout itself limits the height."""
+        hint = super().minimumSizeHint()
+        return QSize(max(hint.width(), self._page.minimumSizeHint().width()), hint.height())
+
+    def _natural_height(self, width: int) -> int:
+        """Height at which nothing scrolls. Wrapped lines need theirs at this width."""
+        layout = self.layout()
+        assert layout is not None
+        around = layout.totalHeightForWidth(width) if layout.hasHeightForWidth() else layout.totalSizeHint().height()
+        page = self._page.heightForWidth(width) if self._page.hasHeightForWidth() else self._page.sizeHint().height()
+        return around - self.area.sizeHint().height() + page
+
+    def _show_edge(self, scrolls: bool) -> None:
+        """A line above the buttons while there is more content than can be seen."""
+        self._edge.setProperty("scrolls", scrolls)
+        self._edge.style().unpolish(self._edge)
+        self._edge.style().polish(self._edge)

@@ -1,0 +1,180 @@
+"""Carries the comparison and the receptive field into dock and panes, and back what a person does there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, Qt
+from PySide6.QtWidgets import QFileDialog
+
+from app.controllers.annotate.edit import class_name
+from app.controllers.compare.models import milliseconds
+from app.controllers.compare.requests import Said
+from app.controllers.workspace import Program
+from app.state.comparison import LETTERS, PairCount
+from app.text import counted
+from app.ui.canvas.canvas_area import CanvasArea
+from app.ui.canvas.receptive_mark import ReceptiveMark
+from app.ui.shell.main_window import MainWindow
+from app.ui.shell.theme import Theme
+from app.viewmodels.compare.rows import ModelEntry, difference_parts, heading, image_lines, table_rows
+from deeplab_core.model_files import file_filter
+from deeplab_core.receptive import ReceptiveField
+
+if TYPE_CHECKING:  # its plot takes as long to import as the window itself
+    from app.ui.compare.compare_dock import CompareDock
+
+#: Height of the dock on the first day, in px.
+_HEIGHT = 252
+
+
+def remark(said: Said | None) -> str:
+    """What a person should know of a model's answer: classes that the project lacks, and what happened to the memory."""
+    if said is None:
+        return ""
+    number = len(said.unmatched)
+    which = "1 class has" if number == 1 else f"{number} classes have"
+    lost = f"{which} no partner in this project: void here" if number else ""
+    return ". ".join(part.rstrip(".") for part in (lost, said.note) if part)
+
+
+class CompareBinding(QObject):
+    """The wires between the comparison and the window.
+
+    Attributes:
+        dock: made when models are compared for the first time.
+    """
+
+    def __init__(self, window: MainWindow, program: Program, canvas: CanvasArea) -> None:
+        super().__init__(window)
+        self._window, self._program, self._canvas = window, program, canvas
+        self._field: ReceptiveField | None = None
+        self._said: tuple[object, ...] = ()
+        self.dock: CompareDock | None = None
+        program.compare.peersChanged.connect(self._show_peers)
+        program.compare.resultsChanged.connect(self._show_results)
+        program.compare.resultsChanged.connect(self._follow_results)
+        program.compare.fileWanted.connect(self.ask_file)
+        program.compare_folder.changed.connect(self._show_results)
+        program.judge.bandChanged.connect(lambda _band: self._show_results())
+        program.receptive.changed.connect(self._show_field)
+        canvas.hovered.connect(program.receptive.hover)
+        program.facts.subscribe(self._follow_facts)
+
+    def ask_file(self) -> None:
+        """Ask for a model file that takes part from now on."""
+        start = str(self._program.models.path or Path.home())
+        path, _ = QFileDialog.getOpenFileName(self._window, "Compare with a model", start, file_filter())
+        if path:
+            self._program.compare.add_file(Path(path))
+
+    # -- the dock --------------------------------------------------------------------------------------------------------
+
+    def _made(self) -> CompareDock:
+        if self.dock is not None:
+            return self.dock
+        from app.ui.compare.compare_dock import CompareDock
+
+        compare, folder = self._program.compare, self._program.compare_folder
+        dock = self.dock = CompareDock(self._window.theme)
+        dock.modelsChosen.connect(compare.choose)
+        dock.pairChosen.connect(compare.choose_pair)
+        dock.scopeChosen.connect(self._show_results)
+        dock.imageChosen.connect(folder.open_image)
+        dock.fileAsked.connect(self.ask_file)
+        dock.folderAsked.connect(folder.start)
+        dock.closeAsked.connect(compare.end)
+        self._window.themed.connect(self._set_theme)
+        if not self._window.restoreDockWidget(dock):
+            self._window.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, dock)
+            self._window.resizeDocks([dock], [_HEIGHT], Qt.Orientation.Vertical)
+        return dock
+
+    def _set_theme(self, theme: Theme) -> None:
+        if self.dock is not None:
+            self.dock.set_theme(theme)
+
+    def _follow_facts(self, changed: frozenset[str]) -> None:
+        facts = self._program.facts
+        if changed & {"comparing", "docks_folded"} and (self.dock is not None or facts["comparing"]):
+            self._made().setVisible(facts["comparing"] and not facts["docks_folded"])
+        if "compare_running" in changed:
+            self._show_peers()
+
+    def _follow_results(self) -> None:
+        """List the models anew where an answer changes their lines: what can be chosen is read from the disk."""
+        if self._lines_said() != self._said:
+            self._show_peers()
+
+    def _lines_said(self) -> tuple[object, ...]:
+        """What the answers and the chosen pair bring into the list of models."""
+        compare = self._program.compare
+        return (compare.pair, *(remark(answer.said) for answer in compare.answers))
+
+    def _show_peers(self) -> None:
+        compare = self._program.compare
+        if self.dock is None or not compare.on:
+            return
+        self._said = self._lines_said()
+        letters = {peer.path: LETTERS[place] for place, peer in enumerate(compare.peers)}
+        peers = {peer.path: peer for peer in compare.peers}
+        said = {peer.path: answer.said for peer, answer in zip(compare.peers, compare.answers, strict=False)}
+        entries = []
+        for path, title in compare.choices():
+            peer = peers.get(path)
+            problem = "" if peer is None else peer.problem
+            known = title if peer is None else peer.title
+            answer = said.get(path)
+            amiss = bool(problem) or (answer is not None and bool(answer.unmatched))
+            entries.append(ModelEntry(path, known, letters.get(path, ""), problem or remark(answer), amiss))
+        can_run = compare.ready and not self._program.facts["compare_running"]
+        self.dock.show_models(entries, compare.pair, can_run=can_run)
+
+    def _show_results(self) -> None:
+        dock, compare, folder = self.dock, self._program.compare, self._program.compare_folder
+        catalog = compare.catalog
+        if dock is None or not compare.on or catalog is None:
+            return
+        result = folder.result
+        count: PairCount | None
+        times: tuple[float | None, ...]
+        if dock.folder_scope and result is not None:
+            peers, figures, times = result.peers, folder.figures(), result.milliseconds
+            count = result.pairs.get(compare.pair)
+            tip = f"Pooled over {counted(len(result.rows), 'image')}, {result.judged} of them with ground truth"
+        else:
+            peers, figures = tuple(compare.peers), [answer.figures for answer in compare.answers]
+            times = tuple(None if answer.said is None else answer.said.milliseconds for answer in compare.answers)
+            count, tip = compare.difference, "Shares of the pixels of this image"
+        names = [(LETTERS[place], peer.title) for place, peer in enumerate(peers)][: len(figures)]
+        rows = table_rows(catalog, figures, times, folder=dock.folder_scope) if figures else []
+        curves = [() if found is None else found.curve for found in figures]
+        dock.show_figures(heading(figures), names, rows, curves, self._program.judge.band.width_px)
+        dock.show_difference([] if count is None else difference_parts(count, compare.pair), tip)
+        lines = [] if result is None else image_lines(result.rows, compare.pair)
+        dock.show_images(lines, "Run the folder to list the images on which these models differ most.")
+
+    # -- the receptive field ---------------------------------------------------------------------------------------------
+
+    def _show_field(self) -> None:
+        receptive = self._program.receptive
+        if receptive.field is not self._field or receptive.field is None:
+            self._field = receptive.field
+            self._canvas.set_mark(None if self._field is None else ReceptiveMark(self._field, self._words(self._field)))
+        if receptive.problem:
+            self._program.notifier.warning("No receptive field", receptive.problem, replace_key="receptive")
+
+    def _words(self, field: ReceptiveField) -> str:
+        """What stands beside the field."""
+        card = self._program.models.card
+        name = "" if card is None else class_name(card.catalog, field.class_id)
+        whole = field.reaches[0].extent
+        size = f"{round(whole[2] - whole[0])} × {round(whole[3] - whole[1])} px"
+        scale = (field.extent[2] - field.extent[0]) / max(field.gradient.shape[1], 1)
+        radii = ", ".join(f"{share:.0%} within {round(radius * scale)} px".replace("%", " %") for share, radius in field.radii)
+        lines = [f"{name} at {field.x}, {field.y}: theory {size}", f"gradient: {radii} · {milliseconds(field.milliseconds)}"]
+        branches = ", ".join(f"{reach.name}: {round(reach.extent[2] - reach.extent[0])}" for reach in field.reaches[1:])
+        if branches:
+            lines.insert(1, f"dotted, by branch: {branches} px")
+        return "\n".join([*lines, field.note] if field.note else lines)

@@ -1,0 +1,175 @@
+"""The list of error components behind a number: thumbnails, largest first; a click leads to the place in its image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from PySide6.QtCore import QModelIndex, QPoint, QSize, Qt, Signal
+from PySide6.QtGui import QImage
+from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QListView, QMenu, QPushButton, QStyleOptionViewItem, QVBoxLayout, QWidget
+
+from app.text import counted, spaced
+from app.ui.common.elided_label import ElidedLabel
+from app.ui.common.panel import toned
+from app.ui.evaluate.component_delegate import ComponentDelegate
+from app.ui.evaluate.component_list_model import ComponentListModel, ComponentTile
+from app.ui.shell.theme import Theme
+from app.viewmodels.evaluate.error_list import KIND_TITLES, ComponentQuery, class_text
+from deeplab_core.analysis.components import ErrorComponent
+from deeplab_core.analysis.kinds import PARTS
+from deeplab_core.catalogs.catalog import ClassCatalog
+
+
+class ComponentsPage(QWidget):
+    """One list at a time.
+
+    Args:
+        picture: gives the picture of a component, or None while it is made.
+        name: gives the name of the image of a component.
+
+    Signals:
+        chosen(int): the place in the list that was clicked.
+        queryChanged(ComponentQuery): another list is wanted.
+        ambiguousAsked(int): the error at this place of the list cannot be decided.
+        backAsked(): back to the page before.
+    """
+
+    chosen = Signal(int)
+    queryChanged = Signal(object)
+    ambiguousAsked = Signal(int)
+    backAsked = Signal()
+
+    def __init__(
+        self,
+        theme: Theme,
+        picture: Callable[[ErrorComponent], QImage | None],
+        name: Callable[[ErrorComponent], str],
+        parent: QWidget | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._name = name
+        self.query = ComponentQuery()
+        self.model = ComponentListModel(picture)
+        self._delegate = ComponentDelegate(theme)
+        self.back = QPushButton("‹ Back")
+        self.back.setToolTip("Esc")
+        self.title = toned(size="title")
+        self.detail = ElidedLabel(Qt.TextElideMode.ElideRight)
+        self.detail.setProperty("tone", "muted")
+        self.both_ways = QCheckBox("Both ways")
+        self.both_ways.setToolTip("Also those that are confused the other way round")
+        self.list = QListView()
+        self.list.setModel(self.model)
+        self.list.setItemDelegate(self._delegate)
+        self.list.setViewMode(QListView.ViewMode.IconMode)
+        self.list.setResizeMode(QListView.ResizeMode.Adjust)
+        self.list.setMovement(QListView.Movement.Static)
+        self.list.setUniformItemSizes(True)
+        self.list.setSpacing(4)
+        self.list.setMouseTracking(True)
+        self.list.setVerticalScrollMode(QListView.ScrollMode.ScrollPerPixel)
+        self.list.setGridSize(self._delegate.sizeHint(QStyleOptionViewItem(), QModelIndex()) + QSize(6, 6))
+        self.list.setAccessibleName("Error components")
+        self.nothing = toned("No such error is left.", tone="muted")
+        self.nothing.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        head = QHBoxLayout()
+        head.setSpacing(10)
+        head.addWidget(self.back)
+        head.addWidget(self.title)
+        head.addWidget(self.detail, 1)
+        head.addWidget(self.both_ways)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(8)
+        column.addLayout(head)
+        column.addWidget(self.nothing)
+        column.addWidget(self.list, 1)
+        self.setFocusProxy(self.list)
+        self.back.clicked.connect(self.backAsked)
+        self.list.clicked.connect(lambda index: self.chosen.emit(index.row()))
+        self.list.activated.connect(lambda index: self.chosen.emit(index.row()))
+        self.both_ways.toggled.connect(self._mirror)
+        self.list.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        self.list.customContextMenuRequested.connect(self._show_menu)
+
+    @property
+    def components(self) -> list[ErrorComponent]:
+        """What is listed."""
+        return self.model.components
+
+    def set_theme(self, theme: Theme) -> None:
+        self._delegate.theme = theme
+        self.list.viewport().update()
+
+    def show_components(
+        self,
+        query: ComponentQuery,
+        components: Sequence[ErrorComponent],
+        catalog: ClassCatalog,
+        totals: tuple[int, int] | None,
+    ) -> None:
+        """Show the list of a query.
+
+        Args:
+            query: what is listed.
+            components: the largest of them.
+            catalog: the classes.
+            totals: (pixels, components) of all of them, where they are counted.
+        """
+        self.query = query
+        blocked = self.both_ways.blockSignals(True)
+        self.both_ways.setVisible(query.can_mirror)
+        self.both_ways.setChecked(query.both_ways)
+        self.both_ways.blockSignals(blocked)
+        self.title.setText(query.title(catalog))
+        self.detail.set_text(_detail(components, totals))
+        self.model.set_tiles([self._tile(component, catalog) for component in components])
+        self.nothing.setVisible(not components)
+
+    def select(self, place: int) -> None:
+        """Mark a place of the list and bring it into view."""
+        index = self.model.index(place, 0)
+        if index.isValid():
+            self.list.setCurrentIndex(index)
+            self.list.scrollTo(index)
+
+    def refresh(self) -> None:
+        """Pictures have arrived."""
+        self.model.refresh()
+
+    def _tile(self, component: ErrorComponent, catalog: ClassCatalog) -> ComponentTile:
+        parts = [f"{spaced(component.pixels)} px"]
+        if self.query.truth is None or self.query.prediction is None or self.query.both_ways:
+            truth, prediction = (class_text(catalog, one) for one in (component.truth, component.prediction))
+            parts.append(f"{truth} → {prediction}")
+        kinds = [KIND_TITLES[kind] for kind in component.kinds if kind not in PARTS]
+        return ComponentTile(component, self._name(component), " · ".join([*parts, *kinds]))
+
+    def _show_menu(self, point: QPoint) -> None:
+        index = self.list.indexAt(point)
+        if index.isValid():
+            self.list.setCurrentIndex(index)
+            self.menu_of(index.row()).popup(self.list.viewport().mapToGlobal(point))
+
+    def menu_of(self, place: int) -> QMenu:
+        """What can be done with the error at a place of the list."""
+        menu = QMenu(self)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        menu.addAction("Correct it", lambda: self.chosen.emit(place))
+        menu.addAction("Its ground truth is ambiguous", lambda: self.ambiguousAsked.emit(place))
+        return menu
+
+    def _mirror(self, on: bool) -> None:
+        query = self.query
+        self.queryChanged.emit(ComponentQuery(query.truth, query.prediction, on, query.kind))
+
+
+def _detail(components: Sequence[ErrorComponent], totals: tuple[int, int] | None) -> str:
+    images = len({component.image for component in components})
+    if totals is None:
+        return f"the {len(components)} largest, in {counted(images, 'image')}" if components else ""
+    pixels, number = totals
+    said = f"{spaced(pixels)} px in {counted(number, 'component')}"
+    if len(components) < number:
+        return f"{said}; the {len(components)} largest, in {counted(images, 'image')}"
+    return f"{said}, {counted(images, 'image')}"

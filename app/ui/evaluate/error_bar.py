@@ -1,0 +1,52 @@
+"""The bar above the picture while a person walks through a list of errors: which one, how many, on and back."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QWidget
+
+from app.text import spaced
+from app.ui.common.elided_label import ElidedLabel
+from app.ui.shell.action_builder import ActionBuilder
+from app.viewmodels.evaluate.error_list import ComponentWalk
+from deeplab_core.catalogs.catalog import ClassCatalog
+
+
+class WalkBar(QFrame):
+    """Shown only while there is a walk.
+
+    Signals:
+        closeAsked(): end the walk.
+    """
+
+    closeAsked = Signal()
+
+    def __init__(self, actions: ActionBuilder, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("walkBar")
+        row = QHBoxLayout(self)
+        row.setContentsMargins(12, 4, 6, 4)
+        row.setSpacing(4)
+        self.text = ElidedLabel(Qt.TextElideMode.ElideRight)
+        row.addWidget(self.text, 1)
+        for action_id in ("inspect.previous", "inspect.next"):
+            row.addWidget(actions.tool_button(action_id))
+        self.to_list = QPushButton("Back to the list")
+        self.to_list.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.to_list.clicked.connect(actions["inspect.view"].trigger)
+        actions["inspect.view"].changed.connect(lambda: self.to_list.setToolTip(actions["inspect.view"].toolTip()))
+        row.addWidget(self.to_list)
+        self.end = QPushButton("Done")
+        self.end.setProperty("link", True)
+        self.end.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.end.clicked.connect(self.closeAsked)
+        row.addWidget(self.end)
+        self.hide()
+
+    def show_walk(self, walk: ComponentWalk | None, catalog: ClassCatalog | None) -> None:
+        """Say where the walk is; None hides the bar."""
+        self.setVisible(walk is not None and catalog is not None)
+        if walk is not None and catalog is not None:
+            pixels = spaced(walk.current.pixels)
+            place = f"{walk.place + 1} of {len(walk.components)}"
+            self.text.set_text(f"{walk.query.title(catalog)} · {place} · {pixels} px")

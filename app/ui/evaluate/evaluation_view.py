@@ -1,0 +1,157 @@
+"""The Judge view: takes the place of the picture, one page per question."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QKeyEvent
+from PySide6.QtWidgets import QHBoxLayout, QPushButton, QStackedWidget, QTabBar, QVBoxLayout, QWidget
+
+from app.ui.common.elided_label import ElidedLabel
+from app.ui.common.panel import toned
+from app.ui.shell.theme import Theme
+
+
+class JudgeView(QWidget):
+    """Pages behind tabs, a line that says what the figures are over, and a button that makes them anew.
+
+    A page is any widget (:meth:`add_page`). It may have ``set_theme(theme)``, ``begin()`` (called each time it comes to the
+    front) and ``step_back() -> bool`` (Esc: go one step back within the page; False where there is none, then the view closes).
+
+    Signals:
+        closeAsked(): Esc, or the button: back to the picture.
+        refreshAsked(): inspect the folder (again).
+        pageShown(str): the page with this title came to the front.
+    """
+
+    closeAsked = Signal()
+    refreshAsked = Signal()
+    pageShown = Signal(str)
+
+    def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("card")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self._theme = theme
+        self._pages: list[tuple[str, QWidget]] = []
+        self._lists: list[QWidget] = []
+        self.tabs = QTabBar()
+        self.tabs.setDrawBase(False)
+        self.tabs.setExpanding(False)
+        self.tabs.setAccessibleName("Pages of the Judge view")
+        self.scope = ElidedLabel(Qt.TextElideMode.ElideRight)
+        self.scope.setProperty("tone", "muted")
+        self.refresh = QPushButton("Refresh")
+        self.refresh.setToolTip(
+            "Compare every mask with its ground truth; what has not changed since last time is not read again"
+        )
+        self.close_button = QPushButton("‹ Picture")
+        self.close_button.setToolTip("Back to the picture   Esc")
+        self.hint = toned("")
+        self.hint.setWordWrap(True)
+        self.hint.hide()
+        self.stack = QStackedWidget()
+        header = QHBoxLayout()
+        header.setSpacing(8)
+        header.addWidget(self.tabs)
+        header.addWidget(self.scope, 1)
+        header.addWidget(self.refresh)
+        header.addWidget(self.close_button)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(12, 8, 12, 12)
+        column.setSpacing(8)
+        column.addLayout(header)
+        column.addWidget(self.hint)
+        column.addWidget(self.stack, 1)
+        self.tabs.currentChanged.connect(self._show)
+        self.tabs.tabBarClicked.connect(lambda place: self.leave_list() if place == self.tabs.currentIndex() else None)
+        self.refresh.clicked.connect(self.refreshAsked)
+        self.close_button.clicked.connect(self.closeAsked)
+
+    @property
+    def titles(self) -> tuple[str, ...]:
+        """Titles of the pages, first tab first."""
+        return tuple(title for title, _ in self._pages)
+
+    @property
+    def page(self) -> QWidget | None:
+        """The page in front; None before there is one."""
+        return self.stack.currentWidget()
+
+    def add_page(self, title: str, widget: QWidget) -> None:
+        """Add a page at the end; ``title`` is its tab."""
+        self._pages.append((title, widget))
+        self.stack.addWidget(widget)
+        _tell(widget, "set_theme", self._theme)
+        self.tabs.addTab(title)
+
+    def add_list(self, widget: QWidget) -> None:
+        """Add what a page leads to; it has no tab and :meth:`step_back` leads to the page again."""
+        self._lists.append(widget)
+        self.stack.addWidget(widget)
+        _tell(widget, "set_theme", self._theme)
+
+    def show_list(self, widget: QWidget) -> None:
+        """Bring what :meth:`add_list` took to the front."""
+        self.stack.setCurrentWidget(widget)
+
+    def leave_list(self) -> bool:
+        """Back to the page that led to the list in front; whether there was one."""
+        if self.page not in self._lists:
+            return False
+        self._show(self.tabs.currentIndex())
+        return True
+
+    def show_page(self, title: str) -> None:
+        """Bring a page to the front. Raises ValueError where no page has this title."""
+        self.tabs.setCurrentIndex(self.titles.index(title))
+
+    def show_scope(self, text: str, explained: str = "", *, hint: str = "") -> None:
+        """What the figures are over.
+
+        Args:
+            text: short, e.g. ``"48 of 50 images"``.
+            explained: the same at length, for the tooltip; empty takes ``text``.
+            hint: what to do where there is nothing to show; it gets a line of its own.
+        """
+        self.scope.set_text(text)
+        self.scope.setToolTip(explained or text)
+        self.hint.setText(hint)
+        self.hint.setVisible(bool(hint))
+
+    def set_theme(self, theme: Theme) -> None:
+        """Dress every page that paints itself."""
+        self._theme = theme
+        for widget in (*(widget for _, widget in self._pages), *self._lists):
+            _tell(widget, "set_theme", theme)
+
+    def begin(self) -> None:
+        """The view came to the front: the keyboard goes to its page."""
+        page = self.page
+        if page is not None:
+            page.setFocus()
+            _tell(page, "begin")
+
+    def step_back(self) -> None:
+        """One step back within the page, or out of the view."""
+        page = self.page
+        if page is None or not (_tell(page, "step_back") or self.leave_list()):
+            self.closeAsked.emit()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.key() == Qt.Key.Key_Escape:
+            self.step_back()
+        else:
+            super().keyPressEvent(event)
+
+    def _show(self, place: int) -> None:
+        title, widget = self._pages[place]
+        self.stack.setCurrentWidget(widget)
+        if self.isVisible():
+            self.begin()
+        self.pageShown.emit(title)
+
+
+def _tell(widget: QWidget, verb: str, *values: object) -> object:
+    """Call a verb that a page may have; None where it has none."""
+    method = getattr(widget, verb, None)
+    return None if method is None else method(*values)

@@ -1,0 +1,161 @@
+"""The failure board: which kinds of mistake there are, what mending each would win, and where the model is weak."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QSignalBlocker, Qt, Signal
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QComboBox, QFrame, QGridLayout, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
+
+from app.ui.common.panel import toned
+from app.ui.evaluate.class_bars import ClassBars
+from app.ui.evaluate.kind_table import PART_TONES, KindTable
+from app.ui.evaluate.slice_bars import SliceBars
+from app.ui.shell.theme import Theme
+from app.viewmodels.evaluate.error_list import ComponentQuery
+from app.viewmodels.evaluate.failure_table import class_parts, failure_lines, slice_charts
+from deeplab_core.analysis.folder import FolderInspection
+from deeplab_core.analysis.kinds import FailureKind
+from deeplab_core.analysis.slices import Slice
+from deeplab_core.metrics.scores import FEW_IMAGES, FEW_OBJECTS
+
+_HINT = (
+    "Of each class, boundary, extent and segment add up to 100 %; over all classes to more, because a pixel is a miss of one "
+    "and a false alarm of another. The other kinds overlap."
+)
+
+_COUNTS = (
+    f"n: objects, or images for slices of pixels. Pale bars rest on fewer than {FEW_OBJECTS} objects or {FEW_IMAGES} images."
+)
+
+#: Width of one small chart that the grid aims at, px.
+_CHART = 280
+
+
+class FailuresPage(QWidget):
+    """Kinds, classes and slices of a folder, over all classes or one.
+
+    Signals:
+        asked(ComponentQuery): a kind, a class, a kind of a class or a slice was chosen.
+    """
+
+    asked = Signal(object)
+
+    def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._theme = theme
+        self._folder: FolderInspection | None = None
+        self._charts: list[SliceBars] = []
+        self.classes = QComboBox()
+        self.classes.addItem("All classes", None)
+        self.classes.setAccessibleName("Class that the figures are about")
+        self.kinds = KindTable(theme)
+        self.bars = ClassBars(theme)
+        self._grid = QGridLayout()
+        self._grid.setSpacing(16)
+        self._build()
+        self.setFocusProxy(self.kinds)
+        self.classes.currentIndexChanged.connect(self._lay_out)
+        self.kinds.kindChosen.connect(self._ask_kind)
+        self.bars.chosen.connect(lambda class_id, kind: self.asked.emit(ComponentQuery(concerning=class_id, kind=kind)))
+
+    def _build(self) -> None:
+        inner = QWidget()
+        column = QVBoxLayout(inner)
+        column.setContentsMargins(0, 0, 8, 0)
+        column.setSpacing(8)
+        head = QHBoxLayout()
+        head.addWidget(self.classes)
+        hint = toned(_HINT, tone="muted", size="small")
+        hint.setWordWrap(True)
+        head.addWidget(hint, 1)
+        column.addLayout(head)
+        column.addWidget(self.kinds)
+        self._legend = QHBoxLayout()
+        self._legend.setSpacing(14)
+        self._legend.addWidget(toned("WRONG PIXELS BY CLASS", tone="muted", size="caption", strong=True))
+        self._keys = []
+        for kind in PART_TONES:
+            key = toned(f"■ {kind.value}", size="small")
+            self._keys.append((key, kind))
+            self._legend.addWidget(key)
+        self._legend.addStretch(1)
+        column.addSpacing(8)
+        column.addLayout(self._legend)
+        column.addWidget(self.bars)
+        column.addSpacing(8)
+        weak = QHBoxLayout()
+        weak.setSpacing(14)
+        weak.addWidget(toned("WHERE IT IS WEAK", tone="muted", size="caption", strong=True))
+        weak.addWidget(toned(_COUNTS, tone="muted", size="small"))
+        weak.addStretch(1)
+        column.addLayout(weak)
+        column.addLayout(self._grid)
+        column.addStretch(1)
+        scroll = QScrollArea()
+        scroll.setFrameShape(QFrame.Shape.NoFrame)
+        scroll.setWidgetResizable(True)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setWidget(inner)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(scroll)
+
+    @property
+    def class_id(self) -> int | None:
+        """The class that the figures are about; None for all."""
+        found: int | None = self.classes.currentData()
+        return found
+
+    def set_theme(self, theme: Theme) -> None:
+        self._theme = theme
+        parts: tuple[KindTable | ClassBars | SliceBars, ...] = (self.kinds, self.bars, *self._charts)
+        for part in parts:
+            part.set_theme(theme)
+        for key, kind in self._keys:
+            key.setStyleSheet(f"color: {theme.colors[PART_TONES[kind]]}")
+
+    def show_folder(self, folder: FolderInspection | None) -> None:
+        """Show another folder, or the same with other figures."""
+        self._folder = folder
+        held = self.class_id
+        parts = [] if folder is None else class_parts(folder.board)
+        with QSignalBlocker(self.classes):
+            self.classes.clear()
+            self.classes.addItem("All classes", None)
+            for part in parts:
+                self.classes.addItem(part.name, part.class_id)
+            self.classes.setCurrentIndex(max(self.classes.findData(held), 0))
+        self.bars.show_parts(parts)
+        self._lay_out()
+
+    def _lay_out(self) -> None:
+        folder = self._folder
+        self.kinds.show_lines([] if folder is None else failure_lines(folder, self.class_id))
+        charts = [] if folder is None else slice_charts(folder, self.class_id)
+        for chart, shown in zip(charts, self._charts, strict=False):
+            shown.show_chart(chart)
+        for left in self._charts[len(charts) :]:
+            self._grid.removeWidget(left)
+            left.hide()
+            left.deleteLater()
+        del self._charts[len(charts) :]
+        for chart in charts[len(self._charts) :]:
+            bars = SliceBars(self._theme, chart)
+            bars.chosen.connect(self._ask_slice)
+            self._charts.append(bars)
+        self._place_charts()
+
+    def _place_charts(self) -> None:
+        across = max(self.width() // _CHART, 1)
+        for place, chart in enumerate(self._charts):
+            self._grid.addWidget(chart, place // across, place % across)
+
+    def _ask_kind(self, kind: FailureKind) -> None:
+        self.asked.emit(ComponentQuery(kind=kind, concerning=self.class_id))
+
+    def _ask_slice(self, within: Slice) -> None:
+        self.asked.emit(ComponentQuery(within=within, concerning=self.class_id))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._place_charts()

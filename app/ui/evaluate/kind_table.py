@@ -1,0 +1,125 @@
+"""The kinds of failure as a table: how much, how often, and what mending them would win."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import isnan, nan
+
+from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QRectF, Qt, Signal
+from PySide6.QtGui import QPainter
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QHeaderView,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
+    QTableWidget,
+    QTableWidgetItem,
+    QWidget,
+)
+
+from app.text import spaced
+from app.ui.shell.theme import Theme
+from app.viewmodels.evaluate.failure_table import FailureLine
+from deeplab_core.analysis.kinds import PARTS, FailureKind
+
+_COLUMNS = ("Kind", "Share of the errors", "Pixels", "Instances", "Images", "IoU won back")
+_SHARE, _GAIN, _ROW = 1, 5, 28
+_LEFT, _RIGHT = Qt.AlignmentFlag.AlignLeft, Qt.AlignmentFlag.AlignRight
+#: Tokens of the three parts, also used by the bars of the classes.
+PART_TONES: dict[FailureKind, str] = dict(zip(PARTS, ("accent", "warn", "bad"), strict=True))
+
+
+class KindTable(QTableWidget):
+    """Ten rows; a click on one leads to its components.
+
+    Signals:
+        kindChosen(FailureKind): a row was clicked, or Enter was pressed on it.
+    """
+
+    kindChosen = Signal(object)
+
+    def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
+        super().__init__(0, len(_COLUMNS), parent)
+        self._lines: list[FailureLine] = []
+        self._bars = _BarDelegate(theme)
+        self.setItemDelegateForColumn(_SHARE, self._bars)
+        self.setItemDelegateForColumn(_GAIN, self._bars)
+        self.verticalHeader().hide()
+        self.verticalHeader().setDefaultSectionSize(_ROW)
+        self.setShowGrid(False)
+        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setAccessibleName("Kinds of failure")
+        self.setTabKeyNavigation(False)
+        header = self.horizontalHeader()
+        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setSectionResizeMode(_SHARE, QHeaderView.ResizeMode.Stretch)
+        header.setSectionResizeMode(_GAIN, QHeaderView.ResizeMode.Stretch)
+        header.setSectionsClickable(False)
+        for place, title in enumerate(_COLUMNS):
+            heading = QTableWidgetItem(title)
+            heading.setTextAlignment((_LEFT if place in (0, _SHARE, _GAIN) else _RIGHT) | Qt.AlignmentFlag.AlignVCenter)
+            self.setHorizontalHeaderItem(place, heading)
+        self.cellClicked.connect(self._choose)
+        self.cellActivated.connect(self._choose)
+
+    def set_theme(self, theme: Theme) -> None:
+        self._bars.theme = theme
+        self.viewport().update()
+
+    def show_lines(self, lines: Sequence[FailureLine]) -> None:
+        """Show other figures; the row in hand stays."""
+        self._lines = list(lines)
+        self.setRowCount(len(lines))
+        for row, line in enumerate(lines):
+            instances = "" if line.instances is None else spaced(line.instances)
+            shown = "" if isnan(line.share) else f"{line.share:.1%}".replace("%", " %")
+            won = "" if isnan(line.gain) else f"{line.gain:+.3f}"
+            texts = (line.title, shown, spaced(line.pixels), instances, spaced(line.images), won)
+            if line.missing:
+                texts = (line.title, "not measured", "", "", "", "")
+            share, gain = (nan, nan) if line.missing else (line.share, line.gain)
+            bars = {_SHARE: (share, PART_TONES.get(line.kind, "faint")), _GAIN: (gain, "good")}
+            for column, text in enumerate(texts):
+                item = self.item(row, column) or QTableWidgetItem()
+                if item.tableWidget() is None:
+                    self.setItem(row, column, item)
+                item.setText(text)
+                item.setToolTip(f"{line.title}: {line.text}." + (f" Not measured: {line.missing}." if line.missing else ""))
+                if column in bars:
+                    item.setData(Qt.ItemDataRole.UserRole, bars[column])
+                elif column:
+                    item.setTextAlignment(_RIGHT | Qt.AlignmentFlag.AlignVCenter)
+        self.setFixedHeight(self.horizontalHeader().sizeHint().height() + _ROW * len(lines) + 2)
+
+    def _choose(self, row: int, _column: int) -> None:
+        if row < len(self._lines) and self._lines[row].pixels:
+            self.kindChosen.emit(self._lines[row].kind)
+
+
+class _BarDelegate(QStyledItemDelegate):
+    """A share as a bar with its figure at the left."""
+
+    def __init__(self, theme: Theme) -> None:
+        super().__init__()
+        self.theme = theme
+
+    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex) -> None:
+        super().paint(painter, option, index)
+        value, tone = index.data(Qt.ItemDataRole.UserRole) or (0.0, "faint")
+        if isnan(value) or value <= 0:
+            return
+        room = QRectF(option.rect).adjusted(64, 0, -10, 0)
+        painter.save()
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setPen(Qt.PenStyle.NoPen)
+        bar = QRectF(room.left(), room.center().y() - 4, room.width(), 8)
+        painter.setBrush(self.theme.color("track"))
+        painter.drawRoundedRect(bar, 3, 3)
+        bar.setWidth(max(bar.width() * min(value, 1.0), 2))
+        painter.setBrush(self.theme.color(tone))
+        painter.drawRoundedRect(bar, 3, 3)
+        painter.restore()

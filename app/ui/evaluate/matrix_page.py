@@ -1,0 +1,224 @@
+"""The page of the confusion matrix: the matrix, how it is read, and what costs most."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QListWidget, QListWidgetItem, QSlider, QVBoxLayout, QWidget
+
+from app.text import counted, spaced
+from app.ui.common.elided_label import ElidedLabel
+from app.ui.common.panel import toned
+from app.ui.evaluate.matrix_view import LARGEST, SMALLEST, MatrixView
+from app.ui.shell.theme import Theme
+from app.viewmodels.evaluate.error_list import ComponentQuery, class_text
+from app.viewmodels.evaluate.matrix_table import (
+    SCALE_TEXT,
+    MatrixOrder,
+    MatrixScale,
+    MatrixTable,
+    costly_cells,
+    matrix_table,
+    short_percent,
+)
+from deeplab_core.analysis.error_index import ErrorIndex
+from deeplab_core.catalogs.catalog import ClassCatalog
+
+
+class MatrixPage(QWidget):
+    """Shows the matrix of a folder.
+
+    Signals:
+        asked(ComponentQuery): a cell, a row, a column or a line of the list was chosen.
+    """
+
+    asked = Signal(object)
+
+    def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._counts: NDArray[np.int64] | None = None
+        self._catalog: ClassCatalog | None = None
+        self._index: ErrorIndex | None = None
+        self._costly: list[tuple[int, int, int]] = []
+        self.matrix = MatrixView(theme)
+        self.scale = _choice(MatrixScale, "What the cells say")
+        self.scale.setCurrentIndex(list(MatrixScale).index(MatrixScale.ROWS))
+        self.order = _choice(MatrixOrder, "Order of the classes")
+        self.background = QCheckBox("With background")
+        self.empty = QCheckBox("All classes")
+        self.empty.setToolTip("Also classes that occur in neither ground truth nor prediction")
+        self.zoom = QSlider(Qt.Orientation.Horizontal)
+        self.zoom.setRange(SMALLEST, LARGEST)
+        self.zoom.setFixedWidth(110)
+        self.zoom.setAccessibleName("Size of the cells")
+        self.zoom.setToolTip("Size of the cells   Ctrl+wheel")
+        self.readout = ElidedLabel(Qt.TextElideMode.ElideRight)
+        self.worst = QListWidget()
+        self.worst.setAccessibleName("Confusions that cost most")
+        self.worst.setMinimumWidth(200)
+        self.worst.setMaximumWidth(280)
+        self._build()
+        self.background.setChecked(True)
+        self.setFocusProxy(self.matrix)
+        for box in (self.scale, self.order):
+            box.currentIndexChanged.connect(self._lay_out)
+        for check in (self.background, self.empty):
+            check.toggled.connect(self._lay_out)
+        self.zoom.valueChanged.connect(self.matrix.set_side)
+        self.matrix.sideChanged.connect(self._follow_side)
+        self.matrix.cellPointed.connect(self._say_cell)
+        self.matrix.cellChosen.connect(self._ask_cell)
+        self.matrix.rowChosen.connect(self._ask_row)
+        self.matrix.columnChosen.connect(self._ask_column)
+        self.worst.itemClicked.connect(self._ask_line)
+        self.worst.itemActivated.connect(self._ask_line)
+
+    def _build(self) -> None:
+        tools = QHBoxLayout()
+        tools.setSpacing(8)
+        for part in (self.scale, self.order, self.background, self.empty):
+            tools.addWidget(part)
+        tools.addStretch(1)
+        tools.addWidget(toned("Size", tone="muted", size="small"))
+        tools.addWidget(self.zoom)
+        side = QVBoxLayout()
+        side.setSpacing(4)
+        side.addWidget(toned("COSTS MOST", tone="muted", size="caption", strong=True))
+        side.addWidget(self.worst, 1)
+        row = QHBoxLayout()
+        row.setSpacing(12)
+        row.addWidget(self.matrix, 1)
+        row.addLayout(side)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(8)
+        column.addLayout(tools)
+        column.addLayout(row, 1)
+        column.addWidget(self.readout)
+
+    @property
+    def table(self) -> MatrixTable | None:
+        """What is shown."""
+        return self.matrix.table
+
+    def set_theme(self, theme: Theme) -> None:
+        self.matrix.set_theme(theme)
+
+    def show_counts(self, counts: NDArray[np.int64] | None, catalog: ClassCatalog | None, index: ErrorIndex | None) -> None:
+        """Show another matrix.
+
+        Args:
+            counts: (C, C + 1) int64, or None where nothing is known.
+            catalog: its classes.
+            index: the components behind it.
+        """
+        self._counts, self._catalog, self._index = counts, catalog, index
+        self._lay_out()
+
+    def _lay_out(self) -> None:
+        if self._counts is None or self._catalog is None:
+            self.matrix.show_table(None)
+            self.worst.clear()
+            self._say_cell(-1, -1)
+            return
+        self.matrix.show_table(
+            matrix_table(
+                self._counts,
+                self._catalog,
+                scale=list(MatrixScale)[self.scale.currentIndex()],
+                order=list(MatrixOrder)[self.order.currentIndex()],
+                background=self.background.isChecked(),
+                empty=self.empty.isChecked(),
+            )
+        )
+        self._list_worst(self._counts, self._catalog)
+        self._say_cell(*self.matrix.cell)
+
+    def _list_worst(self, counts: NDArray[np.int64], catalog: ClassCatalog) -> None:
+        self._costly = costly_cells(counts, catalog, background=self.background.isChecked())
+        wrong = max(int(counts.sum()) - int(counts[:, :-1].trace()), 1)
+        while self.worst.count() > len(self._costly):
+            self.worst.takeItem(self.worst.count() - 1)
+        for place, (truth, prediction, pixels) in enumerate(self._costly):
+            names = f"{class_text(catalog, truth)} → {class_text(catalog, prediction)}"
+            text = f"{names}\n{spaced(pixels)} px · {short_percent(pixels / wrong)} % of all errors"
+            if place < self.worst.count():
+                self.worst.item(place).setText(text)
+            else:
+                item = QListWidgetItem(text)
+                item.setToolTip("Show these errors")
+                self.worst.addItem(item)
+
+    def _say_cell(self, row: int, column: int) -> None:
+        table = self.matrix.table
+        if table is None:
+            self.readout.set_text("")
+            return
+        if row < 0:
+            self.readout.set_text(SCALE_TEXT[table.scale])
+            return
+        truth, prediction = table.cell(row, column)
+        names = [class_text(table.catalog, one) for one in (truth, prediction)]
+        pixels = spaced(int(table.counts[row, column]))
+        if truth == prediction:
+            self.readout.set_text(f"{names[0]}: {pixels} px right, {_share(table, row, column)}")
+            return
+        query = _query(table, row, column)
+        said = f"{query.title(table.catalog)}: {pixels} px{_share(table, row, column, ', ')}"
+        totals = None if self._index is None else query.totals(self._index)
+        if totals is not None and totals[1]:
+            said += f" · {counted(totals[1], 'component')}"
+        self.readout.set_text(f"{said} · click to see them" if table.counts[row, column] else said)
+
+    def _ask_cell(self, row: int, column: int) -> None:
+        table = self.matrix.table
+        if table is None:
+            return
+        if table.on_diagonal(row, column):
+            self.asked.emit(ComponentQuery(truth=table.cell(row, column)[0]))
+        elif table.counts[row, column]:
+            self.asked.emit(_query(table, row, column))
+
+    def _ask_line(self, item: QListWidgetItem) -> None:
+        truth, prediction, _ = self._costly[self.worst.row(item)]
+        self.asked.emit(ComponentQuery(truth=truth, prediction=prediction))
+
+    def _ask_row(self, row: int) -> None:
+        table = self.matrix.table
+        if table is not None:
+            self.asked.emit(ComponentQuery(truth=table.class_id(int(table.rows[row]))))
+
+    def _ask_column(self, column: int) -> None:
+        table = self.matrix.table
+        if table is not None:
+            self.asked.emit(ComponentQuery(prediction=table.class_id(int(table.columns[column]))))
+
+    def _follow_side(self, side: int) -> None:
+        blocked = self.zoom.blockSignals(True)
+        self.zoom.setValue(side)
+        self.zoom.blockSignals(blocked)
+
+
+def _query(table: MatrixTable, row: int, column: int) -> ComponentQuery:
+    truth, prediction = table.cell(row, column)
+    return ComponentQuery(truth=truth, prediction=prediction, both_ways=table.scale is MatrixScale.PAIRS)
+
+
+def _choice(kinds: type[MatrixScale] | type[MatrixOrder], name: str) -> QComboBox:
+    box = QComboBox()
+    for kind in kinds:
+        box.addItem(kind.value)
+    box.setAccessibleName(name)
+    return box
+
+
+def _share(table: MatrixTable, row: int, column: int, before: str = "") -> str:
+    if table.scale is MatrixScale.COUNTS:
+        return ""
+    of = {
+        MatrixScale.ROWS: f"of {table.name(int(table.rows[row]))}",
+        MatrixScale.COLUMNS: f"of what is called {table.name(int(table.columns[column]))}",
+        MatrixScale.PAIRS: "of both",
+    }[table.scale]
+    return f"{before}{short_percent(float(table.values[row, column]))} % {of}"

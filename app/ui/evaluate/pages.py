@@ -1,0 +1,212 @@
+"""Carries what is said between the program and three pages of the Judge view: queues, plots, ambiguous regions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from PySide6.QtCore import QObject, QTimer, Signal
+from PySide6.QtGui import QImage
+from PySide6.QtWidgets import QFileDialog
+
+from app.controllers.annotate.edit import class_name
+from app.controllers.workspace import Program
+from app.services.timers import single_shot
+from app.state.ambiguous import ListedMark, export_marks
+from app.state.queues import worst_first
+from app.text import counted, spaced
+from app.ui.evaluate.ambiguous_page import AmbiguousPage
+from app.ui.evaluate.evaluation_view import JudgeView
+from app.ui.evaluate.plot_page import PlotPage
+from app.ui.evaluate.ranking_page import QueuePage
+from app.ui.evaluate.ranking_table import QueueRow
+from app.ui.shell.main_window import MainWindow
+from app.viewmodels.evaluate.charts import Chart
+from app.viewmodels.evaluate.error_list import ComponentQuery
+from deeplab_core.errors import AtrousError
+from deeplab_core.regions import Box
+
+#: Pause before changed figures are shown, and that of a folder with many images.
+_SOON_MS, _MANY, _MANY_MS = 20, 500, 500
+#: Pixels around a place that is shown, as a part of its size, and the least size that is zoomed to, px.
+_MARGIN, _LEAST = 0.6, 24
+
+
+class JudgePages(QObject):
+    """The wires of these pages; made with the view.
+
+    Attributes:
+        queue, plots, ambiguous: the pages.
+
+    Signals:
+        listAsked(ComponentQuery): a place of a plot leads to these error components.
+    """
+
+    listAsked = Signal(object)
+
+    def __init__(self, window: MainWindow, program: Program, view: JudgeView) -> None:
+        super().__init__(view)
+        self._window, self._program, self._view = window, program, view
+        self.queue = QueuePage(window.theme, self._thumbnail)
+        self.plots = PlotPage(window.theme, program.plots.names)
+        self.ambiguous = AmbiguousPage()
+        view.add_page("Queues", self.queue)
+        view.add_page("Plots", self.plots)
+        view.add_page("Ambiguous", self.ambiguous)
+        view.pageShown.connect(self._begin)
+        queues = program.queues
+        self._soon = single_shot(self, _SOON_MS, self.refresh)
+        queues.changed.connect(self._refresh_soon)
+        queues.orderChanged.connect(lambda _order: self.refresh())
+        queues.placeReached.connect(self._show_place)
+        self.queue.orderChosen.connect(queues.choose)
+        self.queue.opened.connect(lambda row: queues.visit(row.image, row.box))
+        program.thumbnails.ready.connect(self.queue.rows.refresh)
+        program.plots.changed.connect(self.refresh)
+        self.plots.wanted.connect(self._make_plot)
+        self.plots.chosen.connect(self._follow_plot)
+        self.plots.exported.connect(self._say_exported)
+        self.plots.failed.connect(program.notifier.report)
+        program.ambiguous.changed.connect(lambda _image: self.refresh())
+        self.ambiguous.opened.connect(lambda listed: queues.visit(listed.image, listed.mark.box))
+        self.ambiguous.unmarkAsked.connect(lambda listed: program.ambiguous.unmark(listed.image, listed.position))
+        self.ambiguous.described.connect(self._describe)
+        self.ambiguous.exportAsked.connect(self.ask_export)
+
+    def refresh(self) -> None:
+        """Show the page in front as things are now; nothing happens where none of these is."""
+        page = self._view.page
+        if self._program.projects.project is None or not self._view.isVisible():
+            return
+        if page is self.queue:
+            self._show_queue()
+        elif page is self.plots:
+            self.plots.refresh()
+        elif page is self.ambiguous:
+            self.ambiguous.show_marks(self._program.ambiguous.listed(), self._name, self._classes)
+
+    def _refresh_soon(self) -> None:
+        """Figures come in one by one while a folder is measured: the rows of a large one are laid out now and then."""
+        if not self._soon.isActive():
+            project = self._program.projects.project
+            many = project is not None and len(project.images) > _MANY
+            self._soon.start(_MANY_MS if many else _SOON_MS)
+
+    def ask_export(self) -> None:
+        """Ask for a folder, and write the marks into it."""
+        folder = QFileDialog.getExistingDirectory(self._window, "Folder for the marks")
+        project = self._program.projects.project
+        if not folder or project is None:
+            return
+        try:
+            number = export_marks(project, Path(folder))
+        except AtrousError as error:
+            self._program.notifier.report(error)
+            return
+        self._program.notifier.info(f"Marks of {counted(number, 'image')} written", f"In {folder}.")
+
+    # -- queues ----------------------------------------------------------------------------------------------------------
+
+    def _begin(self, _title: str) -> None:
+        if self._view.page in (self.queue, self.plots):
+            self._program.queues.begin()
+        self.refresh()
+
+    def _show_queue(self) -> None:
+        queues, order = self._program.queues, self._program.queues.order
+        project = self._program.projects.project
+        self.queue.show_order(order, queues.available(), 0 if project is None else len(project.images))
+        if order == "labels":
+            columns: tuple[str, ...] = ("Image", "Labelled", "Model says", "Pixels")
+            rows = self._doubted_rows()
+            numbers = frozenset({3})
+        else:
+            columns, numbers = ("Image", "Score", "IoU", "Status"), frozenset({1, 2})
+            rows = self._image_rows(order)
+        self.queue.show_rows(columns, numbers, rows, queues.measuring)
+        self.queue.show_gain(self._gain_chart(order))
+
+    def _image_rows(self, order: str) -> list[QueueRow]:
+        project, queues = self._program.projects.project, self._program.queues
+        assert project is not None
+        scores, ious = queues.scores(order), queues.ious()
+        rows = []
+        for image in worst_first(scores):
+            record = project.record(image)
+            score = scores[image]
+            figure = f"{score:,.0f} px".replace(",", "\u2009") if score > 1 else f"{score:.3f}"
+            iou = f"{ious[image]:.3f}" if image in ious else ""
+            rows.append(QueueRow(image, (record.shown, figure, iou, record.status.name.lower())))
+        return rows
+
+    def _doubted_rows(self) -> list[QueueRow]:
+        return [
+            QueueRow(
+                row.image,
+                (
+                    self._name(row.image),
+                    self._classes((row.label.given,)),
+                    self._classes((row.label.suggested,)),
+                    spaced(row.label.pixels),
+                ),
+                row.label.box,
+            )
+            for row in self._program.queues.queues.doubted_labels()
+        ]
+
+    def _gain_chart(self, order: str) -> Chart | None:
+        from app.state.queues import ORDERS
+        from app.viewmodels.evaluate.plot_data import gain_chart
+
+        gain = self._program.queues.gain(order)
+        return None if gain is None else gain_chart(gain, ORDERS[order].title)
+
+    def _thumbnail(self, image: int) -> QImage | None:
+        project = self._program.projects.project
+        if project is None:
+            return None
+        record = project.record(image)
+        return self._program.thumbnails.get(record.id, project.path_of(record), record.size, record.mtime_ns)
+
+    def _show_place(self, box: Box | None) -> None:
+        """The picture to the front; zoomed to the place once it has its size again."""
+        self._window.show_picture()
+        if box is not None:
+            margin = max(_MARGIN, _LEAST / max(box.width, box.height))
+            QTimer.singleShot(0, self, lambda: self._program.view.show_region(*box, margin))
+
+    # -- plots -----------------------------------------------------------------------------------------------------------
+
+    def _make_plot(self, name: str) -> None:
+        self._program.plots.make(name, lambda chart: self.plots.show_chart(name, chart))
+
+    def _follow_plot(self, lead: object) -> None:
+        """From a cell, bar or point to its errors; from a width of the band to the band on the picture."""
+        if isinstance(lead, ComponentQuery):
+            self.listAsked.emit(lead)
+        elif isinstance(lead, tuple):
+            truth, prediction = lead
+            self.listAsked.emit(ComponentQuery(truth=truth, prediction=prediction))
+        elif isinstance(lead, int):
+            judge = self._program.judge
+            judge.set_band(replace(judge.band, width_px=lead))
+            self._window.show_picture()
+            if not self._program.facts["pane_trimap"]:
+                self._program.view.toggle_trimap()
+
+    def _say_exported(self, path: Path) -> None:
+        self._program.notifier.info(f"{path.name} is written", f"In {path.parent}.", replace_key="plot")
+
+    # -- ambiguous -------------------------------------------------------------------------------------------------------
+
+    def _describe(self, listed: ListedMark, reason: str) -> None:
+        # Not from within the table's own signal: the change has it filled anew.
+        QTimer.singleShot(0, self, lambda: self._program.ambiguous.describe(listed.image, listed.position, reason))
+
+    def _name(self, image: int) -> str:
+        project = self._program.projects.project
+        return "" if project is None else project.record(image).shown
+
+    def _classes(self, classes: tuple[int, ...]) -> str:
+        project = self._program.projects.project
+        return "" if project is None else " or ".join(class_name(project.catalog, class_id) for class_id in classes)

@@ -1,0 +1,142 @@
+"""The page of plots: a list at the left, the plot, what it is over, and its export."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QListWidget, QPushButton, QVBoxLayout, QWidget
+
+from app.ui.common.chart_export import export_chart
+from app.ui.common.chart_view import ChartView
+from app.ui.common.panel import toned
+from app.ui.shell.theme import Theme
+from app.viewmodels.evaluate.charts import AnyChart
+from deeplab_core.errors import AtrousError
+
+_FILTERS = {"PNG picture (*.png)": ".png", "SVG drawing (*.svg)": ".svg", "Table (*.csv)": ".csv"}
+
+
+class PlotPage(QWidget):
+    """Shows one plot at a time.
+
+    Signals:
+        wanted(str): this plot is to be shown; answer with :meth:`show_chart`.
+        exported(Path): a file was written.
+        failed(AtrousError): it could not be.
+        chosen(object): a place of the plot that leads somewhere was clicked.
+    """
+
+    wanted = Signal(str)
+    exported = Signal(object)
+    failed = Signal(object)
+    chosen = Signal(object)
+
+    def __init__(self, theme: Theme, names: Sequence[str]) -> None:
+        super().__init__()
+        self.list = QListWidget()
+        self.list.addItems(list(names))
+        self.list.setFixedWidth(190)
+        self.list.setAccessibleName("Plots")
+        self.list.setUniformItemSizes(True)
+        self.view = ChartView(theme)
+        self.title = toned("", strong=True)
+        self.note = toned("", tone="muted", size="small")
+        self.note.setWordWrap(True)
+        self.empty = toned("", tone="muted")
+        self.empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.empty.setWordWrap(True)
+        self.export_button = QPushButton("Export…")
+        self.export_button.setToolTip("The plot as PNG or SVG, or its numbers as CSV")
+        self.export_button.clicked.connect(self.ask_export)
+        self.view.chosen.connect(self.chosen)
+        header = QHBoxLayout()
+        header.addWidget(self.title, 1)
+        header.addWidget(self.export_button)
+        column = QVBoxLayout()
+        column.setSpacing(6)
+        column.addLayout(header)
+        column.addWidget(self.view, 1)
+        column.addWidget(self.empty, 1)
+        column.addWidget(self.note)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(12)
+        row.addWidget(self.list)
+        row.addLayout(column, 1)
+        self.setFocusProxy(self.list)
+        self.list.currentTextChanged.connect(self._want)
+        self.empty.hide()
+
+    @property
+    def name(self) -> str:
+        """The plot that is chosen; empty before one is."""
+        item = self.list.currentItem()
+        return "" if item is None else item.text()
+
+    def sizeHint(self) -> QSize:
+        return QSize(800, 500)
+
+    def begin(self) -> None:
+        """The page came to the front: show the plot that was chosen last."""
+        if not self.name:
+            self.list.setCurrentRow(0)
+        else:
+            self.refresh()
+
+    def refresh(self) -> None:
+        """Ask for the chosen plot again."""
+        if self.name:
+            self.wanted.emit(self.name)
+
+    def set_theme(self, theme: Theme) -> None:
+        self.view.set_theme(theme)
+
+    def show_chart(self, name: str, chart: AnyChart) -> None:
+        """Show a plot, unless another one was chosen meanwhile."""
+        if name != self.name:
+            return
+        if chart.empty:
+            self._show_empty(chart.title, chart.note or "There is nothing to show yet: judge the folder first (Ctrl+J).")
+            return
+        self.title.setText(chart.title)
+        self.export_button.setEnabled(True)
+        self.empty.hide()
+        self.view.show()
+        self.note.setText(chart.note)
+        self.view.setAccessibleName(chart.title)
+        self.view.show_chart(chart)
+
+    def _want(self, name: str) -> None:
+        self._show_empty(name, "Counting\u2026")
+        self.wanted.emit(name)
+
+    def _show_empty(self, title: str, text: str) -> None:
+        self.title.setText(title)
+        self.export_button.setEnabled(False)
+        self.view.hide()
+        self.view.show_chart(None)
+        self.empty.setText(text)
+        self.empty.show()
+        self.note.setText("")
+
+    def ask_export(self) -> None:
+        """Ask where to, and write the file."""
+        chart = self.view.chart
+        if chart is None:
+            return
+        start = chart.title.lower().replace(",", "").replace(" ", "-") + ".png"
+        path, chosen = QFileDialog.getSaveFileName(self, "Export the plot", start, ";;".join(_FILTERS))
+        if path:
+            ending = _FILTERS.get(chosen, ".png")
+            self.export(Path(path) if Path(path).suffix else Path(path + ending))
+
+    def export(self, path: Path) -> None:
+        """Write the plot to a file of the kind that its ending says."""
+        try:
+            export_chart(self.view, path)
+        except AtrousError as error:
+            self.failed.emit(error)
+        else:
+            self.exported.emit(path)

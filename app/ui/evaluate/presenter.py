@@ -1,0 +1,238 @@
+"""Opens the Judge view in the place of the picture and carries what is said between its pages and the program."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import QObject, QTimer
+from PySide6.QtGui import QImage
+
+from app.controllers.workspace import Program
+from app.text import counted, spaced
+from app.ui.canvas.canvas_area import CanvasArea
+from app.ui.canvas.error_outline import ErrorOutline
+from app.ui.evaluate.components_page import ComponentsPage
+from app.ui.evaluate.error_bar import WalkBar
+from app.ui.evaluate.evaluation_view import JudgeView
+from app.ui.evaluate.failures_page import FailuresPage
+from app.ui.evaluate.matrix_page import MatrixPage
+from app.ui.shell.main_window import MainWindow
+from app.viewmodels.evaluate.error_list import ComponentQuery, ComponentWalk, nearest
+from deeplab_core.analysis.components import ErrorComponent
+from deeplab_core.analysis.outline import outline
+
+
+class InspectBinding(QObject):
+    """The wires between the Judge view and the program. The view is made when it is first opened.
+
+    A new page is made and wired in :meth:`_make_view`, with one ``view.add_page(title, widget)``. A page that leads to error
+    components calls :meth:`show_list` with what it wants to see.
+
+    Attributes:
+        view: the Judge view, or None before it was opened; with it ``matrix``, ``failures`` and ``components``,
+            its pages.
+    """
+
+    def __init__(self, window: MainWindow, program: Program, canvas: CanvasArea) -> None:
+        super().__init__(window)
+        self._window, self._program, self._canvas = window, program, canvas
+        self.view: JudgeView | None = None
+        self.bar = WalkBar(window.commands)
+        window.add_bar(self.bar)
+        inspect = program.inspect
+        inspect.viewAsked.connect(self.toggle)
+        window.classes.errorsAsked.connect(self.show_errors_of)
+        window.classes.figuresAsked.connect(self.open)
+        inspect.changed.connect(self._refresh)
+        inspect.walkChanged.connect(self._show_walk)
+        inspect.componentReached.connect(self._show_place)
+        program.projects.imageChanged.connect(lambda _image: canvas.set_outline(None))
+        self.bar.closeAsked.connect(inspect.end_walk)
+        program.cutouts.ready.connect(self._show_pictures)
+        program.projects.projectChanged.connect(lambda _project: self._follow_project())
+        window.stack.currentChanged.connect(self._follow_stack)
+
+    @property
+    def in_front(self) -> bool:
+        """Whether the Judge view has the place of the picture."""
+        return self.view is not None and self._window.stack.currentWidget() is self.view
+
+    def toggle(self) -> None:
+        """Open the view, or go back to the picture."""
+        if self.in_front:
+            self.close()
+        else:
+            self.open()
+
+    def open(self) -> None:
+        """Bring the view to the front as it was left."""
+        if self._program.projects.project is None:
+            return
+        self._program.edit.commit_stroke()
+        if self.view is None:
+            self.view = self._make_view()
+        self._window.show_page(self.view)
+        self._program.inspect.begin()
+        self._refresh()
+        self._select_walked()
+        self.view.begin()
+
+    def close(self) -> None:
+        """Back to the picture; nothing happens where the view is not in front."""
+        if self.in_front:
+            self._window.show_picture()
+
+    def show_list(self, query: ComponentQuery) -> None:
+        """Show the error components that a query means."""
+        if self.view is not None:
+            self.view.show_list(self.components)
+            self._list(query)
+            self.components.list.scrollToTop()
+            self.view.begin()
+
+    def show_errors_of(self, class_id: int) -> None:
+        """Open the view with what is behind the IoU of a class: its misses and its false alarms in the folder."""
+        self.open()
+        self.show_list(ComponentQuery(concerning=class_id))
+
+    def _make_view(self) -> JudgeView:
+        window, program = self._window, self._program
+        view = JudgeView(window.theme)
+        self.matrix = MatrixPage(window.theme)
+        self.components = ComponentsPage(window.theme, self._picture, self._name)
+        self.failures = FailuresPage(window.theme)
+        view.add_page("Matrix", self.matrix)
+        view.add_page("Failures", self.failures)
+        view.add_list(self.components)
+        from app.ui.evaluate.pages import JudgePages  # with the plotting library, which takes its time
+
+        self.pages = JudgePages(window, program, view)
+        self.pages.listAsked.connect(self.show_list)
+        view.closeAsked.connect(self.close)
+        view.refreshAsked.connect(program.inspect.inspect_folder)
+        view.pageShown.connect(lambda _title: self._refresh())
+        self.matrix.asked.connect(self.show_list)
+        self.failures.asked.connect(self.show_list)
+        self.components.backAsked.connect(view.step_back)
+        self.components.queryChanged.connect(self._list)
+        self.components.chosen.connect(self._open)
+        self.components.ambiguousAsked.connect(self._mark_ambiguous)
+        window.themed.connect(view.set_theme)
+        return view
+
+    # -- showing ---------------------------------------------------------------------------------------------------------
+
+    def _refresh(self) -> None:
+        """Figures are others: show them where they are seen."""
+        view, project = self.view, self._program.projects.project
+        if view is None or not self.in_front or project is None:
+            return
+        inspect = self._program.inspect
+        folder = inspect.folder
+        self._show_scope(view)
+        view.refresh.setEnabled(not inspect.inspecting)
+        if view.page is self.matrix:
+            self.matrix.show_counts(inspect.counts(), project.catalog, None if folder is None else folder.index)
+        elif view.page is self.failures:
+            self.failures.show_folder(folder)
+        elif view.page is self.components:
+            self._list(self.components.query)
+        else:
+            self.pages.refresh()
+
+    def _show_scope(self, view: JudgeView) -> None:
+        """What the figures are over, or what to do so that there are some."""
+        inspect, judge = self._program.inspect, self._program.judge
+        known, total = 0 if inspect.index is None else len(inspect.index), len(judge.index)
+        if not total:
+            view.show_scope("no ground truth", hint="No ground truth was found. Choose its folder in the menu Ground truth.")
+        elif known:
+            view.show_scope(
+                f"{spaced(known)} of {counted(total, 'image')}", f"{known} of {counted(total, 'image')} with ground truth"
+            )
+        elif inspect.inspecting:
+            view.show_scope("reading…")
+        else:
+            view.show_scope("no masks", hint="No image has both ground truth and a mask yet. Run the model on the folder.")
+
+    def _list(self, query: ComponentQuery) -> None:
+        project, folder = self._program.projects.project, self._program.inspect.folder
+        if project is None:
+            return
+        totals = None if folder is None else query.totals(folder.index)
+        self.components.show_components(query, self._program.inspect.components(query), project.catalog, totals)
+
+    def _show_pictures(self) -> None:
+        if self.in_front:
+            self.components.refresh()
+
+    def _picture(self, component: ErrorComponent) -> QImage | None:
+        found = self._program.cutouts.get(component)
+        if found is None:
+            return None
+        height, width = found.shape[:2]
+        return QImage(found.data, width, height, 3 * width, QImage.Format.Format_RGB888)
+
+    def _name(self, component: ErrorComponent) -> str:
+        project = self._program.projects.project
+        return "" if project is None else project.record(int(component.image)).name
+
+    # -- walking ---------------------------------------------------------------------------------------------------------
+
+    def _open(self, place: int) -> None:
+        components = self.components.components
+        if 0 <= place < len(components):
+            self._program.inspect.open_component(self.components.query, components, place)
+
+    def _mark_ambiguous(self, place: int) -> None:
+        components = self.components.components
+        if not 0 <= place < len(components):
+            return
+        index = self._program.inspect.index
+        if index is None:
+            return
+        component, ambiguous = components[place], self._program.ambiguous
+        ignore = index.project.catalog.ignore
+        classes = tuple(one for one in (component.truth, component.prediction) if one != ignore)
+
+        def mark(mask: NDArray[np.bool_]) -> None:
+            ambiguous.mark(int(component.image), mask, (component.box.x, component.box.y), classes)
+
+        self._program.inspect.find_region(component, mark)
+
+    def _show_place(self, component: ErrorComponent) -> None:
+        """Zoom to a component; after the picture has its size again."""
+        self._window.show_picture()
+        x, y, width, height = component.box
+        margin = 0.6 if max(width, height) >= 24 else 24 / max(width, height)
+        QTimer.singleShot(0, self, lambda: self._program.view.show_region(x, y, width, height, margin))
+        self._canvas.set_outline(None)
+
+        def draw(mask: NDArray[np.bool_]) -> None:
+            walk, image = self._program.inspect.walk, self._program.projects.image
+            if walk is not None and walk.current is component and image is not None and str(image.id) == component.image:
+                self._canvas.set_outline(ErrorOutline(outline(mask, (x, y))))
+
+        self._program.inspect.find_region(component, draw)
+
+    def _show_walk(self, walk: ComponentWalk | None) -> None:
+        if walk is None:
+            self._canvas.set_outline(None)
+        project = self._program.projects.project
+        self.bar.show_walk(None if self.in_front else walk, None if project is None else project.catalog)
+
+    def _select_walked(self) -> None:
+        walk = self._program.inspect.walk
+        if walk is not None and self.view is not None and self.view.page is self.components:
+            self.components.select(nearest(walk.current, self.components.components, walk.place))
+
+    # -- following -------------------------------------------------------------------------------------------------------
+
+    def _follow_project(self) -> None:
+        self.close()
+        if self.view is not None:
+            self.view.leave_list()
+
+    def _follow_stack(self) -> None:
+        self._program.facts.update(judge_open=self.in_front)
+        self._show_walk(self._program.inspect.walk)

@@ -1,0 +1,167 @@
+"""The page of queues: which order 'next worst' goes by, the images in it, and how well it finds the errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from PySide6.QtCore import QModelIndex, QSize, Qt, Signal
+from PySide6.QtGui import QImage, QKeyEvent, QResizeEvent
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QHBoxLayout,
+    QHeaderView,
+    QLabel,
+    QListWidget,
+    QListWidgetItem,
+    QSplitter,
+    QTableView,
+    QVBoxLayout,
+    QWidget,
+)
+
+from app.state.queues import ORDERS
+from app.text import counted, spaced
+from app.ui.common.chart_view import ChartView
+from app.ui.common.panel import toned
+from app.ui.evaluate.ranking_table import QueueRow, QueueTable
+from app.ui.shell.theme import Theme
+from app.viewmodels.evaluate.charts import Chart
+
+_NAME = int(Qt.ItemDataRole.UserRole)
+#: From this width in px on the plot stands beside the table.
+_BESIDE = 900
+
+
+class QueuePage(QWidget):
+    """Orders at the left, the images in the middle, the cumulative gain at the right.
+
+    Signals:
+        orderChosen(str): 'next worst' is to go by this order.
+        opened(QueueRow): a row is to be looked at.
+    """
+
+    orderChosen = Signal(str)
+    opened = Signal(object)
+
+    def __init__(self, theme: Theme, picture: Callable[[int], QImage | None]) -> None:
+        super().__init__()
+        self.orders = QListWidget()
+        self.orders.setFixedWidth(232)
+        self.orders.setAccessibleName("Order")
+        for name, text in ORDERS.items():
+            item = QListWidgetItem(text.title)
+            item.setData(_NAME, name)
+            item.setToolTip(text.text)
+            self.orders.addItem(item)
+        self.what = toned("", tone="muted", size="small")
+        self.what.setWordWrap(True)
+        self.what.setFixedWidth(232)
+        self.rows = QueueTable(picture)
+        self.table = QTableView()
+        self.table.setModel(self.rows)
+        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.table.setShowGrid(False)
+        self.table.setWordWrap(False)
+        self.table.verticalHeader().hide()
+        self.table.verticalHeader().setDefaultSectionSize(38)
+        self.table.setIconSize(QSize(44, 32))
+        self.table.horizontalHeader().setHighlightSections(False)
+        self.table.setAccessibleName("Images, worst first")
+        self.empty = toned("", tone="muted")
+        self.empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.empty.setWordWrap(True)
+        self.gain = ChartView(theme)
+        self.gain_note = toned("", tone="muted", size="small")
+        self.gain_note.setWordWrap(True)
+        left = QVBoxLayout()
+        left.addWidget(self.orders, 1)
+        left.addWidget(self.what)
+        middle, right = QWidget(), QWidget()
+        for widget, parts in ((middle, (self.table, self.empty)), (right, (self.gain, self.gain_note))):
+            column = QVBoxLayout(widget)
+            column.setContentsMargins(0, 0, 0, 0)
+            for place, part in enumerate(parts):
+                column.addWidget(part, 0 if isinstance(part, QLabel) and place and part is self.gain_note else 1)
+        self.right = right
+        self.split = QSplitter()
+        self.split.setChildrenCollapsible(False)
+        self.split.addWidget(middle)
+        self.split.addWidget(right)
+        self.split.setSizes([560, 420])
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(12)
+        row.addLayout(left)
+        row.addWidget(self.split, 1)
+        self.setFocusProxy(self.table)
+        self.orders.currentItemChanged.connect(self._tell_order)
+        self.table.clicked.connect(self._open)
+
+    @property
+    def order(self) -> str:
+        """The order that is chosen."""
+        item = self.orders.currentItem()
+        return "" if item is None else str(item.data(_NAME))
+
+    def set_theme(self, theme: Theme) -> None:
+        self.gain.set_theme(theme)
+
+    def show_order(self, order: str, counts: Mapping[str, int], images: int) -> None:
+        """Show which order is chosen, and of how many of all ``images`` each has a figure."""
+        self.orders.blockSignals(True)
+        for place in range(self.orders.count()):
+            item = self.orders.item(place)
+            name = str(item.data(_NAME))
+            count = counts.get(name, 0)
+            item.setText(f"{ORDERS[name].title}   {count}" if count else ORDERS[name].title)
+            item.setForeground(self.palette().text() if count else self.palette().placeholderText())
+            if name == order:
+                self.orders.setCurrentRow(place)
+        self.orders.blockSignals(False)
+        known = f"{spaced(counts.get(order, 0))} of {counted(images, 'image')} {'has' if images == 1 else 'have'} this figure"
+        self.what.setText(f"{ORDERS[order].text}. {known}. N goes to the next one that is not reviewed.")
+
+    def show_rows(self, columns: tuple[str, ...], numbers: frozenset[int], rows: Sequence[QueueRow], measuring: bool) -> None:
+        """Show the images of the chosen order, worst first."""
+        selected = self.rows.row(self.table.currentIndex().row())
+        self.rows.show(columns, numbers, rows)
+        header = self.table.horizontalHeader()
+        for column in range(len(columns)):
+            stretch = column == 0
+            mode = QHeaderView.ResizeMode.Stretch if stretch else QHeaderView.ResizeMode.ResizeToContents
+            header.setSectionResizeMode(column, mode)
+        if selected is not None:
+            place = self.rows.place_of(selected.image)
+            if place is not None:
+                self.table.selectRow(place)
+        self.table.setVisible(bool(rows))
+        self.empty.setVisible(not rows)
+        self.empty.setText("Measuring…" if measuring else ORDERS[self.order].missing if self.order else "")
+
+    def show_gain(self, chart: Chart | None) -> None:
+        """Show how well the order finds errors; None where there is no truth."""
+        self.right.setVisible(chart is not None)
+        self.gain.show_chart(chart)
+        self.gain_note.setText("" if chart is None else chart.note)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """In a narrow window the plot goes below the table, so that names stay readable."""
+        super().resizeEvent(event)
+        beside = self.width() >= _BESIDE
+        self.split.setOrientation(Qt.Orientation.Horizontal if beside else Qt.Orientation.Vertical)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and self.table.currentIndex().isValid():
+            self._open(self.table.currentIndex())
+        else:
+            super().keyPressEvent(event)
+
+    def _tell_order(self, item: QListWidgetItem | None) -> None:
+        if item is not None:
+            self.orderChosen.emit(str(item.data(_NAME)))
+
+    def _open(self, index: QModelIndex) -> None:
+        row = self.rows.row(index.row())
+        if row is not None:
+            self.opened.emit(row)

@@ -1,0 +1,147 @@
+"""The boundary band: its rule and width, and the curve of mIoU over width."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QSignalBlocker, Qt, Signal
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QSlider, QVBoxLayout, QWidget
+
+from app.ui.common.panel import Panel, toned
+from app.ui.shell.theme import Theme
+from app.viewmodels.evaluate.curves import CurveSet
+
+if TYPE_CHECKING:  # numpy comes after the first frame
+    from deeplab_core.records import TrimapBand
+
+#: (rule, around) of each entry; the void rule needs truth, so it has no entry around the mask.
+_BANDS = (
+    (("edge", "truth"), "Class edge, around truth"),
+    (("edge", "prediction"), "Class edge, around mask"),
+    (("void", "truth"), "Void ring of the truth"),
+)
+_RULE_TIPS = {
+    "edge": "Euclidean distance to a class edge: 1 px is a pixel beside another class. Void is filled by the nearest class, then "
+    "left out; the image border is no edge.",
+    "void": "Chebyshev distance (square element) to void pixels of the ground truth, as in the DeepLab papers. Void is left out.",
+}
+
+
+class TrimapDock(Panel):
+    """Controls and curve of the trimap band.
+
+    Signals:
+        bandChosen(TrimapBand): rule, width or reference changed.
+    """
+
+    bandChosen = Signal(object)
+
+    def __init__(self, theme: Theme) -> None:
+        super().__init__("trimap", "Trimap curve")
+        self._theme = theme
+        self._curves = CurveSet()
+        self.figure = toned("", tone="muted", size="small")
+        self.header.addWidget(self.figure)
+        row = QHBoxLayout()
+        row.setSpacing(8)
+        self.rule = QComboBox()
+        self.rule.setAccessibleName("Rule of the band")
+        self.rule.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        for place, (key, text) in enumerate(_BANDS):
+            self.rule.addItem(text, key)
+            self.rule.setItemData(place, _RULE_TIPS[key[0]], Qt.ItemDataRole.ToolTipRole)
+        self.rule.activated.connect(self._tell)
+        self.scope = QComboBox()
+        self.scope.addItems(["Image", "Folder"])
+        self.scope.setAccessibleName("Scope of the curve")
+        self.scope.setToolTip("This image, or pooled over every image of the folder that has ground truth and a mask")
+        self.scope.activated.connect(self._draw)
+        row.addWidget(self.rule, 1)
+        row.addWidget(self.scope)
+        self.body.addLayout(row)
+        widths = QHBoxLayout()
+        widths.setSpacing(8)
+        self.width_slider = QSlider(Qt.Orientation.Horizontal)
+        self.width_slider.setRange(1, 40)
+        self.width_slider.setAccessibleName("Width of the band in px")
+        self.width_slider.valueChanged.connect(self._tell)
+        self.width_text = toned("", size="small")
+        self.width_text.setMinimumWidth(40)
+        self.width_text.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        widths.addWidget(toned("Width", tone="muted", size="small"))
+        widths.addWidget(self.width_slider, 1)
+        widths.addWidget(self.width_text)
+        self.body.addLayout(widths)
+        self.empty = toned(
+            "Needs ground truth: the curve shows the mIoU inside the band for every width.", tone="muted", size="small"
+        )
+        self.empty.setWordWrap(True)
+        self.empty.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self.body.addWidget(self.empty, 1)
+        self._plot_place = QVBoxLayout()
+        self.body.addLayout(self._plot_place, 1)
+        self.plot: QWidget | None = None
+        self.width_text.setText(f"{self.width_slider.value()} px")
+
+    def show_band(self, band: TrimapBand) -> None:
+        """Show rule and width without telling them."""
+        with QSignalBlocker(self.rule), QSignalBlocker(self.width_slider):
+            self.rule.setCurrentIndex(next(place for place, (key, _) in enumerate(_BANDS) if key == (band.rule, band.around)))
+            self.width_slider.setValue(band.width_px)
+        self._show_texts(band)
+
+    def show_curves(self, curves: CurveSet) -> None:
+        """Show mIoU over width for the image and the folder."""
+        self._curves = curves
+        self._draw()
+
+    def show_figure(self, inside: float | None, outside: float | None) -> None:
+        """Show the mIoU inside and outside the band at the chosen width."""
+        self.figure.setText("" if inside is None else f"in {inside:.2f}" + ("" if outside is None else f" · out {outside:.2f}"))
+        self.figure.setToolTip(
+            "mIoU of this image inside the band and outside it, mean over the classes in the ground truth there"
+        )
+
+    def band(self) -> TrimapBand:
+        """The band as the controls say it."""
+        from deeplab_core.records import TrimapBand
+
+        rule, around = self.rule.currentData()
+        return TrimapBand(width_px=self.width_slider.value(), rule=rule, around=around)
+
+    def set_theme(self, theme: Theme) -> None:
+        self._theme = theme
+        if self.plot is not None:
+            self.plot.set_theme(theme)  # type: ignore[attr-defined]
+
+    def build_plot(self) -> None:
+        """Load the plotting library, after the first frame: it takes as long as the window itself."""
+        if self.plot is None:
+            from app.ui.evaluate.curve_plot import CurvePlot
+
+            plot = CurvePlot(self._theme)
+            plot.setMinimumHeight(48)
+            self.plot = plot
+            self._plot_place.addWidget(plot)
+            self._draw()
+
+    def _tell(self) -> None:
+        band = self.band()
+        self._show_texts(band)
+        self.bandChosen.emit(band)
+        self._draw()
+
+    def _show_texts(self, band: TrimapBand) -> None:
+        self.width_text.setText(f"{band.width_px} px")
+        self.rule.setToolTip(_RULE_TIPS[band.rule])
+
+    def _draw(self) -> None:
+        shown = self._curves.folder if self.scope.currentIndex() == 1 else self._curves.image
+        self.empty.setVisible(not shown)
+        if not shown and self.scope.currentIndex() == 1:
+            self.empty.setText("Judge the whole folder first (Ctrl+J).")
+        elif not shown:
+            self.empty.setText(self._curves.why_empty)
+        if self.plot is not None:
+            self.plot.setVisible(bool(shown))
+            self.plot.show_curves(shown, self.width_slider.value())  # type: ignore[attr-defined]

@@ -1,0 +1,263 @@
+"""Published models to get: what each knows, how good it is said to be, what it may be used for, and getting it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QModelIndex, QSize, Qt, QUrl
+from PySide6.QtGui import QDesktopServices
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QComboBox,
+    QFrame,
+    QHBoxLayout,
+    QHeaderView,
+    QLineEdit,
+    QProgressBar,
+    QPushButton,
+    QTableView,
+    QVBoxLayout,
+    QWidget,
+)
+
+from app.text import counted
+from app.ui.common.fitted_dialog import FittedDialog
+from app.ui.common.panel import set_tone, toned
+from app.ui.hub.fetch_table import CLASSES, MIOU, MODEL, PUBLISHER, SIZE, STATE, FetchFilter, FetchTable, size_text
+from app.ui.shell.theme import Theme
+from app.viewmodels.hub.published_models import FetchState, FetchView
+
+if TYPE_CHECKING:
+    from app.controllers.hub.published_models import FetchController
+    from deeplab_core.hub import PublishedModel
+
+_WIDTHS = {PUBLISHER: 104, CLASSES: 116, MIOU: 88, SIZE: 88, STATE: 112}
+
+
+class FetchDialog(FittedDialog):
+    """Stays open beside the window; closing it stops no download."""
+
+    def __init__(self, fetch: FetchController, theme: Theme, parent: QWidget | None = None) -> None:
+        super().__init__("Get a model", parent, size=QSize(880, 660))
+        self._fetch = fetch
+        self.table = FetchTable(fetch.published(), fetch.view, theme)
+        self.shown = FetchFilter(self.table)
+        column = self.column
+        column.setSpacing(10)
+        self.intro = toned(tone="muted")
+        self.intro.setWordWrap(True)
+        column.addWidget(self.intro)
+        column.addLayout(self._build_filter())
+        column.addWidget(self._build_view(), 1)
+        column.addWidget(self._build_card())
+        self._build_buttons()
+        fetch.changed.connect(self._follow)
+        self.view.selectionModel().currentRowChanged.connect(lambda _now, _before: self._show_card())
+        self.view.selectRow(0)
+        self._follow("")
+
+    def set_theme(self, theme: Theme) -> None:
+        """Colours of the table follow the window's."""
+        self.table.theme = theme
+        self.table.refresh("")
+
+    def current(self) -> PublishedModel | None:
+        """The model of the selected row; None while the filter hides all."""
+        index = self.shown.mapToSource(self.view.currentIndex())
+        return self.table.models[index.row()] if index.isValid() else None
+
+    def choose(self, model_id: str) -> None:
+        """Select a model's row."""
+        row = next(row for row, model in enumerate(self.table.models) if model.id == model_id)
+        self.view.setCurrentIndex(self.shown.mapFromSource(self.table.index(row, MODEL)))
+
+    # -- building --------------------------------------------------------------------------------------------------------
+
+    def _build_filter(self) -> QHBoxLayout:
+        row = QHBoxLayout()
+        row.setSpacing(8)
+        self.finder = QLineEdit()
+        self.finder.setPlaceholderText("Filter by architecture, backbone, publisher, licence")
+        self.finder.setAccessibleName("Filter the models")
+        self.finder.setClearButtonEnabled(True)
+        self.data = QComboBox()
+        self.data.setAccessibleName("Classes")
+        self.data.addItem("All classes", "")
+        for name in dict.fromkeys(model.data for model in self.table.models):
+            self.data.addItem(name, name)
+        self.finder.textChanged.connect(self._filter)
+        self.data.currentIndexChanged.connect(self._filter)
+        row.addWidget(self.finder, 1)
+        row.addWidget(self.data)
+        return row
+
+    def _build_view(self) -> QTableView:
+        self.view = QTableView()
+        self.view.setModel(self.shown)
+        self.view.setAccessibleName("Published models")
+        self.view.setShowGrid(False)
+        self.view.setSortingEnabled(True)
+        self.view.sortByColumn(-1, Qt.SortOrder.AscendingOrder)  # the list's own order until a header is clicked
+        self.view.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.view.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.view.setTabKeyNavigation(False)
+        self.view.verticalHeader().hide()
+        self.view.verticalHeader().setDefaultSectionSize(32)
+        header = self.view.horizontalHeader()
+        header.setHighlightSections(False)
+        header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+        header.setSectionResizeMode(MODEL, QHeaderView.ResizeMode.Stretch)
+        for place, width in _WIDTHS.items():
+            self.view.setColumnWidth(place, width)
+        self.view.doubleClicked.connect(self._act)
+        return self.view
+
+    def _build_card(self) -> QFrame:
+        card = QFrame()
+        card.setObjectName("card")
+        column = QVBoxLayout(card)
+        column.setContentsMargins(16, 12, 16, 12)
+        column.setSpacing(4)
+        self.name = toned(strong=True)
+        self.facts = [toned(size="small", tone="muted") for _ in range(3)]
+        self.status = toned(size="small")
+        for label in (self.name, *self.facts, self.status):
+            label.setWordWrap(True)
+            label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+            column.addWidget(label)
+        self.bar = QProgressBar()
+        self.bar.setTextVisible(False)
+        column.addWidget(self.bar)
+        self.status.setAccessibleName("How it stands")
+        return card
+
+    def _build_buttons(self) -> None:
+        row = self.buttons
+        self.page = QPushButton("Open its page")
+        self.page.clicked.connect(self._open_page)
+        self.look_again = QPushButton("Look again")
+        self.look_again.setToolTip("After you copied a file into the folder")
+        self.look_again.clicked.connect(self._fetch.refresh)
+        self.stop = QPushButton("Stop")
+        self.stop.clicked.connect(self._stop)
+        self.get = QPushButton("Get")
+        self.get.clicked.connect(self._get)
+        self.use = QPushButton("Use it")
+        self.use.clicked.connect(self._use)
+        close = QPushButton("Close")
+        close.clicked.connect(self.close)
+        for button in (self.page, self.look_again):
+            row.addWidget(button)
+        row.addStretch(1)
+        for button in (close, self.stop, self.use, self.get):
+            row.addWidget(button)
+        for button in (self.get, self.use):
+            button.setProperty("primary", True)
+        for button in (self.page, self.look_again, self.stop, self.get, self.use, close):
+            button.setAutoDefault(False)
+
+    # -- showing ---------------------------------------------------------------------------------------------------------
+
+    def _follow(self, model_id: str) -> None:
+        self.table.refresh(model_id)
+        self.intro.setText(f"Networks that their authors publish. They go to {self._fetch.folder}")
+        model = self.current()
+        if model is None or model_id in ("", model.id):
+            self._show_card()
+
+    def _filter(self) -> None:
+        self.shown.want(self.finder.text(), self.data.currentData())
+        if not self.view.currentIndex().isValid():
+            self.view.selectRow(0)
+        self._show_card()
+
+    def _show_card(self) -> None:
+        model = self.current()
+        view = self._fetch.view(model.id) if model is not None else FetchView()
+        self._show_facts(model)
+        self._show_status(model, view)
+        direct = model is not None and model.direct
+        self.page.setEnabled(model is not None)
+        self.stop.setVisible(view.busy)
+        self.use.setVisible(view.state is FetchState.HERE)
+        offered = view.state in (FetchState.ABSENT, FetchState.FAILED)
+        self.get.setVisible(direct and offered)
+        self.get.setText("Go on" if view.done else "Try again" if view.state is FetchState.FAILED else "Get")
+        by_hand = model is not None and not direct and offered
+        self.look_again.setVisible(by_hand)
+        self.page.setProperty("primary", by_hand)
+        self.page.style().unpolish(self.page)
+        self.page.style().polish(self.page)
+
+    def _show_facts(self, model: PublishedModel | None) -> None:
+        if model is None:
+            self.name.setText("Nothing fits the filter")
+            texts = ["", "", ""]
+        else:
+            self.name.setText(model.title)
+            score = f"mIoU {model.miou:g} on {model.miou_on}, as {model.miou_source} says" if model.miou else "mIoU unknown"
+            more = f". {model.note}" if model.note else ""
+            needs = f". Needs the extra '{model.needs}'" if model.needs else ""
+            texts = [
+                f"{counted(model.classes, 'class', 'classes')}. {score}{more}{needs}.",
+                f"Licence: {model.licence}. Trained on {model.data_licence}.",
+                f"{model.file}, {'size ' if model.approximate_bytes is None else ''}{size_text(model.approximate_bytes)}, "
+                + f"from {model.host}. "
+                + (f"Checksum: sha256 {model.sha256_prefix}…" if model.sha256_prefix else "No checksum is published."),
+            ]
+        for label, text in zip(self.facts, texts, strict=True):
+            label.setText(text)
+            label.setVisible(bool(text))
+
+    def _show_status(self, model: PublishedModel | None, view: FetchView) -> None:
+        text, tone = "", ""
+        if view.state is FetchState.FETCHING:
+            total = f" of {size_text(view.total)}" if view.total else ""
+            text = f"{size_text(view.done)}{total}{f', {view.text}' if view.text else ''}"
+        elif view.state is FetchState.WAITING:
+            text = "Waits for the download before it."
+        elif view.state is FetchState.CHECKING:
+            text = view.text
+        elif view.state is FetchState.HERE:
+            text, tone = f"Here: {view.path}", "good"
+        elif view.state in (FetchState.FAILED, FetchState.UNUSABLE):
+            text, tone = view.text, "bad"
+        elif model is not None and not model.direct:
+            by_hand = f"open its page, download {model.file}, and copy it into {self._fetch.folder}"
+            text = f"Its publisher gives it to browsers only: {by_hand}."
+        elif view.done:
+            text = f"{size_text(view.done)} of an earlier try are kept."
+        self.status.setText(text)
+        self.status.setVisible(bool(text))
+        set_tone(self.status, tone)
+        self.bar.setVisible(view.state in (FetchState.FETCHING, FetchState.CHECKING))
+        self.bar.setRange(0, 0 if view.state is FetchState.CHECKING or view.percent is None else 100)
+        self.bar.setValue(view.percent or 0)
+
+    # -- doing -----------------------------------------------------------------------------------------------------------
+
+    def _act(self, _index: QModelIndex) -> None:
+        for button in (self.use, self.get):
+            if button.isVisible():
+                button.click()
+                return
+
+    def _get(self) -> None:
+        model = self.current()
+        if model is not None:
+            self._fetch.get(model.id)
+
+    def _stop(self) -> None:
+        model = self.current()
+        if model is not None:
+            self._fetch.stop(model.id)
+
+    def _use(self) -> None:
+        model = self.current()
+        if model is not None:
+            self._fetch.use(model.id)
+
+    def _open_page(self) -> None:
+        model = self.current()
+        if model is not None:
+            QDesktopServices.openUrl(QUrl(model.page))

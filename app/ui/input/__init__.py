@@ -1,1 +1,0 @@
-"""Keys and focus: what a key means, and that the keyboard belongs to the picture."""

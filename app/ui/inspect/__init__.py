@@ -1,1 +1,0 @@
-"""The Judge view: from a number to the pixels behind it."""

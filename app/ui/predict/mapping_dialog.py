@@ -1,0 +1,107 @@
+"""Which class of the project each class of the model becomes. What has no partner becomes void only if a person says so."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QSize
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QComboBox,
+    QHeaderView,
+    QPushButton,
+    QTableWidget,
+    QTableWidgetItem,
+    QWidget,
+)
+
+from app.text import counted
+from app.ui.common.fitted_dialog import FittedDialog
+from app.ui.common.panel import toned
+from deeplab_core.catalogs.catalog import CatalogMapping, ClassCatalog
+
+_UNDECIDED = "?"
+
+
+class MappingDialog(FittedDialog):
+    """One row for each class of the model.
+
+    Attributes:
+        adopt: the person wants the model's classes for the whole project instead.
+    """
+
+    def __init__(
+        self, source: ClassCatalog, target: ClassCatalog, mapping: CatalogMapping, may_adopt: bool, parent: QWidget | None = None
+    ) -> None:
+        super().__init__("Classes of the model", parent, size=QSize(640, 560))
+        self.adopt = False
+        self._source, self._unmatched = source, set(mapping.unmatched)
+        column = self.column
+        text = f"The model speaks {source.title}, the project {target.title}. Classes of the same name are matched."
+        if mapping.unmatched:
+            verb = "has" if len(mapping.unmatched) == 1 else "have"
+            text += f" {len(mapping.unmatched)} {verb} no partner: choose one, or void."
+        intro = toned(text, tone="muted")
+        intro.setWordWrap(True)
+        column.addWidget(intro)
+        self.table = QTableWidget(len(source), 2)
+        self.table.setHorizontalHeaderLabels(["Model", "Project"])
+        self.table.verticalHeader().hide()
+        self.table.setShowGrid(False)
+        self.table.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
+        self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
+        self.boxes: dict[int, QComboBox] = {}
+        order = sorted(source.classes, key=lambda info: info.name not in self._unmatched)
+        partners = dict(mapping.pairs)
+        for row, info in enumerate(order):
+            self.table.setItem(row, 0, QTableWidgetItem(info.name))
+            box = QComboBox()
+            if info.name in self._unmatched:
+                box.addItem("choose…", _UNDECIDED)
+            box.addItem("void (unlabelled)", None)
+            for other in target.classes:
+                box.addItem(other.name, other.id)
+            wanted = _UNDECIDED if info.name in self._unmatched else partners[info.id]
+            box.setCurrentIndex(next((i for i in range(box.count()) if box.itemData(i) == wanted), 0))
+            box.currentIndexChanged.connect(self._check)
+            self.boxes[info.id] = box
+            self.table.setCellWidget(row, 1, box)
+            self.table.setRowHeight(row, 36)
+        column.addWidget(self.table, 1)
+        buttons = self.buttons
+        self.void_rest = QPushButton("Void for the rest")
+        self.void_rest.clicked.connect(self._void_rest)
+        buttons.addWidget(self.void_rest)
+        if may_adopt:
+            self.adopt_button = QPushButton("Use the model's classes for the project")
+            self.adopt_button.clicked.connect(self._adopt)
+            buttons.addWidget(self.adopt_button)
+        buttons.addStretch(1)
+        cancel = QPushButton("Cancel")
+        cancel.clicked.connect(self.reject)
+        self.go = QPushButton("Use this")
+        self.go.setProperty("primary", True)
+        self.go.clicked.connect(self.accept)
+        buttons.addWidget(cancel)
+        buttons.addWidget(self.go)
+        self._check()
+
+    def overrides(self) -> dict[int, int | None]:
+        """Model class id -> project class id, or None for void: the rows that differ from matching by name."""
+        return {class_id: box.currentData() for class_id, box in self.boxes.items()}
+
+    def _undecided(self) -> list[QComboBox]:
+        return [box for box in self.boxes.values() if box.currentData() == _UNDECIDED]
+
+    def _check(self) -> None:
+        left = len(self._undecided())
+        self.go.setEnabled(not left)
+        self.go.setToolTip(f"{counted(left, 'class', 'classes')} still without a partner" if left else "")
+        self.void_rest.setVisible(bool(left))
+
+    def _void_rest(self) -> None:
+        for box in self._undecided():
+            box.setCurrentIndex(box.findText("void (unlabelled)"))
+
+    def _adopt(self) -> None:
+        self.adopt = True
+        self.accept()

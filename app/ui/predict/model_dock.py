@@ -1,0 +1,233 @@
+"""The model: which one, what it knows, where it really runs, how it is run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from PySide6.QtCore import QSignalBlocker, Qt, Signal
+from PySide6.QtWidgets import QCheckBox, QComboBox, QGridLayout, QHBoxLayout, QPushButton, QToolButton, QWidget
+
+from app.ui.common.elided_label import ElidedLabel
+from app.ui.common.panel import Panel, set_tone, toned
+from app.ui.common.param_slider import ParamSlider
+from app.ui.shell.icons import make_icon
+from app.ui.shell.theme import Theme
+from app.viewmodels.predict.model_view import DeviceView, ModelChoice, RunSettings
+
+_SCALES = (("1", "1"), ("0.75 1 1.25", "3 scales"), ("0.5 0.75 1 1.25 1.5 1.75", "6 scales"))
+_NO_MODEL = (
+    "There is no model yet. Choose 'Get a model…' in the list above, open a model file, drop one on the window, or name a folder "
+    "of models in the settings."
+)
+_OPEN, _GET = "Open a model file…", "Get a model…"
+_PRECISIONS = (("auto", "auto"), ("fp32", "fp32"), ("bf16", "bf16"), ("fp16", "fp16"))
+
+
+class ModelDock(Panel):
+    """Choice of the model and of the way it is run.
+
+    Signals:
+        modelChosen(Path), openAsked(): a file is wanted, getAsked(): a published one is wanted.
+        thresholdChosen(value, dragging): of a two-class model.
+        optionsAsked(): what the weights do not tell is to be shown.
+        settingsChosen(RunSettings), runImageAsked(), runFolderAsked(), learnAsked().
+    """
+
+    modelChosen = Signal(object)
+    openAsked = Signal()
+    getAsked = Signal()
+    optionsAsked = Signal()
+    settingsChosen = Signal(object)
+    thresholdChosen = Signal(float, bool)
+    runImageAsked = Signal()
+    runFolderAsked = Signal()
+    learnAsked = Signal()
+
+    def __init__(self) -> None:
+        super().__init__("model", "Model")
+        self.device = toned("", tone="muted", size="small")
+        self.header.addWidget(self.device)
+        self._choices: list[ModelChoice] = []
+        self._current = -1
+        self.models = QComboBox()
+        self.models.setAccessibleName("Model")
+        self.models.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.models.setMinimumContentsLength(12)
+        self.models.activated.connect(self._choose)
+        self.body.addWidget(self.models)
+        self.summary = ElidedLabel(Qt.TextElideMode.ElideRight)
+        self.summary.setProperty("textSize", "small")
+        self.body.addWidget(self.summary)
+        self.guesses = QToolButton()
+        self.guesses.setProperty("quiet", True)
+        self.guesses.clicked.connect(self.optionsAsked)
+        self.guesses.hide()
+        self.body.addWidget(self.guesses)
+        self.reason = toned("", tone="warn", size="small")
+        self.reason.setWordWrap(True)
+        self.reason.hide()
+        self.body.addWidget(self.reason)
+        self.threshold = ParamSlider(
+            "Threshold", 0.01, 0.99, decimals=2,
+            tip="A pixel is the object where its probability is above this; the mask follows, your own pixels stay",
+        )  # fmt: skip
+        self.threshold.field.setRange(0.01, 0.99)
+        self.threshold.changed.connect(self.thresholdChosen)
+        self.threshold.hide()
+        self.body.addWidget(self.threshold)
+        buttons = QHBoxLayout()
+        buttons.setSpacing(8)
+        self.run_image = QPushButton("Run image")
+        self.run_image.setProperty("primary", True)
+        self.run_image.clicked.connect(self.runImageAsked)
+        self.run_folder = QPushButton("Run folder")
+        self.run_folder.clicked.connect(self.runFolderAsked)
+        self.learn = QPushButton("Learn…")
+        self.learn.setToolTip("Adapt the model to what you corrected; you compare before and after, and decide")
+        self.learn.clicked.connect(self.learnAsked)
+        self.more = QToolButton()
+        self.more.setProperty("quiet", True)
+        self.more.setAccessibleName("How the model is run")
+        self.more.setToolTip("How the model is run: output stride, scales, device, precision")
+        self.more.setCheckable(True)
+        self.more.toggled.connect(self._show_settings)
+        for widget in (self.run_image, self.run_folder, self.learn):
+            widget.setProperty("tight", True)
+            buttons.addWidget(widget, 1)
+        buttons.addWidget(self.more)
+        self.body.addLayout(buttons)
+        self.settings = self._build_settings()
+        self.settings.hide()
+        self.body.addWidget(self.settings)
+        self.hint = toned(_NO_MODEL, tone="muted", size="small")
+        self.hint.setWordWrap(True)
+        self.hint.setMinimumHeight(self.hint.fontMetrics().lineSpacing() * 4)
+        self.body.insertWidget(2, self.hint)
+        self.body.addStretch(1)
+        self.show_models([], None)
+
+    def set_theme(self, theme: Theme) -> None:
+        """Draw the icon in the theme's colours."""
+        self.more.setIcon(make_icon("settings", theme))
+
+    def show_models(self, choices: Sequence[ModelChoice], current: Path | None) -> None:
+        """List what can be loaded; ``current`` is the one in use."""
+        self._choices = list(choices)
+        with QSignalBlocker(self.models):
+            self.models.clear()
+            for choice in choices:
+                self.models.addItem(choice.title, choice.path)
+                self.models.setItemData(self.models.count() - 1, choice.tooltip, Qt.ItemDataRole.ToolTipRole)
+            if not choices:
+                self.models.addItem("No model yet")
+            self.models.insertSeparator(self.models.count())
+            self.models.addItem(_OPEN)
+            self.models.addItem(_GET)
+            places = [place for place, choice in enumerate(choices) if choice.path == current]
+            self._current = places[0] if places else (-1 if choices else 0)
+            self.models.setCurrentIndex(self._current)
+        self.hint.setVisible(not choices)
+        self.summary.setVisible(bool(choices))
+
+    def show_card(self, summary: str, tooltip: str = "", guesses: str = "") -> None:
+        """What the model in use knows and where it comes from, and what is guessed about it."""
+        count = guesses.count(",") + 1
+        self.guesses.setText(f"{count} {'values are' if count > 1 else 'value is'} guessed…")
+        self.guesses.setAccessibleName(guesses)
+        self.guesses.setToolTip(f"{guesses}.\nClick to see the values and to set them.")
+        self.guesses.setVisible(bool(guesses))
+        self.summary.set_text(summary)
+        self.summary.setToolTip(f"{summary}\n{tooltip}")
+
+    def show_device(self, view: DeviceView) -> None:
+        """The device that is really used, how long the last image took, and why it is not the one asked for."""
+        parts = [view.device] if view.device else []
+        if view.milliseconds is not None:
+            parts.append(f"{view.milliseconds:,.0f} ms".replace(",", "\u2009"))
+        self.device.setText(" · ".join(parts) or view.state)
+        self.device.setToolTip(view.tooltip)
+        set_tone(self.device, "warn" if view.trouble else "muted")
+        self.reason.setText(view.reason)
+        self.reason.setVisible(bool(view.reason))
+
+    def show_run_settings(self, settings: RunSettings, strides: Sequence[int], devices: Sequence[tuple[str, str]]) -> None:
+        """Fill the controls; ``strides`` and ``devices`` are what can be chosen."""
+        pairs: list[tuple[QComboBox, list[tuple[object, str]], object]] = [
+            (self.stride, [(0, "as trained"), *((stride, str(stride)) for stride in strides)], settings.output_stride),
+            (self.scales, [*_SCALES], settings.scales),
+            (self.device_choice, [*devices], settings.device),
+            (self.precision, [*_PRECISIONS], settings.precision),
+        ]
+        for box, items, value in pairs:
+            with QSignalBlocker(box):
+                box.clear()
+                for data, text in items:
+                    box.addItem(text, data)
+                if box.findData(value) < 0:
+                    box.addItem(str(value), value)
+                box.setCurrentIndex(box.findData(value))
+        with QSignalBlocker(self.flip):
+            self.flip.setChecked(settings.flip)
+
+    def show_threshold(self, value: float) -> None:
+        """The threshold of a two-class model, 0..1; 0 hides it: other models have none."""
+        self.threshold.setVisible(value > 0)
+        if value > 0:
+            self.threshold.show_value(value)
+
+    def set_runnable(self, image: bool, folder: bool, learn: bool) -> None:
+        """Whether the buttons can do their work now."""
+        self.run_image.setEnabled(image)
+        self.run_folder.setEnabled(folder)
+        self.learn.setEnabled(learn)
+
+    def _build_settings(self) -> QWidget:
+        box = QWidget()
+        grid = QGridLayout(box)
+        grid.setContentsMargins(0, 2, 0, 0)
+        grid.setHorizontalSpacing(8)
+        grid.setVerticalSpacing(6)
+        self.stride, self.scales, self.device_choice, self.precision = QComboBox(), QComboBox(), QComboBox(), QComboBox()
+        self.flip = QCheckBox("also mirrored")
+        self.flip.setToolTip("Average the probabilities with those of the mirrored image: better borders, twice the time")
+        rows = (
+            ("Output stride", self.stride, "8 sees finer borders than 16 and takes about four times as long"),
+            ("Scales", self.scales, "Probabilities are averaged over the scales: better masks, several times the time"),
+            ("Device", self.device_choice, "auto takes a GPU where there is one"),
+            ("Precision", self.precision, "auto is fp32 on a CPU"),
+        )
+        for place, (text, widget, tip) in enumerate(rows):
+            label = toned(text, tone="muted", size="small")
+            label.setBuddy(widget)
+            widget.setAccessibleName(text)
+            widget.setToolTip(tip)
+            widget.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+            widget.activated.connect(self._tell_settings)
+            grid.addWidget(label, place, 0)
+            grid.addWidget(widget, place, 1)
+        grid.addWidget(self.flip, len(rows), 1)
+        grid.setColumnStretch(1, 1)
+        self.flip.toggled.connect(self._tell_settings)
+        return box
+
+    def _show_settings(self, on: bool) -> None:
+        self.settings.setVisible(on)
+
+    def _choose(self, place: int) -> None:
+        if self.models.itemText(place) in (_OPEN, _GET) and place >= self.models.count() - 2:
+            self.models.setCurrentIndex(self._current)  # a question, not a model
+            (self.openAsked if self.models.itemText(place) == _OPEN else self.getAsked).emit()
+        elif self._choices and place < len(self._choices):
+            self.modelChosen.emit(self._choices[place].path)
+
+    def _tell_settings(self) -> None:
+        self.settingsChosen.emit(
+            RunSettings(
+                output_stride=int(self.stride.currentData() or 0),
+                scales=str(self.scales.currentData()),
+                device=str(self.device_choice.currentData()),
+                precision=str(self.precision.currentData()),
+                flip=self.flip.isChecked(),
+            )
+        )

@@ -1,0 +1,100 @@
+"""Options of the model in use that its weights do not tell: shown with where each comes from, and set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import QSize
+from PySide6.QtWidgets import QCheckBox, QComboBox, QGridLayout, QLineEdit, QPushButton, QWidget
+
+from app.ui.common.fitted_dialog import FittedDialog
+from app.ui.common.panel import toned
+from app.viewmodels.predict.model_options import OptionRow
+
+
+class ModelOptionsDialog(FittedDialog):
+    """One row for each option. What is changed, or ticked as certain, is kept in the card beside the model's file.
+
+    Attributes:
+        fields: the editor of each option by its name.
+        certain: the tick boxes of options that are guessed.
+    """
+
+    def __init__(self, rows: Sequence[OptionRow], parent: QWidget | None = None) -> None:
+        super().__init__("Options of the model", parent, size=QSize(640, 0))
+        self._rows = list(rows)
+        self.fields: dict[str, QComboBox | QLineEdit] = {}
+        self.certain: dict[str, QCheckBox] = {}
+        guessed = sum(row.guessed for row in rows)
+        text = (
+            "A file of weights does not tell everything about its network. "
+            + (f"{guessed} of these values are guessed: change what is wrong, and tick what is right. " if guessed else "")
+            + "Your choices are kept in a card beside the model's file."
+        )
+        intro = toned(text, tone="muted")
+        intro.setWordWrap(True)
+        self.column.addWidget(intro)
+        grid = QGridLayout()
+        grid.setHorizontalSpacing(16)
+        grid.setVerticalSpacing(8)
+        grid.setColumnStretch(1, 1)
+        for place, row in enumerate(rows):
+            label = toned(row.label, tone="muted")
+            field = self._field(row)
+            label.setBuddy(field)
+            field.setAccessibleName(row.label)
+            field.setToolTip(row.tip)
+            label.setToolTip(row.tip)
+            self.fields[row.name] = field
+            grid.addWidget(label, place, 0)
+            grid.addWidget(field, place, 1)
+            grid.addWidget(self._origin(row), place, 2)
+        self.column.addLayout(grid)
+        self.column.addStretch(1)
+        self.buttons.addStretch(1)
+        cancel = QPushButton("Cancel")
+        cancel.clicked.connect(self.reject)
+        self.go = QPushButton("Use this")
+        self.go.setProperty("primary", True)
+        self.go.clicked.connect(self.accept)
+        self.buttons.addWidget(cancel)
+        self.buttons.addWidget(self.go)
+        self._follow()
+
+    def _field(self, row: OptionRow) -> QComboBox | QLineEdit:
+        if row.choices:
+            box = QComboBox()
+            box.addItems(list(row.choices))
+            box.setCurrentText(row.value)
+            box.currentTextChanged.connect(self._follow)
+            return box
+        line = QLineEdit(row.value)
+        line.setCursorPosition(0)
+        line.textChanged.connect(self._follow)
+        return line
+
+    def _origin(self, row: OptionRow) -> QWidget:
+        if not row.guessed:
+            text = "set by you" if row.origin in ("you", "the card") else row.origin
+            origin = toned(text, tone="muted", size="small")
+            origin.setWordWrap(True)  # the name of a file may be long
+            return origin
+        tick = QCheckBox("guessed; I am certain")
+        tick.setAccessibleName(f"{row.label}: the guess is right")
+        tick.toggled.connect(self._follow)
+        self.certain[row.name] = tick
+        return tick
+
+    def options(self) -> dict[str, str]:
+        """Options that were changed, or whose guess was ticked as right, as ``load_model`` takes them."""
+        chosen: dict[str, str] = {}
+        for row in self._rows:
+            field = self.fields[row.name]
+            text = (field.currentText() if isinstance(field, QComboBox) else field.text()).strip()
+            if text != row.value or (row.name in self.certain and self.certain[row.name].isChecked()):
+                chosen[row.name] = text
+        return chosen
+
+    def _follow(self) -> None:
+        if hasattr(self, "go"):
+            self.go.setEnabled(bool(self.options()))

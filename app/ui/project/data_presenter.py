@@ -1,0 +1,177 @@
+"""Shows the project's choices about its data in the Classes panel, and asks what the program does not know."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PySide6.QtCore import QObject, Qt
+from PySide6.QtWidgets import QDialog, QMessageBox
+
+from app.controllers.evaluate.ground_truth import PredictedQuestion
+from app.controllers.project.import_masks import Decided
+from app.controllers.workspace import Program
+from app.state.class_choice import ClassQuestion, known_catalogs, stored_how, stored_reason
+from app.state.ground_truth import FrameQuestion, How
+from app.state.import_plan import ImportPlan, mapping_text
+from app.state.project import Project
+from app.ui.common.choice_dialog import ChoiceDialog
+from app.ui.project.classes_dialog import ClassesDialog
+from app.ui.project.frame_dialog import FrameDialog
+from app.ui.project.truth_dialog import TruthDialog
+from app.ui.shell.main_window import MainWindow
+from app.viewmodels.project.data_choices import Answer, classes_source, truth_intro, truth_line, truth_options
+from app.viewmodels.project.frame_preview import FramePreview
+from deeplab_core.catalogs.catalog import ClassCatalog
+from deeplab_core.datasets import TruthIndex
+
+
+class TruthBinding(QObject):
+    """The wires between the Classes panel, the questions and :class:`GroundTruthController`.
+
+    Attributes:
+        dialog: the question that is open; None without one.
+    """
+
+    def __init__(self, window: MainWindow, program: Program) -> None:
+        super().__init__(window)
+        self._window, self._program = window, program
+        self.dialog: QDialog | None = None
+        truth, choice = program.truth, window.classes.choice
+        choice.catalogAsked.connect(self._ask_catalog)
+        choice.truthAsked.connect(truth.review)
+        program.projects.projectChanged.connect(self._follow_project)
+        program.judge.truthFound.connect(lambda _index: self._show())
+        program.classes.changed.connect(self._show)
+        truth.classesChanged.connect(self._show)
+        truth.truthAsked.connect(self._ask_truth)
+        truth.classesAsked.connect(self._ask_classes)
+        truth.frameAsked.connect(self._ask_frame)
+        truth.predictedAsked.connect(self._ask_predicted)
+        program.imports.classesAsked.connect(self._ask_import)
+        self._show()
+
+    def _follow_project(self, _project: Project | None) -> None:
+        dialog, self.dialog = self.dialog, None
+        if dialog is not None:
+            dialog.blockSignals(True)
+            dialog.close()
+        self._show()
+
+    def _show(self) -> None:
+        """Show the classes and the ground truth with their sources."""
+        choice, project = self._window.classes.choice, self._program.projects.project
+        choice.setVisible(project is not None)
+        if project is None:
+            return
+        truth = project.ground_truth
+        tip = classes_source(project.catalog, stored_how(project), stored_reason(project), truth=bool(truth.files))
+        choice.show_catalogs([(each.name, each.title) for each in known_catalogs(project)], project.catalog.name, tip)
+        choice.catalog.setEnabled(not project.read_only)
+        choice.show_truth(*truth_line(truth, len(project.images)))
+
+    # -- questions -------------------------------------------------------------------------------------------------------
+
+    def _ask_truth(self, found: TruthIndex, asked: bool) -> None:
+        project, truth = self._program.projects.project, self._program.truth
+        if project is None:
+            return
+        options = truth_options(found, project.ground_truth.choice, len(project.images), project.ground_truth)
+        intro = truth_intro(found, asked=asked)
+        dialog = TruthDialog(options, intro, project.folder.parent, asked=asked, parent=self._window)
+
+        def decide(folder: Path | None) -> None:
+            how: How = "asked" if asked else "user"
+            if folder is None:
+                truth.choose_none(how)
+            else:
+                truth.choose(folder, how)
+
+        dialog.decided.connect(decide)
+        if asked:
+            dialog.later.connect(lambda: truth.choose_none("later"))
+        self._open(dialog)
+
+    def _ask_catalog(self, name: str) -> None:
+        """The user picked other classes in the panel: show what they would change first."""
+        self._program.truth.compare_catalogs(lambda question: self._show_classes(question, name, asked=False))
+
+    def _ask_classes(self, question: ClassQuestion) -> None:
+        self._show_classes(question, question.effects[0].catalog.name, asked=True)
+
+    def _show_classes(self, question: ClassQuestion, wanted: str, *, asked: bool) -> None:
+        project, truth = self._program.projects.project, self._program.truth
+        if project is None:
+            return
+        dialog = ClassesDialog(question, project.catalog, wanted, asked=asked, parent=self._window)
+
+        def decide(catalog: ClassCatalog) -> None:
+            if catalog.name == project.catalog.name:
+                truth.keep_catalog()
+            else:
+                truth.choose_catalog(catalog, asked=asked)
+
+        dialog.decided.connect(decide)
+        dialog.later.connect(lambda: truth.keep_catalog(later=True))
+        self._open(dialog)
+
+    def _ask_frame(self, question: FrameQuestion) -> None:
+        self._program.truth.preview_frame(question, lambda preview: self._show_frame(question, preview))
+
+    def _show_frame(self, question: FrameQuestion, preview: FramePreview) -> None:
+        truth = self._program.truth
+        dialog = FrameDialog(question, preview, self._window)
+        dialog.decided.connect(lambda frame: truth.answer_frame(question, "stored" if frame == "stored" else "oriented"))
+        dialog.later.connect(lambda: truth.answer_frame(question, "auto"))
+        self._open(dialog)
+
+    def _ask_predicted(self, question: PredictedQuestion) -> None:
+        """The user named masks that a model made."""
+        box = QMessageBox(self._window)
+        box.setTextFormat(Qt.TextFormat.PlainText)  # names may look like HTML
+        box.setIcon(QMessageBox.Icon.Warning)
+        box.setWindowTitle("Ground truth")
+        of = f" of {question.model}" if question.model else ""
+        box.setText(f"These masks are predictions{of}. Use them as ground truth?")
+        box.setInformativeText(
+            f"{question.folder}\n\nFigures against a model's own masks say nothing about its errors. "
+            "The Classes panel will say where the ground truth is from."
+        )
+        box.addButton("Use them", QMessageBox.ButtonRole.AcceptRole).clicked.connect(
+            lambda: self._program.truth.choose(question.folder, "user", predicted=True)
+        )
+        keep = box.addButton("Do not use them", QMessageBox.ButtonRole.RejectRole)
+        box.setDefaultButton(keep)
+        box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self._open(box)
+
+    def _ask_import(self, plan: ImportPlan, then: Decided) -> None:
+        """Masks are made in other classes than the project has."""
+        project = self._program.projects.project
+        if project is None or plan.classes is None:
+            return
+        theirs, ours = plan.classes, project.catalog
+        intro = f"{plan.reason}. The masks in {plan.folder.name} hold {theirs.title}; the project has {ours.title}."
+        answers = [
+            Answer(True, "Match the classes by name", "", mapping_text(theirs, ours), chosen=True),
+            Answer(
+                False,
+                f"Read the ids as {ours.title}",
+                "",
+                "Every id keeps its number and gets the project's name for it. Ids that the project lacks make a file fail.",
+                doubtful=True,
+            ),
+        ]
+        question = "The masks are made in other classes. How are they read?"
+        dialog = ChoiceDialog("Import masks", question, intro, answers, go="Import", leave="Cancel", parent=self._window)
+        dialog.decided.connect(then)
+        self._open(dialog)
+
+    def _open(self, dialog: QDialog) -> None:
+        self.dialog = dialog
+
+        def closed() -> None:
+            if self.dialog is dialog:
+                self.dialog = None
+
+        dialog.finished.connect(closed)
+        dialog.open()

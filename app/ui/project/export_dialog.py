@@ -1,0 +1,177 @@
+"""What to export, how and where; what is already there is asked about, never overwritten silently."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PySide6.QtCore import QSize, Qt
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QFileDialog,
+    QFormLayout,
+    QHBoxLayout,
+    QLineEdit,
+    QPushButton,
+    QRadioButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from app.controllers.project.export import SCOPE_TITLES, ExportController, ExportRequest, Scope
+from app.services.settings import SettingsStore
+from app.text import counted, spaced
+from app.ui.common.fitted_dialog import FittedDialog
+from app.ui.common.panel import set_tone, toned
+from deeplab_core.errors import AtrousError
+from deeplab_core.masks.export import EXPORTERS
+
+
+class ExportDialog(FittedDialog):
+    """Fills an :class:`ExportRequest`; :attr:`on_existing` is what the person decided about files that are there."""
+
+    def __init__(
+        self, controller: ExportController, settings: SettingsStore, folder: Path, parent: QWidget | None = None
+    ) -> None:
+        super().__init__("Export masks", parent, size=QSize(600, 0))
+        self._controller, self._settings = controller, settings
+        self.on_existing = "error"
+        column = self.column
+        form = QFormLayout()
+        form.setHorizontalSpacing(16)
+        form.setVerticalSpacing(10)
+        form.setLabelAlignment(Qt.AlignmentFlag.AlignRight)
+        self.format = QComboBox()
+        for name, kind in EXPORTERS.items():
+            self.format.addItem(getattr(kind, "title", name), name)
+        self.format.setCurrentIndex(max(self.format.findData(settings["export.format"]), 0))
+        self.scope = QComboBox()
+        for scope in Scope:
+            total, _ = controller.count(scope)
+            self.scope.addItem(f"{SCOPE_TITLES[scope]} ({spaced(total)})", scope)
+        self.scope.setCurrentIndex(max(self.scope.findData(Scope(settings["export.scope"])), 0))
+        if not controller.count(Scope(self.scope.currentData()))[0]:
+            self.scope.setCurrentIndex(self.scope.findData(Scope.ALL))
+        self.predictions = QCheckBox("Export the model's prediction where no user has corrected it")
+        self.predictions.setChecked(True)
+        self.keep_suffix = QCheckBox("Keep the image's ending in the name: a.jpg.png for a.jpg")
+        self.stored = QRadioButton("As the file stores its pixels (fits a training that ignores EXIF)")
+        self.oriented = QRadioButton("As shown here (EXIF orientation applied)")
+        (self.stored if settings["export.frame"] == "stored" else self.oriented).setChecked(True)
+        frames = QVBoxLayout()
+        frames.setSpacing(10)
+        frames.addWidget(self.stored)
+        frames.addWidget(self.oriented)
+        self.target = QLineEdit(str(folder.parent / f"{folder.name}_export"))
+        choose = QPushButton("Choose…")
+        choose.clicked.connect(self._choose)
+        line = QHBoxLayout()
+        line.setSpacing(8)
+        line.addWidget(self.target, 1)
+        line.addWidget(choose)
+        for text, part in (
+            ("Format", self.format),
+            ("Images", self.scope),
+            ("", self.predictions),
+            ("Names", self.keep_suffix),
+            ("Frame", frames),
+            ("Into", line),
+        ):
+            form.addRow(text, part)
+        column.addLayout(form)
+        self.note = toned("", tone="muted", size="small")
+        self.note.setWordWrap(True)
+        column.addWidget(self.note)
+        self.existing = QWidget()
+        row = QHBoxLayout(self.existing)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(16)
+        self.replace = QRadioButton("Replace them")
+        self.skip = QRadioButton("Keep them, export the rest")
+        for button in (self.replace, self.skip):
+            button.toggled.connect(self._check)
+            row.addWidget(button)
+        row.addStretch(1)
+        column.addWidget(self.existing)
+        column.addStretch(1)
+        self.buttons.addStretch(1)
+        cancel = QPushButton("Cancel")
+        cancel.clicked.connect(self.reject)
+        self.go = QPushButton("Export")
+        self.go.setProperty("primary", True)
+        self.go.setDefault(True)
+        self.go.clicked.connect(self._accept)
+        self.buttons.addWidget(cancel)
+        self.buttons.addWidget(self.go)
+        for box in (self.format, self.scope):
+            box.currentIndexChanged.connect(self._check)
+        self.target.textChanged.connect(self._check)
+        self.predictions.toggled.connect(self._check)
+        self.keep_suffix.toggled.connect(self._check)
+        self._check()
+
+    def request(self) -> ExportRequest:
+        """What the person asked for."""
+        return ExportRequest(
+            format=self.format.currentData(),
+            scope=Scope(self.scope.currentData()),
+            frame="stored" if self.stored.isChecked() else "oriented",
+            target=Path(self.target.text()).expanduser(),
+            with_predictions=self.predictions.isChecked(),
+            keep_suffix=self.keep_suffix.isChecked(),
+        )
+
+    def _check(self) -> None:
+        """Say what would happen, before anything is written."""
+        total, bare = self._controller.count(Scope(self.scope.currentData()))
+        self.existing.hide()
+        tone, sentences = "muted", []
+        try:
+            if not self.target.text().strip():
+                raise AtrousError("choose a folder to export into")
+            plan = self._controller.plan(self.request())
+        except AtrousError as error:
+            self._say("bad", str(error)[:1].upper() + str(error)[1:])
+            self.go.setEnabled(False)
+            return
+        if not total:
+            tone, sentences = "warn", ["No image is in this scope yet."]
+        else:
+            sentences.append(f"Masks of {counted(total, 'image')} are written; those of the project stay as they are.")
+        if bare and not self.predictions.isChecked():
+            left = "has no corrected mask and is" if bare == 1 else "have no corrected mask and are"
+            sentences.append(f"{counted(bare, 'image')} {left} left out; the summary will say so.")
+        elif bare:
+            has, they = ("has", "its prediction is taken, or it is")
+            if bare != 1:
+                has, they = ("have", "their prediction is taken, or they are")
+            sentences.append(f"{counted(bare, 'image')} {has} no corrected mask: {they} left out and counted.")
+        if plan.refused:
+            tone = "warn"
+            first = str(next(iter(plan.refused.values()))).replace(" (--keep-suffix)", "")
+            sentences.append(f"{spaced(len(plan.refused))} cannot be exported; the others are. {first}")
+        if plan.existing:
+            self.existing.show()
+            tone = "warn"
+            verb, first = "is" if len(plan.existing) == 1 else "are", plan.existing[0].path.name
+            sentences.append(f"{spaced(len(plan.existing))} of the files {verb} already there, the first is {first}.")
+        self._say(tone, " ".join(sentences) or "Every file is read back and compared before it takes its place.")
+        decided = not plan.existing or self.replace.isChecked() or self.skip.isChecked()
+        self.go.setEnabled(bool(total) and decided)
+
+    def _say(self, tone: str, text: str) -> None:
+        set_tone(self.note, tone)
+        self.note.setText(text)
+
+    def _choose(self) -> None:
+        folder = QFileDialog.getExistingDirectory(self, "Export into", self.target.text())
+        if folder:
+            self.target.setText(folder)
+
+    def _accept(self) -> None:
+        if self.existing.isVisible():
+            self.on_existing = "replace" if self.replace.isChecked() else "skip"
+        request = self.request()
+        for key, value in (("format", request.format), ("scope", str(request.scope)), ("frame", request.frame)):
+            self._settings.set(f"export.{key}", value)
+        self.accept()

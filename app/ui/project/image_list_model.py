@@ -1,0 +1,142 @@
+"""The images of a project as a list: filtered and ordered here in plain Python, so that 20,000 rows cost milliseconds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from math import inf, isnan
+
+from PySide6.QtCore import QAbstractListModel, QModelIndex, QPersistentModelIndex, Qt
+from PySide6.QtGui import QImage
+
+from app.viewmodels.project.image_list import ImageRow, Wanted
+
+_Index = QModelIndex | QPersistentModelIndex
+
+
+class SortBy(StrEnum):
+    """Order of the list; the value is stored in the settings."""
+
+    NAME = "name"
+    WORST = "worst"
+    UNCERTAIN = "uncertain"
+    STATUS = "status"
+
+
+SORT_TITLES: dict[SortBy, str] = {
+    SortBy.NAME: "by name",
+    SortBy.WORST: "worst IoU first",
+    SortBy.UNCERTAIN: "uncertain first",
+    SortBy.STATUS: "by status",
+}
+
+
+def _sort_key(order: SortBy) -> Callable[[ImageRow], object]:
+    def missing_last(value: float | None, sign: float = 1.0) -> float:
+        return inf if value is None or isnan(value) else sign * value
+
+    if order is SortBy.WORST:
+        return lambda row: (missing_last(row.iou), row.position)
+    if order is SortBy.UNCERTAIN:
+        return lambda row: (missing_last(row.uncertainty, -1.0), row.position)
+    if order is SortBy.STATUS:
+        return lambda row: (row.status, row.position)
+    return lambda row: row.position
+
+
+class ImageListModel(QAbstractListModel):
+    """Rows of the images dock.
+
+    ``picture`` is asked for a thumbnail when a row is painted; it returns None while it is being made and the owner calls
+    :meth:`refresh_path` when it is there.
+    """
+
+    RowRole = int(Qt.ItemDataRole.UserRole)
+
+    def __init__(self, picture: Callable[[ImageRow], QImage | None]) -> None:
+        super().__init__()
+        self._picture = picture
+        self._all: Sequence[ImageRow] = ()
+        self._shown: list[ImageRow] = []
+        self._place: dict[int, int] = {}
+        self._wanted = Wanted("")
+        self._sort = SortBy.NAME
+
+    @property
+    def sort_by(self) -> SortBy:
+        return self._sort
+
+    @property
+    def filtered(self) -> bool:
+        """Whether a filter hides rows."""
+        return bool(self._wanted.text)
+
+    def set_rows(self, rows: Sequence[ImageRow]) -> None:
+        """Show another project, or the same one after a rescan."""
+        self._all = rows
+        self._arrange()
+
+    def set_filter(self, text: str) -> None:
+        """Show only rows that match; see :class:`Wanted` for what may be written."""
+        self._wanted = Wanted(text)
+        self._arrange()
+
+    def set_sort(self, order: SortBy) -> None:
+        self._sort = order
+        self._arrange()
+
+    def shown_ids(self) -> list[int]:
+        """Ids of the rows as they stand in the list now: the order in which 'next' walks."""
+        return [row.id for row in self._shown]
+
+    def row_of(self, image_id: int) -> int | None:
+        """Place of an image in the list; None while a filter hides it."""
+        return self._place.get(image_id)
+
+    def image_row(self, index: _Index) -> ImageRow:
+        return self._shown[index.row()]
+
+    def picture(self, row: ImageRow) -> QImage | None:
+        """The thumbnail, if it is there yet."""
+        return self._picture(row)
+
+    def update_row(self, row: ImageRow) -> None:
+        """Replace one image's facts; it keeps its place until the list is arranged anew, so that rows do not jump."""
+        if 0 <= row.position < len(self._all) and isinstance(self._all, list):
+            self._all[row.position] = row
+        place = self._place.get(row.id)
+        if place is not None:
+            self._shown[place] = row
+            index = self.index(place)
+            self.dataChanged.emit(index, index)
+
+    def refresh(self, image_id: int) -> None:
+        """Repaint one image: its thumbnail has come."""
+        place = self._place.get(image_id)
+        if place is not None:
+            index = self.index(place)
+            self.dataChanged.emit(index, index)
+
+    def rowCount(self, parent: _Index = QModelIndex()) -> int:  # noqa: B008 - Qt's signature
+        return 0 if parent.isValid() else len(self._shown)
+
+    def data(self, index: _Index, role: int = Qt.ItemDataRole.DisplayRole) -> object:
+        if not index.isValid():
+            return None
+        row = self._shown[index.row()]
+        if role == self.RowRole:
+            return row
+        if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.AccessibleTextRole):
+            return row.title
+        if role == Qt.ItemDataRole.ToolTipRole:
+            return row.tooltip
+        return None
+
+    def _arrange(self) -> None:
+        self.beginResetModel()
+        rows = [row for row in self._all if self._wanted.matches(row)] if self._wanted.text else list(self._all)
+        if self._sort is not SortBy.NAME:
+            rows.sort(key=_sort_key(self._sort))  # type: ignore[arg-type]
+        self._shown = rows
+        self._place = {row.id: place for place, row in enumerate(rows)}
+        self.endResetModel()

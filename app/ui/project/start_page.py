@@ -1,0 +1,131 @@
+"""What stands where the picture will be: how to begin, the folders of last time, a place to drop one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+
+from app.text import displayed
+from app.ui.common.panel import toned
+from app.ui.shell.icons import icon_pixmap
+from app.ui.shell.theme import Theme
+
+_WIDTH = 460
+_SHOWN = 6
+_WELCOME = "Drop one here, or choose it. Atrous predicts, you correct; every stroke is saved as you paint."
+
+
+class StartPage(QWidget):
+    """The empty state.
+
+    Signals:
+        openAsked(), sampleAsked(), folderChosen(Path).
+    """
+
+    openAsked = Signal()
+    sampleAsked = Signal()
+    folderChosen = Signal(object)
+
+    def __init__(self, theme: Theme) -> None:
+        super().__init__()
+        self._busy = False
+        self.setObjectName("startPage")
+        outer = QVBoxLayout(self)
+        outer.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        card = QFrame()
+        card.setMaximumWidth(_WIDTH)
+        card.setMinimumWidth(_WIDTH // 2)
+        outer.addWidget(card)
+        column = QVBoxLayout(card)
+        column.setSpacing(10)
+        self.mark = QLabel()
+        self.mark.setPixmap(icon_pixmap("atrous", theme.color("accent"), 56, self.devicePixelRatioF()))
+        column.addWidget(self.mark)
+        self.title = toned("Open a folder of images", size="display")
+        column.addWidget(self.title)
+        self.text = toned(_WELCOME, tone="muted")
+        self.text.setWordWrap(True)
+        column.addWidget(self.text)
+        column.addSpacing(6)
+        row = QHBoxLayout()
+        row.setSpacing(8)
+        self.open_button = QPushButton("Open folder…")
+        self.open_button.setProperty("primary", True)
+        self.open_button.clicked.connect(self.openAsked)
+        self.sample_button = QPushButton("Open the sample project")
+        self.sample_button.clicked.connect(self.sampleAsked)
+        row.addWidget(self.open_button)
+        row.addWidget(self.sample_button)
+        row.addStretch(1)
+        column.addLayout(row)
+        column.addSpacing(10)
+        self.recent_title = toned("RECENT", tone="muted", size="caption", strong=True)
+        column.addWidget(self.recent_title)
+        self._recent = QVBoxLayout()
+        self._recent.setSpacing(2)
+        column.addLayout(self._recent)
+        self.show_recent([])
+
+    def show_recent(self, folders: Sequence[Path]) -> None:
+        """List the folders of last time."""
+        while self._recent.count():
+            item = self._recent.takeAt(0)
+            widget = item.widget() if item is not None else None
+            if widget is not None:
+                widget.hide()
+                widget.deleteLater()
+        for folder in folders[:_SHOWN]:
+            button = QPushButton(displayed(f"{folder.name}  —  {_shortened(folder.parent)}"))
+            button.setProperty("link", True)
+            button.setToolTip(displayed(str(folder)))
+            button.setStyleSheet("text-align: left;")
+            button.clicked.connect(lambda _checked=False, folder=folder: self.folderChosen.emit(folder))
+            self._recent.addWidget(button)
+        self._show_recent_part()
+
+    def show_broken(self, text: str, details: str) -> None:
+        """Atrous cannot work, because a part of it is broken: what it is, and what to do."""
+        self.title.setText("A part of Atrous is broken")
+        self.text.setText(displayed(text))
+        self.text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.sample_button.hide()
+        self.recent_title.hide()
+        self.open_button.setText("Copy details")
+        self.open_button.clicked.disconnect()
+        self.open_button.clicked.connect(lambda: QGuiApplication.clipboard().setText(details))
+
+    def show_busy(self, folder: str) -> None:
+        """A folder is being opened: nothing else is offered meanwhile; an empty text ends that."""
+        self._busy = bool(folder)
+        self.title.setText(displayed(f"Opening {Path(folder).name}…") if folder else "Open a folder of images")
+        self.text.setText(displayed(str(Path(folder).parent)) if folder else _WELCOME)
+        for part in (self.open_button, self.sample_button):
+            part.setVisible(not folder)
+        self._show_recent_part()
+
+    def _show_recent_part(self) -> None:
+        listed = not self._busy and self._recent.count() > 0
+        self.recent_title.setVisible(listed)
+        for place in range(self._recent.count()):
+            item = self._recent.itemAt(place)
+            widget = item.widget() if item is not None else None
+            if widget is not None:
+                widget.setVisible(listed)
+
+    def show_empty_folder(self, folder: Path) -> None:
+        """The folder that was opened holds no image."""
+        self.title.setText("No images here")
+        self.text.setText(
+            f"{folder} and the folders below it hold no JPEG, PNG, TIFF, BMP or WebP file. Choose another folder, or put images "
+            "into this one and press F5."
+        )
+
+
+def _shortened(folder: Path) -> str:
+    text = str(folder)
+    home = str(Path.home())
+    return "~" + text[len(home) :] if text.startswith(home) else text

@@ -1,0 +1,1 @@
+"""The dense CRF on an image or the folder."""

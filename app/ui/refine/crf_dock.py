@@ -1,0 +1,305 @@
+"""The dense CRF: parameters, what they would do with the mask, and taking it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from PySide6.QtCore import QSignalBlocker, Qt, Signal
+from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QPushButton, QScrollArea, QToolButton, QVBoxLayout, QWidget
+
+from app.text import spaced
+from app.ui.common.panel import Panel, set_tone, toned
+from app.ui.common.param_slider import ParamSlider
+from app.ui.refine.crf_figures import CRFFigures, difference
+from app.ui.shell.action_builder import ActionBuilder
+from app.ui.shell.theme import Theme
+
+if TYPE_CHECKING:  # numpy comes after the first frame
+    from app.controllers.refine.preview import RefineStatus
+    from app.controllers.refine.settings import CRFChoice
+    from app.state.refinement import RefineFigures
+    from deeplab_core.records import CRFParams
+
+#: Field of CRFParams, text, ends, decimals, logarithmic, tip.
+_SLIDERS = (
+    ("bilateral_compat", "Appearance weight", 0, 20, 1, False, "How strongly pixels of like colour pull each other (w1)"),
+    ("bilateral_sxy", "Appearance reach", 5, 160, 0, True, "How far apart such pixels may be, in px (sigma alpha)"),
+    ("bilateral_srgb", "Colour tolerance", 1, 40, 1, True, "How unlike their colours may be, of 255 (sigma beta)"),
+    ("gaussian_compat", "Smoothness weight", 0, 20, 1, False, "How strongly neighbours pull each other, in any colour (w2)"),
+    ("gaussian_sxy", "Smoothness reach", 0.5, 20, 1, True, "How far apart such neighbours may be, in px (sigma gamma)"),
+    ("iterations", "Steps", 0, 20, 0, False, "Steps of the mean field; 10 is usual"),
+    ("temperature", "Temperature", 0.2, 5, 2, True, "Above 1 doubts a network that is too sure of itself"),
+)  # fmt: skip
+_NORMALIZATIONS = (
+    ("symmetric", "Symmetric normalisation (pydensecrf)"),
+    ("after", "Normalised after (authors' library)"),
+    ("none", "Not normalised"),
+)
+_PHASES = {"off": "off", "waiting": "refining…", "quick": "quick look", "exact": "exact", "no scores": "no scores"}
+_NO_SCORES = (
+    "The network's scores of this image are missing: Atrous keeps them for the last images, and not after a restart. Run the "
+    "model on it again, or refine the mask itself."
+)
+
+
+class CRFDock(Panel):
+    """Presets, sliders, figures and the ways to take the result. The labels of its buttons are those of the commands.
+
+    Signals:
+        paramsChosen(CRFParams, dragging): from a slider, a field or the normalisation.
+        presetChosen(name), openAsked(): a preset or a file of the list; another file is wanted.
+        baseChosen("scores" | "mask"), scopeChosen("image" | "band"), certaintyChosen(0..1, dragging).
+        beforeHeld(bool): the mask as it is, while a button is down.
+        runAsked(), maskAsked(): what to do without scores.
+    """
+
+    paramsChosen = Signal(object, bool)
+    presetChosen = Signal(str)
+    openAsked = Signal()
+    baseChosen = Signal(str)
+    scopeChosen = Signal(str)
+    certaintyChosen = Signal(float, bool)
+    beforeHeld = Signal(bool)
+    runAsked = Signal()
+    maskAsked = Signal()
+
+    def __init__(self, theme: Theme, actions: ActionBuilder) -> None:
+        super().__init__("crf", "CRF")
+        self._actions = actions
+        self._params: CRFParams | None = None
+        self._choices: list[CRFChoice] = []
+        self.figure = toned("", tone="muted", size="small")
+        self.header.addWidget(self.figure)
+        page = QWidget()
+        column = QVBoxLayout(page)
+        column.setContentsMargins(0, 0, 8, 0)
+        column.setSpacing(5)
+        column.addLayout(self._build_top())
+        self.missing = self._build_missing()
+        column.addWidget(self.missing)
+        column.addLayout(self._build_looks())
+        self.sliders: dict[str, ParamSlider] = {}
+        rows = QVBoxLayout()
+        rows.setSpacing(1)
+        for name, text, low, high, decimals, logarithmic, tip in _SLIDERS:
+            slider = ParamSlider(text, low, high, decimals=decimals, logarithmic=logarithmic, tip=tip)
+            slider.changed.connect(lambda value, dragging, name=name: self._tell(name, value, dragging))
+            self.sliders[name] = slider
+            rows.addWidget(slider)
+        self.certainty = ParamSlider("Certainty", 0.34, 0.99, decimals=2, tip="How sure a label of the mask is taken to be")
+        self.certainty.changed.connect(self.certaintyChosen)
+        rows.addWidget(self.certainty)
+        column.addLayout(rows)
+        column.addLayout(self._build_places())
+        self.figures = CRFFigures(theme)
+        column.addWidget(self.figures)
+        column.addStretch(1)
+        scroll = QScrollArea()
+        scroll.setWidgetResizable(True)
+        scroll.setFrameShape(QFrame.Shape.NoFrame)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setWidget(page)
+        scroll.setMinimumHeight(32)
+        self.body.addWidget(scroll, 1)
+        self.status = toned("", tone="muted", size="small")
+        self.status.setWordWrap(True)
+        self.body.addWidget(self.status)
+        self.body.addLayout(self._build_buttons())
+        self.body.setContentsMargins(12, 2, 4, 10)
+        self.body.setSpacing(6)
+        self.missing.hide()
+        self.certainty.hide()
+
+    # -- what the controllers say ----------------------------------------------------------------------------------------
+
+    def show_choices(self, choices: Sequence[CRFChoice], params: CRFParams) -> None:
+        """List presets and files, and show the parameters in hand."""
+        self._params, self._choices = params, list(choices)
+        with QSignalBlocker(self.presets):
+            self.presets.clear()
+            for place, choice in enumerate(choices):
+                self.presets.addItem(choice.title, choice.name)
+                self.presets.setItemData(place, choice.tip, Qt.ItemDataRole.ToolTipRole)
+            self.presets.insertSeparator(self.presets.count())
+            self.presets.addItem("Open a search report…")
+            places = [place for place, choice in enumerate(choices) if choice.params == params]
+            self.presets.setCurrentIndex(places[0] if places else -1)
+        self.presets.setToolTip(choices[places[0]].tip if places else "")
+        for name, slider in self.sliders.items():
+            slider.show_value(float(getattr(params, name)))
+        with QSignalBlocker(self.normalization):
+            self.normalization.setCurrentIndex(self.normalization.findData(params.normalization))
+
+    def show_options(self, base: str, scope: str, certainty: float) -> None:
+        """Show what is refined, and where."""
+        for box, value in ((self.base, base), (self.scope, scope)):
+            with QSignalBlocker(box):
+                box.setCurrentIndex(box.findData(value))
+        self.certainty.show_value(certainty)
+        self.certainty.setVisible(base == "mask")
+
+    def show_status(self, status: RefineStatus) -> None:
+        """Say how far the preview is, and how much it would change."""
+        self.missing.setVisible(status.phase == "no scores")
+        parts = [_PHASES[status.phase]]
+        if status.phase in ("quick", "exact"):
+            parts.append(f"{status.milliseconds:,.0f} ms".replace(",", "\u2009"))
+        self.figure.setText(" · ".join(parts))
+        set_tone(self.figure, "warn" if status.phase == "no scores" else "muted")
+        text = ""
+        if status.changed is not None and status.phase in ("quick", "exact"):
+            text = f"Would change {spaced(status.changed)} px ({100 * status.share:.1f} %)."
+        self.status.setText(f"{text} {status.note}".strip())
+        self.status.setVisible(bool(self.status.text()))
+
+    def show_figures(self, figures: RefineFigures | None) -> None:
+        """Show IoU before and after, where truth is there."""
+        self.figures.show_figures(figures)
+        if figures is not None:
+            text, tone = difference(figures.before, figures.after)
+            self.figure.setText(f"mIoU {text}")
+            set_tone(self.figure, "muted" if tone == "faint" else tone)
+
+    def set_theme(self, theme: Theme) -> None:
+        self.figures.set_theme(theme)
+
+    # -- building --------------------------------------------------------------------------------------------------------
+
+    def _build_top(self) -> QHBoxLayout:
+        row = QHBoxLayout()
+        row.setSpacing(8)
+        self.presets = _combo("CRF parameters")
+        self.presets.activated.connect(self._choose)
+        self.preview = QPushButton("Preview")
+        self.preview.setCheckable(True)
+        self._follow(self.preview, "refine.preview")
+        row.addWidget(self.presets, 1)
+        row.addWidget(self.preview)
+        return row
+
+    def _build_missing(self) -> QWidget:
+        box = QWidget()
+        column = QVBoxLayout(box)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(4)
+        text = toned(_NO_SCORES, tone="warn", size="small")
+        text.setWordWrap(True)
+        column.addWidget(text)
+        row = QHBoxLayout()
+        self.run_button, self.mask_button = QPushButton("Run the model"), QPushButton("Refine the mask")
+        self.run_button.clicked.connect(self.runAsked)
+        self.mask_button.clicked.connect(self.maskAsked)
+        row.addWidget(self.run_button)
+        row.addWidget(self.mask_button)
+        row.addStretch(1)
+        column.addLayout(row)
+        return box
+
+    def _build_looks(self) -> QHBoxLayout:
+        row = QHBoxLayout()
+        row.setSpacing(2)
+        self.before = QToolButton()
+        self.before.setText("Before")
+        self.before.setProperty("quiet", True)
+        self.before.setToolTip("<b>Before</b><br>Hold to see the mask as it is; the key for blinking does the same")
+        self.before.pressed.connect(lambda: self.beforeHeld.emit(True))
+        self.before.released.connect(lambda: self.beforeHeld.emit(False))
+        row.addWidget(self.before)
+        for action_id, text in (("refine.split", "Split"), ("refine.changes", "Changes"), ("refine.scribble", "Scribble")):
+            button = self._actions.tool_button(action_id)
+            button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextOnly)
+            button.setText(text)
+            button.setProperty("quiet", True)
+            # A default action would put its own, longer text back with every change of its state.
+            self._actions[action_id].changed.connect(lambda button=button, text=text: button.setText(text))
+            row.addWidget(button)
+        row.addStretch(1)
+        return row
+
+    def _build_places(self) -> QVBoxLayout:
+        column = QVBoxLayout()
+        column.setSpacing(5)
+        self.normalization = _combo("Normalisation")
+        for value, text in _NORMALIZATIONS:
+            self.normalization.addItem(text, value)
+        self.normalization.setToolTip("How the kernels are normalised; the published weights belong to one or the other")
+        self.normalization.activated.connect(
+            lambda _place: self._tell("normalization", self.normalization.currentData(), False)
+        )  # fmt: skip
+        self.base = _combo("What is refined")
+        self.base.addItem("Network scores", "scores")
+        self.base.addItem("Mask itself", "mask")
+        self.base.setToolTip("What is refined: the probabilities that the network gave, or the labels of the mask as it is now")
+        self.base.activated.connect(lambda _place: self.baseChosen.emit(self.base.currentData()))
+        self.scope = _combo("Where")
+        self.scope.addItem("Whole image", "image")
+        self.scope.addItem("Trimap band", "band")
+        self.scope.setToolTip("Where the mask may change: everywhere, or in the trimap band of the chosen width")
+        self.scope.activated.connect(lambda _place: self.scopeChosen.emit(self.scope.currentData()))
+        pair = QHBoxLayout()
+        pair.setSpacing(6)
+        pair.addWidget(self.base, 5)  # the longer words
+        pair.addWidget(self.scope, 4)
+        column.addLayout(pair)
+        column.addWidget(self.normalization)
+        return column
+
+    def _build_buttons(self) -> QHBoxLayout:
+        row = QHBoxLayout()
+        row.setSpacing(6)
+        row.setContentsMargins(0, 0, 8, 0)
+        self.apply = QPushButton("Apply")
+        self.apply.setProperty("primary", True)
+        self.outline, self.folder, self.discard = QPushButton("Outline"), QPushButton("Folder"), QPushButton("Discard")
+        self.outline.setCheckable(True)
+        for button, action_id in (
+            (self.apply, "refine.apply"), (self.outline, "refine.region"), (self.folder, "refine.folder"),
+            (self.discard, "refine.discard"),
+        ):  # fmt: skip
+            self._follow(button, action_id)
+            button.setProperty("tight", True)
+            row.addWidget(button)
+        return row
+
+    def _follow(self, button: QPushButton, action_id: str) -> None:
+        """Let a button do what a command does, and be what it is."""
+        action = self._actions[action_id]
+
+        def show() -> None:
+            button.setEnabled(action.isEnabled())
+            button.setToolTip(action.toolTip())
+            if button.isCheckable():
+                button.setChecked(action.isChecked())
+
+        def run() -> None:
+            action.trigger()
+            show()
+
+        action.changed.connect(show)
+        button.clicked.connect(run)
+        show()
+
+    # -- what a person does ----------------------------------------------------------------------------------------------
+
+    def _choose(self, place: int) -> None:
+        if place == self.presets.count() - 1:
+            self.openAsked.emit()
+        elif place < len(self._choices):
+            self.presetChosen.emit(self._choices[place].name)
+
+    def _tell(self, name: str, value: float | str, dragging: bool) -> None:
+        if self._params is None:
+            return
+        changed: dict[str, Any] = {name: round(float(value)) if name == "iterations" else value}
+        self._params = replace(self._params, **changed)
+        self.paramsChosen.emit(self._params, dragging)
+
+
+def _combo(name: str) -> QComboBox:
+    box = QComboBox()
+    box.setAccessibleName(name)
+    box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    box.setMinimumContentsLength(8)
+    return box

@@ -1,0 +1,135 @@
+"""Builds QActions, menus and tool buttons from the table of commands, and keeps them in step with facts and keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QAction, QKeySequence
+from PySide6.QtWidgets import QMenu, QToolButton, QWidget
+
+from app.actions.context import Facts
+from app.actions.keymap import Keymap
+from app.actions.spec import ActionSpec, Group
+from app.actions.table import ACTIONS, TOOLBAR, by_id
+from app.ui.shell.icons import make_icon
+from app.ui.shell.keys import key_text
+from app.ui.shell.theme import Theme
+
+#: Commands whose icons the first frame shows; those of the menus are painted after it.
+_FIRST_SEEN = (*TOOLBAR, "edit.undo", "edit.redo", "view.linked", "window.fold")
+
+
+class ActionBuilder:
+    """One QAction per command.
+
+    Args:
+        owner: the window.
+        facts, keymap: what is possible, and by which keys.
+
+    Until :meth:`bind` every command is disabled: the window is painted before its controllers exist.
+    """
+
+    def __init__(self, owner: QWidget, facts: Facts, keymap: Keymap, theme: Theme) -> None:
+        self._facts, self.keymap = facts, keymap
+        self._bound = False
+        self.actions: dict[str, QAction] = {}
+        for spec in ACTIONS:
+            action = QAction(spec.text, owner)
+            action.setObjectName(spec.id)
+            action.setCheckable(bool(spec.checked_from))
+            action.setShortcutContext(Qt.ShortcutContext.WidgetShortcut)  # to be shown in menus; keys come by ui/input/router
+            self.actions[spec.id] = action
+            owner.addAction(action)
+        self._theme = theme
+        self._paint_icons(_FIRST_SEEN)
+        self.apply_keys()
+        self._refresh_all()
+        facts.subscribe(self._refresh)
+
+    def bind(self, targets: Mapping[str, object]) -> None:
+        """Connect every command to its verb. Raises LookupError where the table names one that does not exist."""
+        for spec in ACTIONS:
+            run = bound_handler(spec, targets)
+            if not spec.held:
+                self.actions[spec.id].triggered.connect(lambda _checked=False, run=run, spec=spec: self._run(spec, run))
+        self._bound = True
+        self.set_theme(self._theme)
+        self._refresh_all()
+
+    def _run(self, spec: ActionSpec, run: Callable[[], object]) -> None:
+        """Qt has flipped the check mark already; what the command came to decides, also where it changed nothing."""
+        run()
+        self._show_state(spec)
+
+    def __getitem__(self, action_id: str) -> QAction:
+        return self.actions[action_id]
+
+    def apply_keys(self) -> None:
+        """Give every action the keys that the keymap says. Held commands keep theirs out of Qt's shortcuts."""
+        for spec in ACTIONS:
+            action, keys = self.actions[spec.id], self.keymap.keys(spec.id)
+            action.setShortcuts([] if spec.held else [QKeySequence(key) for key in keys])
+            shown = self.shown_key(spec.id)
+            tip = spec.tip or spec.text.rstrip("…")
+            action.setToolTip(
+                f"<b>{spec.text.rstrip('…')}</b>" + (f" &nbsp; {shown}" if shown else "") + (f"<br>{tip}" if spec.tip else "")
+            )
+
+    def shown_key(self, action_id: str) -> str:
+        """The first key of a command as the user's keyboard reads; empty without one."""
+        keys = self.keymap.keys(action_id)
+        return key_text(keys[0], self.keymap.printed) if keys else ""
+
+    def set_theme(self, theme: Theme) -> None:
+        """Colour the icons anew."""
+        self._theme = theme
+        self._paint_icons(spec.id for spec in ACTIONS)
+
+    def _paint_icons(self, ids: Iterable[str]) -> None:
+        for action_id in ids:
+            icon = by_id(action_id).icon
+            if icon:
+                self.actions[action_id].setIcon(make_icon(icon, self._theme))
+
+    def group_menu(self, group: Group, parent: QWidget) -> QMenu:
+        """The menu of one group."""
+        menu = QMenu(group.value, parent)
+        for spec in ACTIONS:
+            if spec.group is group and not spec.held:
+                if spec.separated:
+                    menu.addSeparator()
+                menu.addAction(self.actions[spec.id])
+        return menu
+
+    def tool_button(self, action_id: str, parent: QWidget | None = None) -> QToolButton:
+        """A button of the top bar. It never takes the keyboard from the picture."""
+        button = QToolButton(parent)
+        button.setDefaultAction(self.actions[action_id])
+        button.setAccessibleName(self.actions[action_id].text())
+        return button
+
+    def _refresh_all(self) -> None:
+        for spec in ACTIONS:
+            self._show_state(spec)
+
+    def _refresh(self, changed: frozenset[str]) -> None:
+        for spec in ACTIONS:
+            if spec.facts & changed:
+                self._show_state(spec)
+
+    def _show_state(self, spec: ActionSpec) -> None:
+        action = self.actions[spec.id]
+        action.setEnabled(self._bound and self._facts.hold(*spec.enabled_when))
+        if spec.checked_from:
+            action.setChecked(self._facts[spec.checked_from])
+
+
+def bound_handler(spec: ActionSpec, targets: Mapping[str, object]) -> Callable[[], object]:
+    """The function that a command calls. Raises LookupError where the table names something that is not there."""
+    method = getattr(targets.get(spec.target), spec.method, None)
+    if method is None:
+        raise LookupError(f"'{spec.id}' is handled by '{spec.handler}', which does not exist")
+    if spec.argument is None:
+        return lambda: method()
+    return lambda: method(spec.argument)

@@ -1,0 +1,141 @@
+"""Every command by name: type a few letters, Enter runs it."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QEvent, QModelIndex, QObject, QPersistentModelIndex, QRect, QSize, Qt
+from PySide6.QtGui import QFontMetrics, QIcon, QKeyEvent, QPainter, QPalette
+from PySide6.QtWidgets import (
+    QDialog,
+    QFrame,
+    QLineEdit,
+    QListWidget,
+    QListWidgetItem,
+    QStyle,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from app.actions.palette import BEGINS, match, named, ranked
+from app.actions.spec import ActionSpec
+from app.actions.table import ACTIONS
+from app.ui.common.fitted_dialog import screen_room
+from app.ui.shell.action_builder import ActionBuilder
+
+_ID = int(Qt.ItemDataRole.UserRole)
+_KEY = _ID + 1
+_ICON, _ROW = 16, 30
+
+
+class _EntryDelegate(QStyledItemDelegate):
+    """Icon, name and key in three columns, whether an entry has an icon or not."""
+
+    def sizeHint(self, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex) -> QSize:  # noqa: ARG002 - Qt's signature
+        return QSize(200, _ROW)
+
+    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex) -> None:
+        style = option.widget.style()
+        style.drawPrimitive(QStyle.PrimitiveElement.PE_PanelItemViewItem, option, painter, option.widget)
+        enabled = bool(option.state & QStyle.StateFlag.State_Enabled)
+        group = QPalette.ColorGroup.Active if enabled else QPalette.ColorGroup.Disabled
+        box = option.rect.adjusted(10, 0, -12, 0)
+        icon = index.data(Qt.ItemDataRole.DecorationRole)
+        if isinstance(icon, QIcon) and not icon.isNull():
+            mode = QIcon.Mode.Normal if enabled else QIcon.Mode.Disabled
+            icon.paint(painter, QRect(box.left(), box.center().y() - _ICON // 2, _ICON, _ICON), mode=mode)
+        key = index.data(_KEY)
+        painter.setPen(option.palette.color(group, QPalette.ColorRole.PlaceholderText))
+        painter.drawText(box, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight, key)
+        metrics = QFontMetrics(painter.font())
+        room = box.adjusted(_ICON + 10, 0, -metrics.horizontalAdvance(key) - 12, 0)
+        painter.setPen(option.palette.color(group, QPalette.ColorRole.Text))
+        name = metrics.elidedText(index.data(Qt.ItemDataRole.DisplayRole), Qt.TextElideMode.ElideRight, room.width())
+        painter.drawText(room, Qt.AlignmentFlag.AlignVCenter, name)
+
+
+class CommandPalette(QDialog):
+    """A list that closes with Esc, with a click beside it, or with the command that it runs."""
+
+    def __init__(self, actions: ActionBuilder, parent: QWidget) -> None:
+        super().__init__(parent, Qt.WindowType.Dialog | Qt.WindowType.FramelessWindowHint)
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self._actions = actions
+        self.setAttribute(Qt.WidgetAttribute.WA_TranslucentBackground)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        frame = QFrame()
+        frame.setObjectName("paletteFrame")
+        outer.addWidget(frame)
+        column = QVBoxLayout(frame)
+        column.setContentsMargins(10, 10, 10, 8)
+        column.setSpacing(6)
+        self.finder = QLineEdit()
+        self.finder.setPlaceholderText("What do you want to do?")
+        self.finder.textChanged.connect(self._filter)
+        self.finder.installEventFilter(self)
+        self.finder.setAccessibleName("Find a command")
+        column.addWidget(self.finder)
+        self.list = QListWidget()
+        self.list.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.list.setItemDelegate(_EntryDelegate(self.list))
+        self.list.itemClicked.connect(lambda _item: self._run())
+        column.addWidget(self.list, 1)
+        room = screen_room(parent)
+        self.resize(QSize(520, 420).boundedTo(room))
+        top = min(90, max(parent.height() - self.height(), 0) // 2)  # in a low window it would reach below the screen
+        self.move(
+            parent.mapToGlobal(parent.rect().center()).x() - self.width() // 2,
+            parent.mapToGlobal(parent.rect().topLeft()).y() + top,
+        )
+        self._filter("")
+        self.finder.setFocus()
+
+    def _filter(self, text: str) -> None:
+        self.list.clear()
+        for spec in self._ranked(text):
+            action = self._actions[spec.id]
+            item = QListWidgetItem(action.icon(), named(spec))
+            item.setToolTip(spec.tip)
+            item.setData(_ID, spec.id)
+            item.setData(_KEY, self._actions.shown_key(spec.id))
+            if not action.isEnabled():
+                item.setFlags(item.flags() & ~Qt.ItemFlag.ItemIsEnabled)
+            self.list.addItem(item)
+        self.list.setCurrentRow(0)
+
+    def _ranked(self, text: str) -> list[ActionSpec]:
+        """Best match first. What cannot be done now comes last, but for a match so good that another command would surprise."""
+        found = ranked(text, ACTIONS)
+        if not text.strip() or not found:
+            return found
+        best = match(text, found[0])
+        meant = best is not None and best[0] <= BEGINS
+        first = found[:1] if meant else []
+        rest = sorted(found[len(first) :], key=lambda spec: not self._actions[spec.id].isEnabled())
+        return first + rest
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.ActivationChange and self.isVisible() and not self.isActiveWindow():
+            self.close()
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if isinstance(event, QKeyEvent) and event.type() == QEvent.Type.KeyPress:
+            moves = {Qt.Key.Key_Down: 1, Qt.Key.Key_Up: -1}
+            if event.key() in moves:
+                step = moves[Qt.Key(event.key())]
+                self.list.setCurrentRow((self.list.currentRow() + step) % max(self.list.count(), 1))
+                return True
+            if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+                self._run()
+                return True
+        return super().eventFilter(watched, event)
+
+    def _run(self) -> None:
+        item = self.list.currentItem()
+        if item is not None and item.flags() & Qt.ItemFlag.ItemIsEnabled:
+            action = self._actions[item.data(_ID)]
+            self.close()
+            action.trigger()

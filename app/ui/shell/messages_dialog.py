@@ -1,0 +1,83 @@
+"""Everything that was said since the start, newest first; the buttons of a message still work here."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QSize, Qt
+from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QPushButton, QWidget
+
+from app.services.notifications import Message, Notifier, Severity
+from app.text import counted
+from app.ui.common.fitted_dialog import FittedDialog
+from app.ui.common.panel import toned
+from app.ui.shell.icons import icon_pixmap
+from app.ui.shell.theme import Theme
+
+_LOOKS = {Severity.INFO: ("info", "accent"), Severity.WARNING: ("warning", "warn"), Severity.ERROR: ("error", "bad")}
+_ICON = 18
+
+
+class MessagesDialog(FittedDialog):
+    """Follows the notifier while it is open; it does not block the window."""
+
+    def __init__(self, notifier: Notifier, theme: Theme, parent: QWidget | None = None) -> None:
+        super().__init__("Messages", parent, size=QSize(620, 560))
+        self._notifier, self._theme = notifier, theme
+        self.intro = toned("", tone="muted")
+        self.column.addWidget(self.intro)
+        self._rows: QWidget | None = None
+        self.column.addStretch(1)
+        self.choices: list[QPushButton] = []
+        close = QPushButton("Close")
+        close.setProperty("primary", True)
+        close.setDefault(True)
+        close.clicked.connect(self.accept)
+        self.buttons.addStretch(1)
+        self.buttons.addWidget(close)
+        notifier.changed.connect(self._fill)
+        self._fill()
+
+    def _fill(self) -> None:
+        if self._rows is not None:
+            self.column.removeWidget(self._rows)
+            self._rows.hide()
+            self._rows.deleteLater()
+        messages = self._notifier.messages
+        self.intro.setText(f"{counted(len(messages), 'message')}, the newest first." if messages else "Nothing was said yet.")
+        self.choices = []
+        self._rows = QWidget()
+        grid = QGridLayout(self._rows)
+        grid.setContentsMargins(0, 0, 6, 0)
+        grid.setHorizontalSpacing(10)
+        grid.setVerticalSpacing(3)
+        grid.setColumnStretch(1, 1)
+        for message in reversed(messages):
+            self._add(grid, message)
+        self.column.insertWidget(1, self._rows)
+
+    def _add(self, grid: QGridLayout, message: Message) -> None:
+        row = grid.rowCount()
+        name, token = _LOOKS[message.severity]
+        mark = QLabel()
+        mark.setPixmap(icon_pixmap(name, self._theme.color(token), _ICON, self.devicePixelRatioF()))
+        mark.setAccessibleName(message.severity.name.capitalize())
+        title = toned(message.title, strong=True)
+        title.setWordWrap(True)
+        grid.addWidget(mark, row, 0, Qt.AlignmentFlag.AlignTop)
+        grid.addWidget(title, row, 1)
+        grid.addWidget(toned(f"{message.at:%H:%M:%S}", tone="muted", size="small"), row, 2, Qt.AlignmentFlag.AlignTop)
+        if message.detail:
+            detail = toned(message.detail, tone="muted", size="small")
+            detail.setWordWrap(True)
+            detail.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+            grid.addWidget(detail, row + 1, 1)
+        if message.choices:
+            line = QHBoxLayout()
+            for choice in message.choices:
+                button = QPushButton(choice.text)
+                button.setAutoDefault(False)
+                button.clicked.connect(lambda _checked=False, run=choice.run: run())
+                self.choices.append(button)
+                line.addWidget(button)
+            line.addStretch(1)
+            grid.addLayout(line, row + 2, 1)
+        grid.setRowMinimumHeight(row + 3, 9)

@@ -1,0 +1,113 @@
+"""Settings, one row for each entry of the schema that has a group. A change applies at once."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QSize
+from PySide6.QtWidgets import QCheckBox, QComboBox, QGridLayout, QPushButton, QWidget
+
+from app.paths import download_folder
+from app.services.settings import SettingsStore
+from app.state.settings_schema import SETTINGS, Setting, Value
+from app.ui.common.fitted_dialog import FittedDialog
+from app.ui.common.folder_field import FolderField
+from app.ui.common.number_field import WholeField
+from app.ui.common.panel import toned
+
+_WIDTH = 640
+#: Width of the column of editors, the same in every group.
+_EDITORS = 190
+
+
+class SettingsDialog(FittedDialog):
+    """Built from the schema."""
+
+    def __init__(self, settings: SettingsStore, parent: QWidget | None = None) -> None:
+        super().__init__("Settings", parent, size=QSize(_WIDTH, 0))
+        self._settings = settings
+        self.editors: dict[str, QWidget] = {}
+        column = self.column
+        column.setSpacing(14)
+        for group in dict.fromkeys(setting.group for setting in SETTINGS if setting.group):
+            column.addWidget(toned(group.upper(), tone="muted", size="caption", strong=True))
+            grid = QGridLayout()
+            grid.setHorizontalSpacing(16)
+            grid.setVerticalSpacing(4)
+            grid.setColumnStretch(0, 1)
+            grid.setColumnMinimumWidth(1, _EDITORS)
+            for setting in SETTINGS:
+                if setting.group == group:
+                    self._add_row(grid, setting)
+            column.addLayout(grid)
+        if settings.problems:
+            note = toned("\n".join(settings.problems), tone="warn", size="small")
+            note.setWordWrap(True)
+            column.addWidget(note)
+        column.addStretch(1)
+        row = self.buttons
+        defaults = QPushButton("All defaults")
+        defaults.clicked.connect(self._reset)
+        close = QPushButton("Close")
+        close.setProperty("primary", True)
+        close.clicked.connect(self.accept)
+        row.addWidget(defaults)
+        row.addStretch(1)
+        row.addWidget(close)
+
+    def _add_row(self, grid: QGridLayout, setting: Setting) -> None:
+        row = grid.rowCount()
+        label = toned(setting.label)
+        editor = self._editor(setting)
+        editor.setAccessibleName(setting.label)
+        editor.setToolTip(setting.help)
+        label.setBuddy(editor)
+        grid.addWidget(label, row, 0)
+        grid.addWidget(editor, row, 1)
+        if setting.help:
+            help_text = toned(setting.help, tone="muted", size="small")
+            help_text.setWordWrap(True)
+            grid.addWidget(help_text, row + 1, 0, 1, 2 if setting.folder else 1)
+        grid.setRowMinimumHeight(row, 30)
+        self.editors[setting.key] = editor
+
+    def _editor(self, setting: Setting) -> QWidget:
+        value = self._settings[setting.key]
+        if setting.choices:
+            box = QComboBox()
+            for choice, text in setting.choices:
+                box.addItem(text, choice)
+            box.setCurrentIndex(box.findData(value))
+            box.currentIndexChanged.connect(lambda _place: self._settings.set(setting.key, box.currentData()))
+            return box
+        if isinstance(setting.default, bool):
+            check = QCheckBox()
+            check.setChecked(value)
+            check.toggled.connect(lambda on: self._settings.set(setting.key, on))
+            return check
+        if setting.folder:
+            field = FolderField(str(value), download_folder(""))
+            field.chosen.connect(lambda folder: self._settings.set(setting.key, folder))
+            return field
+        spin = WholeField()
+        spin.setRange(int(setting.low or 0), int(setting.high or 1_000_000))
+        spin.setSuffix(f" {setting.unit}" if setting.unit else "")
+        spin.setValue(_whole(value))
+        spin.valueChanged.connect(lambda number: self._settings.set(setting.key, number))
+        return spin
+
+    def _reset(self) -> None:
+        for setting in SETTINGS:
+            editor = self.editors.get(setting.key)
+            if isinstance(editor, QComboBox):
+                editor.setCurrentIndex(editor.findData(setting.default))
+            elif isinstance(editor, QCheckBox):
+                editor.setChecked(bool(setting.default))
+            elif isinstance(editor, FolderField):
+                editor.set_folder(str(setting.default))
+            elif isinstance(editor, WholeField):
+                editor.setValue(_whole(setting.default))
+
+
+def _whole(value: Value) -> int:
+    """A setting with this editor is a number, as the schema checks."""
+    assert isinstance(value, int | float)
+    return int(value)

@@ -1,0 +1,160 @@
+"""The keys of every command: change one, take a preset, get a default back. A taken key is refused with its owner's name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from PySide6.QtCore import QSize, Qt
+from PySide6.QtGui import QKeySequence
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QComboBox,
+    QHBoxLayout,
+    QHeaderView,
+    QLineEdit,
+    QPushButton,
+    QTableWidget,
+    QTableWidgetItem,
+    QWidget,
+)
+
+from app.actions.keymap import PRESETS, Keymap, ShortcutConflict
+from app.actions.palette import named
+from app.actions.spec import ActionSpec
+from app.ui.common.fitted_dialog import FittedDialog
+from app.ui.common.panel import set_tone, toned
+from app.ui.shell.keys import KeyEdit, key_text
+
+_ID = int(Qt.ItemDataRole.UserRole)
+
+
+class ShortcutsDialog(FittedDialog):
+    """Edits a keymap of its own; :attr:`keymap` is the result when it is accepted."""
+
+    def __init__(
+        self,
+        actions: Iterable[ActionSpec],
+        overrides: dict[str, tuple[str, ...]],
+        parent: QWidget | None = None,
+        printed: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__("Change keyboard shortcuts", parent, heading="", size=QSize(780, 640))
+        self._specs = list(actions)
+        self.keymap = Keymap(self._specs, overrides)
+        self.keymap.printed = dict(printed or {})
+        column = self.column
+        column.setSpacing(10)
+        head = QHBoxLayout()
+        head.addWidget(toned("Change keyboard shortcuts", size="title"))
+        head.addStretch(1)
+        head.addWidget(toned("As in", tone="muted"))
+        self.preset = QComboBox()
+        self.preset.addItems(list(PRESETS))
+        self.preset.activated.connect(self._use_preset)
+        head.addWidget(self.preset)
+        column.addLayout(head)
+        self.finder = QLineEdit()
+        self.finder.setPlaceholderText("Find a command or a key")
+        self.finder.textChanged.connect(self._filter)
+        column.addWidget(self.finder)
+        self.table = QTableWidget(len(self._specs), 3)
+        self.table.setHorizontalHeaderLabels(["Command", "Menu", "Keys"])
+        self.table.verticalHeader().hide()
+        self.table.setShowGrid(False)
+        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.table.horizontalHeader().setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        self.table.horizontalHeader().setSectionResizeMode(1, QHeaderView.ResizeMode.ResizeToContents)
+        self.table.horizontalHeader().setSectionResizeMode(2, QHeaderView.ResizeMode.ResizeToContents)
+        self.table.itemSelectionChanged.connect(self._show_selected)
+        for row, spec in enumerate(self._specs):
+            for place, text in enumerate((named(spec), spec.group.value, "")):
+                item = QTableWidgetItem(text)
+                item.setData(_ID, spec.id)
+                self.table.setItem(row, place, item)
+        column.addWidget(self.table, 1)
+        line = QHBoxLayout()
+        self.editor = KeyEdit()
+        self.editor.setMaximumSequenceLength(1)
+        self.editor.setClearButtonEnabled(True)
+        self.assign = QPushButton("Set")
+        self.assign.clicked.connect(self._assign)
+        self.reset = QPushButton("Default")
+        self.reset.clicked.connect(self._reset)
+        line.addWidget(toned("New key", tone="muted"))
+        line.addWidget(self.editor, 1)
+        line.addWidget(self.assign)
+        line.addWidget(self.reset)
+        column.addLayout(line)
+        self.note = toned("Choose a command, press its new key, then Set.", tone="muted", size="small")
+        self.note.setWordWrap(True)
+        column.addWidget(self.note)
+        buttons = self.buttons
+        buttons.addStretch(1)
+        cancel = QPushButton("Cancel")
+        cancel.clicked.connect(self.reject)
+        done = QPushButton("Use these keys")
+        done.setProperty("primary", True)
+        done.clicked.connect(self.accept)
+        buttons.addWidget(cancel)
+        buttons.addWidget(done)
+        self._show_keys()
+        self.table.selectRow(0)
+
+    def select(self, action_id: str) -> None:
+        """Choose a command's row."""
+        self.table.selectRow(next(row for row, spec in enumerate(self._specs) if spec.id == action_id))
+
+    def _selected(self) -> str | None:
+        row = self.table.currentRow()
+        return None if row < 0 else self._specs[row].id
+
+    def _show_keys(self) -> None:
+        for row, spec in enumerate(self._specs):
+            item = self.table.item(row, 2)
+            if item is not None:
+                item.setText("   ".join(key_text(key, self.keymap.printed) for key in self.keymap.keys(spec.id)))
+
+    def _show_selected(self) -> None:
+        chosen = self._selected()
+        keys = self.keymap.keys(chosen) if chosen is not None else ()
+        self.editor.setKeySequence(QKeySequence(keys[0]) if keys else QKeySequence())
+
+    def _assign(self) -> None:
+        chosen = self._selected()
+        if chosen is None:
+            return
+        key = self.editor.keySequence().toString(QKeySequence.SequenceFormat.PortableText)
+        self._try(lambda: self.keymap.assign(chosen, [key] if key else []), "Set.")
+
+    def _reset(self) -> None:
+        chosen = self._selected()
+        if chosen is not None:
+            self._try(lambda: self.keymap.reset(chosen), "The default is back.")
+
+    def _use_preset(self) -> None:
+        self.keymap.use_preset(self.preset.currentText())
+        self._say("muted", f"All keys are now as in {self.preset.currentText()}.")
+
+    def _try(self, change: object, done: str) -> None:
+        try:
+            change()  # type: ignore[operator]
+        except ShortcutConflict as error:
+            self._say("bad", str(error))
+        except ValueError as error:
+            self._say("bad", f"That is not a key: {error}.")
+        else:
+            self._say("muted", done)
+
+    def _say(self, tone: str, text: str) -> None:
+        set_tone(self.note, tone)
+        self.note.setText(text)
+        self._show_keys()
+
+    def _filter(self, text: str) -> None:
+        wanted = text.strip().lower()
+        for row, spec in enumerate(self._specs):
+            keys = [key.lower() for key in self.keymap.keys(spec.id)]
+            text = f"{spec.text} {named(spec)} {spec.group.value}".lower()
+            self.table.setRowHidden(row, bool(wanted) and wanted not in text and wanted not in keys)

@@ -1,0 +1,195 @@
+"""The bar above the picture: name, image, tools, the selected class, active modes, brush size, undo, 'Reviewed, next'."""
+
+from __future__ import annotations
+
+import math
+
+from PySide6.QtCore import QSignalBlocker, QSize, Qt, Signal
+from PySide6.QtGui import QFontMetrics, QResizeEvent
+from PySide6.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy, QSlider, QToolButton, QWidget
+
+from app.actions.table import TOOLBAR
+from app.ui.common.elided_label import ElidedLabel
+from app.ui.common.panel import toned
+from app.ui.shell.action_builder import ActionBuilder
+from app.ui.shell.class_chip import ClassChip
+from app.ui.shell.theme import Theme
+
+#: The slider is logarithmic: half of it for brushes up to 32 px.
+_STEPS, _LARGEST = 100, 1000
+#: Modes that change what a stroke or an outline does, what their lamps say, and in short. A click on a lamp ends the mode.
+_MODES = (
+    ("refine.scribble", "Scribble", "Scr"),
+    ("brush.within", "Only over", "Over"),
+    ("refine.region", "Refine outline", "CRF"),
+    ("ambiguous.outline", "Mark ambiguous", "Amb"),
+)
+#: Room that the name of the image keeps before anything else gives way.
+_TITLE, _LEAST_TITLE = 110, 40
+
+
+class TopBar(QWidget):
+    """One row of tools.
+
+    Signals:
+        diameterChosen(int): from the slider, in px.
+    """
+
+    diameterChosen = Signal(int)
+
+    def __init__(self, actions: ActionBuilder, theme: Theme) -> None:
+        super().__init__()
+        row = self._row = QHBoxLayout(self)
+        row.setContentsMargins(8, 6, 8, 2)
+        row.setSpacing(4)
+        self.menu_button = QToolButton()
+        self.menu_button.setObjectName("menuButton")
+        self.menu_button.setText("Atrous")
+        self.menu_button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self.menu_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.menu_button.setToolTip("All menus (F10)")
+        row.addWidget(self.menu_button)
+        self.title = ElidedLabel(Qt.TextElideMode.ElideMiddle)
+        row.addWidget(self.title, 3)
+        self.tools: list[QToolButton] = [actions.tool_button(action_id) for action_id in TOOLBAR]
+        for button in self.tools:
+            button.setFixedSize(36, 34)
+            row.addWidget(button)
+        row.addSpacing(8)
+        self.class_chip = ClassChip(theme)
+        self.class_chip.clicked.connect(actions["class.find"].trigger)
+        row.addWidget(self.class_chip)
+        self.lamps = [self._lamp(actions, action_id, text) for action_id, text, _ in _MODES]
+        for lamp in self.lamps:
+            row.addWidget(lamp)
+        row.addSpacing(6)
+        self.size_text = toned("Size 24", size="body")
+        self.size_text.setMinimumWidth(QFontMetrics(self.size_text.font()).horizontalAdvance("Size 1000"))
+        row.addWidget(self.size_text)
+        self.slider = QSlider(Qt.Orientation.Horizontal)
+        self.slider.setRange(0, _STEPS)
+        self.slider.setFixedWidth(110)
+        self.slider.setAccessibleName("Brush size")
+        self.slider.setToolTip("Brush size in px of the image   [ and ], Shift+wheel")
+        self.slider.valueChanged.connect(lambda place: self.diameterChosen.emit(_diameter(place)))
+        row.addWidget(self.slider)
+        row.addSpacing(10)
+        steps = [actions.tool_button(action_id) for action_id in ("edit.undo", "edit.redo")]
+        for button in steps:
+            button.setFixedSize(34, 34)
+            row.addWidget(button)
+        row.addSpacing(6)
+        self.extra = QWidget()
+        extras = QHBoxLayout(self.extra)
+        extras.setContentsMargins(0, 0, 0, 0)
+        extras.setSpacing(2)
+        for action_id in ("view.linked", "window.fold"):
+            button = actions.tool_button(action_id)
+            button.setFixedSize(34, 34)
+            extras.addWidget(button)
+        row.addWidget(self.extra)
+        row.addStretch(1)
+        self.export_button = _push(actions, "project.export", "Export")
+        row.addWidget(self.export_button)
+        row.addSpacing(4)
+        self.done_button = _push(actions, "go.reviewed_next", "Reviewed, next")
+        self.done_button.setProperty("primary", True)
+        row.addWidget(self.done_button)
+        for fixed in (self.export_button, self.done_button, self.menu_button):
+            fixed.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
+        #: What gives way first when there is no room; all of it is in the menus too.
+        self._gives_way = (self.export_button, self.slider, self.size_text, self.extra, *steps)
+
+    def minimumSizeHint(self) -> QSize:
+        """What is left when everything has given way that can."""
+        hint = super().minimumSizeHint()
+        return QSize(hint.width() - sum(self._width_of(part) for part in self._gives_way if not part.isHidden()), hint.height())
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._share_room()
+
+    def _share_room(self) -> None:
+        """Hide what has no room, so that the selected class and the active modes are always in sight."""
+        row = self._row
+        self._abridge(False)
+        items = [item for place in range(row.count()) if (item := row.itemAt(place)) is not None]
+        parts = [part for item in items if (part := item.widget()) is not None]
+        fixed = [part for part in parts if part not in (self.title, *self._gives_way)]
+        spacers = [item.sizeHint().width() for item in items if item.widget() is None]
+        margins = row.contentsMargins()
+        needed = margins.left() + margins.right() + sum(spacers) + len(spacers) * row.spacing() + _TITLE + row.spacing()
+        needed += sum(self._width_of(part) for part in fixed if not part.isHidden())
+        needed += sum(self._width_of(part) for part in self._gives_way)
+        for part in self._gives_way:
+            fits = needed <= self.width()
+            part.setVisible(fits)
+            if not fits:
+                needed -= self._width_of(part)
+        if needed - _TITLE + _LEAST_TITLE > self.width():
+            self._abridge(True)
+
+    def _abridge(self, on: bool) -> None:
+        """Short words in the lamps, a narrow class and no name of the image, where even the rest has no room."""
+        self.title.setVisible(not on)
+        self.class_chip.set_narrow(on)
+        for lamp, (_, text, short) in zip(self.lamps, _MODES, strict=True):
+            lamp.setText(short if on else text)
+
+    def _width_of(self, part: QWidget) -> int:
+        """Of a part with the gap beside it; a fixed size counts more than what it would like."""
+        return min(max(part.sizeHint().width(), part.minimumWidth()), part.maximumWidth()) + self._row.spacing()
+
+    def _lamp(self, actions: ActionBuilder, action_id: str, text: str) -> QToolButton:
+        """A mode that is on; it takes no room while it is off."""
+        action = actions[action_id]
+        lamp = QToolButton()
+        lamp.setObjectName("lamp")
+        lamp.setText(text)
+        lamp.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        lamp.setAccessibleName(f"{action.text()}: on. Click to end it")
+        lamp.clicked.connect(action.trigger)
+        lamp.hide()
+
+        def follow() -> None:
+            lamp.setToolTip(f"{action.toolTip()}<br>Click to end it")
+            if lamp.isHidden() is action.isChecked():
+                lamp.setVisible(action.isChecked())
+                self._share_room()
+
+        action.changed.connect(follow)
+        return lamp
+
+    def show_title(self, name: str, *details: str) -> None:
+        """Name of the image, and its size and place in the list. The name of the file stays longest."""
+        file = name.rpartition("/")[2]
+        shorter = [" · ".join((file, *details[first:])) for first in range(len(details) + 1)]
+        self.title.set_text(" · ".join((name, *details)), *shorter)
+
+    def show_diameter(self, diameter: int) -> None:
+        self.size_text.setText(f"Size {diameter}")
+        with QSignalBlocker(self.slider):
+            if _diameter(self.slider.value()) != diameter:
+                self.slider.setValue(_place(diameter))
+
+
+def _push(actions: ActionBuilder, action_id: str, text: str) -> QPushButton:
+    """A button with its own words for a command; enabled and explained by it."""
+    button, action = QPushButton(text), actions[action_id]
+    button.clicked.connect(action.trigger)
+
+    def follow() -> None:
+        button.setEnabled(action.isEnabled())
+        button.setToolTip(action.toolTip())
+
+    action.changed.connect(follow)
+    follow()
+    return button
+
+
+def _diameter(place: int) -> int:
+    return round(math.pow(_LARGEST, place / _STEPS))
+
+
+def _place(diameter: int) -> int:
+    return round(_STEPS * math.log(max(diameter, 1)) / math.log(_LARGEST))

@@ -1,0 +1,394 @@
+"""The commands that ask something first: folders, dialogs, sheets. The target ``window`` of the table of commands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, cast
+
+from PySide6.QtCore import QObject, QSettings, Qt, QUrl
+from PySide6.QtGui import QCloseEvent, QDesktopServices, QGuiApplication
+from PySide6.QtWidgets import QApplication, QFileDialog, QMessageBox
+
+from app.actions.table import ACTIONS
+from app.controllers.project.export import ExportRequest, summary_lines
+from app.controllers.workspace import Program
+from app.paths import SAMPLE_PROJECT, copy_sample_project, sample_home
+from app.services.folders import layout_file, log_folder
+from app.services.logs import report_text
+from app.services.notifications import Choice
+from app.text import displayed
+from app.ui.common.list_dialog import ListDialog
+from app.ui.predict.mapping_dialog import MappingDialog
+from app.ui.project.folder_question import FolderQuestion
+from app.ui.shell.command_palette import CommandPalette
+from app.ui.shell.main_window import MainWindow
+from app.ui.shell.settings_dialog import SettingsDialog
+from app.ui.shell.shortcut_sheet import KeySheet
+from app.ui.shell.shortcuts_dialog import ShortcutsDialog
+from app.ui.shell.theme import apply_theme, load_theme, resolve_theme_name
+from app.ui.shell.trouble_dialog import TroubleDialog
+from app.viewmodels.predict.model_options import option_rows
+from app.viewmodels.project.folder_plan import FolderPlan
+from deeplab_core import __version__
+from deeplab_core.errors import AtrousError
+from deeplab_core.masks.export import ExportSummary
+from deeplab_core.model_files import file_filter, is_foreign_model, is_model_file, model_in_folder
+
+if TYPE_CHECKING:
+    from app.ui.hub.fetch_dialog import FetchDialog
+
+_MASK_FILTER = "Masks (*.png *.tif *.tiff *.bmp *.gif);;All files (*)"
+
+
+class WindowVerbs(QObject):
+    """Verbs of the window; everything that is not a question is left to the controllers."""
+
+    def __init__(self, window: MainWindow, program: Program) -> None:
+        super().__init__(window)
+        self._window, self._program = window, program
+        window.dropped.connect(self._take_drop)
+        window.closing.connect(self._close)
+        window.start_page.openAsked.connect(self.open_folder)
+        window.start_page.sampleAsked.connect(self.open_sample)
+        window.start_page.folderChosen.connect(program.projects.open)
+        window.model.openAsked.connect(self.open_model)
+        window.model.getAsked.connect(self.get_model)
+        window.model.optionsAsked.connect(self.edit_model_options)
+        self._fetch_dialog: FetchDialog | None = None
+        window.recent_menu.aboutToShow.connect(self._fill_recent)
+        window.start_page.show_recent(program.projects.recent.folders())
+        program.models.mappingNeeded.connect(self._say_mapping)
+        program.folder_jobs.imagesListed.connect(self.show_images)
+        program.export.finished.connect(self._say_exported)
+        program.imports.reported.connect(self._show_import)
+        program.settings.changed.connect(self._follow_setting)
+        program.folder_jobs.question = self._ask_folder_job
+        self.folder_question: FolderQuestion | None = None
+
+    # -- folders and files -----------------------------------------------------------------------------------------------
+
+    def open_folder(self) -> None:
+        recent = self._program.projects.recent.folders()
+        start = str(recent[0].parent) if recent else str(Path.home())
+        folder = QFileDialog.getExistingDirectory(self._window, "Open a folder of images", start)
+        if folder:
+            self._program.projects.open(Path(folder))
+
+    def open_sample(self) -> None:
+        """Copy the sample project where it may be worked in, once, and open it there."""
+        if not SAMPLE_PROJECT.is_dir():
+            self._program.notifier.warning("The sample project is not installed")
+            return
+        try:
+            folder = copy_sample_project(sample_home())
+        except OSError as error:
+            self._program.notifier.error("The sample project cannot be copied", f"{error.strerror}: {error.filename}")
+            return
+        self._program.projects.open(folder)
+
+    def open_model(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(
+            self._window, "Open a model", str(self._program.models.path or Path.home()), file_filter()
+        )
+        if path:
+            self._program.models.load(Path(path))
+
+    def edit_model_options(self) -> None:
+        """Show what the weights of the model in use do not tell, and set it."""
+        from app.ui.predict.model_options_dialog import ModelOptionsDialog
+
+        models = self._program.models
+        if models.card is None:
+            return
+        dialog = ModelOptionsDialog(option_rows(models.card), self._window)
+        if dialog.exec():
+            models.set_options(dialog.options())
+
+    def get_model(self) -> None:
+        """Show the published models; the sheet stays open beside the work."""
+        from app.ui.hub.fetch_dialog import FetchDialog
+
+        if self._fetch_dialog is None:
+            self._fetch_dialog = FetchDialog(self._program.fetch, self._window.theme, self._window)
+            self._window.themed.connect(self._fetch_dialog.set_theme)
+        self._program.fetch.refresh()
+        self._fetch_dialog.show()
+        self._fetch_dialog.activateWindow()
+
+    def open_crf(self) -> None:
+        """Ask for the report of a search for CRF parameters."""
+        self._window.crf.openAsked.emit()
+
+    def import_masks(self) -> None:
+        folder = QFileDialog.getExistingDirectory(self._window, "Folder of masks to start from", self._folder())
+        if folder:
+            self._program.imports.import_masks(Path(folder))
+
+    def start_from_file(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self._window, "Mask to start from", self._folder(), _MASK_FILTER)
+        if path:
+            self._program.imports.start_from_file(Path(path))
+
+    def export_masks(self) -> None:
+        from app.ui.project.export_dialog import ExportDialog
+
+        project = self._program.projects.project
+        if project is None:
+            return
+        self._program.edit.commit_stroke()
+        dialog = ExportDialog(self._program.export, self._program.settings, project.folder, self._window)
+        if dialog.exec():
+            decided = cast(Literal["replace", "skip", "error"], dialog.on_existing)
+            self._program.export.start(dialog.request(), decided)
+
+    def start_over(self) -> None:
+        """Ask before labels and undo steps of an image are forgotten."""
+        health, project = self._program.projects.health, self._program.projects.project
+        image = health.to_start_over()
+        if project is None or image is None:
+            return
+        self._program.edit.commit_stroke()
+        name = project.record(image).shown
+        box = QMessageBox(self._window)
+        box.setTextFormat(Qt.TextFormat.PlainText)  # names may look like HTML
+        box.setIcon(QMessageBox.Icon.Question)
+        box.setWindowTitle("Start this image again")
+        box.setText(f"Start {name} again?")
+        box.setInformativeText(
+            "Its labels, undo steps and status are forgotten: it is as if you had never opened it. Undo cannot bring them back."
+            " The mask file is kept in the project's folder 'masks'."
+        )
+        start = box.addButton("Start again", QMessageBox.ButtonRole.DestructiveRole)
+        keep = box.addButton("Cancel", QMessageBox.ButtonRole.RejectRole)
+        box.setDefaultButton(keep)
+        box.exec()
+        if box.clickedButton() is start:
+            health.start_over()
+
+    # -- sheets and dialogs ----------------------------------------------------------------------------------------------
+
+    def show_settings(self) -> None:
+        SettingsDialog(self._program.settings, self._window).exec()
+
+    def edit_shortcuts(self) -> None:
+        keymap = self._window.commands.keymap
+        dialog = ShortcutsDialog(ACTIONS, keymap.overrides, self._window, keymap.printed)
+        if dialog.exec():
+            self._window.commands.keymap = dialog.keymap
+            self._window.commands.apply_keys()
+            self._program.settings.set("keys", {name: list(keys) for name, keys in dialog.keymap.overrides.items()})
+
+    def show_keys(self) -> None:
+        KeySheet(self._window.commands.keymap, self._window).exec()
+
+    def show_palette(self) -> None:
+        CommandPalette(self._window.commands, self._window).show()
+
+    def edit_mapping(self) -> None:
+        models, project = self._program.models, self._program.projects.project
+        mapping = models.mapping()
+        if mapping is None or project is None or models.card is None:
+            return
+        fresh = not any(record.status for record in project.images)
+        dialog = MappingDialog(models.card.catalog, project.catalog, mapping, fresh and not project.read_only, self._window)
+        if dialog.exec():
+            if dialog.adopt:
+                self._program.truth.choose_catalog(models.card.catalog)
+            else:
+                models.agree(dialog.overrides())
+
+    def show_images(self, heading: str, intro: str, images: list[tuple[int, str]]) -> None:
+        """List images with a reason each, and a way to each of them."""
+        project = self._program.projects.project
+        if project is None:
+            return
+        rows = [(project.record(image).shown, displayed(why)) for image, why in images]
+        ListDialog(heading, intro, rows, lambda row: self._program.projects.open_image(images[row][0]), self._window).exec()
+
+    def _show_import(self, rows: list[tuple[str, str]]) -> None:
+        intro = "Everything else was imported. Nothing in the folder was changed."
+        dialog = ListDialog("What was left out", intro, rows, None, self._window)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.open()
+
+    def show_messages(self) -> None:
+        """Everything that was said; it stays open beside the work."""
+        from app.ui.shell.messages_dialog import MessagesDialog
+
+        dialog = MessagesDialog(self._program.notifier, self._window.theme, self._window)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.show()
+
+    def show_truth_problems(self) -> None:
+        problems = self._program.truth.problems
+        intro = (
+            "These files were left out; every other image is evaluated."
+            if problems
+            else "Every ground truth file that was read could be used."
+        )
+        ListDialog("Ground truth files", intro, problems, None, self._window).exec()
+
+    def find_class(self) -> None:
+        self._window.classes.show()
+        self._window.classes.open_finder()
+
+    def show_about(self) -> None:
+        text = (
+            f"<b>Atrous {__version__}</b><br>Runs DeepLabv3+ on folders of images, judges the masks, lets you correct them."
+            "<br><br>Apache License 2.0. Interface font: Inter, SIL Open Font License. Made with Qt and PySide6 (LGPL)."
+        )
+        QMessageBox.about(self._window, "About Atrous", text)
+
+    # -- the window itself -----------------------------------------------------------------------------------------------
+
+    def toggle_dock(self, name: str) -> None:
+        self._window.toggle_dock(name)
+
+    def next_panel(self) -> None:
+        self._window.focus.go_to_panel(1)
+
+    def previous_panel(self) -> None:
+        self._window.focus.go_to_panel(-1)
+
+    def toggle_fold(self) -> None:
+        self._window.toggle_fold()
+
+    def reset_layout(self) -> None:
+        self._window.reset_layout()
+
+    def toggle_theme(self) -> None:
+        self._program.settings.set("look.theme", "light" if self._window.theme.name == "dark" else "dark")
+
+    def quit(self) -> None:
+        self._window.close()
+
+    def copy_report(self) -> None:
+        QGuiApplication.clipboard().setText(report_text(log_folder(), self._program.report_facts()))
+        self._program.notifier.info("The report is on the clipboard", "Paste it into an issue or a mail.", replace_key="report")
+
+    def open_logs(self) -> None:
+        QDesktopServices.openUrl(QUrl.fromLocalFile(str(log_folder())))
+
+    def show_trouble(self, short: str, details: str) -> None:
+        """An unexpected exception: save first, then say it."""
+        saved = "Your work is saved."
+        if self._program.projects.autosaver is not None:
+            try:
+                self._program.projects.autosaver.flush()
+            except AtrousError as error:
+                saved = f"Your work is still in memory, but could not be saved: {error}"
+        text = f"{short}\n\n{saved} You can go on; please report this with the details below."
+        TroubleDialog("Something unexpected happened", text, details, log_folder(), self._window).exec()
+
+    def offer_crash(self, traces: list[str]) -> None:
+        """The last run ended in a crash: offer its trace for a report."""
+        text = "Every stroke that was finished is kept. The trace below helps to find the cause. Atrous sends nothing by itself."
+        details = "\n\n".join(traces)
+        show = Choice("Show", lambda: TroubleDialog("The last run crashed", text, details, log_folder(), self._window).exec())
+        self._program.notifier.warning("Atrous ended unexpectedly last time", text, choices=(show,), replace_key="crash")
+
+    def _ask_folder_job(self, plan: FolderPlan, begin: Callable[[bool], None]) -> None:
+        """Show what a job over the folder will change; a question that is still open makes way."""
+        if self.folder_question is not None:
+            self.folder_question.reject()
+        dialog = FolderQuestion(plan, self._window)
+        self.folder_question = dialog
+        dialog.agreed.connect(begin)
+        dialog.finished.connect(self._end_folder_question)
+        dialog.open()
+
+    def _end_folder_question(self) -> None:
+        self.folder_question = None
+
+    # -- answers ---------------------------------------------------------------------------------------------------------
+
+    def _folder(self) -> str:
+        project = self._program.projects.project
+        return str(project.folder if project is not None else Path.home())
+
+    def _fill_recent(self) -> None:
+        menu = self._window.recent_menu
+        menu.clear()
+        for folder in self._program.projects.recent.folders():
+            menu.addAction(displayed(str(folder)), partial(self._program.projects.open, folder))
+        menu.setEnabled(True)
+        if menu.isEmpty():
+            menu.addAction("No folder yet").setEnabled(False)
+
+    def _take_drop(self, path: Path) -> None:
+        is_model = model_in_folder(path) is not None if path.is_dir() else is_model_file(path) or is_foreign_model(path)
+        if is_model:
+            self._program.models.load(path)
+        elif path.is_dir():
+            self._program.projects.open(path)
+        else:
+            self._program.projects.open(path.parent)
+
+    def _say_mapping(self) -> None:
+        mapping = self._program.models.mapping()
+        if mapping is not None and mapping.unmatched:
+            count = len(mapping.unmatched)
+            self._program.notifier.warning(
+                "The model's classes differ from the project's",
+                f"{count} of them have no partner here, so the model is not run until you say what they become.",
+                replace_key="mapping",
+                choices=(Choice("Match classes…", self.edit_mapping),),
+            )
+
+    def _say_exported(self, summary: ExportSummary, request: ExportRequest) -> None:
+        lines = summary_lines(summary)
+        choices = [Choice("Open folder", lambda: QDesktopServices.openUrl(QUrl.fromLocalFile(str(request.target))))]
+        troubled = [(name, str(error)) for name, error in summary.failed] + [(name, why) for name, why in summary.skipped]
+        if troubled:
+            intro = " ".join(lines[:1])
+            choices.append(Choice("What was left out", lambda: ListDialog("Export", intro, troubled, None, self._window).exec()))
+        say = self._program.notifier.warning if summary.failed else self._program.notifier.info
+        detail = f"{lines[0]} {', '.join(lines[1:5])}".strip()
+        say("Export stopped" if summary.cancelled else "Export finished", detail, replace_key="export", choices=tuple(choices))
+
+    def _follow_setting(self, key: str) -> None:
+        if key == "look.theme":
+            theme = load_theme(resolve_theme_name(self._program.settings[key]))
+            application = QApplication.instance()
+            if isinstance(application, QApplication):
+                apply_theme(application, theme)
+            self._window.set_theme(theme)
+
+    def _close(self, event: QCloseEvent) -> None:
+        guards = self._program.jobs.guards_close()
+        if guards and not self._ask_to_stop(guards[0].title):
+            event.ignore()
+            return
+        self._program.jobs.cancel_all()
+        if not self._program.projects.close() and not self._ask_to_lose():
+            event.ignore()
+            return
+        self._program.compare.end()  # the next start shows the views and docks of every day
+        self._window.save_layout(QSettings(str(layout_file()), QSettings.Format.IniFormat))
+        event.accept()
+
+    def _ask_to_stop(self, title: str) -> bool:
+        box = QMessageBox(self._window)
+        box.setTextFormat(Qt.TextFormat.PlainText)  # names may look like HTML
+        box.setWindowTitle("Atrous")
+        box.setText(f"{title} is still running.")
+        box.setInformativeText("What is done so far is kept; you can go on with the rest next time.")
+        stop = box.addButton("Stop and close", QMessageBox.ButtonRole.AcceptRole)
+        box.addButton("Keep running", QMessageBox.ButtonRole.RejectRole)
+        box.exec()
+        return box.clickedButton() is stop
+
+    def _ask_to_lose(self) -> bool:
+        box = QMessageBox(self._window)
+        box.setTextFormat(Qt.TextFormat.PlainText)  # names may look like HTML
+        box.setIcon(QMessageBox.Icon.Warning)
+        box.setWindowTitle("Atrous")
+        box.setText("Some of your work is not on disk yet, because it cannot be written.")
+        box.setInformativeText("Closing now loses what is only in memory. Stay, and do what the message in the window says.")
+        lose = box.addButton("Close and lose it", QMessageBox.ButtonRole.DestructiveRole)
+        stay = box.addButton("Stay", QMessageBox.ButtonRole.RejectRole)
+        box.setDefaultButton(stay)
+        box.exec()
+        return box.clickedButton() is lose

@@ -1,0 +1,169 @@
+"""What the comparison's dock shows, as texts: rows of its table, parts of its difference, lines of its list."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import isnan
+from pathlib import Path
+
+from app.state.comparison import LETTERS, ImageDifference, ModelFigures, PairCount, shown_classes
+from app.text import counted
+from deeplab_core.catalogs.catalog import ClassCatalog, Color
+
+_MINUS, _DASH = "−", "–"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelEntry:
+    """One line of the list of models.
+
+    Attributes:
+        letter: its pane, empty for a model that does not take part.
+        state: why it cannot take part, which of its classes the project lacks, or what happened to the memory; may be empty.
+        trouble: whether ``state`` is something to look at.
+    """
+
+    path: Path
+    title: str
+    letter: str = ""
+    state: str = ""
+    trouble: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TableRow:
+    """One row of the table.
+
+    Attributes:
+        color: swatch of a class; None for a summary.
+        values: one text per model.
+        best: places of the models with the best figure, where one is better than another.
+        tip: what the figures are.
+    """
+
+    name: str
+    values: tuple[str, ...]
+    color: Color | None = None
+    best: frozenset[int] = frozenset()
+    tip: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageLine:
+    """One line of the list of images on which models differ.
+
+    Attributes:
+        share: of the pixels, 0..1.
+        gain: mIoU of the second model of the pair minus that of the first; None without truth.
+    """
+
+    image: int
+    name: str
+    share: float
+    gain: float | None
+
+
+def table_rows(
+    catalog: ClassCatalog, figures: Sequence[ModelFigures | None], times: Sequence[float | None], *, folder: bool = False
+) -> list[TableRow]:
+    """Summary rows, then a row per class: IoU in percent where there is truth, else the share of the picture.
+
+    Args:
+        figures: by place; None for a model that has not answered.
+        times: milliseconds by place; None or nan where unknown.
+    """
+    judged = any(found is not None and found.iou for found in figures)
+    rows = [*_mean_rows(figures, folder=folder)] if judged else []
+    rows.append(_time_row(times))
+    rows += [_class_row(catalog, class_id, figures, judged=judged) for class_id in shown_classes(catalog, figures)]
+    return rows
+
+
+def _mean_rows(figures: Sequence[ModelFigures | None], *, folder: bool) -> tuple[TableRow, TableRow]:
+    """Mean IoU and pixel accuracy of each model."""
+    over = "in the ground truth of the folder" if folder else "in the ground truth of this image"
+    means = [None if found is None else found.mean for found in figures]
+    counts = {found.classes for found in figures if found is not None}
+    number = counted(max(counts), "class", "classes") if counts else ""
+    tip = f"Mean IoU over the {number} {over}, the same for every model" if counts else ""
+    title = f"mIoU over {max(counts)}" if counts else "mIoU"
+    accuracies = [None if found is None else found.accuracy for found in figures]
+    right = "Share of the labelled pixels that are right"
+    return (
+        TableRow(title, _percents(means), best=_best(means), tip=tip),
+        TableRow("Pixel accuracy", _percents(accuracies), best=_best(accuracies), tip=right),
+    )
+
+
+def _time_row(times: Sequence[float | None]) -> TableRow:
+    spent = tuple(_DASH if value is None or isnan(value) else f"{value:,.0f}".replace(",", "\u2009") for value in times)
+    tip = "Time of one prediction in milliseconds, when it was made; of a folder the mean"
+    quick = _best([None if value is None or isnan(value) else -value for value in times])
+    return TableRow("Time, ms", spent, best=quick, tip=tip)
+
+
+def _class_row(catalog: ClassCatalog, class_id: int, figures: Sequence[ModelFigures | None], *, judged: bool) -> TableRow:
+    info = catalog.by_id(class_id)
+    if judged:
+        values = [None if found is None else found.iou.get(class_id) for found in figures]
+        return TableRow(info.name, _percents(values), info.color, _best(values), "IoU in percent")
+    values = [None if found is None else found.shares.get(class_id, 0.0) for found in figures]
+    return TableRow(info.name, _percents(values), info.color, tip="Share of the picture in percent")
+
+
+def heading(figures: Sequence[ModelFigures | None]) -> str:
+    """What the numbers of the classes are."""
+    return "IoU, %" if any(found is not None and found.iou for found in figures) else "Area, %"
+
+
+def difference_parts(count: PairCount, pair: tuple[int, int]) -> list[tuple[str, str]]:
+    """(role of the colour, text) of what the difference pane shows, roles as in ``DIFFERENCE_COLORS``; without truth one part."""
+    one, other = (LETTERS[place] for place in pair)
+    if count.unjudged == count.differ:
+        return [("unjudged", f"differ {_share(count.differ, count.pixels)}")]
+    parts = [
+        ("first", f"{one} right {_share(count.first, count.pixels)}"),
+        ("second", f"{other} right {_share(count.second, count.pixels)}"),
+        ("neither", f"neither {_share(count.neither, count.pixels)}"),
+    ]
+    if count.unjudged:
+        parts.append(("unjudged", f"void {_share(count.unjudged, count.pixels)}"))
+    return parts
+
+
+def image_lines(rows: Sequence[ImageDifference], pair: tuple[int, int]) -> list[ImageLine]:
+    """Images by how much two models differ on them, the most first; images without any difference are left out."""
+    lines = []
+    for row in rows:
+        count = row.pairs.get(pair)
+        if count is None or not count.differ:
+            continue
+        first, second = row.means[pair[0]], row.means[pair[1]]
+        gain = None if isnan(first) or isnan(second) else second - first
+        lines.append(ImageLine(row.image, row.name, count.share, gain))
+    return sorted(lines, key=lambda line: (-line.share, line.name))
+
+
+def signed(value: float | None) -> str:
+    """A difference of IoU in points: ``+3.1``, ``−0.4``; empty for None."""
+    if value is None:
+        return ""
+    points = round(100 * value, 1)
+    return f"+{points:.1f}" if points > 0 else f"{points:.1f}".replace("-", _MINUS)
+
+
+def _percents(values: Sequence[float | None]) -> tuple[str, ...]:
+    return tuple(_DASH if value is None or isnan(value) else f"{100 * value:.1f}" for value in values)
+
+
+def _best(values: Sequence[float | None]) -> frozenset[int]:
+    """Places of the largest value, as far as it is shown; empty where all are equal or alone."""
+    known = {place: round(value, 3) for place, value in enumerate(values) if value is not None and not isnan(value)}
+    if len(set(known.values())) < 2:
+        return frozenset()
+    return frozenset(place for place, value in known.items() if value == max(known.values()))
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.1f} %" if whole else "0 %"

@@ -1,0 +1,1 @@
+"""Ground truth, figures, error analysis, rankings."""

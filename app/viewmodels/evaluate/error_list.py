@@ -1,0 +1,178 @@
+"""Which error components are listed, and where one stands while walking through them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from app.viewmodels.evaluate.slice_text import slice_text
+from deeplab_core.analysis.components import ErrorComponent
+from deeplab_core.analysis.error_index import ErrorIndex
+from deeplab_core.analysis.folder import FolderInspection
+from deeplab_core.analysis.kinds import KINDS, FailureKind
+from deeplab_core.analysis.slices import ObjectAxis, Slice
+from deeplab_core.catalogs.catalog import ClassCatalog
+
+#: Components that a list shows; the largest of a hundred thousand images are found in 30 ms.
+LISTED = 400
+
+#: How a kind of failure reads as the title of a list.
+KIND_TITLES: dict[FailureKind, str] = {
+    FailureKind.BOUNDARY: "boundary",
+    FailureKind.EXTENT: "extent",
+    FailureKind.SEGMENT: "segment",
+    FailureKind.CLASS_SWAP: "class swap",
+    FailureKind.MISSED_OBJECT: "missed object",
+    FailureKind.INVENTED_OBJECT: "invented object",
+    FailureKind.OCCLUDER_CUT: "cut by an occluder",
+    FailureKind.LOW_VISIBLE: "mostly hidden",
+    FailureKind.SMALL_OBJECT: "small object",
+    FailureKind.BORDER_TRUNCATED: "cut by the image border",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentQuery:
+    """What a list of components is about; ids of classes, None for any.
+
+    Attributes:
+        truth, prediction: the cell; the prediction may be void.
+        both_ways: also those of the mirrored cell.
+        kind: only components with pixels of this kind of failure.
+        concerning: only those of which this class is the truth or the prediction.
+        within: only those of objects, or with pixels, of this slice of an axis; of the other fields it goes with
+            ``concerning`` alone, and with that where objects are sliced.
+    """
+
+    truth: int | None = None
+    prediction: int | None = None
+    both_ways: bool = False
+    kind: FailureKind | None = None
+    concerning: int | None = None
+    within: Slice | None = None
+
+    def find(self, folder: FolderInspection, limit: int = LISTED) -> list[ErrorComponent]:
+        """The largest components that are meant, largest first; of a kind or a slice of pixels by the pixels that are in it."""
+        index = folder.index
+        if self.within is not None:
+            return folder.components_within(self.within, self.concerning, limit)
+        if self.concerning is None:
+            return index.components(
+                truth=self.truth, prediction=self.prediction, both_ways=self.both_ways, kind=self.kind, limit=limit
+            )
+        missed = index.components(truth=self.concerning, kind=self.kind, limit=limit)
+        false = index.components(prediction=self.concerning, kind=self.kind, limit=limit)
+        found = [*missed, *false]
+        sizes = {one: _pixels_of(one, index, self.kind) for one in found}
+        return sorted(found, key=lambda one: (-sizes[one], one.image, one.box.y, one.box.x))[:limit]
+
+    def totals(self, index: ErrorIndex) -> tuple[int, int] | None:
+        """(pixels, components) over the folder, all of them; None for kinds and slices, which the failure board counts."""
+        if self.kind is not None or self.concerning is not None or self.within is not None:
+            return None
+        catalog = index.catalog
+        rows = slice(None) if self.truth is None else catalog.index_of(self.truth)
+        ignored = self.prediction == catalog.ignore
+        place = len(catalog) if ignored else None if self.prediction is None else catalog.index_of(self.prediction)
+        columns = slice(None) if place is None else place
+        found = [int(index.pixels[rows, columns].sum()), int(index.component_counts[rows, columns].sum())]
+        if self.both_ways and self.truth is not None and place is not None and not ignored:
+            found[0] += int(index.pixels[place, rows].sum())
+            found[1] += int(index.component_counts[place, rows].sum())
+        return found[0], found[1]
+
+    def title(self, catalog: ClassCatalog) -> str:
+        """What a person reads above the list."""
+        if self.within is not None:
+            of = "objects" if isinstance(self.within.axis, ObjectAxis) else "pixels"
+            what = of if self.concerning is None else class_text(catalog, self.concerning)
+            return f"{what}, {slice_text(self.within)}"
+        if self.concerning is not None:
+            what = class_text(catalog, self.concerning)
+        elif self.truth is not None and self.prediction is not None:
+            between = "and" if self.both_ways else "called"
+            what = f"{class_text(catalog, self.truth)} {between} {class_text(catalog, self.prediction)}"
+        elif self.truth is not None:
+            what = f"{class_text(catalog, self.truth)} called something else"
+        elif self.prediction is not None:
+            what = f"wrongly called {class_text(catalog, self.prediction)}"
+        else:
+            what = "all errors"
+        return what if self.kind is None else f"{what}: {KIND_TITLES[self.kind]}"
+
+    @property
+    def can_mirror(self) -> bool:
+        """Whether asking for both ways makes sense."""
+        return self.truth is not None and self.prediction is not None and self.concerning is None
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentWalk:
+    """A list of components and the place in it. The list stays as it was when the walk began.
+
+    Attributes:
+        query: what the list is about.
+        components: the list.
+        place: index of the one in view.
+    """
+
+    query: ComponentQuery
+    components: tuple[ErrorComponent, ...]
+    place: int = 0
+
+    @property
+    def current(self) -> ErrorComponent:
+        """The component in view."""
+        return self.components[self.place]
+
+    def step(self, direction: int, index: ErrorIndex) -> ComponentWalk | None:
+        """The walk one place on (or, with -1, back), past those that corrections have mended; None at the end."""
+        place = self.place + direction
+        while 0 <= place < len(self.components):
+            if still_wrong(self.components[place], index):
+                return replace(self, place=place)
+            place += direction
+        return None
+
+
+def still_wrong(component: ErrorComponent, index: ErrorIndex) -> bool:
+    """Whether its image still has a listed component of its cell that meets its box."""
+    if component.image not in index:
+        return False
+    box = component.box
+    listed = index.of(component.image).listed(component.image, component.truth, component.prediction)
+    return any(
+        other.box.x < box.x + box.width
+        and box.x < other.box.x + other.box.width
+        and other.box.y < box.y + box.height
+        and box.y < other.box.y + other.box.height
+        for other in listed
+    )
+
+
+def _pixels_of(component: ErrorComponent, index: ErrorIndex, kind: FailureKind | None) -> int:
+    """Pixels of a component, or those of one kind."""
+    if kind is None:
+        return component.pixels
+    rows = index.of(component.image).rows
+    same = (rows["truth"] == component.truth) & (rows["prediction"] == component.prediction)
+    same &= (rows["anchor_x"] == component.anchor[0]) & (rows["anchor_y"] == component.anchor[1])
+    return int(rows["kinds"][same, KINDS.index(kind)].max(initial=0))
+
+
+def nearest(component: ErrorComponent, components: Sequence[ErrorComponent], place: int) -> int:
+    """Where a component stands in a newer list: its own place, else the place it had, as far as the list reaches."""
+    for found, other in enumerate(components):
+        if (other.image, other.truth, other.prediction, other.anchor) == (
+            component.image,
+            component.truth,
+            component.prediction,
+            component.anchor,
+        ):
+            return found
+    return min(place, max(len(components) - 1, 0))
+
+
+def class_text(catalog: ClassCatalog, class_id: int) -> str:
+    """Name of a class as a person reads it."""
+    return "void" if class_id == catalog.ignore else catalog.by_id(class_id).name

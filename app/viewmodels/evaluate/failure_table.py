@@ -1,0 +1,194 @@
+"""The failure board and the slices as they are looked at: plain rows and bars, without widgets."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from app.text import counted, spaced
+from app.viewmodels.evaluate.error_list import KIND_TITLES, class_text
+from app.viewmodels.evaluate.slice_text import AXIS_TITLES, bar_label
+from deeplab_core.analysis.board import FailureBoard
+from deeplab_core.analysis.folder import FolderInspection
+from deeplab_core.analysis.kinds import KIND_NEEDS, KIND_TEXT, KINDS, PARTS, FailureKind
+from deeplab_core.analysis.slices import AXIS_TEXT, ObjectAxis, Slice, slice_objects
+from deeplab_core.catalogs.catalog import Color
+from deeplab_core.metrics.scores import FEW_IMAGES, FEW_OBJECTS, hits, prediction_pixels, truth_pixels
+
+
+@dataclass(frozen=True, slots=True)
+class FailureLine:
+    """One kind of failure, over all classes or of one.
+
+    Attributes:
+        kind: which.
+        title, text: its name, and what it means.
+        pixels: wrong pixels that it concerns; of one class its misses and its false alarms.
+        share: of all wrong pixels (of the class), 0..1; nan without any.
+        instances: components or objects; None for one class, of which they are not counted.
+        images: images that have some.
+        gain: IoU won back if this kind were repaired: of the mean, or of the class; nan where there is none.
+        part: whether it belongs to the exact partition; the other kinds overlap.
+        missing: what the data lacks to measure it; empty where it was measured. Without it the figures say nothing.
+    """
+
+    kind: FailureKind
+    title: str
+    text: str
+    pixels: int
+    share: float
+    instances: int | None
+    images: int
+    gain: float
+    part: bool
+    missing: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ClassParts:
+    """Wrong pixels of one class by part: its misses and its false alarms, each judged for this class.
+
+    Attributes:
+        class_id, name, color: of the class.
+        iou: 0..1; nan where it occurs nowhere.
+        parts: boundary, extent, segment, in px.
+    """
+
+    class_id: int
+    name: str
+    color: Color
+    iou: float
+    parts: tuple[int, int, int]
+
+    @property
+    def wrong(self) -> int:
+        """All wrong pixels of the class."""
+        return sum(self.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class SliceBar:
+    """One bar.
+
+    Attributes:
+        label: what it is over.
+        value: its height, 0..1; nan where nothing is there.
+        count: objects, or images for slices of pixels, that it rests on.
+        few: whether these are so few that it may be any other next time.
+        text: everything known of it, in words.
+        within: the slice that it shows.
+    """
+
+    label: str
+    value: float
+    count: int
+    few: bool
+    text: str
+    within: Slice
+
+
+@dataclass(frozen=True, slots=True)
+class SliceChart:
+    """One axis: title, what it measures, what the bars are (``"IoU"``), the bars from low to high."""
+
+    title: str
+    text: str
+    measure: str
+    bars: tuple[SliceBar, ...]
+
+
+def failure_lines(folder: FolderInspection, class_id: int | None = None) -> list[FailureLine]:
+    """All kinds, in their order; of one class where its id is given."""
+    board, unmeasured = folder.board, folder.unmeasured
+    channel = None if class_id is None else board.catalog.index_of(class_id)
+    counts = board.total().counts
+    lines = []
+    for row in board.rows():
+        if channel is None:
+            pixels, share, gain, images = row.pixels, row.share, row.mean_gain, row.images
+        else:
+            pixels = int(row.missed[channel] + row.false[channel])
+            right = int(counts[channel, channel])
+            wrong = int(truth_pixels(counts)[channel] + prediction_pixels(counts)[channel]) - 2 * right
+            share = pixels / wrong if wrong else math.nan
+            gain, images = float(row.gain[channel]), len(board.images(row.kind, class_id))
+        lines.append(
+            FailureLine(
+                row.kind, KIND_TITLES[row.kind].capitalize(), KIND_TEXT[row.kind], pixels, share,
+                row.instances if channel is None else None, images, gain, row.kind in PARTS,
+                KIND_NEEDS[row.kind] if row.kind in unmeasured else "",
+            )
+        )  # fmt: skip
+    return lines
+
+
+def class_parts(board: FailureBoard) -> list[ClassParts]:
+    """Classes with wrong pixels, the one with most first."""
+    total = board.total()
+    both = total.missed + total.false
+    union = truth_pixels(total.counts) + prediction_pixels(total.counts) - hits(total.counts)
+    iou = np.divide(hits(total.counts), union, out=np.full(len(union), np.nan), where=union > 0)
+    places = [KINDS.index(part) for part in PARTS]
+    found = []
+    for channel, info in enumerate(board.catalog.classes):
+        boundary, extent, segment = (int(both[place, channel]) for place in places)
+        if boundary + extent + segment:
+            name = class_text(board.catalog, int(info.id))
+            found.append(ClassParts(int(info.id), name, info.color, float(iou[channel]), (boundary, extent, segment)))
+    return sorted(found, key=lambda parts: -parts.wrong)
+
+
+def slice_charts(folder: FolderInspection, class_id: int | None = None) -> list[SliceChart]:
+    """Scores by size, occlusion, distance, brightness and contrast; axes of which the data says nothing are left out.
+
+    Args:
+        folder: what was inspected.
+        class_id: objects of this class only; pixels are of all classes either way, and left out then.
+    """
+    charts = []
+    for axis in ObjectAxis:
+        rows = slice_objects(folder.objects, axis, class_id=class_id)
+        bars = [
+            SliceBar(
+                bar_label(Slice(axis, place)),
+                row.iou,
+                row.objects,
+                row.objects < FEW_OBJECTS,
+                f"{counted(row.objects, 'object')}: IoU {_score(row.iou)}, recall {_score(row.recall)}, "
+                f"{_percent(row.swapped)} called another object, {_percent(row.lost)} of the objects lost",
+                Slice(axis, place),
+            )
+            for place, row in enumerate(rows)
+        ]
+        if any(row.objects for row in rows):
+            charts.append(SliceChart(AXIS_TITLES[axis.value], f"Objects by {AXIS_TEXT[axis.value]}", "IoU", tuple(bars)))
+    for pixel_axis, slices in folder.slices.items():
+        if class_id is not None:
+            continue
+        found = slices.rows()
+        pixel_bars = [
+            SliceBar(
+                bar_label(Slice(pixel_axis, place)),
+                one.mean_iou,
+                one.images,
+                one.images < FEW_IMAGES,
+                f"{spaced(one.pixels)} px: mean IoU {_score(one.mean_iou)}, accuracy {_score(one.accuracy)}, "
+                f"{counted(one.images, 'image')}",
+                Slice(pixel_axis, place),
+            )
+            for place, one in enumerate(found)
+        ]
+        if any(one.pixels for one in found):
+            title = f"{AXIS_TITLES[pixel_axis.value]}, pixels"
+            charts.append(SliceChart(title, f"Pixels by {AXIS_TEXT[pixel_axis.value]}", "mean IoU", tuple(pixel_bars)))
+    return charts
+
+
+def _score(value: float) -> str:
+    return "—" if math.isnan(value) else f"{value:.2f}"
+
+
+def _percent(value: float) -> str:
+    return "—" if math.isnan(value) else f"{value:.0%}".replace("%", " %")

@@ -1,0 +1,271 @@
+"""The plots of the Judge view, made from what is counted. The same definitions as the report; no Qt."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.state.comparison import PLACE_TOKENS
+from app.state.progress_log import ProgressSample
+from app.text import counted, spaced
+from app.viewmodels.evaluate.charts import Chart, HeatChart, Series, floats
+from app.viewmodels.evaluate.curves import Curve
+from app.viewmodels.evaluate.error_list import ComponentQuery
+from deeplab_core.analysis.ranking import GainCurve
+from deeplab_core.analysis.slices import AXIS_TEXT, ObjectAxis, PixelSlices, Slice, slice_objects
+from deeplab_core.catalogs.catalog import ClassCatalog
+from deeplab_core.metrics import scores
+from deeplab_core.metrics.bootstrap import RESAMPLES, Samples, intervals
+from deeplab_core.metrics.calibration import reliability_bins
+from deeplab_core.metrics.image_counts import ImageCounts
+from deeplab_core.metrics.precision_recall import PrecisionRecall
+from deeplab_core.metrics.scores import FEW_IMAGES, FEW_OBJECTS
+
+_TOKENS = {"model": "muted", "now": "good", "with CRF": "accent"}
+_NAMES = {"now": "mask as it is"}
+_OBJECT_TITLES = {
+    ObjectAxis.SIZE: "Objects by size",
+    ObjectAxis.BORDER_SHARE: "Objects by occlusion (shared outline)",
+    ObjectAxis.VISIBLE_FRACTION: "Objects by visible fraction",
+    ObjectAxis.BRIGHTNESS: "Objects by brightness",
+    ObjectAxis.CONTRAST: "Objects by contrast",
+}
+
+
+def trimap_chart(curves: Sequence[Curve], rule: str, scope: str) -> Chart:
+    """Mean IoU inside the band over its width, for the model, the CRF, the mask as it is and compared models."""
+    series = tuple(
+        Series(
+            _NAMES.get(curve.name, curve.name),
+            floats(range(1, len(curve.values) + 1)),
+            floats(curve.values),
+            token=_TOKENS.get(curve.name, "warn") if curve.place is None else PLACE_TOKENS[curve.place],
+            dashed=curve.place is not None,
+        )
+        for curve in curves
+    )
+    title, note = f"Trimap curve, {scope}", f"Band: {rule}."
+    if not curves:
+        note = "Judge the whole folder first (Ctrl+J)." if scope == "folder" else "Needs an image with ground truth in view."
+    leads = tuple(range(1, max((len(curve.values) for curve in curves), default=0) + 1))
+    return Chart(title, "width of the band, px", "mIoU", series, x_range=(0, 41), note=note, legend="bottom right", leads=leads)
+
+
+def image_counts(counts: NDArray[np.int64]) -> ImageCounts:
+    """What the bootstrap needs of one image's (C, C + 1) confusion matrix."""
+    totals = np.stack([scores.hits(counts), scores.truth_pixels(counts), scores.prediction_pixels(counts)])
+    channels = np.flatnonzero(totals[1] + totals[2])
+    nothing = np.zeros((0, 3, channels.size), dtype=np.int64)
+    edges = np.zeros((2, channels.size), dtype=np.int64)
+    return ImageCounts(classes=len(counts), channels=channels, totals=totals[:, channels], bands=nothing, boundary=edges)
+
+
+def iou_chart(images: Iterable[NDArray[np.int64]], catalog: ClassCatalog, *, resamples: int = RESAMPLES) -> Chart:
+    """IoU by class with bootstrap intervals over images, highest first. Some seconds for thousands of images: for a job.
+
+    Args:
+        images: (C, C + 1) matrix of every image.
+    """
+    counts = [image_counts(matrix) for matrix in images]
+    samples = Samples(counts, np.zeros((len(counts), 0)), len(catalog), ())
+    if not counts:
+        return Chart("IoU by class", "IoU", "", (), note="No image has ground truth and a mask.")
+    pooled, bounds = samples.pooled(), intervals(samples, resamples=resamples)
+    iou, behind = pooled.iou[0], bounds.images_with.tolist()
+    order = [channel for channel in np.argsort(-iou, kind="stable").tolist() if not math.isnan(iou[channel])]
+    series = Series(
+        "IoU",
+        floats(range(len(order))),
+        floats(iou[order]),
+        floats(bounds.iou[order, 0]),
+        floats(bounds.iou[order, 1]),
+        shape="bars",
+        colors=tuple(catalog.classes[channel].color for channel in order),
+        pale=frozenset(place for place, channel in enumerate(order) if behind[channel] < FEW_IMAGES),
+    )
+    mean, (low, high) = float(pooled.mean_iou[0]), bounds.mean_iou.tolist()
+    over = counted(len(order), "class", "classes")
+    between = "" if math.isnan(low) else f" ({low:.3f} to {high:.3f})"
+    return Chart(
+        "IoU by class",
+        "IoU",
+        "",
+        (series,),
+        x_range=(0, 1),
+        y_ticks=tuple((float(place), f"{catalog.names[channel]}, n {behind[channel]}") for place, channel in enumerate(order)),
+        note=f"mIoU {mean:.3f}{between} over the {over} in ground truth or masks, "
+        f"pooled over {counted(len(counts), 'image')}; lines are 95 % "
+        f"bootstrap intervals over images. n: images with the class; pale bars rest on fewer than {FEW_IMAGES}.",
+        leads=tuple(ComponentQuery(concerning=catalog.classes[channel].id) for channel in order),
+    )
+
+
+def heat_chart(counts: NDArray[np.int64], catalog: ClassCatalog) -> HeatChart:
+    """The folder's (C, C + 1) confusion matrix, rows as shares of their truth class; classes that occur."""
+    shown = np.flatnonzero(counts[:, :-1].sum(axis=0) + counts.sum(axis=1))
+    columns = [*shown.tolist(), *([len(catalog)] if counts[:, -1].any() else [])]
+    part = counts[shown][:, columns]
+    total = np.maximum(counts[shown].sum(axis=1, keepdims=True), 1)
+    names = [*catalog.names, "void"]
+    return HeatChart(
+        "Confusion matrix",
+        tuple(names[channel] for channel in shown.tolist()),
+        tuple(names[channel] for channel in columns),
+        part,
+        part / total,
+        "Rows are the ground truth, columns the prediction; colours are shares of the row.",
+        tuple(catalog.classes[channel].id for channel in shown.tolist()),
+        tuple(catalog.ignore if channel == len(catalog) else catalog.classes[channel].id for channel in columns),
+    )
+
+
+def reliability_chart(levels: NDArray[np.int64]) -> Chart:
+    """Accuracy over confidence of the kept predictions; (256, 2) pixels by level and wrong or right."""
+    bins = reliability_bins(levels)
+    filled = np.flatnonzero(bins.pixels)
+    total = int(bins.pixels.sum())
+    bars = Series(
+        "accuracy",
+        floats((bins.low[filled] + bins.high[filled]) / 2),
+        floats(bins.accuracy[filled]),
+        shape="columns",
+        token="accent",
+    )
+    claimed = Series(
+        "share of pixels",
+        floats(bins.confidence[filled]),
+        floats(bins.pixels[filled] / max(total, 1)),
+        shape="points",
+        token="warn",
+    )
+    ideal = Series("calibrated", (0.0, 1.0), (0.0, 1.0), token="muted", dashed=True)
+    note = f"ECE {bins.ece:.3f} over {spaced(total)} px" if total else "Needs ground truth and predictions."
+    series = (ideal, bars, claimed) if total else ()
+    return Chart("Reliability", "confidence", "share that is right", series, x_range=(0, 1), y_range=(0, 1), note=note)
+
+
+def precision_recall_chart(levels: NDArray[np.int64], threshold: float | None) -> Chart:
+    """Precision over recall of a two-class network's object, marked where its threshold stands and where IoU is largest.
+
+    Args:
+        levels: (256, 2) pixels by level of the object's probability, other or object.
+        threshold: 0..1, that is in use; None where the model in use has none.
+    """
+    title, found = "Precision and recall", PrecisionRecall(levels)
+    if not found.measured:
+        note = "It needs ground truth and predictions of a model with one channel (sigmoid): predict, then open the Queues page."
+        return Chart(title, "recall", "precision", (), note=note)
+    _, precision, recall, _ = found.curve()
+    best = found.best
+    series = [Series("all thresholds", floats(recall), floats(precision), token="accent")]
+    note = f"AP {found.average_precision:.3f} over {spaced(found.pixels)} px of the object."
+    marks = [("threshold in use", None if threshold is None else found.at(threshold), "warn"), ("largest IoU", best, "good")]
+    for name, point, token in marks:
+        if point is not None:
+            if not math.isnan(point.precision):
+                series.append(Series(name, (point.recall,), (point.precision,), shape="points", token=token))
+            note += f" {name[0].upper()}{name[1:]} {point.threshold:.3g}: IoU {point.iou:.3f}."
+    return Chart(title, "recall", "precision", tuple(series), x_range=(0, 1), y_range=(0, 1), note=note)
+
+
+def object_chart(rows: NDArray[Any], axis: ObjectAxis) -> Chart:
+    """IoU, recall and class swaps of objects over one of their properties."""
+    pieces = [(place, piece) for place, piece in enumerate(slice_objects(rows, axis)) if piece.objects]
+    found = [piece for _, piece in pieces]
+    places = floats(range(len(found)))
+    pale = frozenset(place for place, piece in enumerate(found) if piece.objects < FEW_OBJECTS)
+    lines = (("IoU", "iou", "accent"), ("recall", "recall", "good"), ("class swap", "swapped", "bad"), ("lost", "lost", "warn"))
+    series = tuple(
+        Series(name, places, floats([getattr(piece, field) for piece in found]), shape="points", token=token, pale=pale)
+        for name, field, token in lines
+    )
+    ticks = tuple(
+        (place, f"{_span(piece.low, piece.high)}, n {piece.objects}") for place, piece in zip(places, found, strict=True)
+    )
+    objects = sum(piece.objects for piece in found)
+    return Chart(
+        _OBJECT_TITLES[axis],
+        AXIS_TEXT[axis.value],
+        "share",
+        series if found else (),
+        y_range=(0, 1),
+        x_ticks=ticks,
+        note=f"{counted(objects, 'object')}. n: objects; pale marks rest on fewer than {FEW_OBJECTS}."
+        if found
+        else "Not measured: no object with this property.",
+        leads=tuple(ComponentQuery(within=Slice(axis, place)) for place, _ in pieces),
+    )
+
+
+def pixel_chart(slices: PixelSlices) -> Chart:
+    """Pixel accuracy and mean IoU over one property of pixels."""
+    pieces = [(place, piece) for place, piece in enumerate(slices.rows()) if piece.pixels]
+    found = [piece for _, piece in pieces]
+    pale = frozenset(place for place, piece in enumerate(found) if piece.images < FEW_IMAGES)
+    places = floats(range(len(found)))
+    series = tuple(
+        Series(name, places, floats([getattr(piece, field) for piece in found]), shape="points", token=token, pale=pale)
+        for name, field, token in (("mIoU", "mean_iou", "accent"), ("pixel accuracy", "accuracy", "good"))
+    )
+    ticks = tuple(
+        (place, f"{_span(piece.low, piece.high)}, n {piece.images}") for place, piece in zip(places, found, strict=True)
+    )
+    title = f"Pixels by {slices.axis.value.replace('_', ' ')}"
+    leads = tuple(ComponentQuery(within=Slice(slices.axis, place)) for place, _ in pieces)
+    return Chart(
+        title, AXIS_TEXT[slices.axis.value], "score", series if found else (), y_range=(0, 1), x_ticks=ticks, leads=leads,
+        note=f"n: images; pale marks rest on fewer than {FEW_IMAGES}." if found else "Not measured.",
+    )  # fmt: skip
+
+
+def gain_chart(gain: GainCurve, title: str) -> Chart:
+    """Share of the model's wrong pixels found over the share of the images looked at."""
+    random = Series("random order", (0.0, 1.0), (0.0, 1.0), token="muted", dashed=True)
+    line = Series(title, floats(gain.looked), floats(gain.found), token="accent")
+    skill = "" if math.isnan(gain.skill) else f", skill {gain.skill:.2f} (0 random, 1 best possible)"
+    note = f"Area {gain.area:.3f}{skill}. A tenth of the images holds {100 * gain.found_after(0.1):.0f} % of the errors."
+    return Chart(
+        f"Cumulative gain, {title.lower()}", "share of images looked at", "share of errors found", (random, line), (0, 1), (0, 1),
+        note=note, legend="bottom right",
+    )  # fmt: skip
+
+
+def progress_chart(samples: Sequence[ProgressSample]) -> Chart:
+    """Images reviewed and worked on, and the folder's mIoU, over time."""
+    if not samples:
+        return Chart("Progress", "time", "share", (), note="Nothing has been recorded yet.")
+    first = samples[0].time
+    days = tuple((sample.time - first) / 86400 for sample in samples)
+
+    def shares(counts: Sequence[int]) -> tuple[float, ...]:
+        return tuple(count / max(sample.images, 1) for count, sample in zip(counts, samples, strict=True))
+
+    def means(older: bool) -> tuple[float, ...]:
+        return tuple(math.nan if s.miou is None or s.older_rule != older else s.miou for s in samples)
+
+    series = [
+        Series("reviewed", days, shares([sample.reviewed for sample in samples]), shape="points", token="good"),
+        Series("worked on", days, shares([sample.touched for sample in samples]), shape="points", token="accent"),
+    ]
+    for name, values, token in (
+        ("mIoU over all classes found, older version", means(True), "muted"),
+        ("mIoU of the folder", means(False), "warn"),
+    ):
+        if any(not math.isnan(value) for value in values):
+            series.append(Series(name, days, values, shape="points", token=token))
+    last = samples[-1]
+    began = datetime.fromtimestamp(first, UTC).strftime("%Y-%m-%d %H:%M")
+    verb = "is" if last.reviewed == 1 else "are"
+    note = f"{last.reviewed} of {counted(last.images, 'image')} {verb} reviewed, {last.touched} worked on."
+    return Chart("Progress", f"days since {began} UTC", "share", tuple(series), y_range=(0, 1), note=note)
+
+
+def _span(low: float, high: float) -> str:
+    if math.isinf(high):
+        return f"\u2265 {low:g}"
+    return f"{low:g}\u2013{high:g}"

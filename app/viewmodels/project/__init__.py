@@ -1,0 +1,1 @@
+"""The project: open, walk through its images, import, export."""

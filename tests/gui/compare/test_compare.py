@@ -1,0 +1,528 @@
+"""Comparing models by the verbs of a person: choose, look, run the folder, open the worst; and the receptive field."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QFileDialog, QLabel
+
+from app.state.comparison import PLACE_TOKENS, count_pair
+from app.ui.compare.compare_dock import CompareDock
+from app.ui.compare.presenter import remark
+from app.ui.shell.theme import load_theme
+from app.viewmodels.annotate.panes import PaneKind, PaneLayout
+from app.worker.messages import AskReceptive, Compare, EndCompare, InspectModel
+from deeplab_core.catalogs import get_catalog
+from deeplab_core.catalogs.catalog import ClassInfo
+from deeplab_core.errors import ImageReadError, WeightsError
+from deeplab_core.metrics import ConfusionMatrix
+from tests.fakes.compute import compared_labels
+from tests.gui.studio import HEIGHT, WIDTH, Studio
+
+SHIFT = Qt.KeyboardModifier.ShiftModifier
+
+
+def asked(studio: Studio, kind: type = Compare) -> list:
+    return [request for request in studio.compute.asked if isinstance(request, kind)]
+
+
+def dock(studio: Studio) -> CompareDock:
+    assert studio.application.binding is not None
+    found = studio.application.binding.compare.dock
+    assert found is not None
+    return found
+
+
+def said(studio: Studio, model: Path, key: str | None = None) -> np.ndarray:
+    return compared_labels(studio.compute.catalog, HEIGHT, WIDTH, key or studio.image.key, str(model))
+
+
+def answered(studio: Studio) -> None:
+    """Wait until every model of the comparison has answered and is counted, or cannot."""
+    compare = studio.program.compare
+
+    def finished() -> bool:
+        models = len(compare.peers)
+        known = [answer.figures is not None or answer.problem for answer in compare.answers]
+        known += [bool(peer.problem) for peer in compare.peers]
+        return len(compare.answers) == models and known.count(True) >= models and studio.image is compare.image
+
+    studio.wait(finished)
+    studio.settle()
+
+
+def begin(studio: Studio) -> None:
+    """Press the keys that compare, and wait until there is a second model and both have answered."""
+    studio.press(Qt.Key.Key_C, SHIFT)
+    studio.settle()
+    answered(studio)
+
+
+def check(studio: Studio, place: int, on: bool = True) -> None:
+    """Click the check mark of a model in the list."""
+    dock(studio).chooser.item(place).setCheckState(Qt.CheckState.Checked if on else Qt.CheckState.Unchecked)
+    answered(studio)
+
+
+def column(studio: Studio, place: int) -> dict[str, str]:
+    table = dock(studio).table
+    # "mIoU over 3": the number of classes stands beside the mean.
+    names = [table.item(row, 0).text().partition(" over ")[0] for row in range(table.rowCount())]
+    return {name: table.item(row, place + 1).text() for row, name in enumerate(names)}
+
+
+@pytest.fixture
+def models(studio: Studio, tmp_path: Path) -> list[Path]:
+    """The model in use and three more, in the order of the list."""
+    paths = [tmp_path / "models" / f"{name}.safetensors" for name in ("stripes", "tigers", "waves", "zebras")]
+    for path in paths:
+        path.write_bytes(b"")
+    return paths
+
+
+@pytest.fixture
+def ready(studio: Studio, models: list[Path], folder: Path) -> Studio:
+    """Truth and a model in use, nothing compared yet."""
+    studio.program.models.load(models[0])
+    studio.start_model()
+    studio.open(folder)
+    return studio
+
+
+@pytest.fixture
+def desk(ready: Studio) -> Studio:
+    """Truth, a model, and the comparison of the first two models in front."""
+    begin(ready)
+    return ready
+
+
+@pytest.mark.parametrize("width", [1120, 1280])
+def test_the_buttons_below_the_models_show_their_whole_text(studio: Studio, folder, width: int):
+    studio.window.resize(width, 780)
+    studio.start_model()
+    studio.open(folder)
+    begin(studio)
+    for button in (dock(studio).add_file, dock(studio).run_folder):
+        assert button.visibleRegion().boundingRect().width() >= button.sizeHint().width()
+
+
+def test_two_models_stand_side_by_side(desk, models):
+    assert [peer.path for peer in desk.program.compare.peers] == models[:2]
+    assert desk.program.view.layout is PaneLayout.QUAD
+    kinds = [pane.kind for pane in desk.program.view.panes]
+    assert kinds == [PaneKind.MODEL_A, PaneKind.MODEL_B, PaneKind.DIFFERENCE, PaneKind.TRUTH]
+    for labels, model in zip(desk.program.compare.labels, models, strict=False):
+        np.testing.assert_array_equal(labels, said(desk, model))
+    assert "Model A mIoU" in desk.view.chip.accessibleName()
+    assert dock(desk).isVisible()
+    assert dock(desk).chooser.item(0).text() == "A  Stripes"
+    assert not dock(desk).pair.isVisible()
+
+
+def test_the_second_model_is_one_of_the_same_classes(ready, models):
+    ready.compute.catalogs[str(models[1])] = get_catalog("camvid11")
+    begin(ready)
+    assert [peer.path for peer in ready.program.compare.peers] == [models[0], models[2]]
+    assert not any(isinstance(request, InspectModel) and request.path == str(models[3]) for request in ready.compute.asked)
+
+
+def test_a_model_with_a_class_more_is_of_the_same_classes(ready, models):
+    for path in models[1:]:
+        ready.compute.catalogs[str(path)] = get_catalog("camvid11")
+    known = ready.compute.catalog
+    more = ClassInfo(id=max(int(value) for value in known.ids) + 1, name="hammock", color=(1, 2, 3))
+    ready.compute.catalogs[str(models[3])] = replace(known, classes=(*known.classes, more))
+    begin(ready)
+    assert [peer.path for peer in ready.program.compare.peers] == [models[0], models[3]]
+
+
+def test_where_no_model_has_the_same_classes_a_person_chooses(ready, models):
+    for path in models[1:]:
+        ready.compute.catalogs[str(path)] = get_catalog("camvid11")
+    ready.compute.errors[str(models[2])] = WeightsError("the file is no checkpoint")
+    begin(ready)
+    assert [peer.path for peer in ready.program.compare.peers] == models[:1]
+    (message,) = [found for found in ready.program.notifier.messages if found.replace_key == "compare"]
+    assert message.title == "No other model has the same classes"
+    assert "Check another model in the list" in message.detail
+    assert dock(ready).isVisible()
+    check(ready, 1)
+    assert [peer.path for peer in ready.program.compare.peers] == models[:2]
+
+
+def test_a_single_model_is_told_what_it_lacks(studio, folder):
+    studio.start_model()
+    studio.open(folder)
+    begin(studio)
+    assert len(studio.program.compare.peers) == 1
+    assert "Comparing takes two models" in studio.titles()
+
+
+def test_the_search_for_a_second_model_can_be_stopped(ready, models):
+    ready.compute.paused = True
+    ready.press(Qt.Key.Key_C, SHIFT)
+    ready.wait(lambda: any(isinstance(request, InspectModel) for request in ready.compute._queue))
+    ready.press(Qt.Key.Key_Period, Qt.KeyboardModifier.ControlModifier)
+    ready.compute.paused = False
+    ready.settle()
+    assert [peer.path for peer in ready.program.compare.peers] == models[:1]
+    assert not ready.program.facts["job_running"]
+
+
+def test_who_chooses_first_ends_the_search(ready, models):
+    ready.compute.paused = True
+    ready.press(Qt.Key.Key_C, SHIFT)
+    ready.wait(lambda: any(isinstance(request, InspectModel) for request in ready.compute._queue))
+    dock(ready).chooser.item(3).setCheckState(Qt.CheckState.Checked)
+    ready.compute.paused = False
+    answered(ready)
+    assert [peer.path for peer in ready.program.compare.peers] == [models[0], models[3]]
+
+
+def test_figures_are_those_of_the_metrics(desk, models):
+    judgement = desk.program.judge.judgement
+    for place in (0, 1):
+        matrix = ConfusionMatrix(desk.image.document.catalog).update(truth=judgement.scored, prediction=said(desk, models[place]))
+        shown = column(desk, place)
+        assert shown["mIoU"] == f"{100 * matrix.mean_iou('truth').value:.1f}"
+        assert shown["person"] == f"{100 * matrix.iou()[15]:.1f}"
+        assert shown["Time, ms"] in ("12", "1")
+    assert dock(desk).plot.lines == 2
+    count = count_pair(said(desk, models[0]), said(desk, models[1]), 255, judgement.scored)
+    assert count.differ == count.first + count.second + count.neither + count.unjudged
+    assert f"A right {100 * count.first / count.pixels:.1f} %" in dock(desk).difference.text()
+
+
+def test_the_mask_is_not_touched(desk):
+    before, steps = desk.image.document.labels.copy(), desk.steps()
+    check(desk, 2)
+    desk.press(Qt.Key.Key_C, SHIFT)
+    desk.settle()
+    np.testing.assert_array_equal(desk.image.document.labels, before)
+    assert desk.steps() == steps
+
+
+def test_ending_gives_the_views_back_and_frees_the_models(studio, models, folder):
+    studio.start_model()
+    studio.open(folder)
+    studio.press(Qt.Key.Key_2, Qt.KeyboardModifier.ControlModifier)
+    studio.program.view.set_kind(1, PaneKind.UNCERTAINTY)
+    before = studio.program.view.to_dict()
+    begin(studio)
+    assert studio.program.view.to_dict() != before
+    studio.qtbot.mouseClick(dock(studio).close_button, Qt.MouseButton.LeftButton)
+    studio.settle()
+    assert studio.program.view.to_dict() == before
+    assert not dock(studio).isVisible()
+    assert asked(studio, EndCompare)
+    assert studio.program.compare.labels == ()
+
+
+def test_a_third_and_a_fourth_model(desk, models):
+    check(desk, 2)
+    kinds = [pane.kind for pane in desk.program.view.panes]
+    assert kinds == [PaneKind.MODEL_A, PaneKind.MODEL_B, PaneKind.MODEL_C, PaneKind.DIFFERENCE]
+    assert [dock(desk).pair.itemText(place) for place in range(3)] == ["A and B", "A and C", "B and C"]
+    desk.program.compare.choose_pair((1, 2))
+    count = count_pair(said(desk, models[1]), said(desk, models[2]), 255, desk.program.judge.judgement.scored)
+    assert desk.program.compare.difference == count
+    check(desk, 3)
+    assert [pane.kind for pane in desk.program.view.panes][-1] is PaneKind.MODEL_D
+    assert desk.program.compare.pair == (1, 2)
+    check(desk, 0, on=False)
+    assert [peer.path for peer in desk.program.compare.peers] == models[1:]
+    assert dock(desk).chooser.item(1).text().startswith("A  ")
+
+
+def test_predictions_are_kept_on_disk(desk, models):
+    before = len(asked(desk))
+    desk.press(Qt.Key.Key_C, SHIFT)
+    desk.settle()
+    begin(desk)
+    assert len(asked(desk)) == before
+    assert all(labels is not None for labels in desk.program.compare.labels)
+
+
+def test_classes_without_a_partner_and_freed_models_are_said(desk, models):
+    compare = desk.program.compare
+    answer = compare.answers[1]
+    answer.said = replace(answer.said, unmatched=("lamp", "rug"), note="Model A was freed to make room.")
+    compare.resultsChanged.emit()
+    item = dock(desk).chooser.item(1)
+    assert "2 classes have no partner in this project: void here. Model A was freed to make room" in item.toolTip()
+    assert item.foreground().color() != dock(desk).chooser.item(0).foreground().color()
+    assert remark(replace(answer.said, unmatched=("lamp",), note="")) == "1 class has no partner in this project: void here"
+    assert remark(None) == ""
+
+
+def test_models_are_looked_for_again_only_when_their_lines_change(desk, models, monkeypatch):
+    compare, looked = desk.program.compare, []
+    listed = compare.choices
+    monkeypatch.setattr(compare, "choices", lambda: looked.append("") or listed())
+    before = desk.image
+    desk.press(Qt.Key.Key_D)
+    desk.wait(lambda: desk.image is not before)
+    answered(desk)
+    compare.resultsChanged.emit()
+    assert not looked
+    compare.answers[1].said = replace(compare.answers[1].said, unmatched=("lamp",))
+    compare.resultsChanged.emit()
+    compare.resultsChanged.emit()
+    assert len(looked) == 1
+
+
+def test_the_next_image_is_compared_in_its_turn(desk, models):
+    before = desk.image
+    desk.press(Qt.Key.Key_D)
+    desk.wait(lambda: desk.image is not before)
+    answered(desk)
+    np.testing.assert_array_equal(desk.program.compare.labels[1], said(desk, models[1]))
+
+
+def test_an_answer_for_the_image_before_is_dropped(desk, models):
+    desk.compute.paused = True
+    desk.press(Qt.Key.Key_D)
+    desk.wait(lambda: desk.image.path.name == "photo_1.jpg")
+    desk.wait(lambda: desk.compute.waiting)
+    desk.press(Qt.Key.Key_D)
+    desk.wait(lambda: desk.image.path.name == "photo_2.jpg")
+    desk.compute.paused = False
+    answered(desk)
+    np.testing.assert_array_equal(desk.program.compare.labels[0], said(desk, models[0]))
+    np.testing.assert_array_equal(desk.program.compare.labels[1], said(desk, models[1]))
+
+
+def test_a_model_that_takes_too_long_can_be_stopped(desk, models):
+    desk.compute.paused = True
+    before = desk.image
+    desk.press(Qt.Key.Key_D)
+    desk.wait(lambda: desk.image is not before)
+    desk.wait(lambda: any(isinstance(request, Compare) for request in desk.compute._queue))
+    desk.press(Qt.Key.Key_Period, Qt.KeyboardModifier.ControlModifier)
+    desk.compute.paused = False
+    desk.settle()
+    assert desk.program.compare.labels == (None, None)
+    assert {answer.problem for answer in desk.program.compare.answers} == {"Stopped"}
+    assert not desk.program.facts["job_running"]
+
+
+def test_a_file_that_is_not_listed(desk, tmp_path, monkeypatch):
+    other = tmp_path / "elsewhere.safetensors"
+    other.write_bytes(b"")
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_a, **_k: (str(other), ""))
+    desk.qtbot.mouseClick(dock(desk).add_file, Qt.MouseButton.LeftButton)
+    answered(desk)
+    assert desk.program.compare.peers[-1].path == other
+    np.testing.assert_array_equal(desk.program.compare.labels[2], said(desk, other))
+
+
+def test_a_file_begins_the_comparison(studio, folder, tmp_path, monkeypatch):
+    other = tmp_path / "elsewhere.safetensors"
+    other.write_bytes(b"")
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_a, **_k: (str(other), ""))
+    studio.start_model()
+    studio.open(folder)
+    studio.program.compare.ask_file()
+    answered(studio)
+    assert [peer.path for peer in studio.program.compare.peers] == [studio.program.models.path, other]
+    assert dock(studio).isVisible()
+    assert "Comparing takes two models" not in studio.titles()
+
+
+def test_a_model_that_cannot_be_read_says_why_and_the_others_go_on(desk, models):
+    desk.compute.errors[str(models[2])] = WeightsError("the file is no checkpoint", remedy="Choose another one")
+    check(desk, 2)
+    assert desk.program.compare.labels[2] is None
+    assert desk.program.compare.labels[1] is not None
+    assert "no checkpoint" in dock(desk).chooser.item(2).toolTip()
+
+
+def test_the_folder(desk, models):
+    qtbot, program = desk.qtbot, desk.program
+    qtbot.mouseClick(dock(desk).run_folder, Qt.MouseButton.LeftButton)
+    desk.wait(lambda: not program.facts["compare_running"])
+    desk.settle()
+    assert "Comparison finished" in desk.titles()
+    result = program.compare_folder.result
+    assert len(result.rows) == result.judged == 4
+    pooled = None
+    for record in program.projects.project.images:
+        key = program.projects.project.content_key(record.id)
+        pair = [said(desk, model, key) for model in models[:2]]
+        row = next(row for row in result.rows if row.image == record.id)
+        assert row.pairs[0, 1].differ == np.count_nonzero(pair[0] != pair[1])
+        pooled = row.pairs[0, 1] if pooled is None else pooled + row.pairs[0, 1]
+    assert result.pairs[0, 1] == pooled
+    dock(desk).scope.setCurrentIndex(1)
+    dock(desk).scope.activated.emit(1)
+    figures = program.compare_folder.figures()
+    assert column(desk, 0)["mIoU"] == f"{100 * figures[0].mean:.1f}"
+    charts = {}
+    for name in ("Trimap curve, image", "Trimap curve, folder"):
+        program.plots.make(name, lambda chart, name=name: charts.update({name: chart}))
+    on_image, on_folder = ({line.name: line for line in chart.series} for chart in charts.values())
+    for place, peer in enumerate(program.compare.peers):
+        name = f"{'AB'[place]}: {peer.title}"
+        np.testing.assert_array_equal(on_image[name].y, program.compare.answers[place].figures.curve)
+        np.testing.assert_array_equal(on_folder[name].y, figures[place].curve)
+        assert on_folder[name].token == PLACE_TOKENS[place]
+    program.judge.set_band(replace(program.judge.band, rule="void"))
+    program.plots.make("Trimap curve, folder", lambda chart: charts.update(other=chart))
+    assert {line.name for line in charts["other"].series}.isdisjoint(on_folder), "figures of another band"
+    lines = dock(desk).images
+    shares = [float(lines.item(row, 1).text().removesuffix(" %")) for row in range(lines.rowCount())]
+    assert shares == sorted(shares, reverse=True)
+    last = lines.rowCount() - 1
+    dock(desk).tabs.setCurrentIndex(1)
+    place = lines.visualItemRect(lines.item(last, 0)).center()
+    qtbot.mouseClick(lines.viewport(), Qt.MouseButton.LeftButton, pos=place)
+    desk.settle()
+    assert desk.image.id == lines.item(last, 0).data(Qt.ItemDataRole.UserRole)
+
+
+def test_an_image_that_fails_is_left_out_and_named(desk, models):
+    project = desk.program.projects.project
+    gone = project.images[2]
+    desk.compute.errors[str(project.path_of(gone))] = ImageReadError("the image is damaged", path=str(project.path_of(gone)))
+    desk.program.compare_folder.start()
+    desk.wait(lambda: not desk.program.facts["compare_running"])
+    desk.settle()
+    assert [row.image for row in desk.program.compare_folder.result.rows] == [
+        record.id for record in project.images if record.id != gone.id
+    ]
+    message = next(message for message in desk.program.notifier.messages if message.title == "Comparison finished")
+    assert "1 failed" in message.detail
+    assert message.choices
+
+
+def test_stopping_the_folder_keeps_what_was_predicted(desk):
+    desk.compute.paused = True
+    desk.program.compare_folder.start()
+    desk.wait(lambda: desk.compute.waiting)
+    desk.press(Qt.Key.Key_Period, Qt.KeyboardModifier.ControlModifier)
+    desk.compute.paused = False
+    desk.settle()
+    assert "Comparison stopped" in desk.titles()
+    assert not desk.program.facts["compare_running"]
+    desk.program.compare_folder.start()
+    desk.wait(lambda: not desk.program.facts["compare_running"])
+    assert len(desk.program.compare_folder.result.rows) == 4
+
+
+def test_without_truth_the_table_shows_areas(studio, models, tmp_path):
+    from tests.gui.studio import make_folder
+
+    studio.start_model()
+    studio.open(make_folder(tmp_path / "bare", 2, truth=False))
+    begin(studio)
+    assert dock(studio).table.horizontalHeaderItem(0).text() == "Area, %"
+    assert "mIoU" not in column(studio, 0)
+    assert dock(studio).difference.text().count("■") == 1
+    assert [pane.kind for pane in studio.program.view.panes][-1] is PaneKind.IMAGE
+
+
+def test_closing_the_window_leaves_the_views_of_every_day(desk):
+    desk.window.close()
+    assert not desk.program.compare.on
+    assert desk.application.settings["canvas.layout"] == "single"
+    assert dock(desk).isHidden()
+
+
+def test_folding_hides_the_dock_and_brings_it_back(desk):
+    desk.press(Qt.Key.Key_Backslash)
+    assert not dock(desk).isVisible()
+    desk.press(Qt.Key.Key_Backslash)
+    assert dock(desk).isVisible()
+
+
+def test_both_themes(desk):
+    for name in ("light", "dark"):
+        desk.window.set_theme(load_theme(name))
+        assert dock(desk).table.rowCount() > 3
+
+
+# -- the receptive field ------------------------------------------------------------------------------------------------------
+
+
+def hover(studio: Studio, x: int, y: int) -> None:
+    studio.qtbot.mouseMove(studio.view, pos=studio.point(x, y))
+
+
+@pytest.fixture
+def plain(studio: Studio, folder: Path) -> Studio:
+    studio.start_model()
+    studio.open(folder)
+    return studio
+
+
+def test_the_field_follows_the_pointer_when_it_rests(plain):
+    receptive = plain.program.receptive
+    hover(plain, 10, 10)
+    plain.qtbot.wait(250)
+    assert not asked(plain, AskReceptive)
+    plain.press(Qt.Key.Key_R, SHIFT)
+    plain.wait(lambda: receptive.field is not None)
+    assert (receptive.field.x, receptive.field.y) == (10, 10)
+    for x in range(12, 40, 4):
+        hover(plain, x, 20)
+    plain.wait(lambda: (receptive.field.x, receptive.field.y) == (36, 20))
+    assert len(asked(plain, AskReceptive)) == 2
+    mark = plain.view._mark
+    assert mark is not None
+    assert mark.field is receptive.field
+    assert len(mark.outlines[0.5]) == len(mark.outlines[0.95]) == 1
+    assert "theory 41 × 41 px" in mark.text
+    grab = plain.view.grab().toImage()
+    plain.press(Qt.Key.Key_R, SHIFT)
+    assert plain.view._mark is None
+    assert plain.view.grab().toImage() != grab
+
+
+def test_a_field_under_way_is_cancelled_by_the_next_place(plain):
+    receptive = plain.program.receptive
+    plain.press(Qt.Key.Key_R, SHIFT)
+    plain.compute.paused = True
+    hover(plain, 10, 10)
+    plain.wait(lambda: receptive.waiting)
+    hover(plain, 30, 30)
+    plain.wait(lambda: len(asked(plain, AskReceptive)) == 2)
+    assert len([request for request in plain.compute._queue if isinstance(request, AskReceptive)]) == 1
+    plain.compute.paused = False
+    plain.wait(lambda: receptive.field is not None)
+    assert (receptive.field.x, receptive.field.y) == (30, 30)
+
+
+def test_another_image_takes_the_field_away(plain):
+    plain.press(Qt.Key.Key_R, SHIFT)
+    hover(plain, 10, 10)
+    plain.wait(lambda: plain.program.receptive.field is not None)
+    plain.press(Qt.Key.Key_D)
+    plain.settle()
+    assert plain.program.receptive.field is None
+    assert plain.view._mark is None
+
+
+def test_a_model_without_gradients_says_so(plain):
+    plain.compute.errors[plain.program.models.card.id] = WeightsError("this model has no receptive field to show")
+    plain.press(Qt.Key.Key_R, SHIFT)
+    hover(plain, 44, 22)
+    plain.wait(lambda: "No receptive field" in plain.titles())
+    assert plain.program.receptive.field is None
+
+
+def test_comparing_over_the_folder_says_first_what_it_takes(desk, models):
+    desk.program.folder_jobs.assume = False
+    before = desk.image.document.labels.copy()
+    desk.window.commands["model.compare_folder"].trigger()
+    desk.wait(lambda: desk.application.verbs.folder_question is not None)
+    dialog = desk.application.verbs.folder_question
+    said = " ".join(label.text() for label in dialog.findChildren(QLabel))
+    assert "2 models predict 4 images. No mask changes." in said
+    assert not desk.program.facts["compare_running"]
+    dialog.go.click()
+    desk.wait(lambda: desk.program.compare_folder.result is not None and not desk.program.facts["compare_running"])
+    np.testing.assert_array_equal(desk.image.document.labels, before)

@@ -1,0 +1,364 @@
+"""The Judge view by the verbs of a person: from a number to its pixels and back."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+from PySide6.QtCore import QPoint, Qt
+from PySide6.QtWidgets import QAbstractScrollArea
+
+from app.state.tools import Tool
+from app.ui.evaluate.presenter import InspectBinding
+from app.ui.evaluate.slice_bars import SliceBars
+from app.viewmodels.evaluate.error_list import ComponentQuery
+from app.viewmodels.evaluate.matrix_table import MatrixOrder, MatrixScale
+from deeplab_core.analysis import ErrorComponent, FailureKind, PixelAxis, Slice, find_errors
+from tests.gui.studio import Studio, make_folder
+
+
+def test_one_key_opens_the_view_and_escape_goes_back_to_the_picture(studio: Studio, folder):
+    studio.open(folder)
+    canvas = studio.window.stack.currentWidget()
+    studio.press(Qt.Key.Key_O)
+    view = studio.application.binding.inspect.view
+    assert studio.window.stack.currentWidget() is view
+    assert studio.program.facts["judge_open"]
+    studio.press(Qt.Key.Key_Escape, on=view)
+    assert studio.window.stack.currentWidget() is canvas
+    assert not studio.program.facts["judge_open"]
+    assert studio.view.hasFocus()
+
+
+def test_the_view_goes_with_its_project(studio: Studio, folder):
+    studio.open(folder)
+    studio.press(Qt.Key.Key_O)
+    studio.program.projects.close()
+    assert studio.window.stack.currentWidget() is studio.window.start_page
+    assert not studio.program.facts["judge_open"]
+
+
+def test_an_image_without_a_label_is_not_measured(studio: Studio, folder):
+    """An image that no model and no user has labelled was once shown with 'mIoU 0.00'."""
+    studio.open(folder)
+    studio.wait(lambda: studio.program.judge.judgement is not None)
+    studio.settle()
+    classes = studio.window.classes
+    studio.wait(lambda: "not measured" in classes.note.text())
+    assert classes.mean.text() == ""
+    assert "Nothing is labelled yet" in studio.window.trimap.empty.text()
+    studio.paint((10, 10), (20, 20))
+    studio.wait(lambda: classes.mean.text().startswith("mIoU"))
+    assert "not measured" not in classes.note.text()
+    studio.press(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    studio.wait(lambda: classes.mean.text() == "")
+
+
+def run_folder(studio: Studio, folder) -> InspectBinding:
+    """Predict every image, open the view, wait for its figures."""
+    studio.start_model()
+    studio.open(folder)
+    studio.window.model.run_folder.click()
+    studio.wait(lambda: "Folder run finished" in studio.titles())
+    studio.press(Qt.Key.Key_O)
+    studio.wait(lambda: len(studio.program.inspect.index) == 4 and not studio.program.inspect.inspecting)
+    studio.settle()
+    studio.qtbot.wait(200)
+    studio.settle()
+    return studio.application.binding.inspect
+
+
+def click(studio: Studio, view: QAbstractScrollArea, point: QPoint) -> None:
+    studio.qtbot.mouseClick(view.viewport(), Qt.MouseButton.LeftButton, pos=point)
+
+
+def click_worst_cell(studio: Studio, shown: InspectBinding) -> ComponentQuery:
+    """Click the cell off the diagonal with most pixels."""
+    matrix = shown.matrix.matrix
+    table = matrix.table
+    wrong = np.where(table.rows[:, None] == table.columns[None, :], 0, table.counts)
+    row, column = np.unravel_index(wrong.argmax(), wrong.shape)
+    click(studio, matrix, matrix.rect_of(int(row), int(column)).center())
+    return ComponentQuery(*table.cell(int(row), int(column)))
+
+
+def click_tile(studio: Studio, shown: InspectBinding, place: int) -> ErrorComponent:
+    tiles = shown.components.list
+    click(studio, tiles, tiles.visualRect(shown.components.model.index(place, 0)).center())
+    component = shown.components.components[place]
+    studio.wait(lambda: not shown.in_front and str(studio.image.id) == component.image)
+    studio.settle()
+    return component
+
+
+def test_two_clicks_lead_from_a_cell_to_its_pixels_and_keys_lead_back(studio: Studio, folder):
+    shown = run_folder(studio, folder)
+    query = click_worst_cell(studio, shown)
+    assert shown.view.page is shown.components
+    assert shown.components.query == query
+    components = shown.components.components
+    assert [c.pixels for c in components] == sorted((c.pixels for c in components), reverse=True)
+    component = click_tile(studio, shown, 1)
+    tools, view = studio.program.tools, studio.program.view
+    assert (tools.tool, tools.class_id) == (Tool.BRUSH, query.truth)
+    x, y = view.center
+    box = component.box
+    assert (x, y) == pytest.approx((box.x + box.width / 2, box.y + box.height / 2))
+    assert studio.view.hasFocus()
+    assert shown.bar.isVisible()
+    assert studio.view.outline is not None
+    studio.press(Qt.Key.Key_Period)
+    third = components[2]
+    studio.wait(lambda: str(studio.image.id) == third.image and studio.program.inspect.walk.place == 2)
+    studio.settle()
+    studio.press(Qt.Key.Key_O)
+    assert shown.view.page is shown.components
+    assert shown.components.list.currentIndex().row() == 2
+    studio.press(Qt.Key.Key_Escape, on=shown.view)
+    assert shown.view.page is shown.matrix
+    studio.press(Qt.Key.Key_Escape, on=shown.view)
+    assert not shown.in_front
+    shown.bar.end.click()
+    assert studio.view.outline is None
+    assert not studio.window.commands["inspect.next"].isEnabled()
+
+
+def test_a_correction_flows_into_the_matrix_at_once_and_into_the_components_when_the_hand_rests(studio: Studio, folder):
+    shown = run_folder(studio, folder)
+    click_worst_cell(studio, shown)
+    component = click_tile(studio, shown, 0)
+    inspect = studio.program.inspect
+    before = inspect.counts()
+    studio.program.tools.set_diameter(200)
+    centre = component.box.x + component.box.width / 2, component.box.y + component.box.height / 2
+    studio.paint(centre, centre)
+    truth = studio.program.judge.judgement.truth
+    now = inspect.counts()
+    catalog = studio.image.document.catalog
+    row, column = catalog.index_of(component.truth), catalog.index_of(component.prediction)
+    assert now[row, column] < before[row, column]
+    assert now.sum() == before.sum()
+    name = component.image
+    studio.wait(lambda: (inspect.folder.board.of(name).counts == studio.program.judge.judgement.matrix.counts).all())
+    studio.settle()
+    expected = find_errors(truth=truth, prediction=studio.image.document.labels, catalog=catalog)
+    np.testing.assert_array_equal(inspect.folder.index.of(name).cells, expected.cells)
+    np.testing.assert_array_equal(inspect.folder.index.of(name).pixels, expected.pixels)
+    np.testing.assert_array_equal(inspect.counts(), now)
+    studio.press(Qt.Key.Key_O)
+    assert component not in shown.components.components
+
+
+def test_a_stroke_just_before_the_next_image_is_not_forgotten(studio: Studio, folder):
+    shown = run_folder(studio, folder)
+    click_worst_cell(studio, shown)
+    component = click_tile(studio, shown, 0)
+    studio.program.tools.set_diameter(200)
+    centre = component.box.x + component.box.width / 2, component.box.y + component.box.height / 2
+    studio.paint(centre, centre)
+    painted, truth = studio.image.document.labels.copy(), studio.program.judge.judgement.truth.copy()
+    studio.program.projects.open_image(next(r.id for r in studio.program.projects.project.images if str(r.id) != component.image))
+    studio.wait(lambda: str(studio.image.id) != component.image)
+    studio.settle()
+    expected = find_errors(truth=truth, prediction=painted, catalog=studio.image.document.catalog)
+    np.testing.assert_array_equal(studio.program.inspect.folder.index.of(component.image).pixels, expected.pixels)
+
+
+def test_what_was_inspected_is_not_read_again_at_the_next_visit(studio: Studio, folder, monkeypatch):
+    run_folder(studio, folder)
+    counts = studio.program.inspect.counts()
+    studio.program.projects.close()
+
+    def refuse(*_args):
+        raise AssertionError("an image was inspected again")
+
+    monkeypatch.setattr("app.controllers.evaluate.errors.inspect_sample", refuse)
+    studio.open(folder)
+    studio.press(Qt.Key.Key_O)
+    studio.wait(lambda: len(studio.program.inspect.index) == 4 and not studio.program.inspect.inspecting)
+    np.testing.assert_array_equal(studio.program.inspect.counts(), counts)
+
+
+def test_the_failure_board_leads_to_components(studio: Studio, folder):
+    shown = run_folder(studio, folder)
+    shown.view.tabs.setCurrentIndex(shown.view.titles.index("Failures"))
+    kinds = shown.failures.kinds
+    row = next(row for row in range(kinds.rowCount()) if kinds.item(row, 0).text() == "Extent")
+    click(studio, kinds, kinds.visualItemRect(kinds.item(row, 0)).center())
+    assert shown.view.page is shown.components
+    assert shown.components.query == ComponentQuery(kind=FailureKind.EXTENT)
+    assert all(FailureKind.EXTENT in component.kinds for component in shown.components.components)
+    studio.press(Qt.Key.Key_Escape, on=shown.view)
+    bars = shown.failures.bars
+    studio.qtbot.mouseClick(bars, Qt.MouseButton.LeftButton, pos=bars.part_rect(0, FailureKind.EXTENT).center())
+    concerning = shown.components.query.concerning
+    assert concerning is not None
+    assert all(concerning in (c.truth, c.prediction) for c in shown.components.components)
+
+
+def test_the_iou_of_a_class_leads_from_the_picture_to_its_errors(studio: Studio, folder):
+    shown = run_folder(studio, folder)
+    studio.press(Qt.Key.Key_Escape, on=shown.view)
+    dock = studio.window.classes
+    place = next(n for n in range(dock.model.rowCount()) if dock.model.class_row(dock.model.index(n)).iou is not None)
+    row = dock.model.class_row(dock.model.index(place))
+    point = dock.delegate.iou_rect(dock.view.visualRect(dock.model.index(place))).center()
+    click(studio, dock.view, point)
+    assert shown.in_front
+    assert shown.components.query == ComponentQuery(concerning=row.class_id)
+    assert shown.components.components
+    studio.press(Qt.Key.Key_Escape, on=shown.view)
+    studio.press(Qt.Key.Key_Escape, on=shown.view)
+    assert not shown.in_front
+
+
+def test_a_bar_of_a_slice_leads_to_its_components(studio: Studio, folder):
+    shown = run_folder(studio, folder)
+    shown.view.tabs.setCurrentIndex(shown.view.titles.index("Failures"))
+    studio.settle()
+    charts = {chart.accessibleName(): chart for chart in shown.failures.findChildren(SliceBars)}
+    chart = charts["Distance to an edge, pixels, mean IoU"]
+    studio.qtbot.mouseClick(chart, Qt.MouseButton.LeftButton, pos=chart.bar_rect(0).center())
+    assert shown.view.page is shown.failures  # void lies there, and no figure
+    studio.qtbot.mouseClick(chart, Qt.MouseButton.LeftButton, pos=chart.bar_rect(1).center())
+    assert shown.view.page is shown.components
+    assert shown.components.query == ComponentQuery(within=Slice(PixelAxis.DISTANCE, 1))
+    assert shown.components.title.text() == "pixels, distance to an edge 2 px"
+    clicked = [(one.image, one.anchor) for one in shown.components.components]
+    assert clicked
+    studio.press(Qt.Key.Key_Escape, on=shown.view)
+    for key in (Qt.Key.Key_Right, Qt.Key.Key_Right, Qt.Key.Key_Left, Qt.Key.Key_Return):
+        studio.press(key, on=chart)
+    assert [(one.image, one.anchor) for one in shown.components.components] == clicked
+
+
+def test_without_truth_the_view_says_what_to_do(studio: Studio, tmp_path):
+    studio.open(make_folder(tmp_path / "blank", truth=False))
+    studio.press(Qt.Key.Key_O)
+    view = studio.application.binding.inspect.view
+    assert view.hint.isVisible()
+    assert "Choose its folder in the menu Ground truth" in view.hint.text()
+
+
+def test_an_error_marked_ambiguous_in_the_list_leaves_all_figures(studio: Studio, folder):
+    shown = run_folder(studio, folder)
+    query = click_worst_cell(studio, shown)
+    component = shown.components.components[0]
+    before = studio.program.inspect.counts()
+    menu = shown.components.menu_of(0)
+    next(action for action in menu.actions() if "ambiguous" in action.text()).trigger()
+    studio.wait(lambda: studio.program.inspect.counts().sum() == before.sum() - component.pixels)
+    studio.settle()
+    catalog = studio.image.document.catalog
+    row, column = catalog.index_of(query.truth), catalog.index_of(query.prediction)
+    assert studio.program.inspect.counts()[row, column] == before[row, column] - component.pixels
+    studio.wait(lambda: component not in shown.components.components)
+    marks = studio.program.ambiguous.listed()
+    assert [(str(mark.image), mark.mark.box) for mark in marks] == [(component.image, component.box)]
+
+
+def test_the_matrix_is_walked_by_keys_and_read_in_other_ways(studio: Studio, folder):
+    shown = run_folder(studio, folder)
+    page, matrix = shown.matrix, shown.matrix.matrix
+    matrix.setFocus()
+    for key in (Qt.Key.Key_Right, Qt.Key.Key_Right, Qt.Key.Key_Down):
+        studio.press(key, on=matrix)
+    assert matrix.cell == (1, 1)
+    assert "right" in page.readout.toolTip()
+    held = matrix.table.cell(1, 1)
+    page.scale.setCurrentText(MatrixScale.COUNTS.value)
+    page.order.setCurrentText(MatrixOrder.COST.value)
+    assert matrix.table.cell(*matrix.cell) == held
+    rows = len(matrix.table.rows)
+    page.background.setChecked(False)
+    assert len(matrix.table.rows) == rows - 1
+    page.empty.setChecked(True)
+    assert len(matrix.table.rows) == len(studio.image.document.catalog) - 1
+    side = matrix.side
+    page.zoom.setValue(side + 7)
+    assert matrix.side == side + 7
+    page.empty.setChecked(False)
+    page.worst.itemClicked.emit(page.worst.item(0))
+    assert shown.components.components
+    assert "→" not in shown.components.title.text()
+
+
+def test_inspecting_can_be_stopped_and_goes_on_where_it_was(studio: Studio, folder):
+    shown = run_folder(studio, folder)
+    inspect = studio.program.inspect
+    for image in list(inspect.index.keys):
+        inspect.index.drop(image)
+    assert inspect.counts() is None
+    shown.view.refresh.click()
+    assert inspect.inspecting
+    studio.program.jobs.running[0].cancel()
+    studio.wait(lambda: not inspect.inspecting)
+    studio.settle()
+    assert len(inspect.index) < 4
+    studio.press(Qt.Key.Key_O)
+    studio.press(Qt.Key.Key_O)
+    studio.wait(lambda: len(inspect.index) == 4 and not inspect.inspecting)
+
+
+def test_another_folder_is_inspected_although_the_last_one_was_not_done(studio: Studio, folder, tmp_path):
+    run_folder(studio, folder)
+    inspect = studio.program.inspect
+    inspect.inspect_folder()
+    assert inspect.inspecting
+    studio.program.projects.open(make_folder(tmp_path / "other", count=2))
+    studio.wait(lambda: studio.program.projects.project is not None and len(studio.program.projects.project.images) == 2)
+    studio.settle()
+    studio.press(Qt.Key.Key_O)
+    studio.wait(lambda: len(inspect.index) >= 1 and not inspect.inspecting)
+    assert not studio.program.jobs.running
+
+
+def test_of_two_changes_in_a_row_the_later_one_stays(studio: Studio, folder, monkeypatch):
+    """They are inspected side by side, and the answer to the earlier one may come last."""
+    run_folder(studio, folder)
+    other = studio.program.projects.project.images[2].id
+    before = studio.program.inspect.counts().sum()
+    held: list[tuple] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(studio.program.jobs, "run", lambda work, done, failed, **_: held.append((work(), done)))
+        studio.program.ambiguous.mark(other, np.ones((6, 7), dtype=bool), (4, 5))
+        marked = len(held)
+        studio.program.ambiguous.unmark(other, 0)
+    for result, done in (*held[marked:], *held[:marked]):
+        done(result)
+    studio.settle()
+    assert studio.program.inspect.counts().sum() == before
+
+
+def test_an_image_of_another_size_is_judged_by_its_own_truth(studio: Studio, folder):
+    small = folder / "photo_1.jpg"
+    truth = folder.parent / "labels" / "photo_1.png"
+    for path in (small, truth):
+        with Image.open(path) as picture:
+            picture.crop((0, 0, 50, 40)).save(path)
+    run_folder(studio, folder)
+    studio.press(Qt.Key.Key_O)
+    images = {record.name: record.id for record in studio.program.projects.project.images}
+    for name in ("photo_1.jpg", "photo_0.jpg", "photo_1.jpg"):
+        studio.program.projects.open_image(images[name])
+        studio.wait(lambda name=name: studio.image.id == images[name])
+        studio.settle()  # an error in a job of the background fails the test
+        assert studio.program.judge.judgement.truth.shape == studio.image.document.labels.shape
+
+
+def test_the_board_shows_what_was_not_measured_and_how_much_each_bar_rests_on(studio: Studio, folder):
+    shown = run_folder(studio, folder)
+    shown.view.tabs.setCurrentIndex(shown.view.titles.index("Failures"))
+    studio.settle()
+    kinds = shown.failures.kinds
+    row = next(row for row in range(kinds.rowCount()) if kinds.item(row, 0).text() == "Mostly hidden")
+    assert [kinds.item(row, column).text() for column in range(1, 6)] == ["not measured", "", "", "", ""]
+    assert "visible share" in kinds.item(row, 0).toolTip()
+    click(studio, kinds, kinds.visualItemRect(kinds.item(row, 0)).center())
+    assert shown.view.page is shown.failures
+    bars = {chart.accessibleName(): chart._chart.bars for chart in shown.failures.findChildren(SliceBars)}
+    pixels = [bar for bar in bars["Distance to an edge, pixels, mean IoU"] if bar.value == bar.value]
+    assert {bar.count for bar in pixels} == {4}  # images
+    assert all(bar.few for bar in pixels)
+    painted = shown.failures.findChildren(SliceBars)[0].grab().toImage()
+    assert not painted.isNull()

@@ -1,0 +1,227 @@
+"""Files that change on disk while the project is open are noticed without F5, and no stroke is lost to it."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QGuiApplication
+
+from app.controllers.project import file_changes
+from app.services import folder_watch
+from app.services.autosave import SaveState
+from app.state.folder_scan import ScanReport
+from tests.gui.studio import HEIGHT, WIDTH
+
+
+@pytest.fixture
+def desk(studio, folder, monkeypatch):
+    monkeypatch.setattr(file_changes, "_PAUSE", 0.05)
+    monkeypatch.setattr(file_changes, "_SHARE", 0.0)
+    studio.open(folder)
+    return studio
+
+
+def noise(seed: int, size: tuple[int, int] = (WIDTH, HEIGHT)) -> Image.Image:
+    width, height = size
+    return Image.fromarray(np.random.default_rng(seed).integers(0, 255, (height, width, 3), np.uint8))
+
+
+def replaced(path, picture: Image.Image) -> None:
+    """As most programs save: a new file takes the name."""
+    part = path.with_name(f"{path.stem}.part")
+    picture.save(part, "JPEG")
+    part.replace(path)
+
+
+def names(studio) -> list[str]:
+    return [record.name for record in studio.program.projects.project.images]
+
+
+def said(studio, text: str) -> bool:
+    return any(text in f"{message.title} {message.detail}" for message in studio.program.notifier.messages)
+
+
+def test_images_that_come_and_go_are_noticed(desk, folder):
+    noise(1).save(folder / "photo_9.jpg")
+    desk.wait(lambda: "photo_9.jpg" in names(desk))
+    desk.wait(lambda: said(desk, "1 image was added."))
+    assert desk.window.images.view.model().rowCount() == 5
+    (folder / "photo_9.jpg").unlink()
+    (folder / "photo_2.jpg").unlink()
+    desk.wait(lambda: names(desk) == ["photo_0.jpg", "photo_1.jpg", "photo_3.jpg"])
+    desk.wait(lambda: said(desk, "removed."))
+
+
+def test_subfolders_with_images_are_watched_too(desk, folder):
+    (folder / "more").mkdir()
+    noise(2).save(folder / "more" / "first.jpg")
+    desk.wait(lambda: "first.jpg" in names(desk))
+    noise(3).save(folder / "more" / "second.jpg")
+    desk.wait(lambda: "second.jpg" in names(desk))
+
+
+def test_the_image_in_view_is_read_again_and_the_strokes_stay(desk, folder):
+    desk.program.classes.choose(9)
+    desk.paint((10, 10), (40, 30))
+    image, labels, steps = desk.image.id, desk.image.document.labels.copy(), desk.steps()
+    before = desk.image.rgb.copy()
+    replaced(desk.image.path, noise(77))
+    desk.wait(lambda: not np.array_equal(desk.image.rgb, before))
+    desk.settle()
+    assert desk.image.id == image
+    np.testing.assert_array_equal(desk.image.document.labels, labels)
+    assert desk.steps() == steps
+    assert said(desk, "photo_0.jpg has changed on disk")
+    desk.wait(lambda: desk.program.projects.project.record(image).changed)
+
+
+def test_strokes_and_mask_are_named_only_where_there_are_some(desk, folder):
+    before = desk.image.rgb.copy()
+    replaced(desk.image.path, noise(77))
+    desk.wait(lambda: not np.array_equal(desk.image.rgb, before))
+    (text,) = (m.detail for m in desk.program.notifier.messages if m.title == "photo_0.jpg has changed on disk")
+    assert text == "It was read again."
+    desk.settle()
+    desk.program.classes.choose(9)
+    desk.paint((10, 10), (40, 30))
+    before = desk.image.rgb.copy()
+    replaced(desk.image.path, noise(78))
+    desk.wait(lambda: not np.array_equal(desk.image.rgb, before))
+    *_, text = (m.detail for m in desk.program.notifier.messages if m.title == "photo_0.jpg has changed on disk")
+    assert text == "It was read again. Your strokes are kept; look whether the mask still fits."
+
+
+def test_the_prediction_of_the_former_content_is_not_called_lost(desk, folder):
+    desk.start_model()
+    image, before = desk.image.id, desk.image.rgb.copy()
+    desk.wait(lambda: desk.image.prediction is not None)
+    replaced(desk.image.path, noise(77))
+    desk.wait(lambda: not np.array_equal(desk.image.rgb, before))
+    desk.wait(lambda: desk.program.projects.project.record(image).changed)
+    desk.settle()
+    assert not said(desk, "prediction is lost")
+
+
+def test_written_in_place_it_is_noticed_as_well(desk):
+    before = desk.image.rgb.copy()
+    noise(78).save(desk.image.path)
+    desk.wait(lambda: not np.array_equal(desk.image.rgb, before))
+
+
+def test_a_new_size_is_no_reason_to_lose_the_mask(desk):
+    desk.program.classes.choose(9)
+    desk.paint((10, 10), (40, 30))
+    image, path, labels = desk.image.id, desk.image.path, desk.image.document.labels.copy()
+    replaced(path, noise(79, (WIDTH + 20, HEIGHT)))
+    desk.wait(lambda: desk.program.projects.unreadable.shown is not None)
+    shown = desk.program.projects.unreadable.shown
+    assert shown.id == image
+    replaced(path, noise(80))
+    desk.wait(lambda: desk.program.projects.image is not None)
+    np.testing.assert_array_equal(desk.image.document.labels, labels)
+
+
+@pytest.mark.parametrize("painted", [True, False])
+def test_the_image_in_view_stays_when_its_file_goes(desk, folder, painted):
+    if painted:
+        desk.paint((10, 10), (40, 30))
+    image, path = desk.image.id, desk.image.path
+    kept = path.read_bytes()
+    path.unlink()
+    desk.wait(lambda: said(desk, "photo_0.jpg is gone"))
+    desk.wait(lambda: desk.program.projects.project.record(image).missing)
+    assert desk.image.id == image
+    desk.paint((5, 50), (60, 50))
+    labels = desk.image.document.labels.copy()
+    desk.program.projects.save_now()
+    desk.wait(lambda: desk.program.projects.autosaver.state is SaveState.SAVED)
+    path.write_bytes(kept)
+    desk.wait(lambda: not desk.program.projects.project.record(image).missing)
+    desk.settle()
+    np.testing.assert_array_equal(desk.image.document.labels, labels)
+
+
+def test_a_mask_that_another_program_writes_is_said_and_never_taken_unasked(desk, folder):
+    desk.program.classes.choose(9)
+    desk.paint((10, 10), (40, 30))
+    desk.program.projects.save_now()
+    project, image = desk.program.projects.project, desk.image.id
+    desk.wait(lambda: project.record(image).mask and desk.program.projects.autosaver.state is SaveState.SAVED)
+    desk.settle()
+    assert not said(desk, "Another program"), "the window's own writing is none"
+    labels = desk.image.document.labels.copy()
+    mask = project.directory / project.record(image).mask
+    shutil.copy(folder.parent / "labels" / "photo_0.png", mask.with_name("other.part"))
+    mask.with_name("other.part").replace(mask)
+    desk.wait(lambda: said(desk, "Another program has changed the mask file of photo_0.jpg"))
+    np.testing.assert_array_equal(desk.image.document.labels, labels)
+    (message,) = [m for m in desk.program.notifier.messages if m.title.startswith("Another program")]
+    message.choices[1].run()
+    desk.wait(lambda: desk.program.projects.autosaver.state is SaveState.SAVED)
+    desk.settle()
+    np.testing.assert_array_equal(desk.image.document.labels, labels)
+
+
+def test_an_unreadable_image_opens_by_itself_when_it_is_repaired(desk, folder):
+    good = (folder / "photo_1.jpg").read_bytes()
+    (folder / "photo_1.jpg").write_bytes(b"\xff\xd8\xff\xe0 cut off")
+    project = desk.program.projects.project
+    desk.program.projects.open_image(project.images[1].id)
+    desk.wait(lambda: desk.program.projects.unreadable.shown is not None)
+    (folder / "photo_1.jpg").write_bytes(good)
+    desk.wait(lambda: desk.program.projects.image is not None)
+    assert desk.image.path.name == "photo_1.jpg"
+
+
+def test_a_stroke_that_is_being_painted_is_not_disturbed(desk, folder):
+    desk.qtbot.mousePress(desk.view, Qt.MouseButton.LeftButton, pos=desk.point(10, 10))
+    desk.qtbot.mouseMove(desk.view, pos=desk.point(30, 20))
+    assert desk.program.edit.busy
+    before = desk.image.rgb.copy()
+    replaced(desk.image.path, noise(81))
+    desk.program.file_changes.look()
+    desk.qtbot.wait(1200)
+    assert desk.program.edit.busy, "the pen is still down"
+    np.testing.assert_array_equal(desk.image.rgb, before)
+    desk.qtbot.mouseRelease(desk.view, Qt.MouseButton.LeftButton, pos=desk.point(30, 20))
+    desk.wait(lambda: not np.array_equal(desk.image.rgb, before))
+    assert any(title.startswith("Brush") for title in desk.steps())
+
+
+def test_a_window_that_becomes_active_looks_again(desk, folder, monkeypatch):
+    """Folders beyond the bound are not watched: what changed there shows when the user comes back."""
+    desk.program.file_changes.watch.watch_folders([])
+    noise(1).save(folder / "photo_9.jpg")
+    application = QGuiApplication.instance()
+    application.applicationStateChanged.emit(Qt.ApplicationState.ApplicationActive)
+    desk.wait(lambda: "photo_9.jpg" in names(desk))
+
+
+def test_few_folders_are_watched_however_many_there_are(desk, tmp_path):
+    folders = [tmp_path / str(number) for number in range(300)]
+    for made in folders:
+        made.mkdir()
+    watch = desk.program.file_changes.watch
+    watch.watch_folders(folders)
+    assert len(watch._watcher.directories()) == folder_watch.MOST_FOLDERS
+    watch.watch_folders([])
+    assert watch._watcher.directories() == []
+
+
+def test_an_empty_folder_opens_its_first_image_when_one_comes(studio, tmp_path, monkeypatch):
+    monkeypatch.setattr(file_changes, "_PAUSE", 0.05)
+    (tmp_path / "empty").mkdir()
+    studio.program.projects.open(tmp_path / "empty")
+    studio.wait(lambda: studio.program.projects.project is not None)
+    noise(4).save(tmp_path / "empty" / "a.jpg")
+    studio.wait(lambda: studio.program.projects.image is not None)
+
+
+def test_what_is_said_of_a_look() -> None:
+    assert file_changes.changes_text(ScanReport()) == ""
+    text = file_changes.changes_text(ScanReport(added=2, removed=1, changed=("a.jpg",)))
+    assert text.startswith("2 images were added. 1 image was removed. 1 image was changed")

@@ -1,0 +1,333 @@
+"""Jobs over the folder say what they will change, begin after one answer, and can be taken back as a whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QLabel
+
+from app.controllers.project.folder_jobs import ASK_HARMLESS
+from app.services.folder_job import Steps, background
+from app.state.image_record import ImageStatus
+from app.state.provenance import Provenance
+from app.ui.project.folder_question import FolderQuestion
+from deeplab_core.catalogs import get_catalog
+from deeplab_core.errors import StorageError
+from deeplab_core.masks.png import write_indexed_png
+from tests.gui.studio import HEIGHT, WIDTH, Studio
+
+CTRL = Qt.KeyboardModifier.ControlModifier
+
+
+@pytest.fixture
+def desk(studio: Studio, folder: Path) -> Studio:
+    """Four images: the first one reviewed, the second one corrected, the third one only predicted, the fourth one new."""
+    studio.start_model()
+    studio.open(folder)
+    for number in (0, 1):
+        studio.program.classes.choose(9)
+        studio.press(Qt.Key.Key_B)
+        studio.paint((20, 20), (40, 20))
+        if number == 0:
+            studio.press(Qt.Key.Key_M, CTRL)
+        go(studio, Qt.Key.Key_D)
+    go(studio, Qt.Key.Key_A)
+    studio.program.folder_jobs.assume = False
+    return studio
+
+
+def go(studio: Studio, key: Qt.Key) -> None:
+    before = studio.image.id
+    studio.press(key)
+    studio.wait(lambda: studio.image.id != before)
+    studio.settle()
+
+
+def question(studio: Studio) -> FolderQuestion:
+    studio.wait(lambda: studio.application.verbs.folder_question is not None)
+    found = studio.application.verbs.folder_question
+    assert found is not None
+    return found
+
+
+def texts(dialog: FolderQuestion) -> str:
+    return " ".join(label.text() for label in dialog.findChildren(QLabel))
+
+
+def masks(studio: Studio) -> dict[str, np.ndarray]:
+    """Labels of every image as they are on disk and in the journal."""
+    project, autosaver = studio.program.projects.project, studio.program.projects.autosaver
+    autosaver.flush()
+    return {record.name: project.load(record.id).document.labels for record in project.images}
+
+
+def statuses(studio: Studio) -> list[ImageStatus]:
+    return [record.status for record in studio.program.projects.project.images]
+
+
+# -- asking -------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_folder_run_says_what_each_image_gets(desk):
+    desk.window.model.run_folder.click()
+    dialog = question(desk)
+    said = texts(dialog)
+    assert "Run the model on the folder?" in said
+    assert "Stripes predicts 4 images." in said
+    assert "1 image without a mask takes the prediction." in said
+    assert "1 image that you opened keeps its labels" in said
+    assert "2 images that you have worked on keep their masks (1 reviewed): the prediction waits beside them" in said
+    asked = len(desk.compute.asked)
+    dialog.leave.click()
+    desk.settle()
+    assert len(desk.compute.asked) == asked
+    assert not desk.program.predict.folder_run.running
+
+
+def test_harmless_jobs_may_stop_asking_and_the_setting_brings_the_question_back(desk):
+    desk.window.model.run_folder.click()
+    dialog = question(desk)
+    assert dialog.never_again.isVisible()
+    dialog.never_again.setChecked(True)
+    dialog.go.click()
+    desk.wait(lambda: "Folder run finished" in desk.titles())
+    assert not desk.application.settings[ASK_HARMLESS]
+    desk.window.model.run_folder.click()
+    desk.wait(lambda: desk.titles().count("Folder run finished") == 2)
+    assert desk.application.verbs.folder_question is None
+    desk.window.commands["refine.folder"].trigger()
+    dialog = question(desk)
+    assert not dialog.never_again.isVisible(), "this job changes masks"
+    dialog.leave.click()
+    desk.application.settings.set(ASK_HARMLESS, True)
+    desk.window.model.run_folder.click()
+    question(desk).leave.click()
+
+
+def test_the_rest_of_an_interrupted_run_is_announced_as_such(desk):
+    desk.window.model.run_folder.click()
+    desk.compute.paused = True
+    question(desk).go.click()
+    desk.wait(lambda: desk.program.predict.folder_run.running)
+    desk.program.jobs.cancel_all()
+    desk.compute.paused = False
+    desk.wait(lambda: "Folder run stopped" in desk.titles())
+    desk.window.model.run_folder.click()
+    dialog = question(desk)
+    assert "Go on with the folder run?" in texts(dialog)
+    assert "images that are left." in texts(dialog)
+    dialog.leave.click()
+
+
+def test_nothing_over_the_folder_begins_by_one_key(desk):
+    """Finding A2: a key that landed on 'Folder' changed nine masks at once."""
+    before = masks(desk)
+    desk.window.toggle_dock("crf")
+    desk.window.crf.folder.setFocus()
+    desk.press(Qt.Key.Key_Space, on=desk.window.crf.folder)
+    dialog = question(desk)
+    said = texts(dialog)
+    assert "The mask of 1 image that you have not worked on may change" in said
+    assert "1 image without a prediction gets one, refined." in said
+    assert "2 images that you have worked on keep their masks (1 reviewed): the result waits beside them as a suggestion." in said
+    desk.press(Qt.Key.Key_Escape, on=dialog)
+    desk.settle()
+    assert not desk.program.facts["crf_running"]
+    for name, labels in masks(desk).items():
+        np.testing.assert_array_equal(labels, before[name])
+
+
+def test_only_the_newest_question_counts(desk):
+    desk.window.model.run_folder.click()
+    first = question(desk)
+    agreed = []
+    first.agreed.connect(agreed.append)
+    desk.window.commands["refine.folder"].trigger()
+    desk.wait(lambda: desk.application.verbs.folder_question not in (None, first))
+    assert "Refine the whole folder" in texts(question(desk))
+    question(desk).leave.click()
+    assert not agreed
+
+
+def test_a_job_that_was_agreed_to_after_another_folder_was_opened_does_not_begin(desk, folder, tmp_path):
+    desk.window.commands["refine.folder"].trigger()
+    dialog = question(desk)
+    desk.program.projects.open(folder, tmp_path / "elsewhere")
+    desk.wait(lambda: desk.program.projects.project is not None and desk.program.projects.project.directory.name == "elsewhere")
+    desk.settle()
+    dialog.go.click()
+    desk.settle()
+    assert not desk.program.facts["crf_running"]
+
+
+# -- importing ------------------------------------------------------------------------------------------------------------------
+
+
+def make_masks(folder: Path, names: list[str]) -> Path:
+    folder.mkdir()
+    for name in names:
+        write_indexed_png(folder / name, np.full((HEIGHT, WIDTH), 5, np.uint8), get_catalog("voc21"))
+    return folder
+
+
+def test_an_import_says_who_gets_a_mask_and_who_keeps_one(desk, tmp_path):
+    found = make_masks(tmp_path / "mine", ["photo_0.png", "photo_2.png", "photo_3.png"])
+    before = masks(desk)
+    desk.program.imports.import_masks(found)
+    dialog = question(desk)
+    said = texts(dialog)
+    assert "2 images get their masks from mine, one undo step each." in said
+    assert "1 image that you have worked on keeps its mask (1 reviewed)." in said
+    assert "1 image has no mask there." in said
+    dialog.leave.click()
+    desk.settle()
+    for name, labels in masks(desk).items():
+        np.testing.assert_array_equal(labels, before[name])
+    desk.program.imports.import_masks(found)
+    question(desk).go.click()
+    desk.wait(lambda: "2 masks imported" in desk.titles())
+    after = masks(desk)
+    assert (after["photo_3.jpg"] == 5).all()
+    np.testing.assert_array_equal(after["photo_0.jpg"], before["photo_0.jpg"])
+
+
+# -- taking it back -------------------------------------------------------------------------------------------------------------
+
+
+def refine_folder(studio: Studio) -> None:
+    studio.program.folder_jobs.assume = True
+    studio.window.commands["refine.folder"].trigger()
+    studio.wait(lambda: "CRF on the folder finished" in studio.titles())
+    studio.settle()
+
+
+def test_the_crf_over_the_folder_is_taken_back_as_one(desk):
+    desk.program.folder_jobs.assume = True
+    desk.window.model.run_folder.click()
+    desk.wait(lambda: "Folder run finished" in desk.titles())
+    desk.settle()
+    go(desk, Qt.Key.Key_D)
+    before, status = masks(desk), statuses(desk)
+    refine_folder(desk)
+    changed = [name for name, labels in masks(desk).items() if not np.array_equal(labels, before[name])]
+    assert changed == ["photo_2.jpg", "photo_3.jpg"]
+    project = desk.program.projects.project
+    last = project.images[3].id
+    assert [step.source for step in project.load(last).steps] == [Provenance.MODEL, Provenance.CRF], "undo ends at the prediction"
+    message = desk.program.notifier.messages[-1]
+    assert message.choices[-1].text == "Undo the job"
+    desk.window.commands["edit.undo_folder"].trigger()
+    desk.wait(lambda: "CRF on the folder was undone" in desk.titles())
+    desk.settle()
+    after = masks(desk)
+    np.testing.assert_array_equal(after["photo_2.jpg"], before["photo_2.jpg"])
+    assert (project.load(last).document.provenance == Provenance.MODEL).all()
+    assert statuses(desk) == status
+    assert not any(record.suggested for record in project.images[2:])
+    assert "2 masks are as before the job." in desk.program.notifier.messages[-1].detail
+    assert not desk.window.commands["edit.undo_folder"].isEnabled()
+    go(desk, Qt.Key.Key_D)
+    np.testing.assert_array_equal(desk.image.document.labels, after["photo_3.jpg"])
+
+
+def test_an_image_that_moved_on_stays(desk):
+    go(desk, Qt.Key.Key_D)
+    refine_folder(desk)
+    desk.program.classes.choose(3)
+    desk.press(Qt.Key.Key_B)
+    desk.paint((20, 40), (40, 40))
+    painted = desk.image.document.labels.copy()
+    desk.window.commands["edit.undo_folder"].trigger()
+    desk.wait(lambda: "CRF on the folder was undone" in desk.titles())
+    np.testing.assert_array_equal(desk.image.document.labels, painted)
+    message = desk.program.notifier.messages[-1]
+    assert "1 image changed since then and stays as now." in message.detail
+    listed = []
+    desk.program.folder_jobs.imagesListed.disconnect(desk.application.verbs.show_images)
+    desk.program.folder_jobs.imagesListed.connect(lambda heading, intro, rows: listed.extend(rows))
+    assert message.choices[-1].text == "Show what stays"
+    message.choices[-1].run()
+    assert listed == [(desk.image.id, "It has changed since the job.")]
+
+
+def test_a_job_that_ends_with_its_project_says_nothing_and_changes_nothing_more(desk, folder, tmp_path):
+    desk.program.folder_jobs.assume = True
+    desk.compute.paused = True
+    desk.window.model.run_folder.click()
+    desk.wait(lambda: desk.program.predict.folder_run.running)
+    desk.program.projects.open(folder, tmp_path / "elsewhere")
+    desk.wait(lambda: desk.program.projects.project is not None and desk.program.projects.project.directory.name == "elsewhere")
+    assert not desk.program.predict.folder_run.running
+    desk.compute.paused = False
+    desk.settle()
+    assert not any("Folder run" in title for title in desk.titles())
+    assert not any(record.prediction for record in desk.program.projects.project.images[1:])
+
+
+def test_no_job_begins_late_and_none_that_writes_in_a_read_only_project(desk, folder, tmp_path):
+    left, jobs = desk.program.projects.project, desk.program.folder_jobs
+    desk.program.projects.open(folder, tmp_path / "elsewhere")
+    desk.wait(lambda: desk.program.projects.project not in (None, left))
+    desk.settle()
+    visited = []
+
+    def look(image: int) -> Steps[None]:
+        return background(lambda: visited.append(image))
+
+    assert jobs.start(left, "Looking", [1], look) is None
+    assert desk.program.projects.close()
+    desk.program.projects.open(folder, read_only=True)
+    desk.wait(lambda: desk.program.projects.project is not None)
+    desk.settle()
+    project = desk.program.projects.project
+    assert project.read_only
+    assert jobs.start(project, "Writing", [1], look, writes=True) is None
+    assert not visited
+    assert jobs.start(project, "Looking", [1], look) is not None
+    desk.wait(lambda: visited == [1])
+
+
+def test_a_project_that_cannot_be_written_ends_the_job_with_one_message(desk, monkeypatch):
+    project = desk.program.projects.project
+
+    def full(*_arguments, **_options):
+        raise StorageError("the project cannot be saved", why="The disk is full")
+
+    monkeypatch.setattr(project, "keep_prediction", full)
+    monkeypatch.setattr(project, "set_failed", full)
+    desk.program.folder_jobs.assume = True
+    desk.window.model.run_folder.click()
+    desk.wait(lambda: "Folder run stopped" in desk.titles())
+    assert desk.titles().count("The project cannot be saved") == 1
+    assert not desk.program.predict.folder_run.running
+
+
+def test_an_import_is_taken_back_with_its_statuses(desk, tmp_path):
+    found = make_masks(tmp_path / "mine", ["photo_2.png", "photo_3.png"])
+    before, status = masks(desk), statuses(desk)
+    desk.program.folder_jobs.assume = True
+    desk.program.imports.import_masks(found)
+    desk.wait(lambda: "2 masks imported" in desk.titles())
+    desk.settle()
+    assert statuses(desk)[2:] == [ImageStatus.TOUCHED, ImageStatus.TOUCHED]
+    desk.window.commands["edit.undo_folder"].trigger()
+    desk.wait(lambda: "The import of masks was undone" in desk.titles())
+    desk.settle()
+    assert statuses(desk) == status
+    for name, labels in masks(desk).items():
+        np.testing.assert_array_equal(labels, before[name])
+
+
+def test_suggestions_of_the_job_are_withdrawn(desk):
+    refine_folder(desk)
+    project = desk.program.projects.project
+    assert [record.suggested for record in project.images[:2]] == [True, True]
+    assert desk.program.facts["suggestion_waiting"]
+    desk.window.commands["edit.undo_folder"].trigger()
+    desk.wait(lambda: "CRF on the folder was undone" in desk.titles())
+    assert not any(record.suggested for record in project.images)
+    assert not desk.program.facts["suggestion_waiting"]
+    assert "2 suggestions of the job are withdrawn." in desk.program.notifier.messages[-1].detail

@@ -1,0 +1,262 @@
+"""Every dialog fits small and scaled screens: its buttons stay in sight and the rest can be scrolled to."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PySide6.QtCore import QPoint, QRect, QSize
+from PySide6.QtWidgets import QAbstractButton, QDialog, QLabel, QPushButton, QWidget
+
+import app.ui
+from app.actions.keymap import Keymap
+from app.actions.table import ACTIONS
+from app.services.folders import log_folder
+from app.services.notifications import Choice
+from app.state.class_choice import CatalogEffect, ClassQuestion
+from app.state.corrections import CorrectedMask, Corrections
+from app.state.ground_truth import FrameQuestion
+from app.ui.adapt.learn_dialog import LearnDialog
+from app.ui.adapt.learn_result_dialog import LearnResultDialog
+from app.ui.common import fitted_dialog
+from app.ui.common.choice_dialog import ChoiceDialog
+from app.ui.common.elided_label import ElidedLabel
+from app.ui.common.fitted_dialog import FittedDialog
+from app.ui.common.list_dialog import ListDialog
+from app.ui.hub.fetch_dialog import FetchDialog
+from app.ui.predict.mapping_dialog import MappingDialog
+from app.ui.predict.model_options_dialog import ModelOptionsDialog
+from app.ui.project.classes_dialog import ClassesDialog
+from app.ui.project.export_dialog import ExportDialog
+from app.ui.project.folder_question import FolderQuestion
+from app.ui.project.frame_dialog import FrameDialog
+from app.ui.project.truth_dialog import TruthDialog
+from app.ui.shell.command_palette import CommandPalette
+from app.ui.shell.messages_dialog import MessagesDialog
+from app.ui.shell.settings_dialog import SettingsDialog
+from app.ui.shell.shortcut_sheet import KeySheet
+from app.ui.shell.shortcuts_dialog import ShortcutsDialog
+from app.ui.shell.trouble_dialog import TroubleDialog
+from app.viewmodels.predict.model_options import OptionRow
+from app.viewmodels.project.data_choices import Answer
+from app.viewmodels.project.folder_plan import FolderPlan
+from app.viewmodels.project.frame_preview import FramePreview
+from deeplab_core.catalogs import builtin_catalogs, get_catalog
+from deeplab_core.catalogs.catalog import map_catalogs
+from deeplab_core.learning import ClassGain, GainInterval, LearnReport
+from tests.gui.studio import Studio
+
+#: Logical sizes: a small screen, 1920 x 1080 at 1.5 and at 2, and 1280 x 720 at 1.5.
+SCREENS = [(1280, 720), (1280, 680), (960, 540), (853, 480)]
+
+_LONG = "/data/a folder with a long name/another one below it/and one more, so that no line can hold all of it"
+_VOC = get_catalog("voc21")
+_ANSWERS = [
+    Answer(place, f"Folder {place}", f"{_LONG}/{place}", "400 of 1 000 images have a mask there; every file can be read. " * 2)
+    for place in range(8)
+]
+
+
+def _settings(studio: Studio, _tmp: Path) -> QDialog:
+    return SettingsDialog(studio.program.settings, studio.window)
+
+
+def _export(studio: Studio, tmp: Path) -> QDialog:
+    from tests.gui.studio import make_folder
+
+    studio.open(make_folder(tmp / "set"))
+    return ExportDialog(studio.program.export, studio.program.settings, tmp / "set" / "images", studio.window)
+
+
+def _fetch(studio: Studio, _tmp: Path) -> QDialog:
+    return FetchDialog(studio.program.fetch, studio.window.theme, studio.window)
+
+
+def _keys(studio: Studio, _tmp: Path) -> QDialog:
+    return KeySheet(Keymap(ACTIONS, {}), studio.window)
+
+
+def _shortcuts(studio: Studio, _tmp: Path) -> QDialog:
+    return ShortcutsDialog(ACTIONS, {}, studio.window)
+
+
+def _choice(studio: Studio, _tmp: Path) -> QDialog:
+    return ChoiceDialog("Import masks", "How are they read?", _LONG, _ANSWERS, go="Import", leave="Cancel", parent=studio.window)
+
+
+def _truth(studio: Studio, tmp: Path) -> QDialog:
+    intro = "Several folders may hold the ground truth of these images."
+    return TruthDialog(_ANSWERS, intro, tmp, asked=True, parent=studio.window)
+
+
+def _classes(studio: Studio, _tmp: Path) -> QDialog:
+    effects = tuple(CatalogEffect(get_catalog(name), 400, 64, 3, 0.25, {77: 12_000}) for name in builtin_catalogs())
+    question = ClassQuestion(effects, f"Nothing in {_LONG} says what its classes are", "voc21", 12, 40)
+    return ClassesDialog(question, _VOC, "voc21", asked=True, parent=studio.window)
+
+
+def _mapping(studio: Studio, _tmp: Path) -> QDialog:
+    source, target = get_catalog("ade20k150"), _VOC
+    return MappingDialog(source, target, map_catalogs(source, target), True, studio.window)
+
+
+def _frame(studio: Studio, _tmp: Path) -> QDialog:
+    pictures = FramePreview(*(np.full((340, 255, 3), shade, np.uint8) for shade in (60, 160)))
+    return FrameDialog(FrameQuestion(Path(_LONG), "a.jpg", Path(_LONG) / "a.png", 6, 24), pictures, studio.window)
+
+
+def _learn(studio: Studio, _tmp: Path) -> QDialog:
+    pixels = {info.id: 1000 * (info.id + 1) for info in _VOC.classes}
+    image = CorrectedMask(1, "a.jpg", "a.jpg", None, None, pixels, True)  # type: ignore[arg-type] # the dialog reads no labels
+    corrections = Corrections((image,), 9, 0, (), _VOC, tuple((id_, id_) for id_ in list(pixels)[:9]), (("b.jpg", "cut off"),))
+    return LearnDialog(corrections, "DeepLabv3+ MobileNetV2", studio.window)
+
+
+def _learned(studio: Studio, _tmp: Path) -> QDialog:
+    change = GainInterval(gain=0.05, low=0.01, high=0.09, images=9)
+    gains = tuple(
+        ClassGain(id=info.id, name=info.name, color=info.color, pixels=900, images=9, change=change) for info in _VOC.classes
+    )
+    report = LearnReport(
+        verdict="worse", summary="", images=9, background=3, pixels=9, corrected=(0.5, 0.8), held_out=(0.5, 0.6), kept=0.99,
+        step=20, steps=20, blend=0.5, layers="", seconds=1.0, classes=gains, change=change, skipped=(("a.jpg", "it is cut off"),),
+    )  # fmt: skip
+    return LearnResultDialog(report, _VOC, studio.window)
+
+
+def _list(studio: Studio, _tmp: Path) -> QDialog:
+    return ListDialog("What failed", _LONG, [(f"{n}.jpg", _LONG) for n in range(60)], lambda _row: None, studio.window)
+
+
+def _trouble(studio: Studio, _tmp: Path) -> QDialog:
+    return TroubleDialog("Something unexpected happened", _LONG, "Traceback\n" * 90, log_folder(), studio.window)
+
+
+def _messages(studio: Studio, _tmp: Path) -> QDialog:
+    for number in range(9):
+        choices = (Choice("Show what failed", lambda: None), Choice("Try again", lambda: None))
+        studio.program.notifier.warning(f"Message {number}", _LONG, choices=choices)
+    return MessagesDialog(studio.program.notifier, studio.window.theme, studio.window)
+
+
+def _job(studio: Studio, _tmp: Path) -> QDialog:
+    plan = FolderPlan(f"Run on {_LONG}?", tuple(f"{number} images: {_LONG} {_LONG}" for number in range(9)), "Run", harmless=True)
+    return FolderQuestion(plan, studio.window)
+
+
+def _options(studio: Studio, _tmp: Path) -> QDialog:
+    rows = [OptionRow(f"option {n}", f"Option {n}", _LONG, _LONG, guessed=n % 2 == 0, origin=_LONG) for n in range(11)]
+    return ModelOptionsDialog(rows, studio.window)
+
+
+def _palette(studio: Studio, _tmp: Path) -> QDialog:
+    return CommandPalette(studio.window.commands, studio.window)
+
+
+MAKERS: dict[type[QDialog], Callable[[Studio, Path], QDialog]] = {
+    SettingsDialog: _settings, ExportDialog: _export, FetchDialog: _fetch, KeySheet: _keys, ShortcutsDialog: _shortcuts,
+    ChoiceDialog: _choice, TruthDialog: _truth, ClassesDialog: _classes, MappingDialog: _mapping, FrameDialog: _frame,
+    LearnDialog: _learn, LearnResultDialog: _learned, ListDialog: _list, TroubleDialog: _trouble, CommandPalette: _palette,
+    MessagesDialog: _messages, FolderQuestion: _job, ModelOptionsDialog: _options,
+}  # fmt: skip
+
+
+def _all_below(kind: type[QDialog]) -> set[type[QDialog]]:
+    return {kind}.union(*(_all_below(child) for child in kind.__subclasses__()))
+
+
+def test_every_dialog_is_tested_here():
+    for module in pkgutil.walk_packages(app.ui.__path__, "app.ui."):
+        importlib.import_module(module.name)
+    ours = {kind for kind in _all_below(QDialog) if kind.__module__.startswith("app.")} - {FittedDialog}
+    assert ours == set(MAKERS)
+    assert {kind for kind in ours if not issubclass(kind, FittedDialog)} == {CommandPalette}
+
+
+def studio_bottom(dialog: QDialog) -> int:
+    """Last row of the window behind a dialog, on the screen."""
+    window = dialog.parentWidget()
+    assert window is not None
+    return window.mapToGlobal(window.rect().bottomLeft()).y()
+
+
+def _place(widget: QWidget, dialog: QDialog) -> QRect:
+    return QRect(widget.mapTo(dialog, QPoint(0, 0)), widget.size())
+
+
+@pytest.fixture
+def shown(studio: Studio, qtbot, tmp_path, monkeypatch) -> Callable[[type[QDialog], tuple[int, int]], QDialog]:
+    def show(kind: type[QDialog], screen: tuple[int, int]) -> QDialog:
+        room = QSize(*screen) - fitted_dialog._FRAME
+        monkeypatch.setattr(fitted_dialog, "screen_room", lambda _widget: room)
+        studio.window.resize(min(screen[0], 1200), min(screen[1], 800))
+        dialog = MAKERS[kind](studio, tmp_path)
+        qtbot.addWidget(dialog)
+        dialog.show()
+        qtbot.wait(20)
+        assert dialog.width() <= room.width()
+        assert dialog.height() <= room.height()
+        return dialog
+
+    return show
+
+
+@pytest.mark.parametrize("screen", SCREENS, ids=lambda screen: f"{screen[0]}x{screen[1]}")
+@pytest.mark.parametrize("kind", MAKERS, ids=lambda kind: kind.__name__)
+def test_a_dialog_fits_its_screen(shown, kind, screen):
+    dialog = shown(kind, screen)
+    if not isinstance(dialog, FittedDialog):
+        below = dialog.frameGeometry().bottom() - studio_bottom(dialog)
+        assert below <= 0
+        return
+    buttons = [dialog.buttons.itemAt(place).widget() for place in range(dialog.buttons.count())]
+    buttons = [button for button in buttons if isinstance(button, QAbstractButton) and button.isVisible()]
+    assert buttons
+    for button in buttons:
+        assert dialog.rect().contains(_place(button, dialog)), button.text()
+        assert button.width() >= button.sizeHint().width(), button.text()
+    page, viewport, bar = dialog.area.widget(), dialog.area.viewport(), dialog.area.verticalScrollBar()
+    assert page.width() <= viewport.width()
+    assert bar.maximum() + viewport.height() >= page.height()
+    for widget in page.findChildren(QWidget):
+        if widget.isVisible() and isinstance(widget, (QLabel, QPushButton)) and not isinstance(widget, ElidedLabel):
+            wrapped = isinstance(widget, QLabel) and widget.wordWrap()
+            assert wrapped or widget.width() >= widget.minimumSizeHint().width(), widget.text()
+            assert not wrapped or widget.height() >= widget.heightForWidth(widget.width()), widget.text()
+            assert _place(widget, page).right() <= page.width(), widget.text()  # type: ignore[arg-type]
+
+
+def test_everything_of_the_settings_can_be_reached_on_the_smallest_screen(shown):
+    dialog = shown(SettingsDialog, (853, 480))
+    bar = dialog.area.verticalScrollBar()
+    assert bar.maximum() > 0
+    for editor in dialog.editors.values():
+        dialog.area.ensureWidgetVisible(editor)
+        place = QRect(editor.mapTo(dialog.area.viewport(), QPoint(0, 0)), editor.size())
+        assert dialog.area.viewport().rect().contains(place)
+
+
+def test_a_dialog_takes_no_more_than_it_needs(shown):
+    dialog = shown(ChoiceDialog, (1280, 1600))
+    assert dialog.area.verticalScrollBar().maximum() == 0
+    assert dialog.height() < 900
+
+
+def test_a_size_that_the_user_gave_is_kept(shown):
+    dialog = shown(ListDialog, (1280, 720))
+    dialog.resize(500, 300)
+    dialog.hide()
+    dialog.show()
+    assert dialog.size() == QSize(500, 300)
+
+
+def test_the_sheet_of_keys_uses_fewer_columns_on_a_narrow_screen(shown):
+    def columns(dialog: KeySheet) -> int:
+        return len({section.mapTo(dialog, QPoint(0, 0)).x() for section in dialog.sections})
+
+    assert columns(shown(KeySheet, (1920, 1080))) == 3
+    assert columns(shown(KeySheet, (853, 480))) < 3

@@ -1,0 +1,242 @@
+"""The docks over plain rows: filter and order of 20,000 images, classes, thumbnails, toasts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+from PySide6.QtCore import QPoint, Qt
+from PySide6.QtGui import QColor
+from PySide6.QtWidgets import QMainWindow, QWidget
+
+from app.services.notifications import Choice, Notifier
+from app.services.thumbnails import SIDE, ThumbnailLoader
+from app.state.image_record import ImageFlag, ImageRecord, ImageStatus
+from app.ui.annotate.classes_dock import ClassesDock
+from app.ui.evaluate.trimap_dock import TrimapDock
+from app.ui.project.image_list_model import ImageListModel, SortBy
+from app.ui.project.images_dock import ImagesDock
+from app.ui.shell.status_line import clock
+from app.ui.shell.theme import load_theme
+from app.ui.shell.toasts import ToastStack
+from app.viewmodels.annotate.class_rows import ClassRow, arranged, assigned_keys, effective_keys, matching
+from app.viewmodels.project.image_list import ImageRow, Wanted
+from deeplab_core.catalogs import get_catalog
+from deeplab_core.records import TrimapBand
+
+
+def row(number: int, status: ImageStatus = ImageStatus.NEW, **values: object) -> ImageRow:
+    record = ImageRecord(number, f"folder/image_{number:05d}.jpg", 10, 20, status)
+    return ImageRow(record, number, **values)  # type: ignore[arg-type]
+
+
+def in_window(qtbot, dock):
+    """Show a dock where it lives, in a window."""
+    dock.window_of_test = QMainWindow()
+    qtbot.addWidget(dock.window_of_test)
+    dock.window_of_test.addDockWidget(Qt.DockWidgetArea.LeftDockWidgetArea, dock)
+    dock.window_of_test.resize(500, 700)
+    dock.window_of_test.show()
+
+
+@pytest.fixture
+def dock(qtbot):
+    painted = []
+    made = ImagesDock(ImageListModel(lambda found: painted.append(found.id)), load_theme("dark"))
+    made.painted = painted
+    in_window(qtbot, made)
+    return made
+
+
+def test_only_rows_in_sight_ask_for_a_thumbnail(dock, qtbot):
+    dock.model.set_rows([row(number) for number in range(20_000)])
+    qtbot.waitUntil(lambda: bool(dock.painted))
+    qtbot.wait(30)
+    assert 0 < len(set(dock.painted)) < 20
+    assert dock.count.text() == "20\u2009000 images"
+
+
+def test_filter_by_name_status_class_and_score(dock):
+    dock.model.set_rows(
+        [
+            row(0, ImageStatus.REVIEWED, iou=0.9, classes=frozenset({"chair"})),
+            row(1, ImageStatus.PREDICTED, iou=0.3, classes=frozenset({"sofa"})),
+            row(2, iou=None, has_truth=True),
+            replace(row(3), record=replace(row(3).record, flags=ImageFlag.FAILED)),
+        ]
+    )
+    for text, found in {
+        "": [0, 1, 2, 3], "00002": [2], "reviewed": [0], "-reviewed": [1, 2, 3], "unreviewed": [1, 2, 3], "class:cha": [0],
+        "status:predicted": [1], "iou<0.5": [1], "iou>0.5": [0], "failed": [3], "truth": [2], "new image": [2, 3], "nothing": [],
+    }.items():  # fmt: skip
+        dock.filter.setText(text)
+        assert dock.model.shown_ids() == found, text
+
+
+def test_sorting_puts_the_unknown_last(dock):
+    dock.model.set_rows([row(0), row(1, iou=0.5, uncertainty=0.1), row(2, ImageStatus.REVIEWED, iou=0.2, uncertainty=0.4)])
+    for order, found in {
+        SortBy.NAME: [0, 1, 2],
+        SortBy.WORST: [2, 1, 0],
+        SortBy.UNCERTAIN: [2, 1, 0],
+        SortBy.STATUS: [0, 1, 2],
+    }.items():
+        dock.set_sort(order)
+        assert dock.model.shown_ids() == found
+
+
+def test_a_click_chooses_an_image_and_an_update_keeps_its_place(dock, qtbot):
+    dock.model.set_rows([row(number) for number in range(5)])
+    with qtbot.waitSignal(dock.chosen) as heard:
+        qtbot.mouseClick(dock.view.viewport(), Qt.MouseButton.LeftButton, pos=dock.view.visualRect(dock.model.index(2)).center())
+    assert heard.args == [2]
+    dock.model.update_row(row(2, ImageStatus.REVIEWED, iou=0.7))
+    assert dock.model.image_row(dock.model.index(2)).iou == 0.7
+
+
+def test_a_filter_that_is_half_typed_matches_as_text():
+    assert not Wanted("iou<").matches(row(0))
+    assert Wanted("image_").matches(row(0))
+
+
+@pytest.fixture
+def classes(qtbot):
+    made = ClassesDock(load_theme("dark"))
+    catalog = get_catalog("voc21")
+    made.set_rows([ClassRow(info.id, info.name, info.color, iou=0.5, delta=0.1, share=0.1) for info in catalog.classes])
+    in_window(qtbot, made)
+    return made
+
+
+def test_a_class_is_taken_and_hidden(classes, qtbot):
+    heard = []
+    classes.chosen.connect(lambda class_id: heard.append(("chosen", class_id)))
+    classes.visibilityChosen.connect(lambda class_id, on: heard.append(("visible", class_id, on)))
+    rect = classes.view.visualRect(classes.model.index(3))
+    viewport = classes.view.viewport()
+    for x in (rect.left() + 90, rect.right() - 12):
+        point = QPoint(x, rect.center().y())
+        qtbot.mouseClick(viewport, Qt.MouseButton.LeftButton, pos=point)
+    assert heard == [("chosen", 3), ("visible", 3, False)]
+
+
+def test_figures_lead_to_what_is_behind_them(classes, qtbot):
+    heard = []
+    classes.errorsAsked.connect(heard.append)
+    classes.chosen.connect(lambda _class: heard.append("chosen"))
+    classes.figuresAsked.connect(lambda: heard.append("figures"))
+    place = classes.delegate.iou_rect(classes.view.visualRect(classes.model.index(3))).center()
+    qtbot.mouseClick(classes.view.viewport(), Qt.MouseButton.LeftButton, pos=place)
+    classes.set_mean(0.5, None, "")
+    qtbot.mouseClick(classes.mean, Qt.MouseButton.LeftButton)
+    assert heard == [3, "figures"]
+    classes.set_rows([ClassRow(3, "bird", (1, 2, 3), share=0.1)])  # without truth there is no figure to click
+    qtbot.mouseClick(classes.view.viewport(), Qt.MouseButton.LeftButton, pos=QPoint(place.x(), 10))
+    assert heard == [3, "figures", "chosen"]
+
+
+def test_painting_a_row_shows_its_colour(classes):
+    rect = classes.view.visualRect(classes.model.index(9))
+    image = classes.view.viewport().grab().toImage()
+    ratio = image.devicePixelRatio()
+    place = QPoint(rect.left() + 13, rect.center().y())
+    assert image.pixelColor(int(place.x() * ratio), int(place.y() * ratio)) == QColor(*get_catalog("voc21").by_id(9).color)
+
+
+def test_classes_of_the_image_come_first_and_void_last():
+    catalog = get_catalog("voc21")
+    order = arranged(catalog, frozenset({18, 9}))
+    assert order[:3] == [9, 18, 0]
+    assert order[-1] == 255
+    rows = [ClassRow(1, "chair", (0, 0, 0)), ClassRow(2, "armchair", (0, 0, 0)), ClassRow(3, "sofa", (0, 0, 0))]
+    assert matching(rows, "cha") == [0, 1]
+    assert assigned_keys(catalog, ("1", "2"), {"1": 18, "7": 3, "2": 99}) == {"1": 18}
+    assert assigned_keys(catalog, ("1", "2")) == {}  # the catalog names none itself
+    assert assigned_keys(catalog, ("1", "2"), None, {"1": 0, "2": 18}) == {"2": 18}  # as an earlier version kept them
+    assert assigned_keys(catalog, ("1", "2"), {"1": 0}) == {"1": 0}
+
+
+def test_an_assigned_key_never_moves_and_free_ones_go_to_the_classes_of_the_image():
+    catalog, keys = get_catalog("voc21"), tuple("1234567890")
+    assert list(effective_keys(catalog, keys, {}, frozenset()).values()) == list(range(10))
+    shared = effective_keys(catalog, keys, {"2": 18}, frozenset({0, 9, 15, 18, 20}))
+    assert shared["2"] == 18
+    assert [shared[key] for key in "1345"] == [0, 9, 15, 20]  # of the image, in the catalog's order
+    assert [shared[key] for key in "67890"] == [1, 2, 3, 4, 5]  # then the rest
+    assert effective_keys(catalog, keys, {"2": 18}, frozenset())["2"] == 18
+    assert len(set(shared.values())) == len(keys)
+
+
+def test_down_and_enter_lead_from_the_filter_to_its_first_match(dock, qtbot):
+    dock.model.set_rows([row(number) for number in range(5)])
+    dock.filter.setFocus()
+    qtbot.keyClicks(dock.filter, "0003")
+    with qtbot.waitSignal(dock.chosen) as heard:
+        qtbot.keyClick(dock.filter, Qt.Key.Key_Return)
+    assert heard.args == [3]
+    dock.filter.setText("")
+    qtbot.keyClick(dock.filter, Qt.Key.Key_Down)
+    assert dock.view.currentIndex().row() == 0
+    qtbot.keyClick(dock.view, Qt.Key.Key_Down)
+    with qtbot.waitSignal(dock.chosen) as heard:
+        qtbot.keyClick(dock.view, Qt.Key.Key_Return)
+    assert heard.args == [1]
+
+
+def test_the_trimap_dock_tells_the_band(qtbot):
+    dock = TrimapDock(load_theme("dark"))
+    qtbot.addWidget(dock)
+    dock.show_band(TrimapBand(width_px=7, rule="void"))
+    assert dock.band() == TrimapBand(width_px=7, rule="void")
+    with qtbot.waitSignal(dock.bandChosen) as heard:
+        dock.width_slider.setValue(14)
+    assert heard.args == [TrimapBand(width_px=14, rule="void")]
+
+
+def test_thumbnails_are_made_once_and_kept_on_disk(qtbot, tmp_path):
+    Image.fromarray(np.full((900, 1200, 3), 90, dtype=np.uint8)).save(tmp_path / "a.png")
+    for _ in range(2):  # the second loader finds the first one's file
+        loader = ThumbnailLoader(tmp_path / "cache")
+        with qtbot.waitSignal(loader.ready):
+            assert loader.get(1, tmp_path / "a.png", 5, 6) is None
+        assert loader.get(1, tmp_path / "a.png", 5, 6).width() == SIDE
+        loader.stop()
+    assert len(list((tmp_path / "cache").rglob("*.jpg"))) == 1
+
+
+def test_a_broken_picture_has_an_empty_thumbnail(qtbot, tmp_path):
+    (tmp_path / "a.jpg").write_bytes(b"no")
+    loader = ThumbnailLoader(tmp_path / "cache")
+    with qtbot.waitSignal(loader.ready):
+        loader.get(1, tmp_path / "a.jpg", 5, 6)
+    assert loader.get(1, tmp_path / "a.jpg", 5, 6).isNull()
+    loader.stop()
+
+
+def test_toasts_replace_their_like_and_errors_stay(qtbot):
+    host, notifier = QWidget(), Notifier()
+    qtbot.addWidget(host)
+    host.resize(600, 400)
+    host.show()
+    stack = ToastStack(host, notifier, load_theme("dark"))
+    pressed = []
+    notifier.error(
+        "The disk is full", "Free some space.", replace_key="save", choices=(Choice("Try again", lambda: pressed.append(1)),)
+    )
+    notifier.error("The disk is still full", replace_key="save")
+    assert [toast.title.text() for toast in stack.toasts] == ["The disk is still full"]
+    notifier.withdraw("save")
+    assert stack.toasts == []
+    notifier.warning("One", choices=(Choice("Go", lambda: pressed.append(2)),))
+    stack.toasts[0].buttons[0].click()
+    assert pressed == [2]
+    for number in range(9):
+        notifier.info(str(number))
+    assert len(stack.toasts) == 4
+    assert all(host.rect().contains(toast.geometry()) for toast in stack.toasts)
+
+
+def test_clock():
+    assert [clock(s) for s in (9, 75, 3725, -1)] == ["0:09", "1:15", "1:02:05", "0:00"]

@@ -1,0 +1,471 @@
+"""The main job by the verbs of a person: open, predict, look, correct, next; nothing lost, nothing overwritten."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+from PIL import Image
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QPushButton
+
+from app.actions.table import ACTIONS
+from app.controllers.evaluate import folder as folder_judge
+from app.state.image_record import ImageStatus
+from app.state.project import Project
+from app.state.provenance import Provenance
+from app.ui.shell.action_builder import bound_handler
+from app.viewmodels.annotate.panes import PaneKind, PaneLayout
+from deeplab_core.errors import ImageReadError
+from tests.fakes.compute import striped_labels
+from tests.gui.studio import HEIGHT, WIDTH, Studio, make_folder
+
+
+def stripes(studio: Studio) -> np.ndarray:
+    return striped_labels(studio.compute.catalog, HEIGHT, WIDTH, studio.image.key)
+
+
+def test_every_command_has_a_verb(studio):
+    targets = {**studio.program.targets(), "window": studio.application.verbs}
+    for spec in ACTIONS:
+        assert callable(bound_handler(spec, targets))
+
+
+def test_without_a_folder_only_what_makes_sense_is_possible(studio):
+    enabled = {spec.id for spec in ACTIONS if studio.window.commands[spec.id].isEnabled()}
+    assert {"project.open", "project.open_sample", "model.open", "help.keys", "app.settings", "app.quit"} <= enabled
+    assert not enabled & {"tool.brush", "project.save", "project.export", "go.next", "edit.undo", "model.run_folder"}
+    assert studio.window.stack.currentWidget() is studio.window.start_page
+
+
+def test_opening_predicts_the_first_image_and_undo_stops_there(studio, folder):
+    studio.start_model()
+    studio.open(folder)
+    np.testing.assert_array_equal(studio.image.document.labels, stripes(studio))
+    assert len(studio.steps()) == 1
+    project = studio.program.projects.project
+    assert project.record(studio.image.id).status == ImageStatus.PREDICTED
+    studio.press(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    np.testing.assert_array_equal(studio.image.document.labels, stripes(studio))
+
+
+def test_a_folder_opened_before_the_model_is_ready_is_predicted_when_it_is(studio, folder):
+    studio.open(folder)
+    assert (studio.image.document.labels == 255).all()
+    studio.start_model()
+    np.testing.assert_array_equal(studio.image.document.labels, stripes(studio))
+
+
+def test_a_stroke_survives_next_and_previous_with_its_undo(studio, folder):
+    studio.start_model()
+    studio.open(folder)
+    studio.program.classes.choose(9)
+    studio.press(Qt.Key.Key_B)
+    studio.paint((20, 20), (40, 20))
+    painted = studio.image.document.labels.copy()
+    assert painted[20, 30] == 9
+    first = studio.image.id
+    studio.press(Qt.Key.Key_D)
+    studio.wait(lambda: studio.image.id != first)
+    studio.settle()
+    studio.press(Qt.Key.Key_A)
+    studio.wait(lambda: studio.image.id == first)
+    np.testing.assert_array_equal(studio.image.document.labels, painted)
+    assert studio.steps()[-1].startswith("Brush: chair")
+    studio.press(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    np.testing.assert_array_equal(studio.image.document.labels, stripes(studio))
+
+
+def test_right_drag_brings_the_prediction_back(studio, folder):
+    studio.start_model()
+    studio.open(folder)
+    studio.program.classes.choose(9)
+    studio.paint((20, 20), (60, 20))
+    studio.paint((10, 20), (70, 20), button=Qt.MouseButton.RightButton)
+    np.testing.assert_array_equal(studio.image.document.labels[20, 14:66], stripes(studio)[20, 14:66])
+
+
+def test_running_again_never_overwrites_a_person(studio, folder):
+    studio.start_model()
+    studio.open(folder)
+    studio.program.classes.choose(9)
+    studio.paint((20, 20), (60, 20))
+    mine = studio.image.document.provenance == Provenance.PERSON
+    before = studio.image.document.labels.copy()
+    studio.window.model.run_image.click()
+    studio.settle()
+    np.testing.assert_array_equal(studio.image.document.labels, before)
+    assert studio.window.banner.isVisible()
+    assert studio.program.facts["suggestion_waiting"]
+    studio.press(Qt.Key.Key_Return, Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier)
+    assert (studio.image.document.labels[mine] == 9).all()
+    assert not studio.window.banner.isVisible()
+
+
+def test_a_folder_run_leaves_suggestions_on_touched_images_and_collects_failures(studio, folder):
+    studio.start_model()
+    studio.open(folder)
+    studio.program.classes.choose(9)
+    studio.paint((20, 20), (60, 20))
+    touched = studio.image.id
+    studio.program.models.set_run_settings(type(studio.program.models.run_settings)(flip=True))
+    project = studio.program.projects.project
+    broken = project.images[2]
+    studio.compute.errors[str(project.path_of(broken))] = ImageReadError("the picture is cut off", remedy="Copy it again")
+    before = studio.image.document.labels.copy()
+    studio.window.model.run_folder.click()
+    studio.wait(lambda: "Folder run finished" in studio.titles())
+    np.testing.assert_array_equal(studio.image.document.labels, before)
+    assert project.record(touched).suggested
+    assert project.record(broken.id).failed
+    assert [project.record(r.id).status for r in project.images[1:]] == [
+        ImageStatus.PREDICTED,
+        ImageStatus.NEW,
+        ImageStatus.PREDICTED,
+    ]
+    message = studio.program.notifier.messages[-1]
+    assert "1 failed" in message.detail
+    assert "1 waits as a suggestion" in message.detail
+
+
+def test_a_cancelled_folder_run_goes_on_where_it_was(studio, folder):
+    studio.start_model()
+    studio.open(folder)
+    studio.compute.paused = True
+    studio.window.model.run_folder.click()
+    studio.wait(lambda: studio.compute.waiting >= 1)
+    studio.program.predict.cancel()
+    studio.compute.paused = False
+    studio.wait(lambda: "Folder run stopped" in studio.titles())
+    project = studio.program.projects.project
+    left = project.runs.unfinished()
+    assert left is not None
+    studio.window.model.run_folder.click()
+    studio.wait(lambda: "Folder run finished" in studio.titles())
+    assert project.runs.unfinished() is None
+    assert all(record.status >= ImageStatus.PREDICTED for record in project.images)
+
+
+def test_live_iou_follows_the_brush_and_undo(studio, folder):
+    studio.open(folder)
+    studio.wait(lambda: studio.program.facts["has_truth"])
+    studio.program.predict.start_from_blank()
+    studio.program.judge.start_from_truth()
+    studio.settle()
+    studio.wait(lambda: studio.window.classes.mean.text() == "mIoU 1.00")
+    studio.program.classes.choose(9)
+    studio.program.tools.set_diameter(20)
+    studio.paint((15, 20), (25, 20))
+    studio.wait(lambda: studio.window.classes.mean.text() != "mIoU 1.00")
+    studio.press(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    studio.wait(lambda: studio.window.classes.mean.text() == "mIoU 1.00")
+
+
+def test_judging_the_folder_scores_every_image_and_pools(studio, folder):
+    studio.start_model()
+    studio.open(folder)
+    studio.window.model.run_folder.click()
+    studio.wait(lambda: "Folder run finished" in studio.titles())
+    studio.settle()
+    studio.program.judge.judge_folder()
+    studio.wait(lambda: any(title.startswith("Folder: mIoU") for title in studio.titles()))
+    assert studio.program.judge.folder.images == 4
+    rows = [studio.application.images.image_row(studio.application.images.index(place)) for place in range(4)]
+    assert all(row.iou is not None for row in rows)
+    worst = studio.program.judge.folder.worst_first()
+    assert [studio.program.judge.folder.scores[i].iou for i in worst] == sorted(row.iou for row in rows)
+
+
+def test_reviewed_next_walks_through_what_is_left(studio, folder):
+    studio.open(folder)
+    seen = [studio.image.id]
+    for _ in range(3):
+        studio.window.top_bar.done_button.click()
+        studio.wait(lambda: studio.image.id not in seen)
+        seen.append(studio.image.id)
+        studio.settle()
+    studio.window.top_bar.done_button.click()
+    studio.wait(lambda: "Every image in the list is reviewed" in studio.titles())
+    assert all(record.status == ImageStatus.REVIEWED for record in studio.program.projects.project.images)
+
+
+def test_letter_keys_rest_while_a_text_field_has_the_keyboard(studio, folder):
+    studio.open(folder)
+    first = studio.image.id
+    studio.window.images.filter.setFocus()
+    for key in (Qt.Key.Key_D, Qt.Key.Key_E, Qt.Key.Key_1):
+        studio.press(key, on=studio.window.images.filter)
+    studio.settle()
+    assert studio.window.images.filter.text() == "de1"
+    assert studio.image.id == first
+    assert studio.program.tools.tool == "brush"
+
+
+def test_class_keys_and_finder_take_a_class_in_hand(studio, folder):
+    studio.open(folder)
+    key, class_id = next(iter(studio.program.classes.keys.items()))
+    studio.qtbot.keyClicks(studio.view, key)
+    assert studio.program.tools.class_id == class_id
+    studio.qtbot.keyClicks(studio.view, "/")
+    assert studio.window.classes.finder.isVisible()
+    studio.qtbot.keyClicks(studio.window.classes.finder, "sofa")
+    studio.press(Qt.Key.Key_Return, on=studio.window.classes.finder)
+    assert studio.program.tools.class_id == 18
+    assert not studio.window.classes.finder.isVisible()
+    studio.press(Qt.Key.Key_X, on=studio.view)
+    assert studio.program.tools.class_id == class_id
+    studio.qtbot.keyClicks(studio.view, "`")
+    assert studio.program.tools.class_id == 255
+
+
+def test_tab_blinks_while_it_is_held(studio, folder):
+    studio.start_model()
+    studio.open(folder)
+    studio.view.setFocus()
+    studio.qtbot.keyPress(studio.view, Qt.Key.Key_Tab)
+    assert studio.program.view.blink is PaneKind.PREDICTION
+    assert studio.view.hasFocus()
+    studio.qtbot.keyRelease(studio.view, Qt.Key.Key_Tab)
+    assert studio.program.view.blink is None
+
+
+@pytest.mark.parametrize(
+    ("key", "kind"), [(Qt.Key.Key_T, PaneKind.BAND), (Qt.Key.Key_U, PaneKind.UNCERTAINTY), (Qt.Key.Key_R, PaneKind.ERRORS)]
+)
+def test_view_keys_show_and_take_back(studio, folder, key, kind):
+    studio.start_model()
+    studio.open(folder)
+    studio.press(key, on=studio.view)
+    assert studio.program.view.shows(kind)
+    studio.press(key, on=studio.view)
+    assert not studio.program.view.shows(kind)
+
+
+def test_layout_and_opacity_are_remembered(studio, folder):
+    studio.open(folder)
+    studio.press(Qt.Key.Key_S, on=studio.view)
+    assert studio.program.view.layout is not PaneLayout.SINGLE
+    studio.program.view.set_opacity(0.7)
+    assert (studio.program.settings["canvas.layout"], studio.program.settings["canvas.opacity"]) == (
+        str(studio.program.view.layout),
+        70,
+    )
+
+
+def test_folding_gives_the_picture_the_window_and_docks_leave_more_than_half(studio, folder):
+    studio.open(folder)
+    studio.window.resize(1600, 1000)
+    studio.window.reset_layout()
+    canvas = studio.application.binding.canvas
+    studio.wait(lambda: canvas.width() * canvas.height() >= 0.55 * 1600 * 1000)
+    studio.press(Qt.Key.Key_F11, on=studio.view)
+    studio.wait(lambda: canvas.width() * canvas.height() >= 0.85 * 1600 * 1000)
+    studio.qtbot.keyClicks(studio.view, "\\")
+    assert all(dock.isVisible() for dock in studio.window.docks.values())
+
+
+def test_a_second_window_is_read_only_and_says_why(studio, tmp_path):
+    place = make_folder(tmp_path / "other")
+    with Project.open(place):
+        studio.open(place)
+        assert studio.window.banner.isVisible()
+        assert "Another window" in studio.window.banner.text.text()
+        studio.paint((20, 20), (60, 20))
+        assert (studio.image.document.labels == 255).all()
+        assert not studio.window.commands["model.run_folder"].isEnabled()
+
+
+def test_an_empty_folder_says_so(studio, tmp_path):
+    (tmp_path / "nothing").mkdir()
+    studio.program.projects.open(tmp_path / "nothing")
+    studio.wait(lambda: studio.window.start_page.title.text() == "No images here")
+
+
+def test_a_broken_image_is_said_and_the_next_one_opens(studio, folder):
+    (folder / "photo_0.jpg").write_bytes(b"not a picture")
+    studio.program.projects.open(folder)
+    studio.wait(lambda: bool(studio.titles()))
+    assert "photo_0.jpg" in studio.titles()[0]
+    toast = studio.window.toasts.toasts[0]
+    toast.buttons[0].click()
+    studio.wait(lambda: studio.program.projects.image is not None)
+    assert studio.image.path.name == "photo_1.jpg"
+
+
+def test_an_image_that_changed_on_disk_is_said_until_a_person_has_looked(studio, folder):
+    studio.open(folder)
+    studio.paint((10, 10), (30, 30))
+    studio.program.projects.close()
+    Image.new("RGB", (WIDTH, HEIGHT), "teal").save(folder / "photo_0.jpg")
+    studio.open(folder)
+    banner, finder = studio.window.banner, studio.window.images.filter
+    studio.wait(banner.isVisible)
+    assert "still fits" in banner.text.text()
+    finder.setText("changed")
+    studio.wait(lambda: studio.application.images.rowCount() == 1)
+    next(button for button in banner.findChildren(QPushButton) if button.text() == "The mask fits").click()
+    studio.wait(lambda: not banner.isVisible())
+    finder.setText("changed ")
+    finder.setText("changed")
+    assert not studio.window.commands["go.accept_change"].isEnabled()
+    studio.program.projects.close()
+    studio.open(folder)
+    assert not banner.isVisible()
+    assert studio.application.images.rowCount() == 0
+
+
+def test_dropping_a_folder_opens_it(studio, folder):
+    studio.window.dropped.emit(folder)
+    studio.wait(lambda: studio.program.projects.image is not None)
+    assert studio.program.projects.recent.folders()[0] == folder
+
+
+def test_the_readout_names_class_truth_and_the_model_s_guesses(studio, folder):
+    studio.start_model()
+    studio.open(folder)
+    studio.wait(lambda: studio.program.facts["has_truth"])
+    studio.program.readout.hover(5, 5)
+    studio.wait(lambda: "model" in studio.window.status.values.text())
+    assert studio.window.status.place.text() == "x 5 y 5"
+    assert "truth person" in studio.window.status.values.text()
+
+
+def test_closing_saves_and_reopening_shows_the_same(studio, folder):
+    studio.open(folder)
+    studio.program.classes.choose(12)
+    studio.paint((20, 20), (60, 20))
+    painted = studio.image.document.labels.copy()
+    assert studio.window.close()
+    with Project.open(folder) as project:
+        loaded = project.load(project.images[0].id)
+        np.testing.assert_array_equal(loaded.document.labels, painted)
+        assert [step.title for step in loaded.steps][-1].startswith("Brush: dog")
+
+
+def judge_folder(studio: Studio) -> None:
+    """Judge the folder once its truth was found, and wait for the figures."""
+    studio.wait(lambda: studio.program.facts["has_truth"])
+    finished = sum(title.startswith("Folder: mIoU") for title in studio.titles())
+    studio.program.judge.judge_folder()
+    studio.wait(lambda: sum(title.startswith("Folder: mIoU") for title in studio.titles()) > finished)
+    studio.settle()
+
+
+def test_the_score_in_the_list_follows_the_hand(studio, folder):
+    studio.start_model()
+    studio.open(folder)
+    judge_folder(studio)
+    before = studio.program.judge.folder.scores[studio.image.id].iou
+    pooled = studio.program.judge.folder.pooled.mean_iou("union").value
+    studio.program.classes.choose(15)
+    studio.paint((10, 10), (30, 30), (10, 40))
+    judged = studio.program.judge.judgement
+    studio.wait(
+        lambda: abs(studio.program.judge.folder.scores[studio.image.id].iou - judged.matrix.mean_iou("truth").value) < 1e-9
+    )
+    assert studio.program.judge.folder.scores[studio.image.id].iou != before
+    assert studio.program.judge.folder.pooled.mean_iou("union").value != pooled
+    assert "Folder: mIoU" in studio.window.classes.note.text()
+
+
+def test_the_pooled_figures_equal_judging_again(studio, folder):
+    studio.start_model()
+    studio.open(folder)
+    judge_folder(studio)
+    studio.program.classes.choose(15)
+    studio.paint((10, 10), (30, 30), (10, 40))
+    studio.qtbot.wait(150)
+    studio.settle()
+    live = studio.program.judge.folder.pooled.counts.copy()
+    judge_folder(studio)
+    np.testing.assert_array_equal(studio.program.judge.folder.pooled.counts, live)
+
+
+def test_judging_and_inspecting_without_truth_say_what_to_do(studio, tmp_path):
+    studio.open(make_folder(tmp_path / "blank", truth=False))
+    wanted = "There is no ground truth"
+    studio.press(Qt.Key.Key_J, Qt.KeyboardModifier.ControlModifier)
+    assert studio.titles().count(wanted) == 1
+    studio.press(Qt.Key.Key_O)
+    studio.application.binding.inspect.view.refresh.click()
+    assert studio.titles().count(wanted) == 2
+
+
+@pytest.fixture
+def held_measuring(monkeypatch):
+    """Judging the folder stops once it has read a mask, until it is let go: (reached, go on)."""
+    reached, go_on = threading.Event(), threading.Event()
+    score = folder_judge.score_labels
+
+    def hold(*args, **named):
+        if not reached.is_set():
+            reached.set()
+            assert go_on.wait(600)
+        return score(*args, **named)
+
+    monkeypatch.setattr(folder_judge, "score_labels", hold)
+    yield reached, go_on
+    go_on.set()
+
+
+def open_scored(studio: Studio, folder) -> None:
+    """Open the folder with a prediction of its first image, the only one, scored against the truth."""
+    studio.start_model()
+    studio.open(folder)
+    studio.wait(lambda: studio.program.judge.judgement is not None)
+    studio.program.classes.choose(15)
+
+
+def test_a_stroke_while_its_image_is_judged_is_in_the_pooled_figures(studio, folder, held_measuring):
+    reached, go_on = held_measuring
+    open_scored(studio, folder)
+    judge, before = studio.program.judge, studio.program.judge.judgement.matrix.counts.copy()
+    judge.judge_folder()
+    studio.wait(reached.is_set)
+    studio.paint((10, 10), (30, 30), (10, 40))
+    go_on.set()
+    studio.wait(lambda: any(title.startswith("Folder: mIoU") for title in studio.titles()))
+    studio.settle()
+    assert (judge.judgement.matrix.counts != before).any()
+    np.testing.assert_array_equal(judge.folder.pooled.counts, judge.judgement.matrix.counts)
+
+
+def test_a_stroke_on_an_image_that_is_judged_and_left_is_in_the_pooled_figures(studio, folder, held_measuring):
+    reached, go_on = held_measuring
+    open_scored(studio, folder)
+    judge, first = studio.program.judge, studio.image.id
+    judge.judge_folder()
+    studio.wait(reached.is_set)
+    studio.paint((10, 10), (30, 30), (10, 40))
+    painted = judge.judgement.matrix.counts.copy()
+    studio.program.settings.set("work.auto_predict", False)
+    studio.press(Qt.Key.Key_D)
+    studio.wait(lambda: studio.image.id != first)
+    go_on.set()
+    studio.wait(lambda: any(title.startswith("Folder: mIoU") for title in studio.titles()))
+    studio.settle()
+    assert judge.folder.images == 1
+    np.testing.assert_array_equal(judge.folder.pooled.counts, painted)
+
+
+def test_a_compute_process_that_is_back_shows_its_device_again(studio):
+    studio.start_model()
+    shown = studio.program.models.device
+    studio.compute.crash()
+    assert studio.program.models.device.state == "restarting…"
+    studio.settle()
+    assert studio.program.models.device == shown
+
+
+def test_classes_of_the_truth_stand_first_in_an_unlabelled_image(studio, folder):
+    studio.open(folder)
+    studio.settle()
+    assert (studio.image.document.labels == 255).all()
+    assert studio.program.classes.order[:2] == [0, 15]
+
+
+def test_a_score_that_comes_after_the_project_was_left_changes_nothing(studio):
+    assert studio.program.projects.project is None
+    studio.program.judge.folder.scored.emit(1)
+    assert studio.application.images.rowCount() == 0

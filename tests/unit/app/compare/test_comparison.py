@@ -1,0 +1,139 @@
+"""Counting what several models say about the same pixels."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.state.comparison import (
+    ImageDifference,
+    PairCount,
+    Peer,
+    count_model,
+    count_pair,
+    figures_of,
+    pairs_of,
+    pooled_count,
+    shown_classes,
+)
+from app.viewmodels.compare.rows import difference_parts, heading, image_lines, signed, table_rows
+from deeplab_core.catalogs import get_catalog
+from deeplab_core.metrics import ConfusionMatrix
+from deeplab_core.records import ModelCard, PredictOptions, TrimapBand
+
+VOC = get_catalog("voc21")
+BAND = TrimapBand(width_px=3)
+
+
+def maps(seed: int, count: int = 3, shape: tuple[int, int] = (24, 30)) -> list[np.ndarray]:
+    random = np.random.default_rng(seed)
+    found = [random.integers(0, 4, shape).astype(np.uint8) for _ in range(count)]
+    found[-1][:, :3] = 255
+    return found
+
+
+@given(st.integers(0, 10_000))
+def test_every_differing_pixel_is_counted_once(seed):
+    one, other, truth = maps(seed)
+    count = count_pair(one, other, 255, truth)
+    assert count.differ == np.count_nonzero(one != other)
+    assert count.first + count.second + count.neither + count.unjudged == count.differ
+    assert count.first == np.count_nonzero((one != other) & (one == truth) & (truth != 255))
+    back = count_pair(other, one, 255, truth)
+    assert (back.first, back.second, back.neither) == (count.second, count.first, count.neither)
+
+
+def test_without_truth_nobody_is_right():
+    one, other, _ = maps(1)
+    count = count_pair(one, other, 255)
+    assert (count.first, count.second, count.neither, count.unjudged) == (0, 0, 0, count.differ)
+    assert difference_parts(count, (0, 2)) == [("unjudged", f"differ {100 * count.share:.1f} %")]
+    assert PairCount().share == 0
+
+
+def test_maps_of_other_sizes_are_refused():
+    one, other, truth = maps(2)
+    with pytest.raises(ValueError, match="label maps"):
+        count_pair(one, other[:-1], 255)
+    with pytest.raises(ValueError, match="truth"):
+        count_pair(one, other, 255, truth[:-1])
+
+
+def test_a_folder_is_the_sum_of_its_images():
+    images = [maps(seed) for seed in (3, 4)]
+    pooled = None
+    matrix = ConfusionMatrix(VOC)
+    for one, _, truth in images:
+        pooled = pooled_count(pooled, count_model(one, VOC, BAND, truth))
+        matrix.update(truth=truth, prediction=one)
+    assert pooled is not None
+    figures = figures_of(pooled, VOC)
+    assert (figures.mean, figures.classes) == pytest.approx(matrix.mean_iou("truth"))
+    assert figures.accuracy == pytest.approx(matrix.pixel_accuracy())
+    assert len(figures.curve) == 40
+    assert sum(figures.shares.values()) == pytest.approx(1)
+    bare = count_model(images[0][0], VOC, BAND)
+    assert pooled_count(bare, pooled).matrix == pooled.matrix
+    assert pooled_count(pooled, bare).matrix == pooled.matrix
+    assert figures_of(bare, VOC).curve == ()
+    assert math.isnan(figures_of(bare, VOC).mean)
+
+
+def test_the_table_marks_the_best_where_one_is_better():
+    one, other, truth = maps(5)
+    figures = [figures_of(count_model(labels, VOC, BAND, truth), VOC) for labels in (one, truth)] + [None]
+    rows = {row.name: row for row in table_rows(VOC, figures, (1234.4, None, float("nan")))}
+    mean = f"mIoU over {figures[0].classes}"
+    assert heading(figures) == "IoU, %"
+    assert rows[mean].values[1:] == ("100.0", "–")
+    assert rows[mean].best == {1}
+    assert rows["Time, ms"].values == ("1\u2009234", "–", "–")
+    assert rows["Time, ms"].best == frozenset()
+    assert [row for row in rows if rows[row].color] == ["background", "aeroplane", "bicycle", "bird"]
+    same = table_rows(VOC, [figures[0], figures[0]], (5.0, 9.0))
+    assert {row.name: row.best for row in same}[mean] == frozenset()
+    assert {row.name: row.best for row in same}["Time, ms"] == {0}
+    bare = [figures_of(count_model(other, VOC, BAND), VOC)]
+    assert heading(bare) == "Area, %"
+    assert not any("mIoU" in row.name for row in table_rows(VOC, bare, (None,)))
+    assert shown_classes(VOC, bare) == [0, 1, 2, 3]
+
+
+def test_models_have_one_class_set_however_much_one_invents():
+    _, _, truth = maps(6)
+    stray = truth.copy()
+    place = tuple(np.argwhere(truth != 255)[0])
+    stray[place] = 17  # a sheep
+    clean, wrong = (figures_of(count_model(labels, VOC, BAND, truth), VOC) for labels in (truth, stray))
+    assert clean.classes == wrong.classes
+    assert clean.mean - wrong.mean < 0.1  # under the rule "union" a class more with IoU 0
+    present = [c for c in VOC.ids.tolist() if (truth == c).any()]
+    labelled = truth != 255
+    iou = [((truth == c) & (stray == c)).sum() / (((truth == c) | (stray == c)) & labelled).sum() for c in present]
+    assert wrong.mean == pytest.approx(float(np.mean(iou)))
+
+
+def test_images_with_the_largest_difference_come_first():
+    nan = float("nan")
+    rows = [
+        ImageDifference(1, "b.png", {(0, 1): PairCount(100, 5)}, (0.5, 0.25)),
+        ImageDifference(2, "a.png", {(0, 1): PairCount(100, 9)}, (nan, nan)),
+        ImageDifference(3, "c.png", {(0, 1): PairCount(100, 0)}, (0.5, 0.5)),
+    ]
+    lines = image_lines(rows, (0, 1))
+    assert [(line.image, line.gain) for line in lines] == [(2, None), (1, -0.25)]
+    assert [signed(line.gain) for line in lines] == ["", "−25.0"]
+    assert signed(0.0312) == "+3.1"
+    assert pairs_of(3) == [(0, 1), (0, 2), (1, 2)]
+
+
+def test_a_model_without_the_stride_takes_its_own():
+    card = ModelCard(id="m", name="m", architecture={}, catalog=VOC, output_strides=(16,))
+    wanted = PredictOptions(output_stride=8, flip=True)
+    assert Peer(Path("m"), "m", card).options(wanted) == PredictOptions(flip=True)
+    assert Peer(Path("m"), "m").options(wanted) == wanted

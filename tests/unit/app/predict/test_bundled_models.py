@@ -1,0 +1,71 @@
+"""The models that are shipped: small, ours, described, and as good as their pages say."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from app.paths import BUNDLED_MODELS, FIRST_MODEL, SAMPLE_PROJECT
+from deeplab_core.catalogs import get_catalog
+from deeplab_core.datasets.find import find_images
+from deeplab_core.images import read_image
+from deeplab_core.masks.read import read_mask
+from deeplab_core.metrics import ConfusionMatrix
+from deeplab_core.weights import list_models
+
+NAMES = ("camvid", "rooms-voc")
+CATALOGS = {"camvid": "camvid11", "rooms-voc": "voc21"}
+
+
+def test_both_are_found_and_the_first_one_is_among_them() -> None:
+    entries = list_models([BUNDLED_MODELS])
+    assert tuple(sorted(entry.path.stem for entry in entries)) == NAMES
+    assert FIRST_MODEL.is_file()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_bundled_model_is_small_and_says_what_it_knows(name: str) -> None:
+    path = BUNDLED_MODELS / f"{name}.safetensors"
+    assert path.stat().st_size < 8_000_000
+    (entry,) = (entry for entry in list_models([BUNDLED_MODELS]) if entry.path == path)
+    card = entry.card
+    assert card is not None
+    assert card.name == name
+    assert [info.name for info in card.catalog.classes] == [info.name for info in get_catalog(CATALOGS[name]).classes]
+    assert 20 < len(card.summary) < 120
+    assert "\n" not in card.summary
+    assert card.licence
+
+
+def test_the_camvid_model_is_for_research_only() -> None:
+    (entry,) = (entry for entry in list_models([BUNDLED_MODELS]) if entry.path.stem == "camvid")
+    assert entry.card is not None
+    assert "research" in entry.card.licence
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_its_weights_are_half_precision(name: str) -> None:
+    with (BUNDLED_MODELS / f"{name}.safetensors").open("rb") as file:
+        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+    kinds = {entry["dtype"] for key, entry in header.items() if key != "__metadata__"}
+    assert kinds <= {"F16", "I64"}
+
+
+def test_the_rooms_model_makes_the_masks_that_lie_beside_the_sample_images() -> None:
+    """A change of the network's numbers, or a forgotten step after training, would show here."""
+    from deeplab_core.inference import Predictor
+    from deeplab_core.weights import load_model
+
+    predictor = Predictor(*load_model(FIRST_MODEL), device="cpu")
+    catalog = predictor.card.catalog
+    matrix = ConfusionMatrix(catalog)
+    for name in find_images(SAMPLE_PROJECT)[::4]:
+        image = read_image(SAMPLE_PROJECT / name)
+        labels = predictor(image.rgb).labels
+        stem = name.removeprefix("images/").removesuffix(".jpg")
+        kept = read_mask(SAMPLE_PROJECT / "masks" / f"{stem}.png", catalog, image.info)
+        assert np.mean(labels == kept) > 0.995
+        matrix.update(truth=read_mask(SAMPLE_PROJECT / "truth" / f"{stem}.png", catalog, image.info), prediction=labels)
+    assert matrix.pixel_accuracy() > 0.6
