@@ -56,7 +56,7 @@ class _CocoReader(Reader):
             self._names[name, category["id"]] = title
             color = category.get("color")
             chosen = tuple(color) if _is_color(color) else None
-            self._declared.setdefault(title, SourceClass(name=title, color=chosen))
+            self._declared.setdefault(title, SourceClass(name=title, color=chosen, regions=0))
             if category.get("isthing", 1):
                 self._things.add(title)
         grouped: dict[Any, list[dict[str, Any]]] = defaultdict(list)

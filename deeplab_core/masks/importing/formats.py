@@ -40,6 +40,86 @@ FORMATS: tuple[Format, ...] = (
         rule="every pixel has the class of its segment; 0 is void",
         layout="a .json file whose annotations have 'segments_info', and its folder of PNG files",
     ),
+    Format(
+        key="yolo", title="YOLO segmentation", module="yolo", lossless=False, frame="displayed",
+        lost=(_OBJECTS, _HIDDEN, "boxes", "holes"),
+        rule="OpenCV's polygon on whole numbers, cut off; small regions cover large ones",
+        layout="one .txt file per image, and a YAML file with 'names' or classes.txt",
+    ),
+    Format(
+        key="cvat", title="CVAT for images 1.1", module="cvat", lossless=False, frame="displayed",
+        lost=(_OBJECTS, _HIDDEN, "attributes and tags", "polylines, points, skeletons and cuboids", "tracks"),
+        rule="polygons and boxes by pycocotools, ellipses by OpenCV, masks as they are; by z_order, then as in the file",
+        layout="annotations.xml",
+    ),
+    Format(
+        key="cvat_masks", title="CVAT segmentation mask 1.1", module="pixels", lossless=True,
+        lost=(_OBJECTS,),
+        rule="every pixel has the class of its colour in labelmap.txt",
+        layout="SegmentationClass with labelmap.txt",
+    ),
+    Format(
+        key="voc", title="PASCAL VOC", module="pixels", lossless=True,
+        lost=(_OBJECTS,),
+        rule="every pixel has the class of its index; 255 is void",
+        layout="SegmentationClass without labelmap.txt",
+    ),
+    Format(
+        key="cityscapes", title="Cityscapes gtFine and gtCoarse", module="pixels", lossless=True, frame="stored",
+        lost=(_OBJECTS, _HIDDEN),
+        rule="label ids, else Pillow's polygons in their order, else train ids; classes that are not evaluated become void where "
+        "the project lacks them",
+        layout="*_gtFine_labelIds.png, *_gtFine_polygons.json or *_gtFine_labelTrainIds.png",
+    ),
+    Format(
+        key="kitti", title="KITTI semantic", module="pixels", lossless=True, frame="stored",
+        lost=(_OBJECTS,),
+        rule="label ids of Cityscapes",
+        layout="a folder 'semantic' beside 'image_2', 'instance' or 'semantic_rgb'",
+    ),
+    Format(
+        key="ade20k", title="ADE20K scene parsing", module="pixels", lossless=True,
+        lost=(_OBJECTS,),
+        rule="ids 1 to 150; 0 is void",
+        layout="ADE_*.png in 'annotations'",
+    ),
+    Format(
+        key="ade20k_full", title="ADE20K full", module="pixels", lossless=True,
+        lost=(_OBJECTS, "parts of objects"),
+        rule="the class is red // 10 * 256 + green; 0 is void; names are those of the .json or _atr.txt file beside",
+        layout="*_seg.png",
+    ),
+    Format(
+        key="supervisely", title="Supervisely", module="supervisely", lossless=False, frame="displayed",
+        lost=(_OBJECTS, _HIDDEN, "tags", "points, cuboids and graphs"),
+        rule="OpenCV's polygon on rounded numbers without its holes, bitmaps as they are; later objects cover earlier ones",
+        layout="meta.json, and one .json file per image with 'objects' and 'size'",
+    ),
+    Format(
+        key="labelstudio", title="Label Studio JSON", module="labelstudio", lossless=False, frame="displayed",
+        lost=(_OBJECTS, _HIDDEN, "how opaque a brush is", "all but the last annotation of a task"),
+        rule="brush masks where alpha is not 0; polygons and rectangles by pycocotools, ellipses by OpenCV; later results cover "
+        "earlier ones",
+        layout="a .json file with a list of tasks",
+    ),
+    Format(
+        key="numpy", title="NumPy arrays", module="arrays", lossless=True,
+        lost=("nothing",),
+        rule="every number is an id of the project's classes",
+        layout=".npy and .npz files",
+    ),
+    Format(
+        key="parquet", title="parquet of images and masks", module="arrays", lossless=True, extra="parquet",
+        lost=("other columns",),
+        rule="every number is an id of the project's classes",
+        layout=".parquet files with columns of images and of masks",
+    ),
+    Format(
+        key="datumaro", title="others through Datumaro", module="long_tail", lossless=False, extra="formats", recognised=False,
+        lost=(_OBJECTS, _HIDDEN, "everything but masks and polygons"),
+        rule="masks as they are, polygons by pycocotools; by z_order",
+        layout="what Datumaro recognises; choose it with --format datumaro",
+    ),
 )  # fmt: skip
 
 _BY_KEY = {one.key: one for one in FORMATS}

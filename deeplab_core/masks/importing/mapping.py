@@ -13,7 +13,7 @@ from deeplab_core.masks.importing.records import SourceClass
 #: What the user calls void.
 VOID_NAME = "void"
 
-How = Literal["name", "synonym", "chosen", "format", "open"]
+How = Literal["name", "synonym", "id", "chosen", "format", "open"]
 
 #: Names of one class in different data sets. A name maps to another of its row where the project has exactly one of them.
 SYNONYMS: tuple[tuple[str, ...], ...] = (
@@ -49,8 +49,8 @@ class MappedClass:
     Attributes:
         source: the source's class.
         target: id in the project's catalog; None is void.
-        how: ``"name"`` equal names, ``"synonym"`` a declared synonym, ``"chosen"`` by the user, ``"format"`` void because the
-            format itself does not evaluate it, ``"open"`` not decided.
+        how: ``"name"`` equal names, ``"synonym"`` a declared synonym, ``"id"`` equal ids where the source has no names,
+            ``"chosen"`` by the user, ``"format"`` void or background because the format itself says so, ``"open"`` not decided.
     """
 
     source: SourceClass
@@ -95,6 +95,8 @@ def map_classes(classes: Sequence[SourceClass], catalog: ClassCatalog, choices: 
     The user's choices come first, then equal names, then names that differ in case, spaces and punctuation alone, then
     :data:`SYNONYMS`. A class that the format itself leaves out of evaluation becomes void where it has no partner.
 
+    Numbers without names are ids of the catalog, as in every mask file; its own void value is void.
+
     Args:
         choices: name in the source -> name in ``catalog``, or ``"void"``.
 
@@ -124,6 +126,8 @@ def _map_one(one: SourceClass, catalog: ClassCatalog, choice: str | None) -> Map
                 remedy=f"Correct the name after '=', or write '{VOID_NAME}'",
             )
         return MappedClass(one, exact.id, "chosen")
+    if one.id is not None:
+        return _numbered(one, catalog)
     found = _named(one, catalog)
     if found is not None:
         return MappedClass(one, found[0].id, found[1])
@@ -134,6 +138,12 @@ def _map_one(one: SourceClass, catalog: ClassCatalog, choice: str | None) -> Map
     if one.background and catalog.background is not None:
         return MappedClass(one, catalog.background, "format")
     return MappedClass(one, None, "open")
+
+
+def _numbered(one: SourceClass, catalog: ClassCatalog) -> MappedClass:
+    if any(info.id == one.id for info in catalog.classes):
+        return MappedClass(one, one.id, "id")
+    return MappedClass(one, None, "format" if one.id == catalog.file_ignore else "open")
 
 
 def _named(one: SourceClass, catalog: ClassCatalog) -> tuple[ClassInfo, How] | None:

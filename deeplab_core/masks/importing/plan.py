@@ -74,7 +74,7 @@ class ImportPlan:
             raise LabelSourceError("the source names no classes", remedy="Choose the classes with --catalog", path=self.source)
         regions = any(one.regions is not None for one in self.classes)
         background = next((one.name for one in self.classes if one.background), None)
-        names = [one for one in self.classes if one.name not in ("void", "__ignore__", "_ignore_")]
+        names = [one for one in self.classes if one.name not in ("void", "__ignore__", "_ignore_") and one.id != IGNORE]
         if background is None:
             background = next((one.name for one in names if one.name.strip("_") == "background"), None)
         if regions and background is None:
@@ -83,12 +83,14 @@ class ImportPlan:
         title = name or self.source.stem
         colors = {one.color for one in names if one.color is not None}
         unique = len(colors) == sum(one.color is not None for one in names)
+        numbered = all(one.id is not None for one in names)
+        ids = [one.id if numbered and one.id is not None else number for number, one in enumerate(names)]
         classes = tuple(
             ClassInfo(number, one.name, one.color if one.color is not None and unique else voc_color(number))
-            for number, one in enumerate(names)
+            for number, one in zip(ids, names, strict=True)
         )
         place = None if background is None else next(info.id for info in classes if info.name == background)
-        wide = len(classes) > IGNORE - 1
+        wide = len(classes) > IGNORE - 1 or max(ids) >= IGNORE
         ignore = IGNORE_WIDE if wide else IGNORE
         return with_default_keys(ClassCatalog(name=title, title=title, classes=classes, background=place, file_ignore=ignore))
 

@@ -80,7 +80,7 @@ class Reader(ABC):
         """Set :attr:`classes` to what was declared, with counts, and what was counted without being declared."""
         listed = [
             SourceClass(
-                name=one.name, aliases=one.aliases, color=one.color, regions=self._regions.pop(one.name, 0),
+                name=one.name, aliases=one.aliases, color=one.color, regions=self._regions.pop(one.name, one.regions),
                 ignored=one.ignored, background=one.background,
             )
             for one in declared

@@ -57,6 +57,7 @@ class SourceClass:
         regions: how many regions of it the source holds; None for masks, whose pixels are counted as they are read.
         ignored: the format itself says that the class is not evaluated, so that it becomes void where no class has its name.
         background: whether it is the format's class for everything else.
+        id: the number that stands for it where the source has numbers and no names; the project's class of this id is meant.
     """
 
     name: str
@@ -65,6 +66,7 @@ class SourceClass:
     regions: int | None = None
     ignored: bool = False
     background: bool = False
+    id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,407 @@
+"""Data sets that hold pixels: VOC layout and CVAT's mask archive, Cityscapes, KITTI, ADE20K."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deeplab_core.catalogs import get_catalog, voc_color
+from deeplab_core.catalogs.catalog import IGNORE, IGNORE_WIDE, ClassCatalog, ClassInfo, Color
+from deeplab_core.errors import AtrousError, LabelSourceError, MaskFormatError
+from deeplab_core.images.probe import ImageInfo
+from deeplab_core.labels import apply_lut
+from deeplab_core.masks.frames import Frame
+from deeplab_core.masks.importing.canvas import NOTHING, VOID, Canvas
+from deeplab_core.masks.importing.raster import Pen
+from deeplab_core.masks.importing.reader import Reader, folder_of, size_of, text_of
+from deeplab_core.masks.importing.records import Entry, SourceClass
+from deeplab_core.masks.importing.source import Source
+from deeplab_core.masks.read import interpret
+from deeplab_core.masks.stored import StoredMask, read_stored
+from deeplab_core.reading import decode_text, expecting
+
+_MASKS = (".png", ".tif", ".tiff", ".bmp", ".pgm")
+
+
+class PixelReader(Reader):
+    """Masks in files, whose values or colours are classes of a catalog."""
+
+    def __init__(self, source: Source) -> None:
+        super().__init__(source)
+        self._last: tuple[str, StoredMask] | None = None
+
+    def stored(self, name: str) -> StoredMask:
+        """Content of a mask file; the last one is kept, because its size is asked for first. Raises MaskFormatError."""
+        if self._last is None or self._last[0] != name:
+            try:
+                self._last = (name, read_stored(self.source.local(name)))
+            except MaskFormatError as problem:
+                problem.path = self.source.shown(name)
+                raise
+        return self._last[1]
+
+    def size(self, entry: Entry) -> tuple[int, int] | None:
+        return entry.size or self.stored(entry.file).size
+
+    def fill(self, canvas: Canvas, name: str, catalog: ClassCatalog) -> NDArray[np.uint16]:
+        """Fill the canvas with a mask file, read by the rules of :func:`read_mask`. Returns the codes."""
+        stored = self.stored(name)
+        canvas.notes += stored.notes
+        labels = interpret(stored, catalog, Path(PurePosixPath(name).name))
+        table = np.full(int(np.iinfo(labels.dtype).max) + 1, NOTHING, np.uint16)
+        for info in catalog.classes:
+            table[info.id] = canvas.code(info.name)
+        table[catalog.ignore] = VOID
+        codes: NDArray[np.uint16] = np.asarray(apply_lut(labels, table), np.uint16)
+        canvas.fill(codes)
+        return codes
+
+    def count_objects(self, canvas: Canvas, name: str, least: int = 1, void: int = 255) -> None:
+        """Count the objects of a mask of instances beside the mask of classes, if there is one."""
+        if not self.source.has(name):
+            return
+        try:
+            values = read_stored(self.source.local(name)).values
+        except AtrousError:
+            return
+        if values is not None and values.shape == canvas.values.shape:
+            found = np.unique(values)
+            canvas.count_instances([int(value) for value in found if value >= least and value != void])
+
+    def draw(self, entry: Entry, canvas: Canvas, info: ImageInfo, frame: Frame) -> None:
+        del info, frame
+        self.fill(canvas, entry.file, self.catalog(entry))
+
+    def catalog(self, entry: Entry) -> ClassCatalog:
+        """What the values of a file mean."""
+        raise NotImplementedError
+
+
+class VocReader(PixelReader):
+    """PASCAL VOC layout: masks in ``SegmentationClass``, classes of VOC or of a list beside it."""
+
+    format_key = "voc"
+    needs_labelmap = False
+
+    def __init__(self, source: Source) -> None:
+        super().__init__(source)
+        self._catalog = get_catalog("voc21")
+
+    @classmethod
+    def recognises(cls, source: Source) -> bool:
+        return bool(_class_masks(source)) and (_named(source, "labelmap.txt") is not None) == cls.needs_labelmap
+
+    def scan(self) -> None:
+        masks = _class_masks(self.source)
+        folders = sorted({folder_of(name) for name in masks})
+        plain = [folder for folder in folders if PurePosixPath(folder).name.lower() == "segmentationclass"]
+        for folder in folders:
+            if plain and folder not in plain and any(_beside(folder, one) for one in plain):
+                self.leave_out(folder, "The masks in SegmentationClass are read")
+        kept = [folder for folder in folders if not plain or folder in plain or not any(_beside(folder, one) for one in plain)]
+        labelmap, listed = _named(self.source, "labelmap.txt"), _named(self.source, "class_names.txt")
+        if labelmap is not None:
+            self._catalog = _labelmap(self.source, labelmap)
+        elif listed is not None:
+            self._catalog = _class_names(self.source, listed)
+        elif self.needs_labelmap:
+            raise LabelSourceError(
+                "the archive has no labelmap.txt", why="It names the colours of the classes", remedy="Export it again",
+                path=self.source.path,
+            )  # fmt: skip
+        self.entries = [Entry(names=(_stem(name),), file=name) for name in masks if folder_of(name) in kept]
+        self.classes = [
+            SourceClass(name=info.name, color=info.color, background=info.id == self._catalog.background)
+            for info in self._catalog.classes
+        ]
+
+    def catalog(self, entry: Entry) -> ClassCatalog:
+        del entry
+        return self._catalog
+
+    def draw(self, entry: Entry, canvas: Canvas, info: ImageInfo, frame: Frame) -> None:
+        super().draw(entry, canvas, info, frame)
+        parts = list(PurePosixPath(entry.file).parts)
+        parts[-2] = "SegmentationObject"
+        self.count_objects(canvas, "/".join(parts))
+
+
+class CvatMaskReader(VocReader):
+    """CVAT's "Segmentation mask 1.1": VOC's layout with ``labelmap.txt``."""
+
+    format_key = "cvat_masks"
+    needs_labelmap = True
+
+
+_CITYSCAPES = re.compile(r"^(?P<stem>.+)_gt(?:Fine|Coarse)_(?P<kind>labelIds\.png|labelTrainIds\.png|polygons\.json)$")
+#: Kinds of Cityscapes' label files, the one that is read first.
+_KINDS = ("labelIds.png", "polygons.json", "labelTrainIds.png")
+
+
+class CityscapesReader(PixelReader):
+    """Cityscapes: label ids, else the polygons that they are drawn from, else train ids."""
+
+    format_key = "cityscapes"
+
+    @classmethod
+    def recognises(cls, source: Source) -> bool:
+        return any(_CITYSCAPES.match(PurePosixPath(name).name) for name in source.names)
+
+    def scan(self) -> None:
+        found: dict[str, dict[str, str]] = defaultdict(dict)
+        for name in self.source.names:
+            match = _CITYSCAPES.match(PurePosixPath(name).name)
+            if match is not None:
+                found[folder_of(name) + match["stem"]][match["kind"]] = name
+        for stem, files in found.items():
+            kind = next(one for one in _KINDS if one in files)
+            try:
+                data = self._polygons(files[kind]) if kind == "polygons.json" else None
+            except AtrousError as problem:
+                self.leave_out(files[kind], problem)
+                continue
+            size = None if data is None else size_of(data["imgWidth"], data["imgHeight"])
+            self.entries.append(Entry(names=(stem,), file=files[kind], size=size, data=kind))
+        self.list_counted(_cityscapes_classes(counted=bool(self._regions)))
+        self.rest = "unlabeled"
+
+    def _polygons(self, name: str) -> dict[str, Any]:
+        with expecting("not a file of polygons", path=self.source.shown(name), error=LabelSourceError):
+            values = self.read_json(name)
+            for row in values["objects"]:
+                if not row.get("deleted"):
+                    label = _cityscapes_label(text_of(row["label"]))
+                    if label is not None:
+                        self.count(label)
+            if size_of(values["imgWidth"], values["imgHeight"]) is None:
+                raise ValueError("It has no size")
+        return dict(values)
+
+    def catalog(self, entry: Entry) -> ClassCatalog:
+        return get_catalog("cityscapes19" if entry.data == "labelTrainIds.png" else "cityscapes34")
+
+    def draw(self, entry: Entry, canvas: Canvas, info: ImageInfo, frame: Frame) -> None:
+        if entry.data != "polygons.json":
+            super().draw(entry, canvas, info, frame)
+            instances = re.sub(r"label(?:Train)?Ids\.png$", "instanceIds.png", entry.file)
+            self.count_objects(canvas, instances, least=1000)
+            return
+        pen = Pen(canvas.width, canvas.height)
+        for number, row in enumerate(self.read_json(entry.file)["objects"]):
+            with canvas.drawing("an object"):
+                if row.get("deleted"):
+                    continue
+                label = _cityscapes_label(text_of(row["label"]))
+                if label is None:
+                    canvas.skip("a license plate", "Cityscapes does not draw it")
+                    continue
+                patch = pen.pillow_polygon(pen.points(row["polygon"], least=2), outline=False)
+                canvas.paint(label, patch.mask, top=patch.top, left=patch.left, instance=(label, number))
+
+
+class KittiReader(PixelReader):
+    """KITTI semantic: label ids of Cityscapes in ``semantic``, objects in ``instance``."""
+
+    format_key = "kitti"
+
+    @classmethod
+    def recognises(cls, source: Source) -> bool:
+        folders = {PurePosixPath(name).parent.name for name in source.names}
+        return bool(_in_folder(source, "semantic")) and bool(folders & {"image_2", "instance", "semantic_rgb"})
+
+    def scan(self) -> None:
+        self.entries = [Entry(names=(_stem(name),), file=name) for name in _in_folder(self.source, "semantic")]
+        self.classes = _cityscapes_classes(counted=False)
+
+    def catalog(self, entry: Entry) -> ClassCatalog:
+        del entry
+        return get_catalog("cityscapes34")
+
+    def draw(self, entry: Entry, canvas: Canvas, info: ImageInfo, frame: Frame) -> None:
+        super().draw(entry, canvas, info, frame)
+        path = PurePosixPath(entry.file)
+        name = str(path.parent.parent / "instance" / path.name)
+        if self.source.has(name):
+            values = read_stored(self.source.local(name)).values  # class * 256 + number, 0 where nothing is told apart
+            if values is not None:
+                canvas.count_instances([int(value) for value in np.unique(values) if value % 256])
+
+
+class AdeReader(PixelReader):
+    """ADE20K as the scene parsing challenge has it: ids 1..150 in grey PNG, 0 is void."""
+
+    format_key = "ade20k"
+
+    @classmethod
+    def recognises(cls, source: Source) -> bool:
+        return any(_is_ade(name) for name in source.names)
+
+    def scan(self) -> None:
+        self.entries = [Entry(names=(_stem(name),), file=name) for name in self.source.names if _is_ade(name)]
+        self.classes = [SourceClass(name=info.name, color=info.color) for info in get_catalog("ade20k150").classes]
+
+    def catalog(self, entry: Entry) -> ClassCatalog:
+        del entry
+        return get_catalog("ade20k150")
+
+
+class AdeFullReader(PixelReader):
+    """The full ADE20K: ``*_seg.png`` with the class in red and green, the object in blue; names in ``.json`` or ``_atr.txt``."""
+
+    format_key = "ade20k_full"
+
+    @classmethod
+    def recognises(cls, source: Source) -> bool:
+        return any(name.endswith("_seg.png") for name in source.names)
+
+    def scan(self) -> None:
+        names: Counter[str] = Counter()
+        for name in self.source.names:
+            if name.endswith("_seg.png"):
+                try:
+                    titles = self._titles(name)
+                except AtrousError as problem:
+                    self.leave_out(name, problem)
+                    continue
+                names.update(set(titles.values()))
+                stem = name.removesuffix("_seg.png")
+                self.entries.append(Entry(names=(stem,), file=name, data=titles))
+            elif re.search(r"_parts_\d+\.png$", name):
+                self.leave_out(name, "Parts of objects have no place in a label map of objects")
+        self.classes = [SourceClass(name=one, aliases=tuple(part.strip() for part in one.split(","))) for one in names]
+
+    def _codes(self, name: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """(H, W) class number and (H, W) object number."""
+        colors = self.stored(name).colors
+        if colors is None:
+            raise LabelSourceError("this is no mask of the full ADE20K", why="It has no colours", path=self.source.shown(name))
+        wide = colors.astype(np.int64)
+        return wide[..., 0] // 10 * 256 + wide[..., 1], wide[..., 2]
+
+    def _titles(self, name: str) -> dict[int, str]:
+        """Class number -> name for one image."""
+        codes, objects = self._codes(name)
+        stem = name.removesuffix("_seg.png")
+        found: dict[int, str] = {}
+        if self.source.has(f"{stem}.json"):
+            with expecting("not a list of objects", path=self.source.shown(f"{stem}.json"), error=LabelSourceError):
+                for row in self.read_json(f"{stem}.json")["annotation"]["object"]:
+                    if not row["parts"]["part_level"]:
+                        found[int(row["name_ndx"])] = text_of(row["name"]).strip()
+        elif self.source.has(f"{stem}_atr.txt"):
+            data = self.source.read(f"{stem}_atr.txt", limit=4 << 20)
+            text = decode_text(data, path=self.source.shown(f"{stem}_atr.txt"), error=LabelSourceError)
+            present = np.unique(objects)
+            for line in text.splitlines():
+                fields = [part.strip() for part in line.split("#")]
+                number = int(fields[0]) if len(fields) > 3 and fields[0].isascii() and fields[0].isdigit() else len(present)
+                if number < len(present) and fields[1] == "0":
+                    inside = codes[objects == present[number]]
+                    found[int(np.bincount(inside).argmax())] = fields[3]
+        present_codes = np.unique(codes)
+        return {int(code): found.get(int(code), f"object {code}") for code in present_codes if code}
+
+    def draw(self, entry: Entry, canvas: Canvas, info: ImageInfo, frame: Frame) -> None:
+        del info, frame
+        codes, objects = self._codes(entry.file)
+        table = np.full(max(int(codes.max()), 0) + 1, VOID, np.uint16)
+        for code, title in entry.data.items():
+            if code < len(table):
+                table[code] = canvas.code(title)
+        canvas.fill(table[codes])
+        canvas.count_instances(np.unique(objects[codes > 0]).tolist())
+
+
+READERS: dict[str, type[Reader]] = {
+    "voc": VocReader, "cvat_masks": CvatMaskReader, "cityscapes": CityscapesReader, "kitti": KittiReader, "ade20k": AdeReader,
+    "ade20k_full": AdeFullReader,
+}  # fmt: skip
+
+
+def _class_masks(source: Source) -> list[str]:
+    return [
+        name for name in source.with_ending(*_MASKS)
+        if PurePosixPath(name).parent.name.lower().startswith("segmentationclass")
+    ]  # fmt: skip
+
+
+def _in_folder(source: Source, folder: str) -> list[str]:
+    return [name for name in source.with_ending(*_MASKS) if PurePosixPath(name).parent.name == folder]
+
+
+def _is_ade(name: str) -> bool:
+    path = PurePosixPath(name)
+    plain = path.name.startswith("ADE_") and path.suffix == ".png" and not re.search(r"_(?:seg|parts_\d+)$", path.stem)
+    return plain and "annotations" in path.parts
+
+
+def _beside(folder: str, other: str) -> bool:
+    return PurePosixPath(folder).parent == PurePosixPath(other).parent
+
+
+def _named(source: Source, file_name: str) -> str | None:
+    """The one file of this name nearest to the top, None if there is none."""
+    found = [name for name in source.names if PurePosixPath(name).name == file_name]
+    return min(found, key=lambda name: (name.count("/"), name), default=None)
+
+
+def _stem(name: str) -> str:
+    return str(PurePosixPath(name).with_suffix(""))
+
+
+def _labelmap(source: Source, name: str) -> ClassCatalog:
+    """Classes of ``labelmap.txt``: ``name:red,green,blue:parts:actions``, ids in their order."""
+    shown = source.shown(name)
+    rows: list[tuple[str, Color]] = []
+    ignore_color = (224, 224, 192)
+    with expecting("not a list of classes and colours", path=shown, error=LabelSourceError):
+        text = decode_text(source.read(name, limit=4 << 20), path=shown, error=LabelSourceError)
+        for line in text.splitlines():
+            if not line.strip() or line.startswith("#"):
+                continue
+            title, color, *_ = line.rsplit(":", 3) if line.count(":") >= 3 else line.split(":")
+            red, green, blue = (int(part) for part in color.split(","))
+            if title == "void":
+                ignore_color = (red, green, blue)
+            else:
+                rows.append((title, (red, green, blue)))
+        return _catalog(PurePosixPath(name).stem, rows, ignore_color)
+
+
+def _class_names(source: Source, name: str) -> ClassCatalog:
+    """Classes of ``class_names.txt``, as labelme's own converter writes it: one a line, ids from 0, ``__ignore__`` is void."""
+    shown = source.shown(name)
+    with expecting("not a list of classes", path=shown, error=LabelSourceError):
+        text = decode_text(source.read(name, limit=4 << 20), path=shown, error=LabelSourceError)
+        titles = [line.strip() for line in text.splitlines() if line.strip() and line.strip() != "__ignore__"]
+        return _catalog(PurePosixPath(name).stem, [(title, voc_color(number)) for number, title in enumerate(titles)])
+
+
+def _catalog(name: str, rows: list[tuple[str, Color]], ignore_color: Color = (224, 224, 192)) -> ClassCatalog:
+    classes = tuple(ClassInfo(number, title, color) for number, (title, color) in enumerate(rows))
+    background = next((info.id for info in classes if info.name.strip("_") == "background"), None)
+    ignore = IGNORE_WIDE if len(classes) > IGNORE - 1 else IGNORE
+    return ClassCatalog(
+        name=name, title=name, classes=classes, background=background, file_ignore=ignore, ignore_color=ignore_color
+    )
+
+
+def _cityscapes_classes(*, counted: bool) -> list[SourceClass]:
+    evaluated = set(get_catalog("cityscapes19").names)
+    return [
+        SourceClass(name=info.name, color=info.color, ignored=info.name not in evaluated, regions=0 if counted else None)
+        for info in get_catalog("cityscapes34").classes
+    ]
+
+
+def _cityscapes_label(label: str) -> str | None:
+    """Class of an object; ``cargroup`` is a group of cars. None for what Cityscapes never draws."""
+    known = get_catalog("cityscapes34").names
+    if label not in known and label.endswith("group"):
+        label = label.removesuffix("group")
+    return None if label == "license plate" else label

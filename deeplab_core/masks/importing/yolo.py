@@ -1,0 +1,140 @@
+"""YOLO segmentation: one text file per image, a class number and an outline in parts of the image's sides on every line."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from deeplab_core.errors import AtrousError, LabelSourceError
+from deeplab_core.images.probe import ImageInfo
+from deeplab_core.masks.frames import Frame
+from deeplab_core.masks.importing.canvas import Canvas
+from deeplab_core.masks.importing.raster import Patch, Pen
+from deeplab_core.masks.importing.reader import Reader, text_of
+from deeplab_core.masks.importing.records import Entry, SourceClass
+from deeplab_core.masks.importing.source import SAMPLES, Source
+from deeplab_core.reading import decode_text, expecting, whole
+
+#: Text files that are lists of classes or of images.
+_LISTS = frozenset({"classes.txt", "labels.txt", "names.txt", "train.txt", "val.txt", "test.txt", "readme.txt", "obj.names"})
+_LARGEST = 64 << 20
+
+
+class YoloReader(Reader):
+    """YOLO segmentation, with its class names in a YAML file or in ``classes.txt``."""
+
+    format_key = "yolo"
+
+    def __init__(self, source: Source) -> None:
+        super().__init__(source)
+        self._names: dict[int, str] = {}
+
+    @classmethod
+    def recognises(cls, source: Source) -> bool:
+        files = _label_files(source)
+        if not files or _class_list(source) is None:
+            return False
+        lines = [line for name in files[:SAMPLES] for line in _sampled(source, name)]
+        return bool(lines) and all(_row(line) is not None for line in lines)
+
+    def scan(self) -> None:
+        listed = _class_list(self.source)
+        if listed is not None:
+            self._names = _class_names(self.source, listed)
+        for name in _label_files(self.source):
+            try:
+                self._scan_file(name)
+            except AtrousError as problem:
+                self.leave_out(name, problem)
+        self.list_counted(SourceClass(name=title, regions=0) for title in dict.fromkeys(self._names.values()))
+
+    def _scan_file(self, name: str) -> None:
+        for line in self._lines(name):
+            row = _row(line)
+            if row is not None and len(row[1]) >= 6:
+                self.count(self._title(row[0]))
+        path = PurePosixPath(name)
+        parts = ["images" if part == "labels" else part for part in path.with_suffix("").parts]
+        without = [part for part in parts if part != "images"]
+        self.entries.append(Entry(names=tuple(dict.fromkeys(("/".join(parts), "/".join(without)))), file=name))
+
+    def _title(self, number: int) -> str:
+        return self._names.get(number, str(number))
+
+    def _lines(self, name: str) -> list[str]:
+        data = self.source.read(name, limit=_LARGEST)
+        text = decode_text(data, path=self.source.shown(name), error=LabelSourceError)
+        return [line for line in text.splitlines() if line.strip()]
+
+    def draw(self, entry: Entry, canvas: Canvas, info: ImageInfo, frame: Frame) -> None:
+        del info, frame
+        pen = Pen(canvas.width, canvas.height)
+        drawn: list[tuple[int, int, str, Patch]] = []
+        for number, line in enumerate(self._lines(entry.file)):
+            with canvas.drawing("a line"):
+                row = _row(line)
+                if row is None:
+                    raise ValueError("it is no class number and coordinates")
+                if len(row[1]) < 6:
+                    canvas.skip("a line", "It is a box, which has no outline")
+                    continue
+                points = pen.points(np.array(row[1]).reshape(-1, 2) * (canvas.width, canvas.height), least=3)
+                patch = pen.opencv_polygon(points)
+                drawn.append((-int(patch.mask.sum()), number, self._title(row[0]), patch))
+        # The format has no order: as its own training does, small regions lie above large ones.
+        for _, number, title, patch in sorted(drawn, key=lambda one: one[:2]):
+            canvas.paint(title, patch.mask, top=patch.top, left=patch.left, instance=number)
+
+
+READERS: dict[str, type[Reader]] = {"yolo": YoloReader}
+
+
+def _label_files(source: Source) -> list[str]:
+    return [name for name in source.with_ending(".txt") if PurePosixPath(name).name.lower() not in _LISTS]
+
+
+def _sampled(source: Source, name: str) -> list[str]:
+    try:
+        text = decode_text(source.read(name, limit=_LARGEST), error=LabelSourceError)
+    except AtrousError:
+        return ["?"]
+    return [line for line in text.splitlines() if line.strip()][:SAMPLES]
+
+
+def _row(line: str) -> tuple[int, list[float]] | None:
+    """Class number and coordinates of a line; None for anything else."""
+    number, *rest = line.split()
+    try:
+        values = [float(part) for part in rest]
+        kind = int(number)
+    except ValueError:
+        return None
+    if kind < 0 or kind > 1_000_000 or len(values) < 4 or len(values) % 2 or not all(-1 <= value <= 2 for value in values):
+        return None
+    return kind, values
+
+
+def _class_list(source: Source) -> str | None:
+    """The file that names the classes: a YAML file with ``names``, or ``classes.txt``."""
+    for name in sorted(source.with_ending(".yaml", ".yml"), key=lambda one: (one.count("/"), one)):
+        try:
+            values: Any = source.read_yaml(name)
+        except AtrousError:
+            continue
+        if isinstance(values, dict) and isinstance(values.get("names"), list | dict):
+            return name
+    found = [name for name in source.names if PurePosixPath(name).name.lower() in ("classes.txt", "obj.names")]
+    return min(found, key=lambda one: (one.count("/"), one), default=None)
+
+
+def _class_names(source: Source, name: str) -> dict[int, str]:
+    with expecting("not a list of classes", path=source.shown(name), error=LabelSourceError):
+        if PurePosixPath(name).suffix.lower() in (".yaml", ".yml"):
+            values: Any = source.read_yaml(name)
+            names = values["names"]
+            rows = names.items() if isinstance(names, dict) else enumerate(names)
+            return {whole(number, least=0): text_of(title) for number, title in rows}
+        text = decode_text(source.read(name, limit=4 << 20), path=source.shown(name), error=LabelSourceError)
+        return dict(enumerate(line.strip() for line in text.splitlines() if line.strip()))
