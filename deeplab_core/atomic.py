@@ -216,6 +216,25 @@ def atomic_write(
     return written
 
 
+def link_file(source: str | Path, link: str | Path) -> None:
+    """Make a link to a file, under a name that is free.
+
+    Raises:
+        ProtectedFile: something stands there already.
+        StorageError: the system does not allow it.
+    """
+    link = Path(link)
+    if os.path.lexists(link):
+        raise ProtectedFile(
+            "a file of this name is already there, and a link replaces none",
+            remedy="Choose another folder, or move that file away", path=link,
+        )  # fmt: skip
+    try:
+        link.symlink_to(os.path.abspath(source))  # noqa: PTH100 -- resolve() follows links
+    except OSError as error:
+        raise storage_error(error, link, what="the link cannot be made") from error
+
+
 def make_folder(path: str | Path) -> None:
     """Create a folder and its parents, so that they survive a power cut; an existing one is fine. Raises StorageError."""
     path = Path(path)

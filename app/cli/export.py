@@ -12,11 +12,10 @@ from app.cli.console import emit, progress
 from app.cli.plan import keep_suffix_option
 from app.cli.terminal import say
 from app.cli.train_projects import say_repairs
+from deeplab_core.masks.export.formats import FORMATS
 
 if TYPE_CHECKING:
     from app.state.project import ImageRecord
-
-FORMATS = ("indexed", "raw_ids", "cityscapes_ids", "cityscapes_train_ids", "color", "overlay", "npy", "coco_rle")
 
 
 @click.command()
@@ -36,7 +35,7 @@ FORMATS = ("indexed", "raw_ids", "cityscapes_ids", "cityscapes_train_ids", "colo
     type=click.Path(file_okay=False, path_type=Path),
     help="Where the project's data lies, if not in FOLDER/.atrous.",
 )
-@click.option("--format", "kind", type=click.Choice(FORMATS), default="indexed", show_default=True)
+@click.option("--format", "kind", type=click.Choice(list(FORMATS)), default="indexed", show_default=True)
 @click.option(
     "--scope",
     type=click.Choice(["reviewed", "touched", "all"]),

@@ -7,6 +7,7 @@ by no user. :func:`deeplab_core.datasets.find_truth` never finds such a folder; 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -49,6 +50,19 @@ class Untouched:
     whole: bool
 
 
+@dataclass(frozen=True, slots=True)
+class ProvenanceFile:
+    """Where an export says who set each pixel of a mask.
+
+    Attributes:
+        file: path below the folder, with ``/``.
+        reviewed: whether a user confirmed the whole mask.
+    """
+
+    file: str
+    reviewed: bool
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutputMarker:
     """What the marker of a folder says.
@@ -59,10 +73,13 @@ class OutputMarker:
         program: version of Atrous that wrote last.
         catalog: classes of the masks, None where unknown or where runs of several catalogs share the folder.
         model: id of the model card, None for exports, and where unknown or several.
+        models: ids of the models whose predictions are in an export, sorted; empty where none is, or unknown.
         frame: frame of the photographs that the masks are stored in, None where unknown or several.
         outputs: every file below the folder, with ``/`` -> how much of it no user set; None where that was not measured.
             A format that writes one file for all images lists the images instead.
         complete: whether ``outputs`` lists everything. False for a folder of an older version, and for a damaged marker.
+        others: further files with labels below the folder, such as the pictures in class colours beside ids.
+        provenance: output -> the picture beside it that says who set its pixels; see :mod:`deeplab_core.masks.confirmed`.
     """
 
     folder: Path
@@ -73,6 +90,9 @@ class OutputMarker:
     frame: StoredFrame | None = None
     outputs: Mapping[str, Untouched | None] = field(default_factory=dict)
     complete: bool = True
+    models: tuple[str, ...] = ()
+    others: frozenset[str] = frozenset()
+    provenance: Mapping[str, ProvenanceFile] = field(default_factory=dict)
 
     @property
     def images(self) -> int | None:
@@ -93,7 +113,8 @@ class OutputMarker:
 
     def wrote(self, path: Path) -> bool:
         """Whether a file below the folder is one of its outputs. Where they are not listed, every file may be."""
-        return not self.complete or path.relative_to(self.folder).as_posix() in self.outputs
+        name = path.relative_to(self.folder).as_posix()
+        return not self.complete or name in self.outputs or name in self.others
 
     def only(self, paths: Iterable[Path]) -> OutputMarker:
         """The same marker for some of the files below the folder: its counts are theirs."""
@@ -144,6 +165,9 @@ def mark_output(
     model: str | None = None,
     frame: StoredFrame | None = None,
     earlier: OutputMarker | None = None,
+    models: Iterable[str] = (),
+    others: Iterable[str] = (),
+    provenance: Mapping[str, ProvenanceFile] | None = None,
 ) -> OutputMarker:
     """Write the marker of a folder, together with what earlier runs left in it.
 
@@ -155,6 +179,7 @@ def mark_output(
         outputs: paths below ``folder`` with ``/``; see :class:`OutputMarker`.
         catalog, model, frame: of these outputs.
         earlier: what :func:`read_marker` said before this run began; outputs that are written again are replaced.
+        models, others, provenance: of these outputs, see :class:`OutputMarker`.
 
     Raises:
         StorageError: it cannot be written; no mask should be written then.
@@ -167,9 +192,13 @@ def mark_output(
         catalog = catalog if catalog == earlier.catalog else None
         model = model if model == earlier.model else None
         frame = frame if frame == earlier.frame else None
+    beside = {} if earlier is None else {name: entry for name, entry in earlier.provenance.items() if name in kept}
     marker = OutputMarker(
-        folder=folder, kind=kind, catalog=catalog, model=model, frame=frame, outputs={**kept, **outputs}, complete=complete
-    )
+        folder=folder, kind=kind, catalog=catalog, model=model, frame=frame, outputs={**kept, **outputs}, complete=complete,
+        models=tuple(sorted({*models, *(earlier.models if earlier is not None and kept else ())})),
+        others=frozenset(others) | (frozenset() if earlier is None else earlier.others),
+        provenance={**beside, **(provenance or {})},
+    )  # fmt: skip
     make_folder(folder)
     atomic_write(folder / MARKER_NAME, (json.dumps(_to_dict(marker), ensure_ascii=True, indent=1) + "\n").encode())
     return marker
@@ -193,6 +222,10 @@ def _to_dict(marker: OutputMarker) -> dict[str, Any]:
         "untouched_pixels": marker.untouched_pixels,
         "complete": marker.complete,
         "catalog": None if marker.catalog is None else marker.catalog.to_dict(),
+        "catalog_version": None if marker.catalog is None else catalog_version(marker.catalog),
+        "models": list(marker.models),
+        "others": sorted(marker.others),
+        "provenance": {name: {"file": entry.file, "reviewed": entry.reviewed} for name, entry in marker.provenance.items()},
         "outputs": {
             name: None if entry is None else {"untouched_pixels": entry.pixels, "untouched": entry.whole}
             for name, entry in marker.outputs.items()
@@ -222,7 +255,28 @@ def _from_marker(folder: Path, data: dict[str, Any]) -> OutputMarker | None:
         frame=_frame(data.get("frame")),
         outputs={str(name): _entry(entry) for name, entry in outputs.items()},
         complete=data.get("complete") is not False,
+        models=tuple(_texts(data.get("models"))),
+        others=frozenset(_texts(data.get("others"))),
+        provenance=_provenance(data.get("provenance")),
     )
+
+
+def catalog_version(catalog: ClassCatalog) -> str:
+    """12 hex digits that change with every change of the classes: ids, names, colours, order and values of the files."""
+    return hashlib.sha256(json.dumps(catalog.to_dict(), sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _texts(values: object) -> list[str]:
+    return [value for value in values if isinstance(value, str)] if isinstance(values, list) else []
+
+
+def _provenance(data: object) -> dict[str, ProvenanceFile]:
+    entries = data.items() if isinstance(data, dict) else ()
+    return {
+        str(name): ProvenanceFile(entry["file"], entry.get("reviewed") is True)
+        for name, entry in entries
+        if isinstance(entry, dict) and isinstance(entry.get("file"), str)
+    }
 
 
 def _from_run_record(folder: Path, data: dict[str, Any]) -> OutputMarker | None:

@@ -24,7 +24,7 @@ from app.text import counted, spaced
 from app.ui.common.fitted_dialog import FittedDialog
 from app.ui.common.panel import set_tone, toned
 from deeplab_core.errors import AtrousError
-from deeplab_core.masks.export import EXPORTERS
+from deeplab_core.masks.export import FORMATS
 
 
 class ExportDialog(FittedDialog):
@@ -42,8 +42,8 @@ class ExportDialog(FittedDialog):
         form.setVerticalSpacing(10)
         form.setLabelAlignment(Qt.AlignmentFlag.AlignRight)
         self.format = QComboBox()
-        for name, kind in EXPORTERS.items():
-            self.format.addItem(getattr(kind, "title", name), name)
+        for name, entry in FORMATS.items():
+            self.format.addItem(entry.title, name)
         self.format.setCurrentIndex(max(self.format.findData(settings["export.format"]), 0))
         self.scope = QComboBox()
         for scope in Scope:

@@ -1,51 +1,93 @@
-"""Exports: corrected masks in the forms that trainings and viewers read, each read back and compared."""
+"""Exports: corrected masks in the forms that trainings and viewers read, each read back and compared.
+
+:data:`FORMATS` is the table of formats. Names are imported when they are first used, so that listing the formats needs no numpy.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from deeplab_core.errors import ExportError
-from deeplab_core.masks.export.cityscapes import CityscapesIdsExporter, CityscapesTrainIdsExporter
-from deeplab_core.masks.export.coco import CocoRleExporter
-from deeplab_core.masks.export.exporter import CollectionExporter, Exporter, ExportItem, FileExporter
-from deeplab_core.masks.export.masks import ColorExporter, IndexedExporter, NpyExporter, RawIdsExporter
-from deeplab_core.masks.export.overlay import OverlayExporter
-from deeplab_core.masks.export.plan import ExistingTarget, ExportPlan, plan_export
-from deeplab_core.masks.export.run import ExportSummary, export_masks
+from deeplab_core.masks.export.formats import FORMATS, ExportFormat
 
-#: Every exporter by name, in the order in which choices are shown.
-EXPORTERS: dict[str, Callable[..., Exporter]] = {
-    kind.name: kind
-    for kind in (
-        IndexedExporter,
-        RawIdsExporter,
-        CityscapesIdsExporter,
-        CityscapesTrainIdsExporter,
-        ColorExporter,
-        OverlayExporter,
-        NpyExporter,
-        CocoRleExporter,
-    )
-}
-
-
-def get_exporter(name: str, **options: object) -> Exporter:
-    """An exporter by name; ``options`` as its class documents them. Raises ExportError naming the choices."""
-    if name not in EXPORTERS:
-        raise ExportError(f"there is no export format '{name}'", remedy=f"Choose one of {', '.join(EXPORTERS)}")
-    return EXPORTERS[name](**options)
-
+if TYPE_CHECKING:
+    from deeplab_core.masks.export.class_map import map_items, parse_class_map
+    from deeplab_core.masks.export.exporter import CollectionExporter, Exporter, ExportItem, FileExporter, LayoutExporter, Loss
+    from deeplab_core.masks.export.plan import ExistingTarget, ExportPlan, plan_export
+    from deeplab_core.masks.export.run import ExportSummary, export_masks, measure_losses
+    from deeplab_core.masks.export.splits import SplitPlan, read_splits, share_splits
 
 __all__ = [
     "EXPORTERS",
+    "FORMATS",
     "CollectionExporter",
     "ExistingTarget",
+    "ExportFormat",
     "ExportItem",
     "ExportPlan",
     "ExportSummary",
     "Exporter",
     "FileExporter",
+    "LayoutExporter",
+    "Loss",
+    "SplitPlan",
     "export_masks",
     "get_exporter",
+    "map_items",
+    "measure_losses",
+    "parse_class_map",
     "plan_export",
+    "read_splits",
+    "share_splits",
 ]
+
+_MODULES = {
+    "class_map": ("map_items", "parse_class_map"),
+    "exporter": ("CollectionExporter", "Exporter", "ExportItem", "FileExporter", "LayoutExporter", "Loss"),
+    "plan": ("ExistingTarget", "ExportPlan", "plan_export"),
+    "run": ("ExportSummary", "export_masks", "measure_losses"),
+    "splits": ("SplitPlan", "read_splits", "share_splits"),
+}
+_HOMES = {name: module for module, names in _MODULES.items() for name in names}
+
+
+def get_exporter(name: str, **options: Any) -> Exporter:
+    """An exporter by name; ``options`` as its class documents them.
+
+    Raises:
+        ExportError: there is no such format (the message names the choices), or the extra that it needs is not installed.
+    """
+    if name not in FORMATS:
+        from deeplab_core.errors import ExportError
+
+        raise ExportError(f"there is no export format '{name}'", remedy=f"Choose one of {', '.join(FORMATS)}")
+    exporter: Exporter = EXPORTERS[name](**options)
+    return exporter
+
+
+class _Classes(Mapping[str, type[Any]]):
+    """Format name -> class of its exporter, imported when it is asked for."""
+
+    def __getitem__(self, name: str) -> type[Any]:
+        module, _, kind = FORMATS[name].home.partition(":")
+        found: type[Any] = getattr(import_module(f"{__name__}.{module}"), kind)
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(FORMATS)
+
+    def __len__(self) -> int:
+        return len(FORMATS)
+
+
+#: Every exporter by name, in the order in which choices are shown.
+EXPORTERS: Mapping[str, type[Any]] = _Classes()
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value

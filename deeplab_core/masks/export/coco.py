@@ -1,6 +1,7 @@
-"""COCO json with run-length masks: one file for all images, written and checked image by image.
+"""COCO json: one file for all images, written and checked image by image.
 
-Format: "COCO data format" of the COCO detection task; masks are compressed column-major run lengths as in pycocotools.
+Format: "COCO data format" of the COCO detection task. Masks are compressed column-major run lengths as in pycocotools; polygons
+run along the borders of pixels, which pycocotools fills exactly.
 """
 
 from __future__ import annotations
@@ -18,25 +19,26 @@ from numpy.typing import NDArray
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import ExportError
 from deeplab_core.labels import LabelMap
-from deeplab_core.masks.export.exporter import REMEDY, CollectionExporter, CollectionSession, ExportItem
+from deeplab_core.masks.export.exporter import REMEDY, CollectionExporter, CollectionSession, ExportItem, Loss, check_catalog
+from deeplab_core.masks.export.shapes import corner_rings, joined_corners, regions, simplified
 from deeplab_core.masks.png import to_file_values
 from deeplab_core.reading import json_text
 
 Unit = Literal["class", "component"]
+Shapes = Literal["mask", "polygon"]
 
 
 class CocoRleExporter(CollectionExporter):
-    """One ``annotations.json``; category ids are the catalog's class ids.
+    """One ``annotations.json`` with masks; category ids are the catalog's class ids.
 
-    Nothing is lost: pixels without an annotation are the catalog's background class, and where it has none, void. Void beside
-    a background class is annotated as the category ``void`` with ``iscrowd`` and ``ignore`` set to 1.
+    Pixels without an annotation are the catalog's background class, and where it has none, void. Void is no category: beside a
+    background class its run lengths are in the entry of the image, under ``void``, where other programs do not look.
 
     Args:
         unit: one annotation per class and image, or per connected region (8-neighbourhood).
     """
 
     name = "coco_rle"
-    title = "COCO json with run-length masks"
     file_name = "annotations.json"
 
     def __init__(self, *, unit: Unit = "class") -> None:
@@ -46,6 +48,30 @@ class CocoRleExporter(CollectionExporter):
 
     def session(self, catalog: ClassCatalog) -> CocoSession:
         return CocoSession(catalog, self.unit)
+
+
+class CocoInstancesExporter(CollectionExporter):
+    """One ``annotations.json`` with an annotation for each connected region; otherwise as :class:`CocoRleExporter`.
+
+    Args:
+        shapes: polygons, or masks (run lengths). A polygon has its holes joined to its outline by doubled lines, which
+            pycocotools fills exactly.
+        tolerance: polygons may leave the border of a region by so many px; 0 keeps every pixel.
+        min_pixels: regions of fewer pixels are left out and counted.
+    """
+
+    name = "coco_instances"
+    file_name = "annotations.json"
+
+    def __init__(self, *, shapes: Shapes = "polygon", tolerance: float = 0, min_pixels: int = 0) -> None:
+        if shapes not in ("mask", "polygon"):
+            raise ValueError(f"shapes '{shapes}' are neither 'mask' nor 'polygon'")
+        self.shapes, self.tolerance, self.min_pixels = shapes, tolerance, min_pixels
+
+    def session(self, catalog: ClassCatalog) -> CocoSession:
+        if self.shapes == "mask" and not self.min_pixels:
+            return CocoSession(catalog, "component")
+        return CocoRegionsSession(catalog, self.shapes, self.tolerance, self.min_pixels)
 
 
 class CocoSession(CollectionSession):
@@ -65,66 +91,74 @@ class CocoSession(CollectionSession):
             for info in self._catalog.classes
             if info.id != self._rest
         ]
-        if self._rest != self._catalog.ignore:
-            void = {"id": int(self._catalog.ignore), "name": "void", "supercategory": "ignore"}
-            categories.append({**void, "color": list(self._catalog.ignore_color)})
         info = {"description": "Masks exported by Atrous", "catalog": self._catalog.to_dict()}
         head = f'{{"info": {_dump(info)},\n"categories": {_dump(categories)},\n"annotations": ['
         return head.encode("utf-8")
 
     def encode(self, item: ExportItem, labels: LabelMap) -> bytes:
-        if item.catalog != self._catalog:
-            raise ExportError("the labels belong to another catalog than the rest of the file", path=item.name)
+        check_catalog(item, self._catalog)
         to_file_values(labels, item.catalog)
-        from pycocotools import mask as coco_mask
-
         image_id = len(self._images) + 1
         height, width = labels.shape
-        lines: list[str] = []
-        for category, counts in region_runs(labels, self._rest, self._unit):
-            rle = coco_mask.frPyObjects({"counts": counts, "size": [height, width]}, height, width)
-            void = category == self._catalog.ignore
-            row = {
-                "id": self._annotations + len(lines) + 1,
-                "image_id": image_id,
-                "category_id": category,
-                "iscrowd": int(void),
-                **({"ignore": 1} if void else {}),
-                "area": int(coco_mask.area(rle)),
-                "bbox": [int(side) for side in coco_mask.toBbox(rle)],
-                "segmentation": {"size": [height, width], "counts": rle["counts"].decode("ascii")},
-            }
-            lines.append(_dump(row))
+        void = labels == self._catalog.ignore
+        kept = bool(self._rest != self._catalog.ignore and void.any())
+        rows, written, loss = self._rows(labels)
+        lines = [
+            _dump({"id": self._annotations + number, "image_id": image_id, "iscrowd": 0, **row})
+            for number, row in enumerate(rows, 1)
+        ]
         first = self._annotations == 0
-        self._images.append({"id": image_id, "file_name": item.name, "width": width, "height": height})
-        self._checksums.append(zlib.crc32(np.ascontiguousarray(labels).data))
+        image: dict[str, Any] = {"id": image_id, "file_name": item.name, "width": width, "height": height}
+        if kept:
+            image["void"] = _compressed(_counts_of(void, height, width), height, width)
+        self.loss = loss + Loss(void=int(void.sum()) if kept else 0)
+        self._images.append(image)
+        self._checksums.append(zlib.crc32(np.ascontiguousarray(written).data))
         self._annotations += len(lines)
         return "".join(("\n" if first and not number else ",\n") + line for number, line in enumerate(lines)).encode("utf-8")
+
+    def _rows(self, labels: LabelMap) -> tuple[list[dict[str, Any]], LabelMap, Loss]:
+        """Annotations of one image, the map that they and the void of the image describe, and what they do not carry."""
+        from pycocotools import mask as coco_mask
+
+        height, width = labels.shape
+        rows = []
+        for category, counts in region_runs(labels, self._rest, self._unit):
+            if category != self._catalog.ignore:
+                rle = coco_mask.frPyObjects({"counts": counts, "size": [height, width]}, height, width)
+                shape = {"size": [height, width], "counts": rle["counts"].decode("ascii")}
+                rows.append(_row(category, rle, shape))
+        return rows, labels, Loss()
 
     def finish(self) -> bytes:
         images = ",\n".join(_dump(image) for image in self._images)
         return f'\n],\n"images": [\n{images}\n]}}\n'.encode()
 
     def check(self, path: Path) -> None:
+        images = {int(row["id"]): row for row in _rows_of(path, "images")}
+        if list(images.values()) != self._images:
+            raise ExportError("the entries of the images do not read back equal", remedy=REMEDY, path=path)
         found: dict[int, int] = {}
-        for image_id, rows in groupby(_annotation_rows(path), key=lambda row: int(row["image_id"])):
-            found[image_id] = self._checksum(list(rows))
+        for image_id, rows in groupby(_rows_of(path, "annotations"), key=lambda row: int(row["image_id"])):
+            found[image_id] = self._checksum(list(rows), images[image_id])
         for image, checksum in zip(self._images, self._checksums, strict=True):
-            empty = np.full((image["height"], image["width"]), self._rest, dtype=self._catalog.dtype)
-            if (found[image["id"]] if image["id"] in found else zlib.crc32(empty.data)) != checksum:
-                raise ExportError("the run lengths in the file differ from the mask", remedy=REMEDY, path=image["file_name"])
+            if (found[image["id"]] if image["id"] in found else self._checksum([], image)) != checksum:
+                raise ExportError("the shapes in the file differ from the mask", remedy=REMEDY, path=image["file_name"])
 
-    def _checksum(self, rows: list[dict[str, Any]]) -> int:
+    def _checksum(self, rows: list[dict[str, Any]], image: dict[str, Any]) -> int:
         """Checksum of the label map that the annotations of one image describe."""
-        height, width = rows[0]["segmentation"]["size"]
-        runs = []
-        for row in rows:
-            counts = np.array(decode_counts(row["segmentation"]["counts"]), dtype=np.int64)
+        height, width = image["height"], image["width"]
+        shapes = [(row["segmentation"], int(row["category_id"])) for row in rows]
+        if "void" in image:
+            shapes.append((image["void"], int(self._catalog.ignore)))
+        runs = [np.empty((3, 0), np.int64)]
+        for shape, category in shapes:
+            counts = np.array(decode_counts(shape["counts"]), dtype=np.int64)
             ends = np.cumsum(counts)
             if ends[-1] != height * width:
                 raise ExportError("run lengths do not add up to the image", remedy=REMEDY)
             inside = ends[1::2]
-            runs.append(np.stack((inside - counts[1::2], inside, np.full(len(inside), int(row["category_id"])))))
+            runs.append(np.stack((inside - counts[1::2], inside, np.full(len(inside), category))))
         starts, ends, categories = np.concatenate(runs, axis=1)
         order = np.argsort(starts)
         starts, ends, categories = starts[order], ends[order], categories[order]
@@ -136,6 +170,97 @@ class CocoSession(CollectionSession):
         values[1::2] = categories
         labels = np.repeat(values, lengths).reshape(width, height).T
         return zlib.crc32(np.ascontiguousarray(labels).data)
+
+
+class CocoRegionsSession(CocoSession):
+    """Annotations per connected region, as polygons or masks; shapes may overlap, and later ones are drawn over earlier ones."""
+
+    def __init__(self, catalog: ClassCatalog, shapes: Shapes, tolerance: float, min_pixels: int) -> None:
+        super().__init__(catalog, "component")
+        self._shapes, self._tolerance, self._min_pixels = shapes, tolerance, min_pixels
+
+    def _rows(self, labels: LabelMap) -> tuple[list[dict[str, Any]], LabelMap, Loss]:
+        height, width = labels.shape
+        rows, loss = [], Loss()
+        for region in regions(labels, self._rest):
+            if region.value == self._catalog.ignore:
+                continue
+            if region.pixels < self._min_pixels:
+                loss += Loss(regions=1, region_pixels=region.pixels)
+                continue
+            shape: Any
+            if self._shapes == "mask":
+                shape = _compressed(_counts_of(region.mask, height, width, (region.x, region.y)), height, width)
+            else:
+                outer, holes = corner_rings(region)
+                outer = simplified(outer, self._tolerance)
+                thin = [simplified(hole, self._tolerance) for hole in holes]
+                kept = [hole for hole in thin if len(np.unique(hole, axis=0)) > 2]
+                loss += Loss(holes=len(holes) - len(kept))
+                shape = [joined_corners((outer, kept)).reshape(-1).tolist()]
+            rows.append(_row(region.value, _as_rle(shape, height, width), shape))
+        written = self._painted([(row["segmentation"], row["category_id"]) for row in rows], labels.shape)
+        written[labels == self._catalog.ignore] = self._catalog.ignore
+        different = int(np.count_nonzero(written != labels))
+        return rows, written, loss + Loss(pixels=different)
+
+    def _painted(self, shapes: list[tuple[Any, int]], size: tuple[int, ...]) -> LabelMap:
+        height, width = size
+        columns = np.full(height * width, self._rest, dtype=self._catalog.dtype)
+        for shape, category in shapes:
+            counts = np.array(decode_counts(_as_rle(shape, height, width)["counts"].decode("ascii")), np.int64)
+            lengths = counts[1::2]
+            starts = np.cumsum(counts)[::2][: len(lengths)]
+            first = np.cumsum(lengths) - lengths
+            columns[np.repeat(starts - first, lengths) + np.arange(int(lengths.sum()))] = category
+        return np.ascontiguousarray(columns.reshape(width, height).T)
+
+    def _checksum(self, rows: list[dict[str, Any]], image: dict[str, Any]) -> int:
+        shapes = [(row["segmentation"], int(row["category_id"])) for row in rows]
+        if "void" in image:
+            shapes.append((image["void"], int(self._catalog.ignore)))
+        return zlib.crc32(np.ascontiguousarray(self._painted(shapes, (image["height"], image["width"]))).data)
+
+
+def _row(category: int, rle: dict[str, Any], shape: object) -> dict[str, Any]:
+    from pycocotools import mask as coco_mask
+
+    bbox = [int(side) for side in coco_mask.toBbox(rle)]
+    return {"category_id": category, "area": int(coco_mask.area(rle)), "bbox": bbox, "segmentation": shape}
+
+
+def _as_rle(shape: Any, height: int, width: int) -> dict[str, Any]:
+    from pycocotools import mask as coco_mask
+
+    if isinstance(shape, list):
+        found: dict[str, Any] = coco_mask.merge(coco_mask.frPyObjects(shape, height, width))
+        return found
+    return {"size": [height, width], "counts": shape["counts"].encode("ascii")}
+
+
+def _counts_of(inside: NDArray[Any], height: int, width: int, place: tuple[int, int] = (0, 0)) -> list[int]:
+    """COCO counts of a mask: alternating lengths outside and inside down the columns of an image, beginning outside.
+
+    Args:
+        inside: (h, w), nonzero inside; a part of the image.
+        height, width: of the image.
+        place: column and row of the part in the image.
+    """
+    x, y = np.nonzero(inside.T)
+    places = (x + place[0]) * height + y + place[1]
+    breaks = np.flatnonzero(np.diff(places) != 1)
+    starts = np.concatenate((places[:1], places[breaks + 1]))
+    ends = np.concatenate((places[breaks], places[-1:])) + 1
+    edges = np.stack((starts, ends), axis=1).reshape(-1)
+    counts: list[int] = np.diff(np.concatenate(([0], edges, [height * width]))).tolist()
+    return counts if counts[-1] or len(counts) == 1 else counts[:-1]
+
+
+def _compressed(counts: list[int], height: int, width: int) -> dict[str, Any]:
+    from pycocotools import mask as coco_mask
+
+    rle = coco_mask.frPyObjects({"counts": counts, "size": [height, width]}, height, width)
+    return {"size": [height, width], "counts": rle["counts"].decode("ascii")}
 
 
 def decode_counts(text: str) -> list[int]:
@@ -205,11 +330,11 @@ def _components(labels: LabelMap, rest: int) -> NDArray[np.int32]:
     return regions
 
 
-def _annotation_rows(path: Path) -> Iterator[dict[str, Any]]:
+def _rows_of(path: Path, part: str) -> Iterator[dict[str, Any]]:
     with path.open(encoding="utf-8") as stream:
         inside = False
         for line in stream:
-            if line.startswith('"annotations": ['):
+            if line.startswith(f'"{part}": ['):
                 inside = True
             elif inside and line.startswith("]"):
                 return

@@ -1,24 +1,37 @@
-"""Exports that hold the labels themselves: indexed PNG, raw ids, colours, numpy arrays."""
+"""Exports that hold the labels themselves: indexed PNG, raw ids, colours, numpy arrays, one picture per class."""
 
 from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import ExportError
 from deeplab_core.labels import LabelMap, value_counts
-from deeplab_core.masks.export.exporter import ExportItem, FileExporter, check_labels_equal
+from deeplab_core.masks.export.exporter import (
+    REMEDY,
+    Encoded,
+    ExportItem,
+    FileExporter,
+    LayoutExporter,
+    LayoutSession,
+    Part,
+    check_catalog,
+    check_labels_equal,
+    safe_names,
+)
 from deeplab_core.masks.png import encode_ids_png, encode_indexed_png, encode_png, to_file_values
+from deeplab_core.masks.stored import read_stored
 
 
 class IndexedExporter(FileExporter):
     """Indexed PNG: stored value = class id, palette = class colours, void as the catalog's files have it."""
 
     name = "indexed"
-    title = "Indexed PNG with palette (VOC style)"
 
     def encode(self, item: ExportItem, labels: LabelMap) -> list[bytes]:
         return encode_indexed_png(labels, item.catalog)
@@ -31,7 +44,6 @@ class RawIdsExporter(FileExporter):
     """Grey PNG of ids, 8 bit, or 16 bit where the catalog needs it."""
 
     name = "raw_ids"
-    title = "Grey PNG of class ids"
 
     def encode(self, item: ExportItem, labels: LabelMap) -> list[bytes]:
         return encode_ids_png(labels, item.catalog)
@@ -40,11 +52,19 @@ class RawIdsExporter(FileExporter):
         check_labels_equal(path, self.output_name(item), item.catalog, labels)
 
 
+class DeepIdsExporter(RawIdsExporter):
+    """Grey PNG of ids, always 16 bit: for programs that want one type whatever the number of classes."""
+
+    name = "ids_16bit"
+
+    def encode(self, item: ExportItem, labels: LabelMap) -> list[bytes]:
+        return encode_png(to_file_values(labels, item.catalog).astype(np.uint16))
+
+
 class NpyExporter(FileExporter):
     """numpy ``.npy`` of ids, (H, W) uint8 or uint16, void as the catalog's files have it."""
 
     name = "npy"
-    title = "NumPy array of class ids"
     suffix = ".npy"
 
     def encode(self, item: ExportItem, labels: LabelMap) -> list[bytes]:
@@ -56,15 +76,77 @@ class NpyExporter(FileExporter):
         check_labels_equal(path, self.output_name(item), item.catalog, labels)
 
 
+class NpzExporter(FileExporter):
+    """numpy ``.npz``: ``labels`` (H, W) of ids, ``ids`` (C,) and ``names`` (C,) of the classes, ``void`` the value of void."""
+
+    name = "npz"
+    suffix = ".npz"
+
+    def encode(self, item: ExportItem, labels: LabelMap) -> list[bytes]:
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, allow_pickle=False, **self._arrays(item, labels))
+        return [buffer.getvalue()]
+
+    def check(self, item: ExportItem, labels: LabelMap, path: Path) -> None:
+        expected = self._arrays(item, labels)
+        with np.load(path, allow_pickle=False) as found:
+            if set(found.files) != set(expected) or any(not np.array_equal(found[name], expected[name]) for name in expected):
+                raise ExportError("the exported arrays do not read back equal", remedy=REMEDY, path=item.name)
+
+    @staticmethod
+    def _arrays(item: ExportItem, labels: LabelMap) -> dict[str, NDArray[Any]]:
+        catalog = item.catalog
+        return {
+            "labels": to_file_values(labels, catalog),
+            "ids": catalog.ids,
+            "names": np.array(catalog.names),
+            "void": np.array(catalog.file_ignore),
+        }
+
+
+class BinaryExporter(LayoutExporter):
+    """One PNG per class and image, ``CLASS/NAME.png``: 255 where the class is, 0 elsewhere. Void is in none of them."""
+
+    name = "binary"
+
+    def files(self, item: ExportItem) -> tuple[str, ...]:
+        return tuple(f"{folder}/{item.stem}.png" for folder in safe_names(item.catalog).values())
+
+    def session(self, catalog: ClassCatalog) -> LayoutSession:
+        return _BinarySession(catalog)
+
+
+class _BinarySession(LayoutSession):
+    def __init__(self, catalog: ClassCatalog) -> None:
+        self._catalog = catalog
+        self._folders = safe_names(catalog)
+
+    def encode(self, item: ExportItem, labels: LabelMap) -> Encoded:
+        check_catalog(item, self._catalog)
+        to_file_values(labels, item.catalog)
+        return Encoded(tuple(self._part(item, labels, number, folder) for number, folder in self._folders.items()))
+
+    @staticmethod
+    def _part(item: ExportItem, labels: LabelMap, number: int, folder: str) -> Part:
+        def mask() -> NDArray[np.uint8]:
+            return np.where(labels == number, np.uint8(255), np.uint8(0))
+
+        def check(path: Path) -> None:
+            found = read_stored(path).values
+            if found is None or not np.array_equal(found, mask()):
+                raise ExportError(f"the mask of '{folder}' does not read back equal", remedy=REMEDY, path=item.name)
+
+        return Part(f"{folder}/{item.stem}.png", encode_png(mask()), check)
+
+
 class ColorExporter(FileExporter):
     """RGB PNG in the class colours; refused where two occurring classes share a colour, for it could not be read back."""
 
     name = "color"
-    title = "Colour PNG"
 
     def encode(self, item: ExportItem, labels: LabelMap) -> list[bytes]:
         to_file_values(labels, item.catalog)
-        _refuse_shared_colors(labels, item)
+        refuse_shared_colors(labels, item)
         return encode_png(color_table(item.catalog)[labels])
 
     def check(self, item: ExportItem, labels: LabelMap, path: Path) -> None:
@@ -80,7 +162,8 @@ def color_table(catalog: ClassCatalog) -> np.ndarray[tuple[int, int], np.dtype[n
     return table
 
 
-def _refuse_shared_colors(labels: LabelMap, item: ExportItem) -> None:
+def refuse_shared_colors(labels: LabelMap, item: ExportItem) -> None:
+    """Raise ExportError where a class that occurs has the colour of another: a coloured file could not be read back."""
     catalog = item.catalog
     counts = value_counts(labels)
     names = {info.id: info.name for info in catalog.classes} | {int(catalog.ignore): "void"}

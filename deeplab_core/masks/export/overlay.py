@@ -26,7 +26,6 @@ class OverlayExporter(FileExporter):
     """
 
     name = "overlay"
-    title = "Overlay picture"
     suffix = "_overlay.png"
     follows_frame = False
 

@@ -13,7 +13,8 @@ from pathlib import Path, PurePosixPath
 from deeplab_core.atomic import refuse_photograph
 from deeplab_core.errors import AtrousError, ExportError, ProtectedFile
 from deeplab_core.images.file_names import name_key
-from deeplab_core.masks.export.exporter import CollectionExporter, Exporter, ExportItem, FileExporter
+from deeplab_core.masks.confirmed import provenance_name
+from deeplab_core.masks.export.exporter import CollectionExporter, Exporter, ExportItem, LayoutExporter
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,10 @@ class ExportPlan:
     """Where every item goes.
 
     Attributes:
-        outputs: target file of each item, in order; the same file for all items of a collection.
+        outputs: target file of each item, in order; the same file for all items of a collection. Of several files of one item
+            it is the one with the labels.
+        files: all files of each item but its photograph, in order.
+        shared: files that all items share.
         existing: files that are there already and may be replaced, in order.
         refused: by item name, why it cannot be exported: another item would be written to the same file, or a photograph or a
             link stands there. The others are exported.
@@ -45,10 +49,16 @@ class ExportPlan:
     outputs: tuple[Path, ...]
     existing: tuple[ExistingTarget, ...]
     refused: Mapping[str, AtrousError] = field(default_factory=dict)
+    files: tuple[tuple[Path, ...], ...] = ()
+    shared: tuple[Path, ...] = ()
 
 
-def plan_export(items: Sequence[ExportItem], exporter: Exporter, target: str | Path) -> ExportPlan:
+def plan_export(items: Sequence[ExportItem], exporter: Exporter, target: str | Path, *, provenance: bool = False) -> ExportPlan:
     """Work out the target files and what already stands there. Writes nothing.
+
+    Args:
+        items, exporter, target: as for :func:`deeplab_core.masks.export.export_masks`.
+        provenance: whether each item gets a picture of who set its pixels.
 
     Raises:
         ExportError: a name leads out of the target folder, or ``target`` is a file.
@@ -56,25 +66,33 @@ def plan_export(items: Sequence[ExportItem], exporter: Exporter, target: str | P
     target = Path(target)
     if target.is_file():
         raise ExportError("the export target is a file", remedy="Choose a folder", path=target)
-    names = _names(items, exporter)
+    files = tuple(_names(item, exporter, provenance=provenance) for item in items)
+    names = [own[-1] for own in files]
     outputs = tuple(target / name for name in names)
+    shared = tuple(target / name for name in (exporter.shared(items) if isinstance(exporter, LayoutExporter) and items else ()))
     # In one file for all, images are told apart by their whole names.
     refused = _equal_names(items, [item.name for item in items] if isinstance(exporter, CollectionExporter) else names)
     photographs = {_identity(item.image_path) for item in items if item.image_path is not None}
     existing: dict[Path, ExistingTarget] = {}
     checked: dict[Path, AtrousError | None] = {}
-    for item, output in zip(items, outputs, strict=True):
+    paths = tuple(tuple(target / name for name in own) for own in files)
+    for item, own in zip(items, paths, strict=True):
         if item.name in refused:
             continue
-        if output not in checked:
-            found = existing_target(output)
-            checked[output] = _refusal(item, output, photographs) if found is not None else None
-            if found is not None and checked[output] is None:
-                existing[output] = found
-        refusal = checked[output]
-        if refusal is not None:
-            refused[item.name] = refusal
-    return ExportPlan(outputs=outputs, existing=tuple(existing.values()), refused=refused)
+        for output in own:
+            if output not in checked:
+                found = existing_target(output)
+                checked[output] = _refusal(item, output, photographs) if found is not None else None
+                if found is not None and checked[output] is None:
+                    existing[output] = found
+            refusal = checked[output]
+            if refusal is not None:
+                refused[item.name] = refusal
+    for output in shared:
+        found = existing_target(output)
+        if found is not None:
+            existing[output] = found
+    return ExportPlan(outputs=outputs, existing=tuple(existing.values()), refused=refused, files=paths, shared=shared)
 
 
 def _refusal(item: ExportItem, output: Path, photographs: set[str]) -> AtrousError | None:
@@ -98,17 +116,15 @@ def existing_target(path: Path) -> ExistingTarget | None:
     return ExistingTarget(path, status.st_size, datetime.fromtimestamp(status.st_mtime, UTC))
 
 
-def _names(items: Sequence[ExportItem], exporter: Exporter) -> list[str]:
-    names = []
-    for item in items:
-        path = PurePosixPath(item.name)
-        if path.is_absolute() or ".." in path.parts or not path.parts or ("\\" in item.name and sys.platform == "win32"):
-            raise ExportError(f"'{item.name}' is no path below a project", remedy="Open the folder again")
-        if isinstance(exporter, CollectionExporter):
-            names.append(exporter.file_name)
-        else:
-            names.append(exporter.output_name(item) if isinstance(exporter, FileExporter) else item.name)
-    return names
+def _names(item: ExportItem, exporter: Exporter, *, provenance: bool) -> tuple[str, ...]:
+    path = PurePosixPath(item.name)
+    if path.is_absolute() or ".." in path.parts or not path.parts or ("\\" in item.name and sys.platform == "win32"):
+        raise ExportError(f"'{item.name}' is no path below a project", remedy="Open the folder again")
+    before = (provenance_name(item.stem),) if provenance else ()
+    if isinstance(exporter, CollectionExporter):
+        return (*before, exporter.output_of(item))
+    assert isinstance(exporter, LayoutExporter)
+    return (*before, *exporter.files(item))
 
 
 def _equal_names(items: Sequence[ExportItem], names: Sequence[str]) -> dict[str, AtrousError]:

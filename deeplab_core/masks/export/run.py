@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -14,14 +13,30 @@ from deeplab_core.errors import AtrousError, Cancelled, ExportError, ProtectedFi
 from deeplab_core.images.orientation import to_stored
 from deeplab_core.images.probe import probe_image
 from deeplab_core.labels import LabelMap, class_histogram
-from deeplab_core.masks.export.exporter import CollectionExporter, Exporter, ExportItem, FileExporter
+from deeplab_core.masks.export.companions import place_picture, provenance_part, world_file_part
+from deeplab_core.masks.export.exporter import (
+    CollectionExporter,
+    CollectionSession,
+    Encoded,
+    Exporter,
+    ExportItem,
+    LayoutExporter,
+    LayoutSession,
+    Loss,
+    Part,
+    holds,
+)
+from deeplab_core.masks.export.marking import Marking
 from deeplab_core.masks.export.plan import ExportPlan, existing_target, plan_export
-from deeplab_core.masks.output_marker import OutputMarker, Untouched, mark_output, read_marker, unmark_output
 from deeplab_core.notes import Note, RunNotes
+from deeplab_core.reading import read_bytes
+from deeplab_core.wording import count
 
 OnExisting = Literal["ask", "error", "replace", "skip"]
 Frame = Literal["stored", "oriented"]
 
+#: Lists and tables that all images share, bytes.
+_MOST_SHARED = 256 << 20
 #: A disk that refuses this many files in a row will refuse the rest.
 _REFUSALS = 3
 
@@ -39,6 +54,7 @@ class ExportSummary:
         class_pixels: pixels per class name over all written masks, ``"void"`` included; classes that do not occur are left out.
         cancelled: whether the run was cancelled.
         notes: masks that were repaired, and photographs under overlay pictures that were scaled or cut, counted.
+        losses: by item name what the format could not carry, only where that is anything.
     """
 
     written: tuple[str, ...] = ()
@@ -49,6 +65,12 @@ class ExportSummary:
     class_pixels: dict[str, int] = field(default_factory=dict)
     cancelled: bool = False
     notes: RunNotes = field(default_factory=RunNotes)
+    losses: dict[str, Loss] = field(default_factory=dict)
+
+    @property
+    def loss(self) -> Loss:
+        """What the format could not carry, over all images."""
+        return sum(self.losses.values(), Loss())
 
     def text(self) -> str:
         """The summary in one sentence."""
@@ -60,6 +82,8 @@ class ExportSummary:
             parts.append(f"{self.not_reached} not tried")
         if self.notes:
             parts.append(self.notes.text())
+        if self.losses:
+            parts.append(f"not carried by the format, in {count(len(self.losses), 'image')}: {self.loss.text()}")
         return ("Cancelled: " if self.cancelled else "") + ", ".join(parts)
 
 
@@ -72,6 +96,7 @@ def export_masks(
     frame: Frame = "stored",
     progress: Callable[[int, int], None] | None = None,
     cancel: Callable[[], bool] | None = None,
+    provenance: bool = False,
 ) -> ExportSummary:
     """Write masks to a folder. Each is read back and compared before it takes its place; labels are loaded one at a time.
 
@@ -86,13 +111,14 @@ def export_masks(
         frame: ``"stored"`` fits the raw pixels of the photograph's file, ``"oriented"`` what a viewer shows.
         progress: called with (done, total) after every item.
         cancel: asked before every item; True ends the run. Files already written stay; a collection is then not written.
+        provenance: write a picture of who set its pixels for each item that knows it (:mod:`deeplab_core.masks.confirmed`).
 
     Raises:
         ExportError: an existing target, or a target that cannot be (see :func:`plan_export`). Items that the plan refuses,
             because two would be one file or a photograph stands there, fail alone.
         StorageError: the target folder cannot be created or marked.
     """
-    plan = plan_export(items, exporter, target)
+    plan = plan_export(items, exporter, target, provenance=provenance)
     if plan.existing and on_existing in ("ask", "error"):
         first = plan.existing[0]
         raise ExportError(
@@ -100,217 +126,291 @@ def export_masks(
             why="Nothing was written", remedy="Choose to replace or to skip them, or another folder", path=target,
         )  # fmt: skip
     make_folder(target)
-    marking = _Marking(Path(target), items, plan, exporter, frame, replace=on_existing == "replace")
-    run = _Run(items, plan, on_existing, frame, progress, cancel, marking)
+    replace = on_existing == "replace"
+    marked_frame = frame if exporter.follows_frame else "oriented"
+    marking = Marking(Path(target), items, plan, exporter, marked_frame, replace=replace)
+    run = _Run(items, exporter, Path(target), plan, marking, frame, replace=replace, provenance=provenance)
+    run.progress, run.cancel = progress, cancel
     try:
-        if isinstance(exporter, CollectionExporter):
-            run.write_collection(exporter)
-        elif isinstance(exporter, FileExporter):
-            run.write_files(exporter)
+        run.write()
     finally:
         marking.end()
     return run.summary()
 
 
-class _Marking:
-    """The marker of the target folder: written before the first mask, and again with what was written in the end."""
+def measure_losses(
+    items: Sequence[ExportItem],
+    exporter: Exporter,
+    *,
+    frame: Frame = "stored",
+    progress: Callable[[int, int], None] | None = None,
+    cancel: Callable[[], bool] | None = None,
+) -> dict[str, Loss | AtrousError]:
+    """What an export would lose, before it writes anything: each mask is encoded, and its shapes are rasterised again.
 
-    def __init__(
-        self, target: Path, items: Sequence[ExportItem], plan: ExportPlan, exporter: Exporter, frame: Frame, *, replace: bool
-    ) -> None:
-        self._target = target
-        self._catalog = items[0].catalog if items else None
-        self._frame: Frame = frame if exporter.follows_frame else "oriented"
-        self._earlier: OutputMarker | None = read_marker(target)
-        self._begun = False
-        one_file = isinstance(exporter, CollectionExporter)
-        pairs = list(zip(items, plan.outputs, strict=True))
-        self._names = {item.name: item.name if one_file else path.relative_to(target).as_posix() for item, path in pairs}
-        # Files that will be skipped are not ours.
-        taken = set() if replace else {existing.path for existing in plan.existing}
-        self._planned = [self._names[item.name] for item, path in pairs if path not in taken and item.name not in plan.refused]
-        self.written: dict[str, Untouched | None] = {}
+    Args:
+        items, exporter, frame, progress, cancel: as for :func:`export_masks`.
 
-    def note(self, item: ExportItem) -> None:
-        """An item was written."""
-        self.written[self._names[item.name]] = None if item.untouched is None else item.untouched()
+    Returns:
+        By item name the loss, also where it is none, or the error that the export would have; images without a mask are left
+        out.
+    """
+    found: dict[str, Loss | AtrousError] = {}
+    layouts: LayoutSession | None = None
+    files: CollectionSession | None = None
+    if items and isinstance(exporter, LayoutExporter):
+        layouts = exporter.session(items[0].catalog)
+    elif items and isinstance(exporter, CollectionExporter):
+        files = exporter.session(items[0].catalog)
+    for position, item in enumerate(items):
+        if cancel is not None and cancel():
+            break
+        try:
+            labels = _labels_of(item, exporter, frame)
+            if labels is not None and layouts is not None:
+                found[item.name] = layouts.encode(item, labels).loss
+            elif labels is not None and files is not None:
+                files.encode(item, labels)
+                found[item.name] = files.loss
+        except AtrousError as error:
+            found[item.name] = error
+        if progress is not None:
+            progress(position + 1, len(items))
+    return found
 
-    def begin(self) -> None:
-        """Call before every mask. Raises StorageError: the folder cannot be marked, so no mask may be written."""
-        if not self._begun:
-            self._write(dict.fromkeys(self._planned))
-            self._begun = True
 
-    def end(self) -> None:
-        earlier, written = self._earlier, self.written
-        if not self._begun:
-            return
-        with suppress(StorageError):  # what was planned is marked, which is the safe side
-            if written:
-                self._write(written)
-            elif earlier is None:
-                unmark_output(self._target)
-            else:
-                mark_output(
-                    self._target, earlier.kind, {}, catalog=earlier.catalog, model=earlier.model, frame=earlier.frame,
-                    earlier=earlier,
-                )  # fmt: skip
-
-    def _write(self, outputs: dict[str, Untouched | None]) -> None:
-        mark_output(self._target, "export", outputs, catalog=self._catalog, frame=self._frame, earlier=self._earlier)
+def _labels_of(item: ExportItem, exporter: Exporter, frame: Frame) -> LabelMap | None:
+    """The labels in the frame to be written."""
+    labels = item.labels()
+    if labels is None or item.image_path is None:
+        return labels
+    info = probe_image(item.image_path)
+    if (labels.shape[1], labels.shape[0]) != info.size:
+        raise ExportError(
+            f"the mask has {labels.shape[1]} x {labels.shape[0]} px, but the image has {info.width} x {info.height}",
+            remedy="The image was changed since it was labelled; open the folder again", path=item.image_path,
+        )  # fmt: skip
+    return to_stored(labels, info.orientation) if frame == "stored" and exporter.follows_frame else labels
 
 
 class _Run:
+    progress: Callable[[int, int], None] | None = None
+    cancel: Callable[[], bool] | None = None
+
     def __init__(
         self,
         items: Sequence[ExportItem],
+        exporter: Exporter,
+        target: Path,
         plan: ExportPlan,
-        on_existing: OnExisting,
+        marking: Marking,
         frame: Frame,
-        progress: Callable[[int, int], None] | None,
-        cancel: Callable[[], bool] | None,
-        marking: _Marking,
+        *,
+        replace: bool,
+        provenance: bool,
     ) -> None:
-        self._items = items
-        self._marking = marking
-        self._plan = plan
-        self._replace = on_existing == "replace"
-        self._frame = frame
-        self._progress = progress
-        self._cancel = cancel
+        self._items, self._exporter, self._target = items, exporter, target
+        self._marking, self._plan, self._frame = marking, plan, frame
+        self._replace, self._provenance = replace, provenance
         self._written: list[str] = []
         self._skipped: list[tuple[str, str]] = []
         self._failed: list[tuple[str, AtrousError]] = []
-        self._pixels: Counter[str] = Counter()
+        self._pixels: dict[str, dict[str, int]] = {}
+        self._losses: dict[str, Loss] = {}
         self._nbytes = 0
+        self._tried = 0
         self._notes = RunNotes("image")
         self._cancelled = False
 
-    def write_files(self, exporter: FileExporter) -> None:
+    def write(self) -> None:
+        if isinstance(self._exporter, LayoutExporter):
+            self._write_layout(self._exporter)
+        elif isinstance(self._exporter, CollectionExporter):
+            self._write_collections(self._exporter)
+
+    def _write_layout(self, exporter: LayoutExporter) -> None:
+        if not self._items:
+            return
+        session = exporter.session(self._items[0].catalog)
         refusals = 0
-        for position, (item, path) in enumerate(zip(self._items, self._plan.outputs, strict=True)):
-            if self._cancel is not None and self._cancel():
+        there: list[ExportItem] = []
+        for position, (item, paths) in enumerate(zip(self._items, self._plan.files, strict=True)):
+            if self.cancel is not None and self.cancel():
                 self._cancelled = True
-                return
+                break
+            self._tried += 1
             try:
                 if item.name in self._plan.refused:
                     raise self._plan.refused[item.name]
-                self._write_file(exporter, item, path)
+                if self._write_item(session, item, paths):
+                    there.append(item)
                 refusals = 0
             except AtrousError as error:
                 self._failed.append((item.name, error))
                 disk = isinstance(error, StorageError) and not isinstance(error, ProtectedFile)
                 refusals = refusals + 1 if disk else 0
-            if self._progress is not None:
-                self._progress(position + 1, len(self._items))
+            if self.progress is not None:
+                self.progress(position + 1, len(self._items))
             if refusals == _REFUSALS:
-                return
+                break
+        if there and refusals < _REFUSALS:
+            for part in session.finish(there):
+                self._write_shared(part)
 
-    def _write_file(self, exporter: FileExporter, item: ExportItem, path: Path) -> None:
+    def _write_item(self, session: LayoutSession, item: ExportItem, paths: Sequence[Path]) -> bool:
+        """Whether the item is in the target now."""
         # Looked at again, because a long run leaves time for someone else to put a file here.
-        if not self._replace and existing_target(path) is not None:
+        if not self._replace and any(existing_target(path) is not None for path in paths):
             self._skipped.append((item.name, "already there"))
-            return
-        labels = self._load(item, exporter)
+            return True
+        labels = _labels_of(item, self._exporter, self._frame)
         if labels is None:
             self._skipped.append((item.name, "no mask"))
-            return
-        parts = exporter.encode(item, labels)
-        make_folder(path.parent)
+            return False
+        encoded = session.encode(item, labels)
+        before, notes = self._companions(item, labels, encoded)
         self._marking.begin()
-        self._nbytes += atomic_write(path, parts, check=lambda written: exporter.check(item, labels, written))
-        self._count(item, labels)
-        self._note(item, exporter.notes(item))
+        self._nbytes += place_picture(item, self._exporter, self._target)
+        for part in (*before, *encoded.parts):
+            self._write_part(part)
+        self._count(item, labels, encoded.loss, (*encoded.notes, *notes))
+        return True
 
-    def _note(self, item: ExportItem, notes: Iterable[Note] = ()) -> None:
-        self._notes.add(item.name, (*(() if item.notes is None else item.notes()), *notes))
+    def _companions(self, item: ExportItem, labels: LabelMap, encoded: Encoded) -> tuple[list[Part], list[Note]]:
+        parts, notes = [], []
+        if self._provenance:
+            parts += provenance_part(item, labels, stored=self._stored)
+        world, note = world_file_part(item, encoded.parts[-1].name, stored=self._stored)
+        if note is not None:
+            notes.append(note)
+        if world is not None and (self._replace or existing_target(self._target / world.name) is None):
+            parts.append(world)
+        return parts, notes
 
-    def write_collection(self, exporter: CollectionExporter) -> None:
-        if not self._items:
-            return
-        path = self._plan.outputs[0]
-        if all(item.name in self._plan.refused for item in self._items):
-            self._failed += [(item.name, self._plan.refused[item.name]) for item in self._items]
+    @property
+    def _stored(self) -> bool:
+        return self._frame == "stored" and self._exporter.follows_frame
+
+    def _write_part(self, part: Part) -> None:
+        path = self._target / part.name
+        make_folder(path.parent)
+        self._nbytes += atomic_write(path, part.data, check=part.check)
+
+    def _write_shared(self, part: Part) -> None:
+        path = self._target / part.name
+        data, check = part.data, part.check
+        try:
+            if part.merge is not None and not self._replace and path.is_file():
+                data = part.merge(read_bytes(path, limit=_MOST_SHARED, what="the list of the earlier export"))
+                check = holds(data)
+            make_folder(path.parent)
+            self._nbytes += atomic_write(path, data, check=check)
+        except AtrousError as error:
+            self._failed.append((part.name, error))
+
+    def _write_collections(self, exporter: CollectionExporter) -> None:
+        files: dict[Path, list[ExportItem]] = {}
+        for item, path in zip(self._items, self._plan.outputs, strict=True):
+            files.setdefault(path, []).append(item)
+        for path, items in files.items():
+            if self._cancelled:
+                return
+            self._write_collection(exporter, path, items)
+
+    def _write_collection(self, exporter: CollectionExporter, path: Path, items: Sequence[ExportItem]) -> None:
+        refused = [item.name for item in items if item.name in self._plan.refused]
+        if len(refused) == len(items):
+            self._tried += len(items)
+            self._failed += [(name, self._plan.refused[name]) for name in refused]
             return
         if not self._replace and existing_target(path) is not None:
-            self._skipped += [(item.name, "already there") for item in self._items]
+            self._tried += len(items)
+            self._skipped += [(item.name, "already there") for item in items]
             return
-        session = exporter.session(self._items[0].catalog)
+        session = exporter.session(items[0].catalog)
+        earlier, done = len(self._written), [item.name for item in items]
 
         def parts() -> Iterator[bytes]:
             yield session.begin()
-            for position, item in enumerate(self._items):
-                if self._cancel is not None and self._cancel():
+            for item in items:
+                if self.cancel is not None and self.cancel():
                     raise Cancelled
-                try:
-                    if item.name in self._plan.refused:
-                        raise self._plan.refused[item.name]
-                    labels = self._load(item, exporter)
-                    if labels is None:
-                        self._skipped.append((item.name, "no mask"))
-                    else:
-                        part = session.encode(item, labels)
-                        self._count(item, labels)
-                        self._note(item)
-                        yield part
-                except AtrousError as error:
-                    self._failed.append((item.name, error))
-                if self._progress is not None:
-                    self._progress(position + 1, len(self._items))
-            if not self._written:
+                part = self._collected(session, item)
+                if part is not None:
+                    yield part
+                if self.progress is not None:
+                    self.progress(self._tried, len(self._items))
+            if len(self._written) == earlier:
                 raise _NothingToWrite
             yield session.finish()
 
         try:
             self._marking.begin()
-            self._nbytes = atomic_write(path, parts(), check=session.check)
+            make_folder(path.parent)
+            self._nbytes += atomic_write(path, parts(), check=session.check)
         except Cancelled:
             self._cancelled = True
-            self._forget()
+            self._tried -= self._forget(items)
         except _NothingToWrite:
-            self._forget()
+            self._forget(items)
         except AtrousError as error:
             told = {name for name, _ in (*self._skipped, *self._failed)}
-            lost = self._written or [item.name for item in self._items if item.name not in told]
-            self._forget()
-            self._failed += [(name, error) for name in lost]
+            self._forget(items)
+            self._failed += [(name, error) for name in done if name not in told]
+            self._tried = len(self._written) + len(self._skipped) + len(self._failed)
+
+    def _collected(self, session: CollectionSession, item: ExportItem) -> bytes | None:
+        self._tried += 1
+        try:
+            if item.name in self._plan.refused:
+                raise self._plan.refused[item.name]
+            labels = _labels_of(item, self._exporter, self._frame)
+            if labels is None:
+                self._skipped.append((item.name, "no mask"))
+                return None
+            part = session.encode(item, labels)
+            parts = provenance_part(item, labels, stored=self._stored) if self._provenance else []
+            for beside in parts:
+                self._write_part(beside)
+            self._nbytes += place_picture(item, self._exporter, self._target)
+            self._count(item, labels, session.loss, ())
+        except AtrousError as error:
+            self._failed.append((item.name, error))
+            return None
+        return part
 
     def summary(self) -> ExportSummary:
-        tried = len(self._written) + len(self._skipped) + len(self._failed)
         return ExportSummary(
             written=tuple(self._written),
             skipped=tuple(self._skipped),
             failed=tuple(self._failed),
-            not_reached=len(self._items) - tried,
+            not_reached=len(self._items) - self._tried,
             nbytes=self._nbytes,
-            class_pixels=dict(self._pixels),
+            class_pixels=dict(sum(map(Counter, self._pixels.values()), Counter[str]())),
             cancelled=self._cancelled,
             notes=self._notes,
+            losses=self._losses,
         )
 
-    def _load(self, item: ExportItem, exporter: Exporter) -> LabelMap | None:
-        """The labels in the frame to be written."""
-        labels = item.labels()
-        if labels is None or item.image_path is None:
-            return labels
-        info = probe_image(item.image_path)
-        if (labels.shape[1], labels.shape[0]) != info.size:
-            raise ExportError(
-                f"the mask has {labels.shape[1]} x {labels.shape[0]} px, but the image has {info.width} x {info.height}",
-                remedy="The image was changed since it was labelled; open the folder again", path=item.image_path,
-            )  # fmt: skip
-        return to_stored(labels, info.orientation) if self._frame == "stored" and exporter.follows_frame else labels
-
-    def _count(self, item: ExportItem, labels: LabelMap) -> None:
+    def _count(self, item: ExportItem, labels: LabelMap, loss: Loss, notes: Iterable[Note]) -> None:
         self._written.append(item.name)
-        self._marking.note(item)
+        self._marking.note(item, provenance=self._provenance and item.provenance is not None)
         counts = class_histogram(labels, item.catalog)
-        self._pixels.update({name: int(n) for name, n in zip((*item.catalog.names, "void"), counts, strict=True) if n})
+        names = (*item.catalog.names, "void")
+        self._pixels[item.name] = {name: int(n) for name, n in zip(names, counts, strict=True) if n}
+        if loss:
+            self._losses[item.name] = loss
+        self._notes.add(item.name, (*(item.notes() if item.notes is not None else ()), *notes))
 
-    def _forget(self) -> None:
-        self._written = []
-        self._marking.written.clear()
-        self._pixels.clear()
+    def _forget(self, items: Sequence[ExportItem]) -> int:
+        """Nothing of a file of several images was written after all; returns how many of them had been counted."""
+        names = {item.name for item in items}
+        before = len(self._written)
+        self._written = [name for name in self._written if name not in names]
+        self._losses = {name: loss for name, loss in self._losses.items() if name not in names}
+        self._pixels = {name: pixels for name, pixels in self._pixels.items() if name not in names}
+        self._marking.forget(names)
+        return before - len(self._written)
 
 
 class _NothingToWrite(Exception):

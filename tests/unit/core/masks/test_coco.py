@@ -39,6 +39,8 @@ def rebuilt(data: dict, image_id: int, catalog: ClassCatalog) -> np.ndarray:
     for row in data["annotations"]:
         if row["image_id"] == image_id:
             labels[coco_mask.decode(row["segmentation"]).astype(bool)] = row["category_id"]
+    if "void" in image:
+        labels[coco_mask.decode(image["void"]).astype(bool)] = catalog.ignore
     return labels
 
 
@@ -67,14 +69,13 @@ def test_the_file_is_what_pycocotools_reads(tmp_path: Path, capsys: pytest.Captu
     export_masks([item("sub/ä.jpg", labels)], get_exporter("coco_rle", unit="component"), tmp_path)
     coco = COCO(str(tmp_path / "annotations.json"))
     capsys.readouterr()
+    void = coco.imgs[1].pop("void")
     assert coco.imgs[1] == {"id": 1, "file_name": "sub/ä.jpg", "width": 30, "height": 20}
     chairs = coco.loadAnns(coco.getAnnIds(catIds=coco.getCatIds(catNms=["chair"])))
     assert [(row["area"], row["bbox"], row["iscrowd"]) for row in chairs] == [(35, [3, 2, 7, 5], 0), (35, [3, 10, 7, 5], 0)]
-    void = coco.loadAnns(coco.getAnnIds(catIds=[255]))
-    assert [(row["area"], row["iscrowd"], row["ignore"]) for row in void] == [(5, 1, 1)]
-    assert coco.cats[255]["name"] == "void"
-    assert 0 not in coco.cats
-    assert "background" not in {row["name"] for row in coco.cats.values()}
+    assert np.array_equal(coco_mask.decode(void), labels == 255)
+    assert set(coco.cats) == set(range(1, 21))
+    assert not {"background", "void"} & {row["name"] for row in coco.cats.values()}
 
 
 def test_where_there_is_no_background_the_first_class_is_annotated(tmp_path: Path) -> None:

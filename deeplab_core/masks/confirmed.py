@@ -1,0 +1,111 @@
+"""Who set each pixel of an exported mask: a picture beside the mask, written by an export and read by an import.
+
+The picture is an indexed PNG of the mask's size and frame. Its values are the codes of :data:`CODES`; the marker of the folder
+(:mod:`deeplab_core.masks.output_marker`) says which picture belongs to which mask, and whether a user confirmed the whole mask.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deeplab_core.errors import MaskFormatError
+from deeplab_core.images.orientation import to_oriented
+from deeplab_core.images.probe import ImageInfo
+from deeplab_core.masks.output_marker import OutputMarker, read_marker
+from deeplab_core.masks.png import encode_png
+
+#: Value in the picture -> what it means. They are the codes that a project keeps for its pixels.
+CODES = {0: "unset", 1: "model", 2: "CRF", 3: "user", 4: "import", 5: "the user's class with a model's outline"}
+#: Codes of pixels whose class a user chose.
+BY_USER = (3, 4, 5)
+#: Folder of the pictures, below the target of an export.
+FOLDER = "provenance"
+_COLORS = ((0, 0, 0), (120, 120, 120), (90, 140, 200), (60, 180, 75), (240, 190, 40), (145, 210, 120))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Confirmed:
+    """What an export says about the pixels of one mask.
+
+    Attributes:
+        codes: (H, W) uint8, see :data:`CODES`.
+        reviewed: whether a user confirmed the whole mask.
+    """
+
+    codes: NDArray[np.uint8]
+    reviewed: bool
+
+    @property
+    def pixels(self) -> NDArray[np.bool_]:
+        """(H, W) bool: pixels that a user confirmed."""
+        return np.ones(self.codes.shape, bool) if self.reviewed else np.isin(self.codes, BY_USER)
+
+
+def provenance_name(stem: str) -> str:
+    """Path of the picture for an output that is named after ``stem``, relative to the target of the export."""
+    return f"{FOLDER}/{stem}.png"
+
+
+def encode_provenance(codes: NDArray[np.uint8]) -> list[bytes]:
+    """The picture in parts. ``codes``: (H, W) uint8, see :data:`CODES`. Raises MaskFormatError for other values."""
+    if codes.size and int(codes.max()) >= len(CODES):
+        raise MaskFormatError(f"{int(codes.max())} says of no pixel who set it", why=f"Known are 0..{len(CODES) - 1}")
+    return encode_png(np.ascontiguousarray(codes), palette=np.array(_COLORS, np.uint8))
+
+
+def read_codes(path: str | Path) -> NDArray[np.uint8]:
+    """(H, W) uint8 codes of a picture, in the frame that it is stored in. Raises MaskFormatError where it holds none."""
+    from deeplab_core.masks.stored import read_stored
+
+    values = read_stored(Path(path)).values
+    if values is None or (values.size and int(values.max()) >= len(CODES)):
+        raise MaskFormatError(
+            "the picture of who set each pixel is damaged", why=f"Its values are not 0..{len(CODES) - 1}",
+            remedy="Export the masks again, or remove the picture", path=path,
+        )  # fmt: skip
+    return values.astype(np.uint8, copy=False)
+
+
+def read_confirmed(mask: str | Path, info: ImageInfo | None = None) -> Confirmed | None:
+    """Who set the pixels of a mask that Atrous exported with provenance.
+
+    Args:
+        mask: the mask file, anywhere below a folder with a marker.
+        info: the photograph's header facts; with it the codes come back in the oriented frame.
+
+    Returns:
+        None where the export has no such picture for this mask.
+
+    Raises:
+        MaskFormatError: the picture is missing, damaged or of another size than the image.
+    """
+    found = _entry(Path(mask))
+    if found is None:
+        return None
+    marker, name = found
+    entry = marker.provenance[name]
+    if ".." in Path(entry.file).parts or Path(entry.file).is_absolute():
+        raise MaskFormatError("the marker of the folder names a file outside of it", remedy="Export the masks again", path=mask)
+    codes = read_codes(marker.folder / entry.file)
+    if info is not None:
+        stored = marker.frame != "oriented"
+        if codes.shape[::-1] != (info.stored_size if stored else info.size):
+            raise MaskFormatError(
+                "the picture of who set each pixel has another size than the image", remedy="Export the masks again",
+                path=marker.folder / entry.file,
+            )  # fmt: skip
+        codes = to_oriented(codes, info.orientation) if stored else codes
+    return Confirmed(np.ascontiguousarray(codes), entry.reviewed)
+
+
+def _entry(mask: Path) -> tuple[OutputMarker, str] | None:
+    for folder in mask.absolute().parents:
+        marker = read_marker(folder)
+        if marker is not None:
+            name = mask.absolute().relative_to(folder).as_posix()
+            return (marker, name) if name in marker.provenance else None
+    return None

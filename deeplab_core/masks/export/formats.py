@@ -1,0 +1,131 @@
+"""The one table of export formats: what each writes, whether every pixel comes back, what it loses, and who else reads it.
+
+Only facts: a format's code is imported when it is used, so that listing the formats needs neither numpy nor OpenCV.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+#: Options that formats may have; each is an argument of the format's class.
+OptionName = Literal["images", "unmatched_to_void", "unit", "shapes", "tolerance", "min_pixels", "opacity", "contours"]
+Group = Literal["masks", "data sets", "shapes", "pictures"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportFormat:
+    """Facts of one export format.
+
+    Attributes:
+        name: what the command line and settings call it.
+        title: what users read.
+        group: which kind of format it is; choices are shown in this order.
+        home: module below this package and class.
+        writes: the files, as paths below the target.
+        exact: whether every pixel comes back equal: ``"yes"``, or the condition.
+        loses: what does not come back, empty for nothing.
+        reader: other programs and libraries that read it; those in :attr:`tested` open our files in the tests.
+        tested: readers that open our files in the tests.
+        options: arguments of the class.
+        extra: extra of the package that it needs, empty for none.
+        splits: whether the layout has a place for the parts of a data set.
+    """
+
+    name: str
+    title: str
+    group: Group
+    home: str
+    writes: str
+    exact: str = "yes"
+    loses: str = ""
+    reader: str = ""
+    tested: tuple[str, ...] = ()
+    options: tuple[OptionName, ...] = ()
+    extra: str = ""
+    splits: bool = False
+
+
+_UNMATCHED = "classes without a partner by name are refused, or become void on request"
+
+_TABLE = (
+    ExportFormat(
+        name="indexed", title="Indexed PNG with palette (VOC style)", group="masks", home="masks:IndexedExporter",
+        writes="NAME.png: value = class id, palette = class colours", loses="refused above 255 classes",
+        tested=("Pillow", "OpenCV"),
+    ),
+    ExportFormat(
+        name="raw_ids", title="Grey PNG of class ids", group="masks", home="masks:RawIdsExporter",
+        writes="NAME.png: 8 bit, 16 bit where ids need it", tested=("Pillow", "OpenCV"),
+    ),
+    ExportFormat(
+        name="ids_16bit", title="Grey PNG of class ids, always 16 bit", group="masks", home="masks:DeepIdsExporter",
+        writes="NAME.png: 16 bit", tested=("Pillow", "OpenCV"),
+    ),
+    ExportFormat(
+        name="color", title="Colour PNG", group="masks", home="masks:ColorExporter", writes="NAME.png: RGB class colours",
+        exact="yes; refused where two classes that occur share a colour", tested=("Pillow",),
+    ),
+    ExportFormat(
+        name="binary", title="One binary mask per class", group="masks", home="masks:BinaryExporter",
+        writes="CLASS/NAME.png: 255 where the class is; void is in none", tested=("Pillow",),
+    ),
+    ExportFormat(
+        name="npy", title="NumPy array of class ids", group="masks", home="masks:NpyExporter", writes="NAME.npy: (H, W) ids",
+        tested=("NumPy",),
+    ),
+    ExportFormat(
+        name="npz", title="NumPy archive: labels, ids, names", group="masks", home="masks:NpzExporter",
+        writes="NAME.npz: labels, ids, names, void", tested=("NumPy",),
+    ),
+    ExportFormat(
+        name="geotiff", title="GeoTIFF of class ids", group="masks", home="georeference:GeoTiffExporter",
+        writes="NAME.tif with the image's georeference, NAME.tfw", loses="ground control points are tags only, not a world file",
+        reader="GDAL, QGIS", tested=("tifffile",),
+    ),
+    ExportFormat(
+        name="voc", title="Pascal VOC data set", group="data sets", home="voc:VocExporter", splits=True, options=("images",),
+        writes="SegmentationClass, JPEGImages, ImageSets/Segmentation/SPLIT.txt, labelmap.txt", loses="refused above 255 classes",
+        tested=("torchvision", "Datumaro"),
+    ),
+    ExportFormat(
+        name="cityscapes", title="Cityscapes data set", group="data sets", home="cityscapes:CityscapesExporter", splits=True,
+        options=("images", "unmatched_to_void"), exact="yes, in the classes of Cityscapes",
+        writes="gtFine/SPLIT/CITY: labelIds, labelTrainIds, color; leftImg8bit/SPLIT/CITY", loses=_UNMATCHED,
+        tested=("torchvision", "cityscapesScripts"),
+    ),
+    ExportFormat(
+        name="cityscapes_ids", title="Cityscapes label ids", group="data sets", home="cityscapes:CityscapesIdsExporter",
+        writes="NAME_gtFine_labelIds.png", exact="yes, in the classes of Cityscapes", loses=_UNMATCHED,
+        options=("unmatched_to_void",), tested=("cityscapesScripts",),
+    ),
+    ExportFormat(
+        name="cityscapes_train_ids", title="Cityscapes train ids", group="data sets",
+        home="cityscapes:CityscapesTrainIdsExporter", writes="NAME_gtFine_labelTrainIds.png",
+        exact="yes, in the 19 classes of the benchmark", loses=_UNMATCHED, options=("unmatched_to_void",),
+    ),
+    ExportFormat(
+        name="ade20k", title="ADE20K scene parsing data set", group="data sets", home="voc:Ade20kExporter", splits=True,
+        options=("images",), writes="annotations/training, images/training, objectInfo.txt: value n = n-th class, 0 = void",
+        loses="refused above 254 classes", tested=("Pillow",),
+    ),
+    ExportFormat(
+        name="coco_rle", title="COCO json with run-length masks", group="shapes", home="coco:CocoRleExporter", splits=True,
+        options=("unit",), writes="annotations.json",
+        loses="void: other programs see background; Atrous reads it from the file",
+        tested=("pycocotools", "Datumaro", "supervision"),
+    ),
+    ExportFormat(
+        name="coco_instances", title="COCO json, a shape for each region", group="shapes", home="coco:CocoInstancesExporter",
+        splits=True, options=("shapes", "tolerance", "min_pixels"), writes="annotations.json: polygons or run-length masks",
+        exact="yes, without tolerance and least size", loses="void: other programs see background; Atrous reads it from the file",
+        tested=("pycocotools", "Datumaro", "supervision"),
+    ),
+    ExportFormat(
+        name="overlay", title="Overlay picture", group="pictures", home="overlay:OverlayExporter", writes="NAME_overlay.png",
+        exact="no: a picture to look at", loses="the labels", options=("opacity", "contours"),
+    ),
+)  # fmt: skip
+
+#: Every format by name, in the order in which choices are shown.
+FORMATS: dict[str, ExportFormat] = {entry.name: entry for entry in _TABLE}
