@@ -26,7 +26,7 @@ PIP_FLAGS := --quiet --disable-pip-version-check
 LOCKED ?= -c requirements.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo setup peers lock test snapshots soak lint format bench app smoke lowest clean
+.PHONY: help run demo setup peers lock test snapshots translations soak lint format bench app smoke lowest clean
 
 help:  ## list the tasks
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST))
@@ -76,6 +76,9 @@ test: $(DEV_STAMP)  ## run the tests on every core; ARGS='-k brush' passes optio
 snapshots: $(DEV_STAMP)  ## take the pictures again that the tests compare the main screens with
 	@QT_QPA_PLATFORM=offscreen $(BIN)/python -m pytest -q tests/gui/shell/test_snapshots.py --update-snapshots
 	@git status --short tests/gui/snapshots
+
+translations: $(DEV_STAMP)  ## collect the texts of the window for translators: translations/atrous.ts
+	@$(BIN)/python -m tools.translations
 
 soak: $(DEV_STAMP)  ## crash points, power cuts, torn files, hostile folders: all of what the tests try a part of
 	@QT_QPA_PLATFORM=offscreen $(BIN)/python -m tests.soak --write

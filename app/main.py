@@ -15,17 +15,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QEvent, QObject, QSettings, Qt, QTimer
+from PySide6.QtCore import QCoreApplication, QEvent, QLocale, QObject, QSettings, Qt, QTimer, QTranslator
 from PySide6.QtWidgets import QApplication
 
 from app.actions.context import Facts
 from app.actions.keymap import Keymap
 from app.actions.table import ACTIONS
 from app.import_trouble import explain, is_import_trouble
+from app.paths import RESOURCES
 from app.services.crash import CrashWatch
 from app.services.folders import layout_file, log_folder, settings_file
 from app.services.notifications import Notifier
 from app.services.settings import SettingsStore
+from app.text import use_translator
 from app.ui.project.image_list_model import ImageListModel
 from app.ui.shell.main_window import MainWindow
 from app.ui.shell.theme import apply_theme, load_fonts, load_theme, resolve_theme_name
@@ -37,6 +39,9 @@ if TYPE_CHECKING:
     from app.ui.shell.presenter import Binding
     from app.ui.shell.window_commands import WindowVerbs
     from deeplab_core.catalogs.catalog import ClassCatalog
+
+#: ``atrous_de.qm`` and so on, as ``pyside6-lrelease`` makes them of the files of ``make translations``.
+TRANSLATIONS = RESOURCES / "translations"
 
 #: Names a file that gets the seconds from this module's import to the first painted frame; for the start-up benchmark.
 FIRST_FRAME_VARIABLE = "ATROUS_FIRST_FRAME"
@@ -146,6 +151,7 @@ def main(
     qt.setApplicationName("Atrous")
     qt.setDesktopFileName("atrous")
     load_fonts()
+    translate_window(QLocale())
     watch = CrashWatch(log_folder())
     traces = watch.start(os.getpid())
     application = Application()
@@ -187,6 +193,15 @@ def main(
         application.shut_down()
         watch.stop()
     return status
+
+
+def translate_window(language: QLocale, folder: Path = TRANSLATIONS) -> QTranslator:
+    """Show the window's texts in a language, as far as ``folder`` has a translation; English otherwise."""
+    translator = QTranslator(QCoreApplication.instance())
+    if translator.load(language, "atrous", "_", str(folder)):
+        QCoreApplication.installTranslator(translator)
+    use_translator(lambda text, many, number: QCoreApplication.translate("", text, many or None, number))
+    return translator
 
 
 def _note_first_frame() -> None:

@@ -1,14 +1,97 @@
-"""Numbers and names as a user reads them."""
+"""Texts of the window: translation, plurals, numbers as users read and type them. No Qt.
+
+Source texts are English, with named placeholders: ``tr("{name} was saved", name=path.name)``. ``make translations`` collects
+every literal argument of :func:`tr`, :func:`plural`, :func:`mark` and :func:`deeplab_core.errors.message` with ``pyside6-lupdate``. The
+window points :func:`use_translator` at Qt; without it, and for a text that no translation has, the English text is shown.
+"""
 
 from __future__ import annotations
 
+import logging
 import re
+import unicodedata
+from collections.abc import Callable, Mapping
 
+from deeplab_core.errors import AtrousError, MessageText, fill
 from deeplab_core.printable import printable
 from deeplab_core.wording import count
 
-#: Halves of surrogate pairs: as these Python keeps bytes of file names that are no UTF-8.
+_log = logging.getLogger(__name__)
+
+#: Text, its English plural or "", and the number that chooses the plural or -1 -> the translation, or the text itself.
+Translator = Callable[[str, str, int], str]
+
+#: Halves of surrogate pairs: Python keeps bytes of file names that are not UTF-8 as these.
 _HALVES = re.compile("[\ud800-\udfff]")
+#: Decimal separators on some keyboards: comma, Arabic, Chinese and Japanese full width.
+_DECIMAL = dict.fromkeys(map(ord, ",\u066b\uff0e\uff0c"), ".")
+_MINUS = dict.fromkeys(map(ord, "\u2212\uff0d"), "-")
+
+
+_translate: Translator | None = None
+
+
+def use_translator(translate: Translator | None) -> None:
+    """Translate every text that is made from now on; None returns to English."""
+    global _translate
+    _translate = translate
+
+
+def mark(text: str) -> str:
+    """The text itself, collected for translation: for tables that are made before the language is known. Show it with ``tr``."""
+    return text
+
+
+def tr(text: str, /, **values: object) -> str:
+    """A text in the language of the window.
+
+    Args:
+        text: English, a literal where it is written; ``{name}`` is replaced by the value of that name. A text of
+            :func:`deeplab_core.errors.message` brings its own values.
+        values: as :meth:`str.format` takes them; texts of ``message`` among them are translated too.
+    """
+    template = text.template if isinstance(text, MessageText) else text
+    known = text.values if isinstance(text, MessageText) else {}
+    return _filled(_translated(template, "", -1), template, {**known, **values})
+
+
+def plural(one: str, many: str, number: int, /, **values: object) -> str:
+    """The text for one thing or for several: ``plural("{n} image", "{n} images", 12)``; ``{n}`` is the number in groups.
+
+    A translation has the forms of its own language. English takes ``one`` for the number 1.
+    """
+    values = {"n": spaced(number), **values}
+    translated = _translated(one, many, number)
+    source = one if number == 1 else many
+    return _filled(source if translated == one else translated, source, values)
+
+
+def _translated(text: str, many: str, number: int) -> str:
+    return text if _translate is None else _translate(text, many, number)
+
+
+def _filled(template: str, source: str, values: Mapping[str, object]) -> str:
+    if not values:
+        return template
+    translated = {name: tr(value) if isinstance(value, MessageText) else value for name, value in values.items()}
+    try:
+        return fill(template, translated)
+    except (LookupError, ValueError, AttributeError) as error:
+        if template == source:
+            raise
+        _log.warning("a translation has wrong placeholders (%s): %r for %r", error, template, source)
+        return fill(source, translated)
+
+
+def error_title(error: AtrousError) -> str:
+    """What happened, as a headline: the name of the file if there is one, else a capital letter."""
+    what = tr(error.what)
+    return what[:1].upper() + what[1:] if error.path is None else f"{error.path.name}: {what}"
+
+
+def error_detail(error: AtrousError) -> str:
+    """Cause and remedy of an error as sentences."""
+    return " ".join(tr(part).rstrip(".") + "." for part in (error.why, error.remedy) if part)
 
 
 def spaced(number: int) -> str:
@@ -17,22 +100,58 @@ def spaced(number: int) -> str:
 
 
 def counted(number: int, thing: str, things: str = "") -> str:
-    """A number of things: ``"1 image"``, ``"12 images"``, ``"2 classes"`` (``things``, where an s is not enough)."""
+    """A number of things in English, for the command line: ``"1 image"``, ``"12 images"``. Windows use :func:`plural`."""
     return count(number, thing, things, gap="\u2009")
 
 
 def waiting_text(images: int) -> str:
-    """What a summary says of results that wait beside the user's work."""
-    if images == 1:
-        return "1 waits as a suggestion, because you have worked on its image"
-    return f"{spaced(images)} wait as suggestions, because you have worked on their images"
+    """What a summary says of results that are kept as suggestions, beside the user's own work."""
+    return plural(
+        "{n} is kept as a suggestion because you have edited its image",
+        "{n} are kept as suggestions because you have edited their images",
+        images,
+    )
 
 
 def displayed(text: str) -> str:
     """A text as a window can show it.
 
-    Bytes of a file name that are no UTF-8 become the replacement character: Qt drops them without a word. Control characters,
-    which Qt hides or obeys (text from right to left), become escapes. Names themselves are never changed: keep what you show
-    apart from what you open.
+    Bytes of a file name that are not UTF-8 become the replacement character: Qt drops them silently. Control characters, which Qt
+    hides or obeys (text from right to left), become escapes. Names themselves are never changed: keep what you show apart from
+    what you open.
     """
     return printable(_HALVES.sub("\ufffd", text))
+
+
+def plain_number(text: str) -> str:
+    """The same text in ASCII digits and with a decimal dot, of the same length; other characters stay.
+
+    Eastern Arabic, Persian, Devanagari and full-width digits become 0..9.
+    """
+    translated = text.translate(_DECIMAL | _MINUS)
+    return "".join(char if char.isascii() else str(unicodedata.decimal(char, char)) for char in translated)
+
+
+def read_number(text: str) -> float:
+    """A number from ``0.5``, ``0,5`` or ``٠٫٥``, the same in every language of the desktop.
+
+    A dot or a comma is the decimal separator and thousands have none: a number with two separators is refused, and ``1,234`` is
+    a little more than one. Raises ValueError that says what is wrong.
+    """
+    plain = plain_number(text.strip())
+    if plain.count(".") > 1 or "_" in plain or any(char.isspace() for char in plain):
+        raise ValueError(f"'{text}' is not a number; leave out what separates thousands")
+    try:
+        return float(plain)
+    except ValueError:
+        raise ValueError(f"'{text}' is not a number") from None
+
+
+def read_numbers(text: str) -> list[float]:
+    """A list such as ``0.5,1,1.5``; with decimal commas its parts are separated by spaces or semicolons: ``0,5; 1; 1,5``.
+
+    Raises ValueError like :func:`read_number`.
+    """
+    words = text.replace(";", " ").split()
+    parts = words if ";" in text or len(words) > 1 else text.strip().split(",")
+    return [read_number(part.strip(",") if len(words) > 1 else part) for part in parts]

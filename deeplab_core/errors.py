@@ -34,22 +34,85 @@ reported with its traceback.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+import operator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsIndex
 
 _log = logging.getLogger(__name__)
 
+#: Values of a message: what a pipe carries and a format specification accepts.
+_Plain = str | int | float
+
+
+class MessageText(str):
+    """An English text that keeps the template and the values it was made of, so that a window can translate it.
+
+    Attributes:
+        template: the text with ``{name}`` placeholders, as :meth:`str.format` takes them.
+        values: the placeholders' values: texts, numbers and other messages.
+    """
+
+    template: str
+    values: Mapping[str, _Plain]
+    __slots__ = ("template", "values")
+
+    def __new__(cls, template: str, values: Mapping[str, object]) -> MessageText:
+        plain = {name: _plain(value) for name, value in values.items()}
+        text = super().__new__(cls, fill(template, plain))
+        text.template = template
+        text.values = plain
+        return text
+
+    def to_dict(self) -> dict[str, Any]:
+        """Template and values as plain values."""
+        values = {name: value.to_dict() if isinstance(value, MessageText) else value for name, value in self.values.items()}
+        return {"template": self.template, "values": values}
+
+    @staticmethod
+    def from_dict(data: Mapping[str, Any]) -> MessageText:
+        """Rebuild a text from :meth:`to_dict`."""
+        values = data["values"].items()
+        made = {name: MessageText.from_dict(value) if isinstance(value, Mapping) else value for name, value in values}
+        return MessageText(str(data["template"]), made)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return MessageText, (self.template, dict(self.values))
+
+
+def message(template: str, /, **values: object) -> MessageText:
+    """A text for an error: English with ``{name}`` placeholders, a literal where it is written, so that it can be collected.
+
+    Values that are neither texts nor numbers become texts.
+    """
+    return MessageText(template, values)
+
+
+def fill(template: str, values: Mapping[str, object]) -> str:
+    """A template with its values in; without values the template itself, braces and all."""
+    return template.format(**values) if values else template
+
+
+def _plain(value: object) -> _Plain:
+    if isinstance(value, bool):
+        return str(value)
+    if isinstance(value, str | int | float):
+        return value
+    return operator.index(value) if isinstance(value, SupportsIndex) else str(value)
+
 
 class AtrousError(Exception):
-    """Base of every error that a person is meant to read.
+    """Base of every error that is meant for users.
 
     Args:
         what: one clause that says what happened, without a full stop.
         why: the cause as far as it is known.
-        remedy: what the person can do now.
+        remedy: what the user can do now.
         path: the file that is concerned.
+
+    Texts of :func:`message` keep their templates and values, also on the way between processes: the window shows them in its
+    language, the command line and logs in English.
     """
 
     def __init__(self, what: str, *, why: str = "", remedy: str = "", path: Path | str | None = None) -> None:
@@ -64,20 +127,23 @@ class AtrousError(Exception):
         return " ".join(part.rstrip(".") + "." for part in (head, self.why, self.remedy) if part)
 
     def to_dict(self) -> dict[str, Any]:
-        """The error as plain values, for a pipe or a log."""
+        """The error as plain values, for a pipe or a log; ``templates`` has those of its texts that are messages."""
+        texts = {"what": self.what, "why": self.why, "remedy": self.remedy}
+        templates = {key: text.to_dict() for key, text in texts.items() if isinstance(text, MessageText) and text.values}
         return {
             "kind": type(self).__name__,
-            "what": self.what,
-            "why": self.why,
-            "remedy": self.remedy,
+            **{key: str(text) for key, text in texts.items()},
             "path": None if self.path is None else str(self.path),
+            **({"templates": templates} if templates else {}),
         }
 
     @staticmethod
     def from_dict(data: dict[str, Any]) -> AtrousError:
         """Rebuild an error from :meth:`to_dict`; an unknown kind becomes a plain :class:`AtrousError`."""
         kind = _KINDS.get(str(data.get("kind")), AtrousError)
-        what, why, remedy = (str(data.get(key, "")) for key in ("what", "why", "remedy"))
+        templates = data.get("templates", {})
+        texts = {key: str(data.get(key, "")) for key in ("what", "why", "remedy")}
+        what, why, remedy = (MessageText.from_dict(templates[key]) if key in templates else texts[key] for key in texts)
         return kind(what, why=why, remedy=remedy, path=data.get("path"))
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from app.cli.terminal import say
-from app.numbers import read_number
+from app.text import read_number
 
 if TYPE_CHECKING:
     from deeplab_core.catalogs.catalog import ClassCatalog

@@ -18,7 +18,7 @@ from app.cli.options import model_options, tell_model
 from app.cli.plan import OutputPlan, Task, keep_suffix_option, output_names, plan_outputs, report_refused
 from app.cli.read_ahead import read_ahead
 from app.cli.terminal import say
-from app.numbers import read_numbers
+from app.text import read_numbers
 from deeplab_core.errors import AtrousError, ImageReadError, one_image
 from deeplab_core.notes import RunNotes
 from deeplab_core.reading import read_json

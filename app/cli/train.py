@@ -17,7 +17,7 @@ from app.cli.console import emit
 from app.cli.options import Decimal, TrainingTruth, TruthOptions, recognised_classes, truth_options
 from app.cli.terminal import LiveBar, is_live, say
 from app.cli.train_projects import opened_projects, project_samples
-from app.numbers import read_numbers
+from app.text import read_numbers
 from deeplab_core.errors import AtrousError
 from deeplab_core.reading import parse_toml
 from deeplab_core.wording import count

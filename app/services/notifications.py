@@ -11,7 +11,7 @@ from itertools import count
 
 from PySide6.QtCore import QObject, Signal
 
-from app.text import displayed
+from app.text import displayed, error_detail, error_title
 from deeplab_core.errors import AtrousError
 
 _LOG = logging.getLogger(__name__)
@@ -90,14 +90,10 @@ class Notifier(QObject):
 
     def report(self, error: AtrousError, *, replace_key: str = "", choices: tuple[Choice, ...] = ()) -> None:
         """Say a handled error: what happened as the title, cause and remedy below it."""
-        title = error.what[0].upper() + error.what[1:]
-        if error.path is not None:
-            title = f"{error.path.name}: {error.what}"
-        detail = " ".join(part.rstrip(".") + "." for part in (error.why, error.remedy) if part)
         for kind, (key, offered) in self._remedies.items():
             if isinstance(error, kind):
                 replace_key, choices = key, (*offered, *choices)
-        self._say(Severity.ERROR, title, detail, replace_key or error.what, choices)
+        self._say(Severity.ERROR, error_title(error), error_detail(error), replace_key or error.what, choices)
 
     def report_or_raise(self, error: Exception, *, replace_key: str = "", choices: tuple[Choice, ...] = ()) -> None:
         """Say what background work came to where the error is a handled one; raise any other, which is a bug."""

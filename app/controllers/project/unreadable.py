@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from app.services.notifications import Choice, Notifier
 from app.state.project import MaskRefused
 from app.state.store import DamagedStore, RemovedStore
+from app.text import error_detail, tr
 from deeplab_core.errors import AtrousError, StorageError
 
 if TYPE_CHECKING:
@@ -59,8 +60,7 @@ class UnreadableImages:
         if not project.read_only:
             with contextlib.suppress(StorageError):  # on a full disk the window still says what is wrong
                 project.set_failed(image, str(error))
-        detail = " ".join(part.rstrip(".") + "." for part in (error.why, error.remedy) if part)
-        found = Unreadable(image, project.record(image).shown, error.what, detail)
+        found = Unreadable(image, project.record(image).shown, tr(error.what), error_detail(error))
         if isinstance(error, MaskRefused):  # the user's work is concerned: never passed by
             self._show(found)
             choices = (*self._projects.health.ways_out(image, error), Choice("Next image", self._projects.next_image))

@@ -6,7 +6,7 @@ from PySide6.QtCore import QLocale
 from PySide6.QtGui import QValidator
 from PySide6.QtWidgets import QAbstractSpinBox, QDoubleSpinBox, QSpinBox
 
-from app.numbers import plain_number
+from app.text import plain_number
 
 _State = tuple[QValidator.State, str, int]
 

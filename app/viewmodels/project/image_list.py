@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from app.numbers import plain_number, read_number
 from app.state.image_record import ImageRecord, ImageStatus
+from app.text import plain_number, read_number
 
 STATUS_TITLES: dict[ImageStatus, str] = {
     ImageStatus.NEW: "new",

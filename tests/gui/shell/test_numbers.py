@@ -20,7 +20,7 @@ from pytestqt.qtbot import QtBot
 import app.ui
 from app.cli import main
 from app.cli.options import Decimal
-from app.numbers import plain_number, read_number, read_numbers
+from app.text import plain_number, read_number, read_numbers
 from app.ui.common.number_field import DecimalField, WholeField
 from app.ui.common.param_slider import ParamSlider
 from app.ui.shell.settings_dialog import SettingsDialog

@@ -1,0 +1,92 @@
+"""Texts of the window: numbers, plurals, placeholders and translation; messages of errors on their way between processes."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from app.text import counted, error_detail, error_title, plural, spaced, tr, use_translator
+from deeplab_core.errors import AtrousError, MaskFormatError, MessageText, message
+
+GERMAN = {
+    "{name} was saved": "{name} wurde gespeichert",
+    "{n} image": "{n} Bilder",
+    "the mask has {found} classes": "die Maske hat {found} Klassen",
+    "Choose another": "Wählen Sie eine andere",
+    "{shown} of {total}": "{gezeigt} von {total}",
+}
+
+
+@pytest.fixture
+def german() -> Iterator[None]:
+    use_translator(lambda text, many, number: GERMAN.get(text, text))
+    yield
+    use_translator(None)
+
+
+@pytest.mark.parametrize(("number", "text"), [(0, "0"), (999, "999"), (1204, "1\u2009204"), (12_345_678, "12\u2009345\u2009678")])
+def test_thousands_stand_apart(number: int, text: str) -> None:
+    assert spaced(number) == text
+
+
+def test_one_thing_and_several() -> None:
+    assert [counted(number, "image") for number in (0, 1, 2)] == ["0 images", "1 image", "2 images"]
+    assert counted(1, "class", "classes") == "1 class"
+    assert counted(1200, "class", "classes") == "1\u2009200 classes"
+
+
+def test_a_plural_has_the_number_in_groups() -> None:
+    assert [plural("{n} image", "{n} images", number) for number in (0, 1, 1200)] == ["0 images", "1 image", "1\u2009200 images"]
+    assert plural("one of {of}", "{n} of {of}", 1, of=3) == "one of 3"
+
+
+def test_braces_without_values_are_text() -> None:
+    assert tr("a set {1, 2}") == "a set {1, 2}"
+    assert tr("{name} was saved", name="{odd} name.png") == "{odd} name.png was saved"
+
+
+def test_a_missing_value_is_a_bug_in_english() -> None:
+    with pytest.raises(KeyError):
+        tr("{name} was saved", file="a.png")
+
+
+def test_texts_are_translated(german: None) -> None:
+    assert tr("{name} was saved", name="a.png") == "a.png wurde gespeichert"
+    assert tr("not translated yet") == "not translated yet"
+    assert plural("{n} image", "{n} images", 1200) == "1\u2009200 Bilder"
+    assert plural("{n} class", "{n} classes", 2) == "2 classes"
+
+
+def test_wrong_placeholders_of_a_translation_show_english(german: None) -> None:
+    assert tr("{shown} of {total}", shown=1, total=2) == "1 of 2"
+
+
+def _as_json(error: AtrousError) -> AtrousError:
+    return AtrousError.from_dict(json.loads(json.dumps(error.to_dict())))
+
+
+def _pickled(error: AtrousError) -> object:
+    return pickle.loads(pickle.dumps(error))
+
+
+@pytest.mark.parametrize("send", [_as_json, _pickled])
+def test_an_error_is_translated_after_it_crossed_a_pipe(german: None, send: Callable[[AtrousError], AtrousError]) -> None:
+    what = message("the mask has {found} classes", found=np.int64(3))
+    sent = MaskFormatError(what, why="a cause", remedy=message("Choose another"), path="a/m.png")
+    error = send(sent)
+    assert type(error) is MaskFormatError
+    assert str(error) == f"{Path('a/m.png')}: the mask has 3 classes. a cause. Choose another."
+    assert error_title(error) == "m.png: die Maske hat 3 Klassen"
+    assert error_detail(error) == "a cause. Wählen Sie eine andere."
+
+
+def test_a_message_in_a_message_is_translated(german: None) -> None:
+    outer = message("failed: {reason}", reason=message("the mask has {found} classes", found=3))
+    assert outer == "failed: the mask has 3 classes"
+    assert tr(MessageText.from_dict(outer.to_dict())) == "failed: die Maske hat 3 Klassen"
+    assert tr("Stopped. {reason}", reason=outer.values["reason"]) == "Stopped. die Maske hat 3 Klassen"
