@@ -1,8 +1,9 @@
 """Texts of the window: translation, plurals, numbers as users read and type them. No Qt.
 
 Source texts are English, with named placeholders: ``tr("{name} was saved", name=path.name)``. ``make translations`` collects
-every literal argument of :func:`tr`, :func:`plural`, :func:`mark` and :func:`deeplab_core.errors.message` with ``pyside6-lupdate``. The
-window points :func:`use_translator` at Qt; without it, and for a text that no translation has, the English text is shown.
+every literal argument of :func:`tr`, :func:`plural`, :func:`mark` and :func:`deeplab_core.errors.message` with
+``pyside6-lupdate``. The window points :func:`use_translator` at Qt; without it, and for a text that no translation has, the
+English text is shown.
 """
 
 from __future__ import annotations
