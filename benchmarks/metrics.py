@@ -23,9 +23,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from app.state.document import Document
 from app.state.judgement import ImageJudgement
-from app.state.patch import Rect
 from app.state.provenance import Provenance
 from deeplab_core.catalogs import get_catalog
+from deeplab_core.geometry import Box
 from deeplab_core.metrics import ConfusionMatrix
 from deeplab_core.metrics.distance import distance_to_edge, fill_void
 from deeplab_core.metrics.trimap import band_index
@@ -108,7 +108,7 @@ def strokes(diameter: int, rounds: int) -> None:
         rng = np.random.default_rng(1)
         times = []
         for _ in range(rounds):
-            rect = Rect(int(rng.integers(0, 4096 - diameter)), int(rng.integers(0, 4096 - diameter)), diameter, diameter)
+            rect = Box(int(rng.integers(0, 4096 - diameter)), int(rng.integers(0, 4096 - diameter)), diameter, diameter)
             value = int(rng.integers(0, CLASSES))
             start = time.process_time()
             document.paint(rect, disk, value, Provenance.PERSON)

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-#: (left, top, right, bottom) in px of the image; pixel (0, 0) covers [0, 1) x [0, 1). May reach beyond the image.
-Extent = tuple[float, float, float, float]
+from deeplab_core.geometry import Extent
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +16,7 @@ class Reach:
 
     Attributes:
         name: what it belongs to, for a person: ``"network"``, or a branch of the pyramid such as ``"rate 12"``.
-        extent: what the score can depend on at all.
+        extent: what the score can depend on at all, in px of the image; may reach beyond it.
         radius: of one coarse score in px of the network's input, by layer arithmetic.
     """
 
@@ -36,7 +35,7 @@ class ReceptiveField:
         reaches: theoretical fields, the whole network's first, then the pyramid's branches from narrow to wide.
         gradient: (h, w) float32 >= 0, |d score / d input| summed over the three channels, on the network's input; sums to 1, or
             is all zero where the score depends on nothing.
-        extent: what ``gradient`` covers.
+        extent: what ``gradient`` covers, in px of the image.
         radii: (share, Chebyshev radius in px of the network's input) of the smallest centred square that holds this share of the
             gradient, for :data:`SHARES`.
         milliseconds: that it took.

@@ -8,44 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from deeplab_core.geometry import Box
 
 Mask = NDArray[np.bool_]  # (H, W)
 
 #: Pixels of a strip.
 _STRIP_PX = 1 << 20
-
-
-class Box(NamedTuple):
-    """A rectangle of pixels: columns ``x`` to ``x + width`` and rows ``y`` to ``y + height``, ends excluded."""
-
-    x: int
-    y: int
-    width: int
-    height: int
-
-    @property
-    def slices(self) -> tuple[slice, slice]:
-        """Rows and columns, for indexing (H, W) arrays."""
-        return slice(self.y, self.y + self.height), slice(self.x, self.x + self.width)
-
-    def grown(self, margin: int, shape: tuple[int, ...]) -> Box:
-        """The box with ``margin`` more pixels on every side, within an image of ``shape`` (H, W)."""
-        left, top = max(self.x - margin, 0), max(self.y - margin, 0)
-        right, bottom = min(self.x + self.width + margin, shape[1]), min(self.y + self.height + margin, shape[0])
-        return Box(left, top, right - left, bottom - top)
-
-    def holds(self, other: Box) -> bool:
-        """Whether ``other`` lies inside."""
-        return (
-            self.x <= other.x
-            and self.y <= other.y
-            and other.x + other.width <= self.x + self.width
-            and other.y + other.height <= self.y + self.height
-        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,18 +74,18 @@ def find_regions(values: NDArray[Any], where: Mask | None = None) -> Regions:
     height, width = values.shape
     numbers = np.zeros((height, width), dtype=np.int32)
     boxes, pixels, centroids, owners, first = [], [], [], [], 1
-    for value, place in _boxes(values, where):
+    for value, box in _boxes(values, where):
+        place = box.slices
         crop = values[place] == value
         if where is not None:
             crop &= where[place]
         found, local, stats, centers = cv2.connectedComponentsWithStats(crop.astype(np.uint8), connectivity=8, ltype=cv2.CV_32S)
         np.add(local, first - 1, out=numbers[place], where=crop)
-        top, left = place[0].start, place[1].start
         boxes.append(
-            stats[1:, [cv2.CC_STAT_LEFT, cv2.CC_STAT_TOP, cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]] + np.array((left, top, 0, 0))
+            stats[1:, [cv2.CC_STAT_LEFT, cv2.CC_STAT_TOP, cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]] + np.array((box.x, box.y, 0, 0))
         )
         pixels.append(stats[1:, cv2.CC_STAT_AREA])
-        centroids.append(centers[1:] + np.array((left, top)))
+        centroids.append(centers[1:] + np.array((box.x, box.y)))
         owners.append(np.full(found - 1, value, dtype=np.int64))
         first += found - 1
     if not boxes:
@@ -130,7 +103,7 @@ def find_regions(values: NDArray[Any], where: Mask | None = None) -> Regions:
     )
 
 
-def _boxes(values: NDArray[Any], where: Mask | None) -> list[tuple[int, tuple[slice, slice]]]:
+def _boxes(values: NDArray[Any], where: Mask | None) -> list[tuple[int, Box]]:
     """Each value that occurs, rising, with the smallest box that holds its pixels."""
     present = _present(values, where)
     if not present.size:
@@ -145,8 +118,8 @@ def _boxes(values: NDArray[Any], where: Mask | None) -> list[tuple[int, tuple[sl
     top, left = in_row.argmax(axis=1), in_column.argmax(axis=1)
     bottom, right = height - in_row[:, ::-1].argmax(axis=1), width - in_column[:, ::-1].argmax(axis=1)
     return [
-        (int(value), (slice(int(y), int(below)), slice(int(x), int(beyond))))
-        for value, y, below, x, beyond in zip(present, top, bottom, left, right, strict=True)
+        (value, Box.between(*edges))
+        for value, *edges in zip(*(part.tolist() for part in (present, left, top, right, bottom)), strict=True)
     ]
 
 

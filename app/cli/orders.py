@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from deeplab_core.analysis.folder_ranking import FolderRanking
-    from deeplab_core.regions import Box
+    from deeplab_core.geometry import Box
 
 
 def order_lines(ranking: FolderRanking, top: int, only: Collection[str] = ()) -> list[str]:

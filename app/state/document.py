@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from app.signal import Listeners
 from app.state.opencv import opencv
-from app.state.patch import Rect, TilePatch
+from app.state.patch import TilePatch
 from app.state.provenance import Provenance
 from app.state.snapshot import OpenStep, Snapshot
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import ProjectError
+from deeplab_core.geometry import Box
 from deeplab_core.labels import LabelMap
 
 #: From this many pixels on a masked write is worth the call into OpenCV.
@@ -35,7 +36,7 @@ class Change:
         revision: of the document after the change.
     """
 
-    rect: Rect
+    rect: Box
     before: LabelMap
     revision: int
 
@@ -95,7 +96,7 @@ class Document:
         """Call ``listener`` after every change, on the changing thread; returns the function that ends it."""
         return self._listeners.add(listener)
 
-    def paint(self, rect: Rect, where: NDArray[np.bool_], values: int | NDArray[Any], source: Provenance) -> None:
+    def paint(self, rect: Box, where: NDArray[np.bool_], values: int | NDArray[Any], source: Provenance) -> None:
         """Set the pixels of ``rect`` where ``where`` ((h, w) bool) holds, to one value or to (h, w) values.
 
         ``rect`` must lie inside the image. Listeners hear of it once.
@@ -108,7 +109,7 @@ class Document:
         _write(self.provenance[rect.slices], np.asarray(source, dtype=np.uint8), where)
         self._tell(rect, before)
 
-    def apply(self, patch: TilePatch) -> Rect:
+    def apply(self, patch: TilePatch) -> Box:
         """Write the 'after' side of a patch and return the rectangle that changed.
 
         Unpacks every tile before it writes the first one, so that a damaged patch changes nothing.
@@ -184,7 +185,7 @@ class Document:
         return self._parts is None
 
     def _write_parts(self, patch: TilePatch) -> Iterator[None]:
-        written: list[tuple[Rect, LabelMap, NDArray[np.uint8]]] = []
+        written: list[tuple[Box, LabelMap, NDArray[np.uint8]]] = []
         try:
             for part in patch.parts(PART_TILES):
                 tiles = list(part.after_tiles())
@@ -213,11 +214,11 @@ class Document:
         if not self.fits(patch):
             raise ValueError(f"a patch for {patch.shape} does not fit a document of {self.shape}")
 
-    def _touch(self, rect: Rect) -> None:
+    def _touch(self, rect: Box) -> None:
         for snapshot in self._snapshots:
             snapshot.touch(rect)
 
-    def _tell(self, rect: Rect, before: LabelMap) -> None:
+    def _tell(self, rect: Box, before: LabelMap) -> None:
         self.revision += 1
         change = Change(rect, before, self.revision)
         self._listeners.tell(change)

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from app.state.document import Document
 from app.state.opencv import opencv
-from app.state.patch import Rect
 from app.state.provenance import painted, reclassified
+from deeplab_core.geometry import Box
 from deeplab_core.labels import LabelMap
 
 #: So far from a region, in px, the network's class for it is read as the user's. A CRF moves outlines by less.
@@ -36,7 +36,7 @@ class RenamedClasses:
 
 
 def may_change(
-    labels: LabelMap, provenance: NDArray[np.uint8], rect: Rect, refined: LabelMap, where: NDArray[np.bool_] | None = None
+    labels: LabelMap, provenance: NDArray[np.uint8], rect: Box, refined: LabelMap, where: NDArray[np.bool_] | None = None
 ) -> NDArray[np.bool_]:
     """(h, w) bool: pixels of ``rect`` that a CRF's result changes.
 
@@ -64,17 +64,15 @@ def may_change(
 def _held_back(
     labels: LabelMap,
     provenance: NDArray[np.uint8],
-    rect: Rect,
+    rect: Box,
     refined: LabelMap,
     changing: NDArray[np.bool_],
     soft: NDArray[np.bool_],
 ) -> NDArray[np.bool_]:
     """(h, w) bool: pixels of ``soft`` that keep their class."""
-    box = _grown(_bounds(soft, rect), 1, labels.shape)
-    inner = Rect(max(box.x, rect.x), max(box.y, rect.y), 0, 0)
-    inner = Rect(inner.x, inner.y, min(box.right, rect.right) - inner.x, min(box.bottom, rect.bottom) - inner.y)
-    in_rect = slice(inner.y - rect.y, inner.bottom - rect.y), slice(inner.x - rect.x, inner.right - rect.x)
-    in_box = slice(inner.y - box.y, inner.bottom - box.y), slice(inner.x - box.x, inner.right - box.x)
+    box = _bounds(soft).moved(rect.x, rect.y).grown(1, labels.shape)
+    inner = box.intersected(rect)
+    in_rect, in_box = inner.within(rect).slices, inner.within(box).slices
     before, regions = labels[box.slices], reclassified(provenance[box.slices])
     after = before.copy()
     after[in_box][changing[in_rect]] = refined[in_rect][changing[in_rect]]
@@ -105,7 +103,7 @@ def _without(areas: NDArray[np.bool_], marked: NDArray[np.bool_]) -> NDArray[np.
     return found
 
 
-def renamed_classes(document: Document, rect: Rect | None = None, keep: int | None = None) -> RenamedClasses | None:
+def renamed_classes(document: Document, rect: Box | None = None, keep: int | None = None) -> RenamedClasses | None:
     """How a network's word is read in and around the reclassified regions of a document; None where there are none.
 
     Inside a region, the network's class of each pixel is read as the user's. Up to :data:`OUTLINE_REACH` px around it, the class
@@ -116,7 +114,7 @@ def renamed_classes(document: Document, rect: Rect | None = None, keep: int | No
         rect: the part of the image that is wanted; None means all of it.
         keep: a class whose probability stays: a scribble asks for it.
     """
-    rect = Rect.whole(document.shape) if rect is None else rect
+    rect = Box.whole(document.shape) if rect is None else rect
     soft = reclassified(document.provenance[rect.slices])
     if document.reference is None or not soft.any():
         return None
@@ -124,7 +122,7 @@ def renamed_classes(document: Document, rect: Rect | None = None, keep: int | No
     labels, model = document.labels[rect.slices], document.reference[rect.slices]
     source = np.full(labels.shape, ignore, labels.dtype)
     target = source.copy()
-    box = _grown(_bounds(soft, Rect.whole(soft.shape)), OUTLINE_REACH, soft.shape).slices
+    box = _bounds(soft).grown(OUTLINE_REACH, soft.shape).slices
     nearest = np.full(soft[box].shape, np.float32(OUTLINE_REACH))
     for value in np.unique(labels[soft]):
         region = soft[box] & (labels[box] == value)
@@ -154,12 +152,8 @@ def _nearest(region: NDArray[np.bool_], model: LabelMap) -> tuple[NDArray[np.flo
     return distance, most[piece[pixels]]
 
 
-def _bounds(where: NDArray[np.bool_], rect: Rect) -> Rect:
-    """Box of the pixels of ``where``, which begins at the corner of ``rect``."""
-    rows, columns = np.flatnonzero(where.any(axis=1)), np.flatnonzero(where.any(axis=0))
-    x, y = rect.x + int(columns[0]), rect.y + int(rows[0])
-    return Rect(x, y, int(columns[-1] - columns[0]) + 1, int(rows[-1] - rows[0]) + 1)
-
-
-def _grown(rect: Rect, margin: int, shape: tuple[int, ...]) -> Rect:
-    return Rect(rect.x - margin, rect.y - margin, rect.width + 2 * margin, rect.height + 2 * margin).clipped(shape[0], shape[1])
+def _bounds(where: NDArray[np.bool_]) -> Box:
+    """Box of the pixels of ``where``, which has some."""
+    box = Box.around(where)
+    assert box is not None
+    return box

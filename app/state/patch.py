@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.errors import ProjectError
+from deeplab_core.geometry import Box
 from deeplab_core.labels import LabelMap
 from deeplab_core.reading import unpack
 
@@ -35,54 +36,6 @@ _TILE = struct.Struct("<HHII")  # row, column, packed length before, packed leng
 # lack it, and those versions do not read so far.
 _TAIL = struct.Struct("<4sI")
 _TAIL_MAGIC = b"CRC1"
-
-
-@dataclass(frozen=True, slots=True)
-class Rect:
-    """A half-open rectangle in image px: columns ``x .. x + width``, rows ``y .. y + height``."""
-
-    x: int
-    y: int
-    width: int
-    height: int
-
-    @property
-    def empty(self) -> bool:
-        return self.width <= 0 or self.height <= 0
-
-    @property
-    def right(self) -> int:
-        """First column behind the rectangle."""
-        return self.x + self.width
-
-    @property
-    def bottom(self) -> int:
-        """First row behind the rectangle."""
-        return self.y + self.height
-
-    @property
-    def slices(self) -> tuple[slice, slice]:
-        """Index of the rectangle in an (H, W) array."""
-        return slice(self.y, self.bottom), slice(self.x, self.right)
-
-    def united(self, other: Rect) -> Rect:
-        """Smallest rectangle that holds both; an empty one adds nothing."""
-        if self.empty:
-            return other
-        if other.empty:
-            return self
-        x, y = min(self.x, other.x), min(self.y, other.y)
-        return Rect(x, y, max(self.right, other.right) - x, max(self.bottom, other.bottom) - y)
-
-    def clipped(self, height: int, width: int) -> Rect:
-        """The part that lies inside an image of this size."""
-        x, y = max(self.x, 0), max(self.y, 0)
-        return Rect(x, y, max(min(self.right, width) - x, 0), max(min(self.bottom, height) - y, 0))
-
-    @staticmethod
-    def whole(shape: tuple[int, ...]) -> Rect:
-        """The rectangle of a whole (H, W) array."""
-        return Rect(0, 0, shape[1], shape[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,17 +66,17 @@ class TilePatch:
     itemsize: int
     tiles: tuple[TileChange, ...]
     changed_pixels: int
-    _bounds: Rect = field(init=False, repr=False, compare=False, default=Rect(0, 0, 0, 0))
+    _bounds: Box = field(init=False, repr=False, compare=False, default=Box(0, 0, 0, 0))
 
     def __post_init__(self) -> None:
         if self.tiles:
             rows, columns = [tile.row for tile in self.tiles], [tile.column for tile in self.tiles]
             x, y = min(columns) * TILE, min(rows) * TILE
-            box = Rect(x, y, (max(columns) + 1) * TILE - x, (max(rows) + 1) * TILE - y)
-            object.__setattr__(self, "_bounds", box.clipped(*self.shape))
+            box = Box(x, y, (max(columns) + 1) * TILE - x, (max(rows) + 1) * TILE - y)
+            object.__setattr__(self, "_bounds", box.clipped(self.shape))
 
     @property
-    def bounds(self) -> Rect:
+    def bounds(self) -> Box:
         """Rectangle that holds every changed tile; empty for a patch without tiles."""
         return self._bounds
 
@@ -166,11 +119,11 @@ class TilePatch:
                 changed += differing
         return TilePatch(self.shape, self.itemsize, tuple(tiles), changed)
 
-    def before_tiles(self) -> Iterator[tuple[Rect, LabelMap, NDArray[np.uint8]]]:
+    def before_tiles(self) -> Iterator[tuple[Box, LabelMap, NDArray[np.uint8]]]:
         """Yield (rect, labels, provenance) of each tile before the change."""
         return self.inverted().after_tiles()
 
-    def after_tiles(self) -> Iterator[tuple[Rect, LabelMap, NDArray[np.uint8]]]:
+    def after_tiles(self) -> Iterator[tuple[Box, LabelMap, NDArray[np.uint8]]]:
         """Yield (rect, labels, provenance) of each tile after the change."""
         for tile in self.tiles:
             rect = tile_rect(tile.row, tile.column, self.shape)
@@ -193,7 +146,7 @@ class TilePatch:
             kinds.add((tile.before, rect.width, rect.height))
             if len(kinds) > _TILE_SIZES:
                 return False
-        return not any(_unpack(packed, Rect(0, 0, *size), self.itemsize)[1].any() for packed, *size in kinds)
+        return not any(_unpack(packed, Box(0, 0, *size), self.itemsize)[1].any() for packed, *size in kinds)
 
     def gives(self, source: int) -> bool:
         """Whether a pixel of its tiles has this provenance after the change; unpacks tiles until one has."""
@@ -307,13 +260,13 @@ def _read_tiles(data: bytes, shape: tuple[int, int], count: int) -> Iterator[Til
         raise ValueError("its checksum is wrong")
 
 
-def tile_rect(row: int, column: int, shape: tuple[int, int]) -> Rect:
+def tile_rect(row: int, column: int, shape: tuple[int, int]) -> Box:
     """Rectangle of a tile, cut at the image border."""
     x, y = column * TILE, row * TILE
-    return Rect(x, y, min(TILE, shape[1] - x), min(TILE, shape[0] - y))
+    return Box(x, y, min(TILE, shape[1] - x), min(TILE, shape[0] - y))
 
 
-def tiles_under(rect: Rect) -> Iterator[tuple[int, int]]:
+def tiles_under(rect: Box) -> Iterator[tuple[int, int]]:
     """Grid places (row, column) of the tiles that a rectangle touches."""
     if rect.empty:
         return
@@ -333,7 +286,7 @@ class PatchRecorder:
         self._provenance = provenance
         self._before: dict[tuple[int, int], tuple[LabelMap, NDArray[np.uint8]]] = {}
 
-    def touch(self, rect: Rect) -> None:
+    def touch(self, rect: Box) -> None:
         """Keep what the tiles under ``rect`` hold now, unless an earlier touch already has."""
         shape = self._labels.shape
         for place in tiles_under(rect):
@@ -341,25 +294,22 @@ class PatchRecorder:
                 index = tile_rect(*place, (shape[0], shape[1])).slices
                 self._before[place] = self._labels[index].copy(), self._provenance[index].copy()
 
-    def keep(self, tile: Rect, labels: LabelMap, provenance: NDArray[np.uint8]) -> None:
+    def keep(self, tile: Box, labels: LabelMap, provenance: NDArray[np.uint8]) -> None:
         """Keep what a tile of the grid held earlier, unless a touch already has; the arrays are not copied."""
         self._before.setdefault((tile.y // TILE, tile.x // TILE), (labels, provenance))
 
-    def original(self, rect: Rect) -> LabelMap:
+    def original(self, rect: Box) -> LabelMap:
         """(h, w) labels of ``rect`` as they were before the step."""
         height, width = self._labels.shape
         found = self._labels[rect.slices].copy()
         for place in tiles_under(rect):
             if place in self._before:
                 tile = tile_rect(*place, (height, width))
-                x, y = max(tile.x, rect.x), max(tile.y, rect.y)
-                right, bottom = min(tile.right, rect.right), min(tile.bottom, rect.bottom)
-                found[y - rect.y : bottom - rect.y, x - rect.x : right - rect.x] = self._before[place][0][
-                    y - tile.y : bottom - tile.y, x - tile.x : right - tile.x
-                ]
+                shared = tile.intersected(rect)
+                found[shared.within(rect).slices] = self._before[place][0][shared.within(tile).slices]
         return found
 
-    def before_tiles(self) -> Iterator[tuple[Rect, LabelMap, NDArray[np.uint8]]]:
+    def before_tiles(self) -> Iterator[tuple[Box, LabelMap, NDArray[np.uint8]]]:
         """Yield (rect, labels, provenance) of each tile that was touched, as it was before; do not change the arrays."""
         height, width = self._labels.shape
         for place, (labels, provenance) in self._before.items():
@@ -385,11 +335,11 @@ def diff_patch(
     labels: LabelMap, provenance: NDArray[np.uint8], new_labels: LabelMap, new_provenance: NDArray[np.uint8]
 ) -> TilePatch:
     """The patch that turns one pair of (H, W) maps into another, without changing either."""
-    return patch_of_region(labels, provenance, Rect.whole(labels.shape), new_labels, new_provenance)
+    return patch_of_region(labels, provenance, Box.whole(labels.shape), new_labels, new_provenance)
 
 
 def patch_of_region(
-    labels: LabelMap, provenance: NDArray[np.uint8], rect: Rect, new_labels: LabelMap, new_provenance: NDArray[np.uint8]
+    labels: LabelMap, provenance: NDArray[np.uint8], rect: Box, new_labels: LabelMap, new_provenance: NDArray[np.uint8]
 ) -> TilePatch:
     """The patch that writes (h, w) ``new_labels`` and ``new_provenance`` into ``rect`` of (H, W) maps, without changing them.
 
@@ -400,10 +350,8 @@ def patch_of_region(
     changed = 0
     for place in tiles_under(rect):
         tile = tile_rect(*place, (height, width))
-        x, y = max(tile.x, rect.x), max(tile.y, rect.y)
-        right, bottom = min(tile.right, rect.right), min(tile.bottom, rect.bottom)
-        source = slice(y - rect.y, bottom - rect.y), slice(x - rect.x, right - rect.x)
-        target = slice(y - tile.y, bottom - tile.y), slice(x - tile.x, right - tile.x)
+        shared = tile.intersected(rect)
+        source, target = shared.within(rect).slices, shared.within(tile).slices
         old_labels, old_provenance = labels[tile.slices], provenance[tile.slices]
         differing = int(np.count_nonzero(old_labels[target] != new_labels[source]))
         if differing or not np.array_equal(old_provenance[target], new_provenance[source]):
@@ -418,7 +366,7 @@ def _pack(labels: LabelMap, provenance: NDArray[np.uint8]) -> bytes:
     return zlib.compress(labels.tobytes() + provenance.tobytes(), 1)
 
 
-def _unpack(data: bytes, rect: Rect, itemsize: int) -> tuple[LabelMap, NDArray[np.uint8]]:
+def _unpack(data: bytes, rect: Box, itemsize: int) -> tuple[LabelMap, NDArray[np.uint8]]:
     pixels = rect.width * rect.height
     try:
         raw = unpack(data, pixels * (itemsize + 1))

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from app.state.document import Document
 from app.state.outlines import may_change
-from app.state.patch import Rect, TilePatch, patch_of_region
+from app.state.patch import TilePatch, patch_of_region
 from app.state.provenance import Provenance, painted
+from deeplab_core.geometry import Box
 from deeplab_core.labels import LabelMap
 from deeplab_core.metrics import ConfusionMatrix
 from deeplab_core.metrics.trimap_histogram import BandHistogram
@@ -61,12 +62,12 @@ def composed(
     labels: LabelMap, provenance: NDArray[np.uint8], refined: LabelMap, where: NDArray[np.bool_] | None = None
 ) -> LabelMap:
     """(H, W) the mask as it would be: ``refined`` where it may change the mask (:func:`may_change`)."""
-    changing = may_change(labels, provenance, Rect.whole(labels.shape), refined, where)
+    changing = may_change(labels, provenance, Box.whole(labels.shape), refined, where)
     shown: LabelMap = np.where(changing, refined, labels)
     return shown
 
 
-def taking_patch(document: Document, rect: Rect, refined: LabelMap, where: NDArray[np.bool_] | None = None) -> TilePatch:
+def taking_patch(document: Document, rect: Box, refined: LabelMap, where: NDArray[np.bool_] | None = None) -> TilePatch:
     """The change that lays (h, w) ``refined`` into ``rect``: pixels that really change, and none that the user painted.
 
     Unlike a prediction it leaves the provenance of pixels that stay as they are: an imported mask remains imported where the CRF
@@ -82,7 +83,7 @@ def taking_patch(document: Document, rect: Rect, refined: LabelMap, where: NDArr
     return patch_of_region(document.labels, document.provenance, rect, after, sources)
 
 
-def would_take(document: Document, rect: Rect, refined: LabelMap, where: NDArray[np.bool_] | None = None) -> bool:
+def would_take(document: Document, rect: Box, refined: LabelMap, where: NDArray[np.bool_] | None = None) -> bool:
     """Whether :func:`taking_patch` changes anything."""
     return bool(may_change(document.labels, document.provenance, rect, refined, where).any())
 

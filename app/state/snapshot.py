@@ -9,14 +9,15 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from app.state.patch import PatchRecorder, Rect
+from app.state.patch import PatchRecorder
+from deeplab_core.geometry import Box
 from deeplab_core.labels import LabelMap
 
 
 class OpenStep(Protocol):
     """What has been painted, but is no step of the journal yet: a stroke in progress, or one that waits for what follows."""
 
-    def before_tiles(self) -> Iterator[tuple[Rect, LabelMap, NDArray[np.uint8]]]:
+    def before_tiles(self) -> Iterator[tuple[Box, LabelMap, NDArray[np.uint8]]]:
         """Yield (rect, labels, provenance) of each tile as it was before; tiles on the grid of 64 px."""
         ...
 
@@ -47,7 +48,7 @@ class Snapshot:
         """Whether changes must still be announced by :meth:`touch`."""
         return self._open
 
-    def touch(self, rect: Rect) -> None:
+    def touch(self, rect: Box) -> None:
         """Keep what stands under ``rect``, before it is changed. Called by the thread that changes the maps."""
         with self._mutex:
             if self._open:

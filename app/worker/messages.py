@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 from numpy.typing import NDArray
 
 from deeplab_core.catalogs.catalog import ClassCatalog
+from deeplab_core.geometry import Box
 from deeplab_core.labels import LabelMap
 from deeplab_core.learning import LearnOptions, LearnPair, LearnReport, PackedLabels
 from deeplab_core.notes import Note
@@ -155,8 +156,8 @@ class RefineBox(Request["Refined"]):
     Attributes:
         base: what is refined; its ``labels``, if any, are those of ``context``.
         params: of the CRF.
-        box: (top, left, bottom, right), ends excluded.
-        context: (top, left, bottom, right) around it, which takes part.
+        box: within the image.
+        context: the box around it that takes part.
         strokes: ids that a person has set within ``context``, ``base.ignore`` elsewhere.
         reach: px over which a stroke makes its class believable.
     """
@@ -165,8 +166,8 @@ class RefineBox(Request["Refined"]):
 
     base: RefineBase
     params: CRFParams
-    box: tuple[int, int, int, int]
-    context: tuple[int, int, int, int]
+    box: Box
+    context: Box
     strokes: LabelMap
     reach: float
 

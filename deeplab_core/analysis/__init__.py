@@ -51,6 +51,7 @@ from deeplab_core.analysis.views import (
     worst_cells,
 )
 from deeplab_core.datasets.ambiguous import AmbiguousMark, AmbiguousMarks
+from deeplab_core.geometry import Box
 from deeplab_core.metrics.uncertainty import (
     UncertainRegion,
     UncertaintyScore,
@@ -64,7 +65,7 @@ from deeplab_core.metrics.uncertainty import (
     uncertain_regions,
     vote_disagreement,
 )
-from deeplab_core.regions import Box, Regions, find_regions
+from deeplab_core.regions import Regions, find_regions
 
 __all__ = [
     "AXIS_TEXT",

@@ -15,10 +15,11 @@ from deeplab_core.analysis.objects import ObjectTable
 from deeplab_core.analysis.slices import PIXEL_EDGES, SLICE_COLUMNS, SLICES, PixelAxis, slice_places
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import CatalogError, ProjectError
+from deeplab_core.geometry import Box
 from deeplab_core.labels import LabelMap
 from deeplab_core.metrics.counting import channel_table
 from deeplab_core.reading import unpack
-from deeplab_core.regions import Box, Mask, Regions, find_regions
+from deeplab_core.regions import Mask, Regions, find_regions
 
 #: Components listed per cell and image; the others are counted.
 PER_CELL = 32

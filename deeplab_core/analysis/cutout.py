@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from deeplab_core.analysis.components import ErrorComponent
 from deeplab_core.analysis.outline import outline
-from deeplab_core.regions import Box
+from deeplab_core.geometry import Box
 
 #: Shows on any photograph: a light line on a dark one (sRGB).
 _LIGHT, _DARK = (255, 255, 255), (20, 20, 20)

@@ -21,10 +21,11 @@ from numpy.typing import NDArray
 
 from deeplab_core.analysis.label_quality import LEAST_PX, scored_pixels, softmin
 from deeplab_core.errors import AtrousError
+from deeplab_core.geometry import Box
 from deeplab_core.labels import LabelMap
 from deeplab_core.metrics.uncertainty import confidence_uncertainty, disagreement, score_image
 from deeplab_core.reading import parse_json, unpack
-from deeplab_core.regions import Box, find_regions
+from deeplab_core.regions import find_regions
 
 #: Version of the stored form; raised where a figure gets another meaning.
 VERSION = 1

@@ -17,10 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.catalogs.catalog import ClassCatalog
+from deeplab_core.geometry import Box
 from deeplab_core.labels import LabelMap
 from deeplab_core.metrics.trimap import band_index, band_mask
 from deeplab_core.metrics.uncertainty import EDGE_BAND
-from deeplab_core.regions import Box, Mask, find_regions
+from deeplab_core.regions import Mask, find_regions
 
 #: Temperature of the softmin (Lad and Mueller 2023; cleanlab's default).
 TEMPERATURE = 0.1

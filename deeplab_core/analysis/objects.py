@@ -18,10 +18,11 @@ from numpy.typing import DTypeLike, NDArray
 from deeplab_core.analysis.occlusion import contacts, touches_border
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import MaskFormatError
+from deeplab_core.geometry import Box
 from deeplab_core.labels import LabelMap
 from deeplab_core.metrics.distance import fill_void
 from deeplab_core.reading import expecting, read_json
-from deeplab_core.regions import Box, Regions, find_regions, strips
+from deeplab_core.regions import Regions, find_regions, strips
 
 #: How far a truth region may reach beyond the box that the data gives, px: void rings move outlines.
 _BOX_SLACK = 2
@@ -161,12 +162,7 @@ def read_known_objects(path: Path | str, catalog: ClassCatalog) -> tuple[KnownOb
         return tuple(
             KnownObject(
                 class_id=int(row["voc_id"]),
-                box=Box(
-                    int(row["box"][0]),
-                    int(row["box"][1]),
-                    int(row["box"][2]) - int(row["box"][0]),
-                    int(row["box"][3]) - int(row["box"][1]),
-                ),
+                box=Box.between(*(int(edge) for edge in row["box"][:4])),
                 visible_px=int(row["visible_px"]),
                 visible_fraction=float(row["visible_fraction"]),
                 truncated=bool(row["truncated"]),
@@ -227,9 +223,9 @@ def _match_known(rows: NDArray[Any], known: Sequence[KnownObject]) -> None:
     for place, row in enumerate(rows):
         box = Box(int(row["x"]), int(row["y"]), int(row["width"]), int(row["height"]))
         fitting = [
-            (abs(_area(known_object.box) - _area(box)), position)
+            (abs(known_object.box.area - box.area), position)
             for position, known_object in enumerate(known)
-            if known_object.class_id == row["class_id"] and _loose(known_object.box).holds(box)
+            if known_object.class_id == row["class_id"] and known_object.box.grown(_BOX_SLACK).holds(box)
         ]
         if fitting:
             owner[place] = min(fitting)[1]
@@ -238,12 +234,3 @@ def _match_known(rows: NDArray[Any], known: Sequence[KnownObject]) -> None:
         rows["visible_fraction"][mine] = known_object.visible_fraction
         rows["truncated"][mine] |= known_object.truncated
         rows["parts"][mine] = np.maximum(rows["parts"][mine], mine.sum())
-
-
-def _area(box: Box) -> int:
-    """Pixels of a box."""
-    return box.width * box.height
-
-
-def _loose(box: Box) -> Box:
-    return Box(box.x - _BOX_SLACK, box.y - _BOX_SLACK, box.width + 2 * _BOX_SLACK, box.height + 2 * _BOX_SLACK)

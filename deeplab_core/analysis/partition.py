@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.catalogs.catalog import IGNORE
+from deeplab_core.geometry import Box
 from deeplab_core.labels import LabelMap
 from deeplab_core.regions import Mask
 
@@ -34,8 +35,6 @@ BOUNDARY_SHARE = 0.01
 
 #: Up to this width a dilation by a disc is faster than a distance transform, px. Both are exact.
 _DISC = 16
-
-Crop = tuple[slice, slice]
 
 
 class ErrorPart(IntEnum):
@@ -166,12 +165,11 @@ def _beside(mask: Mask) -> Mask:
     return np.asarray(cv2.dilate(mask.astype(np.uint8), np.ones((3, 3), np.uint8)), dtype=bool)
 
 
-def _box_around(mask: Mask, margin: int) -> Crop:
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    return (
-        slice(max(int(rows[0]) - margin, 0), int(rows[-1]) + 1 + margin),
-        slice(max(int(columns[0]) - margin, 0), int(columns[-1]) + 1 + margin),
-    )
+def _box_around(mask: Mask, margin: int) -> tuple[slice, slice]:
+    """Index of the smallest box around a mask, which has pixels, and a margin."""
+    box = Box.around(mask)
+    assert box is not None
+    return box.grown(margin, mask.shape).slices
 
 
 def count_parts(

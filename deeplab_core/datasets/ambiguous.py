@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.errors import AtrousError, MaskFormatError, ProjectError
+from deeplab_core.geometry import Box
 from deeplab_core.labels import LabelMap
 from deeplab_core.reading import expecting, read_json, shorten
-from deeplab_core.regions import Box, Mask
+from deeplab_core.regions import Mask
 
 #: Name and version of the JSON form.
 FORMAT = "atrous-ambiguous-1"
@@ -80,11 +81,11 @@ class AmbiguousMarks:
             ValueError: an empty mask, or one that leaves the image.
         """
         inside = np.asarray(mask, dtype=bool)
-        rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
-        if not rows.size:
+        around = Box.around(inside)
+        if around is None:
             raise ValueError("a mark needs at least one pixel")
-        inside = inside[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-        box = Box(offset[0] + int(columns[0]), offset[1] + int(rows[0]), inside.shape[1], inside.shape[0])
+        inside = inside[around.slices]
+        box = around.moved(*offset)
         if not Box(0, 0, self.width, self.height).holds(box):
             raise ValueError(f"the mark {tuple(box)} leaves the image of {self.width} x {self.height} px")
         mark = AmbiguousMark(box, _runs(inside), tuple(int(class_id) for class_id in classes), reason)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from deeplab_core.errors import ComputeError, DeviceOutOfMemory
+from deeplab_core.geometry import Extent
 from deeplab_core.inference.device import describe_device
 from deeplab_core.inference.geometry import AxisTaps, Frame, axis_taps, frame_for
 from deeplab_core.inference.memory import is_out_of_memory, release
@@ -21,7 +22,7 @@ from deeplab_core.inference.predictor import Predictor
 from deeplab_core.inference.watch import Cancel, Watch
 from deeplab_core.nn import SegmentationModel, class_logits
 from deeplab_core.nn.receptive_branches import branch_radii
-from deeplab_core.receptive import SHARES, Extent, Reach, ReceptiveField, centred_radius
+from deeplab_core.receptive import SHARES, Reach, ReceptiveField, centred_radius
 from deeplab_core.records import PredictOptions
 
 #: Largest side of the window whose gradient is computed, in network pixels: a backward pass keeps every activation, some 3 KB per
@@ -214,7 +215,7 @@ def _on_picture(gradient: NDArray[np.float32], spans: tuple[_Span, ...], frame: 
 def _extent(top: float, left: float, height: float, width: float, frame: Frame) -> Extent:
     """Image pixels of a rectangle of the scaled image."""
     down, across = frame.image[0] / frame.scaled[0], frame.image[1] / frame.scaled[1]
-    return left * across, top * down, (left + width) * across, (top + height) * down
+    return Extent(left * across, top * down, (left + width) * across, (top + height) * down)
 
 
 def _reaches(

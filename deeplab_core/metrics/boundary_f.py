@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.catalogs.catalog import IGNORE
+from deeplab_core.geometry import Box
 from deeplab_core.kernels.compiled import use_compiled
 from deeplab_core.labels import LabelMap
 from deeplab_core.metrics.boundary_iou import without_void
@@ -163,9 +164,10 @@ def _f_measure(
     if labelled is not None:
         truth, prediction = truth & labelled, prediction & labelled
     theirs, ours = edge_of(truth), edge_of(prediction)
-    box = _box(theirs | ours, margin)
-    if box is None:
+    around = Box.around(theirs | ours)
+    if around is None:
         return math.nan
+    box = around.grown(margin, truth.shape).slices
     theirs, ours = np.ascontiguousarray(theirs[box]), np.ascontiguousarray(ours[box])
     precision, recall = _share_near(ours, theirs, limit), _share_near(theirs, ours, limit)
     return _harmonic_mean(precision, recall)
@@ -186,13 +188,3 @@ def _share_near(edge: Mask, other: Mask, limit: float) -> float:
         return np.count_nonzero(edge & near.view(bool)) / total
     distance = cv2.distanceTransform((~other).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     return np.count_nonzero(distance[edge] <= limit) / total
-
-
-def _box(edges: Mask, margin: int) -> tuple[slice, slice] | None:
-    rows, columns = np.flatnonzero(edges.any(axis=1)), np.flatnonzero(edges.any(axis=0))
-    if not rows.size:
-        return None
-    return (
-        slice(max(int(rows[0]) - margin, 0), int(rows[-1]) + 1 + margin),
-        slice(max(int(columns[0]) - margin, 0), int(columns[-1]) + 1 + margin),
-    )

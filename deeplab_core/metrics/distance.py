@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.catalogs.catalog import IGNORE
+from deeplab_core.geometry import Box
 from deeplab_core.kernels.compiled import use_compiled
 from deeplab_core.labels import LabelMap
 
 Distances = NDArray[np.float32]
-Box = tuple[slice, slice]
 
 #: Maps that the compiled loops know.
 _COMPILED = (np.uint8, np.uint16)
@@ -101,7 +101,9 @@ def _class_distances(filled: LabelMap, distance: Distances) -> bool:
     for class_id in present:
         # The nearest pixel of another class touches the class itself, so it lies in its bounding box grown by one pixel.
         own = filled == class_id
-        box = _bounding_box(own, grow=1)
+        around = Box.around(own)
+        assert around is not None
+        box = around.grown(1, own.shape).slices
         inside = own[box]
         local = cv2.distanceTransform(inside.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
         np.copyto(distance[box], local, where=inside)
@@ -129,14 +131,14 @@ def fill_void(labels: LabelMap, ignore: int = IGNORE) -> LabelMap:
         if done is not None:
             return done
     for box, target in _void_regions(void):
-        local = labels[box]
+        local = labels[box.slices]
         nearest = np.full(local.shape, np.inf, dtype=np.float32)
         for class_id in _present(local):
             if class_id == ignore:
                 continue
             distance = cv2.distanceTransform((local != class_id).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
             nearer = target & (distance < nearest * _TIE)
-            filled[box][nearer] = class_id
+            filled[box.slices][nearer] = class_id
             nearest[nearer] = distance[nearer]
     return filled
 
@@ -152,11 +154,11 @@ def _void_regions(void: NDArray[np.bool_]) -> Iterator[tuple[Box, NDArray[np.boo
     depth = np.asarray(cv2.distanceTransform(mask, cv2.DIST_C, 3), dtype=np.float32)
     number, regions, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=4)
     if number - 1 > _MANY_REGIONS:
-        yield from _pieces((slice(0, void.shape[0]), slice(0, void.shape[1])), void, depth)
+        yield from _pieces(Box.whole(void.shape), void, depth)
         return
     for region, (x, y, width, height, _) in enumerate(stats[1:].tolist(), start=1):
-        box = slice(max(y - 1, 0), y + height + 1), slice(max(x - 1, 0), x + width + 1)
-        yield from _pieces(box, regions[box] == region, depth[box])
+        box = Box(x, y, width, height).grown(1, void.shape)
+        yield from _pieces(box, regions[box.slices] == region, depth[box.slices])
 
 
 def _pieces(box: Box, target: NDArray[np.bool_], depth: Distances) -> Iterator[tuple[Box, NDArray[np.bool_]]]:
@@ -180,16 +182,7 @@ def _pieces(box: Box, target: NDArray[np.bool_], depth: Distances) -> Iterator[t
             bottom, right = y + core.shape[0] + reach, x + core.shape[1] + reach
             own = np.zeros_like(target[top:bottom, left:right])
             own[y - top :, x - left :][: core.shape[0], : core.shape[1]] = core
-            place = (box[0].start + top, box[1].start + left)
-            yield (slice(place[0], place[0] + own.shape[0]), slice(place[1], place[1] + own.shape[1])), own
-
-
-def _bounding_box(mask: NDArray[np.bool_], *, grow: int) -> Box:
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    return (
-        slice(max(int(rows[0]) - grow, 0), int(rows[-1]) + 1 + grow),
-        slice(max(int(columns[0]) - grow, 0), int(columns[-1]) + 1 + grow),
-    )
+            yield Box(box.x + left, box.y + top, own.shape[1], own.shape[0]), own
 
 
 def _present(labels: LabelMap) -> list[int]:

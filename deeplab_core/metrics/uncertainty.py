@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from deeplab_core.geometry import Box
 from deeplab_core.labels import LabelMap
 from deeplab_core.metrics.trimap import band_index, band_mask
-from deeplab_core.regions import Box, Mask, find_regions
+from deeplab_core.regions import Mask, find_regions
 
 UncertaintyMap = NDArray[np.float32]
 

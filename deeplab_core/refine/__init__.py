@@ -21,13 +21,12 @@ if TYPE_CHECKING:
     from deeplab_core.refine.marginals import Marginals
     from deeplab_core.refine.parameters import check_params, read_params
     from deeplab_core.refine.presets import PRESETS, Preset, preset
-    from deeplab_core.refine.region import Box, refine_region, with_strokes
+    from deeplab_core.refine.region import refine_region, with_strokes
     from deeplab_core.refine.search import Sample, SearchReport, search_parameters
     from deeplab_core.refine.unary import ProbabilitySource
 
 __all__ = [
     "PRESETS",
-    "Box",
     "CRFParams",
     "DenseCRF",
     "Marginals",
@@ -48,7 +47,6 @@ __all__ = [
 
 _HOMES = {
     "PRESETS": "deeplab_core.refine.presets",
-    "Box": "deeplab_core.refine.region",
     "CRFParams": "deeplab_core.records",
     "DenseCRF": "deeplab_core.refine.dense_crf",
     "Marginals": "deeplab_core.refine.marginals",

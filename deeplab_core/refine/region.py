@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from deeplab_core.geometry import Box
 from deeplab_core.labels import LabelMap
 from deeplab_core.records import CRFParams
 from deeplab_core.refine.dense_crf import DenseCRF
@@ -17,39 +17,6 @@ from deeplab_core.refine.marginals import Marginals
 
 #: Probability that a stroked class has at least at the stroke; it falls with distance (:func:`with_strokes`).
 STROKE_BELIEF = 0.7
-
-
-@dataclass(frozen=True, slots=True)
-class Box:
-    """A rectangle of pixels: rows ``top`` to ``bottom`` and columns ``left`` to ``right``, ends excluded."""
-
-    top: int
-    left: int
-    bottom: int
-    right: int
-
-    @classmethod
-    def around(cls, mask: NDArray[np.bool_]) -> Self | None:
-        """The smallest box that holds all true pixels; None where there is none."""
-        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-        if not rows.size:
-            return None
-        return cls(int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1)
-
-    def grown(self, margin: int, size: tuple[int, int]) -> Self:
-        """The box with ``margin`` more pixels on every side, within an image of ``size`` (H, W)."""
-        height, width = size
-        top, left = max(0, self.top - margin), max(0, self.left - margin)
-        return type(self)(top, left, min(height, self.bottom + margin), min(width, self.right + margin))
-
-    def within(self, outer: Box) -> Self:
-        """The same box in the coordinates of ``outer``."""
-        return type(self)(self.top - outer.top, self.left - outer.left, self.bottom - outer.top, self.right - outer.left)
-
-    @property
-    def slices(self) -> tuple[slice, slice]:
-        """Rows and columns, for indexing (H, W) arrays."""
-        return slice(self.top, self.bottom), slice(self.left, self.right)
 
 
 def refine_region(
@@ -91,7 +58,7 @@ def refine_region(
         ValueError: the box is empty or outside, or shapes do not fit.
     """
     size = (rgb.shape[0], rgb.shape[1])
-    if not (0 <= box.top < box.bottom <= size[0] and 0 <= box.left < box.right <= size[1]):
+    if box.empty or not Box.whole(size).holds(box):
         raise ValueError(f"{box} is not within the image of {size[1]} x {size[0]}")
     if probabilities.shape[1:] != size or (clamp is not None and clamp.shape != size):
         raise ValueError(f"picture {size}, probabilities {probabilities.shape[1:]} and strokes differ in size")
@@ -101,7 +68,7 @@ def refine_region(
     strokes = None if clamp is None else clamp[rows, columns]
     if strokes is not None and reach is not None:
         part = with_strokes(part, strokes, reach, ignore)
-    crf = DenseCRF(rgb[rows, columns], params, threads=threads, origin=(origin[0] + outer.top, origin[1] + outer.left))
+    crf = DenseCRF(rgb[rows, columns], params, threads=threads, origin=(origin[0] + outer.y, origin[1] + outer.x))
     whole = crf.marginals(part, clamp=strokes, ignore=ignore, scale=scale, cancel=cancel)
     inner = box.within(outer)
     planes = whole.q.reshape(*whole.size, -1)[inner.slices]
@@ -109,7 +76,7 @@ def refine_region(
         np.ascontiguousarray(planes).reshape(-1, planes.shape[2]),
         whole.active,
         whole.classes,
-        (box.bottom - box.top, box.right - box.left),
+        box.size,
     )
 
 

@@ -31,6 +31,7 @@ BREACHES = [
     Breach("numpy-half-no-torch", "deeplab_core/records.py", "import torch"),
     Breach("numpy-half-no-torch", "deeplab_core/metrics/evaluate.py", "import deeplab_core.nn"),
     Breach("core-layers", "deeplab_core/catalogs/catalog.py", "import deeplab_core.masks"),
+    Breach("core-layers", "deeplab_core/geometry.py", "import deeplab_core.regions"),
     Breach("core-layers", "deeplab_core/weights/loading.py", "import deeplab_core.inference"),
     Breach("core-layers", "deeplab_core/hub/install.py", "import deeplab_core.training"),
     Breach("ui-process-no-torch", "app/state/document.py", "import torch"),

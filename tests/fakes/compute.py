@@ -44,6 +44,7 @@ from app.worker.messages import (
 )
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError, ComputeError
+from deeplab_core.geometry import Extent
 from deeplab_core.images import probe_image, read_image
 from deeplab_core.learning import ClassGain, GainInterval, LearnPair, LearnReport
 from deeplab_core.receptive import Reach, ReceptiveField
@@ -288,10 +289,9 @@ class FakeComputeClient(ComputeService):
             self._answer(Refined(request_id=request.request_id, labels=None, no_scores=kept is None))
             return
         if isinstance(request, RefineBox):
-            top, left, bottom, right = request.box
             drawn = request.strokes[request.strokes != base.ignore]
             value = int(np.bincount(drawn).argmax()) if drawn.size else base.ignore
-            labels = np.full((bottom - top, right - left), value, kept.dtype)
+            labels = np.full(request.box.size, value, kept.dtype)
         else:
             labels = moved(kept, request.params.iterations)
             if request.strokes is not None:
@@ -310,8 +310,8 @@ def imagined_field(request: AskReceptive) -> ReceptiveField:
     away = np.maximum(np.abs(np.arange(-16, 17))[:, None], np.abs(np.arange(-16, 17))[None, :])
     gradient = np.exp(-away / 4).astype(np.float32)
 
-    def box(radius: int) -> tuple[float, float, float, float]:
-        return request.x - radius, request.y - radius, request.x + radius + 1, request.y + radius + 1
+    def box(radius: int) -> Extent:
+        return Extent(request.x - radius, request.y - radius, request.x + radius + 1, request.y + radius + 1)
 
     return ReceptiveField(
         x=request.x, y=request.y, class_id=15, reaches=(Reach("network", box(20), 20), Reach("rate 6", box(12), 12)),

@@ -12,11 +12,12 @@ from PySide6.QtCore import QObject, Qt, Signal, Slot
 from app.services.step_writer import StepWriter
 from app.state.document import Change, Document
 from app.state.edits import StrokeSession, eraser_value, fill_patch, polygon_patch
-from app.state.patch import Rect, TilePatch
+from app.state.patch import TilePatch
 from app.state.provenance import Provenance
 from app.state.tools import Tool, ToolState
 from app.text import spaced
 from deeplab_core.catalogs.catalog import ClassCatalog
+from deeplab_core.geometry import Box
 
 Point = tuple[float, float]
 StrokeMode = Literal["paint", "erase", "restore"]
@@ -24,7 +25,7 @@ StrokeMode = Literal["paint", "erase", "restore"]
 _STROKE_TITLES: dict[StrokeMode, str] = {"paint": "Brush", "erase": "Eraser", "restore": "Restore to prediction"}
 
 
-_NOWHERE = Rect(0, 0, 0, 0)
+_NOWHERE = Box(0, 0, 0, 0)
 
 #: On images of more pixels a fill or an outline is worked out in the background.
 _BACKGROUND_PIXELS = 2_000_000
@@ -65,7 +66,7 @@ class HeldStroke:
     title: str
     value: int
     patch: TilePatch
-    rect: Rect
+    rect: Box
     revision: int
 
 
@@ -86,7 +87,7 @@ class EditController(QObject):
     Signals:
         stepDone: (title, TilePatch, Provenance) after a step that changed something; the pixels are already painted, or, of a
             step that changes much of a large image, being painted.
-        changed: (Rect) after any change of the labels, undo and redo included.
+        changed: (Box) after any change of the labels, undo and redo included.
         documentChanged: (Document or None) another document is in view.
         refused: (text) why a verb did nothing, in words for a person.
         busyChanged: (bool) a stroke began or ended.

@@ -17,13 +17,13 @@ from app.controllers.refine.preview import RefineController
 from app.services.calls import Call, ComputeService
 from app.services.notifications import Choice, Notifier
 from app.services.timers import single_shot
-from app.state.patch import Rect
 from app.state.provenance import Provenance, painted
 from app.state.refinement import painted_labels, taking_patch
 from app.state.tools import Tool
 from app.text import spaced
 from app.worker.messages import URGENT, PrepareRefine, RefineBox, Refined
 from deeplab_core.errors import AtrousError
+from deeplab_core.geometry import Box
 
 #: Tools whose strokes are followed.
 _STROKES = (Tool.BRUSH, Tool.ERASER)
@@ -43,7 +43,7 @@ PATIENCE_MS = 800
 class _Claim:
     """Where a stroke may turn pixels into its class."""
 
-    box: Rect
+    box: Box
     value: int
 
 
@@ -58,7 +58,7 @@ class _Asked:
 
     call: Call[Refined]
     held: HeldStroke
-    box: Rect
+    box: Box
     claims: tuple[_Claim, ...]
     name: str
 
@@ -120,14 +120,14 @@ class ScribbleController(QObject):
             self._owed += overtaken.claims  # its answer is for a mask without this stroke
             overtaken.call.cancel()
         reach = min(max(_REACH * self._edit.tools.diameter, _LEAST_REACH), _MOST_REACH)
-        box = _grown(held.rect, round(_EXTENT * reach), document.shape)
-        claims, least = [_Claim(box, held.value)], _area(box)
+        box = held.rect.grown(round(_EXTENT * reach), document.shape)
+        claims, least = [_Claim(box, held.value)], box.area
         for owed in self._owed:
-            if _area(box.united(owed.box)) <= _TOGETHER * least:
+            if box.united(owed.box).area <= _TOGETHER * least:
                 box = box.united(owed.box)
                 claims.append(owed)
         self._owed = ()
-        context = _grown(box, _MARGIN, document.shape)
+        context = box.grown(_MARGIN, document.shape)
         base = self._refine.asking.base(image, context, held.value)
         if base is None:
             self._say_missing()
@@ -137,7 +137,7 @@ class ScribbleController(QObject):
         if strokes is None:
             return False
         request = RefineBox(
-            priority=URGENT, base=base, params=self._refine.crf.params, box=_ends(box), context=_ends(context), strokes=strokes,
+            priority=URGENT, base=base, params=self._refine.crf.params, box=box, context=context, strokes=strokes,
             reach=reach,
         )  # fmt: skip
         name = f"Scribble: {held.title.partition(': ')[2]}"
@@ -219,19 +219,6 @@ def _claimed(asked: _Asked, labels: NDArray[np.integer]) -> NDArray[np.bool_]:
     """(h, w) bool within the refined box: pixels that become the class of the stroke that claims them."""
     found = np.zeros(labels.shape, np.bool_)
     for claim in asked.claims:
-        x, y = claim.box.x - asked.box.x, claim.box.y - asked.box.y
-        place = slice(y, y + claim.box.height), slice(x, x + claim.box.width)
+        place = claim.box.within(asked.box).slices
         found[place] |= labels[place] == claim.value
     return found
-
-
-def _grown(rect: Rect, margin: int, shape: tuple[int, int]) -> Rect:
-    return Rect(rect.x - margin, rect.y - margin, rect.width + 2 * margin, rect.height + 2 * margin).clipped(*shape)
-
-
-def _area(rect: Rect) -> int:
-    return rect.width * rect.height
-
-
-def _ends(rect: Rect) -> tuple[int, int, int, int]:
-    return rect.y, rect.x, rect.bottom, rect.right

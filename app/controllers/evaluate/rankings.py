@@ -26,8 +26,8 @@ from app.state.samples import load_sample, truth_stamp
 from deeplab_core.analysis.doubts import VERSION, ImageDoubt, measure_doubt
 from deeplab_core.analysis.ranking import GainCurve
 from deeplab_core.errors import AtrousError
+from deeplab_core.geometry import Box
 from deeplab_core.labels import LabelMap
-from deeplab_core.regions import Box
 
 _KIND = "doubt"
 _ORDER = "queue_order"

@@ -18,9 +18,10 @@ from app.controllers.project.open_image import OpenImage, by_hand
 from app.services.calls import Call, ComputeService, LatestCall
 from app.services.timers import single_shot
 from app.state.document import Document
-from app.state.patch import PatchRecorder, Rect
+from app.state.patch import PatchRecorder
 from app.state.provenance import Provenance, merge_labels
 from app.worker.messages import URGENT, Predict, Predicted
+from deeplab_core.geometry import Box
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,7 +101,7 @@ class ThresholdController(QObject):
             self._live = _Live(document, PatchRecorder(document.labels, document.provenance))
             document.open_step(self._live.recorder)
             self._edit.hold(True)
-        self._live.recorder.touch(Rect.whole(document.shape))
+        self._live.recorder.touch(Box.whole(document.shape))
         document.apply(merge_labels(document.labels, document.provenance, labels, Provenance.MODEL).patch)
 
     def _leave(self) -> None:

@@ -19,7 +19,7 @@ from app.services.calls import ComputeService
 from app.services.folder_job import FolderJob, Steps, answer, background, pause
 from app.state.class_mapping import in_project_ids
 from app.state.document import Document
-from app.state.patch import Rect, TilePatch
+from app.state.patch import TilePatch
 from app.state.project import Project
 from app.state.provenance import Provenance, merge_labels
 from app.state.refinement import taking_patch, would_take
@@ -28,6 +28,7 @@ from app.viewmodels.project.folder_plan import plan_crf
 from app.worker.messages import Predict
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import CatalogError
+from deeplab_core.geometry import Box
 from deeplab_core.labels import LabelMap
 from deeplab_core.records import ModelCard, Prediction, PredictOptions
 
@@ -142,11 +143,9 @@ class RefineFolder(QObject):
         document = view.document
         labels = _project_labels(run.project, prediction, run.card.catalog)
         before = document.revision
-        if not unset(document) and would_take(document, Rect.whole(labels.shape), labels):
+        if not unset(document) and would_take(document, Box.whole(labels.shape), labels):
             run.change.before_step(view.id)
-        self._edit.carry_out(
-            run.title, document, lambda: taking_patch(document, Rect.whole(labels.shape), labels), Provenance.CRF
-        )
+        self._edit.carry_out(run.title, document, lambda: taking_patch(document, Box.whole(labels.shape), labels), Provenance.CRF)
         run.changed += document.revision != before
 
     def _finish(self, run: _Run, job: FolderJob[None]) -> None:
@@ -172,7 +171,7 @@ def _steps(run: _Run, image: int, prediction: Prediction) -> tuple[tuple[str, Ti
     first = _first_prediction(run, document, earlier)
     if first is not None:
         document.apply(first[1])
-    return first, taking_patch(document, Rect.whole(labels.shape), labels), unset(document)
+    return first, taking_patch(document, Box.whole(labels.shape), labels), unset(document)
 
 
 def _first_prediction(run: _Run, document: Document, earlier: Prediction | None) -> tuple[str, TilePatch] | None:

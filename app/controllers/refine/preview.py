@@ -30,7 +30,7 @@ from app.services.timers import single_shot
 from app.state.document import Change, Document
 from app.state.edits.raster import polygon_mask
 from app.state.opencv import opencv
-from app.state.patch import Rect, TilePatch
+from app.state.patch import TilePatch
 from app.state.provenance import Provenance, painted, reclassified
 from app.state.refinement import composed, taking_patch, would_take
 from app.state.tools import Tool
@@ -38,6 +38,7 @@ from app.text import spaced
 from app.viewmodels.annotate.panes import PaneKind, PaneLayout
 from app.worker.messages import Refined
 from deeplab_core.errors import AtrousError
+from deeplab_core.geometry import Box
 from deeplab_core.labels import LabelMap
 from deeplab_core.records import CRFParams
 
@@ -263,12 +264,12 @@ class RefineController(QObject):
 
         def take() -> None:
             banded = scope is Scope.BAND
-            self._lay("CRF in band" if banded else "CRF", Rect.whole(image.document.shape), self._band() if banded else None)
+            self._lay("CRF in band" if banded else "CRF", Box.whole(image.document.shape), self._band() if banded else None)
             self.discard()
 
         self._when_exact(take)
 
-    def _lay(self, name: str, rect: Rect, where: NDArray[np.bool_] | None) -> None:
+    def _lay(self, name: str, rect: Box, where: NDArray[np.bool_] | None) -> None:
         image, refined = self._answered(), self._refined
         if image is None or refined is None:
             return
@@ -455,7 +456,7 @@ class RefineController(QObject):
             self._measure()
 
 
-def _held_text(document: Document, rect: Rect, where: NDArray[np.bool_] | None) -> str:
+def _held_text(document: Document, rect: Box, where: NDArray[np.bool_] | None) -> str:
     """How many pixels there were painted by the user, in a sentence."""
     held = painted(document.provenance[rect.slices])
     count = int(np.count_nonzero(held if where is None else held & where))

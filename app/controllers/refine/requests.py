@@ -13,10 +13,10 @@ from app.controllers.refine.settings import Base, CRFSettings
 from app.services.calls import Call, ComputeService, LatestCall
 from app.state.document import Document
 from app.state.outlines import renamed_classes
-from app.state.patch import Rect
 from app.state.refinement import painted_labels
 from app.worker.messages import URGENT, Refine, RefineBase, Refined
 from deeplab_core.errors import AtrousError
+from deeplab_core.geometry import Box
 from deeplab_core.records import CRFParams
 
 
@@ -81,7 +81,7 @@ class RefineAsking(QObject):
         """Wish for nothing, and take back what is under way."""
         self._call.stop()
 
-    def base(self, image: OpenImage, rect: Rect | None = None, keep: int | None = None) -> RefineBase | None:
+    def base(self, image: OpenImage, rect: Box | None = None, keep: int | None = None) -> RefineBase | None:
         """What a request for an image refines; None where the network's scores are wanted and cannot be had.
 
         Args:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.state.patch import Rect
+from deeplab_core.geometry import Box
 
 Point = tuple[float, float]
 Floats = NDArray[np.floating[Any]]
@@ -43,7 +43,7 @@ class Spans:
         """Number of covered pixels."""
         return int(np.maximum(self.hi - self.lo, 0).sum())
 
-    def masks(self) -> Iterator[tuple[Rect, NDArray[np.bool_]]]:
+    def masks(self) -> Iterator[tuple[Box, NDArray[np.bool_]]]:
         """Yield (rect, (h, w) bool) pieces that cover the shape once; one piece unless the shape is long and thin."""
         top, lo, hi = self.top, self.lo, self.hi
         widths = hi - lo
@@ -65,13 +65,13 @@ class Spans:
             yield _mask(top + start, lo[band], hi[band], widths[band])
 
 
-def _mask(top: int, lo: NDArray[np.int64], hi: NDArray[np.int64], widths: NDArray[np.int64]) -> tuple[Rect, NDArray[np.bool_]]:
+def _mask(top: int, lo: NDArray[np.int64], hi: NDArray[np.int64], widths: NDArray[np.int64]) -> tuple[Box, NDArray[np.bool_]]:
     left, right = int(lo.min()), int(hi.max())
     # In unsigned numbers 'column - lo < width' answers both ends at once: left of lo it wraps around to a large one.
     narrow = np.uint16 if right - left < 1 << 15 else np.uint32
     columns: NDArray[Any] = np.arange(right - left, dtype=narrow)
     offset = columns - (lo - left).astype(narrow)[:, None]
-    return Rect(left, top, right - left, widths.size), offset < widths.astype(narrow)[:, None]
+    return Box(left, top, right - left, widths.size), offset < widths.astype(narrow)[:, None]
 
 
 def disk_spans(center: Point, radius: float, shape: tuple[int, int]) -> Spans:
@@ -139,7 +139,7 @@ def line_pixels(start: Point, end: Point, shape: tuple[int, int]) -> tuple[NDArr
     return rows[inside], columns[inside]
 
 
-def polygon_mask(points: Sequence[Point], shape: tuple[int, int]) -> tuple[Rect, NDArray[np.bool_]]:
+def polygon_mask(points: Sequence[Point], shape: tuple[int, int]) -> tuple[Box, NDArray[np.bool_]]:
     """Pixels whose centre lies inside a closed polygon by the even-odd rule, clipped to (H, W).
 
     A centre exactly on an edge belongs to the polygon on its right (or below it), so that polygons that share an edge share no
@@ -149,7 +149,7 @@ def polygon_mask(points: Sequence[Point], shape: tuple[int, int]) -> tuple[Rect,
         The rectangle that holds the shape, and its (h, w) bool mask; an empty rectangle where no centre is inside.
     """
     height, width = shape
-    nothing = Rect(0, 0, 0, 0), np.zeros((0, 0), dtype=np.bool_)
+    nothing = Box(0, 0, 0, 0), np.zeros((0, 0), dtype=np.bool_)
     if len(points) < 3:
         return nothing
     vertices = np.asarray(points, dtype=np.float64)
@@ -173,4 +173,4 @@ def polygon_mask(points: Sequence[Point], shape: tuple[int, int]) -> tuple[Rect,
     columns = np.ceil(np.clip(crossings, left, right) - 0.5).astype(np.int64) - left
     np.bitwise_xor.at(toggles, (rows - top, columns), np.uint8(1))
     inside = np.bitwise_xor.accumulate(toggles[:, :-1], axis=1).astype(np.bool_)
-    return Rect(left, top, right - left, bottom - top), inside
+    return Box(left, top, right - left, bottom - top), inside

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from app.state.document import Document
 from app.state.edits.raster import Point, polygon_mask
 from app.state.opencv import opencv
-from app.state.patch import Rect, TilePatch, patch_of_region
+from app.state.patch import TilePatch, patch_of_region
 from app.state.provenance import Provenance, painted
 from deeplab_core.catalogs.catalog import ClassCatalog
+from deeplab_core.geometry import Box
 from deeplab_core.labels import LabelMap
 
 
@@ -23,7 +24,7 @@ def eraser_value(catalog: ClassCatalog) -> int:
 
 def region_patch(
     document: Document,
-    rect: Rect,
+    rect: Box,
     where: NDArray[np.bool_],
     value: int,
     *,
@@ -69,7 +70,7 @@ def fill_patch(
     return patch_of_region(document.labels, document.provenance, rect, labels, provenance)
 
 
-def connected_region(labels: LabelMap, column: int, row: int) -> tuple[Rect, NDArray[np.bool_]]:
+def connected_region(labels: LabelMap, column: int, row: int) -> tuple[Box, NDArray[np.bool_]]:
     """The 4-connected region of equal labels that holds a pixel: its box and (h, w) bool mask."""
     cv2 = opencv()
     height, width = labels.shape
@@ -77,7 +78,7 @@ def connected_region(labels: LabelMap, column: int, row: int) -> tuple[Rect, NDA
     reached = np.zeros((height + 2, width + 2), dtype=np.uint8)
     flags = 4 | cv2.FLOODFILL_MASK_ONLY | (1 << 8)
     _, _, _, (left, top, box_width, box_height) = cv2.floodFill(same, reached, (column, row), 0, 0, 0, flags)
-    rect = Rect(int(left), int(top), int(box_width), int(box_height))
+    rect = Box(int(left), int(top), int(box_width), int(box_height))
     # The mask has a border of one pixel on every side.
     return rect, reached[rect.y + 1 : rect.bottom + 1, rect.x + 1 : rect.right + 1].astype(np.bool_)
 

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from app.state.document import Document
 from app.state.edits.raster import Point, capsule_spans, line_pixels
 from app.state.edits.region import allowed
-from app.state.patch import PatchRecorder, Rect, TilePatch
+from app.state.patch import PatchRecorder, TilePatch
 from app.state.provenance import Provenance
 from deeplab_core.errors import AtrousError
+from deeplab_core.geometry import Box
 
 #: Below this diameter a disk may miss every pixel centre (radius under half a pixel's diagonal), so the stroke becomes a line
 #: of single pixels: diameter 1 paints exactly the pixel under the point.
@@ -66,14 +67,14 @@ class StrokeSession:
         """Whether the stroke is still in hand: neither committed nor aborted."""
         return self._open
 
-    def begin(self, x: float, y: float) -> Rect:
+    def begin(self, x: float, y: float) -> Box:
         """Put the pen down at a point and paint one dab. Returns the rectangle that was painted."""
         self._last = (x, y)
         return self._segment((x, y), (x, y))
 
-    def extend(self, points: Iterable[Point]) -> Rect:
+    def extend(self, points: Iterable[Point]) -> Box:
         """Draw on through some points, in order. Returns the rectangle that holds everything painted now."""
-        dirty = Rect(0, 0, 0, 0)
+        dirty = Box(0, 0, 0, 0)
         for point in points:
             if self._last is None:
                 dirty = dirty.united(self.begin(*point))
@@ -88,7 +89,7 @@ class StrokeSession:
         self._document.close_step(self._recorder)
         return self._recorder.finish()
 
-    def abort(self) -> Rect:
+    def abort(self) -> Box:
         """End the stroke and restore every pixel. Returns the rectangle that changed back."""
         self._end()
         rect = self._document.apply(self._recorder.finish().inverted())
@@ -100,10 +101,10 @@ class StrokeSession:
             raise RuntimeError("the stroke has already ended")
         self._open = False
 
-    def _segment(self, start: Point, end: Point) -> Rect:
+    def _segment(self, start: Point, end: Point) -> Box:
         if not self._open:
             raise RuntimeError("the stroke has already ended")
-        dirty = Rect(0, 0, 0, 0)
+        dirty = Box(0, 0, 0, 0)
         shape = self._document.shape
         if self.diameter < _THIN:
             rows, columns = line_pixels(start, end, shape)
@@ -115,15 +116,15 @@ class StrokeSession:
             dirty = dirty.united(rect)
         return dirty
 
-    def _pixels(self, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Rect:
+    def _pixels(self, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Box:
         x, y = int(columns.min()), int(rows.min())
-        rect = Rect(x, y, int(columns.max()) - x + 1, int(rows.max()) - y + 1)
+        rect = Box(x, y, int(columns.max()) - x + 1, int(rows.max()) - y + 1)
         where = np.zeros((rect.height, rect.width), dtype=np.bool_)
         where[rows - y, columns - x] = True
         self._paint(rect, where)
         return rect
 
-    def _paint(self, rect: Rect, where: NDArray[np.bool_]) -> None:
+    def _paint(self, rect: Box, where: NDArray[np.bool_]) -> None:
         document = self._document
         if self._only is not None:
             where = where & allowed(document.labels[rect.slices], self._only)

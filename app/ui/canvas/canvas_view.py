@@ -22,7 +22,6 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QWidget
 
 from app.controllers.annotate.view import ViewState
-from app.state.patch import Rect
 from app.state.tools import ToolState
 from app.ui.canvas.chip import PaneChip
 from app.ui.canvas.compose import REACH, Scene
@@ -36,6 +35,7 @@ from app.ui.canvas.tools.base import Pointer
 from app.ui.canvas.tools.toolbox import ToolBox
 from app.ui.canvas.wheel import WheelVerbs
 from app.viewmodels.annotate.panes import Pane, PaneKind
+from deeplab_core.geometry import Box
 
 #: A press this close (view px) to the split line takes the line in hand.
 _GRAB = 8.0
@@ -128,7 +128,7 @@ class CanvasView(QWidget):
         """Where the image lies; None without one."""
         return None if self._scene is None else self._scene.mapping
 
-    def mark_changed(self, rects: Sequence[Rect]) -> None:
+    def mark_changed(self, rects: Sequence[Box]) -> None:
         """Labels changed in rectangles of the image: repaint what shows them, once, at the next frame."""
         scene = self._scene
         if scene is None or all(kind in (PaneKind.IMAGE, None) for kind in (self._kind, self._pane.other)):

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.state.opencv import opencv
-from app.state.patch import Rect
+from deeplab_core.geometry import Box
 from deeplab_core.labels import LabelMap
 
 #: Rows that share one tight box. Lower bands fit a crescent closer, more of them cost more than they save.
@@ -15,7 +15,7 @@ _BAND = 40
 _WORTHWHILE = 1 << 20
 
 
-def damaged_rects(rect: Rect, before: LabelMap, after: LabelMap, *, banded: bool = True) -> list[Rect]:
+def damaged_rects(rect: Box, before: LabelMap, after: LabelMap, *, banded: bool = True) -> list[Box]:
     """Boxes around the pixels of ``rect`` that differ; none where nothing does.
 
     Args:
@@ -31,7 +31,7 @@ def damaged_rects(rect: Rect, before: LabelMap, after: LabelMap, *, banded: bool
     return [box for box in boxes if not box.empty]
 
 
-def _box(x: int, y: int, mask: NDArray[np.uint8]) -> Rect:
+def _box(x: int, y: int, mask: NDArray[np.uint8]) -> Box:
     """Smallest box around the set pixels of a mask whose corner lies at (x, y); empty where none is set."""
     left, top, width, height = opencv().boundingRect(mask)
-    return Rect(x + left, y + top, width, height)
+    return Box(x + left, y + top, width, height)

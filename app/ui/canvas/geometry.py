@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QPointF, QRect
 
-from app.state.patch import Rect
+from deeplab_core.geometry import Box
 
 Value = TypeVar("Value", bound=np.generic)
 
@@ -131,7 +131,7 @@ class Mapping:
         first, behind = min(max(first, 0), limit), min(max(behind, 0), limit)
         return first, max(behind, first)
 
-    def device_rect(self, rect: Rect, margin: int) -> QRect:
+    def device_rect(self, rect: Box, margin: int) -> QRect:
         """Device px that a rectangle of the image may touch, grown by ``margin`` device px and clipped to the pane."""
         x0 = math.floor((rect.x - self.left) * self.scale) - margin
         y0 = math.floor((rect.y - self.top) * self.scale) - margin

@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.state.opencv import opencv
-from app.state.patch import Rect
 from app.ui.canvas.geometry import Cells, sample
 from app.ui.canvas.layers import LayerSet
+from deeplab_core.geometry import Box
 
 Values = NDArray[Any]
 Words = NDArray[Any]  # unsigned: a bit for each value
@@ -50,9 +50,9 @@ class Pyramid:
     def __init__(self, shape: tuple[int, int], read: Callable[[Pick], Words], join: np.ufunc) -> None:
         self._shape, self._read, self._join = shape, read, join
         self._levels: list[Words] = []  # level 1, 2, ...; level 0 is the map itself
-        self._changed: list[Rect] = []
+        self._changed: list[Box] = []
 
-    def mark_changed(self, rect: Rect) -> None:
+    def mark_changed(self, rect: Box) -> None:
         """Values changed in a rectangle of the image."""
         if self._levels:
             self._changed.append(rect)
@@ -111,7 +111,7 @@ class Pyramid:
         ]
         return np.concatenate(strips)
 
-    def _renew(self, rect: Rect) -> None:
+    def _renew(self, rect: Box) -> None:
         top, left, bottom, right = rect.y, rect.x, rect.bottom, rect.right
         for place in range(len(self._levels)):
             below = self._shape if place == 0 else self._levels[place - 1].shape
@@ -140,7 +140,7 @@ class LabelSets:
         self._names: list[int] = []
         self._common = 0
 
-    def mark_changed(self, rect: Rect) -> None:
+    def mark_changed(self, rect: Box) -> None:
         """Labels changed in a rectangle of the image."""
         self._pyramid.mark_changed(rect)
 
@@ -274,7 +274,7 @@ class Presence:
             self._band = index, NearestBand(index)
         return self._band[1]
 
-    def mark_changed(self, labels: Values, rect: Rect) -> None:
+    def mark_changed(self, labels: Values, rect: Box) -> None:
         """A map was changed in place."""
         for one, other, sets in self._sets.values():
             if one is labels or other is labels:
@@ -345,7 +345,7 @@ def _runs(bounds: Cells, length: int) -> Iterator[tuple[slice | NDArray[np.intp]
             yield slice(None), np.minimum(np.maximum(np.minimum(starts + step, ends - 1), starts), length - 1)
 
 
-def _bounding(rects: list[Rect]) -> Rect:
+def _bounding(rects: list[Box]) -> Box:
     left, top = min(rect.x for rect in rects), min(rect.y for rect in rects)
     right, bottom = max(rect.right for rect in rects), max(rect.bottom for rect in rects)
-    return Rect(left, top, right - left, bottom - top)
+    return Box(left, top, right - left, bottom - top)

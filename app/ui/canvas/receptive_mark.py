@@ -13,7 +13,8 @@ from app.state.opencv import opencv
 from app.ui.canvas.colors import Table, premultiplied
 from app.ui.canvas.geometry import Mapping
 from app.ui.canvas.style import CanvasStyle
-from deeplab_core.receptive import SHARES, Extent, ReceptiveField, mass_level
+from deeplab_core.geometry import Extent
+from deeplab_core.receptive import SHARES, ReceptiveField, mass_level
 
 #: Gradients of networks with rectifiers are speckled; heat and outlines are those of the gradient blurred by this share of the
 #: radius that holds half of it, never less than a pixel of the network's input.
@@ -94,8 +95,8 @@ def _outline(density: NDArray[np.float32], level: float, extent: Extent) -> list
     inside = np.pad((density >= level).astype(np.uint8), 1)
     loops, _ = cv2.findContours(inside, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
     height, width = density.shape
-    scale = np.array([(extent[2] - extent[0]) / width, (extent[3] - extent[1]) / height])
-    shift = np.array(extent[:2])
+    scale = np.array([extent.width / width, extent.height / height])
+    shift = np.array([extent.left, extent.top])
     return [(loop[:, 0, :] - 0.5) * scale + shift for loop in loops if cv2.contourArea(loop) >= _SPECK]
 
 
@@ -108,7 +109,7 @@ def _path(loops: list[NDArray[np.float64]], mapping: Mapping) -> QPainterPath:
 
 
 def _in_view(extent: Extent, mapping: Mapping) -> QRectF:
-    return QRectF(mapping.to_view(extent[0], extent[1]), mapping.to_view(extent[2], extent[3]))
+    return QRectF(mapping.to_view(extent.left, extent.top), mapping.to_view(extent.right, extent.bottom))
 
 
 def _draw_box(painter: QPainter, box: QRectF, style: Qt.PenStyle, width: float) -> None:

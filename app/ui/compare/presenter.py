@@ -170,11 +170,11 @@ class CompareBinding(QObject):
         card = self._program.models.card
         name = "" if card is None else class_name(card.catalog, field.class_id)
         whole = field.reaches[0].extent
-        size = f"{round(whole[2] - whole[0])} × {round(whole[3] - whole[1])} px"
-        scale = (field.extent[2] - field.extent[0]) / max(field.gradient.shape[1], 1)
+        size = f"{round(whole.width)} × {round(whole.height)} px"
+        scale = field.extent.width / max(field.gradient.shape[1], 1)
         radii = ", ".join(f"{share:.0%} within {round(radius * scale)} px".replace("%", " %") for share, radius in field.radii)
         lines = [f"{name} at {field.x}, {field.y}: theory {size}", f"gradient: {radii} · {milliseconds(field.milliseconds)}"]
-        branches = ", ".join(f"{reach.name}: {round(reach.extent[2] - reach.extent[0])}" for reach in field.reaches[1:])
+        branches = ", ".join(f"{reach.name}: {round(reach.extent.width)}" for reach in field.reaches[1:])
         if branches:
             lines.insert(1, f"dotted, by branch: {branches} px")
         return "\n".join([*lines, field.note] if field.note else lines)

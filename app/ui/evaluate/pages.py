@@ -24,7 +24,7 @@ from app.ui.shell.main_window import MainWindow
 from app.viewmodels.evaluate.charts import Chart
 from app.viewmodels.evaluate.error_list import ComponentQuery
 from deeplab_core.errors import AtrousError
-from deeplab_core.regions import Box
+from deeplab_core.geometry import Box
 
 #: Pause before changed figures are shown, and that of a folder with many images.
 _SOON_MS, _MANY, _MANY_MS = 20, 500, 500

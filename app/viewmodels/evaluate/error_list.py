@@ -139,15 +139,8 @@ def still_wrong(component: ErrorComponent, index: ErrorIndex) -> bool:
     """Whether its image still has a listed component of its cell that meets its box."""
     if component.image not in index:
         return False
-    box = component.box
     listed = index.of(component.image).listed(component.image, component.truth, component.prediction)
-    return any(
-        other.box.x < box.x + box.width
-        and box.x < other.box.x + other.box.width
-        and other.box.y < box.y + box.height
-        and box.y < other.box.y + other.box.height
-        for other in listed
-    )
+    return any(component.box.overlaps(other.box) for other in listed)
 
 
 def _pixels_of(component: ErrorComponent, index: ErrorIndex, kind: FailureKind | None) -> int:

@@ -19,7 +19,7 @@ from deeplab_core.inference import ScoreGrid, Scores
 from deeplab_core.labels import LabelMap
 from deeplab_core.parallel import available_cores
 from deeplab_core.records import CRFParams
-from deeplab_core.refine import Box, DenseCRF, ProbabilitySource, choose_engine, refine_region, warm_up
+from deeplab_core.refine import DenseCRF, ProbabilitySource, choose_engine, refine_region, warm_up
 from deeplab_core.refine.dense_crf import Engine
 from deeplab_core.refine.from_labels import mask_as_probabilities
 from deeplab_core.refine.pruning import START
@@ -177,7 +177,7 @@ class Handler:
     # -- strokes ---------------------------------------------------------------------------------------------------------
 
     def _box(self, desk: _Desk, request: RefineBox, scores: Scores | None, cancel: Cancel | None) -> NDArray[Any]:
-        base, context, box = request.base, Box(*request.context), Box(*request.box)
+        base, context, box = request.base, request.context, request.box
         rows, columns = context.slices
         named = _named(request.strokes, base.ignore)
         if base.labels is None and scores is not None:
@@ -204,7 +204,7 @@ class Handler:
             margin=max(source.size),  # the context is the margin
             reach=request.reach,
             threads=desk.exact.threads,
-            origin=(context.top, context.left),
+            origin=(context.y, context.x),
             scale=min(1.0, (BOX_FIELD / request.strokes.size) ** 0.5),
             cancel=cancel,
         )

@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.state.patch import Rect
 from app.ui.canvas.damage import damaged_rects
+from deeplab_core.geometry import Box
 
 
 @given(
@@ -21,7 +21,7 @@ def test_every_changed_pixel_lies_in_a_box(seed, height, width, density, banded)
     rng = np.random.default_rng(seed)
     before = np.zeros((height, width), np.uint8)
     after = (rng.random((height, width)) < density).astype(np.uint8)
-    boxes = damaged_rects(Rect(7, 9, width, height), before, after, banded=banded)
+    boxes = damaged_rects(Box(7, 9, width, height), before, after, banded=banded)
     covered = np.zeros((height + 9, width + 7), bool)
     for box in boxes:
         assert not box.empty

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PySide6.QtCore import QPointF
 
-from app.state.patch import Rect
 from app.ui.canvas.colors import uncertainty_table
 from app.ui.canvas.geometry import Mapping, sample
 from app.ui.canvas.picture import PictureSource
+from deeplab_core.geometry import Box
 
 mappings = st.builds(
     Mapping,
@@ -38,7 +38,7 @@ def test_the_picture_covers_exactly_the_pixels_whose_centre_lies_on_it(mapping):
 
 @given(mappings, st.integers(0, 250), st.integers(0, 250), st.integers(1, 50), st.integers(1, 50))
 def test_a_changed_rectangle_reaches_all_its_device_pixels(mapping, x, y, width, height):
-    device = mapping.device_rect(Rect(x, y, width, height), 0)
+    device = mapping.device_rect(Box(x, y, width, height), 0)
     columns = mapping.columns(0, mapping.width)
     for at in np.flatnonzero((columns >= x) & (columns < x + width)):
         assert device.isEmpty() or device.left() <= at < device.left() + device.width()

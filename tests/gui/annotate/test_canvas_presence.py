@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PySide6.QtCore import QRect
 
-from app.state.patch import Rect
 from app.ui.canvas.colors import overlay_tables
 from app.ui.canvas.compose import REACH, Scene, compose
 from app.ui.canvas.geometry import Mapping
@@ -19,6 +18,7 @@ from app.ui.canvas.picture import PictureSource
 from app.ui.canvas.presence import Presence
 from app.viewmodels.annotate.panes import OverlayOptions, PaneKind
 from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
+from deeplab_core.geometry import Box
 from tests.gui.canvas_fixture import make_bench
 
 #: A class may be shown this many device px from its pixel: its cell may lie one aside, and so may the neighbour that shows it.
@@ -205,7 +205,7 @@ def test_a_change_in_place_is_followed(view, changes):
         compose(scene, kind, picture)
     for step in range(changes):
         x, y = int(rng.integers(0, mapping.image_width)), int(rng.integers(0, mapping.image_height))
-        rect = Rect(x, y, min(3, mapping.image_width - x), min(2, mapping.image_height - y))
+        rect = Box(x, y, min(3, mapping.image_width - x), min(2, mapping.image_height - y))
         labels[rect.slices] = 2 * step + 1
         presence.mark_changed(labels, rect)
         if step % 9 == 4:

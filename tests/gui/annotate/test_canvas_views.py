@@ -14,11 +14,11 @@ from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
-from app.state.patch import Rect
 from app.state.provenance import Provenance
 from app.state.tools import Tool
 from app.ui.canvas.canvas_area import CanvasArea
 from app.viewmodels.annotate.panes import PaneKind
+from deeplab_core.geometry import Box
 from tests.gui.canvas_fixture import CHAIR, GRAY, SOFA, blended, close_to, make_bench
 
 
@@ -327,6 +327,6 @@ def test_a_canvas_that_is_gone_leaves_document_and_tools_usable(qtbot):
     other.set_layers(bench.layers)
     other.deleteLater()
     QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
-    bench.document.paint(Rect(0, 0, 2, 2), np.ones((2, 2), bool), CHAIR, Provenance.PERSON)
+    bench.document.paint(Box(0, 0, 2, 2), np.ones((2, 2), bool), CHAIR, Provenance.PERSON)
     bench.tools.choose_class(SOFA)
     assert bench.document.labels[0, 0] == CHAIR

@@ -11,10 +11,10 @@ from app.services import step_writer
 from app.services.undo import UndoHistory
 from app.state.document import Document
 from app.state.judgement import ImageJudgement
-from app.state.patch import Rect
 from app.state.provenance import Provenance
 from app.state.tools import ToolState
 from deeplab_core.catalogs import get_catalog
+from deeplab_core.geometry import Box
 from deeplab_core.metrics import ConfusionMatrix
 
 VOC = get_catalog("voc21")
@@ -114,7 +114,7 @@ def test_another_image_in_view_does_not_cut_a_fill_short(desk):
 
 def test_a_change_by_somebody_else_meanwhile_is_kept(desk, qtbot):
     desk.edit.fill(5, 5)
-    desk.document.paint(Rect(200, 200, 20, 20), np.ones((20, 20), dtype=bool), 9, Provenance.PERSON)
+    desk.document.paint(Box(200, 200, 20, 20), np.ones((20, 20), dtype=bool), 9, Provenance.PERSON)
     qtbot.waitUntil(lambda: len(desk.titles) == 1 and desk.document.settled)
     assert (desk.document.labels[200:220, 200:220] == 9).all()
     assert desk.counted_right()

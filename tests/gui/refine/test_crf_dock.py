@@ -460,9 +460,8 @@ def test_a_scribble_and_what_follows_are_one_step(desk):
     followed = document.provenance == Provenance.CRF
     assert (document.labels[followed] == 9).all()
     request = asked(desk, RefineBox)[-1]
-    top, left, bottom, right = request.box
     inside = np.zeros(document.shape, bool)
-    inside[top:bottom, left:right] = True
+    inside[request.box.slices] = True
     np.testing.assert_array_equal(document.labels, np.where(inside, 9, before))
     assert desk.steps()[-1].startswith("Scribble: chair, ")
     desk.press(Qt.Key.Key_Z, CTRL)
@@ -538,8 +537,7 @@ def answer_boxes(studio: Studio, monkeypatch, labels_of) -> None:
 
     def other(request):
         if isinstance(request, RefineBox):
-            top, left, bottom, right = request.box
-            studio.compute._answer(Refined(request_id=request.request_id, labels=labels_of(bottom - top, right - left)))
+            studio.compute._answer(Refined(request_id=request.request_id, labels=labels_of(*request.box.size)))
         else:
             answer(request)
 
@@ -596,7 +594,7 @@ def test_a_scribble_goes_through_what_was_filled_and_not_through_what_was_painte
     request = asked(desk, RefineBox)[-1]
     assert (request.strokes != 255).sum() < 100, "only what was painted is clamped"
     box = np.zeros(document.shape, bool)
-    box[request.box[0] : request.box[2], request.box[1] : request.box[3]] = True
+    box[request.box.slices] = True
     assert (document.labels[filled & box] == 9).all()
 
     desk.press(Qt.Key.Key_J)

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from deeplab_core.analysis import outline
-from deeplab_core.regions import Box, find_regions
+from deeplab_core.geometry import Box
+from deeplab_core.regions import find_regions
 from tests.unit.core.analysis import oracle
 
 small = st.tuples(st.integers(1, 8), st.integers(1, 9))

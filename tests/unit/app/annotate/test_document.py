@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from app.state.document import Document
-from app.state.patch import Rect, diff_patch
+from app.state.patch import diff_patch
 from app.state.provenance import Provenance, merge_labels
 from deeplab_core.catalogs import get_catalog
+from deeplab_core.geometry import Box
 from tests.unit.app.folders import paint
 
 VOC = get_catalog("voc21")
@@ -101,5 +102,5 @@ def test_rect_of_a_change_lies_inside_the_image():
     document.subscribe(lambda change: heard.append(change.rect))
     for seed in range(20):
         paint(document, seed)
-    whole = Rect.whole(document.shape)
+    whole = Box.whole(document.shape)
     assert all(rect.united(whole) == whole for rect in heard)

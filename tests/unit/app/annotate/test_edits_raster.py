@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.state.edits import capsule_spans, disk_spans, line_pixels, polygon_mask
-from app.state.patch import Rect
+from deeplab_core.geometry import Box
 
 SHAPE = (37, 53)
 coordinate = st.floats(-30, 80, allow_nan=False)
@@ -114,4 +114,4 @@ def test_polygons_that_share_edges_share_no_pixel_and_leave_none_out(middle):
 def test_polygons_without_area_hold_no_pixel():
     for polygon in [[], [(1, 1)], [(1, 1), (9, 9)], [(1, 1), (5, 5), (9, 9)], [(30, 30), (40, 30), (40, 40)]]:
         assert not as_map([(float(x), float(y)) for x, y in polygon], (13, 15)).any()
-    assert polygon_mask([(30.0, 30.0), (40.0, 30.0), (40.0, 40.0)], (13, 15))[0] == Rect(0, 0, 0, 0)
+    assert polygon_mask([(30.0, 30.0), (40.0, 30.0), (40.0, 40.0)], (13, 15))[0] == Box(0, 0, 0, 0)

@@ -14,7 +14,7 @@ from app.state.document import Document
 from app.state.edits import fill_patch
 from app.state.mask_file import MaskNote, read_mask_file, write_mask_file
 from app.state.outlines import OUTLINE_REACH, may_change, renamed_classes
-from app.state.patch import Rect, TilePatch
+from app.state.patch import TilePatch
 from app.state.project import Project
 from app.state.provenance import Provenance, by_hand, merge_labels, would_change
 from app.state.refinement import composed, painted_labels, taking_patch
@@ -23,6 +23,7 @@ from app.state.schema import OPENED_AT, WITH_RECLASSIFIED
 from app.worker.handlers.refine import in_window_ids, renamed_source
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.errors import ProjectError
+from deeplab_core.geometry import Box
 from deeplab_core.refine import DenseCRF, ProbabilitySource
 from deeplab_core.refine.presets import preset
 
@@ -56,7 +57,7 @@ def test_painted_pixels_stay_and_outlines_move_in_attached_pieces(seed):
     refined = np.kron(random.integers(0, 4, (10, 14)), np.ones((4, 4))).astype(np.uint8)
     where = random.random(refined.shape) < 0.9
     labels, sources = document.labels, document.provenance
-    changing = may_change(labels, sources, Rect.whole(labels.shape), refined, where)
+    changing = may_change(labels, sources, Box.whole(labels.shape), refined, where)
     after = composed(labels, sources, refined, where)
     np.testing.assert_array_equal(after, np.where(changing, refined, labels))
     assert not changing[~where].any()
@@ -76,10 +77,10 @@ def test_painted_pixels_stay_and_outlines_move_in_attached_pieces(seed):
 def test_a_part_of_the_image_is_what_the_whole_restricted_to_it_gives(seed, x, y, width, height):
     document = random_document(seed)
     refined = np.random.default_rng(seed + 1).integers(0, 4, document.shape).astype(np.uint8)
-    rect = Rect(x, y, width, height)
+    rect = Box(x, y, width, height)
     inside = np.zeros(document.shape, bool)
     inside[rect.slices] = True
-    whole = may_change(document.labels, document.provenance, Rect.whole(document.shape), refined, inside)
+    whole = may_change(document.labels, document.provenance, Box.whole(document.shape), refined, inside)
     part = may_change(document.labels, document.provenance, rect, refined[rect.slices])
     np.testing.assert_array_equal(whole[rect.slices], part)
     assert not whole[~inside].any()
@@ -104,7 +105,7 @@ def test_a_fill_owns_the_class_and_not_the_outline():
 
 def test_pixels_that_the_user_painted_stay_painted_when_they_are_filled():
     document = reclassified()
-    document.paint(Rect(20, 15, 5, 5), np.ones((5, 5), bool), SOFA, Provenance.PERSON)
+    document.paint(Box(20, 15, 5, 5), np.ones((5, 5), bool), SOFA, Provenance.PERSON)
     document.apply(fill_patch(document, 30, 20, PERSON))
     assert (document.labels[10:30, 15:45] == PERSON).all()
     assert (document.provenance[15:20, 20:25] == Provenance.PERSON).all()
@@ -116,7 +117,7 @@ def test_a_ragged_border_is_trimmed_and_a_hole_is_not_opened():
     refined = document.labels.copy()
     refined[10:30, 40:45] = 0  # a strip at the border: the outline moves
     refined[18:22, 25:30] = TABLE  # inside: another object, which the user has called sofa
-    document.apply(taking_patch(document, Rect.whole(document.shape), refined))
+    document.apply(taking_patch(document, Box.whole(document.shape), refined))
     assert (document.labels[10:30, 40:45] == 0).all()
     assert (document.provenance[10:30, 40:45] == Provenance.CRF).all()
     assert (document.labels[18:22, 25:30] == SOFA).all()
@@ -126,7 +127,7 @@ def test_a_ragged_border_is_trimmed_and_a_hole_is_not_opened():
 def test_a_region_does_not_vanish_as_a_whole():
     document = reclassified()
     nothing = np.zeros(document.shape, np.uint8)
-    assert taking_patch(document, Rect.whole(document.shape), nothing).empty
+    assert taking_patch(document, Box.whole(document.shape), nothing).empty
 
 
 # -- predictions that come later ------------------------------------------------------------------------------------------------
@@ -195,7 +196,7 @@ def test_nothing_is_renamed_without_regions_or_without_a_prediction():
     assert renamed_classes(document) is None
     plain = Document(np.zeros((5, 5), np.uint8), CATALOG, reference=np.zeros((5, 5), np.uint8))
     assert renamed_classes(plain) is None
-    assert renamed_classes(reclassified(), Rect(0, 0, 5, 5)) is None
+    assert renamed_classes(reclassified(), Box(0, 0, 5, 5)) is None
 
 
 @given(seed=SEEDS)
@@ -241,7 +242,7 @@ def test_the_outline_moves_as_it_does_for_the_networks_own_class():
     assert not np.array_equal(plain == CHAIR, seen == CHAIR)
     assert not (named == CHAIR).any()
     np.testing.assert_array_equal(named == SOFA, plain == CHAIR)
-    document.apply(taking_patch(document, Rect.whole(seen.shape), named))
+    document.apply(taking_patch(document, Box.whole(seen.shape), named))
     np.testing.assert_array_equal(document.labels, named)
 
 

@@ -8,9 +8,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from app.state.document import Document
-from app.state.patch import PatchRecorder, Rect, TilePatch, diff_patch, patch_of_region, tiles_under
+from app.state.patch import PatchRecorder, TilePatch, diff_patch, patch_of_region, tiles_under
 from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
 from deeplab_core.errors import ProjectError
+from deeplab_core.geometry import Box
 
 NARROW = ClassCatalog("narrow", "Narrow", tuple(ClassInfo(n, f"class {n}", (0, 0, 0)) for n in range(9)))
 WIDE = ClassCatalog("wide", "Wide", tuple(ClassInfo(n, f"class {n}", (0, 0, 0)) for n in range(300)))
@@ -45,7 +46,7 @@ def test_a_difference_applied_and_taken_back_is_exact(shape, seed, catalog):
 def test_a_region_changes_only_the_region(shape, seed, data):
     labels, provenance = maps(seed, shape, NARROW)
     x, y = data.draw(st.integers(0, shape[1] - 1)), data.draw(st.integers(0, shape[0] - 1))
-    rect = Rect(x, y, data.draw(st.integers(1, shape[1] - x)), data.draw(st.integers(1, shape[0] - y)))
+    rect = Box(x, y, data.draw(st.integers(1, shape[1] - x)), data.draw(st.integers(1, shape[0] - y)))
     new_labels, new_provenance = maps(seed + 1, (rect.height, rect.width), NARROW)
     document = Document(labels.copy(), NARROW, provenance.copy())
     document.apply(patch_of_region(labels, provenance, rect, new_labels, new_provenance))
@@ -62,7 +63,7 @@ def test_a_recorder_keeps_what_was_there_first(seed, boxes):
     before = labels.copy(), provenance.copy()
     recorder = PatchRecorder(labels, provenance)
     for number, box in enumerate(boxes):
-        rect = Rect(*box).clipped(*shape)
+        rect = Box(*box).clipped(shape)
         recorder.touch(rect)
         labels[rect.slices] = number
         assert np.array_equal(recorder.original(rect), before[0][rect.slices])
@@ -76,7 +77,7 @@ def test_a_recorder_keeps_what_was_there_first(seed, boxes):
 def test_what_ended_as_it_was_is_no_change():
     labels, provenance = maps(1, (100, 100), NARROW)
     recorder = PatchRecorder(labels, provenance)
-    recorder.touch(Rect(0, 0, 100, 100))
+    recorder.touch(Box(0, 0, 100, 100))
     assert recorder.finish().empty
     assert recorder.finish().bounds.empty
     assert diff_patch(labels, provenance, labels.copy(), provenance.copy()).empty
@@ -85,10 +86,10 @@ def test_what_ended_as_it_was_is_no_change():
 def test_one_pixel_costs_one_tile():
     labels, provenance = np.zeros((4096, 4096), np.uint8), np.zeros((4096, 4096), np.uint8)
     recorder = PatchRecorder(labels, provenance)
-    recorder.touch(Rect(1000, 2000, 1, 1))
+    recorder.touch(Box(1000, 2000, 1, 1))
     labels[2000, 1000] = 3
     patch = recorder.finish()
-    assert patch.bounds == Rect(960, 1984, 64, 64)
+    assert patch.bounds == Box(960, 1984, 64, 64)
     assert patch.changed_pixels == 1
     assert patch.nbytes == len(patch.to_bytes()) < 250
 
@@ -116,12 +117,12 @@ def test_bytes_that_end_early_are_an_error(keep):
 
 
 def test_rectangles():
-    assert Rect(0, 0, 0, 5).empty
-    assert Rect(1, 2, 3, 4).united(Rect(0, 0, 0, 0)) == Rect(1, 2, 3, 4)
-    assert Rect(1, 2, 3, 4).united(Rect(10, 0, 1, 1)) == Rect(1, 0, 10, 6)
-    assert Rect(-5, -5, 10, 20).clipped(8, 100) == Rect(0, 0, 5, 8)
-    assert list(tiles_under(Rect(60, 60, 10, 3))) == [(0, 0), (0, 1)]
-    assert list(tiles_under(Rect(5, 5, 0, 3))) == []
+    assert Box(0, 0, 0, 5).empty
+    assert Box(1, 2, 3, 4).united(Box(0, 0, 0, 0)) == Box(1, 2, 3, 4)
+    assert Box(1, 2, 3, 4).united(Box(10, 0, 1, 1)) == Box(1, 0, 10, 6)
+    assert Box(-5, -5, 10, 20).clipped((8, 100)) == Box(0, 0, 5, 8)
+    assert list(tiles_under(Box(60, 60, 10, 3))) == [(0, 0), (0, 1)]
+    assert list(tiles_under(Box(5, 5, 0, 3))) == []
 
 
 @example(6510, 6510, 1)

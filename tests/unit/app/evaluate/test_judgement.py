@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 from app.state.document import Document
 from app.state.edits import StrokeSession, fill_patch
 from app.state.judgement import FolderJudgement, ImageJudgement, count_image, folder_mean_text
-from app.state.patch import PatchRecorder, Rect, TilePatch, diff_patch
+from app.state.patch import PatchRecorder, TilePatch, diff_patch
 from app.state.provenance import Provenance
 from deeplab_core.catalogs.catalog import IGNORE, ClassCatalog, ClassInfo
 from deeplab_core.errors import CatalogError, MaskFormatError
+from deeplab_core.geometry import Box
 from deeplab_core.metrics import ConfusionMatrix
 from deeplab_core.metrics.trimap import band_index
 from deeplab_core.metrics.trimap_histogram import BandHistogram
@@ -50,7 +51,7 @@ def assert_as_from_scratch(judgement: ImageJudgement) -> None:
 
 
 rects = st.tuples(st.integers(0, 149), st.integers(0, 69), st.integers(1, 60), st.integers(1, 60)).map(
-    lambda r: Rect(*r).clipped(*SHAPE)
+    lambda r: Box(*r).clipped(SHAPE)
 )
 points = st.tuples(st.floats(-10, 160), st.floats(-10, 80))
 steps = st.lists(
@@ -117,7 +118,7 @@ def test_the_band_around_the_truth_is_kept_and_the_one_around_the_prediction_is_
     truth, document = scene(1)
     judgement = ImageJudgement(truth, document)
     around_truth, around_prediction = judgement.band("edge"), judgement.band("edge", "prediction")
-    document.paint(Rect(20, 20, 9, 9), np.ones((9, 9), bool), 11, Provenance.PERSON)
+    document.paint(Box(20, 20, 9, 9), np.ones((9, 9), bool), 11, Provenance.PERSON)
     assert judgement.band("edge") is around_truth
     assert judgement.band("edge", "prediction") is not around_prediction
 
@@ -130,7 +131,7 @@ def test_a_count_made_by_a_job_is_taken_unless_a_change_has_overtaken_it(around)
     assert judgement.has_histogram("edge", around)
     assert_as_from_scratch(judgement)
     overtaken = count_image(truth, document, "edge", around)
-    document.paint(Rect(20, 20, 9, 9), np.ones((9, 9), bool), 11, Provenance.PERSON)
+    document.paint(Box(20, 20, 9, 9), np.ones((9, 9), bool), 11, Provenance.PERSON)
     later = ImageJudgement(truth, document, overtaken)
     assert not later.adopt(overtaken)
     assert later.has_band("edge", around) is (around == "truth")  # the truth has not moved
@@ -162,7 +163,7 @@ def test_a_box_that_is_counted_as_a_whole_gives_the_figures_of_single_pixels(see
         judgement.histogram("void")
         for _ in range(3):
             where = rng.random((15, 20)) < 0.5
-            document.paint(Rect(int(rng.integers(20)), int(rng.integers(20)), 20, 15), where, 11, Provenance.PERSON)
+            document.paint(Box(int(rng.integers(20)), int(rng.integers(20)), 20, 15), where, 11, Provenance.PERSON)
             assert_as_from_scratch(judgement)
 
 
@@ -177,7 +178,7 @@ def test_a_closed_judgement_keeps_its_last_figures() -> None:
     judgement = ImageJudgement(truth, document)
     kept = judgement.matrix.copy()
     judgement.close()
-    document.paint(Rect(0, 0, 50, 50), np.ones((50, 50), bool), 11, Provenance.PERSON)
+    document.paint(Box(0, 0, 50, 50), np.ones((50, 50), bool), 11, Provenance.PERSON)
     assert judgement.matrix == kept
     judgement.close()
 

@@ -9,7 +9,7 @@ from app.state.predictions import PredictionCache
 from app.state.queues import ORDERS, Queues, worst_first
 from deeplab_core.analysis.doubts import ImageDoubt, measure_doubt
 from deeplab_core.catalogs.catalog import IGNORE
-from deeplab_core.regions import Box
+from deeplab_core.geometry import Box
 from tests.unit.app.predict.test_project_predictions import make_prediction
 
 SHAPE = 60, 80

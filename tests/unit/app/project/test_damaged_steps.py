@@ -27,9 +27,10 @@ class Work:
             self.seqs = []
             for number, (x, y) in enumerate(self.PLACES):
                 where = np.ones((4, 4), dtype=bool)
-                from app.state.patch import PatchRecorder, Rect
+                from app.state.patch import PatchRecorder
+                from deeplab_core.geometry import Box
 
-                rect = Rect(x, y, 4, 4)
+                rect = Box(x, y, 4, 4)
                 recorder = PatchRecorder(document.labels, document.provenance)
                 recorder.touch(rect)
                 document.paint(rect, where, number + 1, Provenance.PERSON)

@@ -11,10 +11,11 @@ from PIL import Image
 from app.worker.handlers import refine as refine_session
 from app.worker.messages import LoadModel, Predict, PrepareRefine, Refine, RefineBase, RefineBox, Refined, WasCancelled
 from app.worker.session import ComputeSession
+from deeplab_core.geometry import Box
 from deeplab_core.images import read_image
 from deeplab_core.inference import Scores
 from deeplab_core.records import CRFParams, PredictOptions
-from deeplab_core.refine import Box, DenseCRF, ProbabilitySource, refine_region
+from deeplab_core.refine import DenseCRF, ProbabilitySource, refine_region
 from tests.unit.app.tiny_model import save_photograph, save_tiny_model
 
 PARAMS = CRFParams(bilateral_sxy=20, bilateral_srgb=20, bilateral_compat=4, iterations=3)
@@ -126,9 +127,9 @@ def test_a_class_that_the_model_does_not_know_can_be_drawn(desk: Desk) -> None:
 def test_a_box_is_the_engines_region(desk: Desk) -> None:
     strokes = np.full((90, 120), 255, np.uint8)
     strokes[40:46, 50:70] = 2
-    context, box = Box(10, 20, 80, 110), Box(30, 40, 60, 80)
+    context, box = Box.between(20, 10, 110, 80), Box.between(40, 30, 80, 60)
     request = RefineBox(
-        request_id=4, base=desk.base(), params=PARAMS, box=(30, 40, 60, 80), context=(10, 20, 80, 110),
+        request_id=4, base=desk.base(), params=PARAMS, box=box, context=context,
         strokes=strokes[context.slices], reach=12.0,
     )  # fmt: skip
     answer = desk.session.answer(request)
@@ -200,8 +201,8 @@ def test_where_the_user_gave_another_class_the_scores_speak_of_that_one(desk: De
         place = slice(10, 70), slice(20, 100)
         answer = desk.session.answer(
             RefineBox(
-                request_id=5, base=desk.base(renamed=(old[place], new[place])), params=PARAMS, box=(20, 30, 60, 90),
-                context=(10, 20, 70, 100), strokes=strokes, reach=4.0,
+                request_id=5, base=desk.base(renamed=(old[place], new[place])), params=PARAMS, box=Box.between(30, 20, 90, 60),
+                context=Box.between(20, 10, 100, 70), strokes=strokes, reach=4.0,
             )
         )  # fmt: skip
         assert isinstance(answer, Refined)

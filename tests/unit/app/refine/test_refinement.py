@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.state.document import Document
-from app.state.patch import Rect, diff_patch
+from app.state.patch import diff_patch
 from app.state.provenance import Provenance
 from app.state.refinement import composed, painted_labels, refine_figures, taking_patch, would_take
 from deeplab_core.catalogs import get_catalog
+from deeplab_core.geometry import Box
 from deeplab_core.metrics import ConfusionMatrix
 from deeplab_core.metrics.trimap import band_index
 from deeplab_core.metrics.trimap_histogram import BandHistogram
@@ -34,7 +35,7 @@ def test_taking_gives_what_was_shown_and_marks_only_what_changed(seed):
     where = random.random(document.shape) < 0.5
     labels, provenance = document.labels.copy(), document.provenance.copy()
     shown = composed(labels, provenance, refined, where)
-    patch = taking_patch(document, Rect.whole(document.shape), refined, where)
+    patch = taking_patch(document, Box.whole(document.shape), refined, where)
     document.apply(patch)
     np.testing.assert_array_equal(document.labels, shown)
     person = provenance == Provenance.PERSON
@@ -51,7 +52,7 @@ def test_taking_gives_what_was_shown_and_marks_only_what_changed(seed):
 def test_a_part_of_the_image_leaves_the_rest():
     document = random_document(3)
     before = document.labels.copy()
-    rect = Rect(10, 5, 30, 20)
+    rect = Box(10, 5, 30, 20)
     refined = np.full((20, 30), 9, np.uint8)
     assert would_take(document, rect, refined)
     document.apply(taking_patch(document, rect, refined))

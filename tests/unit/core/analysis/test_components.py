@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from deeplab_core.analysis import CellImage, ErrorIndex, FailureKind, ImageErrors, component_mask, find_errors, inspect_image
 from deeplab_core.errors import CatalogError, ProjectError
+from deeplab_core.geometry import Box
 from deeplab_core.metrics import ConfusionMatrix
-from deeplab_core.regions import Box
 from tests.unit.core.analysis import oracle
 from tests.unit.core.metrics.maps import GAPPED, WIDE, catalog_of, label_maps
 

@@ -26,8 +26,8 @@ from deeplab_core.analysis.failures import kind_masks
 from deeplab_core.analysis.objects import find_objects
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.errors import MaskFormatError
+from deeplab_core.geometry import Box
 from deeplab_core.metrics import ConfusionMatrix
-from deeplab_core.regions import Box
 from tests.unit.core.metrics.maps import catalog_of, label_maps, naive_iou
 
 VOC = get_catalog("voc21")

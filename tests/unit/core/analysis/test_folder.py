@@ -19,8 +19,8 @@ from deeplab_core.catalogs import get_catalog
 from deeplab_core.datasets.ambiguous import AmbiguousMarks
 from deeplab_core.datasets.sidecars import SidecarFiles
 from deeplab_core.errors import Cancelled, MaskFormatError
+from deeplab_core.geometry import Box
 from deeplab_core.masks.png import write_mask
-from deeplab_core.regions import Box
 
 VOC = get_catalog("voc21")
 

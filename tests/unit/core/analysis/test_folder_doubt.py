@@ -9,7 +9,7 @@ import pytest
 from deeplab_core.analysis.doubts import DoubtedLabel, ImageDoubt
 from deeplab_core.analysis.folder_doubt import DOUBT_ORDERS, FolderDoubt
 from deeplab_core.catalogs import get_catalog
-from deeplab_core.regions import Box
+from deeplab_core.geometry import Box
 
 
 def image(score: float, wrong: int | None = None, *weights: float) -> ImageDoubt:

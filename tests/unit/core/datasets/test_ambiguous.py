@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as hnp
 
 from deeplab_core.datasets.ambiguous import AmbiguousMarks
 from deeplab_core.errors import ProjectError
-from deeplab_core.regions import Box
+from deeplab_core.geometry import Box
 
 
 @given(st.lists(hnp.arrays(bool, (5, 7)).filter(np.any), max_size=3))

@@ -94,17 +94,17 @@ def test_fields_of_a_resized_image_are_told_in_its_own_pixels():
     field = receptive_field(made, picture(160, 640), 300, 100)
     assert field.gradient.shape == (40, 160)
     assert field.extent == (0, 0, 640, 160)
-    left, top, right, bottom = field.reaches[0].extent
-    assert (right - left) / 4 == pytest.approx(2 * field.reaches[0].radius + 1, abs=17)
-    assert left < 300 < right
-    assert top < 100 < bottom
+    extent = field.reaches[0].extent
+    assert extent.width / 4 == pytest.approx(2 * field.reaches[0].radius + 1, abs=17)
+    assert extent.left < 300 < extent.right
+    assert extent.top < 100 < extent.bottom
 
 
 def test_a_large_image_is_computed_around_the_pixel_and_says_so():
     made = predictor()
     field = receptive_field(made, picture(130, 500), 400, 20, largest=161)
     assert max(field.gradient.shape) <= 161
-    assert field.extent[0] <= 400 < field.extent[2]
+    assert field.extent.left <= 400 < field.extent.right
     assert "window" in field.note
     assert "mean over the image" in field.note
     assert receptive_field(made, picture(65, 65), 3, 3).note == ""

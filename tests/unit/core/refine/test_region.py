@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from deeplab_core.refine import Box, CRFParams, DenseCRF, refine_region, with_strokes
+from deeplab_core.geometry import Box
+from deeplab_core.refine import CRFParams, DenseCRF, refine_region, with_strokes
 from tests.unit.core.refine.scenes import blob
 
 PARAMS = CRFParams(gaussian_sxy=2, bilateral_sxy=8, bilateral_srgb=13, bilateral_compat=5)
@@ -14,7 +15,7 @@ PARAMS = CRFParams(gaussian_sxy=2, bilateral_sxy=8, bilateral_srgb=13, bilateral
 def test_a_box_with_enough_context_is_the_whole_image_there() -> None:
     rgb, probabilities = blob(90, 110)
     whole = DenseCRF(rgb, PARAMS).refine(probabilities)
-    box = Box(30, 40, 60, 75)
+    box = Box.between(40, 30, 75, 60)
     part = refine_region(rgb, probabilities, box, PARAMS, margin=30)
     assert part.size == (30, 35)
     inside = whole[(slice(None), *box.slices)]
@@ -25,7 +26,7 @@ def test_a_box_with_enough_context_is_the_whole_image_there() -> None:
 def test_a_box_as_large_as_the_image_is_the_image() -> None:
     rgb, probabilities = blob()
     whole = DenseCRF(rgb, PARAMS).refine(probabilities)
-    part = refine_region(rgb, probabilities, Box(0, 0, *rgb.shape[:2]), PARAMS)
+    part = refine_region(rgb, probabilities, Box.whole(rgb.shape), PARAMS)
     np.testing.assert_array_equal(part.probabilities(), whole)
 
 
@@ -58,17 +59,7 @@ def test_strokes_raise_their_class_and_keep_sums() -> None:
     np.testing.assert_allclose(untouched, probabilities, atol=1e-6)
 
 
-def test_boxes() -> None:
-    mask = np.zeros((10, 12), bool)
-    assert Box.around(mask) is None
-    mask[3:5, 7] = True
-    box = Box.around(mask)
-    assert box == Box(3, 7, 5, 8)
-    assert box.grown(4, (10, 12)) == Box(0, 3, 9, 12)
-    assert box.within(Box(1, 2, 9, 9)) == Box(2, 5, 4, 6)
-
-
-@pytest.mark.parametrize("box", [Box(0, 0, 0, 4), Box(0, 0, 5, 99), Box(-1, 0, 5, 5)])
+@pytest.mark.parametrize("box", [Box(0, 0, 4, 0), Box(0, 0, 99, 5), Box(0, -1, 5, 6)])
 def test_a_box_outside_is_refused(box: Box) -> None:
     rgb, probabilities = blob(8, 8)
     with pytest.raises(ValueError, match="not within"):
