@@ -61,7 +61,10 @@ def read_bytes(path: str | Path, *, limit: int, what: str = "the file", error: t
             raise _too_large(status.st_size, limit, what, path, error)
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
         with os.fdopen(descriptor, "rb") as stream:
-            data = stream.read(limit + 1)
+            # Python allocates what it is asked for: a small file under a large limit would take the limit's memory.
+            data = stream.read(min(limit, status.st_size) + 1)
+            if len(data) > status.st_size:  # it has grown meanwhile
+                data += stream.read(limit + 1 - len(data))
     except FileNotFoundError as problem:
         raise error(f"{what} does not exist", remedy="Check the path", path=path) from problem
     except (OSError, ValueError) as problem:

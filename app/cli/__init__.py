@@ -22,6 +22,7 @@ from deeplab_core.errors import (
     DeviceError,
     ExportError,
     ImageReadError,
+    LabelSourceError,
     MaskFormatError,
     ProjectError,
     WeightsError,
@@ -31,7 +32,16 @@ from deeplab_core.printable import log_to_stderr
 __all__ = ["main", "run"]
 
 #: Errors that the caller mends by asking for something else; every other AtrousError is a run that failed.
-BAD_INPUT = (CatalogError, DeviceError, ExportError, ImageReadError, MaskFormatError, ProjectError, WeightsError)
+BAD_INPUT = (
+    CatalogError,
+    DeviceError,
+    ExportError,
+    ImageReadError,
+    LabelSourceError,
+    MaskFormatError,
+    ProjectError,
+    WeightsError,
+)
 
 
 #: Name of each command -> module and attribute. A command's module is imported when it is called or listed, so that the window
@@ -43,6 +53,7 @@ COMMANDS = {
     "doubt": "app.cli.doubt:doubt",
     "evaluate": "app.cli.evaluate:evaluate",
     "export": "app.cli.export:export",
+    "import": "app.cli.import_labels:import_labels",
     "inspect": "app.cli.inspect:inspect",
     "models": "app.cli.models:models",
     "open": "app.cli.window:window",

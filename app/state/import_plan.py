@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from app.state.document import Document
 from app.state.mask_check import sentence
 from app.state.mask_reading import load_project_mask
 from app.state.patch import TilePatch, diff_patch
@@ -200,8 +201,13 @@ def import_patch(
     """The step that makes a mask file the mask of an image that is not open. Errors as :func:`read_import`."""
     found = read_import(project, image, path, frame, source)
     document = project.load(image, (found.labels.shape[0], found.labels.shape[1])).document
+    return whole_patch(document, found.labels), found
+
+
+def whole_patch(document: Document, labels: LabelMap) -> TilePatch:
+    """The step that makes imported labels, (H, W) in the project's ids, the whole mask of a document."""
     by = np.full_like(document.provenance, Provenance.IMPORT)
-    return diff_patch(document.labels, document.provenance, found.labels, by), found
+    return diff_patch(document.labels, document.provenance, labels, by)
 
 
 def mapping_text(source: ClassCatalog, target: ClassCatalog) -> str:

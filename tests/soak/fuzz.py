@@ -43,6 +43,7 @@ ROWS = {
     "Checkpoints and graphs damaged": ("checkpoints", 0.09),
     "Values of a project's database exchanged": ("rows", 0.08),
     "Answers of servers and archives damaged": ("servers", 0.08),
+    "Labels of other programs damaged: JSON, XML, text, masks, arrays, tables, archives": ("labels", 0.20),
 }
 
 Read = Callable[[Path], Any]
@@ -551,9 +552,38 @@ def _servers(base: Path) -> list[Case]:
     return [seed, seed, Case("a.tar.gz", plain.getvalue(), unpack, repacked, refused=True)]
 
 
+def _labels(base: Path) -> list[Case]:
+    from tests.soak.label_sources import SOURCES, read_labels
+    from tests.unit.core.masks.importing.sources import photographs
+
+    images = photographs(base / "images", ("a.jpg",))
+    cases = []
+    for key, make in SOURCES.items():
+        folder = base / key
+        files = make(folder)
+        for name in files:
+
+            def read(path: Path, folder: Path = folder, name: str = name, key: str = key) -> None:
+                copy = path.parent / "set"
+                shutil.copytree(folder, copy)
+                shutil.copyfile(path, copy / name)
+                read_labels(copy / name if name.endswith(".zip") else copy, images, key)
+
+            path = folder / name
+            ways: tuple[Callable[[bytes, random.Random], bytes] | None, ...] = (None,)
+            if path.suffix in (".json", ".xml", ".txt", ".yaml"):
+                ways = (_text_damage(path.suffix), _text_damage(path.suffix), None)
+            elif path.suffix == ".png":
+                ways = (None, damaged_png)
+            elif path.suffix in (".zip", ".npz"):
+                ways = (None, damaged_zip)
+            cases += [Case(path.name, path.read_bytes(), read, way) for way in ways]
+    return cases
+
+
 FAMILIES: dict[str, Callable[[Path], list[Case]]] = {
     "text": _text, "images": _images, "masks": _masks, "own": _own, "checkpoints": _checkpoints, "rows": _rows,
-    "servers": _servers,
+    "servers": _servers, "labels": _labels,
 }  # fmt: skip
 
 

@@ -9,8 +9,9 @@
 
 from deeplab_core.masks.importing.formats import FORMATS, get_format
 from deeplab_core.masks.importing.mapping import SYNONYMS, ClassMapping, MappedClass, map_classes
-from deeplab_core.masks.importing.plan import ImportPlan, scan
+from deeplab_core.masks.importing.plan import ImportPlan, recognise, scan
 from deeplab_core.masks.importing.records import Format, ImportedImage, ImportItem, SourceClass, Unread
+from deeplab_core.masks.importing.source import open_source
 
 __all__ = [
     "FORMATS",
@@ -25,5 +26,7 @@ __all__ = [
     "Unread",
     "get_format",
     "map_classes",
+    "open_source",
+    "recognise",
     "scan",
 ]

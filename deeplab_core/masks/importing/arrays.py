@@ -26,6 +26,8 @@ from deeplab_core.reading import shorten
 
 #: Arrays of an .npz file that hold the label map of the file's own image.
 _LABEL_KEYS = ("labels", "label", "mask", "segmentation", "arr_0")
+#: How tables are opened: in this thread, because an error in a thread of pyarrow ends the process, and with small headers.
+_CAREFUL = {"pre_buffer": False, "thrift_string_size_limit": 16 << 20, "thrift_container_size_limit": 1 << 20}
 #: Most different ids of a source: more are no classes.
 _MOST_IDS = 2000
 
@@ -217,7 +219,7 @@ class ParquetReader(_IdReader):
         """Names of the columns of images and of masks: the two that hold files."""
         pq, shown = import_pyarrow(self.source.path), self.source.shown(name)
         with decoder_guard(LabelSourceError, "the table is damaged", shown):
-            schema = pq.ParquetFile(self.source.local(name)).schema_arrow
+            schema = pq.ParquetFile(self.source.local(name), **_CAREFUL).schema_arrow
             files = [field.name for field in schema if "binary" in str(field.type)]
         images = [one for one in files if one.casefold() in ("image", "img", "pixel_values", "photo")]
         masks = [one for one in files if one not in images and re.search(r"mask|label|annot|seg|truth", one.casefold())]
@@ -233,14 +235,14 @@ class ParquetReader(_IdReader):
         pq, shown = import_pyarrow(self.source.path), self.source.shown(name)
         done = 0
         with decoder_guard(LabelSourceError, "the table is damaged", shown):
-            table = pq.ParquetFile(self.source.local(name))
+            table = pq.ParquetFile(self.source.local(name), **_CAREFUL)
             wanted = [*columns, *(one for one in ("file_name", "filename", "name", "id") if one in table.schema_arrow.names)]
             for group in range(table.num_row_groups):
                 count = table.metadata.row_group(group).num_rows
                 if done + count <= first:
                     done += count
                     continue
-                for batch in table.iter_batches(batch_size=16, row_groups=[group], columns=wanted):
+                for batch in table.iter_batches(batch_size=16, row_groups=[group], columns=wanted, use_threads=False):
                     for row in batch.to_pylist():
                         if done >= first:
                             yield row

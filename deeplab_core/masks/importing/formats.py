@@ -115,6 +115,12 @@ FORMATS: tuple[Format, ...] = (
         layout=".parquet files with columns of images and of masks",
     ),
     Format(
+        key="masks", title="plain masks", module="pixels", lossless=True,
+        lost=("nothing",),
+        rule="every pixel has the class of its id or colour; the user, the folder's marker or file names say of which catalog",
+        layout="mask files that are called as their images, where nothing else fits",
+    ),
+    Format(
         key="datumaro", title="others through Datumaro", module="long_tail", lossless=False, extra="formats", recognised=False,
         lost=(_OBJECTS, _HIDDEN, "everything but masks and polygons"),
         rule="masks as they are, polygons by pycocotools; by z_order",

@@ -80,7 +80,8 @@ class ClassMapping:
         if not self.unmapped:
             return
         shown = ", ".join(self.unmapped[:20]) + (f" and {len(self.unmapped) - 20} more" if len(self.unmapped) > 20 else "")
-        some = ", ".join(self.catalog.names[:6]) + (", ..." if len(self.catalog) > 6 else "")
+        more = len(self.catalog) - 6
+        some = ", ".join(self.catalog.names[:6]) + (f" and {more} more" if more > 0 else "")
         raise UnmappedClasses(
             f"'{self.catalog.name}' has no class for: {shown}",
             why=f"Its classes are {some}",
@@ -122,7 +123,8 @@ def _map_one(one: SourceClass, catalog: ClassCatalog, choice: str | None) -> Map
         if exact is None:
             raise LabelSourceError(
                 f"'{catalog.name}' has no class '{choice}'",
-                why=f"Its classes are {', '.join(catalog.names[:20])}{', ...' if len(catalog) > 20 else ''}",
+                why=f"Its classes are {', '.join(catalog.names[:20])}"
+                + (f" and {len(catalog) - 20} more" if len(catalog) > 20 else ""),
                 remedy=f"Correct the name after '=', or write '{VOID_NAME}'",
             )
         return MappedClass(one, exact.id, "chosen")

@@ -19,7 +19,7 @@ from deeplab_core.masks.frames import Frame
 from deeplab_core.masks.importing.canvas import NOTHING, VOID, Canvas
 from deeplab_core.masks.importing.raster import Pen
 from deeplab_core.masks.importing.reader import Reader, folder_of, size_of, text_of
-from deeplab_core.masks.importing.records import Entry, SourceClass
+from deeplab_core.masks.importing.records import Entry, SourceClass, Unread
 from deeplab_core.masks.importing.source import Source
 from deeplab_core.masks.read import interpret
 from deeplab_core.masks.stored import StoredMask, read_stored
@@ -317,9 +317,38 @@ class AdeFullReader(PixelReader):
         canvas.count_instances(np.unique(objects[codes > 0]).tolist())
 
 
+class MaskReader(PixelReader):
+    """Plain masks that are called as their images. They do not name their classes: :attr:`given` does."""
+
+    format_key = "masks"
+
+    @classmethod
+    def recognises(cls, source: Source) -> bool:
+        return bool(source.with_ending(*_MASKS))
+
+    def scan(self) -> None:
+        if self.given is None:
+            raise LabelSourceError(
+                "plain masks do not name their classes", why="Their values are ids of a catalog",
+                remedy="Name the catalog with --mask-classes", path=self.source.path,
+            )  # fmt: skip
+        masks = self.source.with_ending(*_MASKS)
+        self.entries = [Entry(names=(_stem(name),), file=name) for name in masks]
+        self.unread = [Unread(name, "It is no mask") for name in self.source.names if name not in set(masks)]
+        self.classes = [
+            SourceClass(name=info.name, color=info.color, background=info.id == self.given.background)
+            for info in self.given.classes
+        ]
+
+    def catalog(self, entry: Entry) -> ClassCatalog:
+        del entry
+        assert self.given is not None  # scan() refuses without
+        return self.given
+
+
 READERS: dict[str, type[Reader]] = {
-    "voc": VocReader, "cvat_masks": CvatMaskReader, "cityscapes": CityscapesReader, "kitti": KittiReader, "ade20k": AdeReader,
-    "ade20k_full": AdeFullReader,
+    "masks": MaskReader, "voc": VocReader, "cvat_masks": CvatMaskReader, "cityscapes": CityscapesReader, "kitti": KittiReader,
+    "ade20k": AdeReader, "ade20k_full": AdeFullReader,
 }  # fmt: skip
 
 

@@ -119,6 +119,11 @@ class ImportPlan:
                 self._reader.draw(item.entry, canvas, info, resolved)
             return _finished(item, canvas, mapping, self._rest(rest), info, resolved)
 
+    def rest_name(self, rest: str | None = None) -> str:
+        """What pixels without a label become, see :meth:`read`: name of a class, or ``"void"``. Errors as there."""
+        found = self._rest(rest)
+        return "void" if found is None else self._checked().catalog.by_id(found).name
+
     def extract(self) -> Iterator[tuple[str, AtrousError | None]]:
         """Write the images that the source itself holds into the folder of the images, where no file has their name.
 
@@ -131,7 +136,9 @@ class ImportPlan:
             inside = [one for one in entry.names if is_inside(one) and _is_photo(one)]
             name = inside[0] if inside else PurePosixPath(entry.names[0]).name
             try:
-                yield name, self._write_image(name, self._reader.embedded(entry))
+                with expecting("its image cannot be read", path=self._reader.source.shown(entry.file), error=LabelSourceError):
+                    data = self._reader.embedded(entry)
+                yield name, self._write_image(name, data)
             except AtrousError as problem:
                 yield name, problem
 
@@ -203,6 +210,7 @@ def scan(
     names: Sequence[str],
     *,
     format: str | None = None,  # noqa: A002 -- the word that the user knows
+    mask_classes: ClassCatalog | None = None,
 ) -> ImportPlan:
     """Look at labels of another program: what they are, their classes, and which images they belong to.
 
@@ -211,6 +219,7 @@ def scan(
         images: folder of the images.
         names: paths of the images below it, with ``/``: :func:`deeplab_core.datasets.find_images` lists them.
         format: key of the format; None recognises it.
+        mask_classes: what plain masks, which do not name their classes, are made in.
 
     Raises:
         LabelSourceError: unknown or not certain (the candidates are named), missing or damaged, or the package that reads the
@@ -218,7 +227,8 @@ def scan(
     """
     opened = open_source(source)
     chosen = get_format(format) if format is not None else recognise(opened)
-    reader = reader_of(chosen, opened)
+    reader = reader_class(chosen)(opened)
+    reader.given = mask_classes
     with expecting(f"these labels cannot be read as {chosen.title}", path=opened.path, error=LabelSourceError):
         reader.scan()
     items, without_image, without_labels = match(reader.entries, names)
@@ -234,8 +244,11 @@ def recognise(source: Source) -> Format:
     Raises:
         LabelSourceError: none fits, or several do; the message lists the candidates.
     """
-    fits = [one for one in FORMATS if one.recognised and reader_class(one).recognises(source)]
+    last = get_format("masks")  # any picture may be a mask
+    fits = [one for one in FORMATS if one.recognised and one is not last and reader_class(one).recognises(source)]
     source.forget_samples()
+    if not fits and reader_class(last).recognises(source):
+        fits = [last]
     if len(fits) == 1:
         return fits[0]
     if fits:
@@ -257,11 +270,6 @@ def reader_class(chosen: Format) -> type[Reader]:
     module = import_module(f"deeplab_core.masks.importing.{chosen.module}")
     readers: Mapping[str, type[Reader]] = module.READERS
     return readers[chosen.key]
-
-
-def reader_of(chosen: Format, source: Source) -> Reader:
-    """A reader of a source. Raises LabelSourceError where the package that it needs is not installed."""
-    return reader_class(chosen)(source)
 
 
 def _is_photo(name: str) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import PurePosixPath
 from typing import Any, ClassVar
 
+from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError, LabelSourceError
 from deeplab_core.images.probe import ImageInfo
 from deeplab_core.masks.frames import Frame
@@ -26,6 +27,7 @@ class Reader(ABC):
         classes: what the source calls classes; filled by :meth:`scan`.
         entries: the images that have labels; filled by :meth:`scan`.
         unread: files, or parts of them, that are not read; filled by :meth:`scan`.
+        given: classes that the caller names, for files that do not name theirs.
         rest: name of the class of pixels that no region covers, None if the format does not say.
     """
 
@@ -36,6 +38,7 @@ class Reader(ABC):
         self.classes: list[SourceClass] = []
         self.entries: list[Entry] = []
         self.unread: list[Unread] = []
+        self.given: ClassCatalog | None = None
         self.rest: str | None = None
         self._regions: Counter[str] = Counter()
 

@@ -192,3 +192,9 @@ def test_the_table_of_formats_is_complete() -> None:
         assert one.rule
         assert one.layout
         assert one.lost
+
+
+def test_the_rules_of_every_format_are_written_down() -> None:
+    page = (Path(__file__).parents[5] / "docs/formats.md").read_text(encoding="utf-8")
+    rules = page.split("## Import rules", 1)[1]
+    assert [one.key for one in FORMATS if f"(`{one.key}`)" not in rules] == []

@@ -1,0 +1,309 @@
+"""``atrous import``: labels of other programs become the masks of a project."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from app.cli.console import emit, progress
+from app.cli.terminal import say
+from app.cli.train_projects import say_repairs
+from app.text import counted
+
+if TYPE_CHECKING:
+    from app.state.label_import import ImportTotals
+    from app.state.project import Project
+    from deeplab_core.catalogs.catalog import ClassCatalog
+    from deeplab_core.masks.frames import Frame
+    from deeplab_core.masks.importing import ImportPlan
+
+#: Keys of the formats, in the order of the table in :mod:`deeplab_core.masks.importing.formats`, which a test compares.
+FORMATS = (
+    "labelme", "xanylabeling", "isat", "coco", "coco_panoptic", "yolo", "cvat", "cvat_masks", "voc", "cityscapes", "kitti",
+    "ade20k", "ade20k_full", "supervisely", "labelstudio", "numpy", "parquet", "masks", "datumaro",
+)  # fmt: skip
+#: Lines of a list that the terminal shows.
+_SHOWN = 20
+
+
+@click.command("import")
+@click.argument("source", type=click.Path(exists=True, path_type=Path))
+@click.option(
+    "--images",
+    metavar="FOLDER",
+    required=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of the images that the labels belong to.",
+)
+@click.option(
+    "--project",
+    "project_dir",
+    metavar="DIR",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where the project's data is, if not in FOLDER/.atrous.",
+)
+@click.option("--format", "format_key", type=click.Choice(FORMATS), help="What SOURCE is [default: recognised].")
+@click.option(
+    "--catalog",
+    "catalog_name",
+    metavar="NAME_OR_FILE",
+    help="Classes of a new project [default: those of SOURCE]; an existing project keeps its own.",
+)
+@click.option(
+    "--map",
+    "pairs",
+    metavar="OLD=NEW",
+    multiple=True,
+    help="Class of the project that a class of SOURCE becomes, or void; may be repeated. Equal names and common synonyms map "
+    "themselves.",
+)
+@click.option(
+    "--unlabelled",
+    metavar="CLASS",
+    help="What pixels without any label become, or void [default: the background class; without one, void].",
+)
+@click.option(
+    "--mask-classes",
+    "mask_classes_name",
+    metavar="NAME_OR_FILE",
+    help="Classes that plain masks are made in [default: recognised, else the project's].",
+)
+@click.option(
+    "--mask-frame",
+    type=click.Choice(["stored", "displayed"]),
+    help="Labels that fit an image in both ways are for its pixels as they are stored, or as they are displayed (EXIF).",
+)
+@click.option("--extract-images", is_flag=True, help="First write images that SOURCE holds into FOLDER; none is replaced.")
+@click.option(
+    "--overwrite", is_flag=True, help="Replace also what you painted and masks that you reviewed; undo brings them back."
+)
+@click.option("--dry-run", is_flag=True, help="Read everything, say what would come in, and change nothing.")
+@click.option("--json", "as_json", is_flag=True, help="JSON lines on stdout: the plan, every image, what failed, a summary.")
+def import_labels(
+    source: Path,
+    *,
+    images: Path,
+    project_dir: Path | None,
+    format_key: str | None,
+    catalog_name: str | None,
+    pairs: tuple[str, ...],
+    unlabelled: str | None,
+    mask_classes_name: str | None,
+    mask_frame: str | None,
+    extract_images: bool,
+    overwrite: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> int:
+    """Read labels of other programs, and store them as masks of the project of a folder.
+
+    SOURCE is a folder, a zip file or a label file: labelme, X-AnyLabeling, ISAT, COCO, YOLO, CVAT, PASCAL VOC, Cityscapes,
+    KITTI, ADE20K, Supervisely, Label Studio, NumPy, parquet or plain masks; docs/formats.md lists what each can hold. Pixels
+    that you painted and masks that you reviewed stay as they are. Every image is one step that can be undone in the window.
+    """
+    from app.state.label_import import new_classes, plan_labels
+    from deeplab_core.catalogs import get_catalog
+    from deeplab_core.datasets import find_images
+
+    choices = _choices(pairs)
+    existing = _existing_classes(images, project_dir)
+    chosen = get_catalog(catalog_name) if catalog_name is not None else None
+    if chosen is not None and existing is not None and chosen.names != existing.names:
+        raise click.UsageError(f"the project has the classes '{existing.name}' already; leave --catalog out, or use --map")
+    mask_classes = get_catalog(mask_classes_name) if mask_classes_name is not None else None
+
+    def look() -> tuple[ImportPlan, str]:
+        return plan_labels(
+            source, images, find_images(images), format_key=format_key, mask_classes=mask_classes,
+            project_classes=existing or chosen,
+        )  # fmt: skip
+
+    plan, reason = look()
+    failed = False
+    if extract_images:
+        failed = _extract(plan, dry_run=dry_run, as_json=as_json)
+        plan, reason = look()
+    catalog = existing or chosen or new_classes(plan)
+    plan = plan.mapped(catalog, choices)
+    _tell_plan(plan, reason, new=existing is None, as_json=as_json)
+    if plan.mapping is not None:
+        plan.mapping.check()
+    if not plan.items:
+        raise click.UsageError(f"no image of {images} has labels in {source}; names are compared with and without their folders")
+    frames: dict[str | None, Frame] = {None: "auto", "stored": "stored", "displayed": "oriented"}
+    options: dict[str, Any] = {"rest": unlabelled, "frame": frames[mask_frame]}
+    totals = (
+        _read_only(plan, options, as_json=as_json)
+        if dry_run
+        else _store(plan, catalog, project_dir, options, overwrite=overwrite, as_json=as_json)
+    )
+    _tell_totals(plan, totals, unlabelled, dry_run=dry_run, as_json=as_json)
+    return 1 if failed or totals.failures else 0
+
+
+def _choices(pairs: Sequence[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for pair in pairs:
+        old, equals, new = (part.strip() for part in pair.rpartition("="))
+        if not equals or not old or not new:
+            raise click.BadParameter(f"'{pair}' is not OLD=NEW.", param_hint="--map")
+        if found.get(old, new) != new:
+            raise click.BadParameter(f"'{old}' is mapped to '{found[old]}' and to '{new}'.", param_hint="--map")
+        found[old] = new
+    return found
+
+
+def _existing_classes(images: Path, project_dir: Path | None) -> ClassCatalog | None:
+    """Classes of the project of a folder, None if there is no project yet."""
+    from app.state.opening import DATABASE, DIRECTORY_NAME
+    from app.state.project import Project
+
+    directory = images / DIRECTORY_NAME if project_dir is None else project_dir
+    if not (directory / DATABASE).is_file():
+        return None
+    with Project.open(images, project_dir, read_only=True) as project:
+        return project.catalog
+
+
+def _extract(plan: ImportPlan, *, dry_run: bool, as_json: bool) -> bool:
+    """Write the images that the source holds. Returns whether one could not be written."""
+    if dry_run:
+        raise click.UsageError("--extract-images writes files; leave --dry-run out")
+    written, failed = 0, False
+    for name, problem in plan.extract():
+        if problem is None:
+            written += 1
+            continue
+        failed = True
+        if as_json:
+            emit("not_extracted", image=name, error=problem.to_dict())
+        say(f"atrous: not extracted: {name}: {problem}", err=True)
+    say(f"{counted(written, 'image')} written into {plan.images}", err=True)
+    return failed
+
+
+def _tell_plan(plan: ImportPlan, reason: str, *, new: bool, as_json: bool) -> None:
+    assert plan.mapping is not None
+    named = {info.id: info.name for info in plan.mapping.catalog.classes}
+    rows = []
+    for pair in plan.mapping.pairs:
+        becomes = None if pair.how == "open" else "void" if pair.target is None else named[pair.target]
+        rows.append((pair.source.name, pair.source.regions, becomes, pair.how))
+    if as_json:
+        emit(
+            "plan", source=plan.source, format=plan.format.key, catalog=plan.mapping.catalog.name, new_classes=new, reason=reason,
+            images=len(plan.items), images_without_labels=len(plan.without_labels),
+            classes=[{"name": name, "regions": regions, "becomes": becomes, "how": how} for name, regions, becomes, how in rows],
+            without_image=[part.to_dict() for part in plan.without_image], not_read=[part.to_dict() for part in plan.unread],
+        )  # fmt: skip
+        return
+    total = len(plan.items) + len(plan.without_labels)
+    say(f"{plan.format.title}: labels for {len(plan.items):,} of {counted(total, 'image')}")
+    say(f"{'Classes of the new project' if new else 'Classes of the project'}: {plan.mapping.catalog.title}")
+    if reason:
+        say(f"Classes of the masks: {reason}")
+    for name, regions, becomes, how in rows:
+        count = "" if regions is None else counted(regions, "region")
+        said = "?" if becomes is None else becomes
+        why = {"synonym": " (synonym)", "chosen": " (--map)", "format": " (by the format)", "id": " (id)"}.get(how, "")
+        if becomes != name or how != "name":
+            say(f"{name:>24}  {count:>16}  ->  {said}{why}")
+        elif regions is not None:
+            say(f"{name:>24}  {count:>16}")
+    _list_unread("labels without an image", [f"{part.name}: {part.why}" for part in plan.without_image])
+    _list_unread("not read", [_unread_line(part.name, part.why, part.count) for part in plan.unread])
+
+
+def _unread_line(name: str, why: str, count: int) -> str:
+    return f"{name}: {why}" if count == 1 else f"{count:,} times {name}: {why}"
+
+
+def _list_unread(title: str, lines: Sequence[str]) -> None:
+    for line in lines[:_SHOWN]:
+        say(f"atrous: {title}: {line}", err=True)
+    if len(lines) > _SHOWN:
+        say(f"atrous: {title}: {len(lines) - _SHOWN:,} more", err=True)
+
+
+def _read_only(plan: ImportPlan, options: dict[str, Any], *, as_json: bool) -> ImportTotals:
+    """Read all labels and store nothing."""
+    from app.state.label_import import ImportTotals
+    from deeplab_core.errors import image_error
+
+    totals = ImportTotals()
+    with progress("read", len(plan.items)) as bar:
+        for item in plan.items:
+            try:
+                found = plan.read(item, **options)
+            except Exception as problem:
+                totals.failures.append((item.name, image_error(problem, plan.images / item.name)))
+            else:
+                totals.images += 1
+                totals.add(found)
+                if as_json:
+                    emit("image", **found.to_dict())
+            bar.advance(item.name)
+    return totals
+
+
+def _store(
+    plan: ImportPlan,
+    catalog: ClassCatalog,
+    project_dir: Path | None,
+    options: dict[str, Any],
+    *,
+    overwrite: bool,
+    as_json: bool,
+) -> ImportTotals:
+    from app.state.label_import import ImportTotals, import_item
+    from app.state.project import Project
+
+    totals = ImportTotals()
+    with Project.open(plan.images, project_dir, catalog=catalog) as project:
+        say_repairs(project)
+        _check_writable(project)
+        ids = {record.relative_path: record.id for record in project.images}
+        with progress("import", len(plan.items)) as bar:
+            for item in plan.items:
+                found = import_item(project, ids[item.name], plan, item, totals, overwrite=overwrite, **options)
+                if found is not None and as_json:
+                    emit("image", **found.to_dict())
+                bar.advance(item.name)
+        project.sync()
+    return totals
+
+
+def _check_writable(project: Project) -> None:
+    from deeplab_core.errors import ProjectLocked
+
+    if project.read_only_reason is not None:
+        raise ProjectLocked(
+            "the project cannot be changed", why=project.read_only_reason, remedy="Close the window that has it open",
+            path=project.folder,
+        )  # fmt: skip
+
+
+def _tell_totals(plan: ImportPlan, totals: ImportTotals, unlabelled: str | None, *, dry_run: bool, as_json: bool) -> None:
+    for name, error in totals.failures:
+        if as_json:
+            emit("failed", image=name, error=error.to_dict())
+        say(f"atrous: not imported: {name}: {error}", err=True)
+    if as_json:
+        emit("summary", format=plan.format.key, dry_run=dry_run, **totals.to_dict())
+        return
+    for line in totals.lines(plan.rest_name(unlabelled)):
+        say(line)
+    for name, pixels in totals.classes.items():
+        say(f"{name:>24}  {pixels:,} px")
+    for line in totals.notes.spoken():
+        say(line)
+    for part in totals.not_read():
+        say(f"not read: {_unread_line(part.name, part.why, part.count)}")
+    if plan.without_labels:
+        count = len(plan.without_labels)
+        say(f"{counted(count, 'image')} {'has' if count == 1 else 'have'} no labels in the source.")
+    if dry_run:
+        say("Nothing was changed (--dry-run).")

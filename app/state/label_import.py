@@ -1,0 +1,237 @@
+"""Labels of other programs into a project: what is stored of each image, and what came in over all of them. No Qt, no torch."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.state.import_plan import whole_patch
+from app.state.project import Project
+from app.state.provenance import Provenance, merge_labels, users_own
+from app.text import counted
+from deeplab_core.catalogs import builtin_catalogs
+from deeplab_core.catalogs.catalog import ClassCatalog
+from deeplab_core.errors import AtrousError, Cancelled, LabelSourceError, image_error
+from deeplab_core.labels import LabelMap
+from deeplab_core.masks.frames import Frame
+from deeplab_core.masks.importing import ImportedImage, ImportItem, ImportPlan, open_source, recognise, scan
+from deeplab_core.masks.importing.records import Unread
+from deeplab_core.notes import RunNotes
+
+
+@dataclass(slots=True)
+class ImportTotals:
+    """What came in over a run.
+
+    Attributes:
+        images: that took labels.
+        unchanged: images that have these labels already.
+        reviewed: images that kept their mask, because the user declared it good.
+        kept_pixels: px of the user that were kept.
+        regions, labelled, unlabelled, overlaps, instances: as in :class:`ImportedImage`, added up.
+        classes: px by name of the class, void last.
+        skipped: parts of images that were not read, counted by what they are and why.
+        failures: (image, error).
+        notes: what was read in an unusual way.
+    """
+
+    images: int = 0
+    unchanged: int = 0
+    reviewed: int = 0
+    kept_pixels: int = 0
+    regions: int = 0
+    labelled: int = 0
+    unlabelled: int = 0
+    overlaps: int = 0
+    instances: int = 0
+    classes: Counter[str] = field(default_factory=Counter)
+    skipped: Counter[tuple[str, str]] = field(default_factory=Counter)
+    failures: list[tuple[str, AtrousError]] = field(default_factory=list)
+    notes: RunNotes = field(default_factory=lambda: RunNotes("mask"))
+
+    def add(self, found: ImportedImage) -> None:
+        """Count what was read for one image."""
+        self.regions += found.regions
+        self.labelled += found.labelled
+        self.unlabelled += found.unlabelled
+        self.overlaps += found.overlaps
+        self.instances += found.instances
+        for name, count in zip((*found.catalog.names, "void"), found.px.tolist(), strict=True):
+            if count:
+                self.classes[name] += count
+        for part in found.skipped:
+            self.skipped[part.name, part.why] += part.count
+        self.notes.add(found.name, found.notes)
+
+    def lines(self, rest: str) -> list[str]:
+        """What came in, one sentence a line; ``rest`` is what pixels without a label became."""
+        first = f"{counted(self.images, 'image')} took labels: "
+        if self.regions:
+            first += f"{counted(self.regions, 'region')}, "
+        said = [f"{first}{self.labelled:,} px."]
+        if self.unlabelled:
+            total = self.labelled + self.unlabelled
+            said.append(
+                f"{self.unlabelled:,} px ({self.unlabelled / total:.1%}) have no label in the source: they became {rest}."
+            )
+        if self.overlaps:
+            said.append(f"{self.overlaps:,} px are claimed by regions of several classes; the format's order decided.")
+        if self.instances:
+            noun = counted(self.instances, "object")
+            said.append(
+                f"{noun} told apart in the source {'is' if self.instances == 1 else 'are'} not kept apart: masks hold classes."
+            )
+        if self.unchanged:
+            said.append(f"{counted(self.unchanged, 'image')} had these labels already.")
+        if self.reviewed:
+            said.append(f"{counted(self.reviewed, 'image')} kept the mask that you reviewed (--overwrite replaces it).")
+        if self.kept_pixels:
+            said.append(f"{self.kept_pixels:,} px that you set were kept (--overwrite replaces them).")
+        return said
+
+    def not_read(self) -> list[Unread]:
+        """Parts of images that were not read."""
+        return [Unread(name, why, count) for (name, why), count in self.skipped.items()]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "images": self.images, "unchanged": self.unchanged, "reviewed": self.reviewed, "failed": len(self.failures),
+            "regions": self.regions, "labelled_px": self.labelled, "unlabelled_px": self.unlabelled,
+            "overlap_px": self.overlaps, "instances": self.instances, "kept_px": self.kept_pixels,
+            "pixels": dict(self.classes), "not_read": [part.to_dict() for part in self.not_read()],
+            "notes": self.notes.to_list(),
+        }  # fmt: skip
+
+
+def plan_labels(
+    source: Path,
+    images: Path,
+    names: list[str],
+    *,
+    format_key: str | None = None,
+    mask_classes: ClassCatalog | None = None,
+    project_classes: ClassCatalog | None = None,
+) -> tuple[ImportPlan, str]:
+    """Look at labels; the classes of plain masks are those that the user names, else recognised, else the project's.
+
+    Args:
+        names: paths of the images below their folder, with ``/``.
+        mask_classes: what the user says that plain masks are made in.
+        project_classes: of the project, None for a new one.
+
+    Returns:
+        The plan, and what the classes of plain masks rest on, in words; empty for formats that name their classes.
+
+    Raises:
+        LabelSourceError: see :func:`deeplab_core.masks.importing.scan`.
+    """
+    key, reason = format_key or recognise(open_source(source)).key, ""
+    if key == "masks" and mask_classes is None:
+        mask_classes, reason = _recognised(source, project_classes)
+    return scan(source, images, names, format=key, mask_classes=mask_classes), reason
+
+
+def _recognised(source: Path, project_classes: ClassCatalog | None) -> tuple[ClassCatalog | None, str]:
+    from deeplab_core.datasets import guess_catalog
+
+    opened = open_source(source)
+    files = [opened.local(name) for name in opened.with_ending(".png", ".tif", ".tiff", ".bmp", ".pgm")]
+    known = list(builtin_catalogs().values())
+    guess = guess_catalog(files, known if project_classes is None else [*known, project_classes])
+    if guess.certain and guess.catalog is not None:
+        return guess.catalog, guess.reason
+    return project_classes, "Their values are taken for ids of the project's classes" if project_classes is not None else ""
+
+
+def new_classes(plan: ImportPlan) -> ClassCatalog:
+    """Classes of a new project: those of the source; a built-in catalog where it has the same names in the same order.
+
+    Raises:
+        LabelSourceError: the source has numbers and no names.
+    """
+    if plan.classes and all(one.id is not None for one in plan.classes):
+        raise LabelSourceError(
+            "the source has numbers and no names of classes", why=f"{plan.format.title}: {len(plan.classes)} values occur",
+            remedy="Choose the classes of the new project with --catalog", path=plan.source,
+        )  # fmt: skip
+    own = plan.own_catalog()
+    return next((catalog for catalog in builtin_catalogs().values() if catalog.names == own.names), own)
+
+
+def import_item(
+    project: Project,
+    image: int,
+    plan: ImportPlan,
+    item: ImportItem,
+    totals: ImportTotals,
+    *,
+    rest: str | None = None,
+    frame: Frame = "auto",
+    overwrite: bool = False,
+) -> ImportedImage | None:
+    """Store the labels of one image of the project as one undoable step, and its mask file; counts go to ``totals``.
+
+    Pixels that the user set stay as they are, and so does the whole mask of an image that the user declared good.
+
+    Args:
+        image: id of the image in the project.
+        rest, frame: see :meth:`ImportPlan.read`.
+        overwrite: replace these, too; the step can be undone.
+
+    Returns:
+        What was read; None where the image kept its mask, or failed.
+    """
+    if project.record(image).reviewed and not overwrite:
+        totals.reviewed += 1
+        return None
+    try:
+        found = plan.read(item, rest=rest, frame=frame)
+        changed, kept = store_labels(project, image, found.labels, f"Import {plan.format.title}", overwrite=overwrite)
+    except Cancelled:
+        raise
+    except Exception as problem:
+        totals.failures.append((item.name, image_error(problem, plan.images / item.name)))
+        return None
+    totals.add(found)
+    totals.kept_pixels += kept
+    if changed:
+        totals.images += 1
+    else:
+        totals.unchanged += 1
+    return found
+
+
+def store_labels(project: Project, image: int, labels: LabelMap, title: str, *, overwrite: bool) -> tuple[bool, int]:
+    """Write imported labels into an image that is not open: journal first, then the mask file.
+
+    Args:
+        labels: (H, W) in the project's ids and the oriented frame.
+        title: of the step.
+        overwrite: whether pixels that the user set are replaced.
+
+    Returns:
+        Whether anything changed, and how many px of the user were kept.
+
+    Raises:
+        StorageError, ProjectError: it cannot be recorded; nothing was changed.
+    """
+    document = project.load(image, (labels.shape[0], labels.shape[1])).document
+    own: NDArray[np.bool_] = users_own(document.provenance)
+    kept = 0
+    if overwrite or not own.any():
+        patch = whole_patch(document, labels)
+    else:
+        kept = int(np.count_nonzero(own & (document.labels != labels)))
+        patch = merge_labels(document.labels, document.provenance, labels, Provenance.IMPORT).patch
+    if not patch.tiles:
+        return False, kept
+    project.append_step(image, title, Provenance.IMPORT, patch)
+    document.apply(patch)
+    project.save_mask(image, document.labels, document.provenance, project.journal.head(image))
+    return True, kept

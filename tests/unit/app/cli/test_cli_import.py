@@ -1,0 +1,293 @@
+"""``atrous import``: what comes in, what is kept, what it says, and its exit status."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from app.cli import COMMANDS, run
+from app.cli.import_labels import FORMATS as KEYS
+from app.state.image_record import ImageStatus
+from app.state.project import Project
+from app.state.provenance import Provenance
+from deeplab_core.catalogs import get_catalog, save_catalog
+from deeplab_core.masks.importing import FORMATS
+from deeplab_core.masks.png import write_indexed_png
+from tests.unit.core.masks.importing.sources import (
+    CATALOG,
+    HEIGHT,
+    SQUARE,
+    WIDTH,
+    coco,
+    labelme,
+    photographs,
+    png,
+    shape,
+    write,
+)
+from tests.unit.core.masks.samples import blobs
+
+LATER = [[10, 8], [30, 8], [30, 20], [10, 20]]
+
+
+def images_and_labels(tmp_path: Path) -> tuple[Path, Path]:
+    images = photographs(tmp_path / "images", ["a.jpg", "sub/b.jpg", "c.jpg"])
+    write(tmp_path / "labels/a.json", labelme("a.jpg", shape("road", SQUARE), shape("car", LATER)))
+    write(tmp_path / "labels/b.json", labelme("b.jpg", shape("car", SQUARE)))
+    return images, tmp_path / "labels"
+
+
+def started(images: Path) -> Path:
+    with Project.open(images, catalog=CATALOG):
+        pass
+    return images
+
+
+def do(*arguments: object) -> int:
+    return run(["import", *map(str, arguments)])
+
+
+def stored(images: Path, name: str) -> Any:
+    with Project.open(images, read_only=True) as project:
+        record = next(one for one in project.images if one.relative_path == name)
+        return project.load(record.id).document
+
+
+def events(text: str) -> dict[str, list[dict[str, Any]]]:
+    found: dict[str, list[dict[str, Any]]] = {}
+    for line in text.splitlines():
+        row = json.loads(line)
+        found.setdefault(row["event"], []).append(row)
+    return found
+
+
+def test_the_table_and_the_command_name_the_same_formats() -> None:
+    assert {one.key for one in FORMATS} == set(KEYS)
+    assert "import" in COMMANDS
+
+
+def test_labels_become_masks_with_their_provenance(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    images, labels = images_and_labels(tmp_path)
+    started(images)
+    assert do(labels, "--images", images) == 0
+    out = capsys.readouterr().out.replace("\u2009", " ")
+    assert "labelme JSON: labels for 2 of 3 images" in out
+    assert "2 images took labels: 3 regions, 569 px." in out
+    assert "they became background" in out
+    assert "1 image has no labels in the source" in out
+    document = stored(images, "a.jpg")
+    assert (document.labels[5, 5], document.labels[12, 25], document.labels[29, 39]) == (1, 2, 0)
+    assert set(np.unique(document.provenance).tolist()) == {Provenance.IMPORT}
+    assert stored(images, "sub/b.jpg").labels[5, 5] == 2
+    with Project.open(images, read_only=True) as project:
+        touched = {record.relative_path: record.status for record in project.images}
+        masks = sorted(path.name for path in (project.directory / "masks").rglob("*.png"))
+    assert touched == {"a.jpg": ImageStatus.TOUCHED, "sub/b.jpg": ImageStatus.TOUCHED, "c.jpg": ImageStatus.NEW}
+    assert masks == ["a.jpg.png", "b.jpg.png"]
+
+
+def test_a_new_project_takes_the_classes_of_the_source(tmp_path: Path) -> None:
+    images, labels = images_and_labels(tmp_path)
+    assert do(labels, "--images", images) == 0
+    with Project.open(images, read_only=True) as project:
+        assert project.catalog.names == ("background", "road", "car")
+
+
+def test_a_new_project_takes_the_named_classes(tmp_path: Path) -> None:
+    images, labels = images_and_labels(tmp_path)
+    assert do(labels, "--images", images, "--catalog", "cityscapes19", "--project", tmp_path / "data") == 0
+    with Project.open(images, tmp_path / "data", read_only=True) as project:
+        assert project.catalog.name == "cityscapes19"
+    assert not (images / ".atrous").exists()
+
+
+def test_what_the_user_did_stays(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from app.state.patch import diff_patch
+
+    images, labels = images_and_labels(tmp_path)
+    with Project.open(images, catalog=CATALOG) as project:
+        for record in project.images[:2]:
+            document = project.load(record.id).document
+            painted, by = document.labels.copy(), document.provenance.copy()
+            painted[:8], by[:8] = 1, Provenance.PERSON
+            patch = diff_patch(document.labels, document.provenance, painted, by)
+            project.append_step(record.id, "Brush", Provenance.PERSON, patch)
+        reviewed = next(record for record in project.images if record.relative_path == "sub/b.jpg")
+        project.set_status(reviewed.id, ImageStatus.REVIEWED)
+    assert do(labels, "--images", images, "--json") == 0
+    summary = events(capsys.readouterr().out)["summary"][0]
+    assert (summary["images"], summary["reviewed"], summary["unchanged"]) == (1, 1, 0)
+    document = stored(images, "a.jpg")
+    assert (document.labels[:8] == 1).all()
+    assert (document.provenance[:8] == Provenance.PERSON).all()
+    assert document.labels[12, 25] == 2
+    assert not (stored(images, "sub/b.jpg").provenance == Provenance.IMPORT).any()
+    assert do(labels, "--images", images, "--json", "--overwrite") == 0
+    summary = events(capsys.readouterr().out)["summary"][0]
+    assert (summary["images"], summary["reviewed"], summary["kept_px"]) == (2, 0, 0)
+    assert stored(images, "a.jpg").labels[0, 0] == 0
+    assert do(labels, "--images", images, "--json", "--overwrite") == 0
+    assert events(capsys.readouterr().out)["summary"][0]["unchanged"] == 2
+
+
+def test_the_step_can_be_undone(tmp_path: Path) -> None:
+    images, labels = images_and_labels(tmp_path)
+    started(images)
+    assert do(labels, "--images", images) == 0
+    with Project.open(images) as project:
+        record = next(one for one in project.images if one.relative_path == "a.jpg")
+        loaded = project.load(record.id)
+        assert [step.title for step in loaded.steps] == ["Import labelme JSON"]
+        loaded.document.apply(loaded.steps[-1].patch.inverted())
+        assert (loaded.document.labels == CATALOG.ignore).all()
+
+
+def test_unmapped_classes_stop_before_anything_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    images, labels = images_and_labels(tmp_path)
+    write(labels / "c.json", labelme("c.jpg", shape("zebra", SQUARE)))
+    assert do(labels, "--images", images, "--catalog", "voc21", "--map", "road=background") == 2
+    assert "no class for: zebra" in capsys.readouterr().err
+    assert not (images / ".atrous").exists()
+    assert do(labels, "--images", images, "--catalog", "voc21", "--map", "road=background", "--map", "zebra=horse") == 0
+    assert stored(images, "c.jpg").labels[5, 6] == 13
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--map", "road"], "OLD=NEW"),
+        (["--map", "road=car", "--map", "road=void"], "is mapped to"),
+        (["--map", "yeti=car"], "no class 'yeti'"),
+        (["--unlabelled", "lane"], "no class 'lane'"),
+        (["--catalog", "voc21"], "has the classes 'own' already"),
+        (["--catalog", "nothing"], "no catalog named"),
+        (["--format", "coco"], "not a file of this format"),
+        (["--extract-images", "--dry-run"], "leave --dry-run out"),
+    ],
+)
+def test_wrong_use_is_status_2(tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str) -> None:
+    images, labels = images_and_labels(tmp_path)
+    started(images)
+    (labels / "b.json").unlink()
+    code = do(labels, "--images", images, *arguments)
+    err = capsys.readouterr().err
+    assert said in err
+    assert code == 2
+
+
+def test_labels_of_other_images_are_status_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _, labels = images_and_labels(tmp_path)
+    others = photographs(tmp_path / "others", ["x.jpg"])
+    assert do(labels, "--images", others) == 2
+    assert "no image of" in capsys.readouterr().err
+    assert not (others / ".atrous").exists()
+
+
+def test_one_image_fails_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    images, labels = images_and_labels(tmp_path)
+    write(labels / "c.json", labelme("c.jpg", shape("car", SQUARE), size=(9, 9)))
+    assert do(labels, "--images", images, "--json") == 1
+    found = events(capsys.readouterr().out)
+    assert [row["image"] for row in found["failed"]] == ["c.jpg"]
+    assert "9 x 9 px" in found["failed"][0]["error"]["what"]
+    assert (found["summary"][0]["images"], found["summary"][0]["failed"]) == (2, 1)
+    assert found["plan"][0]["format"] == "labelme"
+    assert {row["name"]: row["regions"] for row in found["plan"][0]["classes"]} == {"road": 1, "car": 3}
+    assert {row["image"]: row["regions"] for row in found["image"]} == {"a.jpg": 2, "sub/b.jpg": 1}
+
+
+def test_a_dry_run_changes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    images, labels = images_and_labels(tmp_path)
+    assert do(labels, "--images", images, "--dry-run", "--json") == 0
+    assert events(capsys.readouterr().out)["summary"][0]["pixels"]["car"] == 465
+    assert not (images / ".atrous").exists()
+
+
+def test_pixels_without_a_label_are_what_the_user_says(tmp_path: Path) -> None:
+    images, labels = images_and_labels(tmp_path)
+    started(images)
+    assert do(labels, "--images", images, "--unlabelled", "void") == 0
+    assert stored(images, "a.jpg").labels[29, 39] == CATALOG.ignore
+
+
+def test_images_within_the_labels_are_written_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    images = tmp_path / "images"
+    images.mkdir()
+    data = base64.b64encode(png(np.full((HEIGHT, WIDTH, 3), 9, np.uint8))).decode()
+    write(tmp_path / "labels/a.json", labelme("a.png", shape("car", SQUARE)) | {"imageData": data})
+    assert do(tmp_path / "labels", "--images", images) == 2
+    assert do(tmp_path / "labels", "--images", images, "--extract-images") == 0
+    assert stored(images, "a.png").labels[5, 6] == 1
+    capsys.readouterr()
+    assert do(tmp_path / "labels", "--images", images, "--extract-images") == 1
+    assert "is there already" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_plain_masks_are_read_in_their_own_classes(tmp_path: Path, named: bool) -> None:
+    city, voc = get_catalog("cityscapes19"), get_catalog("voc21")
+    images = photographs(tmp_path / "images", ["a.jpg"])
+    labels = np.full((HEIGHT, WIDTH), city.ignore, np.uint8)
+    labels[3:9], labels[12:15] = 13, 11  # car and person
+    (tmp_path / "masks").mkdir()
+    if named:
+        Image.fromarray(labels).save(tmp_path / "masks/a.png")
+    else:
+        write_indexed_png(tmp_path / "masks/a.png", labels, city)
+    with Project.open(images, catalog=voc):
+        pass
+    maps = [part for name in city.names for part in ("--map", f"{name}=void") if voc.by_name(name) is None and name != "rider"]
+    maps += ["--map", "rider=person"]
+    code = do(tmp_path / "masks", "--images", images, *(["--mask-classes", "cityscapes19"] if named else []), *maps)
+    assert code == 0
+    found = stored(images, "a.jpg").labels
+    assert [int(found[row, 0]) for row in (0, 4, 13)] == [255, 7, 15]
+
+
+def test_masks_in_the_project_s_classes(tmp_path: Path) -> None:
+    catalog = tmp_path / "own.json"
+    save_catalog(CATALOG, catalog)
+    images = photographs(tmp_path / "images", ["a.jpg"])
+    labels = blobs(CATALOG, (HEIGHT, WIDTH), 2)
+    (tmp_path / "masks").mkdir()
+    write_indexed_png(tmp_path / "masks/a.png", labels, CATALOG)
+    assert do(tmp_path / "masks", "--images", images, "--catalog", catalog) == 0
+    assert np.array_equal(stored(images, "a.jpg").labels, labels)
+
+
+def test_masks_without_classes_need_a_catalog(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    images = photographs(tmp_path / "images", ["a.jpg"])
+    (tmp_path / "masks").mkdir()
+    Image.fromarray(np.full((HEIGHT, WIDTH), 3, np.uint8)).save(tmp_path / "masks/a.png")
+    assert do(tmp_path / "masks", "--images", images) == 2
+    assert "--mask-classes" in capsys.readouterr().err
+
+
+def test_frames_of_a_photograph_are_asked_about(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    images = tmp_path / "images"
+    images.mkdir()
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    Image.new("RGB", (WIDTH, HEIGHT)).save(images / "a.jpg", exif=exif)
+    values = coco({"category_id": 2, "segmentation": [[value for point in SQUARE for value in point]]}, names=["a.jpg"])
+    path = write(tmp_path / "a.json", values)
+    assert do(path, "--images", images) == 1
+    assert "--mask-frame" in capsys.readouterr().err
+    assert do(path, "--images", images, "--mask-frame", "stored") == 0
+    found = stored(images, "a.jpg").labels
+    assert found[HEIGHT - 6, WIDTH - 7] == 2
+    assert found[5, 6] == 0
+
+
+def test_a_project_that_another_process_holds_is_not_touched(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    images, labels = images_and_labels(tmp_path)
+    with Project.open(images, catalog=CATALOG):
+        assert do(labels, "--images", images) != 0
+    assert "cannot be changed" in capsys.readouterr().err
+    assert (stored(images, "a.jpg").labels == CATALOG.ignore).all()
