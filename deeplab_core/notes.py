@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 NoteKind = Literal[
     "scaled", "no_data", "pages", "bands", "incomplete", "by_colour", "palette", "inverted", "void", "classes", "shifted",
-    "repaired", "frame", "georeference",
+    "repaired", "frame", "georeference", "provenance",
 ]  # fmt: skip
 
 _PLURALS = {"was ": "were ", "has ": "have ", "is ": "are ", "ends ": "end ", "holds ": "hold "}

@@ -1,4 +1,4 @@
-"""``atrous export``: corrected masks of a project, in the form that a training reads."""
+"""``atrous export``: corrected masks of a project, in the form that a training or another program reads."""
 
 from __future__ import annotations
 
@@ -13,9 +13,68 @@ from app.cli.plan import keep_suffix_option
 from app.cli.terminal import say
 from app.cli.train_projects import say_repairs
 from deeplab_core.masks.export.formats import FORMATS
+from deeplab_core.wording import count
 
 if TYPE_CHECKING:
-    from app.state.project import ImageRecord
+    from app.state.project import ImageRecord, Project
+    from deeplab_core.masks.export import ExportItem, ExportSetup, ExportSummary, SplitPlan
+
+
+def _format_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options that only some formats have."""
+    for option in (
+        click.option(
+            "--images", type=click.Choice(["copy", "link", "none"]),
+            help="Data sets: copy the photographs, link them, or leave them out [default: copy].",
+        ),
+        click.option("--shapes", type=click.Choice(["polygon", "mask"]), help="labelme, COCO instances, CVAT XML."),
+        click.option("--unit", type=click.Choice(["class", "component"]), help="COCO: an entry per class, or per region."),
+        click.option(
+            "--tolerance", metavar="PX", type=click.FloatRange(0, 100),
+            help="Polygons may leave the border by so many px; what changes is counted [default: 0, every pixel is kept].",
+        ),
+        click.option(
+            "--min-pixels", metavar="N", type=click.IntRange(0),
+            help="Shapes: leave out regions of fewer pixels; they are counted [default: 0].",
+        ),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def _split_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options about the parts of the data set."""
+    for option in (
+        click.option(
+            "--split", "shares", metavar="NAME=SHARE", multiple=True,
+            help="Share the images out, as in --split train=0.8 --split val=0.2. Copies of an image are never parted.",
+        ),
+        click.option("--split-list", "lists", metavar="NAME=FILE", multiple=True, help="Images of a split, one name a line."),
+        click.option("--seed", metavar="N", type=click.IntRange(0), default=0, show_default=True, help="Of --split."),
+        click.option(
+            "--group", metavar="parent|REGEX", default="",
+            help="Keep images of one folder together, or of what a pattern finds in their paths, such as frames of a sequence.",
+        ),
+        click.option(
+            "--stratify/--no-stratify", "stratified", default=True, show_default=True, help="Balance the classes between splits."
+        ),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def _class_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options about the classes of the files."""
+    for option in (
+        click.option(
+            "--map", "class_map", metavar="OLD=NEW", multiple=True,
+            help="Write a class as another one, as a new name, or as void; several may become one. May be repeated.",
+        ),
+        click.option("--catalog", metavar="NAME|FILE", help="Classes of the files: cityscapes19, ... [default: the project's]."),
+        click.option("--unmatched-to-void", is_flag=True, help="Write classes without a partner as void; they are counted."),
+    ):  # fmt: skip
+        command = option(command)
+    return command
 
 
 @click.command()
@@ -33,7 +92,7 @@ if TYPE_CHECKING:
     "project_dir",
     metavar="DIR",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Where the project's data lies, if not in FOLDER/.atrous.",
+    help="Where the project's data is, if not in FOLDER/.atrous.",
 )
 @click.option("--format", "kind", type=click.Choice(list(FORMATS)), default="indexed", show_default=True)
 @click.option(
@@ -58,7 +117,11 @@ if TYPE_CHECKING:
     help="What to do where files are already there.",
 )
 @keep_suffix_option
-@click.option("--unmatched-to-void", is_flag=True, help="Cityscapes formats: write classes without a partner as void.")
+@_class_options
+@_split_options
+@_format_options
+@click.option("--provenance", is_flag=True, help="Also write who set each pixel; an import reads it again.")
+@click.option("--measure", is_flag=True, help="Write nothing; count what the format cannot carry.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON line per problem and one summary, on stdout.")
 def export(
     folder: Path,
@@ -69,27 +132,27 @@ def export(
     scope: str,
     frame: Literal["stored", "oriented"],
     existing: Literal["error", "skip", "replace"],
-    unmatched_to_void: bool,
     keep_suffix: bool,
+    provenance: bool,
+    measure: bool,
     as_json: bool,
+    **more: Any,
 ) -> int:
     """Write the corrected masks of a project; each is read back and compared before it takes its place."""
     from app.state.project import Project
-    from app.state.samples import ExportSource
-    from deeplab_core.masks.export import export_masks, get_exporter
+    from deeplab_core.masks.export import export_masks
 
     if out is None:
         own = folder.resolve()
         out = own.parent / f"{own.name}_export"
-    options: dict[str, Any] = {"unmatched_to_void": True} if unmatched_to_void and kind.startswith("cityscapes") else {}
-    exporter = get_exporter(kind, **options)
+    setup = _setup(kind, **more)
+    exporter = setup.exporter()
     with Project.open(folder, project_dir, read_only=True) as project:
         say_repairs(project)
-        wanted = [record for record in project.images if _in_scope(scope)(record) and not record.missing]
-        if not wanted:
-            raise click.UsageError(f"no image of {folder} is {scope}; label some in the window, or choose another --scope")
-        items = [ExportSource(project, record.id, keep_suffix=keep_suffix).item() for record in wanted]
-        names = iter([record.relative_path for record in wanted])
+        items, plan = _items(project, folder, setup, scope, keep_suffix=keep_suffix)
+        if measure:
+            return _measure(items, setup, frame, as_json=as_json)
+        names = iter([item.name for item in items])
         with progress("export", len(items)) as bar:
             summary = export_masks(
                 items,
@@ -98,7 +161,89 @@ def export(
                 on_existing=existing,
                 frame=frame,
                 progress=lambda _done, _total: bar.advance(next(names)),
+                provenance=provenance,
             )
+    _report(summary, plan, items, kind, out, as_json=as_json)
+    return 1 if summary.failed or summary.not_reached else 0
+
+
+def _setup(
+    kind: str,
+    *,
+    class_map: tuple[str, ...],
+    catalog: str | None,
+    unmatched_to_void: bool,
+    shares: tuple[str, ...],
+    lists: tuple[str, ...],
+    seed: int,
+    group: str,
+    stratified: bool,
+    **options: Any,
+) -> ExportSetup:
+    from deeplab_core.catalogs import get_catalog
+    from deeplab_core.masks.export import ExportSetup, parse_class_map
+    from deeplab_core.masks.export.splits import parse_lists, parse_shares
+
+    return ExportSetup(
+        format=kind,
+        options={name: value for name, value in options.items() if value is not None},
+        class_map=parse_class_map(class_map),
+        catalog=None if catalog is None else get_catalog(catalog),
+        unmatched_to_void=unmatched_to_void,
+        shares=parse_shares(shares),
+        lists=parse_lists(lists),
+        seed=seed,
+        group=group,
+        stratified=stratified,
+    )
+
+
+def _items(
+    project: Project, folder: Path, setup: ExportSetup, scope: str, *, keep_suffix: bool
+) -> tuple[list[ExportItem], SplitPlan | None]:
+    from app.state.samples import ExportSource
+
+    wanted = [record for record in project.images if _in_scope(scope)(record) and not record.missing]
+    if not wanted:
+        raise click.UsageError(f"no image of {folder} is {scope}; label some in the window, or choose another --scope")
+    items = [ExportSource(project, record.id, keep_suffix=keep_suffix).item() for record in wanted]
+    if not setup.shares or not setup.stratified:
+        return setup.prepare(items)
+    with progress("splits", len(items)) as bar:
+        return setup.prepare(items, bar.advance)
+
+
+def _measure(items: list[ExportItem], setup: ExportSetup, frame: Literal["stored", "oriented"], *, as_json: bool) -> int:
+    from deeplab_core.masks.export import Loss, measure_losses
+
+    with progress("measure", len(items)) as bar:
+        found = measure_losses(
+            items, setup.exporter(), frame=frame, progress=lambda done, _total: bar.advance(items[done - 1].name)
+        )
+    losses = {name: loss for name, loss in found.items() if isinstance(loss, Loss)}
+    errors = {name: error for name, error in found.items() if not isinstance(error, Loss)}
+    lossy = {name: loss for name, loss in losses.items() if loss}
+    total = sum(lossy.values(), Loss())
+    for name, error in errors.items():
+        if as_json:
+            emit("failed", image=name, error=error.to_dict())
+        say(f"atrous: cannot be exported: {name}: {error}", err=True)
+    if as_json:
+        named = {name: loss.to_dict() for name, loss in lossy.items()}
+        emit("losses", format=setup.format, measured=len(losses), images=named, total=total.to_dict(), failed=len(errors))
+    elif lossy:
+        say(f"{setup.format} would not carry, in {len(lossy):,} of {count(len(losses), 'image')}: {total.text()}")
+    else:
+        say(f"{setup.format} carries every pixel of {count(len(losses), 'image')}")
+    return 1 if errors else 0
+
+
+def _report(
+    summary: ExportSummary, plan: SplitPlan | None, items: list[ExportItem], kind: str, out: Path, *, as_json: bool
+) -> None:
+    from collections import Counter
+
+    parts = Counter(item.split for item in items if item.split)
     for name, error in summary.failed:
         if as_json:
             emit("failed", image=name, error=error.to_dict())
@@ -114,12 +259,20 @@ def export(
             not_reached=summary.not_reached,
             pixels=summary.class_pixels,
             notes=summary.notes.to_list(),
+            loss=summary.loss.to_dict(),
+            lossy={name: loss.to_dict() for name, loss in summary.losses.items()},
+            splits=dict(parts),
+            left_out=0 if plan is None else len(plan.left_out),
         )
-    else:
-        say(f"{summary.text()} in {out}")
-        for name, pixels in summary.class_pixels.items():
-            say(f"{name:>16}  {pixels:,} px")
-    return 1 if summary.failed or summary.not_reached else 0
+        return
+    say(f"{summary.text()} in {out}")
+    if plan is not None:
+        shares = ", ".join(f"{name} {number:,}" for name, number in parts.items())
+        same = f"; {count(len(plan.duplicates), 'set')} of equal images kept together" if plan.duplicates else ""
+        left = f"; {count(len(plan.left_out), 'image')} in no list" if plan.left_out else ""
+        say(f"splits: {shares}{same}{left}")
+    for name, pixels in summary.class_pixels.items():
+        say(f"{name:>16}  {pixels:,} px")
 
 
 def _in_scope(scope: str) -> Callable[[ImageRecord], bool]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +21,10 @@ from deeplab_core.catalogs import builtin_catalogs
 from deeplab_core.catalogs.catalog import ClassCatalog, map_catalogs
 from deeplab_core.datasets import guess_catalog
 from deeplab_core.datasets.find import MASK_SUFFIXES
+from deeplab_core.errors import MaskFormatError
 from deeplab_core.images.probe import ImageInfo, probe_image
 from deeplab_core.labels import LabelMap, apply_lut, class_histogram, value_counts
+from deeplab_core.masks.confirmed import read_confirmed
 from deeplab_core.masks.frames import Frame
 from deeplab_core.masks.plausibility import MaskStatistics
 from deeplab_core.metrics.confusion import same_classes
@@ -201,13 +203,38 @@ def import_patch(
     """The step that makes a mask file the mask of an image that is not open. Errors as :func:`read_import`."""
     found = read_import(project, image, path, frame, source)
     document = project.load(image, (found.labels.shape[0], found.labels.shape[1])).document
-    return whole_patch(document, found.labels), found
+    by, notes = _imported_by(path, probe_image(project.path_of(project.record(image))), document.provenance.shape)
+    found = replace(found, notes=(*found.notes, *notes))
+    return whole_patch(document, found.labels, by), found
 
 
-def whole_patch(document: Document, labels: LabelMap) -> TilePatch:
-    """The step that makes imported labels, (H, W) in the project's ids, the whole mask of a document."""
-    by = np.full_like(document.provenance, Provenance.IMPORT)
+def whole_patch(document: Document, labels: LabelMap, by: NDArray[np.uint8] | None = None) -> TilePatch:
+    """The step that makes imported labels, (H, W) in the project's ids, the whole mask of a document.
+
+    Args:
+        by: (H, W) who set each pixel; None says the import.
+    """
+    if by is None:
+        by = np.full_like(document.provenance, Provenance.IMPORT)
     return diff_patch(document.labels, document.provenance, labels, by)
+
+
+def _imported_by(path: Path, info: ImageInfo, shape: tuple[int, ...]) -> tuple[NDArray[np.uint8], tuple[Note, ...]]:
+    """(H, W) who set the pixels of an imported mask: what an export of Atrous says beside it, else the import."""
+    by = np.full(shape, Provenance.IMPORT, np.uint8)
+    try:
+        said = read_confirmed(path, info)
+    except MaskFormatError as error:
+        text = f"who set each pixel was not read: {error.what}"
+        return by, (Note("provenance", text, "has a damaged record of who set each pixel", warning=True),)
+    if said is None:
+        return by, ()
+    # A user confirmed the whole of a reviewed mask, the model's pixels too; nothing else is left open by an import.
+    kept = said.codes != Provenance.UNSET
+    if said.reviewed:
+        kept &= (said.codes == Provenance.PERSON) | (said.codes == Provenance.RECLASSIFIED)
+    by[kept] = said.codes[kept]
+    return by, ()
 
 
 def mapping_text(source: ClassCatalog, target: ClassCatalog) -> str:

@@ -19,7 +19,7 @@ from app.state.image_record import ImageStatus
 from app.state.judgement import without_marked
 from app.state.mask_reading import load_project_mask
 from app.state.project import Project
-from app.state.provenance import by_hand
+from app.state.provenance import Provenance, by_hand
 from deeplab_core.errors import MaskFormatError
 from deeplab_core.images.decode import read_image
 from deeplab_core.images.probe import ImageInfo, probe_image
@@ -272,6 +272,8 @@ class ExportSource:
         self._project, self._image, self._source, self._to_project = project, image, source, to_project
         self._untouched: Untouched | None = None
         self._notes: tuple[Note, ...] = ()
+        self._codes: NDArray[np.uint8] | None = None
+        self._models: tuple[str, ...] = ()
 
     def item(self) -> ExportItem:
         """What :func:`deeplab_core.masks.export.export_masks` takes."""
@@ -284,13 +286,25 @@ class ExportSource:
             untouched=lambda: self._untouched,
             notes=lambda: self._notes,
             keep_suffix=self._keep_suffix,
+            provenance=lambda: self._codes,
+            reviewed=record.status >= ImageStatus.REVIEWED,
+            models=lambda: self._models,
         )
 
     def _labels(self) -> LabelMap | None:
         sample = load_sample(self._project, self._image, labels=self._source, truth=False, to_project=self._to_project)
         self._notes = sample.mask_notes
+        self._codes, self._models = None, ()
         if sample.labels is None:
             return None
+        codes = sample.provenance
+        if codes is None:  # a prediction that no user has taken over
+            codes = np.full(sample.labels.shape, Provenance.MODEL, np.uint8)
+        # A code of a later version counts as the user's, as everywhere else.
+        self._codes = np.where(codes > Provenance.RECLASSIFIED, np.uint8(Provenance.PERSON), codes)
+        if np.isin(codes, (Provenance.MODEL, Provenance.CRF, Provenance.RECLASSIFIED)).any():
+            newest = sample.prediction or self._project.prediction_of(self._image)
+            self._models = () if newest is None else (newest.card_id,)
         set_by_user = 0
         if sample.provenance is not None:
             set_by_user = int(np.count_nonzero(by_hand(sample.provenance)))

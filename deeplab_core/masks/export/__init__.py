@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from deeplab_core.masks.export.exporter import CollectionExporter, Exporter, ExportItem, FileExporter, LayoutExporter, Loss
     from deeplab_core.masks.export.plan import ExistingTarget, ExportPlan, plan_export
     from deeplab_core.masks.export.run import ExportSummary, export_masks, measure_losses
+    from deeplab_core.masks.export.setup import ExportSetup
     from deeplab_core.masks.export.splits import SplitPlan, read_splits, share_splits
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "ExportFormat",
     "ExportItem",
     "ExportPlan",
+    "ExportSetup",
     "ExportSummary",
     "Exporter",
     "FileExporter",
@@ -47,6 +49,7 @@ _MODULES = {
     "exporter": ("CollectionExporter", "Exporter", "ExportItem", "FileExporter", "LayoutExporter", "Loss"),
     "plan": ("ExistingTarget", "ExportPlan", "plan_export"),
     "run": ("ExportSummary", "export_masks", "measure_losses"),
+    "setup": ("ExportSetup",),
     "splits": ("SplitPlan", "read_splits", "share_splits"),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}

@@ -208,11 +208,7 @@ class CocoRegionsSession(CocoSession):
         height, width = size
         columns = np.full(height * width, self._rest, dtype=self._catalog.dtype)
         for shape, category in shapes:
-            counts = np.array(decode_counts(_as_rle(shape, height, width)["counts"].decode("ascii")), np.int64)
-            lengths = counts[1::2]
-            starts = np.cumsum(counts)[::2][: len(lengths)]
-            first = np.cumsum(lengths) - lengths
-            columns[np.repeat(starts - first, lengths) + np.arange(int(lengths.sum()))] = category
+            _fill(columns, _as_rle(shape, height, width), category)
         return np.ascontiguousarray(columns.reshape(width, height).T)
 
     def _checksum(self, rows: list[dict[str, Any]], image: dict[str, Any]) -> int:
@@ -220,6 +216,27 @@ class CocoRegionsSession(CocoSession):
         if "void" in image:
             shapes.append((image["void"], int(self._catalog.ignore)))
         return zlib.crc32(np.ascontiguousarray(self._painted(shapes, (image["height"], image["width"]))).data)
+
+
+def fill_polygon(columns: NDArray[Any], points: list[list[float]], value: int) -> None:
+    """Fill a polygon by pycocotools' rule.
+
+    Args:
+        columns: (W, H), changed in place; the transposed map.
+        points: (N, 2) columns and rows of pixel corners.
+        value: what the pixels become.
+    """
+    width, height = columns.shape
+    flat = [side for point in points for side in point]
+    _fill(columns.reshape(-1), _as_rle([flat], height, width), value)
+
+
+def _fill(columns: NDArray[Any], rle: dict[str, Any], value: int) -> None:
+    counts = np.array(decode_counts(rle["counts"].decode("ascii")), np.int64)
+    lengths = counts[1::2]
+    starts = np.cumsum(counts)[::2][: len(lengths)]
+    first = np.cumsum(lengths) - lengths
+    columns[np.repeat(starts - first, lengths) + np.arange(int(lengths.sum()))] = value
 
 
 def _row(category: int, rle: dict[str, Any], shape: object) -> dict[str, Any]:

@@ -268,6 +268,9 @@ class CollectionSession(ABC):
     def check(self, path: Path) -> None:
         """Read the complete file and raise ExportError unless it holds exactly the labels of every image."""
 
+    def close(self) -> None:  # noqa: B027 -- most have nothing to release
+        """Called in the end, whatever happened."""
+
 
 class CollectionExporter(Exporter):
     """Writes one file for all images, or one for each split."""

@@ -122,6 +122,37 @@ _TABLE = (
         tested=("pycocotools", "Datumaro", "supervision"),
     ),
     ExportFormat(
+        name="coco_panoptic", title="COCO panoptic", group="shapes", home="panoptic:PanopticExporter", splits=True,
+        options=("unit",), writes="panoptic_SPLIT/NAME.png, panoptic_SPLIT.json; 0 is void", tested=("Pillow",),
+    ),
+    ExportFormat(
+        name="labelme", title="labelme JSON", group="shapes", home="labelme:LabelmeExporter",
+        options=("shapes", "tolerance", "min_pixels", "images"), writes="NAME.json beside its image",
+        exact="yes, without tolerance and least size", tested=("labelme",), reader="X-AnyLabeling",
+    ),
+    ExportFormat(
+        name="yolo", title="YOLO segmentation data set", group="shapes", home="yolo:YoloExporter", splits=True,
+        options=("tolerance", "min_pixels", "images"), writes="labels/SPLIT/NAME.txt, images/SPLIT, data.yaml",
+        exact="yes but void, without tolerance and least size", loses="void becomes background where the classes have one",
+        tested=("supervision",), reader="Ultralytics",
+    ),
+    ExportFormat(
+        name="cvat_images", title="CVAT for images 1.1 (XML)", group="shapes", home="cvat:CvatImagesExporter", splits=True,
+        options=("shapes", "tolerance", "min_pixels"), writes="annotations.xml: masks or polygons",
+        exact="yes but void, without tolerance and least size", loses="void becomes background where the classes have one",
+        tested=("Datumaro",), reader="CVAT",
+    ),
+    ExportFormat(
+        name="cvat_masks", title="CVAT segmentation mask 1.1 (zip)", group="shapes", home="cvat:CvatMasksExporter", splits=True,
+        writes="masks.zip: SegmentationClass, ImageSets, labelmap.txt", exact="yes but void",
+        loses="void becomes background where the classes have one; refused where classes share a colour",
+        tested=("Datumaro",), reader="CVAT",
+    ),
+    ExportFormat(
+        name="parquet", title="Parquet of image and mask pairs", group="data sets", home="parquet:ParquetExporter", splits=True,
+        writes="data/SPLIT.parquet: columns image and mask", extra="parquet", tested=("datasets",), reader="pyarrow, pandas",
+    ),
+    ExportFormat(
         name="overlay", title="Overlay picture", group="pictures", home="overlay:OverlayExporter", writes="NAME_overlay.png",
         exact="no: a picture to look at", loses="the labels", options=("opacity", "contours"),
     ),

@@ -176,6 +176,8 @@ def measure_losses(
             found[item.name] = error
         if progress is not None:
             progress(position + 1, len(items))
+    if files is not None:
+        files.close()
     return found
 
 
@@ -358,6 +360,8 @@ class _Run:
             self._forget(items)
             self._failed += [(name, error) for name in done if name not in told]
             self._tried = len(self._written) + len(self._skipped) + len(self._failed)
+        finally:
+            session.close()
 
     def _collected(self, session: CollectionSession, item: ExportItem) -> bytes | None:
         self._tried += 1

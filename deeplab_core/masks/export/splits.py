@@ -244,3 +244,16 @@ def read_splits(images: Sequence[str], lists: Mapping[str, Path], *, keys: Mappi
                 remedy="Name them in one list, or leave one of them out",
             )  # fmt: skip
     return SplitPlan(parts, len(parts), duplicates, tuple(image for image in images if image not in parts))
+
+
+def parse_lists(texts: Sequence[str]) -> dict[str, Path]:
+    """``["train=train.txt"]`` as split -> file. Raises ExportError for another form."""
+    found: dict[str, Path] = {}
+    for text in texts:
+        name, equals, path = text.partition("=")
+        if not equals or not _NAME.fullmatch(name.strip()) or not path.strip():
+            raise ExportError(f"'{text}' is no list of a split", remedy="Write NAME=FILE, as in train=train.txt")
+        if name.strip() in found:
+            raise ExportError(f"the split '{name.strip()}' is named twice", remedy="Name each split once")
+        found[name.strip()] = Path(path.strip())
+    return found

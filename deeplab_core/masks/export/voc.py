@@ -83,11 +83,15 @@ class _VocSession(LayoutSession):
             if item.part != "test":
                 named["trainval"].append(item.stem)
         lists = [lines_part(f"{self._exporter.lists}/{split}.txt", stems) for split, stems in named.items()]
-        return (*lists, text_part("labelmap.txt", labelmap_text(self._catalog)))
+        return (*lists, text_part("labelmap.txt", labelmap_text(self._catalog, void=True)))
 
 
-def labelmap_text(catalog: ClassCatalog) -> str:
-    """``labelmap.txt`` as CVAT and Datumaro read it: name, colour, parts, actions. Void is no class and not named.
+def labelmap_text(catalog: ClassCatalog, *, void: bool = False) -> str:
+    """``labelmap.txt`` as CVAT and Datumaro read it: name, colour, parts, actions.
+
+    Args:
+        catalog: whose classes are listed.
+        void: name the colour of void too. Datumaro refuses pictures with a colour that the table lacks.
 
     Raises:
         ExportError: a class name holds a colon or a line break, which the file cannot hold.
@@ -100,6 +104,8 @@ def labelmap_text(catalog: ClassCatalog) -> str:
                 remedy="Rename the class, or choose another format",
             )  # fmt: skip
         lines.append(f"{info.name}:{','.join(map(str, info.color))}::")
+    if void:
+        lines.append(f"void:{','.join(map(str, catalog.ignore_color))}::")
     return "\n".join(lines) + "\n"
 
 

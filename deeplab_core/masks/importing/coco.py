@@ -98,13 +98,15 @@ class CocoReader(_CocoReader):
             if title is not None:
                 self.count(title)
         size = size_of(image.get("width"), image.get("height"))
-        self.entries.append(Entry(names=image_names(image["file_name"]), file=name, size=size, data=annotations))
+        data = (annotations, image.get("void"))  # the run lengths of void, as our own export has them
+        self.entries.append(Entry(names=image_names(image["file_name"]), file=name, size=size, data=data))
 
     def draw(self, entry: Entry, canvas: Canvas, info: ImageInfo, frame: Frame) -> None:
         del info, frame
         pen = Pen(canvas.width, canvas.height)
         # Crowds are drawn around the objects within them, coarsely, so they lie below.
-        for annotation in sorted(entry.data, key=lambda row: not row.get("iscrowd")):
+        annotations, void = entry.data
+        for annotation in sorted(annotations, key=lambda row: not row.get("iscrowd")):
             with canvas.drawing("an annotation"):
                 title = self.title(entry.file, annotation.get("category_id"))
                 patch = _segmentation(annotation.get("segmentation"), pen)
@@ -114,6 +116,10 @@ class CocoReader(_CocoReader):
                 crowd = bool(annotation.get("iscrowd"))
                 instance = None if crowd or title == "void" else (entry.file, annotation.get("id"))
                 canvas.paint(title, patch.mask, top=patch.top, left=patch.left, instance=instance)
+        with canvas.drawing("void"):
+            patch = _segmentation(void, pen)
+            if patch is not None:
+                canvas.paint(None, patch.mask, top=patch.top, left=patch.left)
 
 
 class PanopticReader(_CocoReader):

@@ -6,13 +6,18 @@ values.
 
 from __future__ import annotations
 
+import io
 import json
+import xml.etree.ElementTree as ET
+import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import cv2
 import numpy as np
 import tifffile
-from PIL import Image
+import yaml
+from PIL import Image, ImageDraw
 
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.masks.export import ExportItem
@@ -125,6 +130,107 @@ def read_coco(target: Path, items: Sequence[ExportItem], catalog: ClassCatalog) 
     return found
 
 
+def read_panoptic(target: Path, items: Sequence[ExportItem], catalog: ClassCatalog) -> dict[str, np.ndarray]:
+    data = json.loads((target / "panoptic_train.json").read_text(encoding="utf-8"))
+    assert [row["name"] for row in data["categories"]] == list(catalog.names)
+    names = {row["id"]: row["file_name"] for row in data["images"]}
+    found = {}
+    for row in data["annotations"]:
+        rgb = pixels(target / "panoptic_train" / row["file_name"]).astype(int)
+        ids = rgb[..., 0] + 256 * rgb[..., 1] + 65536 * rgb[..., 2]
+        labels = np.full(ids.shape, catalog.ignore, catalog.dtype)
+        for segment in row["segments_info"]:
+            inside = ids == segment["id"]
+            assert inside.sum() == segment["area"]
+            labels[inside] = segment["category_id"]
+        found[names[row["image_id"]]] = labels
+    return found
+
+
+def read_labelme(target: Path, items: Sequence[ExportItem], catalog: ClassCatalog) -> dict[str, np.ndarray]:
+    """By labelme's rule, which is Pillow's polygon with its outline."""
+    rest = int(catalog.ignore) if catalog.background is None else catalog.background
+    found = {}
+    for item in items:
+        data = json.loads((target / f"{item.stem}.json").read_text(encoding="utf-8"))
+        labels = np.full((data["imageHeight"], data["imageWidth"]), rest, catalog.dtype)
+        for shape in data["shapes"]:
+            named = {"__ignore__": int(catalog.ignore), "_background_": rest}
+            value = named.get(shape["label"])
+            if value is None:
+                value = next(info.id for info in catalog.classes if info.name == shape["label"])
+            mask = Image.new("L", labels.shape[::-1])
+            ImageDraw.Draw(mask).polygon([tuple(point) for point in shape["points"]], outline=1, fill=1)
+            labels[np.asarray(mask) > 0] = value
+        found[item.name] = labels
+    return found
+
+
+def read_yolo(target: Path, items: Sequence[ExportItem], catalog: ClassCatalog) -> dict[str, np.ndarray]:
+    """By supervision's rule: rounded, then drawn by ``cv2.fillPoly``."""
+    rest = int(catalog.ignore) if catalog.background is None else catalog.background
+    names = yaml.safe_load((target / "data.yaml").read_text(encoding="utf-8"))["names"]
+    ids = {number: next(info.id for info in catalog.classes if info.name == name) for number, name in names.items()}
+    found = {}
+    for item in items:
+        labels = item.labels()
+        assert labels is not None
+        drawn = np.full(labels.shape, rest, np.int32)
+        for line in (target / f"labels/train/{item.stem}.txt").read_text().splitlines():
+            number, *sides = line.split()
+            points = np.array(sides, np.float32).reshape(-1, 2) * labels.shape[::-1]
+            cv2.fillPoly(drawn, [np.round(points).astype(np.int32)], ids[int(number)])
+        found[item.name] = drawn
+    return found
+
+
+def read_cvat_images(target: Path, items: Sequence[ExportItem], catalog: ClassCatalog) -> dict[str, np.ndarray]:
+    rest = int(catalog.ignore) if catalog.background is None else catalog.background
+    root = ET.parse(target / "annotations.xml").getroot()
+    found = {}
+    for image in root.iter("image"):
+        labels = np.full((int(image.attrib["height"]), int(image.attrib["width"])), rest, catalog.dtype)
+        for mask in image.iter("mask"):
+            left, top, width, height = (int(mask.attrib[name]) for name in ("left", "top", "width", "height"))
+            runs = [int(run) for run in mask.attrib["rle"].split(",")]
+            flat = np.concatenate([np.full(run, number % 2) for number, run in enumerate(runs)])
+            inside = flat.reshape(height, width).astype(bool)
+            value = next(info.id for info in catalog.classes if info.name == mask.attrib["label"])
+            labels[top : top + height, left : left + width][inside] = value
+        found[image.attrib["name"]] = labels
+    return found
+
+
+def read_cvat_masks(target: Path, items: Sequence[ExportItem], catalog: ClassCatalog) -> dict[str, np.ndarray]:
+    rest = int(catalog.ignore) if catalog.background is None else catalog.background
+    found = {}
+    with zipfile.ZipFile(target / "masks.zip") as archive:
+        rows = archive.read("labelmap.txt").decode().splitlines()[1:]
+        table = {}
+        for row in rows:
+            name, color = row.split(":")[:2]
+            info = next((info for info in catalog.classes if info.name == name), None)
+            black = color == "0,0,0"
+            table[tuple(map(int, color.split(",")))] = rest if black or info is None else info.id
+        assert archive.read("ImageSets/Segmentation/default.txt").decode().split() == [item.stem for item in items]
+        for item in items:
+            with archive.open(f"SegmentationClass/{item.stem}.png") as stream, Image.open(stream) as picture:
+                rgb = np.asarray(picture)
+            flat = [table[tuple(pixel)] for pixel in rgb.reshape(-1, 3).tolist()]
+            found[item.name] = np.array(flat, catalog.dtype).reshape(rgb.shape[:2])
+    return found
+
+
+def read_parquet(target: Path, items: Sequence[ExportItem], catalog: ClassCatalog) -> dict[str, np.ndarray]:
+    from pyarrow import parquet
+
+    found = {}
+    for row in parquet.read_table(target / "data/train.parquet").to_pylist():
+        with Image.open(io.BytesIO(row["mask"]["bytes"])) as picture:
+            found[row["image"]["path"]] = from_values(np.asarray(picture), catalog)
+    return found
+
+
 READERS: dict[str, Reader] = {
     "indexed": one_each(".png", pixels),
     "raw_ids": one_each(".png", pixels),
@@ -141,4 +247,10 @@ READERS: dict[str, Reader] = {
     "cityscapes_train_ids": read_cityscapes_train_ids,
     "coco_rle": read_coco,
     "coco_instances": read_coco,
+    "coco_panoptic": read_panoptic,
+    "labelme": read_labelme,
+    "yolo": read_yolo,
+    "cvat_images": read_cvat_images,
+    "cvat_masks": read_cvat_masks,
+    "parquet": read_parquet,
 }
