@@ -25,6 +25,7 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from deeplab_core.analysis.evaluate import evaluate_folders
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.datasets.pairing import pair_masks
 from deeplab_core.masks.png import write_indexed_png
@@ -32,7 +33,6 @@ from deeplab_core.metrics import ConfusionMatrix
 from deeplab_core.metrics.boundary_f import mean_csurka_f, perimeter
 from deeplab_core.metrics.boundary_iou import BoundaryIoU
 from deeplab_core.metrics.distance import distance_to_edge, distance_to_void, fill_void
-from deeplab_core.metrics.evaluate import evaluate_folders
 from deeplab_core.metrics.trimap import band_index
 from deeplab_core.metrics.trimap_histogram import BandHistogram
 from deeplab_core.parallel import available_cores

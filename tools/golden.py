@@ -120,7 +120,7 @@ def main(arguments: list[str] | None = None) -> int:
     recording.add_argument("out", type=Path)
     recording.add_argument("--photos", type=Path, help="folder with images/ and labels/ of VOC classes")
     recording.add_argument("--photos-model", type=Path, help="network for them")
-    recording.add_argument("--ranking", default="doubt", help="name of the ranking command")
+    recording.add_argument("--ranking", default="rank", help="name of the ranking command")
     comparing = commands.add_parser("compare", help="say which figures differ")
     comparing.add_argument("before", type=Path)
     comparing.add_argument("after", type=Path)

@@ -50,7 +50,6 @@ COMMANDS = {
     "compare": "app.cli.compare:compare",
     "demo": "app.cli.demo:demo",
     "doctor": "app.cli.doctor:doctor",
-    "doubt": "app.cli.doubt:doubt",
     "evaluate": "app.cli.evaluate:evaluate",
     "export": "app.cli.export:export",
     "import": "app.cli.import_labels:import_labels",
@@ -59,9 +58,12 @@ COMMANDS = {
     "open": "app.cli.window:window",
     "predict": "app.cli.predict:predict",
     "project": "app.cli.project:project",
+    "rank": "app.cli.rank:rank",
     "refine": "app.cli.refine:refine",
     "train": "app.cli.train:train",
 }
+#: Names of earlier versions; they work for one release and are in no list.
+OLD_NAMES = {"doubt": "rank"}
 
 
 class WindowByDefault(click.Group):
@@ -73,15 +75,16 @@ class WindowByDefault(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         """Import a command; None for a name that is none."""
-        if cmd_name not in COMMANDS:
+        name = OLD_NAMES.get(cmd_name, cmd_name)
+        if name not in COMMANDS:
             return None
-        module, attribute = COMMANDS[cmd_name].split(":")
+        module, attribute = COMMANDS[name].split(":")
         command: click.Command = getattr(import_module(module), attribute)
         return command
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Route everything that is neither a command nor an option of the group to the window."""
-        if not args or (args[0] not in COMMANDS and args[0] not in ("-h", "--help", "--version")):
+        if not args or (args[0] not in COMMANDS and args[0] not in OLD_NAMES and args[0] not in ("-h", "--help", "--version")):
             args = ["open", *args]
         return super().parse_args(ctx, args)
 

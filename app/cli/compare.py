@@ -13,7 +13,7 @@ from app.cli.terminal import say
 from deeplab_core.wording import count
 
 if TYPE_CHECKING:
-    from deeplab_core.metrics.compare import Change, Comparison
+    from deeplab_core.analysis.compare import Change, Comparison
 
 _SIGNS = {"better": "+", "worse": "-", "unclear": " ", "too few images": "?", "not the same ground truth": " "}
 
@@ -40,7 +40,7 @@ def compare(before: Path, after: Path, resamples: int, seed: int, json_file: Pat
     rows and for the number of classes. A class in fewer than six images gets no verdict (?). Reports of different classes are
     compared over the common ones; then, and where the ground truth differs, nothing is marked.
     """
-    from deeplab_core.metrics.compare import compare_reports
+    from deeplab_core.analysis.compare import compare_reports
 
     result = compare_reports(before, after, resamples=resamples, seed=seed)
     truths = {side: _ground_truth(report) for side, report in (("before", before), ("after", after))}
@@ -59,7 +59,7 @@ def compare(before: Path, after: Path, resamples: int, seed: int, json_file: Pat
 
 def _ground_truth(report: Path) -> dict[str, Any]:
     """What a report records about its ground truth; empty for one of an older version, or made in Python."""
-    from deeplab_core.metrics.report.reading import read_figures
+    from deeplab_core.analysis.report.reading import read_figures
 
     found = read_figures(report).get("ground_truth")
     return found if isinstance(found, dict) else {}

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from deeplab_core.metrics.evaluate import Evaluation
+    from deeplab_core.analysis.evaluate import Evaluation
 
 
 def parse_bands(_context: click.Context, _parameter: click.Parameter, value: str) -> tuple[int, ...]:
@@ -134,9 +134,9 @@ def evaluate(
     weighted IoU.
     Exit status 1 says that some files could not be compared; the figures are those of the rest.
     """
+    from deeplab_core.analysis.evaluate import evaluate_folders
+    from deeplab_core.analysis.report import ReportExtras, read_failures, read_other_curve, read_slices, write_report
     from deeplab_core.datasets.pairing import pair_masks
-    from deeplab_core.metrics.evaluate import evaluate_folders
-    from deeplab_core.metrics.report import ReportExtras, read_failures, read_other_curve, read_slices, write_report
 
     slices = tuple(curve for file in slice_files for curve in read_slices(file))
     failures = tuple(kind for file in slice_files for kind in read_failures(file))

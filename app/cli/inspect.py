@@ -15,9 +15,8 @@ from app.cli.terminal import say
 from deeplab_core.wording import count
 
 if TYPE_CHECKING:
-    from deeplab_core.analysis import ErrorComponent
-    from deeplab_core.analysis.folder import FolderInspection, FolderSources
-    from deeplab_core.analysis.folder_ranking import FolderRanking
+    from deeplab_core.analysis import ErrorComponent, FolderAnalysis
+    from deeplab_core.analysis.inspection import FolderInspection, FolderSources
     from deeplab_core.analysis.slices import Slice
     from deeplab_core.catalogs.catalog import ClassCatalog
     from deeplab_core.errors import AtrousError
@@ -79,7 +78,7 @@ def inspect(
 
     Exit status 1 says that some files could not be inspected; the figures are those of the rest.
     """
-    from deeplab_core.analysis.folder import FolderSources
+    from deeplab_core.analysis.inspection import FolderSources
     from deeplab_core.analysis.summary import inspection_to_dict
 
     truths = truth.folders
@@ -97,23 +96,17 @@ def inspect(
         ground.tell()
     ids = (None, None) if cell is None else _cell_ids(cell, catalog)
     within = None if slice_name is None else _slice(slice_name)
-    ranking = _rank(prediction, catalog, truths, second, images, truth.frame)
-    failures = [] if ranking is None else list(ranking.failures)
-    if not truths:
-        assert ranking is not None
-        say("\n".join([*order_lines(ranking, top), *gain_lines(ranking)]))
-        write_json(json_file, _ranking_alone(ranking, catalog))
-        return _complain(failures)
-    sources = FolderSources(images=images, objects=objects, ambiguous=ambiguous, frame=truth.frame)
+    sources = FolderSources(images=images, objects=objects, ambiguous=ambiguous, second=second, frame=truth.frame)
     found = _inspect(prediction, truths, catalog, sources)
-    listed = _components(found, ids, kind, within, top)
-    say(_figures(found))
-    say(_component_lines(listed, catalog))
-    if ranking is not None and ranking.scores:
-        say("\n".join([*order_lines(ranking, top), *gain_lines(ranking)]))
+    folder, listed = found.analysis, _components(found.analysis, ids, kind, within, top) if truths else []
+    if truths:
+        say(_figures(folder))
+        say(_component_lines(listed, catalog))
+    if found.rankings:
+        say("\n".join([*order_lines(folder, top), *gain_lines(folder)]))
     if json_file is not None:
         about = {} if ground is None else {"ground_truth": ground.to_dict()}
-        write_json(json_file, {**inspection_to_dict(found, components=max(top, 50), ranking=ranking), **about})
+        write_json(json_file, {**inspection_to_dict(found, components=max(top, 50)), **about})
     if cutouts is not None and images is not None:
         _write_cutouts(found, listed, images, cutouts, truth.frame)
     for line in found.truth_notes.spoken() + found.prediction_notes.spoken():
@@ -145,29 +138,14 @@ def _cell_ids(cell: str, catalog: ClassCatalog) -> tuple[int, int]:
 
 
 def _inspect(prediction: Path, truths: tuple[Path, ...], catalog: ClassCatalog, sources: FolderSources) -> FolderInspection:
-    from deeplab_core.analysis.folder import inspect_folders
+    from deeplab_core.analysis.inspection import inspect_folders
     from deeplab_core.datasets.pairing import pair_masks
 
-    with progress("inspect", len(pair_masks(prediction, truths, catalog.name).pairs)) as bar:
+    pairing = pair_masks(prediction, truths, catalog.name)
+    with progress("inspect", len(pairing.pairs) + (0 if truths else len(pairing.extra))) as bar:
         return inspect_folders(
             prediction, truths, catalog, sources=sources, progress=lambda _done, _total, name: bar.advance(name)
         )
-
-
-def _rank(
-    prediction: Path,
-    catalog: ClassCatalog,
-    truths: tuple[Path, ...],
-    second: Path | None,
-    images: Path | None,
-    frame: Frame = "auto",
-) -> FolderRanking | None:
-    from deeplab_core.analysis.folder_ranking import CONFIDENCE_SUFFIX, rank_folder
-
-    saved = next(prediction.rglob(f"*{CONFIDENCE_SUFFIX}"), None)
-    if truths and saved is None and second is None:
-        return None
-    return rank_folder(prediction, catalog, truth_dirs=truths, second_dir=second, images_dir=images, frame=frame)
 
 
 def _slice(text: str) -> Slice:
@@ -189,42 +167,43 @@ def _slice(text: str) -> Slice:
 
 
 def _components(
-    found: FolderInspection, ids: tuple[int | None, int | None], kind: str | None, within: Slice | None, top: int
+    folder: FolderAnalysis, ids: tuple[int | None, int | None], kind: str | None, within: Slice | None, top: int
 ) -> list[ErrorComponent]:
     from deeplab_core.analysis import FailureKind
 
     if within is not None:
-        return found.components_within(within, limit=top)
+        return folder.components_within(within, limit=top)
     chosen = None if kind is None else FailureKind(kind)
-    return found.index.components(truth=ids[0], prediction=ids[1], kind=chosen, limit=top)
+    return folder.errors.components(truth=ids[0], prediction=ids[1], kind=chosen, limit=top)
 
 
-def _figures(found: FolderInspection) -> str:
+def _figures(folder: FolderAnalysis) -> str:
     """Confused pairs, kinds of failure and slices of objects as text."""
     from deeplab_core.analysis import KIND_TEXT, ObjectAxis, confused_pairs, slice_objects
     from deeplab_core.analysis.kinds import KIND_NEEDS
+    from deeplab_core.analysis.record import ERROR_PIXELS
 
-    catalog = found.catalog
+    catalog = folder.catalog
     names = {info.id: info.name for info in catalog.classes}
     lines = [
-        f"{count(len(found.board), 'image')}, {int(found.index.pixels.sum()):,} wrong px",
+        f"{count(folder.measured(ERROR_PIXELS), 'image')}, {folder.wrong_px:,} wrong px",
         "",
         "Confused classes (both ways, without background)",
     ]
     lines += [
         f"  {names[pair.one]} / {names[pair.other]}: {pair.forward:,} + {pair.backward:,} px, score {pair.score:.3f}"
-        for pair in confused_pairs(found.board.total().counts, catalog, limit=8)
+        for pair in confused_pairs(folder.total(ERROR_PIXELS), catalog, limit=8)
     ]
     lines += ["", f"{'Kind of failure':18} {'share':>7} {'pixels':>12} {'number':>7} {'mIoU won':>9}"]
     lines += [
         f"{row.kind.value:18} {row.share:7.1%} {row.pixels:12,} {row.instances:7,} {100 * row.mean_gain:+9.2f}"
         f"  {KIND_TEXT[row.kind]}"
-        for row in found.board.rows()
+        for row in folder.failures()
         if row.pixels
     ]
-    lines += [f"{kind.value:18} not measured: {KIND_NEEDS[kind]}" for kind in sorted(found.unmeasured)]
+    lines += [f"{kind.value:18} not measured: {KIND_NEEDS[kind]}" for kind in sorted(folder.unmeasured)]
     for axis in (ObjectAxis.SIZE, ObjectAxis.VISIBLE_FRACTION, ObjectAxis.BORDER_SHARE, ObjectAxis.CONTRAST):
-        rows = [row for row in slice_objects(found.objects, axis) if row.objects]
+        rows = [row for row in slice_objects(folder.objects, axis) if row.objects]
         if rows:
             lines += ["", f"{'Objects by ' + axis.value:28} {'objects':>7} {'IoU':>6} {'recall':>7} {'swapped':>8} {'lost':>6}"]
             lines += [
@@ -244,18 +223,6 @@ def _component_lines(listed: list[ErrorComponent], catalog: ClassCatalog) -> str
     return "\n".join(lines if listed else [*lines, "  none"])
 
 
-def _ranking_alone(ranking: FolderRanking, catalog: ClassCatalog) -> dict[str, object]:
-    from deeplab_core.analysis.summary import FORMAT, ranking_to_dict
-
-    return {
-        "format": FORMAT,
-        "catalog": catalog.to_dict(),
-        "images": len(ranking.pixels),
-        "orders": ranking_to_dict(ranking),
-        "not_inspected": [error.to_dict() for error in ranking.failures],
-    }
-
-
 def _write_cutouts(
     found: FolderInspection,
     listed: list[ErrorComponent],
@@ -271,8 +238,8 @@ def _write_cutouts(
     from deeplab_core.masks.png import encode_png
     from deeplab_core.metrics.pair_reader import PairReader
 
-    names = {info.id: info.name for info in found.catalog.classes} | {found.catalog.ignore: "void"}
-    reader = PairReader(found.catalog, images_dir=images, frame=frame)
+    names = {info.id: info.name for info in found.analysis.catalog.classes} | {found.analysis.catalog.ignore: "void"}
+    reader = PairReader(found.analysis.catalog, images_dir=images, frame=frame)
     make_folder(out)
     for rank, entry in enumerate(listed, start=1):
         photograph = reader.photograph(entry.image)

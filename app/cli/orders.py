@@ -1,4 +1,4 @@
-"""Orders to look at a folder in, and places in its images, as text."""
+"""Rankings of a folder, and places in its images, as text."""
 
 from __future__ import annotations
 
@@ -8,39 +8,48 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from deeplab_core.analysis.folder_ranking import FolderRanking
+    from deeplab_core.analysis import FolderAnalysis
     from deeplab_core.geometry import Box
 
 
-def order_lines(ranking: FolderRanking, top: int, only: Collection[str] = ()) -> list[str]:
-    """The first images of every order, or of some, each below a line that says what the order is."""
+def order_lines(folder: FolderAnalysis, top: int, only: Collection[str] = ()) -> list[str]:
+    """The first images of every ranking by a score of the predictions, or of some, each below a line that says what it is."""
+    from deeplab_core.analysis.ranking import RANKINGS
+
     lines = []
-    for order in ranking.scores:
-        if only and order not in only:
+    for name in _measured(folder):
+        if only and name not in only:
             continue
-        scores = ranking.scores[order]
+        scores = folder.scores(name)
         form = "12,.0f" if any(score > 1 for score in scores.values()) else "12.4f"  # pixels, or a share
-        lines += ["", f"Worst first by {order}: {ranking.text[order]}"]
-        lines += [f"  {scores[name]:{form}}  {name}" for name in ranking.order(order)[:top]]
+        lines += ["", f"Worst first by {name}: {RANKINGS[name].text}"]
+        lines += [f"  {scores.get(image, math.nan):{form}}  {image}" for image in folder.ranking(name)[:top]]
     return lines
 
 
-def gain_lines(ranking: FolderRanking) -> list[str]:
-    """How well every order finds the wrong pixels, beside a random one; nothing where there is no truth, or nothing is wrong."""
-    gains = [(order, gain) for order in ranking.scores if (gain := ranking.gain(order)) is not None]
+def gain_lines(folder: FolderAnalysis) -> list[str]:
+    """How well every ranking finds the wrong pixels, beside a random one; nothing without ground truth or errors."""
+    gains = [(name, gain) for name in _measured(folder) if (gain := folder.gain(name)) is not None]
     if not gains:
         return []
     lines = ["", f"{'Wrong px found, images worst first':36} {'first tenth':>11} {'area':>6} {'skill':>6}"]
     lines += [
-        f"  {order:34} {gain.found_after(0.1):11.1%} {gain.area:6.3f} {'' if math.isnan(gain.skill) else f'{gain.skill:.2f}':>6}"
-        for order, gain in gains
+        f"  {name:34} {gain.found_after(0.1):11.1%} {gain.area:6.3f} {'' if math.isnan(gain.skill) else f'{gain.skill:.2f}':>6}"
+        for name, gain in gains
     ]
-    best = max(gain.best_area for _order, gain in gains)
+    best = max(gain.best_area for _name, gain in gains)
     return [
         *lines,
         f"  {'(a random order)':34} {0.1:11.1%} {0.5:6.3f} {0:6.2f}",
         f"  {'(the best there is)':34} {'':11} {best:6.3f} {1:6.2f}",
     ]
+
+
+def _measured(folder: FolderAnalysis) -> list[str]:
+    from deeplab_core.analysis.ranking import OF_PREDICTION
+
+    scored = folder.scored()
+    return [name for name in OF_PREDICTION if scored[name]]
 
 
 def place_text(image: str, box: Box) -> str:

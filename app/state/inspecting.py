@@ -6,13 +6,14 @@ from pathlib import Path
 
 from app.state.project import Project
 from app.state.samples import EvaluationSample
-from deeplab_core.analysis.image import ImageInspection, inspect_image
+from deeplab_core.analysis.image import inspect_image
 from deeplab_core.analysis.objects import read_known_objects
+from deeplab_core.analysis.record import ImageAnalysis
 from deeplab_core.datasets.ground_truth import TruthIndex
 from deeplab_core.datasets.sidecars import SidecarFiles
 
 
-def inspect_sample(project: Project, sample: EvaluationSample, objects: Path | None) -> ImageInspection:
+def inspect_sample(project: Project, sample: EvaluationSample, objects: Path | None) -> ImageAnalysis:
     """Inspect an image; its ambiguous regions are left out.
 
     Args:

@@ -1,11 +1,11 @@
-"""From a number to the pixels behind it: error components, kinds of failure, slices, rankings, doubtful labels.
+"""From a number to the pixels behind it: error components, kinds of failure, slices, rankings, label issues.
 
-:mod:`image` has everything that is asked of one image, :mod:`folder` of a folder; :mod:`error_index` and :mod:`board` are what a
-window keeps of a folder and updates after a correction. :mod:`uncertainty`, :mod:`ranking` and :mod:`label_quality` work on
-probabilities, :mod:`ambiguous` says what not to score. numpy and OpenCV only; OpenCV is imported when it is first needed.
+:func:`inspect_image` analyses one image, :class:`ImageAnalysis` is what is kept of it, :class:`FolderAnalysis` pools images and
+answers every question about a folder, in the window as on the command line. :mod:`evaluate` and :mod:`inspection` read folders of
+masks into it, :mod:`compare` and :mod:`report` show what was found. numpy and OpenCV only; OpenCV is imported when it is first
+needed.
 """
 
-from deeplab_core.analysis.board import FailureBoard, FailureRow, repaired_iou
 from deeplab_core.analysis.components import (
     ErrorComponent,
     ImageErrors,
@@ -14,8 +14,9 @@ from deeplab_core.analysis.components import (
     wrong_pixels,
 )
 from deeplab_core.analysis.error_index import CellImage, ErrorIndex
-from deeplab_core.analysis.failures import FailureRules, ImageFailures
-from deeplab_core.analysis.image import ImageInspection, inspect_image
+from deeplab_core.analysis.failures import FailureRow, FailureRules, ImageFailures, failure_rows, repaired_iou
+from deeplab_core.analysis.folder import FolderAnalysis, ImageIssue
+from deeplab_core.analysis.image import count_labels, inspect_image
 from deeplab_core.analysis.kinds import KIND_TEXT, KINDS, PARTS, FailureKind, things_of
 from deeplab_core.analysis.label_quality import (
     ClassConfidence,
@@ -28,7 +29,9 @@ from deeplab_core.analysis.label_quality import (
 from deeplab_core.analysis.objects import OBJECT, KnownObject, read_known_objects
 from deeplab_core.analysis.outline import outline
 from deeplab_core.analysis.partition import ErrorPart, ErrorPartition, boundary_width, count_parts, partition_errors
-from deeplab_core.analysis.ranking import GainCurve, gain_curve, worst_first
+from deeplab_core.analysis.ranking import RANKINGS, GainCurve, RankingScore, gain_curve, rank
+from deeplab_core.analysis.ranking_scores import measure_ranking
+from deeplab_core.analysis.record import ImageAnalysis
 from deeplab_core.analysis.slices import (
     AXIS_TEXT,
     ObjectAxis,
@@ -73,6 +76,7 @@ __all__ = [
     "KIND_TEXT",
     "OBJECT",
     "PARTS",
+    "RANKINGS",
     "AmbiguousMark",
     "AmbiguousMarks",
     "Box",
@@ -83,14 +87,15 @@ __all__ = [
     "ErrorIndex",
     "ErrorPart",
     "ErrorPartition",
-    "FailureBoard",
     "FailureKind",
     "FailureRow",
     "FailureRules",
+    "FolderAnalysis",
     "GainCurve",
+    "ImageAnalysis",
     "ImageErrors",
     "ImageFailures",
-    "ImageInspection",
+    "ImageIssue",
     "KnownObject",
     "LabelIssue",
     "ObjectAxis",
@@ -98,6 +103,7 @@ __all__ = [
     "PixelAxis",
     "PixelSlice",
     "PixelSlices",
+    "RankingScore",
     "Regions",
     "Slice",
     "UncertainRegion",
@@ -108,9 +114,11 @@ __all__ = [
     "component_mask",
     "confidence_uncertainty",
     "confused_pairs",
+    "count_labels",
     "count_parts",
     "disagreement",
     "entropy",
+    "failure_rows",
     "find_errors",
     "find_label_issues",
     "find_regions",
@@ -119,12 +127,14 @@ __all__ = [
     "label_quality",
     "least_confidence",
     "margin_uncertainty",
+    "measure_ranking",
     "mutual_information",
     "neighbourly_order",
     "outline",
     "pair_scores",
     "partition_errors",
     "pixel_cost",
+    "rank",
     "read_known_objects",
     "repaired_iou",
     "score_image",
@@ -136,6 +146,5 @@ __all__ = [
     "vote_disagreement",
     "without",
     "worst_cells",
-    "worst_first",
     "wrong_pixels",
 ]

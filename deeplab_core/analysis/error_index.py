@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from deeplab_core.analysis.components import ErrorComponent, ImageErrors, component_of
 from deeplab_core.analysis.kinds import KINDS, FailureKind
 from deeplab_core.analysis.slices import SLICE_COLUMNS, PixelAxis, Slice
-from deeplab_core.catalogs.catalog import ClassCatalog
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,29 +26,17 @@ class CellImage:
 
 
 class ErrorIndex:
-    """Error components of a folder, updated image by image.
+    """Finds the error components of a folder by cell, size, kind and slice; updated image by image.
 
     Memory is bounded by what :class:`~deeplab_core.analysis.components.ImageErrors` keeps of each image, whatever its size;
     masks are never held.
-
-    Example:
-        >>> index = ErrorIndex(catalog)
-        >>> index.update("2007_000129.jpg", find_errors(truth=truth, prediction=prediction, catalog=catalog))
-        >>> index.components(truth=9, prediction=18)[0].box
-
-    Attributes:
-        catalog: the classes.
     """
 
-    def __init__(self, catalog: ClassCatalog) -> None:
-        self.catalog = catalog
+    def __init__(self) -> None:
         self._images: dict[str, ImageErrors] = {}
         # Of each image the pixels of its largest component, and the most pixels of each kind in one component.
         self._largest: dict[str, tuple[int, ...]] = {}
         self._by_cell: dict[tuple[int, int], set[str]] = defaultdict(set)
-        shape = len(catalog), len(catalog) + 1
-        self._pixels = np.zeros(shape, dtype=np.int64)
-        self._components = np.zeros(shape, dtype=np.int64)
 
     def __len__(self) -> int:
         return len(self._images)
@@ -61,36 +48,24 @@ class ErrorIndex:
         return iter(self._images)
 
     def of(self, image: str) -> ImageErrors:
-        """What is known of one image. Raises KeyError where it was never counted."""
+        """What is known of one image. Raises KeyError for an image that was never analysed."""
         return self._images[image]
 
     def update(self, image: str, errors: ImageErrors) -> None:
         """Add an image, or replace what was known of it (after a correction)."""
         self.remove(image)
-        self._add(errors, 1)
         self._images[image] = errors
         self._largest[image] = _largest(errors)
         for truth, prediction in errors.cells.tolist():
             self._by_cell[truth, prediction].add(image)
 
     def remove(self, image: str) -> None:
-        """Forget an image; nothing happens where it is unknown."""
+        """Forget an image; nothing happens if it is unknown."""
         errors = self._images.pop(image, None)
         if errors is not None:
-            self._add(errors, -1)
             del self._largest[image]
             for truth, prediction in errors.cells.tolist():
                 self._by_cell[truth, prediction].discard(image)
-
-    @property
-    def pixels(self) -> NDArray[np.int64]:
-        """(C, C + 1) int64: wrong pixels of every cell over all images, channels as in a confusion matrix; diagonal 0."""
-        return self._pixels.copy()
-
-    @property
-    def component_counts(self) -> NDArray[np.int64]:
-        """(C, C + 1) int64: components of every cell over all images."""
-        return self._components.copy()
 
     def images(self, *, truth: int, prediction: int) -> list[CellImage]:
         """Images that add to a cell (class ids), the one with most pixels first."""
@@ -117,7 +92,7 @@ class ErrorIndex:
             kind: only components with pixels of this kind of failure, by the number of these pixels.
             within: only components with pixels in this slice of a pixel axis, by the number of these pixels; not with ``kind``.
             objects: only what was missed of these objects, or wrongly called one of them; numbers (from 1) by image
-                (:meth:`~deeplab_core.analysis.folder.FolderInspection.objects_within`).
+                (:meth:`~deeplab_core.analysis.folder.FolderAnalysis.objects_within`).
             limit: how many.
 
         Returns:
@@ -143,12 +118,6 @@ class ErrorIndex:
         if truth is None or prediction is None:
             return self._images
         return self._by_cell.get((truth, prediction), ())
-
-    def _add(self, errors: ImageErrors, sign: int) -> None:
-        lut = self.catalog.index_lut()
-        place = lut[errors.cells[:, 0]], lut[errors.cells[:, 1]]
-        np.add.at(self._pixels, place, sign * errors.pixels)
-        np.add.at(self._components, place, sign * errors.components)
 
 
 def _measure(kind: FailureKind | None, within: Slice | None) -> int:

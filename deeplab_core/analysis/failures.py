@@ -1,4 +1,4 @@
-"""Failures of one image: which wrong pixels belong to which kind, and what repairing a kind would win."""
+"""Failures of an image or a folder: which wrong pixels belong to which kind, and the IoU that repairing them would give."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from deeplab_core.analysis.partition import ErrorPart, ErrorPartition
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.labels import LabelMap
 from deeplab_core.metrics.counting import count_pairs
+from deeplab_core.metrics.scores import hits, mean_over_present, prediction_pixels, truth_pixels
 from deeplab_core.regions import Mask
 
 
@@ -170,3 +171,86 @@ def _invented(objects: ObjectTable, rules: FailureRules) -> NDArray[np.bool_]:
     """(M,) bool: which predicted regions stand on (almost) nothing of their class, and mostly on no object at all."""
     scored, right = objects.called_scored, objects.called_right
     return (scored > 0) & (right < rules.found_share * scored) & (2 * objects.called_on_stuff > scored - right)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FailureRow:
+    """One kind over all images.
+
+    Repair is an oracle: the wrong pixels of the kind are set to their truth, nothing else changes. For the three parts every
+    class is repaired by its own verdicts, as in Bernhard et al. (2024), so repairing all three gives every class an IoU of 1.
+
+    Attributes:
+        kind: which.
+        pixels: wrong pixels that it concerns.
+        share: of all wrong pixels, 0..1; nan without any. The parts' shares may add up to more than 1, because a pixel that is
+            an edge error for one class may be an extent error for the other.
+        instances: error components or objects, see :class:`~deeplab_core.analysis.failures.ImageFailures`.
+        images: images with such a pixel.
+        missed, false: (C,) int64 pixels by truth class and by predicted class.
+        repaired: (C,) float64 IoU after the repair; nan for a class that is then in neither truth nor prediction.
+        gain: (C,) float64 IoU won back; nan where there is none before or after.
+        mean_gain: gain of the mean IoU over the classes of the ground truth, which a repair does not change; nan without any.
+    """
+
+    kind: FailureKind
+    pixels: int
+    share: float
+    instances: int
+    images: int
+    missed: NDArray[np.int64]
+    false: NDArray[np.int64]
+    repaired: NDArray[np.float64]
+    gain: NDArray[np.float64]
+    mean_gain: float
+
+
+def failure_rows(total: ImageFailures, images: NDArray[np.int64]) -> tuple[FailureRow, ...]:
+    """All kinds, in their fixed order.
+
+    Args:
+        total: sum over images.
+        images: (K,) int64 images with a wrong pixel of each kind.
+    """
+    wrong = int(total.counts.sum() - hits(total.counts).sum())
+    nothing = np.zeros(total.counts.shape[0], dtype=np.int64)
+    before, mean_before = repaired_iou(total.counts, nothing, nothing)
+    rows = []
+    for place, kind in enumerate(KINDS):
+        missed, false = total.missed[place].copy(), total.false[place].copy()
+        after, mean_after = repaired_iou(total.counts, missed, false)
+        rows.append(
+            FailureRow(
+                kind=kind,
+                pixels=int(total.pixels[place]),
+                share=int(total.pixels[place]) / wrong if wrong else float("nan"),
+                instances=int(total.instances[place]),
+                images=int(images[place]),
+                missed=missed,
+                false=false,
+                repaired=after,
+                gain=after - before,
+                mean_gain=mean_after - mean_before,
+            )
+        )
+    return tuple(rows)
+
+
+def repaired_iou(
+    counts: NDArray[np.int64], missed: NDArray[np.int64], false: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], float]:
+    """IoU of every class, and the mean over those of the ground truth, after an oracle has repaired some wrong pixels.
+
+    Args:
+        counts: (C, C + 1) confusion matrix.
+        missed: (C,) misses of each class that become hits.
+        false: (C,) false alarms of each class that go away.
+
+    Returns:
+        (C,) float64, nan for a class that is then in neither truth nor prediction, and the mean over the classes in the truth.
+    """
+    hit, truth = hits(counts) + missed, truth_pixels(counts)
+    called = prediction_pixels(counts) + missed - false
+    union = truth + called - hit
+    iou = np.divide(hit, union, out=np.full(len(hit), np.nan), where=union > 0)
+    return iou, float(mean_over_present(hit, truth, called, "truth")[0])

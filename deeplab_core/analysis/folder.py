@@ -1,102 +1,203 @@
-"""Inspecting a folder of predictions against its truth: one image after the other, masks never held."""
+"""A folder of images, analysed: every figure that the window and the command line show of it, pooled image by image."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab_core.analysis.board import FailureBoard
 from deeplab_core.analysis.components import ErrorComponent
 from deeplab_core.analysis.error_index import ErrorIndex
-from deeplab_core.analysis.failures import FailureRules
-from deeplab_core.analysis.image import ImageInspection, inspect_image
-from deeplab_core.analysis.kinds import FailureKind
-from deeplab_core.analysis.objects import OBJECT, read_known_objects
+from deeplab_core.analysis.failures import FailureRow, ImageFailures, failure_rows
+from deeplab_core.analysis.kinds import KINDS, FailureKind
+from deeplab_core.analysis.label_quality import LabelIssue
+from deeplab_core.analysis.objects import OBJECT
+from deeplab_core.analysis.ranking import GainCurve, gain_curve, rank
+from deeplab_core.analysis.record import (
+    COMPONENTS,
+    CONFUSION,
+    ERROR_PIXELS,
+    FALSE,
+    KIND_IMAGES,
+    KIND_INSTANCES,
+    KIND_PIXELS,
+    MISSED,
+    ImageAnalysis,
+    band_name,
+    shape_of,
+    slice_images_name,
+    slice_name,
+)
 from deeplab_core.analysis.slices import PixelAxis, PixelSlices, Slice, objects_within
-from deeplab_core.analysis.sparse import SparseCounts
 from deeplab_core.catalogs.catalog import ClassCatalog
-from deeplab_core.datasets.ambiguous import AMBIGUOUS_SUFFIX, read_ambiguous
-from deeplab_core.datasets.pairing import MaskPair, pair_masks
-from deeplab_core.datasets.sidecars import SidecarFiles
-from deeplab_core.errors import AtrousError, Cancelled, MaskFormatError, image_error
-from deeplab_core.images import read_image
-from deeplab_core.labels import LabelMap
-from deeplab_core.masks.frames import Frame
-from deeplab_core.metrics.pair_reader import PairLabels, PairReader
-from deeplab_core.notes import RunNotes
-
-Progress = Callable[[int, int, str], None]
+from deeplab_core.metrics.confusion import ConfusionMatrix, check_same_classes
+from deeplab_core.metrics.trimap import BandAround, BandRule
+from deeplab_core.metrics.trimap_histogram import BandHistogram
 
 
-@dataclass(slots=True, eq=False)
-class FolderInspection:
-    """What is known of a folder. Grows image by image, and an image can be replaced after a correction.
+@dataclass(frozen=True, slots=True)
+class ImageIssue:
+    """A possible label error of one image."""
+
+    image: str
+    issue: LabelIssue
+
+
+class FolderAnalysis:
+    """What is known of the images of a folder, and the sums over them.
+
+    The sums are whole numbers, so they are exactly those of a fresh count whatever was added, replaced and removed before, in
+    whatever order. Replacing an image costs what its record holds, not what the image holds.
+
+    Example:
+        >>> folder = FolderAnalysis(catalog)
+        >>> folder.update("2007_000129.jpg", inspect_image(truth=truth, prediction=prediction, catalog=catalog))
+        >>> folder.matrix.mean_iou()
+        >>> folder.errors.components(truth=9, prediction=18)[0].box
 
     Attributes:
-        catalog: the classes.
-        index: error components of every cell.
-        board: kinds of failure.
-        slices: confusion matrices by slice of pixels, by axis.
-        pairs: files of every image, by name.
-        failures: files that could not be inspected, each error naming its file.
-        missing: truth files without a prediction.
-        extra: predictions without truth.
-        excluded_px: labelled pixels that marks of ambiguity kept out of the figures.
-        truth_notes, prediction_notes: mask files that were read in an unusual way, counted.
+        catalog: the classes of every image.
+        errors: finds error components.
     """
 
-    catalog: ClassCatalog
-    index: ErrorIndex = field(init=False)
-    board: FailureBoard = field(init=False)
-    slices: dict[PixelAxis, PixelSlices] = field(init=False)
-    pairs: dict[str, MaskPair] = field(default_factory=dict)
-    failures: list[AtrousError] = field(default_factory=list)
-    missing: tuple[Path, ...] = ()
-    extra: tuple[Path, ...] = ()
-    excluded_px: int = 0
-    truth_notes: RunNotes = field(default_factory=lambda: RunNotes("ground truth mask"))
-    prediction_notes: RunNotes = field(default_factory=lambda: RunNotes("predicted mask"))
-    _objects: dict[str, NDArray[Any]] = field(default_factory=dict, repr=False)
-    _joined: NDArray[Any] | None = field(default=None, repr=False)
-    _slices_of: dict[str, dict[PixelAxis, SparseCounts]] = field(default_factory=dict, repr=False)
+    def __init__(self, catalog: ClassCatalog) -> None:
+        self.catalog = catalog
+        self.errors = ErrorIndex()
+        self._images: dict[str, ImageAnalysis] = {}
+        self._totals: dict[str, NDArray[np.int64]] = {}
+        self._measured: Counter[str] = Counter()
+        self._objects: NDArray[Any] | None = None
 
-    def __post_init__(self) -> None:
-        self.index = ErrorIndex(self.catalog)
-        self.board = FailureBoard(self.catalog)
-        self.slices = {axis: PixelSlices(self.catalog, axis) for axis in PixelAxis}
+    def __len__(self) -> int:
+        return len(self._images)
 
-    def update(self, image: str, inspection: ImageInspection) -> None:
-        """Add an image, or replace what was known of it."""
-        self.index.update(image, inspection.errors)
-        self.board.update(image, inspection.failures)
-        self._objects[image] = inspection.objects
-        self._joined = None
-        for axis, known in self._slices_of.pop(image, {}).items():
-            self.slices[axis].add(known.whole(), -1)
-        for axis, counts in inspection.slices.items():
-            self.slices[axis].add(counts)
-        self._slices_of[image] = {axis: SparseCounts.of(counts) for axis, counts in inspection.slices.items()}
+    def __contains__(self, image: str) -> bool:
+        return image in self._images
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._images)
+
+    def get(self, image: str) -> ImageAnalysis | None:
+        """The record of an image; None without one."""
+        return self._images.get(image)
+
+    # Changing
+
+    def update(self, image: str, record: ImageAnalysis) -> None:
+        """Add an image, or the parts that ``record`` has to what is known of it.
+
+        Raises:
+            CatalogError: other classes; the folder stays as it was.
+        """
+        known = self._images.get(image)
+        self.replace(image, record if known is None else known.with_parts(record))
+
+    def replace(self, image: str, record: ImageAnalysis) -> None:
+        """Let an image have this record and no other: what differs from the record before is taken out of the sums and added.
+
+        Raises:
+            CatalogError: other classes; the folder stays as it was.
+        """
+        check_same_classes(self.catalog, record.catalog)
+        before = self._images.get(image)
+        self._images[image] = record
+        self._move(image, before, record)
 
     def remove(self, image: str) -> None:
-        """Forget an image; nothing happens where it is unknown."""
-        self.index.remove(image)
-        self.board.remove(image)
-        self._objects.pop(image, None)
-        self._joined = None
-        for axis, known in self._slices_of.pop(image, {}).items():
-            self.slices[axis].add(known.whole(), -1)
+        """Forget an image; nothing happens if it is unknown."""
+        before = self._images.pop(image, None)
+        if before is not None:
+            self._move(image, before, ImageAnalysis(catalog=self.catalog))
+
+    def _move(self, image: str, before: ImageAnalysis | None, after: ImageAnalysis) -> None:
+        old = {} if before is None else before.counts
+        for name, counts in old.items():
+            if after.counts.get(name) is not counts:
+                counts.add_to(self._totals[name], -1)
+                self._measured[name] -= 1
+        for name, counts in after.counts.items():
+            if old.get(name) is not counts:
+                counts.add_to(self._totals.setdefault(name, np.zeros(shape_of(name, self.catalog), dtype=np.int64)))
+                self._measured[name] += 1
+        if before is None or before.errors is not after.errors:
+            self.errors.remove(image)
+            if after.errors is not None:
+                self.errors.update(image, after.errors)
+        if before is None or before.objects is not after.objects:
+            self._objects = None
+
+    # Sums
+
+    def measured(self, name: str) -> int:
+        """How many images have counts of a name."""
+        return self._measured[name]
+
+    def total(self, name: str) -> NDArray[np.int64]:
+        """Sum of the counts of a name over all images that have them; zeros if none has. A copy."""
+        known = self._totals.get(name)
+        return np.zeros(shape_of(name, self.catalog), dtype=np.int64) if known is None else known.copy()
+
+    @property
+    def matrix(self) -> ConfusionMatrix:
+        """Confusion matrix of all images with ground truth."""
+        return ConfusionMatrix(self.catalog, self._totals.get(CONFUSION))
+
+    def band(self, rule: BandRule, around: BandAround = "truth") -> BandHistogram:
+        """Confusion by band of all images that have it (:meth:`measured` of its :func:`~.record.band_name` says how many)."""
+        return BandHistogram(self.catalog, rule=rule, around=around, counts=self._totals.get(band_name(rule, around)))
+
+    @property
+    def wrong_px(self) -> int:
+        """Pixels of error components over all images."""
+        counts = self.total(ERROR_PIXELS)
+        return int(counts.sum() - np.trace(counts))
+
+    def error_cells(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """(C, C + 1) int64 wrong pixels and components of every cell over all images; the diagonal is 0."""
+        pixels = self.total(ERROR_PIXELS)
+        np.fill_diagonal(pixels, 0)
+        return pixels, self.total(COMPONENTS)
+
+    def failure_total(self) -> ImageFailures:
+        """Kinds of failure over all images."""
+        return ImageFailures(*(self.total(name) for name in (ERROR_PIXELS, MISSED, FALSE, KIND_PIXELS, KIND_INSTANCES)))
+
+    def failures(self) -> tuple[FailureRow, ...]:
+        """All kinds of failure, in their fixed order."""
+        return failure_rows(self.failure_total(), self.total(KIND_IMAGES))
+
+    def failure_images(self, kind: FailureKind, class_id: int | None = None) -> list[tuple[str, int]]:
+        """Images with pixels of a kind (that concern one class, missed or false), most pixels first."""
+        place, names = KINDS.index(kind), [KIND_PIXELS]
+        if class_id is not None:
+            place, names = place * len(self.catalog) + self.catalog.index_of(class_id), [MISSED, FALSE]
+        found = [
+            (image, sum(record.counts[name].at(place) for name in names))
+            for image, record in self._images.items()
+            if names[0] in record.counts
+        ]
+        return sorted(((image, pixels) for image, pixels in found if pixels), key=lambda entry: (-entry[1], entry[0]))
+
+    @property
+    def slices(self) -> dict[PixelAxis, PixelSlices]:
+        """Confusion matrices by slice of pixels, by axis."""
+        return {
+            axis: PixelSlices(axis, self.total(slice_name(axis)), self.total(slice_images_name(axis))) for axis in PixelAxis
+        }  # fmt: skip
+
+    # Objects and components
 
     @property
     def objects(self) -> NDArray[Any]:
         """Objects of all images, (N,) of :data:`~deeplab_core.analysis.objects.OBJECT`."""
-        if self._joined is None:
-            self._joined = np.concatenate([np.zeros(0, dtype=OBJECT), *self._objects.values()])
-        return self._joined
+        if self._objects is None:
+            found = [record.objects for record in self._images.values() if record.objects is not None]
+            self._objects = np.concatenate([np.zeros(0, dtype=OBJECT), *found])
+        return self._objects
 
     @property
     def unmeasured(self) -> frozenset[FailureKind]:
@@ -107,7 +208,9 @@ class FolderInspection:
     def objects_within(self, within: Slice, class_id: int | None = None) -> dict[str, NDArray[np.int64]]:
         """Numbers, from 1, of the objects that a slice holds, by image; images without any are left out."""
         found = {
-            image: 1 + np.flatnonzero(objects_within(rows, within, class_id=class_id)) for image, rows in self._objects.items()
+            image: 1 + np.flatnonzero(objects_within(record.objects, within, class_id=class_id))
+            for image, record in self._images.items()
+            if record.objects is not None
         }
         return {image: numbers for image, numbers in found.items() if numbers.size}
 
@@ -121,135 +224,40 @@ class FolderInspection:
             limit: how many.
         """
         if isinstance(within.axis, PixelAxis):
-            return self.index.components(within=within, limit=limit)
-        return self.index.components(objects=self.objects_within(within, class_id), limit=limit)
+            return self.errors.components(within=within, limit=limit)
+        return self.errors.components(objects=self.objects_within(within, class_id), limit=limit)
 
-    def objects_of(self, image: str) -> NDArray[Any]:
-        """Objects of one image. Raises KeyError where it was never inspected."""
-        return self._objects[image]
+    # Rankings
 
+    def scores(self, name: str) -> dict[str, float]:
+        """One ranking score of every image that has it, higher is worse."""
+        return {
+            image: record.scores[name]
+            for image, record in self._images.items()
+            if record.scores is not None and name in record.scores
+        }
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FolderSources:
-    """Folders that say more about the masks; each is optional.
+    def scored(self) -> Counter[str]:
+        """How many images have each ranking score."""
+        return Counter(name for record in self._images.values() for name in record.scores or ())
 
-    Attributes:
-        images: photographs, for brightness and contrast.
-        objects: lists of objects of rendered rooms, for visible fractions.
-        ambiguous: ``NAME.ambiguous.json``, regions that are not scored.
-        frame: frame of the photographs that the truth is stored in; counts only with ``images``.
-        prediction_frame: that of the predictions; None takes what Atrous recorded in their folder, else ``frame``.
-    """
+    def ranking(self, name: str) -> list[str]:
+        """All images by one score, worst first; those without it last."""
+        return rank(self.scores(name), self._images)
 
-    images: Path | None = None
-    objects: Path | None = None
-    ambiguous: Path | None = None
-    frame: Frame = "auto"
-    prediction_frame: Frame | None = None
+    def gain(self, name: str, scores: Mapping[str, float] | None = None) -> GainCurve | None:
+        """How well a ranking finds the wrong pixels, one image at a time; None without ground truth or a wrong pixel.
 
+        Args:
+            name: of the score.
+            scores: by image, measured on something else; None takes :meth:`scores`.
+        """
+        found = self.scores(name) if scores is None else scores
+        records = {image: self._images[image] for image in found if image in self._images}
+        wrong = {image: pixels for image, record in records.items() if (pixels := record.wrong_px) is not None}
+        return gain_curve([found[image] for image in wrong], list(wrong.values())) if any(wrong.values()) else None
 
-def inspect_folders(
-    prediction_dir: Path | str,
-    truth_dirs: Sequence[Path | str],
-    catalog: ClassCatalog,
-    *,
-    sources: FolderSources | None = None,
-    things: frozenset[int] | None = None,
-    rules: FailureRules | None = None,
-    progress: Progress | None = None,
-    cancel: Callable[[], bool] | None = None,
-) -> FolderInspection:
-    """Inspect every predicted mask that has a truth of the same name (:func:`~deeplab_core.datasets.pairing.pair_masks`).
-
-    A file that fails is collected and the rest goes on. Memory holds what :class:`~deeplab_core.analysis.image.ImageInspection`
-    keeps of each image, some kilobytes.
-
-    Args:
-        prediction_dir, truth_dirs: folders of masks.
-        catalog: classes of both.
-        sources: what else is known of the images.
-        things: ids of object classes; None decides by name.
-        rules: where the kinds of failure begin.
-        progress: called with (done, total, name) after each image.
-        cancel: asked before each image; True ends the work.
-
-    Raises:
-        MaskFormatError: a folder does not exist, or no prediction has a truth.
-        Cancelled: ``cancel`` said so.
-    """
-    folders = [Path(folder) for folder in truth_dirs]
-    pairing = pair_masks(Path(prediction_dir), folders, catalog.name)
-    if not pairing.pairs and not pairing.ambiguous:
-        raise MaskFormatError(
-            "no prediction here has a truth of the same name",
-            why=f"{len(pairing.extra)} predictions, {len(pairing.missing)} truth files in {', '.join(map(str, folders)) or '-'}",
-            remedy="Prediction and truth belong together by their file names",
-            path=Path(prediction_dir),
-        )
-    found = FolderInspection(catalog, failures=list(pairing.ambiguous), missing=pairing.missing, extra=pairing.extra)
-    sources = FolderSources() if sources is None else sources
-    beside = _Beside(sources)
-    reader = PairReader(
-        catalog,
-        images_dir=sources.images,
-        frame=sources.frame,
-        prediction_frame=sources.prediction_frame,
-    )
-    for done, pair in enumerate(pairing.pairs, start=1):
-        if cancel is not None and cancel():
-            raise Cancelled()
-        try:
-            inspection, excluded, labels = _inspect(pair, reader, beside, things, rules)
-        except Exception as error:
-            found.failures.append(image_error(error, pair.prediction))
-        else:
-            found.update(pair.name, inspection)
-            found.pairs[pair.name] = pair
-            found.truth_notes.add(pair.name, labels.truth_notes)
-            found.prediction_notes.add(pair.name, labels.prediction_notes)
-            found.excluded_px += excluded
-        if progress is not None:
-            progress(done, len(pairing.pairs), pair.name)
-    return found
-
-
-class _Beside:
-    """The companions of the masks."""
-
-    def __init__(self, sources: FolderSources) -> None:
-        self.objects = None if sources.objects is None else SidecarFiles(sources.objects, (".json",))
-        self.ambiguous = None if sources.ambiguous is None else SidecarFiles(sources.ambiguous, (AMBIGUOUS_SUFFIX,))
-
-
-def _inspect(
-    pair: MaskPair, reader: PairReader, beside: _Beside, things: frozenset[int] | None, rules: FailureRules | None
-) -> tuple[ImageInspection, int, PairLabels]:
-    catalog, photograph = reader.catalog, reader.photograph(pair.name)
-    data = None if photograph is None else read_image(photograph)
-    labels = reader.read(pair, None if data is None else data.info)
-    truth, prediction = labels.truth, labels.prediction
-    if truth.shape != prediction.shape:
-        raise MaskFormatError(
-            f"the prediction is {_size(prediction)}, its truth {_size(truth)}",
-            why=f"The truth is {pair.truth}",
-            remedy="Predict at the size of the photograph; masks are never resized",
-            path=pair.prediction,
-        )
-    objects = None if beside.objects is None else beside.objects.of(pair.name)
-    marks = None if beside.ambiguous is None else beside.ambiguous.of(pair.name)
-    exclude = None if marks is None else read_ambiguous(marks, truth.shape).mask()
-    inspection = inspect_image(
-        truth=truth,
-        prediction=prediction,
-        catalog=catalog,
-        things=things,
-        known=() if objects is None else read_known_objects(objects, catalog),
-        rgb=None if data is None else data.rgb,
-        exclude=exclude,
-        rules=rules,
-    )
-    return inspection, 0 if exclude is None else int((exclude & (truth != catalog.ignore)).sum()), labels
-
-
-def _size(labels: LabelMap) -> str:
-    return f"{labels.shape[1]} x {labels.shape[0]} px"
+    def issues(self, limit: int | None = None) -> list[ImageIssue]:
+        """Possible label errors of all images, largest weight first."""
+        found = [ImageIssue(image, issue) for image, record in self._images.items() for issue in record.issues or ()]
+        return sorted(found, key=lambda row: (-row.issue.weight, row.image))[:limit]

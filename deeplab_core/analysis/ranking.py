@@ -1,18 +1,104 @@
-"""Orders to look at things in, and how well an order found the errors."""
+"""The scores that images are ranked by, declared once, and how well a ranking found the errors."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 
-def worst_first(scores: Mapping[str, float]) -> list[str]:
-    """Names by falling score; equal ones by name, those without a score (nan) last."""
-    return sorted(scores, key=lambda name: (math.isnan(scores[name]), -scores[name] if scores[name] == scores[name] else 0, name))
+@dataclass(frozen=True, slots=True)
+class RankingScore:
+    """One score; higher is worse.
+
+    Attributes:
+        name: as the command line, files and code have it.
+        title: of the ranking, as the window shows it.
+        text: what the figure is.
+        needs: what to do where no image has it.
+        of: what it is measured on: the mask as it is, the kept prediction, or the given labels of the ground truth.
+        option: of ``atrous rank``, without which it is not measured; empty where it always is.
+        aliases: names of earlier versions, in files and on the command line.
+    """
+
+    name: str
+    title: str
+    text: str
+    needs: str
+    of: Literal["mask", "prediction", "truth"] = "prediction"
+    option: str = ""
+    aliases: tuple[str, ...] = ()
+
+
+_RUN = "Run the model on the folder."
+_RUN_AGAIN = "Run the model on the folder again: predictions made before this version did not keep it."
+
+#: All scores by name, in the order in which rankings are listed.
+RANKINGS: dict[str, RankingScore] = {
+    score.name: score
+    for score in (
+        RankingScore(
+            "iou", "Lowest IoU", "1 - mean IoU of the mask as it is, over the classes of the ground truth",
+            "Evaluate the folder (Ctrl+J).", of="mask",
+        ),
+        RankingScore("confidence", "Least confident", "mean of 1 - confidence, away from predicted edges", _RUN),
+        RankingScore(
+            "least_certain", "Worst spot", "mean of 1 - confidence over the least certain hundredth, away from edges", _RUN,
+        ),
+        RankingScore(
+            "expected_wrong", "Most expected errors", "sum of 1 - confidence, in pixels, away from edges", _RUN,
+        ),
+        RankingScore(
+            "margin", "Smallest margin", "1 - lead of the first class over the second", _RUN_AGAIN, aliases=("model_margin",),
+        ),
+        RankingScore(
+            "entropy", "Highest entropy", "entropy of the class probabilities over ln C", _RUN_AGAIN, aliases=("model_entropy",),
+        ),
+        RankingScore(
+            "passes", "Flip and scales disagree", "mutual information of the passes",
+            "Run with flip or several scales (Model dock).", option="--flip or several --scales", aliases=("model_passes",),
+        ),
+        RankingScore(
+            "disagreement", "Two models disagree", "pixels on which another prediction differs, away from edges",
+            "Run a second model on the folder, or the same one with other settings.", option="--second-model",
+            aliases=("second_model", "other"),
+        ),
+        RankingScore(
+            "crf", "Model and CRF disagree", "pixels that the CRF changed, away from edges", "Apply the CRF to the folder.",
+            option="--crf",
+        ),
+        RankingScore(
+            "label_errors", "Possible label errors", "1 - softmin of the confidence in the labels, without edges and void",
+            "It needs ground truth and a prediction.", of="truth", aliases=("labels",),
+        ),
+    )
+}  # fmt: skip
+
+#: The ranking that is shown first.
+DEFAULT_RANKING = "iou"
+#: Names of the scores of a prediction.
+OF_PREDICTION = tuple(name for name, score in RANKINGS.items() if score.of == "prediction")
+_ALIASES = {alias: name for name, score in RANKINGS.items() for alias in score.aliases}
+
+
+def ranking_name(text: str) -> str:
+    """The name of a score from its name or that of an earlier version. Raises KeyError for one that does not exist."""
+    return text if text in RANKINGS else _ALIASES[text]
+
+
+def rank(scores: Mapping[str, float], images: Iterable[str] = ()) -> list[str]:
+    """Names by falling score, equal ones by name; then those without a score (missing or nan) by name: none drops out.
+
+    Args:
+        scores: by name.
+        images: further names.
+    """
+    found = {name for name, score in scores.items() if not math.isnan(score)}
+    return sorted(found, key=lambda name: (-scores[name], name)) + sorted({*scores, *images} - found)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

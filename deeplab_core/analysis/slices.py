@@ -199,38 +199,28 @@ def _object_values(rows: NDArray[Any], axis: ObjectAxis) -> NDArray[np.float64]:
     return values
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class PixelSlices:
     """Confusion matrices by slice of one axis, pooled over images.
 
     Attributes:
-        catalog: the classes.
         axis: what pixels are sorted by, sliced at :data:`PIXEL_EDGES`.
+        counts: (S, C, C + 1) int64, a confusion matrix per slice.
+        images: (S,) int64, how many images have pixels in each slice.
     """
 
-    def __init__(self, catalog: ClassCatalog, axis: PixelAxis) -> None:
-        self.catalog = catalog
-        self.axis = axis
-        self._counts = np.zeros((len(PIXEL_EDGES[axis]), len(catalog), len(catalog) + 1), dtype=np.int64)
-        self._images = np.zeros(len(PIXEL_EDGES[axis]), dtype=np.int64)
-
-    @property
-    def counts(self) -> NDArray[np.int64]:
-        """(S, C, C + 1) int64: a confusion matrix per slice."""
-        return self._counts.copy()
-
-    def add(self, counts: NDArray[np.int64], sign: int = 1) -> None:
-        """Add (or with -1 take away) what :func:`slice_pixels` counted in an image."""
-        self._counts += sign * counts
-        self._images += sign * counts.any(axis=(1, 2))
+    axis: PixelAxis
+    counts: NDArray[np.int64]
+    images: NDArray[np.int64]
 
     def rows(self) -> list[PixelSlice]:
         """Scores of each slice."""
         limits = [*PIXEL_EDGES[self.axis], math.inf]
-        scores, accuracy = mean_iou(self._counts, "truth")[0], pixel_accuracy(self._counts)
+        scores, accuracy = mean_iou(self.counts, "truth")[0], pixel_accuracy(self.counts)
         return [
             PixelSlice(float(low), float(high), int(counts.sum()), float(exact), float(score), int(images))
             for low, high, counts, exact, score, images in zip(
-                limits[:-1], limits[1:], self._counts, accuracy, scores, self._images, strict=True
+                limits[:-1], limits[1:], self.counts, accuracy, scores, self.images, strict=True
             )
         ]
 

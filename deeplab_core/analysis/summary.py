@@ -6,56 +6,114 @@ import math
 from dataclasses import asdict
 from typing import Any
 
-from deeplab_core.analysis.board import FailureRow
 from deeplab_core.analysis.components import ErrorComponent
-from deeplab_core.analysis.folder import FolderInspection
-from deeplab_core.analysis.folder_ranking import FolderRanking
+from deeplab_core.analysis.failures import FailureRow
+from deeplab_core.analysis.folder import FolderAnalysis, ImageIssue
+from deeplab_core.analysis.inspection import FolderInspection
 from deeplab_core.analysis.kinds import KIND_TEXT, FailureKind
+from deeplab_core.analysis.ranking import OF_PREDICTION, RANKINGS, rank
+from deeplab_core.analysis.record import COMPONENTS, ERROR_PIXELS, EXCLUDED
 from deeplab_core.analysis.slices import AXIS_TEXT, ObjectAxis, slice_objects
 from deeplab_core.analysis.views import confused_pairs
 from deeplab_core.catalogs.catalog import ClassCatalog
+from deeplab_core.errors import AtrousError
 
-#: Name and version of the JSON form; docs/inspection.md describes it.
-FORMAT = "atrous-inspection-1"
+#: Names and versions of the JSON forms; docs/inspection.md describes them.
+FORMAT, RANKING_FORMAT = "atrous-inspection-1", "atrous-doubt-1"
+#: Label issues of a folder that are listed: the heaviest.
+MOST_ISSUES = 10_000
 
 
-def inspection_to_dict(found: FolderInspection, *, components: int = 50, ranking: FolderRanking | None = None) -> dict[str, Any]:
+def inspection_to_dict(found: FolderInspection, *, components: int = 50) -> dict[str, Any]:
     """Plain values for JSON: shares and scores are 0..1, null where there is none.
 
     Args:
-        found: the folder.
+        found: the folder. Without ground truth only its rankings are given.
         components: how many of the largest error components are listed.
-        ranking: orders of the same folder.
     """
-    catalog = found.catalog
-    counts = found.board.total().counts
+    folder = found.analysis
+    catalog, orders = folder.catalog, rankings_to_dict(folder)
+    head: dict[str, Any] = {"format": FORMAT, "catalog": catalog.to_dict()}
+    failed = [error.to_dict() for error in found.failures]
+    if not found.compared:
+        return {**head, "images": len(folder), "orders": orders, "not_inspected": failed}
+    counts = folder.total(ERROR_PIXELS)
+    unmeasured = folder.unmeasured
     return {
-        "format": FORMAT,
-        "catalog": catalog.to_dict(),
-        "images": len(found.board),
-        "excluded_px": found.excluded_px,
+        **head,
+        "images": folder.measured(ERROR_PIXELS),
+        "excluded_px": int(folder.total(EXCLUDED)[0]),
         "confusion": {"ids": catalog.ids.tolist(), "counts": counts.tolist()},
-        "error_components": found.index.component_counts.tolist(),
+        "error_components": folder.total(COMPONENTS).tolist(),
         "pairs": [asdict(pair) for pair in confused_pairs(counts, catalog)],
-        "failures": [failure_row_to_dict(row, catalog, measured=row.kind not in found.unmeasured) for row in found.board.rows()],
+        "failures": [failure_row_to_dict(row, catalog, measured=row.kind not in unmeasured) for row in folder.failures()],
         "object_slices": {
             axis.value: {
                 "text": AXIS_TEXT[axis.value],
-                "measured": axis is not ObjectAxis.VISIBLE_FRACTION or FailureKind.LOW_VISIBLE not in found.unmeasured,
-                "rows": [_plain(asdict(row)) for row in slice_objects(found.objects, axis)],
+                "measured": axis is not ObjectAxis.VISIBLE_FRACTION or FailureKind.LOW_VISIBLE not in unmeasured,
+                "rows": [_plain(asdict(row)) for row in slice_objects(folder.objects, axis)],
             }
             for axis in ObjectAxis
         },
         "pixel_slices": {
             axis.value: {"text": AXIS_TEXT[axis.value], "rows": [_plain(asdict(row)) for row in slices.rows()]}
-            for axis, slices in found.slices.items()
+            for axis, slices in folder.slices.items()
         },
-        "components": [component_to_dict(component) for component in found.index.components(limit=components)],
-        **({} if ranking is None else {"orders": ranking_to_dict(ranking)}),
+        "components": [component_to_dict(component) for component in folder.errors.components(limit=components)],
+        **({"orders": orders} if orders else {}),
         "notes": {"truth": found.truth_notes.to_list(), "prediction": found.prediction_notes.to_list()},
-        "not_inspected": [error.to_dict() for error in found.failures],
+        "not_inspected": failed,
         "truth_without_prediction": [str(path) for path in found.missing],
         "predictions_without_truth": [str(path) for path in found.extra],
+    }
+
+
+def ranking_to_dict(folder: FolderAnalysis, failures: list[AtrousError], *, label_errors: bool) -> dict[str, Any]:
+    """Plain values for JSON of a ranked folder.
+
+    Args:
+        folder: the images.
+        failures: what could not be measured.
+        label_errors: with the quality of the given labels and the label issues.
+    """
+    wrong = [(image, folder.get(image)) for image in sorted(folder)]
+    data: dict[str, Any] = {
+        "format": RANKING_FORMAT,
+        "catalog": folder.catalog.to_dict(),
+        "images": len(folder),
+        "truth": [
+            {"image": image, "pixels": record.labelled_px, "wrong_px": record.wrong_px}
+            for image, record in wrong
+            if record is not None and record.wrong_px is not None
+        ],
+        "orders": rankings_to_dict(folder),
+        "not_measured": [error.to_dict() for error in failures],
+    }
+    if label_errors:
+        issues = folder.issues()
+        data["label_errors"] = {
+            "quality": [{"image": image, "quality": quality} for image, quality in label_quality_of(folder).items()],
+            "regions_found": len(issues),
+            "regions": [_issue_to_dict(row) for row in issues[:MOST_ISSUES]],
+        }
+    return data
+
+
+def label_quality_of(folder: FolderAnalysis) -> dict[str, float]:
+    """Softmin quality of the given labels, 0..1, by image, lowest first; images without ground truth are missing."""
+    scores = folder.scores("label_errors")
+    return {image: 1 - scores[image] for image in rank(scores)}
+
+
+def _issue_to_dict(row: ImageIssue) -> dict[str, Any]:
+    issue = row.issue
+    return {
+        "image": row.image,
+        "given": issue.given,
+        "likely": issue.suggested,
+        "box": list(issue.box),
+        "pixels": issue.pixels,
+        "weight": issue.weight,
     }
 
 
@@ -95,14 +153,18 @@ def component_to_dict(component: ErrorComponent) -> dict[str, Any]:
     }
 
 
-def ranking_to_dict(ranking: FolderRanking) -> dict[str, Any]:
-    """All orders of a folder with their scores and, where there is truth, how well each found the wrong pixels."""
-    rows = {}
-    for order in ranking.scores:
-        gain = ranking.gain(order)
-        rows[order] = {
-            "text": ranking.text[order],
-            "images": [{"image": name, "score": _number(ranking.scores[order][name])} for name in ranking.order(order)],
+def rankings_to_dict(folder: FolderAnalysis) -> dict[str, Any]:
+    """Rankings by the scores of the predictions that at least one image has; every image is in each, those without a score with
+    null. With ground truth also how well each found the wrong pixels.
+    """
+    rows, scored = {}, folder.scored()
+    for name in OF_PREDICTION:
+        if not scored[name]:
+            continue
+        scores, gain = folder.scores(name), folder.gain(name)
+        rows[name] = {
+            "text": RANKINGS[name].text,
+            "images": [{"image": image, "score": scores.get(image)} for image in folder.ranking(name)],
             "gain": None
             if gain is None
             else {

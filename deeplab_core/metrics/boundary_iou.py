@@ -77,11 +77,12 @@ class BoundaryIoU:
         ratio: width of the boundary as a share of each image's diagonal.
     """
 
-    def __init__(self, catalog: ClassCatalog, ratio: float = DILATION_RATIO) -> None:
+    def __init__(self, catalog: ClassCatalog, ratio: float = DILATION_RATIO, *, counts: NDArray[np.int64] | None = None) -> None:
+        """Begin empty, or with a copy of (2, C) ``counts``: :attr:`hits` and :attr:`union`."""
         self.catalog = catalog
         self.ratio = ratio
-        self._hits = np.zeros(len(catalog), dtype=np.int64)
-        self._union = np.zeros(len(catalog), dtype=np.int64)
+        self._hits: NDArray[np.int64] = np.zeros(len(catalog), dtype=np.int64) if counts is None else counts[0].copy()
+        self._union: NDArray[np.int64] = np.zeros(len(catalog), dtype=np.int64) if counts is None else counts[1].copy()
 
     def update(self, *, truth: LabelMap, prediction: LabelMap) -> BoundaryIoU:
         """Count one image, (H, W) class ids in the catalog's dtype each, and return self; ValueError where shapes differ."""
@@ -102,13 +103,6 @@ class BoundaryIoU:
         hits = self._by_class(truth, theirs & ours & (truth == seen))
         self._hits += hits
         self._union += self._by_class(truth, theirs) + self._by_class(seen, ours) - hits
-        return self
-
-    def __iadd__(self, other: BoundaryIoU) -> BoundaryIoU:
-        if other.ratio != self.ratio or len(other.catalog) != len(self.catalog):
-            raise ValueError("boundaries of other widths or classes cannot be pooled")
-        self._hits += other._hits
-        self._union += other._union
         return self
 
     @property

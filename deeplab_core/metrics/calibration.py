@@ -73,9 +73,10 @@ class Calibration:
 
     __slots__ = ("_counts", "catalog")
 
-    def __init__(self, catalog: ClassCatalog) -> None:
+    def __init__(self, catalog: ClassCatalog, counts: NDArray[np.int64] | None = None) -> None:
+        """Begin empty, or with a copy of (C, 256, 2) ``counts``."""
         self.catalog = catalog
-        self._counts = np.zeros((len(catalog), LEVELS, 2), dtype=np.int64)
+        self._counts = np.zeros((len(catalog), LEVELS, 2), dtype=np.int64) if counts is None else counts.astype(np.int64)
 
     def update(self, *, truth: LabelMap, prediction: LabelMap, confidence: NDArray[np.uint8]) -> Calibration:
         """Count one image and return self.

@@ -29,7 +29,7 @@ BREACHES = [
     Breach("core-no-qt", "deeplab_core/labels.py", "import PySide6.QtCore"),
     Breach("core-no-qt", "deeplab_core/inference/predictor.py", "import app.paths"),
     Breach("numpy-half-no-torch", "deeplab_core/records.py", "import torch"),
-    Breach("numpy-half-no-torch", "deeplab_core/metrics/evaluate.py", "import deeplab_core.nn"),
+    Breach("numpy-half-no-torch", "deeplab_core/analysis/evaluate.py", "import deeplab_core.nn"),
     Breach("core-layers", "deeplab_core/catalogs/catalog.py", "import deeplab_core.masks"),
     Breach("core-layers", "deeplab_core/geometry.py", "import deeplab_core.regions"),
     Breach("core-layers", "deeplab_core/weights/loading.py", "import deeplab_core.inference"),

@@ -317,11 +317,10 @@ def _masks(base: Path) -> list[Case]:
 
 def _own(base: Path) -> list[Case]:
     from app.state.document import Document
-    from app.state.inspection_index import decode_inspection, encode_inspection
     from app.state.mask_file import MaskNote, encode_mask, read_mask_file, read_note
     from app.state.patch import TilePatch
     from app.state.predictions import PredictionCache
-    from deeplab_core.analysis import inspect_image
+    from deeplab_core.analysis import ImageAnalysis, inspect_image
     from deeplab_core.catalogs import get_catalog
     from deeplab_core.records import Prediction, PredictOptions, RunReport
     from tests.unit.app.folders import paint
@@ -352,14 +351,14 @@ def _own(base: Path) -> list[Case]:
         fresh.apply(found.inverted())
 
     labels = prediction.labels
-    inspection = encode_inspection(inspect_image(truth=labels, prediction=np.roll(labels, 3, axis=1), catalog=catalog))
+    inspection = inspect_image(truth=labels, prediction=np.roll(labels, 3, axis=1), catalog=catalog).to_bytes()
 
     def inspected(path: Path) -> None:
-        decode_inspection(path.read_bytes(), catalog)
+        ImageAnalysis.from_bytes(path.read_bytes(), catalog)
 
     def repacked(data: bytes, rng: random.Random) -> bytes:
         end = 8 + int.from_bytes(data[4:8], "little")
-        return data[:end] + zlib.compress(damaged_zip(zlib.decompress(data[end:]), rng), 1)
+        return data[:end] + zlib.compress(damaged(zlib.decompress(data[end:]), rng), 1)
 
     PredictionCache(base / "cache").put(prediction)
     cases = [

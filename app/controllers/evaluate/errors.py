@@ -29,8 +29,8 @@ from app.state.samples import Held, load_sample, truth_path
 from app.state.tools import Tool
 from app.viewmodels.evaluate.error_list import ComponentQuery, ComponentWalk
 from deeplab_core.analysis.components import ErrorComponent, component_mask
-from deeplab_core.analysis.folder import FolderInspection
-from deeplab_core.analysis.image import ImageInspection
+from deeplab_core.analysis.folder import FolderAnalysis
+from deeplab_core.analysis.record import ERROR_PIXELS, ImageAnalysis
 from deeplab_core.errors import AtrousError
 from deeplab_core.regions import Mask
 
@@ -45,7 +45,7 @@ class _Found:
     """What a job found for one image: ``inspection`` is None where it is as it was; ``fresh`` where it is not kept yet."""
 
     key: str
-    inspection: ImageInspection | None
+    inspection: ImageAnalysis | None
     fresh: bool = False
 
 
@@ -108,7 +108,7 @@ class InspectController(QObject):
     # -- what is known ---------------------------------------------------------------------------------------------------
 
     @property
-    def folder(self) -> FolderInspection | None:
+    def folder(self) -> FolderAnalysis | None:
         """Everything that is asked of the folder, images by ``str(id)``; None before an image was inspected."""
         return self.index.folder if self.index is not None and len(self.index) else None
 
@@ -125,11 +125,11 @@ class InspectController(QObject):
         folder, image, judgement = self.folder, self._projects.image, self._judge.judgement
         if folder is None:
             return None
-        total = folder.board.total().counts
+        total = folder.total(ERROR_PIXELS)
         if image is not None and judgement is not None and judgement.document is image.document:
-            name = str(image.id)
-            if name in folder.board:
-                total += judgement.matrix.counts - folder.board.of(name).counts
+            known = folder.get(str(image.id))
+            if known is not None and known.matrix is not None:
+                total += judgement.matrix.counts - known.matrix.counts
         return total
 
     def components(self, query: ComponentQuery) -> list[ErrorComponent]:
@@ -314,7 +314,7 @@ class InspectController(QObject):
         held = Held(document.labels.copy(), document.provenance.copy(), image.info, image.rgb, truth)
         self._counting = image.id
 
-        def work() -> tuple[ImageInspection, Path | None] | None:
+        def work() -> tuple[ImageAnalysis, Path | None] | None:
             sample = load_sample(
                 project, image.id, rgb=True, held=held, prediction=image.prediction, to_project=self._models.in_project_ids
             )
@@ -323,7 +323,7 @@ class InspectController(QObject):
             objects = self._objects(project, image.id)
             return inspect_sample(project, sample, objects), objects
 
-        def done(found: tuple[ImageInspection, Path | None] | None) -> None:
+        def done(found: tuple[ImageAnalysis, Path | None] | None) -> None:
             self._counting = None
             if index is not self.index:
                 return
@@ -370,7 +370,7 @@ class InspectController(QObject):
         folder = self.folder
         if self.walk is None or folder is None:
             return
-        walk = self.walk.step(direction, folder.index)
+        walk = self.walk.step(direction, folder.errors)
         if walk is None:
             self._notifier.info(
                 "This is the last of the list" if direction > 0 else "This is the first of the list", replace_key="go"

@@ -23,9 +23,10 @@ from app.state.comparison import LETTERS, Peer
 from app.state.image_record import ImageStatus
 from app.state.progress_log import ProgressSample, appended, from_plain, to_plain
 from app.state.project import Project
-from app.state.queues import ORDERS
 from app.viewmodels.evaluate.charts import AnyChart, Chart
 from app.viewmodels.evaluate.curves import Curve, CurveSet
+from deeplab_core.analysis.ranking import RANKINGS
+from deeplab_core.analysis.record import CONFIDENCE_LEVELS, OBJECT_LEVELS
 from deeplab_core.errors import AtrousError
 
 _LOG = "progress"
@@ -170,11 +171,11 @@ class PlotsController(QObject):
     def _make_iou(self, shown: Shown) -> None:
         from app.viewmodels.evaluate.plot_data import iou_chart
 
-        folder, index = self._inspect.folder, self._inspect.index
-        if folder is None or index is None:
+        folder = self._inspect.folder
+        if folder is None:
             shown(_nothing(_IOU))
             return
-        matrices = [folder.board.of(str(image)).counts for image in index.keys]
+        matrices = [record.matrix.counts for image in folder if (record := folder.get(image)) and record.matrix]
         self._jobs.run(lambda: iou_chart(matrices, folder.catalog), shown, _raise)
 
     def _heat(self) -> AnyChart:
@@ -186,12 +187,12 @@ class PlotsController(QObject):
     def _reliability(self) -> Chart:
         from app.viewmodels.evaluate.plot_data import reliability_chart
 
-        return reliability_chart(self._queues.queues.levels)
+        return reliability_chart(self._queues.total(CONFIDENCE_LEVELS))
 
     def _precision_recall(self) -> Chart:
         from app.viewmodels.evaluate.plot_data import precision_recall_chart
 
-        return precision_recall_chart(self._queues.queues.object_levels, self._models.run_settings.threshold or None)
+        return precision_recall_chart(self._queues.total(OBJECT_LEVELS), self._models.run_settings.threshold or None)
 
     def _objects(self, axis: str) -> Chart:
         from app.viewmodels.evaluate.plot_data import object_chart
@@ -211,7 +212,7 @@ class PlotsController(QObject):
         from app.viewmodels.evaluate.plot_data import gain_chart
 
         order = self._queues.order
-        gain, title = self._queues.gain(order), ORDERS[order].title
+        gain, title = self._queues.gain(order), RANKINGS[order].title
         note = "It needs ground truth and figures of this order: open the Queues page."
         return Chart("Cumulative gain", "", "", (), note=note) if gain is None else gain_chart(gain, title)
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal
 
 from app.controllers.evaluate.live import JudgeController
@@ -21,16 +23,20 @@ from app.state.class_mapping import object_id
 from app.state.image_record import ImageRecord
 from app.state.project import Project
 from app.state.provenance import Provenance
-from app.state.queues import DEFAULT_ORDER, ORDERS, Queues, worst_first
 from app.state.samples import load_sample, truth_stamp
-from deeplab_core.analysis.doubts import VERSION, ImageDoubt, measure_doubt
-from deeplab_core.analysis.ranking import GainCurve
+from deeplab_core.analysis.folder import FolderAnalysis, ImageIssue
+from deeplab_core.analysis.ranking import DEFAULT_RANKING, RANKINGS, GainCurve, rank, ranking_name
+from deeplab_core.analysis.ranking_scores import VERSION, measure_ranking
+from deeplab_core.analysis.record import ImageAnalysis
 from deeplab_core.errors import AtrousError
 from deeplab_core.geometry import Box
 from deeplab_core.labels import LabelMap
+from deeplab_core.metrics.calibration import LEVELS
 
 _KIND = "doubt"
 _ORDER = "queue_order"
+#: Label issues that are listed.
+_LISTED = 500
 #: After so many images what is shown follows.
 _TELL_EVERY = 32
 
@@ -41,7 +47,7 @@ _Kept = dict[str, list[tuple[str, str]]]
 @dataclass(frozen=True, slots=True)
 class _Measured:
     key: str
-    doubt: ImageDoubt
+    analysis: ImageAnalysis
     fresh: bool
 
 
@@ -58,8 +64,8 @@ class QueuesController(QObject):
     """Owns the figures of doubt and the chosen order.
 
     Attributes:
-        queues: figures by image.
-        order: key of :data:`app.state.queues.ORDERS`.
+        predictions: figures of the kept predictions, images by ``str(id)``; None without a project.
+        order: key of :data:`~deeplab_core.analysis.ranking.RANKINGS`.
 
     Signals:
         changed(): figures are others.
@@ -84,8 +90,8 @@ class QueuesController(QObject):
         super().__init__(parent)
         self._projects, self._models, self._judge, self._notifier = projects, models, judge, notifier
         self._folder_jobs = folder_jobs
-        self.queues = Queues()
-        self.order = DEFAULT_ORDER
+        self.predictions: FolderAnalysis | None = None
+        self.order = DEFAULT_RANKING
         self._keys: dict[int, str] = {}
         self._job: FolderJob[None] | None = None
         self._known = False
@@ -107,31 +113,55 @@ class QueuesController(QObject):
         return self._job is not None
 
     def ious(self) -> dict[int, float]:
-        """Mean IoU of every image that was scored against truth."""
+        """Mean IoU of every image that was scored against ground truth."""
         return {image: score.iou for image, score in self._judge.folder.scores.items() if score.iou is not None}
 
+    def total(self, name: str) -> NDArray[np.int64]:
+        """Sum of the counts of a name over all predictions, see :mod:`deeplab_core.analysis.record`."""
+        return np.zeros((LEVELS, 2), dtype=np.int64) if self.predictions is None else self.predictions.total(name)
+
     def scores(self, order: str | None = None) -> dict[int, float]:
-        """Score of every image that has one, higher is worse, in the chosen order or another."""
-        return self.queues.scores(order or self.order, self.ious())
+        """Score of every image that has one, higher is worse, in the chosen ranking or another."""
+        name = order or self.order
+        if name == DEFAULT_RANKING:
+            return {image: 1 - iou for image, iou in self.ious().items()}
+        found = {} if self.predictions is None else self.predictions.scores(name)
+        return {int(image): score for image, score in found.items()}
 
     def available(self) -> dict[str, int]:
-        """How many images have a score, by order."""
-        return self.queues.available(self.ious())
+        """How many images have a score, by ranking."""
+        scored = Counter[str]() if self.predictions is None else self.predictions.scored()
+        return {**{name: scored[name] for name in RANKINGS}, DEFAULT_RANKING: len(self.ious())}
 
     def gain(self, order: str) -> GainCurve | None:
-        """How well an order finds the pixels that the model has wrong; None without truth."""
-        return self.queues.gain(order, self.ious())
+        """How well a ranking finds the pixels that the model has wrong; None with fewer than two images, or nothing wrong."""
+        scores = {str(image): score for image, score in self.scores(order).items()}
+        return None if self.predictions is None or len(scores) < 2 else self.predictions.gain(order, scores)
+
+    def issues(self) -> list[ImageIssue]:
+        """Possible label errors of all images, largest weight first."""
+        return [] if self.predictions is None else self.predictions.issues(_LISTED)
+
+    def ranking(self, order: str | None = None) -> list[int]:
+        """All images of the project in a ranking, worst first, those without this score last; empty while none has it."""
+        project, scores = self._projects.project, {str(image): score for image, score in self.scores(order).items()}
+        if project is None or not scores:
+            return []
+        return [int(image) for image in rank(scores, (str(record.id) for record in project.images))]
 
     def worst_first(self) -> list[int]:
-        """Ids in the chosen order, worst first: what 'next worst' goes by."""
-        return self._judge.folder.worst_first() if self.order == DEFAULT_ORDER else worst_first(self.scores())
+        """Ids in the chosen ranking, worst first, then the other images with any score: what 'next worst' goes by."""
+        others = self._judge.folder.worst_first()
+        if self.order == DEFAULT_RANKING:
+            return others
+        scores = self.scores()
+        return [*sorted(scores, key=lambda image: (-scores[image], image)), *(i for i in others if i not in scores)]
 
     # -- verbs -----------------------------------------------------------------------------------------------------------
 
     def choose(self, order: str) -> None:
-        """Let 'next worst' go by another order. Raises KeyError for one that does not exist."""
-        if order not in ORDERS:
-            raise KeyError(order)
+        """Let 'next worst' go by another ranking. Raises KeyError for one that does not exist."""
+        order = ranking_name(order)
         project = self._projects.project
         if order == self.order:
             return
@@ -161,13 +191,13 @@ class QueuesController(QObject):
 
     def measure_folder(self) -> None:
         """Measure every image that has a prediction, in the background; what has not changed is not read again."""
-        project = self._projects.project
-        if project is None or self._job is not None:
+        project, known = self._projects.project, self.predictions
+        if project is None or known is None or self._job is not None:
             return
         ids = [record.id for record in project.images if record.prediction and not record.missing]
-        for image in set(self.queues) - set(ids):
-            self.queues.drop(image)
-            self._keys.pop(image, None)
+        for image in set(known) - set(map(str, ids)):
+            known.remove(image)
+            self._keys.pop(int(image), None)
         self._known = True
         if not ids:
             self.changed.emit()
@@ -186,7 +216,7 @@ class QueuesController(QObject):
 
     def remeasure(self, image: int) -> None:
         """Other pixels of an image's truth count from now on."""
-        if image in self.queues:
+        if self.predictions is not None and str(image) in self.predictions:
             self._keys.pop(image, None)
             self._known = False
 
@@ -199,7 +229,8 @@ class QueuesController(QObject):
         found = yield from background(lambda: self._measure(project, image, before, kept, marks))
         if found is not None:
             self._keys[image] = found.key
-            self.queues.put(image, found.doubt)
+            if self.predictions is not None:
+                self.predictions.replace(str(image), found.analysis)
             if found.fresh:
                 self._keep(project, image, found)
         run.visited += 1
@@ -223,14 +254,14 @@ class QueuesController(QObject):
             return None
         stored = project.result(image, _KIND)
         if stored is not None and stored[0] == key:
-            doubt = ImageDoubt.from_bytes(stored[1])
+            known = _decoded(stored[1], project)
             # Measured while the confidence was not kept: once it is kept again, there is more to measure.
-            if doubt is not None and ("confidence" in doubt.scores or not _confident(project, record)):
-                return _Measured(key, doubt, fresh=False)
-        doubt = self._read_and_measure(project, image, kept)
-        return None if doubt is None else _Measured(key, doubt, fresh=True)
+            if known is not None and ("confidence" in (known.scores or ()) or not _confident(project, record)):
+                return _Measured(key, known, fresh=False)
+        analysis = self._read_and_measure(project, image, kept)
+        return None if analysis is None else _Measured(key, analysis, fresh=True)
 
-    def _read_and_measure(self, project: Project, image: int, kept: _Kept) -> ImageDoubt | None:
+    def _read_and_measure(self, project: Project, image: int, kept: _Kept) -> ImageAnalysis | None:
         record, catalog = project.record(image), project.catalog
         sample = load_sample(project, image, labels="prediction", to_project=self._models.in_project_ids)
         prediction, labels = sample.prediction, sample.labels
@@ -243,11 +274,11 @@ class QueuesController(QObject):
             mapped = None if other is None else self._models.in_project_ids(other)
             if mapped is not None and mapped.shape == labels.shape:
                 others.append(mapped)
-        return measure_doubt(
+        return measure_ranking(
             labels,
             prediction.known_confidence,
-            catalog.ignore,
-            doubt=prediction.doubt,
+            catalog,
+            model=prediction.doubt,
             truth=sample.truth,
             exclude=sample.exclude,
             others=others,
@@ -257,20 +288,20 @@ class QueuesController(QObject):
 
     def _keep(self, project: Project, image: int, found: _Measured) -> None:
         try:
-            project.put_result(image, _KIND, found.key, found.doubt.to_bytes())
+            project.put_result(image, _KIND, found.key, found.analysis.to_bytes())
         except AtrousError as error:
             self._notifier.report(error, replace_key="save")
 
     def _follow_project(self, project: Project | None) -> None:
-        self.queues, self._keys, self._known, self._awaited = Queues(), {}, False, None
-        order = None if project is None else project.setting(_ORDER, DEFAULT_ORDER)
-        self.order = order if order in ORDERS else DEFAULT_ORDER
-        if project is not None:
+        self._keys, self._known, self._awaited = {}, False, None
+        self.predictions = None if project is None else FolderAnalysis(project.catalog)
+        self.order = DEFAULT_RANKING if project is None else _chosen(project.setting(_ORDER, DEFAULT_RANKING))
+        if project is not None and self.predictions is not None:
             # Shown at once as they were left; what has changed since is measured when somebody looks.
             for image, (_, data) in project.results(_KIND).items():
-                doubt = ImageDoubt.from_bytes(data)
-                if doubt is not None:
-                    self.queues.put(image, doubt)
+                known = _decoded(data, project)
+                if known is not None:
+                    self.predictions.replace(str(image), known)
         self.changed.emit()
         self.orderChanged.emit(self.order)
 
@@ -282,11 +313,27 @@ class QueuesController(QObject):
     def _follow_truth(self) -> None:
         """Other ground truth: what is shown is measured again."""
         self._known = False
-        if len(self.queues):
+        if self.predictions is not None and len(self.predictions):
             self.measure_folder()
 
     def _forget_known(self) -> None:
         self._known = False
+
+
+def _decoded(data: bytes, project: Project) -> ImageAnalysis | None:
+    """A stored record; None for one that is damaged or of other classes: it is measured again."""
+    try:
+        return ImageAnalysis.from_bytes(data, project.catalog)
+    except AtrousError:
+        return None
+
+
+def _chosen(name: object) -> str:
+    """The ranking that a project remembers; one that this version does not know counts for nothing."""
+    try:
+        return ranking_name(str(name))
+    except KeyError:
+        return DEFAULT_RANKING
 
 
 def _refined(project: Project, image: int, labels: LabelMap) -> LabelMap | None:

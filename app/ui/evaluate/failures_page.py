@@ -13,7 +13,7 @@ from app.ui.evaluate.slice_bars import SliceBars
 from app.ui.shell.theme import Theme
 from app.viewmodels.evaluate.error_list import ComponentQuery
 from app.viewmodels.evaluate.failure_table import class_parts, failure_lines, slice_charts
-from deeplab_core.analysis.folder import FolderInspection
+from deeplab_core.analysis.folder import FolderAnalysis
 from deeplab_core.analysis.kinds import FailureKind
 from deeplab_core.analysis.slices import Slice
 from deeplab_core.metrics.scores import FEW_IMAGES, FEW_OBJECTS
@@ -43,7 +43,7 @@ class FailuresPage(QWidget):
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._theme = theme
-        self._folder: FolderInspection | None = None
+        self._folder: FolderAnalysis | None = None
         self._charts: list[SliceBars] = []
         self.classes = QComboBox()
         self.classes.addItem("All classes", None)
@@ -114,11 +114,11 @@ class FailuresPage(QWidget):
         for key, kind in self._keys:
             key.setStyleSheet(f"color: {theme.colors[PART_TONES[kind]]}")
 
-    def show_folder(self, folder: FolderInspection | None) -> None:
+    def show_folder(self, folder: FolderAnalysis | None) -> None:
         """Show another folder, or the same with other figures."""
         self._folder = folder
         held = self.class_id
-        parts = [] if folder is None else class_parts(folder.board)
+        parts = [] if folder is None else class_parts(folder)
         with QSignalBlocker(self.classes):
             self.classes.clear()
             self.classes.addItem("All classes", None)

@@ -22,7 +22,7 @@ from app.viewmodels.evaluate.matrix_table import (
     matrix_table,
     short_percent,
 )
-from deeplab_core.analysis.error_index import ErrorIndex
+from deeplab_core.analysis.folder import FolderAnalysis
 from deeplab_core.catalogs.catalog import ClassCatalog
 
 
@@ -39,7 +39,7 @@ class MatrixPage(QWidget):
         super().__init__(parent)
         self._counts: NDArray[np.int64] | None = None
         self._catalog: ClassCatalog | None = None
-        self._index: ErrorIndex | None = None
+        self._folder: FolderAnalysis | None = None
         self._costly: list[tuple[int, int, int]] = []
         self.matrix = MatrixView(theme)
         self.scale = _choice(MatrixScale, "What the cells say")
@@ -105,15 +105,15 @@ class MatrixPage(QWidget):
     def set_theme(self, theme: Theme) -> None:
         self.matrix.set_theme(theme)
 
-    def show_counts(self, counts: NDArray[np.int64] | None, catalog: ClassCatalog | None, index: ErrorIndex | None) -> None:
+    def show_counts(self, counts: NDArray[np.int64] | None, catalog: ClassCatalog | None, folder: FolderAnalysis | None) -> None:
         """Show another matrix.
 
         Args:
             counts: (C, C + 1) int64, or None where nothing is known.
             catalog: its classes.
-            index: the components behind it.
+            folder: what is behind it.
         """
-        self._counts, self._catalog, self._index = counts, catalog, index
+        self._counts, self._catalog, self._folder = counts, catalog, folder
         self._lay_out()
 
     def _lay_out(self) -> None:
@@ -166,7 +166,7 @@ class MatrixPage(QWidget):
             return
         query = _query(table, row, column)
         said = f"{query.title(table.catalog)}: {pixels} px{_share(table, row, column, ', ')}"
-        totals = None if self._index is None else query.totals(self._index)
+        totals = None if self._folder is None else query.totals(self._folder)
         if totals is not None and totals[1]:
             said += f" · {counted(totals[1], 'component')}"
         self.readout.set_text(f"{said} · click to see them" if table.counts[row, column] else said)

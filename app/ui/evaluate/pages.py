@@ -13,7 +13,6 @@ from app.controllers.annotate.edit import class_name
 from app.controllers.workspace import Program
 from app.services.timers import single_shot
 from app.state.ambiguous import ListedMark, export_marks
-from app.state.queues import worst_first
 from app.text import counted, spaced
 from app.ui.evaluate.ambiguous_page import AmbiguousPage
 from app.ui.evaluate.evaluation_view import JudgeView
@@ -23,6 +22,7 @@ from app.ui.evaluate.ranking_table import QueueRow
 from app.ui.shell.main_window import MainWindow
 from app.viewmodels.evaluate.charts import Chart
 from app.viewmodels.evaluate.error_list import ComponentQuery
+from deeplab_core.analysis.ranking import RANKINGS
 from deeplab_core.errors import AtrousError
 from deeplab_core.geometry import Box
 
@@ -116,9 +116,9 @@ class JudgePages(QObject):
         queues, order = self._program.queues, self._program.queues.order
         project = self._program.projects.project
         self.queue.show_order(order, queues.available(), 0 if project is None else len(project.images))
-        if order == "labels":
+        if order == "label_errors":
             columns: tuple[str, ...] = ("Image", "Labelled", "Model says", "Pixels")
-            rows = self._doubted_rows()
+            rows = self._issue_rows()
             numbers = frozenset({3})
         else:
             columns, numbers = ("Image", "Score", "IoU", "Status"), frozenset({1, 2})
@@ -131,35 +131,34 @@ class JudgePages(QObject):
         assert project is not None
         scores, ious = queues.scores(order), queues.ious()
         rows = []
-        for image in worst_first(scores):
+        for image in queues.ranking(order):
             record = project.record(image)
-            score = scores[image]
-            figure = f"{score:,.0f} px".replace(",", "\u2009") if score > 1 else f"{score:.3f}"
+            score = scores.get(image)
+            figure = "" if score is None else f"{score:,.0f} px".replace(",", "\u2009") if score > 1 else f"{score:.3f}"
             iou = f"{ious[image]:.3f}" if image in ious else ""
             rows.append(QueueRow(image, (record.shown, figure, iou, record.status.name.lower())))
         return rows
 
-    def _doubted_rows(self) -> list[QueueRow]:
+    def _issue_rows(self) -> list[QueueRow]:
         return [
             QueueRow(
-                row.image,
+                int(row.image),
                 (
-                    self._name(row.image),
-                    self._classes((row.label.given,)),
-                    self._classes((row.label.suggested,)),
-                    spaced(row.label.pixels),
+                    self._name(int(row.image)),
+                    self._classes((row.issue.given,)),
+                    self._classes((row.issue.suggested,)),
+                    spaced(row.issue.pixels),
                 ),
-                row.label.box,
+                row.issue.box,
             )
-            for row in self._program.queues.queues.doubted_labels()
+            for row in self._program.queues.issues()
         ]
 
     def _gain_chart(self, order: str) -> Chart | None:
-        from app.state.queues import ORDERS
         from app.viewmodels.evaluate.plot_data import gain_chart
 
         gain = self._program.queues.gain(order)
-        return None if gain is None else gain_chart(gain, ORDERS[order].title)
+        return None if gain is None else gain_chart(gain, RANKINGS[order].title)
 
     def _thumbnail(self, image: int) -> QImage | None:
         project = self._program.projects.project

@@ -132,7 +132,7 @@ class InspectBinding(QObject):
         self._show_scope(view)
         view.refresh.setEnabled(not inspect.inspecting)
         if view.page is self.matrix:
-            self.matrix.show_counts(inspect.counts(), project.catalog, None if folder is None else folder.index)
+            self.matrix.show_counts(inspect.counts(), project.catalog, folder)
         elif view.page is self.failures:
             self.failures.show_folder(folder)
         elif view.page is self.components:
@@ -159,7 +159,7 @@ class InspectBinding(QObject):
         project, folder = self._program.projects.project, self._program.inspect.folder
         if project is None:
             return
-        totals = None if folder is None else query.totals(folder.index)
+        totals = None if folder is None else query.totals(folder)
         self.components.show_components(query, self._program.inspect.components(query), project.catalog, totals)
 
     def _show_pictures(self) -> None:

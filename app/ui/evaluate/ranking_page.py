@@ -19,13 +19,13 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.state.queues import ORDERS
 from app.text import counted, spaced
 from app.ui.common.chart_view import ChartView
 from app.ui.common.panel import toned
 from app.ui.evaluate.ranking_table import QueueRow, QueueTable
 from app.ui.shell.theme import Theme
 from app.viewmodels.evaluate.charts import Chart
+from deeplab_core.analysis.ranking import RANKINGS
 
 _NAME = int(Qt.ItemDataRole.UserRole)
 #: From this width in px on the plot stands beside the table.
@@ -48,7 +48,7 @@ class QueuePage(QWidget):
         self.orders = QListWidget()
         self.orders.setFixedWidth(232)
         self.orders.setAccessibleName("Order")
-        for name, text in ORDERS.items():
+        for name, text in RANKINGS.items():
             item = QListWidgetItem(text.title)
             item.setData(_NAME, name)
             item.setToolTip(text.text)
@@ -114,13 +114,13 @@ class QueuePage(QWidget):
             item = self.orders.item(place)
             name = str(item.data(_NAME))
             count = counts.get(name, 0)
-            item.setText(f"{ORDERS[name].title}   {count}" if count else ORDERS[name].title)
+            item.setText(f"{RANKINGS[name].title}   {count}" if count else RANKINGS[name].title)
             item.setForeground(self.palette().text() if count else self.palette().placeholderText())
             if name == order:
                 self.orders.setCurrentRow(place)
         self.orders.blockSignals(False)
         known = f"{spaced(counts.get(order, 0))} of {counted(images, 'image')} {'has' if images == 1 else 'have'} this figure"
-        self.what.setText(f"{ORDERS[order].text}. {known}. N goes to the next one that is not reviewed.")
+        self.what.setText(f"{RANKINGS[order].text}. {known}. N goes to the next one that is not reviewed.")
 
     def show_rows(self, columns: tuple[str, ...], numbers: frozenset[int], rows: Sequence[QueueRow], measuring: bool) -> None:
         """Show the images of the chosen order, worst first."""
@@ -137,7 +137,7 @@ class QueuePage(QWidget):
                 self.table.selectRow(place)
         self.table.setVisible(bool(rows))
         self.empty.setVisible(not rows)
-        self.empty.setText("Measuring…" if measuring else ORDERS[self.order].missing if self.order else "")
+        self.empty.setText("Measuring…" if measuring else RANKINGS[self.order].needs if self.order else "")
 
     def show_gain(self, chart: Chart | None) -> None:
         """Show how well the order finds errors; None where there is no truth."""

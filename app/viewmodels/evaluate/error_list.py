@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from app.viewmodels.evaluate.slice_text import slice_text
 from deeplab_core.analysis.components import ErrorComponent
 from deeplab_core.analysis.error_index import ErrorIndex
-from deeplab_core.analysis.folder import FolderInspection
+from deeplab_core.analysis.folder import FolderAnalysis
 from deeplab_core.analysis.kinds import KINDS, FailureKind
 from deeplab_core.analysis.slices import ObjectAxis, Slice
 from deeplab_core.catalogs.catalog import ClassCatalog
@@ -51,9 +51,9 @@ class ComponentQuery:
     concerning: int | None = None
     within: Slice | None = None
 
-    def find(self, folder: FolderInspection, limit: int = LISTED) -> list[ErrorComponent]:
+    def find(self, folder: FolderAnalysis, limit: int = LISTED) -> list[ErrorComponent]:
         """The largest components that are meant, largest first; of a kind or a slice of pixels by the pixels that are in it."""
-        index = folder.index
+        index = folder.errors
         if self.within is not None:
             return folder.components_within(self.within, self.concerning, limit)
         if self.concerning is None:
@@ -66,19 +66,19 @@ class ComponentQuery:
         sizes = {one: _pixels_of(one, index, self.kind) for one in found}
         return sorted(found, key=lambda one: (-sizes[one], one.image, one.box.y, one.box.x))[:limit]
 
-    def totals(self, index: ErrorIndex) -> tuple[int, int] | None:
+    def totals(self, folder: FolderAnalysis) -> tuple[int, int] | None:
         """(pixels, components) over the folder, all of them; None for kinds and slices, which the failure board counts."""
         if self.kind is not None or self.concerning is not None or self.within is not None:
             return None
-        catalog = index.catalog
+        catalog, (pixels, components) = folder.catalog, folder.error_cells()
         rows = slice(None) if self.truth is None else catalog.index_of(self.truth)
         ignored = self.prediction == catalog.ignore
         place = len(catalog) if ignored else None if self.prediction is None else catalog.index_of(self.prediction)
         columns = slice(None) if place is None else place
-        found = [int(index.pixels[rows, columns].sum()), int(index.component_counts[rows, columns].sum())]
+        found = [int(pixels[rows, columns].sum()), int(components[rows, columns].sum())]
         if self.both_ways and self.truth is not None and place is not None and not ignored:
-            found[0] += int(index.pixels[place, rows].sum())
-            found[1] += int(index.component_counts[place, rows].sum())
+            found[0] += int(pixels[place, rows].sum())
+            found[1] += int(components[place, rows].sum())
         return found[0], found[1]
 
     def title(self, catalog: ClassCatalog) -> str:

@@ -10,9 +10,9 @@ import numpy as np
 from app.text import counted, spaced
 from app.viewmodels.evaluate.error_list import KIND_TITLES, class_text
 from app.viewmodels.evaluate.slice_text import AXIS_TITLES, bar_label
-from deeplab_core.analysis.board import FailureBoard
-from deeplab_core.analysis.folder import FolderInspection
+from deeplab_core.analysis.folder import FolderAnalysis
 from deeplab_core.analysis.kinds import KIND_NEEDS, KIND_TEXT, KINDS, PARTS, FailureKind
+from deeplab_core.analysis.record import ERROR_PIXELS
 from deeplab_core.analysis.slices import AXIS_TEXT, ObjectAxis, Slice, slice_objects
 from deeplab_core.catalogs.catalog import Color
 from deeplab_core.metrics.scores import FEW_IMAGES, FEW_OBJECTS, hits, prediction_pixels, truth_pixels
@@ -99,13 +99,13 @@ class SliceChart:
     bars: tuple[SliceBar, ...]
 
 
-def failure_lines(folder: FolderInspection, class_id: int | None = None) -> list[FailureLine]:
+def failure_lines(folder: FolderAnalysis, class_id: int | None = None) -> list[FailureLine]:
     """All kinds, in their order; of one class where its id is given."""
-    board, unmeasured = folder.board, folder.unmeasured
-    channel = None if class_id is None else board.catalog.index_of(class_id)
-    counts = board.total().counts
+    unmeasured = folder.unmeasured
+    channel = None if class_id is None else folder.catalog.index_of(class_id)
+    counts = folder.total(ERROR_PIXELS)
     lines = []
-    for row in board.rows():
+    for row in folder.failures():
         if channel is None:
             pixels, share, gain, images = row.pixels, row.share, row.mean_gain, row.images
         else:
@@ -113,7 +113,7 @@ def failure_lines(folder: FolderInspection, class_id: int | None = None) -> list
             right = int(counts[channel, channel])
             wrong = int(truth_pixels(counts)[channel] + prediction_pixels(counts)[channel]) - 2 * right
             share = pixels / wrong if wrong else math.nan
-            gain, images = float(row.gain[channel]), len(board.images(row.kind, class_id))
+            gain, images = float(row.gain[channel]), len(folder.failure_images(row.kind, class_id))
         lines.append(
             FailureLine(
                 row.kind, KIND_TITLES[row.kind].capitalize(), KIND_TEXT[row.kind], pixels, share,
@@ -124,23 +124,23 @@ def failure_lines(folder: FolderInspection, class_id: int | None = None) -> list
     return lines
 
 
-def class_parts(board: FailureBoard) -> list[ClassParts]:
+def class_parts(folder: FolderAnalysis) -> list[ClassParts]:
     """Classes with wrong pixels, the one with most first."""
-    total = board.total()
+    total = folder.failure_total()
     both = total.missed + total.false
     union = truth_pixels(total.counts) + prediction_pixels(total.counts) - hits(total.counts)
     iou = np.divide(hits(total.counts), union, out=np.full(len(union), np.nan), where=union > 0)
     places = [KINDS.index(part) for part in PARTS]
     found = []
-    for channel, info in enumerate(board.catalog.classes):
+    for channel, info in enumerate(folder.catalog.classes):
         boundary, extent, segment = (int(both[place, channel]) for place in places)
         if boundary + extent + segment:
-            name = class_text(board.catalog, int(info.id))
+            name = class_text(folder.catalog, int(info.id))
             found.append(ClassParts(int(info.id), name, info.color, float(iou[channel]), (boundary, extent, segment)))
     return sorted(found, key=lambda parts: -parts.wrong)
 
 
-def slice_charts(folder: FolderInspection, class_id: int | None = None) -> list[SliceChart]:
+def slice_charts(folder: FolderAnalysis, class_id: int | None = None) -> list[SliceChart]:
     """Scores by size, occlusion, distance, brightness and contrast; axes of which the data says nothing are left out.
 
     Args:

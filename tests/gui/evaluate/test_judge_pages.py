@@ -12,10 +12,10 @@ from PySide6.QtCore import QModelIndex, QPointF, Qt
 from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QFileDialog
 
-from app.state.queues import ORDERS
 from app.ui.evaluate.pages import JudgePages
 from app.viewmodels.evaluate.charts import Chart, Series
 from app.viewmodels.evaluate.error_list import ComponentQuery
+from deeplab_core.analysis.ranking import RANKINGS
 from tests.gui.studio import Studio
 
 CTRL, SHIFT = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModifier
@@ -52,7 +52,7 @@ def click_row(studio: Studio, table, row: int, column: int = 0) -> None:
 def test_the_chosen_queue_leads_to_its_images_and_next_worst_follows_it(studio, folder):
     page = pages(studio, folder, "Queues").queue
     assert page.rows.rowCount() == 4
-    choose_order(page, "model_entropy")
+    choose_order(page, "entropy")
     studio.settle()
     assert page.rows.rowCount() == 4
     assert "entropy" in page.what.text()
@@ -65,7 +65,7 @@ def test_the_chosen_queue_leads_to_its_images_and_next_worst_follows_it(studio, 
     order = [page.rows.row(place).image for place in range(4)]
     studio.program.projects.next_worst()
     studio.wait(lambda: studio.image.id == next(image for image in order if image != wanted))
-    assert studio.program.projects.project.setting("queue_order") == "model_entropy"
+    assert studio.program.projects.project.setting("queue_order") == "entropy"
 
 
 def test_truth_shows_how_well_the_order_finds_the_errors(studio, folder):
@@ -80,10 +80,10 @@ def test_truth_shows_how_well_the_order_finds_the_errors(studio, folder):
 
 def test_an_order_without_figures_says_what_to_do(studio, folder):
     page = pages(studio, folder, "Queues").queue
-    choose_order(page, "model_passes")
+    choose_order(page, "passes")
     studio.settle()
     assert page.empty.isVisible()
-    assert page.empty.text() == ORDERS["model_passes"].missing
+    assert page.empty.text() == RANKINGS["passes"].needs
 
 
 def test_every_plot_can_be_shown_and_exported(studio, folder, tmp_path):

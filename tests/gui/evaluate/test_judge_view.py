@@ -139,11 +139,11 @@ def test_a_correction_flows_into_the_matrix_at_once_and_into_the_components_when
     assert now[row, column] < before[row, column]
     assert now.sum() == before.sum()
     name = component.image
-    studio.wait(lambda: (inspect.folder.board.of(name).counts == studio.program.judge.judgement.matrix.counts).all())
+    studio.wait(lambda: (inspect.folder.get(name).matrix.counts == studio.program.judge.judgement.matrix.counts).all())
     studio.settle()
     expected = find_errors(truth=truth, prediction=studio.image.document.labels, catalog=catalog)
-    np.testing.assert_array_equal(inspect.folder.index.of(name).cells, expected.cells)
-    np.testing.assert_array_equal(inspect.folder.index.of(name).pixels, expected.pixels)
+    np.testing.assert_array_equal(inspect.folder.errors.of(name).cells, expected.cells)
+    np.testing.assert_array_equal(inspect.folder.errors.of(name).pixels, expected.pixels)
     np.testing.assert_array_equal(inspect.counts(), now)
     studio.press(Qt.Key.Key_O)
     assert component not in shown.components.components
@@ -161,7 +161,7 @@ def test_a_stroke_just_before_the_next_image_is_not_forgotten(studio: Studio, fo
     studio.wait(lambda: str(studio.image.id) != component.image)
     studio.settle()
     expected = find_errors(truth=truth, prediction=painted, catalog=studio.image.document.catalog)
-    np.testing.assert_array_equal(studio.program.inspect.folder.index.of(component.image).pixels, expected.pixels)
+    np.testing.assert_array_equal(studio.program.inspect.folder.errors.of(component.image).pixels, expected.pixels)
 
 
 def test_what_was_inspected_is_not_read_again_at_the_next_visit(studio: Studio, folder, monkeypatch):

@@ -223,7 +223,7 @@ def test_pooled_figures_matrix_and_queues_follow_what_a_run_changes(studio: Stud
     np.testing.assert_array_equal(studio.program.inspect.counts(), pooled.counts)
     studio.program.queues.begin()
     studio.settle()
-    assert "crf" in studio.program.queues.queues.of(other).scores
+    assert "crf" in studio.program.queues.predictions.get(str(other)).scores
 
 
 def test_an_image_predicted_after_the_folder_was_evaluated_joins_its_figures(studio: Studio, folder: Path) -> None:

@@ -13,8 +13,10 @@ import pytest
 from app.services.settings import SettingsStore
 from app.state.ambiguous import _decode
 from app.state.image_scores import ImageScore
-from deeplab_core.analysis.doubts import ImageDoubt
+from deeplab_core.analysis.compare import compare_reports
 from deeplab_core.analysis.objects import read_known_objects
+from deeplab_core.analysis.report import read_failures, read_other_curve, read_slices
+from deeplab_core.analysis.report.figures import FORMAT
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.datasets.ambiguous import AmbiguousMarks, read_ambiguous
 from deeplab_core.datasets.split_list import read_split
@@ -22,9 +24,6 @@ from deeplab_core.errors import AtrousError
 from deeplab_core.hub.receipt import read_receipt, receipt_path
 from deeplab_core.masks import read_marker
 from deeplab_core.masks.output_marker import MARKER_NAME
-from deeplab_core.metrics.compare import compare_reports
-from deeplab_core.metrics.report import read_failures, read_other_curve, read_slices
-from deeplab_core.metrics.report.figures import FORMAT
 from deeplab_core.model_cards import card_from_metadata, read_card_file
 from deeplab_core.records import ModelCard, card_path
 from deeplab_core.refine.parameters import read_params
@@ -110,11 +109,6 @@ READERS: dict[str, tuple[str, str, Callable[[Path], Any]]] = {
         json.dumps({"iou": 0.5, "uncertainty": 0.1, "classes": ["a"]}),
         ".json",
         lambda path: ImageScore.from_bytes(path.read_bytes()),
-    ),
-    "doubt": (
-        json.dumps({"scores": {"a": 1.0}, "pixels": 3, "wrong_px": 1, "issues": [], "levels": None}),
-        ".json",
-        lambda path: ImageDoubt.from_bytes(path.read_bytes()),
     ),
     "list of images": ("a\nb.jpg\n# c\n", ".txt", lambda path: read_split(path, ["a.jpg", "b.jpg"])),
 }  # fmt: skip

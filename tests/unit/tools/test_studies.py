@@ -10,12 +10,12 @@ import pytest
 from PIL import Image
 
 from deeplab_core.analysis import ObjectAxis
-from deeplab_core.analysis.folder import FolderSources, inspect_folders
+from deeplab_core.analysis.evaluate import evaluate_folders
+from deeplab_core.analysis.inspection import FolderSources, inspect_folders
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.errors import AtrousError
 from deeplab_core.masks.png import write_mask
 from deeplab_core.masks.read import read_mask
-from deeplab_core.metrics.evaluate import evaluate_folders
 from tools.studies.chairs_and_sofas import page, pictures, plots, runs, sets
 
 VOC = get_catalog("voc21")

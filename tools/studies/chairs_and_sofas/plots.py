@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from deeplab_core.analysis import ObjectAxis
-from deeplab_core.metrics.report.plots import slices_svg
-from deeplab_core.metrics.report.slices import SliceCurve, SlicePoint
-from deeplab_core.metrics.report.style import STYLE
+from deeplab_core.analysis.report.plots import slices_svg
+from deeplab_core.analysis.report.slices import SliceCurve, SlicePoint
+from deeplab_core.analysis.report.style import STYLE
 from tools.studies.chairs_and_sofas.runs import FURNITURE, Result
 
 #: Least objects behind a point; fewer say nothing.

@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.analysis import ObjectAxis, repaired_iou, slice_objects
-from deeplab_core.analysis.folder import FolderInspection, FolderSources, inspect_folders
+from deeplab_core.analysis.evaluate import DEFAULT_BANDS, Evaluation, evaluate_folders
+from deeplab_core.analysis.inspection import FolderInspection, FolderSources, inspect_folders
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.datasets.find import find_images
 from deeplab_core.images import read_image
 from deeplab_core.inference import Predictor
 from deeplab_core.masks.png import write_mask
-from deeplab_core.metrics.evaluate import DEFAULT_BANDS, Evaluation, evaluate_folders
 from deeplab_core.records import PredictOptions
 from deeplab_core.refine import preset
 from deeplab_core.weights import load_model, read_card
@@ -106,12 +106,12 @@ class Result:
     def sliced(self, axis: ObjectAxis, name: str) -> list[Any]:
         """Scores of the objects of one class by an axis."""
         class_id = self.catalog.classes[self.catalog.names.index(name)].id
-        return slice_objects(self.inspection.objects, axis, class_id=class_id, edges=EDGES.get(axis))
+        return slice_objects(self.inspection.analysis.objects, axis, class_id=class_id, edges=EDGES.get(axis))
 
     def visible_half(self, name: str) -> float:
         """IoU of the objects of a class of which at least half can be seen; nan where the data does not say."""
         class_id = self.catalog.classes[self.catalog.names.index(name)].id
-        rows = slice_objects(self.inspection.objects, ObjectAxis.VISIBLE_FRACTION, class_id=class_id, edges=(0, 0.5))
+        rows = slice_objects(self.inspection.analysis.objects, ObjectAxis.VISIBLE_FRACTION, class_id=class_id, edges=(0, 0.5))
         return rows[-1].iou if rows else float("nan")
 
     def loss(self, name: str) -> dict[str, tuple[float, float]]:
@@ -126,7 +126,7 @@ class Result:
         after, _ = repaired_iou(counts, missed, false)
         swapped = int(missed[channel] + false[channel])
         found = {"swap": (swapped / wrong if wrong else float("nan"), float(after[channel] - before[channel]))}
-        for row in self.inspection.board.rows():
+        for row in self.inspection.analysis.failures():
             if row.kind.value in KINDS:
                 pixels = int(row.missed[channel] + row.false[channel])
                 found[row.kind.value] = (pixels / wrong if wrong else float("nan"), float(row.gain[channel]))

@@ -90,7 +90,7 @@ FINDERS: dict[str, Callable[[Path, Path], list[str]]] = {
 #: Commands that read ground truth from ``--truth``.
 READERS: dict[str, Callable[[Path, Path], list[str]]] = FINDERS | {
     "inspect": lambda data, _model: ["inspect", "--prediction", str(data / "answers")],
-    "doubt": lambda data, model: ["doubt", str(data / "photos"), "--model", str(model), "--device", "cpu"],
+    "rank": lambda data, model: ["rank", str(data / "photos"), "--model", str(model), "--device", "cpu"],
 }
 
 
@@ -290,7 +290,7 @@ def test_ranking_takes_the_classes_of_the_model_where_only_values_speak(
 ) -> None:
     masks(data / "truth", catalog=None)
     file = data / "d.json"
-    arguments = ["doubt", str(data / "photos"), "--model", str(model), "--device", "cpu", "--json", str(file)]
+    arguments = ["rank", str(data / "photos"), "--model", str(model), "--device", "cpu", "--json", str(file)]
     assert run([*arguments, "--truth", str(data / "truth")]) == 0
     assert "classes: Tiny ('tiny'). They are the classes of the model" in capsys.readouterr().err
     assert written(file)["catalog"] == "tiny"

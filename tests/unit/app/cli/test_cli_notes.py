@@ -76,7 +76,7 @@ def test_rank_counts_images_and_ground_truth(model: Path, folders: Path, capsys:
     picture = Image.fromarray((np.mgrid[0:40, 0:50][0] > 20).astype(np.uint8))
     picture.putpalette([4, 8, 12, 0, 0, 0])  # the model's classes 4 and 0, at the places 0 and 1
     picture.save(truth / "b.png")
-    assert run(["doubt", str(folders / "images"), "--model", str(model), "--truth", str(truth)]) == 0
+    assert run(["rank", str(folders / "images"), "--model", str(model), "--truth", str(truth)]) == 0
     said = capsys.readouterr().err
     assert "note: 3 images were scaled from 12 bit" in said
     assert "warning: 1 ground truth mask was read by colour" in said

@@ -77,7 +77,7 @@ def test_thresholds_out_of_range_are_bad_usage(value: str, folder: Path, model: 
 def test_a_network_of_several_classes_takes_none(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     several = save_tiny_model(tmp_path / "several.safetensors")
     assert predict(folder, several, "--threshold", "0.4") == 2
-    assert run(["doubt", str(folder / "images"), "--model", str(several), "--threshold", "0.4", "--device", "cpu"]) == 2
+    assert run(["rank", str(folder / "images"), "--model", str(several), "--threshold", "0.4", "--device", "cpu"]) == 2
     assert "--threshold is for models of one channel (sigmoid)" in capsys.readouterr().err
 
 
@@ -85,7 +85,7 @@ def test_the_order_of_doubt_follows_the_threshold(folder: Path, model: Path) -> 
     values = []
     for threshold in ("0.5", "0.9"):
         file = folder / f"doubt{threshold}.json"
-        arguments = ["doubt", str(folder / "images"), "--model", str(model), "--device", "cpu", "--json", str(file)]
+        arguments = ["rank", str(folder / "images"), "--model", str(model), "--device", "cpu", "--json", str(file)]
         assert run([*arguments, "--threshold", threshold]) == 0
         rows = json.loads(file.read_text())["orders"]["margin"]["images"]
         values.append([row["score"] for row in rows])

@@ -37,7 +37,7 @@ def commands(sample: Path, file: Path) -> dict[str, list[str]]:
         "evaluate --html": ["evaluate", *pair, "--no-boundary", "--resamples", "0", "--html", str(file)],
         "compare --json": ["compare", str(report), str(report), "--json", str(file)],
         "inspect --json": ["inspect", *pair, "--json", str(file)],
-        "doubt --json": ["doubt", str(sample / "images"), "--model", "rooms-voc", "--json", str(file)],
+        "rank --json": ["rank", str(sample / "images"), "--model", "rooms-voc", "--json", str(file)],
         "refine --report": [
             "refine", str(sample / "images"), "--search", "--model", "rooms-voc", "--truth", str(sample / "truth"),
             "--report", str(file),
@@ -99,7 +99,7 @@ def test_a_mask_stays_whatever_is_insisted_on(sample: Path, capsys: pytest.Captu
         (["evaluate", "--prediction", "m", "--truth", "m", "--catalog", "c.json", "--html", "c.json", "--overwrite"], "c.json"),
         (["evaluate", "--prediction", "m", "--truth", "m", "--catalog", "voc21", "--json", "r", "--html", "r"], "r"),
         (["inspect", "--prediction", "m", "--truth", "m", "--catalog", "c.json", "--json", "./c.json", "--overwrite"], "c.json"),
-        (["doubt", "m", "--model", "net.pth", "--json", "net.pth", "--overwrite"], "net.pth"),
+        (["rank", "m", "--model", "net.pth", "--json", "net.pth", "--overwrite"], "net.pth"),
         (["refine", "m", "--search", "--model", "net.pth", "--truth", "m", "--report", "net.pth", "--overwrite"], "net.pth"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else value,

@@ -6,16 +6,16 @@ import numpy as np
 
 from app.viewmodels.evaluate.error_list import ComponentQuery, ComponentWalk, nearest, still_wrong
 from deeplab_core.analysis import FailureKind, ObjectAxis, PixelAxis, Slice, inspect_image
-from deeplab_core.analysis.folder import FolderInspection
+from deeplab_core.analysis.folder import FolderAnalysis
 from deeplab_core.catalogs import get_catalog
 
 VOC = get_catalog("voc21")
 CHAIR, SOFA, IGNORE = 9, 18, 255
 
 
-def folder_of(*patches: tuple[str, int, int, int, int]) -> FolderInspection:
+def folder_of(*patches: tuple[str, int, int, int, int]) -> FolderAnalysis:
     """Images of chairs with squares (image, x, side, truth, prediction) in them."""
-    folder = FolderInspection(VOC)
+    folder = FolderAnalysis(VOC)
     for image in dict.fromkeys(patch[0] for patch in patches):
         truth = np.full((20, 80), CHAIR, np.uint8)
         prediction = truth.copy()
@@ -31,25 +31,25 @@ def test_both_ways_holds_the_mirrored_cell():
     folder = folder_of(("1", 5, 4, CHAIR, SOFA), ("1", 30, 6, SOFA, CHAIR), ("2", 5, 3, CHAIR, SOFA))
     one_way = ComponentQuery(truth=CHAIR, prediction=SOFA)
     assert [component.pixels for component in one_way.find(folder)] == [16, 9]
-    assert one_way.totals(folder.index) == (25, 2)
+    assert one_way.totals(folder) == (25, 2)
     both = ComponentQuery(truth=CHAIR, prediction=SOFA, both_ways=True)
     assert [component.pixels for component in both.find(folder)] == [36, 16, 9]
-    assert both.totals(folder.index) == (61, 3)
+    assert both.totals(folder) == (61, 3)
 
 
 def test_a_class_is_concerned_by_its_misses_and_false_alarms():
     folder = folder_of(("1", 5, 4, CHAIR, SOFA), ("1", 30, 6, SOFA, CHAIR), ("2", 5, 5, CHAIR, 0))
     found = ComponentQuery(concerning=SOFA).find(folder)
     assert [component.pixels for component in found] == [36, 16]
-    assert ComponentQuery(concerning=SOFA).totals(folder.index) is None
+    assert ComponentQuery(concerning=SOFA).totals(folder) is None
 
 
 def test_rows_columns_and_void_are_totalled():
     folder = folder_of(("1", 5, 4, CHAIR, SOFA), ("1", 30, 5, CHAIR, IGNORE))
-    assert ComponentQuery(truth=CHAIR).totals(folder.index) == (41, 2)
-    assert ComponentQuery(prediction=SOFA).totals(folder.index) == (16, 1)
-    assert ComponentQuery(truth=CHAIR, prediction=IGNORE).totals(folder.index) == (25, 1)
-    assert ComponentQuery().totals(folder.index) == (41, 2)
+    assert ComponentQuery(truth=CHAIR).totals(folder) == (41, 2)
+    assert ComponentQuery(prediction=SOFA).totals(folder) == (16, 1)
+    assert ComponentQuery(truth=CHAIR, prediction=IGNORE).totals(folder) == (25, 1)
+    assert ComponentQuery().totals(folder) == (41, 2)
 
 
 def test_titles_are_plain_english():
@@ -66,7 +66,7 @@ def test_slices_of_objects_and_pixels_lead_to_their_components():
     small = ComponentQuery(concerning=SOFA, within=Slice(ObjectAxis.SIZE, 0))
     assert [(one.image, one.pixels) for one in small.find(folder)] == [("1", 196), ("2", 25)]
     assert small.title(VOC) == "sofa, size of the object 0² to 16²"
-    assert small.totals(folder.index) is None
+    assert small.totals(folder) is None
     assert not small.can_mirror
     chairs = ComponentQuery(within=Slice(ObjectAxis.SIZE, 2))
     assert [one.image for one in chairs.find(folder)] == ["1"]  # the sofa there was called part of the chair around it
@@ -86,11 +86,11 @@ def test_the_walk_passes_over_what_was_mended():
     walk = ComponentWalk(query, tuple(query.find(folder)))
     right = np.full((20, 80), CHAIR, np.uint8)
     folder.update("2", inspect_image(truth=right, prediction=right, catalog=VOC))
-    assert not still_wrong(walk.components[1], folder.index)
-    walk = walk.step(1, folder.index)
+    assert not still_wrong(walk.components[1], folder.errors)
+    walk = walk.step(1, folder.errors)
     assert walk.current.image == "3"
-    assert walk.step(1, folder.index) is None
-    assert walk.step(-1, folder.index).current.image == "1"
+    assert walk.step(1, folder.errors) is None
+    assert walk.step(-1, folder.errors).current.image == "1"
 
 
 def test_the_place_in_a_newer_list_is_found_again():

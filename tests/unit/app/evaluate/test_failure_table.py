@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from app.viewmodels.evaluate.failure_table import class_parts, failure_lines, slice_charts
 from deeplab_core.analysis import FailureKind, inspect_image
-from deeplab_core.analysis.folder import FolderInspection
+from deeplab_core.analysis.folder import FolderAnalysis
+from deeplab_core.analysis.inspection import FolderInspection
 from deeplab_core.analysis.slices import PixelAxis
 from deeplab_core.analysis.summary import inspection_to_dict
 from deeplab_core.catalogs import get_catalog
@@ -17,7 +20,7 @@ CHAIR, SOFA = 9, 18
 
 
 @pytest.fixture
-def folder() -> FolderInspection:
+def folder() -> FolderAnalysis:
     """A chair, half of it called sofa, and a chair of which nothing was found."""
     truth = np.zeros((60, 90), np.uint8)
     truth[5:45, 5:45] = CHAIR
@@ -25,7 +28,7 @@ def folder() -> FolderInspection:
     prediction = truth.copy()
     prediction[5:45, 25:45] = SOFA
     prediction[10:40, 60:80] = 0
-    made = FolderInspection(VOC)
+    made = FolderAnalysis(VOC)
     made.update("1", inspect_image(truth=truth, prediction=prediction, catalog=VOC, rgb=np.full((60, 90, 3), 90, np.uint8)))
     return made
 
@@ -52,7 +55,7 @@ def test_the_parts_of_one_class_add_up_to_its_wrong_pixels(folder):
 
 
 def test_classes_come_by_their_wrong_pixels(folder):
-    parts = class_parts(folder.board)
+    parts = class_parts(folder)
     assert [(one.class_id, one.wrong) for one in parts] == [(CHAIR, 1400), (SOFA, 800), (0, 600)]
     assert parts[0].iou == pytest.approx(800 / 2200)
     assert parts[1].iou == 0
@@ -82,16 +85,16 @@ def test_what_the_data_says_nothing_about_is_not_measured_and_no_zero(folder):
     lines = {line.kind: line for line in failure_lines(folder)}
     assert [kind for kind, line in lines.items() if line.missing] == [FailureKind.LOW_VISIBLE]
     assert "visible share" in lines[FailureKind.LOW_VISIBLE].missing
-    plain = inspection_to_dict(folder)
+    plain = inspection_to_dict(FolderInspection(folder))
     row = next(row for row in plain["failures"] if row["kind"] == "low_visible")
     assert row["measured"] is False
     assert [row[key] for key in ("pixels", "share", "instances", "images", "mean_gain")] == [None] * 5
     assert not plain["object_slices"]["visible_fraction"]["measured"]
     objects = folder.objects.copy()
     objects["visible_fraction"][0] = 0.9  # known of one object, and that one is not mostly hidden: now 0 is a finding
-    folder._objects["1"], folder._joined = objects, None
+    folder.replace("1", dataclasses.replace(folder.get("1"), objects=objects))
     assert not any(line.missing for line in failure_lines(folder))
-    row = next(row for row in inspection_to_dict(folder)["failures"] if row["kind"] == "low_visible")
+    row = next(row for row in inspection_to_dict(FolderInspection(folder))["failures"] if row["kind"] == "low_visible")
     assert (row["measured"], row["pixels"]) == (True, 0)
 
 
@@ -102,8 +105,7 @@ def test_bars_say_how_many_they_rest_on(folder):
     assert all(bar.few for bar in size)
     assert {bar.count for bar in charts["Brightness, pixels"].bars} == {0, 1}
     for number in range(2, 12):
-        folder._objects[str(number)] = folder.objects_of("1")
-    folder._joined = None
+        folder.update(str(number), folder.get("1"))
     many = next(bar for chart in slice_charts(folder) for bar in chart.bars if bar.count >= 10)
     assert not many.few
 

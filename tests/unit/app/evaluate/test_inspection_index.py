@@ -7,16 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image
 
 from app.state.ground_truth import GroundTruth
 from app.state.inspection_index import (
     KIND,
     InspectionIndex,
-    decode_inspection,
-    encode_inspection,
     inspection_key,
     read_kept,
 )
@@ -26,7 +22,6 @@ from app.state.provenance import Provenance
 from deeplab_core.analysis import inspect_image
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.datasets.ground_truth import TruthIndex
-from deeplab_core.errors import ProjectError
 
 VOC = get_catalog("voc21")
 
@@ -56,26 +51,6 @@ def equal(one, other) -> None:
     assert one.slices.keys() == other.slices.keys()
     for axis, counts in one.slices.items():
         np.testing.assert_array_equal(counts, other.slices[axis])
-
-
-@settings(max_examples=5, deadline=None)
-@given(st.integers(0, 10_000))
-def test_an_inspection_comes_back_from_its_bytes(seed):
-    found = inspected(seed)
-    equal(decode_inspection(encode_inspection(found), VOC), found)
-
-
-@pytest.mark.parametrize(
-    "spoil", [lambda data: data[:-9], lambda data: b"junk" + data[4:], lambda data: data[:40], lambda _: b""]
-)
-def test_damaged_bytes_are_refused(spoil):
-    with pytest.raises(ProjectError):
-        decode_inspection(spoil(encode_inspection(inspected(1))), VOC)
-
-
-def test_an_inspection_of_other_classes_is_refused():
-    with pytest.raises(ProjectError):
-        decode_inspection(encode_inspection(inspected(1)), get_catalog("camvid11"))
 
 
 @pytest.fixture
@@ -139,8 +114,8 @@ def test_replacing_and_dropping_leave_no_trace(project):
     index.drop(second)
     alone = InspectionIndex(project)
     alone.put(first, "3", inspected(4))
-    np.testing.assert_array_equal(index.folder.board.total().counts, alone.folder.board.total().counts)
-    np.testing.assert_array_equal(index.folder.index.pixels, alone.folder.index.pixels)
+    np.testing.assert_array_equal(index.folder.matrix.counts, alone.folder.matrix.counts)
+    np.testing.assert_array_equal(index.folder.error_cells(), alone.folder.error_cells())
     assert index.folder.objects.tobytes() == alone.folder.objects.tobytes()
     for axis, slices in index.folder.slices.items():
         np.testing.assert_array_equal(slices.counts, alone.folder.slices[axis].counts)

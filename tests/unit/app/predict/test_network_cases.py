@@ -136,7 +136,7 @@ def test_ranking_and_refining_masks_of_0_and_255_say_it_too(binary: Path, capsys
     save_model(binary / "two.safetensors", model, ModelCard(**{**_plain(card), "catalog": get_catalog(binary / "two.json")}))
     images, two = str(binary / "img"), str(binary / "two.json")
     truth = ["--truth", str(binary / "m0255"), "--catalog", two]
-    assert run(["doubt", images, "--model", str(binary / "two.safetensors"), "--device", "cpu", *truth]) == 0
+    assert run(["rank", images, "--model", str(binary / "two.safetensors"), "--device", "cpu", *truth]) == 0
     assert "'square' never occurs" in capsys.readouterr().err
     assert run(["refine", images, "--masks", str(binary / "m0255"), "-o", str(binary / "out"), "--catalog", two]) == 0
     assert "'square' never occurs" in capsys.readouterr().err

@@ -66,7 +66,7 @@ def second_fails(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, trouble
 
 
 @pytest.mark.parametrize("trouble", TROUBLE, ids=lambda error: type(error).__name__)
-@pytest.mark.parametrize("command", ["predict", "predict --json", "doubt", "refine"])
+@pytest.mark.parametrize("command", ["predict", "predict --json", "rank", "refine"])
 def test_a_run_over_images_goes_on(
     command: str,
     trouble: Exception,
@@ -83,16 +83,16 @@ def test_a_run_over_images_goes_on(
         second_fails(monkeypatch, Predictor, "scores", trouble)
         verb, *more = command.split()
         arguments = [verb, images, "--model", str(model), "--device", "cpu", *more]
-        arguments += ["--json", str(out / "doubt.json")] if verb == "doubt" else ["-o", str(out)]
+        arguments += ["--json", str(out / "rank.json")] if verb == "rank" else ["-o", str(out)]
     assert run(arguments) == 1
     printed = capsys.readouterr()
     said = printed.err + printed.out
     assert "b.png" in said
     assert "Traceback" not in said
-    if command != "doubt":
+    if command != "rank":
         assert sorted(path.name for path in out.glob("*.png")) == ["a.png", "c.png"]
     else:
-        data = json.loads((out / "doubt.json").read_text())
+        data = json.loads((out / "rank.json").read_text())
         assert data["orders"]["entropy"]["images"][0]["image"] in ("a.png", "c.png")
     if command == "predict --json":
         rows = [json.loads(line) for line in printed.out.splitlines()]
@@ -104,8 +104,8 @@ def test_a_run_over_images_goes_on(
 def test_a_comparison_of_masks_goes_on(
     command: str, trouble: Exception, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    import deeplab_core.analysis.folder as inspecting
-    import deeplab_core.metrics.evaluate as evaluating
+    import deeplab_core.analysis.evaluate as evaluating
+    import deeplab_core.analysis.inspection as inspecting
 
     second_fails(monkeypatch, inspecting, "inspect_image", trouble)
     second_fails(monkeypatch, evaluating, "band_index", trouble)

@@ -457,3 +457,15 @@ def test_a_run_can_be_resumed_where_it_stopped(tmp_path):
         assert project.runs.unfinished().title == "and again"
         project.runs.close(project.runs.unfinished().id)
         assert project.runs.unfinished() is None
+
+
+def test_the_cache_says_what_it_keeps_of_an_image(tmp_path) -> None:
+    cache = PredictionCache(tmp_path / "p")
+    assert cache.kept() == {}
+    one, other = make_prediction(), make_prediction(key="other")
+    cache.put(one)
+    cache.put(other)
+    (tmp_path / "p" / "aa").mkdir(exist_ok=True)
+    (tmp_path / "p" / "aa" / "broken.npz").write_bytes(b"no zip")
+    key = (one.card_id, one.options.cache_key())
+    assert cache.kept() == {"k": [key], "other": [key]}

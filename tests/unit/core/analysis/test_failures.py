@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from deeplab_core.analysis import (
     KINDS,
     PARTS,
-    FailureBoard,
     FailureKind,
     FailureRules,
+    FolderAnalysis,
     KnownObject,
     inspect_image,
     partition_errors,
@@ -204,11 +204,11 @@ CATALOG = catalog_of(0, 9, 18)
 @settings(max_examples=25)
 def test_repair_is_what_a_repaired_mask_scores(truth: np.ndarray, prediction: np.ndarray) -> None:
     things = frozenset((9, 18))
-    board = FailureBoard(CATALOG)
-    board.update("x", inspect_image(truth=truth, prediction=prediction, catalog=CATALOG, things=things).failures)
+    folder = FolderAnalysis(CATALOG)
+    folder.update("x", inspect_image(truth=truth, prediction=prediction, catalog=CATALOG, things=things))
     masks = _masks(truth, prediction, things)
     wrong = (truth != prediction) & (truth != 255)
-    for row, mask in zip(board.rows(), masks, strict=True):
+    for row, mask in zip(folder.failures(), masks, strict=True):
         assert row.pixels == mask.sum()
         assert not mask[~wrong].any()
         if row.kind not in PARTS:
@@ -218,7 +218,7 @@ def test_repair_is_what_a_repaired_mask_scores(truth: np.ndarray, prediction: np
             mean = ConfusionMatrix(CATALOG).update(truth=truth, prediction=repaired).mean_iou("truth").value
             before = ConfusionMatrix(CATALOG).update(truth=truth, prediction=prediction).mean_iou("truth").value
             np.testing.assert_allclose(row.mean_gain, mean - before)
-    total = board.total()
+    total = folder.failure_total()
     # Every miss and every false alarm of a class is one of the three parts.
     off = total.counts.copy()
     np.fill_diagonal(off, 0)
@@ -234,10 +234,10 @@ def test_a_repair_wins_nothing_by_making_an_invented_class_vanish() -> None:
     truth[:10] = 9
     prediction = truth.copy()
     prediction[0, 0] = 18
-    board = FailureBoard(CATALOG)
+    folder = FolderAnalysis(CATALOG)
     inspected = inspect_image(truth=truth, prediction=prediction, catalog=CATALOG, things=frozenset({9, 18}))
-    board.update("x", inspected.failures)
-    gains = [row.mean_gain for row in board.rows() if row.pixels]
+    folder.update("x", inspected)
+    gains = [row.mean_gain for row in folder.failures() if row.pixels]
     assert gains
     assert max(gains) == pytest.approx((1 - 199 / 200) / 2)  # the class that it hides; on 8f62d5b a third of the mean
 
@@ -258,20 +258,20 @@ def _masks(truth: np.ndarray, prediction: np.ndarray, things: frozenset[int]) ->
 def test_the_board_follows_a_correction_and_names_images() -> None:
     truth, wrong = room(), room()
     truth[10:50, 10:50], wrong[10:50, 10:50] = CHAIR, SOFA
-    board = FailureBoard(VOC)
-    board.update("a", inspect_image(truth=truth, prediction=wrong, catalog=VOC).failures)
-    board.update("b", inspect_image(truth=truth, prediction=truth, catalog=VOC).failures)
-    swap = board.rows()[KINDS.index(FailureKind.CLASS_SWAP)]
+    folder = FolderAnalysis(VOC)
+    folder.update("a", inspect_image(truth=truth, prediction=wrong, catalog=VOC))
+    folder.update("b", inspect_image(truth=truth, prediction=truth, catalog=VOC))
+    swap = folder.failures()[KINDS.index(FailureKind.CLASS_SWAP)]
     assert (swap.pixels, swap.share, swap.instances, swap.images) == (1600, 1.0, 1, 1)
     assert swap.gain[9] == pytest.approx(0.5)
-    assert board.images(FailureKind.CLASS_SWAP) == [("a", 1600)]
-    assert board.images(FailureKind.CLASS_SWAP, SOFA) == [("a", 1600)]
-    assert board.images(FailureKind.CLASS_SWAP, PERSON) == []
-    board.update("a", inspect_image(truth=truth, prediction=truth, catalog=VOC).failures)
-    assert board.images(FailureKind.CLASS_SWAP) == []
-    assert np.isnan(board.rows()[0].share)
-    board.remove("a")
-    assert len(board) == 1
+    assert folder.failure_images(FailureKind.CLASS_SWAP) == [("a", 1600)]
+    assert folder.failure_images(FailureKind.CLASS_SWAP, SOFA) == [("a", 1600)]
+    assert folder.failure_images(FailureKind.CLASS_SWAP, PERSON) == []
+    folder.update("a", inspect_image(truth=truth, prediction=truth, catalog=VOC))
+    assert folder.failure_images(FailureKind.CLASS_SWAP) == []
+    assert np.isnan(folder.failures()[0].share)
+    folder.remove("a")
+    assert len(folder) == 1
 
 
 def test_excluded_truth_is_in_no_figure() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +11,8 @@ from PIL import Image
 
 from deeplab_core.analysis import ErrorComponent, FailureKind, ObjectAxis, inspect_image, slice_objects
 from deeplab_core.analysis.cutout import cutout, cutout_box
-from deeplab_core.analysis.folder import FolderSources, inspect_folders
-from deeplab_core.analysis.folder_ranking import rank_folder
+from deeplab_core.analysis.inspection import FolderSources, inspect_folders
+from deeplab_core.analysis.record import EXCLUDED
 from deeplab_core.analysis.summary import inspection_to_dict
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.datasets.ambiguous import AmbiguousMarks
@@ -52,11 +51,12 @@ def test_from_folder_to_component(folders: Path) -> None:
         sources=FolderSources(images=folders / "images"),
         progress=lambda *step: seen.append(step),
     )
+    folder = found.analysis
     assert seen == [(1, 2, "a/one.png"), (2, 2, "two.png")]
-    assert [entry.image for entry in found.index.components(truth=9, prediction=18)] == ["a/one.png"]
-    assert found.board.images(FailureKind.CLASS_SWAP) == [("a/one.png", 900)]
-    assert found.objects["brightness"].tolist() == [120, 120]
-    assert found.objects_of("two.png")["right"].tolist() == [900]
+    assert [entry.image for entry in folder.errors.components(truth=9, prediction=18)] == ["a/one.png"]
+    assert folder.failure_images(FailureKind.CLASS_SWAP) == [("a/one.png", 900)]
+    assert folder.objects["brightness"].tolist() == [120, 120]
+    assert folder.get("two.png").objects["right"].tolist() == [900]
     data = json.loads(json.dumps(inspection_to_dict(found), allow_nan=False))
     assert data["format"] == "atrous-inspection-1"
     assert data["components"][0]["box"] == [10, 10, 30, 30]
@@ -64,18 +64,18 @@ def test_from_folder_to_component(folders: Path) -> None:
 
     # A correction flows into all figures.
     labels = np.zeros((50, 60), np.uint8)
-    found.update("a/one.png", inspect_image(truth=labels, prediction=labels, catalog=VOC))
-    assert found.index.components() == []
-    assert len(found.objects) == 1
-    assert sum(row.objects for row in slice_objects(found.objects, ObjectAxis.SIZE)) == 1
-    assert sum(row.pixels for row in found.slices["brightness"].rows()) == 50 * 60
-    assert sum(row.pixels for row in found.slices["distance"].rows()) == 2 * 50 * 60
+    folder.update("a/one.png", inspect_image(truth=labels, prediction=labels, catalog=VOC))
+    assert folder.errors.components() == []
+    assert len(folder.objects) == 1
+    assert sum(row.objects for row in slice_objects(folder.objects, ObjectAxis.SIZE)) == 1
+    assert sum(row.pixels for row in folder.slices["brightness"].rows()) == 50 * 60
+    assert sum(row.pixels for row in folder.slices["distance"].rows()) == 2 * 50 * 60
 
 
 def test_files_that_fail_are_collected(folders: Path) -> None:
     Image.fromarray(np.zeros((3, 3), np.uint8)).save(folders / "truth" / "two.png")
     found = inspect_folders(folders / "prediction", [folders / "truth"], VOC)
-    assert len(found.board) == 1
+    assert list(found.analysis) == ["a/one.png"]
     (error,) = found.failures
     assert error.path == folders / "prediction" / "two.png"
     assert "60 x 50 px, its truth 3 x 3 px" in str(error)
@@ -87,8 +87,8 @@ def test_ambiguous_regions_are_not_scored(folders: Path) -> None:
     path = folders / "marks" / "a" / "one.ambiguous.json"
     path.write_text(json.dumps(marks.to_dict()))
     found = inspect_folders(folders / "prediction", [folders / "truth"], VOC, sources=FolderSources(ambiguous=folders / "marks"))
-    assert found.index.components() == []
-    assert found.excluded_px == 900
+    assert found.analysis.errors.components() == []
+    assert found.analysis.total(EXCLUDED).tolist() == [900]
     for text, says in (
         ("{", "not valid JSON"),
         ("{}", "not a list"),
@@ -123,28 +123,44 @@ def test_companions_by_path_then_by_stem(tmp_path: Path) -> None:
     assert found.of("y.png") is None
 
 
-def test_orders_of_a_folder(folders: Path) -> None:
-    ranking = rank_folder(folders / "prediction", VOC, truth_dirs=[folders / "truth"], second_dir=folders / "truth")
-    assert ranking.order("confidence") == ["a/one.png", "two.png"]
-    assert ranking.scores["confidence"]["a/one.png"] == pytest.approx(155 / 255)
-    assert ranking.scores["disagreement"]["two.png"] == 0
-    assert ranking.wrong_px == {"a/one.png": 900, "two.png": 0}
-    gain = ranking.gain("disagreement")
+def test_rankings_of_a_folder(folders: Path) -> None:
+    sources = FolderSources(second=folders / "truth")
+    folder = inspect_folders(folders / "prediction", [folders / "truth"], VOC, sources=sources).analysis
+    assert folder.ranking("confidence") == ["a/one.png", "two.png"]
+    assert folder.scores("confidence")["a/one.png"] == pytest.approx(155 / 255)
+    assert folder.scores("disagreement")["two.png"] == 0
+    assert [folder.get(name).wrong_px for name in ("a/one.png", "two.png")] == [900, 0]
+    gain = folder.gain("disagreement")
     assert gain is not None
     assert gain.skill == 1
-    untold = rank_folder(folders / "prediction", VOC)
-    assert untold.gain("confidence") is None
-    assert "disagreement" not in untold.scores
+    untold = inspect_folders(folders / "prediction", [], VOC)
+    assert untold.rankings == ["confidence", "least_certain", "expected_wrong"]
+    assert untold.analysis.gain("confidence") is None
+    assert set(inspection_to_dict(untold)) == {"format", "catalog", "images", "orders", "not_inspected"}
 
 
-def test_orders_need_something_to_go_by(folders: Path) -> None:
+def test_a_mask_without_ground_truth_is_ranked_with_the_others(folders: Path) -> None:
+    (folders / "truth" / "two.png").unlink()
+    found = inspect_folders(folders / "prediction", [folders / "truth"], VOC)
+    assert found.analysis.ranking("confidence") == ["a/one.png", "two.png"]
+    assert inspection_to_dict(found)["images"] == 1
+    assert [row["image"] for row in inspection_to_dict(found)["orders"]["confidence"]["images"]] == ["a/one.png", "two.png"]
+
+
+def test_rankings_need_something_to_go_by(folders: Path) -> None:
     with pytest.raises(MaskFormatError, match="nothing to rank"):
-        rank_folder(folders / "truth", VOC)
+        inspect_folders(folders / "truth", [], VOC)
+
+
+def test_a_confidence_that_fails_takes_no_image_out_of_the_ranking(folders: Path) -> None:
     Image.fromarray(np.zeros((3, 3), np.uint8)).save(folders / "prediction" / "two.confidence.png")
-    ranking = rank_folder(folders / "prediction", VOC)
-    assert list(ranking.scores["confidence"]) == ["a/one.png"]
-    assert "3 x 3 px" in str(ranking.failures[0])
-    assert not math.isnan(ranking.scores["confidence"]["a/one.png"])
+    found = inspect_folders(folders / "prediction", [folders / "truth"], VOC)
+    assert list(found.analysis.scores("confidence")) == ["a/one.png"]
+    assert "3 x 3 px" in str(found.failures[0])
+    rows = inspection_to_dict(found)["orders"]["confidence"]["images"]
+    assert [row["image"] for row in rows] == ["a/one.png", "two.png"]
+    assert rows[1]["score"] is None
+    assert set(found.pairs) == {"a/one.png", "two.png"}
 
 
 def test_a_cutout_shows_the_outline() -> None:

@@ -21,7 +21,7 @@ from deeplab_core.analysis import (
     inspect_image,
     slice_objects,
 )
-from deeplab_core.analysis.folder import FolderInspection
+from deeplab_core.analysis.folder import FolderAnalysis
 from deeplab_core.analysis.slices import (
     OBJECT_EDGES,
     PIXEL_EDGES,
@@ -76,7 +76,7 @@ def test_the_components_of_a_slice_are_what_its_scores_count(true: list, called:
     truth, prediction = drawn(true), drawn(called)
     rgb = np.random.default_rng(1).integers(0, 256, (40, 50, 3), np.uint8)
     inspection = inspect_image(truth=truth, prediction=prediction, catalog=VOC, rgb=rgb, per_cell=10**6, per_image=10**6)
-    folder = FolderInspection(VOC)
+    folder = FolderAnalysis(VOC)
     folder.update("one", inspection)
     for axis in (ObjectAxis.SIZE, ObjectAxis.BORDER_SHARE):
         for place in range(len(OBJECT_EDGES[axis])):
@@ -104,7 +104,7 @@ def test_a_slice_knows_its_edges_and_refuses_what_it_cannot_sort() -> None:
     with pytest.raises(ValueError, match="not objects"):
         objects_within(np.zeros(0, OBJECT), Slice(PixelAxis.DISTANCE, 0))
     with pytest.raises(ValueError, match="by a kind or by a slice"):
-        ErrorIndex(VOC).components(kind=FailureKind.EXTENT, within=Slice(PixelAxis.DISTANCE, 0))
+        ErrorIndex().components(kind=FailureKind.EXTENT, within=Slice(PixelAxis.DISTANCE, 0))
 
 
 def test_unknown_values_are_in_no_slice() -> None:
@@ -146,11 +146,7 @@ def test_pixels_by_slice_add_up_to_the_matrix() -> None:
         inside = (values >= edges[slot]) & (values < edges[slot + 1])
         expected = ConfusionMatrix(catalog).update(truth=np.where(inside, truth, 255).astype(np.uint8), prediction=prediction)
         np.testing.assert_array_equal(counts[slot], expected.counts)
-    slices = PixelSlices(catalog, PixelAxis.BRIGHTNESS)
-    slices.add(counts)
-    slices.add(counts)
-    slices.add(counts, -1)
-    np.testing.assert_array_equal(slices.counts, counts)
+    slices = PixelSlices(PixelAxis.BRIGHTNESS, counts, np.ones(len(counts), np.int64))
     assert [row.pixels for row in slices.rows()] == counts.sum(axis=(1, 2)).tolist()
     assert slices.rows()[0].accuracy == pytest.approx(np.trace(counts[0][:, :-1]) / counts[0].sum())
 
@@ -160,10 +156,9 @@ def test_pixels_by_distance_to_an_edge() -> None:
     truth[:, 30:] = 9
     prediction = truth.copy()
     prediction[:, 30] = 0  # wrong where it touches
-    counts = inspect_image(truth=truth, prediction=prediction, catalog=VOC).slices[PixelAxis.DISTANCE]
-    slices = PixelSlices(VOC, PixelAxis.DISTANCE)
-    slices.add(counts)
-    rows = slices.rows()
+    folder = FolderAnalysis(VOC)
+    folder.update("one", inspect_image(truth=truth, prediction=prediction, catalog=VOC))
+    rows = folder.slices[PixelAxis.DISTANCE].rows()
     assert [(row.low, row.pixels) for row in rows[:4]] == [(1, 40), (2, 40), (3, 80), (5, 160)]
     assert rows[0].accuracy == 0.5
     assert rows[1].accuracy == 1

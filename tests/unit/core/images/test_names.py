@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from deeplab_core.analysis.report.thumbnails import Photographs
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.datasets.find import find_images, scan_folder
 from deeplab_core.datasets.pairing import pair_masks
@@ -23,7 +24,6 @@ from deeplab_core.images import content_key, probe_image, read_image, read_thumb
 from deeplab_core.images import probe as probe_module
 from deeplab_core.images.file_names import bare_stem, is_passed_over, name_key
 from deeplab_core.masks.read import read_mask
-from deeplab_core.metrics.report.thumbnails import Photographs
 
 NFC, NFD = unicodedata.normalize("NFC", "Zürich 의자"), unicodedata.normalize("NFD", "Zürich 의자")
 

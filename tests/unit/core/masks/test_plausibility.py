@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from deeplab_core.analysis.evaluate import evaluate_folders
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
 from deeplab_core.labels import class_histogram
 from deeplab_core.masks.plausibility import MaskStatistics, hidden_by_void, shifted_by_one, void_that_is_a_class
 from deeplab_core.metrics.confusion import ConfusionMatrix
-from deeplab_core.metrics.evaluate import evaluate_folders
 
 TWO = ClassCatalog("two", "Two", (ClassInfo(0, "background", (0, 0, 0)), ClassInfo(1, "square", (255, 0, 0))), background=0)
 ADE, VOC = get_catalog("ade20k150"), get_catalog("voc21")

@@ -7,16 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deeplab_core.analysis.folder import FolderSources, inspect_folders
-from deeplab_core.analysis.folder_ranking import rank_folder
+from deeplab_core.analysis.evaluate import evaluate_folders
+from deeplab_core.analysis.inspection import FolderSources, inspect_folders
+from deeplab_core.analysis.report import ReportExtras, render_report
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.datasets.pairing import MaskPair
 from deeplab_core.errors import AmbiguousFrameError
 from deeplab_core.images import to_stored
 from deeplab_core.masks.output_marker import mark_output
 from deeplab_core.masks.png import encode_png, write_indexed_png
-from deeplab_core.metrics.evaluate import evaluate_folders
-from deeplab_core.metrics.report import ReportExtras, render_report
 from deeplab_core.training.samples import DataSource
 from tests.unit.core.masks.samples import blobs, photograph
 
@@ -102,23 +101,19 @@ def test_the_error_analysis_follows_the_frame(mixed: Path) -> None:
     sources = FolderSources(images=mixed / "images", frame="oriented")
     found = inspect_folders(mixed / "prediction", [mixed / "truth"], VOC, sources=sources)
     assert not found.failures
-    assert int(found.index.pixels.sum()) == 0
+    assert found.analysis.wrong_px == 0
     doubtful = inspect_folders(mixed / "prediction", [mixed / "truth"], VOC, sources=FolderSources(images=mixed / "images"))
     assert {error.path.stem for error in doubtful.failures if error.path} == {"2", "3", "4"}
 
 
 def test_the_ranking_follows_the_frame(mixed: Path) -> None:
-    ranking = rank_folder(
-        mixed / "prediction",
-        VOC,
-        truth_dirs=[mixed / "truth"],
-        second_dir=mixed / "truth",
-        images_dir=mixed / "images",
-        frame="oriented",
-    )
-    assert not ranking.failures
-    assert set(ranking.wrong_px.values()) == {0}
-    assert set(ranking.scores["disagreement"].values()) == {0.0}
+    sources = FolderSources(images=mixed / "images", second=mixed / "truth", frame="oriented")
+    found = inspect_folders(mixed / "prediction", [mixed / "truth"], VOC, sources=sources)
+    assert not found.failures
+    assert set(found.analysis.scores("disagreement").values()) == {0.0}
+    untold = inspect_folders(mixed / "prediction", [], VOC, sources=sources)
+    assert untold.analysis.scores("confidence") == found.analysis.scores("confidence")
+    assert untold.analysis.scores("disagreement") == found.analysis.scores("disagreement")
 
 
 def test_training_samples_follow_the_frame(mixed: Path) -> None:

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
+from deeplab_core.analysis.evaluate import evaluate_folders
 from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
 from deeplab_core.errors import MaskFormatError
 from deeplab_core.metrics.calibration import Calibration
-from deeplab_core.metrics.evaluate import evaluate_folders
 from deeplab_core.metrics.precision_recall import PrecisionRecall, first_level, object_channel
 
 TWO = ClassCatalog("two", "Two", (ClassInfo(0, "ground", (0, 0, 0)), ClassInfo(3, "square", (255, 0, 0))), background=0)

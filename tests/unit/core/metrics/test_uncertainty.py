@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from deeplab_core.analysis import gain_curve, worst_first
+from deeplab_core.analysis import gain_curve, rank
 from deeplab_core.metrics.uncertainty import (
     confidence_uncertainty,
     disagreement,
@@ -101,8 +101,8 @@ def test_regions_by_expected_wrong_pixels() -> None:
     assert math.isnan(next(r for r in uncertain_regions(np.ones((9, 9), np.float32), thin, 255) if r.class_id == 3).interior)
 
 
-def test_worst_first_with_ties_and_unknowns() -> None:
-    assert worst_first({"b": 0.5, "a": 0.5, "z": 0.9, "n": math.nan}) == ["z", "a", "b", "n"]
+def test_rank_with_ties_and_unknowns() -> None:
+    assert rank({"b": 0.5, "a": 0.5, "z": 0.9, "n": math.nan}) == ["z", "a", "b", "n"]
 
 
 def test_gain_of_the_best_order_the_worst_and_none() -> None:

@@ -3,10 +3,10 @@
 ``evaluation.schema.json`` declares the JSON twin of the page (:mod:`figures`).
 """
 
-from deeplab_core.metrics.report.failures import KindOfFailure, read_failures
-from deeplab_core.metrics.report.page import ReportExtras, render_report, write_report
-from deeplab_core.metrics.report.reading import OtherCurve, read_other_curve
-from deeplab_core.metrics.report.slices import SliceCurve, SlicePoint, read_slices
+from deeplab_core.analysis.report.failures import KindOfFailure, read_failures
+from deeplab_core.analysis.report.page import ReportExtras, render_report, write_report
+from deeplab_core.analysis.report.reading import OtherCurve, read_other_curve
+from deeplab_core.analysis.report.slices import SliceCurve, SlicePoint, read_slices
 
 __all__ = [
     "KindOfFailure",

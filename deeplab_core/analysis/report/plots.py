@@ -8,13 +8,13 @@ from html import escape
 
 import numpy as np
 
+from deeplab_core.analysis.report.axes import Axes, polyline, score_ticks
+from deeplab_core.analysis.report.slices import SliceCurve
+from deeplab_core.analysis.report.text import percent, pixels
 from deeplab_core.metrics.bootstrap import Intervals
 from deeplab_core.metrics.calibration import Calibration
 from deeplab_core.metrics.confusion import ConfusionMatrix
 from deeplab_core.metrics.precision_recall import OperatingPoint, PrecisionRecall
-from deeplab_core.metrics.report.axes import Axes, polyline, score_ticks
-from deeplab_core.metrics.report.slices import SliceCurve
-from deeplab_core.metrics.report.text import percent, pixels
 from deeplab_core.metrics.scores import FEW_IMAGES
 
 #: Up to so many classes the heat map's cells hold figures and its edge holds names on both sides.

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from deeplab_core.analysis.evaluation import ImageResult
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.datasets.find import find_images
 from deeplab_core.datasets.pairing import MaskPair
@@ -19,7 +20,6 @@ from deeplab_core.errors import AtrousError
 from deeplab_core.images import read_thumbnail
 from deeplab_core.images.file_names import bare_stem, name_key
 from deeplab_core.masks.png import encode_png
-from deeplab_core.metrics.evaluation import ImageResult
 from deeplab_core.metrics.pair_reader import PairReader
 
 #: Long side of a picture, px: sharp at twice the size that it is shown at.

@@ -14,20 +14,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from deeplab_core.analysis.folder import inspect_folders
+from deeplab_core.analysis import report
+from deeplab_core.analysis.evaluate import evaluate_folders
+from deeplab_core.analysis.inspection import inspect_folders
+from deeplab_core.analysis.report import ReportExtras, read_failures, read_slices, render_report
+from deeplab_core.analysis.report.axes import polyline, score_ticks
+from deeplab_core.analysis.report.figures import FORMAT
+from deeplab_core.analysis.report.plots import slices_svg
+from deeplab_core.analysis.report.slices import SliceCurve, SlicePoint
+from deeplab_core.analysis.report.thumbnails import Photographs
 from deeplab_core.analysis.summary import inspection_to_dict
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.errors import MaskFormatError
 from deeplab_core.masks.png import write_indexed_png
-from deeplab_core.metrics import report
-from deeplab_core.metrics.evaluate import evaluate_folders
 from deeplab_core.metrics.image_counts import ImageCounts
-from deeplab_core.metrics.report import ReportExtras, read_failures, read_slices, render_report
-from deeplab_core.metrics.report.axes import polyline, score_ticks
-from deeplab_core.metrics.report.figures import FORMAT
-from deeplab_core.metrics.report.plots import slices_svg
-from deeplab_core.metrics.report.slices import SliceCurve, SlicePoint
-from deeplab_core.metrics.report.thumbnails import Photographs
 from tests.unit.core.metrics.maps import catalog_of
 
 CATALOG = catalog_of(0, 3, 8, name="rooms")
@@ -218,7 +218,7 @@ def test_the_failure_board_of_an_inspection_is_in_the_report(folders: tuple[Path
     path = tmp_path / "inspection.json"
     path.write_text(json.dumps(inspection_to_dict(found)))
     kinds = read_failures(path)
-    rows = {row.kind.value: row for row in found.board.rows() if row.pixels}
+    rows = {row.kind.value: row for row in found.analysis.failures() if row.pixels}
     assert [kind.kind for kind in kinds if not kind.measured] == ["low_visible"]
     assert {kind.kind: (kind.pixels, kind.images) for kind in kinds if kind.measured} == {
         name: (row.pixels, row.images) for name, row in rows.items()

@@ -8,11 +8,11 @@ from html import escape
 
 import numpy as np
 
+from deeplab_core.analysis.evaluation import Evaluation
+from deeplab_core.analysis.report.text import interval, percent, pixels
 from deeplab_core.catalogs.catalog import ClassInfo
 from deeplab_core.metrics.bootstrap import Intervals
 from deeplab_core.metrics.confusion import ConfusionMatrix
-from deeplab_core.metrics.evaluation import Evaluation
-from deeplab_core.metrics.report.text import interval, percent, pixels
 from deeplab_core.metrics.trimap_histogram import BandHistogram
 
 #: Confusions listed, and images listed: a page that still opens at once for 100,000 images.

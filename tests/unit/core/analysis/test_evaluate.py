@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from deeplab_core.analysis.evaluate import Evaluation, evaluate_folders
+from deeplab_core.analysis.report import render_report, write_report
 from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
 from deeplab_core.datasets.ambiguous import AmbiguousMarks
 from deeplab_core.errors import Cancelled, MaskFormatError, StorageError
 from deeplab_core.masks.png import write_indexed_png
 from deeplab_core.metrics import ConfusionMatrix
-from deeplab_core.metrics.evaluate import Evaluation, evaluate_folders
-from deeplab_core.metrics.report import render_report, write_report
 from deeplab_core.metrics.trimap import band_index
 from deeplab_core.metrics.trimap_histogram import BandHistogram
 
@@ -230,8 +230,8 @@ def test_a_report_that_cannot_be_written_says_so(folders: tuple[Path, Path], tmp
 
 
 def test_long_lists_are_cut_and_say_so(folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deeplab_core.metrics.report.tables._IMAGES", 2)
-    monkeypatch.setattr("deeplab_core.metrics.report.page._LISTED", 1)
+    monkeypatch.setattr("deeplab_core.analysis.report.tables._IMAGES", 2)
+    monkeypatch.setattr("deeplab_core.analysis.report.page._LISTED", 1)
     for name in "xyz":
         write_indexed_png(folders[1] / f"{name}.png", np.zeros((4, 4), np.uint8), CATALOG)
     page = Page(render_report(evaluate_folders(folders[0], [folders[1]], CATALOG)))

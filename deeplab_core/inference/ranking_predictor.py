@@ -1,4 +1,4 @@
-"""How much a model doubts a photograph, and who disagrees with it: everything that orders a folder without truth, in one pass."""
+"""How unsure a model is of a photograph, and who disagrees with it: everything that ranks a folder without truth, in one pass."""
 
 from __future__ import annotations
 
@@ -8,15 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab_core.analysis.doubts import ImageDoubt, measure_doubt
+from deeplab_core.analysis.ranking_scores import measure_ranking
+from deeplab_core.analysis.record import ImageAnalysis
 from deeplab_core.catalogs.catalog import CatalogMapping, ClassCatalog, map_catalogs
 from deeplab_core.errors import CatalogError
 from deeplab_core.inference.pixels import RGB
 from deeplab_core.inference.predictor import Predictor
 from deeplab_core.labels import LabelMap, apply_lut
-
-#: Scores that are made from the confidence, which says nothing of a graph that gives labels only.
-_OF_CONFIDENCE = ("confidence", "least_certain", "expected_wrong", "labels")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,15 +22,15 @@ class MeasuredImage:
     """One image.
 
     Attributes:
-        doubt: its figures; they are of the model's own labels, before any CRF.
+        analysis: its figures; they are of the model's own labels, before any CRF.
         notes: what ran otherwise than asked.
     """
 
-    doubt: ImageDoubt
+    analysis: ImageAnalysis
     notes: tuple[str, ...]
 
 
-class DoubtMeter:
+class RankingPredictor:
     """Measures images one by one; nothing of an image is kept.
 
     Args:
@@ -93,17 +91,17 @@ class DoubtMeter:
             other = self._second(_given(rgb, self._second), options=replace(self._second.options, crf=None))
             others.append(_translated(other.labels, self._second_mapping))
             notes += other.report.notes
-        doubt = measure_doubt(
+        analysis = measure_ranking(
             _translated(prediction.labels, self._mapping),
-            prediction.confidence,
-            self.catalog.ignore,
-            doubt=prediction.doubt,
+            None if self.labels_only else prediction.confidence,
+            self.catalog,
+            model=prediction.doubt,
             truth=truth,
             exclude=exclude,
             others=others,
             refined=refined,
         )
-        return MeasuredImage(_without_confidence(doubt) if self.labels_only else doubt, tuple(dict.fromkeys(notes)))
+        return MeasuredImage(analysis, tuple(dict.fromkeys(notes)))
 
 
 def _given(pixels: RGB, predictor: Predictor) -> RGB:
@@ -123,8 +121,3 @@ def _mapping(predictor: Predictor, catalog: ClassCatalog) -> CatalogMapping:
 
 def _translated(labels: LabelMap, mapping: CatalogMapping) -> NDArray[Any]:
     return labels if mapping.identity and mapping.lut.dtype == labels.dtype else apply_lut(labels, mapping.lut)
-
-
-def _without_confidence(doubt: ImageDoubt) -> ImageDoubt:
-    kept = {name: score for name, score in doubt.scores.items() if name not in _OF_CONFIDENCE}
-    return replace(doubt, scores=kept, issues=(), levels=None)

@@ -16,7 +16,7 @@ from deeplab_core.metrics.trimap import BAND_RULE_TEXT, WIDEST
 from deeplab_core.metrics.trimap_histogram import none_if_nan
 
 if TYPE_CHECKING:
-    from deeplab_core.metrics.evaluation import Evaluation, ImageResult
+    from deeplab_core.analysis.evaluation import Evaluation, ImageResult
 
 #: Name and version of the layout. The number rises when a key changes its meaning or goes; readers refuse what they do not know.
 FORMAT = "atrous-evaluation-2"

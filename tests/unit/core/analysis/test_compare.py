@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from deeplab_core.analysis.compare import Change, Verdict, _corrected, compare_reports
+from deeplab_core.analysis.evaluate import evaluate_folders
 from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
 from deeplab_core.errors import MaskFormatError
 from deeplab_core.masks.png import write_indexed_png
 from deeplab_core.masks.read import read_mask
-from deeplab_core.metrics.compare import Change, Verdict, _corrected, compare_reports
-from deeplab_core.metrics.evaluate import evaluate_folders
 from deeplab_core.metrics.truth_hash import ground_truth_hash
 from tests.unit.core.metrics.maps import catalog_of
 

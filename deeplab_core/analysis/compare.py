@@ -24,14 +24,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from deeplab_core.analysis.evaluation import IMAGE_MEANS
+from deeplab_core.analysis.report.reading import damaged, read_figures
 from deeplab_core.catalogs.catalog import ClassCatalog, fold_name
 from deeplab_core.errors import AtrousError, MaskFormatError
 from deeplab_core.metrics.bootstrap import LEVEL, Samples, Scores, interval
 from deeplab_core.metrics.confusion import same_classes
-from deeplab_core.metrics.evaluation import IMAGE_MEANS
 from deeplab_core.metrics.image_counts import ImageCounts
 from deeplab_core.metrics.paired import PairedScores, paired_scores
-from deeplab_core.metrics.report.reading import damaged, read_figures
 from deeplab_core.metrics.scores import FEW_IMAGES
 from deeplab_core.metrics.truth_hash import ground_truth_hash, image_key
 from deeplab_core.reading import VALUE_ERRORS

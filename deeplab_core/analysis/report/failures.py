@@ -8,10 +8,10 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from deeplab_core.analysis.report.slices import INSPECTION, MAX_INSPECTION_BYTES
+from deeplab_core.analysis.report.text import percent, pixels
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import MaskFormatError
-from deeplab_core.metrics.report.slices import INSPECTION, MAX_INSPECTION_BYTES
-from deeplab_core.metrics.report.text import percent, pixels
 from deeplab_core.reading import expecting, read_json
 
 

@@ -1,4 +1,4 @@
-"""``atrous doubt`` as a person calls it, with a tiny network of random weights."""
+"""``atrous rank`` as a person calls it, with a tiny network of random weights."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from app.cli import run
-from deeplab_core.analysis.doubts import measure_doubt
+from deeplab_core.analysis import measure_ranking
 from deeplab_core.datasets.ambiguous import AmbiguousMarks
 from deeplab_core.images import read_image
 from deeplab_core.inference import Predictor
@@ -46,13 +46,13 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def doubt(folder: Path, model: Path, *more: str) -> int:
-    file = ["--json", str(folder / "out" / "doubt.json")]
-    return run(["doubt", str(folder / "images"), "--model", str(model), "--device", "cpu", *file, *more])
+def rank(folder: Path, model: Path, *more: str) -> int:
+    file = ["--json", str(folder / "out" / "rank.json")]
+    return run(["rank", str(folder / "images"), "--model", str(model), "--device", "cpu", *file, *more])
 
 
 def written(folder: Path) -> dict[str, Any]:
-    return json.loads((folder / "out" / "doubt.json").read_text())
+    return json.loads((folder / "out" / "rank.json").read_text())
 
 
 def scores(data: dict[str, Any], order: str) -> dict[str, float]:
@@ -60,12 +60,12 @@ def scores(data: dict[str, Any], order: str) -> dict[str, float]:
 
 
 def test_every_order_without_truth(folder: Path, models: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
-    assert doubt(folder, models["random"], "--second-model", str(models["other"]), "--crf", "--flip", "--top", "2") == 0
+    assert rank(folder, models["random"], "--second-model", str(models["other"]), "--crf", "--flip", "--top", "2") == 0
     out = capsys.readouterr().out
     data = written(folder)
     assert data["format"] == "atrous-doubt-1"
     assert list(data["orders"]) == [
-        "confidence", "least_certain", "expected_wrong", "margin", "entropy", "passes", "second_model", "crf"
+        "confidence", "least_certain", "expected_wrong", "margin", "entropy", "passes", "disagreement", "crf"
     ]  # fmt: skip
     assert (data["images"], data["truth"], data["without_truth"], data["not_measured"]) == (3, [], [], [])
     assert "label_errors" not in data
@@ -82,15 +82,17 @@ def test_every_order_without_truth(folder: Path, models: dict[str, Path], capsys
 
 def test_figures_are_those_of_the_window(folder: Path, models: dict[str, Path]) -> None:
     """The same measure on the same prediction; the other model's pixels are counted by hand."""
-    assert doubt(folder, models["random"], "--second-model", str(models["other"]), "--truth", str(folder / "truth")) == 0
+    assert rank(folder, models["random"], "--second-model", str(models["other"]), "--truth", str(folder / "truth")) == 0
     data = written(folder)
     predictor = Predictor(*load_model(models["random"]), options=PredictOptions(device="cpu"))
     for name in ("a.png", "b.png", "deep/c.png"):
         prediction = predictor(read_image(folder / "images" / name).rgb)
         other = np.ones_like(prediction.labels)
-        expected = measure_doubt(prediction.labels, prediction.confidence, 255, doubt=prediction.doubt, others=[other]).scores
-        for order, key in {"confidence": "confidence", "entropy": "model_entropy", "second_model": "other"}.items():
-            assert scores(data, order)[name] == pytest.approx(expected[key])
+        expected = measure_ranking(
+            prediction.labels, prediction.confidence, predictor.card.catalog, model=prediction.doubt, others=[other]
+        ).scores
+        for order in ("confidence", "entropy", "disagreement"):
+            assert scores(data, order)[name] == pytest.approx(expected[order])
         if name == "a.png":
             wrong = {row["image"]: row["wrong_px"] for row in data["truth"]}
             assert wrong[name] == np.count_nonzero(prediction.labels != 2)
@@ -100,7 +102,7 @@ def test_figures_are_those_of_the_window(folder: Path, models: dict[str, Path]) 
 def test_truth_says_how_well_an_order_finds_the_errors(
     folder: Path, models: dict[str, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert doubt(folder, models["sure"], "--truth", str(folder / "truth"), "--order", "confidence") == 0
+    assert rank(folder, models["sure"], "--truth", str(folder / "truth"), "--order", "confidence") == 0
     captured = capsys.readouterr()
     assert "3 images, 2 with truth, 900 of 6,144 labelled px wrong" in captured.out
     assert captured.out.count("Worst first by") == 1
@@ -115,7 +117,7 @@ def test_truth_says_how_well_an_order_finds_the_errors(
 def test_a_wrong_label_is_listed_with_its_place(
     folder: Path, models: dict[str, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert doubt(folder, models["sure"], "--truth", str(folder / "truth"), "--label-errors") == 0
+    assert rank(folder, models["sure"], "--truth", str(folder / "truth"), "--label-errors") == 0
     out = capsys.readouterr().out
     assert "576 px  given class 1, likely class 2  b.png  x 23..46, y 13..36" in out
     found = written(folder)["label_errors"]
@@ -133,7 +135,7 @@ def test_what_was_marked_ambiguous_is_no_error(folder: Path, models: dict[str, P
     (folder / "marks").mkdir()
     (folder / "marks" / "b.ambiguous.json").write_text(json.dumps(marks.to_dict()))
     more = ["--truth", str(folder / "truth"), "--ambiguous", str(folder / "marks"), "--label-errors"]
-    assert doubt(folder, models["sure"], *more) == 0
+    assert rank(folder, models["sure"], *more) == 0
     data = written(folder)
     assert data["label_errors"]["regions"] == []
     assert [row["wrong_px"] for row in data["truth"]] == [0, 0]
@@ -145,7 +147,7 @@ def test_damaged_files_are_named_and_the_rest_goes_on(
 ) -> None:
     (folder / "images" / "a.png").write_bytes(b"no picture")
     (folder / "truth" / "b.png").write_bytes(b"no mask")
-    assert doubt(folder, models["random"], "--truth", str(folder / "truth")) == 1
+    assert rank(folder, models["random"], "--truth", str(folder / "truth")) == 1
     error = capsys.readouterr().err
     assert f"failed: {folder / 'images' / 'a.png'}" in error
     assert f"failed: {folder / 'truth' / 'b.png'}" in error
@@ -162,7 +164,7 @@ def test_another_catalog_maps_classes_by_name(folder: Path, models: dict[str, Pa
         values = np.asarray(Image.open(folder / "truth" / name))
         Image.fromarray(np.where(values == 2, 7, 9).astype(np.uint8)).save(folder / "truth" / name)
     more = ["--truth", str(folder / "truth"), "--catalog", str(folder / "own.json"), "--label-errors"]
-    assert doubt(folder, models["sure"], *more) == 0
+    assert rank(folder, models["sure"], *more) == 0
     captured = capsys.readouterr()
     assert "given class 1, likely class 2  b.png" in captured.out
     assert "Tiny's class 0, class 3, class 4" in captured.err
@@ -174,8 +176,8 @@ def test_another_catalog_maps_classes_by_name(folder: Path, models: dict[str, Pa
     [
         (["--order", "crf"], "--order crf needs --crf"),
         (["--order", "passes"], "--order passes needs --flip or several --scales"),
-        (["--order", "second_model"], "--order second_model needs --second-model"),
-        (["--order", "mood"], "is not one of"),
+        (["--order", "second_model"], "--order disagreement needs --second-model"),
+        (["--order", "mood"], "is no ranking score; these are: confidence"),
         (["--label-errors"], "need --truth"),
         (["--catalog", "voc21"], "need --truth"),
         (["--truth", "empty"], "no ground truth mask was found"),
@@ -191,7 +193,7 @@ def test_bad_usage(folder: Path, models: dict[str, Path], more: list[str], says:
     (folder / "more").mkdir()
     (folder / "more" / "a.png").write_bytes((folder / "truth" / "a.png").read_bytes())
     given = [str(folder / part) if part in ("truth", "empty", "more") else part for part in more]
-    assert doubt(folder, models["random"], *given) == 2
+    assert rank(folder, models["random"], *given) == 2
     error = capsys.readouterr().err
     assert says in error
     assert error.count("\n") == 1
@@ -200,12 +202,24 @@ def test_bad_usage(folder: Path, models: dict[str, Path], more: list[str], says:
 def test_a_graph_of_labels_only_doubts_no_label(
     folder: Path, models: dict[str, Path], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("deeplab_core.inference.doubt_meter.DoubtMeter.labels_only", True)
-    assert doubt(folder, models["random"], "--truth", str(folder / "truth"), "--label-errors") == 2
+    monkeypatch.setattr("deeplab_core.inference.ranking_predictor.RankingPredictor.labels_only", True)
+    assert rank(folder, models["random"], "--truth", str(folder / "truth"), "--label-errors") == 2
     assert "this graph gives labels only" in capsys.readouterr().err
+
+
+def test_names_of_the_last_version_still_work(folder: Path, models: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    more = ["--model", str(models["random"]), "--second-model", str(models["other"]), "--device", "cpu"]
+    assert run(["rank", str(folder / "images"), *more, "--order", "disagreement"]) == 0
+    out = capsys.readouterr().out
+    assert run(["doubt", str(folder / "images"), *more, "--order", "second_model"]) == 0
+    assert capsys.readouterr().out == out
+    assert run(["--help"]) == 0
+    listed = [line.split()[0] for line in capsys.readouterr().out.splitlines() if line.startswith("  ") and line.split()]
+    assert "rank" in listed
+    assert "doubt" not in listed
 
 
 def test_a_folder_without_images(folder: Path, models: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "none").mkdir()
-    assert run(["doubt", str(folder / "none"), "--model", str(models["random"])]) == 2
+    assert run(["rank", str(folder / "none"), "--model", str(models["random"])]) == 2
     assert "no image found" in capsys.readouterr().err

@@ -1,8 +1,8 @@
-"""``atrous doubt``: which images to look at first, and which labels of a truth seem wrong, by what a model is unsure of."""
+"""``atrous rank``: which images to look at first, and which labels of a truth seem wrong, by what a model is unsure of."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,21 +23,38 @@ from deeplab_core.wording import count
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from deeplab_core.analysis.folder_doubt import FolderDoubt
+    from deeplab_core.analysis import FolderAnalysis
     from deeplab_core.catalogs.catalog import ClassCatalog
     from deeplab_core.datasets.sidecars import SidecarFiles
     from deeplab_core.images import ImageData
     from deeplab_core.inference import Predictor
-    from deeplab_core.inference.doubt_meter import DoubtMeter
+    from deeplab_core.inference.ranking_predictor import RankingPredictor
     from deeplab_core.labels import LabelMap
     from deeplab_core.masks.frames import Frame
     from deeplab_core.records import CRFEngine, CRFParams, Precision, PredictOptions
 
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
-_ORDERS = ("confidence", "least_certain", "expected_wrong", "margin", "entropy", "passes", "second_model", "crf")
 
 
-@click.command(cls=ReportingCommand)
+class _Score(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.4 on
+    """The name of a ranking score of a prediction, or one of an earlier version."""
+
+    name = "score"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The name of today; BadParameter for one that does not exist."""
+        from deeplab_core.analysis.ranking import OF_PREDICTION, ranking_name
+
+        try:
+            name = ranking_name(value)
+        except KeyError:
+            name = ""
+        if name not in OF_PREDICTION:
+            self.fail(f"'{value}' is no ranking score; these are: {', '.join(OF_PREDICTION)}", param, ctx)
+        return name
+
+
+@click.command("rank", cls=ReportingCommand)
 @click.argument("images", metavar="IMAGES", type=_FOLDER)
 @click.option(
     "--model", "model_name", metavar="NAME_OR_FILE", required=True, help="A name from 'atrous models list', or a checkpoint file."
@@ -55,7 +72,11 @@ _ORDERS = ("confidence", "least_certain", "expected_wrong", "margin", "entropy",
 )
 @click.option("--ambiguous", metavar="DIR", type=_FOLDER, help="NAME.ambiguous.json: regions of the truth that do not count.")
 @click.option("--label-errors", is_flag=True, help="List labels of --truth that seem wrong.")
-@click.option("--order", "orders", multiple=True, type=click.Choice(_ORDERS), help="List this order only; may be repeated.")
+@click.option(
+    "--order", "orders", metavar="SCORE", multiple=True, type=_Score(),
+    help="List the ranking by this score only; may be repeated. Scores: confidence, least_certain, expected_wrong, margin, "
+    "entropy, passes, disagreement, crf.",
+)  # fmt: skip
 @click.option(
     "--top", type=click.IntRange(1, 100_000), default=10, show_default=True, help="How many images and regions to list."
 )
@@ -67,7 +88,7 @@ _ORDERS = ("confidence", "least_certain", "expected_wrong", "margin", "entropy",
 @click.option("--precision", type=click.Choice(["auto", "fp32", "bf16", "fp16"]), default="auto", show_default=True)
 @click.option("--json", "json_file", metavar="FILE", type=ReportFile("JSON"), help="Write every figure.")
 @overwrite_option
-def doubt(
+def rank(
     images: Path,
     model_name: str,
     second_name: str | None,
@@ -89,14 +110,14 @@ def doubt(
 ) -> int:
     """Run a model over a folder and list the images on which it is least to be trusted, worst first.
 
-    Orders: confidence, margin and entropy of the model itself; with --flip or several --scales the disagreement of the passes,
+    Scores: confidence, margin and entropy of the model itself; with --flip or several --scales the disagreement of the passes,
     with --second-model that of two models, with --crf that of model and CRF. No truth is needed; with --truth it is said how well
-    each order finds the wrong pixels, and --label-errors lists what seems wrong in the truth itself.
+    each ranking finds the wrong pixels, and --label-errors lists what seems wrong in the truth itself.
 
     Exit status 1 says that some files could not be measured; the figures are those of the rest.
     """
     _check_usage(orders, truth, ambiguous, label_errors, {
-        "passes": flip or len(scales) > 1, "second_model": second_name is not None, "crf": crf is not None
+        "passes": flip or len(scales) > 1, "disagreement": second_name is not None, "crf": crf is not None
     })  # fmt: skip
     from deeplab_core.datasets.find import scan_folder
     from deeplab_core.records import PredictOptions
@@ -112,16 +133,17 @@ def doubt(
         crf_engine=crf_engine, threshold=threshold,
     )  # fmt: skip
     model_path, second_path = resolve_model(model_name), None if second_name is None else resolve_model(second_name)
-    from deeplab_core.analysis.folder_doubt import FolderDoubt
-    from deeplab_core.inference.doubt_meter import DoubtMeter
+    from deeplab_core.analysis import FolderAnalysis
+    from deeplab_core.analysis.summary import ranking_to_dict
+    from deeplab_core.inference.ranking_predictor import RankingPredictor
 
     predictor = _predictor(model_path, options)
     second = None if second_path is None else _predictor(second_path, replace(options, threshold=None))
     ground = _ground_truth(images, names, truth, predictor.card.catalog)
-    meter = DoubtMeter(predictor, None if ground is None else ground.catalog, second)
+    meter = RankingPredictor(predictor, None if ground is None else ground.catalog, second)
     if meter.labels_only and label_errors:
         raise click.UsageError("--label-errors needs a model that knows how sure it is; this graph gives labels only")
-    found = FolderDoubt(meter.catalog)
+    found = _Ranked(FolderAnalysis(meter.catalog))
     labels = _Truth(images, names, truth, ambiguous, meter.catalog)
     if ground is not None:
         ground.tell()
@@ -136,7 +158,7 @@ def doubt(
         }
         if ground is not None:
             about["ground_truth"] = ground.to_dict()
-        data = found.to_dict(label_errors=label_errors)
+        data = ranking_to_dict(found.analysis, found.failures, label_errors=label_errors)
         write_json(json_file, {"format": data.pop("format"), **about, **data, "without_truth": labels.missing})
     if found.failures:
         failed = count(len(found.failures), "file")
@@ -147,10 +169,11 @@ def doubt(
 def _check_usage(
     orders: tuple[str, ...], truth: TruthOptions, ambiguous: Path | None, label_errors: bool, asked: dict[str, bool]
 ) -> None:  # fmt: skip
-    needs = {"passes": "--flip or several --scales", "second_model": "--second-model", "crf": "--crf"}
+    from deeplab_core.analysis.ranking import RANKINGS
+
     for order in orders:
         if not asked.get(order, True):
-            raise click.UsageError(f"--order {order} needs {needs[order]}")
+            raise click.UsageError(f"--order {order} needs {RANKINGS[order].option}")
     if not truth.folders and (truth.catalog_name is not None or ambiguous is not None or label_errors):
         raise click.UsageError("--label-errors, --catalog and --ambiguous need --truth")
 
@@ -179,6 +202,14 @@ def _ground_truth(images: Path, names: list[str], truth: TruthOptions, model: Cl
         ]
 
     return named_truth(truth, masks, fallback=model)
+
+
+@dataclass(slots=True)
+class _Ranked:
+    """The folder so far, and what could not be read or measured."""
+
+    analysis: FolderAnalysis
+    failures: list[AtrousError] = field(default_factory=list)
 
 
 class _Truth:
@@ -240,10 +271,10 @@ class _Truth:
         return labels, None if marks is None else read_ambiguous(marks, labels.shape).mask()
 
 
-def _measure_all(images: Path, names: list[str], meter: DoubtMeter, truth: _Truth, found: FolderDoubt) -> None:
+def _measure_all(images: Path, names: list[str], meter: RankingPredictor, truth: _Truth, found: _Ranked) -> None:
     said: set[str] = set()
     image_notes = RunNotes("image")
-    with progress("doubt", len(names)) as bar:
+    with progress("rank", len(names)) as bar:
         for problem in truth.problems:
             bar.note(f"failed: {problem}")
         for model, unmatched in meter.unmatched.items():
@@ -270,7 +301,7 @@ def _measure_all(images: Path, names: list[str], meter: DoubtMeter, truth: _Trut
 
 
 def _measure(
-    name: str, image: Future[ImageData], meter: DoubtMeter, truth: _Truth, found: FolderDoubt, bar: Progress
+    name: str, image: Future[ImageData], meter: RankingPredictor, truth: _Truth, found: _Ranked, bar: Progress
 ) -> tuple[str, ...]:
     data = image.result()
     try:
@@ -281,30 +312,33 @@ def _measure(
         bar.note(f"failed: {error}")
         labels, exclude = None, None
     measured = meter(data.pixels(meter.in_channels), truth=labels, exclude=exclude)
-    found.add(name, measured.doubt)
+    found.analysis.update(name, measured.analysis)
     return measured.notes
 
 
-def _report(found: FolderDoubt, model: str, truth: _Truth, orders: tuple[str, ...], top: int, *, label_errors: bool) -> list[str]:
-    ranking = found.ranking()
-    lines = [f"{model}: {count(len(found), 'image')}"]
+def _report(found: _Ranked, model: str, truth: _Truth, orders: tuple[str, ...], top: int, *, label_errors: bool) -> list[str]:
+    folder = found.analysis
+    lines = [f"{model}: {count(len(folder), 'image')}"]
     if truth.files:
-        labelled = sum(ranking.pixels[name] for name in ranking.wrong_px)
-        lines[0] += f", {len(ranking.wrong_px)} with truth, {sum(ranking.wrong_px.values()):,} of {labelled:,} labelled px wrong"
-    lines += order_lines(ranking, top, orders) + gain_lines(ranking)
-    return lines + _label_errors(found, top) if label_errors else lines
+        records = [record for image in folder if (record := folder.get(image)) is not None and record.wrong_px is not None]
+        wrong, labelled = sum(record.wrong_px or 0 for record in records), sum(record.labelled_px or 0 for record in records)
+        lines[0] += f", {len(records)} with truth, {wrong:,} of {labelled:,} labelled px wrong"
+    lines += order_lines(folder, top, orders) + gain_lines(folder)
+    return lines + _label_errors(folder, top) if label_errors else lines
 
 
-def _label_errors(found: FolderDoubt, top: int) -> list[str]:
-    names = {info.id: info.name for info in found.catalog.classes}
-    quality = found.label_quality()
+def _label_errors(folder: FolderAnalysis, top: int) -> list[str]:
+    from deeplab_core.analysis.summary import label_quality_of
+
+    names = {info.id: info.name for info in folder.catalog.classes}
+    quality, issues = label_quality_of(folder), folder.issues()
     lines = ["", "Quality of the given labels, lowest first: softmin of the confidence in them, without edges and void"]
     lines += [f"  {quality[image]:12.4f}  {image}" for image in list(quality)[:top]]
-    lines += ["", f"Labels that seem wrong, heaviest first ({found.regions_found:,} found)"]
+    lines += ["", f"Labels that seem wrong, heaviest first ({len(issues):,} found)"]
     lines += [
-        f"  {region.label.pixels:9,} px  given {names[region.label.given]}, likely {names[region.label.suggested]}  "
-        f"{place_text(region.image, region.label.box)}"
-        for region in found.regions()[:top]
+        f"  {row.issue.pixels:9,} px  given {names[row.issue.given]}, likely {names[row.issue.suggested]}  "
+        f"{place_text(row.image, row.issue.box)}"
+        for row in issues[:top]
     ]
     return lines
 

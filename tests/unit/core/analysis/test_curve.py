@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deeplab_core.analysis.report import OtherCurve
+from deeplab_core.analysis.report.curve import curve_svg, spread
 from deeplab_core.catalogs import get_catalog
-from deeplab_core.metrics.report import OtherCurve
-from deeplab_core.metrics.report.curve import curve_svg, spread
 from deeplab_core.metrics.trimap_histogram import BandCurve
 
 VOC = get_catalog("voc21")

@@ -11,19 +11,19 @@ from pathlib import Path
 
 import numpy as np
 
+from deeplab_core.analysis.evaluation import Evaluation
+from deeplab_core.analysis.report import plots, tables
+from deeplab_core.analysis.report.curve import curve_svg
+from deeplab_core.analysis.report.failures import KindOfFailure, failure_table
+from deeplab_core.analysis.report.reading import OtherCurve
+from deeplab_core.analysis.report.slices import SliceCurve
+from deeplab_core.analysis.report.style import STYLE
+from deeplab_core.analysis.report.text import NOT_MEASURED, interval, percent, pixels
+from deeplab_core.analysis.report.thumbnails import Photographs, thumbnails
 from deeplab_core.atomic import atomic_write
 from deeplab_core.errors import AtrousError
-from deeplab_core.metrics.evaluation import Evaluation
 from deeplab_core.metrics.pair_reader import PairReader
 from deeplab_core.metrics.precision_recall import object_channel
-from deeplab_core.metrics.report import plots, tables
-from deeplab_core.metrics.report.curve import curve_svg
-from deeplab_core.metrics.report.failures import KindOfFailure, failure_table
-from deeplab_core.metrics.report.reading import OtherCurve
-from deeplab_core.metrics.report.slices import SliceCurve
-from deeplab_core.metrics.report.style import STYLE
-from deeplab_core.metrics.report.text import NOT_MEASURED, interval, percent, pixels
-from deeplab_core.metrics.report.thumbnails import Photographs, thumbnails
 from deeplab_core.metrics.scores import ABSENT_RULE_TEXT, FEW_IMAGES, FEW_OBJECTS, AbsentRule
 from deeplab_core.metrics.trimap import BAND_RULE_TEXT, WIDEST
 from deeplab_core.wording import count

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from deeplab_core.analysis.report.figures import FORMAT
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError, MaskFormatError
 from deeplab_core.metrics.confusion import check_same_classes
-from deeplab_core.metrics.report.figures import FORMAT
 from deeplab_core.metrics.trimap import WIDEST, BandAround, BandRule
 from deeplab_core.reading import VALUE_ERRORS, read_json, reason, shorten
 

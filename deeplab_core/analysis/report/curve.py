@@ -9,8 +9,8 @@ from html import escape
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab_core.metrics.report.axes import Axes, polyline, score_ticks
-from deeplab_core.metrics.report.reading import OtherCurve
+from deeplab_core.analysis.report.axes import Axes, polyline, score_ticks
+from deeplab_core.analysis.report.reading import OtherCurve
 from deeplab_core.metrics.trimap import WIDEST
 from deeplab_core.metrics.trimap_histogram import BandCurve
 

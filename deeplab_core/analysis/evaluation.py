@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from deeplab_core.analysis.folder import FolderAnalysis
+from deeplab_core.analysis.record import BOUNDARY, CALIBRATION, EXCLUDED
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError
 from deeplab_core.masks.plausibility import MaskStatistics
@@ -23,6 +25,7 @@ from deeplab_core.metrics.trimap_histogram import BandHistogram
 from deeplab_core.metrics.truth_hash import ground_truth_hash
 from deeplab_core.notes import Note, RunNotes
 from deeplab_core.reading import json_text
+from deeplab_core.records import TrimapBand
 
 if TYPE_CHECKING:
     from deeplab_core.metrics.pair_reader import PairReader
@@ -92,11 +95,9 @@ class Evaluation:
     Attributes:
         catalog: the classes.
         widths: reported band widths in px.
-        matrix: pooled over all images.
-        histogram: confusion by band, pooled over all images.
-        boundary: boundary IoU, pooled over all images; None where it was not asked for.
-        calibration: pooled over the images that have a confidence map; None where none has.
-        calibrated_images: number of those images.
+        band: rule and reference of the bands.
+        boundary_ratio: width of the inner boundaries as a share of the diagonal; None where they were not asked for.
+        analysis: the images, pooled.
         threshold: that the masks were made with, for a two-class (sigmoid) network whose run says so; None otherwise.
         cityscapes: the benchmark's own scores under the catalogs ``cityscapes19`` and ``cityscapes34``, else None.
         intervals: bootstrap over images.
@@ -104,7 +105,6 @@ class Evaluation:
         failures: files that could not be compared, each error naming its file.
         missing: truth files without a prediction.
         extra: predictions without truth.
-        excluded_px: labelled pixels that marks of ambiguity kept out of the figures.
         warnings: what makes the masks implausible, or is worth knowing about them (:mod:`deeplab_core.masks.plausibility`).
         truth: pixels of the ground truth by class, void included; None where they were not counted.
         reader: what read the masks, for pictures of them; None reads them as they are stored.
@@ -113,24 +113,53 @@ class Evaluation:
 
     catalog: ClassCatalog
     widths: tuple[int, ...]
-    matrix: ConfusionMatrix
-    histogram: BandHistogram
-    boundary: BoundaryIoU | None
-    calibration: Calibration | None
-    calibrated_images: int
+    band: TrimapBand
+    boundary_ratio: float | None
+    analysis: FolderAnalysis
     cityscapes: CityscapesScores | None
     intervals: Intervals
     images: tuple[ImageResult, ...]
     failures: tuple[AtrousError, ...] = ()
     missing: tuple[Path, ...] = ()
     extra: tuple[Path, ...] = ()
-    excluded_px: int = 0
     warnings: tuple[Note, ...] = ()
     truth: MaskStatistics | None = None
     reader: PairReader | None = None
     truth_notes: RunNotes = field(default_factory=lambda: RunNotes("ground truth mask"))
     prediction_notes: RunNotes = field(default_factory=lambda: RunNotes("predicted mask"))
     threshold: float | None = None
+
+    @property
+    def matrix(self) -> ConfusionMatrix:
+        """Confusion matrix of all images."""
+        return self.analysis.matrix
+
+    @property
+    def histogram(self) -> BandHistogram:
+        """Confusion by band of all images."""
+        return self.analysis.band(self.band.rule, self.band.around)
+
+    @property
+    def boundary(self) -> BoundaryIoU | None:
+        """Boundary IoU of all images; None where it was not asked for."""
+        if self.boundary_ratio is None:
+            return None
+        return BoundaryIoU(self.catalog, self.boundary_ratio, counts=self.analysis.total(BOUNDARY))
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """Calibration of the images that have a confidence map; None where none has."""
+        return Calibration(self.catalog, self.analysis.total(CALIBRATION)) if self.calibrated_images else None
+
+    @property
+    def calibrated_images(self) -> int:
+        """How many images have a confidence map."""
+        return self.analysis.measured(CALIBRATION)
+
+    @property
+    def excluded_px(self) -> int:
+        """Labelled pixels that marks of ambiguity kept out of the figures."""
+        return int(self.analysis.total(EXCLUDED)[0])
 
     @property
     def precision_recall(self) -> PrecisionRecall | None:
@@ -147,7 +176,8 @@ class Evaluation:
     @property
     def worst_first(self) -> tuple[ImageResult, ...]:
         """Images by rising mean IoU; those without labelled pixels last."""
-        return tuple(sorted(self.images, key=lambda image: (np.isnan(image.mean_iou.value), image.mean_iou.value, image.name)))
+        images = {image.name: image for image in self.images}
+        return tuple(images[name] for name in self.analysis.ranking("iou"))
 
     @property
     def truth_sha256(self) -> str:
@@ -161,7 +191,7 @@ class Evaluation:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, as ``evaluation.schema.json`` beside the report declares them."""
-        from deeplab_core.metrics.report.figures import evaluation_figures
+        from deeplab_core.analysis.report.figures import evaluation_figures
 
         return evaluation_figures(self)
 

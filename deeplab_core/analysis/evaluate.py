@@ -1,14 +1,19 @@
-"""Compare a folder of predicted masks with their truth: ``atrous evaluate`` and the window's folder judgement."""
+"""Compare a folder of predicted masks with their ground truth: ``atrous evaluate``."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from deeplab_core.analysis.evaluation import Evaluation, ImageResult, samples_of
+from deeplab_core.analysis.folder import FolderAnalysis
+from deeplab_core.analysis.image import count_labels, iou_score
+from deeplab_core.analysis.record import BOUNDARY, CALIBRATION, EXCLUDED, ImageAnalysis
+from deeplab_core.analysis.sparse import SparseCounts
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.datasets.ambiguous import AMBIGUOUS_SUFFIX, read_ambiguous
 from deeplab_core.datasets.pairing import MaskPair, pair_masks
@@ -22,17 +27,14 @@ from deeplab_core.metrics.boundary_f import mean_boundary_f, mean_csurka_f
 from deeplab_core.metrics.boundary_iou import DILATION_RATIO, DILATION_RATIO_CITYSCAPES, BoundaryIoU
 from deeplab_core.metrics.calibration import Calibration
 from deeplab_core.metrics.cityscapes import CATALOGS, CityscapesScores, InstanceCounts, cityscapes_scores
-from deeplab_core.metrics.confusion import ConfusionMatrix
-from deeplab_core.metrics.evaluation import Evaluation, ImageResult, samples_of
 from deeplab_core.metrics.image_counts import ImageCounts
 from deeplab_core.metrics.pair_reader import PairLabels, PairReader
 from deeplab_core.metrics.precision_recall import first_level, object_channel
-from deeplab_core.metrics.trimap import WIDEST, BandAround, BandRule, band_index, check_width
-from deeplab_core.metrics.trimap_histogram import BandHistogram
+from deeplab_core.metrics.trimap import WIDEST, BandAround, BandRule, check_width
 from deeplab_core.metrics.truth_hash import label_map_hash
 from deeplab_core.notes import Note, RunNotes
 from deeplab_core.parallel import available_cores, in_order
-from deeplab_core.records import check_threshold
+from deeplab_core.records import TrimapBand, check_threshold
 
 __all__ = ["DEFAULT_BANDS", "Evaluation", "ImageResult", "Progress", "evaluate_folders"]
 
@@ -114,144 +116,132 @@ def evaluate_folders(
             raise MaskFormatError(
                 f"a threshold is for two classes; '{catalog.name}' has {len(catalog)}", remedy="Leave the threshold out"
             )
-    tally = _Tally(BandHistogram(catalog, rule=band_rule, around=band_around), widths, boundary, reader, marks, threshold)
-    tally.failures.extend(pairing.ambiguous)
-    counted = in_order(tally.count, pairing.pairs, min(available_cores(), _MOST_THREADS) if threads is None else threads)
+    counter = _Counter(catalog, reader, TrimapBand(rule=band_rule, around=band_around), widths, boundary, marks, threshold)
+    found = _Found(catalog)
+    found.failures.extend(pairing.ambiguous)
+    counted = in_order(counter.count, pairing.pairs, min(available_cores(), _MOST_THREADS) if threads is None else threads)
     for done, pair in enumerate(pairing.pairs, start=1):
         if cancel is not None and cancel():
             counted.close()
             raise Cancelled()
-        found = next(counted)
-        if isinstance(found, AtrousError):
-            tally.failures.append(found)
+        each = next(counted)
+        if isinstance(each, AtrousError):
+            found.failures.append(each)
         else:
-            tally.add(found)
+            found.add(each, reader)
         if progress is not None:
             progress(done, len(pairing.pairs), pair.name)
-    matrix = tally.histogram.total()
-    images = tuple(tally.images)
+    images = tuple(found.images)
     return Evaluation(
         catalog=catalog,
         widths=widths,
-        matrix=matrix,
-        histogram=tally.histogram,
-        boundary=tally.boundary,
-        calibration=tally.calibration if tally.calibrated else None,
-        calibrated_images=tally.calibrated,
-        cityscapes=_cityscapes(matrix, tally),
+        band=counter.band,
+        boundary_ratio=counter.boundary_ratio,
+        analysis=found.analysis,
+        cityscapes=found.cityscapes(),
         intervals=intervals(samples_of(images, len(catalog), widths), resamples=resamples, seed=seed),
         images=images,
-        failures=tuple(tally.failures),
+        failures=tuple(found.failures),
         missing=pairing.missing,
         extra=pairing.extra,
-        excluded_px=tally.excluded_px,
-        warnings=(*([] if images_dir is not None else _other_frame(Path(prediction_dir), folders)), *tally.warnings(matrix)),
-        truth=tally.truth,
+        warnings=(*([] if images_dir is not None else _other_frame(Path(prediction_dir), folders)), *found.warnings()),
+        truth=found.truth,
         reader=reader,
-        truth_notes=tally.truth_notes,
-        prediction_notes=tally.prediction_notes,
+        truth_notes=found.truth_notes,
+        prediction_notes=found.prediction_notes,
         threshold=threshold,
     )
 
 
 @dataclass(frozen=True, eq=False)
 class _Counted:
-    """One pair. ``truth`` is what is scored: void where ``excluded`` (None: nowhere) is true."""
+    """One pair. ``failures``: files beside it that could not be used; ``excluded`` (None: nowhere) is not scored."""
 
     pair: MaskPair
-    truth: LabelMap
-    excluded: NDArray[np.bool_] | None
-    excluded_px: int
-    prediction: LabelMap
+    analysis: ImageAnalysis
+    result: ImageResult
     labels: PairLabels
+    prediction: LabelMap
+    excluded: NDArray[np.bool_] | None
     truth_px: NDArray[np.int64]
     over_void: NDArray[np.int64]
-    result: ImageResult
-    histogram: BandHistogram
-    boundary: BoundaryIoU | None
-    confidence: NDArray[np.uint8] | None
+    failures: tuple[AtrousError, ...]
 
 
-@dataclass(eq=False)
-class _Tally:
-    """What has been counted so far."""
+@dataclass(frozen=True, eq=False)
+class _Counter:
+    """Counts one pair by itself; changes nothing, so that several threads may."""
 
-    histogram: BandHistogram
+    catalog: ClassCatalog
+    reader: PairReader
+    band: TrimapBand
     widths: tuple[int, ...]
     wants_boundary: bool
-    reader: PairReader
-    marks: SidecarFiles | None = None
-    threshold: float | None = None
-    excluded_px: int = 0
-    images: list[ImageResult] = field(default_factory=list)
-    failures: list[AtrousError] = field(default_factory=list)
-    calibrated: int = 0
+    marks: SidecarFiles | None
+    threshold: float | None
 
-    def __post_init__(self) -> None:
-        catalog = self.histogram.catalog
-        self.calibration = Calibration(catalog)
-        self.boundary = self._empty_boundary()
-        self.instances = InstanceCounts(catalog) if catalog.name in CATALOGS else None
-        self.truth = MaskStatistics(catalog)
-        self.over_void = np.zeros(len(catalog) + 1, dtype=np.int64)
-        self.truth_notes, self.prediction_notes = RunNotes("ground truth mask"), RunNotes("predicted mask")
-
-    def warnings(self, matrix: ConfusionMatrix) -> tuple[Note, ...]:
-        """What is implausible about the masks, the most serious first."""
-        catalog, counts = self.histogram.catalog, matrix.counts
-        shifted = shifted_by_one(counts, catalog)
-        hidden = hidden_by_void(counts, self.over_void, catalog)
-        found = [*([] if shifted is None else [shifted]), *hidden, *self.truth.findings()]
-        return tuple(sorted(found, key=lambda note: not note.warning))
+    @property
+    def boundary_ratio(self) -> float | None:
+        """Width of the inner boundaries as a share of the diagonal; None where they are not measured."""
+        if not self.wants_boundary:
+            return None
+        return DILATION_RATIO_CITYSCAPES if self.catalog.name.startswith("cityscapes") else DILATION_RATIO
 
     def count(self, pair: MaskPair) -> _Counted | AtrousError:
-        """Count one pair by itself, or say why it cannot be; changes nothing here, so that several threads may."""
+        """Count one pair, or say why it cannot be."""
         try:
             return self._count(pair)
         except Exception as error:
             return image_error(error, pair.prediction)
 
-    def add(self, counted: _Counted) -> None:
-        """Add what was counted of a pair."""
-        self.histogram += counted.histogram
-        if counted.boundary is not None and self.boundary is not None:
-            self.boundary += counted.boundary
-        self.images.append(counted.result)
-        self.truth.add(counted.pair.name, counted.truth_px)
-        self.over_void += counted.over_void
-        self.truth_notes.add(counted.pair.name, counted.labels.truth_notes)
-        self.prediction_notes.add(counted.pair.name, counted.labels.prediction_notes)
-        self.excluded_px += counted.excluded_px
-        self._add_companions(counted)
-
     def _count(self, pair: MaskPair) -> _Counted:
-        catalog, rule, around = self.histogram.catalog, self.histogram.rule, self.histogram.around
+        catalog = self.catalog
         labels = self.reader.read(pair)
         truth, prediction = labels.truth, labels.prediction
         if truth.shape != prediction.shape:
             raise _size_mismatch(pair, truth.shape, prediction.shape)
         confidence: NDArray[np.uint8] | None = None
         if self.threshold is not None:
-            prediction, confidence = self._called_anew(pair, labels)
+            prediction, confidence = self._at_threshold(pair, labels, self.threshold)
         truth_px = class_histogram(truth, catalog)
         over_void = np.zeros_like(truth_px)
         if truth_px[-1]:
             over_void = class_histogram(np.ascontiguousarray(prediction[truth == catalog.ignore][None]), catalog)
-        index = band_index(truth=truth, prediction=prediction, ignore=catalog.ignore, rule=rule, around=around)
-        excluded, excluded_px = self._excluded(pair, truth), 0
+        excluded = self._excluded(pair, truth)
+        record = count_labels(prediction, catalog, truth=truth, exclude=excluded, band=self.band)
+        counts = dict(record.counts)
         if excluded is not None:
-            excluded_px = int((excluded & (truth != catalog.ignore)).sum())
+            counts[EXCLUDED] = SparseCounts.of(np.array([int((excluded & (truth != catalog.ignore)).sum())]))
             truth = np.where(excluded, truth.dtype.type(catalog.ignore), truth)
-        histogram = BandHistogram(catalog, rule=rule, around=around)
-        histogram.update(index=index, truth=truth, prediction=prediction)
-        matrix = histogram.total()
-        boundary = self._empty_boundary()
-        davis, csurka = float("nan"), float("nan")
-        if boundary is not None:
-            boundary.update(truth=truth, prediction=prediction)
+        boundary, davis, csurka = None, float("nan"), float("nan")
+        if self.boundary_ratio is not None:
+            boundary = BoundaryIoU(catalog, self.boundary_ratio).update(truth=truth, prediction=prediction)
+            counts[BOUNDARY] = SparseCounts.of(np.stack([boundary.hits, boundary.union]))
             davis = mean_boundary_f(truth=truth, prediction=prediction, ignore=catalog.ignore)[0]
             csurka = mean_csurka_f(truth=truth, prediction=prediction, ignore=catalog.ignore)[0]
-        result = ImageResult(
+        failures: list[AtrousError] = []
+        path = confidence_file(pair.prediction)
+        if path is not None:
+            try:
+                if confidence is None:
+                    confidence = self._confidence(path, labels, truth.shape, pair)
+                calibration = Calibration(catalog).update(truth=truth, prediction=prediction, confidence=confidence)
+                counts[CALIBRATION] = SparseCounts.of(calibration.counts)
+            except Exception as error:
+                failures.append(image_error(error, path))
+        record = replace(record, counts=counts, scores=iou_score(record))
+        return _Counted(
+            pair, record, self._result(pair, record, truth, boundary, davis, csurka), labels, prediction, excluded, truth_px,
+            over_void, tuple(failures),
+        )  # fmt: skip
+
+    def _result(
+        self, pair: MaskPair, record: ImageAnalysis, truth: LabelMap, boundary: BoundaryIoU | None, davis: float, csurka: float
+    ) -> ImageResult:
+        matrix, histogram = record.matrix, record.band(self.band.rule, self.band.around)
+        assert matrix is not None
+        assert histogram is not None
+        return ImageResult(
             name=pair.name,
             prediction=pair.prediction,
             truth=pair.truth,
@@ -267,14 +257,10 @@ class _Tally:
             csurka_f=csurka,
             truth_sha256=label_map_hash(truth),
         )
-        return _Counted(
-            pair, truth, excluded, excluded_px, prediction, labels, truth_px, over_void, result, histogram, boundary, confidence
-        )  # fmt: skip
 
-    def _called_anew(self, pair: MaskPair, labels: PairLabels) -> tuple[LabelMap, NDArray[np.uint8]]:
-        """Labels at the threshold and their confidence, from a mask of two classes and its confidence map."""
-        assert self.threshold is not None
-        catalog, prediction = self.histogram.catalog, labels.prediction
+    def _at_threshold(self, pair: MaskPair, labels: PairLabels, threshold: float) -> tuple[LabelMap, NDArray[np.uint8]]:
+        """Labels at a threshold and their confidence, from a mask of two classes and its confidence map."""
+        catalog, prediction = self.catalog, labels.prediction
         path = confidence_file(pair.prediction)
         if path is None:
             raise MaskFormatError(
@@ -286,7 +272,7 @@ class _Tally:
         thing, other = (int(catalog.ids[channel]) for channel in (place, 1 - place))
         confidence = self._confidence(path, labels, prediction.shape, pair)
         level = np.where(prediction == thing, confidence, 255 - confidence)
-        called = np.where(level >= first_level(self.threshold), thing, other).astype(prediction.dtype)
+        called = np.where(level >= first_level(threshold), thing, other).astype(prediction.dtype)
         called[prediction == catalog.ignore] = catalog.ignore
         return called, np.where(called == thing, level, 255 - level).astype(np.uint8)
 
@@ -295,45 +281,60 @@ class _Tally:
         return read_confidence(path, shape, lambda pixels: self.reader.turned_like_prediction(pixels, mask, info))
 
     def _excluded(self, pair: MaskPair, truth: LabelMap) -> NDArray[np.bool_] | None:
-        """(H, W) bool: pixels whose truth a person has marked as ambiguous."""
+        """(H, W) bool: pixels whose truth the user has marked as ambiguous."""
         path = None if self.marks is None else self.marks.of(pair.name)
         return None if path is None else read_ambiguous(path, truth.shape).mask()
 
-    def _add_companions(self, counted: _Counted) -> None:
-        """Count the files beside a pair. One that fails is reported; the image itself stays counted."""
-        pair, prediction = counted.pair, counted.prediction
-        confidence = confidence_file(pair.prediction)
-        if confidence is not None:
-            self._try(confidence, lambda: self._calibrate(confidence, counted))
-        instances = instance_file(pair.truth) if self.instances is not None else None
-        if instances is not None and self.instances is not None:
-            counts = self.instances
-            self._try(instances, lambda: counts.update(instances=self._instances(instances, counted), prediction=prediction))
 
-    def _calibrate(self, path: Path, counted: _Counted) -> None:
-        truth, prediction, confidence = counted.truth, counted.prediction, counted.confidence
-        if confidence is None:
-            confidence = self._confidence(path, counted.labels, truth.shape, counted.pair)
-        self.calibration.update(truth=truth, prediction=prediction, confidence=confidence)
-        self.calibrated += 1
+class _Found:
+    """What has been counted so far."""
 
-    def _instances(self, path: Path, counted: _Counted) -> NDArray[np.int64]:
-        """Instances, none of them where pixels are excluded."""
-        mask, info = counted.pair.truth, counted.labels.info
-        instances = read_instances(path, counted.truth.shape, lambda pixels: self.reader.turned_like_truth(pixels, mask, info))
-        return instances if counted.excluded is None else np.where(counted.excluded, 0, instances)
+    def __init__(self, catalog: ClassCatalog) -> None:
+        self.analysis = FolderAnalysis(catalog)
+        self.images: list[ImageResult] = []
+        self.failures: list[AtrousError] = []
+        self.truth = MaskStatistics(catalog)
+        self.truth_notes, self.prediction_notes = RunNotes("ground truth mask"), RunNotes("predicted mask")
+        self._instances = InstanceCounts(catalog) if catalog.name in CATALOGS else None
+        self._over_void = np.zeros(len(catalog) + 1, dtype=np.int64)
 
-    def _try(self, path: Path, work: Callable[[], object]) -> None:
+    def add(self, counted: _Counted, reader: PairReader) -> None:
+        """Add what was counted of a pair."""
+        name = counted.pair.name
+        self.analysis.update(name, counted.analysis)
+        self.images.append(counted.result)
+        self.failures += counted.failures
+        self.truth.add(name, counted.truth_px)
+        self._over_void += counted.over_void
+        self.truth_notes.add(name, counted.labels.truth_notes)
+        self.prediction_notes.add(name, counted.labels.prediction_notes)
+        path = None if self._instances is None else instance_file(counted.pair.truth)
+        if path is None or self._instances is None:
+            return
+        mask, info, excluded = counted.pair.truth, counted.labels.info, counted.excluded
         try:
-            work()
-        except Exception as error:
+            instances = read_instances(
+                path, counted.prediction.shape, lambda pixels: reader.turned_like_truth(pixels, mask, info)
+            )  # fmt: skip
+            known = instances if excluded is None else np.where(excluded, 0, instances)
+            self._instances.update(instances=known, prediction=counted.prediction)
+        except Exception as error:  # the image itself stays counted
             self.failures.append(image_error(error, path))
 
-    def _empty_boundary(self) -> BoundaryIoU | None:
-        if not self.wants_boundary:
+    def warnings(self) -> tuple[Note, ...]:
+        """What is implausible about the masks, the most serious first."""
+        catalog, counts = self.analysis.catalog, self.analysis.matrix.counts
+        shifted = shifted_by_one(counts, catalog)
+        hidden = hidden_by_void(counts, self._over_void, catalog)
+        found = [*([] if shifted is None else [shifted]), *hidden, *self.truth.findings()]
+        return tuple(sorted(found, key=lambda note: not note.warning))
+
+    def cityscapes(self) -> CityscapesScores | None:
+        """The benchmark's own scores under its catalogs, else None."""
+        if self._instances is None:
             return None
-        catalog = self.histogram.catalog
-        return BoundaryIoU(catalog, DILATION_RATIO_CITYSCAPES if catalog.name.startswith("cityscapes") else DILATION_RATIO)
+        # Weighted hits of some images and false alarms of all would not be a score.
+        return cityscapes_scores(self.analysis.matrix, self._instances if self._instances.images == len(self.images) else None)
 
 
 def _other_frame(prediction_dir: Path, truth_dirs: Sequence[Path]) -> list[Note]:
@@ -348,13 +349,6 @@ def _other_frame(prediction_dir: Path, truth_dirs: Sequence[Path]) -> list[Note]
         "orientation do not meet. Name the photographs with --images"
     )
     return [Note("frame", text, "is in another frame than its ground truth", warning=True)]
-
-
-def _cityscapes(matrix: ConfusionMatrix, tally: _Tally) -> CityscapesScores | None:
-    if tally.instances is None:
-        return None
-    # Weighted hits of some images and false alarms of all would not be a score.
-    return cityscapes_scores(matrix, tally.instances if tally.instances.images == len(tally.images) else None)
 
 
 def _size_mismatch(pair: MaskPair, truth: tuple[int, ...], prediction: tuple[int, ...]) -> MaskFormatError:
