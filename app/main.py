@@ -90,11 +90,18 @@ class Application(QObject):
         self.program = Program(self.settings, self.notifier, self.facts, self._compute, self)
         self.binding = Binding(self.window, self.program, self.images)
         self.verbs = WindowVerbs(self.window, self.program)
-        self.window.commands.bind({**self.program.targets(), "window": self.verbs})
+        self.window.commands.bind(self.target)
         for problem in self.settings.problems:
             self.notifier.warning("A setting was not used", problem, replace_key=problem)
         self.settings.failed.connect(lambda error: self.notifier.report(error, replace_key="settings"))
         return self.program
+
+    def target(self, name: str) -> object:
+        """What handles commands under a name of the table of commands. Raises KeyError for an unknown name."""
+        if name == "window":
+            return self.verbs
+        assert self.program is not None
+        return self.program.target(name)
 
     def _keep_keyboard(self, printed: dict[str, str]) -> None:
         self.settings.set("keyboard.printed", {position: [char] for position, char in printed.items()})

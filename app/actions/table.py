@@ -79,7 +79,7 @@ _NAVIGATE = (
           keys="Ctrl+Shift+D", enabled_when=("has_images",)),
     _spec(Group.NAVIGATE, "go.previous_unreviewed", "Previous unreviewed image", "project.previous_unreviewed",
           keys="Ctrl+Shift+A", enabled_when=("has_images",)),
-    _spec(Group.NAVIGATE, "go.next_worst", "Next worst image", "project.next_worst", icon="worst", keys="N",
+    _spec(Group.NAVIGATE, "go.next_worst", "Next worst image", "queues.next_worst", icon="worst", keys="N",
           enabled_when=("has_images",), tip="The unreviewed image with the lowest IoU; without ground truth the least certain"),
     _spec(Group.NAVIGATE, "go.reviewed_next", "Reviewed, next", "project.reviewed_next", icon="reviewed",
           keys=("Return", "Enter", "Ctrl+Return", "Ctrl+Enter"),

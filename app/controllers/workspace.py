@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,7 @@ from app.controllers.evaluate.cutouts import CutoutShelf
 from app.controllers.evaluate.errors import InspectController
 from app.controllers.evaluate.ground_truth import GroundTruthController
 from app.controllers.evaluate.live import JudgeController
-from app.controllers.evaluate.plots import PlotsController
+from app.controllers.evaluate.plots import PlotsController, PlotSources
 from app.controllers.evaluate.rankings import QueuesController
 from app.controllers.predict.image import PredictController
 from app.controllers.predict.models import ModelsController
@@ -43,6 +44,7 @@ from app.services.calls import ComputeService
 from app.services.folders import thumbnail_folder
 from app.services.jobs import JobRegistry
 from app.services.notifications import Notifier
+from app.services.services import Services
 from app.services.settings import SettingsStore
 from app.services.thumbnails import ThumbnailLoader
 from app.state.tools import Tool, ToolState
@@ -53,12 +55,33 @@ if TYPE_CHECKING:
     from app.controllers.hub.published_models import FetchController
 
 
+#: Features that follow the work from the start, whether they are shown or not.
+LISTENERS = (
+    "look", "classes", "projects", "folder_jobs", "undoing", "file_changes", "truth", "models", "predict", "judge", "file_notes",
+    "ambiguous", "queues", "inspect", "cutouts", "refine", "scribble", "learn", "compare", "compare_folder", "plots", "threshold",
+    "receptive", "welcome", "counts", "readout",
+)  # fmt: skip
+
+#: Name in the table of commands -> feature.
+TARGETS = {"project": "projects"} | {
+    name: name
+    for name in (
+        "edit", "view", "look", "classes", "models", "predict", "truth", "judge", "queues", "inspect", "ambiguous", "refine",
+        "refine_folder", "scribble", "learn", "compare", "compare_folder", "receptive", "export", "folder_jobs",
+    )
+}  # fmt: skip
+
+
 class Program(QObject):
     """The program without its widgets.
+
+    Each feature is built when it is first asked for, with what it needs; those of :data:`LISTENERS` follow the work from the
+    start. No feature depends on the order in which they are built.
 
     Args:
         settings, notifier, facts: made before the window, which shows them from its first frame on.
         compute: the compute process, or a fake one in tests.
+        listeners: names of the features that are built at once; tests build them in other orders.
     """
 
     def __init__(
@@ -68,111 +91,180 @@ class Program(QObject):
         facts: Facts,
         compute: ComputeService,
         parent: QObject | None = None,
+        *,
+        listeners: Sequence[str] | None = None,
     ) -> None:
         super().__init__(parent)
         self.settings, self.notifier, self.facts, self.compute = settings, notifier, facts, compute
         self.jobs = JobRegistry(self)
+        self.services = Services(compute, self.jobs, notifier, settings, facts)
         self.tools = ToolState()
         self.tools.set_diameter(settings["brush.diameter"])
-        self.view = ViewState(self)
-        self.edit = EditController(self.tools, self)
-        self.look = LookController(self.view, settings, facts, self)
-        self.classes = ClassesController(self.edit, self.view, notifier, self)
-        self.projects = ProjectController(self.edit, self.jobs, notifier, settings, facts, self)
-        self.folder_jobs = FolderJobs(self.projects, self.edit, self.jobs, notifier, settings, facts, self)
-        self.undoing = Undoing(self.projects, self.edit, notifier, self)
-        self.file_changes = FileChanges(self.projects, self.edit, self.jobs, notifier, self)
-        self.file_notes = FileNotes(self.projects, notifier, self)
-        self.truth = GroundTruthController(self.projects, self.jobs, notifier, self)
-        self.models = ModelsController(compute, notifier, settings, facts, self)
-        self.predict = PredictController(
-            self.projects, self.models, self.edit, compute, self.jobs, notifier, settings, facts, self.folder_jobs,
-            self,
-        )  # fmt: skip
-        self.judge = JudgeController(
-            self.projects, self.predict, self.edit, self.truth, self.jobs, notifier, settings, facts, self.folder_jobs, self
-        )
-        self.judge.truthNoted.connect(lambda name, notes: self.file_notes.tell(name, "ground truth", notes))
-        self.ambiguous = AmbiguousController(self.projects, self.judge, self.edit, notifier, facts, self)
-        self.queues = QueuesController(self.projects, self.models, self.predict, self.judge, notifier, self.folder_jobs, self)
-        self.ambiguous.changed.connect(self.queues.remeasure)
-        self.inspect = InspectController(
-            self.projects, self.models, self.judge, self.edit, self.jobs, notifier, facts, self.folder_jobs, self
-        )  # fmt: skip
-        self.ambiguous.changed.connect(self.inspect.refresh_image)
-        self.cutouts = CutoutShelf(self.projects, self.models, self.jobs, self)
-        self.judge.truthFound.connect(lambda _index: self.cutouts.clear())
-        self.refine = RefineController(
-            self.projects, self.models, self.predict, self.judge, self.edit, self.view, compute, self.jobs, notifier, settings,
-            facts, self,
-        )  # fmt: skip
-        self.refine_folder = RefineFolder(
-            self.projects, self.models, self.predict, self.edit, self.refine.crf, compute, facts, self.folder_jobs, self
-        )  # fmt: skip
-        self.scribble = ScribbleController(
-            self.projects, self.predict, self.refine, self.edit, compute, notifier, facts, self
-        )  # fmt: skip
-        self.learn = LearnController(
-            self.projects, self.models, self.predict, self.edit, compute, self.jobs, notifier, settings, facts, self.folder_jobs,
-            self,
-        )  # fmt: skip
-        self.compare = CompareController(
-            self.projects, self.models, self.judge, self.view, compute, self.jobs, notifier, settings, facts, self
-        )
-        self.compare_folder = CompareFolder(
-            self.compare, self.projects, self.models, self.judge, compute, notifier, facts, self.folder_jobs, self
-        )
-        self.plots = PlotsController(
-            self.projects, self.judge, self.inspect, self.queues, self.refine, self.compare, self.compare_folder,
-            self.models, self.jobs, notifier, self,
-        )  # fmt: skip
-        self.threshold = ThresholdController(
-            self.projects, self.models, self.predict, self.edit, compute, facts, self
-        )  # fmt: skip
-        self.receptive = ReceptiveController(self.projects, self.models, compute, facts, self)
-        self.export = ExportController(self.projects, self.predict, self.jobs, notifier, self)
-        self.imports = ImportController(self.projects, self.truth, self.predict, self.jobs, notifier, self.folder_jobs, self)
-        self.welcome = WelcomeController(self.projects, self.models, self.imports, notifier, self)
-        self.counts = PixelCounts(self.projects, self.predict, self.jobs, self)
-        self.readout = ReadoutController(self.projects, self.models, self.judge, compute, self)
-        self.thumbnails = ThumbnailLoader(thumbnail_folder(), self)
-        self.projects.worst_first = self.queues.worst_first
-        self.projects.projectChanged.connect(self.classes.set_project)
-        self.projects.projectChanged.connect(self.models.set_project)
+        for name in LISTENERS if listeners is None else listeners:
+            getattr(self, name)
         self.tools.subscribe(self._follow_tools)
         self._follow_tools()
 
     @cached_property
+    def view(self) -> ViewState:
+        return ViewState(self)
+
+    @cached_property
+    def edit(self) -> EditController:
+        return EditController(self.tools, self)
+
+    @cached_property
+    def look(self) -> LookController:
+        return LookController(self.services, self.view, self)
+
+    @cached_property
+    def classes(self) -> ClassesController:
+        classes = ClassesController(self.services, self.edit, self.view, self)
+        self.projects.projectChanged.connect(classes.set_project)
+        return classes
+
+    @cached_property
+    def projects(self) -> ProjectController:
+        return ProjectController(self.services, self.edit, self)
+
+    @cached_property
+    def folder_jobs(self) -> FolderJobs:
+        return FolderJobs(self.services, self.projects, self.edit, self)
+
+    @cached_property
+    def undoing(self) -> Undoing:
+        return Undoing(self.services, self.projects, self.edit, self)
+
+    @cached_property
+    def file_changes(self) -> FileChanges:
+        return FileChanges(self.services, self.projects, self.edit, self)
+
+    @cached_property
+    def file_notes(self) -> FileNotes:
+        notes = FileNotes(self.services, self.projects, self)
+        self.judge.truthNoted.connect(lambda name, found: notes.tell(name, "ground truth", found))
+        return notes
+
+    @cached_property
+    def truth(self) -> GroundTruthController:
+        return GroundTruthController(self.services, self.projects, self)
+
+    @cached_property
+    def models(self) -> ModelsController:
+        models = ModelsController(self.services, self)
+        self.projects.projectChanged.connect(models.set_project)
+        return models
+
+    @cached_property
+    def predict(self) -> PredictController:
+        return PredictController(self.services, self.projects, self.models, self.edit, self.folder_jobs, self)
+
+    @cached_property
+    def judge(self) -> JudgeController:
+        return JudgeController(self.services, self.projects, self.models, self.edit, self.truth, self.folder_jobs, self)
+
+    @cached_property
+    def ambiguous(self) -> AmbiguousController:
+        return AmbiguousController(self.services, self.projects, self.judge, self.edit, self)
+
+    @cached_property
+    def queues(self) -> QueuesController:
+        queues = QueuesController(self.services, self.projects, self.models, self.judge, self.folder_jobs, self)
+        self.ambiguous.changed.connect(queues.remeasure)
+        return queues
+
+    @cached_property
+    def inspect(self) -> InspectController:
+        inspect = InspectController(self.services, self.projects, self.models, self.judge, self.edit, self.folder_jobs, self)
+        self.ambiguous.changed.connect(inspect.refresh_image)
+        return inspect
+
+    @cached_property
+    def cutouts(self) -> CutoutShelf:
+        cutouts = CutoutShelf(self.services, self.projects, self.models, self)
+        self.judge.truthFound.connect(lambda _index: cutouts.clear())
+        return cutouts
+
+    @cached_property
+    def refine(self) -> RefineController:
+        return RefineController(self.services, self.projects, self.models, self.judge, self.edit, self.view, self)
+
+    @cached_property
+    def refine_folder(self) -> RefineFolder:
+        return RefineFolder(self.services, self.projects, self.models, self.edit, self.refine.crf, self.folder_jobs, self)
+
+    @cached_property
+    def scribble(self) -> ScribbleController:
+        return ScribbleController(self.services, self.projects, self.refine, self.edit, self)
+
+    @cached_property
+    def learn(self) -> LearnController:
+        return LearnController(self.services, self.projects, self.models, self.predict, self.edit, self.folder_jobs, self)
+
+    @cached_property
+    def compare(self) -> CompareController:
+        return CompareController(self.services, self.projects, self.models, self.judge, self.view, self)
+
+    @cached_property
+    def compare_folder(self) -> CompareFolder:
+        return CompareFolder(self.services, self.compare, self.projects, self.models, self.judge, self.folder_jobs, self)
+
+    @cached_property
+    def threshold(self) -> ThresholdController:
+        return ThresholdController(self.services, self.projects, self.models, self.predict, self.edit, self)
+
+    @cached_property
+    def receptive(self) -> ReceptiveController:
+        return ReceptiveController(self.services, self.projects, self.models, self)
+
+    @cached_property
+    def export(self) -> ExportController:
+        return ExportController(self.services, self.projects, self.models, self)
+
+    @cached_property
+    def imports(self) -> ImportController:
+        return ImportController(self.services, self.projects, self.truth, self.edit, self.folder_jobs, self)
+
+    @cached_property
+    def welcome(self) -> WelcomeController:
+        return WelcomeController(self.services, self.projects, self.models, self.imports, self)
+
+    @cached_property
+    def counts(self) -> PixelCounts:
+        return PixelCounts(self.services, self.projects, self)
+
+    @cached_property
+    def readout(self) -> ReadoutController:
+        return ReadoutController(self.services, self.projects, self.models, self.judge, self)
+
+    @cached_property
+    def plots(self) -> PlotsController:
+        sources = PlotSources(
+            self.projects,
+            self.models,
+            self.judge,
+            self.inspect,
+            self.queues,
+            self.refine.meter,
+            self.compare,
+            self.compare_folder,
+        )  # fmt: skip
+        return PlotsController(self.services, sources, self)
+
+    @cached_property
+    def thumbnails(self) -> ThumbnailLoader:
+        return ThumbnailLoader(thumbnail_folder(), self)
+
+    @cached_property
     def fetch(self) -> FetchController:
-        """Published models; made when they are first asked for, because networking takes a moment to import."""
+        """Published models; networking takes a moment to import."""
         from app.controllers.hub.published_models import FetchController
 
-        return FetchController(self.models, self.compute, self.jobs, self.notifier, self.settings, self)
+        return FetchController(self.services, self.models, self)
 
-    def targets(self) -> dict[str, object]:
-        """Handler targets of the table of commands, apart from the window itself."""
-        return {
-            "project": self.projects,
-            "edit": self.edit,
-            "view": self.view,
-            "look": self.look,
-            "classes": self.classes,
-            "models": self.models,
-            "predict": self.predict,
-            "truth": self.truth,
-            "judge": self.judge,
-            "inspect": self.inspect,
-            "ambiguous": self.ambiguous,
-            "refine": self.refine,
-            "refine_folder": self.refine_folder,
-            "scribble": self.scribble,
-            "learn": self.learn,
-            "compare": self.compare,
-            "compare_folder": self.compare_folder,
-            "receptive": self.receptive,
-            "export": self.export,
-            "folder_jobs": self.folder_jobs,
-        }
+    def target(self, name: str) -> object:
+        """The feature that handles commands, by its name in the table of commands. Raises KeyError for no feature."""
+        return getattr(self, TARGETS[name])
 
     def report_facts(self) -> dict[str, str]:
         """What a bug report should say beside versions and log."""

@@ -85,14 +85,34 @@ class _Item:
     fraction: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class JobOptions:
+    """How a job over a folder goes on, and how it is shown.
+
+    Attributes:
+        title: what the user reads in the status bar.
+        in_flight: how many images are under way at a time.
+        resume: how many images of the same job were done before it was interrupted; they count in the progress.
+        guards_close: whether closing the window asks first.
+        shown: whether the status bar shows it; see :meth:`FolderJob.show`.
+    """
+
+    title: str
+    in_flight: int = 1
+    resume: int = 0
+    guards_close: bool = False
+    shown: bool = True
+
+
 class FolderJob(QObject, Generic[T]):
     """The rules of every loop over a folder.
 
     - Images begin in the order of ``ids``, at most ``in_flight`` at a time, and at most as many in one turn of the event loop, so
       that a long job neither blocks the window nor grows the stack.
-    - An error is a failure of its image only, is kept in :attr:`failures`, and the job goes on; unless ``on_failure`` raises,
-      which means that nothing can be written any more: then the job ends as failed, with :attr:`trouble`. An exception that is
-      neither an AtrousError nor raised by a step is a bug: its image counts as failed and the exception is raised.
+    - An error is a failure of its image only, is kept in :attr:`failures`, and the job goes on; unless a handler of failures
+      (:meth:`on`) raises, which means that nothing can be written any more: then the job ends as failed, with :attr:`trouble`. An
+      exception that is neither an AtrousError nor raised by a step is a bug: its image counts as failed and the exception is
+      raised.
     - After :meth:`cancel` no image begins and calls are cancelled. What runs on the pool comes to its end and is taken; an image
       that needs another call or a pause after it is left. A call that was cancelled elsewhere cancels the job.
     - After :meth:`abandon` (another project is open) nothing is taken any more.
@@ -104,13 +124,6 @@ class FolderJob(QObject, Generic[T]):
         on_result: gets an image and its result.
         project: names the images and their files.
         jobs: runs background steps; it shows the job while it lasts.
-        title: what the user reads in the status bar.
-        in_flight: how many images are under way at a time.
-        resume: how many images of the same job were done before it was interrupted; they count in the progress.
-        on_failure: gets an image and its error, before it counts in :attr:`failures`.
-        on_end: called once, with the job, after its last image.
-        guards_close: whether closing the window asks first.
-        shown: whether the status bar shows it; see :meth:`show`.
 
     Attributes:
         job: as the status bar shows it; its state tells how the job ended.
@@ -128,37 +141,51 @@ class FolderJob(QObject, Generic[T]):
         *,
         project: Project,
         jobs: JobRegistry,
-        title: str,
-        in_flight: int = 1,
-        resume: int = 0,
-        on_failure: Callable[[int, AtrousError], object] = lambda _image, _error: None,
-        on_end: Callable[[FolderJob[T]], object] = lambda _job: None,
-        guards_close: bool = False,
-        shown: bool = True,
+        options: JobOptions,
     ) -> None:
         super().__init__(jobs)
         self._order = list(ids)
         self._waiting = deque(range(len(self._order)))
         self._work, self._on_result, self._jobs = work, on_result, jobs
         self.project = project
-        self._in_flight, self._on_failure, self._on_end = in_flight, on_failure, on_end
+        self._in_flight = options.in_flight
+        self._on_failure: list[Callable[[int, AtrousError], object]] = []
+        self._on_end: list[Callable[[FolderJob[T]], object]] = []
         self._active: list[_Item] = []
         self._paused: list[_Item] = []
         self._ended: set[int] = set()
         self._stopping = False
-        self.done = resume
-        self.total = resume + len(self._order)
+        self.done = options.resume
+        self.total = options.resume + len(self._order)
         self.failures: dict[int, AtrousError] = {}
         self.trouble: AtrousError | None = None
         self.abandoned = False
-        self.job = Job(title, self._stop, guards_close=guards_close)
+        self.job = Job(options.title, self._stop, guards_close=options.guards_close)
         self._turn = single_shot(self, 0, self._feed)
         self._retry = single_shot(self, RETRY_MS, self._resume_paused)
         self._shown = False
         self.job.progress(self.done, self.total)
-        if shown:
+        if options.shown:
             self.show()
         self._turn.start()
+
+    def on(
+        self,
+        *,
+        failure: Callable[[int, AtrousError], object] | None = None,
+        end: Callable[[FolderJob[T]], object] | None = None,
+    ) -> FolderJob[T]:
+        """Add handlers before the first image begins; returns the job itself.
+
+        Args:
+            failure: gets an image and its error, before it counts in :attr:`failures`.
+            end: called once, with the job, after its last image.
+        """
+        if failure is not None:
+            self._on_failure.append(failure)
+        if end is not None:
+            self._on_end.append(end)
+        return self
 
     @property
     def running(self) -> bool:
@@ -192,12 +219,12 @@ class FolderJob(QObject, Generic[T]):
         self._turn.start()
 
     def cancel(self) -> None:
-        """Stop for a reason other than the user's (``job.cancel`` is theirs); ``on_end`` follows once nothing is under way."""
+        """Stop for a reason other than the user's (``job.cancel`` is theirs); the end follows once nothing is under way."""
         if self.running:
             self._stop()
 
     def abandon(self) -> None:
-        """Stop at once, because another project is open: no result is taken any more. Calls ``on_end`` before it returns."""
+        """Stop at once, because another project is open: no result is taken any more. The end is announced before it returns."""
         if self.running:
             self.abandoned = self._stopping = True
             self._waiting.clear()
@@ -312,7 +339,8 @@ class FolderJob(QObject, Generic[T]):
     def _fail(self, item: _Item, error: Exception) -> None:
         failure = image_error(error, self.project.path_of(self.project.record(item.image)))
         try:
-            self._on_failure(item.image, failure)
+            for handler in self._on_failure:
+                handler(item.image, failure)
         except AtrousError as trouble:
             self.trouble = trouble
         self.failures[item.image] = failure
@@ -346,5 +374,6 @@ class FolderJob(QObject, Generic[T]):
             self.job.finish(JobState.FAILED)
         else:
             self.job.finish(JobState.CANCELLED if self._stopping else JobState.DONE)
-        self._on_end(self)
+        for handler in self._on_end:
+            handler(self)
         self.deleteLater()

@@ -30,7 +30,7 @@ def main():
     application.window.resize(1200, 800)
     application.window.show()
     program = application.build()
-    program.folder_jobs.assume = True
+    program.folder_jobs.asks = False
     program.models.start()
     program.projects.open(Path(sys.argv[1]))
     said = []

@@ -135,7 +135,7 @@ def studio(qtbot: QtBot, qapp: object, tmp_path: Path, monkeypatch: pytest.Monke
     compute = FakeComputeClient(get_catalog("voc21"))
     application = Application(compute)
     made = Studio(qtbot, application, compute)
-    made.program.folder_jobs.assume = True  # tests of the question switch it on
+    made.program.folder_jobs.asks = False  # tests of the question switch it on
     qtbot.addWidget(application.window)
     application.window.resize(1200, 800)
     with qtbot.waitExposed(application.window):

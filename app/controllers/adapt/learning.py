@@ -11,16 +11,15 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
 
-from app.actions.context import Facts
 from app.controllers.annotate.edit import EditController
 from app.controllers.predict.image import PredictController
 from app.controllers.predict.models import ModelsController
 from app.controllers.project.folder_jobs import FolderJobs
 from app.controllers.project.navigation import ProjectController
-from app.services.calls import Call, ComputeService
-from app.services.jobs import Job, JobRegistry, JobState
-from app.services.notifications import Choice, Notifier
-from app.services.settings import SettingsStore
+from app.services.calls import Call
+from app.services.jobs import Job, JobState
+from app.services.notifications import Choice
+from app.services.services import Services
 from app.state.class_mapping import choose_classes, forget_choices
 from app.state.corrections import Corrections, survey
 from app.state.project import Project
@@ -68,23 +67,21 @@ class LearnController(QObject):
 
     def __init__(
         self,
+        services: Services,
         projects: ProjectController,
         models: ModelsController,
         predict: PredictController,
         edit: EditController,
-        compute: ComputeService,
-        jobs: JobRegistry,
-        notifier: Notifier,
-        settings: SettingsStore,
-        facts: Facts,
         folder_jobs: FolderJobs,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._projects, self._models, self._predict, self._edit, self._compute = projects, models, predict, edit, compute
-        self._jobs, self._notifier, self._settings, self._facts = jobs, notifier, settings, facts
+        self._projects, self._models, self._predict, self._edit = projects, models, predict, edit
+        self._compute = services.compute
+        self._jobs, self._notifier = services.jobs, services.notifier
+        self._settings, self._facts = services.settings, services.facts
         self._folder_jobs = folder_jobs
-        self._report = partial(notifier.report_or_raise, replace_key="learn")
+        self._report = partial(services.notifier.report_or_raise, replace_key="learn")
         self._call: Call[Learned] | None = None
         self._project: Project | None = None
         self.result: LearnResult | None = None

@@ -9,7 +9,7 @@ from PySide6.QtCore import QObject, Signal
 from app.actions.table import CLASS_KEYS
 from app.controllers.annotate.edit import EditController
 from app.controllers.annotate.view import ViewState
-from app.services.notifications import Notifier
+from app.services.services import Services
 from app.state.project import Project
 from app.viewmodels.annotate.class_rows import arranged, assigned_keys, effective_keys
 from deeplab_core.catalogs.catalog import ClassCatalog, Color
@@ -28,9 +28,9 @@ class ClassesController(QObject):
 
     changed = Signal()
 
-    def __init__(self, edit: EditController, view: ViewState, notifier: Notifier, parent: QObject | None = None) -> None:
+    def __init__(self, services: Services, edit: EditController, view: ViewState, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._edit, self._view, self._notifier = edit, view, notifier
+        self._edit, self._view, self._notifier = edit, view, services.notifier
         self._project: Project | None = None
         #: Keys that never move, and all keys as they work on the image in view.
         self.assigned: dict[str, int] = {}

@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from enum import StrEnum
+from typing import Literal
 
+import numpy as np
 from PySide6.QtCore import QObject, Qt, Signal, Slot
 
 from app.services.step_writer import StepWriter
 from app.state.document import Change, Document
 from app.state.edits import StrokeSession, eraser_value, fill_patch, polygon_patch
-from app.state.patch import TilePatch
+from app.state.patch import TilePatch, diff_patch
 from app.state.provenance import Provenance
 from app.state.tools import Tool, ToolState
 from app.text import spaced
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.geometry import Box
+from deeplab_core.labels import LabelMap
 
 Point = tuple[float, float]
 StrokeMode = Literal["paint", "erase", "restore"]
@@ -70,12 +73,12 @@ class HeldStroke:
     revision: int
 
 
-class History(Protocol):
-    """What undo and redo are asked of; ``services.undo`` is one."""
+class OutlineUse(StrEnum):
+    """What an outline of lasso or polygon is for: filled here, or passed on by :attr:`EditController.outlineDrawn`."""
 
-    def undo(self) -> None: ...
-
-    def redo(self) -> None: ...
+    FILL = "fill"
+    REFINE = "refine"
+    MARK_AMBIGUOUS = "mark ambiguous"
 
 
 class EditController(QObject):
@@ -89,8 +92,11 @@ class EditController(QObject):
             step that changes much of a large image, being painted.
         changed: (Box) after any change of the labels, undo and redo included.
         documentChanged: (Document or None) another document is in view.
-        refused: (text) why a verb did nothing, in words for a person.
+        refused: (text) why a verb did nothing, for the user.
         busyChanged: (bool) a stroke began or ended.
+        strokeHeld: (HeldStroke) a painted stroke has ended while strokes are held (:meth:`hold_strokes`).
+        outlineDrawn: (OutlineUse, points) an outline that is not filled.
+        undoAsked, redoAsked: no stroke takes the verb; what they undo and redo is the history's matter.
     """
 
     stepDone = Signal(str, object, object)
@@ -98,6 +104,10 @@ class EditController(QObject):
     documentChanged = Signal(object)
     refused = Signal(str)
     busyChanged = Signal(bool)
+    strokeHeld = Signal(object)
+    outlineDrawn = Signal(object, object)
+    undoAsked = Signal()
+    redoAsked = Signal()
     _workedOut = Signal()
 
     def __init__(self, tools: ToolState, parent: QObject | None = None) -> None:
@@ -105,15 +115,14 @@ class EditController(QObject):
         self.tools = tools
         self._document: Document | None = None
         self._unsubscribe = _nothing
-        self._history: History | None = None
         self._stroke: StrokeSession | None = None
         self._stroke_title = ""
         self._stroke_source = Provenance.PERSON
         self._stroke_value = 0
         self._stroke_rect = _NOWHERE
         self._held: HeldStroke | None = None
-        self._follow_up: Callable[[HeldStroke], bool] | None = None
-        self._outline_taker: Callable[[Sequence[Point]], None] | None = None
+        self._holding = False
+        self._outline_use = OutlineUse.FILL
         self._locked: str | None = None
         self._writer = StepWriter(self)
         self._held_open = False
@@ -145,22 +154,18 @@ class EditController(QObject):
         self._unsubscribe = document.subscribe(self._follow) if document is not None else _nothing
         self.documentChanged.emit(document)
 
-    def set_history(self, history: History | None) -> None:
-        """Whom :meth:`undo` and :meth:`redo` ask."""
-        self._history = history
-
     def set_locked(self, reason: str | None) -> None:
         """Refuse every change with this reason; None allows them again. A stroke in hand is committed first."""
         self.commit_stroke()
         self._locked = reason
 
-    def set_follow_up(self, follow: Callable[[HeldStroke], bool] | None) -> None:
-        """Whom :meth:`end_stroke` offers a painted stroke. One who returns True has it held until :meth:`finish_held`."""
-        self._follow_up = follow
+    def hold_strokes(self, on: bool) -> None:
+        """Hold every painted stroke that ends, announce it by :attr:`strokeHeld`, and wait for :meth:`finish_held`."""
+        self._holding = on
 
-    def set_outline_taker(self, taker: Callable[[Sequence[Point]], None] | None) -> None:
-        """Who gets the outlines of lasso and polygon instead of their being filled; None fills them."""
-        self._outline_taker = taker
+    def set_outline_use(self, use: OutlineUse) -> None:
+        """What the next outlines of lasso and polygon are for."""
+        self._outline_use = use
 
     def choose_class(self, class_id: int) -> None:
         """Take another class in hand. Ignored in the middle of a stroke."""
@@ -231,9 +236,9 @@ class EditController(QObject):
             self.busyChanged.emit(False)
 
     def end_stroke(self) -> None:
-        """The brush was lifted: commit the stroke, unless somebody takes it over (:meth:`set_follow_up`)."""
+        """The brush was lifted: commit the stroke, or hold it (:meth:`hold_strokes`)."""
         stroke, document = self._stroke, self._document
-        if stroke is None or document is None or self._follow_up is None or self._stroke_source is not Provenance.PERSON:
+        if stroke is None or document is None or not self._holding or self._stroke_source is not Provenance.PERSON:
             self.commit_stroke()
             return
         self._stroke = None
@@ -242,7 +247,9 @@ class EditController(QObject):
         self._held = held
         document.open_step(patch)  # no step yet: no mask file may hold it
         self.busyChanged.emit(False)
-        if not (patch.tiles and self._follow_up(held)):
+        if patch.tiles:
+            self.strokeHeld.emit(held)
+        else:
             self.finish_held()
 
     def finish_held(self, name: str = "", follow: TilePatch | None = None) -> None:
@@ -289,17 +296,17 @@ class EditController(QObject):
             self.carry_out(name, document, lambda: fill_patch(document, x, y, value))
 
     def polygon(self, points: Sequence[Point]) -> None:
-        """Paint the inside of a closed polygon with the class in hand, or hand it to whom outlines go."""
+        """Paint the inside of a closed polygon with the class in hand, or pass it on (:meth:`set_outline_use`)."""
         self._outline("Polygon", points)
 
     def lasso(self, points: Sequence[Point]) -> None:
-        """Paint the inside of a freehand outline with the class in hand, or hand it to whom outlines go."""
+        """Paint the inside of a freehand outline with the class in hand, or pass it on (:meth:`set_outline_use`)."""
         self._outline("Lasso", points)
 
     def _outline(self, name: str, points: Sequence[Point]) -> None:
         document, value = self._ready(), self.tools.class_id
-        if document is not None and self._outline_taker is not None:
-            self._outline_taker(points)
+        if document is not None and self._outline_use is not OutlineUse.FILL:
+            self.outlineDrawn.emit(self._outline_use, points)
         elif document is not None and points:
             only = self._only(document, points[0])
             name = f"{name}: {_painted(document.catalog, value, only)}"
@@ -352,6 +359,23 @@ class EditController(QObject):
             self._writer.write(document, patch)
             self._tell(name, patch, source)
 
+    def replace_all(self, labels: LabelMap, source: Provenance, title: str) -> None:
+        """Replace the mask by (H, W) labels in the project's ids, as one step; nothing without a mask that may be changed.
+
+        Args:
+            source: provenance of every pixel.
+        """
+        document = self._document
+        if document is None or self._locked is not None:
+            return
+
+        def make() -> TilePatch:
+            return diff_patch(document.labels, document.provenance, labels, np.full_like(document.provenance, source))
+
+        # What the user chose to start from is the user's work: a later prediction must not replace it without a question.
+        journaled = Provenance.IMPORT if source is not Provenance.MODEL else source
+        self.carry_out(title, document, make, journaled)
+
     # -- the rest --------------------------------------------------------------------------------------------------------
 
     def pick(self, x: float, y: float) -> None:
@@ -363,15 +387,15 @@ class EditController(QObject):
 
     def undo(self) -> None:
         """Take back the stroke in hand, or else the last step."""
-        if not self.abort_stroke() and self._history is not None:
+        if not self.abort_stroke():
             self.commit_stroke()
-            self._history.undo()
+            self.undoAsked.emit()
 
     def redo(self) -> None:
         """Do the last undone step again; ignored in the middle of a stroke."""
-        if not self.busy and self._history is not None:
+        if not self.busy:
             self.commit_stroke()
-            self._history.redo()
+            self.redoAsked.emit()
 
     def _ready(self) -> Document | None:
         if self._document is None:

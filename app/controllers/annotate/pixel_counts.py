@@ -8,10 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal
 
-from app.controllers.predict.image import PredictController
 from app.controllers.project.navigation import ProjectController
 from app.controllers.project.open_image import OpenImage
-from app.services.jobs import JobRegistry
+from app.services.services import Services
 from app.services.timers import single_shot
 from app.state.document import Change
 from app.state.provenance import users_own
@@ -36,10 +35,13 @@ class PixelCounts(QObject):
     counted = Signal()
 
     def __init__(
-        self, projects: ProjectController, predict: PredictController, jobs: JobRegistry, parent: QObject | None = None
+        self,
+        services: Services,
+        projects: ProjectController,
+        parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._jobs = jobs
+        self._jobs = services.jobs
         self._counted = False
         self._image: OpenImage | None = None
         self._counts = np.zeros(256, dtype=np.int64)
@@ -48,7 +50,7 @@ class PixelCounts(QObject):
         self._soon = single_shot(self, _SHARES_MS, self.changed.emit)
         self._later = single_shot(self, _BY_HAND_MS, self._count_all)
         projects.imageChanged.connect(self._follow)
-        predict.predictionChanged.connect(lambda _image: self.changed.emit())
+        projects.predictionChanged.connect(lambda _image: self.changed.emit())
 
     def shares(self) -> dict[int, float]:
         """Label value -> part of the image's pixels, for values that occur."""

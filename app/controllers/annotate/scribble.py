@@ -8,14 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QObject
 
-from app.actions.context import Facts
 from app.controllers.annotate.edit import EditController, HeldStroke
-from app.controllers.predict.image import PredictController
 from app.controllers.project.navigation import ProjectController
 from app.controllers.project.open_image import OpenImage
 from app.controllers.refine.preview import RefineController
-from app.services.calls import Call, ComputeService
-from app.services.notifications import Choice, Notifier
+from app.services.calls import Call
+from app.services.notifications import Choice
+from app.services.services import Services
 from app.services.timers import single_shot
 from app.state.provenance import Provenance, painted
 from app.state.refinement import painted_labels, taking_patch
@@ -75,29 +74,27 @@ class ScribbleController(QObject):
 
     def __init__(
         self,
+        services: Services,
         projects: ProjectController,
-        predict: PredictController,
         refine: RefineController,
         edit: EditController,
-        compute: ComputeService,
-        notifier: Notifier,
-        facts: Facts,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
         self._projects, self._refine, self._edit = projects, refine, edit
-        self._compute, self._notifier, self._facts = compute, notifier, facts
+        self._compute, self._notifier, self._facts = services.compute, services.notifier, services.facts
         self._asked: _Asked | None = None
         self._owed: tuple[_Claim, ...] = ()
         self.patience = single_shot(self, PATIENCE_MS, edit.finish_held)
+        edit.strokeHeld.connect(self._take_stroke)
         projects.imageChanged.connect(self._prepare)
-        predict.predictionChanged.connect(self._prepare)
+        projects.predictionChanged.connect(self._prepare)
 
     def toggle(self) -> None:
         """Let the CRF follow every stroke, or no longer. A tool that draws no strokes makes way for the brush."""
         on = not self._facts["scribble_on"]
         self._facts.update(scribble_on=on)
-        self._edit.set_follow_up(self._follow if on else None)
+        self._edit.hold_strokes(on)
         if on:
             if self._edit.tools.tool not in _STROKES:
                 self._edit.choose_tool(Tool.BRUSH)
@@ -111,7 +108,12 @@ class ScribbleController(QObject):
             if base is not None:
                 self._compute.submit(PrepareRefine(base=base, params=self._refine.crf.params))
 
+    def _take_stroke(self, held: HeldStroke) -> None:
+        if self._facts["scribble_on"] and not self._follow(held):
+            self._edit.finish_held()
+
     def _follow(self, held: HeldStroke) -> bool:
+        """Ask for the refinement of a stroke; False if there is none, and the stroke is a step alone."""
         image = self._projects.image
         if image is None or image.document is not held.document or held.value == held.document.catalog.ignore:
             return False  # void is no class that a network could prefer

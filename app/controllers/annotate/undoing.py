@@ -10,7 +10,8 @@ from PySide6.QtCore import QObject
 from app.controllers.annotate.edit import EditController
 from app.controllers.project.navigation import ProjectController
 from app.controllers.project.open_image import OpenImage
-from app.services.notifications import Choice, Notifier
+from app.services.notifications import Choice
+from app.services.services import Services
 from app.services.undo import Step
 from app.state.image_record import ImageRecord, ImageStatus
 from app.state.project import Project
@@ -33,10 +34,14 @@ class Undoing(QObject):
     """
 
     def __init__(
-        self, projects: ProjectController, edit: EditController, notifier: Notifier, parent: QObject | None = None
+        self,
+        services: Services,
+        projects: ProjectController,
+        edit: EditController,
+        parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._projects, self._edit, self._notifier = projects, edit, notifier
+        self._projects, self._edit, self._notifier = projects, edit, services.notifier
         self._changed: set[int] = set()  # images that the user changed in this session
         self._done: deque[_Done] = deque(maxlen=_REMEMBERED)  # oldest first
         self._asked: int | None = None  # image on which the next undo is meant
@@ -46,7 +51,9 @@ class Undoing(QObject):
         projects.projectChanged.connect(self._follow_project)
         projects.imageChanged.connect(self._follow_image)
         projects.recordChanged.connect(self._follow_record)
-        projects.undo_answers = lambda: self._elsewhere() is not None
+        projects.listChanged.connect(self._note_elsewhere)
+        edit.undoAsked.connect(self.undo)
+        edit.redoAsked.connect(self.redo)
 
     # -- verbs -----------------------------------------------------------------------------------------------------------
 
@@ -130,6 +137,10 @@ class Undoing(QObject):
             return None
         return last if any(record.id == last.image for record in project.images) else None
 
+    def _note_elsewhere(self) -> None:
+        """Undo has an answer also on an image without steps: where the user's last one is."""
+        self._projects.note_undo_elsewhere(self._elsewhere() is not None)
+
     # -- following -------------------------------------------------------------------------------------------------------
 
     def _follow_project(self, project: Project | None) -> None:
@@ -139,11 +150,12 @@ class Undoing(QObject):
         if project is not None and history is not None:
             history.stepPushed.connect(self._follow_step)
             history.stepMoved.connect(self._follow_move)
-            self._edit.set_history(self)
+        self._note_elsewhere()
 
     def _follow_image(self, image: OpenImage | None) -> None:
         self._asked, self._arrived = None, image is not None
         self._reviewed = self._newest() if image is not None else 0
+        self._note_elsewhere()
 
     def _follow_record(self, record: ImageRecord) -> None:
         image = self._projects.image
@@ -158,6 +170,7 @@ class Undoing(QObject):
             self._changed.add(image)
             self._done.append(_Done(image, step.title))
             self._arrived = False
+            self._note_elsewhere()
 
     def _follow_move(self, image: int, step: Step, direction: int) -> None:
         self._changed.add(image)
@@ -167,6 +180,7 @@ class Undoing(QObject):
             newest = next((done for done in reversed(self._done) if done.image == image), None)
             if newest is not None:
                 self._done.remove(newest)
+        self._note_elsewhere()
         project = self._projects.project
         if project is None or step.seq is None:
             return

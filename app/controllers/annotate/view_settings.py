@@ -4,26 +4,25 @@ from __future__ import annotations
 
 from PySide6.QtCore import QObject
 
-from app.actions.context import Facts
 from app.controllers.annotate.view import ViewState
-from app.services.settings import SettingsStore
+from app.services.services import Services
 from app.viewmodels.annotate.panes import PaneKind, PaneLayout, member
 
 
 class LookController(QObject):
     """Remembers how a person likes to look at pictures."""
 
-    def __init__(self, view: ViewState, settings: SettingsStore, facts: Facts, parent: QObject | None = None) -> None:
+    def __init__(self, services: Services, view: ViewState, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._view, self._settings, self._facts = view, settings, facts
-        view.set_opacity(settings["canvas.opacity"] / 100)
-        view.keep_view = settings["canvas.keep_view"]
-        if view.overlay.contours != settings["canvas.contours"]:
+        self._view, self._settings, self._facts = view, services.settings, services.facts
+        view.set_opacity(services.settings["canvas.opacity"] / 100)
+        view.keep_view = services.settings["canvas.keep_view"]
+        if view.overlay.contours != services.settings["canvas.contours"]:
             view.toggle_contours()
-        view.set_layout(member(PaneLayout, settings["canvas.layout"], PaneLayout.SINGLE))
+        view.set_layout(member(PaneLayout, services.settings["canvas.layout"], PaneLayout.SINGLE))
         view.panesChanged.connect(self._follow)
         view.overlayChanged.connect(self._follow)
-        settings.changed.connect(self._take_setting)
+        services.settings.changed.connect(self._take_setting)
         self._follow()
 
     def blink(self, on: bool) -> None:

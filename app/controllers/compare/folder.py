@@ -7,16 +7,14 @@ from dataclasses import dataclass, field
 import numpy as np
 from PySide6.QtCore import QObject, Signal
 
-from app.actions.context import Facts
 from app.controllers.compare.models import CompareController
 from app.controllers.compare.requests import Wish, ask_model
 from app.controllers.evaluate.live import JudgeController
 from app.controllers.predict.models import ModelsController
 from app.controllers.project.folder_jobs import FolderJobs
 from app.controllers.project.navigation import ProjectController
-from app.services.calls import ComputeService
 from app.services.folder_job import FolderJob, Steps, background
-from app.services.notifications import Notifier
+from app.services.services import Services
 from app.state.comparison import (
     ImageDifference,
     ModelCount,
@@ -97,19 +95,18 @@ class CompareFolder(QObject):
 
     def __init__(
         self,
+        services: Services,
         compare: CompareController,
         projects: ProjectController,
         models: ModelsController,
         judge: JudgeController,
-        compute: ComputeService,
-        notifier: Notifier,
-        facts: Facts,
         folder_jobs: FolderJobs,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
         self._compare, self._projects, self._models, self._judge = compare, projects, models, judge
-        self._compute, self._notifier, self._facts, self._folder_jobs = compute, notifier, facts, folder_jobs
+        self._folder_jobs = folder_jobs
+        self._compute, self._notifier, self._facts = services.compute, services.notifier, services.facts
         self._job: FolderJob[_Counted | None] | None = None
         self.result: FolderResult | None = None
         projects.projectChanged.connect(self._leave)

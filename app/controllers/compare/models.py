@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal
 
-from app.actions.context import Facts
 from app.controllers.annotate.view import ViewState
 from app.controllers.compare.partner import PartnerSearch
 from app.controllers.compare.requests import PeerAsking, Said, Wish
@@ -20,10 +19,8 @@ from app.controllers.predict.model_cards import ModelCards
 from app.controllers.predict.models import ModelsController
 from app.controllers.project.navigation import ProjectController
 from app.controllers.project.open_image import OpenImage
-from app.services.calls import ComputeService
-from app.services.jobs import Job, JobRegistry, JobState
-from app.services.notifications import Notifier
-from app.services.settings import SettingsStore
+from app.services.jobs import Job, JobState
+from app.services.services import Services
 from app.state.comparison import LETTERS, ModelFigures, PairCount, Peer, count_model, count_pair, figures_of, pairs_of
 from app.viewmodels.annotate.panes import MODEL_PANES, PaneKind, PaneLayout
 from app.worker.messages import URGENT, EndCompare
@@ -77,25 +74,23 @@ class CompareController(QObject):
 
     def __init__(
         self,
+        services: Services,
         projects: ProjectController,
         models: ModelsController,
         judge: JudgeController,
         view: ViewState,
-        compute: ComputeService,
-        jobs: JobRegistry,
-        notifier: Notifier,
-        settings: SettingsStore,
-        facts: Facts,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._projects, self._models, self._judge, self._look, self._compute = projects, models, judge, view, compute
-        self._jobs, self._notifier, self._settings, self._facts = jobs, notifier, settings, facts
-        self._report = partial(notifier.report_or_raise, replace_key="compare")
-        self._asking = PeerAsking(compute, jobs, self)
+        self._projects, self._models, self._judge, self._look = projects, models, judge, view
+        self._compute = services.compute
+        self._jobs, self._notifier = services.jobs, services.notifier
+        self._settings, self._facts = services.settings, services.facts
+        self._report = partial(services.notifier.report_or_raise, replace_key="compare")
+        self._asking = PeerAsking(services.compute, services.jobs, self)
         self._job: Job | None = None
-        self._cards = ModelCards(compute, self)
-        self._partner = PartnerSearch(self._cards, jobs, self)
+        self._cards = ModelCards(services.compute, self)
+        self._partner = PartnerSearch(self._cards, services.jobs, self)
         self._seen: _View | None = None
         self._counted: tuple[object, ...] = ()
         self._before: dict[str, Any] = {}
@@ -111,7 +106,7 @@ class CompareController(QObject):
         projects.imageChanged.connect(lambda _image: self.again())
         judge.layersChanged.connect(self._follow_truth)
         judge.bandChanged.connect(lambda _band: self._follow_truth())
-        settings.changed.connect(self._follow_setting)
+        services.settings.changed.connect(self._follow_setting)
 
     # -- who takes part --------------------------------------------------------------------------------------------------
 

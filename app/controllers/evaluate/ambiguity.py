@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal
 
-from app.actions.context import Facts
-from app.controllers.annotate.edit import EditController, class_name
+from app.controllers.annotate.edit import EditController, OutlineUse, class_name
 from app.controllers.evaluate.live import JudgeController
 from app.controllers.project.navigation import ProjectController
-from app.services.notifications import Choice, Notifier
+from app.services.notifications import Choice
+from app.services.services import Services
 from app.state.ambiguous import ListedMark, error_at, list_marks, read_marks, write_marks
 from app.state.edits.raster import Point, polygon_mask
 from app.state.tools import Tool
@@ -36,20 +36,21 @@ class AmbiguousController(QObject):
 
     def __init__(
         self,
+        services: Services,
         projects: ProjectController,
         judge: JudgeController,
         edit: EditController,
-        notifier: Notifier,
-        facts: Facts,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._projects, self._judge, self._edit, self._notifier, self._facts = projects, judge, edit, notifier, facts
+        self._projects, self._judge, self._edit = projects, judge, edit
+        self._notifier, self._facts = services.notifier, services.facts
         self._place: tuple[int, int] | None = None
         self._tool_before: Tool | None = None
         self.changed.connect(judge.rejudge)
+        edit.outlineDrawn.connect(self._take_outline)
         projects.imageChanged.connect(lambda _image: self._end_outline())
-        facts.subscribe(self._follow_facts)
+        services.facts.subscribe(self._follow_facts)
 
     # -- verbs of the picture --------------------------------------------------------------------------------------------
 
@@ -80,7 +81,7 @@ class AmbiguousController(QObject):
             return
         self._tool_before = self._edit.tools.tool
         self._facts.update(crf_region=False, marking_ambiguous=True)
-        self._edit.set_outline_taker(self._take_outline)
+        self._edit.set_outline_use(OutlineUse.MARK_AMBIGUOUS)
         if self._tool_before not in (Tool.LASSO, Tool.POLYGON):
             self._edit.choose_tool(Tool.LASSO)
 
@@ -158,7 +159,9 @@ class AmbiguousController(QObject):
 
     # -- inside ----------------------------------------------------------------------------------------------------------
 
-    def _take_outline(self, points: Sequence[Point]) -> None:
+    def _take_outline(self, use: OutlineUse, points: Sequence[Point]) -> None:
+        if use is not OutlineUse.MARK_AMBIGUOUS:
+            return
         image = self._projects.image
         self._end_outline()
         if image is None:
@@ -179,7 +182,7 @@ class AmbiguousController(QObject):
         if not self._facts["marking_ambiguous"]:
             return
         self._facts.update(marking_ambiguous=False)
-        self._edit.set_outline_taker(None)
+        self._edit.set_outline_use(OutlineUse.FILL)
         before, self._tool_before = self._tool_before, None
         if before is not None and self._edit.tools.tool in (Tool.LASSO, Tool.POLYGON):
             self._edit.choose_tool(before)

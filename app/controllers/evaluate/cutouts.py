@@ -10,7 +10,7 @@ from PySide6.QtCore import QObject, QTimer, Signal
 
 from app.controllers.predict.models import ModelsController
 from app.controllers.project.navigation import ProjectController
-from app.services.jobs import JobRegistry
+from app.services.services import Services
 from app.state.project import Project
 from app.state.samples import load_sample
 from deeplab_core.analysis.components import ErrorComponent, component_mask
@@ -36,13 +36,13 @@ class CutoutShelf(QObject):
 
     def __init__(
         self,
+        services: Services,
         projects: ProjectController,
         models: ModelsController,
-        jobs: JobRegistry,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._projects, self._models, self._jobs = projects, models, jobs
+        self._projects, self._models, self._jobs = projects, models, services.jobs
         self._kept: OrderedDict[ErrorComponent, Picture] = OrderedDict()
         self._wanted: dict[ErrorComponent, None] = {}
         self._busy = False

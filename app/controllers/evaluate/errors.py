@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal
 
-from app.actions.context import Facts
 from app.controllers.annotate.edit import EditController
 from app.controllers.evaluate.live import JudgeController
 from app.controllers.predict.models import ModelsController
@@ -19,8 +18,7 @@ from app.controllers.project.folder_jobs import FolderJobs
 from app.controllers.project.navigation import ProjectController
 from app.controllers.project.open_image import OpenImage
 from app.services.folder_job import FolderJob, Steps, background
-from app.services.jobs import JobRegistry
-from app.services.notifications import Notifier
+from app.services.services import Services
 from app.services.timers import single_shot
 from app.state.inspecting import ObjectLists, inspect_sample
 from app.state.inspection_index import InspectionIndex, inspection_key, read_kept
@@ -70,20 +68,19 @@ class InspectController(QObject):
 
     def __init__(
         self,
+        services: Services,
         projects: ProjectController,
         models: ModelsController,
         judge: JudgeController,
         edit: EditController,
-        jobs: JobRegistry,
-        notifier: Notifier,
-        facts: Facts,
         folder_jobs: FolderJobs,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
         self._projects, self._models, self._judge, self._edit = projects, models, judge, edit
-        self._jobs, self._notifier, self._facts, self._folder_jobs = jobs, notifier, facts, folder_jobs
-        self._report = partial(notifier.report_or_raise, replace_key="inspect")
+        self._folder_jobs = folder_jobs
+        self._jobs, self._notifier, self._facts = services.jobs, services.notifier, services.facts
+        self._report = partial(services.notifier.report_or_raise, replace_key="inspect")
         self.index: InspectionIndex | None = None
         self.walk: ComponentWalk | None = None
         self._job: FolderJob[None] | None = None

@@ -14,8 +14,7 @@ from app.controllers.evaluate.image_scorer import ImageScorer
 from app.controllers.project.folder_jobs import FolderJobs
 from app.controllers.project.open_image import OpenImage
 from app.services.folder_job import FolderJob, Steps, background
-from app.services.jobs import JobRegistry
-from app.services.notifications import Notifier
+from app.services.services import Services
 from app.services.timers import single_shot
 from app.state.image_scores import ImageScore, sample_stamp, score_labels
 from app.state.judgement import FolderJudgement, ImageJudgement, folder_mean_text
@@ -34,7 +33,7 @@ from deeplab_core.records import Prediction, TrimapBand
 
 if TYPE_CHECKING:
     from app.controllers.evaluate.live import JudgeController
-    from app.controllers.predict.image import PredictController
+    from app.controllers.predict.models import ModelsController
     from app.controllers.project.navigation import ProjectController
 
 _Figures = tuple[ConfusionMatrix, BandHistogram]
@@ -80,18 +79,18 @@ class FolderJudge(QObject):
 
     def __init__(
         self,
+        services: Services,
         projects: ProjectController,
         judge: JudgeController,
-        predict: PredictController,
-        jobs: JobRegistry,
-        notifier: Notifier,
+        models: ModelsController,
         folder_jobs: FolderJobs,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._projects, self._judge, self._predict, self._jobs, self._notifier = projects, judge, predict, jobs, notifier
+        self._projects, self._judge, self._models = projects, judge, models
+        self._jobs, self._notifier = services.jobs, services.notifier
         self._folder_jobs = folder_jobs
-        self._scorer = ImageScorer(projects, judge, predict, jobs, notifier, folder_jobs, self)
+        self._scorer = ImageScorer(services, projects, judge, models, folder_jobs, self)
         self._scorer.scored.connect(self.scored)
         self._scorer.changed.connect(self.rescored)
         self._now: FolderJudgement | None = None
@@ -102,7 +101,7 @@ class FolderJudge(QObject):
         self._band = TrimapBand()
         self._viewed: OpenImage | None = None
         self._score_timer = single_shot(self, _SCORE_MS, self._score_view)
-        predict.folder_run.predicted.connect(self._score_prediction)
+        projects.predictionKept.connect(self._score_prediction)
         projects.imageChanged.connect(self._leave_image)
         projects.stepWritten.connect(self.remeasure)
 
@@ -274,7 +273,7 @@ class FolderJudge(QObject):
     def _measure(self, project: Project, image: int) -> _Measured | None:
         """Figures of one image, on a thread of the pool; None without labels or ground truth."""
         catalog, band = project.catalog, self._band
-        to_project = self._predict.models.in_project_ids
+        to_project = self._models.in_project_ids
         sample = load_sample(project, image, with_prediction=True, to_project=to_project)
         truth, scored = sample.truth, sample.scored
         if sample.labels is None or truth is None or scored is None:

@@ -12,8 +12,9 @@ from PySide6.QtCore import QObject, Signal
 
 from app.controllers.project.navigation import ProjectController
 from app.paths import is_sample_project
-from app.services.jobs import Job, JobRegistry, JobState
-from app.services.notifications import Choice, Notifier
+from app.services.jobs import Job, JobState
+from app.services.notifications import Choice
+from app.services.services import Services
 from app.state.class_choice import (
     ClassDecision,
     ClassQuestion,
@@ -24,7 +25,7 @@ from app.state.class_choice import (
     labelled_images,
     store_how,
 )
-from app.state.data_choices import OpenQuestions, leave_out_other_classes, open_frame_question, read_again, settle
+from app.state.data_choices import OpenQuestions, leave_out_other_classes, open_frame_question, read_again
 from app.state.ground_truth import (
     FrameQuestion,
     GroundTruth,
@@ -87,15 +88,14 @@ class GroundTruthController(QObject):
     predictedAsked = Signal(object)
     classesChanged = Signal()
 
-    def __init__(self, projects: ProjectController, jobs: JobRegistry, notifier: Notifier, parent: QObject | None = None) -> None:
+    def __init__(self, services: Services, projects: ProjectController, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._projects, self._jobs, self._notifier = projects, jobs, notifier
-        self._report = partial(notifier.report_or_raise, replace_key=_KEY)
+        self._projects, self._jobs, self._notifier = projects, services.jobs, services.notifier
+        self._report = partial(services.notifier.report_or_raise, replace_key=_KEY)
         self._questions = OpenQuestions()
         self._waiting: Callable[[Frame], None] | None = None
         self.problems: list[tuple[str, str]] = []
         self.asks = True
-        projects.prepare = settle
         projects.projectChanged.connect(self._follow_project)
         projects.listChanged.connect(self._follow_list)
         projects.imageChanged.connect(lambda image: self._ask() if image is not None else None)

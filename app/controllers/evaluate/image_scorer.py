@@ -16,8 +16,7 @@ from PySide6.QtCore import QObject, Signal
 from app.controllers.project.folder_jobs import FolderJobs
 from app.controllers.project.open_image import OpenImage
 from app.services.folder_job import FolderJob, Steps, background
-from app.services.jobs import JobRegistry
-from app.services.notifications import Notifier
+from app.services.services import Services
 from app.services.timers import single_shot
 from app.state.image_record import ImageRecord
 from app.state.image_scores import Due, ImageScore, due_images, sample_stamp, score_labels
@@ -28,7 +27,7 @@ from deeplab_core.records import Prediction
 
 if TYPE_CHECKING:
     from app.controllers.evaluate.live import JudgeController
-    from app.controllers.predict.image import PredictController
+    from app.controllers.predict.models import ModelsController
     from app.controllers.project.navigation import ProjectController
 
 _KIND = "score"
@@ -77,16 +76,16 @@ class ImageScorer(QObject):
 
     def __init__(
         self,
+        services: Services,
         projects: ProjectController,
         judge: JudgeController,
-        predict: PredictController,
-        jobs: JobRegistry,
-        notifier: Notifier,
+        models: ModelsController,
         folder_jobs: FolderJobs,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._projects, self._judge, self._predict, self._jobs, self._notifier = projects, judge, predict, jobs, notifier
+        self._projects, self._judge, self._models = projects, judge, models
+        self._jobs, self._notifier = services.jobs, services.notifier
         self._folder_jobs = folder_jobs
         self.scores: dict[int, ImageScore] = {}
         self._stamps: dict[int, str] = {}
@@ -270,7 +269,7 @@ class ImageScorer(QObject):
         def load(truth: bool) -> tuple[_Scored | None, int]:
             sample = load_sample(
                 project, image, truth=truth, with_prediction=True, held=request.held, prediction=request.prediction,
-                to_project=self._predict.models.in_project_ids,
+                to_project=self._models.in_project_ids,
             )  # fmt: skip
             if sample.labels is None:
                 return None, sample.head

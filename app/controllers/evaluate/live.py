@@ -9,17 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal
 
-from app.actions.context import Facts
 from app.controllers.annotate.edit import EditController
 from app.controllers.evaluate.folder import FolderJudge
 from app.controllers.evaluate.ground_truth import GroundTruthController
-from app.controllers.predict.image import PredictController
+from app.controllers.predict.models import ModelsController
 from app.controllers.project.folder_jobs import FolderJobs
 from app.controllers.project.navigation import ProjectController
 from app.controllers.project.open_image import OpenImage, unset
-from app.services.jobs import JobRegistry
-from app.services.notifications import Choice, Notifier
-from app.services.settings import SettingsStore
+from app.services.notifications import Choice
+from app.services.services import Services
 from app.services.timers import single_shot
 from app.state.document import Document
 from app.state.judgement import Count, ImageJudgement, count_image
@@ -116,36 +114,35 @@ class JudgeController(QObject):
 
     def __init__(
         self,
+        services: Services,
         projects: ProjectController,
-        predict: PredictController,
+        models: ModelsController,
         edit: EditController,
         truth: GroundTruthController,
-        jobs: JobRegistry,
-        notifier: Notifier,
-        settings: SettingsStore,
-        facts: Facts,
         folder_jobs: FolderJobs,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._projects, self._predict, self._edit, self._truth = projects, predict, edit, truth
-        self._jobs, self._notifier, self._settings, self._facts = jobs, notifier, settings, facts
-        self._report = partial(notifier.report_or_raise, replace_key="truth")
+        self._projects, self._edit, self._truth = projects, edit, truth
+        self._jobs, self._notifier = services.jobs, services.notifier
+        self._settings, self._facts = services.settings, services.facts
+        self._report = partial(services.notifier.report_or_raise, replace_key="truth")
         self.judgement: ImageJudgement | None = None
         self._before: ConfusionMatrix | None = None
         self._model_curve: BandHistogram | None = None
         self._band_shown: _Band | None = None
         self._counting: ImageJudgement | None = None
         self._finding_edges = False
-        self.band = TrimapBand(width_px=settings["trimap.width"], rule=settings["trimap.rule"], around=settings["trimap.around"])
-        self.folder = FolderJudge(projects, self, predict, jobs, notifier, folder_jobs, self)
+        kept = services.settings
+        self.band = TrimapBand(width_px=kept["trimap.width"], rule=kept["trimap.rule"], around=kept["trimap.around"])
+        self.folder = FolderJudge(services, projects, self, models, folder_jobs, self)
         self.folder.changed.connect(self._tell_curves)
         self._figures_timer = single_shot(self, _FIGURES_MS, self._tell_figures)
         self._curve_timer = single_shot(self, _CURVE_MS, self._tell_curves)
         projects.projectChanged.connect(self._follow_project)
         truth.changed.connect(self._follow_truth)
         projects.imageChanged.connect(self._follow_image)
-        predict.predictionChanged.connect(self._measure_model)
+        projects.predictionChanged.connect(self._measure_model)
         edit.changed.connect(self._wake)
 
     @property
@@ -158,7 +155,7 @@ class JudgeController(QObject):
     def start_from_truth(self) -> None:
         """Replace the whole mask by the truth, as one step."""
         if self.judgement is not None:
-            self._predict.replace_all(self.judgement.truth, Provenance.IMPORT, "Start from the ground truth")
+            self._edit.replace_all(self.judgement.truth, Provenance.IMPORT, "Start from the ground truth")
 
     def rejudge(self, image_id: int) -> None:
         """Other pixels of an image count from now on: measure it again, in view and in the folder's figures."""

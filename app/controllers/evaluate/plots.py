@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from PySide6.QtCore import QObject, Signal
 
@@ -15,9 +15,8 @@ from app.controllers.evaluate.live import JudgeController
 from app.controllers.evaluate.rankings import QueuesController
 from app.controllers.predict.models import ModelsController
 from app.controllers.project.navigation import ProjectController
-from app.controllers.refine.preview import RefineController
-from app.services.jobs import JobRegistry
-from app.services.notifications import Notifier
+from app.controllers.refine.meter import RefineMeter
+from app.services.services import Services
 from app.services.timers import single_shot
 from app.state.comparison import LETTERS, Peer
 from app.state.image_record import ImageStatus
@@ -42,6 +41,20 @@ _BANDS = {
 Shown = Callable[[AnyChart], None]
 
 
+@dataclass(frozen=True, slots=True)
+class PlotSources:
+    """What has the figures that the plots show."""
+
+    projects: ProjectController
+    models: ModelsController
+    judge: JudgeController
+    inspect: InspectController
+    queues: QueuesController
+    meter: RefineMeter
+    compare: CompareController
+    compare_folder: CompareFolder
+
+
 class PlotsController(QObject):
     """Makes plots by name and records how the work moves on.
 
@@ -55,24 +68,12 @@ class PlotsController(QObject):
 
     changed = Signal()
 
-    def __init__(
-        self,
-        projects: ProjectController,
-        judge: JudgeController,
-        inspect: InspectController,
-        queues: QueuesController,
-        refine: RefineController,
-        compare: CompareController,
-        compare_folder: CompareFolder,
-        models: ModelsController,
-        jobs: JobRegistry,
-        notifier: Notifier,
-        parent: QObject | None = None,
-    ) -> None:
+    def __init__(self, services: Services, sources: PlotSources, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._projects, self._judge, self._inspect, self._queues, self._models = projects, judge, inspect, queues, models
-        self._refine, self._jobs, self._notifier = refine, jobs, notifier
-        self._compare, self._compare_folder = compare, compare_folder
+        self._jobs, self._notifier = services.jobs, services.notifier
+        self._projects, self._models, self._judge = sources.projects, sources.models, sources.judge
+        self._inspect, self._queues, self._meter = sources.inspect, sources.queues, sources.meter
+        self._compare, self._compare_folder = sources.compare, sources.compare_folder
         self._curves = CurveSet()
         self.progress: tuple[ProgressSample, ...] = ()
         self._makers: dict[str, Callable[[], AnyChart]] = {
@@ -95,14 +96,14 @@ class PlotsController(QObject):
         names = list(self._makers)
         self.names = (*names[:2], _IOU, *names[2:])
         self._quiet = single_shot(self, _QUIET_MS, self.record)
-        judge.curvesChanged.connect(self._follow_curves)
-        compared = compare.resultsChanged, compare_folder.changed
-        for signal in (inspect.changed, queues.changed, queues.orderChanged, refine.meter.changed, *compared):
+        self._judge.curvesChanged.connect(self._follow_curves)
+        measured = self._inspect.changed, self._queues.changed, self._queues.orderChanged, self._meter.changed
+        for signal in (*measured, self._compare.resultsChanged, self._compare_folder.changed):
             signal.connect(lambda *_: self.changed.emit())
-        models.thresholdChanged.connect(lambda _value: self.changed.emit())
-        projects.projectChanged.connect(self._follow_project)
-        projects.recordChanged.connect(lambda _record: self._quiet.start())
-        judge.folder.changed.connect(lambda: self._quiet.start())
+        self._models.thresholdChanged.connect(lambda _value: self.changed.emit())
+        self._projects.projectChanged.connect(self._follow_project)
+        self._projects.recordChanged.connect(lambda _record: self._quiet.start())
+        self._judge.folder.changed.connect(lambda: self._quiet.start())
 
     def make(self, name: str, shown: Shown) -> None:
         """Make a plot and hand it over, at once or, where it takes counting, when it is there. Raises KeyError for no plot."""
@@ -142,7 +143,7 @@ class PlotsController(QObject):
         from app.viewmodels.evaluate.plot_data import trimap_chart
 
         curves = self._curves.image if scope == "image" else self._curves.folder
-        figures = self._refine.meter.figures
+        figures = self._meter.figures
         if scope == "image" and curves and figures is not None and figures.curve:
             curves = (*curves, Curve("with CRF", figures.curve))
         curves = (*curves, *(self._compared_on_image() if scope == "image" else self._compared_on_folder()))

@@ -11,13 +11,12 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal
 
 from app.controllers.evaluate.live import JudgeController
-from app.controllers.predict.image import PredictController
 from app.controllers.predict.models import ModelsController
 from app.controllers.project.folder_jobs import FolderJobs
 from app.controllers.project.navigation import ProjectController
 from app.controllers.project.open_image import OpenImage
 from app.services.folder_job import FolderJob, Steps, background
-from app.services.notifications import Notifier
+from app.services.services import Services
 from app.state.ambiguous import fingerprints
 from app.state.class_mapping import object_id
 from app.state.image_record import ImageRecord
@@ -79,16 +78,15 @@ class QueuesController(QObject):
 
     def __init__(
         self,
+        services: Services,
         projects: ProjectController,
         models: ModelsController,
-        predict: PredictController,
         judge: JudgeController,
-        notifier: Notifier,
         folder_jobs: FolderJobs,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._projects, self._models, self._judge, self._notifier = projects, models, judge, notifier
+        self._projects, self._models, self._judge, self._notifier = projects, models, judge, services.notifier
         self._folder_jobs = folder_jobs
         self.predictions: FolderAnalysis | None = None
         self.order = DEFAULT_RANKING
@@ -98,8 +96,8 @@ class QueuesController(QObject):
         self._awaited: tuple[int, Box | None] | None = None
         projects.projectChanged.connect(self._follow_project)
         projects.imageChanged.connect(self._follow_image)
-        predict.folder_run.predicted.connect(lambda _image, _prediction: self._forget_known())
-        predict.predictionChanged.connect(lambda _image: self._forget_known())
+        projects.predictionKept.connect(lambda _image, _prediction: self._forget_known())
+        projects.predictionChanged.connect(lambda _image: self._forget_known())
         projects.stepWritten.connect(lambda _image: self._forget_known())
         judge.truthFound.connect(lambda _index: self._follow_truth())
         judge.folder.scored.connect(lambda _image: self.changed.emit())
@@ -156,6 +154,13 @@ class QueuesController(QObject):
             return others
         scores = self.scores()
         return [*sorted(scores, key=lambda image: (-scores[image], image)), *(i for i in others if i not in scores)]
+
+    def next_worst(self) -> None:
+        """Open the unreviewed image that comes first in the chosen order; the one in view does not count."""
+        if not self._projects.open_unreviewed(self.worst_first()):
+            self._notifier.info(
+                "No scored image is left to review", "Run the model on the folder, or judge it first.", replace_key="go"
+            )
 
     # -- verbs -----------------------------------------------------------------------------------------------------------
 

@@ -9,10 +9,9 @@ from PySide6.QtCore import QObject, QTimer, Signal
 
 from app.controllers.predict.models import ModelsController
 from app.paths import download_folder, model_folders
-from app.services.calls import ComputeService
-from app.services.jobs import Job, JobRegistry, JobState
-from app.services.notifications import Choice, Notifier
-from app.services.settings import SettingsStore
+from app.services.jobs import Job, JobState
+from app.services.notifications import Choice
+from app.services.services import Services
 from app.viewmodels.hub.published_models import FetchState, FetchView
 from app.worker.messages import Inspected, InspectModel
 from deeplab_core.errors import AtrousError, Cancelled, ComputeError
@@ -39,24 +38,18 @@ class FetchController(QObject):
 
     changed = Signal(str)
 
-    def __init__(
-        self,
-        models: ModelsController,
-        compute: ComputeService,
-        jobs: JobRegistry,
-        notifier: Notifier,
-        settings: SettingsStore,
-        parent: QObject | None = None,
-    ) -> None:
+    def __init__(self, services: Services, models: ModelsController, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._models, self._compute, self._jobs, self._notifier, self._settings = models, compute, jobs, notifier, settings
+        self._models = models
+        self._compute, self._jobs = services.compute, services.jobs
+        self._notifier, self._settings = services.notifier, services.settings
         self._published = {model.id: model for model in published_models()}
         self._views: dict[str, FetchView] = {}
         self._running: dict[str, Job] = {}
         self._progress: dict[str, Progress] = {}  # written by the download's thread
         self._clock = QTimer(self, interval=1000 // _PROGRESS_HZ)
         self._clock.timeout.connect(self._show_progress)
-        settings.changed.connect(self._follow_setting)
+        services.settings.changed.connect(self._follow_setting)
 
     @property
     def folder(self) -> Path:

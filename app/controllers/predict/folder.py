@@ -10,9 +10,8 @@ from PySide6.QtCore import QObject, Signal
 from app.controllers.predict.models import ModelsController
 from app.controllers.project.folder_jobs import FolderChange, FolderJobs
 from app.controllers.project.navigation import ProjectController
-from app.services.calls import ComputeService
 from app.services.folder_job import FolderJob, Steps, answer, background
-from app.services.notifications import Notifier
+from app.services.services import Services
 from app.state.class_mapping import in_project_ids
 from app.state.patch import TilePatch
 from app.state.project import Project
@@ -54,15 +53,14 @@ class FolderRun(QObject):
 
     def __init__(
         self,
+        services: Services,
         projects: ProjectController,
         models: ModelsController,
-        compute: ComputeService,
-        notifier: Notifier,
         folder_jobs: FolderJobs,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._projects, self._models, self._compute, self._notifier = projects, models, compute, notifier
+        self._projects, self._models, self._compute, self._notifier = projects, models, services.compute, services.notifier
         self._folder_jobs = folder_jobs
         self._run: _Run | None = None
         self._job: FolderJob[Prediction] | None = None

@@ -7,18 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 from PySide6.QtCore import QObject, Signal
 
-from app.actions.context import Facts
 from app.controllers.annotate.edit import EditController
 from app.controllers.predict.folder import FolderRun
 from app.controllers.predict.models import ModelsController
 from app.controllers.project.folder_jobs import FolderJobs
 from app.controllers.project.navigation import ProjectController
 from app.controllers.project.open_image import OpenImage, by_hand, unset
-from app.services.calls import Call, ComputeService
-from app.services.jobs import Job, JobRegistry, JobState
-from app.services.notifications import Notifier
-from app.services.settings import SettingsStore
-from app.state.patch import TilePatch, diff_patch
+from app.services.calls import Call
+from app.services.jobs import Job, JobState
+from app.services.services import Services
+from app.state.patch import TilePatch
 from app.state.provenance import Merge, Provenance, merge_labels, would_change
 from app.text import displayed
 from app.viewmodels.project.folder_plan import plan_run
@@ -53,39 +51,36 @@ class PredictController(QObject):
     """Verbs of running the model.
 
     Signals:
-        predictionChanged(OpenImage): the image in view has a prediction (or lost it).
         suggestionChanged(Suggestion | None): one waits, or none does any more.
     """
 
-    predictionChanged = Signal(object)
     suggestionChanged = Signal(object)
 
     def __init__(
         self,
+        services: Services,
         projects: ProjectController,
         models: ModelsController,
         edit: EditController,
-        compute: ComputeService,
-        jobs: JobRegistry,
-        notifier: Notifier,
-        settings: SettingsStore,
-        facts: Facts,
         folder_jobs: FolderJobs,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._projects, self.models, self._edit, self._compute = projects, models, edit, compute
+        self._projects, self.models, self._edit, self._compute = projects, models, edit, services.compute
         self._folder_jobs = folder_jobs
+        folder_jobs.suggested.connect(self._offer)
         folder_jobs.withdrawn.connect(self._withdraw)
-        self._jobs, self._notifier, self._settings, self._facts = jobs, notifier, settings, facts
+        self._jobs, self._notifier = services.jobs, services.notifier
+        self._settings, self._facts = services.settings, services.facts
         self._calls: dict[int, Call[Predicted]] = {}  # by image
         self.suggestion: Suggestion | None = None
-        self.folder_run = FolderRun(projects, models, compute, notifier, folder_jobs, self)
+        self.folder_run = FolderRun(services, projects, models, folder_jobs, self)
         self.folder_run.predicted.connect(self._take_from_run)
+        self.folder_run.predicted.connect(projects.predictionKept)
         projects.imageChanged.connect(self._follow_image)
         models.mappingChanged.connect(self._follow_mapping)
         models.cardChanged.connect(lambda _card: self._predict_unseen())
-        jobs.changed.connect(lambda: facts.update(job_running=bool(jobs.running)))
+        services.jobs.changed.connect(lambda: services.facts.update(job_running=bool(services.jobs.running)))
 
     # -- verbs -----------------------------------------------------------------------------------------------------------
 
@@ -146,7 +141,7 @@ class PredictController(QObject):
         """Replace the whole mask by the prediction, as one step."""
         image = self._projects.image
         if image is not None and image.document.reference is not None:
-            self.replace_all(image.document.reference, Provenance.MODEL, "Start from the prediction")
+            self._edit.replace_all(image.document.reference, Provenance.MODEL, "Start from the prediction")
             self._decide()
 
     def start_from_blank(self) -> None:
@@ -154,21 +149,7 @@ class PredictController(QObject):
         image = self._projects.image
         if image is not None:
             document = image.document
-            self.replace_all(np.full_like(document.labels, document.catalog.ignore), Provenance.UNSET, "Start from blank")
-
-    def replace_all(self, labels: LabelMap, source: Provenance, title: str) -> None:
-        """Replace the mask in view by (H, W) labels in the project's ids, as one undoable step."""
-        image = self._projects.image
-        if image is None or not self._facts["can_edit"]:
-            return
-        document = image.document
-
-        def make() -> TilePatch:
-            return diff_patch(document.labels, document.provenance, labels, np.full_like(document.provenance, source))
-
-        # What a person chose to start from is a person's work: a later prediction must not sweep it away unasked.
-        journaled = Provenance.IMPORT if source is not Provenance.MODEL else source
-        self._edit.carry_out(title, document, make, journaled)
+            self._edit.replace_all(np.full_like(document.labels, document.catalog.ignore), Provenance.UNSET, "Start from blank")
 
     # -- answers ---------------------------------------------------------------------------------------------------------
 
@@ -240,10 +221,7 @@ class PredictController(QObject):
             return False
         if not same_classes(project.catalog, image.document.catalog):
             return False  # the project took other classes; the image is being read again
-        image.prediction = prediction
-        image.document.reference = labels
-        self._facts.update(has_prediction=True)
-        self.predictionChanged.emit(image)
+        self._projects.take_prediction(image, prediction, labels)
         document = image.document
         if not by_hand(document) and not moved and not self._edit.busy:
             if self._facts["can_edit"] and (not from_disk or unset(document)):
@@ -268,9 +246,10 @@ class PredictController(QObject):
         )
         return True
 
-    def offer(self, image: OpenImage, prediction: Prediction) -> None:
-        """Let a result that was kept beside a person's work wait in view, as one of the model does."""
-        if self._projects.image is image:
+    def _offer(self, number: int, prediction: Prediction) -> None:
+        """Let a result that was kept beside the user's work wait in view, as one of the model does."""
+        image = self._projects.image
+        if image is not None and image.id == number:
             self._show(image, prediction, moved=True)
 
     def _lay(self, image: OpenImage, labels: LabelMap) -> None:

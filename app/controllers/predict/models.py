@@ -8,12 +8,11 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
 
-from app.actions.context import Facts
 from app.paths import BUNDLED_MODELS, FIRST_MODEL, is_sample_project, model_folders
-from app.services.calls import Call, ComputeService
+from app.services.calls import Call
 from app.services.model_notes import note_of
-from app.services.notifications import Choice, Notifier
-from app.services.settings import SettingsStore
+from app.services.notifications import Choice
+from app.services.services import Services
 from app.state.class_mapping import card_key, choose_classes, in_project_ids, project_mapping
 from app.state.project import Project
 from app.viewmodels.predict.model_view import DeviceView, ModelChoice, RunSettings
@@ -46,16 +45,10 @@ class ModelsController(QObject):
     mappingChanged = Signal()
     thresholdChanged = Signal(float)
 
-    def __init__(
-        self,
-        compute: ComputeService,
-        notifier: Notifier,
-        settings: SettingsStore,
-        facts: Facts,
-        parent: QObject | None = None,
-    ) -> None:
+    def __init__(self, services: Services, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._compute, self._notifier, self._settings, self._facts = compute, notifier, settings, facts
+        self._compute, self._notifier = services.compute, services.notifier
+        self._settings, self._facts = services.settings, services.facts
         self._project: Project | None = None
         self._loading: list[Call[Loaded]] = []
         self._untried: list[Path] = []
@@ -68,14 +61,14 @@ class ModelsController(QObject):
         self._before_silence: DeviceView | None = None
         self._note = ""
         self._stopped = False
-        compute.hello.connect(self._greet)
-        compute.model_lost.connect(self._lose)
-        compute.crashed.connect(self._say_crashed)
-        compute.restarted.connect(self._say_restarted)
-        compute.gave_up.connect(self._say_gave_up)
-        compute.unresponsive.connect(self._say_unresponsive)
-        compute.responsive.connect(self._say_responsive)
-        settings.changed.connect(self._follow_setting)
+        services.compute.hello.connect(self._greet)
+        services.compute.model_lost.connect(self._lose)
+        services.compute.crashed.connect(self._say_crashed)
+        services.compute.restarted.connect(self._say_restarted)
+        services.compute.gave_up.connect(self._say_gave_up)
+        services.compute.unresponsive.connect(self._say_unresponsive)
+        services.compute.responsive.connect(self._say_responsive)
+        services.settings.changed.connect(self._follow_setting)
 
     # -- which model -----------------------------------------------------------------------------------------------------
 

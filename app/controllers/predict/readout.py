@@ -12,7 +12,8 @@ from app.controllers.evaluate.live import JudgeController
 from app.controllers.predict.models import ModelsController
 from app.controllers.project.navigation import ProjectController
 from app.controllers.project.open_image import OpenImage
-from app.services.calls import Call, ComputeService
+from app.services.calls import Call
+from app.services.services import Services
 from app.services.timers import single_shot
 from app.state.document import Change
 from app.worker.messages import URGENT, AskScores, ScoresAt
@@ -32,14 +33,14 @@ class ReadoutController(QObject):
 
     def __init__(
         self,
+        services: Services,
         projects: ProjectController,
         models: ModelsController,
         judge: JudgeController,
-        compute: ComputeService,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._projects, self._models, self._judge, self._compute = projects, models, judge, compute
+        self._projects, self._models, self._judge, self._compute = projects, models, judge, services.compute
         self._place: tuple[int, int] | None = None
         self._call: Call[ScoresAt] | None = None
         self._scores = ""

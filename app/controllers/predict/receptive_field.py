@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from PySide6.QtCore import QObject, Signal
 
-from app.actions.context import Facts
 from app.controllers.predict.models import ModelsController
 from app.controllers.project.navigation import ProjectController
-from app.services.calls import Call, ComputeService, LatestCall
+from app.services.calls import Call, LatestCall
+from app.services.services import Services
 from app.services.timers import single_shot
 from app.worker.messages import URGENT, AskReceptive, Receptive
 from deeplab_core.errors import AtrousError
@@ -33,14 +33,13 @@ class ReceptiveController(QObject):
 
     def __init__(
         self,
+        services: Services,
         projects: ProjectController,
         models: ModelsController,
-        compute: ComputeService,
-        facts: Facts,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._projects, self._models, self._compute, self._facts = projects, models, compute, facts
+        self._projects, self._models, self._compute, self._facts = projects, models, services.compute, services.facts
         self.on = False
         self.field: ReceptiveField | None = None
         self.problem = ""

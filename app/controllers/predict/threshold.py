@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 from PySide6.QtCore import QObject
 
-from app.actions.context import Facts
 from app.controllers.annotate.edit import EditController
 from app.controllers.predict.image import PredictController
 from app.controllers.predict.models import ModelsController
 from app.controllers.project.navigation import ProjectController
 from app.controllers.project.open_image import OpenImage, by_hand
-from app.services.calls import Call, ComputeService, LatestCall
+from app.services.calls import Call, LatestCall
+from app.services.services import Services
 from app.services.timers import single_shot
 from app.state.document import Document
 from app.state.patch import PatchRecorder
@@ -42,17 +42,16 @@ class ThresholdController(QObject):
 
     def __init__(
         self,
+        services: Services,
         projects: ProjectController,
         models: ModelsController,
         predict: PredictController,
         edit: EditController,
-        compute: ComputeService,
-        facts: Facts,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
         self._projects, self._models, self._predict = projects, models, predict
-        self._edit, self._compute, self._facts = edit, compute, facts
+        self._edit, self._compute, self._facts = edit, services.compute, services.facts
         self._call = LatestCall()
         self._due = False
         self._live: _Live | None = None
@@ -60,7 +59,7 @@ class ThresholdController(QObject):
         models.cardChanged.connect(lambda _card: self._leave())
         # Once the prediction that has come is in the mask: what is asked for before counts the mask as changed meanwhile.
         self._later = single_shot(self, 0, lambda: self._follow(projects.image))
-        predict.predictionChanged.connect(lambda _image: self._later.start())
+        projects.predictionChanged.connect(lambda _image: self._later.start())
         edit.busyChanged.connect(lambda busy: None if busy else self._later.start())
 
     def set(self, value: float, dragging: bool) -> None:

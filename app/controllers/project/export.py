@@ -10,10 +10,10 @@ from typing import Literal
 
 from PySide6.QtCore import QObject, Qt, Signal, Slot
 
-from app.controllers.predict.image import PredictController
+from app.controllers.predict.models import ModelsController
 from app.controllers.project.navigation import ProjectController
-from app.services.jobs import Job, JobRegistry, JobState
-from app.services.notifications import Notifier
+from app.services.jobs import Job, JobState
+from app.services.services import Services
 from app.state.image_record import ImageRecord, ImageStatus
 from app.state.samples import ExportSource, LabelSource
 from app.text import spaced
@@ -56,14 +56,13 @@ class ExportController(QObject):
 
     def __init__(
         self,
+        services: Services,
         projects: ProjectController,
-        predict: PredictController,
-        jobs: JobRegistry,
-        notifier: Notifier,
+        models: ModelsController,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._projects, self._predict, self._jobs, self._notifier = projects, predict, jobs, notifier
+        self._projects, self._models, self._jobs, self._notifier = projects, models, services.jobs, services.notifier
         self._job: Job | None = None
         self._noted.connect(self._tell_progress, Qt.ConnectionType.QueuedConnection)
         self._stop = False
@@ -121,7 +120,7 @@ class ExportController(QObject):
         project = self._projects.project
         assert project is not None
         source: LabelSource = "effective" if request.with_predictions else "mask"
-        to_project = self._predict.models.in_project_ids
+        to_project = self._models.in_project_ids
         return [
             ExportSource(project, record.id, source, to_project, keep_suffix=request.keep_suffix).item()
             for record in self.records(request.scope)

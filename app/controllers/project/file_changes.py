@@ -18,8 +18,8 @@ from app.controllers.project.open_image import OpenImage
 from app.controllers.project.unreadable import Unreadable
 from app.services.autosave import SaveState
 from app.services.folder_watch import FolderWatch
-from app.services.jobs import JobRegistry
-from app.services.notifications import Choice, Notifier
+from app.services.notifications import Choice
+from app.services.services import Services
 from app.services.timers import single_shot
 from app.state.folder_scan import ScanReport, survey
 from app.state.project import Project
@@ -38,14 +38,13 @@ class FileChanges(QObject):
 
     def __init__(
         self,
+        services: Services,
         projects: ProjectController,
         edit: EditController,
-        jobs: JobRegistry,
-        notifier: Notifier,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._projects, self._edit, self._jobs, self._notifier = projects, edit, jobs, notifier
+        self._projects, self._edit, self._jobs, self._notifier = projects, edit, services.jobs, services.notifier
         self.watch = FolderWatch(self)
         self._seen: int | None = None  # what the folder held at the last look
         self._looking = False

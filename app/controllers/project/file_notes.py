@@ -6,7 +6,7 @@ from PySide6.QtCore import QObject, Signal
 
 from app.controllers.project.navigation import ProjectController
 from app.controllers.project.open_image import OpenImage
-from app.services.notifications import Notifier
+from app.services.services import Services
 from app.state.mask_check import sentence
 from deeplab_core.notes import Note, note_text
 
@@ -22,9 +22,9 @@ class FileNotes(QObject):
 
     changed = Signal(str, bool)
 
-    def __init__(self, projects: ProjectController, notifier: Notifier, parent: QObject | None = None) -> None:
+    def __init__(self, services: Services, projects: ProjectController, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._notifier = notifier
+        self._notifier = services.notifier
         self._said: set[tuple[str, str]] = set()
         projects.projectChanged.connect(lambda _project: self._said.clear())
         projects.imageChanged.connect(self._follow)

@@ -9,13 +9,11 @@ from typing import Any, TypeVar
 
 from PySide6.QtCore import QObject, Signal
 
-from app.actions.context import Facts
 from app.controllers.annotate.edit import EditController
 from app.controllers.project.navigation import ProjectController
-from app.services.folder_job import FolderJob, Steps, pause
-from app.services.jobs import JobRegistry
-from app.services.notifications import Choice, Notifier
-from app.services.settings import SettingsStore
+from app.services.folder_job import FolderJob, JobOptions, Steps, pause
+from app.services.notifications import Choice
+from app.services.services import Services
 from app.state.image_record import ImageRecord
 from app.state.project import Project
 from app.state.provenance import Provenance
@@ -70,32 +68,31 @@ class FolderJobs(QObject):
     user's is touched. The others keep what they have and are listed. That works until the next job that changes something.
 
     Attributes:
-        assume: begin without a question, as ``--yes`` does on a command line: for scripts and tests.
-        question: shows the plan and calls back if the user agrees; the window sets it. Without a window nothing is asked.
+        asks: whether the user is asked before a job begins; the window, which shows the question, sets it.
 
     Signals:
+        asked(FolderPlan, Begin): the plan is to be shown; calling the second argument begins the job.
+        suggested(image id, Prediction): a job has kept a result beside the user's work.
         withdrawn(image id): the suggestion of an image is gone.
         imagesListed(heading, explanation, list of (image id, why)): the user wants to see which images a message is about.
     """
 
+    asked = Signal(object, object)
+    suggested = Signal(int, object)
     withdrawn = Signal(int)
     imagesListed = Signal(str, str, object)
 
     def __init__(
         self,
+        services: Services,
         projects: ProjectController,
         edit: EditController,
-        jobs: JobRegistry,
-        notifier: Notifier,
-        settings: SettingsStore,
-        facts: Facts,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._projects, self._edit, self._jobs = projects, edit, jobs
-        self._notifier, self._settings, self._facts = notifier, settings, facts
-        self.assume = False
-        self.question: Callable[[FolderPlan, Begin], None] | None = None
+        self._projects, self._edit, self._jobs = projects, edit, services.jobs
+        self._notifier, self._settings, self._facts = services.notifier, services.settings, services.facts
+        self.asks = False
         self._running: list[FolderJob[Any]] = []
         self._last: FolderChange | None = None
         projects.projectChanged.connect(self._leave)
@@ -104,7 +101,7 @@ class FolderJobs(QObject):
 
     def ask(self, plan: FolderPlan, begin: Callable[[], None]) -> None:
         """Begin a job if the user agrees to its plan, at once where there is nothing to ask."""
-        if self.assume or self.question is None or (plan.harmless and not self._settings[ASK_HARMLESS]):
+        if not self.asks or (plan.harmless and not self._settings[ASK_HARMLESS]):
             begin()
             return
 
@@ -113,7 +110,7 @@ class FolderJobs(QObject):
                 self._settings.set(ASK_HARMLESS, False)
             begin()
 
-        self.question(plan, agreed)
+        self.asked.emit(plan, agreed)
 
     def start(
         self,
@@ -150,10 +147,8 @@ class FolderJobs(QObject):
                 self._notifier.report(job.trouble, replace_key="save")
             on_end(job)
 
-        job = FolderJob(
-            ids, work, on_result, project=project, jobs=self._jobs, title=title, in_flight=in_flight, resume=resume,
-            on_failure=failed, on_end=ended, guards_close=writes, shown=shown,
-        )  # fmt: skip
+        options = JobOptions(title, in_flight, resume, guards_close=writes, shown=shown)
+        job = FolderJob(ids, work, on_result, project=project, jobs=self._jobs, options=options).on(failure=failed, end=ended)
         self._running.append(job)
         return job
 

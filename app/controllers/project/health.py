@@ -6,8 +6,8 @@ import contextlib
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from app.services.jobs import JobRegistry
-from app.services.notifications import Choice, Notifier
+from app.services.notifications import Choice
+from app.services.services import Services
 from app.services.undo import Step
 from app.state.image_record import ImageRecord
 from app.state.opening import DIRECTORY_NAME
@@ -30,12 +30,12 @@ class ProjectHealth:
         refused: the image that was to be opened last and whose labels cannot be put together; None while another one is in view.
     """
 
-    def __init__(self, projects: ProjectController, jobs: JobRegistry, notifier: Notifier) -> None:
-        self._projects, self._jobs, self._notifier = projects, jobs, notifier
+    def __init__(self, services: Services, projects: ProjectController) -> None:
+        self._projects, self._jobs, self._notifier = projects, services.jobs, services.notifier
         self._lost: list[str] = []
         self.refused: int | None = None
-        notifier.offer(RemovedStore, Choice("Write the project again", self.write_again), replace_key="save")
-        notifier.offer(DamagedStore, Choice("Open the folder again", self.open_again), replace_key="damaged")
+        services.notifier.offer(RemovedStore, Choice("Write the project again", self.write_again), replace_key="save")
+        services.notifier.offer(DamagedStore, Choice("Open the folder again", self.open_again), replace_key="damaged")
 
     def greet(self, project: Project) -> None:
         """Say what was found when a project was opened, and do the work of the day in the background."""

@@ -8,14 +8,15 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
 
+from app.controllers.annotate.edit import EditController
 from app.controllers.evaluate.ground_truth import GroundTruthController
-from app.controllers.predict.image import PredictController
 from app.controllers.project.folder_jobs import FolderChange, FolderJobs
 from app.controllers.project.navigation import ProjectController
 from app.paths import is_sample_project
 from app.services.folder_job import FolderJob, Steps, background, pause
-from app.services.jobs import Job, JobRegistry, JobState
-from app.services.notifications import Choice, Notifier
+from app.services.jobs import Job, JobState
+from app.services.notifications import Choice
+from app.services.services import Services
 from app.state.import_plan import (
     ImportCounts,
     ImportedMask,
@@ -66,16 +67,16 @@ class ImportController(QObject):
 
     def __init__(
         self,
+        services: Services,
         projects: ProjectController,
         truth: GroundTruthController,
-        predict: PredictController,
-        jobs: JobRegistry,
-        notifier: Notifier,
+        edit: EditController,
         folder_jobs: FolderJobs,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._projects, self._truth, self._predict, self._jobs, self._notifier = projects, truth, predict, jobs, notifier
+        self._projects, self._truth, self._edit = projects, truth, edit
+        self._jobs, self._notifier = services.jobs, services.notifier
         self._folder_jobs = folder_jobs
         self._run: FolderJob[None] | None = None
 
@@ -231,5 +232,5 @@ class ImportController(QObject):
         if project is None or image is None:
             return None
         found = read_import(project, image.id, path, frame, source, image.info)
-        self._predict.replace_all(found.labels, Provenance.IMPORT, f"Import {path.name}")
+        self._edit.replace_all(found.labels, Provenance.IMPORT, f"Import {path.name}")
         return found

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
 
-from app.actions.context import Facts
 from app.controllers.annotate.edit import EditController
 from app.controllers.project.health import ProjectHealth
 from app.controllers.project.open_image import OpenImage, ReadParts, read_parts
 from app.controllers.project.unreadable import Unreadable, UnreadableImages
 from app.services.autosave import Autosaver, SaveState
-from app.services.jobs import Job, JobRegistry, JobState
-from app.services.notifications import Choice, Notifier
+from app.services.jobs import Job, JobState
+from app.services.notifications import Choice
 from app.services.recent import RecentFolders
-from app.services.settings import SettingsStore
+from app.services.services import Services
 from app.services.undo import UndoHistory
 from app.state.class_choice import take_named
+from app.state.data_choices import settle
 from app.state.document import Document
 from app.state.image_record import ImageRecord, ImageStatus
 from app.state.patch import TilePatch
@@ -29,6 +29,8 @@ from app.state.provenance import Provenance
 from app.text import displayed
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError, StorageError
+from deeplab_core.labels import LabelMap
+from deeplab_core.records import Prediction
 
 _LOG = logging.getLogger(__name__)
 _MEGABYTE = 1024 * 1024
@@ -41,6 +43,8 @@ class ProjectController(QObject):
         projectChanged(Project | None): another project is open.
         imageChanged(OpenImage | None): another image is in view, its document ready to be painted.
         unreadableShown(Unreadable): no image is in view, because the one that was chosen cannot be opened.
+        predictionChanged(OpenImage): the image in view has another prediction.
+        predictionKept(image id, Prediction): a run over the folder has predicted an image.
         recordChanged(ImageRecord): status, flags or note of one image.
         stepWritten(image id): a step was written straight to the journal of an image that is not open.
         listChanged(): images came or went.
@@ -51,6 +55,8 @@ class ProjectController(QObject):
     projectChanged = Signal(object)
     imageChanged = Signal(object)
     unreadableShown = Signal(object)
+    predictionChanged = Signal(object)
+    predictionKept = Signal(int, object)
     recordChanged = Signal(object)
     stepWritten = Signal(int)
     listChanged = Signal()
@@ -59,39 +65,28 @@ class ProjectController(QObject):
     _recordReplaced = Signal(object)
     _predictionLost = Signal(object)
 
-    def __init__(
-        self,
-        edit: EditController,
-        jobs: JobRegistry,
-        notifier: Notifier,
-        settings: SettingsStore,
-        facts: Facts,
-        parent: QObject | None = None,
-    ) -> None:
+    def __init__(self, services: Services, edit: EditController, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._edit, self._jobs, self._notifier, self._settings, self._facts = edit, jobs, notifier, settings, facts
-        self.recent = RecentFolders(settings)
-        self.health = ProjectHealth(self, jobs, notifier)
-        self.unreadable = UnreadableImages(self, notifier)
+        self._edit = edit
+        self._jobs, self._notifier = services.jobs, services.notifier
+        self._settings, self._facts = services.settings, services.facts
+        self.recent = RecentFolders(services.settings)
+        self.health = ProjectHealth(services, self)
+        self.unreadable = UnreadableImages(services, self)
         self.project: Project | None = None
         self.image: OpenImage | None = None
         self.history: UndoHistory | None = None
         self.autosaver: Autosaver | None = None
-        #: Ids in the order of the list as a person sees it; the window sets it.
-        self.walk: Callable[[], list[int]] = list
-        #: Scores that 'next worst' goes by, lowest is worst; the judge sets it.
-        self.worst_first: Callable[[], list[int]] = list
-        #: Whether undo has an answer where the image in view has no step: it says where the user's last one is.
-        self.undo_answers: Callable[[], bool] = lambda: False
-        #: What a project needs before it is shown, on a thread of the pool; its answer is :attr:`prepared`.
-        self.prepare: Callable[[Project], object] = lambda _project: None
+        self._order: list[int] = []
+        self._undo_elsewhere = False
+        #: What was settled about ground truth and classes before the project was shown, on a thread of the pool.
         self.prepared: object = None
         self._unsubscribe: Callable[[], None] = lambda: None
         self._wanted: int | None = None
         self._recordReplaced.connect(self._follow_record)
         self._predictionLost.connect(lambda record: self.health.say_lost([record]))
         edit.stepDone.connect(self._push)
-        edit.refused.connect(lambda why: notifier.info(why, replace_key="refused"))
+        edit.refused.connect(lambda why: services.notifier.info(why, replace_key="refused"))
 
     # -- folders ---------------------------------------------------------------------------------------------------------
 
@@ -110,7 +105,7 @@ class ProjectController(QObject):
             try:
                 if catalog is not None:
                     take_named(project, catalog)
-                return project, self.prepare(project)
+                return project, settle(project)
             except BaseException:
                 project.close()
                 raise
@@ -238,7 +233,6 @@ class ProjectController(QObject):
         self.autosaver.stateChanged.connect(self.saveStateChanged)
         self.autosaver.failed.connect(self.health.say_unsaved)
         self.autosaver.recovered.connect(self.health.say_recovered)
-        self._edit.set_history(self.history)
         self._edit.set_locked(project.read_only_reason)
         self._unsubscribe = project.subscribe(self._recordReplaced.emit)
         project.kept_predictions.lost.add(self._predictionLost.emit)
@@ -322,6 +316,12 @@ class ProjectController(QObject):
         self._tell_facts()
         self.imageChanged.emit(self.image)
 
+    def take_prediction(self, image: OpenImage, prediction: Prediction, labels: LabelMap) -> None:
+        """Give the image in view another prediction; ``labels`` (H, W) are its classes in the project's ids."""
+        image.prediction, image.document.reference = prediction, labels
+        self._facts.update(has_prediction=True)
+        self.predictionChanged.emit(image)
+
     def show_unreadable(self, found: Unreadable) -> None:
         """Take the image in view away, its work saved, and say why the one that was chosen is not shown."""
         self._edit.set_document(None)
@@ -366,16 +366,14 @@ class ProjectController(QObject):
     def previous_unreviewed(self) -> None:
         self._step_to(-1, self._unreviewed)
 
-    def next_worst(self) -> None:
-        """The unreviewed image with the lowest score; the one in view does not count."""
+    def open_unreviewed(self, order: Iterable[int]) -> bool:
+        """Open the first image of ``order`` that is neither in view nor reviewed; whether there is one."""
         current = None if self.image is None else self.image.id
-        around = (image for image in self.worst_first() if image != current and self._unreviewed(image))
+        around = (image for image in order if image != current and self._unreviewed(image))
         for image in around:
             self.open_image(image, around)
-            return
-        self._notifier.info(
-            "No scored image is left to review", "Run the model on the folder, or judge it first.", replace_key="go"
-        )
+            return True
+        return False
 
     def reviewed_next(self) -> None:
         """Mark this image reviewed and go to the next one that is not."""
@@ -445,7 +443,7 @@ class ProjectController(QObject):
         return None if self.unreadable.shown is None else self.unreadable.shown.id
 
     def _step(self, direction: int) -> None:
-        current, order = self._place(), self.walk()
+        current, order = self._place(), self._order
         if not order:
             return
         place = order.index(current) + direction if current in order else 0
@@ -456,7 +454,7 @@ class ProjectController(QObject):
             self._notifier.info("This is the last image" if direction > 0 else "This is the first image", replace_key="go")
 
     def _step_to(self, direction: int, wanted: Callable[[int], bool]) -> None:
-        order, current = self.walk(), self._place()
+        order, current = self._order, self._place()
         start = order.index(current) if current in order else -1
         places = ((start + direction * step) % len(order) for step in range(1, len(order) + 1))
         around = (order[place] for place in places if order[place] != current and wanted(order[place]))
@@ -464,6 +462,16 @@ class ProjectController(QObject):
             self.open_image(image, around)
             return
         self._notifier.info("Every image in the list is reviewed", "Export the masks with Ctrl+E.", replace_key="go")
+
+    def set_order(self, ids: Iterable[int]) -> None:
+        """The order of the list as the user sees it: 'next' and 'previous' follow it."""
+        self._order = list(ids)
+
+    def note_undo_elsewhere(self, on: bool) -> None:
+        """Whether the user's last step is in another image: then undo has an answer on an image without steps, too."""
+        if on != self._undo_elsewhere:
+            self._undo_elsewhere = on
+            self._tell_facts()
 
     # -- keeping ---------------------------------------------------------------------------------------------------------
 
@@ -488,7 +496,7 @@ class ProjectController(QObject):
             has_images=bool(project is not None and project.images),
             image_open=image is not None,
             can_edit=writable and image is not None,
-            can_undo=bool(writable and image is not None and history is not None and (history.can_undo or self.undo_answers())),
+            can_undo=bool(writable and image is not None and history is not None and (history.can_undo or self._undo_elsewhere)),
             can_redo=bool(writable and image is not None and history is not None and history.can_redo),
             can_start_over=writable and (image is not None or self.health.refused is not None),
             reviewed=record is not None and record.status == ImageStatus.REVIEWED,

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from app.services.notifications import Choice, Notifier
+from app.services.notifications import Choice
+from app.services.services import Services
 from app.state.project import MaskRefused
 from app.state.store import DamagedStore, RemovedStore
 from app.text import error_detail, tr
@@ -41,8 +42,8 @@ class UnreadableImages:
         shown: what the window says in place of a picture; None while there is a picture, or nothing.
     """
 
-    def __init__(self, projects: ProjectController, notifier: Notifier) -> None:
-        self._projects, self._notifier = projects, notifier
+    def __init__(self, services: Services, projects: ProjectController) -> None:
+        self._projects, self._notifier = projects, services.notifier
         self._passed: list[Unreadable] = []
         self.shown: Unreadable | None = None
 

@@ -10,7 +10,8 @@ from app.controllers.predict.models import ModelsController
 from app.controllers.project.import_masks import ImportController
 from app.controllers.project.navigation import ProjectController
 from app.paths import is_sample_project
-from app.services.notifications import Choice, Notifier
+from app.services.notifications import Choice
+from app.services.services import Services
 from app.state.image_record import ImageStatus
 from app.state.project import Project
 
@@ -23,14 +24,14 @@ class WelcomeController(QObject):
 
     def __init__(
         self,
+        services: Services,
         projects: ProjectController,
         models: ModelsController,
         imports: ImportController,
-        notifier: Notifier,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._models, self._imports, self._notifier = models, imports, notifier
+        self._models, self._imports, self._notifier = models, imports, services.notifier
         projects.projectChanged.connect(self._look)
 
     def _look(self, project: Project | None) -> None:

@@ -7,16 +7,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PySide6.QtCore import QObject
 
-from app.actions.context import Facts
 from app.controllers.annotate.edit import EditController
-from app.controllers.predict.image import PredictController
 from app.controllers.predict.models import ModelsController
 from app.controllers.project.folder_jobs import FolderChange, FolderJobs
 from app.controllers.project.navigation import ProjectController
 from app.controllers.project.open_image import OpenImage, unset
 from app.controllers.refine.settings import CRFSettings
-from app.services.calls import ComputeService
 from app.services.folder_job import FolderJob, Steps, answer, background, pause
+from app.services.services import Services
 from app.state.class_mapping import in_project_ids
 from app.state.document import Document
 from app.state.patch import TilePatch
@@ -51,19 +49,17 @@ class RefineFolder(QObject):
 
     def __init__(
         self,
+        services: Services,
         projects: ProjectController,
         models: ModelsController,
-        predict: PredictController,
         edit: EditController,
         crf: CRFSettings,
-        compute: ComputeService,
-        facts: Facts,
         folder_jobs: FolderJobs,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._projects, self._models, self._predict, self._edit, self._crf = projects, models, predict, edit, crf
-        self._compute, self._facts, self._folder_jobs = compute, facts, folder_jobs
+        self._projects, self._models, self._edit, self._crf = projects, models, edit, crf
+        self._folder_jobs, self._compute, self._facts = folder_jobs, services.compute, services.facts
         self._run: FolderJob[None] | None = None
 
     def start(self) -> None:
@@ -135,9 +131,7 @@ class RefineFolder(QObject):
         run.change.before_suggestion(image)
         yield from background(lambda: project.keep_prediction(image, prediction, suggestion=True))
         run.suggested += 1
-        view = self._projects.image
-        if view is not None and view.id == image:
-            self._predict.offer(view, prediction)
+        self._folder_jobs.suggested.emit(image, prediction)
 
     def _take_in_view(self, run: _Run, view: OpenImage, prediction: Prediction) -> None:
         document = view.document

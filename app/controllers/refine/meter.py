@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal
 
 from app.controllers.evaluate.live import JudgeController
-from app.services.jobs import JobRegistry
+from app.services.services import Services
 from app.state.document import Document
 from app.state.refinement import RefineFigures, refine_figures
 from deeplab_core.labels import LabelMap
@@ -27,9 +27,9 @@ class RefineMeter(QObject):
 
     changed = Signal(object)
 
-    def __init__(self, judge: JudgeController, jobs: JobRegistry, parent: QObject | None = None) -> None:
+    def __init__(self, services: Services, judge: JudgeController, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._judge, self._jobs = judge, jobs
+        self._judge, self._jobs = judge, services.jobs
         self.figures: RefineFigures | None = None
         self._wanted: tuple[Document, NDArray[Any]] | None = None
         self._again = self._counting = False

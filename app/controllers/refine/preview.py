@@ -11,21 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal
 
-from app.actions.context import Facts
-from app.controllers.annotate.edit import EditController, Point
+from app.controllers.annotate.edit import EditController, OutlineUse, Point
 from app.controllers.annotate.view import ViewState
 from app.controllers.evaluate.live import JudgeController
-from app.controllers.predict.image import PredictController
 from app.controllers.predict.models import ModelsController
 from app.controllers.project.navigation import ProjectController
 from app.controllers.project.open_image import OpenImage
 from app.controllers.refine.meter import RefineMeter
 from app.controllers.refine.requests import Flight, RefineAsking
 from app.controllers.refine.settings import Base, CRFSettings, Scope
-from app.services.calls import ComputeService
-from app.services.jobs import JobRegistry
-from app.services.notifications import Notifier
-from app.services.settings import SettingsStore
+from app.services.services import Services
 from app.services.timers import single_shot
 from app.state.document import Change, Document
 from app.state.edits.raster import polygon_mask
@@ -94,25 +89,20 @@ class RefineController(QObject):
 
     def __init__(
         self,
+        services: Services,
         projects: ProjectController,
         models: ModelsController,
-        predict: PredictController,
         judge: JudgeController,
         edit: EditController,
         view: ViewState,
-        compute: ComputeService,
-        jobs: JobRegistry,
-        notifier: Notifier,
-        settings: SettingsStore,
-        facts: Facts,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
         self._projects, self._judge, self._edit, self._view = projects, judge, edit, view
-        self._notifier, self._facts = notifier, facts
-        self.crf = CRFSettings(settings, notifier, self)
-        self.asking = RefineAsking(projects, models, self.crf, compute, self)
-        self.meter = RefineMeter(judge, jobs, self)
+        self._notifier, self._facts = services.notifier, services.facts
+        self.crf = CRFSettings(services.settings, services.notifier, self)
+        self.asking = RefineAsking(services, projects, models, self.crf, self)
+        self.meter = RefineMeter(services, judge, self)
         self.shown: LabelMap | None = None
         self.status = RefineStatus()
         self._refined: LabelMap | None = None
@@ -127,9 +117,10 @@ class RefineController(QObject):
         self.asking.answered.connect(self._take)
         self.asking.missing.connect(self._miss)
         self.asking.failed.connect(self._fail)
+        edit.outlineDrawn.connect(self._take_outline)
         projects.imageChanged.connect(self._follow_image)
         judge.layersChanged.connect(self._follow_truth)
-        predict.predictionChanged.connect(self._follow_prediction)
+        projects.predictionChanged.connect(self._follow_prediction)
         models.mappingChanged.connect(self._renew)
 
     @property
@@ -240,7 +231,7 @@ class RefineController(QObject):
         if on == self._facts["crf_region"]:
             return
         self._facts.update(crf_region=on)
-        self._edit.set_outline_taker(self.apply_region if on else None)
+        self._edit.set_outline_use(OutlineUse.REFINE if on else OutlineUse.FILL)
         if on and self._edit.tools.tool not in (Tool.LASSO, Tool.POLYGON):
             self._edit.choose_tool(Tool.LASSO)
 
@@ -251,6 +242,10 @@ class RefineController(QObject):
             rect, inside = polygon_mask(points, image.document.shape)
             if not rect.empty:
                 self._when_exact(lambda: self._lay("CRF in outline", rect, inside))
+
+    def _take_outline(self, use: OutlineUse, points: Sequence[Point]) -> None:
+        if use is OutlineUse.REFINE:
+            self.apply_region(points)
 
     def _apply_in(self, scope: Scope) -> None:
         image = self._projects.image

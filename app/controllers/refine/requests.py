@@ -10,7 +10,8 @@ from app.controllers.predict.models import ModelsController
 from app.controllers.project.navigation import ProjectController
 from app.controllers.project.open_image import OpenImage
 from app.controllers.refine.settings import Base, CRFSettings
-from app.services.calls import Call, ComputeService, LatestCall
+from app.services.calls import Call, LatestCall
+from app.services.services import Services
 from app.state.document import Document
 from app.state.outlines import renamed_classes
 from app.state.refinement import painted_labels
@@ -58,14 +59,14 @@ class RefineAsking(QObject):
 
     def __init__(
         self,
+        services: Services,
         projects: ProjectController,
         models: ModelsController,
         crf: CRFSettings,
-        compute: ComputeService,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._projects, self._models, self._crf, self._compute = projects, models, crf, compute
+        self._projects, self._models, self._crf, self._compute = projects, models, crf, services.compute
         self._call = LatestCall()
 
     @property

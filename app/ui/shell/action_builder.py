@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
+from functools import partial
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction, QKeySequence
@@ -47,10 +48,10 @@ class ActionBuilder:
         self._refresh_all()
         facts.subscribe(self._refresh)
 
-    def bind(self, targets: Mapping[str, object]) -> None:
-        """Connect every command to its verb. Raises LookupError where the table names one that does not exist."""
+    def bind(self, target: Callable[[str], object]) -> None:
+        """Connect every command to its verb; ``target`` finds the object that has it, by name, when the command is first used."""
         for spec in ACTIONS:
-            run = bound_handler(spec, targets)
+            run = partial(run_handler, spec, target)
             if not spec.held:
                 self.actions[spec.id].triggered.connect(lambda _checked=False, run=run, spec=spec: self._run(spec, run))
         self._bound = True
@@ -125,11 +126,15 @@ class ActionBuilder:
             action.setChecked(self._facts[spec.checked_from])
 
 
-def bound_handler(spec: ActionSpec, targets: Mapping[str, object]) -> Callable[[], object]:
-    """The function that a command calls. Raises LookupError where the table names something that is not there."""
-    method = getattr(targets.get(spec.target), spec.method, None)
+def handler(spec: ActionSpec, target: Callable[[str], object]) -> Callable[..., object]:
+    """The method that a command calls. Raises LookupError if the table names something that does not exist."""
+    method: Callable[..., object] | None = getattr(target(spec.target), spec.method, None)
     if method is None:
         raise LookupError(f"'{spec.id}' is handled by '{spec.handler}', which does not exist")
-    if spec.argument is None:
-        return lambda: method()
-    return lambda: method(spec.argument)
+    return method
+
+
+def run_handler(spec: ActionSpec, target: Callable[[str], object]) -> object:
+    """Call the method of a command, with its argument if it has one."""
+    method = handler(spec, target)
+    return method() if spec.argument is None else method(spec.argument)

@@ -55,7 +55,7 @@ class Binding(QObject):
         self._position: dict[int, int] = {}
         self._twins: frozenset[int] = frozenset()
         self._in_band: float | None = None
-        program.projects.walk = images.shown_ids
+        images.modelReset.connect(lambda: program.projects.set_order(images.shown_ids()))
         self._wire_projects()
         self._wire_classes()
         self._wire_model()
@@ -366,7 +366,7 @@ class Binding(QObject):
         dock.thresholdChosen.connect(self.program.threshold.set)
         dock.runImageAsked.connect(predict.run_image)
         dock.runFolderAsked.connect(predict.run_folder)
-        predict.predictionChanged.connect(self._follow_prediction)
+        self.program.projects.predictionChanged.connect(self._follow_prediction)
         predict.suggestionChanged.connect(lambda _suggestion: self._show_banner())
         self._enable_runs(frozenset())
         self.program.facts.subscribe(self._enable_runs)

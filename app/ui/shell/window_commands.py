@@ -64,7 +64,8 @@ class WindowVerbs(QObject):
         program.export.finished.connect(self._say_exported)
         program.imports.reported.connect(self._show_import)
         program.settings.changed.connect(self._follow_setting)
-        program.folder_jobs.question = self._ask_folder_job
+        program.folder_jobs.asked.connect(self._ask_folder_job)
+        program.folder_jobs.asks = True
         self.folder_question: FolderQuestion | None = None
 
     # -- folders and files -----------------------------------------------------------------------------------------------

@@ -136,7 +136,7 @@ def test_before_and_after_is_shown_and_changes_nothing(learned):
 
 
 def test_before_a_learned_model_takes_over_its_effect_is_said(learned):
-    learned.program.folder_jobs.assume = False
+    learned.program.folder_jobs.asks = True
     result_dialog(learned).accept_button.click()
     learned.wait(lambda: learned.application.verbs.folder_question is not None)
     question = learned.application.verbs.folder_question

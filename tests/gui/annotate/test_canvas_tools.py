@@ -103,7 +103,8 @@ def test_undo_in_the_middle_of_a_stroke_takes_back_the_stroke_in_hand_only(qtbot
             self.asked += 1
 
     history = History()
-    bench.edit.set_history(history)
+    bench.edit.undoAsked.connect(history.undo)
+    bench.edit.redoAsked.connect(history.redo)
     bench.drag([(20, 20), (30, 20)])
     kept = bench.document.labels.copy()
     bench.drag([(30, 60), (60, 60)], release=False)

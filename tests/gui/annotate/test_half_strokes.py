@@ -87,7 +87,7 @@ def test_a_stroke_that_waits_for_what_follows_is_in_no_mask_file_before_it_is_a_
     boundary = studio.image.document.labels.copy()
     edit, saver = studio.program.edit, studio.program.projects.autosaver
     assert saver is not None
-    edit.set_follow_up(lambda held: True)
+    edit.hold_strokes(True)
     studio.paint((20, 20), (50, 30))
     assert edit.held is not None
     saver.save_now()

@@ -515,7 +515,7 @@ def test_a_model_without_gradients_says_so(plain):
 
 
 def test_comparing_over_the_folder_says_first_what_it_takes(desk, models):
-    desk.program.folder_jobs.assume = False
+    desk.program.folder_jobs.asks = True
     before = desk.image.document.labels.copy()
     desk.window.commands["model.compare_folder"].trigger()
     desk.wait(lambda: desk.application.verbs.folder_question is not None)

@@ -63,7 +63,7 @@ def test_the_chosen_queue_leads_to_its_images_and_next_worst_follows_it(studio, 
     studio.wait(lambda: studio.image.id == wanted)
     assert studio.window.stack.currentWidget() is studio.application.binding.canvas
     order = [page.rows.row(place).image for place in range(4)]
-    studio.program.projects.next_worst()
+    studio.program.queues.next_worst()
     studio.wait(lambda: studio.image.id == next(image for image in order if image != wanted))
     assert studio.program.projects.project.setting("queue_order") == "entropy"
 

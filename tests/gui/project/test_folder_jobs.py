@@ -35,7 +35,7 @@ def desk(studio: Studio, folder: Path) -> Studio:
             studio.press(Qt.Key.Key_M, CTRL)
         go(studio, Qt.Key.Key_D)
     go(studio, Qt.Key.Key_A)
-    studio.program.folder_jobs.assume = False
+    studio.program.folder_jobs.asks = True
     return studio
 
 
@@ -198,14 +198,14 @@ def test_an_import_says_who_gets_a_mask_and_who_keeps_one(desk, tmp_path):
 
 
 def refine_folder(studio: Studio) -> None:
-    studio.program.folder_jobs.assume = True
+    studio.program.folder_jobs.asks = False
     studio.window.commands["refine.folder"].trigger()
     studio.wait(lambda: "CRF on the folder finished" in studio.titles())
     studio.settle()
 
 
 def test_the_crf_over_the_folder_is_taken_back_as_one(desk):
-    desk.program.folder_jobs.assume = True
+    desk.program.folder_jobs.asks = False
     desk.window.model.run_folder.click()
     desk.wait(lambda: "Folder run finished" in desk.titles())
     desk.settle()
@@ -254,7 +254,7 @@ def test_an_image_that_moved_on_stays(desk):
 
 
 def test_a_job_that_ends_with_its_project_says_nothing_and_changes_nothing_more(desk, folder, tmp_path):
-    desk.program.folder_jobs.assume = True
+    desk.program.folder_jobs.asks = False
     desk.compute.paused = True
     desk.window.model.run_folder.click()
     desk.wait(lambda: desk.program.predict.folder_run.running)
@@ -298,7 +298,7 @@ def test_a_project_that_cannot_be_written_ends_the_job_with_one_message(desk, mo
 
     monkeypatch.setattr(project, "keep_prediction", full)
     monkeypatch.setattr(project, "set_failed", full)
-    desk.program.folder_jobs.assume = True
+    desk.program.folder_jobs.asks = False
     desk.window.model.run_folder.click()
     desk.wait(lambda: "Folder run stopped" in desk.titles())
     assert desk.titles().count("The project cannot be saved") == 1
@@ -308,7 +308,7 @@ def test_a_project_that_cannot_be_written_ends_the_job_with_one_message(desk, mo
 def test_an_import_is_taken_back_with_its_statuses(desk, tmp_path):
     found = make_masks(tmp_path / "mine", ["photo_2.png", "photo_3.png"])
     before, status = masks(desk), statuses(desk)
-    desk.program.folder_jobs.assume = True
+    desk.program.folder_jobs.asks = False
     desk.program.imports.import_masks(found)
     desk.wait(lambda: "2 masks imported" in desk.titles())
     desk.settle()

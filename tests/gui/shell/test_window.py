@@ -15,7 +15,7 @@ from app.controllers.evaluate import folder as folder_judge
 from app.state.image_record import ImageStatus
 from app.state.project import Project
 from app.state.provenance import Provenance
-from app.ui.shell.action_builder import bound_handler
+from app.ui.shell.action_builder import handler
 from app.viewmodels.annotate.panes import PaneKind, PaneLayout
 from deeplab_core.errors import ImageReadError
 from tests.fakes.compute import striped_labels
@@ -27,9 +27,8 @@ def stripes(studio: Studio) -> np.ndarray:
 
 
 def test_every_command_has_a_verb(studio):
-    targets = {**studio.program.targets(), "window": studio.application.verbs}
     for spec in ACTIONS:
-        assert callable(bound_handler(spec, targets))
+        assert callable(handler(spec, studio.application.target))
 
 
 def test_without_a_folder_only_what_makes_sense_is_possible(studio):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PySide6.QtCore import QCoreApplication
 
 from app.services.calls import Call
-from app.services.folder_job import FolderJob, Steps, answer, background, pause
+from app.services.folder_job import FolderJob, JobOptions, Steps, answer, background, pause
 from app.services.jobs import JobRegistry, JobState
 from app.worker.messages import Answer, Failed, InspectModel, Progress, WasCancelled
 from deeplab_core.errors import AtrousError, ImageFailed, ProjectError, StorageError
@@ -67,11 +67,12 @@ class Desk(JobRegistry):
             self.begun.append(image)
             return work(image)
 
-        more.setdefault("on_failure", lambda image, _error: self.failed.append(image))
-        return FolderJob(
+        failure = more.pop("on_failure", lambda image, _error: self.failed.append(image))
+        job: FolderJob[Any] = FolderJob(
             ids, begin, lambda image, result: self.results.append((image, result)), project=Folder(), jobs=self,
-            title="Looking", on_end=lambda job: self.ends.append(job.job.state), **more,
+            options=JobOptions("Looking", **more),
         )  # fmt: skip
+        return job.on(failure=failure, end=lambda job: self.ends.append(job.job.state))
 
     def finish(self, job: FolderJob[Any]) -> None:
         """Let everything come to its end."""
