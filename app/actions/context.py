@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from app.signal import Listeners
+from app.signal import Signal
 
 #: Every fact, with what it says. A name outside this table is a spelling mistake and is refused.
 FACTS: dict[str, str] = {
@@ -74,7 +72,8 @@ class Facts:
 
     def __init__(self) -> None:
         self._values = dict.fromkeys(FACTS, False)
-        self._listeners: Listeners[frozenset[str]] = Listeners()
+        #: Emitted with the names that changed.
+        self.changed: Signal[frozenset[str]] = Signal()
 
     def __getitem__(self, name: str) -> bool:
         return self._values[name]
@@ -92,8 +91,4 @@ class Facts:
         if not changed:
             return
         self._values.update({name: bool(changes[name]) for name in changed})
-        self._listeners.tell(changed)
-
-    def subscribe(self, listener: Callable[[frozenset[str]], None]) -> Callable[[], None]:
-        """Call ``listener`` with the names that changed; returns the function that ends it."""
-        return self._listeners.add(listener)
+        self.changed.emit(changed)

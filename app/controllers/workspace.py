@@ -102,7 +102,7 @@ class Program(QObject):
         self.tools.set_diameter(settings["brush.diameter"])
         for name in LISTENERS if listeners is None else listeners:
             getattr(self, name)
-        self.tools.subscribe(self._follow_tools)
+        self.tools.changed.connect(self._follow_tools)
         self._follow_tools()
 
     @cached_property

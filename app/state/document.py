@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from app.signal import Listeners
+from app.signal import Signal
 from app.state.opencv import opencv
 from app.state.patch import TilePatch
 from app.state.provenance import Provenance
@@ -39,9 +39,6 @@ class Change:
     rect: Box
     before: LabelMap
     revision: int
-
-
-Listener = Callable[[Change], None]
 
 
 class Document:
@@ -76,7 +73,8 @@ class Document:
         self.catalog = catalog
         self.reference = reference
         self.revision = 0
-        self._listeners: Listeners[Change] = Listeners()
+        #: Emitted after every change, on the changing thread.
+        self.changed: Signal[Change] = Signal()
         self._parts: Iterator[None] | None = None
         self._open_steps: list[OpenStep] = []
         self._snapshots: list[Snapshot] = []
@@ -91,10 +89,6 @@ class Document:
         """(H, W) in px."""
         height, width = self.labels.shape
         return height, width
-
-    def subscribe(self, listener: Listener) -> Callable[[], None]:
-        """Call ``listener`` after every change, on the changing thread; returns the function that ends it."""
-        return self._listeners.add(listener)
 
     def paint(self, rect: Box, where: NDArray[np.bool_], values: int | NDArray[Any], source: Provenance) -> None:
         """Set the pixels of ``rect`` where ``where`` ((h, w) bool) holds, to one value or to (h, w) values.
@@ -221,7 +215,7 @@ class Document:
     def _tell(self, rect: Box, before: LabelMap) -> None:
         self.revision += 1
         change = Change(rect, before, self.revision)
-        self._listeners.tell(change)
+        self.changed.emit(change)
 
 
 def _write(region: LabelMap, values: LabelMap, where: NDArray[np.bool_]) -> None:

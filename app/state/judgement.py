@@ -6,7 +6,7 @@ figures are at every moment those of a recomputation from scratch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -154,7 +154,7 @@ class ImageJudgement:
             self.adopt(count)
         else:
             self._matrix = ConfusionMatrix(document.catalog).update(truth=self.scored, prediction=document.labels)
-        self._unsubscribe: Callable[[], None] = document.subscribe(self._follow)
+        document.changed.connect(self._follow)
 
     @property
     def matrix(self) -> ConfusionMatrix:
@@ -217,7 +217,7 @@ class ImageJudgement:
 
     def close(self) -> None:
         """Stop following the document; the last figures stay."""
-        self._unsubscribe()
+        self.document.changed.disconnect(self._follow)
 
     def _follow(self, change: Change) -> None:
         # The edges of the prediction move even where the truth is void, so its bands go in any case.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from app.signal import Listeners
+from app.signal import Signal
 from app.state.image_record import ImageFlag, ImageRecord, ImageStatus
 from app.state.predictions import Found, PredictionCache
 from deeplab_core.records import Prediction
@@ -25,7 +25,7 @@ class KeptPredictions:
         has_labels: whether an image has a mask or steps of its own, by its id.
 
     Attributes:
-        lost: called with the record of an image whose prediction could not be read, on the thread that found it.
+        lost: emitted with the record of an image whose prediction could not be read, on the thread that found it.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class KeptPredictions:
         self._update = update
         self._has_labels = has_labels
         self._read_only = read_only
-        self.lost: Listeners[ImageRecord] = Listeners()
+        self.lost: Signal[ImageRecord] = Signal()
 
     def keep(self, record: ImageRecord, prediction: Prediction, *, suggestion: bool) -> ImageRecord:
         """Keep a model's answer for an image. Raises StorageError."""
@@ -57,7 +57,7 @@ class KeptPredictions:
         if found.prediction is None and not found.hidden and not record.changed:  # that of another content is not lost
             lost = self._noted(record, found.problem)
             if not self._read_only:
-                self.lost.tell(lost)
+                self.lost.emit(lost)
         return found.prediction
 
     def check(self, records: Iterable[ImageRecord]) -> tuple[ImageRecord, ...]:

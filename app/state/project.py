@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.signal import Listeners
+from app.signal import Signal
 from app.state.adopt import forget_gone_masks
 from app.state.backups import Upkeep
 from app.state.folder_scan import ScanReport, reconcile, stat_images, survey, unheard
@@ -53,8 +53,6 @@ from deeplab_core.records import Prediction
 
 __all__ = ["DEFAULT_CATALOG", "ImageFlag", "ImageRecord", "ImageStatus", "LoadedImage", "MaskRefused", "Project", "ScanReport"]
 
-Listener = Callable[[ImageRecord], None]
-
 
 class Project:
     """An open project. Use :meth:`open`; close it, or use it as a context manager.
@@ -86,7 +84,7 @@ class Project:
         self._lock = opened.lock
         self._catalog = catalog
         self._mutex = threading.RLock()
-        self._listeners: Listeners[ImageRecord] = Listeners()
+        self.record_changed: Signal[ImageRecord] = Signal()  # of every record that was replaced
         self.ground_truth = GroundTruth()
         self.journal = Journal(opened.store)
         self.runs = RunLog(opened.store)
@@ -167,9 +165,10 @@ class Project:
         """The image file."""
         return self.folder / record.relative_path
 
-    def subscribe(self, listener: Listener) -> Callable[[], None]:
-        """Call ``listener`` with every record that was replaced; returns the function that ends it."""
-        return self._listeners.add(listener)
+    def subscribe(self, listener: Callable[[ImageRecord], None]) -> Callable[[], None]:
+        """Connect ``listener`` to :attr:`record_changed`; returns the function that ends it."""
+        self.record_changed.connect(listener)
+        return lambda: self.record_changed.disconnect(listener)
 
     def rescan(self, in_hand: Collection[int] = ()) -> ScanReport:
         """Look at the folder again: new, moved, changed and missing images. Those ``in_hand`` are never forgotten."""
@@ -469,7 +468,7 @@ class Project:
             before = self.record(image)
             record = self._replace(replace(before, **values), tell=False)
         if record != before:
-            self._listeners.tell(record)
+            self.record_changed.emit(record)
         return record
 
     def _refresh(self, image: int, *, tell: bool = True) -> ImageRecord:
@@ -484,7 +483,7 @@ class Project:
                 return record
             self._records[place] = record
         if tell:
-            self._listeners.tell(record)
+            self.record_changed.emit(record)
         return record
 
     def _read_records(self) -> None:

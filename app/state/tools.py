@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from enum import StrEnum
 
-from app.signal import Listeners
+from app.signal import Signal
 
 
 class Tool(StrEnum):
@@ -44,34 +43,31 @@ class ToolState:
         self.previous_class_id = class_id
         self.diameter = 24
         self.within = False
-        self._listeners: Listeners[[]] = Listeners()
-
-    def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
-        """Call ``listener`` after any change; returns the function that ends it."""
-        return self._listeners.add(listener)
+        #: Emitted after any change.
+        self.changed: Signal[[]] = Signal()
 
     def choose_tool(self, tool: Tool) -> None:
         self.tool = tool
-        self._tell()
+        self.changed.emit()
 
     def choose_class(self, class_id: int) -> None:
         """Take another class in hand and remember the last one for :meth:`swap_classes`."""
         if class_id != self.class_id:
             self.previous_class_id, self.class_id = self.class_id, class_id
-        self._tell()
+        self.changed.emit()
 
     def swap_classes(self) -> None:
         self.class_id, self.previous_class_id = self.previous_class_id, self.class_id
-        self._tell()
+        self.changed.emit()
 
     def toggle_within(self) -> None:
         self.within = not self.within
-        self._tell()
+        self.changed.emit()
 
     def set_diameter(self, diameter: float) -> None:
         """Set the brush diameter in px, clamped to 1..1000."""
         self.diameter = int(min(max(round(diameter), MIN_DIAMETER), MAX_DIAMETER))
-        self._tell()
+        self.changed.emit()
 
     def scale_diameter(self, steps: int) -> None:
         """Go to the next larger or smaller of :data:`STEPS`: a fifth to a third a step, and the same sizes up and down."""
@@ -80,7 +76,4 @@ class ToolState:
             if not beyond:
                 break
             self.diameter = beyond[0] if steps > 0 else beyond[-1]
-        self._tell()
-
-    def _tell(self) -> None:
-        self._listeners.tell()
+        self.changed.emit()

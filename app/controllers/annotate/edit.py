@@ -114,7 +114,6 @@ class EditController(QObject):
         super().__init__(parent)
         self.tools = tools
         self._document: Document | None = None
-        self._unsubscribe = _nothing
         self._stroke: StrokeSession | None = None
         self._stroke_title = ""
         self._stroke_source = Provenance.PERSON
@@ -149,9 +148,11 @@ class EditController(QObject):
     def set_document(self, document: Document | None) -> None:
         """Bring another document into view. A stroke in hand is committed to the old one first: nothing is lost."""
         self.commit_stroke()
-        self._unsubscribe()
+        if self._document is not None:
+            self._document.changed.disconnect(self._follow)
         self._document = document
-        self._unsubscribe = document.subscribe(self._follow) if document is not None else _nothing
+        if document is not None:
+            document.changed.connect(self._follow)
         self.documentChanged.emit(document)
 
     def set_locked(self, reason: str | None) -> None:
@@ -434,7 +435,3 @@ def class_name(catalog: ClassCatalog, class_id: int) -> str:
     if class_id == catalog.ignore:
         return "void"
     return catalog.by_id(class_id).name
-
-
-def _nothing() -> None:
-    """Stands for 'not subscribed'."""

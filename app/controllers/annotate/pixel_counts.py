@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal
@@ -45,7 +43,6 @@ class PixelCounts(QObject):
         self._counted = False
         self._image: OpenImage | None = None
         self._counts = np.zeros(256, dtype=np.int64)
-        self._unsubscribe: Callable[[], None] | None = None
         self.by_hand = 0.0
         self._soon = single_shot(self, _SHARES_MS, self.changed.emit)
         self._later = single_shot(self, _BY_HAND_MS, self._count_all)
@@ -66,13 +63,13 @@ class PixelCounts(QObject):
         return frozenset(found)
 
     def _follow(self, image: OpenImage | None) -> None:
-        if self._unsubscribe is not None:
-            self._unsubscribe()
-        self._image, self._unsubscribe, self.by_hand = image, None, 0.0
+        if self._image is not None:
+            self._image.document.changed.disconnect(self._follow_change)
+        self._image, self.by_hand = image, 0.0
         self._counts = np.zeros(256, dtype=np.int64)
         self._counted = False
         if image is not None:
-            self._unsubscribe = image.document.subscribe(self._follow_change)
+            image.document.changed.connect(self._follow_change)
             self._count_all()
         self.changed.emit()
 

@@ -50,7 +50,7 @@ class AmbiguousController(QObject):
         self.changed.connect(judge.rejudge)
         edit.outlineDrawn.connect(self._take_outline)
         projects.imageChanged.connect(lambda _image: self._end_outline())
-        services.facts.subscribe(self._follow_facts)
+        services.facts.changed.connect(self._follow_facts)
 
     # -- verbs of the picture --------------------------------------------------------------------------------------------
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from html import escape
 
 from PySide6.QtCore import QObject, Signal
@@ -15,7 +14,7 @@ from app.controllers.project.open_image import OpenImage
 from app.services.calls import Call
 from app.services.services import Services
 from app.services.timers import single_shot
-from app.state.document import Change
+from app.state.document import Change, Document
 from app.worker.messages import URGENT, AskScores, ScoresAt
 
 #: Scores are asked for at this pace while the pointer moves.
@@ -46,7 +45,7 @@ class ReadoutController(QObject):
         self._scores = ""
         self._timer = single_shot(self, _PACE_MS, self._ask)
         self._soon = single_shot(self, _PACE_MS, self._tell)
-        self._follow: Callable[[], None] | None = None
+        self._followed: Document | None = None
         projects.imageChanged.connect(self._show_image)
         judge.layersChanged.connect(self._tell)
 
@@ -62,9 +61,11 @@ class ReadoutController(QObject):
 
     def _show_image(self, image: OpenImage | None) -> None:
         """Another image lies under the same pointer, and whatever changes it changes what stands there."""
-        if self._follow is not None:
-            self._follow()
-        self._follow = None if image is None else image.document.subscribe(self._follow_change)
+        if self._followed is not None:
+            self._followed.changed.disconnect(self._follow_change)
+        self._followed = None if image is None else image.document
+        if self._followed is not None:
+            self._followed.changed.connect(self._follow_change)
         if self._call is not None:
             self._call.abandon()
         self._scores = ""

@@ -11,7 +11,7 @@ from PySide6.QtCore import QObject, Signal
 
 from app.controllers.annotate.edit import EditController
 from app.controllers.project.health import ProjectHealth
-from app.controllers.project.open_image import OpenImage, ReadParts, read_parts
+from app.controllers.project.open_image import OpenImage, ReadParts, open_facts, read_parts
 from app.controllers.project.unreadable import Unreadable, UnreadableImages
 from app.services.autosave import Autosaver, SaveState
 from app.services.jobs import Job, JobState
@@ -81,7 +81,6 @@ class ProjectController(QObject):
         self._undo_elsewhere = False
         #: What was settled about ground truth and classes before the project was shown, on a thread of the pool.
         self.prepared: object = None
-        self._unsubscribe: Callable[[], None] = lambda: None
         self._wanted: int | None = None
         self._recordReplaced.connect(self._follow_record)
         self._predictionLost.connect(lambda record: self.health.say_lost([record]))
@@ -185,7 +184,8 @@ class ProjectController(QObject):
         if closing and self.project is not None:
             self.project.stop_upkeep()
         self._jobs.wait()  # background work must not meet a closed database
-        self._unsubscribe()
+        if self.project is not None:
+            self.project.record_changed.disconnect(self._announce_record)
         self.project, self.autosaver, self.image, self._wanted, self.prepared = None, None, None, None, None
         self.unreadable.leave()
         self.imageChanged.emit(None)
@@ -234,8 +234,8 @@ class ProjectController(QObject):
         self.autosaver.failed.connect(self.health.say_unsaved)
         self.autosaver.recovered.connect(self.health.say_recovered)
         self._edit.set_locked(project.read_only_reason)
-        self._unsubscribe = project.subscribe(self._recordReplaced.emit)
-        project.kept_predictions.lost.add(self._predictionLost.emit)
+        project.record_changed.connect(self._announce_record)
+        project.kept_predictions.lost.connect(self._announce_lost)
         self.recent.remember(project.folder)
         self.projectChanged.emit(project)
         self.saveStateChanged.emit(SaveState.SAVED)
@@ -479,6 +479,14 @@ class ProjectController(QObject):
         if self.history is not None:
             self.history.push(title, patch, source)  # type: ignore[arg-type]
 
+    def _announce_record(self, record: ImageRecord) -> None:
+        """From any thread."""
+        self._recordReplaced.emit(record)
+
+    def _announce_lost(self, record: ImageRecord) -> None:
+        """From any thread."""
+        self._predictionLost.emit(record)
+
     def _follow_record(self, record: ImageRecord) -> None:
         if self.project is None:
             return
@@ -487,18 +495,5 @@ class ProjectController(QObject):
         self.recordChanged.emit(record)
 
     def _tell_facts(self) -> None:
-        project, image, history = self.project, self.image, self.history
-        writable = project is not None and not project.read_only
-        record = project.record(image.id) if project is not None and image is not None else None
-        self._facts.update(
-            project_open=project is not None,
-            project_writable=writable,
-            has_images=bool(project is not None and project.images),
-            image_open=image is not None,
-            can_edit=writable and image is not None,
-            can_undo=bool(writable and image is not None and history is not None and (history.can_undo or self._undo_elsewhere)),
-            can_redo=bool(writable and image is not None and history is not None and history.can_redo),
-            can_start_over=writable and (image is not None or self.health.refused is not None),
-            reviewed=record is not None and record.status == ImageStatus.REVIEWED,
-            to_check=writable and record is not None and record.to_check,
-        )
+        elsewhere, refused = self._undo_elsewhere, self.health.refused is not None
+        self._facts.update(**open_facts(self.project, self.image, self.history, undo_elsewhere=elsewhere, refused=refused))

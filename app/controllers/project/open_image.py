@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from app.services.undo import UndoHistory
 from app.state.document import Document
+from app.state.image_record import ImageStatus
 from app.state.project import LoadedImage, Project
 from app.state.provenance import Provenance
 from app.state.pyramid import Pyramid, halved_levels
@@ -79,3 +81,29 @@ def by_hand(document: Document) -> bool:
 def unset(document: Document) -> bool:
     """Whether nobody has said anything about any pixel."""
     return not bool(document.provenance.max())
+
+
+def open_facts(
+    project: Project | None, image: OpenImage | None, history: UndoHistory | None, *, undo_elsewhere: bool, refused: bool
+) -> dict[str, bool]:
+    """Context keys of what is open.
+
+    Args:
+        undo_elsewhere: the user's last step is in another image.
+        refused: the mask of the image that was chosen cannot be read.
+    """
+    writable = project is not None and not project.read_only
+    record = project.record(image.id) if project is not None and image is not None else None
+    editable = writable and image is not None and history is not None
+    return {
+        "project_open": project is not None,
+        "project_writable": writable,
+        "has_images": bool(project is not None and project.images),
+        "image_open": image is not None,
+        "can_edit": writable and image is not None,
+        "can_undo": editable and history is not None and (history.can_undo or undo_elsewhere),
+        "can_redo": editable and history is not None and history.can_redo,
+        "can_start_over": writable and (image is not None or refused),
+        "reviewed": record is not None and record.status == ImageStatus.REVIEWED,
+        "to_check": writable and record is not None and record.to_check,
+    }

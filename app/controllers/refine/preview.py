@@ -112,7 +112,7 @@ class RefineController(QObject):
         self._dragging = False
         self._then: Callable[[], None] | None = None
         self._earlier: tuple[PaneLayout, PaneKind | None] | None = None
-        self._unsubscribe: Callable[[], None] = _nothing
+        self._followed: Document | None = None
         self._rest = single_shot(self, _RESTING_MS, self._follow_rest)
         self.asking.answered.connect(self._take)
         self.asking.missing.connect(self._miss)
@@ -402,15 +402,16 @@ class RefineController(QObject):
 
     def _follow_image(self, image: OpenImage | None) -> None:
         """The preview goes with the person to the next image: that is how parameters are judged."""
-        self._unsubscribe()
-        self._unsubscribe = _nothing
+        if self._followed is not None:
+            self._followed.changed.disconnect(self._follow_change)
+        self._followed = None if image is None else image.document
         self._then, self._dragging = None, False
         self.asking.stop()
         self._forget()
         if image is None:
             self.discard()
             return
-        self._unsubscribe = image.document.subscribe(self._follow_change)
+        image.document.changed.connect(self._follow_change)
         self._renew()
 
     def _renew(self) -> None:
@@ -456,7 +457,3 @@ def _held_text(document: Document, rect: Box, where: NDArray[np.bool_] | None) -
     held = painted(document.provenance[rect.slices])
     count = int(np.count_nonzero(held if where is None else held & where))
     return f"You painted {spaced(count)} px there, and no refinement changes those." if count else ""
-
-
-def _nothing() -> None:
-    """Stands for 'not subscribed'."""

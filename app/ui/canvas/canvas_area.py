@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from collections.abc import Mapping as MappingOf
 
 from PySide6.QtCore import QEvent, Qt, Signal
@@ -69,9 +68,7 @@ class CanvasArea(QWidget):
             pane.pointed.connect(lambda x, y, source=index: self._link_cursor(source, x, y))
             pane.resized.connect(self._show_all)
             pane.kindChosen.connect(lambda kind, index=index: view.set_kind(index, kind))
-        self._subscription: list[Callable[[], None]] = []
-        ended = self._subscription
-        self.destroyed.connect(lambda: [end() for end in ended])
+        self._document: Document | None = None
         edit.documentChanged.connect(self._follow)
         self._follow(edit.document)
         view.viewpointChanged.connect(self._show_all)
@@ -221,10 +218,11 @@ class CanvasArea(QWidget):
         self._show_all()
 
     def _follow(self, document: Document | None) -> None:
-        while self._subscription:
-            self._subscription.pop()()
+        if self._document is not None:
+            self._document.changed.disconnect(self._mark_changed)
+        self._document = document
         if document is not None:
-            self._subscription.append(document.subscribe(self._mark_changed))
+            document.changed.connect(self._mark_changed)
 
     def _mark_changed(self, change: Change) -> None:
         document = self._edit.document

@@ -60,7 +60,7 @@ class CompareBinding(QObject):
         program.judge.bandChanged.connect(lambda _band: self._show_results())
         program.receptive.changed.connect(self._show_field)
         canvas.hovered.connect(program.receptive.hover)
-        program.facts.subscribe(self._follow_facts)
+        program.facts.changed.connect(self._follow_facts)
 
     def ask_file(self) -> None:
         """Ask for a model file that takes part from now on."""

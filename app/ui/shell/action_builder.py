@@ -46,7 +46,7 @@ class ActionBuilder:
         self._paint_icons(_FIRST_SEEN)
         self.apply_keys()
         self._refresh_all()
-        facts.subscribe(self._refresh)
+        facts.changed.connect(self._refresh)
 
     def bind(self, target: Callable[[str], object]) -> None:
         """Connect every command to its verb; ``target`` finds the object that has it, by name, when the command is first used."""

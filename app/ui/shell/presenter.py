@@ -248,7 +248,7 @@ class Binding(QObject):
         dock.leftFinder.connect(window_focus.give_back)
         self.program.counts.changed.connect(self._show_counts)
         self.program.counts.counted.connect(self._follow_present)
-        self.program.tools.subscribe(self._follow_tools)
+        self.program.tools.changed.connect(self._follow_tools)
         self._follow_tools()
 
     def _follow_catalog(self) -> None:
@@ -369,8 +369,8 @@ class Binding(QObject):
         self.program.projects.predictionChanged.connect(self._follow_prediction)
         predict.suggestionChanged.connect(lambda _suggestion: self._show_banner())
         self._enable_runs(frozenset())
-        self.program.facts.subscribe(self._enable_runs)
-        self.program.facts.subscribe(lambda changed: self._show_banner() if "to_check" in changed else None)
+        self.program.facts.changed.connect(self._enable_runs)
+        self.program.facts.changed.connect(lambda changed: self._show_banner() if "to_check" in changed else None)
         dock.show_device(models.device)
         self._show_models()
 

@@ -60,7 +60,7 @@ def desk(qapp, monkeypatch):
 
 def test_a_large_outline_is_painted_between_events_and_undone_the_same_way(desk, qtbot):
     turns = []
-    desk.document.subscribe(lambda change: turns.append(change.rect))
+    desk.document.changed.connect(lambda change: turns.append(change.rect))
     desk.edit.polygon(EVERYTHING)
     assert not turns
     qtbot.waitUntil(lambda: len(turns) > 1)
@@ -93,7 +93,7 @@ def test_a_stroke_that_follows_at_once_comes_after(desk, qtbot):
 
 def test_undo_in_the_middle_of_the_painting_takes_all_of_it_back(desk, qtbot):
     heard = []
-    desk.document.subscribe(heard.append)
+    desk.document.changed.connect(heard.append)
     desk.edit.polygon(EVERYTHING)
     qtbot.waitUntil(lambda: len(heard) > 0)
     desk.edit.undo()

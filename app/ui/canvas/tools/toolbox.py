@@ -53,8 +53,7 @@ class ToolBox(QObject):
         self._button = Qt.MouseButton.NoButton
         self._space = False
         self._known = edit.tools.tool
-        unsubscribe = edit.tools.subscribe(self._tools_changed)
-        self.destroyed.connect(lambda: unsubscribe())
+        edit.tools.changed.connect(self._tools_changed)
         edit.documentChanged.connect(self._let_go)
 
     @property

@@ -23,7 +23,7 @@ def test_a_blank_document_is_void_and_unset():
 def test_listeners_learn_what_was_there_before():
     document = Document.blank((100, 100), VOC)
     heard = []
-    end = document.subscribe(heard.append)
+    document.changed.connect(heard.append)
     replica = document.labels.copy()
     for seed in range(4):
         paint(document, seed)
@@ -35,7 +35,7 @@ def test_listeners_learn_what_was_there_before():
         replayed[change.rect.slices] = change.before
     assert np.array_equal(replayed, replica)
     assert [change.revision for change in heard] == list(range(1, len(heard) + 1))
-    end()
+    document.changed.disconnect(heard.append)
     paint(document, 9)
     assert heard[-1].revision < document.revision
 
@@ -99,7 +99,7 @@ def test_a_merge_may_be_limited_to_a_part():
 def test_rect_of_a_change_lies_inside_the_image():
     document = Document.blank((33, 47), VOC)
     heard = []
-    document.subscribe(lambda change: heard.append(change.rect))
+    document.changed.connect(lambda change: heard.append(change.rect))
     for seed in range(20):
         paint(document, seed)
     whole = Box.whole(document.shape)

@@ -138,10 +138,10 @@ def test_order_of_modifiers_does_not_matter(modifiers, key):
 def test_facts_tell_only_real_changes():
     facts = Facts()
     heard = []
-    end = facts.subscribe(heard.append)
+    facts.changed.connect(heard.append)
     facts.update(image_open=True, can_undo=False)
     facts.update(image_open=True)
-    end()
+    facts.changed.disconnect(heard.append)
     facts.update(image_open=False)
     assert heard == [frozenset({"image_open"})]
 
