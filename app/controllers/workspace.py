@@ -15,8 +15,7 @@ from app.controllers.annotate.edit import EditController
 from app.controllers.annotate.pixel_counts import PixelCounts
 from app.controllers.annotate.scribble import ScribbleController
 from app.controllers.annotate.undoing import Undoing
-from app.controllers.annotate.view import ViewState
-from app.controllers.annotate.view_settings import LookController
+from app.controllers.annotate.view import LookController, ViewState
 from app.controllers.compare.folder import CompareFolder
 from app.controllers.compare.models import CompareController
 from app.controllers.evaluate.ambiguity import AmbiguousController
@@ -32,12 +31,10 @@ from app.controllers.predict.readout import ReadoutController
 from app.controllers.predict.receptive_field import ReceptiveController
 from app.controllers.predict.threshold import ThresholdController
 from app.controllers.project.export import ExportController
-from app.controllers.project.file_changes import FileChanges
-from app.controllers.project.file_notes import FileNotes
+from app.controllers.project.file_changes import FileChanges, FileNotes
 from app.controllers.project.folder_jobs import FolderJobs
-from app.controllers.project.import_masks import ImportController
+from app.controllers.project.import_masks import ImportController, WelcomeController
 from app.controllers.project.navigation import ProjectController
-from app.controllers.project.welcome import WelcomeController
 from app.controllers.refine.folder import RefineFolder
 from app.controllers.refine.preview import RefineController
 from app.services.calls import ComputeService

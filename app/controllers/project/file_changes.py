@@ -1,6 +1,6 @@
 """Files that change on disk while the project is open: images that come, go or are replaced, masks that others write.
 
-Nothing of the user's is lost to it: strokes are on disk before an image is read again, and images in use are never forgotten.
+What was found out while a file was read is said once per session. Nothing of the user is lost: strokes are on disk before an image is read again, and images in use are never forgotten.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from PySide6.QtCore import QObject
+from PySide6.QtCore import QObject, Signal
 
 from app.controllers.annotate.edit import EditController
 from app.controllers.project.navigation import ProjectController
@@ -22,8 +22,10 @@ from app.services.notifications import Choice
 from app.services.services import Services
 from app.services.timers import single_shot
 from app.state.folder_scan import ScanReport, survey
+from app.state.mask_check import sentence
 from app.state.project import Project
 from deeplab_core.errors import AtrousError
+from deeplab_core.notes import Note, note_text
 
 #: Shortest pause between two looks at a folder, in seconds, and as a multiple of the time that the last one took.
 _PAUSE, _SHARE = 2.0, 10.0
@@ -249,3 +251,45 @@ def _stat(path: Path | None) -> _Stat:
     except (OSError, ValueError):
         return None
     return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+class FileNotes(QObject):
+    """Follows the image in view.
+
+    A fact that many images of a folder share is said once in the messages; the status line shows it for every image.
+
+    Signals:
+        changed(str, bool): the notes of the image in view, empty without any, and whether one is a warning.
+    """
+
+    changed = Signal(str, bool)
+
+    def __init__(self, services: Services, projects: ProjectController, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._notifier = services.notifier
+        self._said: set[tuple[str, str]] = set()
+        projects.projectChanged.connect(lambda _project: self._said.clear())
+        projects.imageChanged.connect(self._follow)
+
+    def tell(self, name: str, thing: str, notes: tuple[Note, ...]) -> None:
+        """Say the notes of a file in the messages, each kind of note once in a project.
+
+        Args:
+            name: of the file.
+            thing: what it is: ``"image"``, ``"ground truth"``.
+            notes: of the file.
+        """
+        for note in notes:
+            if (thing, note.summary) in self._said:
+                continue
+            self._said.add((thing, note.summary))
+            say = self._notifier.warning if note.warning else self._notifier.info
+            say(f"{name}: this {thing} {note.summary}", f"{sentence(note.text)} This is not repeated for other files.",
+                replace_key=f"{thing} {note.kind}")  # fmt: skip
+
+    def _follow(self, image: OpenImage | None) -> None:
+        notes = () if image is None else image.notes
+        text = note_text(notes)
+        self.changed.emit(f"{text[:1].upper()}{text[1:]}", any(note.warning for note in notes))
+        if image is not None:
+            self.tell(image.path.name, "image", notes)

@@ -16,8 +16,8 @@ from app.controllers.project.unreadable import Unreadable, UnreadableImages
 from app.services.autosave import Autosaver, SaveState
 from app.services.jobs import Job, JobState
 from app.services.notifications import Choice
-from app.services.recent import RecentFolders
 from app.services.services import Services
+from app.services.settings import RecentFolders
 from app.services.undo import UndoHistory
 from app.state.class_choice import take_named
 from app.state.data_choices import settle

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping as MappingOf
 
+import numpy as np
+from numpy.typing import NDArray
 from PySide6.QtCore import QEvent, Qt, Signal
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QSplitter, QVBoxLayout, QWidget
@@ -11,19 +13,21 @@ from PySide6.QtWidgets import QSplitter, QVBoxLayout, QWidget
 from app.controllers.annotate.edit import EditController
 from app.controllers.annotate.view import ViewState
 from app.state.document import Change, Document
+from app.state.opencv import opencv
+from deeplab_core.geometry import Box
 from app.ui.canvas.canvas_view import CanvasView
 from app.ui.canvas.colors import OverlayTables, overlay_tables
 from app.ui.canvas.compose import Scene
-from app.ui.canvas.damage import damaged_rects
 from app.ui.canvas.error_outline import ErrorOutline
 from app.ui.canvas.geometry import Mapping
 from app.ui.canvas.layers import LayerSet
 from app.ui.canvas.presence import Presence
 from app.ui.canvas.receptive_mark import ReceptiveMark
 from app.ui.canvas.style import CanvasStyle
-from app.ui.canvas.tools.toolbox import ToolBox
+from app.ui.canvas.toolbox import ToolBox
 from app.ui.shell.theme import Theme
 from app.viewmodels.annotate.panes import PANE_TITLES, PaneKind, PaneLayout
+from deeplab_core.labels import LabelMap
 
 _GAP = 8
 _PANES = 4
@@ -256,3 +260,31 @@ class CanvasArea(QWidget):
         super().changeEvent(event)
         if event.type() == QEvent.Type.PaletteChange:
             self.update()
+
+
+#: Rows that share one tight box. Lower bands fit a crescent closer, more of them cost more than they save.
+_BAND = 40
+#: Comparing more pixels than this takes longer than repainting a pane.
+_WORTHWHILE = 1 << 20
+
+
+def damaged_rects(rect: Box, before: LabelMap, after: LabelMap, *, banded: bool = True) -> list[Box]:
+    """Boxes around the pixels of ``rect`` that differ; none where nothing does.
+
+    Args:
+        rect: in image px.
+        before, after: (h, w) labels of the rectangle.
+        banded: one box for every few rows; one box for all is found faster and repainted slower.
+    """
+    if rect.width * rect.height > _WORTHWHILE:
+        return [rect]
+    differs = (before != after).view(np.uint8)
+    band = _BAND if banded else rect.height
+    boxes = (_box(rect.x, rect.y + start, differs[start : start + band]) for start in range(0, rect.height, band))
+    return [box for box in boxes if not box.empty]
+
+
+def _box(x: int, y: int, mask: NDArray[np.uint8]) -> Box:
+    """Smallest box around the set pixels of a mask whose corner lies at (x, y); empty where none is set."""
+    left, top, width, height = opencv().boundingRect(mask)
+    return Box(x + left, y + top, width, height)

@@ -21,7 +21,7 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QWidget
 
-from app.controllers.annotate.view import ViewState
+from app.controllers.annotate.view import WHEEL_STEP, ViewState
 from app.state.tools import ToolState
 from app.ui.canvas.chip import PaneChip
 from app.ui.canvas.compose import REACH, Scene
@@ -31,11 +31,41 @@ from app.ui.canvas.geometry import Mapping, fit_scale
 from app.ui.canvas.marks import TINY_RING, cross_rect, draw_cross, draw_divider, draw_ring, ring_rect
 from app.ui.canvas.receptive_mark import ReceptiveMark
 from app.ui.canvas.style import CanvasStyle
-from app.ui.canvas.tools.base import Pointer
-from app.ui.canvas.tools.toolbox import ToolBox
-from app.ui.canvas.wheel import WheelVerbs
+from app.ui.canvas.toolbox import ToolBox
+from app.ui.canvas.tools import Pointer
 from app.viewmodels.annotate.panes import Pane, PaneKind
 from deeplab_core.geometry import Box
+
+#: Qt's unit: a notch of a mouse wheel is 120 eighths of a degree; touchpads send fractions of it.
+_NOTCH = 120.0
+#: Opacity per notch.
+_OPACITY_STEP = 0.05
+
+
+class WheelVerbs:
+    """Turns wheel events into verbs; fractions of a notch add up."""
+
+    def __init__(self, view: ViewState, tools: ToolState) -> None:
+        self._view = view
+        self._tools = tools
+        self._rest = 0.0
+
+    def turn(self, event: QWheelEvent, at: tuple[float, float]) -> None:
+        """Act on one event; ``at`` is the image point under the cursor."""
+        # Alt turns the wheel sideways on some systems, Shift on others: the direction that moved counts.
+        delta = event.angleDelta().y() or event.angleDelta().x()
+        modifiers = event.modifiers()
+        if modifiers & Qt.KeyboardModifier.ShiftModifier:
+            self._rest += delta / _NOTCH
+            steps = int(self._rest)
+            self._rest -= steps
+            if steps:
+                self._tools.scale_diameter(steps)
+        elif modifiers & Qt.KeyboardModifier.AltModifier:
+            self._view.set_opacity(self._view.overlay.opacity + delta / _NOTCH * _OPACITY_STEP)
+        elif delta:
+            self._view.zoom_at(*at, WHEEL_STEP ** (delta / _NOTCH))
+
 
 #: A press this close (view px) to the split line takes the line in hand.
 _GRAB = 8.0

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Qt
-from PySide6.QtWidgets import QDialog, QMessageBox
+from PySide6.QtWidgets import QDialog, QFileDialog, QMessageBox, QPushButton, QWidget
 
 from app.controllers.evaluate.ground_truth import PredictedQuestion
 from app.controllers.project.import_masks import Decided
@@ -17,12 +18,38 @@ from app.state.project import Project
 from app.ui.common.choice_dialog import ChoiceDialog
 from app.ui.project.classes_dialog import ClassesDialog
 from app.ui.project.frame_dialog import FrameDialog
-from app.ui.project.truth_dialog import TruthDialog
 from app.ui.shell.main_window import MainWindow
 from app.viewmodels.project.data_choices import Answer, classes_source, truth_intro, truth_line, truth_options
 from app.viewmodels.project.frame_preview import FramePreview
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.datasets import TruthIndex
+
+
+class TruthDialog(ChoiceDialog):
+    """Asks for the ground truth of a folder of images; ``decided`` carries a folder, or None for no ground truth."""
+
+    def __init__(self, answers: Sequence[Answer], intro: str, start: Path, *, asked: bool, parent: QWidget | None = None) -> None:
+        """Show the folders.
+
+        Args:
+            start: where the search for another folder begins.
+            asked: the program asks, so that leaving the dialog puts the question off.
+        """
+        leave = "Decide later" if asked else "Cancel"
+        super().__init__(
+            "Ground truth", "Which masks are the ground truth?", intro, answers, go="Use this", leave=leave, parent=parent
+        )
+        self._start = start
+        self.other = QPushButton("Another folder…")
+        self.other.setAutoDefault(False)
+        self.other.clicked.connect(self._choose_other)
+        self.buttons.insertWidget(0, self.other)
+
+    def _choose_other(self) -> None:
+        folder = QFileDialog.getExistingDirectory(self, "Folder of ground truth masks", str(self._start))
+        if folder:
+            self.accept()
+            self.decided.emit(Path(folder))
 
 
 class TruthBinding(QObject):

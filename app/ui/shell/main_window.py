@@ -32,14 +32,13 @@ from app.ui.project.images_dock import ImagesDock
 from app.ui.project.start_page import StartPage
 from app.ui.refine.crf_dock import CRFDock
 from app.ui.shell.action_builder import ActionBuilder
-from app.ui.shell.banner import Banner
 from app.ui.shell.dock_layout import LOW, DockHeights, place_docks
 from app.ui.shell.focus import PictureFocus, is_view
 from app.ui.shell.icons import application_icon, make_icon
 from app.ui.shell.key_router import InputFilter
 from app.ui.shell.status_line import StatusLine
 from app.ui.shell.theme import Theme
-from app.ui.shell.toasts import ToastStack
+from app.ui.shell.toasts import Banner, ToastStack
 from app.ui.shell.top_bar import TopBar
 
 if TYPE_CHECKING:  # numpy comes after the first frame

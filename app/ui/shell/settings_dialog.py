@@ -2,16 +2,60 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QSize
-from PySide6.QtWidgets import QCheckBox, QComboBox, QGridLayout, QPushButton, QWidget
+from pathlib import Path
+
+from PySide6.QtCore import QSize, Signal
+from PySide6.QtWidgets import QCheckBox, QComboBox, QFileDialog, QGridLayout, QHBoxLayout, QLineEdit, QPushButton, QWidget
 
 from app.paths import download_folder
 from app.services.settings import SettingsStore
 from app.state.settings_schema import SETTINGS, Setting, Value
 from app.ui.common.fitted_dialog import FittedDialog
-from app.ui.common.folder_field import FolderField
 from app.ui.common.number_field import WholeField
 from app.ui.common.panel import toned
+
+
+class FolderField(QWidget):
+    """An empty line stands for a default that the placeholder names.
+
+    Signals:
+        chosen(str): the path, or an empty text, once the person is done with it.
+    """
+
+    chosen = Signal(str)
+
+    def __init__(self, folder: str, default: Path, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._default = default
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(8)
+        self.line = QLineEdit(folder)
+        self.line.setPlaceholderText(str(default))
+        self.line.setMinimumWidth(220)
+        self.line.setClearButtonEnabled(True)
+        self.line.editingFinished.connect(lambda: self.chosen.emit(self.line.text().strip()))
+        self.browse = QPushButton("Choose…")
+        self.browse.setAutoDefault(False)
+        self.browse.clicked.connect(self._ask)
+        row.addWidget(self.line, 1)
+        row.addWidget(self.browse)
+        self.setFocusProxy(self.line)
+
+    def set_folder(self, folder: str) -> None:
+        """Show another path and say so."""
+        self.line.setText(folder)
+        self.chosen.emit(folder)
+
+    def setAccessibleName(self, name: str) -> None:
+        super().setAccessibleName(name)
+        self.line.setAccessibleName(name)
+
+    def _ask(self) -> None:
+        folder = QFileDialog.getExistingDirectory(self, "Choose a folder", self.line.text() or str(self._default))
+        if folder:
+            self.set_folder(folder)
+
 
 _WIDTH = 640
 #: Width of the column of editors, the same in every group.

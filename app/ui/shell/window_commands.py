@@ -24,11 +24,11 @@ from app.ui.predict.mapping_dialog import MappingDialog
 from app.ui.project.folder_question import FolderQuestion
 from app.ui.shell.command_palette import CommandPalette
 from app.ui.shell.main_window import MainWindow
+from app.ui.shell.messages_dialog import TroubleDialog
 from app.ui.shell.settings_dialog import SettingsDialog
 from app.ui.shell.shortcut_sheet import KeySheet
 from app.ui.shell.shortcuts_dialog import ShortcutsDialog
 from app.ui.shell.theme import apply_theme, load_theme, resolve_theme_name
-from app.ui.shell.trouble_dialog import TroubleDialog
 from app.viewmodels.predict.model_options import option_rows
 from app.viewmodels.project.folder_plan import FolderPlan
 from deeplab_core import __version__

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.ui.canvas.damage import damaged_rects
+from app.ui.canvas.canvas_area import damaged_rects
 from deeplab_core.geometry import Box
 
 

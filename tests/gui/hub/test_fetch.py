@@ -13,10 +13,9 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QFileDialog
 
-from app.ui.common.folder_field import FolderField
 from app.ui.hub.fetch_dialog import FetchDialog
 from app.ui.hub.fetch_table import MIOU, MODEL
-from app.ui.shell.settings_dialog import SettingsDialog
+from app.ui.shell.settings_dialog import FolderField, SettingsDialog
 from app.ui.shell.theme import load_theme
 from app.viewmodels.hub.published_models import FetchState
 from deeplab_core.errors import WeightsError

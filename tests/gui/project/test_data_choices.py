@@ -11,8 +11,8 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QDialog, QMessageBox
 
 from app.ui.project.classes_dialog import ClassesDialog
+from app.ui.project.data_presenter import TruthDialog
 from app.ui.project.frame_dialog import FrameDialog
-from app.ui.project.truth_dialog import TruthDialog
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.masks import Untouched, mark_output
 from tests.gui.studio import HEIGHT, WIDTH, Studio, make_folder

@@ -17,7 +17,7 @@ from app.state.image_record import ImageStatus
 from app.text import displayed
 from app.ui.common.panel import toned
 from app.ui.project.export_dialog import ExportDialog
-from app.ui.shell.trouble_dialog import TroubleDialog
+from app.ui.shell.messages_dialog import TroubleDialog
 from tests.gui.studio import Studio
 
 FOREIGN = os.fsdecode(b"\xbb\xe7\xc1\xf8.jpg")

@@ -31,16 +31,15 @@ from app.ui.hub.fetch_dialog import FetchDialog
 from app.ui.predict.mapping_dialog import MappingDialog
 from app.ui.predict.model_options_dialog import ModelOptionsDialog
 from app.ui.project.classes_dialog import ClassesDialog
+from app.ui.project.data_presenter import TruthDialog
 from app.ui.project.export_dialog import ExportDialog
 from app.ui.project.folder_question import FolderQuestion
 from app.ui.project.frame_dialog import FrameDialog
-from app.ui.project.truth_dialog import TruthDialog
 from app.ui.shell.command_palette import CommandPalette
-from app.ui.shell.messages_dialog import MessagesDialog
+from app.ui.shell.messages_dialog import MessagesDialog, TroubleDialog
 from app.ui.shell.settings_dialog import SettingsDialog
 from app.ui.shell.shortcut_sheet import KeySheet
 from app.ui.shell.shortcuts_dialog import ShortcutsDialog
-from app.ui.shell.trouble_dialog import TroubleDialog
 from app.viewmodels.predict.model_options import OptionRow
 from app.viewmodels.project.data_choices import Answer
 from app.viewmodels.project.folder_plan import FolderPlan

@@ -16,10 +16,10 @@ from app.ui.common.list_dialog import ListDialog
 from app.ui.predict.mapping_dialog import MappingDialog
 from app.ui.project.export_dialog import ExportDialog
 from app.ui.shell.command_palette import CommandPalette
+from app.ui.shell.messages_dialog import TroubleDialog
 from app.ui.shell.settings_dialog import SettingsDialog
 from app.ui.shell.shortcut_sheet import KeySheet
 from app.ui.shell.shortcuts_dialog import ShortcutsDialog
-from app.ui.shell.trouble_dialog import TroubleDialog
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.catalogs.catalog import map_catalogs
 from tests.gui.studio import HEIGHT, WIDTH

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.services.recent import MOST, RecentFolders
-from app.services.settings import SettingsStore
+from app.services.settings import MOST, RecentFolders, SettingsStore
 from app.state.settings_schema import SETTINGS
 from deeplab_core.errors import StorageError
 

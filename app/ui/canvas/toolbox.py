@@ -9,15 +9,18 @@ from app.controllers.annotate.edit import EditController
 from app.controllers.annotate.view import ViewState
 from app.state.tools import Tool
 from app.ui.canvas.geometry import Mapping
-from app.ui.canvas.tools.base import CanvasTool, Pointer
-from app.ui.canvas.tools.brush import BrushTool
-from app.ui.canvas.tools.eraser import EraserTool
-from app.ui.canvas.tools.fill import FillTool
-from app.ui.canvas.tools.lasso import LassoTool
-from app.ui.canvas.tools.pan import PanTool
-from app.ui.canvas.tools.pick import PickTool
-from app.ui.canvas.tools.polygon import PolygonTool
-from app.ui.canvas.tools.restore import RestoreTool
+from app.ui.canvas.tools import (
+    BrushTool,
+    CanvasTool,
+    EraserTool,
+    FillTool,
+    LassoTool,
+    PanTool,
+    PickTool,
+    Pointer,
+    PolygonTool,
+    RestoreTool,
+)
 
 _TOOLS: dict[Tool, type[CanvasTool]] = {
     Tool.BRUSH: BrushTool,
