@@ -1,6 +1,7 @@
 """Files that change on disk while the project is open: images that come, go or are replaced, masks that others write.
 
-What was found out while a file was read is said once per session. Nothing of the user is lost: strokes are on disk before an image is read again, and images in use are never forgotten.
+Nothing of the user is lost: strokes are on disk before an image is read again, and images in use are never forgotten. What was
+unusual when a file was read (scaled, left out) is shown in the status line and once in the messages.
 """
 
 from __future__ import annotations

@@ -208,7 +208,7 @@ class EraserTool(BrushTool):
 
 
 class RestoreTool(BrushTool):
-    """A brush that undoes a person's pixels."""
+    """A brush that brings the prediction back. The right button is always this tool."""
 
     erases = True
     mode: StrokeMode = "restore"
