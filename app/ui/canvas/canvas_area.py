@@ -14,7 +14,6 @@ from app.controllers.annotate.edit import EditController
 from app.controllers.annotate.view import ViewState
 from app.state.document import Change, Document
 from app.state.opencv import opencv
-from deeplab_core.geometry import Box
 from app.ui.canvas.canvas_view import CanvasView
 from app.ui.canvas.colors import OverlayTables, overlay_tables
 from app.ui.canvas.compose import Scene
@@ -27,6 +26,7 @@ from app.ui.canvas.style import CanvasStyle
 from app.ui.canvas.toolbox import ToolBox
 from app.ui.shell.theme import Theme
 from app.viewmodels.annotate.panes import PANE_TITLES, PaneKind, PaneLayout
+from deeplab_core.geometry import Box
 from deeplab_core.labels import LabelMap
 
 _GAP = 8
