@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 #: Keys of the formats, in the order of the table in :mod:`deeplab_core.masks.importing.formats`, which a test compares.
 FORMATS = (
     "labelme", "xanylabeling", "isat", "coco", "coco_panoptic", "yolo", "cvat", "cvat_masks", "voc", "cityscapes", "kitti",
-    "ade20k", "ade20k_full", "supervisely", "labelstudio", "numpy", "parquet", "masks", "datumaro",
+    "ade20k", "ade20k_full", "supervisely", "labelstudio", "numpy", "parquet", "binary", "masks", "datumaro",
 )  # fmt: skip
 #: Lines of a list that the terminal shows.
 _SHOWN = 20

@@ -221,20 +221,31 @@ def whole_patch(document: Document, labels: LabelMap, by: NDArray[np.uint8] | No
 
 def _imported_by(path: Path, info: ImageInfo, shape: tuple[int, ...]) -> tuple[NDArray[np.uint8], tuple[Note, ...]]:
     """(H, W) who set the pixels of an imported mask: what an export of Atrous says beside it, else the import."""
-    by = np.full(shape, Provenance.IMPORT, np.uint8)
     try:
         said = read_confirmed(path, info)
     except MaskFormatError as error:
         text = f"who set each pixel was not read: {error.what}"
-        return by, (Note("provenance", text, "has a damaged record of who set each pixel", warning=True),)
-    if said is None:
-        return by, ()
-    # A user confirmed the whole of a reviewed mask, the model's pixels too; nothing else is left open by an import.
-    kept = said.codes != Provenance.UNSET
-    if said.reviewed:
-        kept &= (said.codes == Provenance.PERSON) | (said.codes == Provenance.RECLASSIFIED)
-    by[kept] = said.codes[kept]
-    return by, ()
+        note = Note("provenance", text, "has a damaged record of who set each pixel", warning=True)
+        return set_by(None, shape), (note,)
+    return set_by(None if said is None else said.codes, shape, reviewed=said is not None and said.reviewed), ()
+
+
+def set_by(codes: NDArray[np.uint8] | None, shape: tuple[int, ...], *, reviewed: bool = False) -> NDArray[np.uint8]:
+    """(H, W) uint8 provenance of imported pixels.
+
+    Args:
+        codes: (H, W) who set them, as an export of Atrous says beside the mask; None without one.
+        shape: (H, W) of the mask.
+        reviewed: whether a user confirmed the whole mask: then the pixels of a model count as imported, too.
+    """
+    by = np.full(shape, Provenance.IMPORT, np.uint8)
+    if codes is None:
+        return by
+    kept = codes != Provenance.UNSET
+    if reviewed:
+        kept &= (codes == Provenance.PERSON) | (codes == Provenance.RECLASSIFIED)
+    by[kept] = codes[kept]
+    return by
 
 
 def mapping_text(source: ClassCatalog, target: ClassCatalog) -> str:

@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.state.import_plan import whole_patch
+from app.state.image_record import ImageStatus
+from app.state.import_plan import set_by
+from app.state.patch import diff_patch
 from app.state.project import Project
-from app.state.provenance import Provenance, merge_labels, users_own
+from app.state.provenance import Provenance, users_own
 from app.text import counted
 from deeplab_core.catalogs import builtin_catalogs
 from deeplab_core.catalogs.catalog import ClassCatalog
@@ -192,7 +194,11 @@ def import_item(
         return None
     try:
         found = plan.read(item, rest=rest, frame=frame)
-        changed, kept = store_labels(project, image, found.labels, f"Import {plan.format.title}", overwrite=overwrite)
+        title = f"Import {plan.format.title}"
+        by = set_by(found.provenance, found.labels.shape, reviewed=found.reviewed)
+        changed, kept = store_labels(project, image, found.labels, title, overwrite=overwrite, by=by)
+        if found.reviewed and not kept and not project.record(image).reviewed:
+            project.set_status(image, ImageStatus.REVIEWED)
     except Cancelled:
         raise
     except Exception as problem:
@@ -207,13 +213,16 @@ def import_item(
     return found
 
 
-def store_labels(project: Project, image: int, labels: LabelMap, title: str, *, overwrite: bool) -> tuple[bool, int]:
+def store_labels(
+    project: Project, image: int, labels: LabelMap, title: str, *, overwrite: bool, by: NDArray[np.uint8] | None = None
+) -> tuple[bool, int]:
     """Write imported labels into an image that is not open: journal first, then the mask file.
 
     Args:
         labels: (H, W) in the project's ids and the oriented frame.
         title: of the step.
         overwrite: whether pixels that the user set are replaced.
+        by: (H, W) uint8 provenance that the source has; None makes every pixel one of an import.
 
     Returns:
         Whether anything changed, and how many px of the user were kept.
@@ -222,13 +231,14 @@ def store_labels(project: Project, image: int, labels: LabelMap, title: str, *, 
         StorageError, ProjectError: it cannot be recorded; nothing was changed.
     """
     document = project.load(image, (labels.shape[0], labels.shape[1])).document
+    source = np.full_like(document.provenance, Provenance.IMPORT) if by is None else by
     own: NDArray[np.bool_] = users_own(document.provenance)
     kept = 0
-    if overwrite or not own.any():
-        patch = whole_patch(document, labels)
-    else:
+    if not overwrite and own.any():
         kept = int(np.count_nonzero(own & (document.labels != labels)))
-        patch = merge_labels(document.labels, document.provenance, labels, Provenance.IMPORT).patch
+        labels = np.where(own, document.labels, labels)
+        source = np.where(own, document.provenance, source)
+    patch = diff_patch(document.labels, document.provenance, labels, source)
     if not patch.tiles:
         return False, kept
     project.append_step(image, title, Provenance.IMPORT, patch)

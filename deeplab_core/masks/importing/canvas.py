@@ -25,7 +25,7 @@ class Canvas:
         width, height: in px.
         values: (H, W) uint16: 0 where no region is, 1 + the place of the class in ``names``, 65535 for void.
         names: classes that can be drawn.
-        regions: how many were drawn.
+        regions: how many were drawn, void left out.
         notes: what was read in an unusual way.
     """
 
@@ -79,7 +79,7 @@ class Canvas:
                 self._disputed = np.zeros(self.values.shape, np.bool_)
             self._disputed[rows, columns] |= clash
         part[inside] = code
-        self.regions += 1
+        self.regions += name is not None
         if instance is not None:
             self._objects.add(instance)
 

@@ -115,6 +115,13 @@ FORMATS: tuple[Format, ...] = (
         layout=".parquet files with columns of images and of masks",
     ),
     Format(
+        key="binary", title="one binary mask per class", module="layers", lossless=True,
+        lost=(_HIDDEN,),
+        rule="every pixel other than 0 has the class of its folder; later folders cover earlier ones; with a folder "
+        "'background', pixels in no mask are void",
+        layout="a folder per class with masks of 0 and 255, at least two classes for each image",
+    ),
+    Format(
         key="masks", title="plain masks", module="pixels", lossless=True,
         lost=("nothing",),
         rule="every pixel has the class of its id or colour; the user, the folder's marker or file names say of which catalog",

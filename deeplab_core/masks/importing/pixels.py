@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -15,15 +16,17 @@ from deeplab_core.catalogs.catalog import IGNORE, IGNORE_WIDE, ClassCatalog, Cla
 from deeplab_core.errors import AtrousError, LabelSourceError, MaskFormatError
 from deeplab_core.images.probe import ImageInfo
 from deeplab_core.labels import apply_lut
+from deeplab_core.masks.confirmed import Confirmed, read_confirmed
 from deeplab_core.masks.frames import Frame
 from deeplab_core.masks.importing.canvas import NOTHING, VOID, Canvas
 from deeplab_core.masks.importing.raster import Pen
 from deeplab_core.masks.importing.reader import Reader, folder_of, size_of, text_of
 from deeplab_core.masks.importing.records import Entry, SourceClass, Unread
 from deeplab_core.masks.importing.source import Source
+from deeplab_core.masks.output_marker import read_marker
 from deeplab_core.masks.read import interpret
 from deeplab_core.masks.stored import StoredMask, read_stored
-from deeplab_core.reading import decode_text, expecting
+from deeplab_core.reading import decode_text, expecting, whole
 
 _MASKS = (".png", ".tif", ".tiff", ".bmp", ".pgm")
 
@@ -47,6 +50,9 @@ class PixelReader(Reader):
 
     def size(self, entry: Entry) -> tuple[int, int] | None:
         return entry.size or self.stored(entry.file).size
+
+    def confirmed(self, entry: Entry, info: ImageInfo) -> Confirmed | None:
+        return read_confirmed(self.source.local(entry.file), info)
 
     def fill(self, canvas: Canvas, name: str, catalog: ClassCatalog) -> NDArray[np.uint16]:
         """Fill the canvas with a mask file, read by the rules of :func:`read_mask`. Returns the codes."""
@@ -233,21 +239,48 @@ class KittiReader(PixelReader):
 
 
 class AdeReader(PixelReader):
-    """ADE20K as the scene parsing challenge has it: ids 1..150 in grey PNG, 0 is void."""
+    """ADE20K as the scene parsing challenge has it: ids in grey PNG, 0 is void; classes of ``objectInfo.txt`` or the 150."""
 
     format_key = "ade20k"
 
+    def __init__(self, source: Source) -> None:
+        super().__init__(source)
+        self._catalog = get_catalog("ade20k150")
+        self._aliases: dict[str, tuple[str, ...]] = {}
+
     @classmethod
     def recognises(cls, source: Source) -> bool:
-        return any(_is_ade(name) for name in source.names)
+        return bool(_ade_masks(source))
 
     def scan(self) -> None:
-        self.entries = [Entry(names=(_stem(name),), file=name) for name in self.source.names if _is_ade(name)]
-        self.classes = [SourceClass(name=info.name, color=info.color) for info in get_catalog("ade20k150").classes]
+        listed = _object_info(self.source)
+        if listed is not None:
+            self._read_classes(listed)
+        self.entries = [Entry(names=(_stem(name),), file=name) for name in _ade_masks(self.source)]
+        self.classes = [
+            SourceClass(
+                name=info.name, aliases=self._aliases.get(info.name, ()), color=info.color,
+                background=info.id == self._catalog.background,
+            )
+            for info in self._catalog.classes
+        ]  # fmt: skip
+
+    def _read_classes(self, name: str) -> None:
+        """Classes of the list: a number first and a name, or names between commas, last on every line after the head."""
+        shown = self.source.shown(name)
+        with expecting("not a list of classes", path=shown, error=LabelSourceError):
+            text = decode_text(self.source.read(name, limit=4 << 20), path=shown, error=LabelSourceError)
+            rows = [line.split("\t") for line in text.splitlines()[1:] if line.strip()]
+            titles = {whole(int(row[0]), least=1): row[-1].strip() for row in rows}
+            self._aliases = {title: tuple(part.strip() for part in title.split(",")) for title in titles.values()}
+            own = _catalog("objectInfo", [(title, voc_color(number)) for number, title in titles.items()])
+            classes = tuple(replace(info, id=number) for info, number in zip(own.classes, titles, strict=True))
+            background = next((info.id for info in classes if info.id and info.name.strip("_") == "background"), None)
+            self._catalog = replace(own, classes=classes, background=background, file_ignore=0)
 
     def catalog(self, entry: Entry) -> ClassCatalog:
         del entry
-        return get_catalog("ade20k150")
+        return self._catalog
 
 
 class AdeFullReader(PixelReader):
@@ -332,9 +365,13 @@ class MaskReader(PixelReader):
                 "plain masks do not name their classes", why="Their values are ids of a catalog",
                 remedy="Name the catalog with --mask-classes", path=self.source.path,
             )  # fmt: skip
-        masks = self.source.with_ending(*_MASKS)
+        marker = read_marker(self.source.path) if self.source.path.is_dir() else None
+        beside = set() if marker is None else {entry.file for entry in marker.provenance.values()}
+        found = self.source.with_ending(*_MASKS)
+        masks = [name for name in found if name not in beside and not _is_confidence(name)]
         self.entries = [Entry(names=(_stem(name),), file=name) for name in masks]
-        self.unread = [Unread(name, "It is no mask") for name in self.source.names if name not in set(masks)]
+        others = set(self.source.names) - set(masks) - beside
+        self.unread = [Unread(name, "It is no mask") for name in sorted(others)]
         self.classes = [
             SourceClass(name=info.name, color=info.color, background=info.id == self.given.background)
             for info in self.given.classes
@@ -363,10 +400,24 @@ def _in_folder(source: Source, folder: str) -> list[str]:
     return [name for name in source.with_ending(*_MASKS) if PurePosixPath(name).parent.name == folder]
 
 
-def _is_ade(name: str) -> bool:
-    path = PurePosixPath(name)
-    plain = path.name.startswith("ADE_") and path.suffix == ".png" and not re.search(r"_(?:seg|parts_\d+)$", path.stem)
-    return plain and "annotations" in path.parts
+def _object_info(source: Source) -> str | None:
+    return _named(source, "objectInfo.txt") or _named(source, "objectInfo150.txt")
+
+
+def _ade_masks(source: Source) -> list[str]:
+    listed = _object_info(source) is not None
+    found = []
+    for name in source.with_ending(".png"):
+        path = PurePosixPath(name)
+        plain = "annotations" in path.parts and not re.search(r"_(?:seg|parts_\d+)$", path.stem)
+        if plain and (listed or path.name.startswith("ADE_")):
+            found.append(name)
+    return found
+
+
+def _is_confidence(name: str) -> bool:
+    """Whether a file is a map of confidences that Atrous wrote beside a mask."""
+    return PurePosixPath(name).stem.endswith(".confidence")
 
 
 def _beside(folder: str, other: str) -> bool:

@@ -19,6 +19,7 @@ from deeplab_core.images.limits import check_size
 from deeplab_core.images.orientation import to_oriented
 from deeplab_core.images.probe import ImageInfo, probe_image
 from deeplab_core.labels import apply_lut, class_histogram
+from deeplab_core.masks.confirmed import Confirmed
 from deeplab_core.masks.frames import Frame, is_ambiguous_frame, recorded_frame
 from deeplab_core.masks.importing.canvas import NOTHING, VOID, Canvas
 from deeplab_core.masks.importing.formats import FORMATS, get_format
@@ -27,6 +28,7 @@ from deeplab_core.masks.importing.matching import match
 from deeplab_core.masks.importing.reader import Reader
 from deeplab_core.masks.importing.records import Format, ImportedImage, ImportItem, SourceClass, Unread
 from deeplab_core.masks.importing.source import Source, is_inside, open_source
+from deeplab_core.notes import Note
 from deeplab_core.reading import expecting
 
 
@@ -117,7 +119,9 @@ class ImportPlan:
             canvas = Canvas(width, height, [one.name for one in self.classes])
             with expecting("the labels of this image cannot be read", path=self._shown(item), error=LabelSourceError):
                 self._reader.draw(item.entry, canvas, info, resolved)
-            return _finished(item, canvas, mapping, self._rest(rest), info, resolved)
+                confirmed = _confirmed(self._reader, item, info, canvas)
+            found = _finished(item, canvas, mapping, self._rest(rest), info, resolved)
+        return found if confirmed is None else replace(found, provenance=confirmed.codes, reviewed=confirmed.reviewed)
 
     def rest_name(self, rest: str | None = None) -> str:
         """What pixels without a label become, see :meth:`read`: name of a class, or ``"void"``. Errors as there."""
@@ -270,6 +274,16 @@ def reader_class(chosen: Format) -> type[Reader]:
     module = import_module(f"deeplab_core.masks.importing.{chosen.module}")
     readers: Mapping[str, type[Reader]] = module.READERS
     return readers[chosen.key]
+
+
+def _confirmed(reader: Reader, item: ImportItem, info: ImageInfo, canvas: Canvas) -> Confirmed | None:
+    """Who set the pixels, where the source says so; a damaged record of it is noted."""
+    try:
+        return reader.confirmed(item.entry, info)
+    except MaskFormatError as problem:
+        text = f"who set each pixel was not read: {problem.what}"
+        canvas.notes.append(Note("provenance", text, "has a damaged record of who set each pixel", warning=True))
+        return None
 
 
 def _is_photo(name: str) -> bool:

@@ -136,6 +136,9 @@ class ImportedImage:
         instances: how many objects the source tells apart that the label map does not.
         skipped: what was not read, and why.
         notes: what was read in an unusual way.
+        provenance: (H, W) uint8 who set each pixel, see :data:`deeplab_core.masks.confirmed.CODES`; None unless an export
+            of Atrous has it beside the mask.
+        reviewed: whether that export says that a user confirmed the whole mask.
     """
 
     name: str
@@ -149,6 +152,8 @@ class ImportedImage:
     instances: int = 0
     skipped: tuple[Unread, ...] = ()
     notes: tuple[Note, ...] = ()
+    provenance: NDArray[np.uint8] | None = None
+    reviewed: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """The counts as plain values for JSON."""
@@ -161,6 +166,8 @@ class ImportedImage:
             "unlabelled_px": self.unlabelled,
             "overlap_px": self.overlaps,
             "instances": self.instances,
+            "provenance": self.provenance is not None,
+            "reviewed": self.reviewed,
             "pixels": classes,
             "not_read": [entry.to_dict() for entry in self.skipped],
             "notes": [note.to_dict() for note in self.notes],

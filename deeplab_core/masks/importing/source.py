@@ -151,14 +151,17 @@ class ZipSource(Source):
 
 
 def open_source(path: str | Path) -> Source:
-    """Look at a folder, a zip file or a file of labels.
+    """Look at a folder, a zip file or a file of labels. A folder that holds one zip file and nothing else is that zip file.
 
     Raises:
         LabelSourceError: it does not exist, is no file or folder, or is a damaged zip file.
     """
     path = Path(path)
     if path.is_dir():
-        return Source(path, tuple(sorted(_walk(path))), path)
+        names = tuple(sorted(_walk(path)))
+        if len(names) == 1 and split_name(names[0])[1] == ".zip":
+            return ZipSource(path / names[0])
+        return Source(path, names, path)
     if not path.is_file():
         raise LabelSourceError(
             "there is no such file or folder", remedy="Name a folder of labels, a zip file or a label file", path=path

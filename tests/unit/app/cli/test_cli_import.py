@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -291,3 +292,32 @@ def test_a_project_that_another_process_holds_is_not_touched(tmp_path: Path, cap
         assert do(labels, "--images", images) != 0
     assert "cannot be changed" in capsys.readouterr().err
     assert (stored(images, "a.jpg").labels == CATALOG.ignore).all()
+
+
+@pytest.mark.parametrize("reviewed", [False, True])
+def test_who_set_the_pixels_comes_back_with_an_export(tmp_path: Path, reviewed: bool) -> None:
+    from app.state.patch import diff_patch
+    from app.state.samples import ExportSource
+    from deeplab_core.masks.export import export_masks, get_exporter
+
+    first, second = photographs(tmp_path / "first", ["a.jpg"]), photographs(tmp_path / "second", ["a.jpg"])
+    with Project.open(first, catalog=CATALOG) as project:
+        record = project.images[0]
+        document = project.load(record.id).document
+        labels, by = np.ones_like(document.labels), np.full_like(document.provenance, Provenance.MODEL)
+        labels[:8], by[:8], by[8:10] = 2, Provenance.PERSON, Provenance.RECLASSIFIED
+        patch = diff_patch(document.labels, document.provenance, labels, by)
+        project.append_step(record.id, "Brush", Provenance.PERSON, patch)
+        if reviewed:
+            project.set_status(record.id, ImageStatus.REVIEWED)
+        item = replace(ExportSource(project, record.id).item(), provenance=lambda: by, reviewed=reviewed)
+        assert export_masks([item], get_exporter("indexed"), tmp_path / "out", provenance=True).failed == ()
+    with Project.open(second, catalog=CATALOG):
+        pass
+    assert do(tmp_path / "out", "--images", second, "--format", "masks") == 0
+    document = stored(second, "a.jpg")
+    assert np.array_equal(document.labels, labels)
+    expected = np.where(by == Provenance.MODEL, Provenance.IMPORT, by) if reviewed else by
+    assert np.array_equal(document.provenance, expected)
+    with Project.open(second, read_only=True) as project:
+        assert project.images[0].reviewed == reviewed

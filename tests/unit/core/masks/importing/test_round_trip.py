@@ -1,0 +1,76 @@
+"""What Atrous exports comes back: every pixel where the format can hold it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from deeplab_core.catalogs import get_catalog
+from deeplab_core.catalogs.catalog import ClassCatalog
+from deeplab_core.datasets import find_images
+from deeplab_core.masks.export import FORMATS as EXPORTS
+from deeplab_core.masks.export import ExportItem, export_masks, get_exporter
+from deeplab_core.masks.importing import scan
+from tests.unit.core.masks.samples import blobs, photograph
+
+SHAPE = (41, 57)
+#: Export -> the format that reads it; formats of regions cannot hold void beside a background, so they are tried without void.
+READ_AS = {
+    "indexed": "masks", "raw_ids": "masks", "ids_16bit": "masks", "color": "masks", "geotiff": "masks", "binary": "binary",
+    "npy": "numpy", "npz": "numpy", "voc": "cvat_masks", "cityscapes": "cityscapes", "cityscapes_ids": "cityscapes",
+    "cityscapes_train_ids": "cityscapes", "ade20k": "ade20k", "coco_rle": "coco", "coco_instances": "coco",
+    "coco_panoptic": "coco_panoptic", "labelme": "labelme", "yolo": "yolo", "cvat_images": "cvat", "cvat_masks": "cvat_masks",
+    "parquet": "parquet",
+}  # fmt: skip
+#: Formats of outlines whose reader draws void as what is around it.
+WITHOUT_VOID = frozenset({"yolo", "cvat_images", "cvat_masks"})
+NAMES = [getattr(one, "name", one) for one in EXPORTS]
+TRIED = [(name, classes) for name in NAMES if name != "overlay" for classes in ("voc21", "cityscapes19", "camvid11")]
+
+
+def catalog_for(name: str, classes: str) -> ClassCatalog:
+    return get_catalog("cityscapes19" if name.startswith("cityscapes") else classes)
+
+
+@pytest.mark.parametrize(("name", "classes"), TRIED)
+def test_what_is_exported_comes_back(tmp_path: Path, name: str, classes: str) -> None:
+    assert name in READ_AS, "a new export needs a reader, or a word why it has none"
+    catalog = catalog_for(name, classes)
+    images = tmp_path / "images"
+    maps = {f"{stem}.png": blobs(catalog, SHAPE, seed) for seed, stem in enumerate(("a", "b"))}
+    if name in WITHOUT_VOID:
+        fill = catalog.background if catalog.background is not None else int(catalog.ids[0])
+        maps = {image: np.where(labels == catalog.ignore, fill, labels).astype(catalog.dtype) for image, labels in maps.items()}
+    for image in maps:
+        photograph(images / image, SHAPE)
+    items = [
+        ExportItem(name=image, catalog=catalog, labels=lambda labels=labels: labels, image_path=images / image)
+        for image, labels in maps.items()
+    ]
+    summary = export_masks(items, get_exporter(name), tmp_path / "out")
+    assert summary.failed == ()
+    if name == "cityscapes":  # its layout gives the photographs names of its own
+        images = tmp_path / "out/leftImg8bit"
+        maps = dict(zip(find_images(images), maps.values(), strict=True))
+    plan = scan(tmp_path / "out", images, find_images(images), format=READ_AS[name], mask_classes=catalog)
+    # CVAT calls everything without a shape background; a catalog that has none is asked what that becomes.
+    unlabelled = {"background": "void"} if name == "cvat_masks" and catalog.background is None else {}
+    plan = plan.mapped(catalog, unlabelled)
+    assert plan.mapping is not None
+    assert plan.mapping.unmapped == ()
+    assert [item.name for item in plan.items] == list(maps)
+    for item in plan.items:
+        assert np.array_equal(plan.read(item).labels, maps[item.name])
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name in READ_AS])
+def test_exports_are_recognised(tmp_path: Path, name: str) -> None:
+    catalog = catalog_for(name, "voc21")
+    images = tmp_path / "images"
+    photograph(images / "a.png", SHAPE)
+    labels = blobs(catalog, SHAPE, 4)
+    item = ExportItem(name="a.png", catalog=catalog, labels=lambda: labels, image_path=images / "a.png")
+    assert export_masks([item], get_exporter(name), tmp_path / "out").failed == ()
+    assert scan(tmp_path / "out", images, ["a.png"], mask_classes=catalog).format.key == READ_AS[name]
