@@ -60,6 +60,7 @@ COMMANDS = {
     "project": "app.cli.project:project",
     "rank": "app.cli.rank:rank",
     "refine": "app.cli.refine:refine",
+    "report": "app.cli.report:report",
     "train": "app.cli.train:train",
 }
 #: Names of earlier versions; they work for one release and are in no list.

@@ -20,6 +20,7 @@ from deeplab_core.labels import LabelMap, undeclared, value_counts
 from deeplab_core.masks.frames import Frame
 from deeplab_core.masks.read import load_mask
 from deeplab_core.masks.stored import read_stored
+from deeplab_core.wording import count
 
 #: Regions of fewer pixels are called tiny, unless the caller says otherwise.
 TINY_PIXELS = 16
@@ -119,17 +120,20 @@ class DataSetReport:
         missing = [facts.name for facts in self.classes if not facts.pixels]
         rare = [facts.name for facts in self.classes if facts.share is not None and 0 < facts.share < RARE_SHARE]
         pairs = sum(differ is True for _, differ in self.duplicates)
-        for number, text in (
-            (len(self.unread), "image(s) cannot be read"),
-            (len(self.undeclared), "id(s) occur that the classes do not declare"),
-            (len(self.unlabelled), "image(s) have no labels"),
-            (len(self.empty), "image(s) have labels without any class but the background"),
-            (pairs, "set(s) of equal images have different labels"),
-            (len(self.duplicates) - pairs, "set(s) of equal images"),
-            (len(self.unreviewed or ()), "image(s) are not reviewed"),
+        for number, thing, what in (
+            (len(self.unread), "image", "cannot be read"),
+            (len(self.undeclared), "id", "in mask files that the classes do not declare"),
+            (len(self.unlabelled), "image", "without labels"),
+            (len(self.empty), "image", "with labels that hold nothing but background or void"),
+            (pairs, "set", "of equal images with different labels"),
+            (len(self.duplicates) - pairs, "set", "of equal images"),
+            (len(self.unreviewed or ()), "image", "not reviewed"),
+            (len(self.tiny), "image", f"with regions under {self.tiny_pixels} px"),
         ):
             if number:
-                found.append(f"{number:,} {text}.")
+                found.append(f"{count(number, thing)} {what}.")
+        if len(self.sizes) > 1:
+            found.append(f"Images of {len(self.sizes):,} sizes.")
         if missing:
             found.append(f"No pixel has the class {', '.join(missing)}.")
         if rare:
