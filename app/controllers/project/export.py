@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Literal
@@ -16,9 +16,18 @@ from app.services.jobs import Job, JobState
 from app.services.services import Services
 from app.state.image_record import ImageRecord, ImageStatus
 from app.state.samples import ExportSource, LabelSource
-from app.text import spaced
+from app.text import plural, spaced, tr
 from deeplab_core.errors import AtrousError
-from deeplab_core.masks.export import ExportItem, ExportPlan, ExportSummary, export_masks, get_exporter, plan_export
+from deeplab_core.masks.export import (
+    ExportItem,
+    ExportPlan,
+    ExportSetup,
+    ExportSummary,
+    Loss,
+    export_masks,
+    measure_losses,
+    plan_export,
+)
 
 
 class Scope(StrEnum):
@@ -42,6 +51,13 @@ class ExportRequest:
     target: Path
     with_predictions: bool = True
     keep_suffix: bool = False
+    setup: ExportSetup | None = None
+    provenance: bool = False
+
+    @property
+    def how(self) -> ExportSetup:
+        """The format and its options."""
+        return self.setup or ExportSetup(format=self.format)
 
 
 class ExportController(QObject):
@@ -49,9 +65,11 @@ class ExportController(QObject):
 
     Signals:
         finished(ExportSummary, ExportRequest): an export is over.
+        measured(str, bool): what a format would lose, in words, and whether that is anything.
     """
 
     finished = Signal(object, object)
+    measured = Signal(str, bool)
     _noted = Signal(int, int)
 
     def __init__(
@@ -84,7 +102,39 @@ class ExportController(QObject):
 
     def plan(self, request: ExportRequest) -> ExportPlan:
         """Target files and what stands there already. Raises ExportError where the export cannot be."""
-        return plan_export(self._items(request), get_exporter(request.format), request.target)
+        items, exporter = self._items(request), request.how.exporter()
+        plan = plan_export(items, exporter, request.target, provenance=request.provenance)
+        # Which image goes to which split is known when the masks were read: a file in any of them is asked about.
+        for split in request.how.shares:
+            parts = [replace(item, split=split) for item in items]
+            other = plan_export(parts, exporter, request.target, provenance=request.provenance)
+            known = {found.path for found in plan.existing}
+            more = tuple(found for found in other.existing if found.path not in known)
+            plan = replace(plan, existing=(*plan.existing, *more))
+        return plan
+
+    def measure(self, request: ExportRequest) -> bool:
+        """Count in the background what the format would lose; ends with :attr:`measured`. False while another job runs."""
+        if self._projects.project is None or self._job is not None:
+            return False
+        items = self._items(request)
+        self._stop = False
+        self._job = self._jobs.add(Job(tr("Counting what is lost"), self._ask_stop))
+
+        def work() -> str:
+            found = measure_losses(
+                items, request.how.exporter(), frame=request.frame, progress=self._note, cancel=lambda: self._stop
+            )
+            return _lost_text(found)
+
+        self._jobs.run(work, self._end_measure, self._fail)
+        return True
+
+    def _end_measure(self, text: str) -> None:
+        if self._job is not None:
+            self._job.finish(JobState.CANCELLED if self._stop else JobState.DONE)
+            self._job = None
+        self.measured.emit(text or tr("Every pixel comes back."), bool(text))
 
     def start(self, request: ExportRequest, on_existing: Literal["replace", "skip", "error"]) -> None:
         """Export in the background. What is on the canvas is saved first."""
@@ -103,14 +153,16 @@ class ExportController(QObject):
         self._job.progress(0, len(items))
 
         def work() -> ExportSummary:
+            prepared, _ = request.how.prepare(items)
             return export_masks(
-                items,
-                get_exporter(request.format),
+                prepared,
+                request.how.exporter(),
                 request.target,
                 on_existing=on_existing,
                 frame=request.frame,
                 progress=self._note,
                 cancel=lambda: self._stop,
+                provenance=request.provenance,
             )
 
         self._jobs.run(work, lambda summary: self._end(summary, request), self._fail)
@@ -148,6 +200,20 @@ class ExportController(QObject):
             self._job.finish(JobState.FAILED)
             self._job = None
         self._notifier.report_or_raise(error, replace_key="export")
+
+
+def _lost_text(found: Mapping[str, Loss | AtrousError]) -> str:
+    """What a format would lose, in words; empty for nothing."""
+    losses = [loss for loss in found.values() if isinstance(loss, Loss) and loss]
+    refused = [error for error in found.values() if not isinstance(error, Loss)]
+    parts = []
+    if losses:
+        images = plural("{n} image", "{n} images", len(losses))
+        parts.append(tr("In {images}: {what}.", images=images, what=sum(losses, Loss()).text()))
+    if refused:
+        parts.append(plural("{n} image cannot be exported.", "{n} images cannot be exported.", len(refused)))
+        parts.append(refused[0].what)
+    return " ".join(parts)
 
 
 def summary_lines(summary: ExportSummary) -> Sequence[str]:

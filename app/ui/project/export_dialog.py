@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PySide6.QtCore import QSize, Qt
+from PySide6.QtCore import QSize, Qt, Slot
 from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -20,11 +20,12 @@ from PySide6.QtWidgets import (
 
 from app.controllers.project.export import SCOPE_TITLES, ExportController, ExportRequest, Scope
 from app.services.settings import SettingsStore
-from app.text import counted, spaced
+from app.text import counted, spaced, tr
 from app.ui.common.fitted_dialog import FittedDialog
 from app.ui.common.panel import set_tone, toned
+from app.ui.project.export_options import ExportOptions
 from deeplab_core.errors import AtrousError
-from deeplab_core.masks.export import FORMATS
+from deeplab_core.masks.export import EXPORTERS, FORMATS
 
 
 class ExportDialog(FittedDialog):
@@ -33,7 +34,7 @@ class ExportDialog(FittedDialog):
     def __init__(
         self, controller: ExportController, settings: SettingsStore, folder: Path, parent: QWidget | None = None
     ) -> None:
-        super().__init__("Export masks", parent, size=QSize(600, 0))
+        super().__init__("Export masks", parent, size=QSize(680, 0))
         self._controller, self._settings = controller, settings
         self.on_existing = "error"
         column = self.column
@@ -69,8 +70,9 @@ class ExportDialog(FittedDialog):
         line.setSpacing(8)
         line.addWidget(self.target, 1)
         line.addWidget(choose)
+        form.addRow("Format", self.format)
+        self.options = ExportOptions(form, self)
         for text, part in (
-            ("Format", self.format),
             ("Images", self.scope),
             ("", self.predictions),
             ("Names", self.keep_suffix),
@@ -103,12 +105,22 @@ class ExportDialog(FittedDialog):
         self.go.clicked.connect(self._accept)
         self.buttons.addWidget(cancel)
         self.buttons.addWidget(self.go)
-        for box in (self.format, self.scope):
-            box.currentIndexChanged.connect(self._check)
+        self.format.currentIndexChanged.connect(self._set_format)
+        self.scope.currentIndexChanged.connect(self._check)
+        self.options.changed.connect(self._check)
+        self.options.measure.connect(self._measure)
+        controller.measured.connect(self._tell_lost)
         self.target.textChanged.connect(self._check)
         self.predictions.toggled.connect(self._check)
         self.keep_suffix.toggled.connect(self._check)
-        self._check()
+        self._set_format()
+
+    def _set_format(self) -> None:
+        name = self.format.currentData()
+        # Readers of some formats apply the EXIF orientation themselves: their masks are always as shown.
+        for button in (self.stored, self.oriented):
+            button.setEnabled(EXPORTERS[name].follows_frame)
+        self.options.set_format(name)
 
     def request(self) -> ExportRequest:
         """What the person asked for."""
@@ -119,7 +131,18 @@ class ExportDialog(FittedDialog):
             target=Path(self.target.text()).expanduser(),
             with_predictions=self.predictions.isChecked(),
             keep_suffix=self.keep_suffix.isChecked(),
+            setup=self.options.setup(),
+            provenance=self.options.provenance.isChecked(),
         )
+
+    def _measure(self) -> None:
+        if self._controller.measure(self.request()):
+            self.options.say_lost(tr("Counting…"), "muted")
+            self.options.count.setEnabled(False)
+
+    @Slot(str, bool)
+    def _tell_lost(self, text: str, lossy: bool) -> None:
+        self.options.say_lost(text, "warn" if lossy else "good")
 
     def _check(self) -> None:
         """Say what would happen, before anything is written."""

@@ -51,7 +51,7 @@ _UNMATCHED = "classes without a partner by name are refused, or become void on r
 _TABLE = (
     ExportFormat(
         name="indexed", title="Indexed PNG with palette (VOC style)", group="masks", home="masks:IndexedExporter",
-        writes="NAME.png: value = class id, palette = class colours", loses="refused above 255 classes",
+        writes="NAME.png: value = class id, palette = class colours", exact="yes; refused for ids above 254",
         tested=("Pillow", "OpenCV"),
     ),
     ExportFormat(
@@ -85,8 +85,8 @@ _TABLE = (
     ),
     ExportFormat(
         name="voc", title="Pascal VOC data set", group="data sets", home="voc:VocExporter", splits=True, options=("images",),
-        writes="SegmentationClass, JPEGImages, ImageSets/Segmentation/SPLIT.txt, labelmap.txt", loses="refused above 255 classes",
-        tested=("torchvision", "Datumaro"),
+        writes="SegmentationClass, JPEGImages, ImageSets/Segmentation/SPLIT.txt, labelmap.txt",
+        exact="yes; refused for ids above 254", tested=("torchvision", "Datumaro"),
     ),
     ExportFormat(
         name="cityscapes", title="Cityscapes data set", group="data sets", home="cityscapes:CityscapesExporter", splits=True,
@@ -107,7 +107,7 @@ _TABLE = (
     ExportFormat(
         name="ade20k", title="ADE20K scene parsing data set", group="data sets", home="voc:Ade20kExporter", splits=True,
         options=("images",), writes="annotations/training, images/training, objectInfo.txt: value n = n-th class, 0 = void",
-        loses="refused above 254 classes", tested=("Pillow",),
+        exact="yes; refused above 254 classes", tested=("Pillow",),
     ),
     ExportFormat(
         name="coco_rle", title="COCO json with run-length masks", group="shapes", home="coco:CocoRleExporter", splits=True,
@@ -144,8 +144,8 @@ _TABLE = (
     ),
     ExportFormat(
         name="cvat_masks", title="CVAT segmentation mask 1.1 (zip)", group="shapes", home="cvat:CvatMasksExporter", splits=True,
-        writes="masks.zip: SegmentationClass, ImageSets, labelmap.txt", exact="yes but void",
-        loses="void becomes background where the classes have one; refused where classes share a colour",
+        writes="masks.zip: SegmentationClass, ImageSets, labelmap.txt",
+        exact="yes but void; refused where classes share a colour", loses="void becomes background where the classes have one",
         tested=("Datumaro",), reader="CVAT",
     ),
     ExportFormat(
