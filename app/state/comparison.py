@@ -7,13 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from deeplab_core.analysis.folder import FolderAnalysis
+from deeplab_core.analysis.record import CLASSES, CONFUSION, ImageAnalysis
 from deeplab_core.catalogs.catalog import ClassCatalog
-from deeplab_core.labels import LabelMap, value_counts
-from deeplab_core.metrics import ConfusionMatrix
-from deeplab_core.metrics.trimap import band_index
-from deeplab_core.metrics.trimap_histogram import BandHistogram
+from deeplab_core.labels import LabelMap
 from deeplab_core.records import ModelCard, PredictOptions, TrimapBand
 
 #: As many models are shown side by side; the panes call them by these letters.
@@ -46,20 +44,6 @@ class Peer:
             wanted = replace(wanted, threshold=None)
         possible = self.card is None or wanted.output_stride in (None, *self.card.output_strides)
         return wanted if possible else replace(wanted, output_stride=None)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ModelCount:
-    """What one model says about an image, counted.
-
-    Attributes:
-        pixels: class id -> pixels of it, void included, for ids that occur.
-        matrix, histogram: against the truth, whole and by band; None without truth.
-    """
-
-    pixels: dict[int, int]
-    matrix: ConfusionMatrix | None = None
-    histogram: BandHistogram | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,32 +116,6 @@ class ImageDifference:
     means: tuple[float, ...]
 
 
-def count_model(
-    labels: LabelMap,
-    catalog: ClassCatalog,
-    band: TrimapBand,
-    truth: LabelMap | None = None,
-    index: NDArray[np.uint8] | None = None,
-) -> ModelCount:
-    """Count one model's (H, W) labels, in the project's ids.
-
-    Args:
-        band: whose rule and reference the curve has.
-        index: of that band, where it is known already; only for bands around the truth.
-
-    Raises:
-        ValueError: truth and labels differ in size.
-    """
-    counts = value_counts(labels)
-    pixels = {int(value): int(counts[value]) for value in np.flatnonzero(counts)}
-    if truth is None:
-        return ModelCount(pixels)
-    if index is None or band.around == "prediction":
-        index = band_index(truth=truth, prediction=labels, ignore=catalog.ignore, rule=band.rule, around=band.around)
-    histogram = BandHistogram(catalog, rule=band.rule, around=band.around).update(index=index, truth=truth, prediction=labels)
-    return ModelCount(pixels, ConfusionMatrix(catalog).update(truth=truth, prediction=labels), histogram)
-
-
 def count_pair(one: LabelMap, other: LabelMap, ignore: int, truth: LabelMap | None = None) -> PairCount:
     """Count where two (H, W) label maps differ, and which of them is right there.
 
@@ -178,33 +136,36 @@ def count_pair(one: LabelMap, other: LabelMap, ignore: int, truth: LabelMap | No
     return PairCount(one.size, places.size, first, second, labelled - first - second, places.size - labelled)
 
 
-def figures_of(count: ModelCount, catalog: ClassCatalog) -> ModelFigures:
-    """Figures of a count, of one image or pooled."""
-    total = sum(count.pixels.values())
-    shares = {value: pixels / total for value, pixels in count.pixels.items()} if total else {}
-    if count.matrix is None or count.histogram is None:
+def figures_of(folder: FolderAnalysis, band: TrimapBand) -> ModelFigures:
+    """Figures of one model.
+
+    Args:
+        folder: its labels, counted by :func:`~deeplab_core.analysis.image.count_labels`.
+        band: whose rule and reference the curve has.
+    """
+    catalog, pixels = folder.catalog, folder.total(CLASSES)
+    total = int(pixels.sum())
+    named = zip([*catalog.ids.tolist(), catalog.ignore], pixels.tolist(), strict=True)
+    shares = {class_id: count / total for class_id, count in named if count}
+    if not folder.measured(CONFUSION):
         return ModelFigures({}, float("nan"), 0, float("nan"), (), shares)
-    mean = count.matrix.mean_iou("truth")
+    matrix = folder.matrix
+    mean = matrix.mean_iou("truth")
     return ModelFigures(
-        iou=dict(zip(catalog.ids.tolist(), count.matrix.iou().tolist(), strict=True)),
+        iou=dict(zip(catalog.ids.tolist(), matrix.iou().tolist(), strict=True)),
         mean=mean.value,
         classes=mean.classes,
-        accuracy=count.matrix.pixel_accuracy(),
-        curve=tuple(count.histogram.curve("truth").mean_iou.tolist()),
+        accuracy=matrix.pixel_accuracy(),
+        curve=tuple(folder.band(band.rule, band.around).curve("truth").mean_iou.tolist()),
         shares=shares,
     )
 
 
-def pooled_count(one: ModelCount | None, other: ModelCount) -> ModelCount:
-    """Counts of two images as one; what only one of them has a truth for keeps that one's matrix."""
-    if one is None:
-        return other
-    pixels = {value: one.pixels.get(value, 0) + other.pixels.get(value, 0) for value in one.pixels | other.pixels}
-    if one.matrix is None or one.histogram is None:
-        return ModelCount(pixels, other.matrix, other.histogram)
-    if other.matrix is None or other.histogram is None:
-        return ModelCount(pixels, one.matrix, one.histogram)
-    return ModelCount(pixels, one.matrix + other.matrix, one.histogram + other.histogram)
+def figures_of_image(record: ImageAnalysis, band: TrimapBand) -> ModelFigures:
+    """Figures of one model on one image."""
+    folder = FolderAnalysis(record.catalog)
+    folder.update("", record)
+    return figures_of(folder, band)
 
 
 def shown_classes(catalog: ClassCatalog, figures: Sequence[ModelFigures | None]) -> list[int]:

@@ -1,4 +1,4 @@
-"""Live scores: the open image against its truth, and the folder pooled from its images.
+"""Live scores: the open image against its ground truth.
 
 Every change of the document moves the changed pixels from their old cell to the new one, so a stroke costs O(its box) and the
 figures are at every moment those of a recomputation from scratch.
@@ -6,7 +6,6 @@ figures are at every moment those of a recomputation from scratch.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,11 +13,11 @@ from numpy.typing import NDArray
 
 from app.state.document import Change, Document
 from app.text import counted
-from deeplab_core.catalogs.catalog import ClassCatalog
+from deeplab_core.analysis.record import CONFUSION, ImageAnalysis, band_name
+from deeplab_core.analysis.sparse import SparseCounts
 from deeplab_core.errors import MaskFormatError
 from deeplab_core.labels import LabelMap
 from deeplab_core.metrics import ConfusionMatrix, PixelDelta
-from deeplab_core.metrics.confusion import check_same_classes
 from deeplab_core.metrics.trimap import BandAround, BandRule, band_index
 from deeplab_core.metrics.trimap_histogram import BandHistogram
 
@@ -210,6 +209,13 @@ class ImageJudgement:
             self._histograms[key] = histogram.update(index=index, truth=self.scored, prediction=self.document.labels)
         return self._histograms[key]
 
+    def record(self, rule: BandRule, around: BandAround) -> ImageAnalysis:
+        """What the image adds to a folder now: confusion, and by band where that is counted; costs O(classes squared)."""
+        counts = {CONFUSION: SparseCounts.of(self._matrix.counts)}
+        if self.has_histogram(rule, around):
+            counts[band_name(rule, around)] = SparseCounts.of(self.histogram(rule, around).counts)
+        return ImageAnalysis(catalog=self.document.catalog, counts=counts)
+
     def errors(self) -> NDArray[np.bool_]:
         """(H, W) bool: labelled pixels whose class is wrong or missing."""
         wrong: NDArray[np.bool_] = (self.scored != self.document.labels) & (self.scored != self.document.catalog.ignore)
@@ -244,84 +250,3 @@ class ImageJudgement:
             come = BandHistogram(catalog, rule=key[0], around=key[1]).update(index=index, truth=truth, prediction=after)
             gone = BandHistogram(catalog, rule=key[0], around=key[1]).update(index=index, truth=truth, prediction=before)
             self._histograms[key] = histogram + come - gone
-
-
-class FolderJudgement:
-    """Figures pooled over a folder; each image's share is kept, so that replacing one costs O(classes squared).
-
-    Shares are kept packed: 100,000 matrices of 21 classes take some 30 MB instead of 370.
-
-    Attributes:
-        catalog: the classes of every image in the pool.
-    """
-
-    def __init__(self, catalog: ClassCatalog) -> None:
-        self.catalog = catalog
-        self._matrix = ConfusionMatrix(catalog)
-        self._matrices: dict[str, bytes] = {}
-        self._histograms: dict[Key, BandHistogram] = {}
-        self._bands: dict[Key, dict[str, bytes]] = {}
-
-    def __len__(self) -> int:
-        return len(self._matrices)
-
-    def __contains__(self, name: str) -> bool:
-        return name in self._matrices
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._matrices)
-
-    @property
-    def matrix(self) -> ConfusionMatrix:
-        """The pooled matrix, always current; do not change it, copy it to keep it."""
-        return self._matrix
-
-    def histogram(self, rule: BandRule, around: BandAround = "truth") -> BandHistogram:
-        """Confusion by band pooled over the images that have it (:meth:`band_images`); do not change it."""
-        return self._histograms.get((rule, around)) or BandHistogram(self.catalog, rule=rule, around=around)
-
-    def band_images(self, rule: BandRule, around: BandAround = "truth") -> int:
-        """How many images of the pool have their share in :meth:`histogram`; fewer than ``len`` while it is being counted."""
-        return len(self._bands.get((rule, around), ()))
-
-    def put(self, name: str, matrix: ConfusionMatrix, *histograms: BandHistogram) -> None:
-        """Add an image, or replace all its shares.
-
-        Args:
-            name: which image.
-            matrix: its matrix.
-            histograms: its confusion by band, one for each rule that is to be pooled; rules left out are dropped for this image.
-
-        Raises:
-            CatalogError: other classes; the pool stays as it was.
-        """
-        counted: tuple[ConfusionMatrix | BandHistogram, ...] = (matrix, *histograms)
-        for figures in counted:
-            check_same_classes(self.catalog, figures.catalog)
-        self.remove(name)
-        self._matrix = self._matrix + matrix
-        self._matrices[name] = matrix.to_bytes()
-        for histogram in histograms:
-            key = histogram.rule, histogram.around
-            self._histograms[key] = self.histogram(*key) + histogram
-            self._bands.setdefault(key, {})[name] = histogram.to_bytes()
-
-    def remove(self, name: str) -> None:
-        """Take an image out of the pool; an unknown name does nothing."""
-        old = self.share(name)
-        if old is None:
-            return
-        self._matrix = self._matrix - old
-        del self._matrices[name]
-        for key, shares in self._bands.items():
-            if name in shares:
-                packed = shares.pop(name)
-                rule, around = key
-                self._histograms[key] = self._histograms[key] - BandHistogram.from_bytes(
-                    packed, self.catalog, rule=rule, around=around
-                )
-
-    def share(self, name: str) -> ConfusionMatrix | None:
-        """A copy of one image's matrix; None where it is not in the pool."""
-        packed = self._matrices.get(name)
-        return None if packed is None else ConfusionMatrix.from_bytes(packed, self.catalog)

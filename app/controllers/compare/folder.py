@@ -17,21 +17,21 @@ from app.services.folder_job import FolderJob, Steps, background
 from app.services.services import Services
 from app.state.comparison import (
     ImageDifference,
-    ModelCount,
     ModelFigures,
     PairCount,
     Peer,
-    count_model,
     count_pair,
     figures_of,
     pairs_of,
-    pooled_count,
 )
 from app.state.project import Project
 from app.state.samples import load_sample
 from app.text import counted, spaced
 from app.viewmodels.project.folder_plan import plan_comparison
 from app.worker.messages import NORMAL
+from deeplab_core.analysis.folder import FolderAnalysis
+from deeplab_core.analysis.image import count_labels
+from deeplab_core.analysis.record import ImageAnalysis
 from deeplab_core.learning import PackedLabels
 from deeplab_core.metrics.trimap import band_index
 from deeplab_core.records import PredictOptions, TrimapBand
@@ -40,7 +40,7 @@ from deeplab_core.records import PredictOptions, TrimapBand
 #: per block, which costs little beside its predictions.
 BLOCK = 24
 #: What an image counts: by place, and by places.
-_Counted = tuple[list[ModelCount], dict[tuple[int, int], PairCount]]
+_Counted = tuple[list[ImageAnalysis], dict[tuple[int, int], PairCount]]
 
 
 @dataclass(slots=True)
@@ -50,7 +50,7 @@ class FolderResult:
     Attributes:
         peers: who took part.
         band: whose rule and reference the curves have.
-        counts: pooled over all images, by place; None before the first.
+        counts: of all images, by place.
         pairs: pooled differences, by places.
         rows: every image.
         judged: how many images had truth.
@@ -59,7 +59,7 @@ class FolderResult:
 
     peers: tuple[Peer, ...]
     band: TrimapBand
-    counts: list[ModelCount | None]
+    counts: list[FolderAnalysis]
     pairs: dict[tuple[int, int], PairCount]
     rows: list[ImageDifference] = field(default_factory=list)
     judged: int = 0
@@ -130,7 +130,7 @@ class CompareFolder(QObject):
         result = FolderResult(
             peers,
             self._judge.band,
-            [None] * len(peers),
+            [FolderAnalysis(project.catalog) for _ in peers],
             {pair: PairCount() for pair in pairs_of(len(peers))},
             times=[[] for _ in peers],
         )
@@ -147,10 +147,8 @@ class CompareFolder(QObject):
 
     def figures(self) -> list[ModelFigures | None]:
         """Pooled figures of each model, by place."""
-        result, project = self.result, self._projects.project
-        if result is None or project is None:
-            return []
-        return [None if count is None else figures_of(count, project.catalog) for count in result.counts]
+        result = self.result
+        return [] if result is None else [figures_of(folder, result.band) if len(folder) else None for folder in result.counts]
 
     def open_image(self, image: int) -> None:
         """Bring an image of the list into view."""
@@ -184,11 +182,13 @@ class CompareFolder(QObject):
             return
         counts, pairs = found
         result = run.result
-        result.counts = [pooled_count(before, count) for before, count in zip(result.counts, counts, strict=True)]
+        for folder, count in zip(result.counts, counts, strict=True):
+            folder.update(str(image), count)
         result.pairs = {pair: result.pairs[pair] + count for pair, count in pairs.items()}
-        means = tuple(float("nan") if count.matrix is None else count.matrix.mean_iou("truth").value for count in counts)
+        matrices = [count.matrix for count in counts]
+        means = tuple(float("nan") if matrix is None else matrix.mean_iou("truth").value for matrix in matrices)
         result.rows.append(ImageDifference(image, run.project.record(image).shown, pairs, means))
-        result.judged += counts[0].matrix is not None
+        result.judged += matrices[0] is not None
         run.done += 1
         self.changed.emit()
 
@@ -218,5 +218,5 @@ def _count(run: _Run, image: int, packed: list[PackedLabels]) -> _Counted:
     truth, whole = sample.scored, sample.truth
     if whole is not None and band.around == "truth":  # one for all models
         index = band_index(truth=whole, prediction=whole, ignore=catalog.ignore, rule=band.rule, around="truth")
-    counts = [count_model(each, catalog, band, truth, index) for each in labels]
+    counts = [count_labels(each, catalog, truth=truth, band=band, index=index) for each in labels]
     return counts, {(a, b): count_pair(labels[a], labels[b], catalog.ignore, truth) for a, b in pairs_of(len(labels))}

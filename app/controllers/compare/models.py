@@ -21,9 +21,10 @@ from app.controllers.project.navigation import ProjectController
 from app.controllers.project.open_image import OpenImage
 from app.services.jobs import Job, JobState
 from app.services.services import Services
-from app.state.comparison import LETTERS, ModelFigures, PairCount, Peer, count_model, count_pair, figures_of, pairs_of
+from app.state.comparison import LETTERS, ModelFigures, PairCount, Peer, count_pair, figures_of_image, pairs_of
 from app.viewmodels.annotate.panes import MODEL_PANES, PaneKind, PaneLayout
 from app.worker.messages import URGENT, EndCompare
+from deeplab_core.analysis.image import count_labels
 from deeplab_core.catalogs.catalog import ClassCatalog
 
 #: Letters of a model's name that stand in its pane.
@@ -382,8 +383,9 @@ class CompareController(QObject):
 
         def work() -> tuple[dict[int, ModelFigures], dict[tuple[int, int], PairCount]]:
             figures = {
-                place: figures_of(count_model(labels[place], catalog, band, truth, index), catalog) for place in places
-            }  # fmt: skip
+                place: figures_of_image(count_labels(labels[place], catalog, truth=truth, band=band, index=index), band)
+                for place in places
+            }
             return figures, {pair: count_pair(labels[pair[0]], labels[pair[1]], catalog.ignore, truth) for pair in pairs}
 
         def done(found: tuple[dict[int, ModelFigures], dict[tuple[int, int], PairCount]]) -> None:

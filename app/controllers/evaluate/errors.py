@@ -20,15 +20,14 @@ from app.controllers.project.open_image import OpenImage
 from app.services.folder_job import FolderJob, Steps, background
 from app.services.services import Services
 from app.services.timers import single_shot
-from app.state.inspecting import ObjectLists, inspect_sample
-from app.state.inspection_index import InspectionIndex, inspection_key, read_kept
 from app.state.project import Project
+from app.state.project_analysis import ObjectLists, ProjectAnalysis, inspect_sample, inspection_key, read_kept
 from app.state.samples import Held, load_sample, truth_path
 from app.state.tools import Tool
 from app.viewmodels.evaluate.error_list import ComponentQuery, ComponentWalk
 from deeplab_core.analysis.components import ErrorComponent, component_mask
 from deeplab_core.analysis.folder import FolderAnalysis
-from deeplab_core.analysis.record import ERROR_PIXELS, ImageAnalysis
+from deeplab_core.analysis.record import CONFUSION, ImageAnalysis
 from deeplab_core.errors import AtrousError
 from deeplab_core.regions import Mask
 
@@ -51,7 +50,6 @@ class InspectController(QObject):
     """Owns the inspection of the folder and the walk through its error components.
 
     Attributes:
-        index: what is known; None without a project.
         walk: the components that are walked through; None before one was opened.
 
     Signals:
@@ -81,9 +79,9 @@ class InspectController(QObject):
         self._folder_jobs = folder_jobs
         self._jobs, self._notifier, self._facts = services.jobs, services.notifier, services.facts
         self._report = partial(services.notifier.report_or_raise, replace_key="inspect")
-        self.index: InspectionIndex | None = None
         self.walk: ComponentWalk | None = None
         self._job: FolderJob[None] | None = None
+        self._begun: Project | None = None  # the folder that was inspected
         self._lists: ObjectLists | None = None
         self._viewed: OpenImage | None = None
         self._edited = False
@@ -105,9 +103,14 @@ class InspectController(QObject):
     # -- what is known ---------------------------------------------------------------------------------------------------
 
     @property
+    def index(self) -> ProjectAnalysis | None:
+        """What is known of the project's images; None without a project."""
+        return self._judge.folder.analysis
+
+    @property
     def folder(self) -> FolderAnalysis | None:
-        """Everything that is asked of the folder, images by ``str(id)``; None before an image was inspected."""
-        return self.index.folder if self.index is not None and len(self.index) else None
+        """Everything that is asked of the masks, images by ``str(id)``; None before an image was inspected."""
+        return self.index.masks if self.index is not None and len(self.index) else None
 
     @property
     def inspecting(self) -> bool:
@@ -119,15 +122,8 @@ class InspectController(QObject):
 
         The image in view counts as its live judgement says; the components follow when the hand rests.
         """
-        folder, image, judgement = self.folder, self._projects.image, self._judge.judgement
-        if folder is None:
-            return None
-        total = folder.total(ERROR_PIXELS)
-        if image is not None and judgement is not None and judgement.document is image.document:
-            known = folder.get(str(image.id))
-            if known is not None and known.matrix is not None:
-                total += judgement.matrix.counts - known.matrix.counts
-        return total
+        self._judge.folder.catch_up()
+        return None if self.folder is None else self.folder.total(CONFUSION)
 
     def components(self, query: ComponentQuery) -> list[ErrorComponent]:
         """The largest components that a query means, as far as they are known now."""
@@ -167,6 +163,7 @@ class InspectController(QObject):
         if only is not None:
             ids = [image for image in ids if image in only]
         self._stale.clear()
+        self._begun = project
         self._job = self._folder_jobs.start(
             project, "Inspecting the folder", ids, lambda image: self._visit(project, image),
             on_failure=lambda image, error: self._fail(index, image, error), on_end=self._finish,
@@ -234,7 +231,7 @@ class InspectController(QObject):
         if self._refreshes.get(image) == asked:
             self._take(project, image, found)
 
-    def _fail(self, index: InspectionIndex, image: int, error: AtrousError) -> None:
+    def _fail(self, index: ProjectAnalysis, image: int, error: AtrousError) -> None:
         self._judge.truth_problem(image, error)
         if index is self.index:
             index.drop(image)
@@ -249,6 +246,7 @@ class InspectController(QObject):
             self.inspect_folder()
         elif job.stopped and self.index is not None:
             self._stale.update(record.id for record in self.index.project.images if record.id not in self.index)
+        self._judge.folder.changed.emit()
         self._tell()
 
     def _inspect(self, project: Project, image: int, known: str) -> _Found | None:
@@ -281,6 +279,7 @@ class InspectController(QObject):
                     index.put(image, found.key, found.inspection)
             except AtrousError as error:
                 self._notifier.report(error, replace_key="save")
+            self._judge.folder.show_live(image)
         self._tell()
 
     # -- the image in view -----------------------------------------------------------------------------------------------
@@ -302,7 +301,7 @@ class InspectController(QObject):
         self._edited = False
         self._recount_image(project, index, image, last=False)
 
-    def _recount_image(self, project: Project, index: InspectionIndex, image: OpenImage, *, last: bool) -> None:
+    def _recount_image(self, project: Project, index: ProjectAnalysis, image: OpenImage, *, last: bool) -> None:
         if truth_path(project, image.id) is None:
             return
         judgement, document = self._judge.judgement, image.document
@@ -394,8 +393,8 @@ class InspectController(QObject):
 
     # -- following -------------------------------------------------------------------------------------------------------
 
-    def _follow_project(self, project: Project | None) -> None:
-        self.index = None if project is None else InspectionIndex(project)
+    def _follow_project(self, _project: Project | None) -> None:
+        self._begun = None
         self._lists, self._viewed, self._awaited, self._counting = None, None, None, None
         self._edited, self._again = False, False
         self._stale.clear()
@@ -405,11 +404,10 @@ class InspectController(QObject):
     def _follow_truth(self, _index: object) -> None:
         """Other ground truth: nothing that rests on another is shown any longer."""
         self._lists = None
-        project, index = self._projects.project, self.index
+        project = self._projects.project
         if project is not None:
             self._stale.update(record.id for record in project.images)
-        if project is not None and index is not None and index.project is project and (len(index) or self.inspecting):
-            self.index = InspectionIndex(project)
+        if project is not None and self._begun is project:
             self._set_walk(None)
             if self._job is not None:
                 self._again = True

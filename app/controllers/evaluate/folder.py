@@ -17,17 +17,18 @@ from app.services.folder_job import FolderJob, Steps, background
 from app.services.services import Services
 from app.services.timers import single_shot
 from app.state.image_scores import ImageScore, sample_stamp, score_labels
-from app.state.judgement import FolderJudgement, ImageJudgement, folder_mean_text
+from app.state.judgement import ImageJudgement, folder_mean_text
 from app.state.mask_check import MaskCheck, mask_counts, sentence
 from app.state.project import Project
+from app.state.project_analysis import ProjectAnalysis
 from app.state.samples import load_sample, truth_path
 from app.text import counted
 from app.viewmodels.evaluate.curves import Curve
+from deeplab_core.analysis.image import count_labels
+from deeplab_core.analysis.record import CONFUSION, ImageAnalysis, band_name
 from deeplab_core.errors import image_error
 from deeplab_core.labels import LabelMap
 from deeplab_core.metrics import ConfusionMatrix
-from deeplab_core.metrics.trimap import band_index
-from deeplab_core.metrics.trimap_histogram import BandHistogram
 from deeplab_core.notes import Note
 from deeplab_core.records import Prediction, TrimapBand
 
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
     from app.controllers.evaluate.live import JudgeController
     from app.controllers.predict.models import ModelsController
     from app.controllers.project.navigation import ProjectController
-
-_Figures = tuple[ConfusionMatrix, BandHistogram]
 
 #: How long the hand rests before the score of the image in view is written anew.
 _SCORE_MS = 600
@@ -57,13 +56,16 @@ class _Measured:
     head: int
     stamp: str
     score: ImageScore
-    now: _Figures
-    model: _Figures | None
+    now: ImageAnalysis
+    model: ImageAnalysis | None
     truth: tuple[NDArray[np.int64], NDArray[np.int64], tuple[Note, ...]]
 
 
 class FolderJudge(QObject):
     """Figures pooled over the folder, and the scores of its images.
+
+    Attributes:
+        analysis: all that is known of the folder, for every part of the window; None without a project.
 
     Signals:
         changed(): the folder was judged, or another one is open: figures and curve are others.
@@ -93,13 +95,14 @@ class FolderJudge(QObject):
         self._scorer = ImageScorer(services, projects, judge, models, folder_jobs, self)
         self._scorer.scored.connect(self.scored)
         self._scorer.changed.connect(self.rescored)
-        self._now: FolderJudgement | None = None
-        self._model: FolderJudgement | None = None
+        self.analysis: ProjectAnalysis | None = None
+        self._evaluated = False
         self._check: MaskCheck | None = None
         self._job: FolderJob[None] | None = None
         self._again = False  # other ground truth came while the folder was judged
         self._band = TrimapBand()
         self._viewed: OpenImage | None = None
+        self._asked: dict[int, int] = {}
         self._score_timer = single_shot(self, _SCORE_MS, self._score_view)
         projects.predictionKept.connect(self._score_prediction)
         projects.imageChanged.connect(self._leave_image)
@@ -116,26 +119,27 @@ class FolderJudge(QObject):
 
     @property
     def pooled(self) -> ConfusionMatrix | None:
-        """The folder's confusion matrix; None before it was judged."""
-        return None if self._now is None or not len(self._now) else self._now.matrix
+        """The folder's confusion matrix, live; None before an image was evaluated."""
+        return self.analysis.masks.matrix if self.analysis is not None and self.images else None
 
     @property
     def images(self) -> int:
         """How many images the pooled figures are over."""
-        return 0 if self._now is None else len(self._now)
+        return 0 if self.analysis is None else self.analysis.masks.measured(CONFUSION)
 
     def set_project(self, project: Project | None) -> None:
         """Follow another project and read its kept scores."""
-        self._now, self._model, self._viewed, self._again = None, None, None, False
+        self.analysis = None if project is None else ProjectAnalysis(project)
+        self._evaluated, self._viewed, self._again = False, None, False
         self._scorer.set_project(project)
         self.changed.emit()
 
     def follow_truth(self) -> None:
         """The project's ground truth is known, or another one: figures that rest on another are measured again."""
-        if self._projects.project is None:
+        if self._projects.project is None or self.analysis is None:
             return
-        judged = self._now is not None and bool(len(self._judge.index))
-        self._now, self._model = None, None
+        judged = self._evaluated and bool(len(self._judge.index))
+        self.analysis, self._evaluated = self.analysis.on_other_truth(), False
         self.changed.emit()
         self._scorer.follow_project(measure=not judged)
         if self._job is not None:
@@ -149,7 +153,7 @@ class FolderJudge(QObject):
         image = self._projects.image
         if image is None or image.document is not judgement.document:
             return
-        if self._now is not None and str(image.id) in self._now:
+        if self._measured(image.id):
             self._put_live(image.id, judgement)
             self.followed.emit()
         kept = self.scores.get(image.id)
@@ -169,17 +173,18 @@ class FolderJudge(QObject):
     def curves(self, band: TrimapBand) -> tuple[Curve, ...]:
         """Curves of mIoU over width pooled over the folder; empty where it was not judged in this band."""
         found = []
-        for name, pool in (("model", self._model), ("now", self._now)):
-            if pool is not None and pool.band_images(band.rule, band.around):
+        known = self.analysis
+        for name, pool in () if known is None or not self._evaluated else (("model", known.predictions), ("now", known.masks)):
+            if pool.measured(band_name(band.rule, band.around)):
                 # Model and mask are compared here: over the classes of the ground truth, which both have.
-                values = pool.histogram(band.rule, band.around).curve("truth").mean_iou
+                values = pool.band(band.rule, band.around).curve("truth").mean_iou
                 found.append(Curve(name, tuple(values.tolist())))
         return tuple(found)
 
     def start(self) -> None:
         """Judge every image that has truth and a mask (or a prediction), in the background, one after the other."""
-        project = self._projects.project
-        if project is None or self._job is not None:
+        project, known = self._projects.project, self.analysis
+        if project is None or known is None or self._job is not None:
             return
         ids = self._judge.images_with_truth()
         if not ids:
@@ -187,7 +192,9 @@ class FolderJudge(QObject):
         if self._projects.autosaver is not None:
             self._projects.autosaver.save_now()
         self._band = self._judge.band
-        self._now, self._model = FolderJudgement(project.catalog), FolderJudgement(project.catalog)
+        self._evaluated = True
+        for name in set(known.masks) - set(map(str, ids)):
+            known.drop(int(name))
         self._check = MaskCheck(project.catalog, "ground truth mask")
         self._job = self._folder_jobs.start(
             project, "Judging the folder", ids, lambda image: self._judge_image(project, image),
@@ -199,16 +206,20 @@ class FolderJudge(QObject):
         project = self._projects.project
         if project is None:
             return
-        if self._now is None or truth_path(project, image) is None:
+        if truth_path(project, image) is None or not (self._evaluated or self._measured(image)):
             self._scorer.ask(image)
             return
         if self._projects.autosaver is not None:
             self._projects.autosaver.save_now()
 
+        self._asked[image] = number = self._asked.get(image, 0) + 1
+
         def finish(found: _Measured | None) -> None:
-            if project is not self._projects.project:
+            # Two changes in a row are measured side by side; the answer to the earlier one may come last.
+            if project is not self._projects.project or self._asked.get(image) != number:
                 return
             if found is None:
+                self._forget(image)
                 self._scorer.ask(image)
             elif self._live(image) is None and project.journal.head(image) != found.head:
                 self.remeasure(image)  # changed meanwhile
@@ -223,17 +234,36 @@ class FolderJudge(QObject):
 
     def _take(self, image: int, found: _Measured) -> None:
         """Put an image into the pool; of the image in view what the hand has made of it meanwhile."""
-        if self._now is None or self._model is None:
+        if self.analysis is None:
             return
         self._scorer.keep_newest(image, found.score, found.stamp)
-        live = self._live(image)
-        if live is None:
-            self._now.put(str(image), *found.now)
-        else:
-            self._put_live(image, live)
-            self.follow(live)  # and its score
+        self.analysis.masks.update(str(image), found.now)
         if found.model is not None:
-            self._model.put(str(image), *found.model)
+            self.analysis.predictions.update(str(image), found.model)
+        self.show_live(image)
+
+    def show_live(self, image: int) -> None:
+        """Something older was put into the pool: of the image in view what its pixels are now counts."""
+        self.catch_up()
+        live = self._live(image)
+        if live is not None:
+            self.follow(live)  # and its score
+
+    def catch_up(self) -> None:
+        """Let the pool have every finished pixel of the image in view; costs O(classes squared)."""
+        live = None if self._viewed is None else self._live(self._viewed.id)
+        if live is not None and self._viewed is not None and self._measured(self._viewed.id):
+            self._put_live(self._viewed.id, live)
+
+    def _measured(self, image: int) -> bool:
+        record = None if self.analysis is None else self.analysis.masks.get(str(image))
+        return record is not None and CONFUSION in record.counts
+
+    def _forget(self, image: int) -> None:
+        """The image has no labels, or no ground truth, any more."""
+        if self.analysis is not None and self._measured(image):
+            self.analysis.drop(image)
+            self.changed.emit()
 
     def _live(self, image: int) -> ImageJudgement | None:
         """The judgement that follows the hand, where the image is in view and its truth was read."""
@@ -242,18 +272,19 @@ class FolderJudge(QObject):
         return judgement if known else None
 
     def _put_live(self, image: int, judgement: ImageJudgement) -> None:
-        assert self._now is not None
-        rule, around = self._band.rule, self._band.around
-        counted = (judgement.histogram(rule, around),) if judgement.has_histogram(rule, around) else ()
-        self._now.put(str(image), judgement.matrix, *counted)
+        assert self.analysis is not None
+        self.analysis.masks.update(str(image), judgement.record(self._band.rule, self._band.around))
 
     def _judge_image(self, project: Project, image: int) -> Steps[None]:
+        asked = self._asked.get(image)
         found = yield from background(lambda: self._measure(project, image))
         while found is not None and self._live(image) is None and project.journal.head(image) != found.head:
             found = yield from background(lambda: self._measure(project, image))  # painted meanwhile, and out of view again
         if found is None:
+            self._forget(image)
             return
-        self._take(image, found)
+        if self._asked.get(image) == asked:  # else it has changed, and is being measured again
+            self._take(image, found)
         if self._check is not None:
             px, over_void, notes = found.truth
             self._check.add(project.record(image).name, px, notes, over_void)
@@ -280,11 +311,8 @@ class FolderJudge(QObject):
             return None
         score = score_labels(sample.labels, catalog, truth=scored, confidence=sample.confidence)
 
-        def figures(found: LabelMap) -> _Figures:
-            index = band_index(truth=truth, prediction=found, ignore=catalog.ignore, rule=band.rule, around=band.around)
-            histogram = BandHistogram(catalog, rule=band.rule, around=band.around)
-            matrix = ConfusionMatrix(catalog).update(truth=scored, prediction=found)
-            return matrix, histogram.update(index=index, truth=scored, prediction=found)
+        def figures(found: LabelMap) -> ImageAnalysis:
+            return count_labels(found, catalog, truth=truth, exclude=sample.exclude, band=band)
 
         model = None if sample.predicted is None else figures(sample.predicted)
         px, over_void = mask_counts(truth, catalog, sample.labels)
@@ -293,10 +321,10 @@ class FolderJudge(QObject):
 
     def _score_prediction(self, image: int, prediction: Prediction) -> None:
         """After each image of a folder run: its place in 'worst first' and 'uncertain first'."""
-        if self._now is None:
-            self._scorer.ask(image, prediction=prediction)
-        else:
+        if self._evaluated or self._measured(image):
             self.remeasure(image)
+        else:
+            self._scorer.ask(image, prediction=prediction)
 
     def _leave_image(self, image: OpenImage | None) -> None:
         """Score the image that goes out of view, as it is now."""

@@ -63,7 +63,6 @@ class QueuesController(QObject):
     """Owns the figures of doubt and the chosen order.
 
     Attributes:
-        predictions: figures of the kept predictions, images by ``str(id)``; None without a project.
         order: key of :data:`~deeplab_core.analysis.ranking.RANKINGS`.
 
     Signals:
@@ -88,7 +87,6 @@ class QueuesController(QObject):
         super().__init__(parent)
         self._projects, self._models, self._judge, self._notifier = projects, models, judge, services.notifier
         self._folder_jobs = folder_jobs
-        self.predictions: FolderAnalysis | None = None
         self.order = DEFAULT_RANKING
         self._keys: dict[int, str] = {}
         self._job: FolderJob[None] | None = None
@@ -104,6 +102,12 @@ class QueuesController(QObject):
         judge.folder.rescored.connect(self.changed)
 
     # -- what is known ---------------------------------------------------------------------------------------------------
+
+    @property
+    def predictions(self) -> FolderAnalysis | None:
+        """Figures of the kept predictions, images by ``str(id)``; None without a project."""
+        known = self._judge.folder.analysis
+        return None if known is None else known.predictions
 
     @property
     def measuring(self) -> bool:
@@ -235,7 +239,7 @@ class QueuesController(QObject):
         if found is not None:
             self._keys[image] = found.key
             if self.predictions is not None:
-                self.predictions.replace(str(image), found.analysis)
+                self.predictions.update(str(image), found.analysis)
             if found.fresh:
                 self._keep(project, image, found)
         run.visited += 1
@@ -299,14 +303,13 @@ class QueuesController(QObject):
 
     def _follow_project(self, project: Project | None) -> None:
         self._keys, self._known, self._awaited = {}, False, None
-        self.predictions = None if project is None else FolderAnalysis(project.catalog)
         self.order = DEFAULT_RANKING if project is None else _chosen(project.setting(_ORDER, DEFAULT_RANKING))
         if project is not None and self.predictions is not None:
             # Shown at once as they were left; what has changed since is measured when somebody looks.
             for image, (_, data) in project.results(_KIND).items():
                 known = _decoded(data, project)
                 if known is not None:
-                    self.predictions.replace(str(image), known)
+                    self.predictions.update(str(image), known)
         self.changed.emit()
         self.orderChanged.emit(self.order)
 

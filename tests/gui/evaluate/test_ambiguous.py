@@ -114,12 +114,12 @@ def test_a_mark_in_another_image_reaches_the_folders_figures(studio, folder):
     judged(studio, folder)
     pooled = studio.program.judge.folder.pooled.copy()
     other = next(record.id for record in studio.program.projects.project.images if record.id != studio.image.id)
-    share = studio.program.judge.folder._now.share(str(other))
+    share = studio.program.judge.folder.analysis.masks.get(str(other)).matrix
     assert studio.program.ambiguous.mark(other, np.ones((20, 20), dtype=bool), (5, 5), (15,), "glass")
     studio.settle()
     now = studio.program.judge.folder.pooled
     assert pooled.counts.sum() - now.counts.sum() == 400
-    assert now == pooled - share + studio.program.judge.folder._now.share(str(other))
+    assert now == pooled - share + studio.program.judge.folder.analysis.masks.get(str(other)).matrix
     (listed,) = studio.program.ambiguous.listed()
     assert (listed.image, listed.mark.reason) == (other, "glass")
     studio.program.ambiguous.describe(other, 0, "mirror")

@@ -14,6 +14,7 @@ from app.ui.evaluate.slice_bars import SliceBars
 from app.viewmodels.evaluate.error_list import ComponentQuery
 from app.viewmodels.evaluate.matrix_table import MatrixOrder, MatrixScale
 from deeplab_core.analysis import ErrorComponent, FailureKind, PixelAxis, Slice, find_errors
+from deeplab_core.analysis.record import ERROR_PIXELS
 from tests.gui.studio import Studio, make_folder
 
 
@@ -139,7 +140,7 @@ def test_a_correction_flows_into_the_matrix_at_once_and_into_the_components_when
     assert now[row, column] < before[row, column]
     assert now.sum() == before.sum()
     name = component.image
-    studio.wait(lambda: (inspect.folder.get(name).matrix.counts == studio.program.judge.judgement.matrix.counts).all())
+    studio.wait(lambda: (inspect.folder.get(name).whole(ERROR_PIXELS) == studio.program.judge.judgement.matrix.counts).all())
     studio.settle()
     expected = find_errors(truth=truth, prediction=studio.image.document.labels, catalog=catalog)
     np.testing.assert_array_equal(inspect.folder.errors.of(name).cells, expected.cells)

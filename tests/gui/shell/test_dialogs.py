@@ -123,7 +123,7 @@ def test_a_fresh_project_may_take_the_model_s_classes(studio, folder):
     studio.settle()
     studio.wait(lambda: studio.image.document.catalog.name == "camvid11" and studio.program.facts["has_prediction"])
     assert studio.program.projects.project.catalog.name == "camvid11"
-    assert studio.program.inspect.index.folder.catalog.name == "camvid11"
+    assert studio.program.inspect.index.masks.catalog.name == "camvid11"
 
 
 def test_shortcuts_refuse_a_taken_key_and_take_a_free_one(qtbot):

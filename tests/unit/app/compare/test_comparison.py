@@ -14,14 +14,14 @@ from app.state.comparison import (
     ImageDifference,
     PairCount,
     Peer,
-    count_model,
     count_pair,
     figures_of,
+    figures_of_image,
     pairs_of,
-    pooled_count,
     shown_classes,
 )
 from app.viewmodels.compare.rows import difference_parts, heading, image_lines, signed, table_rows
+from deeplab_core.analysis import FolderAnalysis, ImageAnalysis, count_labels
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.metrics import ConfusionMatrix
 from deeplab_core.records import ModelCard, PredictOptions, TrimapBand
@@ -35,6 +35,10 @@ def maps(seed: int, count: int = 3, shape: tuple[int, int] = (24, 30)) -> list[n
     found = [random.integers(0, 4, shape).astype(np.uint8) for _ in range(count)]
     found[-1][:, :3] = 255
     return found
+
+
+def counted(labels: np.ndarray, truth: np.ndarray | None = None) -> ImageAnalysis:
+    return count_labels(labels, VOC, truth=truth, band=BAND)
 
 
 @given(st.integers(0, 10_000))
@@ -66,27 +70,25 @@ def test_maps_of_other_sizes_are_refused():
 
 def test_a_folder_is_the_sum_of_its_images():
     images = [maps(seed) for seed in (3, 4)]
-    pooled = None
-    matrix = ConfusionMatrix(VOC)
-    for one, _, truth in images:
-        pooled = pooled_count(pooled, count_model(one, VOC, BAND, truth))
+    pooled, matrix = FolderAnalysis(VOC), ConfusionMatrix(VOC)
+    for place, (one, _, truth) in enumerate(images):
+        pooled.update(str(place), counted(one, truth))
         matrix.update(truth=truth, prediction=one)
-    assert pooled is not None
-    figures = figures_of(pooled, VOC)
+    figures = figures_of(pooled, BAND)
     assert (figures.mean, figures.classes) == pytest.approx(matrix.mean_iou("truth"))
     assert figures.accuracy == pytest.approx(matrix.pixel_accuracy())
     assert len(figures.curve) == 40
     assert sum(figures.shares.values()) == pytest.approx(1)
-    bare = count_model(images[0][0], VOC, BAND)
-    assert pooled_count(bare, pooled).matrix == pooled.matrix
-    assert pooled_count(pooled, bare).matrix == pooled.matrix
-    assert figures_of(bare, VOC).curve == ()
-    assert math.isnan(figures_of(bare, VOC).mean)
+    bare = counted(images[0][0])
+    pooled.update("without ground truth", bare)
+    assert figures_of(pooled, BAND).mean == figures.mean
+    assert figures_of_image(bare, BAND).curve == ()
+    assert math.isnan(figures_of_image(bare, BAND).mean)
 
 
 def test_the_table_marks_the_best_where_one_is_better():
     one, other, truth = maps(5)
-    figures = [figures_of(count_model(labels, VOC, BAND, truth), VOC) for labels in (one, truth)] + [None]
+    figures = [figures_of_image(counted(labels, truth), BAND) for labels in (one, truth)] + [None]
     rows = {row.name: row for row in table_rows(VOC, figures, (1234.4, None, float("nan")))}
     mean = f"mIoU over {figures[0].classes}"
     assert heading(figures) == "IoU, %"
@@ -98,7 +100,7 @@ def test_the_table_marks_the_best_where_one_is_better():
     same = table_rows(VOC, [figures[0], figures[0]], (5.0, 9.0))
     assert {row.name: row.best for row in same}[mean] == frozenset()
     assert {row.name: row.best for row in same}["Time, ms"] == {0}
-    bare = [figures_of(count_model(other, VOC, BAND), VOC)]
+    bare = [figures_of_image(counted(other), BAND)]
     assert heading(bare) == "Area, %"
     assert not any("mIoU" in row.name for row in table_rows(VOC, bare, (None,)))
     assert shown_classes(VOC, bare) == [0, 1, 2, 3]
@@ -109,7 +111,7 @@ def test_models_have_one_class_set_however_much_one_invents():
     stray = truth.copy()
     place = tuple(np.argwhere(truth != 255)[0])
     stray[place] = 17  # a sheep
-    clean, wrong = (figures_of(count_model(labels, VOC, BAND, truth), VOC) for labels in (truth, stray))
+    clean, wrong = (figures_of_image(counted(labels, truth), BAND) for labels in (truth, stray))
     assert clean.classes == wrong.classes
     assert clean.mean - wrong.mean < 0.1  # under the rule "union" a class more with IoU 0
     present = [c for c in VOC.ids.tolist() if (truth == c).any()]

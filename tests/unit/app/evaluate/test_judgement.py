@@ -7,9 +7,11 @@ from hypothesis import strategies as st
 
 from app.state.document import Document
 from app.state.edits import StrokeSession, fill_patch
-from app.state.judgement import FolderJudgement, ImageJudgement, count_image, folder_mean_text
+from app.state.judgement import ImageJudgement, count_image, folder_mean_text
 from app.state.patch import PatchRecorder, TilePatch, diff_patch
 from app.state.provenance import Provenance
+from deeplab_core.analysis import FolderAnalysis
+from deeplab_core.analysis.record import band_name
 from deeplab_core.catalogs.catalog import IGNORE, ClassCatalog, ClassInfo
 from deeplab_core.errors import CatalogError, MaskFormatError
 from deeplab_core.geometry import Box
@@ -200,54 +202,20 @@ def test_the_truth_is_copied_and_read_only() -> None:
         judgement.truth[0, 0] = 0
 
 
-def figures(seed: int) -> tuple[ConfusionMatrix, BandHistogram]:
-    judgement = ImageJudgement(*scene(seed))
-    return judgement.matrix, judgement.histogram("edge")
-
-
-@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 4), st.booleans()), max_size=8))
-@settings(max_examples=30)
-def test_a_folder_is_the_sum_of_the_images_in_it(history: list[tuple[str, int, bool]]) -> None:
-    folder = FolderJudgement(CATALOG)
-    expected: dict[str, tuple[int, bool]] = {}
-    for name, seed, banded in history:
-        if expected.get(name, (None,))[0] == seed:
-            folder.remove(name)
-            del expected[name]
-        else:
-            matrix, histogram = figures(seed)
-            folder.put(name, matrix, *([histogram] if banded else []))
-            expected[name] = seed, banded
-    total, bands = ConfusionMatrix(CATALOG), BandHistogram(CATALOG, rule="edge")
-    for seed, banded in expected.values():
-        matrix, histogram = figures(seed)
-        total += matrix
-        bands = bands + histogram if banded else bands
-    assert folder.matrix == total
-    assert folder.histogram("edge") == bands
-    assert set(folder) == set(expected)
-    assert len(folder) == len(expected)
-    assert folder.band_images("edge") == sum(banded for _, banded in expected.values())
-
-
-def test_a_share_can_be_read_back_and_an_unknown_one_is_none() -> None:
-    folder = FolderJudgement(CATALOG)
-    folder.put("a.jpg", figures(1)[0])
-    assert folder.share("a.jpg") == figures(1)[0]
-    assert "a.jpg" in folder
-    assert folder.share("b.jpg") is None
-    folder.remove("b.jpg")
-    assert folder.matrix == figures(1)[0]
-
-
-def test_a_folder_refuses_other_classes_and_stays_as_it_was() -> None:
-    folder = FolderJudgement(CATALOG)
-    folder.put("a.jpg", *figures(1))
-    other = ClassCatalog(name="other", title="", classes=(ClassInfo(0, "a", (0, 0, 0)),))
-    with pytest.raises(CatalogError, match="cannot be pooled"):
-        folder.put("a.jpg", ConfusionMatrix(other))
-    assert folder.share("a.jpg") == figures(1)[0]
-    assert folder.matrix == figures(1)[0]
+def test_what_an_image_adds_to_a_folder_follows_every_stroke() -> None:
+    truth, document = scene(1)
+    judgement = ImageJudgement(truth, document)
+    folder = FolderAnalysis(CATALOG)
+    folder.update("a", judgement.record("edge", "truth"))
+    assert folder.matrix == judgement.matrix
+    assert folder.measured(band_name("edge")) == 0  # not counted yet
+    histogram = judgement.histogram("edge")
+    folder.update("a", judgement.record("edge", "truth"))
+    assert folder.band("edge") == histogram
+    document.apply(fill_patch(document, 3, 3, int(CATALOG.ids[0])))
+    folder.update("a", judgement.record("edge", "truth"))
+    assert folder.matrix == ConfusionMatrix(CATALOG).update(truth=truth, prediction=document.labels)
+    assert folder.band("edge").total() == folder.matrix
 
 
 def test_marked_pixels_are_in_no_figure_and_make_no_band_of_their_own() -> None:

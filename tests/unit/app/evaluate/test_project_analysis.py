@@ -10,16 +10,16 @@ import pytest
 from PIL import Image
 
 from app.state.ground_truth import GroundTruth
-from app.state.inspection_index import (
+from app.state.patch import diff_patch
+from app.state.project import Project
+from app.state.project_analysis import (
     KIND,
-    InspectionIndex,
+    ProjectAnalysis,
     inspection_key,
     read_kept,
 )
-from app.state.patch import diff_patch
-from app.state.project import Project
 from app.state.provenance import Provenance
-from deeplab_core.analysis import inspect_image
+from deeplab_core.analysis import inspect_image, measure_ranking
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.datasets.ground_truth import TruthIndex
 
@@ -70,7 +70,7 @@ def key_of(project: Project) -> str:
 
 
 def test_what_is_kept_is_read_again_and_only_under_its_key(project):
-    index, image = InspectionIndex(project), project.images[0].id
+    index, image = ProjectAnalysis(project), project.images[0].id
     found = inspected(3)
     index.keep(image, "key", found)
     equal(read_kept(project, image, "key"), found)
@@ -106,19 +106,19 @@ def test_the_key_of_an_untouched_image_follows_its_prediction(project):
 
 
 def test_replacing_and_dropping_leave_no_trace(project):
-    index = InspectionIndex(project)
+    index = ProjectAnalysis(project)
     first, second = (record.id for record in project.images)
     index.put(first, "1", inspected(1))
     index.put(second, "2", inspected(2))
     index.put(first, "3", inspected(4))
     index.drop(second)
-    alone = InspectionIndex(project)
+    alone = ProjectAnalysis(project)
     alone.put(first, "3", inspected(4))
-    np.testing.assert_array_equal(index.folder.matrix.counts, alone.folder.matrix.counts)
-    np.testing.assert_array_equal(index.folder.error_cells(), alone.folder.error_cells())
-    assert index.folder.objects.tobytes() == alone.folder.objects.tobytes()
-    for axis, slices in index.folder.slices.items():
-        np.testing.assert_array_equal(slices.counts, alone.folder.slices[axis].counts)
+    np.testing.assert_array_equal(index.masks.matrix.counts, alone.masks.matrix.counts)
+    np.testing.assert_array_equal(index.masks.error_cells(), alone.masks.error_cells())
+    assert index.masks.objects.tobytes() == alone.masks.objects.tobytes()
+    for axis, slices in index.masks.slices.items():
+        np.testing.assert_array_equal(slices.counts, alone.masks.slices[axis].counts)
     assert second not in index
     assert len(index) == 1
 
@@ -134,3 +134,18 @@ def test_the_key_does_not_change_when_a_mask_is_merely_saved(project):
     project.save_mask(image, after, mine, project.journal.head(image))
     assert project.record(image).mask
     assert key_of(project) == before
+
+
+def test_other_ground_truth_leaves_the_scores_of_predictions_alone(project):
+    known, image = ProjectAnalysis(project), str(project.images[0].id)
+    known.put(project.images[0].id, "1", inspected(1))
+    truth, prediction = maps(1)
+    confidence = np.full(truth.shape, 200, np.uint8)
+    known.predictions.update(image, measure_ranking(prediction, confidence, VOC, truth=truth))
+    left = known.on_other_truth()
+    assert len(left.masks) == len(left) == 0
+    scores = known.predictions.get(image).scores
+    assert "label_errors" in scores
+    assert left.predictions.get(image).scores == {name: scores[name] for name in scores if name != "label_errors"}
+    assert left.predictions.ranking("confidence") == [image]
+    assert left.predictions.get(image).wrong_px is None

@@ -1,4 +1,4 @@
-"""What is known of the errors of a folder, image by image, kept with the project and made anew only where something changed."""
+"""What is known of the images of a project, kept with it and measured again only where something changed."""
 
 from __future__ import annotations
 
@@ -10,10 +10,15 @@ from pathlib import Path
 from app.state.class_mapping import chosen_classes
 from app.state.image_record import ImageFlag, ImageRecord
 from app.state.project import Project
-from app.state.samples import truth_stamp
+from app.state.samples import EvaluationSample, truth_stamp
 from deeplab_core.analysis.folder import FolderAnalysis
+from deeplab_core.analysis.image import inspect_image
+from deeplab_core.analysis.objects import read_known_objects
+from deeplab_core.analysis.ranking import RANKINGS
 from deeplab_core.analysis.record import ImageAnalysis
 from deeplab_core.catalogs.catalog import ClassCatalog
+from deeplab_core.datasets.ground_truth import TruthIndex
+from deeplab_core.datasets.sidecars import SidecarFiles
 from deeplab_core.errors import AtrousError
 
 #: Kind of the project's results that holds inspections, and of those that hold marks of ambiguity.
@@ -22,20 +27,22 @@ KIND, _MARKS = "inspection", "ambiguous"
 _VERSION = 4
 
 
-class InspectionIndex:
-    """Inspections of a project's images.
+class ProjectAnalysis:
+    """Every figure of a project's images; images go by ``str(image id)``.
 
     Use it on one thread; :func:`inspection_key` and :func:`read_kept` may run on others.
 
     Attributes:
         project: whose images.
-        folder: everything that is asked of the folder; images go by ``str(image id)``.
-        keys: per image id, what its inspection was made from.
+        masks: of the labels that count (:func:`~app.state.samples.load_sample`, ``"effective"``).
+        predictions: of the kept predictions.
+        keys: per image id, what its error components were found from.
     """
 
     def __init__(self, project: Project) -> None:
         self.project = project
-        self.folder = FolderAnalysis(project.catalog)
+        self.masks = FolderAnalysis(project.catalog)
+        self.predictions = FolderAnalysis(project.catalog)
         self.keys: dict[int, str] = {}
 
     def __len__(self) -> int:
@@ -45,8 +52,8 @@ class InspectionIndex:
         return image in self.keys
 
     def put(self, image: int, key: str, inspection: ImageAnalysis) -> None:
-        """Add an image, or replace what was known of it."""
-        self.folder.replace(str(image), inspection)
+        """Add the error components of an image's mask, or replace what was known of them."""
+        self.masks.update(str(image), inspection)
         self.keys[image] = key
 
     def keep(self, image: int, key: str, inspection: ImageAnalysis) -> None:
@@ -59,9 +66,55 @@ class InspectionIndex:
         self.project.put_result(image, KIND, key, inspection.to_bytes())
 
     def drop(self, image: int) -> None:
-        """Forget an image, e.g. because its truth is gone; nothing happens where it is unknown."""
-        if self.keys.pop(image, None) is not None:
-            self.folder.remove(str(image))
+        """Forget an image's mask, e.g. because its ground truth is gone; nothing happens if it is unknown."""
+        self.keys.pop(image, None)
+        self.masks.remove(str(image))
+
+    def on_other_truth(self) -> ProjectAnalysis:
+        """What is left once the project has other ground truth: the scores that rest on the predictions alone."""
+        left = ProjectAnalysis(self.project)
+        for image in self.predictions:
+            record = self.predictions.get(image)
+            if record is not None and record.scores is not None:
+                scores = {name: score for name, score in record.scores.items() if RANKINGS[name].of == "prediction"}
+                left.predictions.update(image, ImageAnalysis(catalog=record.catalog, scores=scores))
+        return left
+
+
+def inspect_sample(project: Project, sample: EvaluationSample, objects: Path | None) -> ImageAnalysis:
+    """Inspect an image; its ambiguous regions are left out.
+
+    Args:
+        project: whose classes count.
+        sample: with labels, ground truth and pixels.
+        objects: list of what the data itself says of its objects (rendered rooms), or None.
+
+    Raises:
+        MaskFormatError: the list of objects cannot be read.
+    """
+    assert sample.truth is not None
+    assert sample.labels is not None
+    return inspect_image(
+        truth=sample.truth,
+        prediction=sample.labels,
+        catalog=project.catalog,
+        known=() if objects is None else read_known_objects(objects, project.catalog),
+        rgb=sample.rgb,
+        exclude=sample.exclude,
+    )
+
+
+class ObjectLists:
+    """Lists of objects that rendered rooms have in a folder ``objects`` beside that of their truth."""
+
+    def __init__(self, truth: TruthIndex) -> None:
+        """Look beside the folders of truth; costs a walk through the files there."""
+        folders = {folder.parent / "objects" for folder in truth.folders}
+        self._found = [SidecarFiles(folder, (".json",)) for folder in sorted(folders) if folder.is_dir()]
+
+    def of(self, image: str) -> Path | None:
+        """The list that goes with an image (its relative path); None where there is none."""
+        return next((path for path in (folder.of(image) for folder in self._found) if path is not None), None)
 
 
 def inspection_key(project: Project, record: ImageRecord, objects: Path | None) -> str:
