@@ -1,4 +1,4 @@
-"""The catalogs that ship with the program, and catalogs from a person's JSON or YAML files."""
+"""The catalogs that ship with the program, and catalogs from files: our own JSON and YAML, class lists of other programs."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from deeplab_core.catalogs.catalog import ClassCatalog, Color
+from deeplab_core.catalogs.lists import LIST_FORMATS, list_text, read_csv_list, read_text_list, read_values
 from deeplab_core.errors import CatalogError, StorageError
 from deeplab_core.reading import read_json, read_yaml, shorten, whole
 
@@ -21,6 +22,8 @@ BUILTIN_NAMES = ("voc21", "cityscapes19", "cityscapes34", "camvid11", "ade20k150
 DEFAULT_KEYS = "1234567890"
 
 _SUFFIXES = (".json", ".yaml", ".yml")
+#: Endings of class lists that are plain text or a table.
+_LISTS = {".txt": read_text_list, ".csv": read_csv_list}
 _KEY = "Give one character, or leave it out"
 _FORM = (
     "A catalog has 'name' and 'classes'; each class has 'name', and may have 'id', 'color' ([r, g, b] or \"#rrggbb\") and 'key'"
@@ -35,10 +38,11 @@ def builtin_catalogs() -> Mapping[str, ClassCatalog]:
 
 
 def get_catalog(name_or_path: str | Path) -> ClassCatalog:
-    """A built-in catalog by name, or a person's catalog from a ``.json``, ``.yaml`` or ``.yml`` file.
+    """A built-in catalog by name, or the catalog of a file.
 
-    A file may leave out ``id`` (position in the list), ``color`` (VOC's bit rule, :func:`voc_color`) and ``key`` (1..9, 0 for
-    the first ten classes), and may list plain class names.
+    Our own files end in ``.json``, ``.yaml`` or ``.yml`` and may leave out ``id`` (position in the list), ``color`` (VOC's bit
+    rule, :func:`voc_color`) and ``key`` (1..9, 0 for the first ten classes), and may list plain class names. Class lists of other
+    programs are read too: see :mod:`deeplab_core.catalogs.lists`.
 
     Raises:
         CatalogError: unknown name, unreadable or malformed file; says which entry and what is expected.
@@ -47,27 +51,43 @@ def get_catalog(name_or_path: str | Path) -> ClassCatalog:
     if str(name_or_path) in known:
         return known[str(name_or_path)]
     path = Path(name_or_path)
-    if path.suffix.lower() not in _SUFFIXES:
+    ending = path.suffix.lower()
+    if ending in _LISTS:
+        return _with_keys(_LISTS[ending](path))
+    if ending not in _SUFFIXES:
         raise CatalogError(
             f"there is no catalog named '{name_or_path}'",
-            remedy=f"Choose {', '.join(BUILTIN_NAMES)}, or give a catalog file that ends in .json or .yaml",
+            remedy=f"Choose {', '.join(BUILTIN_NAMES)}, or give a file that ends in {', '.join((*_SUFFIXES, *_LISTS))}",
         )
-    read = read_json if path.suffix.lower() == ".json" else read_yaml
-    return _build(read(path, what="the catalog file", remedy="Correct the line", error=CatalogError), path)
+    read = read_json if ending == ".json" else read_yaml
+    values = read(path, what="the catalog file", remedy="Correct the line", error=CatalogError)
+    listed = read_values(values, path)
+    return _build(values, path) if listed is None else _with_keys(listed)
 
 
-def save_catalog(catalog: ClassCatalog, path: str | Path) -> None:
-    """Write a catalog as JSON or YAML, by the suffix of ``path``; :func:`get_catalog` reads it back equal.
+def save_catalog(catalog: ClassCatalog, path: str | Path, form: str | None = None) -> None:
+    """Write a catalog; :func:`get_catalog` reads it back.
+
+    Args:
+        form: a class list of another program, by its key in :data:`~deeplab_core.catalogs.lists.LIST_FORMATS`, which may not hold
+            everything (:attr:`~deeplab_core.catalogs.lists.ListFormat.keeps`). None writes our own JSON or YAML, by the ending of
+            ``path``, and reads back equal.
 
     Raises:
-        CatalogError: the suffix is neither .json nor .yaml/.yml.
+        CatalogError: the ending does not fit the form, or the form cannot hold the catalog.
         StorageError: the file cannot be written; an older file is left as it was.
     """
     from deeplab_core.atomic import atomic_write
 
     path = Path(path)
     data = catalog.to_dict()
-    if path.suffix.lower() == ".json":
+    if form is not None:
+        endings = LIST_FORMATS[form].suffixes
+        if path.suffix.lower() not in endings:
+            remedy = f"Give the file the ending {' or '.join(endings)}"
+            raise CatalogError(f"this is no name for {LIST_FORMATS[form].title}", remedy=remedy, path=path)
+        text = list_text(catalog, form)
+    elif path.suffix.lower() == ".json":
         text = json.dumps(data, ensure_ascii=False, indent=2) + "\n"
     elif path.suffix.lower() in _SUFFIXES:
         import yaml
@@ -107,6 +127,10 @@ def _build(data: object, path: Path | None) -> ClassCatalog:
         if path is None:
             raise
         raise CatalogError(error.what, why=error.why, remedy=error.remedy or _FORM, path=path) from error
+    return _with_keys(catalog)
+
+
+def _with_keys(catalog: ClassCatalog) -> ClassCatalog:
     return catalog if any(info.key for info in catalog.classes) else with_default_keys(catalog)
 
 
@@ -134,7 +158,7 @@ def _row(row: object, position: int) -> dict[str, Any]:
     key = str(key) if isinstance(key, int) and 0 <= key <= 9 else key
     if not isinstance(key, str) or len(key) > 1:
         raise CatalogError(f"{label}: the key {shorten(key)} is longer than one character", remedy=_KEY)
-    return {"id": class_id, "name": entry["name"], "color": color, "key": key}
+    return {"id": class_id, "name": entry["name"], "color": color, "key": key, "aliases": entry.get("aliases", [])}
 
 
 def _parse_color(value: Any) -> Color:

@@ -25,12 +25,21 @@ IGNORE_WIDE = 65535
 
 @dataclass(frozen=True, slots=True)
 class ClassInfo:
-    """One class: its id in masks, its name, its sRGB colour (0..255 each) and an optional one-character key."""
+    """One class of a catalog.
+
+    Attributes:
+        id: its value in masks.
+        name: unique in the catalog.
+        color: sRGB, 0..255 each.
+        key: one character, or empty.
+        aliases: former names, and names of classes that were merged into it: models and files that know them still fit.
+    """
 
     id: int
     name: str
     color: Color
     key: str = ""
+    aliases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,14 +125,14 @@ class ClassCatalog:
     def by_name(self, name: str) -> ClassInfo | None:
         """The class of this name, None where there is none.
 
-        The exact name comes first, then the same letters and digits whatever the case, then the field's synonyms: a catalog
-        that has both a sofa and a couch keeps them apart.
+        The exact name comes first, then the same letters and digits whatever the case, then former names
+        (:attr:`ClassInfo.aliases`), then the field's synonyms: a catalog that has both a sofa and a couch keeps them apart.
         """
-        for spelled in (str, _letters, fold_name):
+        for spelled, former in ((str, False), (_letters, False), (str, True), (_letters, True), (fold_name, False)):
             wanted = spelled(name)
-            match = next((info for info in self.classes if wanted and spelled(info.name) == wanted), None)
-            if match is not None:
-                return match
+            for info in self.classes if wanted else ():
+                if any(spelled(known) == wanted for known in (info.aliases if former else (info.name,))):
+                    return info
         return None
 
     def index_lut(self) -> NDArray[np.int64]:
@@ -164,7 +173,14 @@ class ClassCatalog:
             "ignore_color": list(self.ignore_color),
             "background": self.background,
             "classes": [
-                {"id": c.id, "name": c.name, "color": list(c.color), **({"key": c.key} if c.key else {})} for c in self.classes
+                {
+                    "id": info.id,
+                    "name": info.name,
+                    "color": list(info.color),
+                    **({"key": info.key} if info.key else {}),
+                    **({"aliases": list(info.aliases)} if info.aliases else {}),
+                }
+                for info in self.classes
             ],
         }
 
@@ -174,7 +190,13 @@ class ClassCatalog:
         remedy = "A catalog has 'name' and 'classes', each class with 'id', 'name' and 'color' [r, g, b]"
         with expecting("not a class catalog", remedy=remedy, error=CatalogError):
             classes = tuple(
-                ClassInfo(id=whole(row["id"]), name=_text(row["name"]), color=_color(row["color"]), key=_text(row.get("key", "")))
+                ClassInfo(
+                    id=whole(row["id"]),
+                    name=_text(row["name"]),
+                    color=_color(row["color"]),
+                    key=_text(row.get("key", "")),
+                    aliases=tuple(_text(alias) for alias in _list(row.get("aliases", ()))),
+                )
                 for row in data["classes"]
             )
             background = data.get("background")
@@ -249,6 +271,12 @@ def _letters(name: str) -> str:
 def _color(value: Any) -> Color:
     red, green, blue = (whole(part, least=0, most=255) for part in value)
     return red, green, blue
+
+
+def _list(value: object) -> list[object] | tuple[object, ...]:
+    if not isinstance(value, list | tuple):
+        raise TypeError(f"{shorten(value)} is no list")
+    return value
 
 
 def _text(value: object) -> str:

@@ -1,0 +1,192 @@
+"""``atrous classes``: the classes of a project, a catalog or a class list."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from app.cli.console import emit
+from app.cli.options import FOLDER
+from app.cli.terminal import say
+from app.text import counted
+from deeplab_core.errors import CatalogError
+
+if TYPE_CHECKING:
+    from app.state.project import Project
+    from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo, Color
+    from deeplab_core.catalogs.editing import CatalogEdit
+
+_FORMS = ("labelme", "cvat", "yolo", "coco", "roboflow")
+
+
+@click.group()
+def classes() -> None:
+    """Show, choose and edit the classes of a project."""
+
+
+def _project_option(command: Callable[..., int]) -> Callable[..., int]:
+    return click.option(
+        "--project", "project_dir", metavar="DIR", type=click.Path(file_okay=False, path_type=Path),
+        help="Where the project's data is, if not in FOLDER/.atrous.",
+    )(command)  # fmt: skip
+
+
+@classes.command()
+@click.argument("source", metavar="[FOLDER | CATALOG]", default=".")
+@_project_option
+@click.option("-o", "--output", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Write them to a file.")
+@click.option("--as", "form", type=click.Choice(_FORMS), help="Form of the file [default: Atrous JSON or YAML, by its ending].")
+@click.option("--overwrite", is_flag=True, help="Replace an existing file.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON line with the catalog.")
+def show(source: str, *, project_dir: Path | None, output: Path | None, form: str | None, overwrite: bool, as_json: bool) -> int:
+    """List the classes of the project of FOLDER, of a built-in catalog, or of a file.
+
+    Files: JSON and YAML of Atrous, labels.txt (labelme), labelmap.txt (CVAT), names.yaml (YOLO), COCO categories, isat.yaml,
+    meta.json (Supervisely), _classes.csv (Roboflow), label_colors.txt (CamVid).
+    """
+    from deeplab_core.catalogs import get_catalog, save_catalog
+
+    if form is not None and output is None:
+        raise click.UsageError("--as needs a file: give -o FILE")
+    if project_dir is None and not Path(source).is_dir():
+        catalog = get_catalog(source)
+    else:
+        with _opened(Path(source), project_dir, read_only=True) as project:
+            catalog = project.catalog
+    if output is not None:
+        if output.exists() and not overwrite:
+            raise CatalogError("the file exists already", remedy="Choose another name, or give --overwrite", path=output)
+        save_catalog(catalog, output, form)
+        say(f"wrote {counted(len(catalog), 'class', 'classes')} to {output}", err=True)
+    if as_json:
+        emit("catalog", **catalog.to_dict(), wide=catalog.wide)
+    elif output is None:
+        _list(catalog)
+    return 0
+
+
+@classes.command("set")
+@click.argument("folder", type=FOLDER)
+@click.argument("name_or_file")
+@_project_option
+def set_classes(folder: Path, name_or_file: str, *, project_dir: Path | None) -> int:
+    """Give the project of FOLDER the classes of a built-in catalog or a file.
+
+    Labels that only a model has made are cleared if their ids would mean something else; their masks are kept aside. Images that
+    you worked on keep their ids, so classes that lack one of them are refused.
+    """
+    from app.state.class_choice import choose_catalog
+    from deeplab_core.catalogs import get_catalog
+
+    catalog = get_catalog(name_or_file)
+    with _opened(folder, project_dir) as project:
+        cleared = choose_catalog(project, catalog, "user", "You chose them on the command line")
+    say(f"The project has the {counted(len(catalog), 'class', 'classes')} of {catalog.title}.")
+    if cleared:
+        say(f"The labels that a model had made on {counted(cleared, 'image')} were cleared; their masks are kept aside.")
+    return 0
+
+
+@classes.command()
+@click.argument("folder", type=FOLDER)
+@_project_option
+@click.option("--add", metavar="NAME[=#rrggbb]", multiple=True, help="Add a class; without a colour it gets one that differs.")
+@click.option("--rename", metavar="OLD=NEW", multiple=True, help="Rename a class; models that know the old name still fit.")
+@click.option("--color", metavar="NAME=#rrggbb", multiple=True, help="Give a class another colour.")
+@click.option("--key", metavar="NAME=KEY", multiple=True, help="Give a class a key; NAME= takes it away.")
+@click.option("--order", metavar="NAME,NAME,...", help="List these classes first, in this order.")
+def edit(
+    folder: Path, *, project_dir: Path | None, add: tuple[str, ...], rename: tuple[str, ...], color: tuple[str, ...],
+    key: tuple[str, ...], order: str | None,
+) -> int:  # fmt: skip
+    """Add, rename, recolour and reorder classes of the project of FOLDER. No pixel of any mask changes.
+
+    The options apply in the order of this list; if one of them is refused, nothing is changed.
+    """
+    from deeplab_core.catalogs import editing
+
+    def each(values: tuple[str, ...], apply: Callable[[ClassCatalog, ClassInfo, str], CatalogEdit]) -> list[_Step]:
+        return [_named(value, apply) for value in values]
+
+    steps = [_adding(value) for value in add]
+    steps += each(rename, lambda catalog, info, name: editing.rename_class(catalog, info.id, name))
+    steps += each(color, lambda catalog, info, text: editing.recolor_class(catalog, info.id, _color(text)))
+    steps += each(key, lambda catalog, info, text: editing.assign_key(catalog, info.id, text))
+    if order is not None:
+        steps.append(lambda catalog: editing.reorder_classes(catalog, [_class(catalog, name).id for name in order.split(",")]))
+    if not steps:
+        raise click.UsageError("nothing to edit: give --add, --rename, --color, --key or --order")
+    with _opened(folder, project_dir) as project:
+        edits: list[CatalogEdit] = []
+        for step in steps:
+            edits.append(step(edits[-1].catalog if edits else project.catalog))
+        project.set_catalog(edits[-1].catalog)
+    for done in edits:
+        say(f"{done.title}.")
+    return 0
+
+
+_Step = Callable[["ClassCatalog"], "CatalogEdit"]
+
+
+def _adding(value: str) -> _Step:
+    from deeplab_core.catalogs.editing import add_class
+
+    name, _, color = value.partition("=")
+    return lambda catalog: add_class(catalog, name, color=_color(color) if color else None)
+
+
+def _named(value: str, apply: Callable[[ClassCatalog, ClassInfo, str], CatalogEdit]) -> _Step:
+    name, sign, new = value.partition("=")
+    if not sign:
+        raise click.UsageError(f"'{value}' has no '=': give NAME=VALUE")
+    return lambda catalog: apply(catalog, _class(catalog, name), new)
+
+
+def _class(catalog: ClassCatalog, name: str) -> ClassInfo:
+    """A class by its exact name, or by its number if no class is called so."""
+    wanted = name.strip()
+    exact = next((info for info in catalog.classes if info.name == wanted), None)
+    if exact is None and wanted.isdecimal():
+        exact = next((info for info in catalog.classes if info.id == int(wanted)), None)
+    if exact is None:
+        near = catalog.by_name(wanted)
+        meant = f"Did you mean '{near.name}'? " if near is not None else ""
+        raise CatalogError(f"there is no class '{wanted}'", remedy=f"{meant}List the classes with 'atrous classes show FOLDER'")
+    return exact
+
+
+def _color(text: str) -> Color:
+    digits = text.strip().removeprefix("#")
+    try:
+        red, green, blue = bytes.fromhex(digits)
+    except ValueError:
+        raise CatalogError(f"'{text}' is not a colour", remedy="Give six hexadecimal digits, for example #c02040") from None
+    return red, green, blue
+
+
+def _opened(folder: Path, project_dir: Path | None, *, read_only: bool = False) -> Project:
+    from app.state.opening import DIRECTORY_NAME
+    from app.state.project import Project
+
+    directory = folder / DIRECTORY_NAME if project_dir is None else project_dir
+    if read_only and not directory.is_dir():
+        raise CatalogError(
+            "this folder has no project yet, so it has no classes",
+            remedy="Choose some with 'atrous classes set FOLDER NAME_OR_FILE', or open it in the window",
+            path=folder,
+        )
+    return Project.open(folder, project_dir, read_only=read_only)
+
+
+def _list(catalog: ClassCatalog) -> None:
+    say(f"{catalog.title}: {counted(len(catalog), 'class', 'classes')}, {16 if catalog.wide else 8}-bit masks")
+    wide = max(len(info.name) for info in catalog.classes)
+    for info in catalog.classes:
+        red, green, blue = info.color
+        more = f"  formerly {', '.join(info.aliases)}" if info.aliases else ""
+        mark = "  background" if info.id == catalog.background else ""
+        say(f"{info.id:>5}  {info.name:<{wide}}  #{red:02x}{green:02x}{blue:02x}  {info.key or ' '}{mark}{more}".rstrip())

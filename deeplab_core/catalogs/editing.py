@@ -1,0 +1,159 @@
+"""Edits of a catalog: a new catalog, and what becomes of ids that it no longer has.
+
+Ids are names: renaming, recolouring and reordering change no pixel, and a new class takes an id that was never used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from deeplab_core.catalogs.builtin import BUILTIN_NAMES
+from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo, Color
+from deeplab_core.catalogs.colors import distinct_colors
+from deeplab_core.errors import CatalogError
+from deeplab_core.reading import shorten
+
+_LONGEST_NAME = 100
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogEdit:
+    """One edit of a catalog.
+
+    Attributes:
+        title: what it does, for the undo menu: ``"Merge couch into sofa"``.
+        catalog: the classes afterwards.
+        moved: ids that the catalog lost -> the id that their pixels get, or None for void.
+    """
+
+    title: str
+    catalog: ClassCatalog
+    moved: Mapping[int, int | None] = field(default_factory=dict)
+
+
+def add_class(
+    catalog: ClassCatalog, name: str, *, color: Color | None = None, key: str = "", reserved: Collection[int] = ()
+) -> CatalogEdit:
+    """Add a class behind the others.
+
+    Args:
+        color: None takes one that is far from all others.
+        key: one character, or empty.
+        reserved: ids that must not be used again, because masks may still hold them.
+
+    Raises:
+        CatalogError: the name or key is not free, or the masks' number of bits leaves no id.
+    """
+    name = _new_name(catalog, name)
+    known = {*catalog.ids.tolist(), *reserved, catalog.file_ignore}
+    number = next((place for place in range(catalog.ignore) if place not in known), None)
+    if number is None or (not catalog.wide and len(catalog) >= catalog.ignore - 1):
+        raise CatalogError(
+            f"'{catalog.name}' has no free id for another class",
+            why=f"Its masks have 8 bits and {len(catalog)} classes" if not catalog.wide else "All 65,534 ids are used",
+            remedy="Begin a new project with a class list of more than 254 classes: its masks have 16 bits",
+        )
+    if color is None:
+        (color,) = distinct_colors(1, taken=[info.color for info in catalog.classes])
+    added = replace(catalog, classes=(*catalog.classes, ClassInfo(number, name, color)))
+    return CatalogEdit(f"Add {name}", _own(assign_key(added, number, key).catalog if key else added))
+
+
+def rename_class(catalog: ClassCatalog, class_id: int, name: str) -> CatalogEdit:
+    """Rename a class; models and files that know the old name still find it. Raises CatalogError for a name that is not free."""
+    info = catalog.by_id(class_id)
+    name = _new_name(catalog, name, of=class_id)
+    aliases = tuple(alias for alias in (*info.aliases, info.name) if alias != name)
+    return CatalogEdit(f"Rename {info.name} to {name}", _own(_with(catalog, replace(info, name=name, aliases=aliases))))
+
+
+def recolor_class(catalog: ClassCatalog, class_id: int, color: Color) -> CatalogEdit:
+    """Give a class another sRGB colour."""
+    return CatalogEdit(f"Colour of {catalog.by_id(class_id).name}", catalog.recolored(class_id, color))
+
+
+def assign_key(catalog: ClassCatalog, class_id: int, key: str) -> CatalogEdit:
+    """Give a class a key; the class that had it loses it. An empty key takes the class's key away.
+
+    Raises:
+        CatalogError: the key is longer than one character, or cannot be typed.
+    """
+    info = catalog.by_id(class_id)
+    if len(key) > 1 or (key and not key.isprintable()) or key.isspace():
+        raise CatalogError(f"{shorten(key)} is no key", remedy="Give one letter, digit or sign")
+    rows = tuple(replace(other, key="") if key and other.key == key else other for other in catalog.classes)
+    title = f"Key {key} for {info.name}" if key else f"No key for {info.name}"
+    return CatalogEdit(title, _with(replace(catalog, classes=rows), replace(info, key=key)))
+
+
+def reorder_classes(catalog: ClassCatalog, order: Sequence[int]) -> CatalogEdit:
+    """List the classes in another order.
+
+    Args:
+        order: ids; classes that it leaves out follow in their old order.
+
+    Raises:
+        CatalogError: an id is unknown or named twice.
+    """
+    first = [catalog.by_id(class_id) for class_id in order]
+    if len(set(order)) != len(order):
+        twice = next(class_id for place, class_id in enumerate(order) if class_id in order[:place])
+        raise CatalogError(f"'{catalog.by_id(twice).name}' is named twice", remedy="Name every class once")
+    rest = tuple(info for info in catalog.classes if info.id not in set(order))
+    return CatalogEdit("Order of the classes", _own(replace(catalog, classes=(*first, *rest))))
+
+
+def merge_classes(catalog: ClassCatalog, class_ids: Collection[int], into: int) -> CatalogEdit:
+    """Make the pixels of some classes those of another, which takes over their names for models and files that know them.
+
+    Raises:
+        CatalogError: an id is unknown, or the only class is merged into itself.
+    """
+    gone = [catalog.by_id(class_id) for class_id in sorted(set(class_ids))]
+    target = catalog.by_id(into)
+    if not gone or target in gone:
+        raise CatalogError("a class cannot be merged into itself", remedy="Choose another class to merge it into")
+    names = [name for info in gone for name in (info.name, *info.aliases)]
+    aliases = tuple(dict.fromkeys((*target.aliases, *names)))
+    kept = _without(_with(catalog, replace(target, aliases=aliases)), {info.id for info in gone})
+    title = f"Merge {', '.join(info.name for info in gone)} into {target.name}"
+    return CatalogEdit(title, kept, {info.id: into for info in gone})
+
+
+def delete_class(catalog: ClassCatalog, class_id: int) -> CatalogEdit:
+    """Remove a class; its pixels become void. Raises CatalogError if it is the last one."""
+    info = catalog.by_id(class_id)
+    if len(catalog) == 1:
+        raise CatalogError(f"'{info.name}' is the only class", remedy="Rename it, or add another class first")
+    return CatalogEdit(f"Delete {info.name}", _without(catalog, {class_id}), {class_id: None})
+
+
+def _with(catalog: ClassCatalog, changed: ClassInfo) -> ClassCatalog:
+    return replace(catalog, classes=tuple(changed if info.id == changed.id else info for info in catalog.classes))
+
+
+def _without(catalog: ClassCatalog, gone: Collection[int]) -> ClassCatalog:
+    background = None if catalog.background in gone else catalog.background
+    rest = tuple(info for info in catalog.classes if info.id not in gone)
+    return _own(replace(catalog, classes=rest, background=background))
+
+
+def _own(catalog: ClassCatalog) -> ClassCatalog:
+    """The same classes under another name, if the name is that of a built-in catalog, which has other classes."""
+    if catalog.name not in BUILTIN_NAMES:
+        return catalog
+    return replace(catalog, name=f"{catalog.name}-edited", title=f"{catalog.title}, edited")
+
+
+def _new_name(catalog: ClassCatalog, name: str, of: int | None = None) -> str:
+    name = " ".join(name.split())
+    if not name or len(name) > _LONGEST_NAME or not name.isprintable():
+        why = (
+            "It is empty" if not name else f"It is longer than {_LONGEST_NAME} characters or has characters that cannot be shown"
+        )
+        raise CatalogError(f"{shorten(name)} is no class name", why=why, remedy="Give a short name of letters and digits")
+    other = next((info for info in catalog.classes if info.name.casefold() == name.casefold() and info.id != of), None)
+    if other is not None:
+        raise CatalogError(f"there is already a class '{other.name}'", remedy="Choose another name, or merge the two classes")
+    return name

@@ -1,0 +1,303 @@
+"""Class lists of other programs, read as catalogs and written from them.
+
+What a list does not say is filled in by one rule: ids count from 0 in the order of the list, colours come from
+:func:`~deeplab_core.catalogs.colors.distinct_colors`. A class called ``background`` becomes the background of the catalog, and
+labelme's ``__ignore__`` its void.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from deeplab_core.catalogs.catalog import ClassCatalog, Color
+from deeplab_core.catalogs.colors import distinct_colors
+from deeplab_core.errors import CatalogError
+from deeplab_core.reading import read_text, shorten, whole
+
+#: Names that other programs give to the pixels outside every object, without case, spaces and underscores.
+_BACKGROUND = frozenset({"background", "bg"})
+#: labelme's name for pixels that no figure counts (``examples/semantic_segmentation/labels.txt`` of labelme).
+IGNORE_NAME = "__ignore__"
+
+#: Most classes of a list: ids of wide masks end at 65534.
+_MOST = 65_534
+_LABELMAP_HEAD = "# label:color_rgb:parts:actions"
+_LABELMAP_LINE = re.compile(r"(?P<name>[^#:][^:]*):(?P<color>\d{1,3},\d{1,3},\d{1,3})?:[^:]*:[^:]*")
+_COLOR_LINE = re.compile(r"(\d{1,3})\s+(\d{1,3})\s+(\d{1,3})\s+(\S.*)")
+_FORM = (
+    "Give one class name for each line (labelme), 'name:r,g,b::' lines (CVAT labelmap.txt), 'names:' (YOLO), 'categories' "
+    "(COCO), 'classes' (Atrous, Supervisely), '_classes.csv' (Roboflow), or a list of names"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A class as a list has it; ``number`` and ``color`` are None where the list does not say."""
+
+    name: str
+    number: int | None = None
+    color: Color | None = None
+    key: str = ""
+
+
+def read_text_list(path: Path) -> ClassCatalog:
+    """A catalog from a ``.txt`` file: CVAT's ``labelmap.txt``, CamVid's ``label_colors.txt``, or one name for each line.
+
+    Raises:
+        CatalogError: the file cannot be read, holds no class, or a line is not like the others; names the line.
+    """
+    text = read_text(path, what="the class list", error=CatalogError)
+    numbered = [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1)]
+    lines = [(number, line) for number, line in numbered if line and not line.startswith("# ")]
+    if any(line.lower().startswith("# label:") for _, line in numbered) or (
+        lines and all(_LABELMAP_LINE.fullmatch(line) for _, line in lines)
+    ):
+        return _catalog(path, [_labelmap_entry(line, number, path) for number, line in lines])
+    if lines and all(_COLOR_LINE.fullmatch(line) for _, line in lines):
+        return _catalog(path, [_color_entry(line, number, path) for number, line in lines])
+    return _catalog(path, [_Entry(line) for _, line in lines])
+
+
+def read_csv_list(path: Path) -> ClassCatalog:
+    """A catalog from Roboflow's ``_classes.csv``: columns ``Pixel Value`` and ``Class``. Raises CatalogError."""
+    text = read_text(path, what="the class list", error=CatalogError)
+    try:
+        rows = [[cell.strip() for cell in row] for row in csv.reader(io.StringIO(text)) if any(cell.strip() for cell in row)]
+    except csv.Error as problem:
+        raise _not_a_list(path, f"It is no table: {problem}") from problem
+    head = [cell.lower() for cell in rows[0]] if rows else []
+    if head != ["pixel value", "class"]:
+        raise _not_a_list(path, "Its first line is not 'Pixel Value, Class'")
+    entries = []
+    for number, row in enumerate(rows[1:], 2):
+        if len(row) != 2 or not row[0].isdecimal():
+            raise _not_a_list(path, f"Row {number} reads {shorten(','.join(row))}")
+        entries.append(_Entry(row[1], int(row[0])))
+    return _catalog(path, entries)
+
+
+def read_values(data: object, path: Path) -> ClassCatalog | None:
+    """A catalog from the values of a JSON or YAML file that another program wrote; None if they have none of the known forms.
+
+    Known: a list of names; YOLO's ``names`` (list or number -> name); COCO's ``categories``; Supervisely's ``classes`` with a
+    ``title``; ISAT's ``label``; labelme's ``labels`` of its settings.
+
+    Raises:
+        CatalogError: one of these forms with values that do not fit it.
+    """
+    if isinstance(data, list):
+        return _catalog(path, _named(data, path)) if data and all(isinstance(row, str) for row in data) else None
+    if not isinstance(data, dict):
+        return None
+    names = data.get("names")
+    if isinstance(names, dict | list):
+        return _catalog(path, _yolo(names, path))
+    if isinstance(data.get("categories"), list):
+        return _catalog(path, [_coco(row, path) for row in data["categories"]])
+    classes = data.get("classes")
+    if isinstance(classes, list) and classes and all(isinstance(row, dict) and "title" in row for row in classes):
+        return _catalog(path, [_Entry(_name(row["title"], path), None, _hex(row.get("color"), path)) for row in classes])
+    if isinstance(data.get("label"), list):
+        rows = [row if isinstance(row, dict) else {"name": row} for row in data["label"]]
+        return _catalog(path, [_Entry(_name(row.get("name"), path), None, _hex(row.get("color"), path)) for row in rows])
+    if isinstance(data.get("labels"), list):
+        return _catalog(path, _named(data["labels"], path))
+    return None
+
+
+def _labelmap_entry(line: str, number: int, path: Path) -> _Entry:
+    found = _LABELMAP_LINE.fullmatch(line)
+    if found is None:
+        raise _not_a_list(path, f"Line {number} reads {shorten(line)}, not 'name:red,green,blue:parts:actions'")
+    color = found["color"]
+    return _Entry(found["name"].strip(), None, None if color is None else _rgb(color.split(","), number, path))
+
+
+def _color_entry(line: str, number: int, path: Path) -> _Entry:
+    found = _COLOR_LINE.fullmatch(line)
+    assert found is not None
+    return _Entry(found[4].strip(), None, _rgb(found.groups()[:3], number, path))
+
+
+def _rgb(parts: Iterable[str], number: int, path: Path) -> Color:
+    red, green, blue = (int(part) for part in parts)
+    if max(red, green, blue) > 255:
+        raise _not_a_list(path, f"Line {number}: {red},{green},{blue} is not a colour")
+    return red, green, blue
+
+
+def _named(rows: Iterable[object], path: Path) -> list[_Entry]:
+    return [_Entry(_name(row, path)) for row in rows]
+
+
+def _yolo(names: dict[Any, Any] | list[Any], path: Path) -> list[_Entry]:
+    if isinstance(names, list):
+        return _named(names, path)
+    try:
+        return [_Entry(_name(name, path), int(number)) for number, name in names.items()]
+    except (TypeError, ValueError) as problem:
+        raise _not_a_list(path, "'names' has a key that is not a whole number") from problem
+
+
+def _coco(row: object, path: Path) -> _Entry:
+    if not isinstance(row, dict):
+        raise _not_a_list(path, f"A category reads {shorten(row)}")
+    number = row.get("id")
+    if not isinstance(number, int) or isinstance(number, bool):
+        raise _not_a_list(path, f"The id of category {shorten(row.get('name'))} is not a whole number")
+    color = row.get("color")
+    return _Entry(_name(row.get("name"), path), number, None if color is None else _triple(color, path))
+
+
+def _triple(color: object, path: Path) -> Color:
+    try:
+        assert isinstance(color, list | tuple)
+        red, green, blue = (whole(part, least=0, most=255) for part in color)
+    except (AssertionError, TypeError, ValueError) as problem:
+        raise _not_a_list(path, f"{shorten(color)} is not a colour") from problem
+    return red, green, blue
+
+
+def _hex(color: object, path: Path) -> Color | None:
+    if color is None or color == "":
+        return None
+    try:
+        assert isinstance(color, str)
+        red, green, blue = bytes.fromhex(color.removeprefix("#"))
+    except (AssertionError, ValueError) as problem:
+        raise _not_a_list(path, f"{shorten(color)} is not a colour like '#c02040'") from problem
+    return red, green, blue
+
+
+def _name(value: object, path: Path) -> str:
+    if isinstance(value, bool) or not isinstance(value, str | int) or not str(value).strip():
+        raise _not_a_list(path, f"A class name reads {shorten(value)}")
+    return str(value).strip()
+
+
+def _catalog(path: Path, entries: list[_Entry]) -> ClassCatalog:
+    """The catalog of a list. Raises CatalogError if it is empty, too long, or uses a name or an id twice."""
+    entries = [entry for entry in entries if entry.name != IGNORE_NAME]
+    if not entries:
+        raise _not_a_list(path, "It has no classes")
+    if len(entries) > _MOST:
+        raise _not_a_list(path, f"It has {len(entries):,} classes; masks can hold {_MOST:,}")
+    taken = {entry.color for entry in entries if entry.color is not None}
+    fresh = iter(distinct_colors(sum(entry.color is None for entry in entries), taken=taken))
+    rows = []
+    for place, entry in enumerate(entries):
+        number = place if entry.number is None else entry.number
+        rows.append({"id": number, "name": entry.name, "color": entry.color or next(fresh), "key": entry.key})
+    background = next((row["id"] for row in rows if is_background(str(row["name"]))), None)
+    wide = len(rows) > 254 or max(int(str(row["id"])) for row in rows) >= 255
+    try:
+        return ClassCatalog.from_dict(
+            {"name": path.stem, "classes": rows, "background": background, "file_ignore": 65535 if wide else 255}
+        )
+    except CatalogError as error:
+        raise CatalogError(error.what, why=error.why, remedy=error.remedy or _FORM, path=path) from error
+
+
+def is_background(name: str) -> bool:
+    """Whether a class name means the pixels outside every object: ``background``, ``_background_``, ``BG``."""
+    return "".join(ch for ch in name.lower() if ch.isalnum()) in _BACKGROUND
+
+
+def _not_a_list(path: Path, why: str) -> CatalogError:
+    return CatalogError("not a class list", why=why, remedy=_FORM, path=path)
+
+
+# -- writing ---------------------------------------------------------------------------------------------------------------
+
+
+def _labels(catalog: ClassCatalog) -> str:
+    return "".join(f"{name}\n" for name in (IGNORE_NAME, *catalog.names))
+
+
+def _labelmap(catalog: ClassCatalog) -> str:
+    rows = [f"{info.name}:{','.join(map(str, info.color))}::" for info in catalog.classes]
+    return "\n".join([_LABELMAP_HEAD, *rows]) + "\n"
+
+
+def _names_yaml(catalog: ClassCatalog) -> str:
+    import yaml
+
+    text: str = yaml.safe_dump({"names": {info.id: info.name for info in catalog.classes}}, allow_unicode=True, sort_keys=False)
+    return text
+
+
+def _categories(catalog: ClassCatalog) -> str:
+    rows = [{"id": info.id, "name": info.name, "supercategory": "", "color": list(info.color)} for info in catalog.classes]
+    return json.dumps({"categories": rows}, ensure_ascii=False, indent=2) + "\n"
+
+
+def _classes_csv(catalog: ClassCatalog) -> str:
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(["Pixel Value", "Class"])
+    writer.writerows((info.id, info.name) for info in catalog.classes)
+    return stream.getvalue()
+
+
+@dataclass(frozen=True, slots=True)
+class ListFormat:
+    """A form in which a catalog is written for another program.
+
+    Attributes:
+        key: name on the command line.
+        title: the program and its file.
+        suffixes: endings of the file, the usual one first.
+        keeps: what the form holds besides names: ``"ids"``, ``"colours"``.
+        text: the file's content.
+    """
+
+    key: str
+    title: str
+    suffixes: tuple[str, ...]
+    keeps: frozenset[str]
+    text: Callable[[ClassCatalog], str]
+
+
+#: Every form that :func:`list_text` writes; ``save_catalog`` writes our own JSON and YAML.
+LIST_FORMATS: Mapping[str, ListFormat] = {
+    form.key: form
+    for form in (
+        ListFormat("labelme", "labelme labels.txt", (".txt",), frozenset(), _labels),
+        ListFormat("cvat", "CVAT and VOC labelmap.txt", (".txt",), frozenset({"colours"}), _labelmap),
+        ListFormat("yolo", "YOLO names.yaml", (".yaml", ".yml"), frozenset({"ids"}), _names_yaml),
+        ListFormat("coco", "COCO categories", (".json",), frozenset({"ids", "colours"}), _categories),
+        ListFormat("roboflow", "Roboflow _classes.csv", (".csv",), frozenset({"ids"}), _classes_csv),
+    )
+}
+
+
+def list_text(catalog: ClassCatalog, key: str) -> str:
+    """A catalog as a class list of another program, by the key of :data:`LIST_FORMATS`.
+
+    Raises:
+        CatalogError: the form cannot hold it: it numbers classes by their order and the ids have gaps, or a name contains what
+            separates the entries.
+    """
+    form = LIST_FORMATS[key]
+    if "ids" not in form.keeps and [info.id for info in catalog.classes] != list(range(len(catalog))):
+        with_ids = ", ".join(sorted(other.key for other in LIST_FORMATS.values() if "ids" in other.keeps))
+        raise CatalogError(
+            f"'{catalog.name}' cannot be written as {form.title}",
+            why="It numbers classes by their order, and the ids of this catalog have gaps or another order",
+            remedy=f"Choose a form that keeps ids: {with_ids}",
+        )
+    for name in catalog.names:
+        if name != name.strip() or "\n" in name or "\r" in name or (key == "cvat" and (":" in name or name.startswith("#"))):
+            raise CatalogError(
+                f"'{catalog.name}' cannot be written as {form.title}",
+                why=f"The class name {shorten(name)} contains what separates entries there",
+                remedy="Rename the class, or choose another form",
+            )
+    return form.text(catalog)

@@ -1,0 +1,125 @@
+"""``atrous classes``: list, write, choose and edit the classes of a project."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from app.cli import run
+from app.state.project import Project
+from deeplab_core.catalogs import get_catalog
+from tests.unit.app.folders import image_id, make_folder, stroke
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = make_folder(tmp_path / "photos", "a.png", "b.png")
+    Project.open(folder).close()
+    return folder
+
+
+def test_show_lists_builtin_catalogs_files_and_projects(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "labels.txt").write_text("background\ncrack\n")
+    assert run(["classes", "show", "camvid11"]) == run(["classes", "show", str(tmp_path / "labels.txt")]) == 0
+    out = capsys.readouterr().out
+    assert "Bicyclist" in out or "bicyclist" in out
+    assert "1  crack" in out
+    assert run(["classes", "show", str(folder), "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert [row["name"] for row in shown["classes"]] == list(get_catalog("voc21").names)
+
+
+def test_show_of_a_folder_without_project_creates_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = make_folder(tmp_path / "photos", "a.png")
+    assert run(["classes", "show", str(folder)]) == 2
+    assert "has no project yet" in capsys.readouterr().err
+    assert [path.name for path in folder.iterdir()] == ["a.png"]
+
+
+@pytest.mark.parametrize(
+    ("form", "name"),
+    [("labelme", "l.txt"), ("cvat", "labelmap.txt"), ("yolo", "n.yaml"), ("coco", "c.json"), ("roboflow", "_classes.csv")],
+)
+def test_show_writes_lists_that_read_back(
+    folder: Path, tmp_path: Path, form: str, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / name
+    command = ["classes", "show", str(folder), "--as", form, "-o", str(target)]
+    assert run(command) == 0
+    assert get_catalog(target).names == get_catalog("voc21").names
+    assert capsys.readouterr().out == ""
+    before = target.read_bytes()
+    assert run(command) == 2
+    assert "exists already" in capsys.readouterr().err
+    assert target.read_bytes() == before
+    assert run([*command, "--overwrite"]) == 0
+
+
+def test_show_never_replaces_a_photograph(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photograph = folder / "a.png"
+    before = photograph.read_bytes()
+    target = folder / "list.json"
+    target.write_bytes(before)
+    assert run(["classes", "show", str(folder), "-o", str(target), "--overwrite"]) != 0
+    assert target.read_bytes() == before
+    assert capsys.readouterr().err
+
+
+def test_set_takes_a_list_for_a_project_without_labels(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "labels.txt").write_text("__ignore__\n_background_\ncrack\n")
+    assert run(["classes", "set", str(folder), str(tmp_path / "labels.txt")]) == 0
+    assert "2\u2009classes" in capsys.readouterr().out.replace(" classes", "\u2009classes")
+    with Project.open(folder, read_only=True) as project:
+        assert project.catalog.names == ("_background_", "crack")
+        assert project.catalog.background == 0
+
+
+def test_set_never_changes_what_painted_ids_mean(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with Project.open(folder) as project:
+        image = image_id(project, "a.png")
+        stroke(project, image, project.load(image).document, 1)
+    assert run(["classes", "set", str(folder), "camvid11"]) == 2
+    assert "because you worked on" in capsys.readouterr().err
+    with Project.open(folder, read_only=True) as project:
+        assert project.catalog.name == "voc21"
+
+
+def test_edits_apply_together_and_keep_every_stroke(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with Project.open(folder) as project:
+        image = image_id(project, "a.png")
+        document = project.load(image).document
+        stroke(project, image, document, 1)
+        before = document.labels.copy()
+    options = ["--add", "bean bag=#102030", "--rename", "chair=seat", "--color", "seat=#abcdef", "--key", "seat=s"]
+    assert run(["classes", "edit", str(folder), *options, "--order", "bean bag,seat"]) == 0
+    assert "Rename chair to seat" in capsys.readouterr().out
+    with Project.open(folder, read_only=True) as project:
+        assert [(info.id, info.name, info.color, info.key) for info in project.catalog.classes[:2]] == [
+            (21, "bean bag", (16, 32, 48), ""),
+            (9, "seat", (171, 205, 239), "s"),
+        ]
+        assert (project.load(image).document.labels == before).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ([], "nothing to edit"),
+        (["--rename", "chair"], "has no '='"),
+        (["--rename", "chear=seat"], "there is no class 'chear'"),
+        (["--rename", "Chair=seat"], "Did you mean 'chair'?"),
+        (["--rename", "chair=sofa"], "already a class 'sofa'"),
+        (["--color", "chair=red"], "'red' is not a colour"),
+        (["--color", "chair=#1234567"], "is not a colour"),
+        (["--key", "chair=ab"], "is no key"),
+        (["--order", "chair,chair"], "named twice"),
+        (["--add", "lamp", "--add", "lamp"], "already a class 'lamp'"),
+    ],
+)
+def test_a_refused_edit_changes_nothing(folder: Path, options: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["classes", "edit", str(folder), "--add", "first", *options] if options else ["classes", "edit", str(folder)]) == 2
+    assert said in capsys.readouterr().err
+    with Project.open(folder, read_only=True) as project:
+        assert project.catalog == get_catalog("voc21")

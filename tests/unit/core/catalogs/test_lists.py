@@ -1,0 +1,154 @@
+"""Class lists of other programs: read with their ids and colours, written so that they read back, refused with the line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deeplab_core.catalogs import BUILTIN_NAMES, builtin_catalogs, get_catalog, save_catalog
+from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
+from deeplab_core.catalogs.lists import LIST_FORMATS, list_text
+from deeplab_core.errors import CatalogError
+
+
+def read(tmp_path: Path, name: str, text: str) -> ClassCatalog:
+    path = tmp_path / name
+    path.write_text(text, encoding="utf-8")
+    return get_catalog(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "ids", "names"),
+    [
+        ("labels.txt", "__ignore__\n_background_\ncrack\n", [0, 1], ("_background_", "crack")),
+        ("labels.txt", "\ufeffcrack\r\n\r\nno crack\r\n", [0, 1], ("crack", "no crack")),
+        ("labels.txt", "C#\n#1\n", [0, 1], ("C#", "#1")),
+        ("names.yaml", "names: [a, b]\n", [0, 1], ("a", "b")),
+        ("data.yaml", "train: ../images\nnc: 2\nnames:\n  0: a\n  3: b\n", [0, 3], ("a", "b")),
+        ("isat.yaml", "contour_mode: max\nlabel:\n- {color: '#000000', name: __background__}\n- {color: '#ff0000', name: dog}\n",
+         [0, 1], ("__background__", "dog")),
+        ("labelmerc.yaml", "labels: [dog, cat]\nflags: null\n", [0, 1], ("dog", "cat")),
+        ("_classes.csv", "Pixel Value, Class\n0, background\n7, leaf\n", [0, 7], ("background", "leaf")),
+        ("annotations.json", json.dumps({"images": [], "categories": [{"id": 1, "name": "person"}, {"id": 90, "name": "brush"}]}),
+         [1, 90], ("person", "brush")),
+        ("meta.json", json.dumps({"classes": [{"title": "car", "color": "#0A0B0C", "shape": "bitmap"}]}), [0], ("car",)),
+        ("names.json", '["a", "b"]', [0, 1], ("a", "b")),
+    ],
+)  # fmt: skip
+def test_ids_and_names_are_those_of_the_list(
+    tmp_path: Path, name: str, text: str, ids: list[int], names: tuple[str, ...]
+) -> None:
+    catalog = read(tmp_path, name, text)
+    assert catalog.ids.tolist() == ids
+    assert catalog.names == names
+    assert [info.key for info in catalog.classes] == [str(place) for place in range(1, len(names) + 1)]
+
+
+def test_colors_of_a_list_stay_and_missing_ones_differ_from_them(tmp_path: Path) -> None:
+    text = "# label:color_rgb:parts:actions\nbackground:0,0,0::\ndog:192,128,0:head,tail:walk\ncat:::\n"
+    catalog = read(tmp_path, "labelmap.txt", text)
+    assert [info.color for info in catalog.classes[:2]] == [(0, 0, 0), (192, 128, 0)]
+    assert len({info.color for info in catalog.classes}) == 3
+    assert read(tmp_path, "label_colors.txt", "64 128 64\tAnimal\n192 0 128\tArch way\n").by_id(1) == ClassInfo(
+        1, "Arch way", (192, 0, 128), "2"
+    )
+
+
+@pytest.mark.parametrize("name", ["background", "_background_", "BG", "Background"])
+def test_the_background_is_known_by_its_name(tmp_path: Path, name: str) -> None:
+    assert read(tmp_path, "labels.txt", f"crack\n{name}\n").background == 1
+    assert read(tmp_path, "labels.txt", "crack\nbackground wall\n").background is None
+
+
+def test_ids_above_254_make_wide_masks(tmp_path: Path) -> None:
+    assert not read(tmp_path, "labels.txt", "\n".join(f"class {k}" for k in range(254))).wide
+    wide = read(tmp_path, "labels.txt", "\n".join(f"class {k}" for k in range(255)))
+    assert wide.wide
+    assert wide.file_ignore == wide.ignore
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("labels.txt", "", "no classes"),
+        ("labels.txt", "__ignore__\n", "no classes"),
+        ("labels.txt", "a\nb\na\n", "uses a class name twice"),
+        ("labelmap.txt", "# label:color_rgb:parts:actions\ndog 1,2,3\n", "Line 2"),
+        ("labelmap.txt", "dog:300,2,3::\n", "300,2,3 is not a colour"),
+        ("_classes.csv", "Class, Pixel Value\ndog, 1\n", "first line"),
+        ("_classes.csv", "Pixel Value, Class\none, dog\n", "Row 2"),
+        ("names.yaml", "names: {a: dog}\n", "not a whole number"),
+        ("names.yaml", "names: [[1]]\n", "A class name reads"),
+        ("c.json", '{"categories": [{"id": "1", "name": "dog"}]}', "id of category 'dog'"),
+        ("c.json", '{"categories": [{"id": 1, "name": "dog"}, {"id": 1, "name": "cat"}]}', "the id 1 twice"),
+        ("c.json", '{"categories": [{"id": -1, "name": "dog"}]}', "out of range"),
+        ("c.json", '{"classes": [{"title": "car", "color": "red"}]}', "not a colour"),
+        ("c.json", '{"nothing": 1}', "no list 'classes'"),
+    ],
+)
+def test_what_is_no_list_is_refused_with_its_place(tmp_path: Path, name: str, text: str, said: str) -> None:
+    with pytest.raises(CatalogError) as raised:
+        read(tmp_path, name, text)
+    assert said in str(raised.value)
+    assert raised.value.path == tmp_path / name
+    assert raised.value.remedy
+
+
+NAMES = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), min_size=1, max_size=8).filter(
+    lambda name: ":" not in name and not name.startswith("#") and name != "__ignore__"
+)
+
+
+@given(
+    names=st.lists(NAMES, min_size=1, max_size=20, unique=True),
+    colors=st.lists(st.tuples(*[st.integers(0, 255)] * 3), min_size=20, max_size=20),
+    gaps=st.lists(st.integers(0, 3), min_size=20, max_size=20),
+    key=st.sampled_from(sorted(LIST_FORMATS)),
+)
+def test_a_written_list_reads_back(
+    tmp_path_factory: pytest.TempPathFactory,
+    names: list[str],
+    colors: list[tuple[int, int, int]],
+    gaps: list[int],
+    key: str,
+) -> None:
+    form = LIST_FORMATS[key]
+    ids = [place + sum(gaps[: place + 1]) if "ids" in form.keeps else place for place in range(len(names))]
+    rows = zip(ids, names, colors, strict=False)
+    catalog = ClassCatalog("own", "Own", tuple(ClassInfo(number, name, color) for number, name, color in rows))
+    path = tmp_path_factory.mktemp("lists") / f"list{form.suffixes[0]}"
+    if key == "labelme" and all(len(name.split()) == 4 for name in names):
+        return
+    save_catalog(catalog, path, key)
+    again = get_catalog(path)
+    assert again.names == catalog.names
+    assert again.ids.tolist() == ids
+    if "colours" in form.keeps:
+        assert [info.color for info in again.classes] == [info.color for info in catalog.classes]
+
+
+@pytest.mark.parametrize("key", sorted(LIST_FORMATS))
+@pytest.mark.parametrize("name", BUILTIN_NAMES)
+def test_builtin_catalogs_read_back_from_every_form(tmp_path: Path, name: str, key: str) -> None:
+    catalog, form = builtin_catalogs()[name], LIST_FORMATS[key]
+    path = tmp_path / f"list{form.suffixes[0]}"
+    if "ids" not in form.keeps and catalog.ids.tolist() != list(range(len(catalog))):
+        with pytest.raises(CatalogError, match="gaps"):
+            save_catalog(catalog, path, key)
+        assert not path.exists()
+        return
+    save_catalog(catalog, path, key)
+    assert get_catalog(path).names == catalog.names
+
+
+def test_a_form_that_cannot_hold_a_name_says_so(tmp_path: Path) -> None:
+    catalog = ClassCatalog("own", "Own", (ClassInfo(0, "a:b", (0, 0, 0)),))
+    assert "a:b" in list_text(catalog, "labelme")
+    with pytest.raises(CatalogError, match="separates entries"):
+        list_text(catalog, "cvat")
+    with pytest.raises(CatalogError, match="no name for"):
+        save_catalog(catalog, tmp_path / "list.json", "labelme")
