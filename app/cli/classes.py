@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -98,45 +98,94 @@ def set_classes(folder: Path, name_or_file: str, *, project_dir: Path | None) ->
 @click.option("--color", metavar="NAME=#rrggbb", multiple=True, help="Give a class another colour.")
 @click.option("--key", metavar="NAME=KEY", multiple=True, help="Give a class a key; NAME= takes it away.")
 @click.option("--order", metavar="NAME,NAME,...", help="List these classes first, in this order.")
+@click.option("--merge", metavar="NAME=INTO", multiple=True, help="Make the pixels of a class those of another.")
+@click.option("--delete", metavar="NAME", multiple=True, help="Remove a class; its pixels become void.")
+@click.option("--dry-run", is_flag=True, help="Print what would change, and change nothing.")
 def edit(
     folder: Path, *, project_dir: Path | None, add: tuple[str, ...], rename: tuple[str, ...], color: tuple[str, ...],
-    key: tuple[str, ...], order: str | None,
+    key: tuple[str, ...], order: str | None, merge: tuple[str, ...], delete: tuple[str, ...], dry_run: bool,
 ) -> int:  # fmt: skip
-    """Add, rename, recolour and reorder classes of the project of FOLDER. No pixel of any mask changes.
+    """Add, rename, recolour, reorder, merge and delete classes of the project of FOLDER.
 
-    The options apply in the order of this list; if one of them is refused, nothing is changed.
+    The options apply in the order of this list, as one edit; if one of them is refused, nothing is changed. Only --merge and
+    --delete change pixels. 'atrous classes undo' takes the edit back, until the next one.
     """
     from deeplab_core.catalogs import editing
 
-    def each(values: tuple[str, ...], apply: Callable[[ClassCatalog, ClassInfo, str], CatalogEdit]) -> list[_Step]:
-        return [_named(value, apply) for value in values]
-
-    steps = [_adding(value) for value in add]
-    steps += each(rename, lambda catalog, info, name: editing.rename_class(catalog, info.id, name))
-    steps += each(color, lambda catalog, info, text: editing.recolor_class(catalog, info.id, _color(text)))
-    steps += each(key, lambda catalog, info, text: editing.assign_key(catalog, info.id, text))
-    if order is not None:
-        steps.append(lambda catalog: editing.reorder_classes(catalog, [_class(catalog, name).id for name in order.split(",")]))
-    if not steps:
-        raise click.UsageError("nothing to edit: give --add, --rename, --color, --key or --order")
-    with _opened(folder, project_dir) as project:
+    with _opened(folder, project_dir, read_only=dry_run) as project:
+        reserved = set(project.class_edits.retired(project.catalog))
+        steps = [_adding(value, reserved) for value in add]
+        steps += [_named(value, lambda now, info, name: editing.rename_class(now, info.id, name)) for value in rename]
+        steps += [_named(value, lambda now, info, text: editing.recolor_class(now, info.id, _color(text))) for value in color]
+        steps += [_named(value, lambda now, info, text: editing.assign_key(now, info.id, text)) for value in key]
+        if order is not None:
+            steps.append(lambda now: editing.reorder_classes(now, [_class(now, name).id for name in order.split(",")]))
+        steps += [_named(value, _merge) for value in merge]
+        steps += [_deleting(name) for name in delete]
+        if not steps:
+            raise click.UsageError("nothing to edit: give --add, --rename, --color, --key, --order, --merge or --delete")
         edits: list[CatalogEdit] = []
         for step in steps:
             edits.append(step(edits[-1].catalog if edits else project.catalog))
-        project.set_catalog(edits[-1].catalog)
+        whole = editing.joined(edits)
+        effect = _effect(project, whole)
+        if not dry_run:
+            project.edit_classes(whole)
     for done in edits:
         say(f"{done.title}.")
+    for line in effect:
+        say(line)
     return 0
+
+
+@classes.command()
+@click.argument("folder", type=FOLDER)
+@_project_option
+def undo(folder: Path, *, project_dir: Path | None) -> int:
+    """Take the newest 'atrous classes edit' of the project of FOLDER back."""
+    with _opened(folder, project_dir) as project:
+        done = project.undo_class_edit()
+    say(f"Undone: {done.title}.")
+    return 0
+
+
+def _effect(project: Project, whole: CatalogEdit) -> list[str]:
+    """What happens to pixels, in words; empty for an edit that moves none."""
+    from app.state.class_edits import count_pixels
+
+    if not whole.moved:
+        return []
+    counts = count_pixels(project, whole.moved)
+    before, after = project.catalog, whole.catalog
+    lines = []
+    for old, new in whole.moved.items():
+        images, pixels = counts.of(old)
+        target = "void" if new is None else after.by_id(new).name
+        lines.append(f"{before.by_id(old).name}: {pixels:,} px of {counted(images, 'image')} become {target}.")
+    lines += [f"Not counted: {error}" for error in counts.errors]
+    return lines
 
 
 _Step = Callable[["ClassCatalog"], "CatalogEdit"]
 
 
-def _adding(value: str) -> _Step:
+def _adding(value: str, reserved: Collection[int]) -> _Step:
     from deeplab_core.catalogs.editing import add_class
 
     name, _, color = value.partition("=")
-    return lambda catalog: add_class(catalog, name, color=_color(color) if color else None)
+    return lambda catalog: add_class(catalog, name, color=_color(color) if color else None, reserved=reserved)
+
+
+def _merge(catalog: ClassCatalog, info: ClassInfo, into: str) -> CatalogEdit:
+    from deeplab_core.catalogs.editing import merge_classes
+
+    return merge_classes(catalog, [info.id], _class(catalog, into).id)
+
+
+def _deleting(name: str) -> _Step:
+    from deeplab_core.catalogs.editing import delete_class
+
+    return lambda catalog: delete_class(catalog, _class(catalog, name).id)
 
 
 def _named(value: str, apply: Callable[[ClassCatalog, ClassInfo, str], CatalogEdit]) -> _Step:

@@ -183,9 +183,10 @@ def read_import(
         ImageReadError, MaskFormatError: the file does not fit the image or the classes.
     """
     info = info or probe_image(project.path_of(project.record(image)))
-    found = load_project_mask(path, source or project.catalog, info, frame=frame)
+    found = load_project_mask(path, source or project.class_edits.reading_catalog(project.catalog), info, frame=frame)
     if source is None:
-        return ImportedMask(found.labels, project.catalog, class_histogram(found.labels, project.catalog), found.notes)
+        labels = project.class_edits.current_ids(found.labels, project.catalog)
+        return ImportedMask(labels, project.catalog, class_histogram(labels, project.catalog), found.notes)
     mapping = map_catalogs(source, project.catalog)
     present = np.flatnonzero(value_counts(found.labels)).tolist()
     lost = [info.name for info in source.classes if info.id in present and info.name in mapping.unmatched]

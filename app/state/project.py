@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from app.signal import Signal
 from app.state.adopt import forget_gone_masks
 from app.state.backups import Upkeep
+from app.state.class_edits import ClassEdit, ClassEdits
 from app.state.folder_scan import ScanReport, reconcile, stat_images, survey, unheard
 from app.state.ground_truth import GroundTruth
 from app.state.image_record import (
@@ -37,7 +38,7 @@ from app.state.opening import (
     open_directory,
     repaired,
     write_directory_again,
-)
+)  # fmt: skip
 from app.state.patch import TilePatch
 from app.state.predictions import PredictionCache
 from app.state.provenance import Provenance
@@ -47,7 +48,8 @@ from app.state.saved_masks import ACCEPTED, LoadedImage, MaskRefused, SavedMasks
 from app.state.schema import WITH_RECLASSIFIED
 from app.state.store import DamagedStore
 from deeplab_core.catalogs.catalog import ClassCatalog
-from deeplab_core.errors import CatalogError, ImageReadError, ProjectLocked
+from deeplab_core.catalogs.editing import CatalogEdit
+from deeplab_core.errors import ImageReadError, ProjectLocked
 from deeplab_core.labels import LabelMap
 from deeplab_core.records import Prediction
 
@@ -91,6 +93,7 @@ class Project:
         self.predictions = PredictionCache(self.directory / "predictions", read_only=self.read_only)
         self.kept_predictions = KeptPredictions(self.predictions, self._update, self._has_labels, read_only=self.read_only)
         self._masks = SavedMasks(self.directory, opened.store, self.journal)
+        self.class_edits = ClassEdits(opened.store, self.journal)
         self._upkeep = Upkeep(opened.store, self.directory)
         self._records: list[ImageRecord] = []
         self._places: dict[int, int] = {}
@@ -242,7 +245,8 @@ class Project:
         if record.content_key and not record.missing:
             self.content_key(image)
         try:
-            return self._masks.load(self.record(image), shape, self._catalog)
+            loaded = self._masks.load(self.record(image), shape, self.class_edits.reading_catalog(self._catalog))
+            return self.class_edits.follow(image, loaded, self._catalog)
         finally:
             self._refresh(image)
 
@@ -298,13 +302,16 @@ class Project:
         """
         self._check_writable()
         record = self.record(image)
-        self._masks.take_as_it_is(record, oriented_shape(self.path_of(record)), self._catalog)
+        catalog = self.class_edits.reading_catalog(self._catalog)
+        self._masks.take_as_it_is(record, oriented_shape(self.path_of(record)), catalog)
+        self.class_edits.forget(image)
         return self.accept_change(image)
 
     def start_over(self, image: int) -> ImageRecord:
         """Forget labels and steps of an image; its mask file is set aside, never deleted."""
         self._check_writable()
         self._masks.start_over(self.record(image))
+        self.class_edits.forget(image)
         return self._refresh(image)
 
     def labelled(self) -> set[int]:
@@ -397,21 +404,25 @@ class Project:
         return self._catalog
 
     def set_catalog(self, catalog: ClassCatalog) -> None:
-        """Change colours, names or keys, add classes, or choose another catalog while nothing is labelled.
+        """Change colours, names or keys, or take another catalog; raises CatalogError if labels would lose their ids."""
+        self._check_writable()
+        self.class_edits.replace(self._catalog, catalog)
+        self._catalog = catalog
 
-        Raises:
-            CatalogError: there are labels, and the new catalog lacks an id or holds wider ids than the old one.
+    def edit_classes(self, edit: CatalogEdit) -> None:
+        """Add, rename, merge, delete ... a class. Labels follow when they are loaded; no image may be open.
+
+        Raises CatalogError if the masks or an id do not allow it, and StorageError; nothing was changed then.
         """
         self._check_writable()
-        labelled = self._store.row("SELECT 1 FROM images WHERE mask != '' UNION SELECT 1 FROM steps LIMIT 1") is not None
-        lost = sorted(set(self._catalog.ids.tolist()) - set(catalog.ids.tolist()))
-        if labelled and (lost or catalog.wide != self._catalog.wide):
-            names = ", ".join(self._catalog.by_id(number).name for number in lost[:5])
-            what = "the catalog cannot replace the project's, because images are already labelled"
-            why = f"It lacks: {names}" if lost else "Its masks have another number of bits"
-            raise CatalogError(what, why=why, remedy="Keep every id of the old catalog, or use a new project with --project DIR")
-        self.set_setting("catalog", catalog.to_dict())
-        self._catalog = catalog
+        self.class_edits.record(edit, self._catalog)
+        self._catalog = edit.catalog
+
+    def undo_class_edit(self) -> ClassEdit:
+        """Take the newest edit of the classes back; raises CatalogError if there is none. No image may be open."""
+        self._check_writable()
+        self._catalog = self.class_edits.undo(self._catalog)
+        return self.class_edits.entries[-1]
 
     def setting(self, key: str, default: object = None) -> Any:
         """A JSON value kept with the project: colours, visibility, keys, truth folder, class mapping, view."""

@@ -177,6 +177,10 @@ def _check_meta(row: Row) -> None:
     value = meta_json(row[1], row[0])
     if row[0] == "catalog":
         ClassCatalog.from_dict(value)
+    elif row[0] == "class edits":
+        from app.state.class_edits import parse_entries  # which needs this module
+
+        parse_entries(value)
 
 
 def _check_step(row: Row) -> None:

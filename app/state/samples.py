@@ -6,7 +6,7 @@ No Qt, no torch. For jobs: it reads files.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -243,7 +243,8 @@ def load_truth(project: Project, image: int, info: ImageInfo | None = None) -> M
     if path is None:
         return None
     info = info or probe_image(project.path_of(project.record(image)))
-    file = load_project_mask(path, project.catalog, info, frame=project.ground_truth.frame)
+    file = load_project_mask(path, project.class_edits.reading_catalog(project.catalog), info, frame=project.ground_truth.frame)
+    file = replace(file, labels=project.class_edits.current_ids(file.labels, project.catalog))
     file.labels.flags.writeable = False
     return file
 

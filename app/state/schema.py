@@ -76,6 +76,7 @@ MIGRATIONS: tuple[str, ...] = (
     );
     """,
     "",  # 2: masks and patches may hold the provenance RECLASSIFIED, which older programs would take for nobody's (ADR 89)
+    "",  # 3: masks and patches may hold ids of classes that were merged or deleted (ADR 115)
 )
 
 #: Opening a project brings it to this version. A later one comes with the first data that need it, so that older programs go
@@ -84,6 +85,9 @@ OPENED_AT = 1
 
 #: Version of a project that holds reclassified regions.
 WITH_RECLASSIFIED = 2
+
+#: Version of a project in which classes were merged or deleted.
+WITH_CLASS_EDITS = 3
 
 #: What SQLite makes by itself: the counters of AUTOINCREMENT, and the indexes behind UNIQUE and PRIMARY KEY.
 _OWN_OF_SQLITE = frozenset({"sqlite_sequence"})

@@ -129,6 +129,15 @@ def delete_class(catalog: ClassCatalog, class_id: int) -> CatalogEdit:
     return CatalogEdit(f"Delete {info.name}", _without(catalog, {class_id}), {class_id: None})
 
 
+def joined(edits: Sequence[CatalogEdit]) -> CatalogEdit:
+    """Several edits, each of the catalog of the one before, as one. At least one."""
+    moved: dict[int, int | None] = {}
+    for edit in edits:
+        moved = {old: None if new is None else edit.moved.get(new, new) for old, new in moved.items()}
+        moved.update({old: new for old, new in edit.moved.items() if old not in moved})
+    return CatalogEdit(", ".join(edit.title for edit in edits), edits[-1].catalog, moved)
+
+
 def _with(catalog: ClassCatalog, changed: ClassInfo) -> ClassCatalog:
     return replace(catalog, classes=tuple(changed if info.id == changed.id else info for info in catalog.classes))
 

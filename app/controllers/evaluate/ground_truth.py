@@ -158,7 +158,8 @@ class GroundTruthController(QObject):
         """Draw the mask of a question over its photograph both ways, in the background."""
 
         def draw(project: Project) -> FramePreview:
-            return frame_preview(project.folder / question.image, question.mask, project.catalog, _PREVIEW_PX)
+            catalog = project.class_edits.reading_catalog(project.catalog)
+            return frame_preview(project.folder / question.image, question.mask, catalog, _PREVIEW_PX)
 
         def failed(error: Exception) -> None:
             self._report(error)

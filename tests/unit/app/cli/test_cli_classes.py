@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from app.cli import run
 from app.state.project import Project
+from app.state.provenance import Provenance
 from deeplab_core.catalogs import get_catalog
-from tests.unit.app.folders import image_id, make_folder, stroke
+from tests.unit.app.folders import image_id, make_folder, paint, stroke
 
 
 @pytest.fixture
@@ -103,9 +105,41 @@ def test_edits_apply_together_and_keep_every_stroke(folder: Path, capsys: pytest
         assert (project.load(image).document.labels == before).all()
 
 
+def test_merge_and_delete_say_what_they_change_and_can_be_undone(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with Project.open(folder) as project:
+        image = image_id(project, "a.png")
+        document = project.load(image).document
+        for seed, value in enumerate((9, 18, 15)):
+            project.append_step(image, "Brush", Provenance.PERSON, paint(document, seed, value))
+        before = document.labels.copy()
+    command = ["classes", "edit", str(folder), "--add", "bean bag", "--merge", "chair=bean bag", "--delete", "person"]
+    assert run([*command, "--dry-run"]) == 0
+    shown = capsys.readouterr().out
+    assert f"chair: {(before == 9).sum():,} px of 1 image become bean bag." in shown
+    assert f"person: {(before == 15).sum():,} px of 1 image become void." in shown
+    with Project.open(folder, read_only=True) as project:
+        assert project.catalog == get_catalog("voc21")
+    assert run(command) == 0
+    assert capsys.readouterr().out == shown
+    with Project.open(folder) as project:
+        expected = np.where(before == 9, 21, np.where(before == 15, 255, before))
+        assert np.array_equal(project.load(image).document.labels, expected)
+        assert {"chair", "person"}.isdisjoint(project.catalog.names)
+    assert run(["classes", "undo", str(folder)]) == 0
+    assert "Undone: Add bean bag, Merge chair into bean bag, Delete person." in capsys.readouterr().out
+    with Project.open(folder) as project:
+        assert np.array_equal(project.load(image).document.labels, before)
+        assert project.catalog == get_catalog("voc21")
+    assert run(["classes", "undo", str(folder)]) == 2
+    assert "no edit of the classes to undo" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
+        (["--merge", "chair=chair"], "merged into itself"),
+        (["--merge", "chair=stool"], "there is no class 'stool'"),
+        (["--delete", "stool"], "there is no class 'stool'"),
         ([], "nothing to edit"),
         (["--rename", "chair"], "has no '='"),
         (["--rename", "chear=seat"], "there is no class 'chear'"),

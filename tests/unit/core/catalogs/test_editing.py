@@ -13,6 +13,7 @@ from deeplab_core.catalogs.editing import (
     add_class,
     assign_key,
     delete_class,
+    joined,
     merge_classes,
     recolor_class,
     rename_class,
@@ -101,6 +102,16 @@ def test_pixels_of_a_deleted_class_become_void() -> None:
     assert map_catalogs(VOC, edit.catalog).unmatched == ("background",)
     with pytest.raises(CatalogError, match="the only class"):
         delete_class(ClassCatalog("own", "Own", (ClassInfo(3, "thing", (1, 2, 3)),)), 3)
+
+
+def test_joined_edits_move_pixels_as_one_after_the_other_would() -> None:
+    first = merge_classes(VOC, [CHAIR.id], SOFA.id)
+    second = merge_classes(first.catalog, [SOFA.id, 1], 2)
+    third = delete_class(second.catalog, 2)
+    assert dict(joined([first, second]).moved) == {CHAIR.id: 2, SOFA.id: 2, 1: 2}
+    whole = joined([first, second, third])
+    assert dict(whole.moved) == {CHAIR.id: None, SOFA.id: None, 1: None, 2: None}
+    assert whole.catalog == third.catalog
 
 
 def test_a_key_belongs_to_one_class() -> None:

@@ -1,0 +1,402 @@
+"""Edits of a project's classes that give pixels other ids (merge, delete), and their undo. No Qt, no torch.
+
+An edit is recorded at once: the new catalog, and which ids became which. Labels follow when they are loaded: as one step of the
+image's journal, in the same transaction as the note that the image has followed. So an edit of a hundred thousand images takes
+the time of one write, and a crash at any instant leaves every image either before or behind an edit. Steps before an edit cannot
+be undone one by one, because their ids may have no class any more; undoing the edit makes them available again.
+
+Ids that an edit took away are never used again. Files that still hold them (masks that were not loaded since, ground truth,
+imports) are read with :meth:`ClassEdits.reading_catalog` and brought up to date by :meth:`ClassEdits.current_ids`.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.state.journal import Journal
+from app.state.patch import TilePatch, diff_patch
+from app.state.provenance import Provenance
+from app.state.rebuild import meta_json
+from app.state.saved_masks import LoadedImage
+from app.state.schema import WITH_CLASS_EDITS
+from app.state.store import DamagedStore, Store
+from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
+from deeplab_core.catalogs.editing import CatalogEdit, joined
+from deeplab_core.errors import AtrousError, CatalogError
+from deeplab_core.labels import LabelMap, apply_lut, value_counts
+from deeplab_core.reading import VALUE_ERRORS, whole
+
+if TYPE_CHECKING:
+    from app.state.project import Project
+
+_SETTING = "class edits"
+#: Kind of the result that says which edits an image's labels have followed.
+_KIND = "class edits"
+
+#: What a damaged or strange record of edits raises.
+_STRANGE: tuple[type[Exception], ...] = (AtrousError, *VALUE_ERRORS)
+
+
+@dataclass(frozen=True, slots=True)
+class ClassEdit:
+    """One recorded edit.
+
+    Attributes:
+        number: counts from 1 in the project.
+        title: what it did.
+        before: the classes before it.
+        moved: id -> the id that its pixels got, or None for void.
+        undone: whether it was taken back.
+    """
+
+    number: int
+    title: str
+    before: ClassCatalog
+    moved: Mapping[int, int | None]
+    undone: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        moved = {str(old): new for old, new in self.moved.items()}
+        return {
+            "number": self.number,
+            "title": self.title,
+            "before": self.before.to_dict(),
+            "moved": moved,
+            "undone": self.undone,
+        }
+
+    @staticmethod
+    def from_dict(data: dict[str, Any]) -> ClassEdit:
+        """The inverse of :meth:`to_dict`; raises what values of the wrong form raise."""
+        moved = {int(old): None if new is None else whole(new) for old, new in data["moved"].items()}
+        before = ClassCatalog.from_dict(data["before"])
+        if not set(moved) <= set(before.ids.tolist()):
+            raise ValueError("an edit moved ids that its catalog did not have")
+        return ClassEdit(whole(data["number"]), str(data["title"]), before, moved, bool(data["undone"]))
+
+
+@dataclass(frozen=True, slots=True)
+class _Followed:
+    """What an image's labels have followed.
+
+    Attributes:
+        number: of the newest edit.
+        steps: edit -> the journal step that applied it to the image.
+        floor: steps up to this one cannot be undone, whatever becomes of the edits.
+    """
+
+    number: int = 0
+    steps: Mapping[int, int] = field(default_factory=dict)
+    floor: int = 0
+
+    @property
+    def first(self) -> int:
+        """Steps up to this one are not offered for undo."""
+        return max((self.floor, *self.steps.values()))
+
+    def to_bytes(self) -> bytes:
+        steps = {str(edit): step for edit, step in self.steps.items()}
+        return json.dumps({"number": self.number, "steps": steps, "floor": self.floor}).encode()
+
+    @staticmethod
+    def from_bytes(data: bytes) -> _Followed:
+        values = json.loads(data)
+        steps = {int(edit): whole(step) for edit, step in values["steps"].items()}
+        return _Followed(whole(values["number"]), steps, whole(values["floor"]))
+
+
+class ClassEdits:
+    """The edits of one project's classes. Every method may be called from any thread.
+
+    Attributes:
+        entries: all edits, oldest first.
+    """
+
+    def __init__(self, store: Store, journal: Journal) -> None:
+        self._store = store
+        self._journal = journal
+        self._mutex = threading.RLock()
+        self.entries: tuple[ClassEdit, ...] = _read_entries(store)
+
+    @property
+    def newest(self) -> ClassEdit | None:
+        """The edit that can be undone; None if there is none, or it was undone already."""
+        return self.entries[-1] if self.entries and not self.entries[-1].undone else None
+
+    def retired(self, catalog: ClassCatalog) -> dict[int, ClassInfo]:
+        """Classes that edits took away from ``catalog``, by their ids, which are never used again."""
+        known = set(catalog.ids.tolist())
+        return {info.id: info for edit in self.entries for info in edit.before.classes if info.id not in known}
+
+    def reading_catalog(self, catalog: ClassCatalog) -> ClassCatalog:
+        """``catalog`` with the retired classes behind its own, to read files that may still hold their ids."""
+        retired = self.retired(catalog)
+        if not retired:
+            return catalog
+        names = set(catalog.names)
+        rows = []
+        for info in retired.values():
+            name = info.name if info.name not in names else f"{info.name} (id {info.id})"
+            names.add(name)
+            rows.append(replace(info, name=name, key=""))
+        return replace(catalog, classes=(*catalog.classes, *rows))
+
+    def current_ids(self, labels: LabelMap, catalog: ClassCatalog) -> LabelMap:
+        """Labels in which every retired id has become what the edits made of it.
+
+        Args:
+            labels: (H, W) of the project's dtype, read with :meth:`reading_catalog`.
+            catalog: the project's.
+
+        Returns:
+            (H, W); the same array if no edit concerns it.
+        """
+        edits = [CatalogEdit(edit.title, catalog, edit.moved) for edit in self.entries if not edit.undone and edit.moved]
+        return _moved_ids(labels, joined(edits).moved, catalog) if edits else labels
+
+    # -- recording -------------------------------------------------------------------------------------------------------
+
+    def replace(self, before: ClassCatalog, catalog: ClassCatalog) -> None:
+        """Keep other classes in which every id keeps its place; no edit that could be undone.
+
+        Raises:
+            CatalogError: there are labels, and the new catalog lacks an id or holds wider ids than the old one.
+            StorageError: nothing was changed.
+        """
+        lost = sorted(set(before.ids.tolist()) - set(catalog.ids.tolist()))
+        if (lost or catalog.wide != before.wide) and self._labelled():
+            names = ", ".join(before.by_id(number).name for number in lost[:5])
+            what = "the catalog cannot replace the project's, because images are already labelled"
+            why = f"It lacks: {names}" if lost else "Its masks have another number of bits"
+            raise CatalogError(what, why=why, remedy="Keep every id of the old catalog, or use a new project with --project DIR")
+        with self._mutex:
+            self._write(self.entries, catalog)
+
+    def record(self, edit: CatalogEdit, before: ClassCatalog) -> None:
+        """Keep an edit and the new catalog, in one transaction.
+
+        Raises:
+            CatalogError: the masks of the project would have another number of bits.
+            StorageError: nothing was changed.
+        """
+        if edit.catalog.wide != before.wide and self._labelled():
+            raise CatalogError(
+                "the masks would have another number of bits",
+                why=f"They have {16 if before.wide else 8} bits, and images are already labelled",
+                remedy="Export the masks and begin a new project with a class list of the other size",
+            )
+        again = set(self.retired(before)) & set(edit.catalog.ids.tolist())
+        if again:
+            raise CatalogError(f"the id {min(again)} was used by a class that is gone", remedy="Give the new class another id")
+        with self._mutex:
+            number = self.entries[-1].number + 1 if self.entries else 1
+            entries = (*self.entries, ClassEdit(number, edit.title, before, dict(edit.moved)))
+            self._write(entries, edit.catalog)
+
+    def undo(self, catalog: ClassCatalog) -> ClassCatalog:
+        """Take the newest edit back; returns the classes as they were, with today's colours and keys.
+
+        Raises:
+            CatalogError: there is no edit that can be undone.
+            StorageError: nothing was changed.
+        """
+        with self._mutex:
+            edit = self.newest
+            if edit is None:
+                raise CatalogError(
+                    "there is no edit of the classes to undo",
+                    why="Only the newest one can be undone, once" if self.entries else "The classes were not edited",
+                    remedy="Edit the classes again instead",
+                )
+            now = {info.id: info for info in catalog.classes}
+            rows = tuple(
+                replace(info, color=now[info.id].color, key=now[info.id].key) if info.id in now else info
+                for info in edit.before.classes
+            )
+            restored = replace(edit.before, classes=rows)
+            self._write((*self.entries[:-1], replace(edit, undone=True)), restored)
+            return restored
+
+    def _labelled(self) -> bool:
+        return self._store.row("SELECT 1 FROM images WHERE mask != '' UNION SELECT 1 FROM steps LIMIT 1") is not None
+
+    def _write(self, entries: tuple[ClassEdit, ...], catalog: ClassCatalog) -> None:
+        with self._store.transaction() as connection:
+            if any(edit.moved for edit in entries):
+                # An older program would take the ids of retired classes for damage.
+                self._store.demand_version(WITH_CLASS_EDITS)
+            values = {_SETTING: [edit.to_dict() for edit in entries], "catalog": catalog.to_dict()}
+            connection.executemany(
+                "INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)",
+                [(key, json.dumps(value)) for key, value in values.items()],
+            )
+        self.entries = entries
+
+    # -- following -------------------------------------------------------------------------------------------------------
+
+    def follow(self, image: int, loaded: LoadedImage, catalog: ClassCatalog) -> LoadedImage:
+        """Bring an image that was loaded with :meth:`reading_catalog` up to date.
+
+        Edits that were undone are taken back where the labels had followed them: exactly, if nothing was done since; else in
+        the pixels that still have the class that the edit gave them.
+
+        Raises:
+            StorageError: the journal cannot be written; the database is as it was.
+        """
+        if not self.entries:
+            return loaded
+        writing = nullcontext() if self._store.read_only else self._store.transaction()
+        with self._mutex, writing:
+            return self._follow(image, loaded, catalog)
+
+    def _follow(self, image: int, loaded: LoadedImage, catalog: ClassCatalog) -> LoadedImage:
+        followed = self._followed(image)
+        before, document, notices = followed, loaded.document, [loaded.notice] if loaded.notice else []
+        by_number = {edit.number: edit for edit in self.entries}
+        for number in sorted(followed.steps, reverse=True):
+            edit = by_number.get(number)
+            if edit is not None and edit.undone:
+                followed, notice = self._take_back(image, loaded, edit, followed)
+                notices += [notice] if notice else []
+        for edit in self.entries:
+            if edit.number > followed.number and not edit.undone and edit.moved:
+                labels = _moved_ids(document.labels, edit.moved, catalog)
+                step = self._append(image, loaded, f"Classes: {edit.title}", labels, document.provenance)
+                if step:
+                    followed = replace(followed, steps={**followed.steps, edit.number: step})
+        followed = replace(followed, number=self.entries[-1].number)
+        document.catalog = catalog
+        document.revision = 0
+        move = loaded.move
+        labelled = bool(loaded.move or loaded.steps)
+        if followed != before and labelled and not self._store.read_only:
+            sql = "INSERT OR REPLACE INTO results (image, kind, key, data) VALUES (?, ?, ?, ?)"
+            self._store.write(sql, (image, _KIND, str(followed.number), followed.to_bytes()))
+            move = self._journal.head(image)
+        ours = set(before.steps.values())
+        steps = tuple(step for step in loaded.steps if step.seq > followed.first and step.seq not in ours)
+        return LoadedImage(document, steps, move, loaded.saved and move == loaded.move, " ".join(notices))
+
+    def forget(self, image: int) -> None:
+        """The labels of an image were given up, or replaced by those of a file: it follows every edit again."""
+        self._store.write("DELETE FROM results WHERE image = ? AND kind = ?", (image, _KIND))
+
+    def _take_back(self, image: int, loaded: LoadedImage, edit: ClassEdit, followed: _Followed) -> tuple[_Followed, str]:
+        number = followed.steps[edit.number]
+        rest = {other: step for other, step in followed.steps.items() if other != edit.number}
+        followed = replace(followed, steps=rest)
+        step = next((known for known in loaded.steps if known.seq == number), None)
+        if step is None:
+            return replace(followed, floor=max(followed.floor, number)), (
+                f"'{edit.title}' could not be undone on this image, because its undo steps are gone."
+            )
+        newest = max(known.seq for known in loaded.steps)
+        if newest == number and not step.undone:
+            loaded.document.apply(step.patch.inverted())
+            if not self._store.read_only:
+                self._journal.undo(image, number)
+                self._journal.retire(image, number)
+            return followed, ""
+        labels, provenance = _restored(loaded.document.labels, loaded.document.provenance, step.patch)
+        made = self._append(image, loaded, f"Classes: undo {edit.title}", labels, provenance)
+        return replace(followed, floor=max(followed.floor, number, made)), ""
+
+    def _append(self, image: int, loaded: LoadedImage, title: str, labels: LabelMap, provenance: NDArray[np.uint8]) -> int:
+        """Change the document, and record it as a step; returns its number, 0 if nothing changed or nothing can be recorded."""
+        document = loaded.document
+        patch = diff_patch(document.labels, document.provenance, labels, provenance)
+        if patch.empty:
+            return 0
+        document.apply(patch)
+        return 0 if self._store.read_only else self._journal.append(image, title, Provenance.PERSON, patch).seq
+
+    def _followed(self, image: int) -> _Followed:
+        row = self._store.row("SELECT data FROM results WHERE image = ? AND kind = ?", (image, _KIND), (bytes,))
+        if row is None:
+            return _Followed()
+        try:
+            return _Followed.from_bytes(row[0])
+        except VALUE_ERRORS as error:
+            raise DamagedStore(
+                "the project's database is damaged", why=f"Which edits of the classes an image has followed: {error}",
+                path=self._store.path,
+            ) from error  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class PixelCounts:
+    """How many pixels of some classes a project has.
+
+    Attributes:
+        by_class: id -> (images, pixels); ids without a pixel are left out.
+        errors: of images whose labels cannot be read.
+    """
+
+    by_class: Mapping[int, tuple[int, int]]
+    errors: tuple[AtrousError, ...] = ()
+
+    def of(self, class_id: int) -> tuple[int, int]:
+        """(images, pixels) of a class."""
+        return self.by_class.get(class_id, (0, 0))
+
+
+def count_pixels(project: Project, class_ids: Iterable[int]) -> PixelCounts:
+    """Count the pixels of classes over all labelled images. Reads every mask: meant for another thread."""
+    found: dict[int, tuple[int, int]] = {}
+    errors: list[AtrousError] = []
+    wanted = list(class_ids)
+    for image in sorted(project.labelled()):
+        try:
+            counts = value_counts(project.load(image).document.labels)
+        except AtrousError as error:
+            errors.append(error)
+            continue
+        for class_id in wanted:
+            if counts[class_id]:
+                images, pixels = found.get(class_id, (0, 0))
+                found[class_id] = images + 1, pixels + int(counts[class_id])
+    return PixelCounts(found, tuple(errors))
+
+
+def _moved_ids(labels: LabelMap, moved: Mapping[int, int | None], catalog: ClassCatalog) -> LabelMap:
+    table = np.arange(catalog.ignore + 1, dtype=catalog.dtype)
+    for old, new in moved.items():
+        table[old] = catalog.ignore if new is None else new
+    return apply_lut(labels, table)
+
+
+def _restored(labels: LabelMap, provenance: NDArray[np.uint8], patch: TilePatch) -> tuple[LabelMap, NDArray[np.uint8]]:
+    """The maps with what a patch replaced, in the pixels that still have the class that it gave them."""
+    labels, provenance = labels.copy(), provenance.copy()
+    for (box, old, _), (_, new, _) in zip(patch.before_tiles(), patch.after_tiles(), strict=True):
+        where = (old != new) & (labels[box.slices] == new)
+        labels[box.slices][where] = old[where]
+    return labels, provenance
+
+
+def parse_entries(values: Any) -> tuple[ClassEdit, ...]:
+    """The edits of a project from plain values. Raises what values of the wrong form raise, or CatalogError."""
+    entries = tuple(ClassEdit.from_dict(entry) for entry in values)
+    if [edit.number for edit in entries] != list(range(1, len(entries) + 1)):
+        raise ValueError("the edits are not in order")
+    return entries
+
+
+def _read_entries(store: Store) -> tuple[ClassEdit, ...]:
+    row = store.row("SELECT value FROM meta WHERE key = ?", (_SETTING,), (str,))
+    if row is None:
+        return ()
+    try:
+        return parse_entries(meta_json(row[0], _SETTING))
+    except _STRANGE as error:
+        why = f"Its edits of the classes cannot be read: {error}"
+        raise DamagedStore("the project's database is damaged", why=why, path=store.path) from error
