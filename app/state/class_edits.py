@@ -32,7 +32,7 @@ from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
 from deeplab_core.catalogs.editing import CatalogEdit, joined
 from deeplab_core.errors import AtrousError, CatalogError
 from deeplab_core.labels import LabelMap, apply_lut, value_counts
-from deeplab_core.reading import VALUE_ERRORS, whole
+from deeplab_core.reading import VALUE_ERRORS, parse_json, whole
 
 if TYPE_CHECKING:
     from app.state.project import Project
@@ -109,7 +109,7 @@ class _Followed:
 
     @staticmethod
     def from_bytes(data: bytes) -> _Followed:
-        values = json.loads(data)
+        values = parse_json(data, what="the edits of the classes that an image has followed", error=DamagedStore)
         steps = {int(edit): whole(step) for edit, step in values["steps"].items()}
         return _Followed(whole(values["number"]), steps, whole(values["floor"]))
 

@@ -31,14 +31,7 @@ from app.state.image_record import (
 )  # fmt: skip
 from app.state.journal import Journal, JournalStep
 from app.state.kept_predictions import KeptPredictions
-from app.state.opening import (
-    DEFAULT_CATALOG,
-    Opened,
-    meet_folder,
-    open_directory,
-    repaired,
-    write_directory_again,
-)  # fmt: skip
+from app.state.opening import DEFAULT_CATALOG, Opened, meet_folder, open_directory, repaired, write_directory_again
 from app.state.patch import TilePatch
 from app.state.predictions import PredictionCache
 from app.state.provenance import Provenance
@@ -410,10 +403,7 @@ class Project:
         self._catalog = catalog
 
     def edit_classes(self, edit: CatalogEdit) -> None:
-        """Add, rename, merge, delete ... a class. Labels follow when they are loaded; no image may be open.
-
-        Raises CatalogError if the masks or an id do not allow it, and StorageError; nothing was changed then.
-        """
+        """Keep an edit of the classes; labels follow when they are loaded. No image may be open. Raises CatalogError."""
         self._check_writable()
         self.class_edits.record(edit, self._catalog)
         self._catalog = edit.catalog
