@@ -66,7 +66,7 @@ class Application(QObject):
         self.binding: Binding | None = None
         self.verbs: WindowVerbs | None = None
         self.smoke: SmokeRun | None = None
-        self.images = ImageListModel(lambda row: None if self.binding is None else self.binding.thumbnail(row))
+        self.images = ImageListModel(lambda row: None if self.binding is None else self.binding.images.thumbnail(row))
         theme = load_theme(resolve_theme_name(self.settings["look.theme"]))
         application = QApplication.instance()
         assert isinstance(application, QApplication)

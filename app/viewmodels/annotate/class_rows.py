@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from math import isnan
 from typing import TYPE_CHECKING
+
+from app.text import counted
 
 if TYPE_CHECKING:  # numpy comes after the first frame
     from deeplab_core.catalogs.catalog import ClassCatalog, Color
+
+#: Name of the row for pixels without a class.
+VOID_NAME = "void (unlabelled)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,3 +91,72 @@ def effective_keys(
     free = [key for key in keys if key not in assigned]
     without = [class_id for class_id in arranged(catalog, present)[:-1] if class_id not in assigned.values()]
     return {**assigned, **dict(zip(free, without, strict=False))}
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What is counted and measured of the image in view, per class id.
+
+    Attributes:
+        shares: part of the image's pixels, 0..1; a class without pixels may be missing.
+        in_truth: classes of the ground truth.
+        iou: 0..1, nan if the class is in neither map; empty without ground truth.
+        before: the same when the image was opened.
+    """
+
+    shares: Mapping[int, float]
+    in_truth: frozenset[int] = frozenset()
+    iou: Mapping[int, float] = field(default_factory=dict)
+    before: Mapping[int, float] = field(default_factory=dict)
+
+
+def class_rows(
+    catalog: ClassCatalog,
+    order: Sequence[int],
+    measured: Measured,
+    *,
+    keys: Mapping[str, int],
+    assigned: Mapping[str, int],
+    hidden: Collection[int] = (),
+) -> list[ClassRow]:
+    """The rows of the dock.
+
+    Args:
+        order: ids from top to bottom; ids that the catalog does not have are left out, and without any the catalog's own
+            order holds.
+        keys: key -> class id, as the keys work now.
+        assigned: the ones of them that never move.
+        hidden: ids that are not drawn.
+    """
+    known = {*catalog.ids.tolist(), catalog.ignore}
+    key_of = {class_id: key for key, class_id in keys.items()}
+    rows = []
+    for class_id in [class_id for class_id in order if class_id in known] or arranged(catalog, frozenset()):
+        row = ClassRow(catalog.ignore, VOID_NAME, catalog.ignore_color, "`")
+        if class_id != catalog.ignore:
+            info = catalog.by_id(class_id)
+            key = key_of.get(class_id, "")
+            row = ClassRow(class_id, info.name, info.color, key, key in assigned, visible=class_id not in hidden)
+        share = measured.shares.get(class_id, 0.0)
+        iou, before = _known(measured.iou.get(class_id)), _known(measured.before.get(class_id))
+        delta = iou - before if iou is not None and before is not None else None
+        present = share > 0 or class_id in measured.in_truth or iou is not None
+        rows.append(replace(row, share=share, iou=iou, delta=delta, present=present))
+    return rows
+
+
+def mean_text(mean: float, classes: int, accuracy: float) -> str:
+    """What the mean of an image is over, as a sentence.
+
+    Args:
+        mean: mIoU; nan if nothing is labelled yet, or without ground truth.
+        classes: how many classes of the ground truth it is over.
+        accuracy: share of labelled pixels that are right.
+    """
+    if isnan(mean):
+        return "Image: not measured, nothing is labelled yet." if classes else ""
+    return f"Image: mIoU over the {counted(classes, 'class', 'classes')} of its ground truth, pixel accuracy {accuracy:.3f}."
+
+
+def _known(value: float | None) -> float | None:
+    return None if value is None or isnan(value) else value

@@ -37,7 +37,7 @@ def photos(tmp_path: Path) -> Path:
 
 
 def titles(studio: Studio) -> set[str]:
-    model = studio.application.binding.model
+    model = studio.application.images
     return {model.index(row).data(model.RowRole).title for row in range(model.rowCount())}
 
 

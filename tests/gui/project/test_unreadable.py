@@ -128,7 +128,7 @@ def test_the_list_says_it_in_place_of_the_thumbnail(studio, folder):
     spoil(folder, 1)
     studio.open(folder)
     row = studio.window.images.view.model().image_row(studio.window.images.view.model().index(1))
-    studio.wait(lambda: (found := studio.application.binding.thumbnail(row)) is not None and found.isNull())
+    studio.wait(lambda: (found := studio.application.binding.images.thumbnail(row)) is not None and found.isNull())
     studio.wait(lambda: studio.program.projects.project.record(row.id).failed)
     model = studio.window.images.view.model()
     tooltip = model.data(model.index(1), Qt.ItemDataRole.ToolTipRole)

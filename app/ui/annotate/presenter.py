@@ -1,0 +1,153 @@
+"""The classes: their dock and the selected one in the top bar, from what is counted and measured."""
+
+from __future__ import annotations
+
+from math import isnan
+
+import numpy as np
+from PySide6.QtCore import QObject
+from PySide6.QtGui import QColor
+
+from app.controllers.evaluate.live import Figures
+from app.controllers.project.open_image import OpenImage
+from app.controllers.workspace import Program
+from app.state.judgement import folder_mean_text
+from app.text import counted
+from app.ui.shell.main_window import MainWindow
+from app.viewmodels.annotate.class_rows import VOID_NAME, Measured, arranged, class_rows, mean_text
+from deeplab_core.metrics.confusion import same_classes
+
+
+class ClassesPresenter(QObject):
+    """Shows the classes of the image in view, and passes on what the user does with them."""
+
+    def __init__(self, window: MainWindow, program: Program) -> None:
+        super().__init__(window)
+        self._dock, self._chip, self._program = window.classes, window.top_bar.class_chip, program
+        self._figures: Figures | None = None
+        self._order: list[int] = []
+        self._arranged: frozenset[int] = frozenset()
+        classes, dock = program.classes, window.classes
+        dock.chosen.connect(classes.choose)
+        dock.visibilityChosen.connect(classes.set_visible)
+        dock.soloChosen.connect(classes.show_only)
+        dock.keyChosen.connect(classes.assign_key)
+        dock.keyReleased.connect(classes.release_key)
+        dock.colorChosen.connect(lambda class_id, color: classes.recolor(class_id, _rgb(color)))
+        dock.leftFinder.connect(window.focus.give_back)
+        classes.changed.connect(self._follow_catalog)
+        program.projects.imageChanged.connect(self._follow_image)
+        program.projects.predictionChanged.connect(self._follow_prediction)
+        program.judge.figuresChanged.connect(self._follow_figures)
+        program.judge.folder.changed.connect(self.show)
+        program.counts.changed.connect(self.show)
+        program.counts.counted.connect(self._follow_present)
+        program.tools.changed.connect(self._follow_tools)
+        self._follow_tools()
+
+    def show(self) -> None:
+        """Show the classes as they are now."""
+        program, catalog = self._program, self._program.classes.catalog
+        if catalog is None:
+            self._dock.set_rows([])
+            self._show_selected()
+            self._dock.set_mean(None, None, self._folder_text())
+            return
+        figures = self._figures
+        measured = Measured(
+            shares=program.counts.shares(),
+            in_truth=frozenset(self._truth_classes()),
+            iou={} if figures is None else figures.iou,
+            before={} if figures is None else figures.before,
+        )
+        rows = class_rows(
+            catalog,
+            self._order if program.projects.image is not None else (),
+            measured,
+            keys=program.classes.keys,
+            assigned=program.classes.assigned,
+            hidden=program.view.overlay.hidden,
+        )
+        self._dock.set_rows(rows)
+        self._show_selected()
+        if figures is None:
+            self._dock.set_mean(None, None, self._folder_text())
+        else:
+            text = f"{mean_text(figures.mean, figures.classes, figures.accuracy)} {self._folder_text()}".strip()
+            delta = figures.mean - figures.mean_before
+            self._dock.set_mean(None if isnan(figures.mean) else figures.mean, None if isnan(delta) else delta, text)
+
+    def _folder_text(self) -> str:
+        """The folder's pooled figures with their rule; empty before it is evaluated."""
+        folder = self._program.judge.folder
+        pooled = folder.pooled
+        if pooled is None:
+            return ""
+        pixels = f"pixel accuracy {pooled.pixel_accuracy():.3f}"
+        return f"Folder: mIoU {folder_mean_text(pooled)}, {pixels}, {counted(folder.images, 'image')}."
+
+    def _show_selected(self) -> None:
+        """The selected class in the top bar; nothing before there are classes."""
+        catalog, selected, chip = self._program.classes.catalog, self._program.tools.class_id, self._chip
+        if catalog is None or (selected != catalog.ignore and selected not in catalog.ids.tolist()):
+            chip.show_class("", "", None)
+        elif selected == catalog.ignore:
+            chip.show_class(VOID_NAME, "`", catalog.ignore_color)
+        else:
+            info = catalog.by_id(selected)
+            key = next((key for key, class_id in self._program.classes.keys.items() if class_id == selected), "")
+            chip.show_class(info.name, key, info.color)
+
+    # -- order -----------------------------------------------------------------------------------------------------------
+
+    def _arrange(self, image: OpenImage) -> None:
+        """Classes of this image and its truth first; the order then stays while it is painted."""
+        self._arranged = frozenset({*self._program.counts.present(), *self._truth_classes()})
+        self._order = arranged(image.document.catalog, self._arranged)
+        self._program.classes.arrange(self._arranged)
+
+    def _truth_classes(self) -> set[int]:
+        judgement = self._program.judge.judgement
+        if judgement is None:
+            return set()
+        return set(judgement.document.catalog.ids[np.flatnonzero(judgement.matrix.truth_pixels())].tolist())
+
+    # -- following -------------------------------------------------------------------------------------------------------
+
+    def _follow_image(self, image: OpenImage | None) -> None:
+        self._figures = None
+        if image is not None:
+            self._arrange(image)
+        self.show()
+
+    def _follow_prediction(self, image: OpenImage) -> None:
+        self._arrange(image)
+        self.show()
+
+    def _follow_catalog(self) -> None:
+        image, catalog = self._program.projects.image, self._program.classes.catalog
+        if image is not None and catalog is not None and same_classes(catalog, image.document.catalog):
+            self._arrange(image)
+        self.show()
+
+    def _follow_present(self) -> None:
+        """Let classes that were found after the image came into view move up, once."""
+        image = self._program.projects.image
+        if image is not None and not {*self._program.counts.present(), *self._truth_classes()} <= self._arranged:
+            self._arrange(image)
+            self.show()
+
+    def _follow_figures(self, figures: Figures | None) -> None:
+        self._figures = figures
+        # The truth is read after the image is shown, and may be read again: its classes move up once.
+        if not self._truth_classes() <= self._arranged:
+            self._follow_present()
+        self.show()
+
+    def _follow_tools(self) -> None:
+        self._dock.show_current(self._program.tools.class_id)
+        self._show_selected()
+
+
+def _rgb(color: QColor) -> tuple[int, int, int]:
+    return color.red(), color.green(), color.blue()

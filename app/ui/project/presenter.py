@@ -1,0 +1,137 @@
+"""The images: their list, the start page, the title above the picture, and the page of an image that cannot be read."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QObject
+from PySide6.QtGui import QImage
+
+from app.controllers.project.open_image import OpenImage
+from app.controllers.project.unreadable import Unreadable
+from app.controllers.workspace import Program
+from app.state.image_record import ImageRecord, twins
+from app.state.image_scores import ImageScore
+from app.state.project import Project
+from app.text import displayed
+from app.ui.project.image_list_model import ImageListModel, SortBy
+from app.ui.project.unreadable_page import UnreadablePage
+from app.ui.shell.main_window import MainWindow
+from app.viewmodels.project.image_list import ImageRow
+
+_NO_SCORE = ImageScore()
+
+
+class ImagesPresenter(QObject):
+    """Shows the open project and its images, and opens the one that the user chooses."""
+
+    def __init__(self, window: MainWindow, program: Program, images: ImageListModel) -> None:
+        super().__init__(window)
+        self._window, self._program, self._model = window, program, images
+        self._unreadable: UnreadablePage | None = None
+        self._position: dict[int, int] = {}
+        self._twins: frozenset[int] = frozenset()
+        projects = program.projects
+        images.modelReset.connect(lambda: projects.set_order(images.shown_ids()))
+        projects.projectChanged.connect(self._show_project)
+        projects.listChanged.connect(self._show_rows)
+        projects.imageChanged.connect(self._show_image)
+        projects.unreadableShown.connect(self._show_unreadable)
+        projects.recordChanged.connect(self._show_record)
+        projects.saveStateChanged.connect(window.status.show_save_state)
+        self._program.file_notes.changed.connect(window.status.show_note)
+        projects.opening.connect(window.start_page.show_busy)
+        self._program.thumbnails.ready.connect(self._model.refresh)
+        self._program.thumbnails.failed.connect(projects.unreadable.note)
+        self._program.judge.folder.scored.connect(self._show_score)
+        self._program.judge.truthFound.connect(lambda _index: self._show_rows())
+        self._program.judge.folder.rescored.connect(self._show_rows)
+        window.images.chosen.connect(projects.open_image)
+        window.images.sortChosen.connect(lambda order: self._program.settings.set("images.sort", str(order)))
+        window.images.arranged.connect(self._show_title)
+        window.images.set_sort(SortBy(self._program.settings["images.sort"]))
+
+    def thumbnail(self, row: ImageRow) -> QImage | None:
+        """Thumbnail for a row of the list, or None while it is made."""
+        project, record = self._program.projects.project, row.record
+        if project is None or record.missing:
+            return None
+        return self._program.thumbnails.get(record.id, project.path_of(record), record.size, record.mtime_ns)
+
+    def _show_project(self, project: Project | None) -> None:
+        self._program.thumbnails.clear()
+        self._show_rows()
+        window = self._window
+        window.setWindowTitle("Atrous" if project is None else f"{displayed(project.folder.name)} — Atrous")
+        window.start_page.show_recent(self._program.projects.recent.folders())
+        if project is None:
+            window.status.show_save_state(None)
+            self._program.notifier.retire()
+            window.start_page.show_busy("")
+            window.show_start()
+        elif not project.images:
+            window.start_page.show_empty_folder(project.folder)
+            window.show_start()
+        elif self._program.projects.history is not None:
+            history = self._program.projects.history
+            window.history.set_group(history.group)
+            if self._program.projects.image is None:
+                window.start_page.show_busy(str(project.folder))  # its first image is still being read
+            history.changed.connect(lambda: window.history.set_start(history.start.title if history.start else ""))
+
+    def _show_rows(self) -> None:
+        project = self._program.projects.project
+        self._twins = frozenset() if project is None else twins(project.images)
+        rows = [] if project is None else [self._row(record, place) for place, record in enumerate(project.images)]
+        self._position = {row.id: row.position for row in rows}
+        self._model.set_rows(rows)
+        image = self._program.projects.image
+        self._window.images.show_current(None if image is None else image.id)
+        self._show_title()
+
+    def _row(self, record: ImageRecord, position: int) -> ImageRow:
+        score = self._program.judge.folder.scores.get(record.id, _NO_SCORE)
+        return ImageRow(
+            record=record,
+            position=position,
+            iou=score.iou,
+            uncertainty=score.uncertainty,
+            classes=frozenset(name.lower() for name in score.classes),
+            has_truth=self._program.judge.index.get(record.relative_path) is not None,
+            has_twin=record.id in self._twins,
+        )
+
+    def _show_score(self, image: int) -> None:
+        project = self._program.projects.project
+        if project is not None:
+            self._show_record(project.record(image))
+
+    def _show_record(self, record: ImageRecord) -> None:
+        if record.failed and self._program.projects.image is None:
+            self._window.start_page.show_busy("")
+        if record.id in self._position:
+            self._model.update_row(self._row(record, self._position[record.id]))
+
+    def _show_image(self, image: OpenImage | None) -> None:
+        self._window.images.show_current(None if image is None else image.id)
+        self._show_title()
+
+    def _show_unreadable(self, found: Unreadable) -> None:
+        """Say in place of the picture why there is none."""
+        if self._unreadable is None:
+            self._unreadable = UnreadablePage(self._window.commands, self._window.theme)
+            self._unreadable.retried.connect(self._program.projects.open_image)
+        self._unreadable.show_image(found)
+        self._window.show_instead(self._unreadable)
+        self._window.images.show_current(found.id)
+        place = self._model.row_of(found.id)
+        where = f"{place + 1} of {self._model.rowCount()}" if place is not None else f"not among {self._model.rowCount()} shown"
+        self._window.top_bar.show_title(found.name, where, "cannot be shown")
+
+    def _show_title(self) -> None:
+        image, project = self._program.projects.image, self._program.projects.project
+        if image is None or project is None:
+            self._window.top_bar.show_title("" if project is None else displayed(project.folder.name))
+            return
+        place = self._model.row_of(image.id)
+        where = f"{place + 1} of {self._model.rowCount()}" if place is not None else f"not among {self._model.rowCount()} shown"
+        name = project.record(image.id).shown
+        self._window.top_bar.show_title(name, f"{image.info.width}×{image.info.height}", where)
