@@ -404,7 +404,7 @@ def test_the_folder_gets_steps_and_what_a_person_touched_gets_suggestions(desk):
     desk.wait(lambda: "CRF on the folder finished" in desk.titles())
     desk.settle()
     message = next(note for note in desk.program.notifier.messages if note.title == "CRF on the folder finished")
-    assert "1 waits as a suggestion" in message.detail
+    assert "1 is kept as a suggestion" in message.detail
     assert "1 failed" in message.detail
     assert project.record(first).suggested
     assert desk.steps()[-1].startswith("CRF, DeepLab v1") or len(desk.steps()) == 1  # the fake's CRF in a run changes nothing

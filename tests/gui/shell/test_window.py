@@ -125,7 +125,7 @@ def test_a_folder_run_leaves_suggestions_on_touched_images_and_collects_failures
     ]
     message = studio.program.notifier.messages[-1]
     assert "1 failed" in message.detail
-    assert "1 waits as a suggestion" in message.detail
+    assert "1 is kept as a suggestion" in message.detail
 
 
 def test_a_cancelled_folder_run_goes_on_where_it_was(studio, folder):
