@@ -10,7 +10,7 @@ import traceback
 from pathlib import Path
 
 _OURS = str(Path(__file__).resolve().parents[1]).replace("\\", "/") + "/"
-#: Module -> the package to install it with, for those whose names differ.
+#: Module -> the package to install it with, for those with different names.
 _PACKAGES = {
     "cv2": "opencv-python-headless",
     "PIL": "Pillow",
@@ -127,7 +127,7 @@ def show_without_qt(title: str, text: str) -> bool:
         ]
     for command in commands:
         if shutil.which(command[0]) is not None:
-            # Their status says which button it was; what matters is that one of them could be started.
+            # Their status is the button; what matters is that one of them could be started.
             subprocess.run(command, check=False, stdin=subprocess.DEVNULL, capture_output=True)
             return True
     return False
@@ -145,7 +145,7 @@ def _culprit(error: BaseException) -> str:
 
 
 def _failing(error: BaseException) -> str:
-    """The last foreign package whose module was being executed when an error arose; empty if none was."""
+    """The last foreign package with a module that was being executed when an error arose; empty if none was."""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         path = frame.filename.replace("\\", "/")
         if frame.name != "<module>" or path.startswith(_OURS):

@@ -150,7 +150,7 @@ def main(
     Args:
         project_dir: where the project's data lies; None means ``<folder>/.atrous``.
         catalog: classes of a new project; None recognises them from the ground truth.
-        smoke: open, wait for the compute process and, where a model is at hand, one prediction; save a picture of the window
+        smoke: open, wait for the compute process and, if a model is available, one prediction; save a picture of the window
             here and quit.
     """
     QApplication.setHighDpiScaleFactorRoundingPolicy(Qt.HighDpiScaleFactorRoundingPolicy.PassThrough)
@@ -166,7 +166,7 @@ def main(
     def begin() -> None:
         try:
             build()
-        except Exception as error:  # the window is there already: it says what is wrong instead of waiting for ever
+        except Exception as error:  # the window is there already: it shows what is wrong instead of waiting for ever
             application.show_broken(error)
             if smoke is not None:
                 qt.exit(1)

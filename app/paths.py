@@ -6,7 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
-#: Names the environment variable whose folders (separated as in PATH) hold further models.
+#: Names the environment variable with folders (separated as in PATH) that hold further models.
 MODEL_DIR_VARIABLE = "ATROUS_MODEL_DIR"
 
 #: Beside the packages in a source tree, in a wheel and in the frozen application alike.
@@ -14,7 +14,7 @@ RESOURCES = Path(__file__).resolve().parent.parent / "resources"
 
 SAMPLE_PROJECT = RESOURCES / "sample_project"
 
-#: Models that are shipped, and the one to start with where a person has none of their own.
+#: Models that are shipped, and the one to start with if the user has none.
 BUNDLED_MODELS = RESOURCES / "models"
 FIRST_MODEL = BUNDLED_MODELS / "rooms-voc.safetensors"
 
@@ -56,7 +56,7 @@ def _own_model_folder(chosen: str | None) -> Path:
 
 
 def _chosen_model_folder() -> str:
-    """The setting, without the window's machinery; a file that cannot be read chooses nothing (the window says what is wrong)."""
+    """The setting, without the window's machinery; an unreadable file chooses nothing (the window shows what is wrong)."""
     from app.services.folders import settings_file
     from deeplab_core.errors import AtrousError
     from deeplab_core.reading import read_toml
@@ -87,7 +87,7 @@ def is_sample_project(folder: Path) -> bool:
 def copy_sample_project(target: Path) -> Path:
     """Copy the sample project where it may be written to, and return that folder.
 
-    A folder that is already there is a project that somebody worked in: nothing of it is replaced, only missing files are added.
+    A folder that is already there is a project with the user's work: nothing of it is replaced, only missing files are added.
     """
     for source in sorted(SAMPLE_PROJECT.rglob("*")):
         goal = target / source.relative_to(SAMPLE_PROJECT)

@@ -22,7 +22,7 @@ _POLL_MS, _PATIENCE_MS, _SETTLE_MS = 100, 600_000, 800
 
 
 class SmokeRun(QObject):
-    """Waits for the compute process, the first image and, where a model is at hand, its prediction; then takes a picture.
+    """Waits for the compute process, the first image and, if a model is available, its prediction; then takes a picture.
 
     The exit status is 0 when all of it came, 1 when it did not come in time.
     """

@@ -106,7 +106,7 @@ def counted(number: int, thing: str, things: str = "") -> str:
 
 
 def waiting_text(images: int) -> str:
-    """What a summary says of results that are kept as suggestions, beside the user's own work."""
+    """The summary of results that are kept as suggestions, beside the user's own work."""
     return plural(
         "{n} is kept as a suggestion because you have edited its image",
         "{n} are kept as suggestions because you have edited their images",
@@ -137,7 +137,7 @@ def read_number(text: str) -> float:
     """A number from ``0.5``, ``0,5`` or ``٠٫٥``, the same in every language of the desktop.
 
     A dot or a comma is the decimal separator and thousands have none: a number with two separators is refused, and ``1,234`` is
-    a little more than one. Raises ValueError that says what is wrong.
+    a little more than one. Raises ValueError that names the fault.
     """
     plain = plain_number(text.strip())
     if plain.count(".") > 1 or "_" in plain or any(char.isspace() for char in plain):

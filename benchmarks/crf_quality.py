@@ -3,7 +3,7 @@
     OMP_NUM_THREADS=1 python benchmarks/crf_quality.py [--images 99] [--search-images 24]
     OMP_NUM_THREADS=1 python benchmarks/crf_quality.py --params searched.json     those of a search, on images it has not seen
 
-The network is a DeepLabv3 with MobileNetV2 (VOC-21) at output stride 16, whose logits have 33 x 33 points: coarse, so the CRF has
+The network is a DeepLabv3 with MobileNetV2 (VOC-21) at output stride 16; its logits have 33 x 33 points: coarse, so the CRF has
 something to do, but trained far beyond v1, so its gain is smaller than the published one (59.8 -> 63.7). ``thin`` is the recall
 of truth pixels that an opening with a 7 x 7 square removes (legs, horns, wires): what dense CRFs are known to eat. Band: distance
 to class edge, void excluded. Searched parameters are judged on images that they were not chosen on.

@@ -260,7 +260,7 @@ def torchmetrics_checks(scenes: int) -> Iterator[Check]:
     ]
     for title, kind, score in by_class:
         metric = kind(average=None, **options)
-        # It writes 0 where there is nothing to divide; we write nan.
+        # It writes 0 if the divisor is 0; we write nan.
         pairs = ((np.nan_to_num(score(matrix_of(t, p))), np.nan_to_num(value(metric, t, p))) for t, p, _ in cases)
         yield compare(title, name, pairs, single)
     accuracy = MulticlassAccuracy(average="micro", **options)
@@ -275,7 +275,7 @@ def torchmetrics_checks(scenes: int) -> Iterator[Check]:
     yield compare("mean accuracy", name + ", classes of the truth", pairs, single)
 
     def calibration(truth: Labels, prediction: Labels, level: Labels, norm: str) -> float:
-        # Class probabilities whose largest one is the confidence: binary, since only "right or wrong" matters.
+        # Class probabilities; the largest one is the confidence: binary, since only "right or wrong" matters.
         keep = truth != VOID
         sure, right = level[keep] / 255.0, (truth == prediction)[keep]
         sure = np.maximum(sure, 1 - sure)
@@ -400,7 +400,7 @@ def street(seed: int) -> tuple[Labels, Labels, Labels]:
 
 
 def checks(scenes: int) -> list[Check]:
-    """All comparisons; a reference that is not installed leaves a row that says so."""
+    """All comparisons; a reference that is not installed leaves a row that names it."""
     found = list(formulas(scenes))
     programs = {
         "torchmetrics": torchmetrics_checks, "pycocotools": pycocotools_checks, "cityscapesscripts": cityscapes_checks,
@@ -430,7 +430,7 @@ def table(found: list[Check]) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scenes", type=int, default=8)
-    parser.add_argument("--write", type=Path, help="Markdown file whose marked part is replaced.")
+    parser.add_argument("--write", type=Path, help="Markdown file; its marked part is replaced.")
     options = parser.parse_args()
     use_compiled(LARGE)  # what a folder of photographs is counted with; the tests run both ways
     found = checks(options.scenes)

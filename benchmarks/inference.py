@@ -38,7 +38,7 @@ NETWORKS = {
 
 
 def calibrated(arguments: dict[str, str]) -> torch.nn.Module:
-    """Random weights whose batch norms have seen one batch: no denormals, sane activations."""
+    """Random weights with batch norms that have seen one batch: no denormals, sane activations."""
     torch.manual_seed(0)
     model = create_model(**arguments, num_classes=21, output_stride=16).train()
     for module in model.modules():

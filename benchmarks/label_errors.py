@@ -80,7 +80,7 @@ def photographs(limit: int) -> list[Photo]:
 
 
 def spoil(truth: np.ndarray, kind: str, rng: np.random.Generator) -> np.ndarray | None:
-    """A copy with one spoiled object; None where there is none to spoil, or no place for another."""
+    """A copy with one spoiled object; None if it has none to spoil, or no place for another."""
     regions = find_regions(truth, (truth != VOID) & (truth != BACKGROUND))
     large = np.flatnonzero((regions.pixels >= LEAST_PX) & (regions.pixels <= truth.size // 2))
     if not large.size:

@@ -1,4 +1,4 @@
-"""Does learning from corrections help on images that nobody has corrected?
+"""Does learning from corrections help on images without corrections?
 
     OMP_NUM_THREADS=2 python benchmarks/learn.py --case voc [--k 1 2 5 10 20] [--seeds 3] [--json FILE]
     OMP_NUM_THREADS=2 python benchmarks/learn.py --case camvid --model MODEL.safetensors --sequence 0006R0
@@ -98,7 +98,7 @@ def road_catalog() -> ClassCatalog:
 
 
 def road_photos(sequence: str, catalog: ClassCatalog) -> list[Photo]:
-    """Frames of CamVid whose truth says road, car, person and background; bicyclists are half person, half bicycle: void."""
+    """Frames of CamVid with truth for road, car, person and background; bicyclists are half person, half bicycle: void."""
     camvid = get_catalog("camvid11")
     called = {"road": "road", "car": "car", "pedestrian": "person", "bicyclist": None}
     table = np.full(camvid.ignore + 1, catalog.ignore, catalog.dtype)

@@ -2,7 +2,7 @@
 
     OMP_NUM_THREADS=2 python benchmarks/learn_time.py [--network bundled|full]
 
-Ten images that a person labelled and 32 that nobody touched, blocks of colour each, through the learning of the window.
+Ten labelled images and 32 untouched ones, blocks of colour each, through the learning of the window.
 ``bundled`` has the shape of the bundled models (separable decoder), ``full`` the paper's decoder over MobileNetV2, whose 3x3
 convolutions over 304 channels take most of its time. The weights are random: the steps take as long as with trained ones. Not in
 it is the pass that judges left-out images once more where a part of the change is withdrawn (ten predictions from kept features).

@@ -1,9 +1,9 @@
-"""How long the window stands still: a 5 ms heartbeat in the real window while a person opens, predicts, fills, undoes, compares.
+"""How long the window freezes: a 5 ms heartbeat in the real window while a user opens, predicts, fills, undoes, compares.
 
     python benchmarks/stalls.py [--megapixels 12 50 100] [--limit 50]
 
-The whole program runs offscreen on two photographs with truth per size; only the compute process is a stand-in, whose predictions
-are made beforehand. Beside each longest gap stands the time until its outcome was seen; ``--profile STEP`` says what took it.
+The whole program runs offscreen on two photographs with truth per size; only the compute process is a stand-in; its predictions
+are made beforehand. Each longest gap is printed with the time until its outcome was seen; ``--profile STEP`` shows the cause.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def make_folder(root: Path, width: int, height: int) -> Path:
 
 
 class Walk:
-    """A person's steps through one size, each measured."""
+    """The user's steps through one size, each measured."""
 
     def __init__(self, folder: Path, width: int, height: int, asked: argparse.Namespace) -> None:
         self.folder, self.size, self.asked = folder, (width, height), asked
@@ -181,7 +181,7 @@ class Walk:
         self.step("undo it", edit.undo, lambda: not bool((first.document.labels == 7).all()))
         self.step("redo it", edit.redo, lambda: bool((first.document.labels == 7).all()))
         self.step("start from the model", program.predict.start_from_model)
-        self.step("a prediction beside a person's work", program.predict.run_image)
+        self.step("a prediction beside the user's work", program.predict.run_image)
         self.step("next image", projects.next_image, lambda: projects.image is not first)
         self.step("back", projects.previous_image, lambda: projects.image is not None and projects.image.id == first.id)
         self.step("save", projects.save_now)

@@ -2,8 +2,8 @@
 
     python benchmarks/startup.py [--runs 7]
 
-Each run is a fresh process of ``python -m app``, as a person starts it, with warm file caches. The first frame is noted by the
-program itself after its first paint event was handled. The bare interpreter importing Qt's widgets stands beside it.
+Each run is a fresh process of ``python -m app``, as the user starts it, with warm file caches. The first frame is noted by the
+program itself after its first paint event was handled. The bare interpreter importing Qt's widgets is the reference.
 """
 
 from __future__ import annotations

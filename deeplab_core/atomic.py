@@ -49,7 +49,7 @@ def protect_images(folder: str | Path, images: Iterable[str]) -> None:
 
 
 def release_images(folder: str | Path) -> None:
-    """Forget what :func:`protect_images` was told about a folder. Photographs are still known by their content."""
+    """Undo :func:`protect_images` for a folder. Photographs are still known by their content."""
     _OPEN_IMAGES.pop(os.path.realpath(folder), None)
 
 
@@ -131,7 +131,7 @@ def _containing(path: Path) -> Iterator[tuple[str, bool]]:
 
 
 def rename_file(path: str | Path, target: str | Path) -> None:
-    """Rename a file, or move it within its disk, unless it or what stands at ``target`` is protected.
+    """Rename a file, or move it within its disk, unless it or the file at ``target`` is protected.
 
     Raises:
         ProtectedFile: see :func:`refuse_photograph`.
@@ -177,7 +177,7 @@ def atomic_write(
         Number of bytes written.
 
     Raises:
-        ProtectedFile: a photograph, an image of an open folder or a link stands there.
+        ProtectedFile: a photograph, an image of an open folder or a link is there.
         StorageError: full disk, read-only folder, missing rights and the like.
     """
     refuse_photograph(path, follow_links=follow_links)
@@ -220,7 +220,7 @@ def link_file(source: str | Path, link: str | Path) -> None:
     """Make a link to a file, under a name that is free.
 
     Raises:
-        ProtectedFile: something stands there already.
+        ProtectedFile: something is there already.
         StorageError: the system does not allow it.
     """
     link = Path(link)
@@ -248,7 +248,7 @@ def make_folder(path: str | Path) -> None:
 
 
 def storage_error(error: OSError, path: str | Path, what: str = "the file cannot be written") -> StorageError:
-    """The StorageError that says what an OSError of a write means and what to do."""
+    """The StorageError that explains an OSError of a write and names a remedy."""
     why, remedy = _REMEDIES.get(
         error.errno or 0, (error.strerror or str(error), "Choose another folder or disk, then save again")
     )

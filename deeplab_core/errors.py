@@ -1,13 +1,13 @@
-"""The one tree of errors. Every error says what happened, why, and what to do about it.
+"""The one tree of errors. Every error names what happened, why, and what to do about it.
 
 ::
 
     AtrousError
     ├── ImageReadError        an image file cannot be decoded
-    ├── ImageFailed           something nobody foresaw happened to one image; the others are not affected
+    ├── ImageFailed           an unexpected failure of one image; the others are not affected
     ├── MaskFormatError       a mask or truth file does not hold what its catalog declares
     │   ├── AmbiguousTruthError   several folders may be the ground truth, or the only one may hold predictions
-    │   ├── AmbiguousFrameError   a mask fits the image as stored and as displayed, and nothing says which is meant
+    │   ├── AmbiguousFrameError   a mask fits the image as stored and as displayed, and nothing determines which is meant
     │   └── PredictedTruthError   a folder named as ground truth holds predictions that Atrous wrote
     ├── CatalogError          a catalog file is wrong, or two catalogs do not fit
     ├── WeightsError          a checkpoint cannot be used
@@ -15,7 +15,7 @@
     │   └── UnsafeCheckpoint      the file asks to run code, or hides files outside its archive
     ├── DeviceError           the asked-for device is not there
     ├── DeviceOutOfMemory     the device ran out of memory even with the smallest tile
-    ├── Cancelled             a person (or a newer request) cancelled the work
+    ├── Cancelled             the user (or a newer request) cancelled the work
     ├── ProjectError          project data is corrupt or of a newer version
     │   └── ProjectLocked         another window holds the project
     ├── DataFileError         a JSON, YAML or TOML file cannot be read, or does not hold what is expected
@@ -106,7 +106,7 @@ class AtrousError(Exception):
     """Base of every error that is meant for users.
 
     Args:
-        what: one clause that says what happened, without a full stop.
+        what: one clause on what happened, without a full stop.
         why: the cause as far as it is known.
         remedy: what the user can do now.
         path: the file that is concerned.
@@ -155,7 +155,7 @@ class ImageReadError(AtrousError):
 
 
 class ImageFailed(AtrousError):
-    """Something that nobody foresaw happened to one image; see :func:`image_error`."""
+    """An unexpected failure of one image; see :func:`image_error`."""
 
 
 class MaskFormatError(AtrousError):
@@ -163,7 +163,7 @@ class MaskFormatError(AtrousError):
 
 
 class AmbiguousFrameError(MaskFormatError):
-    """A mask fits its image as stored and as displayed, and nothing says which is meant; the user must be asked once."""
+    """A mask fits its image as stored and as displayed, and nothing determines which is meant; the user must be asked once."""
 
 
 class AmbiguousTruthError(MaskFormatError):
@@ -199,7 +199,7 @@ class DeviceOutOfMemory(AtrousError):
 
 
 class Cancelled(AtrousError):
-    """The work was cancelled by a person or by a newer request."""
+    """The work was cancelled by the user or by a newer request."""
 
     def __init__(self, what: str = "cancelled", *, why: str = "", remedy: str = "", path: Path | str | None = None) -> None:
         super().__init__(what, why=why, remedy=remedy, path=path)

@@ -1,7 +1,7 @@
 """Label maps: what they are, whether they are valid, and how they are counted and translated.
 
-A label map is an (H, W) array, C-contiguous, uint8 (uint16 for a wide catalog), whose values are class ids of a catalog or the
-catalog's in-memory ignore value (255, or 65535).
+A label map is an (H, W) array, C-contiguous, uint8 (uint16 for a wide catalog), with values that are class ids of a catalog or
+the catalog's in-memory ignore value (255, or 65535).
 """
 
 from __future__ import annotations

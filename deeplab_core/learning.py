@@ -1,4 +1,4 @@
-"""Records of learning from a person's corrections, for both processes; numpy only. The learning is in ``training.adaptation``."""
+"""Records of learning from the user's corrections, for both processes; numpy only. The learning is in ``training.adaptation``."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class LearnOptions:
             computed once and kept).
         strength: how much the corrections count against what the model said elsewhere.
         new_classes: ids of the labels' catalog that the model does not know and is to learn.
-        background: images nobody has corrected whose confident predictions are kept, at most this many.
+        background: uncorrected images; their confident predictions are kept, at most this many.
         seed: of everything random.
     """
 
@@ -80,11 +80,11 @@ class ClassGain:
     Attributes:
         id, name, color: of the labels' catalog.
         pixels: labelled pixels of the class that were learned from.
-        images: number of images that they lie in.
+        images: number of images that contain them.
         corrected: IoU before and after on the corrected images, with the finished model; None where the class does not occur.
-        held_out: the same on images that were left out while learning; None where nothing could be left out.
+        held_out: the same on images that were left out while learning; None if nothing could be left out.
         new: the model did not know the class.
-        change: of ``held_out``, with its interval; None where nothing could be left out or no image left out has the class.
+        change: of ``held_out``, with its interval; None if nothing could be left out or no image left out has the class.
     """
 
     id: int
@@ -104,13 +104,13 @@ class LearnReport:
 
     Attributes:
         verdict: what the images that were left out say: ``"better"`` or ``"worse"`` where the interval of their gain excludes
-            0, else ``"not sure"``, also where there was none to leave out.
-        summary: one or two sentences for a person, with what to do.
+            0, else ``"not sure"``, also if there was none to leave out.
+        summary: one or two sentences for users, with what to do.
         images: corrected images that were learned from.
-        background: images whose confident predictions were kept.
+        background: images with kept confident predictions.
         pixels: labelled pixels.
         corrected: mean IoU before and after on the corrected images.
-        held_out: mean IoU before and after on images while they were left out; None where nothing could be left out.
+        held_out: mean IoU before and after on images while they were left out; None if nothing could be left out.
         kept: share (0..1) of the confident predictions elsewhere that stayed as they were; None without any.
         step, steps: at which step learning was stopped, and how many there would have been.
         blend: how much of the change was taken, 0..1.
@@ -118,7 +118,7 @@ class LearnReport:
         seconds: that it took.
         classes: those that were corrected or occur in the corrected masks.
         skipped: (name, why) of images that could not be used.
-        change: of ``held_out``, with its interval; None where nothing could be left out.
+        change: of ``held_out``, with its interval; None if nothing could be left out.
     """
 
     verdict: Verdict
@@ -140,7 +140,7 @@ class LearnReport:
 
     @property
     def lost_most(self) -> ClassGain | None:
-        """The class that lost most IoU on images left out; None where none lost any."""
+        """The class that lost most IoU on images left out; None if none lost any."""
         losers = [row for row in self.classes if row.change is not None and row.change.gain < 0]
         return min(losers, key=lambda row: row.change.gain if row.change is not None else 0.0, default=None)
 

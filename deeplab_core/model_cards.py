@@ -24,7 +24,7 @@ from deeplab_core.records import ModelCard, Preprocessing, card_path
 
 
 def read_card_file(weights: Path) -> ModelCard | None:
-    """The card that a person (or this program) put beside the weights, or None.
+    """The card that the user (or this program) put beside the weights, or None.
 
     Raises:
         WeightsError: the card file is malformed; a broken card is never passed over silently.
@@ -55,7 +55,7 @@ def write_card_file(weights: str | Path, card: ModelCard) -> Path:
 
 
 def numbered_catalog(classes: int) -> ClassCatalog:
-    """A catalog for a network whose classes nobody named: "class 0" .. with well separated colours."""
+    """A catalog for a network without class names: "class 0" .. with well separated colours."""
     infos = []
     for number in range(classes):
         # Golden-ratio steps around the hue circle keep neighbours in number apart in colour.
@@ -64,7 +64,7 @@ def numbered_catalog(classes: int) -> ClassCatalog:
     return ClassCatalog(name=f"numbered{classes}", title=f"{classes} numbered classes", classes=tuple(infos))
 
 
-#: Classes of a network with one channel whose class nobody named.
+#: Classes of a network with one unnamed channel.
 OBJECT_CATALOG = ClassCatalog(
     name="object",
     title="Background and one class",
@@ -103,7 +103,7 @@ def settled_card(card: ModelCard, channels: int, path: Path | None = None, *, in
             catalog = OBJECT_CATALOG
         elif only.id == 0 or only.name == "background":
             raise WeightsError(
-                f"the model card lists one class, '{only.name}' with the id {only.id}, the network tells it from the background",
+                f"the model card lists one class, '{only.name}' with the id {only.id}, separated from the background",
                 remedy="List two classes in the card: the background first, then the class",
                 path=path,
             )
@@ -222,7 +222,7 @@ def _digest(path: Path, size: int, modified: int) -> str:  # noqa: ARG001  (size
 
 
 def check_card(card: ModelCard, classes: int, path: Path | None) -> None:
-    """Refuse a card whose catalog does not fit the network.
+    """Refuse a card with a catalog that does not fit the network.
 
     Raises:
         WeightsError: with both numbers.

@@ -33,13 +33,13 @@ _INDEX = re.compile(r".+\.(safetensors|bin)\.index\.json", re.IGNORECASE)
 
 
 def is_model_file(path: Path) -> bool:
-    """Whether a file's name says that it is a model: by :data:`MODEL_SUFFIXES`, in any case of letters. Parts of one are not."""
+    """Whether a file's name is that of a model: by :data:`MODEL_SUFFIXES`, in any case of letters. Parts of one are not."""
     name = path.name.lower()
     return name.endswith(MODEL_SUFFIXES) and _SHARD.fullmatch(name) is None
 
 
 def is_foreign_model(path: Path) -> bool:
-    """Whether a file's name says that it is a model of another program; see :data:`FOREIGN_SUFFIXES`."""
+    """Whether a file's name is that of another program's model; see :data:`FOREIGN_SUFFIXES`."""
     return path.name.lower().endswith(FOREIGN_SUFFIXES)
 
 
@@ -99,7 +99,7 @@ def index_of(path: Path) -> Path | None:
 
 
 def read_index(index: Path) -> dict[str, list[str]]:
-    """Which tensors lie in which part.
+    """Which tensors are in which part.
 
     Returns:
         Names of tensors by the part's file name, in the index's order.

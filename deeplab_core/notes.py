@@ -33,7 +33,7 @@ class Note:
     warning: bool = False
 
     def spoken(self) -> str:
-        """The fact as a command says it: begins with ``note:`` or ``warning:``."""
+        """The fact as a command prints it: begins with ``note:`` or ``warning:``."""
         return _spoken(self.warning, self.text)
 
     def to_dict(self) -> dict[str, Any]:
@@ -88,7 +88,7 @@ class RunNotes:
         return [self._line(counted) for counted in self._counted.values()]
 
     def spoken(self) -> list[str]:
-        """:meth:`lines` as a command says them: each begins with ``note:`` or ``warning:``."""
+        """:meth:`lines` as a command prints them: each begins with ``note:`` or ``warning:``."""
         return [_spoken(counted.note.warning, self._line(counted)) for counted in self._counted.values()]
 
     def _line(self, counted: _Counted) -> str:

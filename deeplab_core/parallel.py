@@ -1,4 +1,4 @@
-"""Work on several cores: how many there are, and a map whose results come in order."""
+"""Work on several cores: how many there are, and a map with results in order."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Texts for a terminal and a log: control characters out of file names and files become visible, whatever they would do.
 
-A terminal obeys what stands in its output: an escape sequence in the name of a file or class could rename the window, move the
+A terminal obeys what is in its output: an escape sequence in the name of a file or class could rename the window, move the
 cursor over what was printed before, or on some terminals send keys. Bidirectional controls show another order than the one that
 is there ("Trojan Source", CVE-2021-42574).
 """

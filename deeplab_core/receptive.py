@@ -15,7 +15,7 @@ class Reach:
     """A theoretical receptive field.
 
     Attributes:
-        name: what it belongs to, for a person: ``"network"``, or a branch of the pyramid such as ``"rate 12"``.
+        name: what it belongs to, for users: ``"network"``, or a branch of the pyramid such as ``"rate 12"``.
         extent: what the score can depend on at all, in px of the image; may reach beyond it.
         radius: of one coarse score in px of the network's input, by layer arithmetic.
     """
@@ -31,7 +31,7 @@ class ReceptiveField:
 
     Attributes:
         x, y: the pixel of the image.
-        class_id: the class whose score it is, in the model's ids: the most probable one there.
+        class_id: the class of the score, in the model's ids: the most probable one there.
         reaches: theoretical fields, the whole network's first, then the pyramid's branches from narrow to wide.
         gradient: (h, w) float32 >= 0, |d score / d input| summed over the three channels, on the network's input; sums to 1, or
             is all zero where the score depends on nothing.
@@ -39,7 +39,7 @@ class ReceptiveField:
         radii: (share, Chebyshev radius in px of the network's input) of the smallest centred square that holds this share of the
             gradient, for :data:`SHARES`.
         milliseconds: that it took.
-        note: what was left out of the gradient, and why; empty where nothing was.
+        note: what was left out of the gradient, and why; empty if nothing was.
     """
 
     x: int
@@ -53,7 +53,7 @@ class ReceptiveField:
     note: str = ""
 
 
-#: Shares of the gradient whose outline is drawn.
+#: Shares of the gradient with a drawn outline.
 SHARES = (0.5, 0.95)
 
 

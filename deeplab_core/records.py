@@ -54,7 +54,7 @@ class Preprocessing:
         resize: ``"native"``, ``"long_side:N"``, ``"short_side:N"``, ``"fit:HxW"`` (bilinear, aspect kept) or ``"stretch:HxW"``.
             Tiling belongs to native. ``short_side`` enlarges up to 16 N on the long side.
         padding: ``"none"``, ``"canvas:N"`` or ``"canvas:HxW"`` (bottom/right up to that size), ``"multiple:N"`` (bottom/right)
-            or ``"grid:N"`` (bottom/right up to N k + 1, the sizes whose corners fall on features of stride N: TensorFlow's 513
+            or ``"grid:N"`` (bottom/right up to N k + 1, the sizes with corners on features of stride N: TensorFlow's 513
             or 1025 x 2049).
         pad_value: raw 0..255 value of padding, per network channel; usually the mean, so that padding becomes 0.
     """
@@ -120,7 +120,7 @@ class ModelCard:
 
     Attributes:
         id: stable identifier (sha256 prefix plus name); part of prediction cache keys.
-        name: what a person reads.
+        name: as shown to users.
         architecture: keyword arguments of ``create_model`` ("name", "backbone", ...), so that the file can be rebuilt.
         catalog: classes in channel order.
         preprocessing: see :class:`Preprocessing`.
@@ -131,7 +131,7 @@ class ModelCard:
         source, licence: where the weights come from and what their data or release allows.
         summary: one line for the model dock: what it knows.
         threshold: probability above which a pixel is the second class of :attr:`catalog`, for a network of one channel
-            (sigmoid), whose catalog is background and object; None for every other network.
+            (sigmoid), with background and object as catalog; None for every other network.
         guessed: names of fields that took a documented default because the file does not say.
         extra: training recipe, metrics, lineage; JSON values only.
     """
@@ -249,7 +249,7 @@ class PredictOptions:
         scales: relative scales; probabilities are averaged over them (DeepLabv3, section 4.1).
         flip: also average with the mirrored image.
         resize: overrides the card's ``resize``; None keeps it.
-        tile: side of a tile in network pixels; None decides from the memory at hand.
+        tile: side of a tile in network pixels; None decides from the available memory.
         overlap: context of a tile beyond its own part, on every side, in network pixels; None takes the network's receptive
             radius, but no more than a sixth of the tile.
         device: ``auto`` prefers cuda, then mps, then cpu; or a torch device string.
@@ -309,7 +309,7 @@ class Prediction:
         labels: (H, W) uint8 (uint16 for a wide catalog), C-contiguous, ids of the model card's catalog, at the size of the
             oriented image.
         confidence: (H, W) uint8, ``round(255 * probability of the label)``, the largest probability unless a threshold chose
-            the label; (0, 0) for a kept prediction whose confidence had to make
+            the label; (0, 0) for a kept prediction with confidence that had to make
             room, see :attr:`known_confidence`.
         card_id: id of the model card.
         options: the options asked for; of a two-class network with the threshold that was used.
@@ -338,7 +338,7 @@ class TrimapBand:
     """Which boundary band is meant; the rule is part of every figure measured in it.
 
     Attributes:
-        width_px: 1..40; pixels whose distance is at most this belong to the band.
+        width_px: 1..40; pixels at most this far away belong to the band.
         rule: ``"void"``: Chebyshev distance to a void pixel of the truth (square structuring element, as in the DeepLab
             papers' evaluation code), void excluded. ``"edge"``: exact Euclidean distance to a class edge, 1 = a pixel with a
             4-neighbour of another class; void is filled by the nearest class first and excluded afterwards; the image border

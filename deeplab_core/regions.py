@@ -141,7 +141,7 @@ def _present(values: NDArray[Any], where: Mask | None) -> NDArray[np.int64]:
 
 
 def _anchors(numbers: NDArray[np.int32], boxes: NDArray[np.int32]) -> NDArray[np.int32]:
-    """(N, 2) int32: x and y of each region's first pixel. It lies in the top row of the region's box."""
+    """(N, 2) int32: x and y of each region's first pixel. It is in the top row of the region's box."""
     anchors = np.empty((len(boxes), 2), dtype=np.int32)
     for row, (x, y, width, _) in enumerate(boxes.tolist()):
         anchors[row] = x + int(np.argmax(numbers[y, x : x + width] == row + 1)), y

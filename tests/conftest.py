@@ -1,4 +1,4 @@
-"""What every test stands on: no screen, one thread, and nobody's real settings."""
+"""What every test relies on: no screen, one thread, and no real settings."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip ``gpu`` tests where there is no CUDA device; mark tests that use ``shared_real`` as ``real``."""
+    """Skip ``gpu`` tests without a CUDA device; mark tests that use ``shared_real`` as ``real``."""
     for item in items:
         if "shared_real" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.real)
@@ -125,7 +125,7 @@ def pytest_configure() -> None:
 
 
 def _require(modname: str, minversion: str | None = None, reason: str | None = None, **_others: object) -> ModuleType:
-    """Stands for ``pytest.importorskip`` where nothing may be missing."""
+    """Stands for ``pytest.importorskip`` if no package may be missing."""
     return import_module(modname)
 
 

@@ -115,7 +115,7 @@ class _Server(ThreadingHTTPServer):
 
 @contextmanager
 def serving(*, protected: bool = False) -> Iterator[FileServer]:
-    """Run a server until the block ends; a protected one shows a certificate that nobody but :data:`AUTHORITY` vouches for."""
+    """Run a server until the block ends; a protected one shows a certificate that only :data:`AUTHORITY` vouches for."""
     behaviour = FileServer()
     handler = type("Handler", (_Handler,), {"behaviour": behaviour})
     server = _Server(("127.0.0.1", 0), handler)

@@ -14,7 +14,7 @@ CONTENT = bytes(hashlib.shake_256(b"weights").digest(5000))
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
 DIGITS = b"9" * 6000
 
-#: What one connection gets: bytes, or a function that sends them itself, until the event says that the test is over.
+#: What one connection gets: bytes, or a function that sends them itself, until the event ends the test.
 Answer = bytes | Callable[[socket.socket, threading.Event], None]
 
 

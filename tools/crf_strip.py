@@ -5,7 +5,7 @@ Run from the repository::
     python -m tools.crf_strip --rooms DIR --model FILE -o docs/images/crf_strip.png [--crf v1] [--only NAME ...]
 
 ``DIR`` holds ``images/`` and ``truth/`` with masks of the same stems (the layout of ``python -m tools.rooms``). The images are
-chosen evenly from those whose mask the CRF changes most, so that there is something to see; ``--only`` names them. mIoU is over
+chosen evenly from those that the CRF changes most, so that there is something to see; ``--only`` names them. mIoU is over
 the classes in the truth of the one image; the band is the distance to a class edge of the truth, void excluded.
 """
 

@@ -50,7 +50,7 @@ NETWORKS: tuple[tuple[str, str, dict[str, Any]], ...] = (
 
 
 def _random_network(name: str, options: dict[str, Any]) -> tuple[Any, ModelCard]:
-    """A network with drawn weights whose batch norms do something."""
+    """A network with random weights and active batch norms."""
     torch.manual_seed(0)
     model = create_model(name, num_classes=CLASSES, **options).eval()
     for module in model.modules():

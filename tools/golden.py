@@ -26,7 +26,7 @@ PASSING = frozenset({"seconds", "milliseconds", "time", "made", "started", "crea
 
 
 def _run(*words: str | Path) -> None:
-    """Run a command of the program. Exit status 1 is allowed: it says that some file could not be measured."""
+    """Run a command of the program. Exit status 1 is allowed: it means that some file could not be measured."""
     command = [sys.executable, "-m", "app", *map(str, words)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode not in (0, 1):

@@ -28,7 +28,7 @@ def main(images: Path, project: Path, output: Path, cell: str, size: str, theme:
     """Take the pictures."""
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
     for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME"):
-        os.environ[name] = tempfile.mkdtemp()  # a person's own settings stay out of it, and untouched
+        os.environ[name] = tempfile.mkdtemp()  # the user's own settings are neither used nor changed
     from PySide6.QtWidgets import QApplication
 
     from app.main import Application

@@ -53,7 +53,7 @@ def draw(cases: dict[str, dict[int, list[dict[str, Any]]]], target: Path) -> Non
     def y(value: float) -> float:
         return TOP + (high - value) * (SIZE[1] - TOP - BOTTOM) / (high - low)
 
-    pen.text((LEFT, 14), "Gain on images that nobody corrected, points of mIoU", INK, title)
+    pen.text((LEFT, 14), "Gain on images without corrections, points of mIoU", INK, title)
     for value in range(int(low), int(high) + 1):
         pen.line([(LEFT, y(value)), (SIZE[0] - RIGHT, y(value))], INK if value == 0 else GRID, 1)
         pen.text((LEFT - 12, y(value)), f"{value:+d}" if value else "0", INK, font, anchor="rm")

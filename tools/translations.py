@@ -18,7 +18,7 @@ FUNCTIONS = ("plural", "mark", "message")
 
 
 def sources() -> list[Path]:
-    """Files whose texts a window may show: those of the program, without the command line, which stays English."""
+    """Files with texts that a window may show: those of the program, without the command line, which stays English."""
     found = [*(ROOT / "app").rglob("*.py"), *(ROOT / "deeplab_core").rglob("*.py")]
     return sorted(path for path in found if ROOT / "app" / "cli" not in path.parents)
 

@@ -69,7 +69,7 @@ class KeyPress:
 
     @property
     def by_position(self) -> bool:
-        """Whether the position may stand in for the character: never for a Latin letter or a digit, which are as printed."""
+        """Whether the position may replace the character: never for a Latin letter or a digit, which are as printed."""
         return bool(self.position) and len(self.name) <= 1 and self.name.upper() not in _PRINTED_AND_MEANT
 
     def spelled(self) -> Iterator[str]:

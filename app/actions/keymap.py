@@ -1,4 +1,4 @@
-"""Which keys belong to which command: defaults, a person's overrides, presets. Conflicts are refused."""
+"""Which keys belong to which command: defaults, the user's overrides, presets. Conflicts are refused."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ class Keymap:
             self._overrides[action_id] = chosen
 
     def reset(self, action_id: str) -> None:
-        """Give a command its default keys back. Raises ShortcutConflict where another command has taken one meanwhile."""
+        """Give a command its default keys back. Raises ShortcutConflict if another command has taken one since."""
         self.assign(action_id, self._actions[action_id].shortcuts)
 
     def use_preset(self, name: str) -> None:

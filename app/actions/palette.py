@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from app.actions.spec import ActionSpec
 
-#: Names of commands whose menu entry does not say what they act on; menus say it by their place.
+#: Names of commands whose object is only clear from their place in a menu.
 FULL_NAMES = {
     "project.rescan": "Look for new images in the folder",
     "project.save": "Save the mask of this image now",

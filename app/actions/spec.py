@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Group(StrEnum):
-    """Where a command stands in menus and in the lists of keyboard shortcuts; the value is what the user reads."""
+    """The place of a command in menus and in the lists of keyboard shortcuts; the value is what the user reads."""
 
     FILE = "File"
     EDIT = "Edit"

@@ -349,7 +349,7 @@ GESTURES: tuple[Gesture, ...] = (
 
 
 def by_id(action_id: str) -> ActionSpec:
-    """The command of this id. Raises KeyError where there is none."""
+    """The command of this id. Raises KeyError if unknown."""
     return _BY_ID[action_id]
 
 

@@ -1,7 +1,7 @@
 """The command line: the headless twin of the window, on the same core.
 
 ``run(arguments)`` returns the exit status: 0 done, 1 a run failed (in part or whole), 2 bad usage or bad input, 130 interrupted.
-Every error is one line on stderr that says what to do. No module of this package imports torch, Qt or numpy before one of its
+Every error is one line on stderr that names a remedy. No module of this package imports torch, Qt or numpy before one of its
 commands runs, so ``atrous --help`` answers at once.
 """
 
@@ -31,7 +31,7 @@ from deeplab_core.printable import log_to_stderr
 
 __all__ = ["main", "run"]
 
-#: Errors that the caller mends by asking for something else; every other AtrousError is a run that failed.
+#: Errors that the caller fixes with other arguments; every other AtrousError is a run that failed.
 BAD_INPUT = (
     CatalogError,
     DeviceError,
@@ -69,7 +69,7 @@ OLD_NAMES = {"doubt": "rank"}
 
 
 class WindowByDefault(click.Group):
-    """A group whose first argument may also be a folder: ``atrous FOLDER`` opens the window on it."""
+    """A group with a first argument that may also be a folder: ``atrous FOLDER`` opens the window on it."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         """Names of all commands, hidden ones included."""
@@ -103,7 +103,7 @@ def main() -> None:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command line and return its exit status; never raises for a person's mistake."""
+    """Run one command line and return its exit status; never raises for a user's mistake."""
     prepare_output()
     log_to_stderr("%(levelname)s %(name)s: %(message)s")
     try:

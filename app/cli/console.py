@@ -25,7 +25,7 @@ class Progress(Protocol):
         """One more unit is done; ``label`` names it."""
 
     def note(self, text: str) -> None:
-        """Something a person should read, without disturbing the bar."""
+        """Something the user should read, without disturbing the bar."""
 
 
 @contextmanager
@@ -53,7 +53,7 @@ def remember_overwrite(context: click.Context, _parameter: click.Parameter, valu
 
 
 def overwrite_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """``--overwrite`` of commands whose only files are reports."""
+    """``--overwrite`` of commands that only write reports."""
     return click.option(
         "--overwrite", is_flag=True, is_eager=True, expose_value=False, callback=remember_overwrite,
         help="Let a report replace a file of another kind.",

@@ -1,4 +1,4 @@
-"""From what a person types to CRF parameters: a preset's name, or a file that a search wrote."""
+"""From the user's argument to CRF parameters: a preset's name, or a file that a search wrote."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ crf_engine_option = click.option(
 
 
 def parse_crf(_context: click.Context, _parameter: click.Parameter, value: str | None) -> CRFParams | None:
-    """Parameters from a preset's name or a JSON file; BadParameter says what is wrong."""
+    """Parameters from a preset's name or a JSON file; BadParameter names the fault."""
     if value is None:
         return None
     from deeplab_core.errors import AtrousError

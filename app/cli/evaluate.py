@@ -101,7 +101,7 @@ def parse_bands(_context: click.Context, _parameter: click.Parameter, value: str
     metavar="FILE",
     multiple=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="What 'atrous evaluate --json' wrote of another model on this truth: its trimap curve stands in the report beside this "
+    help="What 'atrous evaluate --json' wrote of another model on this truth: the report draws its trimap curve beside this "
     "one's, named like the file. May be repeated.",
 )
 @click.option("--json", "json_file", metavar="FILE", type=ReportFile("JSON"), help="Write every figure.")
@@ -129,10 +129,10 @@ def evaluate(
     Ground truth that is found but not certain is never used: name it with --truth. What was found, and which classes were
     recognised, is printed and recorded in the JSON.
 
-    NAME.confidence.png beside the masks gives the calibration, and where there are two classes precision and recall over the
+    NAME.confidence.png beside the masks gives the calibration, and, with two classes, precision and recall over the
     threshold, average precision and the threshold of the largest IoU. *_instanceIds.png beside Cityscapes' truth gives the
     weighted IoU.
-    Exit status 1 says that some files could not be compared; the figures are those of the rest.
+    Exit status 1 means that some files could not be compared; the figures are those of the rest.
     """
     from deeplab_core.analysis.evaluate import evaluate_folders
     from deeplab_core.analysis.report import ReportExtras, read_failures, read_other_curve, read_slices, write_report

@@ -76,7 +76,7 @@ def inspect(
     largest connected errors. Without: the images in the order in which to look at them, by the confidences beside the masks
     (predict --save-confidence) and by how they differ from --second.
 
-    Exit status 1 says that some files could not be inspected; the figures are those of the rest.
+    Exit status 1 means that some files could not be inspected; the figures are those of the rest.
     """
     from deeplab_core.analysis.inspection import FolderSources
     from deeplab_core.analysis.summary import inspection_to_dict

@@ -1,4 +1,4 @@
-"""From what a person calls a model to the file that holds it."""
+"""From the user's name of a model to its file."""
 
 from __future__ import annotations
 
@@ -55,13 +55,13 @@ def known_models() -> list[ModelEntry]:
 
 
 def resolve_model(name_or_file: str) -> Path:
-    """Find the checkpoint that a person means.
+    """Find the checkpoint that the user means.
 
     Args:
         name_or_file: path of a file, or the file name, stem, card name, card id or published id of a known model.
 
     Raises:
-        click.UsageError: where nothing or more than one model fits; lists the choices.
+        click.UsageError: if no model or more than one fits; lists the choices.
     """
     path = Path(name_or_file).expanduser()
     if path.is_file() or (path.is_dir() and model_in_folder(path) is not None):

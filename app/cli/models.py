@@ -1,4 +1,4 @@
-"""``atrous models``: what networks are at hand, what can be fetched, and what a checkpoint is."""
+"""``atrous models``: what networks are available, what can be fetched, and what a checkpoint is."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from app.cli.models_show import show_command
 
 @click.group()
 def models() -> None:
-    """List the models at hand, fetch published ones, show what a checkpoint is, convert and export it."""
+    """List the available models, fetch published ones, show what a checkpoint is, convert and export it."""
 
 
 models.add_command(convert_command)

@@ -1,4 +1,4 @@
-"""``atrous models convert``: any checkpoint as safetensors, with a card that says what the tensors do not."""
+"""``atrous models convert``: any checkpoint as safetensors, with a card that records what the tensors do not."""
 
 from __future__ import annotations
 

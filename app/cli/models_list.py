@@ -1,4 +1,4 @@
-"""``atrous models list``: what is at hand, and what can be fetched."""
+"""``atrous models list``: available models, and models that can be fetched."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.option("--available", "only", flag_value="available", help="Only what can be fetched.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON line per model.")
 def list_command(only: str | None, as_json: bool) -> None:
-    """List the models at hand, and those that 'atrous models get' fetches."""
+    """List the available models, and those that 'atrous models get' fetches."""
     if only != "available":
         _list_installed(as_json)
     if only != "installed":

@@ -1,4 +1,4 @@
-"""``atrous models show``: whose a file is, what its card says, and what the network is made of."""
+"""``atrous models show``: which project a file came from, its card, and the parts of the network."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def show_command(
     as_json: bool,
     options_of_model: dict[str, Any],
 ) -> None:
-    """Open a checkpoint and show whose it is, its card, layers, parameters, multiply-adds and receptive field."""
+    """Open a checkpoint and show which project it came from, its card, layers, parameters, multiply-adds and receptive field."""
     from deeplab_core.backends import EngineModel
     from deeplab_core.weights import load_model
 
@@ -96,7 +96,7 @@ def _triple(values: tuple[float, ...]) -> str:
 
 
 def _network(model: SegmentationModel, size: int, every_layer: bool) -> tuple[dict[str, Any], dict[str, str]]:
-    """Figures of one of our networks, for a machine and for a person."""
+    """Figures of one of our networks, for a machine and for a reader."""
     from deeplab_core.nn import count_multiply_adds, count_parameters
     from deeplab_core.nn.layer_table import layer_table
 

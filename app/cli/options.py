@@ -228,7 +228,7 @@ class TrainingTruth:
         self.rows: list[dict[str, Any]] = []
 
     def of(self, source: DataSource) -> Callable[[TruthIndex], None]:
-        """What hears of the ground truth of one source."""
+        """What is called with the ground truth of one source."""
 
         def note(index: TruthIndex) -> None:
             found, marker = source.truth is None, index.marker

@@ -21,7 +21,7 @@ class Task:
 
     Attributes:
         image: the file to read.
-        name: what a person reads: the path below its INPUT, with forward slashes.
+        name: as shown: the path below its INPUT, with forward slashes.
         output: the mask to write.
     """
 
@@ -41,7 +41,7 @@ class OutputPlan:
 
     Attributes:
         tasks: what can be done, in the order of the inputs.
-        refused: what cannot, each with its reason: another image has the same output, or a photograph or a link stands there.
+        refused: what cannot, each with its reason: another image has the same output, or a photograph or a link is there.
         left_out: what else the folders hold and why it is not worked on, in sentences.
     """
 
@@ -51,7 +51,7 @@ class OutputPlan:
 
 
 def keep_suffix_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """``--keep-suffix``, the remedy for two images whose names differ only in their endings."""
+    """``--keep-suffix``, the remedy for two images with names that differ only in their endings."""
     return click.option(
         "--keep-suffix",
         is_flag=True,
@@ -63,7 +63,7 @@ def plan_outputs(inputs: Sequence[Path], out: Path, suffix: str = ".png", *, kee
     """List the images of ``inputs`` (files and folders) with their results below ``out``.
 
     A folder is walked recursively, and paths below it are kept: ``IN/a/b.jpg`` becomes ``OUT/a/b.png``, or with ``keep_suffix``
-    ``OUT/a/b.jpg.png``. Files that lie in ``out`` are earlier results, not images. From here on none of the images is replaced.
+    ``OUT/a/b.jpg.png``. Files in ``out`` are earlier results, not images. From here on none of the images is replaced.
 
     Raises:
         click.UsageError: no image is found, or none can be worked on.

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 #: What made the masks of an output folder; --resume refuses to mix two models or two sets of options.
 RUN_RECORD = "atrous-run.json"
 _THRESHOLD = "threshold"
-#: How long a process that has done its share waits for the others, whose shares may be of larger images.
+#: How long a process that has done its share waits for the others; their shares may be of larger images.
 _PATIENCE = timedelta(days=7)
 
 
@@ -146,7 +146,7 @@ def predict(
     if rank == 0:
         tell_model(card)
     predictor = Predictor(model, card, options=options, device=device)
-    earlier = read_marker(out)  # before the run's own record lies there
+    earlier = read_marker(out)  # before the run's own record is there
     _check_run_record(out, card, options, frame, resume=resume, write=rank == 0)
     if rank == 0:
         names = output_names(out, every)
@@ -215,7 +215,7 @@ def _failures_everywhere(mine: int, world: int) -> int:
     """Failures of all processes, once all have done their shares.
 
     torchrun ends all processes as soon as one leaves with an error: a share with a broken image must not cut the others off.
-    Shares that were started by hand, with RANK and WORLD_SIZE alone, have nobody to wait for.
+    Shares that were started by hand, with RANK and WORLD_SIZE alone, wait for no other process.
     """
     if world == 1 or "MASTER_ADDR" not in os.environ:
         return mine

@@ -389,7 +389,7 @@ PROBES: dict[str, Probe] = {
     "qt": _of(_qt_offscreen, "PySide6"),
     "screen": Probe(_qt, remedy="On Debian and Ubuntu: sudo apt-get install libxcb-cursor0 libegl1 libxkbcommon-x11-0"),
     "window": Probe(_window),
-    "sqlite": Probe(_sqlite, remedy="Install a Python whose SQLite is 3.35 or newer"),
+    "sqlite": Probe(_sqlite, remedy="Install a Python with SQLite 3.35 or newer"),
     "folders": Probe(_folders),
     "worker": Probe(_worker, remedy="Look at the row of torch"),
     "onnx": _of(_onnx, "onnxruntime", "onnx"),

@@ -198,7 +198,7 @@ def train(
 
 
 def _check_truth(truth: TruthOptions, images: tuple[Path, ...], val_truth: Path | None, val_images: tuple[Path, ...]) -> None:
-    """Refuse a folder of masks whose images are not named."""
+    """Refuse a folder of masks without named images."""
     for name, given, needed in (("--truth", truth.folders, images), ("--val-truth", val_truth, val_images)):
         if given and not needed:
             of = name.replace("truth", "images")
@@ -338,7 +338,7 @@ def _located(values: dict[str, Any], without: dict[str, Any], file: Path | None)
     Args:
         values: of a recipe; ``init`` and ``average_with`` are looked at, other types than theirs are left to the recipe's check.
         without: values that win over these.
-        file: the recipe file, whose folder relative paths are taken from; None takes the working directory.
+        file: the recipe file; relative paths start at its folder; None takes the working directory.
     """
     found: dict[str, Any] = {}
     for key in (name for name in ("init", "average_with") if values.get(name) and name not in without):
@@ -359,7 +359,7 @@ def _weights(name: str, file: Path | None) -> str:
 
 
 def _data_note(data: DataTables) -> dict[str, Any]:
-    """What the card says of the data: names of folders only, never whole paths of the person's machine."""
+    """The data as the card records it: names of folders only, never whole paths of the user's machine."""
 
     def rows(found: tuple[DataSource, ...]) -> list[dict[str, Any]]:
         return [
@@ -400,7 +400,7 @@ def _only_writer(out: Path, leads: bool) -> Iterator[None]:
 
 @contextmanager
 def _stop_on_signals() -> Iterator[Callable[[], bool]]:
-    """Ctrl+C and SIGTERM end the run after the step in hand; a second Ctrl+C ends it at once."""
+    """Ctrl+C and SIGTERM end the run after the current step; a second Ctrl+C ends it at once."""
     asked: list[int] = []
 
     def note(number: int, _frame: object) -> None:

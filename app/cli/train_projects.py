@@ -80,13 +80,13 @@ def project_place(place: Path) -> tuple[Path, Path | None]:
 def project_samples(
     project: Project, catalog: ClassCatalog, exclude: tuple[str, ...] = (), *, unmatched_to_void: bool = False
 ) -> list[Sample]:
-    """What a person made of a project's images, those of ``exclude`` (shell patterns) left out.
+    """The user's labels of a project's images, those of ``exclude`` (shell patterns) left out.
 
     A reviewed image counts whole. Of an image that was touched but not reviewed, only the person's (and imported) pixels count;
     the rest is void.
 
     Raises:
-        CatalogError: labelled classes have no partner in the catalog, and nobody agreed to void.
+        CatalogError: labelled classes have no partner in the catalog, and void was not agreed to.
     """
     from app.state.image_record import ImageStatus
     from deeplab_core.training import Sample, fits
@@ -128,7 +128,7 @@ def _to_training(project: Project, catalog: ClassCatalog) -> CatalogMapping:
 
 
 def _demand_partners(project: Project, records: list[ImageRecord], mapping: CatalogMapping, catalog: ClassCatalog) -> None:
-    """Raise CatalogError where a labelled pixel would be lost; classes that nobody used do not matter."""
+    """Raise CatalogError if a labelled pixel would be lost; unused classes do not matter."""
     import numpy as np
 
     from deeplab_core.errors import AtrousError, CatalogError

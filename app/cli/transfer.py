@@ -12,7 +12,7 @@ from deeplab_core.hub import Progress
 
 Report = Callable[[Progress], None]
 
-#: Seconds between two lines where there is no terminal.
+#: Seconds between two lines without a terminal.
 _PAUSE = 2.0
 
 
@@ -29,7 +29,7 @@ def transfer(title: str, *, as_json: bool) -> Iterator[Report]:
 
 
 def megabytes(size: int | None) -> str:
-    """A size for a person: ``"4.2 MB"``, ``"439 MB"``, ``"unknown"``."""
+    """A size as shown to users: ``"4.2 MB"``, ``"439 MB"``, ``"unknown"``."""
     if size is None:
         return "unknown"
     return f"{size / 1e6:.1f} MB" if size < 10e6 else f"{size / 1e6:,.0f} MB"

@@ -2,7 +2,8 @@
 
 A step is journaled in the window's thread before the next event is handled (under a millisecond; see benchmarks/edits.py).
 Whatever waits for the disk - flushing, encoding mask files, bounding the journal - happens in one writer thread. Where the disk
-refuses, documents and steps stay in memory in order, the failure is told once, and writing is tried again with growing pauses.
+refuses, documents and steps stay in memory in order, the failure is reported once, and writing is tried again with growing
+pauses.
 """
 
 from __future__ import annotations
@@ -26,10 +27,10 @@ from deeplab_core.errors import AtrousError, ProjectError
 
 _LOG = logging.getLogger(__name__)
 
-#: A mask file is written so long after the last step.
+#: Delay of the mask file after the last step.
 IDLE_MS = 3000
 
-#: The journal is flushed to the disk so long after a step, for the sake of power cuts.
+#: The journal is flushed to the disk after this delay, for the sake of power cuts.
 SYNC_MS = 500
 
 _FIRST_RETRY_MS, _LAST_RETRY_MS = 1000, 30_000
@@ -135,11 +136,11 @@ class Autosaver(QObject):
 
     @property
     def error(self) -> AtrousError | None:
-        """Why something is in memory only; None where nothing is."""
+        """Why something is in memory only; None if nothing is."""
         return next(iter(self._failures.values()), None)
 
     def held(self, image: int) -> Document | None:
-        """The document of an image whose mask file is not up to date yet. Use it instead of loading the image again."""
+        """The document of an image without an up-to-date mask file. Use it instead of loading the image again."""
         held = self._held.get(image)
         return None if held is None else held.document
 
@@ -148,7 +149,7 @@ class Autosaver(QObject):
 
         Args:
             saved: whether the mask file holds what the document holds now (``LoadedImage.saved``), or nothing needs to be
-                saved because nobody has worked on it.
+                saved because the user has not edited it.
         """
         self.leave()
         self._current = image
@@ -214,7 +215,7 @@ class Autosaver(QObject):
             self._start_sync()
 
     def in_memory(self) -> tuple[int, ...]:
-        """Ids of the images whose documents are in memory and hold work."""
+        """Ids of the images with documents in memory and hold work."""
         return tuple(held.image for held in self._held.values() if held.document.provenance.any())
 
     def save_again(self, images: Collection[int]) -> None:
@@ -248,7 +249,7 @@ class Autosaver(QObject):
         self._tell()
 
     def stop(self) -> None:
-        """End the writer thread after its work in hand. Flush first; what is unsaved then stays in the journal."""
+        """End the writer thread after its current work. Flush first; what is unsaved then stays in the journal."""
         for timer in (self._idle, self._sync, self._retry):
             timer.stop()
         self._writer.shutdown(wait=True)

@@ -53,7 +53,7 @@ class Call(Generic[A_co]):
 
         Args:
             done: gets the answer.
-            failed: gets the error; it says what to do.
+            failed: gets the error; it names a remedy.
             cancelled: nothing remains of the request.
             progress: gets a fraction 0..1 and a text, at most ten times a second.
             finished: is called after any of the first three, also after :meth:`abandon`.
@@ -109,7 +109,7 @@ class Call(Generic[A_co]):
 
 
 class LatestCall:
-    """At most one call under way; of what is asked for meanwhile, only the newest is submitted, once the call has ended."""
+    """At most one call under way; of later requests, only the newest is submitted, once the call has ended."""
 
     def __init__(self) -> None:
         self._call: Call[Answer] | None = None

@@ -210,7 +210,7 @@ class ComputeClient(ComputeService):
         try:
             signal.emit(number, what)
         except RuntimeError:
-            _log.debug("nobody listens to the compute process any more")
+            _log.debug("the compute process has no listener any more")
 
     # -- hearing ---------------------------------------------------------------------------------------------------------
 

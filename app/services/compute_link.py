@@ -28,7 +28,7 @@ class WorkerLink:
 
     Args:
         on_message: called with each message of the process, on the link's thread.
-        on_end: called once, on the link's thread, with the reason for a person, when the process is gone or never came.
+        on_end: called once, on the link's thread, with the reason for the user, when the process is gone or never came.
         target: what the process runs; gets its end of the pipe.
     """
 
@@ -129,7 +129,7 @@ class WorkerLink:
             self._on_end(f"it sent something unreadable ({type(error).__name__}: {error})")
             return
         process.join(STOP_PATIENCE)
-        if process.is_alive():  # the pipe is closed, so nobody can speak to it any more
+        if process.is_alive():  # the pipe is closed, so it cannot be reached any more
             process.kill()
             process.join()
         self._close(ours)
@@ -155,7 +155,7 @@ class WorkerLink:
 
 
 def ending(exit_code: int | None) -> str:
-    """Why a process ended, as a clause for a person."""
+    """Why a process ended, as a clause for the user."""
     if exit_code is None:
         return "it stopped answering"
     if exit_code >= 0:

@@ -1,4 +1,4 @@
-"""What happens when something fails that nobody handled: unsaved work first, then one honest dialog; a native crash is offered
+"""What happens when an unhandled failure occurs: unsaved work first, then one honest dialog; a native crash is offered
 for report at the next start.
 """
 
@@ -25,7 +25,7 @@ class CrashWatch(QObject):
     """Catches unexpected exceptions of every thread and keeps a faulthandler file while the program runs.
 
     Signals:
-        unexpected(short, details): an exception that nobody handled, in any thread; delivered to the window's thread.
+        unexpected(short, details): an unhandled exception, in any thread; delivered to the window's thread.
     """
 
     unexpected = Signal(str, str)

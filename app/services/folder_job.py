@@ -318,7 +318,7 @@ class FolderJob(QObject, Generic[T]):
     def _come_back(self, item: _Item, value: object, error: Exception | None = None) -> None:
         """A step is over."""
         item.call, item.fraction = None, 0.0
-        if item in self._active:  # else it was left meanwhile
+        if item in self._active:  # else it has been left
             self._advance(item, value, error)
 
     def _resume_paused(self) -> None:

@@ -1,4 +1,4 @@
-"""Hears that files of a folder may have changed. It looks at nothing itself, and is bounded whatever the folder holds."""
+"""Signals that files of a folder may have changed. It reads nothing itself, and is bounded for every folder."""
 
 from __future__ import annotations
 

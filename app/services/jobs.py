@@ -29,8 +29,8 @@ class Job(QObject):
     """One piece of work with a title, progress and a way to stop it.
 
     Args:
-        title: what a person reads in the status bar.
-        stop: called once when a person cancels; None where it cannot be stopped.
+        title: as shown in the status bar.
+        stop: called once when the user cancels; None if it cannot be stopped.
         guards_close: whether closing the window should ask first.
 
     Signals:
@@ -72,7 +72,7 @@ class Job(QObject):
             self.changed.emit()
 
     def progress(self, done_steps: int, steps: int, text: str = "", part: float = 0.0) -> None:
-        """Say how far it is: ``done_steps`` of ``steps``, and ``part`` (0..1) of the step in hand."""
+        """Say how far it is: ``done_steps`` of ``steps``, and ``part`` (0..1) of the current step."""
         self.done_steps, self.steps, self.text = done_steps, steps, text
         self.fraction = min((done_steps + part) / steps, 1.0) if steps else 0.0
         now = time.monotonic()
@@ -110,7 +110,7 @@ class JobRegistry(QObject):
         self._jobs: list[Job] = []
         self._pool = QThreadPool(self)
         self._pool.setMaxThreadCount(2)
-        # Work of minutes that waits for others (downloads) must not stand in the way of work of seconds.
+        # Work of minutes that waits for others (downloads) must not delay work of seconds.
         self._long_pool = QThreadPool(self)
         self._long_pool.setMaxThreadCount(1)
         self._over.connect(self._deliver, Qt.ConnectionType.QueuedConnection)
@@ -134,7 +134,7 @@ class JobRegistry(QObject):
             job.cancel()
 
     def guards_close(self) -> tuple[Job, ...]:
-        """Jobs that a person would not want to lose by closing the window."""
+        """Jobs that the user would not want to lose by closing the window."""
         return tuple(job for job in self._jobs if job.guards_close)
 
     def run(

@@ -1,4 +1,4 @@
-"""A rotating log per computer, Qt's own messages in it, and the report that a person can copy."""
+"""A rotating log per computer, Qt's own messages in it, and the report that the user can copy."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def report_text(folder: Path, facts: dict[str, str]) -> str:
 
 
 def last_lines(path: Path, count: int) -> list[str]:
-    """The last lines of a text file; an empty list where there is none."""
+    """The last lines of a text file; an empty list if missing."""
     try:
         return path.read_text(encoding="utf-8", errors="replace").splitlines()[-count:]
     except OSError:

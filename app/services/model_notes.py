@@ -1,4 +1,4 @@
-"""What a model file says of itself, read without loading it: the name and the one line of its card. No Qt, no torch."""
+"""The metadata of a model file, read without loading it: the name and the one line of its card. No Qt, no torch."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _read(path: Path, beside: Path, _version: tuple[int, int], _beside_version: 
 
 
 def _inside(path: Path) -> str:
-    """The card in the header of a safetensors file; empty where there is none."""
+    """The card in the header of a safetensors file; empty if missing."""
     if path.suffix != ".safetensors":
         return ""
     from safetensors import SafetensorError, safe_open

@@ -76,7 +76,7 @@ class Notifier(QObject):
         self._remedies: dict[type[AtrousError], tuple[str, tuple[Choice, ...]]] = {}
 
     def offer(self, kind: type[AtrousError], *choices: Choice, replace_key: str) -> None:
-        """Put buttons on every error of a kind from now on, whoever reports it."""
+        """Put buttons on every error of a kind from now on, from any source."""
         self._remedies[kind] = replace_key, choices
 
     def info(self, title: str, detail: str = "", *, replace_key: str = "", choices: tuple[Choice, ...] = ()) -> None:
@@ -102,7 +102,7 @@ class Notifier(QObject):
         self.report(error, replace_key=replace_key, choices=choices)
 
     def withdraw(self, replace_key: str) -> None:
-        """Take back a message whose cause is gone (the disk has room again); the list keeps it without its buttons."""
+        """Withdraw a message without a cause (the disk has room again); the list keeps it without its buttons."""
         self._retire(replace_key)
         self.withdrawn.emit(replace_key)
         self.changed.emit()

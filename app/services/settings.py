@@ -25,8 +25,8 @@ _PAUSE_MS = 400
 class SettingsStore(QObject):
     """Typed access to every setting; a change applies at once and is written soon after.
 
-    Only values that differ from their defaults stand in the file. A value of the wrong type is left in the file, its default is
-    used and :attr:`problems` says so; keys of a newer version are kept.
+    Only values that differ from their defaults are in the file. A value of the wrong type is left in the file, its default is
+    used and :attr:`problems` reports it; keys of a newer version are kept.
 
     Signals:
         changed(key): a setting has another value now.

@@ -27,7 +27,7 @@ class StepWriter(QObject):
         self._turn.timeout.connect(self._go_on)
 
     def write(self, document: Document, patch: TilePatch) -> None:
-        """Write the 'after' side of a patch. Whoever changes the document next, or settles it, finishes what is left."""
+        """Write the 'after' side of a patch. The next change of the document, or its settling, finishes what is left."""
         self.settle()
         if len(patch.tiles) <= AT_ONCE:
             document.apply(patch)

@@ -2,7 +2,8 @@
 
 Undo stops at the first prediction of an image (ADR 90): that step is in the journal, and not on the stack.
 
-Commands only copy tiles. What can fail (the journal's disk) listens to the signals and deals with it; a step whose record is
+Commands only copy tiles. What can fail (the journal's disk) listens to the signals and deals with it; a step with a record that
+is
 damaged changes nothing and is cut out of the history. The stacks of a session and the steps of the journal are the same records,
 so a reopened image can be undone further.
 """
@@ -195,12 +196,12 @@ class UndoHistory(QObject):
         return step
 
     def undo(self) -> None:
-        """Take the last step of the image in view back; nothing happens where there is none."""
+        """Take the last step of the image in view back; nothing happens without one."""
         self.group.undo()
         self._cut()
 
     def redo(self) -> None:
-        """Do the step that was undone last again; nothing happens where there is none."""
+        """Do the step that was undone last again; nothing happens without one."""
         self.group.redo()
         self._cut()
 
@@ -214,12 +215,12 @@ class UndoHistory(QObject):
 
     @property
     def undo_text(self) -> str:
-        """Title of the step that undo would take back; empty where there is none."""
+        """Title of the step that undo would take back; empty if none."""
         return self.group.undoText()
 
     @property
     def redo_text(self) -> str:
-        """Title of the step that redo would do again; empty where there is none."""
+        """Title of the step that redo would do again; empty if none."""
         return self.group.redoText()
 
     @property
@@ -321,7 +322,7 @@ class UndoHistory(QObject):
 
 
 def _is_first_prediction(step: Step) -> bool:
-    """Whether a step put a model's labels where nothing was."""
+    """Whether a step put a model's labels on an empty mask."""
     if step.source not in (Provenance.MODEL, Provenance.CRF):
         return False
     try:

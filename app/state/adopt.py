@@ -1,4 +1,4 @@
-"""Mask files and the database beside them: taking up masks that it does not know, forgetting those whose file is gone."""
+"""Mask files and the database beside them: taking up masks that it does not know, forgetting those with a missing file."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def adopt_masks(store: Store, directory: Path, notices: list[str]) -> None:
 
 
 def forget_gone_masks(store: Store, directory: Path) -> dict[int, str]:
-    """Have masks whose file is gone rebuilt from the journal; returns the images (id, path) for which it is too short."""
+    """Have masks with a missing file rebuilt from the journal; returns the images (id, path) for which it is too short."""
     rows = store.rows("SELECT id, path, mask, journal_base FROM images WHERE mask != ''", (), (int, str, str, int))
     gone = [row for row in rows if not (directory / row[2]).is_file()]
     with store.transaction() as connection:
@@ -71,7 +71,7 @@ def _mask_names(directory: Path) -> list[str]:
     while waiting:
         place = waiting.pop()
         with contextlib.suppress(OSError), os.scandir(directory / place) as entries:
-            for entry in entries:  # says what is a link without asking the disk again: there may be 100,000 masks
+            for entry in entries:  # knows links without asking the disk again: there may be 100,000 masks
                 if entry.is_dir(follow_symlinks=False):
                     waiting.append(f"{place}/{entry.name}")
                 elif entry.name.endswith(".png") and entry.is_file(follow_symlinks=False):

@@ -1,6 +1,6 @@
-"""Ambiguous truth in a project: which pixels of an image a person has declared undecidable.
+"""Ambiguous truth in a project: which pixels of an image the user has declared undecidable.
 
-The marks are a person's work, not a result: they stay when the folder is judged again, move with the image file, and an image
+The marks are the user's work, not a result: they stay when the folder is judged again, move with the image file, and an image
 that has some is never forgotten. Kept under the image's id in the form of :meth:`deeplab_core.analysis.AmbiguousMarks.to_dict`.
 """
 
@@ -48,7 +48,7 @@ def read_marks(project: Project, image: int) -> AmbiguousMarks | None:
 
 
 def marks_for(project: Project, image: int, shape: tuple[int, ...]) -> AmbiguousMarks | None:
-    """Marks that fit a truth of ``shape`` (H, W); None where there are none.
+    """Marks that fit a truth of ``shape`` (H, W); None if none.
 
     Raises:
         ProjectError: they are damaged, or were made on a picture of another size.
@@ -64,7 +64,7 @@ def marks_for(project: Project, image: int, shape: tuple[int, ...]) -> Ambiguous
 
 
 def excluded(project: Project, image: int, shape: tuple[int, ...]) -> NDArray[np.bool_] | None:
-    """(H, W) bool, pixels of an image that no figure may count; None where nothing is marked. Errors as :func:`marks_for`."""
+    """(H, W) bool, pixels of an image that no figure may count; None if nothing is marked. Errors as :func:`marks_for`."""
     marks = marks_for(project, image, shape)
     return None if marks is None else marks.mask()
 
@@ -135,7 +135,7 @@ def fingerprint(project: Project, image: int) -> int:
 def export_marks(project: Project, folder: Path) -> int:
     """Write ``NAME.ambiguous.json`` for every marked image, as ``atrous inspect --ambiguous`` reads it; returns how many.
 
-    Of two images whose names differ only in their endings each file keeps the ending: ``a.jpg.ambiguous.json``.
+    Of two images with names that differ only in their endings each file keeps the ending: ``a.jpg.ambiguous.json``.
 
     Raises:
         StorageError: a file cannot be written.

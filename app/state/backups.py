@@ -62,7 +62,7 @@ class Restored:
     Attributes:
         backup: the copy that is the project's database now.
         aside: name of the database that was in its place; empty if there was none.
-        newer_masks: images whose mask file is newer than the copy; it counts, but its undo steps are gone.
+        newer_masks: images with a mask file newer than the copy; it counts, but its undo steps are gone.
         notices: what else was found, in words.
     """
 
@@ -148,7 +148,7 @@ class Upkeep:
         return True
 
     def _write(self, target: Path) -> bool:
-        """Copy the database; False if it was told to stop."""
+        """Copy the database; False if it was cancelled."""
 
         def report(_status: int, _left: int, _all: int) -> None:
             if self._stopped.is_set():
@@ -157,7 +157,7 @@ class Upkeep:
         try:
             with self._store.reader() as source, contextlib.closing(connect(target, "rwc", timeout=2.0)) as copy:
                 if self._store.write_ahead:
-                    # One state from beginning to end, whatever is written meanwhile. No stroke waits for a reader of the log.
+                    # One state from beginning to end, whatever is written during it. No stroke waits for a reader of the log.
                     source.execute("BEGIN")
                     source.execute("SELECT count(*) FROM meta").fetchone()
                 source.backup(copy, pages=_PAGES, progress=report)
@@ -180,12 +180,12 @@ class Upkeep:
 
 
 def _today() -> str:
-    """The local date, as it stands in a copy's name."""
+    """The local date, as in a copy's name."""
     return time.strftime("%Y-%m-%d")
 
 
 class _Stopped(Exception):
-    """The copy was told to stop."""
+    """The copy was cancelled."""
 
 
 def list_backups(directory: Path) -> list[Backup]:
@@ -260,7 +260,7 @@ def _put_back(directory: Path, chosen: Backup) -> Restored:
 
 
 def _newer_masks(store: Store, directory: Path) -> tuple[str, ...]:
-    """Images whose mask file holds moves that the database has not seen."""
+    """Images with moves in the mask file that the database has not seen."""
     found = []
     for path, mask, held in store.rows(
         "SELECT path, mask, max(mask_move, journal_base, coalesce((SELECT max(n) FROM moves WHERE image = images.id), 0))"

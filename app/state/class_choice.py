@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from app.state.project import Project
     from deeplab_core.catalogs.catalog import ClassCatalog
 
-#: ``certain``: the ground truth says so; ``labels``: the ground truth allows it and the project is labelled in it; the others as
+#: ``certain``: the ground truth determines it; ``labels``: the ground truth allows it and the project is labelled in it; the
+#: others as
 #: for the ground truth (:data:`app.state.ground_truth.How`).
 How = Literal["certain", "labels", "asked", "user", "later"]
 
@@ -120,7 +121,7 @@ class ClassDecision:
     """What the ground truth says about the classes of a project.
 
     Attributes:
-        how, reason: to be stored; None where there is nothing to store.
+        how, reason: to be stored; None if there is nothing to store.
         catalog: other classes to take; None keeps those of the project.
         question: what only the user knows; None without a doubt.
     """
@@ -240,7 +241,7 @@ def labelled_images(project: Project) -> tuple[int, int]:
 def take_named(project: Project, catalog: ClassCatalog) -> None:
     """Take the classes that the user named when the folder was opened, if nothing is labelled yet.
 
-    A project with labels keeps its classes, and one of its notices says so. Raises StorageError.
+    A project with labels keeps its classes, and one of its notices reports it. Raises StorageError.
     """
     other = not same_classes(project.catalog, catalog)
     if other and (project.read_only or any(labelled_images(project))):

@@ -134,7 +134,7 @@ def _stored(project: Project) -> Mapping[str, Any]:
     """All choices; those that older versions kept by a catalog's name and length are taken over once.
 
     They then belong to the models of that catalog that were used in the project before, and to no model that comes later,
-    except where the catalog's name says what its classes are.
+    except if the catalog's name determines its classes.
     """
     stored = project.setting(_CHOICES)
     if isinstance(stored, dict):

@@ -26,7 +26,7 @@ class Peer:
 
     Attributes:
         path: its file.
-        title: what a person reads.
+        title: as shown.
         card: None until the file was read.
         problem: why it cannot take part; empty where it can.
     """
@@ -141,7 +141,7 @@ def figures_of(folder: FolderAnalysis, band: TrimapBand) -> ModelFigures:
 
     Args:
         folder: its labels, counted by :func:`~deeplab_core.analysis.image.count_labels`.
-        band: whose rule and reference the curve has.
+        band: the source of the rule and reference the curve has.
     """
     catalog, pixels = folder.catalog, folder.total(CLASSES)
     total = int(pixels.sum())

@@ -1,4 +1,4 @@
-"""What a person has corrected in a project, as a model may learn from it. No Qt, no torch."""
+"""What the user has corrected in a project, as a model may learn from it. No Qt, no torch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from deeplab_core.learning import MOST_IMAGES, PackedLabels
 
 T = TypeVar("T")
 
-#: Images nobody has corrected that are handed on at most.
+#: Uncorrected images that are handed on at most.
 _MOST_UNTOUCHED = 32
 
 
@@ -68,8 +68,8 @@ class Corrections:
     Attributes:
         images: corrected ones that are used.
         touched: how many there are.
-        empty: how many of those looked at hold no pixel that a person vouches for.
-        untouched: files of images that nobody has corrected, evenly chosen.
+        empty: how many of those looked at hold no pixel that the user confirmed.
+        untouched: files of images without corrections, evenly chosen.
         catalog: the project's classes.
         pairs: what each class of the model means in the project, by id.
         skipped: (name, why) of images that cannot be read.
@@ -85,7 +85,7 @@ class Corrections:
 
     @property
     def pixels(self) -> int:
-        """Pixels that a person vouches for."""
+        """Pixels that the user confirmed."""
         return sum(sum(image.pixels.values()) for image in self.images)
 
     def classes(self) -> tuple[ClassCount, ...]:
@@ -100,14 +100,14 @@ class Corrections:
 
 
 def survey(project: Project, model: ClassCatalog, card_id: str, held: Mapping[int, Held]) -> Corrections:
-    """Collect what a person has corrected. Reads masks: meant for another thread.
+    """Collect what the user has corrected. Reads masks: meant for another thread.
 
-    Of an image that is reviewed the whole mask counts; of one that was only touched, the pixels that a person painted or brought
+    Of an image that is reviewed the whole mask counts; of one that was only touched, the pixels that the user painted or brought
     in, as ``atrous train --project`` has it.
 
     Args:
         model, card_id: classes and card of the model that is to learn.
-        held: labels of images whose newest state is in memory.
+        held: labels of images with their newest state in memory.
     """
     records = [record for record in project.images if not record.missing]
     touched = [record for record in records if record.touched]

@@ -81,7 +81,7 @@ class Document:
 
     @staticmethod
     def blank(shape: tuple[int, int], catalog: ClassCatalog) -> Document:
-        """A document of nothing but void: 'unset' stays visible as unlabelled until somebody says what it is."""
+        """A document of nothing but void: 'unset' stays visible as unlabelled until the user labels it."""
         return Document(np.full(shape, catalog.ignore, dtype=catalog.dtype), catalog)
 
     @property
@@ -123,7 +123,7 @@ class Document:
         return rect
 
     def open_step(self, step: OpenStep) -> None:
-        """Announce a step whose pixels are painted before the journal knows of it; :meth:`close_step` ends that.
+        """Announce a step with pixels that are painted before the journal knows of it; :meth:`close_step` ends that.
 
         Until then no :meth:`snapshot`, and so no mask file, holds them.
         """
@@ -144,14 +144,14 @@ class Document:
         """Begin to write the 'after' side of a patch, a part with every :meth:`advance`; listeners hear of every part.
 
         A step that changes all of a large photograph takes a second with everything that follows a change: in parts, the window
-        goes on meanwhile. Any other change, and :meth:`settle`, finishes what is left first.
+        goes on during it. Any other change, and :meth:`settle`, finishes what is left first.
         """
         self.settle()
         self._check(patch)
         self._parts = self._write_parts(patch)
 
     def advance(self) -> bool:
-        """Write the next part of what :meth:`start` began; False where nothing is left.
+        """Write the next part of what :meth:`start` began; False if nothing is left.
 
         Raises:
             ProjectError: a damaged tile; the parts written before are taken back.

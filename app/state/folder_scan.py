@@ -35,7 +35,7 @@ class ScanReport:
         removed: number of images that are gone and had no work on them; they are forgotten.
         missing: paths of images that are gone but have work on them; it is kept.
         moved: (old path, new path) of images that were found elsewhere; their work went with them.
-        changed: paths of images whose content is another than the one that was worked on.
+        changed: paths of images with other content than the one that was edited.
         left_out: sentences about what the folder holds besides images, if that differs from the last visit.
     """
 
@@ -88,7 +88,7 @@ def survey(folder: Path) -> tuple[dict[str, tuple[int, int]], tuple[str, ...]]:
     """Look through a folder of images; from then on none of them is replaced by this process.
 
     Returns:
-        What :func:`stat_images` says of its images, and sentences about what else it holds and is not offered as an image.
+        What :func:`stat_images` returns for its images, and sentences about what else it holds and is not offered as an image.
 
     Raises:
         ImageReadError: the folder does not exist or cannot be opened.
@@ -112,7 +112,7 @@ def unheard(store: Store, left_out: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def stat_images(folder: Path, paths: Iterable[str]) -> dict[str, tuple[int, int]]:
-    """(size in bytes, mtime in ns) by relative path; files that vanish meanwhile are left out."""
+    """(size in bytes, mtime in ns) by relative path; files that vanish during it are left out."""
     root = os.fspath(folder)
     found = {}
     for path in paths:
@@ -183,7 +183,7 @@ def _compare(known: list[_Known], found: dict[str, tuple[int, int]]) -> _Plan:
 
 
 def _match_moved(plan: _Plan, folder: Path, found: dict[str, tuple[int, int]]) -> None:
-    """Find images with work on them under another name: among the new files, and under names whose content changed."""
+    """Find images with work on them under another name: among the new files, and under names with changed content."""
     _question_suspects(plan, folder)
     losers = [row for row in (*plan.gone, *plan.changed) if row.worked_on]
     if not losers:
@@ -198,14 +198,14 @@ def _match_moved(plan: _Plan, folder: Path, found: dict[str, tuple[int, int]]) -
         # Its name now belongs to another image, and its own content was found nowhere.
         if row.path in taken and row.id not in settled:
             plan.gone.append(row)
-        # Its content went elsewhere, and what stands under its old name is a new image.
+        # Its content went elsewhere, and the file under its old name is a new image.
         if row.path not in taken and row.id in settled:
             plan.new.append((row.path, *found[row.path]))
     plan.changed = [row for row in plan.changed if row.id not in settled and row.path not in taken]
 
 
 def _matches(losers: list[_Known], openings: list[str], folder: Path, found: dict[str, tuple[int, int]]) -> dict[str, _Known]:
-    """Which image lies under which name now; an image goes to the first name that fits."""
+    """Which image has which name now; an image goes to the first name that fits."""
     by_size = defaultdict(list)
     for row in losers:
         by_size[row.size].append(row)
@@ -221,7 +221,7 @@ def _matches(losers: list[_Known], openings: list[str], folder: Path, found: dic
 
 
 def _question_suspects(plan: _Plan, folder: Path) -> None:
-    """Where a new file has the size of an image whose time has changed, the two may have traded places: read the image."""
+    """Where a new file has the size of an image with a changed time, the two may have traded places: read the image."""
     sizes = {size for _, size, _ in plan.new}
     budget = _SUSPECT_BYTES
     for row in plan.suspect:

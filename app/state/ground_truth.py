@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 How = Literal["certain", "asked", "user", "later"]
 
 _CHOICE, _FRAMES, _OLD_CHOICE = "ground_truth", "mask_frames", "truth_folder"
-#: Photographs whose headers are read to see whether the frame of the masks must be asked for. Any other one that turns out
+#: Photographs with headers that are read to see whether the frame of the masks must be asked for. Any other one that turns out
 #: ambiguous when it is read is asked for then.
 _PROBED = 256
 
@@ -127,7 +127,7 @@ def frame_was_asked(project: Project, folder: Path) -> bool:
 
 
 def store_frame(project: Project, folder: Path, frame: Frame) -> None:
-    """Keep an answer; ``auto`` says that the question was put off. Raises StorageError."""
+    """Keep an answer; ``auto`` means that the question was postponed. Raises StorageError."""
     if project.read_only:
         return
     answers = project.setting(_FRAMES, {})
@@ -135,7 +135,7 @@ def store_frame(project: Project, folder: Path, frame: Frame) -> None:
 
 
 def _to_text(project: Project, folder: Path) -> str:
-    """Relative where the folder lies in or beside the images', so that a data set can be moved as a whole."""
+    """Relative if the folder is in or beside the images', so that a data set can be moved as a whole."""
     folder = Path(os.path.abspath(folder))  # noqa: PTH100 -- Path.resolve would follow links
     if folder.is_relative_to(project.folder.parent):
         return Path(os.path.relpath(folder, project.folder)).as_posix()
@@ -213,7 +213,7 @@ def stored_frame_of(project: Project, folders: Sequence[Path]) -> Frame:
 
 
 def frame_question(project: Project, folder: Path, files: Mapping[str, Path], *, again: bool = False) -> FrameQuestion | None:
-    """Whether masks fit their photographs both ways and nothing says which is meant; reads headers only.
+    """Whether masks fit their photographs both ways and nothing determines which is meant; reads headers only.
 
     Args:
         folder: for which the answer is stored.

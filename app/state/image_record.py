@@ -30,7 +30,7 @@ class ImageFlag(IntFlag):
         MISSING: the file is gone; its mask is kept.
         FAILED: the last run or opening failed; the record's note says why.
         SUGGESTED: a newer prediction waits for the user's decision.
-        DAMAGED: its mask file could not be read and was set aside; the note says which.
+        DAMAGED: its mask file could not be read and was set aside; the note names it.
     """
 
     NONE = 0
@@ -163,7 +163,7 @@ def later_notice(rows: list[tuple[str, int]]) -> tuple[str, ...]:
 
 
 def twins(records: Iterable[ImageRecord]) -> frozenset[int]:
-    """Ids of the images whose names differ from another's of the same folder only in the ending or the Unicode form."""
+    """Ids of the images with names that differ from another's of the same folder only in the ending or the Unicode form."""
     groups: dict[str, list[int]] = defaultdict(list)
     for record in records:
         groups[name_key(record.relative_path.rpartition(".")[0])].append(record.id)

@@ -74,7 +74,7 @@ class Due:
     """What :func:`due_images` found, in the order of the project.
 
     Attributes:
-        stale: ids of the images whose score was measured from something else, or that have none.
+        stale: ids of the images with a score that was measured from something else, or that have none.
         gone: ids with a score but no labels any more.
     """
 

@@ -1,13 +1,13 @@
 """The stroke journal: every step of every image, on disk before the next one begins.
 
 Two tables. A *step* is a named patch; it is in effect, undone, or superseded (undone, and then something else was done). A
-*move* says that a step was done (1) or undone (-1); moves are only ever appended and their numbers only grow. A mask file
+*move* means that a step was done (1) or undone (-1); moves are only ever appended and their numbers only grow. A mask file
 carries the number of the last move that it holds, so
 
     the labels of an image  =  its mask file  +  the moves behind that number, in order.
 
 Nothing else has to agree: a crash between writing the mask and writing to the database, or between any two statements, leaves
-a mask with a number and moves behind it. Where no mask could be read and no move was dropped yet, the moves alone rebuild the
+a mask with a number and moves behind it. If no mask could be read and no move was dropped yet, the moves alone rebuild the
 labels from a blank map.
 """
 
@@ -84,14 +84,14 @@ class JournalStep:
 
 @dataclass(frozen=True, slots=True)
 class DamagedStep:
-    """A step whose record cannot be read, or not wholly.
+    """A step with a record that cannot be read, or only in part.
 
     Attributes:
         seq: number of the step; 0 where only its moves are left.
         title: what it was; empty where that is lost too.
         time: Unix time in seconds; 0 where it is not known.
         lost_tiles: tiles of 64 px that it should have written when the labels were put together and that could not be read;
-            None where nothing of it could, 0 where no pixel depends on the damage.
+            None where nothing of it could, 0 if no pixel depends on the damage.
     """
 
     seq: int
@@ -189,7 +189,7 @@ class Journal:
     def read_steps(
         self, image: int, known: Iterable[int] = (), document: Document | None = None
     ) -> tuple[list[JournalStep], list[DamagedStep]]:
-        """The steps that can be undone or redone, oldest first, and those whose records are damaged.
+        """The steps that can be undone or redone, oldest first, and those with damaged records.
 
         A step is undone only after all newer ones, so a damaged step in effect, and what is older, cannot be undone; a damaged
         undone step, and what came after it, cannot be redone.
@@ -215,13 +215,13 @@ class Journal:
                 damaged.append(_damaged(seq, title, when))
         in_effect = {row[0] for row in rows if row[5] != StepState.UNDONE}
         ahead = {row[0] for row in rows} - in_effect
-        if broken - in_effect - ahead:  # steps of which only the moves are left stand in the way as those in effect do
+        if broken - in_effect - ahead:  # steps of which only the moves are left block as those in effect do
             in_effect |= broken - {seq for (seq,) in self._store.rows("SELECT seq FROM steps WHERE image = ?", (image,))}
         newest, oldest = max(broken & in_effect, default=0), min(broken & ahead, default=None)
         return [step for step in steps if step.seq > newest and (oldest is None or step.seq < oldest)], damaged
 
     def unmoved(self, image: int, *, complete: bool) -> list[DamagedStep]:
-        """Steps whose moves are lost: another image has them, or, which no step is, they were never done.
+        """Steps with lost moves: another image has them, or, which no step is, they were never done.
 
         Args:
             complete: whether no move of the image was dropped so far, so that every step must have one.
@@ -314,7 +314,7 @@ class Journal:
     def prune(self, budget: int = JOURNAL_BYTES) -> int:
         """Drop steps until the patches fit ``budget`` bytes; returns how many were dropped.
 
-        Superseded steps go first, then the oldest ones in effect, then the far ends of what could be redone. Only steps whose
+        Superseded steps go first, then the oldest ones in effect, then the far ends of what could be redone. Only steps with
         every move the image's mask file already holds are dropped, so no pixel depends on them; what is lost is the
         possibility to undo or redo them.
         """

@@ -48,7 +48,7 @@ class Count:
 
 
 def without_marked(truth: LabelMap, exclude: NDArray[np.bool_] | None, ignore: int) -> LabelMap:
-    """The truth to count on: itself where nothing is marked as ambiguous, else a read-only copy with the marked pixels void."""
+    """The truth to count on: itself if nothing is marked as ambiguous, else a read-only copy with the marked pixels void."""
     if exclude is None:
         return truth
     scored = truth.copy()
@@ -69,7 +69,7 @@ def count_image(
     """Count a whole image: some 80 ms per megapixel, for a job.
 
     Reads the document as it is while another thread may paint on it. That is no danger: every change raises the revision, and a
-    judgement takes only a count whose revision is still the document's.
+    judgement takes only a count with the document's current revision.
 
     Args:
         truth, document: as :class:`ImageJudgement`.
@@ -131,8 +131,8 @@ class ImageJudgement:
         Args:
             truth: copied, unless it is read-only and of the catalog's dtype.
             document: settled; followed from now on.
-            count: from :func:`count_image` for the same truth; one that a change has overtaken is counted anew.
-            exclude: (H, W) bool, pixels whose truth is ambiguous: in no figure.
+            count: from :func:`count_image` for the same truth; one that a change has overtaken is counted again.
+            exclude: (H, W) bool, pixels with ambiguous truth: in no figure.
 
         Raises:
             MaskFormatError: truth and document differ in size.
@@ -163,7 +163,7 @@ class ImageJudgement:
     def band(self, rule: BandRule, around: BandAround = "truth") -> NDArray[np.uint8]:
         """(H, W) uint8 band index (:func:`deeplab_core.metrics.trimap.band_index`); made when first asked for, then kept.
 
-        Around the prediction it is made anew after every change, and only when asked for. Making one takes some 60 ms per
+        Around the prediction it is made again after every change, and only when asked for. Making one takes some 60 ms per
         megapixel: for large photographs let a job :func:`count_image` and :meth:`adopt` that.
         """
         key = rule, around
@@ -183,7 +183,7 @@ class ImageJudgement:
         return (rule, around) in self._histograms
 
     def adopt(self, count: Count) -> bool:
-        """Take band and histogram from a job; False where the document has changed meanwhile and the histogram was not taken.
+        """Take band and histogram from a job; False if the document has changed since and the histogram was not taken.
 
         The truth never changes, so a band around it is taken in any case.
 
@@ -217,7 +217,7 @@ class ImageJudgement:
         return ImageAnalysis(catalog=self.document.catalog, counts=counts)
 
     def errors(self) -> NDArray[np.bool_]:
-        """(H, W) bool: labelled pixels whose class is wrong or missing."""
+        """(H, W) bool: labelled pixels with a wrong or missing class."""
         wrong: NDArray[np.bool_] = (self.scored != self.document.labels) & (self.scored != self.document.catalog.ignore)
         return wrong
 

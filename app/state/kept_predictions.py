@@ -1,6 +1,6 @@
 """The newest prediction of each image: its key in the image's record, labels and confidence in the cache.
 
-"Predicted" is said of an image only while its prediction can be read. Where one is gone or damaged, the record says so and the
+"Predicted" is said of an image only while its prediction can be read. If one is missing or damaged, the record notes it and the
 listeners hear of it.
 """
 
@@ -61,7 +61,7 @@ class KeptPredictions:
         return found.prediction
 
     def check(self, records: Iterable[ImageRecord]) -> tuple[ImageRecord, ...]:
-        """Find images whose prediction is gone, without reading any. Returns their new records."""
+        """Find images with a missing prediction, without reading any. Returns their new records."""
         keyed = [(key, record) for record in records if (key := _key(record)) is not None]
         gone = set(self._cache.missing([key for key, _ in keyed]))
         return tuple(self._noted(record, "") for key, record in keyed if key in gone)

@@ -1,4 +1,4 @@
-"""What lies where in a project's directory, and what may not lie there."""
+"""The layout of a project's directory, and what may not be in it."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ class ProjectLock:
         """Take the lock.
 
         Raises:
-            ProjectLocked: another process holds it; ``why`` says which and since when.
+            ProjectLocked: another process holds it; ``why`` names it and since when.
             StorageError: the lock file cannot be written, or is a link or a thing that is no file.
         """
         try:

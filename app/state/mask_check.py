@@ -29,7 +29,7 @@ class MaskCheck:
             self._over_void += over_void
 
     def warnings(self, matrix: NDArray[np.int64] | None = None) -> list[str]:
-        """What may make figures or labels wrong; ``matrix`` is the pooled (C, C + 1) confusion, where there is one."""
+        """What may make figures or labels wrong; ``matrix`` is the pooled (C, C + 1) confusion, if there is one."""
         notes = list(self._masks.findings())
         if matrix is not None:
             shifted = shifted_by_one(matrix, self._catalog)

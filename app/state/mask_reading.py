@@ -1,4 +1,4 @@
-"""Reading a mask file for a project whose classes may have other colours than the file. No Qt, no torch."""
+"""Reading a mask file for a project with classes that may have other colours than the file. No Qt, no torch."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def standard_colors(catalog: ClassCatalog) -> ClassCatalog:
 def load_project_mask(path: Path, catalog: ClassCatalog, info: ImageInfo | None = None, *, frame: Frame = "auto") -> MaskData:
     """As :func:`deeplab_core.masks.read.load_mask`, in the standard colours of the classes or in those of the project.
 
-    Colours matter for RGB files, and for indexed ones whose palette tells that it was rebuilt. A palette that agrees with the
+    Colours matter for RGB files, and for indexed ones with a palette that was rebuilt. A palette that agrees with the
     project's colours is the project's; any other file is read in the standard colours, and where these do not occur in it, in the
     project's.
 

@@ -1,4 +1,4 @@
-"""Regions whose class the user chose and whose outline the user did not draw (``Provenance.RECLASSIFIED``, ADR 89).
+"""Regions with a class that the user chose and an outline that the user did not draw (``Provenance.RECLASSIFIED``, ADR 89).
 
 A CRF may move their outline, and nothing else. Two things are needed for that: the network's word about such a region is
 read in the user's class (:func:`renamed_classes`), and of the result only what moves the outline is taken (:func:`may_change`).
@@ -27,7 +27,7 @@ class RenamedClasses:
     """Which class of the network stands for which class of the user, pixel by pixel.
 
     Attributes:
-        source: (h, w) ids in the project's catalog whose probability moves; the catalog's void where none does.
+        source: (h, w) ids in the project's catalog with a moving probability; the catalog's void if none does.
         target: (h, w) ids that it moves to.
     """
 
@@ -104,7 +104,7 @@ def _without(areas: NDArray[np.bool_], marked: NDArray[np.bool_]) -> NDArray[np.
 
 
 def renamed_classes(document: Document, rect: Box | None = None, keep: int | None = None) -> RenamedClasses | None:
-    """How a network's word is read in and around the reclassified regions of a document; None where there are none.
+    """How a network's scores are read in and around the reclassified regions of a document; None if none.
 
     Inside a region, the network's class of each pixel is read as the user's. Up to :data:`OUTLINE_REACH` px around it, the class
     that the network gave most of the region is read so too, except where that class is the network's first choice: there is
@@ -112,7 +112,7 @@ def renamed_classes(document: Document, rect: Box | None = None, keep: int | Non
 
     Args:
         rect: the part of the image that is wanted; None means all of it.
-        keep: a class whose probability stays: a scribble asks for it.
+        keep: a class with an unchanged probability: a scribble asks for it.
     """
     rect = Box.whole(document.shape) if rect is None else rect
     soft = reclassified(document.provenance[rect.slices])

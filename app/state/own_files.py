@@ -21,7 +21,7 @@ def contained(directory: Path, name: str, *, below: str) -> Path:
 
     Args:
         directory: the project's directory.
-        name: relative, with ``/`` as separator, as it stands in the database.
+        name: relative, with ``/`` as separator, as in the database.
         below: the folder of ``directory`` that all such names begin with.
 
     Returns:
@@ -33,7 +33,7 @@ def contained(directory: Path, name: str, *, below: str) -> Path:
     parts = name.split("/")
     foreign = sys.platform == "win32" and (bool(PureWindowsPath(name).anchor) or "\\" in name)
     if foreign or "\0" in name or len(parts) < 2 or parts[0] != below or any(part in ("", ".", "..") for part in parts):
-        raise _refused(directory, f"'{name[:200]}' does not lie in its folder '{below}'")
+        raise _refused(directory, f"'{name[:200]}' is not in its folder '{below}'")
     path = directory
     for place, part in enumerate(parts, 1):
         path = path / part
@@ -54,7 +54,7 @@ def read_plain(path: Path, most: Callable[[bytes], int] | int) -> bytes:
     """All bytes of a plain file; a link at its place is not followed and a pipe is not waited for.
 
     Args:
-        most: the largest size in bytes that such a file can have, or what tells it from the file's first 64 bytes.
+        most: the largest size in bytes that such a file can have, or a function that computes it from the file's first 64 bytes.
 
     Raises:
         OSError: it cannot be read.

@@ -1,4 +1,4 @@
-"""Tile patches: the one record behind undo, the journal and the statistic of what a person changed.
+"""Tile patches: the one record behind undo, the journal and the statistic of the user's changes.
 
 A patch holds, for every 64-px tile that really changed, the packed bytes of labels and provenance before and after. Tiles lie
 on a fixed grid from the image's top left corner; tiles at the right and bottom border are smaller.
@@ -139,7 +139,7 @@ class TilePatch:
         return changed
 
     def begins_unset(self) -> bool:
-        """Whether nobody had set any pixel of its tiles before. Few tiles are unpacked: those of an empty map pack alike."""
+        """Whether no pixel of its tiles was set before. Few tiles are unpacked: those of an empty map pack alike."""
         kinds: set[tuple[bytes, int, int]] = set()
         for tile in self.tiles:
             rect = tile_rect(tile.row, tile.column, self.shape)

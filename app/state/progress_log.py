@@ -8,7 +8,7 @@ from typing import Any
 
 from deeplab_core.reading import VALUE_ERRORS
 
-#: Moments nearer than this are one; the older half is thinned out where there are too many.
+#: Moments nearer than this are one; the older half is thinned out if there are too many.
 APART_SECONDS = 300
 MOST = 2000
 
@@ -20,7 +20,7 @@ class ProgressSample:
     Attributes:
         time: Unix time in seconds.
         images: in the project.
-        reviewed, touched: of them, marked reviewed, and changed by a person (reviewed ones included).
+        reviewed, touched: of them, marked reviewed, and changed by the user (reviewed ones included).
         miou: mean IoU of the folder over the classes of its ground truth, where it was evaluated.
         older_rule: the mean also runs over classes that only the masks had; so it is in what older versions wrote.
     """

@@ -184,7 +184,7 @@ class Project:
         return self._update(image, flags=flags | ImageFlag.FAILED if why else flags.without(ImageFlag.FAILED), note=why)
 
     def accept_change(self, image: int) -> ImageRecord:
-        """A person has looked at an image that was changed or damaged: take the flags back."""
+        """The user has checked an image that was changed or damaged: take the flags back."""
         record = self.record(image)
         if record.content_key:
             self.put_result(image, ACCEPTED, record.content_key, b"")
@@ -308,7 +308,7 @@ class Project:
         return self._refresh(image)
 
     def labelled(self) -> set[int]:
-        """Ids of the images that have a mask or steps, whoever set them."""
+        """Ids of the images that have a mask or steps, from any source."""
         rows = self._store.rows("SELECT id FROM images WHERE mask != '' UNION SELECT image FROM steps")
         return {image for (image,) in rows}
 
@@ -344,14 +344,14 @@ class Project:
     def write_again(self, in_memory: Collection[int] = ()) -> tuple[str, ...]:
         """Write a project that was removed or replaced while it was open again, from what this process still holds.
 
-        What lies in its place now is set aside. Mask files that are gone are rebuilt from the journal when their image is opened.
+        A file in its place is set aside. Mask files that are gone are rebuilt from the journal when their image is opened.
         If the database was cut and cannot be read any more, statuses come from memory and strokes from the newest daily copy.
 
         Args:
-            in_memory: ids of images whose documents the caller has, and saves afterwards.
+            in_memory: ids of images with documents that the caller has, and saves afterwards.
 
         Returns:
-            Paths of other images whose labels are lost: the mask file is gone and the journal does not reach back far enough.
+            Paths of other images with lost labels: the mask file is gone and the journal does not reach back far enough.
 
         Raises:
             ProjectLocked: another window has opened a project in its place.
@@ -382,11 +382,11 @@ class Project:
         return self.kept_predictions.of(self.record(image))
 
     def check_predictions(self) -> tuple[ImageRecord, ...]:
-        """Find images that are called predicted but whose prediction is gone, and note it. For another thread."""
+        """Find images that are called predicted but have no prediction, and note it. For another thread."""
         return self.kept_predictions.check(list(self._records))
 
     def dismiss_suggestion(self, image: int) -> ImageRecord:
-        """A person has decided about the waiting prediction."""
+        """The user has decided about the waiting prediction."""
         return self._update(image, flags=self.record(image).flags.without(ImageFlag.SUGGESTED))
 
     # -- settings and results --------------------------------------------------------------------------------------------

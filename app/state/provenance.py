@@ -17,7 +17,7 @@ class Provenance(IntEnum):
 
     Attributes:
         PERSON: the user painted the pixel: nothing but another edit of the user changes it.
-        RECLASSIFIED: the user gave another class to a region whose outline is not the user's (a fill). The class is fixed;
+        RECLASSIFIED: the user gave another class to a region with an outline that is not the user's (a fill). The class is fixed;
             the CRF may still move the outline (ADR 89). Never the source of a step: programs that do not know it would call
             the step damaged.
     """
@@ -49,7 +49,7 @@ def users_own(provenance: NDArray[np.uint8]) -> NDArray[np.bool_]:
 
 
 def by_hand(provenance: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """(H, W) bool: pixels whose class the user vouches for: painted, reclassified or imported."""
+    """(H, W) bool: pixels with a class that the user confirmed: painted, reclassified or imported."""
     found: NDArray[np.bool_] = provenance >= Provenance.PERSON
     return found
 
@@ -85,7 +85,7 @@ def merge_labels(
     Args:
         labels, provenance: (H, W) maps as they are; not changed.
         new_labels: (H, W) of the same dtype.
-        source: who says so: MODEL, CRF or IMPORT.
+        source: the source: MODEL, CRF or IMPORT.
         where: (H, W) bool, restricts the change; None means everywhere.
     """
     kept = users_own(provenance)

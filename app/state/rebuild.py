@@ -88,7 +88,7 @@ def refill(
     """Fill an empty database for a project that is still open: copy, masks, and what the program knows by heart.
 
     Args:
-        in_memory: ids of images whose documents are saved afterwards: older steps would not fit them.
+        in_memory: ids of images with documents that are saved afterwards: older steps would not fit them.
     """
     restored_from_copy(store, directory, [])
     with store.transaction() as connection:
@@ -125,7 +125,7 @@ class _Losses:
 
     Attributes:
         tables: names of tables of which rows are missing, in words.
-        images: paths of images whose labels may lack strokes.
+        images: paths of images with labels that may lack strokes.
         spared: how many images and settings came from a daily copy instead.
         copy: its name.
         copies: whether there are daily copies.

@@ -61,11 +61,11 @@ class EvaluationSample:
     Attributes:
         labels: (H, W) labels that count; None where the image has none of the kind that was asked for.
         truth: (H, W) ground truth as its file says; None without one, or where it was not asked for.
-        exclude: (H, W) bool, what the user marked as ambiguous; None where nothing is marked.
+        exclude: (H, W) bool, what the user marked as ambiguous; None if nothing is marked.
         scored: (H, W) ``truth`` with the marked pixels void: figures count on this.
-        confidence: (H, W) uint8 of the newest prediction, 255 = certain; None where no prediction was read, or its
+        confidence: (H, W) uint8 of the newest prediction, 255 = certain; None if no prediction was read, or its
             confidence is not kept any more.
-        prediction: the newest prediction; read for ``labels="prediction"``, where it stands in for a missing mask, and on demand.
+        prediction: the newest prediction; read for ``labels="prediction"``, if it replaces a missing mask, and on demand.
         predicted: (H, W) its labels in the project's ids.
         provenance: (H, W) uint8 of the mask; None where the mask was not read.
         rgb: (H, W, 3) uint8, where it was asked for.
@@ -117,7 +117,7 @@ def load_sample(
     ground truth is not read.
 
     Args:
-        project, image: whose marks, classes and choices count.
+        project, image: the source of marks, classes and choices.
         truth: read the ground truth.
         rgb: read the pixels too.
         with_prediction: read the newest prediction also where the mask counts.
@@ -317,7 +317,7 @@ class ExportSource:
 def _mask(
     project: Project, image: int, held: Held | None, info: ImageInfo | None
 ) -> tuple[LabelMap | None, NDArray[np.uint8] | None, str]:
-    """Labels and provenance of the mask, None where nothing was set in it; and what was repaired, in words."""
+    """Labels and provenance of the mask, None if nothing was set in it; and what was repaired, in words."""
     notice = ""
     record = project.record(image)
     if held is not None:

@@ -35,7 +35,7 @@ _LOST = "Pixels were lost. "
 
 _MOST_NAMED = 3
 
-#: What the window offers for an image whose mask is refused; the remedies name it.
+#: What the window offers for an image with a refused mask; the remedies name it.
 START_OVER, USE_MASK = "Start this image again", "Use this mask as it is"
 
 
@@ -61,7 +61,7 @@ class LoadedImage:
         document: labels and provenance; blank for an image that was never worked on.
         steps: what can be undone and redone, oldest first.
         move: number of the last journal move that the document contains.
-        saved: whether the mask file contains all of it; also where there is nothing to save yet.
+        saved: whether the mask file contains all of it; also if there is nothing to save yet.
         notice: what was found damaged and how it was repaired, in words; empty for most.
     """
 
@@ -74,7 +74,7 @@ class LoadedImage:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """What the database says of an image's mask: its name, empty before the first save, and where the journal begins."""
+    """The database's record of an image's mask: its name, empty before the first save, and where the journal begins."""
 
     mask: str
     base: int
@@ -222,7 +222,7 @@ class SavedMasks:
         """Why a mask belongs to labels that were given up, in words; empty for others.
 
         A journal that reaches back to the beginning knows every move that a mask of its own can hold. A power cut can bring an
-        old file back whose new name had not reached the disk.
+        old file back if its new name had not reached the disk.
         """
         if row.base > 0 or not 0 < note.move <= self._journal.head(record.id):
             return ""
@@ -318,7 +318,7 @@ class SavedMasks:
             try:
                 path = contained(self._directory, row.mask, below=MASKS)
             except ProjectError:
-                return self._new_place(record)  # it was told when the image was loaded; the file is not touched
+                return self._new_place(record)  # it was reported when the image was loaded; the file is not touched
             why = "" if self._seen.get(record.id) == _signature(path) else self._why_kept(path, record, row)
             if not why:
                 return row.mask, path, ""
@@ -355,14 +355,14 @@ class SavedMasks:
         try:
             note = read_note(path)
         except ProjectError as error:
-            return f"The mask file of {record.relative_path} was changed or damaged meanwhile: {error.why.rstrip('.')}"
+            return f"The mask file of {record.relative_path} was changed or damaged in the meantime: {error.why.rstrip('.')}"
         other = self._whose(note, record)
         if other:
             return other
         if note.move > self._journal.head(record.id):
             return f"The mask file of {record.relative_path} is newer than what the project's database knows"
         if note.move < row.base:
-            return f"The mask file of {record.relative_path} was replaced by an older one meanwhile"
+            return f"The mask file of {record.relative_path} was replaced by an older one in the meantime"
         return ""
 
     def _is_shared(self, record: ImageRecord, name: str) -> bool:

@@ -11,7 +11,7 @@ import sqlite3
 from contextlib import closing
 from functools import cache
 
-#: "Atro": tells a file manager, and us, whose database this is.
+#: "Atro": identifies this database for file managers and for us.
 APPLICATION_ID = 0x4174726F
 
 #: One script per schema version; a database of version n runs those from n on. Never change one that was released.
@@ -75,7 +75,7 @@ MIGRATIONS: tuple[str, ...] = (
         PRIMARY KEY (image, kind)
     );
     """,
-    "",  # 2: masks and patches may hold the provenance RECLASSIFIED, which older programs would take for nobody's (ADR 89)
+    "",  # 2: masks and patches may hold the provenance RECLASSIFIED, which older programs would take for unset (ADR 89)
     "",  # 3: masks and patches may hold ids of classes that were merged or deleted (ADR 115)
 )
 

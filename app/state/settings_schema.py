@@ -14,10 +14,10 @@ class Setting:
     """One setting.
 
     Attributes:
-        key: ``"group.name"``, as it stands in the file.
-        default: its value where nobody said otherwise; its type is the setting's type.
+        key: ``"group.name"``, as in the file.
+        default: its value unless it was changed; its type is the setting's type.
         group: heading in the settings dialog; empty for a value that the program remembers by itself.
-        label: what a person reads.
+        label: the title in the dialog.
         help: one sentence on what it changes.
         low, high: bounds of a number, both included.
         choices: (value, text) pairs of a choice.
@@ -37,7 +37,7 @@ class Setting:
     folder: bool = False
 
     def check(self, value: object) -> Value:
-        """The value in this setting's type. Raises ValueError that says what would be right."""
+        """The value in this setting's type. Raises ValueError that names the valid values."""
         if isinstance(self.default, bool):
             if not isinstance(value, bool):
                 raise ValueError(f"{self.key} is true or false, not {shorten(value)}")

@@ -25,8 +25,8 @@ class OpenStep(Protocol):
 class Snapshot:
     """The maps without what the open steps have painted, and without anything painted from now on.
 
-    Copying a large map takes longer than a hand that paints may wait, so :meth:`take` runs in another thread. Whoever changes
-    the maps meanwhile calls :meth:`touch` first: the tiles are kept as they are and put into the copy afterwards.
+    Copying a large map takes too long during painting, so :meth:`take` runs in another thread. Code that changes
+    the maps during it calls :meth:`touch` first: the tiles are kept as they are and put into the copy afterwards.
 
     Args:
         labels, provenance: (H, W), live.
@@ -49,7 +49,7 @@ class Snapshot:
         return self._open
 
     def touch(self, rect: Box) -> None:
-        """Keep what stands under ``rect``, before it is changed. Called by the thread that changes the maps."""
+        """Keep the content of ``rect``, before it is changed. Called by the thread that changes the maps."""
         with self._mutex:
             if self._open:
                 self._kept.touch(rect)

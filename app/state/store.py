@@ -44,7 +44,8 @@ from deeplab_core.errors import AtrousError, ProjectError, StorageError
 
 __all__ = ["COMPANIONS", "DamagedStore", "RemovedStore", "Store", "set_aside", "set_database_aside", "store_error"]
 
-#: Kept in the plain file while a window has the project open: a copy of the plain file alone then says that it is no whole copy.
+#: Kept in the plain file while a window has the project open: a copy of the plain file alone then shows that it is not a whole
+#: copy.
 _IN_USE = "in use"
 
 #: The database counts its transactions here, so that a lost end of the log can be noticed (:mod:`app.state.log_mark`).
@@ -110,7 +111,7 @@ class Store:
         """Close the connection; the last one folds the write-ahead log into the database."""
         with self._mutex:
             if self.write_ahead and not self.read_only:
-                with contextlib.suppress(sqlite3.Error):  # the next opening says what could not be written now
+                with contextlib.suppress(sqlite3.Error):  # the next opening reports what could not be written now
                     self._connection.execute("DELETE FROM meta WHERE key = ?", (_IN_USE,))
             self._connection.close()
             self._mark.close()
@@ -120,7 +121,7 @@ class Store:
         """All or nothing; nested uses join the outer one. SQLite's errors become ProjectError and StorageError.
 
         Args:
-            about: path of the image whose labels it changes; named if the end of the log should get lost.
+            about: path of the image with the labels that it changes; named if the end of the log should get lost.
         """
         with self._mutex:
             outermost = self._depth == 0
@@ -261,7 +262,7 @@ class Store:
     def checkpoint(self) -> None:
         """Fold the write-ahead log into the database, as far as readers allow. Meant for idle time: it waits for the disk.
 
-        Where nothing reads meanwhile, the log is empty afterwards and the plain file holds everything.
+        Without readers, the log is empty afterwards and the plain file holds everything.
         """
         if self.read_only or not self.write_ahead:
             return
@@ -286,7 +287,7 @@ class Store:
     def write_again(self) -> bool:
         """Write a database that was removed or replaced again, from the files that this connection still holds.
 
-        What lies in its place now is set aside. The folder must exist and be locked.
+        A file in its place is set aside. The folder must exist and be locked.
 
         Returns:
             Whether everything is in it. If what is held cannot be read any more, because it was cut, the new one is empty.
@@ -309,7 +310,7 @@ class Store:
             finally:
                 with contextlib.suppress(OSError):
                     temporary.unlink()
-            # SQLite deletes no log at closing whose database has moved away, so the new one's is safe.
+            # SQLite deletes no log of a moved database at closing, so the new one's is safe.
             with contextlib.suppress(*SQLITE_ERRORS):
                 self._connection.close()
             self._connection = renewed

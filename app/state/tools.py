@@ -1,4 +1,4 @@
-"""Which tool is in hand, with which class and size. Plain listeners; the canvas and the docks both watch it."""
+"""The current tool, class and size. Plain listeners; the canvas and the docks both watch it."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ STEPS = (1, 2, 3, 4, 5, 6, *(round(base * 2**octave) for octave in range(3, 10) 
 
 
 class ToolState:
-    """Tool, classes and brush size that a person has chosen.
+    """Tool, classes and brush size that the user has chosen.
 
     Attributes:
-        tool: the tool in hand.
+        tool: the current tool.
         class_id: what brush, fill, lasso and polygon paint.
         previous_class_id: what X swaps with.
         diameter: of the brush, in image px, 1..1000.
@@ -51,7 +51,7 @@ class ToolState:
         self.changed.emit()
 
     def choose_class(self, class_id: int) -> None:
-        """Take another class in hand and remember the last one for :meth:`swap_classes`."""
+        """Select another class and remember the last one for :meth:`swap_classes`."""
         if class_id != self.class_id:
             self.previous_class_id, self.class_id = self.class_id, class_id
         self.changed.emit()

@@ -23,7 +23,7 @@ from app.import_trouble import explain
 
 @dataclass(frozen=True, slots=True)
 class CannotStart:
-    """Sent in place of Hello by a process whose modules cannot be imported. Plain values: numpy may be what is broken.
+    """Sent in place of Hello by a process with modules that cannot be imported. Plain values: numpy may be what is broken.
 
     Attributes:
         reason, remedy: sentences for the user, without a full stop.
@@ -60,7 +60,7 @@ def run(connection: Connection) -> None:
         if sys.stderr is not None:
             sys.stderr.write(printable(traceback.format_exc()))
         status = 1
-    # Threads of torch may still compute for a request that nobody waits for; leaving must not wait for them.
+    # Threads of torch may still compute for an abandoned request; leaving must not wait for them.
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             stream.flush()

@@ -67,7 +67,7 @@ def end_with_parent() -> None:
 
 
 def _beat(pulse: Connection) -> None:
-    with contextlib.suppress(OSError):  # the window is gone: whoever reads the messages ends the process
+    with contextlib.suppress(OSError):  # the window is gone: the reader of the messages ends the process
         while True:
             pulse.send_bytes(b".")
             time.sleep(BEAT)
@@ -111,7 +111,7 @@ class HeartWatch:
 
     Attributes:
         silent: whether it was found not to answer, and has not been heard since.
-        silence: how long it has not been heard, in seconds during which somebody listened.
+        silence: how long it has not been heard, in seconds of listening.
     """
 
     def __init__(self, now: float) -> None:

@@ -11,7 +11,7 @@ from app.worker.messages import URGENT, Answer, Request
 class Lane:
     """Waiting requests and the running ones. Every method may be called from any thread.
 
-    One request runs at a time; a long one may let urgent ones through (:meth:`take_urgent`), and then rests meanwhile.
+    One request runs at a time; a long one may let urgent ones through (:meth:`take_urgent`), and then pauses.
     """
 
     def __init__(self) -> None:

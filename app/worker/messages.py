@@ -110,10 +110,10 @@ class RefineBase:
         ignore: void in the window's catalog.
         channel_ids: what each class of the model becomes, in channel order, in the window's ids; the probabilities of classes
             that become the same are added up. Empty where ``labels`` are refined.
-        labels: the mask that is refined where there is no network: (H, W) of the image, or of the context of a box.
+        labels: the mask that is refined without a network: (H, W) of the image, or of the context of a box.
         certainty: how sure a label of ``labels`` is, 0..1.
         renamed: (source, target), ids of the image or of the context of a box: per pixel, which class of the scores is read as
-            which other class, because the user said so; ``ignore`` where none is. None without such pixels.
+            which other class, by the user's choice; ``ignore`` if none is. None without such pixels.
         engine: what computes it.
         threshold: of a two-class (sigmoid) network: the CRF starts from odds that are even there; None for every other one.
     """
@@ -136,7 +136,7 @@ class Refine(Request["Refined"]):
     Attributes:
         base: what is refined.
         params: of the CRF.
-        strokes: (H, W) ids that a person has set, ``base.ignore`` elsewhere; they are clamped. None where there are none.
+        strokes: (H, W) ids that the user has set, ``base.ignore`` elsewhere; they are clamped. None if none.
         quick: compute at a smaller scale and carry the correction up, for a slider that is being dragged; labels of a large
             image then come at a smaller size.
     """
@@ -158,7 +158,7 @@ class RefineBox(Request["Refined"]):
         params: of the CRF.
         box: within the image.
         context: the box around it that takes part.
-        strokes: ids that a person has set within ``context``, ``base.ignore`` elsewhere.
+        strokes: ids that the user has set within ``context``, ``base.ignore`` elsewhere.
         reach: px over which a stroke makes its class believable.
     """
 
@@ -184,7 +184,7 @@ class PrepareRefine(Request["Refined"]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CorrectedImage:
-    """An image that a person has corrected.
+    """An image that the user has corrected.
 
     Attributes:
         name: what reports call it.
@@ -207,7 +207,7 @@ class LearnTask:
         model: checkpoint to start from.
         target: safetensors file to write.
         corrected: at least one image.
-        untouched: files of images that nobody has corrected.
+        untouched: files of images without corrections.
         labels: catalog of the corrected masks.
         pairs: (class id of the model, id in ``labels`` or None) for every class of the model.
         options: see :class:`deeplab_core.learning.LearnOptions`.
@@ -229,7 +229,7 @@ class LearnTask:
 class Learn(Request["Learned"]):
     """Adapt a model to corrections and write it to a file. Answered by Learned.
 
-    The loaded model stays in use, and urgent requests are answered meanwhile.
+    The loaded model stays in use, and urgent requests are answered in between.
     """
 
     handler = "adapt"
@@ -307,7 +307,7 @@ class Hello:
         pid: of the process.
         qt_modules: names of Qt modules found loaded; the client refuses a worker that has any.
         versions: torch, numpy, python, cuda.
-        devices: device string -> what a person reads, e.g. ``{"cpu": "2 threads", "cuda:0": "NVIDIA ..."}``.
+        devices: device string -> the name as shown, e.g. ``{"cpu": "2 threads", "cuda:0": "NVIDIA ..."}``.
         notes: why something is missing, e.g. why CUDA cannot be used.
     """
 
@@ -390,7 +390,7 @@ class Refined(Answer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Learned(Answer):
-    """A model has learned and lies in a file; nobody has accepted it yet.
+    """A model has learned and is in a file; it is not accepted yet.
 
     Attributes:
         path: the file.
@@ -427,7 +427,7 @@ class Receptive(Answer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failed(Answer):
-    """The request failed with an error that a person can read; ``traceback`` is set where it was a bug."""
+    """The request failed with an error that the user can read; ``traceback`` is set for a bug."""
 
     error: dict[str, Any]
     traceback: str = ""

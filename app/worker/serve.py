@@ -35,7 +35,7 @@ class _Speaker:
             try:
                 self._connection.send(message)
             except (BrokenPipeError, ConnectionError, OSError):
-                _log.info("nobody hears %s any more", type(message).__name__)
+                _log.info("%s has no receiver any more", type(message).__name__)
 
 
 def _listen(connection: Connection, lane: Lane, speaker: _Speaker) -> None:
@@ -97,7 +97,7 @@ class _Server:
 def _warm_up() -> None:
     try:
         warm_up()
-    except Exception as error:  # the first request that needs the kernels says it to the user
+    except Exception as error:  # the first request that needs the kernels reports it to the user
         _log.warning("the compiled kernels cannot be used: %s", error)
 
 
@@ -109,7 +109,7 @@ def serve(connection: Connection) -> int:
     server = _Server(lane, speaker)
     threading.Thread(target=_listen, args=(connection, lane, speaker), name="listener", daemon=True).start()
     speaker.say(hello())
-    # The compiled kernels take a second to import; meanwhile the first model is read.
+    # The compiled kernels take a second to import; the first model is read at the same time.
     threading.Thread(target=_warm_up, name="warm-up", daemon=True).start()
     while (request := lane.take()) is not None:
         server.answer(request)

@@ -68,7 +68,7 @@ class ComputeSession:
             return WasCancelled(request_id=request.request_id)
         except AtrousError as error:
             if error.path is None and image is not None:
-                error.path = Path(image)  # whatever fails here fails this image alone, and says which
+                error.path = Path(image)  # whatever fails here fails this image alone, and names it
             return Failed(request_id=request.request_id, error=error.to_dict())
         except Exception as error:
             _log.exception("request %s failed", request)

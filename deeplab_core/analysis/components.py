@@ -32,7 +32,7 @@ _MAGIC = b"AEC2"
 _MOST_BYTES = 64 << 20
 
 #: One row per component: ids, box, pixels, centroid, one pixel of it, pixels of each kind of failure; number of the object of
-#: the truth that misses it, and of the one whose predicted region it belongs to, 0 for none; pixels in each slice of the
+#: the truth that misses it, and of the one with the predicted region it belongs to, 0 for none; pixels in each slice of the
 #: pixel axes. Sixteen bits hold coordinates up to 65,535.
 ROW = np.dtype(
     [
@@ -89,7 +89,7 @@ class ImageErrors:
         components: (K,) int64 number of components of each cell, all of them.
         rows: (R,) of :data:`ROW`: the listed components, largest first; at most ``per_cell`` of a cell and ``per_image``
             altogether, so a cell with tiny components only may have none.
-        kind_components: (K,) int64 components, all of them, with a pixel of each kind of failure; 0 where no kinds were judged.
+        kind_components: (K,) int64 components, all of them, with a pixel of each kind of failure; 0 if no kinds were determined.
     """
 
     cells: NDArray[np.int32]
@@ -227,7 +227,7 @@ def find_errors(
         shares[place] = np.bincount(regions.numbers[mask], minlength=len(regions) + 1)[1:]
     rows["kinds"] = shares[:, chosen].T
     if objects is not None:
-        # A component lies within one region of the truth and one of the prediction, so any pixel of it tells which.
+        # A component lies within one region of the truth and one of the prediction, so any of its pixels determines which.
         x, y = regions.anchors[chosen].T
         rows["object"] = objects.numbers[y, x]
         rows["called_object"] = np.append(0, objects.called_owner)[objects.called_numbers[y, x]]
@@ -275,7 +275,7 @@ def check_pair(truth: LabelMap, prediction: LabelMap, catalog: ClassCatalog) -> 
 
 
 def _largest(values: NDArray[np.int64], pixels: NDArray[np.int64], per_cell: int, per_image: int) -> NDArray[np.intp]:
-    """Rows of the largest regions, at most so many of each value and altogether; equal ones in reading order."""
+    """Rows of the largest regions, limited per value and in total; equal ones in reading order."""
     order = np.argsort(-pixels, kind="stable")
     by_value = order[np.argsort(values[order], kind="stable")]
     sorted_values = values[by_value]

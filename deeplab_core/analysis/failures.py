@@ -147,7 +147,7 @@ def count_failures(
     )
 
 
-#: Kinds whose instances are error components.
+#: Kinds with error components as instances.
 _COUNTS_COMPONENTS = np.array([kind in (*PARTS, FailureKind.CLASS_SWAP) for kind in KINDS])
 
 
@@ -168,7 +168,7 @@ def _object_kinds(objects: ObjectTable, rules: FailureRules) -> dict[FailureKind
 
 
 def _invented(objects: ObjectTable, rules: FailureRules) -> NDArray[np.bool_]:
-    """(M,) bool: which predicted regions stand on (almost) nothing of their class, and mostly on no object at all."""
+    """(M,) bool: which predicted regions overlap (almost) nothing of their class, and mostly on no object at all."""
     scored, right = objects.called_scored, objects.called_right
     return (scored > 0) & (right < rules.found_share * scored) & (2 * objects.called_on_stuff > scored - right)
 

@@ -67,7 +67,7 @@ def inspect_image(
         truth, prediction: (H, W) ids of ``catalog``, of one shape.
         catalog: the classes.
         things: ids of object classes; None decides by name (:func:`~deeplab_core.analysis.kinds.things_of`).
-        known: what the data says of its objects.
+        known: properties of its objects from the data.
         rgb: (H, W, 3) uint8 photograph; without it nothing is said of brightness and contrast.
         exclude: (H, W) bool, pixels that are not scored; treated as void of the truth, except for the distance to class edges.
         rules: where the kinds of failure begin.

@@ -34,7 +34,7 @@ KIND_TEXT: dict[FailureKind, str] = {
     FailureKind.SEGMENT: "a whole region of the class is missing or made up",
     FailureKind.CLASS_SWAP: "an object called another object's class, edges aside",
     FailureKind.MISSED_OBJECT: "an object of which almost nothing was found",
-    FailureKind.INVENTED_OBJECT: "an object where there is none",
+    FailureKind.INVENTED_OBJECT: "an object that does not exist",
     FailureKind.OCCLUDER_CUT: "an object cut by another one, or with a long border to one",
     FailureKind.LOW_VISIBLE: "an object of which less than half can be seen",
     FailureKind.SMALL_OBJECT: "an object of fewer than 32 x 32 px",

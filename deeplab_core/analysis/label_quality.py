@@ -2,7 +2,7 @@
 
 The score of an image is the softmin of the self-confidence of its pixels (Lad and Mueller 2023, "Estimating label quality and
 errors in semantic segmentation data via any model", as in cleanlab); single errors are found by confident learning (Northcutt et
-al. 2021): the model says another class than the label, and says it at least as surely as it says that class on average. Two
+al. 2021): the model predicts another class than the label, with at least its average confidence in that class. Two
 additions: void of the truth is masked first (it is no label), and pixels within 3 px of a labelled class edge count nothing,
 because people and models draw edges a few pixels apart and no one would call that an error.
 """
@@ -70,7 +70,7 @@ def label_quality(
     edge_band: int = EDGE_BAND,
     temperature: float = TEMPERATURE,
 ) -> float:
-    """Quality of the labels of an image, 0..1, low where some are wrong; nan where nothing is scored.
+    """Quality of the labels of an image, 0..1, low where some are wrong; nan if nothing is scored.
 
     Args:
         probabilities: (C, H, W), of a model that has not seen this truth.
@@ -119,7 +119,7 @@ class ClassConfidence:
 
 @dataclass(frozen=True, slots=True)
 class LabelIssue:
-    """A region whose label the model doubts.
+    """A region with a label that the model contradicts.
 
     Attributes:
         given, suggested: class ids.
@@ -146,7 +146,7 @@ def find_label_issues(
     edge_band: int = EDGE_BAND,
     least_px: int = LEAST_PX,
 ) -> list[LabelIssue]:
-    """Connected regions whose label seems wrong, by falling weight.
+    """Connected regions with labels that seem wrong, by falling weight.
 
     Args:
         probabilities: (C, H, W), of a model that has not seen this truth.

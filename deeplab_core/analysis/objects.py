@@ -58,7 +58,7 @@ OBJECT = np.dtype(
 
 @dataclass(frozen=True, slots=True)
 class KnownObject:
-    """What the data itself says of an object: class, box of its visible pixels, their number and share, cut by the border."""
+    """What the data records about an object: class, box of its visible pixels, their number and share, cut by the border."""
 
     class_id: int
     box: Box
@@ -79,7 +79,7 @@ class ObjectTable:
         called_scored: (M,) int64 its pixels on labelled truth.
         called_right: (M,) int64 its right pixels.
         called_on_stuff: (M,) int64 its pixels on truth that is no object class.
-        called_owner: (M,) int64 number of the object of its class that it overlaps most; 0 where there is none.
+        called_owner: (M,) int64 number of the object of its class that it overlaps most; 0 if none.
     """
 
     numbers: NDArray[np.int32]
@@ -108,7 +108,7 @@ def find_objects(
         truth, prediction: (H, W) ids of one shape, checked.
         catalog: the classes.
         things: ids of object classes (:func:`~deeplab_core.analysis.kinds.things_of`).
-        known: what the data says of its objects.
+        known: properties of its objects from the data.
         brightness, contrast: (H, W) maps of the photograph, averaged over each object.
     """
     ignore = catalog.ignore
@@ -218,7 +218,7 @@ def _owners(
 
 
 def _match_known(rows: NDArray[Any], known: Sequence[KnownObject]) -> None:
-    """Give regions the facts of the known object of their class whose box holds them; of several the one nearest in size."""
+    """Give regions the facts of the known object of their class with a box that contains them; the nearest in size if several."""
     owner = np.full(len(rows), -1)
     for place, row in enumerate(rows):
         box = Box(int(row["x"]), int(row["y"]), int(row["width"]), int(row["height"]))

@@ -28,7 +28,7 @@ class Contacts:
     Attributes:
         foreign_share: (N,) share of the outline, the image border left out, that countable regions of another class share; 0..1.
         same_share: (N,) share that other regions of the same class share.
-        parts: (N,) int: 1 for a whole region; more where regions of its class lie on the other sides of a countable region of
+        parts: (N,) int: 1 for a whole region; more where regions of its class are on the other sides of a countable region of
             another class: in how many pieces that one seems to leave the object.
     """
 
@@ -133,7 +133,7 @@ def _points_of(kind: NDArray[Any], wanted: set[int], number: int) -> dict[int, N
 
 
 def _lies_between(kind: NDArray[Any], one: NDArray[np.int64], other: NDArray[np.int64], occluder: int) -> bool:
-    """Whether most of the shortest way between two regions lies in the occluder."""
+    """Whether most of the shortest way between two regions is in the occluder."""
     apart = ((one[:, None] - other[None]) ** 2).sum(axis=2)
     start, end = np.unravel_index(int(apart.argmin()), apart.shape)
     steps = int(np.abs(one[start] - other[end]).max())

@@ -143,7 +143,7 @@ def _parts_touching(mask: Mask, *places: Mask) -> Mask:
 
 
 def _within(mask: Mask, width: int) -> Mask:
-    """(h, w) bool: pixels whose Euclidean distance to a mask rounds to at most ``width``, the mask's own included."""
+    """(h, w) bool: pixels with a Euclidean distance to a mask that rounds to at most ``width``, the mask's own included."""
     import cv2
 
     plain = mask.astype(np.uint8)

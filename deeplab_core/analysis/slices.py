@@ -65,7 +65,7 @@ SLICES = sum(map(len, PIXEL_EDGES.values()))
 AXIS_TEXT: dict[str, str] = {
     "size": "pixels of the object",
     "border_share": "share of the object's outline that another class of object touches, a proxy for occlusion",
-    "visible_fraction": "visible share of the object's silhouette, where the data says so",
+    "visible_fraction": "visible share of the object's silhouette, if the data has it",
     "brightness": "luma, 0..255",
     "contrast": f"standard deviation of luma within {CONTRAST_WINDOW} x {CONTRAST_WINDOW} px",
     "distance": "distance to the nearest class edge of the truth, px",
@@ -155,7 +155,7 @@ def slice_objects(
 
     Args:
         rows: (N,) of :data:`~deeplab_core.analysis.objects.OBJECT`, of one image or of a folder.
-        axis: what to sort by; objects whose value is unknown are left out.
+        axis: what to sort by; objects without this value are left out.
         class_id: only objects of this class.
         edges: rising lower edges; None takes :data:`OBJECT_EDGES`.
     """

@@ -25,7 +25,7 @@ MOST_ISSUES = 10_000
 
 
 def inspection_to_dict(found: FolderInspection, *, components: int = 50) -> dict[str, Any]:
-    """Plain values for JSON: shares and scores are 0..1, null where there is none.
+    """Plain values for JSON: shares and scores are 0..1, null if undefined.
 
     Args:
         found: the folder. Without ground truth only its rankings are given.

@@ -100,7 +100,7 @@ def worst_cells(counts: Counts, *, limit: int = 20) -> list[tuple[int, int]]:
 def neighbourly_order(counts: Counts) -> NDArray[np.int64]:
     """(C,) channels in an order that puts confused classes side by side, so that confusion gathers near the diagonal.
 
-    The order of the Fiedler vector of the graph whose weights are the pair scores (Atkins, Boman and Hendrickson 1998, spectral
+    The order of the Fiedler vector of the graph with the pair scores as weights (Atkins, Boman and Hendrickson 1998, spectral
     seriation), part by part where the graph falls apart; classes that are confused with none keep their order at the end.
     """
     weights = np.nan_to_num(pair_scores(counts))

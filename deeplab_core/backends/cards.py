@@ -1,4 +1,4 @@
-"""Cards of graphs whose file says nothing of classes and preprocessing: documented defaults, each named as a guess."""
+"""Cards of graphs without classes and preprocessing in their file: documented defaults, each named as a guess."""
 
 from __future__ import annotations
 

@@ -184,7 +184,7 @@ def _traced(
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Torch's exporter warns of its own insides; what concerns a person is checked afterwards."""
+    """Torch's exporter warns of its own insides; what concerns users is checked afterwards."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir", "torch.export")]
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings():

@@ -90,7 +90,7 @@ class LiteRTRunner:
         return found
 
     def on(self, device: torch.device) -> LiteRTRunner:
-        """The same interpreter: it computes on the CPU alone, and says so where more was asked for."""
+        """The same interpreter: it computes on the CPU alone, and reports it if more was asked for."""
         twin = copy.copy(self)
         twin.notes = () if device.type == "cpu" else (f"LiteRT computes on the CPU, not on {device}.",)
         return twin

@@ -40,7 +40,7 @@ def engine_of(path: Path) -> str:
         with path.open("rb") as stream:
             head = stream.read(16)
     except OSError:
-        return ""  # whoever opens it next says why it cannot be read
+        return ""  # the next reader reports why it cannot be read
     return "litert" if looks_like_litert(head) else "onnx" if looks_like_onnx(head) else ""
 
 
@@ -109,13 +109,13 @@ def read_engine_card(path: Path, beside: ModelCard | None = None) -> ModelCard:
 
 
 def _minimum_side(card: ModelCard) -> int:
-    """What an exported graph's card says of the network that it came from."""
+    """What an exported graph's card records about its source network."""
     said = card.extra.get(MINIMUM_SIDE, 1)
     return said if isinstance(said, int) and not isinstance(said, bool) and 1 <= said <= 4096 else 1
 
 
 def _with_output(card: ModelCard, signature: Signature, *, chosen: bool) -> ModelCard:
-    """The card with the name of the output that is read, where the graph has several; a guess unless somebody said so."""
+    """The card with the name of the output that is read, if the graph has several; a guess unless it was chosen."""
     if not signature.others and not chosen:
         return card
     extra = {**card.extra, OUTPUT: signature.output.name}

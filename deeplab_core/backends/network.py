@@ -34,7 +34,7 @@ class EngineModel(SegmentationModel):
         num_classes: of its card.
         output_stride: tiles start on its multiples.
         align_corners: rule of the upsampling from its output to the input's size.
-        architecture: what its card says of it.
+        architecture: as its card describes it.
         minimum_side: smallest side that a graph of free size takes.
     """
 
@@ -78,7 +78,7 @@ class EngineModel(SegmentationModel):
 
     @property
     def operations(self) -> Counter[str]:
-        """How often each operation stands in the graph; empty where the engine does not tell."""
+        """How often each operation occurs in the graph; empty if the engine does not report it."""
         return self._runner.operations
 
     def __deepcopy__(self, memo: dict[int, Any]) -> EngineModel:

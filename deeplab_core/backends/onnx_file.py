@@ -1,4 +1,4 @@
-"""An ONNX file looked at without ONNX installed and before anything runs it: what it says of itself, and what it points to.
+"""An ONNX file looked at without ONNX installed and before anything runs it: its metadata, and what it points to.
 
 Field numbers are those of ``onnx.proto3`` (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto3).
 """
@@ -46,7 +46,7 @@ class OnnxFile:
 
     Attributes:
         metadata: its own strings by key.
-        operations: how often each operation stands in its main graph.
+        operations: how often each operation occurs in its main graph.
         upsampled: outputs that a bilinear enlargement gives, by name.
         external: names of files that hold its weights.
         makers: the operation that makes each output, and each source of an upsampled one, by name; what changes only the order
@@ -64,7 +64,7 @@ def read_onnx_file(path: Path) -> OnnxFile:
     """Look at an ONNX file.
 
     Raises:
-        WeightsError: damaged, or weights that lie in other files are missing.
+        WeightsError: damaged, or weights in other files are missing.
         UnsafeCheckpoint: it points at files outside its own folder.
     """
     try:
@@ -88,13 +88,13 @@ def _check_external(names: frozenset[str], path: Path) -> None:
         if not inside or ".." in PurePosixPath(name).parts or not target.resolve().is_relative_to(path.parent.resolve()):
             raise UnsafeCheckpoint(
                 "the ONNX file points at a file outside its folder; it was not opened",
-                why=f"its weights are said to lie in {name!r}",
+                why=f"it refers to weights in {name!r}",
                 remedy="Do not use this file; get it from its authors again",
                 path=path,
             )
         if not target.is_file():
             raise WeightsError(
-                "a part of the ONNX file is missing", why=f"its weights lie in {name}",
+                "a part of the ONNX file is missing", why=f"its weights are in {name}",
                 remedy=f"Put {name} beside it, as its authors gave it", path=path,
             )  # fmt: skip
 
@@ -218,7 +218,7 @@ def _attribute(data: memoryview, node: _Node, external: set[str], depth: int) ->
 
 
 def _location(tensor: memoryview) -> Iterator[str]:
-    """The file that a tensor's values lie in, if not in the model itself."""
+    """The file with a tensor's values, if not in the model itself."""
     outside, location = False, ""
     for field_number, kind, value in fields(tensor):
         if field_number == 13 and kind == BYTES:
@@ -240,7 +240,7 @@ def _pair(data: memoryview) -> tuple[str, str]:
 def with_output(name: str) -> bytes:
     """Bytes that, put behind a model's own, make one more of its tensors an output.
 
-    A protocol buffer's messages may come in parts, which a reader joins: this is a model whose graph has one output.
+    A protocol buffer's messages may come in parts, which a reader joins: this is a model with one output.
     """
     return _bytes_field(7, _bytes_field(12, _bytes_field(1, name.encode())))
 

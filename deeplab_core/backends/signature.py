@@ -48,7 +48,7 @@ class Runner(Protocol):
         input: the only input.
         outputs: in the file's order.
         align_corners: rule of the upsampling that was left out behind an output, by its name.
-        operations: how often each operation stands in the graph; empty where the engine does not tell.
+        operations: how often each operation occurs in the graph; empty if the engine does not report it.
     """
 
     title: str
@@ -68,7 +68,7 @@ class Runner(Protocol):
         """
 
     def on(self, device: torch.device) -> Runner:
-        """The same graph on a device, or as near to it as the engine gets; :attr:`notes` says so."""
+        """The same graph on a device, or as near to it as the engine gets; :attr:`notes` records it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +88,7 @@ class Signature:
         grid: (h, w) of the output for an input of ``probed``.
         probed: (H, W) of the input that ``grid`` belongs to.
         others: names of other outputs that are maps of the image too.
-        named: the output's name says that it is the answer.
+        named: the output's name marks it as the answer.
     """
 
     channels_last: bool
@@ -146,7 +146,7 @@ class Signature:
 CHANNELS = (1, 3, 4)
 #: Score of the classes that a label rules out, against 0 for the label itself.
 RULED_OUT = -60000.0
-#: Smallest probability that is told from 0.
+#: Smallest probability that is distinguished from 0.
 _LEAST = np.float32(1e-7)
 
 
@@ -198,7 +198,7 @@ def find_signature(runner: Runner, *, classes: int = 0, wanted: str = "") -> Sig
 
     Among several outputs that are maps of the image the answer is the one that is asked for; else the one with as many classes
     as the card has; else by its name; else scores before labels, fine grids before coarse ones, and the first of the file.
-    A graph whose output shapes are not written down is run once on a small image.
+    A graph without recorded output shapes is run once on a small image.
 
     Args:
         runner: the graph.
@@ -240,7 +240,7 @@ def _rank(one: Signature, classes: int) -> tuple[bool, int, bool, bool, bool, in
     return (
         classes > 0 and one.classes not in (0, classes, *((1,) if classes == 2 else ())),  # one channel tells two classes apart
         telling,
-        one.classes == 1,  # one channel may be a class, or an image's depth: it counts where nothing else answers
+        one.classes == 1,  # one channel may be a class, or an image's depth: it counts if nothing else answers
         one.classes >= _FEATURES and telling > 0,
         one.labels,  # scores tell more than labels
         -one.grid[0] * one.grid[1],

@@ -45,7 +45,7 @@ def get_catalog(name_or_path: str | Path) -> ClassCatalog:
     programs are read too: see :mod:`deeplab_core.catalogs.lists`.
 
     Raises:
-        CatalogError: unknown name, unreadable or malformed file; says which entry and what is expected.
+        CatalogError: unknown name, unreadable or malformed file; it names the entry and what is expected.
     """
     known = builtin_catalogs()
     if str(name_or_path) in known:
@@ -135,7 +135,7 @@ def _with_keys(catalog: ClassCatalog) -> ClassCatalog:
 
 
 def with_default_keys(catalog: ClassCatalog) -> ClassCatalog:
-    """A copy whose first ten classes have the keys 1..9 and 0."""
+    """A copy with the first ten classes on the keys 1..9 and 0."""
     keys = DEFAULT_KEYS.ljust(len(catalog))
     return replace(
         catalog, classes=tuple(replace(info, key=key.strip()) for info, key in zip(catalog.classes, keys, strict=False))

@@ -19,7 +19,7 @@ Color = tuple[int, int, int]
 
 #: The value of void/ignore in memory, whatever a catalog's files use.
 IGNORE = 255
-#: Ignore for catalogs with more than 254 classes, whose maps are uint16.
+#: Ignore for catalogs with more than 254 classes, with uint16 maps.
 IGNORE_WIDE = 65535
 
 
@@ -48,7 +48,7 @@ class ClassCatalog:
 
     Attributes:
         name: short identifier, e.g. ``"voc21"``.
-        title: what a person reads, e.g. ``"PASCAL VOC (21 classes)"``.
+        title: as shown to users, e.g. ``"PASCAL VOC (21 classes)"``.
         classes: in channel order of a network that predicts this catalog; ids are unique, 0..65534 and never the in-memory
             ignore value.
         file_ignore: the value that stands for void in this catalog's *files* (255 for VOC, 11 for CamVid). In memory void
@@ -119,11 +119,11 @@ class ClassCatalog:
             raise CatalogError(f"catalog '{self.name}' has no class with the id {class_id}") from None
 
     def by_id(self, class_id: int) -> ClassInfo:
-        """The class with this id. Raises CatalogError where there is none."""
+        """The class with this id. Raises CatalogError if it does not exist."""
         return self.classes[self.index_of(class_id)]
 
     def by_name(self, name: str) -> ClassInfo | None:
-        """The class of this name, None where there is none.
+        """The class of this name, None if it does not exist.
 
         The exact name comes first, then the same letters and digits whatever the case, then former names
         (:attr:`ClassInfo.aliases`), then the field's synonyms: a catalog that has both a sofa and a couch keeps them apart.
@@ -218,7 +218,7 @@ class CatalogMapping:
         pairs: source id -> target id, or None where the class becomes void.
         lut: lookup table that turns a map of the source into one of the target: (256,) for an 8-bit source, (65536,) for a wide
             one, in the target's dtype. Ignore, and whatever the source does not declare, becomes the target's ignore.
-        unmatched: names of source classes without a partner. Void only after a person agreed.
+        unmatched: names of source classes without a partner. Void only after the user agreed.
     """
 
     pairs: tuple[tuple[int, int | None], ...]

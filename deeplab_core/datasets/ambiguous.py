@@ -1,4 +1,4 @@
-"""Ambiguous truth: pixels that a person has declared undecidable (chair or sofa?), kept out of every score.
+"""Ambiguous truth: pixels that the user has declared undecidable (chair or sofa?), kept out of every score.
 
 Marks are pixels, never polygons: exact runs of the oriented image. They change no mask; they only say what not to count.
 """
@@ -92,7 +92,7 @@ class AmbiguousMarks:
         return replace(self, marks=(*self.marks, mark))
 
     def without(self, position: int) -> AmbiguousMarks:
-        """A copy without one mark. Raises IndexError where there is none."""
+        """A copy without one mark. Raises IndexError if it does not exist."""
         if not 0 <= position < len(self.marks):
             raise IndexError(f"there is no mark {position}")
         return replace(self, marks=self.marks[:position] + self.marks[position + 1 :])

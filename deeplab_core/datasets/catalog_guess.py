@@ -135,7 +135,7 @@ def guess_catalog(paths: Iterable[str | Path], catalogs: Sequence[ClassCatalog] 
         score += sum(hint.weight for hint in hints if hint.catalog == catalog)
         scores.append((score, catalog))
     fitting = tuple(catalog for _, catalog in sorted(scores, key=lambda pair: -pair[0]))
-    # Few colours of one catalog may be colours of another at other ids: the one whose ids agree too is meant.
+    # Few colours of one catalog may be colours of another at other ids: the one with ids that agree too is meant.
     exact = [catalog for catalog in agreeing if _palettes_agree(evidence, catalog, exactly=True)]
     certain, reason = _verdict(evidence, hints, fitting, exact or agreeing)
     if certain and (against := _other_classes(masks, fitting[0])):

@@ -45,7 +45,7 @@ _GREY, _PALETTE = 0, 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FolderScan:
-    """What stands below a folder.
+    """The content of a folder.
 
     Attributes:
         images: photographs, as paths relative to the folder with ``/`` as separator, in natural order.
@@ -106,7 +106,7 @@ def scan_folder(folder: str | Path) -> FolderScan:
        carry the stem of a photograph elsewhere, or fewer do but the headers of its first files say grey or indexed; or
     2. at least half of the files in its folder carry the stem of a photograph elsewhere, and the headers of its first files
        say indexed PNG, whatever the folder is called; or
-    3. it stands beside its photograph (``a.jpg`` and ``a.png`` or ``a_mask.png``) and is a grey or indexed PNG.
+    3. it is beside its photograph (``a.jpg`` and ``a.png`` or ``a_mask.png``) and is a grey or indexed PNG.
 
     Where most of three pictures of such a folder are photographed (:func:`deeplab_core.pictures.is_photographed`), its files are
     photographs whatever the names say. The folder's own name is never held against it: who opens a folder of masks sees them.
@@ -238,7 +238,7 @@ def _beside_photographs(root: Path, listing: dict[str, list[str]]) -> Iterator[s
             stem = name_key(_stem(name))
             for wanted in _mask_keys(stem):
                 others = owners.get(wanted, set()) - {name}
-                # Two PNG files of one stem cannot exist; a longer stem, or another ending, says which one is the mask.
+                # Two PNG files of one stem cannot exist; a longer stem, or another ending, determines which one is the mask.
                 if others and (wanted != stem or any(not other.lower().endswith(".png") for other in others)):
                     kind = _png_color_type(root / place / name)
                     if kind in (_GREY, _PALETTE):
@@ -251,7 +251,7 @@ def _beside_photographs(root: Path, listing: dict[str, list[str]]) -> Iterator[s
 
 
 def _mask_folders(root: Path, photographs: dict[str, list[str]]) -> list[str]:
-    """Rules 1 and 2: folders whose lossless files are masks of photographs in other folders."""
+    """Rules 1 and 2: folders with lossless files that are masks of photographs in other folders."""
     by_name = {place: any(is_label_folder(part) for part in PurePosixPath(place).parts) for place in photographs}
     owners: dict[str, set[str]] = defaultdict(set)
     for place, names in photographs.items():
@@ -274,7 +274,7 @@ def _mask_folders(root: Path, photographs: dict[str, list[str]]) -> list[str]:
 
 
 def _without_photographed(root: Path, places: list[str], photographs: dict[str, list[str]]) -> list[str]:
-    """Those of the folders whose files are no photographs: looked at together below the folder that is named like masks."""
+    """Those of the folders without photographs: looked at together below the folder that is named like masks."""
     groups: dict[str, list[str]] = defaultdict(list)
     for place in places:
         groups[_label_root(place)].append(place)

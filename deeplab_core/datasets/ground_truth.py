@@ -25,7 +25,7 @@ from deeplab_core.images.file_names import is_passed_over
 from deeplab_core.masks.output_marker import OutputMarker
 from deeplab_core.wording import count
 
-#: Affinity of a folder that is named after the images' own, or lies in it.
+#: Affinity of a folder that is named after the images' own, or is inside it.
 _NAMED_AFTER = 2
 
 __all__ = ["Layout", "TruthAlternative", "TruthIndex", "TruthProblem", "check_truth_folder", "find_truth"]
@@ -114,8 +114,8 @@ def find_truth(
     after another folder (``trainannot`` beside ``train``) is not searched for the images of a third. A match is the image's
     stem, or the stem and one ending such as ``_mask`` or ``_gtFine_labelIds``.
 
-    Never found are folders that Atrous wrote (their marker lies in them or above them), the data of projects, and folders
-    whose files are no label maps of the catalog. Of the others the one with the most matching names wins. The answer is not
+    Never found are folders that Atrous wrote (their marker is in them or above them), the data of projects, and folders
+    without label maps of the catalog. Of the others the one with the most matching names wins. The answer is not
     certain (:attr:`TruthIndex.certain`) if another folder matches as many, if two folders hold the masks of different images
     (``labels/train`` and ``masks/val``), or if nothing but the name of the images' folder speaks for the winner
     (``photos_masks`` beside ``photos``, which older versions exported to).
@@ -442,7 +442,7 @@ def _match_named(
 
 
 def _is_predicted(place: Path, origins: Origins, root: Path) -> bool:
-    """Whether everything in a folder is predicted: its nearest marker says so, and the photographs lie elsewhere."""
+    """Whether everything in a folder is predicted: its nearest marker records it, and the photographs are elsewhere."""
     opened = Path(os.path.realpath(root))
     marker = next(iter(origins.above(place)), None)
     return marker is not None and marker.kind != "export" and marker.folder != opened and marker.folder not in opened.parents

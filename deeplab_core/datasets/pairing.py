@@ -133,7 +133,7 @@ def _masks(folder: Path, catalog_name: str) -> Iterator[_Mask]:
 
 
 def _is_companion(stem: str, stems: set[str]) -> bool:
-    """Whether a file stands beside a mask and is none. Its name alone is not enough: a photograph may be called ``car_color``."""
+    """Whether a file beside a mask is not a mask itself. The name is not enough: a photograph may be called ``car_color``."""
     ending = next((ending for ending in _NOT_MASKS if stem.endswith(ending)), None)
     if ending is None:
         return False

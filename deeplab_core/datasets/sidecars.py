@@ -31,7 +31,7 @@ class SidecarFiles:
     """
 
     def __init__(self, folder: Path, suffixes: tuple[str, ...]) -> None:
-        """List the files of ``folder`` whose names end with one of the lower-case ``suffixes``; hidden ones are passed over.
+        """List the files of ``folder`` with names that end with one of the lower-case ``suffixes``; hidden ones are passed over.
 
         Raises:
             MaskFormatError: there is no such folder.
@@ -57,7 +57,7 @@ class SidecarFiles:
                 self._by_stem[bare_stem(bare.name)].append(path)
 
     def of(self, name: str) -> Path | None:
-        """The file that goes with a mask (its path below its folder); None where there is none, or more than one."""
+        """The file that goes with a mask (its path below its folder); None for none or more than one."""
         bare = PurePosixPath(name).with_suffix("")
         exact = self._exact.get(name_key(str(bare)))
         for found in (exact, self._by_path.get(_path_key(bare)), self._by_stem.get(bare_stem(bare.name))):
@@ -85,7 +85,7 @@ def read_confidence(path: Path, shape: tuple[int, ...], turn: Turn | None = None
 
 
 def instance_file(truth: Path) -> Path | None:
-    """The ``*_instanceIds.png`` beside a Cityscapes truth file; None where there is none."""
+    """The ``*_instanceIds.png`` beside a Cityscapes truth file; None if missing."""
     stem, replaced = _CITYSCAPES_TRUTH.subn("_instanceIds", truth.stem)
     path = truth.with_name(stem + ".png")
     return path if replaced and path.is_file() else None

@@ -1,4 +1,4 @@
-"""Ground truth and classes together: what the window and every command ask before they use masks that lie beside images."""
+"""Ground truth and classes together: what the window and every command ask before they use masks beside images."""
 
 from __future__ import annotations
 

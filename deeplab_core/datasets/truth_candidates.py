@@ -44,11 +44,11 @@ class Candidate:
         folder: where the files are.
         source: what it is a part of: all candidates of one source are judged by their contents together. The opened folder for
             masks beside their images, ``*/masks`` for a sub-folder of the images' own, the folder that is named for a neighbour.
-        named: the folder whose name announces masks.
+        named: the folder with a name that announces masks.
         layout: by that name.
         affinity: 2 named after the images' folder, 1 the masks of a known layout, 0 any folder of masks.
         outspoken: whether the name says ground truth; 'masks' may hold anything.
-        inside: whether it lies in the opened folder.
+        inside: whether it is in the opened folder.
         borrowed: whether nothing but the name of the images' folder speaks for it (``photos_masks`` beside ``photos``).
         files: image -> mask.
         problems: images that more than one file claims, and images of one folder that claim the same file.
@@ -107,7 +107,7 @@ class Candidate:
 
 def _contested(image: str, other: str | None, mask: Path) -> TruthProblem:
     rival = f"{_name(image)} and {_name(other)}" if other is not None else f"{_name(image)} and another image"
-    remedy = f"name it {_name(image)}{mask.suffix} to say whose it is"
+    remedy = f"name it {_name(image)}{mask.suffix} to name its image"
     what = f"{rival} have the same name but for the ending or the Unicode form"
     return TruthProblem(image, f"{what}, and {mask} fits both; {remedy}")
 
@@ -160,7 +160,7 @@ def _names(folder: Path, *, folders: bool) -> list[str]:
 
 
 def candidates(listings: Listings, root: Path, place: Path) -> Iterator[Candidate]:
-    """Every folder whose name and place say that it may hold the masks of the images in ``place``."""
+    """Every folder that may, by name and place, hold the masks of the images in ``place``."""
     yield Candidate(folder=place, source=str(root), named=place, layout="same_stem", affinity=2)
     for name in listings.label_folders(place):
         yield _candidate(place / name, place / name, f"*/{name}", affinity=2)
@@ -209,7 +209,7 @@ def _affinity(name: str, photographs: str) -> int:
 
 
 def _is_borrowed(candidate: Candidate, photographs: str) -> bool:
-    """Whether a neighbour says nothing but whose masks it holds, as the exports of older versions do: ``photos_masks``."""
+    """Whether a neighbour's name only names the source of its masks, as in exports of older versions: ``photos_masks``."""
     lower, own = candidate.named.name.casefold(), photographs.casefold()
     rest = lower.removeprefix(own)
     named_after = 0 < len(rest) < len(lower) and (not rest[0].isalnum() or is_label_folder(rest))
@@ -227,7 +227,7 @@ def _belongs_to_another(name: str, own: str, neighbours: set[str]) -> bool:
 
 
 def _preferred(files: list[_File], stem: str, kinds: tuple[str, ...]) -> list[_File]:
-    """The best of several files for one image; more than one where nothing tells them apart."""
+    """The best of several files for one image; more than one if nothing distinguishes them."""
     if len(files) == 1 and files[0][1] == f"{stem}.png":
         return files
     ranked: dict[int, list[_File]] = defaultdict(list)

@@ -55,7 +55,7 @@ class Origins:
         """Whether a folder is a part of a project's data.
 
         Args:
-            photographs: the opened folder; a project that lies at or above it (``--project``) is more than its data.
+            photographs: the opened folder; a project at or above it (``--project``) is more than its data.
         """
         real = self._chain(folder)[0]
         if PROJECT_FOLDER in real.parts:
@@ -129,7 +129,7 @@ def refuse_project(folder: Path) -> PredictedTruthError:
 
 
 def check_truth_folder(folder: str | Path, *, allow_predicted: bool = False) -> OutputMarker | None:
-    """Check a folder that a user names as ground truth, where no list of images is known.
+    """Check a folder that a user names as ground truth, without a known list of images.
 
     Args:
         folder: searched with its sub-folders, hidden ones left out.

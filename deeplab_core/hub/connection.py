@@ -1,4 +1,4 @@
-"""Opening an address: proxies of the system, certificates, redirects, and what a failure means for a person."""
+"""Opening an address: proxies of the system, certificates, redirects, and what a failure means for the user."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Wire:
                 _shut(opened)
 
     def cut(self) -> None:
-        """End the connection now; whoever reads from it gets an error or the end."""
+        """End the connection now; its reader gets an error or the end."""
         with self._lock:
             self._cut = True
             if self._socket is not None:
@@ -75,8 +75,8 @@ def open_address(url: str, headers: dict[str, str], timeout: float, wire: Wire) 
 
     Raises:
         HTTPError: another status.
-        OSError, http.client.HTTPException, ValueError: no connection, or an answer that is none; :func:`explain` says what it
-            means.
+        OSError, http.client.HTTPException, ValueError: no connection, or an answer that is none; :func:`explain` describes what
+        it     means.
         DownloadError: a redirect to a malformed or unprotected address, a proxy of a kind that cannot be used.
     """
     _check_proxy(url)
@@ -98,7 +98,7 @@ def open_address(url: str, headers: dict[str, str], timeout: float, wire: Wire) 
 
 
 def proxy_for(url: str) -> str:
-    """``host:port`` of the proxy that an address goes through, without name and password; empty where there is none."""
+    """``host:port`` of the proxy that an address goes through, without name and password; empty without one."""
     address = _proxy_address(url)
     try:
         parts = urlsplit(address)
@@ -146,7 +146,7 @@ def explain(error: Exception, url: str, by_hand: str) -> DownloadError:
 
 
 def malformed(url: str, header: str, why: str, by_hand: str) -> DownloadError:
-    """The error for a server whose answer cannot be understood.
+    """The error for a server with an answer that cannot be understood.
 
     Args:
         url: the address asked for.
@@ -159,7 +159,7 @@ def malformed(url: str, header: str, why: str, by_hand: str) -> DownloadError:
 
 
 def is_malformed(error: Exception) -> bool:
-    """Whether an exception of the standard library says that an answer cannot be understood."""
+    """Whether an exception of the standard library means that an answer cannot be understood."""
     # The one for certificates is a ValueError, too.
     return isinstance(error, ValueError | http.client.InvalidURL) and not isinstance(error, OSError)
 

@@ -26,7 +26,7 @@ SILENCE = 30.0
 SLOWEST, SLOW_FOR = 1_000.0, 60.0
 #: Longest time in seconds from asking to the first byte of the file, redirects included.
 PATIENCE = 120.0
-#: Waiting time before each further try after a connection broke, in seconds; a try that brought bytes starts the count anew.
+#: Waiting time before each further try after a connection broke, in seconds; a try that brought bytes restarts the count.
 BACK_OFF = (1.0, 3.0, 10.0)
 #: Largest file that is fetched where the published size is not known; the largest known network has 1 GB.
 LARGEST = 8 * 2**30
@@ -58,7 +58,7 @@ class Fetched:
     Attributes:
         size: bytes.
         sha256: lower-case hex.
-        resumed_from: bytes that an earlier try had brought; 0 where there was none.
+        resumed_from: bytes that an earlier try had brought; 0 if none.
     """
 
     path: Path
@@ -90,14 +90,14 @@ def download(
 
     The bytes are collected in ``<target>.part``; the name is given once all of them are there and the checksum fits. A resumed
     download asks for the rest only if the file is still the same (``If-Range`` with the ETag or date); where the server gave
-    neither and no checksum is published, or answers with the whole file, it starts anew. Broken connections are tried again,
+    neither and no checksum is published, or answers with the whole file, it restarts. Broken connections are tried again,
     see :data:`BACK_OFF`. Proxies are the system's and those of ``https_proxy``, ``http_proxy`` and ``no_proxy``.
 
     Args:
         url: ``https://`` (or ``http://``) address.
         target: the file; its folder is made.
         sha256_prefix: first digits that the checksum must have.
-        sha256_of: whose checksum that is, for the message.
+        sha256_of: the owner of that checksum, for the message.
         approximate_bytes: published size; an answer of more than four times that is refused.
         cancel: asked ten times a second, also while the server is silent.
         progress: called after every block.
@@ -196,7 +196,7 @@ class _Job:
                     raise Cancelled(remedy=_KEPT) from error
                 if pace.slow:
                     raise self._too_slow(pace, part) from error
-                # Without a single byte so far there is no connection to begin with, which waiting seconds does not mend.
+                # Without a single byte so far there is no connection to begin with, and waiting a few seconds does not fix that.
                 if _hopeless(error) or (isinstance(error, URLError) and not self._received):
                     raise explain(error, self._url, self._by_hand) from error
                 raise _Broken(error) from error
@@ -359,7 +359,7 @@ def _hopeless(error: Exception) -> bool:
 
 @contextmanager
 def _watched(over_with: Callable[[], bool], wire: Wire) -> Iterator[None]:
-    """Cut the wire as soon as ``over_with`` says so, even while a read waits for a silent server."""
+    """Cut the wire as soon as ``over_with`` is true, even while a read waits for a silent server."""
     over = threading.Event()
 
     def watch() -> None:

@@ -1,4 +1,4 @@
-"""From an entry of the list to a file in a folder of models, with its receipt and, once somebody has opened it, its card."""
+"""From an entry of the list to a file in a folder of models, with its receipt and, once it was opened, its card."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def install(
     """Fetch a published model into a folder, or find that it is there (or its archive, which is then only unpacked).
 
     Args:
-        again: fetch it also where it is there. A file whose publisher states no checksum must then be the one of the first
+        again: fetch it also if it exists. A file whose publisher states no checksum must then be the one of the first
             download.
         cancel, progress: see :func:`deeplab_core.hub.download.download`.
 
@@ -131,10 +131,10 @@ def published_card(card: ModelCard, model: PublishedModel) -> ModelCard:
 
 
 def write_published_card(path: Path, card: ModelCard, model: PublishedModel) -> Path | None:
-    """Put the card beside the weights, where ``load_model`` looks for it; one that is there stays (a person may have edited it).
+    """Put the card beside the weights, where ``load_model`` looks for it; one that is there stays (the user may have edited it).
 
     Returns:
-        The card's file; None where there was one.
+        The card's file; None if one existed.
 
     Raises:
         StorageError: the folder cannot be written.

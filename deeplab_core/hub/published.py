@@ -23,16 +23,16 @@ _DEVICE = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?", re.IGNOR
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishedModel:
-    """One checkpoint that somebody publishes. What could not be confirmed is empty, or None, and shown as unknown.
+    """One published checkpoint. What could not be confirmed is empty, or None, and shown as unknown.
 
     Attributes:
         id: what ``atrous models get`` takes.
-        name: architecture and backbone, for a person.
-        publisher: whose weights they are.
+        name: architecture and backbone, for users.
+        publisher: the authors of the weights.
         family: which reader opens the file; see ``deeplab_core.weights.families``.
         file: name of the published file.
         url: where the file itself can be fetched; empty where that needs a browser.
-        page: where a person reads about it, and fetches the file by hand where ``url`` is empty.
+        page: to read about it, and to fetch the file by hand if ``url`` is empty.
         approximate_bytes: size as published, rounded.
         sha256_prefix: first hex digits of the file's sha256, where its publisher states them.
         member: the one file of a ``.tar.gz`` that is kept.
@@ -67,7 +67,7 @@ class PublishedModel:
 
     @property
     def data(self) -> str:
-        """Short name of the data set whose classes it knows."""
+        """Short name of the data set with the classes that it knows."""
         return _DATA.get(self.catalog, self.catalog)
 
     @property

@@ -26,7 +26,7 @@ class Receipt:
         sha256: of the published file, lower-case hex.
         checked: what the checksum was compared with; empty where the publisher states none, so that this first download is
             what later ones are compared with.
-        installed_bytes: of the file that this receipt lies beside.
+        installed_bytes: of the file beside this receipt.
     """
 
     id: str
@@ -44,7 +44,7 @@ def receipt_path(installed: Path) -> Path:
 
 
 def read_receipt(installed: Path) -> Receipt | None:
-    """The receipt of a file; None where there is none, or none that can be read."""
+    """The receipt of a file; None if missing or unreadable."""
     try:
         receipt = Receipt(**read_json(receipt_path(installed)))
     except (AtrousError, TypeError):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from deeplab_core.errors import AtrousError
 
-#: What to do about a file whose content is broken.
+#: What to do about a file with broken content.
 COPY_AGAIN = "Copy the file again from its source, or leave it out"
 
 #: Characters of a decoder's message that are quoted: some quote the whole file.

@@ -79,7 +79,7 @@ def jpeg_state(data: bytes) -> JpegState:
             place = following.start()
     detailed = True
     if progressive:
-        # The AC coefficients of each component come in bands; one band at full detail says that this component's were sent.
+        # The AC coefficients of each component come in bands; one band at full detail means that this component's were sent.
         detailed = len(refined) > 0 and all(level == 0 for level in refined.values()) and _all_sent(refined, components)
     return JpegState(ended, progressive, detailed, samples)
 

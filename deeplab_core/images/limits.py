@@ -24,7 +24,7 @@ def check_size(width: int, height: int, path: Path) -> None:
 
 
 def too_large(size: str, path: Path) -> ImageReadError:
-    """The error for a picture beyond the limit; ``size`` as a person reads it."""
+    """The error for a picture beyond the limit; ``size`` as shown to users."""
     return ImageReadError(
         f"the image is too large: {size}",
         why=f"At most {MAX_PIXELS // 1_000_000} megapixels are opened, so that no file can fill the memory",
@@ -34,7 +34,7 @@ def too_large(size: str, path: Path) -> ImageReadError:
 
 
 def check_memory(needed: int, kind: str, path: Path, remedy: str = "Cut it into smaller pictures") -> None:
-    """Raise ImageReadError for a picture whose decoding takes more than :data:`MAX_MEMORY`.
+    """Raise ImageReadError for a picture that takes more than :data:`MAX_MEMORY`.
 
     Args:
         needed: bytes.

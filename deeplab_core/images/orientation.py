@@ -1,6 +1,6 @@
 """The eight EXIF orientations: from the pixels as stored to the picture as meant, and back.
 
-*Stored* is the frame of the file's raw pixels; *oriented* is what a person sees and edits. Tag 0x0112 of EXIF 2.32 /
+*Stored* is the frame of the file's raw pixels; *oriented* is what the user sees and edits. Tag 0x0112 of EXIF 2.32 /
 TIFF 6.0 names which corner of the oriented picture the first stored row and column belong to.
 """
 
@@ -32,7 +32,7 @@ def to_oriented(array: Array, orientation: int) -> Array:
         orientation: EXIF value 1..8.
 
     Returns:
-        C-contiguous array of the same dtype, (W, H[, C]) for the orientations 5..8; ``array`` itself where nothing changes.
+        C-contiguous array of the same dtype, (W, H[, C]) for the orientations 5..8; ``array`` itself if nothing changes.
 
     Raises:
         ValueError: an orientation outside 1..8.

@@ -22,7 +22,7 @@ from deeplab_core.images.png import SIGNATURE
 
 _GREY, _RGB, _PALETTE, _GREY_ALPHA, _RGB_ALPHA = 0, 2, 3, 4, 6
 _SAMPLES = {_GREY: 1, _RGB: 3, _PALETTE: 1, _GREY_ALPHA: 2, _RGB_ALPHA: 4}
-#: Bytes of a pixel -> depth and kind of a PNG whose pixels are of that size.
+#: Bytes of a pixel -> depth and kind of a PNG with pixels of that size.
 _STAND_IN = {1: (8, _GREY), 2: (16, _GREY), 3: (8, _RGB), 4: (8, _RGB_ALPHA), 6: (16, _RGB), 8: (16, _RGB_ALPHA)}
 #: Bytes of the rows that are decoded together.
 _STRIP = 8 << 20
@@ -32,7 +32,7 @@ _PIECE = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class PngLayout:
-    """What the header says of the rows.
+    """What the header records about the rows.
 
     Attributes:
         width, height: px.

@@ -129,7 +129,7 @@ def probe_bytes(data: bytes, path: Path) -> ImageInfo:
 
 
 def probe_stream(stream: BinaryIO, path: Path, nbytes: int) -> ImageInfo:
-    """As :func:`probe_image`, from an open file that stands at its beginning."""
+    """As :func:`probe_image`, from an open file positioned at its beginning."""
     head = stream.read(16)
     stream.seek(0)
     if not head:

@@ -1,4 +1,4 @@
-"""TIFF: the one image format whose pixels may be anything. Decoded with tifffile, libtiff where a compression asks for it.
+"""TIFF: the one image format with pixels of any kind. Decoded with tifffile, libtiff where a compression asks for it.
 
 :func:`load_tiff` gives the stored values; photographs (:func:`decode_tiff`) and masks
 (:func:`deeplab_core.masks.stored.read_stored`) are both read through it.
@@ -43,7 +43,7 @@ class TiffPicture:
     """The picture of a TIFF file, as stored.
 
     Attributes:
-        pixels: (H, W, S), any dtype: samples as they stand in the file, palette indices for ``"PALETTE"``.
+        pixels: (H, W, S), any dtype: samples as in the file, palette indices for ``"PALETTE"``.
         photometric: how the samples are meant: ``"MINISBLACK"``, ``"MINISWHITE"``, ``"RGB"``, ``"PALETTE"``, ``"SEPARATED"``, ...
         palette: (N, 3) uint8 colours of a palette picture, else None.
         lossy: whether the compression changes values.
@@ -75,7 +75,7 @@ def probe_tiff(stream: BinaryIO, path: Path, nbytes: int) -> ImageInfo:
 def decode_tiff(data: bytes, path: Path) -> tuple[NDArray[np.uint8], list[Note]]:
     """Decode the picture of a TIFF file to RGB.
 
-    Pages of one, three or four samples become grey, RGB and RGBA (CMYK where the file says so); of more samples the first
+    Pages of one, three or four samples become grey, RGB and RGBA (CMYK if the file declares it); of more samples the first
     three are shown. Values are scaled by :func:`deeplab_core.images.channels.scale_to_uint8`.
 
     Returns:
@@ -107,7 +107,7 @@ def decode_tiff(data: bytes, path: Path) -> tuple[NDArray[np.uint8], list[Note]]
 def load_tiff(data: bytes, path: Path) -> TiffPicture:
     """Read the picture of a TIFF file without scaling or interpreting it.
 
-    The picture is the first page that is neither a reduced copy nor a mask of another; a file whose pages are all reduced keeps
+    The picture is the first page that is neither a reduced copy nor a mask of another; a file with reduced pages only keeps
     its picture in the sub-files of the first. Further pages are left out, with a note.
 
     Raises:
@@ -136,13 +136,13 @@ def load_tiff(data: bytes, path: Path) -> TiffPicture:
 
 
 def _stored_as_they_are(data: bytes, page: Any) -> NDArray[Any] | None:
-    """The page's values as a view of the file, if they lie there in one piece, uncompressed, in this machine's byte order."""
+    """The page's values as a view of the file, if they are there in one piece, uncompressed, in this machine's byte order."""
     native = "<" if sys.byteorder == "little" else ">"
     if not getattr(page, "is_final", False) or page.dtype is None or page.parent.byteorder != native:
         return None
     place, size = int(page.dataoffsets[0]), int(page.nbytes)
     if len(data) < place + size or _bits(page) != 8 * page.dtype.itemsize:
-        return None  # tifffile says what is wrong
+        return None  # tifffile reports what is wrong
     return np.frombuffer(data, page.dtype, size // page.dtype.itemsize, place).reshape(page.shape)
 
 

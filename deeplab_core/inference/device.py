@@ -61,7 +61,7 @@ def _missing_cuda(index: int) -> str:
     if torch.version.cuda is None and getattr(torch.version, "hip", None) is None:
         return "this PyTorch is built without CUDA"
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # an old driver warns on every question; the reason below says it once
+        warnings.simplefilter("ignore")  # an old driver warns on every question; the reason below reports it once
         if not torch.cuda.is_available():
             try:
                 torch.cuda.init()  # type: ignore[no-untyped-call]
@@ -88,14 +88,14 @@ def _indexed(device: torch.device) -> torch.device:
 
 
 def describe_device(device: torch.device) -> str:
-    """What a person reads, e.g. ``"cuda:0 (NVIDIA H200)"`` or ``"cpu"``."""
+    """The name shown to users, e.g. ``"cuda:0 (NVIDIA H200)"`` or ``"cpu"``."""
     if device.type == "cuda":
         return f"{device} ({torch.cuda.get_device_name(device)})"
     return str(device)
 
 
 def list_devices() -> tuple[dict[str, str], tuple[str, ...]]:
-    """Usable devices (device string -> what a person reads) and notes on why others are missing."""
+    """Usable devices (device string -> the name shown to users) and notes on why others are missing."""
     cores = available_cores()
     devices = {"cpu": f"{cores} thread{'' if cores == 1 else 's'}"}
     notes = []
@@ -149,7 +149,7 @@ PRECISION_NAMES = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16:
 
 
 def cap_threads() -> int:
-    """Limit torch's threads to the cores at hand and return their number.
+    """Limit torch's threads to the available cores and return their number.
 
     More threads than cores spin at each other's barriers: 2-thread inference was measured up to five times slower that way.
     """

@@ -20,7 +20,7 @@ LATTICE = 72
 def doubt_figures(scores: Scores) -> dict[str, float]:
     """Means over the image, each 0..1 and higher where the model is less sure.
 
-    Points beside a change of class on the lattice are left out, because every model is unsure at edges; where nothing else is
+    Points beside a change of class on the lattice are left out, because every model is unsure at edges; if nothing else is
     left, all count.
 
     Returns:

@@ -56,7 +56,7 @@ def available_bytes(device: torch.device) -> int:
 
 
 def _container_room() -> int:
-    """Bytes left below the memory limit of a Linux container; very many where there is none."""
+    """Bytes left below the memory limit of a Linux container; a very large number without one."""
     folder = Path("/sys/fs/cgroup")
     try:
         limit = (folder / "memory.max").read_text(encoding="ascii").strip()

@@ -43,7 +43,7 @@ class Predictor:
 
     Attributes:
         device: the device in use.
-        device_note: why it is not the one asked for, and what else a person should know of the engine; empty where all is as
+        device_note: why it is not the one asked for, and what else the user should know of the engine; empty where all is as
             asked.
 
     Raises:

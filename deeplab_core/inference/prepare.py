@@ -30,7 +30,7 @@ def prepare_for_inference(model: M, device: torch.device | str = "cpu", *, fold:
     Folding writes ``conv.weight * gamma / sqrt(var + eps)`` and the matching bias into the convolution in front of a batch norm
     and drops the norm; with NHWC memory this runs 1.2 to 1.6 times faster on CPUs than the network as built. The copy is folded
     only if its logits on a probe input differ by at most :data:`FOLDING_TOLERANCE` of their range from the original's;
-    else the copy keeps its norms (a network whose batch norms amplify rounding, or that is wired so that folding is wrong).
+    else the copy keeps its norms (a network with batch norms that amplify rounding, or that is wired so that folding is wrong).
 
     Args:
         model: left as it is.
@@ -71,7 +71,7 @@ def _folded(model: M) -> M:
 
 
 def _observe(model: SegmentationModel, probe: Tensor) -> tuple[list[_Pair], Tensor]:
-    """Batch norms whose input is the very tensor that a convolution returned, and the logits of the probe."""
+    """Batch norms with the very tensor as input that a convolution returned, and the logits of the probe."""
     made_by: dict[int, nn.Conv2d] = {}
     alive: list[Tensor] = []  # keeps ids unique while the probe runs
     calls: dict[int, int] = {}

@@ -25,7 +25,7 @@ from deeplab_core.nn.receptive_branches import branch_radii
 from deeplab_core.receptive import SHARES, Reach, ReceptiveField, centred_radius
 from deeplab_core.records import PredictOptions
 
-#: Largest side of the window whose gradient is computed, in network pixels: a backward pass keeps every activation, some 3 KB per
+#: Largest side of the window of the computed gradient, in network pixels: a backward pass keeps every activation, some 3 KB per
 #: pixel in a ResNet-101, and takes twice the time of the forward pass.
 LARGEST_WINDOW = 513
 _SMALLEST_WINDOW = 161

@@ -50,7 +50,7 @@ def warm_up() -> None:
     """Import and compile the inner loops, so that the first image does not wait for them. May run on a thread of its own.
 
     It takes about a second; the first time, before the machine code is kept on disk, some six seconds of CPU. Other threads
-    use the numpy twins of the loops meanwhile.
+    use the numpy twins of the loops until then.
     """
     global _warming_thread
     _warming_thread = threading.get_ident()
@@ -121,7 +121,7 @@ class ScoreGrid:
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """Class scores of one image, averaged over the passes as probabilities where there are several.
+    """Class scores of one image, averaged over the passes as probabilities if there are several.
 
     Attributes:
         grids: at least one.

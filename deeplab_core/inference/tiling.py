@@ -1,4 +1,4 @@
-"""Cutting a canvas into overlapping tiles whose coarse scores fit together without a seam.
+"""Cutting a canvas into overlapping tiles with coarse scores that fit together without a seam.
 
 Every tile starts on a multiple of the quantum (the output stride), so that its coarse grid is a part of the whole canvas's. A
 tile answers for its *core* only; the margin around it is context. At the border of the canvas there is no margin, so zero

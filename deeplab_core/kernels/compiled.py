@@ -45,7 +45,7 @@ def use_compiled(pixels: int) -> bool:
 
 
 def compile_loop(function: Callable[..., Any]) -> Callable[..., Any]:
-    """``numba.njit`` that lets other threads run and keeps the machine code on disk, where there is a place for it.
+    """``numba.njit`` that lets other threads run and keeps the machine code on disk, if there is a place for it.
 
     A frozen application has none. Importing numba is what this costs; only modules of loops use it.
     """

@@ -1,7 +1,7 @@
 """Compiled filling of void: every void pixel takes the class of the nearest labelled pixel.
 
 Void is mostly thin, a ring around an object. Its pixels look around in a small disk, nearest places first. What finds nothing
-there lies in thick void and looks along its row: with the nearest labelled pixel of every column known, the nearest of all is
+there is in thick void and looks along its row: with the nearest labelled pixel of every column known, the nearest of all is
 found by going left and right until no column can be nearer. Distances are whole numbers (squares), so equally near classes are
 told exactly.
 
@@ -20,7 +20,7 @@ from deeplab_core.labels import LabelMap
 
 #: Radius of the disk that thin void is filled from, px.
 _THIN = 8
-#: Void whose filling would take more steps than this is left to other code.
+#: Void that takes more steps to fill than this is left to other code.
 _PATIENCE = 1_000_000_000
 
 
@@ -93,7 +93,7 @@ def _fill_thin(
 
 @compile_loop
 def _columns_to_label(labels: LabelMap, void: np.uint8 | np.uint16) -> tuple[NDArray[np.int32], LabelMap]:
-    """Steps to the nearest labelled pixel of the column, and its label (the smaller of two); far and void where there is none."""
+    """Steps to the nearest labelled pixel of the column, and its label (the smaller of two); far and void if there is none."""
     height, width = labels.shape
     distance = np.empty((height, width), np.int32)
     nearest = labels.copy()

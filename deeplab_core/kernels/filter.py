@@ -38,7 +38,7 @@ _HALF = np.float32(0.5)
 _ZERO = np.float32(0.0)
 _ONE = np.float32(1.0)
 _LOWEST = np.float32(-3e38)
-#: Points whose energies are gathered block by block before they are normalised; their rows stay in the second-level cache.
+#: Points with energies gathered block by block before they are normalised; their rows stay in the second-level cache.
 _STRIP = 1024
 
 

@@ -26,7 +26,7 @@ _ONE = np.float32(1.0)
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """``numba.njit`` without the interpreter lock; the machine code is kept on disk where there is a place for it."""
+    """``numba.njit`` without the interpreter lock; the machine code is kept on disk if there is a place for it."""
     try:
         return numba.njit(cache=True, nogil=True)(function)
     except RuntimeError:  # a frozen application has no place beside its sources

@@ -4,7 +4,7 @@ Upsampling is bilinear, so inside the cell between four neighbouring grid points
 corner values. Hence, without looking at a single pixel:
 
 - a class that leads at all four corners leads in the whole cell;
-- a class whose largest corner lies below another class's smallest corner leads nowhere in it;
+- a class with its largest corner below another class's smallest corner leads nowhere in it;
 - with ``p`` the softmax of the leading class, ``1 / p = sum exp(v_c - v_lead)`` is convex in the position, so ``p`` is nowhere
   smaller than at the worst corner: where that already rounds to 255, the confidence is 255 in the whole cell.
 
@@ -58,7 +58,7 @@ _SCALE = np.float32(255.0)
 
 
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """``numba.njit`` with the machine code kept on disk where there is a place for it (a frozen application has none)."""
+    """``numba.njit`` with the machine code kept on disk if there is a place for it (a frozen application has none)."""
     try:
         return numba.njit(cache=True, nogil=True, fastmath=_REORDER)(function)
     except RuntimeError:

@@ -27,7 +27,7 @@ from numba.core.typing.templates import Signature
 _F32 = ir.FloatType()
 _I32 = ir.IntType(32)
 
-#: ``2 ** 23 + 2 ** 22``: adding it to a float32 below 2**21 rounds it to an integer, which then stands in the low bits.
+#: ``2 ** 23 + 2 ** 22``: adding it to a float32 below 2**21 rounds it to an integer, which is then in the low bits.
 _ROUNDER = 12582912.0
 #: exp(r) on [-ln 2 / 2, ln 2 / 2], Taylor to degree 6: relative error 2e-8 before rounding.
 _EXP_TERMS = tuple(1.0 / math.factorial(n) for n in range(7))

@@ -1,7 +1,8 @@
 """Who set each pixel of an exported mask: a picture beside the mask, written by an export and read by an import.
 
 The picture is an indexed PNG of the mask's size and frame. Its values are the codes of :data:`CODES`; the marker of the folder
-(:mod:`deeplab_core.masks.output_marker`) says which picture belongs to which mask, and whether a user confirmed the whole mask.
+(:mod:`deeplab_core.masks.output_marker`) records which picture belongs to which mask, and whether a user confirmed the whole
+mask.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from deeplab_core.masks.png import encode_png
 
 #: Value in the picture -> what it means. They are the codes that a project keeps for its pixels.
 CODES = {0: "unset", 1: "model", 2: "CRF", 3: "user", 4: "import", 5: "the user's class with a model's outline"}
-#: Codes of pixels whose class a user chose.
+#: Codes of pixels with a class that a user chose.
 BY_USER = (3, 4, 5)
 #: Folder of the pictures, below the target of an export.
 FOLDER = "provenance"

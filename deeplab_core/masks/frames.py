@@ -54,7 +54,7 @@ def frame_of(path: Path, mask_size: tuple[int, int], info: ImageInfo, frame: Fra
         ``"stored"`` or ``"oriented"``.
 
     Raises:
-        AmbiguousFrameError: both frames fit and nothing says which one is meant.
+        AmbiguousFrameError: both frames fit and nothing determines which one is meant.
     """
     if frame != "auto":
         return frame

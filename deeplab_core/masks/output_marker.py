@@ -1,6 +1,6 @@
 """The hidden file that every folder of masks written by Atrous carries.
 
-It says that the masks come from this program, which kind they are, which classes they hold, and how much of an export was set
+It records that the masks come from this program, which kind they are, which classes they hold, and how much of an export was set
 by no user. :func:`deeplab_core.datasets.find_truth` never finds such a folder; a user may still name it.
 """
 
@@ -68,12 +68,12 @@ class OutputMarker:
     """What the marker of a folder says.
 
     Attributes:
-        folder: the folder that holds the marker; its masks may lie in sub-folders.
+        folder: the folder that holds the marker; its masks may be in sub-folders.
         kind: ``"prediction"``, ``"refined"`` (by the CRF) or ``"export"`` (corrected masks of a project).
         program: version of Atrous that wrote last.
         catalog: classes of the masks, None where unknown or where runs of several catalogs share the folder.
         model: id of the model card, None for exports, and where unknown or several.
-        models: ids of the models whose predictions are in an export, sorted; empty where none is, or unknown.
+        models: ids of the models with predictions in an export, sorted; empty if none is, or unknown.
         frame: frame of the photographs that the masks are stored in, None where unknown or several.
         outputs: every file below the folder, with ``/`` -> how much of it no user set; None where that was not measured.
             A format that writes one file for all images lists the images instead.
@@ -137,10 +137,10 @@ class OutputMarker:
 
 
 def read_marker(folder: str | Path) -> OutputMarker | None:
-    """The marker that lies in ``folder`` itself, or None.
+    """The marker in ``folder`` itself, or None.
 
     The record of a run of an older ``atrous predict`` counts as the marker of a prediction. A marker that cannot be read still
-    says that Atrous wrote the folder: it counts as a prediction of which nothing is known.
+    means that Atrous wrote the folder: it counts as a prediction of which nothing is known.
     """
     folder = Path(folder)
     for name, build in ((MARKER_NAME, _from_marker), (RUN_RECORD, _from_run_record)):

@@ -36,7 +36,7 @@ def write_indexed_png(path: str | Path, labels: LabelMap, catalog: ClassCatalog)
         Size of the file in bytes.
 
     Raises:
-        MaskFormatError: not a label map of the catalog, or a catalog whose ids do not fit a palette of 256.
+        MaskFormatError: not a label map of the catalog, or a catalog with ids that do not fit a palette of 256.
         StorageError: the file cannot be written; an older file is left as it was.
     """
     return atomic_write(path, encode_indexed_png(labels, catalog))
@@ -62,7 +62,7 @@ def encode_ids_png(labels: LabelMap, catalog: ClassCatalog) -> list[bytes]:
 
 
 def to_file_values(labels: LabelMap, catalog: ClassCatalog) -> LabelMap:
-    """In-memory values to the values that stand in the catalog's files: void becomes ``catalog.file_ignore``.
+    """In-memory values to the values in the catalog's files: void becomes ``catalog.file_ignore``.
 
     Raises:
         MaskFormatError: not a label map of the catalog; names undeclared ids with their counts.
@@ -97,7 +97,7 @@ def encode_png(pixels: NDArray[Any], *, palette: NDArray[np.uint8] | None = None
 
 
 def marked(png: bytes) -> list[bytes]:
-    """A PNG that another encoder made, with the text that says that this program wrote it."""
+    """A PNG that another encoder made, with the text that marks it as written by this program."""
     header = len(_SIGNATURE) + 25
     return [png[:header], *_chunk(b"tEXt", [PNG_MARK]), png[header:]]
 

@@ -44,8 +44,8 @@ def read_mask(path: str | Path, catalog: ClassCatalog, info: ImageInfo | None = 
     - *Indexed* and *grey* files (1 to 64 bit, ``.npy`` too): the stored values are the ids. Floats are read where all are whole
       numbers.
     - An indexed file *contradicts itself* where every used entry has exactly the colour of a class (or void) and at least one
-      has the colour of another id than its own: some tool has rebuilt its palette. It is read by its colours, and a note says so;
-      where classes share such a colour it is refused. A palette with a used entry of any other colour says nothing, and the
+      has the colour of another id than its own: some tool has rebuilt its palette. It is read by its colours, and a note reports
+      it; where classes share such a colour it is refused. A palette with a used entry of any other colour says nothing, and the
       values count.
     - *RGB* files: every pixel has exactly the colour of a class or of void.
     - The catalog's void value (``file_ignore``) becomes the in-memory ignore value; no other undeclared value passes.
@@ -65,13 +65,13 @@ def read_mask(path: str | Path, catalog: ClassCatalog, info: ImageInfo | None = 
     Raises:
         MaskFormatError: unreadable, undeclared ids or unknown colours (named with their pixel counts), a palette that contradicts
             the ids in colours that classes share, or wrong size.
-        AmbiguousFrameError: ``frame`` is ``auto``, both frames have the mask's size, and no record says which one is meant.
+        AmbiguousFrameError: ``frame`` is ``auto``, both frames have the mask's size, and no record determines which one is meant.
     """
     return load_mask(path, catalog, info, frame=frame).labels
 
 
 def load_mask(path: str | Path, catalog: ClassCatalog, info: ImageInfo | None = None, *, frame: Frame = "auto") -> MaskData:
-    """As :func:`read_mask`, with the notes that belong to the file. Whoever reads many masks counts and shows them."""
+    """As :func:`read_mask`, with the notes that belong to the file. Code that reads many masks counts and shows them."""
     path = Path(path)
     stored = read_stored(path)
     if info is not None:
@@ -195,7 +195,7 @@ def palette_meaning(palette: NDArray[np.uint8], used: NDArray[np.int64], catalog
     Args:
         palette: (N, 3) uint8 colours.
         used: (M,) entries that occur in the file, ascending.
-        catalog: whose colours are asked.
+        catalog: the catalog of the colours.
     """
     if not used.size or used[-1] >= len(palette) or _is_grey_ramp(palette):
         return PaletteMeaning("other", {})
@@ -218,7 +218,7 @@ def palette_meaning(palette: NDArray[np.uint8], used: NDArray[np.int64], catalog
         if equal:  # read by colour, ids that the file keeps apart would become one class
             return PaletteMeaning("shared", {}, places, colors, equal=equal)
         return PaletteMeaning("renumbered", {entry: next(iter(owners[color])) for entry, color in entries}, places, colors)
-    # Black and white stand in any table; another class's own colour is no accident.
+    # Black and white are in any table; another class's own colour is no accident.
     telling = any(len(set(color)) > 1 for color in colors)
     return PaletteMeaning("partly" if telling else "other", {}, places, colors)
 

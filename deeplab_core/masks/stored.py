@@ -1,4 +1,4 @@
-"""What a mask file holds, before any catalog says what it means: ids, or colours."""
+"""What a mask file holds, before any catalog defines its meaning: ids, or colours."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from deeplab_core.images.probe import TIFF_SIGNATURES, read_file
 from deeplab_core.notes import Note
 
 _LOSSY = frozenset({"JPEG", "MPO", "WEBP", "JPEG2000", "AVIF"})
-#: Kinds of PNG whose 16-bit samples the decoder for photographs would cut: RGB, grey with alpha, RGB with alpha.
+#: Kinds of PNG with 16-bit samples that the decoder for photographs would cut: RGB, grey with alpha, RGB with alpha.
 _DEEP_KINDS = (2, 4, 6)
 _EXACT_REMEDY = "Save the mask as PNG again from its source"
 

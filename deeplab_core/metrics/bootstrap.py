@@ -7,7 +7,7 @@ about an image cancels (paired bootstrap).
 
 Images are the unit because the pixels of one image are not independent. What this cannot know: images of one video, or of one
 camera, are not independent either. Classes that occur in few images have intervals that are too narrow; the number of images
-stands beside each interval.
+is given beside each interval.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Samples:
         self._held: NDArray[np.float64] | None = None
 
     def images_with(self) -> NDArray[np.int64]:
-        """(C,) number of images in whose truth or prediction each class occurs."""
+        """(C,) number of images in which each class occurs, in truth or prediction."""
         found = np.zeros(self.classes, dtype=np.int64)
         for counts in self.counts:
             found[counts.channels] += 1
@@ -174,13 +174,13 @@ class PooledScores:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Intervals:
-    """Bootstrap intervals of a report; nan where there is none.
+    """Bootstrap intervals of a report; nan if undefined.
 
     Attributes:
         resamples: number of pools drawn; 0 where intervals were not asked for or there are fewer than two images.
         level: share of the pools inside an interval.
         images: number of images.
-        images_with: (C,) images in whose truth or prediction the class occurs.
+        images_with: (C,) images in which the class occurs, in truth or prediction.
         iou: (C, 2) low and high.
         mean_iou, pixel_accuracy, mean_boundary_iou: (2,).
         boundary_iou: (C, 2).
@@ -213,7 +213,7 @@ def intervals(samples: Samples, *, resamples: int = RESAMPLES, seed: int = 0, le
 
 
 def interval(values: Scores, level: float = LEVEL) -> Scores:
-    """(..., 2) the middle ``level`` of (R, ...) scores, over the pools that have one; nan where none has."""
+    """(..., 2) the middle ``level`` of (R, ...) scores, over the pools that have one; nan if none has."""
     tail = (1 - level) / 2
     bounds = np.full((*values.shape[1:], 2), np.nan)
     there = ~np.isnan(values).all(axis=0)

@@ -6,7 +6,7 @@ Two definitions are in use, which differ in what a contour is, in the distance a
   lower or lower right neighbour; near = within a disk of ``ceil(0.008 * diagonal)`` px. Where neither mask has a contour F is 1.
 - Csurka (Csurka et al. 2013, "What is a good evaluation measure for semantic segmentation?"): the pixels of the class that touch
   another class (4 neighbours, the image border is no edge); near = nearer than ``0.0075 * diagonal``; per image, over the classes
-  of its truth; a class whose contour neither map shows (it fills the image) is left out.
+  of its truth; a class with a contour that neither map shows (it fills the image) is left out.
 
 Pixels of void truth are taken out of both masks, as the DAVIS code does. In a data set that outlines its objects in void the
 contours then end at that ring on both sides, which flatters: measure such a set in the trimap band.
@@ -37,7 +37,7 @@ CSURKA_RATIO = 0.0075
 
 
 def contour(mask: Mask) -> Mask:
-    """(H, W) bool: pixels whose right, lower or lower right neighbour differs, the one-pixel contour of the DAVIS code.
+    """(H, W) bool: pixels that differ from their right, lower or lower right neighbour, the one-pixel contour of the DAVIS code.
 
     Pixels of the last row and column have only the neighbours inside the image.
     """

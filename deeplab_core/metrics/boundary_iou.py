@@ -6,7 +6,7 @@ Cheng et al. 2021, "Boundary IoU: Improving Object-Centric Image Segmentation Ev
 
 where G_d & G are the pixels of the class that the truth's mask loses when it is eroded by d. As in the authors' code the image
 border counts as a boundary and the erosion is by a square, d times 3 x 3, which is a chessboard distance. Void of the truth is
-taken out of both masks first: nobody is judged there, and a prediction that runs into a void ring ends where the truth ends.
+taken out of both masks first: it is not evaluated, and a prediction that runs into a void ring ends where the truth ends.
 
 A pixel is lost by the erosion exactly if the square of side 2d + 1 around it holds another value, so one smallest and one
 largest value per square answer for all classes at once.
@@ -123,7 +123,7 @@ class BoundaryIoU:
         return scores
 
     def mean(self) -> tuple[float, int]:
-        """Mean over the classes present in truth or prediction, and their number; (nan, 0) where there is none."""
+        """Mean over the classes present in truth or prediction, and their number; (nan, 0) if none."""
         present = self._union > 0
         number = int(present.sum())
         return (float(self.iou()[present].mean()) if number else math.nan), number

@@ -138,7 +138,7 @@ class Calibration:
         return reliability_bins(self._counts.sum(axis=0) if channel is None else self._counts[channel], number)
 
     def to_dict(self, number: int = DEFAULT_BINS) -> dict[str, Any]:
-        """Plain values for JSON: ECE, MCE and the diagram; null where there is none."""
+        """Plain values for JSON: ECE, MCE and the diagram; null if undefined."""
         bins = self.bins(number)
         return {
             "pixels": self.total,

@@ -37,7 +37,7 @@ CATEGORIES: dict[str, tuple[str, ...]] = {
 
 #: The classes that the benchmark evaluates.
 _EVALUATED = tuple(name for names in CATEGORIES.values() for name in names)
-#: Catalogs whose masks the benchmark's scores are given for.
+#: Catalogs with masks that have the benchmark's scores.
 CATALOGS = ("cityscapes19", "cityscapes34")
 
 #: Average size in px of an instance of each class in the benchmark's data, and the class's label id in instance files.

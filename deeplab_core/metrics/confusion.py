@@ -20,7 +20,7 @@ _MAGIC = b"ACM1"
 
 
 class MeanScore(NamedTuple):
-    """A mean over classes and how many classes it runs over; (nan, 0) where there is none."""
+    """A mean over classes and how many classes it runs over; (nan, 0) if none."""
 
     value: float
     classes: int
@@ -31,7 +31,7 @@ class ConfusionMatrix:
 
     Rows are truth classes, columns predicted classes in the catalog's channel order; one more column holds void (unlabelled)
     predictions on labelled truth: a miss of the truth class, a false alarm of none. Void truth is not counted. Scores and their
-    rules stand in :mod:`deeplab_core.metrics.scores`.
+    rules are in :mod:`deeplab_core.metrics.scores`.
 
     Example:
         >>> matrix = ConfusionMatrix(catalog).update(truth=truth, prediction=prediction)
@@ -133,7 +133,7 @@ class ConfusionMatrix:
 
     @property
     def void_predictions(self) -> int:
-        """Labelled pixels whose prediction is void."""
+        """Labelled pixels with void predictions."""
         return int(self._counts[:, -1].sum())
 
     def truth_pixels(self) -> NDArray[np.int64]:

@@ -181,7 +181,7 @@ def _narrow(labels: LabelMap) -> NDArray[np.uint8]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PixelDelta:
-    """The labelled pixels of a box whose prediction changed; made once, applied to several counters.
+    """The labelled pixels of a box with a changed prediction; made once, applied to several counters.
 
     Attributes:
         shape: (h, w) of the box.
@@ -258,7 +258,7 @@ def _pair(table: ChannelTable, truth: LabelMap, prediction: LabelMap) -> tuple[L
 
 
 def _declared(table: ChannelTable, truth: LabelMap, prediction: LabelMap, joint: NDArray[Any]) -> NDArray[Any]:
-    """(..., C, C + 1) of counts (..., C + 2, C + 2) whose last row and column are undeclared ids: raises unless empty."""
+    """(..., C, C + 1) of counts (..., C + 2, C + 2) with undeclared ids in the last row and column: raises unless empty."""
     if joint[..., -1, :].any():
         table.channels("truth", truth)  # raises, naming the ids
     if joint[..., -1].any():

@@ -92,14 +92,14 @@ def distance_to_edge(labels: LabelMap, ignore: int = IGNORE, *, reach: int | Non
 
 
 def _class_distances(filled: LabelMap, distance: Distances) -> bool:
-    """Write the distance to the nearest other class into ``distance``; False and untouched where there is one class only."""
+    """Write the distance to the nearest other class into ``distance``; False and untouched if there is only one class."""
     import cv2
 
     present = _present(filled)
     if len(present) < 2:
         return False
     for class_id in present:
-        # The nearest pixel of another class touches the class itself, so it lies in its bounding box grown by one pixel.
+        # The nearest pixel of another class touches the class itself, so it is in its bounding box grown by one pixel.
         own = filled == class_id
         around = Box.around(own)
         assert around is not None
@@ -144,7 +144,7 @@ def fill_void(labels: LabelMap, ignore: int = IGNORE) -> LabelMap:
 
 
 def _void_regions(void: NDArray[np.bool_]) -> Iterator[tuple[Box, NDArray[np.bool_]]]:
-    """Boxes and, inside each, the void pixels whose nearest labelled pixels all lie in the box.
+    """Boxes and, inside each, the void pixels with all their nearest labelled pixels in the box.
 
     The nearest labelled pixel of a void pixel touches the pixel's own region, so a region's box grown by one pixel is enough.
     """

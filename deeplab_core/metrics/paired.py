@@ -86,5 +86,5 @@ def _in_truth(counts: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 
 def _mean(values: Scores, chosen: NDArray[np.bool_]) -> Scores:
-    """(2, ...) mean of (2, ..., C) scores over the (..., C) chosen classes; nan where none is."""
+    """(2, ...) mean of (2, ..., C) scores over the (..., C) chosen classes; nan if none is."""
     return scores.ratio(np.where(chosen, values, 0.0).sum(axis=-1), np.broadcast_to(chosen.sum(axis=-1), values.shape[:-1]))

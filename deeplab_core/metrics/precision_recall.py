@@ -29,7 +29,7 @@ from deeplab_core.metrics.calibration import LEVELS, Calibration
 
 @dataclass(frozen=True, slots=True)
 class OperatingPoint:
-    """Figures at one threshold; nan where there is nothing to divide by.
+    """Figures at one threshold; nan if the divisor is 0.
 
     Attributes:
         threshold: a pixel is the object where its probability is above it.
@@ -93,7 +93,7 @@ class PrecisionRecall:
         return float((np.diff(recall, prepend=0.0) * precision).sum())
 
     def at(self, threshold: float) -> OperatingPoint:
-        """Figures of the pixels whose probability is above a threshold, 0..1."""
+        """Figures of the pixels with a probability above a threshold, 0..1."""
         false, hits = (int(value) for value in self.counts[first_level(threshold) :].sum(axis=0))
         called, union = hits + false, self.pixels + false
         return OperatingPoint(
@@ -114,7 +114,7 @@ class PrecisionRecall:
         return self.at(min(0.999, max(0.001, round((level - 0.5) / (LEVELS - 1), 3))))
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; null where there is none."""
+        """Plain values for JSON; null if undefined."""
         levels, precision, recall, iou = self.curve()
         best = self.best
         return {
@@ -135,7 +135,7 @@ def first_level(threshold: float) -> int:
 
 
 def object_channel(catalog: ClassCatalog) -> int:
-    """Of two classes the one that is not the background: the second, unless the catalog says that this is the background."""
+    """Of two classes the one that is not the background: the second, unless the catalog marks this as the background."""
     return 0 if catalog.background == catalog.classes[1].id else 1
 
 

@@ -1,13 +1,13 @@
 """Scores of confusion matrices, vectorised over leading axes.
 
 Every function takes ``counts``: (..., C, C + 1) integers, rows = truth, columns = prediction, last column = pixels of that truth
-class whose prediction is void. Void truth is never counted. With n_ij the cell, t_i the row sum (the void column included) and
+class with a void prediction. Void truth is never counted. With n_ij the cell, t_i the row sum (the void column included) and
 p_j the column sum of class j::
 
     IoU_i = n_ii / (t_i + p_i - n_ii)        recall_i = n_ii / t_i        precision_i = n_ii / p_i
 
 So a void prediction is a miss of the truth class and a false alarm of none, which is how the PASCAL VOC development kit counts
-(Everingham et al. 2010, VOCevalseg) extended to maps that a person has not finished. A class without any pixel in truth and
+(Everingham et al. 2010, VOCevalseg) extended to unfinished maps. A class without any pixel in truth and
 prediction has no score (nan), never 0.
 """
 
@@ -96,7 +96,7 @@ def group_iou(counts: Counts, groups: Sequence[Sequence[int]]) -> Scores:
 
 
 def mean_iou(counts: Counts, rule: AbsentRule) -> tuple[Scores, NDArray[np.int64]]:
-    """Mean IoU (...) and the number of classes (...) that it runs over; (nan, 0) where there is none."""
+    """Mean IoU (...) and the number of classes (...) that it runs over; (nan, 0) if none."""
     if rule not in ABSENT_RULE_TEXT:
         raise ValueError(f"unknown rule {rule!r} for absent classes; use one of {', '.join(ABSENT_RULE_TEXT)}")
     return mean_over_present(hits(counts), truth_pixels(counts), prediction_pixels(counts), rule)

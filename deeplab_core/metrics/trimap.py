@@ -45,12 +45,12 @@ def band_index(
     """Smallest band width, in px, that holds each pixel.
 
     Args:
-        truth: (H, W) ids; None only for the edge rule around a prediction without truth, where nothing is excluded.
+        truth: (H, W) ids; None only for the edge rule around a prediction without truth, so that nothing is excluded.
         prediction: (H, W) ids, needed with ``around="prediction"``. Its void is filled for the edges but not excluded: on
             labelled truth an unlabelled pixel is an error like any other.
         ignore: id of void in both maps.
         rule: see :class:`deeplab_core.records.TrimapBand`.
-        around: whose edges.
+        around: the source of the edges.
 
     Returns:
         (H, W) uint8: 1..40, :data:`OUTSIDE` farther away, :data:`EXCLUDED` on void of the truth. Without any void (void rule) or

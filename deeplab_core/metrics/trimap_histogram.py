@@ -96,7 +96,7 @@ class BandHistogram:
         return self
 
     def add_delta(self, *, index: NDArray[np.uint8], truth: LabelMap, before: LabelMap, after: LabelMap) -> None:
-        """Follow a change of the prediction inside a box whose band index did not change; costs O(box).
+        """Follow a change of the prediction inside a box with an unchanged band index; costs O(box).
 
         Args:
             index, truth, before, after: (h, w) of the box.

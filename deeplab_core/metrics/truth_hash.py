@@ -22,7 +22,7 @@ def image_key(name: str) -> str:
 
 
 def label_map_hash(labels: LabelMap) -> str:
-    """SHA-256 in hex digits of a label map: (H, W) integer ids after reading, with void where nothing is scored."""
+    """SHA-256 in hex digits of a label map: (H, W) integer ids after reading, with void for unscored pixels."""
     ids = np.ascontiguousarray(labels, dtype=labels.dtype.newbyteorder("<"))
     digest = hashlib.sha256(f"{ids.shape[0]}x{ids.shape[1]} {ids.dtype.str}".encode())
     digest.update(ids.data)

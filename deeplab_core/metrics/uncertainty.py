@@ -110,7 +110,7 @@ class UncertaintyScore:
 
 
 def score_image(uncertainty: UncertaintyMap, labels: LabelMap, ignore: int, *, edge_band: int = EDGE_BAND) -> UncertaintyScore:
-    """Sum up one image; nan where nothing is left to look at.
+    """Sum up one image; nan if nothing is left.
 
     Args:
         uncertainty: (H, W).

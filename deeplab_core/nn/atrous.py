@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-#: Where a rate sets in, in a stage whose stride was removed:
+#: Where a rate sets in, in a stage without its stride:
 #: ``after_first_unit``: the first unit keeps the rate before it, as in the undecimated network (TensorFlow, torchvision, VainF);
 #: ``whole_stage``: every unit takes the new rate (segmentation_models.pytorch, kazuto1011, ResNets with multi-grid);
 #: ``next_stage``: the stage keeps the old rate and only its successors dilate (jfzhang95's MobileNetV2);

@@ -92,7 +92,7 @@ class SegmentationModel(nn.Module, ABC):
 
         Args:
             x: ``(N, 3, H, W)`` float32.
-            region: (top, left, bottom, right) in pixels of ``x``: average only the features whose centres, at multiples of
+            region: (top, left, bottom, right) in pixels of ``x``: average only the features with centres, at multiples of
                 the output stride, lie inside (half-open). A tile's margin is context for its core but belongs to another tile.
 
         Returns:
@@ -153,7 +153,7 @@ def class_logits(logits: Tensor) -> Tensor:
 
 
 def region_mean(features: Tensor, region: tuple[int, int, int, int] | None, stride: int) -> Tensor:
-    """Mean over positions, ``(N, C, 1, 1)``: of all features, or of those whose centres lie in a region.
+    """Mean over positions, ``(N, C, 1, 1)``: of all features, or of those with centres in a region.
 
     Args:
         features: ``(N, C, h, w)``; feature ``i`` is centred at pixel ``i * stride``.

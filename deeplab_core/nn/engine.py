@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Engine:
-    """The engine of a network whose file brings its own graph (ONNX, LiteRT).
+    """The engine of a network with its own graph in the file (ONNX, LiteRT).
 
     Attributes:
         name: library and version, e.g. ``"onnxruntime 1.20.1"``.
@@ -16,7 +16,7 @@ class Engine:
         input_size: the only (height, width) that the graph takes, None for a free side. Smaller windows are padded by the
             network itself, larger canvases have to be cut into tiles.
         labels_only: the graph gives labels without scores; its probabilities are 1 everywhere and say nothing.
-        notes: what a person should know of its predictions.
+        notes: what the user should know of its predictions.
     """
 
     name: str

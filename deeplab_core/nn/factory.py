@@ -34,7 +34,7 @@ class ModelSpec:
 
     Attributes:
         backbone: the usual encoder, or the name of a whole network in ``whole``.
-        record: options dataclass of the head over an encoder; None where there is no such form.
+        record: options dataclass of the head over an encoder; None without such a form.
         assemble: makes the network from an encoder and the filled record.
         defaults: options that the name stands for.
         stride: the usual output stride.
@@ -187,11 +187,11 @@ def create_model(
             papers' words: see :func:`deeplab_core.nn.options.build_options`.
         in_channels: channels of the input: 3, or any other number for the first convolution (1 for gray).
         options: fields of the head's options record (for the DeepLabs
-            :class:`deeplab_core.nn.models.deeplab.DeepLabOptions`); and ``multi_scale``, further input scales whose logits are
-            joined by the maximum (:class:`deeplab_core.nn.models.multi_scale.MultiScale`).
+            :class:`deeplab_core.nn.models.deeplab.DeepLabOptions`); and ``multi_scale``, further input scales with logits that
+            are joined by the maximum (:class:`deeplab_core.nn.models.multi_scale.MultiScale`).
 
     Returns:
-        A :class:`SegmentationModel` whose ``architecture`` holds these arguments as JSON values.
+        A :class:`SegmentationModel` with ``architecture`` that holds these arguments as JSON values.
 
     Raises:
         AtrousError: an unknown name, backbone, option or stride, or a value that an option cannot take, with the choices.

@@ -58,7 +58,7 @@ def check_options(record: type[Any], values: Mapping[str, Any], owner: str) -> d
     Args:
         record: the dataclass.
         values: by field name: ``{"decoder": "naive", "multi_grid": "1,2,4"}``.
-        owner: whose options they are, for messages: ``"network 'fcn'"``.
+        owner: the owner of the options, for messages: ``"network 'fcn'"``.
 
     Raises:
         AtrousError: an option that the record does not have, or a value that it cannot take, with the choices.
@@ -87,10 +87,10 @@ def check_option(name: str, value: object, hint: object, owner: str) -> Any:
         name: of the option.
         value: as a program, a recipe, a card or a command line gives it.
         hint: the option's type: a ``Literal``, ``bool``, ``int``, ``float``, ``tuple[int, ...]``, or one of these or None.
-        owner: whose option it is, for the message.
+        owner: the owner of the option, for the message.
 
     Raises:
-        AtrousError: the option cannot have this value; says which it can.
+        AtrousError: the option cannot have this value; it names the possible ones.
     """
     kinds = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
     aliases = _ALIASES.get(name, {})

@@ -59,7 +59,7 @@ class DenseCRF:
         device: of the torch engine.
         threads: threads of the native engine; each beyond the first takes a vertex table more.
         memory_limit: bytes beyond which the image is refined at a smaller scale (:mod:`~deeplab_core.refine.reduced`); the
-            marginals' note then says so. 3 GB hold 20 megapixels of four labels, or 8 of all 21.
+            marginals' note then records it. 3 GB hold 20 megapixels of four labels, or 8 of all 21.
 
     Raises:
         ValueError: not an (H, W, 3) uint8 array.
@@ -124,7 +124,7 @@ class DenseCRF:
         Args:
             probabilities: (C, H, W) float32 (a torch tensor too), or a source that gives them in strips.
             params: instead of the object's own.
-            clamp: (H, W) integers: channels that a person has set, ``ignore`` elsewhere; such a pixel keeps its label and
+            clamp: (H, W) integers: channels that the user has set, ``ignore`` elsewhere; such a pixel keeps its label and
                 pulls its surroundings.
             ignore: what marks a pixel without stroke.
             scale: of the sides, 0..1: compute at this scale and carry the correction up, for a quick look; None is exact
@@ -231,7 +231,7 @@ def position_lattice(height: int, width: int, sxy: float, top: int, left: int) -
 
 
 def warm_up() -> None:
-    """Compile the loops, or load them from the disk, so that the first image does not wait; seconds where nothing is kept."""
+    """Compile the loops, or load them from the disk, so that the first image does not wait; seconds if nothing is kept."""
     rgb = np.zeros((2, 2, 3), np.uint8)
     for classes in (2, 5, 9):
         probabilities = np.full((classes, 2, 2), 1.0 / classes, np.float32)

@@ -128,7 +128,7 @@ def _packing(features: NDArray[np.float32], scales: NDArray[np.float32]) -> tupl
 
 
 def position_features(height: int, width: int, sxy: float, *, top: int = 0, left: int = 0) -> NDArray[np.float32]:
-    """(H W, 2) float32: x and y over ``sxy``; ``top`` and ``left`` place a crop where it stands in its image."""
+    """(H W, 2) float32: x and y over ``sxy``; ``top`` and ``left`` place a crop at its position in its image."""
     out = np.empty((height, width, 2), np.float32)
     out[..., 0] = np.arange(left, left + width, dtype=np.float32) / np.float32(sxy)
     out[..., 1] = (np.arange(top, top + height, dtype=np.float32) / np.float32(sxy))[:, None]

@@ -56,7 +56,7 @@ def mean_field(
 
     Args:
         logits: (N, P) float32, C-contiguous: minus the unary energies; P as :func:`~deeplab_core.kernels.filter.padded`
-            gives it, with large negative numbers where there is no label.
+            gives it, with large negative numbers without a label.
         terms: at most two.
         iterations: steps; 0 gives the softmax of ``logits``.
         start: (N, P) float32 marginals to go on from, overwritten; None begins with the softmax of ``logits``.

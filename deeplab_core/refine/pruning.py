@@ -58,7 +58,7 @@ def pruned_mean_field(
 
 
 def _probable(q: NDArray[np.float32], labels: int, threshold: float) -> NDArray[np.int64]:
-    """Columns whose largest value reaches ``threshold``, ascending; at least two."""
+    """Columns with a largest value that reaches ``threshold``, ascending; at least two."""
     largest = np.zeros(q.shape[1], np.float32)
     largest_of_columns(q, largest)
     keep = largest[:labels] >= threshold

@@ -1,8 +1,8 @@
-"""Images too large for the memory at hand: refined at a smaller scale, and the correction carried up.
+"""Images too large for the available memory: refined at a smaller scale, and the correction carried up.
 
 What is carried is not the result but what the CRF changed: ``log q - log p`` per label on the small image, upsampled bilinearly
 and added to ``log p`` of the large one. Where the CRF changes nothing, nothing changes; where the network is undecided, its own
-fine structure stays. It is an approximation, and the result says so. Measured on photographs: docs/adr/0030.
+fine structure stays. It is an approximation, and the result records it. Measured on photographs: docs/adr/0030.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ def refine_region(
         probabilities: (C, H, W) float32 of the whole image.
         box: what is refined.
         params: of the CRF.
-        clamp: (H, W) integers of the whole image: channels that a person has set, ``ignore`` elsewhere.
+        clamp: (H, W) integers of the whole image: channels that the user has set, ``ignore`` elsewhere.
         ignore: what marks a pixel without stroke.
         margin: context in px on every side. Positions are those of the whole image, so only mass from beyond the context is
             missing.
@@ -83,7 +83,7 @@ def refine_region(
 def with_strokes(probabilities: NDArray[np.float32], strokes: LabelMap, reach: float, ignore: int = 255) -> NDArray[np.float32]:
     """Probabilities in which the classes of strokes are believable near them.
 
-    Where a network is sure of the wrong class, clamped pixels alone persuade nobody: the unary energy of their class is too high
+    Where a network is sure of the wrong class, clamped pixels alone do not change it: the unary energy of their class is too high
     all around. So a stroked class has at least the probability ``STROKE_BELIEF * exp(-d^2 / (2 reach^2))`` at distance d from its
     stroke; the image's edges then decide how far it spreads. Where several strokes claim a pixel, each keeps its claim and the
     sum is scaled to 1.

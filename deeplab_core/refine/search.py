@@ -37,7 +37,7 @@ class Sample:
     """One image with truth.
 
     Attributes:
-        name: what a person reads.
+        name: as shown to users.
         rgb: (H, W, 3) uint8.
         source: the network's probabilities.
         truth: (H, W) class ids of the catalog, void = its ignore id.
@@ -64,8 +64,8 @@ class SearchReport:
         fitted: mean IoU of ``params`` on the images they were chosen on: too bright by construction.
         validated: mean IoU of every image refined with parameters that were chosen without it.
         class_gains: (class name, IoU without, IoU cross-validated) of the classes in the ground truth.
-        improved: images whose pixel accuracy rose, cross-validated.
-        worsened: images whose pixel accuracy fell.
+        improved: images with a higher pixel accuracy, cross-validated.
+        worsened: images with a lower pixel accuracy.
     """
 
     params: CRFParams
@@ -83,7 +83,7 @@ class SearchReport:
 
     @property
     def verdict(self) -> str:
-        """One sentence for a person."""
+        """One sentence for users."""
         gain = 100 * (self.validated - self.baseline)
         if self.helps:
             return f"The CRF helps: {gain:+.1f} points of mean IoU on images it was not tuned on."

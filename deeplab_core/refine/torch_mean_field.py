@@ -44,7 +44,7 @@ class _DeviceLattice:
 
 
 def _sides(row: NDArray[np.int32], empty: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Vertices of the rows of one axis with their predecessors and successors; ``empty`` where there is none."""
+    """Vertices of the rows of one axis with their predecessors and successors; ``empty`` if none."""
     ends = row < 0
     vertices = np.where(ends, ~row, row).astype(np.int64)
     following = np.append(vertices[1:], empty)

@@ -1,4 +1,4 @@
-"""From class probabilities and a person's strokes to the unary terms of a CRF."""
+"""From class probabilities and the user's strokes to the unary terms of a CRF."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ class Unary:
 def active_labels(
     source: ProbabilitySource, threshold: float, clamp: NDArray[Any] | None = None, ignore: int = 255
 ) -> NDArray[np.int64]:
-    """Channels whose probability reaches ``threshold`` somewhere, or that a stroke names; at least two.
+    """Channels with a probability that reaches ``threshold`` somewhere, or that a stroke names; at least two.
 
     All channels, where those that are left out would together hold more than :data:`MASS` of some pixel.
 
@@ -171,7 +171,7 @@ def unary_terms(
         active: channels that take part, ascending.
         clip: probabilities below are raised to it (pydensecrf's ``unary_from_softmax`` has 1e-5).
         temperature: above 1 softens an over-confident network.
-        clamp: (H, W) integers: channels a person has set, ``ignore`` elsewhere.
+        clamp: (H, W) integers: channels that the user has set, ``ignore`` elsewhere.
         ignore: what marks a pixel without stroke.
     """
     height, width = source.size

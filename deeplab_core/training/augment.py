@@ -31,7 +31,7 @@ def augment(
 
     Args:
         rgb: (H, W, 3) uint8.
-        labels: (H, W) int16 channels, ``void`` where nothing is known.
+        labels: (H, W) int16 channels, ``void`` if unknown.
         recipe: its augmentation.
         random: from :func:`generator`.
         void: label of padding.

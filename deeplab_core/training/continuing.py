@@ -54,7 +54,7 @@ def raise_length(state: RunState, steps: int, per_epoch: int, rate: Callable[[in
         rate: the learning rate at a step of a run of that many steps.
 
     Returns:
-        What was raised, in words; empty where nothing was.
+        What was raised, in words; empty if nothing was.
 
     Raises:
         AtrousError: the run would become shorter.
@@ -84,7 +84,7 @@ def demand_same_data(state: RunState, mine: dict[str, Any], path: Path) -> bool:
         mine: what :func:`data_identity` gives now.
 
     Raises:
-        AtrousError: the run had other classes or other training images; says what differs.
+        AtrousError: the run had other classes or other training images; it names the difference.
     """
     if not state.data:
         return True

@@ -38,7 +38,7 @@ class Group:
         return self.rank == 0
 
     def sum(self, tensor: Tensor) -> Tensor:
-        """Sum over all processes, without a gradient; the tensor itself where there is one process."""
+        """Sum over all processes, without a gradient; the tensor itself with one process."""
         if self.world > 1:
             tensor = tensor.detach().clone()
             dist.all_reduce(tensor)
@@ -84,7 +84,7 @@ def process_group(device: torch.device, *, patience: timedelta | None = None) ->
 
 
 class _SumOverProcesses(torch.autograd.Function):
-    """All-reduce whose gradient is the all-reduce of the gradients."""
+    """All-reduce with a gradient that is the all-reduce of the gradients."""
 
     @staticmethod
     def forward(ctx: object, tensor: Tensor) -> Tensor:  # noqa: ARG004

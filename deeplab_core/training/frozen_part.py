@@ -253,7 +253,7 @@ class FeatureCache:
 
     def _fill(self, why: str) -> None:
         self.full = True
-        others = f"; {_gb(self._others)} of it belong to other weights, whose folders may be deleted" if self._others else ""
+        others = f"; {_gb(self._others)} of it belong to other weights; their folders may be deleted" if self._others else ""
         self._say(
             f"note: the feature cache {self.root} is full ({why}{others}). Further features are computed in every epoch, which "
             "takes longer and changes nothing else; --feature-gb gives more room, --feature-cache another folder"
@@ -273,7 +273,7 @@ def _packed(levels: Sequence[NDArray[np.float16]]) -> bytes:
 
 
 def _read(path: Path) -> list[NDArray[np.float16]] | None:
-    """What was kept, or None where nothing is, or not all of it."""
+    """What was kept, or None if it is not kept in full."""
     try:
         arrays = from_bytes(path.read_bytes())
         crc = int(arrays.pop("crc")[0])

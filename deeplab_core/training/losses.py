@@ -1,6 +1,6 @@
 """Losses over pixels, and network and loss of a step in one module.
 
-Logits are (N, C, H, W) float, labels (N, H, W) int64 *channels* with :data:`VOID` where nothing is known.
+Logits are (N, C, H, W) float, labels (N, H, W) int64 *channels* with :data:`VOID` if unknown.
 
 Every loss returns a sum and the weight it is to be divided by, both scalars, so that processes that hold different numbers of
 labelled pixels add up to the loss of the whole batch.
@@ -53,12 +53,12 @@ def pixel_loss(logits: Tensor, labels: Tensor, recipe: Recipe, weights: Tensor |
     Args:
         logits: (N, C, H, W); computed in float32 whatever the autocast. One channel is a two-class (sigmoid) network's: its
             cross entropy is binary cross entropy.
-        labels: (N, H, W) int64, :data:`VOID` where nothing is known.
+        labels: (N, H, W) int64, :data:`VOID` if unknown.
         recipe: its ``loss`` and the numbers that belong to it.
         weights: (C,) class weights.
 
     Returns:
-        (sum, weight): the mean loss is their quotient; (0, 0) where no pixel is labelled.
+        (sum, weight): the mean loss is their quotient; (0, 0) if no pixel is labelled.
     """
     logits = class_logits(logits.float())
     known = labels != VOID

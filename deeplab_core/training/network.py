@@ -131,7 +131,7 @@ def _within(name: str, place: str) -> bool:
 
 
 def _holders(model: nn.Module, parameter: str) -> Iterator[nn.Module]:
-    """The modules that a parameter lies in, innermost first."""
+    """The modules that contain a parameter, innermost first."""
     names = parameter.split(".")[:-1]
     while names:
         yield model.get_submodule(".".join(names))

@@ -36,7 +36,7 @@ class Recipe:
         output_stride: likewise; 0 takes 16 or the only one that the network has, and of ``init`` the one it was trained with.
         sigmoid: one channel for a catalog of two classes: the logit of the second against the first, trained with binary cross
             entropy and read with a threshold. Without it the network has a channel for each of the two, which softmax makes the
-            same model with twice the classifier. A checkpoint of one channel keeps it where there are two classes.
+            same model with twice the classifier. A checkpoint of one channel keeps it if there are two classes.
         name, summary, licence: what the finished model's card says.
         init: checkpoint to start from (any file that ``load_model`` reads); empty starts from scratch. What fits is taken
             (:mod:`deeplab_core.training.transfer`): the encoder whole, other layers where name and shape agree, the classifier
@@ -73,7 +73,7 @@ class Recipe:
         momentum: of SGD.
         weight_decay: of weights. Norms and biases do not decay where ``decay_norms`` is off.
         clip: largest norm of the gradient; 0 for none.
-        loss: ``ohem`` keeps pixels whose true class has a probability below ``ohem_threshold`` and at least ``ohem_keep`` of
+        loss: ``ohem`` keeps pixels with a probability of the true class below ``ohem_threshold`` and at least ``ohem_keep`` of
             them; ``top_k`` keeps that share of the hardest pixels (DeepLab's hard example mining); ``focal`` weighs by
             ``(1 - p) ** 2``.
         ohem_threshold, ohem_keep: see ``loss``; ``ohem_keep`` is a share of the labelled pixels.
@@ -172,8 +172,8 @@ class Recipe:
         demand(self.steps >= 0, "steps must be at least 0", "0 derives them from epochs")
         demand(self.rate > 0, "rate must be above 0", "Try 0.05 from scratch, 0.007 for fine-tuning")
         demand(0 <= self.hue <= 0.5, "hue is a turn of 0..0.5", "0.5 allows every hue")
-        demand(0 <= self.ema < 1, "ema must lie in 0..1", "Try 0.999")
-        demand(1 <= self.band_px <= 40, "band_px must lie in 1..40", "Choose a width there")
+        demand(0 <= self.ema < 1, "ema must be in 0..1", "Try 0.999")
+        demand(1 <= self.band_px <= 40, "band_px must be in 1..40", "Choose a width there")
         demand(bool(self.init) or not self.average_with, "average_with needs init", "Name the first of the checkpoints there")
         demand(0 < self.ohem_keep <= 1, "ohem_keep is a share of the pixels", "Choose one in 0..1")
         demand(0 <= self.seed < 1 << 63, f"seed {self.seed} is out of range", "Choose a whole number from 0 on")
@@ -182,7 +182,7 @@ class Recipe:
             min(self.std) > 0, f"std {self.std} divides the colours and must be above 0", "Give the deviation on the 0..255 scale"
         )
         demand(self.hard_repeat >= 1, "hard_repeat must be at least 1", "1 repeats nothing")
-        demand(0 <= self.momentum < 1, "momentum must lie in 0..1, 1 left out", "Try 0.9")
+        demand(0 <= self.momentum < 1, "momentum must be in 0..1, 1 left out", "Try 0.9")
         rates = ("backbone_rate", "init_rate", "power", "warmup", "weight_decay", "clip", "auxiliary_weight")
         for name in ("scale_step", "jitter", *rates):
             demand(getattr(self, name) >= 0, f"{name} {getattr(self, name)} is below 0", "Give 0 or more")
@@ -260,7 +260,7 @@ class Recipe:
         Raises:
             AtrousError: unreadable or malformed, with the file's name.
         """
-        # Paths in foreign bytes stand in it as they are.
+        # Paths in foreign bytes are in it unchanged.
         tables = read_toml(path, what="the recipe", remedy="Correct the file", error=AtrousError, foreign=True)
         try:
             recipe = cls.from_dict(tables.pop("recipe", {}))

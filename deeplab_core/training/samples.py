@@ -76,7 +76,7 @@ class DataSource:
         images: the folder, searched recursively.
         truth: folder of the masks; None looks around ``images`` as the window does.
         include, exclude: shell patterns on the relative path; an image must match one of ``include`` (if any) and none of
-            ``exclude``. CamVid's sequences are told apart by them.
+            ``exclude``. CamVid's sequences are distinguished by them.
         split: list of images (VOC's ``ImageSets/Segmentation/train.txt``), see
             :func:`deeplab_core.datasets.split_list.read_split`; None takes all.
         frame: frame of the photographs that the masks are stored in; ``mask_frame = "stored"`` or ``"displayed"`` in TOML.
@@ -178,7 +178,7 @@ class DataSource:
 
         Args:
             catalog: classes of the masks.
-            say: hears which images have no mask, and what else is left out.
+            say: is called with the images that have no mask, and what else is left out.
             found_truth: hears where the masks lie.
 
         Raises:

@@ -39,8 +39,8 @@ class RunState:
         seconds: of training so far.
         steps: optimiser steps of the whole run; 0 in states of older versions.
         raised: where the length of the run was raised: the step, and the lengths before and after.
-        preprocessing: of the network's input, as its card says it; empty in states of older versions, which took the recipe's.
-        epoch_loss: sum of the losses of the epoch in hand, and how many steps they are of.
+        preprocessing: of the network's input, as its card records it; empty in states of older versions, which took the recipe's.
+        epoch_loss: sum of the losses of the current epoch, and how many steps they are of.
     """
 
     step: int = 0

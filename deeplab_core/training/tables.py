@@ -15,7 +15,7 @@ from deeplab_core.training.samples import DataSource
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataTables:
-    """What a recipe file says of the data.
+    """The data section of a recipe file.
 
     Attributes:
         catalog: the classes; None where the file names none.
@@ -80,7 +80,7 @@ class DataTables:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Values for :meth:`Recipe.to_toml`, with absolute paths; classes that are not built in stand there whole."""
+        """Values for :meth:`Recipe.to_toml`, with absolute paths; classes that are not built in are written in full."""
         data: dict[str, Any] = {}
         if self.catalog is not None:
             data["catalog"] = _catalog_value(self.catalog)

@@ -48,7 +48,7 @@ class Watcher(Protocol):
         """An epoch is done; ``row`` is its line of the log."""
 
     def note(self, text: str) -> None:
-        """Something a person should read."""
+        """Something the user should read."""
 
 
 @dataclass(slots=True)
@@ -101,7 +101,7 @@ class Trainer:
         Args:
             stop: asked after every step; True saves the state and ends the run.
             data_note: JSON values about the data for the card.
-            feature_folder, feature_bytes: where the features of frozen layers are kept, ``folder/features`` where None, and how
+            feature_folder, feature_bytes: where the features of frozen layers are kept, ``folder/features`` if None, and how
                 much they may take; only with ``cache_features``.
             data_tables: where the data lies, for the folder's ``recipe.toml``, which is then enough to go on.
         """
@@ -176,7 +176,7 @@ class Trainer:
         if raised and self.group.leads:
             self.watcher.note(raised)
         if not demand_same_data(state, mine, self.state_path):
-            # Figures on other images cannot be compared, so the best network is looked for anew.
+            # Figures on other images cannot be compared, so the best network is searched again.
             state.best = (float("-inf"), -1)
             if self.group.leads:
                 self.watcher.note("note: the validation images differ from those before; the best network is chosen again")
@@ -233,7 +233,7 @@ class Trainer:
         return Outcome(self.folder / "model.safetensors", card, self.state.history, self.state.step)
 
     def _epoch(self, log: RunLog | None) -> bool:
-        """Train to the end of the epoch in hand; False where the run is to stop."""
+        """Train to the end of the current epoch; False if the run should stop."""
         state, recipe = self.state, self.recipe
         epoch, first = divmod(state.step, self.per_epoch)
         started = time.monotonic()
@@ -400,7 +400,7 @@ class Trainer:
 
     @property
     def best_network(self) -> SegmentationModel:
-        """The moving average where there is one, else the network itself."""
+        """The moving average if there is one, else the network itself."""
         return self.model if self.average is None else self.average.model
 
     def _demand_finite(self) -> None:
@@ -453,11 +453,11 @@ class Trainer:
         self._saved, self._saved_step = time.monotonic(), state.step
 
     def write_model(self, path: Path, figures: dict[str, Any] | None = None) -> ModelCard:
-        """Write the network (the moving average where there is one) with its card."""
+        """Write the network (the moving average if there is one) with its card."""
         recipe, built = self.recipe, self.model.architecture
         last = next((row["val"] for row in reversed(self.state.history) if "val" in row), None)
         training = {
-            # A card travels: it says which file the weights came from, not in whose folders that lay.
+            # A card travels: it records the file that the weights came from, not its folder.
             "recipe": recipe.to_dict()
             | {"init": Path(recipe.init).name, "average_with": [Path(name).name for name in recipe.average_with]},
             "lineage": self.lineage,

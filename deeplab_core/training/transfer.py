@@ -218,7 +218,7 @@ def _preprocessing(recipe: Recipe, model: SegmentationModel, card: ModelCard) ->
 
 
 def _take(model: SegmentationModel, source: SegmentationModel, *, same_classes: bool) -> tuple[set[str], list[str]]:
-    """Copy what fits; returns the names of the layers that were copied, and of those whose norms must be unfolded first."""
+    """Copy what fits; returns the names of the layers that were copied, and of those with norms that must be unfolded first."""
     old = layers(source)
     new = layers(model)
     classifiers = {name for name in classifier_names(model) if name in new}
@@ -258,7 +258,7 @@ def start_even(layer: nn.Module) -> None:
 
 
 def classifier_names(model: SegmentationModel) -> tuple[str, ...]:
-    """Names of the modules whose output channels are the classes."""
+    """Names of the modules with the classes as output channels."""
     return tuple(
         name
         for name, module in model.named_modules()

@@ -1,4 +1,4 @@
-"""Checkpoints: whose they are, loading without executing anything, model cards."""
+"""Checkpoints: recognition of their family, loading without executing anything, model cards."""
 
 from deeplab_core.model_cards import write_card_file
 from deeplab_core.records import ModelCard, card_path

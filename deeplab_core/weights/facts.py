@@ -1,4 +1,5 @@
-"""What stands beside the tensors and says how the network was built: settings files, arguments, hyper-parameters, file names.
+"""What is stored beside the tensors and describes how the network was built: settings files, arguments, hyper-parameters, file
+names.
 
 A tensor says how many channels a layer has, never its rate, its stride or how features are enlarged. Training scripts write that
 down in many places under many names; here they become a flat table of names and values, each with its source.
@@ -85,7 +86,7 @@ class Facts:
         return None if fact is None else fact.value
 
     def without(self, source: str) -> Facts:
-        """The same without what stands in one source."""
+        """The same without one source."""
         return Facts({name: fact for name, fact in self.found.items() if fact.source != source}, self.notes)
 
 
@@ -165,7 +166,7 @@ def _plain(value: object) -> Any:
 
 
 def _read_name(facts: Facts, path: Path) -> None:
-    """Stride and data set as a file's name says them: ``best_deeplabv3plus_mobilenet_voc_os16.pth``."""
+    """Stride and data set from a file's name: ``best_deeplabv3plus_mobilenet_voc_os16.pth``."""
     name = path.name.lower()
     source = "the file's name"
     match = _STRIDE.search(name)
@@ -194,7 +195,7 @@ _KINDS = ("resnet", "mobilenet", "xception", "hrnet", "drn", "vgg", "efficientne
 
 
 def of_this_network(facts: Facts, backbone: str) -> Facts:
-    """The facts without a source that speaks of another encoder: settings of another network may lie in the same folder.
+    """The facts without a source that speaks of another encoder: settings of another network may be in the same folder.
 
     Args:
         facts: of a checkpoint.

@@ -37,7 +37,7 @@ _SPARE = re.compile(
 def load_model(
     source: str | Path | Mapping[str, Any], output_stride: int | None = None, *, options: Mapping[str, Any] | None = None
 ) -> tuple[SegmentationModel, ModelCard]:
-    """Open a checkpoint, find out whose it is, and build its network with its weights.
+    """Open a checkpoint, recognise its family, and build its network with its weights.
 
     Args:
         source: a safetensors, ``.pth``/``.pt``/``.ckpt`` file of any known family, an index of weights in several parts, a
@@ -48,11 +48,11 @@ def load_model(
         options: what no tensor tells, by the names of :data:`deeplab_core.weights.options.SETTABLE`; wins over everything.
 
     Returns:
-        The model in eval mode, float32 on the CPU, every weight from the file; and its card, whose ``guessed`` names every option
-        that nothing told. The card of a state dict has no sha256.
+        The model in eval mode, float32 on the CPU, every weight from the file; and its card, with ``guessed`` that names every
+        option that nothing told. The card of a state dict has no sha256.
 
     Raises:
-        UnknownCheckpoint: nobody's; the message names the nearest family.
+        UnknownCheckpoint: no known family; the message names the nearest family.
         UnsafeCheckpoint: the file asks to run code or plays path tricks, or its tensors need foreign code; it was not opened.
         WeightsError: truncated, wrong shapes, missing or left-over keys, values that are not finite, an option that cannot be.
     """
@@ -179,7 +179,7 @@ def _load_foreign(
         settled = replace(settled, variant=bare)
         with torch.device("meta"):
             model = bare.build()
-        # What is wrong with a head that only training runs is of no concern; where more is wrong, this says what.
+        # What is wrong with a head that only training runs is of no concern; if more is wrong, this reports it.
         spare = _fill(model, found.checkpoint, bare, found.family.title)
     return model, _foreign_card(model, found, settled, spare)
 
@@ -187,7 +187,7 @@ def _load_foreign(
 def _understand(
     checkpoint: Checkpoint, beside: ModelCard | None, asked: Mapping[str, Any]
 ) -> tuple[Recognised, Settled, SegmentationModel]:
-    """Whose checkpoint it is, with all options settled, and its network on the meta device."""
+    """The family of the checkpoint, with all options settled, and its network on the meta device."""
     wanted = asked.get("weights", None if beside is None else beside.extra.get("weights"))
     found = _with_channels(recognise(checkpoint, None if wanted is None else str(wanted)))
     with torch.device("meta"):

@@ -202,7 +202,7 @@ def _not_an_option(name: str, free: Mapping[str, Any]) -> WeightsError:
 
 
 def _of_card(card: ModelCard, name: str) -> Any:
-    """An option as a card says it: the fields of the card itself come before its list of the architecture."""
+    """An option as a card records it: the fields of the card itself come before its list of the architecture."""
     if name == "output_stride":
         return card.output_stride
     if name == "align_corners":
@@ -274,7 +274,7 @@ def _changed_input(pre: Preprocessing, name: str, value: object) -> Preprocessin
 
 
 def _settle_input(variant: Variant, facts: Facts, known: dict[str, str]) -> Variant:
-    """Mean and deviation as a settings file says them: on the scale of 0..1, where most write them, or of 0..255."""
+    """Mean and deviation as in a settings file: on the scale of 0..1, where most write them, or of 0..255."""
     channels = variant.preprocessing.channels
     mean, std = _numbers(facts.get("mean"), channels), _numbers(facts.get("std"), channels)
     if mean is None or std is None or min(std) <= 0 or facts.found["mean"].source != facts.found["std"].source:
@@ -286,7 +286,7 @@ def _settle_input(variant: Variant, facts: Facts, known: dict[str, str]) -> Vari
 
 
 def _settle_catalog(variant: Variant, classes: int, facts: Facts, known: dict[str, str]) -> Variant:
-    """Classes as a list of names or the name of a data set says them, where their number fits."""
+    """Classes from a list of names or the name of a data set, if their number fits."""
     names = facts.get("names")
     if isinstance(names, list) and len(names) == max(2, classes) and all(isinstance(name, str) for name in names):
         try:

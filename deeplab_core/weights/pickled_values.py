@@ -17,7 +17,7 @@ from torch import Tensor
 
 
 class DamagedPickle(Exception):
-    """The bytes are no pickle, or describe something impossible; the message says what."""
+    """The bytes are no pickle, or describe something impossible; the message names it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ NOTHING = object()
 
 
 def put_entries(target: object, items: list[Any]) -> None:
-    """Set entries of a dict or stand-in. Keys whose hash could take long or equal that of all others are put as text."""
+    """Set entries of a dict or stand-in. Keys with a hash that could take long or equal that of all others are put as text."""
     into = target.state if isinstance(target, StandIn) else target
     if not isinstance(into, dict) or len(items) % 2:
         raise DamagedPickle("it sets entries of what is no mapping")

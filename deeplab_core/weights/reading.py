@@ -1,7 +1,7 @@
 """Opening a stranger's file without running anything in it.
 
-Formats are told by content, never by the file's name: safetensors, torch's zip archives, torch's older pickles, TensorFlow's
-frozen graphs and checkpoints. Pickles are read as data (:mod:`deeplab_core.weights.unpickling`). Other
+Formats are recognised by content, never by the file's name: safetensors, torch's zip archives, torch's older pickles,
+TensorFlow's frozen graphs and checkpoints. Pickles are read as data (:mod:`deeplab_core.weights.unpickling`). Other
 programs' files are named.
 """
 
@@ -32,12 +32,12 @@ _EXPORT = "Export the network to ONNX in the program that it comes from, or save
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """What a file holds, before anybody knows whose it is.
+    """What a file holds, before its family is known.
 
     Attributes:
         path: the file.
         tensors: the network's tensors by key; dtypes as stored, on the CPU.
-        extras: what stands beside the tensors at the file's top (epoch, arguments, class list), as the file has it.
+        extras: what is stored beside the tensors at the file's top (epoch, arguments, class list), as the file has it.
         metadata: a safetensors file's own strings.
         unread: tensors that were not read, by key, and why.
     """

@@ -22,7 +22,7 @@ def read_archive(path: Path) -> Any:
     """What a zip archive of ``torch.save`` holds.
 
     Args:
-        path: an archive whose entries were checked.
+        path: an archive with checked entries.
 
     Raises:
         DamagedPickle: entries are missing, or do not fit what the pickle says about them.

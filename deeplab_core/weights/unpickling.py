@@ -2,7 +2,7 @@
 
 ``pickle`` imports what a file names and calls it. Here a name stays a name (:class:`Global`). A short table of constructors
 builds tensors, arrays and containers from checked arguments; every other call, attribute or state becomes a :class:`StandIn`,
-which remembers what it stands for and does nothing. Names whose only use in a checkpoint is to run code refuse the file at once.
+which remembers what it represents and does nothing. Names that only run code refuse the file at once.
 
 Opcodes: CPython's ``pickletools``; the tensor calls: ``torch/_utils.py``; arrays: numpy's ``array_reduce``.
 """
@@ -66,7 +66,7 @@ def read_pickle(stream: IO[bytes], storage: Callable[[tuple[Any, ...]], Storage]
         UnsafeCheckpoint: it names something that only runs code.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what Python thinks of the escapes in a foreign text helps nobody here
+        warnings.simplefilter("ignore")  # what Python thinks of the escapes in a foreign text is of no use here
         return _Machine(stream, storage).run()
 
 
@@ -269,7 +269,7 @@ class _Machine:
             target.order = state[1]
 
     def _replace_last(self, old: object, new: object) -> None:
-        """An array stands in the memo too, where it was put before its state came."""
+        """An array is in the memo too, where it was put before its state came."""
         self._stack[-1] = new
         for place in islice(reversed(self._memo), 64):  # put there before its state, which takes a few entries itself
             if self._memo[place] is old:
@@ -309,7 +309,7 @@ class _Machine:
         return StandIn(name, arguments) if made is NOTHING else made
 
 
-#: Opcodes whose argument is the object.
+#: Opcodes with the object as argument.
 _PUSHED = frozenset((
     "INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "STRING", "BINSTRING", "SHORT_BINSTRING", "BINBYTES",
     "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8", "UNICODE", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8", "FLOAT", "BINFLOAT",

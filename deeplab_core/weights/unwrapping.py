@@ -61,7 +61,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 
 def collect(content: object, path: Path, metadata: Mapping[str, str] | None = None) -> Checkpoint:
-    """The tensors of some content under dotted keys; see the module. Raises WeightsError where there are none."""
+    """The tensors of some content under dotted keys; see the module. Raises WeightsError if there are none."""
     found = _Found()
     if isinstance(content, (Mapping, StandIn)):
         _gather(content, found)
@@ -88,7 +88,7 @@ def collect(content: object, path: Path, metadata: Mapping[str, str] | None = No
 
 def _held(content: object) -> str:
     if isinstance(content, StandIn):
-        return f"it holds an object of the class {content.of}, whose code would be needed"
+        return f"it holds an object of the class {content.of}, and would need its code"
     if not isinstance(content, Mapping):
         return f"it holds a {type(content).__name__}"
     keys = ", ".join(str(key)[:40] for key in islice(content, 6))
@@ -163,7 +163,7 @@ def _drop(key: str, words: re.Pattern[str]) -> str:
 
 
 def is_average(prefix: str) -> bool:
-    """Whether a prefix says that what follows is an average over training, or a teacher that is one."""
+    """Whether a prefix marks what follows as an average over training, or a teacher that is one."""
     return _AVERAGE.fullmatch(prefix) is not None
 
 
@@ -180,7 +180,7 @@ def inside(checkpoint: Checkpoint, prefix: str) -> Checkpoint:
 
 
 def without_words(checkpoint: Checkpoint) -> Checkpoint | None:
-    """The checkpoint without wrapper words inside its keys; None where nothing changes or two keys would become one."""
+    """The checkpoint without wrapper words inside its keys; None if nothing changes or two keys would become one."""
     bare = {key: _drop(key, _WORDS) for key in checkpoint.tensors}
     if len(set(bare.values())) < len(bare) or all(key == new for key, new in bare.items()):
         return None

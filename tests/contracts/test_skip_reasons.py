@@ -1,4 +1,4 @@
-"""Every reason to skip a test is one that CI allows, or says that a package is not installed, which fails in CI."""
+"""Every reason to skip a test is one that CI allows, or names a package that is not installed, which fails in CI."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Broken packages: the window says what is wrong instead of waiting for ever."""
+"""Broken packages: the window names the fault instead of waiting for ever."""
 
 from __future__ import annotations
 

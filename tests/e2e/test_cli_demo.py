@@ -1,4 +1,4 @@
-"""``atrous demo``: what ``make run`` does where there is no screen."""
+"""``atrous demo``: what ``make run`` does without a screen."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ CHAIR, SOFA = 9, 18
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Four images: one reviewed (a chair), one touched (a sofa), one that only a model has seen, one that nobody has."""
+    """Four images: one reviewed (a chair), one touched (a sofa), one that only a model has seen, one unseen."""
     folder = tmp_path / "photographs"
     folder.mkdir()
     for name in ("a", "b", "c", "d"):

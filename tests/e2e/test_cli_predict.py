@@ -32,7 +32,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def photographs(tmp_path: Path) -> Path:
-    """Three images in two folders; one lies on its side by its EXIF tag."""
+    """Three images in two folders; one is rotated by its EXIF tag."""
     folder = tmp_path / "photographs"
     rng = np.random.default_rng(0)
     for name, size in (("a.jpg", (40, 30)), ("b.png", (33, 47)), ("deep/turned.jpg", (50, 20))):

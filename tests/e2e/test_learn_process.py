@@ -39,7 +39,7 @@ def client(qapp: object, model_file: Path) -> Iterator[RecordedCompute]:
 
 
 def task(model: Path, images: list[str], target: Path) -> LearnTask:
-    """Two images whose left half is class 1 and whose right half is class 3; two more are untouched."""
+    """Two images with class 1 in the left half and class 3 in the right half; two more are untouched."""
     mask = np.full((HEIGHT, WIDTH), 3, np.uint8)
     mask[:, : WIDTH // 2] = 1
     packed = PackedLabels.of(mask)

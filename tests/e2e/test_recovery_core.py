@@ -109,7 +109,7 @@ def test_sigkill_in_a_stream_of_strokes(tmp_path, strokes):
         found = [[(step.title, step.undone) for step in image.steps] for image in loaded]
         told = histories(done, undone)
         if found != told:
-            # The step in hand may have reached the disk before its line was read.
+            # The current step may have reached the disk before its line was read.
             turn = len(lines)
             extra = f"{'undo' if turn % 7 == 5 else 'paint'} {turn // 7 % 2} {turn}"
             documents, done, undone = replay([*lines, extra])

@@ -18,7 +18,7 @@ from app.state.project import Project
 ROOT = Path(__file__).resolve().parents[2]
 WIDTH, HEIGHT, CHAIR = 240, 180, 9
 
-# Paints one horizontal stroke a row with the mouse, over two images in turn, and says so after each release.
+# Paints one horizontal stroke a row with the mouse, over two images in turn, and prints a line after each release.
 _SESSION = f"""
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""``atrous train`` as a person runs it: from files to a model that predicts, after a kill, and with two processes."""
+"""``atrous train`` as a user runs it: from files to a model that predicts, after a kill, and with two processes."""
 
 from __future__ import annotations
 

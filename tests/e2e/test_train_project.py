@@ -1,4 +1,4 @@
-"""``atrous train --project``: what a person corrected in the window is what the network learns, no pixel dropped in silence."""
+"""``atrous train --project``: the network learns what the user corrected in the window, no pixel dropped in silence."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ def test_only_classes_that_occur_matter(tmp_path: Path) -> None:
 
 
 def test_what_a_person_decided_about_the_classes_counts(tmp_path: Path) -> None:
-    """The mapping that the window keeps says that VOC's sofa and dining table are the project's furniture and desk."""
+    """The mapping that the window keeps maps VOC's sofa and dining table to the project's furniture and desk."""
     own = ClassCatalog("own", "Own", (ClassInfo(0, "ground", (9, 9, 9)), ClassInfo(4, "furniture", (200, 0, 0)),
                                       ClassInfo(6, "chair", (0, 200, 0))))  # fmt: skip
     voc = get_catalog("voc21")

@@ -1,4 +1,4 @@
-"""The real program with the real compute process: opened as a person would, and killed under way."""
+"""The real program with the real compute process: opened as a user would, and killed under way."""
 
 from __future__ import annotations
 

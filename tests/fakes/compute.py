@@ -50,14 +50,14 @@ from deeplab_core.learning import ClassGain, GainInterval, LearnPair, LearnRepor
 from deeplab_core.receptive import Reach, ReceptiveField
 from deeplab_core.records import ModelCard, Prediction, RunReport
 
-#: Part of the name of a file that a model which has learned lies in; its stripes have another order.
+#: Part of the name of a file of a model that has learned; its stripes have another order.
 LEARNED = "learned"
 
 
 class FakeComputeClient(ComputeService):
     """Answers as :class:`app.services.compute.ComputeClient` would, one request per turn of the event loop, in order of priority.
 
-    Labels are stripes of the catalog's classes whose order follows from the image's content key, so that a test can say what
+    Labels are stripes of the catalog's classes in an order that follows from the image's content key, so that a test can say what
     it expects: :func:`striped_labels`. Its CRF moves every label ``iterations`` px to the right (:func:`moved`), leaves strokes
     as they are, and floods the box of a stroke with the stroke's class.
 
@@ -300,7 +300,7 @@ class FakeComputeClient(ComputeService):
 
 
 def compared_labels(catalog: ClassCatalog, height: int, width: int, source_key: str, model: str) -> NDArray[np.uint8]:
-    """What the model of a file says when it is compared: the one that is called "stripes" says what it predicts."""
+    """What the model of a file returns in a comparison: the one called "stripes" returns its predictions."""
     stem = Path(model).stem
     return striped_labels(catalog, height, width, source_key + ("" if stem == "stripes" else stem))
 
@@ -320,7 +320,7 @@ def imagined_field(request: AskReceptive) -> ReceptiveField:
 
 
 def imagined_report(task: LearnTask) -> tuple[LearnReport, tuple[LearnPair, ...]]:
-    """What a model without a network says it has learned: images that were left out gained a tenth of IoU."""
+    """What a model without a network claims to have learned: held-out images gained a tenth of IoU."""
     masks = [(image.name, image.known.unpacked(), image.mask.unpacked()) for image in task.corrected]
     gains = []
     for info in task.labels.classes:

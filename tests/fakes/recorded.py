@@ -1,4 +1,4 @@
-"""A compute service whose calls are heard in one place, for tests that ask which answer comes when."""
+"""A compute service with its calls recorded in one place, for tests that ask which answer comes when."""
 
 from __future__ import annotations
 

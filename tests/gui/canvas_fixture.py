@@ -1,4 +1,4 @@
-"""A small canvas over a known picture, and the gestures that a person makes on it."""
+"""A small canvas over a known picture, and the user's gestures on it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A compute process without torch whose misbehaviour is chosen by the name of the image that it is asked to predict."""
+"""A compute process without torch; its misbehaviour is chosen by the name of the image that it is asked to predict."""
 
 from __future__ import annotations
 

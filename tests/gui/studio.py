@@ -1,4 +1,4 @@
-"""A whole window over a small folder, with a compute process that answers at once. Verbs are those of a person."""
+"""A whole window over a small folder, with a compute process that answers at once. Its methods are user actions."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ WIDTH, HEIGHT = 84, 60
 
 
 class Studio:
-    """The program as a person has it in front of them."""
+    """The program as the user sees it."""
 
     def __init__(self, qtbot: QtBot, application: Application, compute: FakeComputeClient) -> None:
         self.qtbot, self.application, self.compute = qtbot, application, compute
@@ -94,7 +94,7 @@ class Studio:
         return mapping.to_view(x + 0.5, y + 0.5).toPoint()
 
     def paint(self, *places: tuple[float, float], button: Qt.MouseButton = Qt.MouseButton.LeftButton) -> None:
-        """Drag the tool in hand over image pixels."""
+        """Drag the current tool over image pixels."""
         points = [self.point(*place) for place in places]
         self.qtbot.mousePress(self.view, button, pos=points[0])
         for point in points[1:]:

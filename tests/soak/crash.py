@@ -25,7 +25,7 @@ class Outcome:
     failures: list[str] = field(default_factory=list)
 
     def add(self, failure: str | None, where: str) -> None:
-        """Count one try; ``failure`` says what went wrong, None that nothing did."""
+        """Count one try; ``failure`` is what went wrong, None if nothing did."""
         self.tried += 1
         if failure is not None:
             self.failures.append(f"{where}: {failure}")
@@ -176,7 +176,7 @@ def check(folder: Path, allowed: dict[str, list[str]], *, bounded: bool, notices
 
     Args:
         bounded: the journal was bounded, so histories are not compared.
-        notices: whether opening may say something: after a power cut the program tells what had not reached the disk.
+        notices: whether opening may show messages: after a power cut the program reports what had not reached the disk.
     """
     try:
         with Project.open(folder) as project:

@@ -147,7 +147,7 @@ def damaged(data: bytes, rng: random.Random) -> bytes:
     for _ in range(rng.choice((1, 1, 2, 4, 12))):
         if not changed:
             break
-        # Half of the places lie in the first part, where headers are.
+        # Half of the places are in the first part, where headers are.
         place = rng.randrange(min(len(changed), 200) if rng.random() < 0.5 else len(changed))
         way = rng.randrange(7)
         if way == 0:

@@ -72,7 +72,7 @@ def _bomb() -> bytes:
 
 
 def _patch_bomb(folder: Path, _outside: Path) -> None:
-    """A step of one tile whose content unpacks to 3 GB; the layout is that of ``TilePatch.to_bytes``."""
+    """A step of one tile with content that unpacks to 3 GB; the layout is that of ``TilePatch.to_bytes``."""
     bomb = _bomb()
     data = struct.pack("<4sIIBII", b"ATP1", 90, 130, 1, 1, 1) + struct.pack("<HHII", 0, 0, len(bomb), len(bomb)) + bomb + bomb
     connection = _database(folder)
@@ -81,7 +81,7 @@ def _patch_bomb(folder: Path, _outside: Path) -> None:
 
 
 def _mask_bomb(folder: Path, _outside: Path) -> None:
-    """A mask whose provenance chunk unpacks to 3 GB."""
+    """A mask with a provenance chunk that unpacks to 3 GB."""
     path = next((folder / ".atrous/masks").rglob("*.png"))
     data, bomb = path.read_bytes(), _bomb()
     parts, at = [data[:8]], 8

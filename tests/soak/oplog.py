@@ -80,7 +80,7 @@ def library() -> Path | None:
 
 
 def environment(folder: Path, log: Path | None = None, *, fail: tuple[int, int, int] | None = None) -> dict[str, str]:
-    """Variables for a program whose changes of ``folder`` are recorded into ``log``, or made to fail.
+    """Variables for a program: its changes of ``folder`` are recorded into ``log``, or made to fail.
 
     Args:
         fail: (number of the first operation to fail, counted from 1; how many fail; errno).
@@ -202,7 +202,7 @@ class Disk:
         self._paths: dict[int, str] = {}
         self._first = dict(self._now.files)
         self._changes: list[tuple[Operation, _File | None]] = []  # of names, in order
-        self._committed = 0  # so many of them by a flush, on an ordered file system
+        self._committed = 0  # this many of them by a flush, on an ordered file system
         self._flushed_folders: dict[str, int] = {}  # folder -> changes of names that its own flush has committed
 
     def take(self, operation: Operation) -> None:

@@ -1,7 +1,7 @@
 """One seeded session of corrections, as a program of its own: ``python -m tests.soak.session FOLDER SEED ACTIONS``.
 
 It uses the real project, undo history and autosaver in an event loop, without a window. After each action it sets a mark in the
-record of file operations (see ``oplog``): ``state IMAGE LOOK PIXELS`` says what the image must look like once the action has
+record of file operations (see ``oplog``): ``state IMAGE LOOK PIXELS`` is what the image must look like once the action has
 returned.
 ``durable N`` follows each flush of the journal: the first N marks had been set before that flush began. ``whole`` ends a session
 that was not interrupted. When a save fails, ``refused`` is marked and the session goes on.

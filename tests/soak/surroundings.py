@@ -1,4 +1,4 @@
-"""What the world around a project does to it: each a short story that ends well (None) or says what went wrong."""
+"""What the world around a project does to it: each a short story that ends well (None) or returns what went wrong."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class NotTried(Exception):
 
 
 def _worked_on(base: Path, *names: str, strokes: int = 4, saved: bool = True) -> tuple[Path, list[Document]]:
-    """A folder whose images each have strokes, a status and (``saved``) a mask file; returns their documents in order."""
+    """A folder of images, each with strokes, a status and (``saved``) a mask file; returns their documents in order."""
     folder = make_folder(base / "photos", *(names or ("a.png", "b.png")))
     documents = []
     with Project.open(folder) as project:
@@ -319,7 +319,7 @@ def log_left_behind(base: Path) -> str | None:
 
 
 def clock_back(base: Path) -> str | None:
-    """The clock stands in 1970: files, steps and backups are not taken for old."""
+    """The clock is in 1970: files, steps and backups are not taken for old."""
     folder, documents = _worked_on(base)
     for path in folder.rglob("*"):
         os.utime(path, (0, 0))

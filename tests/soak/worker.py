@@ -211,7 +211,7 @@ def _grown(station: _Station, level: dict[str, int]) -> str | None:
 
 
 def in_a_process(count: int, seed: int) -> Outcome:
-    """:func:`worker_rounds` in a process of its own, whose main module a compute process can import."""
+    """:func:`worker_rounds` in a process of its own, with a main module that a compute process can import."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "QT_QPA_PLATFORM": "offscreen"}
     command = [sys.executable, "-c", "from tests.soak.worker import main; main()", str(count), str(seed)]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)

@@ -28,7 +28,7 @@ class Thing:
 
 @dataclass
 class Scene:
-    """A furnished room; ``boxes`` are the ground boxes (x0, y0, x1, y1) of everything that stands on the floor."""
+    """A furnished room; ``boxes`` are the ground boxes (x0, y0, x1, y1) of everything on the floor."""
 
     room: Room
     things: list[Thing] = field(default_factory=list)
@@ -168,7 +168,7 @@ def _stand(
     at: tuple[float, float] | None = None,
     turn: float = 0.0,
 ) -> bool:
-    """Stand an object on free floor, near ``at`` where given; removes it and returns False where there is no room."""
+    """Stand an object on free floor, near ``at`` where given; removes it and returns False if there is no room."""
     for attempt in range(30):
         spread = 0.12 * attempt
         if at is not None:

@@ -161,7 +161,7 @@ def _mix(z: float, taper: float) -> float:
 
 @cache
 def _cube_points(cuts: int) -> tuple[list[Vec], list[list[int]]]:
-    """Corners in -0.5..0.5 and faces (indices) of a unit cube whose edges are cut ``cuts`` times."""
+    """Corners in -0.5..0.5 and faces (indices) of a unit cube with edges cut ``cuts`` times."""
     cube = bmesh.new()
     bmesh.ops.create_cube(cube, size=1.0)
     if cuts:

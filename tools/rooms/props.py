@@ -132,7 +132,7 @@ def bottle(random: Random, surfaces: Surfaces, *, height: float) -> tuple[bpy.ty
 
 
 def clutter(random: Random, surfaces: Surfaces) -> tuple[bpy.types.Object, float]:
-    """Something that is no class of VOC and stands on the floor. Returns the object and its radius in metres."""
+    """Something on the floor that is not a class of VOC. Returns the object and its radius in metres."""
     r, mesh = random, MeshBuilder()
     kind = r.choice(["shelf", "lamp", "boxes", "stool", "basket", "ball", "cabinet"])
     if kind == "shelf":
@@ -194,7 +194,7 @@ def clutter(random: Random, surfaces: Surfaces) -> tuple[bpy.types.Object, float
 
 
 def tabletop(random: Random, surfaces: Surfaces) -> bpy.types.Object:
-    """Small background things that stand on tables: cups, bowls, books, fruit."""
+    """Small background objects on tables: cups, bowls, books, fruit."""
     r, mesh = random, MeshBuilder()
     kind = r.choice(["cup", "bowl", "books", "fruit"])
     if kind == "cup":

@@ -24,7 +24,7 @@ class Room:
 def build_room(random: Random, surfaces: Surfaces) -> Room:
     """Make walls, floor, openings and light.
 
-    There is no ceiling: an even sky stands in for it, which keeps path tracing clean at few samples and looks like white paint.
+    There is no ceiling: an even sky replaces it, which keeps path tracing clean at few samples and looks like white paint.
     """
     r = random
     room = Room(r.uniform(3.6, 6.5), r.uniform(3.8, 6.5), r.uniform(2.4, 3.0))

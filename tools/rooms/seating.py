@@ -1,6 +1,6 @@
 """Chairs, armchairs and sofas. Armchairs and two-seaters share one construction on purpose: that is where networks confuse them.
 
-Every builder returns the object and its subtype. Seats face -y; the origin lies on the floor under the seat's middle.
+Every builder returns the object and its subtype. Seats face -y; the origin is on the floor under the seat's middle.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ def keep_settings(folder: Path, settings: Mapping[str, Any]) -> None:
     """Write the settings into a new set's folder, or compare them with those that are there.
 
     Raises:
-        OtherRoomsError: the rooms there have other settings, or unknown ones; says which.
+        OtherRoomsError: the rooms there have other settings, or unknown ones; it names them.
         OSError: the folder cannot be written.
     """
     path = folder / SETTINGS

@@ -1,1 +1,1 @@
-"""Studies whose pages in docs/studies are remade by one command each."""
+"""Studies; one command each remakes their pages in docs/studies."""

@@ -15,7 +15,7 @@ from tools.tensorflow_reference.network import build, tf, v1
 from tools.tensorflow_reference.plans import PLANS, image, value
 
 OUT = Path(__file__).resolve().parents[2] / "tests" / "data" / "tensorflow"
-#: Networks whose logits are kept, every fourth row and column.
+#: Networks with kept logits, every fourth row and column.
 KEPT = ("mnv2_os16", "mnv2_dm05_os16", "mnv2_aspp_decoder", "mnv2_plain_convs", "mnv2_no_pyramid", "xception_41_os16",
         "xception_71_cell_os16")  # fmt: skip
 

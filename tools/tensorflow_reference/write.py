@@ -24,7 +24,7 @@ def write(folder: Path, name: str) -> None:
     with tf.Graph().as_default() as graph, v1.Session() as session:
         given = v1.placeholder(tf.uint8, picture.shape, name="ImageTensor")
         logits = tf.identity(build(given, plan), name="logits")
-        for variable in v1.global_variables()[:6]:  # an optimiser's slots lie beside the variables, as in the releases
+        for variable in v1.global_variables()[:6]:  # an optimiser's slots are beside the variables, as in the releases
             v1.get_variable(f"{variable.op.name}/Momentum", initializer=np.ones(variable.shape, np.float32), use_resource=False)
         v1.train.get_or_create_global_step()
         session.run(v1.global_variables_initializer())

@@ -32,7 +32,7 @@ from deeplab_core.errors import AtrousError, StorageError
 from deeplab_core.learning import LearnOptions
 from deeplab_core.records import ModelCard
 
-#: Folder of models that were learned in a project, below its data; and of the one that nobody has accepted yet.
+#: Folder of models that were learned in a project, below its data; and of the one that was not accepted yet.
 MODELS, WAITING = "models", "waiting"
 
 
@@ -56,7 +56,7 @@ class LearnController(QObject):
         result: the one that waits.
 
     Signals:
-        surveyed(Corrections): there is something to learn from; somebody may ask the person how, and call :meth:`start`.
+        surveyed(Corrections): there is something to learn from; ask the user for the options, then call :meth:`start`.
         resultChanged(LearnResult | None): one waits, or none does any more.
         shown(): the person wants to see the one that waits.
     """
@@ -92,7 +92,7 @@ class LearnController(QObject):
     # -- verbs -----------------------------------------------------------------------------------------------------------
 
     def prepare(self) -> None:
-        """See what a person has corrected; :attr:`surveyed` follows, or a message that there is nothing yet."""
+        """See what the user has corrected; :attr:`surveyed` follows, or a message that there is nothing yet."""
         project, card = self._projects.project, self._models.card
         if project is None or card is None or project.read_only or self._call is not None:
             return
@@ -224,7 +224,7 @@ class LearnController(QObject):
     # -- inside ----------------------------------------------------------------------------------------------------------
 
     def _held(self, project: Project) -> dict[int, Held]:
-        """Copies of labels whose newest state is in memory: jobs never look at a document."""
+        """Copies of labels with their newest state in memory: jobs never look at a document."""
         held = {}
         autosaver, image = self._projects.autosaver, self._projects.image
         for record in project.images:
@@ -259,7 +259,7 @@ class LearnController(QObject):
         self._project = project
         if project is not None and not project.read_only:
             for left in sorted((project.directory / MODELS / WAITING).glob("*.safetensors")):
-                _remove(left)  # nobody decided before the program ended
+                _remove(left)  # no decision before the program ended
 
     def _set_result(self, result: LearnResult | None) -> None:
         before, self.result = self.result, result
@@ -294,7 +294,7 @@ def _remembered_classes(project: Project, result: LearnResult) -> Iterator[None]
 
 
 class _said(contextlib.AbstractContextManager[None]):  # noqa: N801  (reads as a verb where it is used)
-    """Turns an error about a file into one that says what to do about the model."""
+    """Turns an error about a file into one with a remedy for the model."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

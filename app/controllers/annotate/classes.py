@@ -1,4 +1,4 @@
-"""The project's classes as the hands know them: keys, colours, what is shown, which one is in hand."""
+"""The project's classes with keys, colours, visibility and the selected class."""
 
 from __future__ import annotations
 
@@ -73,11 +73,11 @@ class ClassesController(QObject):
         self._keep_selected()
 
     def choose(self, class_id: int) -> None:
-        """Take a class in hand."""
+        """Select a class."""
         self._edit.choose_class(class_id)
 
     def choose_key(self, key: str) -> None:
-        """Take the class with this key in hand; nothing where no class has it."""
+        """Select the class with this key; nothing if no class has it."""
         if key in self.keys:
             self._edit.choose_class(self.keys[key])
 

@@ -1,4 +1,4 @@
-"""Correcting the open image's labels: strokes, fills, outlines, undo. Every finished step is told once, with a name."""
+"""Correcting the open image's labels: strokes, fills, outlines, undo. Every finished step is signalled once, with a name."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class _Region:
     """A step that is being worked out.
 
     Attributes:
-        document, revision: what is read meanwhile, and its state.
+        document, revision: what is being read, and its state.
         make: works it out.
         patch: what it will come to.
     """
@@ -82,7 +82,7 @@ class OutlineUse(StrEnum):
 
 
 class EditController(QObject):
-    """Owns the document in view, the tools in hand and the stroke that is being painted.
+    """Owns the document in view, the current tools and the stroke that is being painted.
 
     Coordinates are float image px. A verb without an open document, or refused for a reason, changes nothing and says why
     through :attr:`refused`.
@@ -146,7 +146,7 @@ class EditController(QObject):
         self.busyChanged.emit(self.busy)
 
     def set_document(self, document: Document | None) -> None:
-        """Bring another document into view. A stroke in hand is committed to the old one first: nothing is lost."""
+        """Bring another document into view. The current stroke is committed to the old one first: nothing is lost."""
         self.commit_stroke()
         if self._document is not None:
             self._document.changed.disconnect(self._follow)
@@ -156,7 +156,7 @@ class EditController(QObject):
         self.documentChanged.emit(document)
 
     def set_locked(self, reason: str | None) -> None:
-        """Refuse every change with this reason; None allows them again. A stroke in hand is committed first."""
+        """Refuse every change with this reason; None allows them again. The current stroke is committed first."""
         self.commit_stroke()
         self._locked = reason
 
@@ -169,12 +169,12 @@ class EditController(QObject):
         self._outline_use = use
 
     def choose_class(self, class_id: int) -> None:
-        """Take another class in hand. Ignored in the middle of a stroke."""
+        """Select another class. Ignored in the middle of a stroke."""
         if not self.busy:
             self.tools.choose_class(class_id)
 
     def choose_tool(self, tool: Tool | str) -> None:
-        """Take another tool in hand. Ignored in the middle of a stroke."""
+        """Select another tool. Ignored in the middle of a stroke."""
         if not self.busy:
             self.tools.choose_tool(Tool(tool))
 
@@ -190,7 +190,7 @@ class EditController(QObject):
     # -- strokes ---------------------------------------------------------------------------------------------------------
 
     def begin_stroke(self, x: float, y: float, mode: StrokeMode = "paint", pressure: float = 1.0) -> bool:
-        """Put the brush down at a point; False where that was refused. A stroke still in hand is committed first."""
+        """Put the brush down at a point; False if that was refused. A stroke in progress is committed first."""
         self.commit_stroke()
         document = self._ready()
         if document is None:
@@ -212,15 +212,15 @@ class EditController(QObject):
         return True
 
     def extend_stroke(self, points: Sequence[Point], pressure: float = 1.0) -> None:
-        """Draw on through some points, in order. Nothing happens without a stroke in hand."""
+        """Draw on through some points, in order. Nothing happens without a current stroke."""
         if self._stroke is not None:
             self._stroke.diameter = self._diameter(pressure)
             self._stroke.extend(points)
 
     def commit_stroke(self) -> None:
-        """Finish what is in hand: a stroke becomes one step, a fill that is being worked out or painted comes to its end.
+        """Finish the current action: a stroke becomes one step, a fill that is being worked out or painted comes to its end.
 
-        To be called before anything else reads or changes the whole mask. A stroke that waits for what follows from it is told as
+        To be called before anything else reads or changes the whole mask. A stroke that waits for its follow-up is signalled as
         it is.
         """
         self.finish_held()
@@ -276,7 +276,7 @@ class EditController(QObject):
         return self._held
 
     def abort_stroke(self) -> bool:
-        """Take the stroke in hand back, pixel for pixel; False where there is none."""
+        """Revert the current stroke, pixel for pixel; False without one."""
         stroke, self._stroke = self._stroke, None
         if stroke is None:
             return False
@@ -290,7 +290,7 @@ class EditController(QObject):
     # -- regions ---------------------------------------------------------------------------------------------------------
 
     def fill(self, x: float, y: float) -> None:
-        """Fill the 4-connected region of equal labels under a point with the class in hand."""
+        """Fill the 4-connected region of equal labels under a point with the selected class."""
         document, value = self._ready(), self.tools.class_id
         if document is not None:
             name = f"Fill: {class_name(document.catalog, value)}"
@@ -324,7 +324,7 @@ class EditController(QObject):
     def carry_out(
         self, name: str, document: Document, make: Callable[[], TilePatch], source: Provenance = Provenance.PERSON
     ) -> None:
-        """Do a step that may look at the whole image: a fill, a prediction, the truth. Whatever is in hand is finished first.
+        """Do a step that may look at the whole image: a fill, a prediction, the truth. The current action is finished first.
 
         On a small image it is done on return. On a large one it is worked out in the background and painted between other
         events; any other verb, and :meth:`commit_stroke`, waits for it.
@@ -346,7 +346,7 @@ class EditController(QObject):
 
     @Slot()
     def _take_region(self) -> None:
-        """Paint the fill or outline that was worked out; once more, should the mask have changed meanwhile."""
+        """Paint the fill or outline that was worked out; once more if the mask has changed since."""
         region = self._region
         if region is None or not region.patch.done():
             return
@@ -380,14 +380,14 @@ class EditController(QObject):
     # -- the rest --------------------------------------------------------------------------------------------------------
 
     def pick(self, x: float, y: float) -> None:
-        """Take the class under a point in hand. Nothing happens outside the image."""
+        """Select the class under a point. Nothing happens outside the image."""
         document = self._document
         column, row = int(x // 1), int(y // 1)
         if document is not None and 0 <= row < document.shape[0] and 0 <= column < document.shape[1]:
             self.choose_class(int(document.labels[row, column]))
 
     def undo(self) -> None:
-        """Take back the stroke in hand, or else the last step."""
+        """Revert the current stroke, or else the last step."""
         if not self.abort_stroke():
             self.commit_stroke()
             self.undoAsked.emit()
@@ -431,7 +431,7 @@ def _painted(catalog: ClassCatalog, value: int, only: frozenset[int] | None) -> 
 
 
 def class_name(catalog: ClassCatalog, class_id: int) -> str:
-    """Name of a label value for a person; the ignore value is 'void'."""
+    """Name of a label value as shown; the ignore value is 'void'."""
     if class_id == catalog.ignore:
         return "void"
     return catalog.by_id(class_id).name

@@ -87,7 +87,7 @@ class PixelCounts(QObject):
         self._later.start()
 
     def _count_all(self) -> None:
-        """Look at every pixel, in the background; should the image change meanwhile, again when the hand rests."""
+        """Look at every pixel, in the background; again after a pause if the image changes during it."""
         image = self._image
         if image is None:
             return
@@ -114,4 +114,4 @@ class PixelCounts(QObject):
 
 
 def _report(error: Exception) -> None:
-    raise error  # counting cannot fail on a person's account
+    raise error  # counting cannot fail because of the user

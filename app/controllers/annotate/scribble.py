@@ -24,7 +24,7 @@ from app.worker.messages import URGENT, PrepareRefine, RefineBox, Refined
 from deeplab_core.errors import AtrousError
 from deeplab_core.geometry import Box
 
-#: Tools whose strokes are followed.
+#: Tools with a follow-up of their strokes.
 _STROKES = (Tool.BRUSH, Tool.ERASER)
 #: How far a stroke is believed: so many brush diameters, within limits in px of the image.
 _REACH, _LEAST_REACH, _MOST_REACH = 1.0, 12.0, 80.0
@@ -48,11 +48,11 @@ class _Claim:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Asked:
-    """The stroke whose refinement is under way; its document moves on if another stroke is painted.
+    """The stroke that is being refined; its document moves on if another stroke is painted.
 
     Attributes:
         box: that is refined; it holds the boxes of all ``claims``.
-        claims: this stroke's, and those of strokes before it whose refinement came too late.
+        claims: this stroke's, and those of earlier strokes that were refined too late.
     """
 
     call: Call[Refined]
@@ -158,7 +158,7 @@ class ScribbleController(QObject):
             return
         document = asked.held.document
         if self._edit.document is not document or document.revision != asked.held.revision:
-            self._release(asked)  # painted on meanwhile: the next stroke takes this one's claim along
+            self._release(asked)  # painted on since: the next stroke takes this one's claim along
             self._owed = asked.claims if self._edit.document is document else ()
             return
         if answer.labels is None:

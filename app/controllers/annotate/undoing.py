@@ -29,7 +29,7 @@ class _Done:
 class Undoing(QObject):
     """Answers undo and redo in place of the history.
 
-    On an image that the user has not changed since the project was opened, the first undo only says what it would take back, and
+    On an image that the user has not changed since the project was opened, the first undo only names what it would revert, and
     where the user's last step is. After a change of image, the first one that is carried out says where.
     """
 
@@ -209,5 +209,5 @@ class Undoing(QObject):
 
 #: One message about undo takes another's place.
 _KEY = "undo"
-#: Steps of this session whose order over all images is remembered.
+#: Steps of this session that are remembered in order over all images.
 _REMEMBERED = 1000

@@ -24,7 +24,7 @@ from app.viewmodels.annotate.panes import (
     panes_to_list,
 )
 
-#: Device px per image px. At 64 a 1600-px pane shows 25 image px; closer helps nobody.
+#: Device px per image px. At 64 a 1600-px pane shows 25 image px; closer is of no use.
 MAX_SCALE = 64.0
 #: How far below 'fit' one may zoom out.
 MIN_OF_FIT = 0.25
@@ -33,7 +33,7 @@ WHEEL_STEP = 1.25
 
 
 class ViewState(QObject):
-    """Viewpoint, panes and overlay options, with one verb for each thing a person can do to them.
+    """Viewpoint, panes and overlay options, with one method for each user action.
 
     Attributes:
         keep_view: keep place and scale when the next image of the same size opens.

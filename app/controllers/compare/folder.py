@@ -49,7 +49,7 @@ class FolderResult:
 
     Attributes:
         peers: who took part.
-        band: whose rule and reference the curves have.
+        band: the source of the rule and reference the curves have.
         counts: of all images, by place.
         pairs: pooled differences, by places.
         rows: every image.

@@ -27,7 +27,7 @@ from app.worker.messages import URGENT, EndCompare
 from deeplab_core.analysis.image import count_labels
 from deeplab_core.catalogs.catalog import ClassCatalog
 
-#: Letters of a model's name that stand in its pane.
+#: Letters of a model's name that are shown in its pane.
 _NAME = 22
 
 
@@ -38,7 +38,7 @@ class Answer:
     Attributes:
         said: None while it is computed.
         figures: None until they are counted.
-        problem: why there is none; empty where there is one, or may come.
+        problem: why there is none; empty if there is one, or may come.
     """
 
     said: Said | None = None
@@ -60,13 +60,13 @@ class CompareController(QObject):
 
     Attributes:
         peers: who takes part, in the order of the panes.
-        pair: places of the two whose difference is shown.
+        pair: places of the two with a shown difference.
         on: whether the comparison is shown.
 
     Signals:
         peersChanged(): who takes part, or what is known of them.
         resultsChanged(): an answer, a figure or the pair.
-        fileWanted(): somebody should ask for a model file and call :meth:`add_file`.
+        fileWanted(): ask for a model file and call :meth:`add_file`.
     """
 
     peersChanged = Signal()
@@ -196,7 +196,7 @@ class CompareController(QObject):
         return len([peer for peer in self.peers if peer.card is not None]) > 1
 
     def _usual(self) -> list[Path]:
-        """The models of last time; else the one in use, or the first at hand, for which a partner has to be found."""
+        """The models of last time; else the one in use, or the first available, for which a partner has to be found."""
         at_hand = [path for path, _ in self.choices()]
         last = [Path(text) for text in self._settings["compare.models"] if Path(text) in at_hand]
         if len(last) > 1:
@@ -321,7 +321,7 @@ class CompareController(QObject):
             return
 
     def _stop(self) -> None:
-        """A person does not want to wait: the models that have not answered stay silent on this image."""
+        """The user does not want to wait: the models that have not answered stay silent on this image."""
         for answer in self.answers:
             if answer.said is None and not answer.problem:
                 answer.problem = "Stopped"
@@ -329,7 +329,7 @@ class CompareController(QObject):
         self.resultsChanged.emit()
 
     def _drop(self, state: JobState = JobState.CANCELLED) -> None:
-        """Nobody waits for the model that was asked any more, or it has answered."""
+        """The model that was asked is not needed any more, or it has answered."""
         job, self._job = self._job, None
         self._asking.cancel()
         if job is not None:
@@ -413,7 +413,7 @@ class CompareController(QObject):
 
 
 def milliseconds(value: float) -> str:
-    """A time as a person reads it: ``84 ms``, ``2.3 s``."""
+    """A time as shown: ``84 ms``, ``2.3 s``."""
     return f"{value:.0f} ms" if value < 1000 else f"{value / 1000:.1f} s"
 
 

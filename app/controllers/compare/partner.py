@@ -1,4 +1,4 @@
-"""The second model of a comparison, where nobody has chosen one: the first in the list that knows the same classes."""
+"""The second model of a comparison, if the user has chosen none: the first in the list that knows the same classes."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class PartnerSearch(QObject):
         self._go_on()
 
     def stop(self) -> None:
-        """End the search without a word: somebody chose, or does not want to wait."""
+        """End the search silently: the user chose, or does not want to wait."""
         self._end(JobState.CANCELLED)
 
     def _go_on(self) -> None:
@@ -93,7 +93,7 @@ class PartnerSearch(QObject):
 
     def _follow_refusal(self, path: Path, _why: str) -> None:
         if path == self._first:
-            self.stop()  # the list says what is wrong with it
+            self.stop()  # the list shows what is wrong with it
         elif path in self._left:
             self._left.remove(path)
             self._go_on()

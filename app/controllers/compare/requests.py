@@ -25,7 +25,7 @@ class Wish:
 
     Attributes:
         image: id in the project.
-        peer: whose prediction; its card is known.
+        peer: the model of the prediction; its card is known.
         options: already as far as this model can.
         priority: URGENT for the image in view.
     """
@@ -80,7 +80,7 @@ class PeerAsking(QObject):
         """Begin. One of ``taken`` and ``refused`` is called later, unless :meth:`cancel` comes first.
 
         Args:
-            refused: gets an AtrousError; Cancelled where the compute process was told to stop by somebody else.
+            refused: gets an AtrousError; Cancelled if another request cancelled it.
             moved: gets the fraction 0..1 while the model runs.
         """
         self.cancel()
@@ -105,7 +105,7 @@ class PeerAsking(QObject):
         self._jobs.run(lambda: _look(wish), found, lambda error: self._end(number, error))
 
     def cancel(self) -> None:
-        """Give the wish under way up; nobody hears of it any more."""
+        """Drop the current request without a signal."""
         call, self._call = self._call, None
         self._number += 1
         self._wish = self._taken = self._refused = self._moved = None

@@ -1,4 +1,4 @@
-"""Truth that cannot be decided: a person marks a region, and from then on no figure counts it."""
+"""Truth that cannot be decided: the user marks a region, and no figure counts it any more."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _KEY = "ambiguous"
 
 
 class AmbiguousController(QObject):
-    """Marks and unmarks ambiguous regions. Masks and truth files stay as they are; what is marked is measured anew at once.
+    """Marks and unmarks ambiguous regions. Masks and truth files stay as they are; what is marked is measured again at once.
 
     Signals:
         changed(image id): the marks of an image are others.
@@ -86,7 +86,7 @@ class AmbiguousController(QObject):
             self._edit.choose_tool(Tool.LASSO)
 
     def unmark_here(self) -> None:
-        """Unmark what lies under the pointer."""
+        """Unmark the region under the pointer."""
         image = self._projects.image
         marks = None if image is None else self._read(image.id)
         found = () if marks is None or self._place is None else marks.at(*self._place)
@@ -112,10 +112,10 @@ class AmbiguousController(QObject):
             mask: (h, w), true inside, at least one pixel.
             offset: x and y of the mask's first pixel in the image.
             classes: ids that the region may be, for the list.
-            reason: what a person says about it.
+            reason: the user's comment.
 
         Returns:
-            Whether it is marked; where not, the person was told why.
+            Whether it is marked; if not, the user gets the reason.
         """
         shape = self._shape(image)
         if shape is None:
@@ -149,7 +149,7 @@ class AmbiguousController(QObject):
             self._write(image, AmbiguousMarks(*shape))
 
     def describe(self, image: int, position: int, reason: str) -> None:
-        """Keep what a person says about a mark."""
+        """Keep the user's comment on a mark."""
         marks = self._read(image)
         if marks is None or position >= len(marks.marks) or marks.marks[position].reason == reason:
             return
@@ -197,7 +197,7 @@ class AmbiguousController(QObject):
         return [] if project is None else [class_name(project.catalog, class_id) for class_id in classes]
 
     def _shape(self, image: int) -> tuple[int, int] | None:
-        """(H, W) of an image, oriented; None where its file cannot be read, which is told."""
+        """(H, W) of an image, oriented; None if its file cannot be read, which is reported."""
         from deeplab_core.images.probe import probe_image
 
         project, viewed = self._projects.project, self._projects.image

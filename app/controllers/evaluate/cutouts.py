@@ -51,7 +51,7 @@ class CutoutShelf(QObject):
     def get(self, component: ErrorComponent) -> Picture | None:
         """The picture if it is there; otherwise None, and it is made.
 
-        Whoever shows pictures asks anew for all that are seen after each :attr:`ready`: other wishes are forgotten then, so that
+        Views ask again for all visible pictures after each :attr:`ready`: other requests are dropped then, so that
         what was scrolled past is not made.
         """
         found = self._kept.get(component)

@@ -31,9 +31,9 @@ from deeplab_core.analysis.record import CONFUSION, ImageAnalysis
 from deeplab_core.errors import AtrousError
 from deeplab_core.regions import Mask
 
-#: The hand rests this long before the components of the image in view are found anew.
+#: Pause before the components of the image in view are found again.
 _RESTING_MS = 400
-#: Figures are told at most this often.
+#: Figures are signalled at most this often.
 _TELL_MS, _TELL_LATEST_MS = 150, 2000
 
 
@@ -118,7 +118,7 @@ class InspectController(QObject):
         return self._job is not None
 
     def counts(self) -> NDArray[np.int64] | None:
-        """(C, C + 1) confusion matrix of the folder, with every finished pixel of the stroke in hand; None before there is one.
+        """(C, C + 1) confusion matrix of the folder, with every finished pixel of the current stroke; None before there is one.
 
         The image in view counts as its live judgement says; the components follow when the hand rests.
         """
@@ -170,7 +170,7 @@ class InspectController(QObject):
         )  # fmt: skip
 
     def refresh_image(self, image: int) -> None:
-        """Something about an image other than its labels has changed (marks of ambiguity): inspect it anew."""
+        """Something about an image other than its labels has changed (marks of ambiguity): inspect it again."""
         project, index = self._projects.project, self.index
         if project is None or index is None or image not in index:
             return
@@ -188,7 +188,7 @@ class InspectController(QObject):
         self._jobs.run(lambda: self._inspect(project, image, ""), done, self._report)
 
     def open_component(self, query: ComponentQuery, components: Sequence[ErrorComponent], place: int) -> None:
-        """Open the image of a component of a list, there; the brush is in hand with the truth's class."""
+        """Open the image of a component of a list, there; the brush is selected with the truth's class."""
         self._set_walk(ComponentWalk(query, tuple(components), place))
         self._go()
 
@@ -201,7 +201,7 @@ class InspectController(QObject):
         self._step(-1)
 
     def find_region(self, component: ErrorComponent, then: Callable[[Mask], None]) -> None:
-        """Find the pixels of a component as they are now, within its box, and call back; not where none is left."""
+        """Find the pixels of a component as they are now, within its box, and call back; not if none is left."""
         project, image = self._projects.project, int(component.image)
         if project is None:
             return
@@ -290,7 +290,7 @@ class InspectController(QObject):
             self._resting.start()
 
     def _recount(self) -> None:
-        """Find the components of the image in view anew; once more where it changes meanwhile."""
+        """Find the components of the image in view again; once more if it changes during that."""
         self._resting.stop()
         image, project, index = self._viewed, self._projects.project, self.index
         if not self._edited or image is None or project is None or index is None or not len(index):

@@ -37,19 +37,19 @@ if TYPE_CHECKING:
     from app.controllers.predict.models import ModelsController
     from app.controllers.project.navigation import ProjectController
 
-#: How long the hand rests before the score of the image in view is written anew.
+#: Pause before the score of the image in view is written again.
 _SCORE_MS = 600
 
 
 @dataclass(frozen=True, slots=True)
 class _Measured:
-    """One image, measured from what lies on disk.
+    """One image, measured from the files on disk.
 
     Attributes:
         head: of its journal when the mask was read.
         stamp: of everything that was measured.
         score: for the list.
-        now, model: figures of the mask, and those of the prediction where there is one.
+        now, model: figures of the mask, and those of the prediction if there is one.
         truth: pixels of the ground truth, what was predicted where it is void, and the notes of its file.
     """
 
@@ -222,7 +222,7 @@ class FolderJudge(QObject):
                 self._forget(image)
                 self._scorer.ask(image)
             elif self._live(image) is None and project.journal.head(image) != found.head:
-                self.remeasure(image)  # changed meanwhile
+                self.remeasure(image)  # changed since
             else:
                 self._take(image, found)
                 self.changed.emit()
@@ -233,7 +233,7 @@ class FolderJudge(QObject):
         self._jobs.run(lambda: self._measure(project, image), finish, failed)
 
     def _take(self, image: int, found: _Measured) -> None:
-        """Put an image into the pool; of the image in view what the hand has made of it meanwhile."""
+        """Put an image into the pool; of the image in view its current labels."""
         if self.analysis is None:
             return
         self._scorer.keep_newest(image, found.score, found.stamp)
@@ -279,7 +279,7 @@ class FolderJudge(QObject):
         asked = self._asked.get(image)
         found = yield from background(lambda: self._measure(project, image))
         while found is not None and self._live(image) is None and project.journal.head(image) != found.head:
-            found = yield from background(lambda: self._measure(project, image))  # painted meanwhile, and out of view again
+            found = yield from background(lambda: self._measure(project, image))  # painted in the meantime, and out of view again
         if found is None:
             self._forget(image)
             return

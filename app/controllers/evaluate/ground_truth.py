@@ -73,7 +73,7 @@ class GroundTruthController(QObject):
         asks: whether questions are asked; ``--smoke`` sets it to False.
 
     Signals:
-        changed(GroundTruth): other files, or another frame. Another project says so itself.
+        changed(GroundTruth): other files, or another frame. Another project has its own signal.
         truthAsked(TruthIndex, asked): which folder is the ground truth? ``asked`` by the program, not by the user.
         classesAsked(ClassQuestion): which classes do the masks hold?
         frameAsked(FrameQuestion): how are the masks turned?
@@ -114,7 +114,7 @@ class GroundTruthController(QObject):
     # -- ground truth ----------------------------------------------------------------------------------------------------
 
     def find(self) -> None:
-        """Look for ground truth beside the images; asks where there is a doubt."""
+        """Look for ground truth beside the images; asks if that is ambiguous."""
         self._with_project(lambda project: search(project), self._found)
 
     def review(self) -> None:
@@ -176,7 +176,7 @@ class GroundTruthController(QObject):
         self._ask()
 
     def set_frame(self, folder: Path, frame: Frame) -> None:
-        """Keep how the masks of a folder are turned; the ground truth is read again if it lies there."""
+        """Keep how the masks of a folder are turned; the ground truth is read again if it is there."""
         project = self._projects.project
         if project is None:
             return
@@ -209,7 +209,7 @@ class GroundTruthController(QObject):
         self._with_project(look, done)
 
     def with_frame(self, folder: Path, files: Mapping[str, Path], then: Callable[[Frame], None]) -> None:
-        """Call ``then`` with the frame of the masks of a folder; asks first where nothing but the user knows it.
+        """Call ``then`` with the frame of the masks of a folder; asks first if only the user knows it.
 
         Args:
             folder: of the masks.

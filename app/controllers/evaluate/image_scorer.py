@@ -190,7 +190,7 @@ class ImageScorer(QObject):
         self._quiet.start()
 
     def _look_at_altered(self) -> None:
-        """Records were replaced by whatever part of the program: measure those whose stamp is another now."""
+        """Records were replaced by another part of the program: measure those with a changed stamp."""
         project, viewed = self._projects.project, self._projects.image
         altered, self._altered = self._altered, set()
         if project is None:
@@ -213,7 +213,7 @@ class ImageScorer(QObject):
 
     def score_open(self, image: OpenImage) -> None:
         """Measure an image that is or was in view, with every finished pixel."""
-        # Not copied: a change meanwhile has it measured again.
+        # Not copied: a change since has it measured again.
         held = Held(image.document.labels, image.document.provenance, image.info)
         self.ask(image.id, held=held, prediction=image.prediction)
 
@@ -239,7 +239,7 @@ class ImageScorer(QObject):
         self._queued.discard(image)
         request = self._due.pop(image, None)
         if request is None:
-            return  # it was measured elsewhere meanwhile
+            return  # it was measured elsewhere
         self._measured, self._overtaken = image, False
         try:
             found = yield from background(lambda: self._measure(project, image, request))
@@ -294,7 +294,7 @@ class ImageScorer(QObject):
         self._keep(image, found.score, found.stamp)
         viewed = self._projects.image
         if request.held is not None and (viewed is None or viewed.id != image) and project.journal.head(image) != found.head:
-            self.ask(image)  # its last steps were recorded meanwhile
+            self.ask(image)  # its last steps were just recorded
 
     def _forget(self, project: Project, image: int) -> None:
         known = self.scores.pop(image, None) is not None or image in self._stamps

@@ -97,7 +97,7 @@ class JudgeController(QObject):
 
     Signals:
         truthFound(TruthIndex): another index of truth files.
-        layersChanged(): truth or band of the image in view changed: the panes need them anew.
+        layersChanged(): truth or band of the image in view changed: the panes need them again.
         figuresChanged(Figures | None): after an edit, at most twenty times a second.
         curvesChanged(CurveSet), bandFigures(inside, outside): mIoU of the image in the band and out of it, or None.
         bandChanged(TrimapBand): another rule, width or reference.
@@ -165,7 +165,7 @@ class JudgeController(QObject):
         self.folder.remeasure(image_id)
 
     def images_with_truth(self) -> list[int]:
-        """Ids of the images that can be judged; where there is none, a person is told what to do."""
+        """Ids of the images that can be judged; if there is none, the user gets a message."""
         project = self._projects.project
         records = () if project is None else project.images
         ids = [record.id for record in records if not record.missing and self.index.get(record.relative_path) is not None]
@@ -195,9 +195,9 @@ class JudgeController(QObject):
         self._tell_curves()
 
     def band_index(self) -> NDArray[np.uint8] | None:
-        """(H, W) band index of the image in view for the panes; None where there is none.
+        """(H, W) band index of the image in view for the panes; None if missing.
 
-        While a new one is being made (``layersChanged`` tells when it is there) the last one of the same kind stands in.
+        While a new one is being made (until ``layersChanged``), the last one of the same kind is shown.
         """
         image, kind = self._projects.image, (self.band.rule, self.band.around)
         if image is None:
@@ -244,7 +244,7 @@ class JudgeController(QObject):
         self._jobs.run(find, done, failed)
 
     def _count(self) -> None:
-        """Have band and histogram of the present rule made in the background; everything is told when they are there."""
+        """Have band and histogram of the present rule made in the background; signals follow when they are ready."""
         judgement, rule, around = self.judgement, self.band.rule, self.band.around
         if judgement is None or self._counting is judgement:
             return
@@ -321,7 +321,7 @@ class JudgeController(QObject):
                 return
             count = found.count
             if count.revision != document.revision and again:
-                # Somebody paints, or a prediction is being laid: better later than with the window standing still.
+                # The user paints, or a prediction is being merged: better later than with a frozen window.
                 self._jobs.run(lambda: found.counted_again(document, rule, around), lambda newer: done(newer, again - 1), failed)
                 return
             self._judge(image, found)
@@ -375,7 +375,7 @@ class JudgeController(QObject):
             return  # comes back when it is counted
         catalog, truth = image.document.catalog, judgement.scored
         index = judgement.band(band.rule, band.around)
-        # An image that was opened blank: what changed since opening is told from the prediction on.
+        # An image that was opened blank: changes since opening are counted from the prediction on.
         blank = before is not None and before.counts.sum() == before.void_predictions
 
         def measure() -> tuple[BandHistogram, ConfusionMatrix | None]:

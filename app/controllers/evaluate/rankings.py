@@ -252,7 +252,7 @@ class QueuesController(QObject):
         self.changed.emit()
 
     def _measure(self, project: Project, image: int, before: str, kept: _Kept, marks: dict[int, int]) -> _Measured | None:
-        """On a thread of the pool; None where nothing has changed, or the prediction is gone."""
+        """On a thread of the pool; None if nothing has changed, or the prediction is gone."""
         record = project.record(image)
         others = sorted(" ".join(other) for other in kept.get(record.content_key, ()))
         truth = truth_stamp(project, image)
@@ -305,7 +305,7 @@ class QueuesController(QObject):
         self._keys, self._known, self._awaited = {}, False, None
         self.order = DEFAULT_RANKING if project is None else _chosen(project.setting(_ORDER, DEFAULT_RANKING))
         if project is not None and self.predictions is not None:
-            # Shown at once as they were left; what has changed since is measured when somebody looks.
+            # Shown at once as they were left; what has changed since is measured when it is shown.
             for image, (_, data) in project.results(_KIND).items():
                 known = _decoded(data, project)
                 if known is not None:

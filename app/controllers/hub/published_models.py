@@ -104,7 +104,7 @@ class FetchController(QObject):
             self._models.load(path)
 
     def refresh(self) -> None:
-        """Look again at what is on the disk: a person may have copied a file there."""
+        """Look again at what is on the disk: the user may have copied a file there."""
         for model_id in [known for known, view in self._views.items() if known not in self._running]:
             if self._views[model_id].state not in (FetchState.CHECKING, FetchState.UNUSABLE):
                 del self._views[model_id]
@@ -129,7 +129,7 @@ class FetchController(QObject):
                     job.progress(0, 1, progress.text, progress.done / progress.total)
 
     def _let_go(self, model_id: str, stop: threading.Event) -> None:
-        """A person stopped it; one that still waits for its turn has nothing to wind up."""
+        """The user stopped it; one that is still queued has nothing to clean up."""
         stop.set()
         if self._views[model_id].state is FetchState.WAITING:
             self._end_job(model_id, JobState.CANCELLED)
@@ -185,7 +185,7 @@ class FetchController(QObject):
         self._notifier.report(error, replace_key="fetch")
 
     def _look(self, model: PublishedModel) -> FetchView:
-        """How a model stands on the disk."""
+        """State of a model on the disk."""
         found = find_installed(model, [self.folder, *model_folders(self._settings["model.folder"])])
         if found is not None:
             return FetchView(FetchState.HERE, path=found)

@@ -23,7 +23,7 @@ from deeplab_core.errors import AtrousError
 from deeplab_core.notes import RunNotes
 from deeplab_core.records import ModelCard, Prediction, PredictOptions
 
-#: Requests that wait in the compute process: one runs, the next is at hand, and a cancel drops little.
+#: Requests that wait in the compute process: one runs, the next is ready, and a cancel drops little.
 _IN_FLIGHT = 3
 
 
@@ -185,7 +185,7 @@ class FolderRun(QObject):
 
         if free():
             patch = yield from background(make)
-            # If it was opened meanwhile, the prediction is kept and can be taken there.
+            # If it has been opened since, the prediction is kept and can be applied there.
             if patch is not None and not patch.empty and free():
                 run.change.before_step(image)
                 title = f"{run.card.name}, {spaced(patch.changed_pixels)} px"

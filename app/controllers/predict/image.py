@@ -1,4 +1,4 @@
-"""Running the model on the image in view: the answer becomes one undoable step, or waits beside a person's work."""
+"""Running the model on the image in view: the answer becomes one undoable step, or is kept beside the user's work."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from deeplab_core.records import Prediction
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """A prediction that waits for a person's decision.
+    """A prediction that waits for the user's decision.
 
     Attributes:
         labels: (H, W) in the project's ids.
@@ -238,7 +238,7 @@ class PredictController(QObject):
             if self._projects.image is image and document.reference is offered:
                 self._set_suggestion(Suggestion(offered, merge, refined))
 
-        # The person may paint on meanwhile: the merge only says how much it is about; applying it merges again.
+        # The user may keep painting: the merge only says how much it is about; applying it merges again.
         self._jobs.run(
             lambda: merge_labels(document.labels, document.provenance, labels, Provenance.MODEL),
             offer,

@@ -33,7 +33,7 @@ class ModelsController(QObject):
         choicesChanged(): another list, or another one in use.
         cardChanged(ModelCard | None): a model was loaded.
         deviceChanged(DeviceView): for the model dock.
-        mappingNeeded(): classes of the model have no partner in the project, and nobody has said what becomes of them.
+        mappingNeeded(): classes of the model have no partner in the project, and no mapping was chosen.
         mappingChanged(): the person has said it.
         thresholdChanged(float): another threshold of the two-class model in use.
     """
@@ -73,7 +73,7 @@ class ModelsController(QObject):
     # -- which model -----------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Start the compute process and load the model used last, or the first one at hand."""
+        """Start the compute process and load the model used last, or the first available one."""
         self._stopped = False
         self._compute.start()
         choices = self.choices()
@@ -82,7 +82,7 @@ class ModelsController(QObject):
             self._untried = []
             self.load(last, chosen=False)
         elif choices:
-            # Nobody chose; where one fails, the next one is tried.
+            # No choice yet; if one fails, the next one is tried.
             self._untried = sorted((choice.path for choice in choices), key=_first_choice)
             self.load(self._untried.pop(0), chosen=False)
         else:
@@ -110,7 +110,7 @@ class ModelsController(QObject):
         """Load a model file; the one before stays in use where that fails.
 
         Args:
-            chosen: a person wants this one; otherwise the next one at hand is tried where it fails, and the sample project
+            chosen: the user chose this one; otherwise the next available one is tried if it fails, and the sample project
                 may take the model that was made for it.
         """
         if chosen:
@@ -147,7 +147,7 @@ class ModelsController(QObject):
 
     @property
     def run_settings(self) -> RunSettings:
-        """How a person wants it to be run, as far as this model can: many have a single output stride."""
+        """The user's inference options, as far as this model can: many have a single output stride."""
         names = ("output_stride", "scales", "flip", "device", "precision")
         wanted = RunSettings(**{name: self._settings[f"model.{name}"] for name in names})
         possible = self.card is None or wanted.output_stride in (0, *self.card.output_strides)
@@ -360,5 +360,5 @@ def _tip(path: Path) -> str:
 
 
 def _first_choice(path: Path) -> tuple[bool, bool, bool]:
-    """Sorts models that nobody chose: the person's own before the bundled ones, weights before graphs of other engines."""
+    """Sorts models for the first choice: the user's own before the bundled ones, weights before graphs of other engines."""
     return path.parent == BUNDLED_MODELS, path.suffix.lower() in ENGINE_SUFFIXES, path != FIRST_MODEL

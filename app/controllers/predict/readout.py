@@ -1,4 +1,4 @@
-"""What stands in the status line for the pixel under the pointer: class, truth, the model's three best guesses."""
+"""The text of the status line for the pixel under the pointer: class, truth, the model's three best guesses."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class ReadoutController(QObject):
             self._timer.start()
 
     def _show_image(self, image: OpenImage | None) -> None:
-        """Another image lies under the same pointer, and whatever changes it changes what stands there."""
+        """Another image is under the same pointer; its changes change the readout."""
         if self._followed is not None:
             self._followed.changed.disconnect(self._follow_change)
         self._followed = None if image is None else image.document

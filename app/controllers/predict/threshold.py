@@ -57,7 +57,7 @@ class ThresholdController(QObject):
         self._live: _Live | None = None
         projects.imageChanged.connect(lambda _image: self._leave())
         models.cardChanged.connect(lambda _card: self._leave())
-        # Once the prediction that has come is in the mask: what is asked for before counts the mask as changed meanwhile.
+        # Once the prediction that has come is in the mask: earlier requests count the mask as changed.
         self._later = single_shot(self, 0, lambda: self._follow(projects.image))
         projects.predictionChanged.connect(lambda _image: self._later.start())
         edit.busyChanged.connect(lambda busy: None if busy else self._later.start())

@@ -43,7 +43,7 @@ SCOPE_TITLES = {Scope.REVIEWED: "Reviewed images", Scope.TOUCHED: "Corrected and
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportRequest:
-    """What a person asked for in the dialog."""
+    """The user's choices in the dialog."""
 
     format: str
     scope: Scope
@@ -101,7 +101,7 @@ class ExportController(QObject):
         return len(records), sum(not record.touched for record in records)
 
     def plan(self, request: ExportRequest) -> ExportPlan:
-        """Target files and what stands there already. Raises ExportError where the export cannot be."""
+        """Target files and what is there already. Raises ExportError if the export is impossible."""
         items, exporter = self._items(request), request.how.exporter()
         plan = plan_export(items, exporter, request.target, provenance=request.provenance)
         # Which image goes to which split is known when the masks were read: a file in any of them is asked about.

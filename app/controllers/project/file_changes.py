@@ -37,7 +37,7 @@ _Stat = tuple[int, int, int] | None
 
 
 class FileChanges(QObject):
-    """Looks at the folder when the watch says so, and at the file and mask of the image in view."""
+    """Looks at the folder when the watch fires, and at the file and mask of the image in view."""
 
     def __init__(
         self,
@@ -198,7 +198,7 @@ class FileChanges(QObject):
         """Before anything takes the new file for the one that was worked on: remember what that was."""
         image = self._projects.image
         if image is not None and _stat(image.path) != self._file_stat:
-            with contextlib.suppress(AtrousError):  # a full disk; the autosaver says so
+            with contextlib.suppress(AtrousError):  # a full disk; the autosaver reports it
                 project.keep_key(image.id, image.key)
 
     def _say_mask(self) -> None:
@@ -230,7 +230,7 @@ def changes_text(report: ScanReport) -> str:
 
 
 def _known(project: Project) -> dict[str, tuple[int, int]]:
-    """What the project knows of the files that are there, as :func:`survey` says it."""
+    """What the project knows of the files that are there, as :func:`survey` returns it."""
     return {record.relative_path: (record.size, record.mtime_ns) for record in project.images if not record.missing}
 
 

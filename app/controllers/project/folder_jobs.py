@@ -39,9 +39,9 @@ class FolderChange:
     Attributes:
         title: of the job, for messages.
         source: of its steps.
-        message: replace key of the message that says it is over, and offers to take it back.
+        message: replace key of the final message, which offers to undo it.
         steps: image -> (number that its journal had given last before the job's step, record before).
-        suggested: images whose result waits as a suggestion, and which had none before.
+        suggested: images with a result kept as a suggestion, and which had none before.
     """
 
     project: Project
@@ -100,7 +100,7 @@ class FolderJobs(QObject):
     # -- beginning and ending ------------------------------------------------------------------------------------------------
 
     def ask(self, plan: FolderPlan, begin: Callable[[], None]) -> None:
-        """Begin a job if the user agrees to its plan, at once where there is nothing to ask."""
+        """Begin a job if the user agrees to its plan, at once if there is nothing to ask."""
         if not self.asks or (plan.harmless and not self._settings[ASK_HARMLESS]):
             begin()
             return

@@ -27,7 +27,7 @@ class ProjectHealth:
     """Looks after the files of the project that is open in the window.
 
     Attributes:
-        refused: the image that was to be opened last and whose labels cannot be put together; None while another one is in view.
+        refused: the image that was to be opened last but its labels cannot be put together; None while another one is in view.
     """
 
     def __init__(self, services: Services, projects: ProjectController) -> None:
@@ -76,7 +76,7 @@ class ProjectHealth:
         )
 
     def ways_out(self, image: int, error: Exception) -> tuple[Choice, ...]:
-        """What can be done about an image whose labels cannot be put together."""
+        """What can be done about an image with labels that cannot be put together."""
         project = self._projects.project
         if project is None or project.read_only or not isinstance(error, MaskRefused):
             return ()

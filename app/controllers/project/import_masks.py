@@ -57,7 +57,7 @@ class ImportController(QObject):
     """Verbs of importing.
 
     Files are read in the background, but steps are written on the window's thread, and the image in view takes its mask through
-    its open document: so a user may walk through the folder meanwhile, and no document is ever older than its journal.
+    its open document: so the user may go through the folder during it, and no document is ever older than its journal.
 
     Signals:
         classesAsked(ImportPlan, Decided): the masks are made in other classes than the project has.
@@ -207,7 +207,7 @@ class ImportController(QObject):
             else:
                 patch, found = yield from background(lambda: import_patch(project, image, path, run.frame, run.source))
                 if self._projects.in_hand(image) or project.record(image).touched:
-                    continue  # it was opened meanwhile: decide again
+                    continue  # it has been opened: decide again
                 run.change.before_step(image)
                 self._projects.write_step(image, f"Import {path.name}, {spaced(patch.changed_pixels)} px", patch)
                 run.counts.add(project.record(image).relative_path, found)

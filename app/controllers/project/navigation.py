@@ -154,7 +154,7 @@ class ProjectController(QObject):
             if self.project is None:
                 self._take(project, prepared)
             else:
-                project.close()  # another folder was opened meanwhile
+                project.close()  # another folder has been opened
 
         def changed(prepared: object) -> None:
             over(prepared)
@@ -387,7 +387,7 @@ class ProjectController(QObject):
             self.set_status(ImageStatus.TOUCHED if done else ImageStatus.REVIEWED)
 
     def accept_change(self) -> None:
-        """The mask in view fits the file as it is now: nobody needs to look at it again."""
+        """The mask in view fits the file as it is now: no further check is needed."""
         if self.project is not None and self.image is not None:
             try:
                 self.project.accept_change(self.image.id)
@@ -413,7 +413,7 @@ class ProjectController(QObject):
         return held or image == self._wanted or (self.image is not None and self.image.id == image)
 
     def write_step(self, image: int, title: str, patch: TilePatch, source: Provenance = Provenance.IMPORT) -> None:
-        """Write a step of an image that is not in hand straight to the journal.
+        """Write a step of an image that is not open straight to the journal.
 
         Raises:
             AtrousError: the project cannot be written.

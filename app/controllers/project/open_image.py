@@ -33,7 +33,7 @@ class OpenImage:
         document: labels and provenance, painted in place.
         prediction: the model's newest answer, in the *model's* ids; None before a model ran.
         key: content key of the file.
-        note: what was found when it was read, for a person; empty for most.
+        note: what was found when it was read, for the user; empty for most.
         notes: what was scaled or left out of the image file; none for most.
     """
 
@@ -79,7 +79,7 @@ def by_hand(document: Document) -> bool:
 
 
 def unset(document: Document) -> bool:
-    """Whether nobody has said anything about any pixel."""
+    """Whether no pixel has a label."""
     return not bool(document.provenance.max())
 
 

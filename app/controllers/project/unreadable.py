@@ -59,7 +59,7 @@ class UnreadableImages:
             self._notifier.report_or_raise(error)  # the project, not the image
             return
         if not project.read_only:
-            with contextlib.suppress(StorageError):  # on a full disk the window still says what is wrong
+            with contextlib.suppress(StorageError):  # on a full disk the window still shows what is wrong
                 project.set_failed(image, str(error))
         found = Unreadable(image, project.record(image).shown, tr(error.what), error_detail(error))
         if isinstance(error, MaskRefused):  # the user's work is concerned: never passed by

@@ -1,4 +1,4 @@
-"""The CRF over a whole folder as one job: a step for every mask that nobody has touched, a suggestion for the others."""
+"""The CRF over a whole folder as one job: a step for every mask that the user has not edited, a suggestion for the others."""
 
 from __future__ import annotations
 

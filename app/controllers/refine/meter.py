@@ -16,10 +16,10 @@ from deeplab_core.metrics.trimap_histogram import BandHistogram
 
 
 class RefineMeter(QObject):
-    """One count at a time; what changed meanwhile is counted again.
+    """One count at a time; what changed during it is counted again.
 
     Attributes:
-        figures: of the preview, or None where there is none, or no truth.
+        figures: of the preview, or None without one, or without truth.
 
     Signals:
         changed(RefineFigures | None).

@@ -37,7 +37,7 @@ from deeplab_core.geometry import Box
 from deeplab_core.labels import LabelMap
 from deeplab_core.records import CRFParams
 
-#: So long after the last change of the mask the preview follows it, in milliseconds.
+#: Delay of the preview after the last change of the mask, in milliseconds.
 _RESTING_MS = 120
 
 
@@ -71,10 +71,10 @@ class RefineStatus:
 
 
 class RefineController(QObject):
-    """Owns the preview. The mask changes only when a person takes it.
+    """Owns the preview. The mask changes only when the user applies it.
 
     Attributes:
-        crf: the parameters in hand, what is refined and where.
+        crf: the current parameters, what is refined and where.
         shown: (H, W) the mask as it would be, or None without a preview; follows the document in place.
         meter: what the preview wins and destroys, where truth is there.
         asking: the one request that is under way.
@@ -327,7 +327,7 @@ class RefineController(QObject):
             self.asking.ask(quick=False)
 
     def _miss(self) -> None:
-        """The scores are gone, or never were: the mask is shown, and the dock says what to do."""
+        """The scores are gone, or never were: the mask is shown, and the dock names a remedy."""
         self._then = None
         self._forget()
         self._say(RefineStatus(Phase.NO_SCORES))
@@ -339,7 +339,7 @@ class RefineController(QObject):
     # -- what is shown ---------------------------------------------------------------------------------------------------
 
     def _band(self) -> NDArray[np.bool_] | None:
-        """(H, W) bool: the trimap band as it is shown; None where there is none."""
+        """(H, W) bool: the trimap band as it is shown; None if missing."""
         index = self._judge.band_index()
         if index is None:
             return None
@@ -347,7 +347,7 @@ class RefineController(QObject):
         return band
 
     def _answered(self) -> OpenImage | None:
-        """The image in view, if the result is its own: others hear of a new image earlier, and tell of their layers meanwhile."""
+        """The image in view, if the result is its own: others get a new image earlier, and signal their layers before that."""
         image, flight = self._projects.image, self._came_of
         return image if image is not None and flight is not None and flight.document is image.document else None
 

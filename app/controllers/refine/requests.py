@@ -26,7 +26,7 @@ class Flight:
     """The request that is under way, and the state that it will answer for.
 
     Attributes:
-        document, revision: the mask whose strokes (or labels) it took.
+        document, revision: the mask of the strokes (or labels) that it took.
         params, base, certainty: what was asked.
         quick: whether a quick result was asked for.
     """
@@ -87,7 +87,7 @@ class RefineAsking(QObject):
 
         Args:
             rect: the part of the mask that is sent; None sends all of it.
-            keep: a class whose scores are left alone in reclassified regions.
+            keep: a class with unchanged scores in reclassified regions.
         """
         document = image.document
         ignore = document.catalog.ignore

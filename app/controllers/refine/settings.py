@@ -1,4 +1,4 @@
-"""Which CRF parameters are in hand: presets, found ones, and a person's own."""
+"""The current CRF parameters: presets, found ones, and the user's own."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from deeplab_core.refine.presets import PRESETS
 
 #: What the dock starts with.
 FIRST = "v1"
-#: Name of parameters that are nobody's preset.
+#: Name of parameters that are not a preset.
 OWN = ""
 
 
@@ -42,7 +42,7 @@ class CRFChoice:
     """One entry of the dock's list.
 
     Attributes:
-        name: of a preset, the path of a file, or empty for a person's own.
+        name: of a preset, the path of a file, or empty for the user's own.
         title: what the list shows.
         tip: where the parameters come from.
         params: the parameters.
@@ -55,7 +55,7 @@ class CRFChoice:
 
 
 class CRFSettings(QObject):
-    """The parameters in hand, remembered between sessions, and what they are used on.
+    """The current parameters, remembered between sessions, and what they are used on.
 
     Attributes:
         params: the parameters.
@@ -97,7 +97,7 @@ class CRFSettings(QObject):
         self.changed.emit()
 
     def choices(self) -> list[CRFChoice]:
-        """Published presets, files of found parameters, and, where it is none of them, what is in hand."""
+        """Published presets, files of found parameters, and, if it is none of them, the current ones."""
         listed = [CRFChoice(preset.name, preset.title, preset.source, preset.params) for preset in PRESETS.values()]
         for text in self._settings["crf.files"]:
             path = Path(text)
@@ -110,12 +110,12 @@ class CRFSettings(QObject):
         return listed
 
     def title(self) -> str:
-        """Name of the parameters in hand, for the titles of steps."""
+        """Name of the current parameters, for the titles of steps."""
         found = next((choice for choice in self.choices() if choice.params == self.params), None)
         return "" if found is None or found.name == OWN else found.title
 
     def set(self, params: CRFParams, *, keep: bool = True) -> None:
-        """Take other parameters in hand; those that are out of range are refused. ``keep`` remembers them."""
+        """Use other parameters; those that are out of range are refused. ``keep`` remembers them."""
         try:
             check_params(params)
         except AtrousError as error:

@@ -75,12 +75,12 @@ def _mask(top: int, lo: NDArray[np.int64], hi: NDArray[np.int64], widths: NDArra
 
 
 def disk_spans(center: Point, radius: float, shape: tuple[int, int]) -> Spans:
-    """Pixels whose centre lies within ``radius`` px of ``center``, the border included, clipped to (H, W)."""
+    """Pixels with a centre within ``radius`` px of ``center``, the border included, clipped to (H, W)."""
     return capsule_spans(center, center, radius, shape)
 
 
 def capsule_spans(start: Point, end: Point, radius: float, shape: tuple[int, int]) -> Spans:
-    """Pixels whose centre lies within ``radius`` px of the segment from ``start`` to ``end``, clipped to (H, W).
+    """Pixels with a centre within ``radius`` px of the segment from ``start`` to ``end``, clipped to (H, W).
 
     A capsule is convex, so every row holds one run of it. Cost: O(rows), whatever the length and the image.
     """
@@ -109,7 +109,7 @@ def capsule_spans(start: Point, end: Point, radius: float, shape: tuple[int, int
 
 
 def _disk_rows(x: float, dy: Floats, radius: float) -> tuple[Floats, Floats]:
-    """Run [lo, hi] of a disk on each row; (inf, -inf) where there is none."""
+    """Run [lo, hi] of a disk on each row; (inf, -inf) if empty."""
     rest = radius * radius - dy * dy
     half = np.full(rest.shape, -np.inf)
     np.sqrt(rest, out=half, where=rest >= 0)
@@ -117,7 +117,7 @@ def _disk_rows(x: float, dy: Floats, radius: float) -> tuple[Floats, Floats]:
 
 
 def _join_side(join: np.ufunc, bound: Floats, top: int, start: Point, end: Point) -> None:
-    """Join the x of a straight line from ``start`` to ``end`` to the ``bound`` of the rows whose centres it passes."""
+    """Join the x of a straight line from ``start`` to ``end`` to the ``bound`` of the rows with centres that it passes."""
     (x0, y0), (x1, y1) = (start, end) if start[1] <= end[1] else (end, start)
     first, behind = max(math.ceil(y0 - 0.5) - top, 0), min(math.floor(y1 - 0.5) + 1 - top, bound.size)
     if first >= behind or y1 <= y0:
@@ -140,13 +140,13 @@ def line_pixels(start: Point, end: Point, shape: tuple[int, int]) -> tuple[NDArr
 
 
 def polygon_mask(points: Sequence[Point], shape: tuple[int, int]) -> tuple[Box, NDArray[np.bool_]]:
-    """Pixels whose centre lies inside a closed polygon by the even-odd rule, clipped to (H, W).
+    """Pixels with a centre inside a closed polygon by the even-odd rule, clipped to (H, W).
 
     A centre exactly on an edge belongs to the polygon on its right (or below it), so that polygons that share an edge share no
     pixel and leave none out. The polygon may cross itself and may leave the image. Cost: O(edges x rows + box).
 
     Returns:
-        The rectangle that holds the shape, and its (h, w) bool mask; an empty rectangle where no centre is inside.
+        The rectangle that holds the shape, and its (h, w) bool mask; an empty rectangle if no centre is inside.
     """
     height, width = shape
     nothing = Box(0, 0, 0, 0), np.zeros((0, 0), dtype=np.bool_)

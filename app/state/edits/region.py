@@ -91,7 +91,7 @@ def polygon_patch(
     source: Provenance = Provenance.PERSON,
     only: frozenset[int] | None = None,
 ) -> TilePatch:
-    """Set every pixel whose centre lies inside a closed polygon (even-odd); a lasso is the same with freehand points.
+    """Set every pixel with a centre inside a closed polygon (even-odd); a lasso is the same with freehand points.
 
     Fewer than three points, or a polygon that holds no pixel centre, give an empty patch.
     """
@@ -102,7 +102,7 @@ def polygon_patch(
 
 
 def allowed(labels: LabelMap, only: frozenset[int]) -> NDArray[np.bool_]:
-    """(h, w) bool: pixels whose label is one of ``only``."""
+    """(h, w) bool: pixels with a label that is one of ``only``."""
     found = np.zeros(labels.shape, dtype=np.bool_)
     for value in only:
         found |= labels == value

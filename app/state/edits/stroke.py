@@ -38,7 +38,7 @@ class StrokeSession:
         only: overwrite only pixels that have one of these labels; None protects nothing.
 
     Raises:
-        AtrousError: where there is no prediction to restore.
+        AtrousError: without a prediction to restore.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class StrokeSession:
 
     @property
     def active(self) -> bool:
-        """Whether the stroke is still in hand: neither committed nor aborted."""
+        """Whether the stroke is still open: neither committed nor aborted."""
         return self._open
 
     def begin(self, x: float, y: float) -> Box:

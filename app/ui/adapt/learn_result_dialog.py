@@ -43,7 +43,7 @@ class LearnResultDialog(FittedDialog):
 
     def __init__(self, report: LearnReport, catalog: ClassCatalog, parent: QWidget | None = None) -> None:
         super().__init__("What the model has learned", parent, size=QSize(980, 720))
-        self.setAttribute(Qt.WidgetAttribute.WA_ShowWithoutActivating)  # somebody may be painting
+        self.setAttribute(Qt.WidgetAttribute.WA_ShowWithoutActivating)  # the user may be painting
         self._report, self._catalog = report, catalog
         self._images: tuple[LearnedImage, ...] = ()
         self._place = 0

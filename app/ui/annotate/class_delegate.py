@@ -100,7 +100,7 @@ class ClassDelegate(QStyledItemDelegate):
         return QRect(right - _IOU - bar, rect.top(), _IOU + bar, rect.height())
 
     def _figures_end(self, rect: QRect, *, folded: bool) -> int:
-        """Right end of the figures; ``folded`` where the eye stands in the place of the change."""
+        """Right end of the figures; ``folded`` if the eye replaces the change."""
         right = rect.right() - 6 - (24 if folded else 0)
         if not (self.with_iou and self.with_delta):
             return right - 4

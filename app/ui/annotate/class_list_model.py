@@ -34,7 +34,7 @@ class ClassListModel(QAbstractListModel):
         self.endResetModel()
 
     def set_text(self, text: str) -> None:
-        """Show only classes whose name holds ``text``."""
+        """Show only classes with a name that contains ``text``."""
         self.beginResetModel()
         self._text = text.strip()
         self._shown = matching(self._rows, text)

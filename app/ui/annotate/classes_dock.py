@@ -1,4 +1,4 @@
-"""The classes: colour, key, share, live IoU; a click takes one in hand, typing finds it."""
+"""The classes: colour, key, share, live IoU; a click selects one, typing finds it."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ class ClassesDock(Panel):
         self._fit_note()
 
     def show_current(self, class_id: int | None) -> None:
-        """Mark the class in hand."""
+        """Mark the selected class."""
         if class_id == self.delegate.current_id:
             return
         self.delegate.current_id = class_id
@@ -130,7 +130,7 @@ class ClassesDock(Panel):
         self.view.viewport().update()
 
     def open_finder(self) -> None:
-        """Open the finder: type, then Enter takes the first match in hand, Esc goes back."""
+        """Open the finder: type, then Enter selects the first match, Esc goes back."""
         self.finder.show()
         self.finder.setFocus(Qt.FocusReason.ShortcutFocusReason)
         self.finder.selectAll()

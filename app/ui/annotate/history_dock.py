@@ -29,7 +29,7 @@ class HistoryDock(Panel):
         self.view.setGroup(group)
 
     def set_start(self, title: str) -> None:
-        """What the list begins with: the first prediction, which undo does not take back; empty where there is none."""
+        """What the list begins with: the first prediction, which undo keeps; empty if none."""
         self.view.setEmptyLabel(title or "As opened")
 
     def set_changed_share(self, share: float | None) -> None:

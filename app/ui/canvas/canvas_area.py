@@ -133,7 +133,7 @@ class CanvasArea(QWidget):
             pane.pen_pressure = on
 
     def abort(self) -> bool:
-        """Esc: take back the stroke or outline in hand; whether there was one."""
+        """Esc: revert the current stroke or outline; whether there was one."""
         return self._toolbox.abort()
 
     @property

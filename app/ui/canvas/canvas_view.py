@@ -67,7 +67,7 @@ class WheelVerbs:
             self._view.zoom_at(*at, WHEEL_STEP ** (delta / _NOTCH))
 
 
-#: A press this close (view px) to the split line takes the line in hand.
+#: A press this close (view px) to the split line grabs the line.
 _GRAB = 8.0
 _CHIP_AT = 8
 #: Events after which no release of the button may come.
@@ -140,7 +140,7 @@ class CanvasView(QWidget):
         return max(round(self.width() * ratio), 1), max(round(self.height() * ratio), 1)
 
     def show_scene(self, scene: Scene | None, pane: Pane, blink: PaneKind | None) -> None:
-        """Show a scene as a kind of pane; ``blink`` stands in for the pane's own kind while it is not None."""
+        """Show a scene as a kind of pane; ``blink`` replaces the pane's own kind while it is not None."""
         self._scene, self._pane = scene, pane
         self._kind = blink or pane.kind
         self._note = scene.layers.missing(self._kind) if scene is not None else None
@@ -194,11 +194,11 @@ class CanvasView(QWidget):
             self.update()
 
     def update_marks(self) -> None:
-        """What the tools have in hand changed."""
+        """The tools' current action changed."""
         self.update()
 
     def update_cursor(self) -> None:
-        """Another tool, size or colour is in hand."""
+        """Another tool, size or colour is selected."""
         self._update_cursor()
         self.update()
 

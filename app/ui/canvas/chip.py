@@ -18,7 +18,7 @@ class PaneChip(QAbstractButton):
     """Title in bold, figures beside it; a click opens the menu of kinds.
 
     Signals:
-        kindChosen: (PaneKind) a person wants to see something else here.
+        kindChosen: (PaneKind) the user wants to see something else here.
     """
 
     kindChosen = Signal(object)

@@ -65,7 +65,7 @@ class OverlayTables:
         wrong: a wrong pixel in the error view, by what it was given; opaque enough to be found at a glance.
         line: contours: light for a class with fill, dark for one without.
         wrong_line: contours of the error view.
-        shown: label value -> itself, or the ignore value for a hidden class; None where no class is hidden.
+        shown: label value -> itself, or the ignore value for a hidden class; None if no class is hidden.
         ignore: the void value.
         background: the class without fill, or None.
         hatch: colour of the hatching over void; 0 where the overlay is off.

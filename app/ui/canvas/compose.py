@@ -78,7 +78,7 @@ class Scene:
         """(h, w) labels, and where they differ from another map, which does not disappear when zoomed out.
 
         Args:
-            ignore: value of ``other`` where nothing counts.
+            ignore: value of ``other`` for unscored pixels.
         """
         values, against = self.sampled(array, rect), self.sampled(other, rect)
         differs = values != against
@@ -99,7 +99,7 @@ class Scene:
 
 
 def compose(scene: Scene, kind: PaneKind, rect: QRect) -> Overlay | None:
-    """The overlay of some device px, all of them on the picture; None where nothing lies over the photograph."""
+    """The overlay of some device px, all of them on the picture; None if nothing covers the image."""
     if rect.isEmpty() or kind is PaneKind.IMAGE or scene.layers.missing(kind) is not None:
         return None
     layers, options = scene.layers, scene.options
@@ -205,7 +205,7 @@ def _changes(scene: Scene, rect: QRect) -> Overlay:
 
 
 def _difference(scene: Scene, one: Sampled, other: Sampled, truth: Sampled | None) -> Overlay:
-    """Where two models differ, in the colour of the one that is right, of neither, or of nobody knows."""
+    """Where two models differ, in the colour of the one that is right, of neither, or for unknown truth."""
     colors = difference_colors()
     differ = one != other
     overlay = np.full(one.shape, _VEIL_CORRECT, np.uint32)

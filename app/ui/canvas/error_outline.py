@@ -1,4 +1,4 @@
-"""The outline of the error that a person has come to correct: where the mask was wrong when its image was opened."""
+"""The outline of the error that the user came to correct: where the mask was wrong when its image was opened."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The finished pixels of one pane: photograph and overlay, kept at the screen's resolution and mended where something changed.
+"""The finished pixels of one pane: photograph and overlay, kept at the screen's resolution and updated where something changed.
 
 Two buffers of the pane's size: ``base`` (the photograph) changes only with the viewpoint, ``image`` (what is shown) is base plus
 overlay. A stroke re-composes its own rectangle; a colour or an opacity re-composes the pane without touching the photograph;
@@ -19,7 +19,7 @@ from PySide6.QtGui import QColor, QImage, QPainter, QRegion
 from app.ui.canvas.compose import REACH, Scene, compose
 from app.viewmodels.annotate.panes import PaneKind
 
-#: From this scale on the pixels of the image are told apart by lines.
+#: From this scale on the pixels of the image are separated by lines.
 GRID_SCALE = 8.0
 #: Composing a rectangle costs as much before its first pixel as this many pixels more.
 _SETUP_PIXELS = 50_000
@@ -77,7 +77,7 @@ class Frame:
         self.invalidate()
 
     def invalidate(self, rect: QRect | None = None) -> None:
-        """Compose some device px (None: all of them) anew at the next refresh."""
+        """Compose some device px (None: all of them) again at the next refresh."""
         whole = self._image.rect()
         self._dirty = QRegion(whole) if rect is None else self._dirty.united(rect.intersected(whole))
 

@@ -20,7 +20,7 @@ Cells = NDArray[np.intp]
 
 @dataclass(frozen=True, slots=True)
 class Mapping:
-    """Where the image lies in a pane.
+    """The position of the image in a pane.
 
     Three spaces: *image* px (float; pixel (0, 0) covers [0, 1) x [0, 1)), *device* px of the screen (integer grid of the pane's
     frame), and *view* px, Qt's logical ones (device px / ratio).
@@ -86,7 +86,7 @@ class Mapping:
         return max(math.floor(math.log2(1 / self.scale)), 0)
 
     def cells(self, rect: QRect) -> tuple[Cells, Cells]:
-        """Cells of :attr:`cell_level` whose centres lie in the rows and columns of ``rect``, a part of the picture.
+        """Cells of :attr:`cell_level` with centres in the rows and columns of ``rect``, a part of the picture.
 
         Each cell of the visible image belongs to exactly one device row and column, whatever rectangle asks for it.
         """
@@ -108,7 +108,7 @@ class Mapping:
         return cells
 
     def picture_rect(self) -> QRect:
-        """Device px whose centre lies on the image, clipped to the pane."""
+        """Device px with a centre on the image, clipped to the pane."""
         x0, x1 = self._span(self.left, self.image_width, self.width)
         y0, y1 = self._span(self.top, self.image_height, self.height)
         return QRect(x0, y0, x1 - x0, y1 - y0)

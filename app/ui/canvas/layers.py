@@ -26,10 +26,10 @@ class LayerSet:
         confidence: uint8, probability of the predicted class times 255.
         band: uint8 from :func:`deeplab_core.metrics.trimap.band_index`: 1..40 distance, 41 outside, 0 excluded.
         band_width: px; pixels with 1 <= band <= band_width are in the band.
-        band_labels: whose labels the band pane shows inside; None means the current mask.
+        band_labels: the labels that the band pane shows inside; None means the current mask.
         refined: the mask as a CRF would leave it.
         models: what each compared model says, in this catalog's ids; None for one that is still computed.
-        pair: places in ``models`` of the two whose difference is shown.
+        pair: places in ``models`` of the two with a shown difference.
     """
 
     picture: PictureSource
@@ -56,11 +56,11 @@ class LayerSet:
                 raise ValueError(f"models must be ({height}, {width}) like the picture, got {array.shape}")
 
     def model(self, place: int) -> LabelMap | None:
-        """What a compared model says; None where there is no such model or no answer yet."""
+        """The answer of a compared model; None if there is no such model or no answer yet."""
         return self.models[place] if place < len(self.models) else None
 
     def missing(self, kind: PaneKind) -> str | None:
-        """Why a pane of this kind has nothing to show, in words for a person; None where it has."""
+        """Why a pane of this kind has nothing to show, for the user; None if it has."""
         if kind in (PaneKind.MASK, PaneKind.ERRORS) and self.labels is None:
             return "No mask yet"
         if kind in (PaneKind.TRUTH, PaneKind.ERRORS) and self.truth is None:

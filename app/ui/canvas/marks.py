@@ -9,17 +9,17 @@ from functools import lru_cache
 from PySide6.QtCore import QLineF, QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QImage, QPainter, QPainterPath, QPen, QPolygonF
 
-#: A ring smaller than this (view px across) cannot be seen under the pointer: a cross stands in for it.
+#: A ring smaller than this (view px across) cannot be seen under the pointer: a cross replaces it.
 TINY_RING = 6.0
 #: Room in view px that a ring needs beyond its radius.
 RING_MARGIN = 4
 #: Half the length of the linked cursor's arms in view px.
 CROSS = 9
 
-#: Up to this radius (view px) a ring is placed exact to a fraction of a px; on larger ones nobody sees it.
+#: Up to this radius (view px) a ring is placed exact to a fraction of a px; on larger ones it is invisible.
 _FINE = 40.0
 _PHASES = 4
-#: Rings larger than this are stroked anew each time: their image would take more memory than it is worth.
+#: Rings larger than this are stroked again each time: their image would take more memory than it is worth.
 _LARGEST_KEPT = 900.0
 
 _DARK = QColor(0, 0, 0, 170)
@@ -66,7 +66,7 @@ def _stroke_ring(painter: QPainter, center: QPointF, radius: float, color: QColo
 
 @lru_cache(maxsize=48)
 def _ring_image(radius: float, rgb: int, erases: bool, ratio: float, phase_x: float, phase_y: float) -> QImage:
-    """A ring, kept: stroking it anew for every move takes longer than everything else that a move does."""
+    """A ring, kept: stroking it again for every move takes longer than everything else that a move does."""
     side = 2 * math.ceil((radius + RING_MARGIN) * ratio) + 1
     image = QImage(side, side, QImage.Format.Format_ARGB32_Premultiplied)
     image.setDevicePixelRatio(ratio)
@@ -181,5 +181,5 @@ def _pens(color: QColor) -> tuple[QPen, QPen]:
 
 
 def _light(color: QColor) -> QColor:
-    """The colour, at least as light as is needed to stand on its dark underline."""
+    """The colour, at least as light as is needed on its dark underline."""
     return QColor.fromHsvF(max(color.hsvHueF(), 0.0), min(color.hsvSaturationF(), 0.5), max(color.valueF(), 0.98))

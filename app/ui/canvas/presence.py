@@ -1,4 +1,4 @@
-"""Which values lie under a device pixel that is larger than a pixel of the image: no region disappears when zoomed out.
+"""Which values are under a device pixel that is larger than a pixel of the image: no region disappears when zoomed out.
 
 A label map that is sampled once per device pixel loses what lies between the samples. A pyramid holds, for every cell of
 2**k x 2**k px, the set of values in it as one word of bits (the smallest value for a band index). Cells are at most as large as a
@@ -130,7 +130,7 @@ class LabelSets:
     Args:
         labels: (H, W), may be changed in place; :meth:`mark_changed` says where.
         other: (H, W) of the same ids; only pixels that differ from it count. None: all of them.
-        ignore: value of ``other`` where nothing counts, None for none.
+        ignore: value of ``other`` for unscored pixels, None for none.
     """
 
     def __init__(self, labels: Values, other: Values | None = None, ignore: int | None = None) -> None:

@@ -31,7 +31,7 @@ class ReceptiveMark:
 
     Args:
         field: what the compute process found.
-        text: what stands beside it in the first pane.
+        text: the text beside it in the first pane.
     """
 
     def __init__(self, field: ReceptiveField, text: str) -> None:
@@ -87,7 +87,7 @@ def _heat_table() -> Table:
 
 
 def _outline(density: NDArray[np.float32], level: float, extent: Extent) -> list[NDArray[np.float64]]:
-    """Loops in image px around what lies at or above a level."""
+    """Loops in image px around values at or above a level."""
     if not np.isfinite(level):
         return []
     cv2 = opencv()

@@ -38,7 +38,7 @@ def export_chart(view: ChartView, path: Path) -> None:
 
 
 def png_of(image: QImage) -> bytes:
-    """A picture as a PNG file that says that this program wrote it. Raises StorageError if it cannot be encoded."""
+    """A picture as a PNG file marked as written by this program. Raises StorageError if it cannot be encoded."""
     data = QByteArray()
     buffer = QBuffer(data)
     buffer.open(QIODevice.OpenModeFlag.WriteOnly)

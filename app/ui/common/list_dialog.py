@@ -20,7 +20,7 @@ from app.ui.common.panel import toned
 
 
 class ListDialog(FittedDialog):
-    """A table of (name, why); ``go`` is called with a row's number when a person wants to see it."""
+    """A table of (name, why); ``go`` is called with a row's number when the user wants to see it."""
 
     def __init__(
         self,

@@ -42,7 +42,7 @@ class CompareChooser(QListWidget):
         self.show_entries(self._entries)
 
     def show_entries(self, entries: Sequence[ModelEntry]) -> None:
-        """Show models with their check marks; tells nobody."""
+        """Show models with their check marks; emits no signal."""
         self._entries = tuple(entries)
         full = len([entry for entry in entries if entry.letter]) >= len(LETTERS)
         with QSignalBlocker(self):

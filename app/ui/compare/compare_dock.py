@@ -38,7 +38,7 @@ class CompareDock(Panel):
 
     Signals:
         modelsChosen(list of Path): who takes part, in the order of the panes.
-        pairChosen(first place, second place): whose difference is wanted.
+        pairChosen(first place, second place): the pair of the difference.
         scopeChosen(): image or folder.
         imageChosen(image id): bring it into view.
         fileAsked(), folderAsked(), closeAsked(): the buttons.
@@ -90,7 +90,7 @@ class CompareDock(Panel):
             part.set_theme(theme)
 
     def show_models(self, entries: Sequence[ModelEntry], pair: tuple[int, int], *, can_run: bool) -> None:
-        """Who takes part, and whose difference is shown."""
+        """The compared models, and the pair of the difference."""
         self.chooser.show_entries(entries)
         taking = len([entry for entry in entries if entry.letter])
         with QSignalBlocker(self.pair):
@@ -110,7 +110,7 @@ class CompareDock(Panel):
         curves: Sequence[tuple[float, ...]],
         width: int,
     ) -> None:
-        """The table and the curves; without truth the plot says so."""
+        """The table and the curves; without truth the plot shows a note."""
         self.table.show_rows(heading, models, rows)
         self._plot_place.setCurrentIndex(0 if any(curves) else 1)
         self.plot.show_curves(curves, width)

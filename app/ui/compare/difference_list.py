@@ -11,7 +11,7 @@ from app.viewmodels.compare.rows import ImageLine, signed
 
 _COLUMNS = ("Image", "Differ", "mIoU")
 _RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-#: Lines that are made: nobody walks further down a list of differences.
+#: Lines that are made: the end of a longer list is not read.
 MOST = 500
 
 

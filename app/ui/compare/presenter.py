@@ -1,4 +1,4 @@
-"""Carries the comparison and the receptive field into dock and panes, and back what a person does there."""
+"""Carries the comparison and the receptive field into dock and panes, and back the user's actions there."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _HEIGHT = 252
 
 
 def remark(said: Said | None) -> str:
-    """What a person should know of a model's answer: classes that the project lacks, and what happened to the memory."""
+    """What the user should know of a model's answer: classes that the project lacks, and what happened to the memory."""
     if said is None:
         return ""
     number = len(said.unmatched)
@@ -103,7 +103,7 @@ class CompareBinding(QObject):
             self._show_peers()
 
     def _follow_results(self) -> None:
-        """List the models anew where an answer changes their lines: what can be chosen is read from the disk."""
+        """List the models again if an answer changes their lines: what can be chosen is read from the disk."""
         if self._lines_said() != self._said:
             self._show_peers()
 
@@ -166,7 +166,7 @@ class CompareBinding(QObject):
             self._program.notifier.warning("No receptive field", receptive.problem, replace_key="receptive")
 
     def _words(self, field: ReceptiveField) -> str:
-        """What stands beside the field."""
+        """The text beside the field."""
         card = self._program.models.card
         name = "" if card is None else class_name(card.catalog, field.class_id)
         whole = field.reaches[0].extent

@@ -1,4 +1,4 @@
-"""The page of ambiguous regions: what a person has taken out of the figures, and why."""
+"""The page of ambiguous regions: what the user has excluded from the metrics, and why."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bar above the picture while a person walks through a list of errors: which one, how many, on and back."""
+"""The bar above the picture while the user goes through a list of errors: which one, how many, on and back."""
 
 from __future__ import annotations
 

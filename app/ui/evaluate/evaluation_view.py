@@ -12,10 +12,10 @@ from app.ui.shell.theme import Theme
 
 
 class JudgeView(QWidget):
-    """Pages behind tabs, a line that says what the figures are over, and a button that makes them anew.
+    """Pages behind tabs, a line with the scope of the figures, and a button that makes them again.
 
     A page is any widget (:meth:`add_page`). It may have ``set_theme(theme)``, ``begin()`` (called each time it comes to the
-    front) and ``step_back() -> bool`` (Esc: go one step back within the page; False where there is none, then the view closes).
+    front) and ``step_back() -> bool`` (Esc: go one step back within the page; False if there is none, then the view closes).
 
     Signals:
         closeAsked(): Esc, or the button: back to the picture.
@@ -102,7 +102,7 @@ class JudgeView(QWidget):
         return True
 
     def show_page(self, title: str) -> None:
-        """Bring a page to the front. Raises ValueError where no page has this title."""
+        """Bring a page to the front. Raises ValueError if no page has this title."""
         self.tabs.setCurrentIndex(self.titles.index(title))
 
     def show_scope(self, text: str, explained: str = "", *, hint: str = "") -> None:
@@ -111,7 +111,7 @@ class JudgeView(QWidget):
         Args:
             text: short, e.g. ``"48 of 50 images"``.
             explained: the same at length, for the tooltip; empty takes ``text``.
-            hint: what to do where there is nothing to show; it gets a line of its own.
+            hint: what to do if there is nothing to show; it gets a line of its own.
         """
         self.scope.set_text(text)
         self.scope.setToolTip(explained or text)

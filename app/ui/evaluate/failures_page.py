@@ -1,4 +1,4 @@
-"""The failure board: which kinds of mistake there are, what mending each would win, and where the model is weak."""
+"""The failure board: which kinds of mistake there are, what fixing each would gain, and where the model is weak."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The kinds of failure as a table: how much, how often, and what mending them would win."""
+"""The kinds of failure as a table: how much, how often, and what fixing them would gain."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class KindTable(QTableWidget):
         self.viewport().update()
 
     def show_lines(self, lines: Sequence[FailureLine]) -> None:
-        """Show other figures; the row in hand stays."""
+        """Show other figures; the selected row stays."""
         self._lines = list(lines)
         self.setRowCount(len(lines))
         for row, line in enumerate(lines):

@@ -109,7 +109,7 @@ class MatrixPage(QWidget):
         """Show another matrix.
 
         Args:
-            counts: (C, C + 1) int64, or None where nothing is known.
+            counts: (C, C + 1) int64, or None if unknown.
             catalog: its classes.
             folder: what is behind it.
         """

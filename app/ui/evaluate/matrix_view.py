@@ -82,7 +82,7 @@ class MatrixView(QAbstractScrollArea):
         self.viewport().update()
 
     def show_table(self, table: MatrixTable | None) -> None:
-        """Show another matrix; the cell in hand stays where its classes still are."""
+        """Show another matrix; the selected cell stays where its classes still are."""
         held = None if self._table is None or self._cell[0] < 0 else self._table.cell(*self._cell)
         self._table, self._ground = table, None
         self._measure_headers()
@@ -280,7 +280,7 @@ class MatrixView(QAbstractScrollArea):
         return row, column
 
     def point_at(self, row: int, column: int) -> None:
-        """Take a cell in hand, as the pointer does; (-1, -1) takes none."""
+        """Select a cell, as the pointer does; (-1, -1) takes none."""
         cell = (row, column) if row >= 0 and column >= 0 else (-1, -1)
         if cell != self._cell:
             self._cell = cell

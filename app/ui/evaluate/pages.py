@@ -74,7 +74,7 @@ class JudgePages(QObject):
         self.ambiguous.exportAsked.connect(self.ask_export)
 
     def refresh(self) -> None:
-        """Show the page in front as things are now; nothing happens where none of these is."""
+        """Show the page in front as things are now; nothing happens if none of these is in front."""
         page = self._view.page
         if self._program.projects.project is None or not self._view.isVisible():
             return
@@ -199,7 +199,7 @@ class JudgePages(QObject):
     # -- ambiguous -------------------------------------------------------------------------------------------------------
 
     def _describe(self, listed: ListedMark, reason: str) -> None:
-        # Not from within the table's own signal: the change has it filled anew.
+        # Not from within the table's own signal: the change has it filled again.
         QTimer.singleShot(0, self, lambda: self._program.ambiguous.describe(listed.image, listed.position, reason))
 
     def _name(self, image: int) -> str:

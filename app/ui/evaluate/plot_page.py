@@ -94,7 +94,7 @@ class PlotPage(QWidget):
         self.view.set_theme(theme)
 
     def show_chart(self, name: str, chart: AnyChart) -> None:
-        """Show a plot, unless another one was chosen meanwhile."""
+        """Show a plot, unless another one has been chosen."""
         if name != self.name:
             return
         if chart.empty:

@@ -28,7 +28,7 @@ from app.viewmodels.evaluate.charts import Chart
 from deeplab_core.analysis.ranking import RANKINGS
 
 _NAME = int(Qt.ItemDataRole.UserRole)
-#: From this width in px on the plot stands beside the table.
+#: From this width in px on the plot is beside the table.
 _BESIDE = 900
 
 
@@ -140,7 +140,7 @@ class QueuePage(QWidget):
         self.empty.setText("Measuring…" if measuring else RANKINGS[self.order].needs if self.order else "")
 
     def show_gain(self, chart: Chart | None) -> None:
-        """Show how well the order finds errors; None where there is no truth."""
+        """Show how well the order finds errors; None without truth."""
         self.right.setVisible(chart is not None)
         self.gain.show_chart(chart)
         self.gain_note.setText("" if chart is None else chart.note)

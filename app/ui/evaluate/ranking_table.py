@@ -21,7 +21,7 @@ class QueueRow:
 
     Attributes:
         image: id.
-        cells: what stands in the columns.
+        cells: the text of the columns.
         box: the place; None for the whole image.
     """
 

@@ -91,7 +91,7 @@ class FetchTable(QAbstractTableModel):
 
 
 class FetchFilter(QSortFilterProxyModel):
-    """Rows whose words and data set are wanted, in the order of a column."""
+    """Rows with the wanted words and data set, in the order of a column."""
 
     def __init__(self, table: FetchTable) -> None:
         super().__init__()
@@ -113,7 +113,7 @@ class FetchFilter(QSortFilterProxyModel):
 
 
 def size_text(size: int | None) -> str:
-    """A size for a person."""
+    """A size as shown."""
     if size is None:
         return "unknown"
     return f"{size / 1e6:.1f} MB" if size < 10e6 else f"{size / 1e6:,.0f} MB"

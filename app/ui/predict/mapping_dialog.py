@@ -1,4 +1,4 @@
-"""Which class of the project each class of the model becomes. What has no partner becomes void only if a person says so."""
+"""Project class for each class of the model. A class without a match becomes void only if the user chooses so."""
 
 from __future__ import annotations
 

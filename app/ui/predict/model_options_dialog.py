@@ -86,7 +86,7 @@ class ModelOptionsDialog(FittedDialog):
         return tick
 
     def options(self) -> dict[str, str]:
-        """Options that were changed, or whose guess was ticked as right, as ``load_model`` takes them."""
+        """Options that were changed, or with a confirmed guess, as ``load_model`` takes them."""
         chosen: dict[str, str] = {}
         for row in self._rows:
             field = self.fields[row.name]

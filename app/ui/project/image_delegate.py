@@ -15,7 +15,7 @@ from app.viewmodels.project.image_list import ImageRow
 ROW, PICTURE = 112, 104
 #: Side of the mark of a status, in px, and the room that it takes before the name.
 _MARK, _BESIDE = 13.0, 19
-#: Shape and colour of each status. The marks lie on the dark foot of a thumbnail in both themes.
+#: Shape and colour of each status. The marks are on the dark foot of a thumbnail in both themes.
 _STATUS_MARKS = {
     ImageStatus.NEW: ("ring", "muted"),
     ImageStatus.PREDICTED: ("disk", "accent"),
@@ -58,7 +58,7 @@ def paint_status(painter: QPainter, box: QRectF, row: ImageRow, theme: Theme) ->
 
 
 def unreadable_text(row: ImageRow) -> str:
-    """What stands in place of a thumbnail that could not be made."""
+    """What replaces a thumbnail that could not be made."""
     return "not found" if row.record.missing else "cannot be read"
 
 

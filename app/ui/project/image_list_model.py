@@ -86,7 +86,7 @@ class ImageListModel(QAbstractListModel):
         self._arrange()
 
     def shown_ids(self) -> list[int]:
-        """Ids of the rows as they stand in the list now: the order in which 'next' walks."""
+        """Ids of the rows in the current order of the list, which 'next' follows."""
         return [row.id for row in self._shown]
 
     def row_of(self, image_id: int) -> int | None:
@@ -101,7 +101,7 @@ class ImageListModel(QAbstractListModel):
         return self._picture(row)
 
     def update_row(self, row: ImageRow) -> None:
-        """Replace one image's facts; it keeps its place until the list is arranged anew, so that rows do not jump."""
+        """Replace one image's facts; it keeps its place until the list is sorted again, so that rows do not jump."""
         if 0 <= row.position < len(self._all) and isinstance(self._all, list):
             self._all[row.position] = row
         place = self._place.get(row.id)

@@ -22,7 +22,7 @@ class ImagesDock(Panel):
     """List of images.
 
     Signals:
-        chosen(id): a person wants to see this image.
+        chosen(id): the user wants to see this image.
         arranged(): filter or order changed, and with it what 'next' means.
         sortChosen(SortBy): for the settings.
     """

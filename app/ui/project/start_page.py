@@ -99,7 +99,7 @@ class StartPage(QWidget):
         self.open_button.clicked.connect(lambda: QGuiApplication.clipboard().setText(details))
 
     def show_busy(self, folder: str) -> None:
-        """A folder is being opened: nothing else is offered meanwhile; an empty text ends that."""
+        """A folder is being opened: nothing else is offered until then; an empty text ends that."""
         self._busy = bool(folder)
         self.title.setText(displayed(f"Opening {Path(folder).name}…") if folder else "Open a folder of images")
         self.text.setText(displayed(str(Path(folder).parent)) if folder else _WELCOME)

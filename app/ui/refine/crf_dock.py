@@ -115,7 +115,7 @@ class CRFDock(Panel):
     # -- what the controllers say ----------------------------------------------------------------------------------------
 
     def show_choices(self, choices: Sequence[CRFChoice], params: CRFParams) -> None:
-        """List presets and files, and show the parameters in hand."""
+        """List presets and files, and show the current parameters."""
         self._params, self._choices = params, list(choices)
         with QSignalBlocker(self.presets):
             self.presets.clear()
@@ -281,7 +281,7 @@ class CRFDock(Panel):
         button.clicked.connect(run)
         show()
 
-    # -- what a person does ----------------------------------------------------------------------------------------------
+    # -- user actions ---------------------------------------------------------------------------------------------------
 
     def _choose(self, place: int) -> None:
         if place == self.presets.count() - 1:

@@ -1,4 +1,4 @@
-"""Carries what the CRF's controllers say into its dock, the trimap curve and the panes, and back what a person does there."""
+"""Carries the signals of the CRF's controllers into its dock, the trimap curve and the panes, and the user's actions back."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class CRFBinding(QObject):
         path, _ = QFileDialog.getOpenFileName(self._window, "Open CRF parameters", start, "Search reports (*.json)")
         if path:
             self._program.refine.open_params(Path(path))
-        self._show_params()  # the list shows what is in hand, also where nothing was chosen
+        self._show_params()  # the list shows the current ones, also without a choice
 
     def _show_params(self) -> None:
         crf, dock = self._program.refine.crf, self._window.crf

@@ -17,7 +17,7 @@ from app.ui.shell.icons import make_icon
 from app.ui.shell.keys import key_text
 from app.ui.shell.theme import Theme
 
-#: Commands whose icons the first frame shows; those of the menus are painted after it.
+#: Commands with icons in the first frame; those of the menus are painted after it.
 _FIRST_SEEN = (*TOOLBAR, "edit.undo", "edit.redo", "view.linked", "window.fold")
 
 
@@ -83,7 +83,7 @@ class ActionBuilder:
         return key_text(keys[0], self.keymap.printed) if keys else ""
 
     def set_theme(self, theme: Theme) -> None:
-        """Colour the icons anew."""
+        """Colour the icons again."""
         self._theme = theme
         self._paint_icons(spec.id for spec in ACTIONS)
 

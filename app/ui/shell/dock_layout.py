@@ -41,7 +41,7 @@ class DockHeights(QObject):
     """Shares a column's height out when another tab comes to the front or the window changes, unless the user has dragged.
 
     Args:
-        window: whose docks they are.
+        window: the owner of the docks.
         docks: all docks by name.
         rest: the row that gets what the others leave.
         wanted: by the tab in front, what the other rows want.
@@ -53,7 +53,7 @@ class DockHeights(QObject):
         self._front = next(iter(wanted))
         self._dragged: dict[str, dict[str, int]] = {}
         self._given: dict[str, int] = {}
-        self._later = single_shot(self, 0, self.share)  # the layout is still busy with the tabs when it tells of them
+        self._later = single_shot(self, 0, self.share)  # the layout is still busy with the tabs when it signals them
         window.installEventFilter(self)
         for name in wanted:
             docks[name].visibilityChanged.connect(lambda visible, name=name: self._follow(name, visible))

@@ -214,7 +214,7 @@ class PictureFocus(QObject):
 
 
 def is_view(widget: QWidget | None) -> bool:
-    """Whether a widget is a view of the picture: what says which keys it wants for itself."""
+    """Whether a widget is a view of the picture: views declare which keys they want for themselves."""
     return widget is not None and hasattr(widget, "wants_key")
 
 

@@ -1,4 +1,4 @@
-"""Our own line icons: SVGs on a 24-px grid whose ``currentColor`` is filled in when they are loaded."""
+"""Our own line icons: SVGs on a 24-px grid with ``currentColor`` filled in when they are loaded."""
 
 from __future__ import annotations
 

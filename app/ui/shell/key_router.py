@@ -33,7 +33,7 @@ _EDITING = frozenset(
 class KeyRouter:
     """Takes key events of the window before any widget does.
 
-    A widget that needs a key for itself says so with a method ``wants_key(event) -> bool``.
+    A widget that needs a key for itself declares it with a method ``wants_key(event) -> bool``.
     """
 
     def __init__(self, window: MainWindow, focus: PictureFocus) -> None:

@@ -1,4 +1,4 @@
-"""Carries what the controllers say into the widgets, and what a person does in the docks back to the controllers."""
+"""Carries what the controllers say into the widgets, and the user's actions in the docks back to the controllers."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class Binding(QObject):
     def _show_layers(self) -> None:
         image, project = self.program.projects.image, self.program.projects.project
         if image is None or project is None or self._picture is None or self._pictured is not image:
-            return  # a kept prediction is told of before the image itself: all is shown when that comes
+            return  # a kept prediction is signalled before the image itself: all is shown when that comes
         judge = self.program.judge
         prediction = image.prediction
         fits = prediction is not None and prediction.confidence.shape == image.document.shape

@@ -157,7 +157,7 @@ class Toast(QFrame):
         self._timer.start()
 
     def enterEvent(self, event: QEnterEvent) -> None:
-        """Somebody reads it, or goes for its button."""
+        """The user reads it, or moves to its button."""
         if self._timer is not None:
             self._timer.stop()
         super().enterEvent(event)

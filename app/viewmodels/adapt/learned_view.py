@@ -1,4 +1,4 @@
-"""What a person is shown of a model that has learned. Plain values; no Qt."""
+"""The figures that the window shows of a model that has learned. Plain values; no Qt."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def read_images(corrections: Corrections, pairs: tuple[LearnPair, ...]) -> tuple
 
 
 def percent(value: float | None) -> str:
-    """A share as a person reads it."""
+    """A share as shown."""
     return _DASH if value is None else f"{100 * value:.1f}"
 
 
@@ -116,7 +116,7 @@ def points(share: float) -> str:
 
 
 def lost_most(report: LearnReport) -> str:
-    """A sentence on the class that lost most on images left out; empty where none lost anything that is shown."""
+    """A sentence on the class that lost most on images left out; empty if none lost anything that is shown."""
     row = report.lost_most
     if row is None or row.change is None or points(row.change.gain) in ("−0.0", "+0.0"):
         return ""

@@ -54,7 +54,7 @@ def arranged(catalog: ClassCatalog, present: frozenset[int]) -> list[int]:
 
 
 def matching(rows: Sequence[ClassRow], text: str) -> list[int]:
-    """Places of the rows whose name holds what was typed; those that begin with it come first."""
+    """Places of the rows with a name that contains the typed text; those that begin with it come first."""
     wanted = text.strip().lower()
     if not wanted:
         return list(range(len(rows)))
@@ -71,7 +71,7 @@ def assigned_keys(
         chosen: what the user has assigned; None before the first time.
         older: what an earlier version kept: every key of the first ten classes beside those that the user had chosen.
 
-    The keys that a catalog gets when it names none (first key, first class) are nobody's choice: they stay free.
+    The keys that a catalog gets when it names none (first key, first class) were not chosen: they stay free.
     """
     filled = {(key, info.id) for key, info in zip(keys, catalog.classes, strict=False)}
     if chosen is not None:
@@ -86,7 +86,7 @@ def effective_keys(
 ) -> dict[str, int]:
     """Key -> class id as the keys work on one image: assigned ones, then free keys in their order.
 
-    Classes of the image come first, then the rest, each in the catalog's order: as they stand in the list.
+    Classes of the image come first, then the rest, each in the catalog's order: as in the list.
     """
     free = [key for key in keys if key not in assigned]
     without = [class_id for class_id in arranged(catalog, present)[:-1] if class_id not in assigned.values()]

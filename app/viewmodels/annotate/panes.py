@@ -30,7 +30,7 @@ class PaneKind(StrEnum):
     DIFFERENCE = "difference"
 
 
-#: What a person reads.
+#: Titles as shown.
 PANE_TITLES: dict[PaneKind, str] = {
     PaneKind.IMAGE: "Image",
     PaneKind.PREDICTION: "Prediction",
@@ -76,7 +76,7 @@ class Pane:
 
     Attributes:
         kind: what it shows (left of the line, if split).
-        other: what it shows right of the line; None where there is no line.
+        other: what it shows right of the line; None without a line.
         split: place of the line as a fraction of the pane's width, 0..1.
     """
 
@@ -144,7 +144,7 @@ def overlay_from_dict(data: object, default: OverlayOptions) -> OverlayOptions:
 
 
 def member(kind: type[_E], value: object, default: _E) -> _E:
-    """The member of an enum with this value, or the default where there is none."""
+    """The member of an enum with this value, or the default if there is none."""
     try:
         return kind(str(value))
     except ValueError:

@@ -67,7 +67,7 @@ class ImageLine:
 def table_rows(
     catalog: ClassCatalog, figures: Sequence[ModelFigures | None], times: Sequence[float | None], *, folder: bool = False
 ) -> list[TableRow]:
-    """Summary rows, then a row per class: IoU in percent where there is truth, else the share of the picture.
+    """Summary rows, then a row per class: IoU in percent with truth, else the share of the picture.
 
     Args:
         figures: by place; None for a model that has not answered.

@@ -22,12 +22,12 @@ class Series:
     Attributes:
         name: for legend and table; empty for none.
         x, y: values; nan in ``y`` breaks a line.
-        low, high: interval of each ``y``; empty where there is none.
+        low, high: interval of each ``y``; empty if none.
         shape: ``"line"``, ``"points"`` (a line with marks), ``"bars"`` (lying, one row per ``x``) or ``"columns"`` (upright).
         token: colour of the theme.
         colors: one per value for bars; empty takes ``token``.
         dashed: drawn as a reference.
-        pale: places whose value rests on few objects or images; drawn muted.
+        pale: places with a value based on few objects or images; drawn muted.
     """
 
     name: str
@@ -75,7 +75,7 @@ class Chart:
         return not any(not math.isnan(value) for series in self.series for value in series.y)
 
     def lead_at(self, x: float, y: float) -> Any:
-        """Where a click at these values leads to: the nearest place on the axis, None where none is near."""
+        """Where a click at these values leads to: the nearest place on the axis, None if none is near."""
         lying = any(series.shape == "bars" for series in self.series)
         at = y if lying else x
         places = max((series.x for series in self.series), key=len, default=())

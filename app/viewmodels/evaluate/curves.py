@@ -11,7 +11,7 @@ class Curve:
 
     Attributes:
         name: ``"model"``, ``"now"``, ``"with CRF"`` or the title of a compared model; the plot's colours go by it.
-        values: mIoU inside the band of width 1, 2, ... px, 0..1; nan where no class is in the band.
+        values: mIoU inside the band of width 1, 2, ... px, 0..1; nan if no class is in the band.
         place: of a compared model, among those that are compared.
     """
 

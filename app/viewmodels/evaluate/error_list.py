@@ -82,7 +82,7 @@ class ComponentQuery:
         return found[0], found[1]
 
     def title(self, catalog: ClassCatalog) -> str:
-        """What a person reads above the list."""
+        """The text above the list."""
         if self.within is not None:
             of = "objects" if isinstance(self.within.axis, ObjectAxis) else "pixels"
             what = of if self.concerning is None else class_text(catalog, self.concerning)
@@ -126,7 +126,7 @@ class ComponentWalk:
         return self.components[self.place]
 
     def step(self, direction: int, index: ErrorIndex) -> ComponentWalk | None:
-        """The walk one place on (or, with -1, back), past those that corrections have mended; None at the end."""
+        """The cursor one place on (or, with -1, back), past those that corrections have fixed; None at the end."""
         place = self.place + direction
         while 0 <= place < len(self.components):
             if still_wrong(self.components[place], index):
@@ -154,7 +154,7 @@ def _pixels_of(component: ErrorComponent, index: ErrorIndex, kind: FailureKind |
 
 
 def nearest(component: ErrorComponent, components: Sequence[ErrorComponent], place: int) -> int:
-    """Where a component stands in a newer list: its own place, else the place it had, as far as the list reaches."""
+    """The place of a component in a newer list: its own place, else the place it had, as far as the list reaches."""
     for found, other in enumerate(components):
         if (other.image, other.truth, other.prediction, other.anchor) == (
             component.image,
@@ -167,5 +167,5 @@ def nearest(component: ErrorComponent, components: Sequence[ErrorComponent], pla
 
 
 def class_text(catalog: ClassCatalog, class_id: int) -> str:
-    """Name of a class as a person reads it."""
+    """Name of a class as shown."""
     return "void" if class_id == catalog.ignore else catalog.by_id(class_id).name

@@ -29,7 +29,7 @@ class FailureLine:
         share: of all wrong pixels (of the class), 0..1; nan without any.
         instances: components or objects; None for one class, of which they are not counted.
         images: images that have some.
-        gain: IoU won back if this kind were repaired: of the mean, or of the class; nan where there is none.
+        gain: IoU won back if this kind were repaired: of the mean, or of the class; nan if undefined.
         part: whether it belongs to the exact partition; the other kinds overlap.
         missing: what the data lacks to measure it; empty where it was measured. Without it the figures say nothing.
     """
@@ -74,9 +74,9 @@ class SliceBar:
 
     Attributes:
         label: what it is over.
-        value: its height, 0..1; nan where nothing is there.
+        value: its height, 0..1; nan if empty.
         count: objects, or images for slices of pixels, that it rests on.
-        few: whether these are so few that it may be any other next time.
+        few: whether these are too few, so that it may be any other next time.
         text: everything known of it, in words.
         within: the slice that it shows.
     """

@@ -22,7 +22,7 @@ from deeplab_core.catalogs.catalog import ClassCatalog
 
 
 class MatrixScale(StrEnum):
-    """What a cell says; the value is what a person reads."""
+    """What a cell shows; the value is its title."""
 
     COUNTS = "Pixels"
     ROWS = "Share of the truth"
@@ -31,7 +31,7 @@ class MatrixScale(StrEnum):
 
 
 class MatrixOrder(StrEnum):
-    """In which order classes stand; the value is what a person reads."""
+    """The order of the classes; the value is its title."""
 
     CATALOG = "Order of the classes"
     COST = "Most wrong pixels first"
@@ -57,7 +57,7 @@ class MatrixTable:
         rows: (R,) int64 channels of the truth, top to bottom.
         columns: (K,) int64 channels of the prediction, left to right; void comes last, and only where it occurs.
         counts: (R, K) int64 pixels of each cell; for pair scores of both directions.
-        values: (R, K) float64: pixels, or a share 0..1; nan where there is nothing to say.
+        values: (R, K) float64: pixels, or a share 0..1; nan if undefined.
         strength: (R, K) float64, 0..1: how strongly a cell is coloured.
     """
 

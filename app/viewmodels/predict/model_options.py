@@ -32,8 +32,8 @@ class OptionRow:
         label, tip: what the user reads.
         value: as text.
         choices: all possible values; empty where any text can be tried.
-        guessed: nothing tells it.
-        origin: what tells it, e.g. ``"config.json"``; empty where the family's code does.
+        guessed: nothing determines it.
+        origin: its source, e.g. ``"config.json"``; empty for the family's code.
     """
 
     name: str

@@ -27,7 +27,7 @@ class DeviceView:
         device: as torch names it; empty before a model is loaded.
         state: shown while there is no device: "starting…", "no model".
         milliseconds: of the last prediction.
-        reason: why it is not the device that was asked for, or what else a person should know.
+        reason: why it is not the device that was asked for, or what else the user should know.
         tooltip: versions and devices of the compute process.
         trouble: whether to show it as a warning.
     """
@@ -42,7 +42,7 @@ class DeviceView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSettings:
-    """How a person wants the model to be run; see :class:`deeplab_core.records.PredictOptions`.
+    """The user's inference options; see :class:`deeplab_core.records.PredictOptions`.
 
     Attributes:
         output_stride: 0 takes the model's own.

@@ -65,7 +65,7 @@ def plan_run(project: Project, model: str, images: Collection[int], *, goes_on: 
 
 
 def plan_crf(project: Project, title: str) -> FolderPlan:
-    """The CRF over the folder: masks that nobody has worked on change."""
+    """The CRF over the folder: masks that the user has not edited change."""
     records = [record for record in project.images if not record.missing]
     groups = _groups(project, records)
     labelled = project.labelled()

@@ -1,4 +1,4 @@
-"""What the list of images shows of each image, and the filter that a person types."""
+"""What the list of images shows of each image, and the filter that the user types."""
 
 from __future__ import annotations
 

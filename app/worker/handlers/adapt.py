@@ -30,7 +30,7 @@ class Handler:
 
 
 def _learn(request: Learn, cancel: Cancel | None, progress: ReportProgress | None) -> Learned:
-    """Load the model anew, adapt it, and write it beside its card.
+    """Load the model again, adapt it, and write it beside its card.
 
     The model is read from its file because the one in use has its batch norms folded away; that one is not touched.
 

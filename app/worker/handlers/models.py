@@ -34,7 +34,7 @@ class Handler:
         if request.options:
             write_card_file(weights_file(Path(request.path)), card)
             model, card = load_model(request.path)  # as every later request sees it
-        if request.output_stride in model.output_strides:  # the card says what predictions use that do not ask for another
+        if request.output_stride in model.output_strides:  # the card records the default of predictions
             model.output_stride = request.output_stride
             card = replace(card, output_stride=request.output_stride)
         predictor = Predictor(model, card, device=request.device)

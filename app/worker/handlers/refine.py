@@ -30,7 +30,7 @@ QUICK_PIXELS, QUICK_FIELD = 400_000, 40_000
 #: The mean field around a stroke runs on at most so many pixels: longer strokes are refined at a smaller scale, and the
 #: correction is carried up.
 BOX_FIELD = 40_000
-#: Images whose picture and lattices are kept; of a large one only itself.
+#: Images with kept picture and lattices; of a large one only itself.
 _KEPT, _LARGE = 2, 8_000_000
 
 _UNSTROKED = -1
@@ -219,7 +219,7 @@ def in_window_ids(
     Args:
         source: the model's classes.
         channel_ids: the window's id of each; of those with one id the probabilities are added up.
-        extra: ids that need a channel even where no class of the model becomes them: a person has painted them.
+        extra: ids that need a channel even if no class of the model becomes them: the user has painted them.
 
     Returns:
         The probabilities and the id of each channel.
@@ -259,7 +259,7 @@ def renamed_source(
     Args:
         source: of the window's classes.
         ids: the id of each of its channels.
-        old, new: (H, W) ids: per pixel, whose probability is added to which; ``ignore`` where nothing moves.
+        old, new: (H, W) ids: per pixel, the class that gives its probability and the one that gets it; ``ignore`` for none.
     """
     places = {int(class_id): channel for channel, class_id in reversed(list(enumerate(ids)))}
 

@@ -1,4 +1,4 @@
-"""Cityscapes' own label files, from labels of any catalog whose classes have partners by name."""
+"""Cityscapes' own label files, from labels of any catalog with classes that match by name."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from deeplab_core.masks.export.masks import color_table
 from deeplab_core.masks.png import encode_ids_png, encode_png, to_file_values
 from deeplab_core.masks.stored import read_stored
 
-#: Label id 0, "unlabeled": what Cityscapes' label files hold where nothing is known; they have no void value.
+#: Label id 0, "unlabeled": what Cityscapes' label files hold for unknown pixels; they have no void value.
 _UNLABELED = 0
 
 
@@ -75,7 +75,7 @@ def translated(item: ExportItem, labels: LabelMap, catalog: str, *, unmatched_to
     """Labels in Cityscapes' values.
 
     Args:
-        item: whose labels they are.
+        item: the image of the labels.
         labels: (H, W) of the item's catalog.
         catalog: ``"cityscapes34"`` for label ids, ``"cityscapes19"`` for train ids.
         unmatched_to_void: write classes without a partner as void instead of raising.

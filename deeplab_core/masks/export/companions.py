@@ -31,7 +31,7 @@ def place_picture(item: ExportItem, exporter: Exporter, target: Path) -> int:
         Bytes written.
 
     Raises:
-        ProtectedFile: another picture stands there; no photograph is replaced.
+        ProtectedFile: another picture is there; no photograph is replaced.
         ExportError: the copy does not read back equal.
         StorageError: it cannot be written.
     """

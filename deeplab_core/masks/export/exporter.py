@@ -55,7 +55,7 @@ class Loss:
         return any(astuple(self))
 
     def text(self) -> str:
-        """The loss in one clause, empty where nothing is lost."""
+        """The loss in one clause, empty if nothing is lost."""
         parts = []
         if self.pixels:
             parts.append(f"{count(self.pixels, 'pixel')} with another class")
@@ -91,7 +91,7 @@ class ExportItem:
         split: part of the data set, ``"train"`` or ``"val"``; empty where the export has no splits.
         provenance: called after ``labels``; (H, W) uint8 codes of who set each pixel, in the oriented frame, None where unknown.
         reviewed: whether a user confirmed the whole mask.
-        models: called after ``labels``; ids of the models whose predictions are in the labels.
+        models: called after ``labels``; ids of the models with predictions in the labels.
     """
 
     name: str
@@ -122,7 +122,7 @@ class Exporter(ABC):
 
     Attributes:
         name: what the command line and settings call it; :data:`deeplab_core.masks.export.FORMATS` has the rest of its facts.
-        follows_frame: whether the choice between stored and oriented frame applies; pictures to look at, and formats whose
+        follows_frame: whether the choice between stored and oriented frame applies; pictures to look at, and formats with their
             readers apply the EXIF orientation themselves, are always oriented.
         images: whether photographs are copied to their places in the layout, linked there, or left out.
     """
@@ -194,7 +194,7 @@ class LayoutExporter(Exporter):
 
     @abstractmethod
     def session(self, catalog: ClassCatalog) -> LayoutSession:
-        """Start an export whose labels all belong to ``catalog``."""
+        """Start an export with labels that all belong to ``catalog``."""
 
 
 class FileExporter(LayoutExporter):
@@ -286,7 +286,7 @@ class CollectionExporter(Exporter):
 
     @abstractmethod
     def session(self, catalog: ClassCatalog) -> CollectionSession:
-        """Start a file whose labels all belong to ``catalog``."""
+        """Start a file with labels that all belong to ``catalog``."""
 
 
 def check_labels_equal(path: Path, name: str, catalog: ClassCatalog, expected: LabelMap) -> None:

@@ -43,7 +43,7 @@ class ExportPlan:
         shared: files that all items share.
         existing: files that are there already and may be replaced, in order.
         refused: by item name, why it cannot be exported: another item would be written to the same file, or a photograph or a
-            link stands there. The others are exported.
+            link is there. The others are exported.
     """
 
     outputs: tuple[Path, ...]
@@ -54,7 +54,7 @@ class ExportPlan:
 
 
 def plan_export(items: Sequence[ExportItem], exporter: Exporter, target: str | Path, *, provenance: bool = False) -> ExportPlan:
-    """Work out the target files and what already stands there. Writes nothing.
+    """Work out the target files and what is already there. Writes nothing.
 
     Args:
         items, exporter, target: as for :func:`deeplab_core.masks.export.export_masks`.
@@ -70,7 +70,7 @@ def plan_export(items: Sequence[ExportItem], exporter: Exporter, target: str | P
     names = [own[-1] for own in files]
     outputs = tuple(target / name for name in names)
     shared = tuple(target / name for name in (exporter.shared(items) if isinstance(exporter, LayoutExporter) and items else ()))
-    # In one file for all, images are told apart by their whole names.
+    # In one file for all, whole names distinguish the images.
     refused = _equal_names(items, [item.name for item in items] if isinstance(exporter, CollectionExporter) else names)
     photographs = {_identity(item.image_path) for item in items if item.image_path is not None}
     existing: dict[Path, ExistingTarget] = {}
@@ -108,7 +108,7 @@ def _refusal(item: ExportItem, output: Path, photographs: set[str]) -> AtrousErr
 
 
 def existing_target(path: Path) -> ExistingTarget | None:
-    """What stands at ``path``, or None."""
+    """What is at ``path``, or None."""
     try:
         status = path.lstat()
     except OSError:
@@ -128,7 +128,7 @@ def _names(item: ExportItem, exporter: Exporter, *, provenance: bool) -> tuple[s
 
 
 def _equal_names(items: Sequence[ExportItem], names: Sequence[str]) -> dict[str, AtrousError]:
-    """Refusals for the items whose files would have one name, or names that differ only in their Unicode form."""
+    """Refusals for the items with files of the same name, or names that differ only in their Unicode form."""
     groups: dict[str, list[ExportItem]] = defaultdict(list)
     for item, name in zip(items, names, strict=True):
         groups[name_key(_fold(name))].append(item)
@@ -141,7 +141,7 @@ def _equal_names(items: Sequence[ExportItem], names: Sequence[str]) -> dict[str,
 
 
 def equal_names_error(name: str, others: Sequence[str], *, kept: bool) -> ExportError:
-    """The error for an image whose result would have the name of another's.
+    """The error for an image with a result named like another's.
 
     Args:
         name: the image.

@@ -107,7 +107,7 @@ def export_masks(
         exporter: how; see :data:`deeplab_core.masks.export.EXPORTERS`.
         target: folder; created if missing.
         on_existing: ``"ask"`` and ``"error"`` raise before anything is written if a target file exists (a caller that asks
-            shows :func:`plan_export` first); ``"replace"`` and ``"skip"`` are what a person may have answered.
+            shows :func:`plan_export` first); ``"replace"`` and ``"skip"`` are the user's possible answers.
         frame: ``"stored"`` fits the raw pixels of the photograph's file, ``"oriented"`` what a viewer shows.
         progress: called with (done, total) after every item.
         cancel: asked before every item; True ends the run. Files already written stay; a collection is then not written.
@@ -115,7 +115,7 @@ def export_masks(
 
     Raises:
         ExportError: an existing target, or a target that cannot be (see :func:`plan_export`). Items that the plan refuses,
-            because two would be one file or a photograph stands there, fail alone.
+            because two would be one file or a photograph is there, fail alone.
         StorageError: the target folder cannot be created or marked.
     """
     plan = plan_export(items, exporter, target, provenance=provenance)

@@ -1,4 +1,4 @@
-"""Layouts whose labels are indexed pictures in folders: Pascal VOC's, and ADE20K's of the scene parsing benchmark."""
+"""Layouts with indexed pictures in folders as labels: Pascal VOC's, and ADE20K's of the scene parsing benchmark."""
 
 from __future__ import annotations
 

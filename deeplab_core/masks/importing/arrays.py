@@ -45,7 +45,7 @@ class _IdReader(Reader):
         raise NotImplementedError
 
     def add(self, entry: Entry) -> None:
-        """Take an entry whose label map can be read; note another as not read."""
+        """Take an entry with a readable label map; note another as not read."""
         try:
             values = self.values(entry)
         except AtrousError as problem:

@@ -23,7 +23,7 @@ class Canvas:
 
     Attributes:
         width, height: in px.
-        values: (H, W) uint16: 0 where no region is, 1 + the place of the class in ``names``, 65535 for void.
+        values: (H, W) uint16: 0 outside the regions, 1 + the place of the class in ``names``, 65535 for void.
         names: classes that can be drawn.
         regions: how many were drawn, void left out.
         notes: what was read in an unusual way.

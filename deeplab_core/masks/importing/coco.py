@@ -104,7 +104,7 @@ class CocoReader(_CocoReader):
     def draw(self, entry: Entry, canvas: Canvas, info: ImageInfo, frame: Frame) -> None:
         del info, frame
         pen = Pen(canvas.width, canvas.height)
-        # Crowds are drawn around the objects within them, coarsely, so they lie below.
+        # Crowds are drawn around the objects within them, coarsely, so they are below.
         annotations, void = entry.data
         for annotation in sorted(annotations, key=lambda row: not row.get("iscrowd")):
             with canvas.drawing("an annotation"):
@@ -123,7 +123,7 @@ class CocoReader(_CocoReader):
 
 
 class PanopticReader(_CocoReader):
-    """COCO panoptic: one PNG per image, whose colours are segment ids (R + 256 G + 65536 B), and their categories in JSON."""
+    """COCO panoptic: one PNG per image, with segment ids as colours (R + 256 G + 65536 B), and their categories in JSON."""
 
     format_key = "coco_panoptic"
 

@@ -20,13 +20,13 @@ FORMATS: tuple[Format, ...] = (
         key="xanylabeling", title="X-AnyLabeling JSON", module="labelme", lossless=False, frame="displayed",
         lost=(_OBJECTS, _HIDDEN, "flags, descriptions, attributes and scores"),
         rule="as labelme; turned rectangles as polygons",
-        layout="labelme's files whose shapes have 'difficult', 'attributes', 'score' or 'kie_linking'",
+        layout="labelme's files with shapes that have 'difficult', 'attributes', 'score' or 'kie_linking'",
     ),
     Format(
         key="isat", title="ISAT JSON", module="labelme", lossless=False,
         lost=(_OBJECTS, _HIDDEN, "layers and notes"),
         rule="pixels inside or on the outline, corners cut to whole numbers; higher layers cover lower ones",
-        layout="one .json file per image whose 'info' has the description ISAT",
+        layout="one .json file per image with 'info' that has the description ISAT",
     ),
     Format(
         key="coco", title="COCO instances", module="coco", lossless=False,
@@ -38,7 +38,7 @@ FORMATS: tuple[Format, ...] = (
         key="coco_panoptic", title="COCO panoptic", module="coco", lossless=True,
         lost=(_OBJECTS,),
         rule="every pixel has the class of its segment; 0 is void",
-        layout="a .json file whose annotations have 'segments_info', and its folder of PNG files",
+        layout="a .json file with annotations that have 'segments_info', and its folder of PNG files",
     ),
     Format(
         key="yolo", title="YOLO segmentation", module="yolo", lossless=False, frame="displayed",

@@ -247,7 +247,7 @@ def _mask_patch(shape: dict[str, Any], points: NDArray[np.float64]) -> Patch:
 
 
 def decode_bitmap(data: bytes) -> NDArray[np.bool_]:
-    """A picture that says which pixels are inside: its alpha channel where it has one, else its values other than 0.
+    """A picture that marks the pixels inside: its alpha channel if it has one, else its values other than 0.
 
     Args:
         data: a PNG file.

@@ -50,7 +50,7 @@ class MappedClass:
         source: the source's class.
         target: id in the project's catalog; None is void.
         how: ``"name"`` equal names, ``"synonym"`` a declared synonym, ``"id"`` equal ids where the source has no names,
-            ``"chosen"`` by the user, ``"format"`` void or background because the format itself says so, ``"open"`` not decided.
+            ``"chosen"`` by the user, ``"format"`` void or background because the format defines it, ``"open"`` not decided.
     """
 
     source: SourceClass

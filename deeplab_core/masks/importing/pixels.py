@@ -32,7 +32,7 @@ _MASKS = (".png", ".tif", ".tiff", ".bmp", ".pgm")
 
 
 class PixelReader(Reader):
-    """Masks in files, whose values or colours are classes of a catalog."""
+    """Masks in files, with values or colours that are classes of a catalog."""
 
     def __init__(self, source: Source) -> None:
         super().__init__(source)
@@ -233,7 +233,7 @@ class KittiReader(PixelReader):
         path = PurePosixPath(entry.file)
         name = str(path.parent.parent / "instance" / path.name)
         if self.source.has(name):
-            values = read_stored(self.source.local(name)).values  # class * 256 + number, 0 where nothing is told apart
+            values = read_stored(self.source.local(name)).values  # class * 256 + number, 0 without instances
             if values is not None:
                 canvas.count_instances([int(value) for value in np.unique(values) if value % 256])
 

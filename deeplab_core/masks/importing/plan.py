@@ -60,7 +60,7 @@ class ImportPlan:
     _reader: Reader = field(repr=False, compare=False)
 
     def mapped(self, catalog: ClassCatalog, choices: Mapping[str, str] | None = None) -> ImportPlan:
-        """A copy whose classes become those of ``catalog``; see :func:`map_classes`. ``mapping.unmapped`` lists what is open."""
+        """A copy with the classes of ``catalog``; see :func:`map_classes`. ``mapping.unmapped`` lists what is open."""
         return replace(self, mapping=map_classes(self.classes, catalog, choices))
 
     def own_catalog(self, name: str | None = None) -> ClassCatalog:
@@ -129,7 +129,7 @@ class ImportPlan:
         return "void" if found is None else self._checked().catalog.by_id(found).name
 
     def extract(self) -> Iterator[tuple[str, AtrousError | None]]:
-        """Write the images that the source itself holds into the folder of the images, where no file has their name.
+        """Write the images that the source itself holds into the folder of the images, if no file has their name.
 
         Yields:
             (name, None) for every image written, (name, error) for one that was not.

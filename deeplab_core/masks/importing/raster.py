@@ -5,7 +5,7 @@ Two programs rarely fill the same polygon alike, so every format is drawn by the
 - *Pillow's* (labelme, Cityscapes): :mod:`PIL.ImageDraw` on the whole image, outline and inside.
 - *COCO's* (COCO, CVAT, Label Studio): pycocotools on a grid five times as fine; parts of one object are united.
 - *OpenCV's* (YOLO, Supervisely): :func:`cv2.fillPoly` on whole numbers, the outline belongs to the region.
-- *the closed polygon* (ISAT): every pixel whose whole-number place is inside the polygon (even-odd) or on its outline, as
+- *the closed polygon* (ISAT): every pixel with its whole-number place inside the polygon (even-odd) or on its outline, as
   scikit-image's ``draw.polygon`` does.
 """
 
@@ -151,7 +151,7 @@ class Pen:
     # -- the closed polygon ----------------------------------------------------------------------------------------------
 
     def closed_polygon(self, points: Points) -> Patch:
-        """Pixels whose whole-number place is inside a polygon (even-odd), or on its outline."""
+        """Pixels with their whole-number place inside a polygon (even-odd), or on its outline."""
         low = np.maximum(np.floor(points.min(axis=0)).astype(np.int64), 0)
         high = np.minimum(np.ceil(points.max(axis=0)).astype(np.int64) + 1, (self.width, self.height))
         if (high <= low).any():

@@ -24,7 +24,7 @@ class Format:
     Attributes:
         key: what the command line calls it.
         title: what the user reads.
-        module: module of :mod:`deeplab_core.masks.importing` whose ``Reader`` reads it.
+        module: module of :mod:`deeplab_core.masks.importing` with the ``Reader`` that reads it.
         lossless: whether every pixel of a source becomes exactly one class, without drawing outlines.
         lost: what a source can hold that a label map cannot, in words.
         rule: how its regions become pixels, in words.
@@ -54,8 +54,8 @@ class SourceClass:
         name: its name there.
         aliases: further names that the source itself gives it.
         color: its colour there, None if the source has none.
-        regions: how many regions of it the source holds; None for masks, whose pixels are counted as they are read.
-        ignored: the format itself says that the class is not evaluated, so that it becomes void where no class has its name.
+        regions: how many regions of it the source holds; None for masks; their pixels are counted as they are read.
+        ignored: the format excludes the class from evaluation, so that it becomes void if no class has its name.
         background: whether it is the format's class for everything else.
         id: the number that stands for it where the source has numbers and no names; the project's class of this id is meant.
     """

@@ -23,7 +23,7 @@ STAGES: tuple[tuple[int, int, int, int], ...] = (
     (6, 320, 1, 1),
 )
 
-#: Units whose features are the levels before the last.
+#: Units with features that are the levels before the last.
 _LEVEL_UNITS = (0, 2, 5, 12)
 
 
@@ -153,7 +153,7 @@ class MobileNetV2(Encoder):
 
     @property
     def chain(self) -> tuple[tuple[str, ...], ...]:
-        """The stem, the units, the last convolution where there is one."""
+        """The stem, the units, the last convolution if there is one."""
         last = () if isinstance(self.last, nn.Identity) else (("last",),)
         return (("stem",), *((f"blocks.{index}",) for index in range(len(self.blocks))), *last)
 

@@ -191,7 +191,7 @@ def _known(name: str) -> str:
     timm = _timm()
     if "/" in name or ":" in name:
         raise AtrousError(
-            f"'{name}' lies on a hub", why="networks are built here, never downloaded", remedy="Give a name of timm.list_models()"
+            f"'{name}' is on a hub", why="networks are built here, never downloaded", remedy="Give a name of timm.list_models()"
         )
     if not timm.is_model(name):
         near = difflib.get_close_matches(name, timm.list_models(), 5)

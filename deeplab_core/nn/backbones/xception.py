@@ -1,7 +1,7 @@
 """Xception (Chollet 2017, arXiv 1610.02357) and its modified aligned form (DeepLabv3+, arXiv 1802.02611, figure 4).
 
 In the modified aligned networks max pooling gave way to strided separable convolutions, and batch norm stands after each
-depthwise convolution too. Every unit rectifies its input (pre-activation), except in the last block, whose ReLUs stand behind
+depthwise convolution too. Every unit rectifies its input (pre-activation), except in the last block; its ReLUs come after
 the depthwise and the pointwise convolution.
 """
 

@@ -62,7 +62,7 @@ def identity_init(conv: nn.Conv2d, classes: int, noise: float = 0.01) -> None:
 class DilatedNet(SegmentationModel):
     """Front end (keys ``stages``, ``fc6``, ``fc7``, ``front``) and context module (``context``, ``classifier``, ``upsampling``).
 
-    ``coarse_logits`` reflect the image's border by 186 px and lie at stride 8; native output takes an image that already has its
+    ``coarse_logits`` reflect the image's border by 186 px and are at stride 8; native output takes an image that already has its
     margin and returns the scores of its inside.
     """
 

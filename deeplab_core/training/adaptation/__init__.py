@@ -1,4 +1,4 @@
-"""Learning from a person's corrections: the frozen half of a network runs once, the rest learns within seconds.
+"""Learning from the user's corrections: the frozen half of a network runs once, the rest learns within seconds.
 
 ::
 

@@ -1,4 +1,4 @@
-"""``adapt``: a model learns from what a person corrected, and forgets nothing."""
+"""``adapt``: a model learns from what the user corrected, and forgets nothing."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from deeplab_core.training.adaptation.lessons import Corrected, Lesson, Untouche
 from deeplab_core.training.adaptation.reporting import card_with_lineage, class_gains, summary
 from deeplab_core.training.adaptation.views import Encoded, FeatureStore
 
-#: A person's pixel against a predicted one, by strength.
+#: A user's pixel against a predicted one, by strength.
 _EMPHASIS = {"gentle": 1.0, "normal": 3.0, "strong": 10.0}
 #: Adam's rate and the weight of the distance from the start, by strength.
 _FREEDOM = {"gentle": (7e-4, 0.1), "normal": (1.5e-3, 0.03), "strong": (3e-3, 0.003)}
@@ -68,18 +68,18 @@ def adapt(
     cancel: Cancel | None = None,
     progress: ReportProgress | None = None,
 ) -> Adapted:
-    """Adapt a model to a person's corrections.
+    """Adapt a model to the user's corrections.
 
     The frozen half of the network runs once over every image; its output is kept, and the learning half is trained on the
     person's pixels, with the old model's confident predictions replayed on the rest of the corrected images and on images
-    that nobody has touched. How many steps are taken, and how much of the change, is decided on images that are left out in
+    without corrections. How many steps are taken, and how much of the change, is decided on images that are left out in
     turn.
 
     Args:
         model: any network of this package, on the CPU in eval mode; left as it is.
         card: its card.
         corrected: corrected images.
-        untouched: images whose predictions are to stay as they are; at most ``options.background`` of them are used.
+        untouched: images with predictions that must not change; at most ``options.background`` of them are used.
         labels: catalog of the corrected masks; None is the model's.
         pairs: what each class of the model means among the labels, by id; None matches by name.
         options: see :class:`LearnOptions`.

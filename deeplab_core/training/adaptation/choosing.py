@@ -24,7 +24,7 @@ _FOLDS = 2
 BLENDS = (0.25, 0.5, 1.0)
 #: Without anything to leave out only part of the way is gone.
 UNCHECKED_BLEND = 0.5
-#: Pictures that are kept for a person to look at, and their longest side.
+#: Pictures that are kept to be shown, and their longest side.
 PAIRS, PAIR_SIDE = 6, 640
 _CHECKING = "checking on images left out"
 
@@ -36,7 +36,7 @@ class Choice:
     Attributes:
         step: of the pace, after which learning stops.
         blend: share of the change that is taken.
-        left_out: images while they were left out; None where nothing could be left out.
+        left_out: images while they were left out; None if nothing could be left out.
         pairs: what left-out images looked like before and after.
         images: how many were corrected.
         states: what was learned without the images of each fold, after ``step``.
@@ -123,8 +123,8 @@ def taken_less(
 ) -> Choice:
     """The choice with another share of the change, and what the images that were left out say of that one.
 
-    Figures must be of what is saved: those of a larger share would praise a model that nobody gets. The learning half is left
-    with what the last fold learned.
+    Figures must be of what is saved: those of a larger share would describe another model than the saved one. The learning half
+    is left with what the last fold learned.
 
     Raises:
         Cancelled: asked between two images.
@@ -142,7 +142,7 @@ def taken_less(
 
 
 def _shown(folds: Sequence[tuple[list[int], list[int]]]) -> list[int]:
-    """Places of the left-out images that a person gets to see, ascending."""
+    """Places of the left-out images that are shown, ascending."""
     return spread(sorted(place for _, out in folds for place in out), PAIRS)
 
 

@@ -34,8 +34,8 @@ class Pace:
         rate: Adam's.
         corrected, untouched: views of a step.
         points: pixels that are drawn from a view.
-        emphasis: how many predicted pixels one pixel of a person outweighs.
-        least: smallest share of a person's pixels among those drawn from a corrected image.
+        emphasis: how many predicted pixels one pixel of the user outweighs.
+        least: smallest share of the user's pixels among those drawn from a corrected image.
         floor: least share of a class among the pixels that are drawn from an image that holds it.
         pull: weight of the squared distance from the start (L2-SP, Li et al. 2018).
     """
@@ -159,7 +159,7 @@ class Learner:
         return ~self._members[shown].any(0)
 
     def _hold(self, still: Tensor) -> None:
-        """Classes that nobody has shown keep their rows of the classifier: they would only be learned away.
+        """Classes without examples keep their rows of the classifier: they would only be learned away.
 
         The one row of a two-class network belongs to both its classes, so it learns as soon as one of them was shown.
         """

@@ -1,4 +1,4 @@
-"""Reading every image once: what the frozen half says of it is kept, what cannot be used is named and left out."""
+"""Reading every image once: the output of the frozen half is kept, what cannot be used is named and left out."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ T = TypeVar("T")
 
 #: Confidence (0..255) from which a prediction of the old model is one that must stay: 0.7.
 CONFIDENT = 178
-#: Share of the room for features that corrected images may take where not everything fits: without images that nobody has
+#: Share of the room for features that corrected images may take where not everything fits: without images without
 #: corrected, the network would forget.
 _CORRECTED_SHARE = 0.75
-_NO_ROOM = "there was no room to keep what the network says of it while learning"
+_NO_ROOM = "there was no room to keep the network's output while learning"
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,8 +37,8 @@ class Raw:
 
     Attributes:
         encoded: plain, and mirrored for a corrected image.
-        known: (H, W) int16 place of the class that a person vouches for, -1 elsewhere; None for an image nobody has corrected.
-        mask: (H, W) what predictions are judged by: the labels that a person vouches for where those are most of the image, else
+        known: (H, W) int16 place of the class that the user confirmed, -1 elsewhere; None for an uncorrected image.
+        mask: (H, W) what predictions are judged by: the labels that the user confirmed if those are most of the image, else
             the whole corrected mask.
     """
 
@@ -77,7 +77,7 @@ class Gatherer:
     ) -> Gathered:
         """Read what is to be learned from.
 
-        Where the store cannot keep what the network says of all of them, evenly chosen ones that fit are learned from.
+        Where the store cannot keep the network's output for all of them, evenly chosen ones that fit are learned from.
 
         Args:
             background: how many of ``untouched`` are used.
@@ -159,7 +159,7 @@ class Gatherer:
 
 
 def votes(raw: Raw, place: int, halves: Halves, card: ModelCard, device: torch.device) -> NDArray[np.int64]:
-    """(C,) pixels that a person calls the class at ``place``, by what the model takes them for."""
+    """(C,) pixels that the user gives the class at ``place``, by what the model takes them for."""
     wanted = raw.known == place
     none: NDArray[np.int64] = np.zeros(len(card.catalog), np.int64)
     if raw.known is None or not np.any(wanted):

@@ -1,4 +1,4 @@
-"""A network in two halves: one that stays as it is, whose output is computed once, and one that learns."""
+"""A network in two halves: one that is frozen, with output computed once, and one that learns."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Halves(Protocol):
         """What is trained. Batch norms keep statistics and affine parameters."""
 
     def class_rows(self) -> list[nn.Parameter]:
-        """Parameters whose first axis are the classes: weights and biases of the classifiers."""
+        """Parameters with the classes as first axis: weights and biases of the classifiers."""
 
     def joined(self) -> SegmentationModel:
         """A new network with the learning half as it is now."""
@@ -152,7 +152,7 @@ class BehindEncoder:
         self._whole, self._only = model, only
         self._encoder = prepare_for_inference(model, device).encoder
         self._replay = _Replayed(original)
-        # A copy of everything but the encoder, in whose place the copy finds the replay.
+        # A copy of everything but the encoder, replaced by the replay.
         self.learning: SegmentationModel = copy.deepcopy(model, {id(original): self._replay}).eval().to(device)
         side = max(_PROBE_SIDE, model.minimum_side)
         probe = torch.zeros(1, model.in_channels, side, side, device=device)

@@ -52,7 +52,7 @@ class LeftOut:
         return self._interval(lambda counts: scores.mean_iou(counts, "truth")[0], len(self.before))
 
     def class_gain(self, channel: int) -> GainInterval | None:
-        """Of the IoU of one class; None where no image has it. With fewer than two such images there are no bounds."""
+        """Of the IoU of one class; None if no image has it. With fewer than two such images there are no bounds."""
         images = sum(bool(matrix.truth_pixels()[channel]) for matrix in self.before)
         if not images:
             return None

@@ -1,4 +1,4 @@
-"""What an image teaches: pixels whose class a person vouches for, and pixels whose prediction is to stay."""
+"""What an image teaches: pixels with a class that the user confirmed, and pixels with a prediction that must not change."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Corrected:
 
     Attributes:
         name: what reports call it.
-        read: gives the picture (H, W, 3) uint8, the labels that a person vouches for (H, W), void elsewhere, and the whole mask
+        read: gives the picture (H, W, 3) uint8, the labels that the user confirmed (H, W), void elsewhere, and the whole mask
             as it is now (H, W); both in the ids of one catalog. May raise AtrousError: the image is then left out and named.
     """
 
@@ -33,7 +33,7 @@ class Corrected:
 
 @dataclass(frozen=True, slots=True)
 class Untouched:
-    """An image that nobody has corrected. ``read`` gives the picture (H, W, 3) uint8, or raises AtrousError."""
+    """An uncorrected image. ``read`` gives the picture (H, W, 3) uint8, or raises AtrousError."""
 
     name: str
     read: Callable[[], RGB]
@@ -99,10 +99,10 @@ class Lesson:
     Attributes:
         name: of the image.
         views: plain, and mirrored where wanted.
-        replayed: pixels whose confident prediction is to stay, by channel.
+        replayed: pixels with a confident prediction that must not change, by channel.
         before: (H, W) what the old model predicts, ids of the labels' catalog.
-        taught: pixels that a person vouches for, by place in the labels' catalog; None for an image nobody has corrected.
-        mask: (H, W) the whole corrected mask; None for an image nobody has corrected.
+        taught: pixels that the user confirmed, by place in the labels' catalog; None for an uncorrected image.
+        mask: (H, W) the whole corrected mask; None for an uncorrected image.
     """
 
     name: str
@@ -113,7 +113,7 @@ class Lesson:
     mask: LabelMap | None = None
 
     def taught_share(self, emphasis: float, least: float) -> float:
-        """Share of the drawn pixels that are a person's, if one of them counts as ``emphasis`` others."""
+        """Share of the drawn pixels that are the user's, if one of them counts as ``emphasis`` others."""
         if self.taught is None or not self.taught.pixels:
             return 0.0
         weight = emphasis * self.taught.pixels

@@ -1,4 +1,4 @@
-"""Losses at single pixels: what a person says, and what the old model said. Logits are (P, C) float32."""
+"""Losses at single pixels: the user's label, and the old model's prediction. Logits are (P, C) float32."""
 
 from __future__ import annotations
 

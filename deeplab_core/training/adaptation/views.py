@@ -1,4 +1,4 @@
-"""An image as the learning half sees it: kept features, where its pixels lie on the grid of scores, what the old model said."""
+"""An image for the learning half: features, positions of its pixels on the grid of scores, the old model's prediction."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _LARGEST_HALF = 65504.0
 class FeatureStore:
     """Keeps features in half precision: in memory up to a bound, the rest in files that vanish with the store.
 
-    The files lie in the temporary folder and take at most half of what is free there, for others write there too.
+    The files are in the temporary folder and take at most half of what is free there, for others write there too.
 
     Args:
         memory_bytes: bound of what is kept in memory.
@@ -103,7 +103,7 @@ class FeatureStore:
         with contextlib.suppress(OSError):
             folder = tempfile.gettempdir()
         return StorageError(
-            "what the network says of the images cannot be kept while it learns",
+            "the network's output for the images cannot be kept while it learns",
             why=why,
             remedy="Free some space there, or set TMPDIR (TEMP on Windows) to a folder with more and start Atrous again",
             path=folder,
@@ -112,7 +112,7 @@ class FeatureStore:
 
 @dataclass(frozen=True, eq=False)
 class Encoded:
-    """What the frozen half says of one image, plain or mirrored.
+    """The output of the frozen half for one image, plain or mirrored.
 
     Attributes:
         features: (1, C, h, w) float16 each.
@@ -173,7 +173,7 @@ class View:
     said: ScoreGrid
 
     def taps(self, indices: NDArray[np.int64]) -> Taps:
-        """Where some pixels of the image, given as (P,) flat indices, lie on the grid of scores."""
+        """The position of some pixels of the image, given as (P,) flat indices, on the grid of scores."""
         width = self.encoded.frame.image[1]
         return Taps.of(self.said.rows.at(indices // width), self.said.columns.at(indices % width), self.said.values.shape[1])
 

@@ -46,18 +46,18 @@ FAMILIES: tuple[Family, ...] = (
     Tiramisu(),
 )
 
-#: Share of a family's landmarks below which a file is nobody's.
+#: Share of a family's landmarks below which a file belongs to no family.
 _ENOUGH = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Recognised:
-    """A checkpoint and whose it is.
+    """A checkpoint and its family.
 
     Attributes:
         checkpoint: the file, its tensors under the keys of the family (wrapper prefixes stripped).
         family, variant: what was found.
-        facts: what stands beside the tensors.
+        facts: what is stored beside the tensors.
         prefix: what was stripped from every key.
         others: prefixes of other weights of the same network in the file: averages, a teacher.
         outside: number of tensors that lay outside the prefix and are not used.
@@ -75,7 +75,7 @@ class Recognised:
 
 
 def recognise(checkpoint: Checkpoint, wanted: str | None = None) -> Recognised:
-    """Find out whose checkpoint this is, and which of the weights in it are taken.
+    """Recognise the family of a checkpoint, and which of the weights in it are taken.
 
     Weights that training itself stepped come before averages of them, and the first of the file among equals.
 
@@ -156,7 +156,7 @@ def _candidates(checkpoint: Checkpoint) -> list[_Candidate]:
 
 
 def _others(prefix: str, candidates: list[_Candidate]) -> tuple[str, ...]:
-    """Prefixes of complete weights that neither contain the ones taken nor lie in them."""
+    """Prefixes of complete weights that neither contain the ones taken nor are part of them."""
 
     def apart(other: str) -> bool:
         return not f"{other}.".startswith(f"{prefix}.") and not f"{prefix}.".startswith(f"{other}.") and other != "" != prefix

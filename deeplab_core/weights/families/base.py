@@ -1,4 +1,4 @@
-"""What a family of checkpoints is: whose keys, which network of ours, which defaults."""
+"""What a family of checkpoints is: its keys, which network of ours, which defaults."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Variant:
             variance of 1 - 1e-5, which with the default epsilon divides by exactly one).
         adapt: changes a tensor on its way in (our key, the file's tensor), e.g. a linear layer stored for a convolution.
         build: makes the network; ``create_model`` of the architecture unless something must be set afterwards.
-        title: what a person reads.
+        title: as shown to users.
         catalog: (built-in) catalog of the documented training set, or None for numbered classes.
         preprocessing: the documented default.
         output_stride: that the weights were published for.
@@ -93,11 +93,11 @@ class Variant:
 
 
 class Family(ABC):
-    """A source of checkpoints whose keys follow one pattern.
+    """A source of checkpoints with keys of one pattern.
 
     Attributes:
         name: short identifier.
-        title: what a person reads.
+        title: as shown to users.
         landmarks: patterns of keys that every checkpoint of the family has; their share that is present is the score.
     """
 
@@ -122,7 +122,7 @@ class Family(ABC):
         """
 
     def refine(self, variant: Variant, checkpoint: Checkpoint) -> Variant:  # noqa: ARG002  (tensors say it all in most families)
-        """The variant after a look at what stands beside the tensors (an architecture's name, the file's name)."""
+        """The variant after a look at what is stored beside the tensors (an architecture's name, the file's name)."""
         return variant
 
 

@@ -16,7 +16,7 @@ _CITYSCAPES = Preprocessing(
     mean=(73.97576, 83.66066, 73.17643), std=(46.65327, 47.57433, 47.04113), pad_value=(73.97576, 83.66066, 73.17643)
 )
 
-#: Rates of DRN-A: a ResNet at stride 8 whose stages' first units do not dilate.
+#: Rates of DRN-A: a ResNet at stride 8 with first units of stages that do not dilate.
 _TYPE_A: dict[str, Any] = {"rate_onset": "not_first_unit"}
 
 

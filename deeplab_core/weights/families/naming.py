@@ -74,7 +74,7 @@ def mobilenet_v2_rules(prefix: Callable[[int], str], *, nested: bool) -> list[Ru
 
     Args:
         prefix: of a feature by its number, with the last dot, e.g. ``"backbone.features."``.
-        nested: torchvision's form, whose convolution, norm and ReLU are a Sequential of their own; else one flat Sequential
+        nested: torchvision's form, with convolution, norm and ReLU as a Sequential of their own; else one flat Sequential
             (tonylins, jfzhang95, bubbliiiing).
     """
 
@@ -99,11 +99,11 @@ def mobilenet_v2_rules(prefix: Callable[[int], str], *, nested: bool) -> list[Ru
 
 
 def xception_rules(prefix: str, *, bare_blocks: tuple[int, ...], sequence: str = "rep") -> list[Rule]:
-    """Cadene's Xception, whose blocks are one Sequential of ReLU, separable convolution, norm (VainF, jfzhang95).
+    """Cadene's Xception, with blocks of one Sequential of ReLU, separable convolution, norm (VainF, jfzhang95).
 
     Args:
         prefix: of the encoder, without the last dot.
-        bare_blocks: numbers (from 1) of the blocks whose Sequential begins without a ReLU.
+        bare_blocks: numbers (from 1) of the blocks with a Sequential that begins without a ReLU.
         sequence: name of the Sequential.
     """
 

@@ -58,7 +58,7 @@ SUPPORTED = (
     "tu-xception65", "tu-xception71",
 )  # fmt: skip
 _NETWORKS = ("DeepLabV3", "DeepLabV3Plus", "Unet")
-#: Other encoders of the package by a key that only they have; names where no settings file gives the exact one.
+#: Other encoders of the package by a key that only they have; names if no settings file gives the exact one.
 _OTHER_ENCODERS = (
     (r"encoder\._conv_stem\.weight", "an EfficientNet"),
     (r"encoder\.features\.(conv0|denseblock1)\..*", "a DenseNet"),

@@ -60,7 +60,7 @@ def read_bundle(index: Path) -> Bundle:
     """Read a checkpoint by its ``.index`` file.
 
     Args:
-        index: ``<prefix>.index``; the data files ``<prefix>.data-00000-of-00001`` lie beside it.
+        index: ``<prefix>.index``; the data files ``<prefix>.data-00000-of-00001`` are beside it.
 
     Raises:
         Malformed: a damaged index, a missing or damaged data file, a checksum that does not match, partitioned variables.
@@ -102,7 +102,7 @@ def _read_index(data: memoryview) -> tuple[int, dict[str, _Entry]]:
         if entry.slices:
             raise Malformed(f"'{name}' is stored in slices (a partitioned variable)")
         if not 0 <= entry.shard < shards:
-            raise Malformed(f"'{name}' lies in data file {entry.shard} of {shards}")
+            raise Malformed(f"'{name}' is in data file {entry.shard} of {shards}")
         found[name] = entry
     return shards, found
 

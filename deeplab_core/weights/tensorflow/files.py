@@ -30,7 +30,7 @@ _DAMAGED = "Download or copy the file again"
 
 
 def tensorflow_file(path: Path) -> Path | None:
-    """The file to open for a folder, a checkpoint's prefix, or one of its other files; None where none is TensorFlow's."""
+    """The file to open for a folder, a checkpoint's prefix, or one of its other files; None if none is TensorFlow's."""
     if path.is_dir():
         if (path / GRAPH_NAME).is_file():
             return path / GRAPH_NAME
@@ -48,7 +48,7 @@ def is_tensorflow(head: bytes, tail: bytes) -> bool:
 
 
 def read_tensorflow(path: Path, head: bytes, tail: bytes) -> dict[str, Any]:
-    """Variables of a frozen graph, a checkpoint's index or a packed release, with what stands beside them.
+    """Variables of a frozen graph, a checkpoint's index or a packed release, with what is stored beside them.
 
     Returns:
         Tensors by variable name in torch's layout; ``"tensorflow"``: facts of the graph (see ``graph.read_graph``), for a
@@ -66,7 +66,7 @@ def read_tensorflow(path: Path, head: bytes, tail: bytes) -> dict[str, Any]:
         if head.startswith(b"\x08\x01\x12"):
             raise WeightsError(
                 "a SavedModel holds the graph without its weights",
-                why="they lie in its folder 'variables'",
+                why="they are in its folder 'variables'",
                 remedy="Choose variables/variables.index",
                 path=path,
             )

@@ -144,7 +144,8 @@ def _source(nodes: dict[str, Node], name: str) -> Node | None:
 
 
 def _facts(nodes: dict[str, Node]) -> dict[str, Any]:
-    """What the operations say about the layers whose variables they read; scopes are variable names without their last part.
+    """What the operations say about the layers of the variables that they read; scopes are variable names without their last
+    part.
 
     Returns:
         ``"stride"`` and ``"rate"``: scope to (vertical, horizontal) of its convolution; ``"epsilon"``: scope of a batch norm to

@@ -1,6 +1,6 @@
 """Sorted tables of LevelDB's file format, as TensorFlow writes a checkpoint's index.
 
-A table is a run of blocks and a footer of 48 bytes with the place of the index block. A block holds entries whose keys share
+A table is a run of blocks and a footer of 48 bytes with the place of the index block. A block holds entries with keys that share
 a prefix with the key before, and ends with its restart points; one byte for the compression and a masked CRC-32C follow
 (https://github.com/google/leveldb/blob/main/doc/table_format.md).
 """

@@ -45,7 +45,7 @@ def undo(project, image, document, step):
 
 
 def learned_model(root: Path, folder: Path, target: Path) -> None:
-    """A network of nothing but zeros, which packs to a few kB, whose last layer has learned from two images."""
+    """A network of zeros, which packs to a few kB; its last layer has learned from two images."""
     import torch
 
     from app.worker.messages import CorrectedImage, LearnTask

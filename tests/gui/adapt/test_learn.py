@@ -1,4 +1,4 @@
-"""Learning from corrections by the verbs of a person: ask, wait, compare, accept or discard; no painted pixel is lost."""
+"""Learning from corrections by user actions: ask, wait, compare, accept or discard; no painted pixel is lost."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def learn(studio: Studio, do: Callable[[LearnDialog], None] = lambda dialog: dia
 
 @pytest.fixture
 def desk(studio: Studio, folder: Path) -> Studio:
-    """Two of four images corrected with the brush; the second one is in hand."""
+    """Two of four images corrected with the brush; the second one is open."""
     studio.start_model()
     studio.open(folder)
     correct(studio)

@@ -46,7 +46,7 @@ Islands = list[tuple[int, int, int]]  # row, column, class
 
 
 def islands(rng: np.random.Generator, mapping: Mapping, classes: int, dtype: type) -> tuple[np.ndarray, Islands]:
-    """Labels of two large regions, with single pixels whose device px lie apart."""
+    """Labels of two large regions, with single pixels that are apart in device px."""
     height, width = mapping.image_height, mapping.image_width
     labels = np.zeros((height, width), dtype)
     labels[:, rng.integers(0, width) :] = 1

@@ -1,4 +1,4 @@
-"""Mouse and keys on the picture: what a person does, and what the document holds afterwards."""
+"""Mouse and keys on the picture: what the user does, and what the document holds afterwards."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_undo_in_the_middle_of_a_stroke_takes_back_the_stroke_in_hand_only(qtbot
     bench.drag([(30, 60), (60, 60)], release=False)
     bench.edit.undo()
     bench.edit.redo()
-    assert history.asked == 1  # redo, now that nothing is in hand
+    assert history.asked == 1  # redo, now that no stroke is in progress
     assert np.array_equal(bench.document.labels, kept)
 
 

@@ -168,10 +168,10 @@ def test_incremental_painting_equals_painting_all(qtbot):
                 QApplication.processEvents()
             bench.edit.commit_stroke()
         QApplication.processEvents()
-        mended = [pane.grab().toImage() for pane in bench.area.views]
+        repaired = [pane.grab().toImage() for pane in bench.area.views]
         bench.area.set_layers(bench.layers)
         QApplication.processEvents()
-        assert mended == [pane.grab().toImage() for pane in bench.area.views]
+        assert repaired == [pane.grab().toImage() for pane in bench.area.views]
 
 
 def test_linked_panes_show_the_same_place_and_the_pointer(qtbot):

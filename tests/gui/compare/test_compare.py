@@ -1,4 +1,4 @@
-"""Comparing models by the verbs of a person: choose, look, run the folder, open the worst; and the receptive field."""
+"""Comparing models by user actions: choose, look, run the folder, open the worst; and the receptive field."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def check(studio: Studio, place: int, on: bool = True) -> None:
 
 def column(studio: Studio, place: int) -> dict[str, str]:
     table = dock(studio).table
-    # "mIoU over 3": the number of classes stands beside the mean.
+    # "mIoU over 3": the number of classes is shown beside the mean.
     names = [table.item(row, 0).text().partition(" over ")[0] for row in range(table.rowCount())]
     return {name: table.item(row, place + 1).text() for row, name in enumerate(names)}
 

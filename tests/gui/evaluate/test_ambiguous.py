@@ -35,7 +35,7 @@ def point_at(studio: Studio, x: int, y: int) -> None:
 
 
 def from_scratch(studio: Studio) -> ConfusionMatrix:
-    """The image's matrix with what is marked left out, counted anew."""
+    """The image's matrix without the marked pixels, counted again."""
     image, judgement = studio.image, studio.program.judge.judgement
     marks = read_marks(studio.program.projects.project, image.id)
     truth = judgement.truth if marks is None else marks.exclude_from(judgement.truth, image.document.catalog.ignore)

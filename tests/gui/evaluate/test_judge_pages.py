@@ -1,4 +1,4 @@
-"""Queues, plots and ambiguous regions in the Judge view, by the hands of a person."""
+"""Queues, plots and ambiguous regions in the Judge view, by mouse and keys."""
 
 from __future__ import annotations
 

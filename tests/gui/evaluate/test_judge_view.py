@@ -1,4 +1,4 @@
-"""The Judge view by the verbs of a person: from a number to its pixels and back."""
+"""The Judge view by user actions: from a number to its pixels and back."""
 
 from __future__ import annotations
 
@@ -220,7 +220,7 @@ def test_a_bar_of_a_slice_leads_to_its_components(studio: Studio, folder):
     charts = {chart.accessibleName(): chart for chart in shown.failures.findChildren(SliceBars)}
     chart = charts["Distance to an edge, pixels, mean IoU"]
     studio.qtbot.mouseClick(chart, Qt.MouseButton.LeftButton, pos=chart.bar_rect(0).center())
-    assert shown.view.page is shown.failures  # void lies there, and no figure
+    assert shown.view.page is shown.failures  # there is void, and no figure
     studio.qtbot.mouseClick(chart, Qt.MouseButton.LeftButton, pos=chart.bar_rect(1).center())
     assert shown.view.page is shown.components
     assert shown.components.query == ComponentQuery(within=Slice(PixelAxis.DISTANCE, 1))

@@ -30,7 +30,7 @@ CTRL, SHIFT = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModi
 
 
 def expected(project: Project) -> dict[int, float]:
-    """Mean IoU of every image that has labels and ground truth, measured from what lies on disk."""
+    """Mean IoU of every image that has labels and ground truth, measured from the files on disk."""
     found = {}
     for record in project.images:
         sample = load_sample(project, record.id)

@@ -48,7 +48,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FileServ
 
 @pytest.fixture
 def sheet(studio: Studio, server: FileServer) -> Iterator[FetchDialog]:
-    """The sheet of published models, opened as a person does."""
+    """The sheet of published models, opened as a user does."""
     studio.start_model()
     studio.window.commands["model.get"].trigger()
     dialog = next(child for child in studio.window.findChildren(FetchDialog))
@@ -86,7 +86,7 @@ def test_a_model_comes_is_tried_and_can_be_used(studio: Studio, sheet: FetchDial
     dock = studio.window.model.models
     assert "DeepLabv3+, tiny, VOC (Somebody)" in [dock.itemText(place) for place in range(dock.count())]
     assert "DeepLabv3+, tiny, VOC (Somebody) is here" in studio.titles()
-    assert studio.program.models.path != path  # a model in use is not changed behind a person's back
+    assert studio.program.models.path != path  # a model in use is not changed behind the user's back
     qtbot.mouseClick(sheet.use, Qt.MouseButton.LeftButton)
     studio.wait(lambda: studio.program.models.path == path)
 

@@ -1,4 +1,4 @@
-"""Which model the program starts with where nobody has chosen one."""
+"""Which model the program starts with if the user has chosen none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Kept predictions that are damaged or gone: the window says so, and the list no longer calls the image predicted."""
+"""Kept predictions that are damaged or gone: the window reports it, and the list no longer calls the image predicted."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ class Desk:
         return self.history.push(f"Brush {seed}", patch, Provenance.PERSON)
 
     def stored(self, path):
-        """What somebody else would read from the disk now."""
+        """What another program would read from the disk now."""
         with Project.open(self.folder, read_only=True) as reader:
             return reader.load(image_id(reader, path))
 

@@ -56,7 +56,7 @@ def test_a_step_that_cannot_be_undone_leaves_the_history_right(studio: Studio, f
         history.group.activeStack().setIndex(0)
         studio.wait(lambda: any("damaged step" in title for title in studio.titles()))
     else:
-        for _ in range(1 + 3):  # the first one only says what it would do
+        for _ in range(1 + 3):  # the first one only reports what it would do
             studio.press(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
     assert np.array_equal(studio.image.document.labels, states[3]), "the steps above it are undone, it is not"
     assert studio.steps() == []
@@ -116,7 +116,7 @@ def test_a_large_step_is_checked_before_its_first_tile_is_written(studio: Studio
     harm(folder, 2, "before")
     studio.open(folder)
     revision = studio.image.document.revision
-    for _ in range(2):  # the first one only says what it would do
+    for _ in range(2):  # the first one only reports what it would do
         studio.press(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
     assert studio.image.document.revision == revision
     assert np.array_equal(studio.image.document.labels, states[3])

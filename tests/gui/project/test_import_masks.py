@@ -1,4 +1,4 @@
-"""Masks from elsewhere: imported while a person walks through the folder, offered where no model is there."""
+"""Masks from elsewhere: imported while the user goes through the folder, offered without a model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The CRF by the verbs of a person: look, drag, compare, take it or not; nothing that a person painted is lost to it."""
+"""The CRF by user actions: look, drag, compare, apply or not; no painted pixel is lost to it."""
 
 from __future__ import annotations
 

@@ -418,7 +418,7 @@ def _luminance(color: str) -> float:
 
 @pytest.mark.parametrize("theme", ["dark", "light"])
 def test_texts_and_edges_have_contrast(theme):
-    """WCAG AA: 4.5 for small text on everything that it stands on, 3 for the edges of fields, boxes and rings."""
+    """WCAG AA: 4.5 for small text on every background, 3 for the edges of fields, boxes and rings."""
     colors = load_theme(theme).colors
 
     def contrast(one: str, other: str) -> float:

@@ -50,7 +50,7 @@ class Heard:
         self._qtbot.waitUntil(lambda: len(self.of(name)) >= times, timeout=PATIENCE)
 
     def answers(self) -> dict[int, str]:
-        """Request id -> the signal that answered it; fails where there were two."""
+        """Request id -> the signal that answered it; fails if there were two."""
         found: dict[int, str] = {}
         for name, what in self.events:
             if name in ("loaded", "predicted", "scores", "failed", "cancelled"):

@@ -113,7 +113,7 @@ def test_every_field_of_the_window_and_the_settings_is_one_of_the_two(studio, de
 
 
 def test_no_other_number_field_is_built_anywhere() -> None:
-    """Whoever needs one takes it from ``app.ui.common.number_field``; dialogs that no test opens are covered, too."""
+    """Number fields come from ``app.ui.common.number_field``; dialogs that no test opens are covered, too."""
     for path in Path(app.ui.__file__).parent.rglob("*.py"):
         if path.name == "number_field.py":
             continue

@@ -33,7 +33,7 @@ ROOMS = ("room_00000", "room_00004", "room_00009")
 
 @pytest.fixture
 def rooms(tmp_path: Path, studio: Studio) -> Path:
-    """Three rendered rooms with ground truth, and what the bundled network says of them as the stand-in's predictions."""
+    """Three rendered rooms with ground truth, and what the bundled network predicts for them as the stand-in's predictions."""
     folder = tmp_path / "rooms" / "images"
     for part in ("images", "truth"):
         (tmp_path / "rooms" / part).mkdir(parents=True)
@@ -229,7 +229,7 @@ def picture(tmp_path: Path) -> Pixels:
 
 
 def changed(picture: Pixels, pixels: int) -> Pixels:
-    """The picture with so many of its pixels inverted, row by row from the top."""
+    """The picture with this many of its pixels inverted, row by row from the top."""
     other = picture.copy()
     other.reshape(-1, 3)[:pixels] ^= 128
     return other

@@ -1,4 +1,4 @@
-"""The main job by the verbs of a person: open, predict, look, correct, next; nothing lost, nothing overwritten."""
+"""The main job by user actions: open, predict, look, correct, next; nothing lost, nothing overwritten."""
 
 from __future__ import annotations
 

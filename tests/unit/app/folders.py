@@ -1,4 +1,4 @@
-"""Small folders of real image files, and a person's strokes in them, for tests of projects."""
+"""Small folders of real image files, and the user's strokes in them, for tests of projects."""
 
 from pathlib import Path
 

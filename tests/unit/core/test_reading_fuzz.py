@@ -113,7 +113,7 @@ READERS: dict[str, tuple[str, str, Callable[[Path], Any]]] = {
     "list of images": ("a\nb.jpg\n# c\n", ".txt", lambda path: read_split(path, ["a.jpg", "b.jpg"])),
 }  # fmt: skip
 
-#: Those whose intact file is not complete; only that this is named matters.
+#: Those with an intact file that is not complete; only that this is named matters.
 INCOMPLETE = ("report", "kinds", "figures", "receipt", "card in a list")
 
 _INSERTS = (

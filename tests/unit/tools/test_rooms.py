@@ -33,7 +33,7 @@ def test_the_mask_is_the_objects_class_or_void_near_an_edge(ids: np.ndarray, rin
     height, width = ids.shape
     for y in range(height):
         for x in range(width):
-            # Chebyshev distance to the boundary between two pixels: a ring of `ring` px lies on each side of it.
+            # Chebyshev distance to the boundary between two pixels: a ring of `ring` px is on each side of it.
             window = ids[max(0, y - ring) : y + ring + 1, max(0, x - ring) : x + ring + 1]
             if (window == ids[y, x]).all():
                 assert mask[y, x] == expected[y, x]

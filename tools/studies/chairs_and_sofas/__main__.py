@@ -2,7 +2,7 @@
 
     python -m tools.studies.chairs_and_sofas --rooms DIR [--rooms DIR] [--real ../shared/real] [--model FILE] [--out out/study]
 
-Predicts rendered rooms (default: the sample project) and, where they are at hand, photographs with VOC-21 truth, with the bundled
+Predicts rendered rooms (default: the sample project) and, if available, photographs with VOC-21 truth, with the bundled
 network and with a network trained on PASCAL VOC, under five conditions; measures; and puts tables and curves into
 docs/studies/chairs-and-sofas.md. Pictures are of rendered rooms only. One thread, so that times compare.
 """
@@ -71,7 +71,7 @@ def main() -> None:
         )
         plots.draw_slices([own_photographs], ObjectAxis.BORDER_SHARE, IMAGES / "occlusion_photographs.svg")
     page.fill(PAGE, tables)
-    print(f"{PAGE} and {IMAGES} are made anew")
+    print(f"{PAGE} and {IMAGES} are made again")
 
 
 if __name__ == "__main__":

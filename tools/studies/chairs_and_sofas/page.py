@@ -39,7 +39,7 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def percent(value: float) -> str:
-    """``0.1234`` as ``12.3``; a dash where there is no figure."""
+    """``0.1234`` as ``12.3``; a dash without a figure."""
     return "–" if math.isnan(value) else f"{100 * value:.1f}"
 
 
@@ -71,7 +71,7 @@ def slices(result: Result, axis: ObjectAxis) -> str:
 
 
 def losses(results: Sequence[Result]) -> str:
-    """Where the wrong pixels of chair and sofa lie, and what mending each kind would win."""
+    """Where the wrong pixels of chair and sofa are, and what fixing each kind would gain."""
     head = ["kind of failure"]
     for result in results:
         head += [f"{name}, {result.data.title}" for name in FURNITURE]

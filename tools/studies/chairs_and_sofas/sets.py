@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-#: Groups of the photographs whose truth is in VOC-21 ids.
+#: Groups of the photographs with truth in VOC-21 ids.
 _VOC_GROUPS = ("voc", "coco")
 
 

@@ -1,4 +1,4 @@
-"""What a person reads of a model that has learned."""
+"""What the user reads about a model that has learned."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def centre_distances(a, b, shape=SHAPE):
 def test_a_capsule_covers_exactly_the_centres_within_its_radius(a, b, radius):
     distances = centre_distances(a, b)
     times = painted(capsule_spans(a, b, radius, SHAPE))
-    clear = np.abs(distances - radius) > 1e-6  # what lies on the rim to within rounding may fall either way
+    clear = np.abs(distances - radius) > 1e-6  # what is on the rim to within rounding may fall either way
     assert np.array_equal((times > 0)[clear], (distances <= radius)[clear])
     assert times.max(initial=0) <= 1
 

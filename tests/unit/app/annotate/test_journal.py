@@ -102,7 +102,7 @@ def _catalog():
 
 
 class JournalMachine(RuleBasedStateMachine):
-    """Any order of strokes, undo, redo, saving, bounding and reopening leaves the labels that a person saw last."""
+    """Any order of strokes, undo, redo, saving, bounding and reopening leaves the labels that the user saw last."""
 
     @initialize(folder=st.just(None))
     def begin(self, folder):

@@ -290,7 +290,7 @@ def test_only_a_project_with_such_a_region_is_closed_to_older_programs(folder, m
         loaded = project.load(image)
         np.testing.assert_array_equal(loaded.document.provenance, document.provenance)
         assert [step.source for step in loaded.steps] == [Provenance.PERSON, Provenance.PERSON]
-    # What a program says that knows only the first version.
+    # The answer of a program that knows only the first version.
     monkeypatch.setattr("app.state.store.MIGRATIONS", ("",) * OPENED_AT)
     with pytest.raises(ProjectError, match="newer version of Atrous"):
         Project.open(folder)

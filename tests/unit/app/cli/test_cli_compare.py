@@ -1,4 +1,4 @@
-"""``atrous evaluate`` with its options, and ``atrous compare``, as a person types them."""
+"""``atrous evaluate`` with its options, and ``atrous compare``, as a user types them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``atrous inspect`` as a person calls it."""
+"""``atrous inspect`` as a user calls it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``atrous refine`` and ``predict --crf``, run as a person runs them."""
+"""``atrous refine`` and ``predict --crf``, run as a user runs them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ``atrous doctor`` says of sound and of broken parts, and what commands and the window say of the same."""
+"""What ``atrous doctor``, commands and the window report about sound and broken parts."""
 
 from __future__ import annotations
 

@@ -112,7 +112,7 @@ def keys() -> frozenset[str]:
 
 
 def options_of(words: list[str]) -> set[str] | None:
-    """Options of a command of the command line and of the groups above it; None where there is no such command."""
+    """Options of a command of the command line and of the groups above it; None if there is no such command."""
     command: click.Command = main
     found: set[str] = set()
     for number, word in enumerate(words):

@@ -333,7 +333,8 @@ def test_a_project_remembers_which_prediction_is_the_newest(tmp_path):
         assert project.prediction_of(image_id(project, "b.png")) is None
 
 
-# -- what the project says of them -------------------------------------------------------------------------------------------
+# -- what the project reports about them
+# -------------------------------------------------------------------------------------------
 
 
 def predicted(tmp_path, *, steps=False, status=None):

@@ -1,4 +1,4 @@
-"""Every rule of a loop over a folder, with steps that end when the test says so."""
+"""Every rule of a loop over a folder, with steps that end when the test ends them."""
 
 from __future__ import annotations
 

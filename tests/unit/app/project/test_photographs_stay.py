@@ -1,4 +1,4 @@
-"""The ways in which a photograph was once written over, from the command line: each leaves it byte for byte, and says so."""
+"""The ways in which a photograph was once written over, from the command line: each leaves it byte for byte, and reports it."""
 
 from __future__ import annotations
 

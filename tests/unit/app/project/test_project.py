@@ -338,7 +338,7 @@ def test_a_lock_file_left_by_a_dead_process_does_not_count(tmp_path):
     assert str(lock.holder()) == "Another process holds it"
 
 
-# -- where nothing can be written ----------------------------------------------------------------------------------------
+# -- read-only places ----------------------------------------------------------------------------------------------------
 
 
 def test_a_folder_that_cannot_hold_a_project_says_what_to_do(folder, tmp_path):

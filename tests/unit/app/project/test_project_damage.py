@@ -293,7 +293,7 @@ def test_a_status_and_a_flag_of_a_later_version_are_kept(folder):
 
 @pytest.mark.parametrize("table", ["images", "steps", "moves", "meta", "results"])
 def test_damaged_pages_cost_only_the_rows_on_them(tmp_path, table):
-    """A page of one table is overwritten: whatever stands on other pages is saved, and what is lost is said."""
+    """A page of one table is overwritten: everything on other pages is saved, and what is lost is said."""
     folder = make_folder(tmp_path / "photos", *(f"{number:03d}.png" for number in range(30)))
     documents = {}
     with Project.open(folder) as project:
@@ -675,7 +675,7 @@ def test_temporary_files_of_killed_programs_are_swept_after_a_day(folder, tmp_pa
 
 @pytest.mark.parametrize("said", ["database or disk is full", "disk I/O error"])
 def test_a_full_disk_says_so_and_leaves_no_empty_project(folder, monkeypatch, said):
-    """SQLite names the second where there is no room for the index of the log."""
+    """SQLite names the second if there is no room for the index of the log."""
 
     def full(*_args, **_kwargs):
         error = sqlite3.OperationalError(said)
@@ -751,7 +751,7 @@ def busy(tmp_path_factory):
 @pytest.mark.parametrize("value", ["'x'", "-7", "CAST(x'ff' AS TEXT)"])
 @pytest.mark.parametrize(("table", "column"), [(table, column) for table, columns in COLUMNS.items() for column in columns])
 def test_no_value_in_any_column_stops_the_program(busy, tmp_path, table, column, value):
-    """The folder opens, at the second attempt at the latest, and the image whose rows are sound is whole."""
+    """The folder opens, at the second attempt at the latest, and the image with sound rows is whole."""
     folder = shutil.copytree(busy, tmp_path / "copy")
     first = {"images": "path = 'a.png'", "meta": "key = 'view'"}.get(table, "rowid = 1" if table != "run_items" else "image = 1")
     with closing(sqlite3.connect(database(folder))) as connection:

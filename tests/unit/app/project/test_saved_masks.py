@@ -274,7 +274,7 @@ def test_an_image_with_a_very_long_name_is_saved_and_set_aside_like_any_other(tm
 
 
 def old_and_new(folder):
-    """An image whose journal was bounded after its mask was saved twice: (bytes of the older mask, labels of the newer)."""
+    """An image; its journal was bounded after its mask was saved twice: (bytes of the older mask, labels of the newer)."""
     work_on(folder, "a.png")
     old = mask_of(folder, "a.png").read_bytes()
     document = work_on(folder, "a.png", seed=20)

@@ -1,4 +1,4 @@
-"""The CRF's half of the compute process: what it answers is what the engine says of the kept scores."""
+"""The CRF's half of the compute process: what it answers is what the engine computes from the kept scores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When a process counts as silent: not before it is, and not because somebody else slept."""
+"""When a process counts as silent: not before it is, and not because another process slept."""
 
 from __future__ import annotations
 

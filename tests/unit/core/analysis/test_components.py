@@ -154,7 +154,7 @@ def test_components_of_a_kind_of_failure() -> None:
     truth, prediction = np.zeros((40, 40), np.uint8), np.zeros((40, 40), np.uint8)
     truth[4:20, 4:20] = 9  # a chair called sofa
     prediction[4:20, 4:20] = 18
-    prediction[30:36, 30:36] = 9  # a chair where there is none
+    prediction[30:36, 30:36] = 9  # an invented chair
     index = ErrorIndex()
     index.update("a", inspect_image(truth=truth, prediction=prediction, catalog=CATALOG, things=frozenset((9, 18))).errors)
     (swap,) = index.components(kind=FailureKind.CLASS_SWAP)

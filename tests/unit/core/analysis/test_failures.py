@@ -88,7 +88,7 @@ def test_an_invented_object_stands_on_no_object() -> None:
     assert judged(truth, prediction)[FailureKind.INVENTED_OBJECT] == (100, 1)
     truth[10:20, 10:20] = SOFA  # now it is a sofa called chair
     assert FailureKind.INVENTED_OBJECT not in judged(truth, prediction)
-    truth[10:20, 10:20] = 255  # nobody says that there is none
+    truth[10:20, 10:20] = 255  # void: it may be there
     assert judged(truth, prediction) == {}
 
 
@@ -101,7 +101,7 @@ def test_an_object_at_the_image_border_is_truncated_also_behind_a_void_ring() ->
 
 
 def test_an_occluder_cuts_an_object_in_two() -> None:
-    """A person stands before a sofa: both halves are cut, with a void ring between or without."""
+    """A person before a sofa: both halves are cut, with a void ring between or without."""
     truth = room()
     truth[20:40, 5:75] = SOFA
     truth[5:50, 36:42] = 255

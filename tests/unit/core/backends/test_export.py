@@ -77,7 +77,7 @@ def test_one_size_and_labels(photograph: np.ndarray, tmp_path: Path) -> None:
 
 
 class Moody(TinyNet):
-    """A network whose traced form is not what it computes."""
+    """A network with a traced form that differs from what it computes."""
 
     def coarse_logits(self, x: Tensor, pooled: Tensor | None = None) -> Tensor:
         logits = super().coarse_logits(x, pooled)

@@ -27,7 +27,7 @@ KINDS = (
 
 
 def write(path: Path, outputs: dict[str, str]) -> Path:
-    """A graph whose outputs are the kinds of ``outputs`` by name; scores of pixel and class follow from the colour alone."""
+    """A graph with the kinds of ``outputs`` by name; scores of pixel and class follow from the colour alone."""
     from onnx import TensorProto, helper, numpy_helper
 
     constants: dict[str, np.ndarray] = {}

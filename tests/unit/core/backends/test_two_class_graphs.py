@@ -99,7 +99,7 @@ def test_an_exported_one_channel_network_is_the_network(output: str, tmp_path: P
 
 
 def test_a_graph_that_wants_multiples_gets_them(tmp_path: Path) -> None:
-    """Networks whose decoder joins features of halved sizes refuse odd ones: the picture is continued, the rest cut off."""
+    """Networks with a decoder that joins features of halved sizes refuse odd ones: the picture is continued, the rest cut off."""
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 

@@ -1,4 +1,4 @@
-"""Built-in catalogs are what the data sets publish; a person's file is read or refused with a reason."""
+"""Built-in catalogs are what the data sets publish; a user's file is read or refused with a reason."""
 
 from __future__ import annotations
 

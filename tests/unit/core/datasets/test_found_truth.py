@@ -345,7 +345,7 @@ def test_a_project_that_lies_among_the_images_hides_only_its_own_masks(tmp_path:
 
 
 def test_folders_that_share_the_images_among_them_are_a_doubt(tmp_path: Path) -> None:
-    """``masks/val`` beside ``labels/train`` may hold predictions; ``trainannot`` and ``valannot`` say whose masks they hold."""
+    """``masks/val`` beside ``labels/train`` may hold predictions; ``trainannot`` and ``valannot`` name their images."""
     mixed, camvid = tmp_path / "mixed", tmp_path / "camvid" / "set"
     images = [f"{part}/{number}.jpg" for part in ("train", "val") for number in range(2)]
     for image in images:

@@ -77,7 +77,7 @@ def test_nothing_that_atrous_wrote_is_found(
         (root / image).parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (3, 2)).save(root / image)
     ours = write(writer, root / target, images)
-    # Masks of the user, written after ours: where both would be the same file, it is the user's, but nobody could know.
+    # Masks of the user, written after ours: if both would be the same file, it is the user's, but that cannot be known.
     theirs = set()
     if users is not None and users != target:
         theirs = {Path(os.path.realpath(save(root / users / PurePosixPath(image).with_suffix(".png")))) for image in images}

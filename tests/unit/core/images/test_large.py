@@ -167,7 +167,7 @@ def test_damage_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, way: s
 
 
 def bomb(kind: int, depth: int, width: int, height: int, interlace: int = 0) -> bytes:
-    """A PNG whose rows are all zero."""
+    """A PNG with rows of zeros."""
     row = bytes((width * SAMPLES[kind] * depth + 7) // 8 + 1)
     engine = zlib.compressobj(1)
     packed = b"".join(engine.compress(row * 100) for _ in range(height // 100)) + engine.flush()

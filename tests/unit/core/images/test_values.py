@@ -95,7 +95,7 @@ class TestBitDepths:
 
 
 class TestOutliersAndNoData:
-    """Whatever stands beside the picture in its values, the picture itself keeps its range."""
+    """Other values in the file do not change the range of the picture itself."""
 
     @settings(max_examples=60, deadline=None)
     @given(

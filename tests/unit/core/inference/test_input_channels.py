@@ -26,7 +26,7 @@ from tests.unit.core.inference.networks import photograph
 from tests.unit.core.inference.test_small_images import settled
 from tests.unit.core.weights.peers import filled_state, have_cases
 
-#: Peers' key patterns whose first convolution stands in different places.
+#: Peers' key patterns with the first convolution in different places.
 PEERS = ("smp_DeepLabV3Plus_mobilenet_v2", "smp_Unet_resnet34", "vainf_deeplabv3plus_mobilenet", "jfzhang95_deeplab_mobilenet")
 
 FORMS: dict[str, Callable[..., SegmentationModel]] = {

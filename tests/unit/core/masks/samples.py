@@ -47,7 +47,7 @@ def blobs(catalog: ClassCatalog, shape: tuple[int, int] = (30, 41), seed: int = 
 
 
 def photograph(path: Path, shape: tuple[int, int], orientation: int = 1) -> Path:
-    """A JPEG whose *oriented* picture has ``shape`` (height, width)."""
+    """A JPEG; its *oriented* picture has ``shape`` (height, width)."""
     height, width = shape if orientation < 5 else shape[::-1]
     y, x = np.mgrid[0:height, 0:width]
     rgb = np.stack((x * 3 % 256, y * 5 % 256, (x + y) % 256), axis=-1).astype(np.uint8)

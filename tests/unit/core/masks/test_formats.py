@@ -37,7 +37,7 @@ BENCHMARK = {
     "cityscapes_ids": get_catalog("cityscapes34"),
     "cityscapes_train_ids": get_catalog("cityscapes19"),
 }
-#: Formats whose files hold no value for void: it comes back as this catalog's unlabelled class.
+#: Formats without a value for void in their files: it comes back as this catalog's unlabelled class.
 WITHOUT_VOID = {"cityscapes", "cityscapes_ids", "yolo", "cvat_images", "cvat_masks"}
 #: Formats whose files hold the photographs.
 WITH_PHOTOGRAPHS = {"parquet"}
@@ -54,7 +54,7 @@ def catalogs_of(form: str) -> list[ClassCatalog]:
 
 
 def in_file(form: str, labels: np.ndarray, catalog: ClassCatalog) -> np.ndarray:
-    """What the format says of the labels, where it has no value for void."""
+    """The labels as the format keeps them, if it has no value for void."""
     rest = 0 if form in BENCHMARK else catalog.background
     return np.where(labels == catalog.ignore, rest, labels) if form in WITHOUT_VOID and rest is not None else labels
 

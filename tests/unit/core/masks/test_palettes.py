@@ -1,4 +1,4 @@
-"""Palettes and ids: a file that contradicts itself is read by colour and says so, or is refused; never silently by index."""
+"""Palettes and ids: a file that contradicts itself is read by colour with a note, or is refused; never silently by index."""
 
 from __future__ import annotations
 

@@ -112,7 +112,7 @@ class TestShiftedIds:
         return ConfusionMatrix(catalog).update(truth=truth, prediction=prediction).counts
 
     def test_ade20k_counted_from_zero(self, tmp_path: Path) -> None:
-        """Truth 1..150 (0 is void) against predictions 0..149: what networks write whose channels were never shifted back."""
+        """Truth 1..150 (0 is void) against predictions 0..149: networks write this if their channels were never shifted back."""
         truth = np.random.default_rng(0).integers(1, 151, (60, 80)).astype(np.uint8)
         for name, values in (("truth", truth), ("prediction", truth - 1)):
             (tmp_path / name).mkdir()

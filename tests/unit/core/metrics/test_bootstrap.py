@@ -95,7 +95,7 @@ def test_intervals_hold_the_middle_of_the_draws() -> None:
 
 
 def test_the_interval_of_a_mean_has_the_coverage_that_it_claims() -> None:
-    # Figures of single images, whose mean's standard error is known: the percentile interval must be about +-1.96 of it.
+    # Figures of single images with a known standard error of the mean: the percentile interval must be about +-1.96 of it.
     rng = np.random.default_rng(0)
     values = rng.normal(0.5, 0.1, (400, 1))
     empty = ImageCounts.of(BandHistogram(GAPPED, rule="edge"), (), None)

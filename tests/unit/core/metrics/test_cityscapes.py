@@ -73,7 +73,7 @@ def test_other_catalogs_and_sizes_are_refused() -> None:
         InstanceCounts(CATALOG).update(instances=np.zeros((2, 3), int), prediction=np.zeros((3, 2), np.uint8))
 
 
-# Masks of label ids: what the benchmark's own program says of them
+# Masks of label ids: what the benchmark's own program computes from them
 
 
 def label_id_scene() -> tuple[np.ndarray, np.ndarray, np.ndarray]:

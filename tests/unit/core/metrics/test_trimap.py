@@ -108,7 +108,7 @@ def test_nothing_labelled_gives_no_share() -> None:
 
 def test_golden_curve_of_a_shifted_edge() -> None:
     # The true edge lies between columns 9 and 10, the predicted one three columns further right: columns 10, 11, 12 are wrong
-    # and lie at distance 1, 2, 3 from the true edge.
+    # and are at distance 1, 2, 3 from the true edge.
     truth = np.zeros((4, 20), np.uint8)
     truth[:, 10:] = 1
     prediction = np.zeros_like(truth)

@@ -80,7 +80,7 @@ def test_images_are_scored_away_from_edges() -> None:
     assert score.expected_wrong == pytest.approx(7.5)
     assert score.worst == pytest.approx(0.5)
     assert math.isnan(score_image(uncertainty, np.full((40, 40), 255, np.uint8), 255).mean)
-    # Where nothing is far from an edge, everything counts.
+    # If nothing is far from an edge, everything counts.
     tiny = np.array([[0, 1]], np.uint8)
     assert score_image(np.array([[0.2, 0.4]], np.float32), tiny, 255).mean == pytest.approx(0.3)
 

@@ -9,7 +9,7 @@ from deeplab_core.nn import create_model, effective_radius, receptive_radius
 
 
 class Chain(nn.Module):
-    """A few operations whose support can be measured by a gradient."""
+    """A few operations with a support that can be measured by a gradient."""
 
     def __init__(self, *layers: nn.Module, scale: int = 1) -> None:
         super().__init__()

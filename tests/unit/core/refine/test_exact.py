@@ -22,7 +22,7 @@ NARROW = CRFParams(bilateral_sxy=67, bilateral_srgb=3, bilateral_compat=4, gauss
 @pytest.mark.parametrize("params", [WIDE, NARROW], ids=["wide", "narrow"])
 def test_close_to_the_full_mean_field(params: CRFParams, normalization: str) -> None:
     """The lattice is an approximation of the Gaussian. Measured on these pictures: after one step 0.0049 on average and 0.093 at
-    worst, after ten 0.0022 on average (a pixel whose decision is open may then turn)."""
+    worst, after ten 0.0022 on average (an undecided pixel may then turn)."""
     params = replace(params, normalization=normalization)
     for seed in range(3):
         rgb, probabilities = blob(seed=seed)

@@ -59,14 +59,14 @@ def corrected(seed: int, *things: str, known: NDArray[np.bool_] | None = None, c
 
 
 def untouched(seed: int, *things: str) -> Untouched:
-    """A room that nobody has corrected."""
+    """A room without corrections."""
     rgb, _ = room(seed, *things)
     return Untouched(f"room {seed}", lambda: rgb)
 
 
 @cache
 def taught_network(name: str = "deeplabv3plus", backbone: str = "resnet18") -> tuple[SegmentationModel, ModelCard]:
-    """A network over random features whose head has learned floor, chair and green sofa. Ask for a copy before changing it."""
+    """A network over random features with a head trained on floor, chair and green sofa. Ask for a copy before changing it."""
     torch.manual_seed(3)
     options = {"aspp_channels": 16, "decoder_channels": 16, "low_level_channels": 8} if "deeplab" in name else {}
     model = create_model(name, backbone=backbone, num_classes=len(CATALOG), **options).eval()
@@ -79,7 +79,7 @@ def taught_network(name: str = "deeplabv3plus", backbone: str = "resnet18") -> t
     x = torch.stack([torch.from_numpy(rgb).permute(2, 0, 1).float().sub(127.5).div(64) for rgb, _ in pairs])
     lut = torch.from_numpy(CATALOG.index_lut())
     y = torch.stack([lut[torch.from_numpy(truth).long()] for _, truth in pairs])
-    with torch.no_grad():  # random features need norms that know their scale: one batch says it
+    with torch.no_grad():  # random features need norms that know their scale: one batch gives it
         norms = [module for module in model.modules() if isinstance(module, torch.nn.BatchNorm2d)]
         usual = [norm.momentum for norm in norms]
         for norm in norms:

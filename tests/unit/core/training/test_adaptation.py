@@ -24,7 +24,7 @@ from tests.unit.core.training.learner_world import CATALOG, LAMP, WITH_LAMPS, co
 
 
 def score(model: SegmentationModel, card: ModelCard, *things: str, catalog: ClassCatalog = CATALOG) -> ConfusionMatrix:
-    """On rooms that nobody has learned from."""
+    """On rooms that no network has learned from."""
     predictor, found = Predictor(model, card), ConfusionMatrix(catalog)
     for seed in range(50, 53):
         rgb, truth = room(seed, *things)
@@ -284,7 +284,7 @@ def test_bad_images_are_named_and_the_rest_is_learned(taught) -> None:
     assert adapted.report.images == 1
 
 
-#: Bytes of what the encoder says of a room: 64 channels at stride 4 and 512 at stride 16, in half precision.
+#: Bytes of the encoder's features of a room: 64 channels at stride 4 and 512 at stride 16, in half precision.
 ROOM_BYTES = 2 * (64 * 16 * 20 + 512 * 4 * 5)
 
 

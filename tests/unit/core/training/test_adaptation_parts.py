@@ -260,7 +260,7 @@ def test_packed_labels_come_back(height: int, width: int, dtype: type) -> None:
 
 
 def judged(wrong: int) -> ConfusionMatrix:
-    """Two classes of 1000 pixels, so many of each called the other."""
+    """Two classes of 1000 pixels, this many of each called the other."""
     catalog = ClassCatalog("two", "Two", (ClassInfo(0, "a", (0, 0, 0)), ClassInfo(1, "b", (9, 9, 9))))
     truth = np.repeat(np.array([[0], [1]], np.uint8), 1000, axis=1)
     said_ = truth.copy()

@@ -18,7 +18,7 @@ PLAIN = Recipe(crop=(24, 32), scales=(0.5, 2.0), jitter=0.0)
 
 
 def coded(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """A picture whose red channel is 20 x the label, in blocks."""
+    """A picture with 20 x the label in its red channel, in blocks."""
     labels = (np.arange(height)[:, None] // 12 + np.arange(width)[None] // 12).astype(np.int16) % 10
     rgb = np.repeat((labels * 20)[..., None], 3, axis=2).astype(np.uint8)
     return rgb, labels

@@ -1,4 +1,4 @@
-"""A run can be made longer when it goes on, and says what that does to its rate."""
+"""A run can be made longer when it continues, and reports what that does to its rate."""
 
 from __future__ import annotations
 

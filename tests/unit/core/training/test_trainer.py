@@ -249,7 +249,7 @@ def test_fine_tuning_keeps_everything_but_the_classifier(data: SegmentationDatas
     old = weights(start)
     again = trainer(replace(RECIPE, init=str(start)), data, tmp_path / "again")
     card = again.write_model(tmp_path / "travels.safetensors")
-    assert card.extra["training"]["recipe"]["init"] == start.name, "whose folders these were is nobody's business"
+    assert card.extra["training"]["recipe"]["init"] == start.name, "the user's folders are private"
     assert same(old, again.model.state_dict())
     other = ClassCatalog("more", "More", (*CATALOG.classes, ClassInfo(9, "table", (1, 2, 3))))
     wider = SegmentationDataset(data.samples, other)

@@ -103,7 +103,7 @@ def test_norms_that_were_folded_are_made_again_with_the_same_features(form: str,
     assert start.lineage["unfolded"] == {"norms": 51 if options else 54, "images": 8}
     start.model.eval()
     assert largest_difference(source, start.model, card.preprocessing) < 1e-4
-    # In training mode a batch's own statistics stand in: near the start, not noise.
+    # In training mode a batch's own statistics are used: near the start, not noise.
     start.model.train()
     with torch.no_grad():
         x = torch.cat(list(pictures(card.preprocessing)))

@@ -1,4 +1,4 @@
-"""What stands beside the tensors: settings, arguments, file names, averages, heads that only training runs, several parts."""
+"""What is stored beside the tensors: settings, arguments, file names, averages, heads that only training runs, several parts."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ def test_identities_in_a_circle_end() -> None:
 
 
 def rewritten(prefix: Path, change: Callable[[list[tuple[bytes, bytes]]], None], compression: int = 0) -> Path:
-    """A checkpoint whose index was changed and sealed again, so that only the change itself can be noticed."""
+    """A checkpoint with its index changed and sealed again, so that only the change itself can be noticed."""
     index = writer.checkpoint(prefix, {"net/weights": ONES})
     entries = [writer.HEADER, (b"net/weights", writer.entry(ONES, 0))]
     change(entries)

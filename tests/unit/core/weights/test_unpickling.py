@@ -249,7 +249,7 @@ def test_the_functions_that_build_are_left_as_they_are() -> None:
 
 def bombs() -> dict[str, Callable[[], bytes]]:
     def nested_lists() -> bytes:
-        # Ten references to ten references to ten ...: 10**30 elements for whoever follows them all.
+        # Ten references to ten references to ten ...: 10**30 elements for code that follows them all.
         data = b"\x80\x04]\x94"
         for place in range(30):
             data += b"]\x94(" + (b"h" + bytes([place])) * 10 + b"e"

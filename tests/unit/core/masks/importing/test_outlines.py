@@ -195,7 +195,7 @@ def test_supervisely_objects(tmp_path: Path) -> None:
 
 
 def packed_brush(mask: np.ndarray, sizes: tuple[int, int, int, int] = (3, 4, 8, 16)) -> list[int]:
-    """An RGBA picture of a mask as Label Studio packs it, written anew from the published description of rle-pack."""
+    """An RGBA picture of a mask as Label Studio packs it, written from the published description of rle-pack."""
     words = np.repeat(np.where(mask.reshape(-1), 255, 0), 4)
     bits = [*_bits(len(words), 32), *_bits(7, 5), *(bit for size in sizes for bit in _bits(size - 1, 4))]
     place = 0

@@ -1,4 +1,4 @@
-"""Recognising, matching and mapping: certain, or an error that says what to do."""
+"""Recognising, matching and mapping: certain, or an error that names the remedy."""
 
 from __future__ import annotations
 
