@@ -15,22 +15,21 @@ from deeplab_core.masks.importing.records import Format
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "formats.md"
 BEGIN, END = "<!-- tables: written by python -m tools.format_table -->", "<!-- end of the tables -->"
 
-#: Export -> import of the same format. Masks without a layout are read by the mask reader, which is not in the table of imports.
+#: Export -> import of the same format.
 SAME = {
     "voc": "voc", "cityscapes": "cityscapes", "cityscapes_ids": "cityscapes", "cityscapes_train_ids": "cityscapes",
     "ade20k": "ade20k", "coco_rle": "coco", "coco_instances": "coco", "coco_panoptic": "coco_panoptic", "labelme": "labelme",
     "yolo": "yolo", "cvat_images": "cvat", "cvat_masks": "cvat_masks", "npy": "numpy", "npz": "numpy", "parquet": "parquet",
+    "binary": "binary", **dict.fromkeys(("indexed", "raw_ids", "ids_16bit", "color", "geotiff"), "masks"),
 }  # fmt: skip
-#: Exports that the mask reader reads, by class id or by colour.
-MASKS = ("indexed", "raw_ids", "ids_16bit", "color", "geotiff")
 
 
 def tables() -> str:
     """Both tables as Markdown."""
     by_key = {entry.key: entry for entry in IMPORTS}
     rows = [
-        "| format | in | out | own reader | exact pixels out | what is lost out |",
-        "|---|---|---|---|---|---|",
+        "| format | in | out | own reader | exact pixels in | what is lost in | exact pixels out | what is lost out |",
+        "|---|---|---|---|---|---|---|---|",
         *(_row(entry, by_key.get(SAME.get(entry.name, ""))) for entry in EXPORTS.values()),
         *(_only_in(entry) for entry in IMPORTS if entry.key not in SAME.values()),
     ]
@@ -39,15 +38,25 @@ def tables() -> str:
 
 
 def _row(entry: ExportFormat, other: Format | None) -> str:
-    read = f"`{other.key}`" if other is not None else "masks" if entry.name in MASKS else "no"
     extra = f" (extra `{entry.extra}`)" if entry.extra else ""
-    cells = (entry.title, read, f"`{entry.name}`{extra}", ", ".join(entry.tested) or "-", entry.exact, entry.loses or "nothing")
+    read = "no" if other is None else f"`{other.key}`"
+    cells = (
+        entry.title, read, f"`{entry.name}`{extra}", ", ".join(entry.tested) or "-", *_in(other), entry.exact,
+        entry.loses or "nothing",
+    )  # fmt: skip
     return f"| {' | '.join(cells)} |"
 
 
 def _only_in(entry: Format) -> str:
     extra = f" (extra `{entry.extra}`)" if entry.extra else ""
-    return f"| {entry.title} | `{entry.key}`{extra} | no | - | - | - |"
+    return f"| {' | '.join((entry.title, f'`{entry.key}`{extra}', 'no', '-', *_in(entry), '-', '-'))} |"
+
+
+def _in(entry: Format | None) -> tuple[str, str]:
+    """Whether pixels come in as they are, and what is lost, of a format that is read."""
+    if entry is None:
+        return "-", "-"
+    return "yes" if entry.lossless else "by the import rules", "; ".join(entry.lost)
 
 
 def _section(entry: ExportFormat) -> str:

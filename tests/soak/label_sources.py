@@ -149,6 +149,20 @@ def _ade_full(folder: Path) -> list[str]:
     return ["a_seg.png", "a_atr.txt"]
 
 
+def _ade(folder: Path) -> list[str]:
+    write(folder / "objectInfo.txt", "Idx\tName\n1\tbackground\n2\troad, street\n3\tcar\n")
+    (folder / "annotations/training").mkdir(parents=True)
+    Image.fromarray(_labels() + 1).save(folder / "annotations/training/a.png")
+    return ["objectInfo.txt", "annotations/training/a.png"]
+
+
+def _binary(folder: Path) -> list[str]:
+    for number, name in ((1, "road"), (2, "car")):
+        (folder / name).mkdir(parents=True)
+        Image.fromarray(np.where(_labels() == number, 255, 0).astype(np.uint8)).save(folder / name / "a.png")
+    return ["road/a.png"]
+
+
 def _supervisely(folder: Path) -> list[str]:
     data = base64.b64encode(zlib.compress(png((_labels() > 0).astype(np.uint8) * 255))).decode()
     rows = [
@@ -198,7 +212,7 @@ def _masks(folder: Path) -> list[str]:
 #: Key of each format -> what writes its source into a folder and returns the files to damage.
 SOURCES: dict[str, Callable[[Path], list[str]]] = {
     "labelme": _labelme, "isat": _isat, "coco": _coco, "coco_panoptic": _panoptic, "yolo": _yolo, "cvat": _cvat,
-    "cvat_masks": _cvat_masks, "cityscapes": _cityscapes, "kitti": _kitti, "ade20k_full": _ade_full,
-    "supervisely": _supervisely, "labelstudio": _label_studio, "numpy": _numpy, "masks": _masks,
+    "cvat_masks": _cvat_masks, "cityscapes": _cityscapes, "kitti": _kitti, "ade20k": _ade, "ade20k_full": _ade_full,
+    "supervisely": _supervisely, "labelstudio": _label_studio, "numpy": _numpy, "binary": _binary, "masks": _masks,
     **({"parquet": _parquet} if find_spec("pyarrow") else {}),
 }  # fmt: skip
