@@ -68,6 +68,24 @@ def test_the_chosen_queue_leads_to_its_images_and_next_worst_follows_it(studio, 
     assert studio.program.projects.project.setting("queue_order") == "entropy"
 
 
+def test_an_image_without_a_score_is_last_and_a_ranking_keeps_its_old_name(studio, folder):
+    page = pages(studio, folder, "Queues").queue
+    project, queues = studio.program.projects.project, studio.program.queues
+    lost = project.images[1].id
+    queues.predictions.remove(str(lost))
+    queues.choose("model_entropy")  # as version 1 called it
+    assert queues.order == "entropy"
+    studio.settle()
+    rows = [page.rows.row(place) for place in range(page.rows.rowCount())]
+    assert sorted(row.image for row in rows) == sorted(record.id for record in project.images)
+    assert (rows[-1].image, rows[-1].cells[1]) == (lost, "")
+    assert all(row.cells[1] for row in rows[:-1])
+    project.set_setting("queue_order", "other")
+    studio.program.projects.close()
+    studio.open(folder)
+    assert studio.program.queues.order == "disagreement"
+
+
 def test_truth_shows_how_well_the_order_finds_the_errors(studio, folder):
     page = pages(studio, folder, "Queues").queue
     choose_order(page, "confidence")
