@@ -231,6 +231,8 @@ def _measure(items: list[ExportItem], setup: ExportSetup, frame: Literal["stored
     if as_json:
         named = {name: loss.to_dict() for name, loss in lossy.items()}
         emit("losses", format=setup.format, measured=len(losses), images=named, total=total.to_dict(), failed=len(errors))
+    elif not losses:
+        say(f"nothing was measured: no image can be exported as {setup.format}")
     elif lossy:
         say(f"{setup.format} would not carry, in {len(lossy):,} of {count(len(losses), 'image')}: {total.text()}")
     else:

@@ -128,6 +128,13 @@ def test_what_a_format_cannot_carry_is_counted_first(folder: Path, tmp_path: Pat
     assert "labelme carries every pixel of 10 images" in capsys.readouterr().out
 
 
+def test_nothing_that_can_be_exported_is_nothing_measured(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["export", str(folder), "--format", "cityscapes", "--measure"]) == 1
+    captured = capsys.readouterr()
+    assert "nothing was measured" in captured.out
+    assert "Cityscapes has no class for" in captured.err
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -105,7 +105,7 @@ class _LabelmeSession(LayoutSession):
             if not same or found["imagePath"] != document["imagePath"]:
                 raise ExportError("the shapes in the file differ from the mask", remedy=REMEDY, path=name)
 
-        return Encoded((Part(name, [json_text(document, indent=2).encode("utf-8")], check),), loss)
+        return Encoded((Part(name, [json_text(document).encode("utf-8")], check),), loss)
 
     def _image_path(self, item: ExportItem) -> str:
         """The image as seen from the JSON file: beside it, or where the original is."""

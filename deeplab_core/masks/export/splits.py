@@ -13,6 +13,7 @@ import numpy as np
 from deeplab_core.errors import ExportError
 from deeplab_core.images.file_names import name_key
 from deeplab_core.reading import read_text
+from deeplab_core.wording import count
 
 #: What splits are called besides the user's own words.
 _NAME = re.compile(r"[\w-]+")
@@ -108,7 +109,7 @@ def share_splits(
     members, duplicates = _bound(images, group, keys or {})
     if len(members) < len(shares):
         raise ExportError(
-            f"{len(images)} images in {len(members)} groups cannot be shared out to {len(shares)} splits",
+            f"{count(len(images), 'image')} in {count(len(members), 'group')} cannot be shared out to {len(shares)} splits",
             why="Images of one group, and duplicates, stay together", remedy="Choose a finer grouping, or fewer splits",
         )  # fmt: skip
     names = list(shares)

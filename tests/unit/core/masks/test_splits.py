@@ -85,7 +85,7 @@ def test_groups_by_folder_and_by_pattern() -> None:
 
 
 def test_too_few_groups_are_refused() -> None:
-    with pytest.raises(ExportError, match="in 1 groups cannot be shared out to 2 splits"):
+    with pytest.raises(ExportError, match="5 images in 1 group cannot be shared out to 2 splits"):
         share_splits(names(5), {"train": 0.5, "val": 0.5}, group=lambda _: "one")
 
 
