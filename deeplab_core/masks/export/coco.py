@@ -21,6 +21,7 @@ from deeplab_core.errors import ExportError
 from deeplab_core.labels import LabelMap
 from deeplab_core.masks.export.exporter import REMEDY, CollectionExporter, CollectionSession, ExportItem, Loss, check_catalog
 from deeplab_core.masks.export.shapes import corner_rings, joined_corners, regions, simplified
+from deeplab_core.masks.importing.raster import coco_counts
 from deeplab_core.masks.png import to_file_values
 from deeplab_core.reading import json_text
 
@@ -153,7 +154,7 @@ class CocoSession(CollectionSession):
             shapes.append((image["void"], int(self._catalog.ignore)))
         runs = [np.empty((3, 0), np.int64)]
         for shape, category in shapes:
-            counts = np.array(decode_counts(shape["counts"]), dtype=np.int64)
+            counts = coco_counts(shape["counts"])
             ends = np.cumsum(counts)
             if ends[-1] != height * width:
                 raise ExportError("run lengths do not add up to the image", remedy=REMEDY)
@@ -232,7 +233,7 @@ def fill_polygon(columns: NDArray[Any], points: list[list[float]], value: int) -
 
 
 def _fill(columns: NDArray[Any], rle: dict[str, Any], value: int) -> None:
-    counts = np.array(decode_counts(rle["counts"].decode("ascii")), np.int64)
+    counts = coco_counts(rle["counts"])
     lengths = counts[1::2]
     starts = np.cumsum(counts)[::2][: len(lengths)]
     first = np.cumsum(lengths) - lengths
@@ -278,27 +279,6 @@ def _compressed(counts: list[int], height: int, width: int) -> dict[str, Any]:
 
     rle = coco_mask.frPyObjects({"counts": counts, "size": [height, width]}, height, width)
     return {"size": [height, width], "counts": rle["counts"].decode("ascii")}
-
-
-def decode_counts(text: str) -> list[int]:
-    """Run lengths from pycocotools' compressed form.
-
-    Every length is a little-endian number of 5-bit groups, each plus 48 as a character, with a continuation bit (32) and, in
-    the last group, a sign bit (16); from the fourth on it is the difference to the length two before.
-    """
-    counts: list[int] = []
-    value = shift = 0
-    for character in text.encode("ascii"):
-        group = character - 48
-        value |= (group & 31) << shift
-        shift += 5
-        if group & 32:
-            continue
-        if group & 16:
-            value -= 1 << shift
-        counts.append(value + counts[-2] if len(counts) > 2 else value)
-        value = shift = 0
-    return counts
 
 
 def region_runs(labels: LabelMap, rest: int, unit: Unit) -> Iterator[tuple[int, list[int]]]:
