@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 import math
@@ -21,6 +22,7 @@ from deeplab_core.atomic import atomic_write
 from deeplab_core.backends.loading import MINIMUM_SIDE
 from deeplab_core.errors import ExportError
 from deeplab_core.nn import SegmentationModel
+from deeplab_core.nn.exact import save_arithmetic
 from deeplab_core.records import CARD_KEY, ModelCard, Preprocessing
 
 if TYPE_CHECKING:
@@ -115,7 +117,9 @@ def export_onnx(
     was_training = model.training
     model.eval()
     try:
-        proto = _traced(model, output, size, opset, path, card.threshold)
+        cheaper = copy.deepcopy(model)
+        save_arithmetic(cheaper)  # the file is compared with the network as it is
+        proto = _traced(cheaper, output, size, opset, path, card.threshold)
         sizes = (size,) if size is not None else _sizes(model)
         difference, deviation, agreement = _compared(model, proto.SerializeToString(), output, sizes, path, card.threshold)
     finally:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from deeplab_core.nn.atrous import RateOnset, plan_stages
 from deeplab_core.nn.base import Encoder
+from deeplab_core.nn.exact import applies
 from deeplab_core.nn.layers import ConvNormAct, Norm, set_atrous
 
 #: Expansion, channels, units and stride of each stage (table 2 of the paper).
@@ -58,6 +60,9 @@ class MobileNetV2Options:
 class InvertedResidual(nn.Module):
     """1x1 expansion, depthwise 3x3, linear 1x1 projection; identity shortcut where shapes agree."""
 
+    border: Tensor | None
+    border_bias: Tensor | None
+
     def __init__(
         self,
         in_channels: int,
@@ -76,6 +81,8 @@ class InvertedResidual(nn.Module):
         self.depthwise = ConvNormAct(hidden, hidden, 3, stride=stride, groups=hidden, norm=norm, act="relu6")
         self.project = ConvNormAct(hidden, out_channels, 1, norm=norm, act=None)
         self.margin = 0
+        self.register_buffer("border", None, persistent=False)
+        self.register_buffer("border_bias", None, persistent=False)
         self.set_atrous(stride, 1)
 
     def set_atrous(self, stride: int, rate: int) -> None:
@@ -85,8 +92,29 @@ class InvertedResidual(nn.Module):
             self.margin = rate
             self.depthwise.conv.padding = (0, 0)
 
+    def save_arithmetic(self) -> None:
+        """Where the unit's input is padded, the border of the depthwise input is a constant: it need not be expanded.
+
+        Zero padding around the expanded features less that constant is the same, with the constant's share in the bias.
+        """
+        if self.pad_before != "expansion" or not isinstance(self.expand, ConvNormAct):
+            return
+        conv = self.depthwise.conv
+        with torch.no_grad():
+            border = self.expand(conv.weight.new_zeros(1, self.expand.conv.in_channels, 1, 1))
+            bias = conv.weight.double().sum((1, 2, 3)) * border.double().flatten()
+            bias = bias if conv.bias is None else bias + conv.bias.double()
+        self.border, self.border_bias = border, bias.to(conv.weight.dtype)
+
     def expanded(self, x: Tensor) -> Tensor:
         """``(N, in, H, W)`` to the rectified depthwise features ``(N, in * expansion, ceil(H / stride), ceil(W / stride))``."""
+        if self.border is not None and applies(x):
+            layer, conv = self.depthwise, self.depthwise.conv
+            inside = self.expand(x) - self.border
+            margin = (self.margin, self.margin)
+            sums = functional.conv2d(inside, conv.weight, self.border_bias, conv.stride, margin, conv.dilation, conv.groups)
+            rectified: Tensor = layer.act(layer.norm(sums))
+            return rectified
         padded = functional.pad(x, (self.margin,) * 4) if self.margin else x
         out: Tensor = self.depthwise(self.expand(padded))
         return out

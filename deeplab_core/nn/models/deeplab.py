@@ -9,8 +9,10 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from deeplab_core.nn.base import Encoder, SegmentationModel, region_mean
+from deeplab_core.nn.exact import ConvOverUpsampled, applies
 from deeplab_core.nn.layers import ConvNormAct, Norm, SeparableConvNormAct, SeparableInner, initialise, resize
 from deeplab_core.nn.models.dense_prediction_cell import DensePredictionCell
 
@@ -91,6 +93,9 @@ class ASPP(nn.Module):
     Keys: ``branches.0`` (1x1), ``branches.1..`` (3x3, one per rate), ``pooling``, ``project``.
     """
 
+    branch_weight: Tensor | None
+    image_weight: Tensor | None
+
     def __init__(self, in_channels: int, options: DeepLabOptions) -> None:
         super().__init__()
         o = options
@@ -104,6 +109,21 @@ class ASPP(nn.Module):
         width = o.aspp_channels * (len(self.branches) + (1 if o.image_pooling else 0))
         self.project = ConvNormAct(width, o.aspp_channels, 1, norm=norm, bias=o.head_bias)
         self.dropout = nn.Dropout(o.aspp_dropout)
+        self.register_buffer("branch_weight", None, persistent=False)
+        self.register_buffer("image_weight", None, persistent=False)
+
+    def save_arithmetic(self) -> None:
+        """The pooled features are one vector: what ``project`` makes of them is a bias, not a map.
+
+        Pyramids of separable convolutions are left as they are: it is 1 % of such networks, and their recorded confidences, the
+        bundled networks' among them, stay equal to the last bit.
+        """
+        if self.pooling is None or self.options.separable:
+            return
+        weight, width = self.project.conv.weight.detach(), self.options.aspp_channels
+        first = self.options.branch_order == "pool_first"
+        self.image_weight = (weight[:, :width] if first else weight[:, -width:]).clone()
+        self.branch_weight = (weight[:, width:] if first else weight[:, :-width]).clone()
 
     def set_output_stride(self, output_stride: int) -> None:
         """Scale the rates to the output stride."""
@@ -116,6 +136,12 @@ class ASPP(nn.Module):
         parts: list[Tensor] = [branch(x) for branch in self.branches]
         if self.pooling is not None:
             mean = x.mean((2, 3), keepdim=True) if pooled is None else pooled
+            if self.branch_weight is not None and self.image_weight is not None and applies(x):
+                layer = self.project
+                of_branches = functional.conv2d(torch.cat(parts, dim=1), self.branch_weight, layer.conv.bias)
+                joined = of_branches + functional.conv2d(self.pooling(mean), self.image_weight)
+                projected: Tensor = self.dropout(layer.act(layer.norm(joined)))
+                return projected
             # Bilinear upsampling of a single pixel is a broadcast, whatever the corner rule.
             image = self.pooling(mean).expand(-1, -1, *x.shape[-2:])
             parts = [image, *parts] if self.options.branch_order == "pool_first" else [*parts, image]
@@ -144,11 +170,26 @@ class Decoder(nn.Module):
         self.convs = nn.Sequential(*(_conv3x3(a, b, separable=separable, o=o, norm=norm) for a, b in pairwise(channels)))
         self.dropout = nn.Dropout(o.decoder_dropout)
         self.out_channels = channels[-1]
+        self.first: ConvOverUpsampled | None = None
+
+    def save_arithmetic(self) -> None:
+        """The first 3x3 convolution reads the pyramid's features before they are upsampled."""
+        first = self.convs[0] if len(self.convs) else None
+        if self.reduce is None or not isinstance(first, ConvNormAct) or not ConvOverUpsampled.fits(first.conv):
+            return
+        width = self.options.low_level_channels
+        low = slice(0, width) if self.options.decoder_order == "low_level_first" else slice(first.conv.in_channels - width, None)
+        self.first = ConvOverUpsampled(first.conv, low, self.options.align_corners)
 
     def forward(self, x: Tensor, low_level: Tensor) -> Tensor:
         """Pyramid features and low-level features to ``(N, decoder_channels, h, w)``, at the low-level features' size if used."""
         if self.reduce is not None:
             low = self.reduce(low_level)
+            if self.first is not None and applies(x) and self.first.pays(low, x):
+                layer = self.convs[0]
+                assert isinstance(layer, ConvNormAct)
+                refined: Tensor = self.dropout(self.convs[1:](layer.act(layer.norm(self.first(low, x)))))
+                return refined
             high = resize(x, (low.shape[-2], low.shape[-1]), self.options.align_corners)
             x = torch.cat([low, high] if self.options.decoder_order == "low_level_first" else [high, low], dim=1)
         out: Tensor = self.dropout(self.convs(x))

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from deeplab_core.nn.base import Encoder, SegmentationModel, region_mean
+from deeplab_core.nn.exact import applies
 from deeplab_core.nn.layers import ConvNormAct, Norm, initialise, resize
 
 
@@ -49,8 +50,13 @@ class LRASPP(SegmentationModel):
         self.low_classifier = nn.Conv2d(encoder.level_channels[options.low_level], num_classes, 1)
         self.high_classifier = nn.Conv2d(options.channels, num_classes, 1)
         self.encoder = encoder
+        self.classify_first = False
         initialise(self)
         self.output_stride = output_stride
+
+    def save_arithmetic(self) -> None:
+        """Classifying before upsampling needs fewer channels on the finer grid."""
+        self.classify_first = True
 
     def _set_output_stride(self, value: int) -> None:
         self.encoder.set_output_stride(value)
@@ -65,6 +71,10 @@ class LRASPP(SegmentationModel):
         low, high = levels[self.options.low_level], levels[-1]
         mean = high.mean((2, 3), keepdim=True) if pooled is None else pooled
         scaled = self.project(high) * torch.sigmoid(self.scale(mean))
-        upsampled = resize(scaled, (low.shape[-2], low.shape[-1]), self.align_corners)
-        out: Tensor = self.low_classifier(low) + self.high_classifier(upsampled)
+        size = (low.shape[-2], low.shape[-1])
+        if self.classify_first and applies(x):  # interpolation weights add up to 1: the same scores, bias included
+            scores = resize(self.high_classifier(scaled), size, self.align_corners)
+        else:
+            scores = self.high_classifier(resize(scaled, size, self.align_corners))
+        out: Tensor = self.low_classifier(low) + scores
         return out

@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from deeplab_core.backends.export import TOLERANCE, export_onnx
 from deeplab_core.errors import ExportError, WeightsError
 from deeplab_core.inference import Predictor
+from deeplab_core.nn import SegmentationModel
+from deeplab_core.nn.models.deeplab import Decoder, DeepLabOptions
 from deeplab_core.records import PredictOptions
 from deeplab_core.weights import load_model
 from tests.unit.core.backends.graphs import write_onnx
@@ -60,6 +62,42 @@ def test_free_sizes(align_corners: bool, photograph: np.ndarray, tmp_path: Path)
     assert (ours.labels == theirs.labels).mean() > 0.9999
     tiled = Predictor(model, found)(photograph, options=PredictOptions(tile=64))
     assert any("without the context of the whole image" in note for note in tiled.report.notes)
+
+
+class WithDecoder(SegmentationModel):
+    """Little more than the decoder of DeepLabv3+."""
+
+    def __init__(self, *, align_corners: bool) -> None:
+        super().__init__(num_classes=3, output_stride=16, output_strides=(16,), align_corners=align_corners)
+        torch.manual_seed(5)
+        self.low, self.high = nn.Conv2d(3, 4, 3, stride=4, padding=1), nn.Conv2d(4, 8, 3, stride=4, padding=1)
+        options = DeepLabOptions(low_level_channels=2, decoder_channels=8, decoder_convs=1, align_corners=align_corners)
+        self.decoder = Decoder(8, 4, options)
+        self.classifier = nn.Conv2d(8, 3, 1)
+
+    def coarse_logits(self, x: Tensor, pooled: Tensor | None = None) -> Tensor:
+        low = self.low(x)
+        logits: Tensor = self.classifier(self.decoder(self.high(low), low))
+        return logits
+
+
+@pytest.mark.parametrize("align_corners", [False, True], ids=["centres", "corners"])
+def test_graphs_keep_the_savings_of_arithmetic(align_corners: bool, tmp_path: Path) -> None:
+    """The only thing that a file upsamples are its logits, and it is right at every size."""
+    import onnx
+    import onnxruntime
+
+    network = WithDecoder(align_corners=align_corners).eval()
+    done = export_onnx(tmp_path / "net.onnx", network, card(3, output_stride=16))
+    operations = [node.op_type for node in onnx.load(done.path).graph.node]
+    assert operations.count("Resize") == 1
+    session = onnxruntime.InferenceSession(done.path, providers=["CPUExecutionProvider"])
+    for size in ((1, 1), (17, 200), (128, 31), (300, 257)):
+        x = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(1))
+        with torch.no_grad():
+            expected = network(x).numpy()
+        got = session.run(None, {"image": x.numpy()})[0]
+        np.testing.assert_allclose(got, expected, rtol=0, atol=2e-5 * float(np.ptp(expected)))
 
 
 def test_one_size_and_labels(photograph: np.ndarray, tmp_path: Path) -> None:
