@@ -22,6 +22,8 @@ from deeplab_core.reading import expecting, shorten, whole
 
 Device = Literal["auto", "cpu", "cuda", "mps"] | str
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
+#: What runs a network of ours; ``auto`` is the fastest by a trial on this machine.
+EngineChoice = Literal["auto", "torch", "onnx", "openvino"]
 #: ``pydensecrf`` is the usual binding of the authors' code (extra ``crf``); the others are ours.
 CRFEngine = Literal["auto", "native", "torch", "pydensecrf"]
 
@@ -257,6 +259,7 @@ class PredictOptions:
         crf: refine with a dense CRF.
         crf_engine: what computes it; ``auto`` is ours, on the GPU where the network runs there.
         threshold: probability above which a pixel is the object, for a network of one channel (sigmoid); None takes the card's.
+        engine: what runs the network on the CPU; another engine than torch rounds otherwise, so labels may differ at ties.
     """
 
     output_stride: int | None = None
@@ -270,6 +273,7 @@ class PredictOptions:
     crf: CRFParams | None = None
     crf_engine: CRFEngine = "auto"
     threshold: float | None = None
+    engine: EngineChoice = "torch"
 
     def cache_key(self) -> str:
         """Short digest of everything that can change the labels (the device is left out)."""
@@ -277,6 +281,8 @@ class PredictOptions:
         data.pop("device")
         if self.threshold is None:  # as in versions that had none
             data.pop("threshold")
+        if self.engine == "torch":
+            data.pop("engine")
         if self.crf is None or self.crf_engine == "auto":
             data.pop("crf_engine")
         return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]

@@ -30,6 +30,7 @@ PACKAGES = (
     "numba",
     "pyqtgraph",
     "onnxruntime",
+    "openvino",
     "ai-edge-litert",
     "pillow-heif",
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from app.cli.options import model_options, tell_model
 from app.cli.plan import OutputPlan, Task, keep_suffix_option, output_names, plan_outputs, report_refused
 from app.cli.read_ahead import read_ahead
 from app.cli.terminal import say
+from app.services.folders import engine_trials_file
 from app.text import read_numbers
 from deeplab_core.errors import AtrousError, ImageReadError, one_image
 from deeplab_core.notes import RunNotes
@@ -29,12 +31,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from deeplab_core.images import ImageData
+    from deeplab_core.inference import Predictor
     from deeplab_core.masks.output_marker import StoredFrame
-    from deeplab_core.records import CRFEngine, CRFParams, ModelCard, Precision, Prediction, PredictOptions
+    from deeplab_core.records import CRFEngine, CRFParams, EngineChoice, ModelCard, Precision, Prediction, PredictOptions
 
 #: What made the masks of an output folder; --resume refuses to mix two models or two sets of options.
 RUN_RECORD = "atrous-run.json"
 _THRESHOLD = "threshold"
+_ENGINE = "engine"
 #: How long a process that has done its share waits for the others; their shares may be of larger images.
 _PATIENCE = timedelta(days=7)
 
@@ -78,6 +82,13 @@ def parse_scales(_context: click.Context, _parameter: click.Parameter, value: st
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
 @click.option("--precision", type=click.Choice(["auto", "fp32", "bf16", "fp16"]), default="auto", show_default=True)
 @click.option(
+    "--engine",
+    type=click.Choice(["auto", "torch", "onnx", "openvino"]),
+    default=None,
+    help="What runs the network on the CPU: torch, one of the extras, or the fastest by a trial here (auto). One engine for the "
+    "whole run [default: torch; with --resume that of the earlier run].",
+)
+@click.option(
     "--frame",
     type=click.Choice(["stored", "oriented"]),
     default="stored",
@@ -103,6 +114,7 @@ def predict(
     crf_engine: CRFEngine,
     device: str,
     precision: Precision,
+    engine: EngineChoice | None = None,
     frame: StoredFrame,
     save_confidence: bool,
     resume: bool,
@@ -145,7 +157,11 @@ def predict(
     refuse_threshold(card, options.threshold)
     if rank == 0:
         tell_model(card)
-    predictor = Predictor(model, card, options=options, device=device)
+    engine = _asked_engine(engine, out, resume=resume, world=world)
+    options = replace(options, engine=engine)
+    predictor = Predictor(model, card, options=options, device=device, trials=engine_trials_file())
+    if engine == "auto":
+        predictor.options = options = replace(options, engine=_tried_engine(predictor, tasks))
     earlier = read_marker(out)  # before the run's own record is there
     _check_run_record(out, card, options, frame, resume=resume, write=rank == 0)
     if rank == 0:
@@ -251,10 +267,57 @@ def _refuse_existing(tasks: Sequence[Task]) -> None:
         )
 
 
+def _asked_engine(engine: EngineChoice | None, out: Path, *, resume: bool, world: int) -> EngineChoice:
+    """The engine as asked for, or that of the run that is resumed."""
+    from deeplab_core.backends.compiled import installed_engines
+
+    earlier = _engine_of_run(out) if resume and engine in (None, "auto") else None
+    if earlier not in (None, "torch", *installed_engines()):
+        raise click.UsageError(
+            f"{out} holds masks that {earlier} computed, which is not installed; run: pip install 'atrous[{earlier}]', "
+            "or choose another folder"
+        )
+    engine = earlier or engine or "torch"
+    if engine == "auto" and world > 1:
+        raise click.UsageError("several processes need one engine: choose --engine torch, onnx or openvino")
+    return engine
+
+
+def _engine_of_run(out: Path) -> EngineChoice | None:
+    """The engine of an earlier run, as its record has it; None without a record."""
+    path = out / RUN_RECORD
+    try:
+        record = read_json(path) if path.is_file() else None
+    except AtrousError:
+        return None
+    if not isinstance(record, dict):
+        return None
+    engine = record.get(_ENGINE, "torch")
+    return engine if engine in ("torch", "onnx", "openvino") else None
+
+
+def _tried_engine(predictor: Predictor, tasks: Sequence[Task]) -> EngineChoice:
+    """The engine for all images of a run, by a trial with the first that can be read."""
+    from deeplab_core.images import read_image
+
+    for task in tasks:
+        try:
+            with one_image(task.image):
+                image = read_image(task.image, fourth=predictor.model.in_channels == 4)
+                engine = predictor.choose_engine(image.pixels(predictor.model.in_channels))
+        except AtrousError:
+            continue  # its own turn says what is wrong with it
+        say(f"engine: {engine}", err=True)
+        return engine
+    return "torch"
+
+
 def _check_run_record(out: Path, card: ModelCard, options: PredictOptions, frame: str, *, resume: bool, write: bool) -> None:
     from deeplab_core.atomic import atomic_write
 
     record: dict[str, Any] = {"model": card.id, "catalog": card.catalog.name, "options": options.cache_key(), "frame": frame}
+    if options.engine != "torch":
+        record[_ENGINE] = options.engine
     if card.threshold is not None:
         record[_THRESHOLD] = card.threshold if options.threshold is None else options.threshold
     path = out / RUN_RECORD

@@ -308,6 +308,20 @@ def _worker() -> tuple[str, dict[str, Any]]:
     return f"started in {seconds:.1f} s, its heartbeat is heard", {"versions": first.versions}
 
 
+def _engines() -> str:
+    """What may run a network of ours, and what trials found on this machine."""
+    from collections import Counter
+
+    from app.services.folders import engine_trials_file
+    from deeplab_core.backends.compiled import installed_engines
+    from deeplab_core.inference.engine_trial import TrialBook
+
+    trials = TrialBook(engine_trials_file()).all()
+    fastest = Counter(trial.engine for trial in trials.values())
+    found = ", ".join(f"{name} {number}" for name, number in fastest.most_common())
+    return f"{', '.join(('torch', *installed_engines()))}; {f'chosen in trials: {found}' if found else 'no trial yet'}"
+
+
 def _onnx() -> str:
     import numpy as np
     import onnx
@@ -393,6 +407,8 @@ PROBES: dict[str, Probe] = {
     "folders": Probe(_folders),
     "worker": Probe(_worker, remedy="Look at the row of torch"),
     "onnx": _of(_onnx, "onnxruntime", "onnx"),
+    "openvino": _imports("openvino", "openvino"),
+    "engines": Probe(_engines, remedy="Look at the row of torch"),
     "litert": _imports("ai_edge_litert.interpreter", "litert", "ai-edge-litert"),
     "densecrf": _of(_densecrf, "pydensecrf", "crf"),
     "timm": _imports("timm", "timm"),

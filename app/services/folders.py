@@ -27,3 +27,8 @@ def log_folder() -> Path:
 def thumbnail_folder() -> Path:
     """Folder of cached thumbnails, shared by all projects."""
     return Path(platformdirs.user_cache_dir(_NAME, appauthor=False)) / "thumbnails"
+
+
+def engine_trials_file() -> Path:
+    """Which engine was found fastest for which network on this computer; it need not exist."""
+    return Path(platformdirs.user_cache_dir(_NAME, appauthor=False)) / "engines.json"

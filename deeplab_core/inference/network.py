@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from deeplab_core.backends.compiled import CompiledNetwork
 from deeplab_core.errors import ComputeError
 from deeplab_core.inference.geometry import Size
 from deeplab_core.inference.pixels import Canvas
@@ -50,9 +51,13 @@ class TiledNetwork:
     Args:
         model: prepared; its output stride may change between calls.
         dtype: of the arithmetic; float32 runs plain, others under autocast.
+
+    Attributes:
+        compiled: another engine that gives the coarse logits; None is torch.
     """
 
     def __init__(self, model: SegmentationModel, device: torch.device, dtype: torch.dtype) -> None:
+        self.compiled: CompiledNetwork | None = None
         self.model = model
         self.device = device
         self.dtype = dtype
@@ -107,8 +112,9 @@ class TiledNetwork:
         return (total / cells).float().to(self.device)
 
     def _scores(self, x: Tensor, pooled: Tensor | None) -> NDArray[np.float16]:
+        other = None if self.compiled is None else self.compiled(x, pooled)
         with torch.inference_mode(), torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-            logits = self.model.coarse_logits(x, pooled)[0].float()
+            logits = (self.model.coarse_logits(x, pooled) if other is None else other)[0].float()
             # NaN and infinity survive a sum; the sum itself may overflow only for logits that are useless anyway.
             if not bool(torch.isfinite(logits.sum())):
                 raise NotFiniteError

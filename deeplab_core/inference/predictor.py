@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -11,6 +13,7 @@ import torch
 from deeplab_core.errors import AtrousError, ComputeError, DeviceOutOfMemory
 from deeplab_core.inference.device import PRECISION_NAMES, describe_device, pick_device, pick_precision
 from deeplab_core.inference.doubt import doubt_figures
+from deeplab_core.inference.engine_trial import Choice, EngineChooser, TrialBook
 from deeplab_core.inference.geometry import Frame, frame_for, shortened
 from deeplab_core.inference.memory import BYTES_PER_PIXEL, available_bytes, is_out_of_memory, release
 from deeplab_core.inference.network import CoarseGrid, NotFiniteError, Pass, TiledNetwork
@@ -40,6 +43,7 @@ class Predictor:
         card: how its inputs look and what its classes are called.
         options: what is used where a call does not say otherwise.
         device: as ``options.device``, which it overrides unless ``"auto"``.
+        trials: file in which trials of engines are remembered on this machine; None remembers them with this object only.
 
     Attributes:
         device: the device in use.
@@ -52,13 +56,19 @@ class Predictor:
     """
 
     def __init__(
-        self, model: SegmentationModel, card: ModelCard, options: PredictOptions | None = None, device: Device = "auto"
+        self,
+        model: SegmentationModel,
+        card: ModelCard,
+        options: PredictOptions | None = None,
+        device: Device = "auto",
+        trials: Path | None = None,
     ) -> None:
         self.card = settled_card(card, model.num_classes, inputs=model.in_channels)
         self.options = options or PredictOptions()
         self.device, self.device_note = pick_device(device if device != "auto" else self.options.device)
         self.model = prepare_for_inference(model, self.device)
         self._follow_engine()
+        self._chooser = EngineChooser(self.model, self.card.sha256, TrialBook(trials))
         self._tile_limit: int | None = None
         self._radius: dict[int, int] = {}
 
@@ -163,9 +173,15 @@ class Predictor:
             notes.append("Computed in tiles, of which this graph sees each by itself, without the context of the whole image.")
         if self.model.engine is not None:  # what the graph refused shows in the run
             notes += [note for note in self.model.engine.notes if note not in self.device_note]
+        compiled = run.network.compiled
+        device = describe_device(self.device) if compiled is None else f"{self.device} ({compiled.title})"
         report = RunReport(
-            device=f"{engine.device} ({engine.name})" if engine else describe_device(self.device),
-            precision=engine.precision if engine else PRECISION_NAMES[run.network.dtype],
+            device=f"{engine.device} ({engine.name})" if engine else device,
+            precision=engine.precision
+            if engine
+            else PRECISION_NAMES[run.network.dtype]
+            if compiled is None
+            else compiled.precision,
             milliseconds=1e3 * (time.perf_counter() - began),
             tiles=run.tiles,
             notes=tuple(dict.fromkeys(notes)),
@@ -178,6 +194,33 @@ class Predictor:
         self.model = self.model.to(self.device)
         self._follow_engine()
         self._tile_limit = None
+
+    def choose_engine(self, rgb: RGB, options: PredictOptions | None = None) -> Literal["torch", "onnx", "openvino"]:
+        """The engine that computes images like this one, after a trial where none is remembered; for runs that keep to one.
+
+        Args:
+            rgb: as for :meth:`__call__`.
+            options: instead of the predictor's own.
+        """
+        options = options or self.options
+        self._set_stride(options)
+        run = _Run(self, options, TiledNetwork(self.model, self.device, torch.float32), Watch(None, None), [])
+        return run.choose_engine(rgb).name
+
+    def _engine_for(self, options: PredictOptions, frame: Frame, canvas: Canvas) -> Choice:
+        """What computes the canvases of an image, of which this is the largest."""
+        if options.engine == "torch":
+            return Choice(None)
+        if self.model.engine is not None or self.device.type != "cpu":
+            reason = f"the model is a graph for {self.model.engine.name}" if self.model.engine else f"{self.device} computes"
+            return Choice(None, "" if options.engine == "auto" else f"{options.engine} is not used: {reason}.")
+        precision = pick_precision(options.precision, self.device)[0]
+        tile = self._first_tile(frame, options)
+        height, width = (side if tile is None else min(side, tile) for side in frame.canvas)
+        return self._chooser.choose(
+            options.engine, "bf16" if precision == torch.bfloat16 else "fp32", (height, width),
+            lambda: canvas.window(0, 0, height, width),
+        )  # fmt: skip
 
     def _follow_engine(self) -> None:
         """An engine other than torch may compute elsewhere than it was asked to."""
@@ -261,20 +304,14 @@ class _Run:
         size = (rgb.shape[0], rgb.shape[1])
         sides = (False, True) if self.options.flip else (False,)
         passes = [(scale, mirrored) for scale in self.options.scales for mirrored in sides]
-        frames = [
-            frame_for(
-                size,
-                card.preprocessing,
-                resize=self.options.resize,
-                scale=scale,
-                align_corners=model.align_corners,
-                minimum_side=model.minimum_side,
-            )
-            for scale, _ in passes
-        ]
+        frames = [self._frame(size, scale) for scale, _ in passes]
         rule = self.options.resize or card.preprocessing.resize
         if shortened(size, rule):
             self.notes.append(f"The image is so narrow that {rule} would enlarge it without bound; it is enlarged less.")
+        if self.options.engine != "torch":
+            choice = self.choose_engine(rgb)
+            self.network.compiled = choice.network
+            self.notes += [choice.note] if choice.note else []
         areas = np.array([frame.canvas[0] * frame.canvas[1] for frame in frames], dtype=np.float64)
         shares = areas / areas.sum()
         begins = np.cumsum(shares) - shares
@@ -290,6 +327,20 @@ class _Run:
             found.append(ScoreGrid(grid.values, frame, model.align_corners, mirrored))
         return tuple(found)
 
+    def _frame(self, size: tuple[int, int], scale: float) -> Frame:
+        model = self.network.model
+        return frame_for(
+            size, self.predictor.card.preprocessing, resize=self.options.resize, scale=scale,
+            align_corners=model.align_corners, minimum_side=model.minimum_side,
+        )  # fmt: skip
+
+    def choose_engine(self, rgb: RGB) -> Choice:
+        """What computes this image: one engine for all its scales, tried on the largest."""
+        predictor = self.predictor
+        frame = self._frame((rgb.shape[0], rgb.shape[1]), max(self.options.scales))
+        canvas = Canvas(resize_rgb(rgb, frame.scaled), predictor.card.preprocessing, predictor.device, frame.content)
+        return predictor._engine_for(self.options, frame, canvas)
+
     def _finite(self, canvas: Canvas, frame: Frame, part: Pass) -> CoarseGrid:
         """The grid of a canvas; numbers that overflow float16 are computed again in float32."""
         try:
@@ -302,7 +353,7 @@ class _Run:
                     remedy="Load another checkpoint, or check mean and standard deviation on its model card",
                 ) from None
         self.notes.append(f"{PRECISION_NAMES[self.network.dtype]} overflowed; computed in fp32.")
-        self.network.dtype = torch.float32
+        self.network.dtype, self.network.compiled = torch.float32, None
         return self._within_memory(canvas, frame, part)
 
     def _within_memory(self, canvas: Canvas, frame: Frame, part: Pass) -> CoarseGrid:

@@ -116,6 +116,47 @@ def test_resume_refuses_to_mix_two_runs(
     assert "masks of another run" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("engine", ["onnx", "openvino", "auto"])
+def test_a_run_keeps_its_engine(
+    engine: str,
+    model: Path,
+    photographs: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for package in ("onnx", "onnxruntime", "openvino"):
+        pytest.importorskip(package, reason=f"{package} is not installed: only torch can run a network")
+    monkeypatch.setattr("deeplab_core.inference.engine_trial._WORTH", 1e-9)  # this machine's load does not decide
+    out = tmp_path / "out"
+    assert predict(model, photographs, out, "--engine", engine, "--json") == 0
+    devices = {json.loads(line).get("device") for line in capsys.readouterr().out.splitlines()[:-1]}
+    record = json.loads((out / "atrous-run.json").read_text())
+    used = record.get("engine", "torch")
+    assert used == ("torch" if engine == "auto" else engine)
+    assert devices == {"cpu"} if used == "torch" else all(used.removesuffix("runtime") in str(name) for name in devices)
+    kept = (out / "a.png").read_bytes()
+    (out / "a.png").unlink()
+    assert predict(model, photographs, out, "--resume", "--json") == 0
+    assert (out / "a.png").read_bytes() == kept
+    assert json.loads((out / "atrous-run.json").read_text()) == record
+    other = "openvino" if used == "onnx" else "onnx"
+    assert predict(model, photographs, out, "--resume", "--engine", other) == 2
+    assert "masks of another run" in capsys.readouterr().err
+
+
+def test_a_run_whose_engine_is_gone_is_not_mixed_with_another(
+    model: Path, photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    assert predict(model, photographs, out) == 0
+    record = json.loads((out / "atrous-run.json").read_text())
+    (out / "atrous-run.json").write_text(json.dumps({**record, "engine": "openvino"}))
+    monkeypatch.setattr("deeplab_core.backends.compiled.installed_engines", lambda: ("onnx",))
+    assert predict(model, photographs, out, "--resume") == 2
+    assert "which is not installed" in capsys.readouterr().err
+
+
 def test_a_broken_image_fails_alone(model: Path, photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (photographs / "broken.jpg").write_bytes(b"\xff\xd8\xff not a photograph")
     out = tmp_path / "out"

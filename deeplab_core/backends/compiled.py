@@ -1,0 +1,215 @@
+"""A network of ours run by ONNX Runtime or OpenVINO: its prepared layers traced once, the numbers those of torch.
+
+Graphs that users bring are :mod:`deeplab_core.backends.network`'s business; here the network stays a torch model, which gives
+receptive fields, pooled contexts and everything else, and only its forward pass runs elsewhere.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import io
+import warnings
+from collections.abc import Callable
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from deeplab_core.errors import ComputeError
+from deeplab_core.nn import SegmentationModel
+
+EngineName = Literal["onnx", "openvino"]
+#: Package of each engine.
+PACKAGES: dict[EngineName, str] = {"onnx": "onnxruntime", "openvino": "openvino"}
+#: Largest difference of a logit from torch's, in parts of the logits' range.
+TOLERANCE = 1e-3
+_OPSET = 17
+_EXAMPLE = (97, 129)
+#: Sizes, beyond the smallest of a network, at which a graph is compared with torch when it is made: odd, even, not square.
+_CHECKED = ((64, 96), (33, 51))
+_INPUT, _POOLED, _OUTPUT = "image", "pooled", "logits"
+
+
+class Graph(Protocol):
+    """One traced graph, loaded by an engine."""
+
+    def run(self, inputs: dict[str, NDArray[np.float32]]) -> NDArray[np.float32]:
+        """Logits (N, C, h, w) of an image (N, channels, H, W), and of the pooled context where the graph takes one."""
+
+
+class CompiledNetwork:
+    """The coarse logits of a network by another engine; on the CPU, in float32 or what ``precision`` says.
+
+    Args:
+        model: prepared for inference, on the CPU; its output stride may change between calls.
+        engine: which.
+        precision: ``"fp32"``, or ``"bf16"`` (OpenVINO on processors that have it).
+
+    Raises:
+        ComputeError: the engine, or ``onnx``, is not installed; the processor lacks the precision.
+    """
+
+    def __init__(self, model: SegmentationModel, engine: EngineName, precision: Literal["fp32", "bf16"] = "fp32") -> None:
+        self.engine, self.precision = engine, precision
+        self.title = f"{PACKAGES[engine]} {installed_version(PACKAGES[engine])}"
+        self._model = model
+        self._load: Callable[[bytes], Graph] = _loader(engine, precision)
+        self._graphs: dict[tuple[int, bool], Graph] = {}
+
+    def __call__(self, x: Tensor, pooled: Tensor | None = None) -> Tensor:
+        """As :meth:`SegmentationModel.coarse_logits`.
+
+        Raises:
+            ComputeError: the network cannot be traced, or the engine computes something else.
+        """
+        inputs = {_INPUT: _array(x)} if pooled is None else {_INPUT: _array(x), _POOLED: _array(pooled)}
+        return torch.from_numpy(self._graph(pooled).run(inputs))
+
+    def _graph(self, pooled: Tensor | None) -> Graph:
+        key = (self._model.output_stride, pooled is not None)
+        if key not in self._graphs:
+            try:
+                graph = self._load(traced(self._model, pooled))
+                self._check(graph, pooled)
+            except ComputeError:
+                raise
+            except Exception as error:  # exporters and engines raise dozens of types without a common base
+                raise ComputeError(
+                    f"{self.title} cannot run this network", why=_first_line(error), remedy="Choose the engine torch"
+                ) from error
+            self._graphs[key] = graph
+        return self._graphs[key]
+
+    def _check(self, graph: Graph, pooled: Tensor | None) -> None:
+        """Compare with torch at small sizes: a trace may have kept a size that it should have computed."""
+        tolerance = TOLERANCE if self.precision == "fp32" else 0.5  # of a few pixels; photographs are compared in a trial
+        for number, (height, width) in enumerate(_CHECKED):
+            least = self._model.minimum_side
+            generator = torch.Generator().manual_seed(number)
+            x = torch.randn(1, self._model.in_channels, least + height, least + width, generator=generator)
+            with torch.inference_mode():
+                expected = self._model.coarse_logits(x, pooled).numpy()
+            inputs = {_INPUT: x.numpy()} if pooled is None else {_INPUT: x.numpy(), _POOLED: _array(pooled)}
+            got = graph.run(inputs)
+            # A network without a spread of logits has nothing to compare.
+            if got.shape != expected.shape or not float(np.abs(got - expected).max()) <= tolerance * float(np.ptp(expected)):
+                raise ComputeError(
+                    f"{self.title} gives other numbers than torch",
+                    why=f"at {least + width} x {least + height} pixels",
+                    remedy="Choose the engine torch",
+                )
+
+
+def installed_version(package: str) -> str:
+    """Version of a package, or an empty string."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+def installed_engines() -> tuple[EngineName, ...]:
+    """Engines that can be tried here."""
+    if not installed_version("onnx"):  # torch writes graphs with it
+        return ()
+    return tuple(name for name, package in PACKAGES.items() if installed_version(package))
+
+
+class _Coarse(nn.Module):
+    """The coarse logits as a forward pass of plain tensors."""
+
+    def __init__(self, model: SegmentationModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor, pooled: Tensor | None = None) -> Tensor:
+        return self.model.coarse_logits(x, pooled)
+
+
+def traced(model: SegmentationModel, pooled: Tensor | None = None) -> bytes:
+    """The coarse logits of a prepared network as an ONNX file of free batch, height and width.
+
+    Torch's older exporter writes it in a second, the newer one takes twenty: a trial at first use cannot wait for it. What
+    it might get wrong, sizes that were constants, is compared afterwards.
+
+    Args:
+        pooled: an example of the image's pooled context; None makes a graph that pools by itself.
+    """
+    least = model.minimum_side
+    example = torch.zeros(1, model.in_channels, least + _EXAMPLE[0], least + _EXAMPLE[1])
+    names = [_INPUT] if pooled is None else [_INPUT, _POOLED]
+    arguments = (example,) if pooled is None else (example, pooled.float().cpu())
+    stream = io.BytesIO()
+    target: Any = stream  # streams are taken, too, though not declared
+    with warnings.catch_warnings(), torch.inference_mode(False), torch.no_grad():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            _Coarse(model).eval(), arguments, target, input_names=names, output_names=[_OUTPUT], opset_version=_OPSET,
+            dynamic_axes={_INPUT: {0: "n", 2: "height", 3: "width"}, _OUTPUT: {0: "n", 2: "h", 3: "w"}}, dynamo=False,
+        )  # fmt: skip
+    return stream.getvalue()
+
+
+def _loader(engine: EngineName, precision: str) -> Callable[[bytes], Graph]:
+    if not installed_version("onnx"):
+        raise ComputeError(f"the engine {engine} needs the package onnx", remedy="Run: pip install onnx")
+    if not installed_version(PACKAGES[engine]):
+        raise ComputeError(f"the engine {engine} is not installed", remedy=f"Run: pip install {PACKAGES[engine]}")
+    if engine == "openvino":
+        return lambda data: _OpenVinoGraph(data, precision)
+    if precision != "fp32":
+        raise ComputeError(f"ONNX Runtime has no {precision} on the CPU", remedy="Choose fp32, or the engine openvino")
+    return _OnnxGraph
+
+
+class _OnnxGraph:
+    """A session of ONNX Runtime with torch's number of threads."""
+
+    def __init__(self, data: bytes) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 4
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # spinning costs other processes their cores
+        self._session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+
+    def run(self, inputs: dict[str, NDArray[np.float32]]) -> NDArray[np.float32]:
+        """See :class:`Graph`."""
+        found: NDArray[np.float32] = self._session.run([_OUTPUT], inputs)[0]
+        return found
+
+
+class _OpenVinoGraph:
+    """A model compiled by OpenVINO for the CPU, for any size, with torch's number of threads."""
+
+    def __init__(self, data: bytes, precision: str) -> None:
+        import openvino
+
+        core = openvino.Core()
+        if precision == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+            raise ComputeError("this processor has no bf16 instructions", remedy="Choose fp32")
+        properties: dict[str, Any] = {
+            "INFERENCE_PRECISION_HINT": {"fp32": "f32", "bf16": "bf16"}[precision],
+            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+            "NUM_STREAMS": 1,
+        }
+        self._request = core.compile_model(core.read_model(data), "CPU", properties).create_infer_request()
+
+    def run(self, inputs: dict[str, NDArray[np.float32]]) -> NDArray[np.float32]:
+        """See :class:`Graph`."""
+        # The request owns the memory of its results and writes into it again.
+        found: NDArray[np.float32] = self._request.infer(inputs)[0].copy()
+        return found
+
+
+def _array(x: Tensor) -> NDArray[np.float32]:
+    array: NDArray[np.float32] = x.detach().float().contiguous().cpu().numpy()
+    return array
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

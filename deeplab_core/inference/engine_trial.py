@@ -1,0 +1,278 @@
+"""Which engine computes: a short trial at first use of a network and size class, remembered on this machine."""
+
+from __future__ import annotations
+
+import math
+import os
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from deeplab_core import __version__
+from deeplab_core.atomic import atomic_write
+from deeplab_core.backends.compiled import (
+    PACKAGES,
+    TOLERANCE,
+    CompiledNetwork,
+    EngineName,
+    installed_engines,
+    installed_version,
+)
+from deeplab_core.errors import AtrousError, ComputeError
+from deeplab_core.nn import SegmentationModel
+from deeplab_core.reading import json_text, read_json
+from deeplab_core.records import EngineChoice
+
+#: Share of pixels whose labels a reduced precision has to keep.
+LEAST_AGREEMENT = 0.995
+#: Timed runs of each engine; the fastest counts, since other programs only ever make one slower.
+_RUNS = 3
+#: An engine other than torch has to be this much faster to be chosen.
+_WORTH = 0.95
+#: Trials that are remembered; the oldest are forgotten.
+_MOST_TRIALS = 500
+_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """What a trial found.
+
+    Attributes:
+        engine: the fastest that gives torch's numbers: ``torch``, ``onnx`` or ``openvino``.
+        milliseconds: of one forward pass, by engine.
+        refused: why an engine is not used, by engine.
+        agreement: share of equal labels on the coarse grid, 0..1, by engine other than torch.
+    """
+
+    engine: str
+    milliseconds: dict[str, float] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
+    agreement: dict[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def from_dict(cls, data: object) -> Trial | None:
+        """A trial as it was kept; None for anything else."""
+        if not isinstance(data, dict) or data.get("engine") not in ("torch", *PACKAGES):
+            return None
+        numbers = [data.get("milliseconds"), data.get("agreement")]
+        texts = data.get("refused")
+        if not all(isinstance(part, dict) for part in (*numbers, texts)):
+            return None
+        if not all(isinstance(value, (int, float)) for part in numbers for value in part.values()):  # type: ignore[union-attr]
+            return None
+        return cls(
+            engine=data["engine"], milliseconds=data["milliseconds"], agreement=data["agreement"],
+            refused={str(name): str(text) for name, text in data["refused"].items()},
+        )  # fmt: skip
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values."""
+        return {
+            "engine": self.engine, "milliseconds": self.milliseconds, "agreement": self.agreement, "refused": self.refused,
+        }  # fmt: skip
+
+
+class TrialBook:
+    """Trials of this machine in a JSON file; one that cannot be read, or is of another form, is empty and written again.
+
+    Args:
+        path: the file; None remembers in memory only.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._path = path
+        self._trials: dict[str, Trial] = self._read()
+
+    def find(self, key: str) -> Trial | None:
+        """The trial of a key."""
+        return self._trials.get(key)
+
+    def all(self) -> dict[str, Trial]:
+        """Every trial, the oldest first."""
+        return dict(self._trials)
+
+    def keep(self, key: str, trial: Trial) -> None:
+        """Remember a trial. A file that cannot be written is no reason to stop: the next start tries again."""
+        self._trials = {**self._read(), **self._trials}  # another process may have added some
+        self._trials.pop(key, None)
+        self._trials[key] = trial
+        self._trials = dict(list(self._trials.items())[-_MOST_TRIALS:])
+        if self._path is None:
+            return
+        data = {"version": _VERSION, "trials": {name: kept.to_dict() for name, kept in self._trials.items()}}
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            atomic_write(self._path, (json_text(data, indent=1) + "\n").encode())
+        except (AtrousError, OSError):
+            return
+
+    def _read(self) -> dict[str, Trial]:
+        if self._path is None or not self._path.is_file():
+            return {}
+        try:
+            data = read_json(self._path)
+        except AtrousError:
+            return {}
+        trials = data.get("trials") if isinstance(data, dict) and data.get("version") == _VERSION else None
+        found = {str(key): Trial.from_dict(value) for key, value in trials.items()} if isinstance(trials, dict) else {}
+        return {key: trial for key, trial in found.items() if trial is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What computes.
+
+    Attributes:
+        network: another engine's network; None is torch.
+        note: why it is not the engine asked for, or how far its precision agrees; empty where there is nothing to say.
+    """
+
+    network: CompiledNetwork | None
+    note: str = ""
+
+    @property
+    def name(self) -> Literal["torch", "onnx", "openvino"]:
+        """The engine."""
+        return "torch" if self.network is None else self.network.engine
+
+
+class EngineChooser:
+    """Chooses the engine of one network.
+
+    Args:
+        model: prepared for inference.
+        identity: what tells the network from others, e.g. the digest of its file; empty remembers nothing beyond this object.
+        book: where trials are remembered.
+    """
+
+    def __init__(self, model: SegmentationModel, identity: str, book: TrialBook) -> None:
+        self._model, self._identity = model, identity
+        self._book = book if identity else TrialBook()
+        self._networks: dict[tuple[str, str], CompiledNetwork] = {}
+
+    def choose(
+        self, asked: EngineChoice, precision: Literal["fp32", "bf16"], size: tuple[int, int], sample: Callable[[], Tensor]
+    ) -> Choice:
+        """The engine for canvases of a size.
+
+        Args:
+            asked: ``torch`` asks no further; ``auto`` takes the fastest of those that are installed; a name takes that one,
+                unless it is missing or gives other numbers.
+            precision: of the arithmetic.
+            size: (height, width) of the canvas.
+            sample: gives a part of the canvas, (1, C, H, W) float32 on the CPU, to try with; asked only if there is a trial.
+        """
+        if asked == "torch":
+            return Choice(None)
+        names = installed_engines() if asked == "auto" else (asked,)
+        if not names:
+            return Choice(None)
+        key = self._key(asked, precision, size)
+        trial = self._book.find(key)
+        if trial is None:
+            trial = self._try(asked, names, precision, sample())
+            self._book.keep(key, trial)
+        if trial.engine == "torch":
+            note = "" if asked == "auto" else f"{asked} is not used: {trial.refused.get(asked, 'it was refused')}."
+            return Choice(None, note)
+        try:
+            network = self._network(trial.engine, precision)  # type: ignore[arg-type]
+        except ComputeError as error:  # removed since
+            return Choice(None, f"{trial.engine} is not used: {error.what}.")
+        share = 100 * trial.agreement.get(trial.engine, 1.0)
+        return Choice(network, "" if precision == "fp32" else f"{precision}: {share:.2f} % of the labels as in fp32, in a trial.")
+
+    def _network(self, name: EngineName, precision: Literal["fp32", "bf16"]) -> CompiledNetwork:
+        if (name, precision) not in self._networks:
+            self._networks[name, precision] = CompiledNetwork(self._model, name, precision)
+        return self._networks[name, precision]
+
+    def _key(self, asked: EngineChoice, precision: str, size: tuple[int, int]) -> str:
+        """Machine, versions, network, stride and size class: everything that a trial depends on."""
+        versions = [f"{name} {installed_version(name) or '-'}" for name in ("torch", *PACKAGES.values())]
+        parts = [
+            processor(), f"{torch.get_num_threads()} threads", f"atrous {__version__}", *versions, self._identity,
+            f"stride {self._model.output_stride}", precision, f"{size_class(size)} px", asked,
+        ]  # fmt: skip
+        return " | ".join(parts)
+
+    def _try(self, asked: EngineChoice, names: tuple[EngineName, ...], precision: Literal["fp32", "bf16"], x: Tensor) -> Trial:
+        """Compare and time the engines on one image."""
+        with torch.inference_mode():
+            expected = self._model.coarse_logits(x)
+        calls: dict[str, Callable[[], Tensor]] = {"torch": lambda: self._by_torch(x)}
+        refused: dict[str, str] = {}
+        agreement: dict[str, float] = {}
+        for name in names:
+            try:
+                network = self._network(name, precision)
+                agreement[name], reason = _judged(network(x), expected, precision)
+            except AtrousError as error:
+                reason = ": ".join(part for part in (error.what, error.why) if part)
+            except Exception as error:  # an engine may raise anything; torch goes on
+                reason = str(error)[:200] or type(error).__name__
+            if reason:
+                refused[name] = reason
+            else:
+                calls[name] = lambda network=network: network(x)  # type: ignore[misc]
+        milliseconds = _fastest(calls)
+        best = min(milliseconds, key=lambda name: milliseconds[name] * (1.0 if name != "torch" else _WORTH))
+        if asked != "auto":  # what was asked for is used unless it is refused, fast or not
+            best = asked if asked in milliseconds else "torch"
+        for unused in [name for name, kept in self._networks if name != best and kept == precision]:
+            del self._networks[unused, precision]  # its copy of the weights
+        return Trial(engine=best, milliseconds=milliseconds, refused=refused, agreement=agreement)
+
+    def _by_torch(self, x: Tensor) -> Tensor:
+        with torch.inference_mode():
+            return self._model.coarse_logits(x)
+
+
+def _judged(got: Tensor, expected: Tensor, precision: str) -> tuple[float, str]:
+    """Share of equal labels, and why these logits are refused; an empty reason accepts them."""
+    if got.shape != expected.shape:
+        return 0.0, f"its logits are {tuple(got.shape)}, torch's {tuple(expected.shape)}"
+    span = float(expected.max() - expected.min())
+    difference = float((got - expected).abs().max()) / (span or 1.0)
+    labels = (expected > 0, got > 0) if expected.shape[1] == 1 else (expected.argmax(1), got.argmax(1))
+    share = float((labels[0] == labels[1]).double().mean())
+    if not math.isfinite(difference):
+        return share, "its logits are not finite"
+    if precision == "fp32" and difference > TOLERANCE:
+        return share, f"its logits differ by {difference:.1e} of their range"
+    if precision != "fp32" and share < LEAST_AGREEMENT:
+        return share, f"in {precision} only {100 * share:.2f} % of the labels stay ({100 * LEAST_AGREEMENT:.1f} % are needed)"
+    return share, ""
+
+
+def _fastest(calls: dict[str, Callable[[], Tensor]]) -> dict[str, float]:
+    """Milliseconds of each call, interleaved."""
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(_RUNS):
+        for name, call in calls.items():
+            began = time.perf_counter()
+            call()
+            times[name].append(1e3 * (time.perf_counter() - began))
+    return {name: round(min(values), 1) for name, values in times.items()}
+
+
+def size_class(size: tuple[int, int]) -> int:
+    """Pixels of a canvas, rounded to a power of two."""
+    return 1 << round(math.log2(max(1, size[0] * size[1])))
+
+
+def processor() -> str:
+    """Name of the processor, and how many of its cores this process may use."""
+    name = ""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
+        name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+    return f"{name or platform.processor() or platform.machine()}, {os.cpu_count()} cores"
