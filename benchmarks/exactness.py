@@ -45,7 +45,7 @@ VOC, CITY = get_catalog("voc21"), get_catalog("cityscapes19")
 VOID, CLASSES = 255, 21
 BEGIN, END = "<!-- exactness: begin -->", "<!-- exactness: end -->"
 
-Labels = np.ndarray
+Array = np.ndarray
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Check:
         return not self.missing and self.figures > 0 and self.difference <= self.tolerance
 
 
-def scene(seed: int, height: int = 120, width: int = 160) -> tuple[Labels, Labels, Labels]:
+def scene(seed: int, height: int = 120, width: int = 160) -> tuple[Array, Array, Array]:
     """Truth with void rings, a prediction with classes that the truth lacks, and a confidence map."""
     rng = np.random.default_rng(seed)
     truth = np.zeros((height, width), np.uint8)
@@ -93,7 +93,7 @@ def compare(measure: str, reference: str, pairs: Iterator[tuple[object, object]]
     return Check(measure, reference, figures, largest, tolerance)
 
 
-def matrix_of(truth: Labels, prediction: Labels) -> ConfusionMatrix:
+def matrix_of(truth: Array, prediction: Array) -> ConfusionMatrix:
     return ConfusionMatrix(VOC).update(truth=truth, prediction=prediction)
 
 
@@ -101,7 +101,7 @@ def formulas(scenes: int) -> Iterator[Check]:
     """Definitions written out."""
     cases = [scene(seed)[:2] for seed in range(scenes)]
 
-    def by_pixel(truth: Labels, prediction: Labels) -> Labels:
+    def by_pixel(truth: Array, prediction: Array) -> Array:
         counts = np.zeros((CLASSES, CLASSES))
         for true, called in zip(truth.ravel().tolist(), prediction.ravel().tolist(), strict=True):
             if true != VOID:
@@ -111,7 +111,7 @@ def formulas(scenes: int) -> Iterator[Check]:
     counted = [(matrix_of(*case), by_pixel(*case)) for case in cases]
     yield compare("confusion matrix", "loop over pixels", ((m.counts[:, :-1], n) for m, n in counted))
 
-    def voc(n: Labels) -> Labels:
+    def voc(n: Array) -> Array:
         return np.array([n[c, c] / u if (u := n[c].sum() + n[:, c].sum() - n[c, c]) else math.nan for c in range(CLASSES)])
 
     yield compare("IoU by class", "VOC devkit, VOCevalseg: tp / (gt + pred - tp)", ((m.iou(), voc(n)) for m, n in counted))
@@ -123,7 +123,7 @@ def formulas(scenes: int) -> Iterator[Check]:
     for rule, (name, reference, formula) in rules.items():
         yield compare(name, reference, ((m.mean_iou(rule).value, formula(n)) for m, n in counted))
 
-    def weighted(n: Labels) -> float:
+    def weighted(n: Array) -> float:
         return float(np.nansum(n.sum(1) / n.sum() * voc(n)))
 
     yield compare("frequency weighted IoU", "Long et al. 2015", ((m.frequency_weighted_iou(), weighted(n)) for m, n in counted))
@@ -132,12 +132,12 @@ def formulas(scenes: int) -> Iterator[Check]:
     yield _pools(scenes)
 
 
-def _bands(cases: list[tuple[Labels, Labels]]) -> Iterator[Check]:
-    def square(truth: Labels, width: int) -> Labels:
+def _bands(cases: list[tuple[Array, Array]]) -> Iterator[Check]:
+    def square(truth: Array, width: int) -> Array:
         element = np.ones((2 * width + 1, 2 * width + 1), np.uint8)
         return (cv2.dilate((truth == VOID).astype(np.uint8), element) > 0) & (truth != VOID)
 
-    def disk(truth: Labels, width: int) -> Labels:
+    def disk(truth: Array, width: int) -> Array:
         filled, band = fill_void(truth), np.zeros(truth.shape, bool)
         across = np.arange(-width, width + 1)
         element = (across[:, None] ** 2 + across**2 <= width * width).astype(np.uint8)
@@ -160,12 +160,12 @@ def _bands(cases: list[tuple[Labels, Labels]]) -> Iterator[Check]:
             yield compare(f"trimap {name}, widths 1 to 40, rule {rule}", reference, pairs)
 
 
-def _boundaries(cases: list[tuple[Labels, Labels]]) -> Iterator[Check]:
-    def eroded(mask: Labels, width: int) -> Labels:
+def _boundaries(cases: list[tuple[Array, Array]]) -> Iterator[Check]:
+    def eroded(mask: Array, width: int) -> Array:
         padded = np.pad(mask.astype(np.uint8), 1)
         return mask & ~cv2.erode(padded, np.ones((3, 3), np.uint8), iterations=width)[1:-1, 1:-1].astype(bool)
 
-    def cheng(truth: Labels, prediction: Labels) -> list[float]:
+    def cheng(truth: Array, prediction: Array) -> list[float]:
         width, scores = max(1, round(0.02 * math.hypot(*truth.shape))), []
         for label in range(CLASSES):
             g, p = eroded(truth == label, width), eroded((prediction == label) & (truth != VOID), width)
@@ -175,14 +175,14 @@ def _boundaries(cases: list[tuple[Labels, Labels]]) -> Iterator[Check]:
     pairs = ((BoundaryIoU(VOC).update(truth=t, prediction=p).iou(), cheng(t, p)) for t, p in cases)
     yield compare("Boundary IoU by class", "Cheng et al. 2021: pad, d erosions by 3 x 3", pairs)
 
-    def seg2bmap(mask: Labels) -> Labels:
+    def seg2bmap(mask: Array) -> Array:
         e, s, se = mask.copy(), mask.copy(), mask.copy()
         e[:, :-1], s[:-1], se[:-1, :-1] = mask[:, 1:], mask[1:], mask[1:, 1:]
         edge = mask ^ e | mask ^ s | mask ^ se
         edge[-1], edge[:, -1], edge[-1, -1] = mask[-1] ^ e[-1], mask[:, -1] ^ s[:, -1], False
         return edge
 
-    def davis(truth: Labels, prediction: Labels) -> float:
+    def davis(truth: Array, prediction: Array) -> float:
         g, p = seg2bmap(truth), seg2bmap(prediction)
         radius = math.ceil(0.008 * math.hypot(*truth.shape))
         across = np.arange(-radius, radius + 1)
@@ -193,7 +193,7 @@ def _boundaries(cases: list[tuple[Labels, Labels]]) -> Iterator[Check]:
         precision, recall = (p & near_g).sum() / p.sum(), (g & near_p).sum() / g.sum()
         return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
 
-    def csurka(truth: Labels, prediction: Labels) -> float:
+    def csurka(truth: Array, prediction: Array) -> float:
         g, p = (np.argwhere(perimeter(mask)).astype(np.float64) for mask in (truth, prediction))
         if not len(g) and not len(p):
             return math.nan
@@ -203,7 +203,7 @@ def _boundaries(cases: list[tuple[Labels, Labels]]) -> Iterator[Check]:
         precision, recall = between.any(0).mean(), between.any(1).mean()
         return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
 
-    def masks() -> Iterator[tuple[Labels, Labels]]:
+    def masks() -> Iterator[tuple[Array, Array]]:
         for truth, prediction in cases:
             for label in np.unique(truth[truth != VOID]).tolist():
                 yield truth == label, (prediction == label) & (truth != VOID)
@@ -242,17 +242,17 @@ def torchmetrics_checks(scenes: int) -> Iterator[Check]:
     name = f"torchmetrics {version('torchmetrics')}"
     cases = [scene(seed) for seed in range(scenes)]
 
-    def tensors(truth: Labels, prediction: Labels) -> tuple[torch.Tensor, torch.Tensor]:
+    def tensors(truth: Array, prediction: Array) -> tuple[torch.Tensor, torch.Tensor]:
         return torch.from_numpy(prediction.astype(np.int64)), torch.from_numpy(truth.astype(np.int64))
 
-    def value(metric: object, truth: Labels, prediction: Labels) -> Labels:
+    def value(metric: object, truth: Array, prediction: Array) -> Array:
         return metric(*tensors(truth, prediction)).double().numpy()  # type: ignore[operator]
 
     options = {"num_classes": CLASSES, "ignore_index": VOID}
     single = 1e-6  # torchmetrics divides in float32
     count = MulticlassConfusionMatrix(**options)
     yield compare("confusion matrix", name, ((matrix_of(t, p).counts[:, :-1], value(count, t, p)) for t, p, _ in cases))
-    by_class: list[tuple[str, type, Callable[[ConfusionMatrix], Labels]]] = [
+    by_class: list[tuple[str, type, Callable[[ConfusionMatrix], Array]]] = [
         ("IoU by class", MulticlassJaccardIndex, ConfusionMatrix.iou),
         ("precision by class", MulticlassPrecision, ConfusionMatrix.precision),
         ("recall by class", MulticlassRecall, ConfusionMatrix.recall),
@@ -267,14 +267,14 @@ def torchmetrics_checks(scenes: int) -> Iterator[Check]:
     pairs = ((matrix_of(t, p).pixel_accuracy(), value(accuracy, t, p)) for t, p, _ in cases)
     yield compare("pixel accuracy", name, pairs, single)
 
-    def class_accuracy(truth: Labels, prediction: Labels) -> float:
+    def class_accuracy(truth: Array, prediction: Array) -> float:
         present = np.unique(truth[truth != VOID])
         return float(value(MulticlassRecall(average=None, **options), truth, prediction)[present].mean())
 
     pairs = ((matrix_of(t, p).mean_accuracy().value, class_accuracy(t, p)) for t, p, _ in cases)
     yield compare("mean accuracy", name + ", classes of the truth", pairs, single)
 
-    def calibration(truth: Labels, prediction: Labels, level: Labels, norm: str) -> float:
+    def calibration(truth: Array, prediction: Array, level: Array, norm: str) -> float:
         # Class probabilities; the largest one is the confidence: binary, since only "right or wrong" matters.
         keep = truth != VOID
         sure, right = level[keep] / 255.0, (truth == prediction)[keep]
@@ -295,7 +295,7 @@ def torchmetrics_checks(scenes: int) -> Iterator[Check]:
 def pycocotools_checks(scenes: int) -> Iterator[Check]:
     from pycocotools import mask as coco
 
-    def theirs(truth: Labels, prediction: Labels) -> list[float]:
+    def theirs(truth: Array, prediction: Array) -> list[float]:
         scores = []
         for label in range(CLASSES):
             masks = [(truth == label), (prediction == label) & (truth != VOID)]
@@ -323,7 +323,7 @@ def cityscapes_checks(scenes: int) -> Iterator[Check]:
     yield from _cityscapes_checks(scenes, official, f"{name}, label ids", get_catalog("cityscapes34"), to_id)
 
 
-def _cityscapes_checks(scenes: int, official: ModuleType, name: str, catalog: ClassCatalog, to_id: Labels) -> Iterator[Check]:
+def _cityscapes_checks(scenes: int, official: ModuleType, name: str, catalog: ClassCatalog, to_id: Array) -> Iterator[Check]:
     from cityscapesscripts.helpers.labels import name2label
 
     matrix, instances = ConfusionMatrix(catalog), InstanceCounts(catalog)
@@ -355,7 +355,7 @@ def _cityscapes_checks(scenes: int, official: ModuleType, name: str, catalog: Cl
     yield compare("iIoU by category", name, iter([(list(ours.category_instance_iou.values()), by_instance)]))
 
 
-def with_ignored(seed: int, prediction: Labels, truth: Labels) -> tuple[Labels, Labels]:
+def with_ignored(seed: int, prediction: Array, truth: Array) -> tuple[Array, Array]:
     """Ground truth and prediction in label ids, with classes that the benchmark ignores in both."""
     rng = np.random.default_rng(seed)
     ignored = [1, 4, 5, 6, 9, 10, 14, 15, 16, 18, 29, 30]
@@ -381,7 +381,7 @@ def in1d() -> Iterator[None]:
             del np.in1d
 
 
-def street(seed: int) -> tuple[Labels, Labels, Labels]:
+def street(seed: int) -> tuple[Array, Array, Array]:
     """Truth (train ids), instances and a prediction of a made street."""
     rng = np.random.default_rng(seed)
     truth = np.repeat(np.array([10, 2, 8, 0], np.uint8), 20)[:, None].repeat(120, axis=1)

@@ -40,11 +40,11 @@ from deeplab_core.parallel import available_cores
 CATALOG = get_catalog("voc21")
 CLASSES, VOID = len(CATALOG), CATALOG.ignore
 
-Labels = np.ndarray
+Array = np.ndarray
 Timings = dict[str, float]
 
 
-def scene(height: int, width: int, seed: int = 0) -> tuple[Labels, Labels]:
+def scene(height: int, width: int, seed: int = 0) -> tuple[Array, Array]:
     """Truth of up to six objects with a void ring of 5 px, as VOC has them, and a prediction that is a little off."""
     rng = np.random.default_rng(seed)
     truth = np.zeros((height, width), np.uint8)
@@ -61,17 +61,17 @@ def scene(height: int, width: int, seed: int = 0) -> tuple[Labels, Labels]:
     return truth, prediction
 
 
-def fast_hist(truth: Labels, prediction: Labels) -> Labels:
+def fast_hist(truth: Array, prediction: Array) -> Array:
     mask = (truth >= 0) & (truth < CLASSES)
     code = CLASSES * truth[mask].astype(int) + prediction[mask]
     return np.bincount(code, minlength=CLASSES**2).reshape(CLASSES, CLASSES)
 
 
-def ours(truth: Labels, prediction: Labels) -> Labels:
+def ours(truth: Array, prediction: Array) -> Array:
     return ConfusionMatrix(CATALOG).update(truth=truth, prediction=prediction).counts[:, :-1]
 
 
-def torchmetrics_default() -> Callable[[Labels, Labels], Labels] | None:
+def torchmetrics_default() -> Callable[[Array, Array], Array] | None:
     """``MulticlassConfusionMatrix`` as one makes it, with its validation; None where it is not installed."""
     try:
         import torch
@@ -81,7 +81,7 @@ def torchmetrics_default() -> Callable[[Labels, Labels], Labels] | None:
     torch.set_num_threads(1)
     metric = MulticlassConfusionMatrix(num_classes=CLASSES, ignore_index=VOID)
 
-    def count(truth: Labels, prediction: Labels) -> Labels:
+    def count(truth: Array, prediction: Array) -> Array:
         metric.reset()
         metric.update(torch.from_numpy(prediction.astype(np.int64)), torch.from_numpy(truth.astype(np.int64)))
         return metric.compute().numpy()
@@ -89,13 +89,13 @@ def torchmetrics_default() -> Callable[[Labels, Labels], Labels] | None:
     return count
 
 
-def curve_by_transform(distance: Labels, truth: Labels, prediction: Labels) -> Labels:
+def curve_by_transform(distance: Array, truth: Array, prediction: Array) -> Array:
     labelled = truth != VOID
     bands = ((distance <= width) & labelled for width in range(1, 41))
     return np.stack([fast_hist(truth[band], prediction[band]) for band in bands])
 
 
-def curve_by_dilation(truth: Labels, prediction: Labels) -> Labels:
+def curve_by_dilation(truth: Array, prediction: Array) -> Array:
     void, counts = (truth == VOID).astype(np.uint8), []
     for width in range(1, 41):
         band = (cv2.dilate(void, np.ones((2 * width + 1, 2 * width + 1), np.uint8)) > 0) & (truth != VOID)
@@ -103,12 +103,12 @@ def curve_by_dilation(truth: Labels, prediction: Labels) -> Labels:
     return np.stack(counts)
 
 
-def one_pass(truth: Labels, prediction: Labels, rule: str) -> BandHistogram:
+def one_pass(truth: Array, prediction: Array, rule: str) -> BandHistogram:
     index = band_index(truth=truth, rule=rule)
     return BandHistogram(CATALOG, rule=rule).update(index=index, truth=truth, prediction=prediction)
 
 
-def edge_by_class(labels: Labels) -> Labels:
+def edge_by_class(labels: Array) -> Array:
     """Distance to the nearest other class by one exact transform per class, after filling void by the nearest class."""
     filled = fill_void(labels)
     distance = np.full(labels.shape, np.inf, np.float32)
@@ -118,7 +118,7 @@ def edge_by_class(labels: Labels) -> Labels:
     return distance
 
 
-def boundary_iou_by_erosion(truth: Labels, prediction: Labels) -> Labels:
+def boundary_iou_by_erosion(truth: Array, prediction: Array) -> Array:
     """The authors' way, class by class: pad, erode d times by 3 x 3, subtract."""
     width = max(1, round(0.02 * float(np.hypot(*truth.shape))))
     seen, scores = np.where(truth == VOID, VOID, prediction), []
@@ -132,7 +132,7 @@ def boundary_iou_by_erosion(truth: Labels, prediction: Labels) -> Labels:
     return np.array(scores)
 
 
-def csurka_class_by_class(truth: Labels, prediction: Labels) -> float:
+def csurka_class_by_class(truth: Array, prediction: Array) -> float:
     """Mean F over the classes of the truth, from the distance transforms of both contours of each class."""
     limit, scores = 0.0075 * float(np.hypot(*truth.shape)), []
     for label in np.unique(truth[truth != VOID]).tolist():
@@ -194,7 +194,7 @@ def confusion(rounds: int) -> None:
 def curves(rounds: int) -> None:
     truth, prediction = scene(375, 500, 3)
 
-    def transform(rule: str) -> Labels:
+    def transform(rule: str) -> Array:
         distance = distance_to_void(truth) if rule == "void" else edge_by_class(truth)
         return curve_by_transform(distance, truth, prediction)
 

@@ -1,4 +1,4 @@
-"""Work on several cores: how many there are, and a map with results in order."""
+"""Work on several cores, and what long work takes from its caller: a question whether to stop, and a place for its progress."""
 
 from __future__ import annotations
 
@@ -13,6 +13,16 @@ from typing import TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+#: Returns True once the work is no longer wanted. Long work asks often, and then raises :class:`deeplab_core.errors.Cancelled`.
+#: It may be called from any thread.
+IsCancelled = Callable[[], bool]
+
+#: Takes the share of the work that is done, 0..1 and never falling, and a text that names what is being done or was done last.
+ProgressCallback = Callable[[float, str], None]
+
+#: Takes (items done, items of this loop, what was done last) after every item.
+ItemCallback = Callable[[int, int, str], None]
 
 
 def available_cores() -> int:

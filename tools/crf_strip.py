@@ -24,6 +24,7 @@ from deeplab_core.datasets.find import find_images
 from deeplab_core.datasets.ground_truth import find_truth
 from deeplab_core.images import read_image
 from deeplab_core.inference import Predictor
+from deeplab_core.labels import LabelMap
 from deeplab_core.masks.read import read_mask
 from deeplab_core.metrics import ConfusionMatrix
 from deeplab_core.metrics.trimap import band_index
@@ -41,8 +42,6 @@ INK, PALE, PAPER = (24, 27, 33), (90, 98, 112), (255, 255, 255)
 RIGHT, WRONG, BACK = (87, 211, 140), (226, 59, 71), (38, 42, 50)
 TITLES = ("Image", "Network", "With CRF", "Truth", f"Band of {BAND_PX} px after the CRF")
 
-Labels = NDArray[np.uint8]
-
 
 @dataclass(frozen=True, eq=False)
 class Row:
@@ -56,9 +55,9 @@ class Row:
 
     name: str
     rgb: NDArray[np.uint8]
-    before: Labels
-    after: Labels
-    truth: Labels
+    before: LabelMap
+    after: LabelMap
+    truth: LabelMap
 
 
 def rows_of(rooms: Path, model: Path, params: CRFParams, count: int, only: list[str]) -> tuple[list[Row], ClassCatalog]:
@@ -128,7 +127,7 @@ def strip(rows: list[Row], catalog: ClassCatalog) -> Image.Image:
     return picture
 
 
-def painted(rgb: NDArray[np.uint8], labels: Labels, catalog: ClassCatalog) -> NDArray[np.uint8]:
+def painted(rgb: NDArray[np.uint8], labels: LabelMap, catalog: ClassCatalog) -> NDArray[np.uint8]:
     """(H, W, 3) the image under the colours of its classes; background shows the image, void is light grey."""
     colors = np.full((catalog.ignore + 1, 3), 200, np.float32)
     for info in catalog.classes:
@@ -140,7 +139,7 @@ def painted(rgb: NDArray[np.uint8], labels: Labels, catalog: ClassCatalog) -> ND
     return out.astype(np.uint8)
 
 
-def judged(labels: Labels, truth: Labels, band: NDArray[np.bool_], ignore: int) -> NDArray[np.uint8]:
+def judged(labels: LabelMap, truth: LabelMap, band: NDArray[np.bool_], ignore: int) -> NDArray[np.uint8]:
     """(H, W, 3) right and wrong pixels of the band in two colours on a dark ground."""
     out = np.empty((*labels.shape, 3), np.uint8)
     out[:] = BACK
@@ -150,7 +149,7 @@ def judged(labels: Labels, truth: Labels, band: NDArray[np.bool_], ignore: int) 
     return out
 
 
-def _mean(truth: Labels, labels: Labels, catalog: ClassCatalog) -> float:
+def _mean(truth: LabelMap, labels: LabelMap, catalog: ClassCatalog) -> float:
     return float(ConfusionMatrix(catalog).update(truth=truth, prediction=labels).mean_iou("truth").value)
 
 

@@ -19,6 +19,7 @@ from app.cli.terminal import LiveBar, is_live, say
 from app.cli.train_projects import opened_projects, project_samples
 from app.text import read_numbers
 from deeplab_core.errors import AtrousError
+from deeplab_core.parallel import IsCancelled
 from deeplab_core.reading import parse_toml
 from deeplab_core.wording import count
 
@@ -399,7 +400,7 @@ def _only_writer(out: Path, leads: bool) -> Iterator[None]:
 
 
 @contextmanager
-def _stop_on_signals() -> Iterator[Callable[[], bool]]:
+def _stop_on_signals() -> Iterator[IsCancelled]:
     """Ctrl+C and SIGTERM end the run after the current step; a second Ctrl+C ends it at once."""
     asked: list[int] = []
 

@@ -15,9 +15,10 @@ import torch
 
 from app.import_trouble import explain, is_import_trouble
 from app.worker.messages import PROTOCOL, Answer, Failed, Hello, Request, WasCancelled
-from app.worker.state import Cancel, Handler, ReportProgress, WorkerState
+from app.worker.state import Handler, WorkerState
 from deeplab_core.errors import AtrousError, Cancelled, ComputeError
 from deeplab_core.inference import cap_threads, list_devices
+from deeplab_core.parallel import IsCancelled, ProgressCallback
 
 _log = logging.getLogger(__name__)
 
@@ -59,7 +60,9 @@ class ComputeSession:
         self.state = WorkerState(score_bytes)
         self.handlers: dict[str, Handler] = {}
 
-    def answer(self, request: Request[Answer], cancel: Cancel | None = None, progress: ReportProgress | None = None) -> Answer:
+    def answer(
+        self, request: Request[Answer], cancel: IsCancelled | None = None, progress: ProgressCallback | None = None
+    ) -> Answer:
         """Serve one request. Never raises: errors become Failed, with a traceback where they are bugs."""
         image: str | None = getattr(request, "image", None)  # of requests that are about one image
         try:

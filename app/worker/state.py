@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,9 +12,7 @@ from deeplab_core.errors import ComputeError, ImageReadError
 from deeplab_core.images import ImageData, read_image
 from deeplab_core.inference import Predictor, ScoreStore
 from deeplab_core.notes import Note
-
-Cancel = Callable[[], bool]
-ReportProgress = Callable[[float, str], None]
+from deeplab_core.parallel import IsCancelled, ProgressCallback
 
 
 class Handler(Protocol):
@@ -26,7 +23,7 @@ class Handler(Protocol):
 
     def __init__(self, state: WorkerState) -> None: ...
 
-    def answer(self, request: Any, cancel: Cancel | None, progress: ReportProgress | None, /) -> Answer:
+    def answer(self, request: Any, cancel: IsCancelled | None, progress: ProgressCallback | None, /) -> Answer:
         """Serve one request; each handler takes its own kinds only."""
 
 

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from deeplab_core.errors import Cancelled, DownloadError, StorageError
 from deeplab_core.hub.connection import PASSING, Wire, asked_to_wait, explain, is_malformed, malformed, open_address
 from deeplab_core.hub.partial import Origin, PartFile
+from deeplab_core.parallel import IsCancelled
 from deeplab_core.reading import shorten
 
 #: Longest silence of a server, in seconds.
@@ -82,7 +83,7 @@ def download(
     sha256_prefix: str = "",
     sha256_of: str = "the published file",
     approximate_bytes: int | None = None,
-    cancel: Callable[[], bool] | None = None,
+    cancel: IsCancelled | None = None,
     progress: Callable[[Progress], None] | None = None,
     silence: float | None = None,
 ) -> Fetched:
@@ -122,7 +123,7 @@ class _Job:
         prefix: str,
         prefix_of: str,
         approximate: int | None,
-        cancel: Callable[[], bool] | None,
+        cancel: IsCancelled | None,
         progress: Callable[[Progress], None] | None,
         silence: float,
     ) -> None:

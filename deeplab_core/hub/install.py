@@ -17,6 +17,7 @@ from deeplab_core.hub.download import Fetched, Progress, download
 from deeplab_core.hub.published import PublishedModel
 from deeplab_core.hub.receipt import Receipt, read_receipt, write_receipt
 from deeplab_core.hub.unpack import take_member
+from deeplab_core.parallel import IsCancelled
 
 if TYPE_CHECKING:  # listing what there is needs no numpy
     from deeplab_core.records import ModelCard
@@ -54,7 +55,7 @@ def install(
     folder: Path,
     *,
     again: bool = False,
-    cancel: Callable[[], bool] | None = None,
+    cancel: IsCancelled | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> Installed:
     """Fetch a published model into a folder, or find that it is there (or its archive, which is then only unpacked).

@@ -13,6 +13,7 @@ from typing import Self
 
 from deeplab_core.atomic import replace_file, storage_error
 from deeplab_core.errors import Cancelled, DownloadError
+from deeplab_core.parallel import IsCancelled
 from deeplab_core.reading import VALUE_ERRORS, reason
 
 #: Bytes that an archive may unpack to while its member is looked for; the largest official release has 0.9 GB.
@@ -54,7 +55,7 @@ class _Member(tarfile.TarInfo):
         return member
 
 
-def take_member(archive: Path, name: str, target: Path, cancel: Callable[[], bool] | None = None) -> None:
+def take_member(archive: Path, name: str, target: Path, cancel: IsCancelled | None = None) -> None:
     """Write the archive's regular file called ``name`` (in whatever folder) to ``target``.
 
     Links, devices and sparse files are passed over; nothing else of the archive is written. ``target`` appears complete or not
@@ -97,7 +98,7 @@ def take_member(archive: Path, name: str, target: Path, cancel: Callable[[], boo
     )
 
 
-def _write(read: Callable[[int], bytes], path: Path, cancel: Callable[[], bool] | None) -> None:
+def _write(read: Callable[[int], bytes], path: Path, cancel: IsCancelled | None) -> None:
     path.unlink(missing_ok=True)  # never written through a link that has this name
     with path.open("xb") as out:
         while block := read(_CHUNK):

@@ -20,10 +20,10 @@ from deeplab_core.inference.network import CoarseGrid, NotFiniteError, Pass, Til
 from deeplab_core.inference.pixels import RGB, Canvas, check_rgb, resize_rgb
 from deeplab_core.inference.prepare import prepare_for_inference
 from deeplab_core.inference.scores import ScoreGrid, Scores
-from deeplab_core.inference.watch import Cancel, ReportProgress, Watch
+from deeplab_core.inference.watch import Watch
 from deeplab_core.model_cards import settled_card
 from deeplab_core.nn import SegmentationModel
-from deeplab_core.parallel import available_cores
+from deeplab_core.parallel import IsCancelled, ProgressCallback, available_cores
 from deeplab_core.records import Device, ModelCard, Prediction, PredictOptions, RunReport, check_threshold
 
 #: Smallest tile that out-of-memory is answered with, in network pixels.
@@ -78,8 +78,8 @@ class Predictor:
         *,
         source_key: str = "",
         options: PredictOptions | None = None,
-        cancel: Cancel | None = None,
-        progress: ReportProgress | None = None,
+        cancel: IsCancelled | None = None,
+        progress: ProgressCallback | None = None,
     ) -> Prediction:
         """Predict one image.
 
@@ -109,7 +109,7 @@ class Predictor:
         options: PredictOptions | None = None,
         *,
         rgb: RGB | None = None,
-        cancel: Cancel | None = None,
+        cancel: IsCancelled | None = None,
     ) -> Prediction:
         """Labels and confidence from scores, refined with the CRF of the options where they have one; that needs ``rgb``.
 
@@ -149,8 +149,8 @@ class Predictor:
         rgb: RGB,
         *,
         options: PredictOptions | None = None,
-        cancel: Cancel | None = None,
-        progress: ReportProgress | None = None,
+        cancel: IsCancelled | None = None,
+        progress: ProgressCallback | None = None,
     ) -> Scores:
         """Class scores of one image; arguments and errors as :meth:`__call__`.
 

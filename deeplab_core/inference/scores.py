@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
 from deeplab_core.inference.geometry import AxisTaps, Frame, axis_taps
+from deeplab_core.kernels.compiled import can_compile
 from deeplab_core.labels import LabelMap
 from deeplab_core.records import RunReport
 
@@ -35,15 +36,14 @@ _warming_thread: int | None = None
 
 
 def _kernels() -> ModuleType:
-    if _warming_thread not in (None, threading.get_ident()):  # rather slow than waiting for the compiler
-        from deeplab_core.kernels import upsampling_numpy as numpy_kernels
+    # While another thread compiles, slow loops are better than waiting for it.
+    if _warming_thread in (None, threading.get_ident()) and can_compile():
+        from deeplab_core.kernels import upsampling
 
-        return numpy_kernels
-    try:
-        from deeplab_core.kernels import upsampling as kernels
-    except ImportError:  # a Python or numpy that numba does not know yet
-        from deeplab_core.kernels import upsampling_numpy as kernels  # type: ignore[no-redef]
-    return kernels
+        return upsampling
+    from deeplab_core.kernels import upsampling_numpy
+
+    return upsampling_numpy
 
 
 def warm_up() -> None:

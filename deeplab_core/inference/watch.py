@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from torch import nn
 
 from deeplab_core.errors import Cancelled
-
-Cancel = Callable[[], bool]
-ReportProgress = Callable[[float, str], None]
+from deeplab_core.parallel import IsCancelled, ProgressCallback
 
 
 class Watch:
@@ -24,7 +22,7 @@ class Watch:
         progress: called with a fraction 0..1, never falling, and what is being done.
     """
 
-    def __init__(self, cancel: Cancel | None = None, progress: ReportProgress | None = None) -> None:
+    def __init__(self, cancel: IsCancelled | None = None, progress: ProgressCallback | None = None) -> None:
         self._cancel = cancel
         self._progress = progress
         self._start, self._length, self._text = 0.0, 0.0, ""  # layers before the first step count nothing

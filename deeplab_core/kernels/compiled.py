@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from importlib.util import find_spec
-from typing import Any
+from functools import cache
+from typing import Any, cast, overload
 
 #: Maps of fewer pixels are counted before numba would be imported.
 LARGE = 1 << 16
@@ -31,27 +31,48 @@ def allow_compiled(allowed: bool) -> None:
     _Choice.used = False
 
 
+@cache
+def can_compile() -> bool:
+    """Whether numba can be imported, which this does. Without it numpy and OpenCV give the same figures, more slowly."""
+    try:
+        import numba  # noqa: F401
+    except ImportError as error:  # not installed, or a Python or numpy that it does not know yet
+        _log.info("numba cannot be imported, so loops are not compiled: %s", error)
+        return False
+    return True
+
+
 def use_compiled(pixels: int) -> bool:
     """Whether to count a map of so many pixels with compiled loops."""
     if not _Choice.allowed:
         return False
     if not _Choice.used and pixels >= LARGE:
-        if find_spec("numba") is None:
-            _log.info("numba is not installed: counting without compiled loops")
-            _Choice.allowed = False
-            return False
-        _Choice.used = True
+        _Choice.allowed = _Choice.used = can_compile()
     return _Choice.used
 
 
-def compile_loop(function: Callable[..., Any]) -> Callable[..., Any]:
+@overload
+def compile_loop(function: Callable[..., Any], /) -> Callable[..., Any]: ...
+@overload
+def compile_loop(*, fastmath: set[str]) -> Callable[[Callable[..., Any]], Callable[..., Any]]: ...
+def compile_loop(function: Callable[..., Any] | None = None, *, fastmath: set[str] | None = None) -> Callable[..., Any]:
     """``numba.njit`` that lets other threads run and keeps the machine code on disk, if there is a place for it.
 
-    A frozen application has none. Importing numba is what this costs; only modules of loops use it.
+    A frozen application has none. It imports numba: only modules of this package use it, and they are imported once
+    :func:`can_compile` or :func:`use_compiled` allows it.
+
+    Args:
+        function: the loop.
+        fastmath: liberties of LLVM that its sums may take, as numba names them; None takes none.
     """
     import numba
 
-    try:
-        return numba.njit(cache=True, nogil=True)(function)
-    except RuntimeError:
-        return numba.njit(nogil=True)(function)
+    def compiled(loop: Callable[..., Any]) -> Callable[..., Any]:
+        options: dict[str, Any] = {"nogil": True, "fastmath": fastmath or False}
+        try:
+            made = numba.njit(cache=True, **options)(loop)
+        except RuntimeError:  # no place for the machine code
+            made = numba.njit(**options)(loop)
+        return cast(Callable[..., Any], made)
+
+    return compiled if function is None else compiled(function)

@@ -37,12 +37,6 @@ def match_contours(one: LabelMap, other: LabelMap, ignore: int, limit: float, la
     return counts
 
 
-def warm_up() -> None:
-    """Compile, or load from disk, the loops for 8-bit maps."""
-    few = np.array([[0, 1], [1, 1]], dtype=np.uint8)
-    match_contours(few, few, 255, 1.0, True)
-
-
 @lru_cache(maxsize=16)
 def _disk(limit: float) -> NDArray[np.int32]:
     """(n, 2) int32 offsets of a disk, nearest first."""

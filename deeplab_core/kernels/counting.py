@@ -83,13 +83,6 @@ def band_counts(
     return total.reshape(layers, size, size)
 
 
-def warm_up() -> None:
-    """Compile, or load from disk, both loops."""
-    few, channel = np.zeros(9, dtype=np.uint8), np.zeros(256, dtype=np.uint8)
-    pair_counts(few, few, channel, 1)
-    band_counts(few, few, few, channel, 1, 1)
-
-
 def _parts(*maps: NDArray[np.uint8]) -> list[tuple[NDArray[np.uint8], ...]]:
     flat = [labels.reshape(-1) for labels in maps]
     return [tuple(labels[start : start + _PART] for labels in flat) for start in range(0, flat[0].size, _PART)]

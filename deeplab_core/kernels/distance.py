@@ -72,13 +72,6 @@ def void_steps(truth: LabelMap, ignore: int, reach: int) -> NDArray[np.uint8]:
     return steps
 
 
-def warm_up() -> None:
-    """Compile, or load from disk, all loops for 8-bit maps."""
-    few = np.array([[0, 255], [1, 1]], dtype=np.uint8)
-    edge_index(few, 2)
-    void_steps(few, 255, 2)
-
-
 @compile_loop
 def _look_up(squares: NDArray[np.uint16], roots: NDArray[np.uint8], index: NDArray[np.uint8]) -> None:
     for place in range(squares.shape[0]):

@@ -45,13 +45,6 @@ def filled(labels: LabelMap, ignore: int) -> LabelMap | None:
     return result
 
 
-def warm_up() -> None:
-    """Compile, or load from disk, all loops for 8-bit maps."""
-    thick = np.full((3, 30), 255, dtype=np.uint8)
-    thick[0, 0] = 1
-    filled(thick, 255)
-
-
 @lru_cache(maxsize=1)
 def _disk() -> NDArray[np.int32]:
     """(n, 3) int32: row and column offsets of a disk and their squared distance, nearest first."""

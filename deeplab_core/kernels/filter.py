@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from deeplab_core.kernels.lattice import Floats, Numbers, compiled
+from deeplab_core.kernels.compiled import compile_loop
+from deeplab_core.kernels.lattice import Floats, Numbers
 from deeplab_core.kernels.vectors import (
     Vector,
     add,
@@ -59,7 +60,7 @@ def splat_loop(WIDTH: int, CORNERS: int) -> Loop:
     ``source`` is (N, P), ``table`` (M, width): the vertices' values of the labels of ``block``.
     """
 
-    @compiled
+    @compile_loop
     def splat(
         vertices: Numbers, weights: Floats, factors: Floats, source: Floats, block: int, table: Floats, first: int, last: int
     ) -> None:
@@ -77,7 +78,7 @@ def splat_loop(WIDTH: int, CORNERS: int) -> Loop:
 def slice_loop(WIDTH: int, CORNERS: int) -> Loop:
     """``(vertices, weights, factor, table, out, block, first, last)``: read the vertices back at the points, times a float32."""
 
-    @compiled
+    @compile_loop
     def slice_(
         vertices: Numbers, weights: Floats, factor: np.float32, table: Floats, out: Floats, block: int, first: int, last: int
     ) -> None:
@@ -96,7 +97,7 @@ def slice_loop(WIDTH: int, CORNERS: int) -> Loop:
 def blur_loop(WIDTH: int) -> Loop:
     """``(rows, table, first, last)``: [1/2 1 1/2] in place along whole rows of vertices (:func:`lattice_kernels.chain`)."""
 
-    @compiled
+    @compile_loop
     def blur(rows: Numbers, table: Floats, first: int, last: int) -> None:
         n = first
         while n < last:
@@ -123,7 +124,7 @@ def blur_loop(WIDTH: int) -> Loop:
 def merge_loop(WIDTH: int) -> Loop:
     """``(table, other, first, last)``: add ``other`` to a table and empty it."""
 
-    @compiled
+    @compile_loop
     def merge(table: Floats, other: Floats, first: int, last: int) -> None:
         for at in range(np.int64(first) * WIDTH, np.int64(last) * WIDTH, WIDTH):
             store(table, at, add(load(table, at, WIDTH), load(other, at, WIDTH)))
@@ -136,7 +137,7 @@ def merge_loop(WIDTH: int) -> Loop:
 def _attraction(WIDTH: int, CORNERS: int) -> Callable[..., Any]:
     """One kernel's part of a point's logits: its slice of one block, times the point's factor, added to ``total``."""
 
-    @compiled
+    @compile_loop
     def attraction(
         total: Vector, vertices: Numbers, weights: Floats, factors: Floats, table: Floats, base: int, p: int
     ) -> Vector:
@@ -161,7 +162,7 @@ def step_loop(WIDTH: int, SINGLE: bool, CORNERS1: int, CORNERS2: int) -> Loop:
     """
     first_of, second_of = _attraction(WIDTH, CORNERS1), _attraction(WIDTH, CORNERS2)
 
-    @compiled
+    @compile_loop
     def step_single(
         logits: Floats,
         q: Floats,
@@ -183,7 +184,7 @@ def step_loop(WIDTH: int, SINGLE: bool, CORNERS1: int, CORNERS2: int) -> Loop:
             e = exponential(add(total, fill(-largest_of(total), WIDTH)))
             store(q, p * WIDTH, scale(e, _ONE / sum_of(e)))
 
-    @compiled
+    @compile_loop
     def step_blocks(
         logits: Floats,
         q: Floats,
@@ -226,7 +227,7 @@ def step_loop(WIDTH: int, SINGLE: bool, CORNERS1: int, CORNERS2: int) -> Loop:
     return step_single if SINGLE else step_blocks
 
 
-@compiled
+@compile_loop
 def largest_of_columns(q: Floats, out: Floats) -> None:
     """Raise ``out`` (P,) to the largest value of every column of ``q`` (N, P)."""
     columns = q.shape[1]
@@ -236,7 +237,7 @@ def largest_of_columns(q: Floats, out: Floats) -> None:
             out[k] = max(out[k], value)
 
 
-@compiled
+@compile_loop
 def take_columns(source: Floats, columns: Numbers, out: Floats) -> None:
     """Copy some columns of (N, P) into the first ones of ``out``."""
     row = source.shape[1]
@@ -245,7 +246,7 @@ def take_columns(source: Floats, columns: Numbers, out: Floats) -> None:
             out[p, k] = pick(source, p * row + columns[k])
 
 
-@compiled
+@compile_loop
 def leading_label(q: Floats, labels: int, ids: LabelMap, out: Floats) -> None:
     """The id of the largest of the first ``labels`` columns of every row; of equals the first."""
     for p in range(q.shape[0]):

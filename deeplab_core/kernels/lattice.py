@@ -11,9 +11,10 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from deeplab_core.kernels.compiled import compile_loop
 
 Floats = NDArray[np.float32]
 #: Packed coordinates of vertices, and their numbers.
@@ -25,15 +26,7 @@ _ZERO = np.float32(0.0)
 _ONE = np.float32(1.0)
 
 
-def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """``numba.njit`` without the interpreter lock; the machine code is kept on disk if there is a place for it."""
-    try:
-        return numba.njit(cache=True, nogil=True)(function)
-    except RuntimeError:  # a frozen application has no place beside its sources
-        return numba.njit(nogil=True)(function)
-
-
-@compiled
+@compile_loop
 def _slot_of(keys: Keys, key: np.int64) -> np.int64:
     """Slot of ``key`` in an open hash table, or the empty one where it belongs."""
     mask = np.uint64(keys.shape[0] - 1)
@@ -44,7 +37,7 @@ def _slot_of(keys: Keys, key: np.int64) -> np.int64:
     return np.int64(slot)
 
 
-@compiled
+@compile_loop
 def _grown(keys: Keys, numbers: Numbers) -> tuple[Keys, Numbers]:
     """The same hash table with twice the slots."""
     wider = np.full(keys.shape[0] * 2, _EMPTY, np.int64)
@@ -77,7 +70,7 @@ def embed_loop(D: int) -> Callable[..., Any]:  # noqa: C901
     ones = D + 1
 
     # One loop with D as a constant, hence the complexity: with a part of it in a function of its own it took twice as long.
-    @compiled
+    @compile_loop
     def embed(  # noqa: C901
         features: Floats, scales: Floats, origin: Keys, strides: Keys, vertices: Numbers, weights: Floats
     ) -> tuple[Keys, Keys, Numbers]:
@@ -169,7 +162,7 @@ def embed_loop(D: int) -> Callable[..., Any]:  # noqa: C901
     return embed
 
 
-@compiled
+@compile_loop
 def chain(keys: Keys, numbers: Numbers, packed: Keys, step: np.int64) -> Numbers:
     """Rows of vertices that are neighbours along one axis.
 
@@ -208,7 +201,7 @@ def chain(keys: Keys, numbers: Numbers, packed: Keys, step: np.int64) -> Numbers
     return rows
 
 
-@compiled
+@compile_loop
 def bounds(features: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Smallest and largest value of every column of (N, d) float32: two (d,) float64."""
     low = features[0].astype(np.float64)

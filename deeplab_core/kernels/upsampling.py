@@ -18,13 +18,11 @@ pixel asked for later gives the bits of the whole map. ``numpy_kernels`` does th
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from deeplab_core.kernels.compiled import compile_loop
 from deeplab_core.labels import LabelMap
 
 Floats = NDArray[np.float32]
@@ -57,12 +55,7 @@ _HALF = np.float32(0.5)
 _SCALE = np.float32(255.0)
 
 
-def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """``numba.njit`` with the machine code kept on disk if there is a place for it (a frozen application has none)."""
-    try:
-        return numba.njit(cache=True, nogil=True, fastmath=_REORDER)(function)
-    except RuntimeError:
-        return numba.njit(nogil=True, fastmath=_REORDER)(function)
+_compiled = compile_loop(fastmath=_REORDER)
 
 
 @_compiled

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Literal
@@ -12,6 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from deeplab_core.errors import AtrousError
+from deeplab_core.parallel import IsCancelled
 from deeplab_core.records import CRFEngine, CRFParams
 from deeplab_core.refine.lattice import Lattice, bilateral_features, position_features
 from deeplab_core.refine.marginals import Marginals
@@ -37,8 +38,6 @@ def choose_engine(wanted: CRFEngine, device: str) -> Engine:
         return "torch" if device.startswith("cuda") else "native"
     return wanted
 
-
-Cancel = Callable[[], bool]
 
 #: Lattices of the appearance kernel kept per image: now, and before the last change.
 _KEPT_LATTICES = 2
@@ -104,7 +103,7 @@ class DenseCRF:
         params: CRFParams | None = None,
         clamp: NDArray[Any] | None = None,
         ignore: int = 255,
-        cancel: Cancel | None = None,
+        cancel: IsCancelled | None = None,
     ) -> NDArray[np.float32]:
         """Refine (C, H, W) float32 probabilities; the result has the same shape. Other arguments as :meth:`marginals`."""
         return self.marginals(probabilities, params=params, clamp=clamp, ignore=ignore, cancel=cancel).probabilities()
@@ -117,7 +116,7 @@ class DenseCRF:
         clamp: NDArray[Any] | None = None,
         ignore: int = 255,
         scale: float | None = None,
-        cancel: Cancel | None = None,
+        cancel: IsCancelled | None = None,
     ) -> Marginals:
         """Marginals in compact form, for labels without (C, H, W) in between.
 
@@ -155,8 +154,6 @@ class DenseCRF:
             source, active, clip=params.clip, temperature=params.temperature, clamp=clamp, ignore=ignore
         )  # fmt: skip
         if self.engine == "pydensecrf":
-            from deeplab_core.refine.reference import reference_mean_field
-
             q = reference_mean_field(self.rgb, unary.logits, active.size, params)
         elif self.engine == "torch":
             from deeplab_core.refine.torch_mean_field import torch_mean_field
@@ -178,7 +175,7 @@ class DenseCRF:
         scale: float,
         clamp: NDArray[Any] | None,
         ignore: int,
-        cancel: Cancel | None,
+        cancel: IsCancelled | None,
     ) -> Marginals:
         height, width = (max(1, round(side * scale)) for side in self.size)
         if self._small is None or self._small.size != (height, width):
@@ -237,3 +234,49 @@ def warm_up() -> None:
         probabilities = np.full((classes, 2, 2), 1.0 / classes, np.float32)
         marginals = DenseCRF(rgb, CRFParams(iterations=5), prune=classes == 9).marginals(probabilities)
         marginals.labels()
+
+
+def reference_mean_field(
+    rgb: NDArray[np.uint8], logits: NDArray[np.float32], labels: int, params: CRFParams
+) -> NDArray[np.float32]:
+    """Marginals by pydensecrf, in the layout of :func:`~deeplab_core.refine.mean_field.mean_field`.
+
+    Args:
+        rgb: (H, W, 3) uint8.
+        logits: (H W, P) float32: minus the unary energies.
+        labels: columns of ``logits`` that are labels.
+        params: kernels, normalisation and iterations.
+
+    Returns:
+        (H W, P) float32; columns beyond ``labels`` are 0.
+
+    Raises:
+        AtrousError: pydensecrf is not installed.
+    """
+    try:
+        from pydensecrf import densecrf
+    except ImportError as error:
+        raise AtrousError(
+            "the reference CRF is not installed",
+            why=str(error),
+            remedy="Choose the native engine, or install the extra: pip install 'atrous[crf]'",
+        ) from error
+    normalization = {
+        "symmetric": densecrf.NORMALIZE_SYMMETRIC,
+        "after": densecrf.NORMALIZE_AFTER,
+        "none": densecrf.NO_NORMALIZATION,
+    }[params.normalization]
+    height, width = rgb.shape[:2]
+    crf = densecrf.DenseCRF2D(width, height, labels)
+    crf.setUnaryEnergy(np.ascontiguousarray(-logits[:, :labels].T))
+    if params.gaussian_compat != 0.0:
+        crf.addPairwiseGaussian(sxy=params.gaussian_sxy, compat=params.gaussian_compat, normalization=normalization)
+    if params.bilateral_compat != 0.0:
+        picture = np.require(rgb, requirements=["C", "W"])  # it refuses read-only arrays
+        crf.addPairwiseBilateral(
+            sxy=params.bilateral_sxy, srgb=params.bilateral_srgb, rgbim=picture, compat=params.bilateral_compat,
+            normalization=normalization,
+        )  # fmt: skip
+    q = np.zeros_like(logits)
+    q[:, :labels] = np.asarray(crf.inference(params.iterations)).T
+    return q

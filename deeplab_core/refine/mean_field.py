@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from deeplab_core.errors import Cancelled
 from deeplab_core.kernels.filter import blur_loop, merge_loop, splat_loop, step_loop, vector_width
+from deeplab_core.parallel import IsCancelled
 from deeplab_core.refine.lattice import Lattice
 
 #: Operands of a kernel that is not there; loops for no corners never read them.
@@ -50,7 +51,7 @@ def mean_field(
     *,
     start: NDArray[np.float32] | None = None,
     threads: int = 1,
-    cancel: Callable[[], bool] | None = None,
+    cancel: IsCancelled | None = None,
 ) -> NDArray[np.float32]:
     """Approximate marginals.
 

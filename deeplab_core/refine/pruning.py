@@ -9,12 +9,13 @@ labels equal those of the full computation on 99.9995 % of the pixels, on the wo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.kernels.filter import largest_of_columns, padded, take_columns
+from deeplab_core.parallel import IsCancelled
 from deeplab_core.refine.mean_field import Term, mean_field
 from deeplab_core.refine.unary import FORBIDDEN, MASS, Unary
 
@@ -30,7 +31,7 @@ def pruned_mean_field(
     *,
     prune: bool,
     threads: int = 1,
-    cancel: Callable[[], bool] | None = None,
+    cancel: IsCancelled | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Marginals (N, P) float32 as :func:`~deeplab_core.refine.mean_field.mean_field`, and the channels of their first columns.
 

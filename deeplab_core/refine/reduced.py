@@ -7,7 +7,6 @@ fine structure stays. It is an approximation, and the result records it. Measure
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from deeplab_core.errors import Cancelled
 from deeplab_core.kernels.filter import padded
+from deeplab_core.parallel import IsCancelled
 from deeplab_core.records import CRFParams
 from deeplab_core.refine.marginals import Marginals
 from deeplab_core.refine.unary import FORBIDDEN, ProbabilitySource
@@ -84,7 +84,7 @@ def carried_up(
     params: CRFParams,
     clamp: NDArray[Any] | None,
     ignore: int,
-    cancel: Callable[[], bool] | None = None,
+    cancel: IsCancelled | None = None,
 ) -> Marginals:
     """Marginals of the large image from those of the small one.
 

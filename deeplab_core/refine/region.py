@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import cv2
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from deeplab_core.geometry import Box
 from deeplab_core.labels import LabelMap
+from deeplab_core.parallel import IsCancelled
 from deeplab_core.records import CRFParams
 from deeplab_core.refine.dense_crf import DenseCRF
 from deeplab_core.refine.marginals import Marginals
@@ -32,7 +32,7 @@ def refine_region(
     threads: int = 1,
     origin: tuple[int, int] = (0, 0),
     scale: float | None = None,
-    cancel: Callable[[], bool] | None = None,
+    cancel: IsCancelled | None = None,
 ) -> Marginals:
     """Refine one box of an image; pixels around it take part as context.
 

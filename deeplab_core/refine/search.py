@@ -8,7 +8,7 @@ is what new images can expect, not the luck of the best of a hundred tries.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -19,6 +19,7 @@ from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError, Cancelled
 from deeplab_core.labels import LabelMap
 from deeplab_core.metrics import ConfusionMatrix
+from deeplab_core.parallel import IsCancelled, ItemCallback
 from deeplab_core.records import CRFParams
 from deeplab_core.refine.dense_crf import DenseCRF
 from deeplab_core.refine.unary import ProbabilitySource
@@ -101,8 +102,8 @@ def search_parameters(
     folds: int = 5,
     start: CRFParams | None = None,
     threads: int = 1,
-    progress: Callable[[int, int, str], None] | None = None,
-    cancel: Callable[[], bool] | None = None,
+    progress: ItemCallback | None = None,
+    cancel: IsCancelled | None = None,
 ) -> SearchReport:
     """Search parameters; deterministic.
 
@@ -177,8 +178,8 @@ class _Book:
         samples: Sequence[Sample],
         catalog: ClassCatalog,
         threads: int,
-        progress: Callable[[int, int, str], None] | None,
-        cancel: Callable[[], bool] | None,
+        progress: ItemCallback | None,
+        cancel: IsCancelled | None,
     ) -> None:
         self.samples, self.catalog, self.threads = samples, catalog, threads
         self.progress, self.cancel = progress, cancel

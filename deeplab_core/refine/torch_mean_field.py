@@ -6,7 +6,7 @@ scaled additions and one softmax. On a CPU the compiled loops of :mod:`~deeplab_
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from deeplab_core.errors import Cancelled
+from deeplab_core.parallel import IsCancelled
 from deeplab_core.refine.lattice import Lattice
 from deeplab_core.refine.mean_field import Term
 
@@ -71,7 +72,7 @@ def torch_mean_field(
     iterations: int,
     device: torch.device | str,
     *,
-    cancel: Callable[[], bool] | None = None,
+    cancel: IsCancelled | None = None,
 ) -> NDArray[np.float32]:
     """Approximate marginals; arguments, result and errors as :func:`~deeplab_core.refine.mean_field.mean_field`.
 

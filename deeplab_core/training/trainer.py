@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from deeplab_core.atomic import atomic_write, make_folder
 from deeplab_core.errors import AtrousError
 from deeplab_core.nn import SegmentationModel
+from deeplab_core.parallel import IsCancelled
 from deeplab_core.reading import json_text
 from deeplab_core.records import ModelCard, Preprocessing
 from deeplab_core.training.augment import fixed_views
@@ -94,7 +95,7 @@ class Trainer:
         feature_bytes: int = 8 << 30,
         minutes_between_states: float = 10.0,
         tensorboard: bool = False,
-        stop: Callable[[], bool] = lambda: False,
+        stop: IsCancelled = lambda: False,
     ) -> None:
         """Build everything; reads and writes nothing but ``recipe.init``.
 

@@ -21,8 +21,9 @@ from app.worker.messages import (
     ScoresAt,
     WasCancelled,
 )
-from app.worker.session import Cancel, ComputeSession, ReportProgress, hello
+from app.worker.session import ComputeSession, hello
 from deeplab_core.errors import AtrousError, Cancelled, ComputeError
+from deeplab_core.parallel import IsCancelled, ProgressCallback
 from deeplab_core.records import PredictOptions
 
 A = TypeVar("A", bound=Answer)
@@ -54,8 +55,8 @@ class InProcessService:
         source_key: str = "",
         options: PredictOptions | None = None,
         *,
-        cancel: Cancel | None = None,
-        progress: ReportProgress | None = None,
+        cancel: IsCancelled | None = None,
+        progress: ProgressCallback | None = None,
     ) -> Predicted:
         """Predict an image file; raises AtrousError where it cannot be read or computed, Cancelled where ``cancel`` said so."""
         request = Predict(
@@ -63,7 +64,7 @@ class InProcessService:
         )
         return self._ask(request, Predicted, cancel, progress)
 
-    def learn(self, task: LearnTask, *, cancel: Cancel | None = None, progress: ReportProgress | None = None) -> Learned:
+    def learn(self, task: LearnTask, *, cancel: IsCancelled | None = None, progress: ProgressCallback | None = None) -> Learned:
         """Have a model learn from corrections; raises AtrousError where it cannot, Cancelled where ``cancel`` said so."""
         return self._ask(Learn(request_id=next(self._numbers), task=task), Learned, cancel, progress)
 
@@ -72,7 +73,7 @@ class InProcessService:
         return self._ask(AskScores(request_id=next(self._numbers), source_key=source_key, x=x, y=y, top=top), ScoresAt)
 
     def _ask(
-        self, request: Request[Answer], kind: type[A], cancel: Cancel | None = None, progress: ReportProgress | None = None
+        self, request: Request[Answer], kind: type[A], cancel: IsCancelled | None = None, progress: ProgressCallback | None = None
     ) -> A:
         answer = self._session.answer(request, cancel, progress)
         if isinstance(answer, kind):

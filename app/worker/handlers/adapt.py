@@ -9,11 +9,12 @@ from typing import Any
 from numpy.typing import NDArray
 
 from app.worker.messages import CorrectedImage, Learn, Learned
-from app.worker.state import Cancel, ReportProgress, WorkerState, read_for
+from app.worker.state import WorkerState, read_for
 from deeplab_core.atomic import make_folder
 from deeplab_core.backends import engine_of
 from deeplab_core.errors import WeightsError
 from deeplab_core.inference import pick_device
+from deeplab_core.parallel import IsCancelled, ProgressCallback
 from deeplab_core.records import ModelCard
 from deeplab_core.training.adaptation import Corrected, Untouched, adapt
 from deeplab_core.weights import load_model, save_model
@@ -25,11 +26,11 @@ class Handler:
     def __init__(self, state: WorkerState) -> None:
         pass
 
-    def answer(self, request: Learn, cancel: Cancel | None, progress: ReportProgress | None) -> Learned:
+    def answer(self, request: Learn, cancel: IsCancelled | None, progress: ProgressCallback | None) -> Learned:
         return _learn(request, cancel, progress)
 
 
-def _learn(request: Learn, cancel: Cancel | None, progress: ReportProgress | None) -> Learned:
+def _learn(request: Learn, cancel: IsCancelled | None, progress: ProgressCallback | None) -> Learned:
     """Load the model again, adapt it, and write it beside its card.
 
     The model is read from its file because the one in use has its batch norms folded away; that one is not touched.

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import OrderedDict
 
 from app.worker.messages import Compare, Compared, EndCompare
-from app.worker.state import Cancel, ReportProgress, WorkerState
+from app.worker.state import WorkerState
 from deeplab_core.errors import AtrousError, DeviceOutOfMemory
 from deeplab_core.inference import Predictor
 from deeplab_core.inference.memory import available_bytes, is_out_of_memory, release
+from deeplab_core.parallel import IsCancelled, ProgressCallback
 from deeplab_core.weights import load_model
 
 #: Part of the free memory that the weights of compared models may take; the rest is for the forward passes.
@@ -32,10 +33,10 @@ class Handler:
         """Paths of the models that are loaded, the least recently used first."""
         return tuple(path for path, _ in self._peers)
 
-    def answer(self, request: Compare | EndCompare, cancel: Cancel | None, progress: ReportProgress | None) -> Compared:
+    def answer(self, request: Compare | EndCompare, cancel: IsCancelled | None, progress: ProgressCallback | None) -> Compared:
         return self._end(request) if isinstance(request, EndCompare) else self._predict(request, cancel, progress)
 
-    def _predict(self, request: Compare, cancel: Cancel | None, progress: ReportProgress | None) -> Compared:
+    def _predict(self, request: Compare, cancel: IsCancelled | None, progress: ProgressCallback | None) -> Compared:
         """Predict with the model of the request; nothing is loaded if it is the one in use.
 
         Raises:
@@ -69,7 +70,7 @@ class Handler:
             release(device)
         return Compared(request_id=request.request_id, prediction=None)
 
-    def _peer(self, request: Compare, notes: list[str], progress: ReportProgress | None) -> Predictor:
+    def _peer(self, request: Compare, notes: list[str], progress: ProgressCallback | None) -> Predictor:
         key = request.model, request.options.device
         if key not in self._peers:
             if progress is not None:

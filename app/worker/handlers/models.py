@@ -6,9 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from app.worker.messages import Inspected, InspectModel, Loaded, LoadModel
-from app.worker.state import Cancel, ReportProgress, WorkerState
+from app.worker.state import WorkerState
 from deeplab_core.inference import Predictor
 from deeplab_core.model_cards import write_card_file
+from deeplab_core.parallel import IsCancelled, ProgressCallback
 from deeplab_core.records import ModelCard
 from deeplab_core.weights import load_model
 from deeplab_core.weights.reading import weights_file
@@ -21,7 +22,7 @@ class Handler:
         self._state = state
 
     def answer(
-        self, request: LoadModel | InspectModel, _cancel: Cancel | None, _progress: ReportProgress | None
+        self, request: LoadModel | InspectModel, _cancel: IsCancelled | None, _progress: ProgressCallback | None
     ) -> Loaded | Inspected:
         if isinstance(request, LoadModel):
             return self._load(request)

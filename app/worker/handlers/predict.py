@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from app.worker.messages import AskScores, Predict, Predicted, ScoresAt
-from app.worker.state import Cancel, ReportProgress, WorkerState, read_for
+from app.worker.state import WorkerState, read_for
 from deeplab_core.inference import Scores
 from deeplab_core.notes import Note
+from deeplab_core.parallel import IsCancelled, ProgressCallback
 from deeplab_core.records import PredictOptions
 
 
@@ -18,11 +19,11 @@ class Handler:
         self._state = state
 
     def answer(
-        self, request: Predict | AskScores, cancel: Cancel | None, progress: ReportProgress | None
+        self, request: Predict | AskScores, cancel: IsCancelled | None, progress: ProgressCallback | None
     ) -> Predicted | ScoresAt:
         return self._scores_at(request) if isinstance(request, AskScores) else self._predict(request, cancel, progress)
 
-    def _predict(self, request: Predict, cancel: Cancel | None, progress: ReportProgress | None) -> Predicted:
+    def _predict(self, request: Predict, cancel: IsCancelled | None, progress: ProgressCallback | None) -> Predicted:
         """Read an image and predict it; its scores are kept for AskScores and the CRF."""
         state = self._state
         predictor = state.loaded()

@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.worker.messages import PrepareRefine, Refine, RefineBase, RefineBox, Refined
-from app.worker.state import Cancel, ReportProgress, WorkerState
+from app.worker.state import WorkerState
 from deeplab_core.errors import ComputeError
 from deeplab_core.images import read_image
 from deeplab_core.inference import ScoreGrid, Scores
 from deeplab_core.labels import LabelMap
-from deeplab_core.parallel import available_cores
+from deeplab_core.parallel import IsCancelled, ProgressCallback, available_cores
 from deeplab_core.records import CRFParams
 from deeplab_core.refine import DenseCRF, ProbabilitySource, choose_engine, refine_region, warm_up
 from deeplab_core.refine.dense_crf import Engine
@@ -71,7 +71,7 @@ class Handler:
         return "cpu" if predictor is None else predictor.device.type
 
     def answer(
-        self, request: Refine | RefineBox | PrepareRefine, cancel: Cancel | None, _progress: ReportProgress | None
+        self, request: Refine | RefineBox | PrepareRefine, cancel: IsCancelled | None, _progress: ProgressCallback | None
     ) -> Refined:
         began = time.perf_counter()
         labels: LabelMap | None = None
@@ -128,14 +128,14 @@ class Handler:
 
     # -- whole images ----------------------------------------------------------------------------------------------------
 
-    def _exact(self, desk: _Desk, request: Refine, scores: Scores | None, cancel: Cancel | None) -> tuple[NDArray[Any], str]:
+    def _exact(self, desk: _Desk, request: Refine, scores: Scores | None, cancel: IsCancelled | None) -> tuple[NDArray[Any], str]:
         if scores is not None and request.base.labels is None:
             source: ProbabilitySource | None = ProbabilitySource.of_scores(scores)
         else:
             source = None
         return self._refined(desk.exact, request, source, request.base.labels, request.strokes, request.params, None, cancel)
 
-    def _quick(self, desk: _Desk, request: Refine, scores: Scores | None, cancel: Cancel | None) -> tuple[NDArray[Any], str]:
+    def _quick(self, desk: _Desk, request: Refine, scores: Scores | None, cancel: IsCancelled | None) -> tuple[NDArray[Any], str]:
         crf, size = desk.quick, desk.quick.size
         source = None
         if scores is not None and request.base.labels is None:
@@ -159,7 +159,7 @@ class Handler:
         strokes: LabelMap | None,
         params: CRFParams,
         scale: float | None,
-        cancel: Cancel | None,
+        cancel: IsCancelled | None,
     ) -> tuple[NDArray[Any], str]:
         base = request.base
         if source is not None:
@@ -176,7 +176,7 @@ class Handler:
 
     # -- strokes ---------------------------------------------------------------------------------------------------------
 
-    def _box(self, desk: _Desk, request: RefineBox, scores: Scores | None, cancel: Cancel | None) -> NDArray[Any]:
+    def _box(self, desk: _Desk, request: RefineBox, scores: Scores | None, cancel: IsCancelled | None) -> NDArray[Any]:
         base, context, box = request.base, request.context, request.box
         rows, columns = context.slices
         named = _named(request.strokes, base.ignore)

@@ -29,6 +29,7 @@ from deeplab_core.masks.export.exporter import (
 from deeplab_core.masks.export.marking import Marking
 from deeplab_core.masks.export.plan import ExportPlan, existing_target, plan_export
 from deeplab_core.notes import Note, RunNotes
+from deeplab_core.parallel import IsCancelled
 from deeplab_core.reading import read_bytes
 from deeplab_core.wording import count
 
@@ -95,7 +96,7 @@ def export_masks(
     on_existing: OnExisting = "ask",
     frame: Frame = "stored",
     progress: Callable[[int, int], None] | None = None,
-    cancel: Callable[[], bool] | None = None,
+    cancel: IsCancelled | None = None,
     provenance: bool = False,
 ) -> ExportSummary:
     """Write masks to a folder. Each is read back and compared before it takes its place; labels are loaded one at a time.
@@ -144,7 +145,7 @@ def measure_losses(
     *,
     frame: Frame = "stored",
     progress: Callable[[int, int], None] | None = None,
-    cancel: Callable[[], bool] | None = None,
+    cancel: IsCancelled | None = None,
 ) -> dict[str, Loss | AtrousError]:
     """What an export would lose, before it writes anything: each mask is encoded, and its shapes are rasterised again.
 
@@ -197,7 +198,7 @@ def _labels_of(item: ExportItem, exporter: Exporter, frame: Frame) -> LabelMap |
 
 class _Run:
     progress: Callable[[int, int], None] | None = None
-    cancel: Callable[[], bool] | None = None
+    cancel: IsCancelled | None = None
 
     def __init__(
         self,

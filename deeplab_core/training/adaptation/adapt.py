@@ -10,11 +10,12 @@ import numpy as np
 import torch
 
 from deeplab_core.catalogs.catalog import ClassCatalog
-from deeplab_core.inference.watch import Cancel, ReportProgress, Watch
+from deeplab_core.inference.watch import Watch
 from deeplab_core.learning import LearnOptions, LearnPair, LearnReport
 from deeplab_core.metrics import ConfusionMatrix
 from deeplab_core.model_cards import settled_card
 from deeplab_core.nn import SegmentationModel
+from deeplab_core.parallel import IsCancelled, ProgressCallback
 from deeplab_core.records import ModelCard
 from deeplab_core.training.adaptation.choosing import PAIRS, Choice, choose, folds_of, reduced, taken_less
 from deeplab_core.training.adaptation.classes import ClassPlan, grow, plan_classes
@@ -65,8 +66,8 @@ def adapt(
     pairs: Mapping[int, int | None] | None = None,
     options: LearnOptions | None = None,
     device: torch.device | str = "cpu",
-    cancel: Cancel | None = None,
-    progress: ReportProgress | None = None,
+    cancel: IsCancelled | None = None,
+    progress: ProgressCallback | None = None,
 ) -> Adapted:
     """Adapt a model to the user's corrections.
 

@@ -9,9 +9,8 @@ import torch
 from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
 from deeplab_core.errors import Cancelled, ComputeError
 from deeplab_core.inference import Predictor
-from deeplab_core.inference.receptive_field import receptive_field
+from deeplab_core.inference.receptive_field import branch_radii, receptive_field
 from deeplab_core.nn import create_model
-from deeplab_core.nn.receptive_branches import branch_radii
 from deeplab_core.receptive import centred_radius, mass_level
 from deeplab_core.records import ModelCard, Preprocessing
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -91,11 +93,13 @@ def test_loops_wait_for_a_large_map_and_may_be_forbidden() -> None:
 
 
 def test_without_numba_the_counting_goes_on(monkeypatch) -> None:
-    monkeypatch.setattr(compiled, "find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "numba", None)
+    compiled.can_compile.cache_clear()
     try:
         compiled.allow_compiled(True)
         assert not compiled.use_compiled(compiled.LARGE)
         big = np.zeros((400, 400), np.uint8)
         assert count_pairs(truth=big, prediction=big, catalog=GAPPED)[1, 1] == 160_000
     finally:
+        compiled.can_compile.cache_clear()
         compiled.allow_compiled(True)

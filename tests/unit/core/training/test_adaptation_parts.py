@@ -23,10 +23,10 @@ from deeplab_core.nn import create_model
 from deeplab_core.records import ModelCard, Preprocessing
 from deeplab_core.training.adaptation.choosing import Choice, folds_of
 from deeplab_core.training.adaptation.classes import grow, plan_classes
+from deeplab_core.training.adaptation.fit import replay_loss, taught_loss
 from deeplab_core.training.adaptation.halves import BehindEncoder, LastLayer, WholeNetwork, halves_of, multiply_adds
 from deeplab_core.training.adaptation.left_out import LeftOut
 from deeplab_core.training.adaptation.lessons import PixelPool
-from deeplab_core.training.adaptation.losses import replay_loss, taught_loss
 from deeplab_core.training.adaptation.views import FeatureStore, View, encode, label_map, said
 
 SMALL = {"aspp_channels": 8, "decoder_channels": 8, "low_level_channels": 8}
