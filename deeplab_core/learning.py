@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from deeplab_core.errors import AtrousError
 from deeplab_core.labels import LabelMap
+from deeplab_core.reading import convert
 
 #: Corrected images that are learned from at most; of more, evenly chosen ones are.
 MOST_IMAGES = 64
@@ -150,25 +151,11 @@ class LearnReport:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
-        """Rebuild a report; raises AtrousError where it is none."""
-
-        def pair(value: Any) -> Any:
-            return None if value is None else tuple(value)
-
-        def change(value: Any) -> GainInterval | None:
-            return None if value is None else GainInterval(**value)
-
+        """Rebuild a report; raises AtrousError if it is none."""
         try:
-            rows = []
-            for row in data["classes"]:
-                places = {key: pair(row[key]) for key in ("color", "corrected", "held_out")}
-                rows.append(ClassGain(**{**row, **places, "change": change(row.get("change"))}))
-            places = {key: pair(data[key]) for key in ("corrected", "held_out")}
-            places["change"] = change(data.get("change"))
-            skipped = tuple((str(name), str(why)) for name, why in data["skipped"])
-            return cls(**{**data, **places, "classes": tuple(rows), "skipped": skipped})
-        except (KeyError, TypeError, ValueError) as error:
-            raise AtrousError("not a report of learning", why=f"{type(error).__name__}: {error}") from error
+            return convert(data, cls, closed=True)
+        except ValueError as error:
+            raise AtrousError("not a report of learning", why=str(error)) from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

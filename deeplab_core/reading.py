@@ -16,11 +16,14 @@ import tomllib
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from deeplab_core.errors import AtrousError, DataFileError
+
+Record = TypeVar("Record")
 
 #: Largest file of data that is read, bytes, unless the caller says otherwise.
 MAX_BYTES = 4 << 20
@@ -221,6 +224,29 @@ def expecting(
         raise
     except VALUE_ERRORS as problem:
         raise error(what, why=reason(problem), remedy=remedy, path=path) from problem
+
+
+def convert(values: object, kind: type[Record], *, closed: bool = False) -> Record:
+    """JSON values as a dataclass or named tuple, with the types of its fields checked: lists become tuples, whole numbers floats.
+
+    Args:
+        values: as ``json.loads`` or ``dataclasses.asdict`` returns them.
+        kind: of the record.
+        closed: refuse keys that the record does not have; they are ignored otherwise.
+
+    Raises:
+        ValueError: a value is missing or has another type; with its place.
+    """
+    import msgspec  # some ms that a start does not wait for
+
+    if closed and is_dataclass(kind) and isinstance(values, dict):
+        unknown = sorted(map(str, values.keys() - {item.name for item in fields(kind)}))
+        if unknown:
+            raise ValueError(f"It has an unknown key, {shorten(unknown[0])}")
+    try:
+        return msgspec.convert(values, kind)
+    except msgspec.ValidationError as problem:
+        raise ValueError(str(problem)) from None
 
 
 def reason(problem: BaseException) -> str:

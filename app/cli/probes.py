@@ -400,6 +400,8 @@ PROBES: dict[str, Probe] = {
     "pycocotools": _imports("pycocotools.mask", package="pycocotools"),
     "pyqtgraph": _imports("pyqtgraph"),
     "yaml": _imports("yaml"),
+    "msgspec": _imports("msgspec"),
+    "tomli-w": _imports("tomli_w", package="tomli-w"),
     "qt": _of(_qt_offscreen, "PySide6"),
     "screen": Probe(_qt, remedy="On Debian and Ubuntu: sudo apt-get install libxcb-cursor0 libegl1 libxkbcommon-x11-0"),
     "window": Probe(_window),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 from pathlib import Path
 from typing import Any
 
+import tomli_w
 from PySide6.QtCore import QObject, Signal
 
 from app.services.timers import single_shot
@@ -124,30 +124,18 @@ def _flat(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _to_toml(values: dict[str, Any]) -> str:
-    lines = ["# Settings of Atrous. Only what differs from the defaults stands here.", "version = 1"]
-    lines += [f"{_dotted(key)} = {_literal(value)}" for key, value in sorted(values.items()) if key != "version"]
-    return "\n".join(lines) + "\n"
-
-
-def _dotted(key: str) -> str:
-    return ".".join(_bare_or_quoted(part) for part in key.split("."))
-
-
-def _bare_or_quoted(part: str) -> str:
-    return part if part.replace("_", "").replace("-", "").isalnum() and part.isascii() else json.dumps(part)
-
-
-def _literal(value: object) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{json.dumps(key)} = {_literal(part)}" for key, part in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ", ".join(_literal(part) for part in value) + "]"
-    if isinstance(value, str):
-        # A JSON string is a TOML basic string, apart from DEL, which TOML wants escaped.
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-    return repr(value)
+    """The file's text: a table for each group of settings. Where a value and a group have one name, the group wins."""
+    tables: dict[str, Any] = {"version": 1}
+    for key, value in sorted(values.items()):
+        *groups, name = key.split(".")
+        table = tables
+        for group in groups:
+            if not isinstance(table.get(group), dict):
+                table[group] = {}
+            table = table[group]
+        if key != "version" and not isinstance(table.get(name), dict):
+            table[name] = value
+    return f"# Settings of Atrous. Only what differs from the defaults is in this file.\n{tomli_w.dumps(tables)}"
 
 
 _KEY = "folders.recent"

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from deeplab_core.errors import AtrousError, MaskFormatError, ProjectError
 from deeplab_core.geometry import Box
 from deeplab_core.labels import LabelMap
-from deeplab_core.reading import expecting, read_json, shorten
+from deeplab_core.reading import convert, expecting, read_json, shorten, whole
 from deeplab_core.regions import Mask
 
 #: Name and version of the JSON form.
@@ -147,7 +147,7 @@ class AmbiguousMarks:
         with expecting("not a list of ambiguous regions", remedy=remedy, error=ProjectError):
             if data["format"] != FORMAT:
                 raise ValueError(f"it is of the form {shorten(data['format'])}")
-            height, width = _whole(data["height"]), _whole(data["width"])
+            height, width = whole(data["height"], least=0), whole(data["width"], least=0)
             marks = tuple(_mark(row, height, width) for row in data["marks"])
         return cls(height, width, marks)
 
@@ -176,15 +176,15 @@ def read_ambiguous(path: Path, shape: tuple[int, ...]) -> AmbiguousMarks:
     return marks
 
 
-def _mark(row: dict[str, Any], height: int, width: int) -> AmbiguousMark:
-    x, y, box_width, box_height = (_whole(part) for part in row["box"])
-    box = Box(x, y, box_width, box_height)
-    runs = tuple(_whole(run) for run in row["runs"])
-    if box_width < 1 or box_height < 1 or not Box(0, 0, width, height).holds(box):
-        raise ValueError(f"the box {tuple(box)} leaves the image of {width} x {height} px")
-    if sum(runs) != box_width * box_height or not sum(runs[1::2]):
-        raise ValueError(f"the runs of the box {tuple(box)} do not fill it")
-    return AmbiguousMark(box, runs, tuple(_whole(class_id) for class_id in row.get("classes", ())), str(row.get("reason", "")))
+def _mark(row: object, height: int, width: int) -> AmbiguousMark:
+    mark = convert(row, AmbiguousMark)
+    if mark.box.empty or not Box(0, 0, width, height).holds(mark.box):
+        raise ValueError(f"the box {tuple(mark.box)} leaves the image of {width} x {height} px")
+    if min((*mark.runs, *mark.classes), default=0) < 0:
+        raise ValueError("a run or a class is negative")
+    if sum(mark.runs) != mark.box.area or not sum(mark.runs[1::2]):
+        raise ValueError(f"the runs of the box {tuple(mark.box)} do not fill it")
+    return mark
 
 
 def _runs(inside: Mask) -> tuple[int, ...]:
@@ -192,9 +192,3 @@ def _runs(inside: Mask) -> tuple[int, ...]:
     changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
     runs = np.diff(np.concatenate(([0], changes, [flat.size]))).tolist()
     return tuple(runs if not flat[0] else [0, *runs])
-
-
-def _whole(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ValueError(f"{shorten(value)} is no whole number from 0")
-    return value

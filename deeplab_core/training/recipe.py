@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
+import tomli_w
+
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError, WeightsError
 from deeplab_core.inference.geometry import frame_for
@@ -275,20 +277,11 @@ class Recipe:
             data: as ``DataTables.to_dict`` gives it.
         """
         usual = type(self)()
-        lines = ["[recipe]"]
-        for item in fields(self):
-            value = getattr(self, item.name)
-            if value != getattr(usual, item.name):
-                lines.append(f"{item.name} = {_toml(value)}")
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        tables: dict[str, Any] = {"recipe": {name: value for name, value in values.items() if value != getattr(usual, name)}}
         if data is not None:
-            # Plain values belong to [data] itself, so they stand before the tables below it.
-            lines += ["", "[data]", *(f"{key} = {_toml(value)}" for key, value in data.items() if not _is_table(value))]
-            for key, value in data.items():
-                if _is_table(value):
-                    header = f"[data.{key}]" if isinstance(value, Mapping) else f"[[data.{key}]]"
-                    for row in [value] if isinstance(value, Mapping) else value:
-                        lines += ["", header, *(f"{name} = {_toml(part)}" for name, part in row.items())]
-        return "\n".join(lines) + "\n"
+            tables["data"] = data
+        return tomli_w.dumps(tables)
 
     @property
     def micro_batch(self) -> int:
@@ -351,16 +344,3 @@ def _as(key: str, value: object, usual: object) -> Any:
     if not isinstance(value, Mapping):
         raise wrong
     return dict(value)
-
-
-def _is_table(value: object) -> bool:
-    return isinstance(value, Mapping) or (isinstance(value, list) and bool(value) and isinstance(value[0], Mapping))
-
-
-def _toml(value: object) -> str:
-    if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{key} = {_toml(part)}" for key, part in value.items()) + " }"
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(_toml(part) for part in value) + "]"
-    # TOML writes texts as JSON does, but allows no bare delete character.
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -5,14 +5,19 @@ from __future__ import annotations
 import math
 import os
 import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from deeplab_core.errors import AtrousError, CatalogError, DataFileError
+from deeplab_core.geometry import Box
 from deeplab_core.reading import (
     MAX_DEPTH,
+    convert,
     decode_text,
     expecting,
     parse_json,
@@ -191,3 +196,55 @@ def test_what_is_no_whole_number_is_named(value: Any) -> None:
 def test_whole_numbers_are_taken() -> None:
     assert [whole(value) for value in (3, 3.0, -7, 0)] == [3, 3, -7, 0]
     assert isinstance(whole(3.0), int)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of a record."""
+
+    box: Box
+    share: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Whole:
+    """A record as JSON keeps it."""
+
+    name: str
+    parts: tuple[Part, ...] = ()
+    side: Literal["left", "right"] | None = None
+
+
+def test_json_values_become_records() -> None:
+    values = {"name": "a", "parts": [{"box": [1, 2, 3, 4], "share": 1}], "side": "left", "newer": 7}
+    found = convert(values, Whole)
+    assert found == Whole(name="a", parts=(Part(Box(1, 2, 3, 4), 1.0),), side="left")
+    assert type(found.parts[0].share) is float
+    with pytest.raises(ValueError, match="unknown key, 'newer'"):
+        convert(values, Whole, closed=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"name": 3}, "name"),
+        ({"parts": [{"box": [1, 2, 3]}]}, "parts"),
+        ({"parts": [{"box": [1, 2, 3, True]}]}, "box"),
+        ({"parts": [{"box": [1, 2, 3, 4.5]}]}, "box"),
+        ({"side": "up"}, "up"),
+    ],
+)
+def test_a_value_of_another_type_is_named_with_its_place(change: dict[str, Any], why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        convert({"name": "a", **change}, Whole)
+    with pytest.raises(ValueError, match="name"):
+        convert({}, Whole)
+
+
+plain = st.none() | st.booleans() | st.floats() | st.integers() | st.text()
+
+
+@given(st.recursive(plain, lambda parts: st.lists(parts) | st.dictionaries(st.text(), parts)))
+def test_whatever_json_holds_is_a_record_or_a_named_error(values: object) -> None:
+    with pytest.raises(DataFileError, match="no such record"), expecting("no such record"):
+        convert(values, Whole)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -84,9 +85,23 @@ def test_keys_of_a_newer_version_and_bad_values_are_kept_and_said(qapp, path):
     assert len(store.problems) == 2
     store.set("canvas.contours", False)
     store.flush()
-    text = path.read_text()
-    assert 'look.theme = "pink"' in text
-    assert "future.thing = [1, 2]" in text
+    kept = tomllib.loads(path.read_text())
+    assert kept == {
+        "version": 1,
+        "look": {"theme": "pink"},
+        "future": {"thing": [1, 2]},
+        "canvas": {"opacity": 30, "contours": False},
+    }
+
+
+def test_a_setting_wins_over_a_foreign_value_that_has_the_name_of_its_group(qapp, path):
+    path.parent.mkdir()
+    path.write_text('look = 5\nfuture = {a = 1, "b c" = {}}\n')
+    store = SettingsStore(path)
+    store.set("look.theme", "light")
+    store.flush()
+    assert tomllib.loads(path.read_text()) == {"version": 1, "look": {"theme": "light"}, "future": {"a": 1}}
+    assert SettingsStore(path)["look.theme"] == "light"
 
 
 def test_a_damaged_file_is_set_aside_not_overwritten(qapp, path):
