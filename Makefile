@@ -26,7 +26,7 @@ PIP_FLAGS := --quiet --disable-pip-version-check
 LOCKED ?= -c requirements.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo setup peers lock test snapshots translations soak lint format bench app smoke lowest clean
+.PHONY: help run demo setup peers lock test coverage snapshots translations soak lint format bench app smoke lowest clean
 
 help:  ## list the tasks
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST))
@@ -72,6 +72,11 @@ lock: $(DEV_STAMP)  ## write the versions of this environment to requirements.lo
 
 test: $(DEV_STAMP)  ## run the tests on every core; ARGS='-k brush' passes options on
 	@$(BIN)/python -m pytest -n logical --dist loadfile $(ARGS)
+
+coverage: $(DEV_STAMP)  ## run the tests and compare the covered statements with tests/coverage.json; FLOOR=--write raises its figures
+	@mkdir -p out
+	@$(BIN)/python -m pytest -n logical --dist loadfile --cov=deeplab_core --cov=app.state --cov-report=json:out/coverage.json $(ARGS)
+	@$(BIN)/python -m tools.coverage_floor out/coverage.json $(FLOOR)
 
 snapshots: $(DEV_STAMP)  ## take the pictures again that the tests compare the main screens with
 	@QT_QPA_PLATFORM=offscreen $(BIN)/python -m pytest -q tests/gui/shell/test_snapshots.py --update-snapshots
