@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from app.cli.console import emit, progress
+from app.cli.options import project_option
 from app.cli.plan import keep_suffix_option
 from app.cli.terminal import say
 from app.cli.train_projects import say_repairs
@@ -87,13 +88,7 @@ def _class_options(command: Callable[..., Any]) -> Callable[..., Any]:
     type=click.Path(file_okay=False, path_type=Path),
     help="Target [default: FOLDER_export beside FOLDER].",
 )
-@click.option(
-    "--project",
-    "project_dir",
-    metavar="DIR",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Where the project's data is, if not in FOLDER/.atrous.",
-)
+@project_option()
 @click.option("--format", "kind", type=click.Choice(list(FORMATS)), default="indexed", show_default=True)
 @click.option(
     "--scope",

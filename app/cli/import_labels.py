@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from app.cli.console import emit, progress
+from app.cli.options import project_option
 from app.cli.terminal import say
 from app.cli.train_projects import say_repairs
 from app.text import counted
@@ -38,13 +39,7 @@ _SHOWN = 20
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Folder of the images that the labels belong to.",
 )
-@click.option(
-    "--project",
-    "project_dir",
-    metavar="DIR",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Where the project's data is, if not in FOLDER/.atrous.",
-)
+@project_option()
 @click.option("--format", "format_key", type=click.Choice(FORMATS), help="What SOURCE is [default: recognised].")
 @click.option(
     "--catalog",

@@ -112,6 +112,36 @@ def truth_options(
     return decorate
 
 
+def project_option(
+    *, text: str = "Where the project's data is, if not in FOLDER/.atrous.", existing: bool = False
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add ``--project DIR``; the command gets it as ``project_dir``, a path or None.
+
+    Args:
+        text: what the help says of it.
+        existing: whether one that is missing is a wrong option.
+    """
+    folder = click.Path(exists=existing, file_okay=False, path_type=Path)
+    return click.option("--project", "project_dir", metavar="DIR", type=folder, help=text)
+
+
+device_option = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
+
+
+def network_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--output-stride`` (8, 16, 32 or None), ``--device`` and ``--precision``: how a network is run."""
+    stride = click.option(
+        "--output-stride",
+        type=click.Choice([8, 16, 32]),
+        default=None,
+        help="Smaller is finer and slower [default: the model's own].",
+    )
+    precision = click.option(
+        "--precision", type=click.Choice(["auto", "fp32", "bf16", "fp16"]), default="auto", show_default=True
+    )
+    return stride(device_option(precision(command)))
+
+
 def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add ``--model-option NAME=VALUE``; the command gets the checked values as ``options_of_model``, a dict."""
 

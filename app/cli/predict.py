@@ -15,7 +15,7 @@ import click
 from app.cli.console import Progress, emit, progress
 from app.cli.crf_choice import CRF_HELP, crf_engine_option, parse_crf
 from app.cli.model_choice import refuse_threshold, resolve_model, threshold_option
-from app.cli.options import model_options, tell_model
+from app.cli.options import model_options, network_options, tell_model
 from app.cli.plan import OutputPlan, Task, keep_suffix_option, output_names, plan_outputs, report_refused
 from app.cli.read_ahead import read_ahead
 from app.cli.terminal import say
@@ -68,19 +68,12 @@ def parse_scales(_context: click.Context, _parameter: click.Parameter, value: st
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder of the masks.",
 )
-@click.option(
-    "--output-stride",
-    type=click.Choice([8, 16, 32]),
-    default=None,
-    help="Smaller is finer and slower [default: the model's own].",
-)
 @click.option("--scales", callback=parse_scales, default="1", show_default=True, help="Average over these relative sizes.")
 @click.option("--flip", is_flag=True, help="Also average with the mirrored image.")
 @threshold_option
 @click.option("--crf", "crf", callback=parse_crf, is_flag=False, flag_value="v1", default=None, metavar="[PRESET]", help=CRF_HELP)
 @crf_engine_option
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
-@click.option("--precision", type=click.Choice(["auto", "fp32", "bf16", "fp16"]), default="auto", show_default=True)
+@network_options
 @click.option(
     "--engine",
     type=click.Choice(["auto", "torch", "onnx", "openvino"]),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from app.cli.options import project_option
 from app.cli.terminal import say
 from app.cli.transfer import megabytes
 from app.text import counted
@@ -22,13 +23,7 @@ def project() -> None:
 
 @project.command()
 @click.argument("folder", default=".", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option(
-    "--project",
-    "project_dir",
-    metavar="DIR",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Where the project's data lies, if not in FOLDER/.atrous.",
-)
+@project_option(existing=True)
 @click.option("--list", "only_list", is_flag=True, help="List the daily copies and change nothing.")
 @click.option("--from", "name", metavar="NAME", help="Which copy; without it the newest.")
 def restore(folder: Path, *, project_dir: Path | None, only_list: bool, name: str | None) -> int:

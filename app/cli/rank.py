@@ -11,7 +11,7 @@ import click
 from app.cli.console import Progress, ReportFile, ReportingCommand, overwrite_option, progress, write_json
 from app.cli.crf_choice import CRF_HELP, crf_engine_option, parse_crf
 from app.cli.model_choice import refuse_threshold, resolve_model, threshold_option
-from app.cli.options import GroundTruth, TruthOptions, named_truth, truth_options
+from app.cli.options import GroundTruth, TruthOptions, named_truth, network_options, truth_options
 from app.cli.orders import gain_lines, order_lines, place_text
 from app.cli.predict import parse_scales
 from app.cli.read_ahead import read_ahead
@@ -80,12 +80,7 @@ class _Score(click.ParamType):  # type: ignore[type-arg]  # generic from click 8
 @click.option(
     "--top", type=click.IntRange(1, 100_000), default=10, show_default=True, help="How many images and regions to list."
 )
-@click.option(
-    "--output-stride", type=click.Choice([8, 16, 32]), default=None,
-    help="Smaller is finer and slower [default: the model's own].",
-)  # fmt: skip
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
-@click.option("--precision", type=click.Choice(["auto", "fp32", "bf16", "fp16"]), default="auto", show_default=True)
+@network_options
 @click.option("--json", "json_file", metavar="FILE", type=ReportFile("JSON"), help="Write every figure.")
 @overwrite_option
 def rank(

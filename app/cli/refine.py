@@ -11,7 +11,7 @@ import click
 from app.cli.console import ReportFile, ReportingCommand, progress, remember_overwrite, write_json
 from app.cli.crf_choice import CRF_HELP, crf_engine_option, parse_crf
 from app.cli.model_choice import resolve_model
-from app.cli.options import Decimal, GroundTruth, TruthOptions, found_truth, tell_classes, truth_options
+from app.cli.options import Decimal, GroundTruth, TruthOptions, device_option, found_truth, tell_classes, truth_options
 from app.cli.plan import Task, keep_suffix_option, output_names, plan_outputs, report_refused
 from app.cli.predict import predict
 from app.cli.terminal import say
@@ -54,7 +54,7 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.option("--folds", type=click.IntRange(2), default=5, show_default=True, help="Groups of the cross-validation.")
 @click.option("--limit", type=click.IntRange(2), default=100, show_default=True, help="Images that --search uses at most.")
 @click.option("--report", metavar="FILE", type=ReportFile("JSON"), help="Write the search's result as JSON, for --crf.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
+@device_option
 @click.option(
     "--overwrite", is_flag=True, is_eager=True, callback=remember_overwrite,
     help="Replace masks that are already there; let --report replace a file of another kind.",

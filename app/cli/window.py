@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from app.cli.options import project_option
 from app.cli.terminal import say
 
 
@@ -20,13 +21,7 @@ def has_screen() -> bool:
 
 @click.command("open", hidden=True)
 @click.argument("folder", required=False, type=click.Path(path_type=Path))
-@click.option(
-    "--project",
-    "project_dir",
-    metavar="DIR",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Keep the project's data here instead of FOLDER/.atrous, e.g. for a read-only folder.",
-)
+@project_option(text="Keep the project's data here instead of FOLDER/.atrous, e.g. for a read-only folder.")
 @click.option(
     "--catalog",
     "catalog_name",
