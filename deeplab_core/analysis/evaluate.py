@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -33,18 +33,16 @@ from deeplab_core.metrics.precision_recall import first_level, object_channel
 from deeplab_core.metrics.trimap import WIDEST, BandAround, BandRule, check_width
 from deeplab_core.metrics.truth_hash import label_map_hash
 from deeplab_core.notes import Note, RunNotes
-from deeplab_core.parallel import available_cores, in_order
+from deeplab_core.parallel import IsCancelled, ItemCallback, available_cores, in_order
 from deeplab_core.records import TrimapBand, check_threshold
 
-__all__ = ["DEFAULT_BANDS", "Evaluation", "ImageResult", "Progress", "evaluate_folders"]
+__all__ = ["DEFAULT_BANDS", "Evaluation", "ImageResult", "evaluate_folders"]
 
 #: Band widths in px that are reported one by one; the curve always has all forty.
 DEFAULT_BANDS = (1, 2, 4, 8, 16, 40)
 
 #: Threads that count by default: each holds the masks of two images.
 _MOST_THREADS = 8
-
-Progress = Callable[[int, int, str], None]
 
 
 def evaluate_folders(
@@ -64,8 +62,8 @@ def evaluate_folders(
     prediction_frame: Frame | None = None,
     threads: int | None = None,
     threshold: float | None = None,
-    progress: Progress | None = None,
-    cancel: Callable[[], bool] | None = None,
+    progress: ItemCallback | None = None,
+    cancel: IsCancelled | None = None,
 ) -> Evaluation:
     """Compare every predicted mask below a folder with the truth of the same name (:func:`pair_masks`).
 

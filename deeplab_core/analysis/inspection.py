@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,11 +28,10 @@ from deeplab_core.labels import LabelMap
 from deeplab_core.masks.frames import Frame
 from deeplab_core.metrics.pair_reader import PairLabels, PairReader
 from deeplab_core.notes import RunNotes
+from deeplab_core.parallel import IsCancelled, ItemCallback
 
 #: Ending of stored confidences, 255 x the largest probability (``atrous predict --save-confidence``).
 CONFIDENCE_SUFFIX = ".confidence.png"
-
-Progress = Callable[[int, int, str], None]
 
 
 @dataclass(slots=True, eq=False)
@@ -94,8 +93,8 @@ def inspect_folders(
     sources: FolderSources | None = None,
     things: frozenset[int] | None = None,
     rules: FailureRules | None = None,
-    progress: Progress | None = None,
-    cancel: Callable[[], bool] | None = None,
+    progress: ItemCallback | None = None,
+    cancel: IsCancelled | None = None,
 ) -> FolderInspection:
     """Inspect every predicted mask that has a truth of the same name (:func:`~deeplab_core.datasets.pairing.pair_masks`).
 

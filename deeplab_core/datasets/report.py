@@ -20,6 +20,7 @@ from deeplab_core.labels import LabelMap, undeclared, value_counts
 from deeplab_core.masks.frames import Frame
 from deeplab_core.masks.read import load_mask
 from deeplab_core.masks.stored import read_stored
+from deeplab_core.parallel import IsCancelled
 from deeplab_core.wording import count
 
 #: Regions of fewer pixels are called tiny, unless the caller says otherwise.
@@ -260,7 +261,7 @@ def report_data_set(
     title: str,
     tiny_pixels: int = TINY_PIXELS,
     progress: Callable[[str], None] | None = None,
-    cancel: Callable[[], bool] | None = None,
+    cancel: IsCancelled | None = None,
 ) -> DataSetReport:
     """Read every image's header and labels once, and sum up what they hold. An item that cannot be read is listed.
 
