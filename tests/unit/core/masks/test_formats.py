@@ -17,7 +17,7 @@ from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
 from deeplab_core.errors import AtrousError, ExportError
 from deeplab_core.masks import MARKER_NAME, read_marker
 from deeplab_core.masks.export import EXPORTERS, FORMATS, ExportItem, Loss, export_masks, get_exporter, measure_losses
-from deeplab_core.masks.export.exporter import CollectionExporter, FileExporter
+from deeplab_core.masks.export.exporter import CollectionExporter, FileExporter, LayoutExporter
 
 from .readers import READERS
 from .samples import WIDE, blobs, label_maps, photograph
@@ -129,6 +129,74 @@ def test_layouts_of_8_bit_refuse_more_classes(form: str, tmp_path: Path) -> None
         failed = [error]
     assert failed
     assert all(error.remedy for error in failed)
+
+
+def changed(labels: np.ndarray) -> np.ndarray:
+    """The same map with another class in one pixel."""
+    found = labels.copy()
+    other = next(value for value in np.unique(labels).tolist() if value not in (int(labels[9, 9]), 255))
+    found[9, 9] = other
+    return found
+
+
+@pytest.mark.parametrize("form", list(READERS))
+def test_a_file_with_another_pixel_is_not_taken(form: str, tmp_path: Path) -> None:
+    """What is read back after writing is compared: a file of other labels fails its check."""
+    catalog = catalogs_of(form)[0]
+    labels = blobs(catalog)
+    labels[8:11, 8:11] = catalog.ids[1]
+    labels[0, 0] = catalog.ids[2]
+    other = changed(labels)
+    entry = item("a.jpg", labels, catalog, _photo(form, tmp_path, "a.jpg", labels))
+    exporter = _exporter(form)
+    path = tmp_path / "written"
+    if isinstance(exporter, CollectionExporter):
+        right, wrong = exporter.session(catalog), exporter.session(catalog)
+        ours = b"".join((right.begin(), right.encode(entry, labels), right.finish()))
+        path.write_bytes(ours)
+        right.check(path)
+        path.write_bytes(b"".join((wrong.begin(), wrong.encode(entry, other), wrong.finish())))
+        with pytest.raises(ExportError):
+            right.check(path)
+        for session in (right, wrong):
+            session.close()
+        return
+    assert isinstance(exporter, LayoutExporter)
+    parts = exporter.session(catalog).encode(entry, labels).parts
+    false = exporter.session(catalog).encode(entry, other).parts
+    refused = 0
+    for part, wrong_part in zip(parts, false, strict=True):
+        assert part.name == wrong_part.name
+        path.write_bytes(b"".join(part.data))
+        part.check(path)
+        path.write_bytes(b"".join(wrong_part.data))
+        if b"".join(part.data) != b"".join(wrong_part.data):
+            with pytest.raises(ExportError):
+                part.check(path)
+            refused += 1
+    assert refused
+
+
+@pytest.mark.parametrize("form", ["labelme", "yolo", "coco_instances"])
+@settings(max_examples=25, deadline=None)
+@given(data=st.data())
+def test_what_a_tolerance_changes_is_counted(form: str, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
+    labels = data.draw(label_maps(VOC, max_side=16))
+    target = tmp_path_factory.mktemp("export")
+    options = {"tolerance": data.draw(st.sampled_from([0.0, 1.0, 2.5])), "min_pixels": data.draw(st.sampled_from([0, 3, 9]))}
+    if "images" in FORMATS[form].options:
+        options["images"] = "none"  # type: ignore[assignment]
+    items = [item("a.jpg", labels)]
+    summary = export_masks(items, get_exporter(form, **options), target)
+    assert summary.failed == ()
+    loss = summary.losses.get("a.jpg", Loss())
+    found = READERS[form](target, items, VOC)["a.jpg"]
+    expected = in_file(form, labels, VOC)
+    known = labels != 255 if form in WITHOUT_VOID else np.ones(labels.shape, bool)
+    assert loss.pixels == int(np.count_nonzero((found != expected) & known))
+    assert loss.region_pixels <= labels.size
+    if options["min_pixels"] == 0:
+        assert loss.regions == 0
 
 
 @pytest.mark.parametrize("form", [name for name in FORMATS if name not in PICTURES_ONLY])
