@@ -25,6 +25,7 @@ from deeplab_core.masks.export import (
     ExportSummary,
     Loss,
     export_masks,
+    map_items,
     measure_losses,
     plan_export,
 )
@@ -102,10 +103,12 @@ class ExportController(QObject):
 
     def plan(self, request: ExportRequest) -> ExportPlan:
         """Target files and what is there already. Raises ExportError if the export is impossible."""
-        items, exporter = self._items(request), request.how.exporter()
+        how = request.how
+        items, exporter = self._items(request), how.exporter()
+        items = map_items(items, how.class_map, how.catalog, unmatched_to_void=how.unmatched_to_void)
         plan = plan_export(items, exporter, request.target, provenance=request.provenance)
         # Which image goes to which split is known when the masks were read: a file in any of them is asked about.
-        for split in request.how.shares:
+        for split in how.shares:
             parts = [replace(item, split=split) for item in items]
             other = plan_export(parts, exporter, request.target, provenance=request.provenance)
             known = {found.path for found in plan.existing}
@@ -117,14 +120,13 @@ class ExportController(QObject):
         """Count in the background what the format would lose; ends with :attr:`measured`. False while another job runs."""
         if self._projects.project is None or self._job is not None:
             return False
-        items = self._items(request)
+        how = request.how
+        items = map_items(self._items(request), how.class_map, how.catalog, unmatched_to_void=how.unmatched_to_void)
         self._stop = False
         self._job = self._jobs.add(Job(tr("Counting what is lost"), self._ask_stop))
 
         def work() -> str:
-            found = measure_losses(
-                items, request.how.exporter(), frame=request.frame, progress=self._note, cancel=lambda: self._stop
-            )
+            found = measure_losses(items, how.exporter(), frame=request.frame, progress=self._note, cancel=lambda: self._stop)
             return _lost_text(found)
 
         self._jobs.run(work, self._end_measure, self._fail)

@@ -136,7 +136,12 @@ class ExportDialog(FittedDialog):
         )
 
     def _measure(self) -> None:
-        if self._controller.measure(self.request()):
+        try:
+            started = self._controller.measure(self.request())
+        except AtrousError as error:
+            self.options.say_lost(tr(error.what), "bad")
+            return
+        if started:
             self.options.say_lost(tr("Counting…"), "muted")
             self.options.count.setEnabled(False)
 

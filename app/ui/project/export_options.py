@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from PySide6.QtCore import QObject, Signal
-from PySide6.QtWidgets import QCheckBox, QComboBox, QFormLayout, QHBoxLayout, QLabel, QPushButton, QWidget
+from PySide6.QtWidgets import QCheckBox, QComboBox, QFormLayout, QHBoxLayout, QLabel, QLineEdit, QPushButton, QWidget
 
 from app.text import mark, tr
 from app.ui.common.number_field import DecimalField, WholeField
 from app.ui.common.panel import set_tone, toned
-from deeplab_core.masks.export import FORMATS, ExportSetup
+from deeplab_core.masks.export import FORMATS, ExportSetup, parse_class_map
 
 _PICTURES = (("copy", mark("Copy them")), ("link", mark("Link to them")), ("none", mark("Leave them out")))
 _SHAPES = (("polygon", mark("Polygons")), ("mask", mark("Masks")))
@@ -56,6 +56,8 @@ class ExportOptions(QObject):
         self.tolerance.lineEdit().setTextMargins(8, 0, 8, 0)
         for number in (self.tolerance, self.min_pixels, self.share):
             number.setMaximumWidth(130)
+        self.class_map = QLineEdit()
+        self.class_map.setPlaceholderText(tr("chair=seat, sofa=seat, plant=void"))
         self.unmatched = QCheckBox(tr("Classes without a partner become void, and are counted"))
         self.provenance = QCheckBox(tr("Also write who set each pixel; an import reads it again"))
         self.count = QPushButton(tr("Count what is lost"))
@@ -73,7 +75,8 @@ class ExportOptions(QObject):
             ("min_pixels", tr("Leave out under"), self.min_pixels),
             ("split", tr("Splits"), splits),
             ("group", tr("In a split"), self.group),
-            ("unmatched_to_void", tr("Classes"), self.unmatched),
+            ("class_map", tr("Write classes as"), self.class_map),
+            ("unmatched_to_void", tr("Other classes"), self.unmatched),
             ("provenance", tr("Provenance"), self.provenance),
             ("lost", "", losses),
         ):
@@ -91,6 +94,7 @@ class ExportOptions(QObject):
             box.currentIndexChanged.connect(self._change)
         for number in (self.tolerance, self.min_pixels, self.share):
             number.valueChanged.connect(self._change)
+        self.class_map.textChanged.connect(self._change)
         for check in (self.split, self.unmatched, self.provenance):
             check.toggled.connect(self._change)
 
@@ -99,7 +103,11 @@ class ExportOptions(QObject):
         self._format = name
         entry = FORMATS[name]
         for row, field in self._rows.items():
-            shown = row in entry.options or row in ("facts", "provenance") or (row in ("split", "group") and entry.splits)
+            shown = (
+                row in entry.options
+                or row in ("facts", "class_map", "provenance")
+                or (row in ("split", "group") and entry.splits)
+            )
             self.form.setRowVisible(field, shown or (row == "lost" and (entry.group == "shapes" or bool(entry.loses))))
         loses = tr("Lost: {what}.", what=entry.loses) if entry.loses else tr("Nothing is lost.")
         self.facts.setText(
@@ -109,7 +117,7 @@ class ExportOptions(QObject):
         self._change()
 
     def setup(self) -> ExportSetup:
-        """The format with its options."""
+        """The format with its options. Raises ExportError for classes that are not written as OLD=NEW."""
         known = FORMATS[self._format]
         values: dict[str, Any] = {
             "images": self.images.currentData(),
@@ -123,6 +131,7 @@ class ExportOptions(QObject):
         return ExportSetup(
             format=self._format,
             options={name: value for name, value in values.items() if name in known.options},
+            class_map=parse_class_map([part for part in self.class_map.text().split(",") if part.strip()]),
             unmatched_to_void=self.unmatched.isChecked() and "unmatched_to_void" in known.options,
             shares={"train": 1 - share, "val": share} if divided else {},
             group=self.group.currentData(),

@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QComboBox, QFormLayout, QWidget
 from app.controllers.project.export import Scope
 from app.ui.project.export_dialog import ExportDialog
 from app.ui.project.export_options import ExportOptions
+from deeplab_core.masks import read_marker
 from deeplab_core.masks.export import EXPORTERS, FORMATS, get_exporter
 
 
@@ -84,6 +85,24 @@ def test_the_loss_is_counted_before_anything_is_written(studio, dialog, tmp_path
     assert dialog.options.lost.property("tone") == "warn"
     assert not (tmp_path / "out").exists()
     assert int(np.count_nonzero(studio.image.document.labels)) > 0
+
+
+def test_classes_are_written_as_others(studio, dialog, tmp_path):
+    dialog.target.setText(str(tmp_path / "out"))
+    dialog.options.class_map.setText("chair")
+    assert not dialog.go.isEnabled()
+    assert "maps no class" in dialog.note.text()
+    dialog.options.class_map.setText("chair=unicorn seat, sofa=void")
+    assert dialog.go.isEnabled()
+    studio.program.export.start(dialog.request(), "error")
+    studio.wait(lambda: "Export finished" in studio.titles())
+    marker = read_marker(tmp_path / "out")
+    assert marker is not None
+    assert marker.catalog is not None
+    assert "unicorn seat" in marker.catalog.names
+    assert "sofa" not in marker.catalog.names
+    dialog.options.class_map.setText("unicorn=cat")
+    assert "has no class 'unicorn'" in dialog.note.text()
 
 
 def test_files_of_any_split_are_asked_about(dialog, tmp_path):
