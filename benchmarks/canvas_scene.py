@@ -15,8 +15,7 @@ from app.controllers.annotate.view import ViewState
 from app.state.document import Document
 from app.state.tools import ToolState
 from app.ui.canvas.canvas_area import CanvasArea
-from app.ui.canvas.layers import LayerSet
-from app.ui.canvas.picture import PictureSource
+from app.ui.canvas.layers import LayerSet, PictureSource
 from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
 from deeplab_core.metrics.trimap import band_index
 

@@ -174,6 +174,8 @@ def measure() -> dict[str, int]:
         for node in owner.body
         if isinstance(node, ast.FunctionDef) and node.name == "__init__"
     )
+    slider = re.search(r"^MOST = (\d+)$", (ROOT / "tests/gui/refine/test_slider_path.py").read_text(), re.MULTILINE)
+    assert slider is not None
     request = re.compile(r"\b(AskReceptive|Receptive)\b")
     return {
         "lines of app and core": sum(lines.values()),
@@ -187,6 +189,7 @@ def measure() -> dict[str, int]:
         "circles of packages in the core": len(knots(packages)),
         "circles of modules": len(knots(edges)),
         "constructors with 8 or more arguments": wide,
+        "modules from a CRF slider to the repaint, at most": int(slider[1]),
         "files that name one request": sum(bool(request.search(path.read_text())) for path in known.values()),
         "Any in signatures": _any(),
         **{f"phrase: {phrase}": count for phrase, count in _phrases().items()},

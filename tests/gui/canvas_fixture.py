@@ -18,8 +18,7 @@ from app.state.patch import TilePatch
 from app.state.tools import ToolState
 from app.ui.canvas.canvas_area import CanvasArea
 from app.ui.canvas.canvas_view import CanvasView
-from app.ui.canvas.layers import LayerSet
-from app.ui.canvas.picture import PictureSource
+from app.ui.canvas.layers import LayerSet, PictureSource
 from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
 
 CHAIR, SOFA = 1, 2

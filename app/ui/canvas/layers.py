@@ -1,16 +1,108 @@
-"""What the panes have to show: arrays of one image, handed over by the controllers. No view measures anything."""
+"""What the panes show: the photograph at any scale, and the arrays of one image. No view measures anything."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from PySide6.QtCore import QRect, QRectF, Qt
+from PySide6.QtGui import QImage, QPainter
 
-from app.ui.canvas.picture import PictureSource
+from app.state.opencv import opencv
+from app.state.pyramid import Pyramid, halved_levels
+from app.ui.canvas.geometry import Mapping, sample
 from app.viewmodels.annotate.panes import MODEL_PANES, PaneKind
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.labels import LabelMap
+
+
+class PictureSource:
+    """One decoded image and its halved copies, shared by all panes.
+
+    Level 0 is the caller's array itself, not a copy.
+
+    Args:
+        rgb: (H, W, 3) uint8 sRGB in the orientation that is shown; kept, must not change afterwards.
+        levels: :func:`app.state.pyramid.halved_levels` of it, where a job has made them.
+    """
+
+    def __init__(self, rgb: NDArray[np.uint8], levels: Pyramid = ()) -> None:
+        if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8:
+            raise ValueError(f"a picture must be (H, W, 3) uint8, got {rgb.shape} {rgb.dtype}")
+        self._levels = levels or halved_levels(rgb)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) in px."""
+        height, width = self._levels[0].shape[:2]
+        return width, height
+
+    @property
+    def rgb(self) -> NDArray[np.uint8]:
+        """(H, W, 3) uint8: level 0."""
+        return self._levels[0]
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of all levels."""
+        return sum(level.nbytes for level in self._levels)
+
+    def paint(self, image: QImage, pixels: NDArray[np.uint32], mapping: Mapping, rect: QRect) -> None:
+        """Paint the part under ``rect`` (device px, all of it on the picture).
+
+        Args:
+            image: Format_RGB32, the size of the pane.
+            pixels: (height, width) uint32 view of the same memory.
+        """
+        if rect.isEmpty():
+            return
+        if mapping.scale >= 1:
+            self._paint_pixels(pixels, mapping, rect)
+        else:
+            self._paint_smooth(image, mapping, rect)
+
+    def _paint_pixels(self, pixels: NDArray[np.uint32], mapping: Mapping, rect: QRect) -> None:
+        """Square pixels, sampled on the same grid as the labels above them."""
+        x, y, right, bottom = rect.left(), rect.top(), rect.left() + rect.width(), rect.top() + rect.height()
+        rows, columns = mapping.rows(y, bottom), mapping.columns(x, right)
+        top, left = rows[0], columns[0]
+        packed = _packed(self._levels[0][top : rows[-1] + 1, left : columns[-1] + 1])
+        pixels[y:bottom, x:right] = sample(packed, rows - top, columns - left)
+
+    def _paint_smooth(self, image: QImage, mapping: Mapping, rect: QRect) -> None:
+        """Bilinear from the level that is at most twice as large as needed: no aliasing, no more than 4 px read per px."""
+        level = self._levels[min(int(math.log2(1 / mapping.scale)), len(self._levels) - 1)]
+        height, width = level.shape[:2]
+        step_x, step_y = width / mapping.image_width, height / mapping.image_height
+        # Two px more on each side feed the interpolation at the border of the rectangle.
+        x0 = max(math.floor((mapping.left + rect.left() / mapping.scale) * step_x) - 2, 0)
+        y0 = max(math.floor((mapping.top + rect.top() / mapping.scale) * step_y) - 2, 0)
+        x1 = min(math.ceil((mapping.left + (rect.left() + rect.width()) / mapping.scale) * step_x) + 2, width)
+        y1 = min(math.ceil((mapping.top + (rect.top() + rect.height()) / mapping.scale) * step_y) + 2, height)
+        packed = _packed(level[y0:y1, x0:x1])
+        part = QImage(packed.data, x1 - x0, y1 - y0, packed.strides[0], QImage.Format.Format_RGB32)
+        target = QRectF(
+            (x0 / step_x - mapping.left) * mapping.scale,
+            (y0 / step_y - mapping.top) * mapping.scale,
+            (x1 - x0) / step_x * mapping.scale,
+            (y1 - y0) / step_y * mapping.scale,
+        )
+        painter = QPainter(image)
+        painter.setClipRect(rect)
+        painter.setCompositionMode(QPainter.CompositionMode.CompositionMode_Source)
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+        painter.drawImage(target, part, QRectF(part.rect()), Qt.ImageConversionFlag.NoFormatConversion)
+        painter.end()
+
+
+def _packed(rgb: NDArray[np.uint8]) -> NDArray[np.uint32]:
+    """(h, w) uint32 0xffRRGGBB of an (h, w, 3) array: Qt's RGB32 on every byte order that OpenCV and Qt share."""
+    cv2 = opencv()
+    bgra = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGRA)
+    packed: NDArray[np.uint32] = bgra.view(np.uint32)[:, :, 0]
+    return packed
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -15,8 +15,7 @@ from app.text import spaced
 from app.ui.adapt.presenter import LearnBinding
 from app.ui.annotate.presenter import ClassesPresenter
 from app.ui.canvas.canvas_area import CanvasArea
-from app.ui.canvas.layers import LayerSet
-from app.ui.canvas.picture import PictureSource
+from app.ui.canvas.layers import LayerSet, PictureSource
 from app.ui.compare.presenter import CompareBinding
 from app.ui.evaluate.presenter import InspectBinding
 from app.ui.predict.presenter import ModelPresenter

@@ -10,7 +10,7 @@ from PySide6.QtCore import QPointF
 
 from app.ui.canvas.colors import uncertainty_table
 from app.ui.canvas.geometry import Mapping, sample
-from app.ui.canvas.picture import PictureSource
+from app.ui.canvas.layers import PictureSource
 from deeplab_core.geometry import Box
 
 mappings = st.builds(

@@ -13,8 +13,7 @@ from PySide6.QtCore import QRect
 from app.ui.canvas.colors import overlay_tables
 from app.ui.canvas.compose import REACH, Scene, compose
 from app.ui.canvas.geometry import Mapping
-from app.ui.canvas.layers import LayerSet
-from app.ui.canvas.picture import PictureSource
+from app.ui.canvas.layers import LayerSet, PictureSource
 from app.ui.canvas.presence import Presence
 from app.viewmodels.annotate.panes import OverlayOptions, PaneKind
 from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo

@@ -284,7 +284,7 @@ from app.controllers.annotate.view import ViewState
 from app.state.tools import ToolState
 from app.ui.canvas.canvas_area import CanvasArea
 from app.ui.canvas.layers import LayerSet
-from app.ui.canvas.picture import PictureSource
+from app.ui.canvas.layers import PictureSource
 from app.ui.canvas.canvas_area import CanvasArea
 from tests.gui.canvas_fixture import CATALOG
 app = QApplication([])
